@@ -1,0 +1,58 @@
+"""What a policy is: two calls. And how one that cannot decide is replaced.
+
+A policy is any object with `reset(video, seed, qoe)` and `select(observation)`. It runs off the
+event loop, one call at a time, and needs to know nothing of links, sockets or buffers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from player.observation import Observation
+    from player.qoe import QoE
+    from player.video import Video
+
+BY_POLICY = "policy"
+BY_FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A level for the next chunk, who chose it (`policy`, `llm`, `light`, `fallback`) and why."""
+
+    level: int
+    by: str = BY_POLICY
+    reason: str = ""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A bitrate controller."""
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        """A new session begins: forget the last one; `qoe` is what will be scored."""
+
+    def select(self, observation: Observation) -> Decision | int:
+        """The level of the next chunk; a bare int is taken as a level."""
+
+
+class IllegalDecision(ValueError):
+    """A policy's answer is no level of the ladder."""
+
+
+def as_decision(answer: object, levels: int) -> Decision:
+    """A policy's answer as a :class:`Decision` with a legal level.
+
+    Raises:
+        IllegalDecision: not a Decision nor a whole number, or a level outside 0 … levels - 1.
+    """
+    decision = answer if isinstance(answer, Decision) else None
+    level = decision.level if decision else answer
+    if isinstance(level, bool) or not hasattr(level, "__index__"):
+        raise IllegalDecision(f"answered {answer!r}, which is no level; expected 0 to {levels - 1}")
+    level = level.__index__()  # numpy integers too
+    if not 0 <= level < levels:
+        raise IllegalDecision(f"answered level {level}; the ladder has 0 to {levels - 1}")
+    return Decision(level, decision.by, decision.reason) if decision else Decision(level)

@@ -1,0 +1,206 @@
+"""The session record: JSON Lines, facts only, one file a session.
+
+Line 1 is the manifest, then one line a chunk, the last line says how the session ended. QoE is not
+in it: it is computed afterwards (`player/qoe.py`). A file appears under its final name only when
+it is complete: it is written aside, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+SCHEMA = 1
+
+FINISHED = "finished"
+"""Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
+
+
+class RecordError(ValueError):
+    """A record that cannot be read; the message names file, line and fault."""
+
+
+@dataclass(frozen=True)
+class ChunkRow:
+    """What happened to one chunk. Times are seconds since the session began unless a name says else."""
+
+    chunk: int
+    level: int
+    bitrate_kbps: int
+    size_bytes: int
+    request_s: float
+    """When the request was sent, after wait and decision."""
+    ttfb_s: float
+    """From the request to the first byte of the answer."""
+    download_s: float
+    """From the request to the last byte."""
+    throughput_mbps: float
+    buffer_before_s: float
+    """Level when the policy was asked."""
+    buffer_after_s: float
+    """Level when the chunk had been added."""
+    wait_s: float
+    """Held back before the decision because the buffer was above its cap."""
+    stall_s: float
+    """Playback stopped between the decision's start and the last byte; startup is in the end line."""
+    decision_s: float
+    """How long the policy took, in which the buffer drained."""
+    by: str
+    reason: str = ""
+    retries: int = 0
+    rtt_ms: float | None = None
+    """The client's own TCP_INFO: smoothed RTT when the chunk was in."""
+    rcv_rtt_ms: float | None = None
+    """The client's receive-side RTT estimate (queueing of data included)."""
+    server_rtt_ms: float | None = None
+    """The sender's smoothed RTT when it began to answer (from the origin's header)."""
+    server_retransmits: int | None = None
+    """Segments the sender had resent on this connection when it began to answer."""
+    server_delivery_mbps: float | None = None
+    """The sender's delivery rate estimate when it began to answer."""
+
+
+@dataclass(frozen=True)
+class EndRow:
+    """How the session ended."""
+
+    outcome: str
+    """`finished`, or what cut it short: `interrupted`, `origin-lost`, `player-died`, …"""
+    reason: str
+    chunks: int
+    startup_s: float
+    stall_s: float
+    """All stall after startup, that of an unfinished chunk included."""
+    played_s: float
+    elapsed_s: float
+    valid: bool = True
+    """False when the link was not what the manifest says (only the testbed can tell)."""
+    link: dict[str, Any] = field(default_factory=dict)
+    """The link self-check's verdict and figures; empty over a real network."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A whole session as read back."""
+
+    path: str
+    manifest: dict[str, Any]
+    chunks: tuple[ChunkRow, ...]
+    end: EndRow
+
+    @property
+    def ladder_kbps(self) -> tuple[int, ...]:
+        return tuple(self.manifest["video"]["ladder_kbps"])
+
+
+def manifest_line(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest as a line of the record."""
+    return {"line": "manifest", "schema": SCHEMA, **manifest}
+
+
+def chunk_line(row: ChunkRow) -> dict[str, Any]:
+    """A chunk as a line of the record."""
+    return {"line": "chunk", **dataclasses.asdict(row)}
+
+
+def end_line(row: EndRow) -> dict[str, Any]:
+    """The end as a line of the record."""
+    return {"line": "end", **dataclasses.asdict(row)}
+
+
+class RecordWriter:
+    """Writes a record line by line beside its final name and gives it that name at the end.
+
+    Lines reach the file as they come, so that a killed run leaves its `.partial` to look at.
+
+    Raises:
+        OSError: the file cannot be written (no such folder, disk full, …).
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        self._file = self.partial.open("w", encoding="utf-8")
+        self._write(manifest_line(manifest))
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._file.flush()
+
+    def chunk(self, row: ChunkRow) -> None:
+        self._write(chunk_line(row))
+
+    def finish(self, row: EndRow) -> None:
+        """Write the last line, sync, and let the file appear under its final name."""
+        self._write(end_line(row))
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self.partial.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def abandon(self) -> None:
+        """Leave nothing: the session came to no record."""
+        self._file.close()
+        self.partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if not self._file.closed:
+            self._file.close()
+
+
+def read_record(path: Path) -> Record:
+    """Read a whole record.
+
+    Raises:
+        RecordError: cut off, not JSON, of another schema, or lines out of order.
+        OSError: the file cannot be read.
+    """
+    lines: list[dict[str, Any]] = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RecordError(f"{path}:{number}: not JSON ({error.msg}); the record is cut off") from None
+        if not isinstance(line, dict):
+            raise RecordError(f"{path}:{number}: not an object; this is no session record")
+        lines.append(line)
+    if not lines or lines[0].get("line") != "manifest":
+        raise RecordError(f"{path}:1: no manifest; this is no session record")
+    manifest = lines[0]
+    if manifest.get("schema") != SCHEMA:
+        raise RecordError(f"{path}:1: schema {manifest.get('schema')!r}; this version reads {SCHEMA}")
+    if lines[-1].get("line") != "end":
+        raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")
+    chunks = tuple(_row(ChunkRow, line, path, number) for number, line in enumerate(lines[1:-1], start=2))
+    for number, row in enumerate(chunks, start=2):
+        if row.chunk != number - 2:
+            raise RecordError(f"{path}:{number}: chunk {row.chunk} where {number - 2} is due")
+    return Record(str(path), manifest, chunks, _row(EndRow, lines[-1], path, len(lines)))
+
+
+_Row = TypeVar("_Row", "ChunkRow", "EndRow")
+
+
+def _row(kind: type[_Row], line: dict[str, Any], path: Path, number: int) -> _Row:
+    expected = "chunk" if kind is ChunkRow else "end"
+    if line.get("line") != expected:
+        raise RecordError(f"{path}:{number}: {line.get('line')!r} line where {expected!r} is due")
+    values = {key: value for key, value in line.items() if key != "line"}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecordError(f"{path}:{number}: {error}") from None

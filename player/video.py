@@ -1,0 +1,76 @@
+"""A video as a player sees it: a ladder and the true size of every chunk at every level."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+
+class VideoError(ValueError):
+    """A video that cannot be used; the message names the place, the value and the way out."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """Ladder and chunk sizes.
+
+    Raises:
+        VideoError: an empty or unsorted ladder, no chunks, a size that is not positive, a row of
+            the wrong length.
+    """
+
+    name: str
+    chunk_s: float
+    ladder_kbps: tuple[int, ...]
+    """Nominal bitrates, lowest first: what QoE counts."""
+    sizes_bytes: tuple[tuple[int, ...], ...]
+    """[chunk][level], HTTP body bytes."""
+
+    def __post_init__(self) -> None:
+        if not self.chunk_s > 0:
+            raise VideoError(f"{self.name}: chunk length {self.chunk_s} s; must be positive")
+        if not self.ladder_kbps:
+            raise VideoError(f"{self.name}: the ladder is empty")
+        if any(kbps <= 0 for kbps in self.ladder_kbps) or any(
+            low >= high for low, high in zip(self.ladder_kbps, self.ladder_kbps[1:], strict=False)
+        ):
+            raise VideoError(f"{self.name}: ladder {self.ladder_kbps} must be positive and increase")
+        if not self.sizes_bytes:
+            raise VideoError(f"{self.name}: no chunks")
+        for index, row in enumerate(self.sizes_bytes):
+            if len(row) != len(self.ladder_kbps):
+                raise VideoError(
+                    f"{self.name}: chunk {index} has {len(row)} sizes for {len(self.ladder_kbps)} levels"
+                )
+            if any(size <= 0 for size in row):
+                raise VideoError(f"{self.name}: chunk {index} has size {min(row)}; must be positive")
+
+    @property
+    def chunks(self) -> int:
+        return len(self.sizes_bytes)
+
+    @property
+    def levels(self) -> int:
+        return len(self.ladder_kbps)
+
+    @property
+    def duration_s(self) -> float:
+        return self.chunks * self.chunk_s
+
+    def first(self, chunks: int) -> Video:
+        """The video cut to its first `chunks` chunks.
+
+        Raises:
+            VideoError: it has fewer.
+        """
+        if not 1 <= chunks <= self.chunks:
+            raise VideoError(f"{self.name}: asked for {chunks} chunks; it has {self.chunks}")
+        return Video(self.name, self.chunk_s, self.ladder_kbps, self.sizes_bytes[:chunks])
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of chunk length, ladder and sizes (not of the name)."""
+        text = json.dumps([self.chunk_s, self.ladder_kbps, self.sizes_bytes], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
