@@ -1,0 +1,54 @@
+# Streambed. `make help` lists what there is to type; every target first sets up what is missing.
+
+SHELL := /bin/bash
+PYTHON_HERE := .venv/bin/python
+# Links are emulated as root: by sudo, where we are not root and sudo exists.
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || command -v sudo)
+TRACE ?= 4g
+ARGS ?=
+JOBS ?= auto
+
+# As root, tests leave no files of root's in the tree.
+PYTEST_AS_ROOT = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 STREAMBED_REQUIRE_EMULATION=$(STREAMBED_REQUIRE_EMULATION) \
+	$(PYTHON_HERE) -m pytest -p no:cacheprovider
+
+.PHONY: help setup run test stress lint doctor constraints clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what is missing: system packages by apt-get, Python packages into .venv
+	@testbed/setup.sh
+
+run: setup ## the main job: four players over one replayed 4G trace; more options by ARGS="--rtt-ms 40"
+	@$(SUDO) $(PYTHON_HERE) testbed/run.py --trace $(TRACE) $(ARGS)
+
+# Emulation tests run one at a time, on a machine that does nothing else; where nobody can be root
+# they are skipped. The closing line is pytest's own and counts what ran last.
+test: setup ## all tests but the long fault tests
+	@status=0; \
+	if [ "$$(id -u)" -eq 0 ] || [ -n "$(SUDO)" ]; then \
+		$(PYTHON_HERE) -m pytest -n $(JOBS) -m "not emulation and not stress" $(ARGS) || status=$$?; \
+		$(PYTEST_AS_ROOT) -m "emulation and not stress" $(ARGS) || status=$$?; \
+	else \
+		$(PYTHON_HERE) -m pytest -n $(JOBS) -m "not stress" $(ARGS) || status=$$?; \
+	fi; \
+	exit $$status
+
+stress: setup ## the long fault tests
+	@$(PYTEST_AS_ROOT) -m stress $(ARGS)
+
+lint: setup ## ruff and mypy
+	@$(PYTHON_HERE) -m ruff check && $(PYTHON_HERE) -m ruff format --check && $(PYTHON_HERE) -m mypy
+
+doctor: setup ## what this machine can emulate, what is missing, how to get it
+	@$(SUDO) $(PYTHON_HERE) testbed/doctor.py $(ARGS)
+
+constraints: ## pin anew, in constraints.txt, what pyproject.toml resolves to today
+	@testbed/setup.sh constraints
+
+clean: ## remove .venv and caches; results/ stays
+	@[ ! -d .venv ] || find .venv -mindepth 1 -delete
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	@rm -rf build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
