@@ -9,8 +9,12 @@ skipped in means, as in the published figures.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from player.record import FINISHED, ChunkRow, EndRow
 
 MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
 """Published stall weights (Mao et al., SIGCOMM 2017, table 1)."""
@@ -78,3 +82,91 @@ class QoE:
             q[now] - self.mu * stall_s - self.smooth * abs(q[now] - q[before])
             for before, now, stall_s in zip(levels, levels[1:], stalls_s[1:], strict=False)
         ]
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """One session in figures. Means are over the *counted* chunks: all but the first.
+
+    With the `linear` QoE, ``qoe == bitrate_mbps - mu * stall_s_per_chunk - smooth * smoothness_mbps``
+    holds for every finished session.
+    """
+
+    weights: QoE
+    outcome: str
+    chunks: int
+    """Chunks that arrived, the first included."""
+    qoe: float | None
+    """Mean over the counted chunks; None when there are none."""
+    bitrate_mbps: float | None
+    """Mean nominal bitrate over the counted chunks; None when there are none."""
+    smoothness_mbps: float | None
+    """Mean change of nominal bitrate from chunk to chunk; None when there are no counted chunks."""
+    stall_s: float
+    """All stall after startup, that of an unfinished chunk included."""
+    stall_s_per_chunk: float | None
+    """`stall_s` over the counted chunks; None when there are none."""
+    stall_ratio: float
+    """stall / (stall + played), startup left out; 0 for a session that never started."""
+    switches: int
+    """Chunks whose level differs from the one before."""
+    startup_s: float
+    decision_p50_ms: float | None
+    """Over all chunks; None when there are none."""
+    decision_p99_ms: float | None
+    decided_by: dict[str, int]
+    """How many chunks each decider (`policy`, `fallback`, …) chose."""
+
+
+def summarise(
+    chunks: Sequence[ChunkRow], end: EndRow, ladder_kbps: Sequence[int], weights: QoE
+) -> SessionSummary:
+    """A session's figures from its record.
+
+    A session that was cut short counts what arrived, and all its stall to the end: the stall of the
+    chunk that never came is charged too, though that chunk brings no quality.
+
+    Args:
+        chunks: (chunks,) rows in order.
+        end: the last line.
+        ladder_kbps: the ladder, lowest first.
+        weights: which QoE.
+
+    Raises:
+        ValueError: `hd` for a ladder that its table does not know.
+    """
+    levels = [row.level for row in chunks]
+    stalls_s = [row.stall_s for row in chunks]
+    values = weights.per_chunk(levels, stalls_s, ladder_kbps)
+    counted = len(values)
+    unfinished_s = 0.0 if end.outcome == FINISHED else max(end.stall_s - sum(stalls_s), 0.0)
+    steps_kbps = [abs(ladder_kbps[now] - ladder_kbps[before]) for before, now in pairwise(levels)]
+    rates_kbps = [ladder_kbps[level] for level in levels[1:]]
+    decisions_ms = sorted(1000.0 * row.decision_s for row in chunks)
+    shown_s = end.stall_s + end.played_s
+    return SessionSummary(
+        weights=weights,
+        outcome=end.outcome,
+        chunks=len(chunks),
+        qoe=(sum(values) - weights.mu * unfinished_s) / counted if counted else None,
+        bitrate_mbps=sum(rates_kbps) / counted / 1000.0 if counted else None,
+        smoothness_mbps=sum(steps_kbps) / counted / 1000.0 if counted else None,
+        stall_s=end.stall_s,
+        stall_s_per_chunk=end.stall_s / counted if counted else None,
+        stall_ratio=end.stall_s / shown_s if shown_s > 0 else 0.0,
+        switches=sum(step > 0 for step in steps_kbps),
+        startup_s=end.startup_s,
+        decision_p50_ms=_quantile(decisions_ms, 0.50),
+        decision_p99_ms=_quantile(decisions_ms, 0.99),
+        decided_by=dict(Counter(row.by for row in chunks)),
+    )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Linear interpolation between the two nearest of `ordered` (rising); None for none."""
+    if not ordered:
+        return None
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])

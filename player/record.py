@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from types import NoneType, TracebackType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 SCHEMA = 1
 
@@ -113,24 +115,51 @@ def end_line(row: EndRow) -> dict[str, Any]:
     return {"line": "end", **dataclasses.asdict(row)}
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for records, and its parents; under sudo what is new belongs to the caller.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _give_to_caller(folder)
+
+
+def _give_to_caller(place: Path | int) -> None:
+    """Under sudo, make a path or an open file belong to the user who called (SUDO_UID, SUDO_GID)."""
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and uid.isdecimal() and gid.isdecimal():
+        with suppress(PermissionError):  # a virtual machine's shared folder keeps its own owners
+            os.chown(place, int(uid), int(gid))
+
+
 class RecordWriter:
     """Writes a record line by line beside its final name and gives it that name at the end.
 
     Lines reach the file as they come, so that a killed run leaves its `.partial` to look at.
 
     Raises:
-        OSError: the file cannot be written (no such folder, disk full, …).
+        OSError: the file cannot be written (no such folder, disk full, …); nothing is left behind
+            by the constructor, and by the other calls only the `.partial`.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
-        self._file = self.partial.open("w", encoding="utf-8")
-        self._write(manifest_line(manifest))
+        self._file = self.partial.open("wb", buffering=0)  # so that closing has nothing left to write
+        try:
+            _give_to_caller(self._file.fileno())
+            self._write(manifest_line(manifest))
+        except BaseException:
+            self.abandon()
+            raise
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
-        self._file.flush()
+        rest = memoryview((json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n").encode())
+        while rest:  # a nearly full disk takes a part and refuses the next write
+            rest = rest[self._file.write(rest) :]
 
     def chunk(self, row: ChunkRow) -> None:
         self._write(chunk_line(row))
@@ -166,30 +195,55 @@ def read_record(path: Path) -> Record:
     """Read a whole record.
 
     Raises:
-        RecordError: cut off, not JSON, of another schema, or lines out of order.
+        RecordError: cut off, not JSON, of another schema, lines out of order, a field that is
+            missing, unknown or of the wrong type.
         OSError: the file cannot be read.
     """
-    lines: list[dict[str, Any]] = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise RecordError(f"{path}:{number}: not JSON ({error.msg}); the record is cut off") from None
-        if not isinstance(line, dict):
-            raise RecordError(f"{path}:{number}: not an object; this is no session record")
-        lines.append(line)
+    lines = _read_lines(path)
     if not lines or lines[0].get("line") != "manifest":
         raise RecordError(f"{path}:1: no manifest; this is no session record")
     manifest = lines[0]
     if manifest.get("schema") != SCHEMA:
         raise RecordError(f"{path}:1: schema {manifest.get('schema')!r}; this version reads {SCHEMA}")
-    if lines[-1].get("line") != "end":
+    levels = _levels(manifest, path)
+    if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")
     chunks = tuple(_row(ChunkRow, line, path, number) for number, line in enumerate(lines[1:-1], start=2))
     for number, row in enumerate(chunks, start=2):
         if row.chunk != number - 2:
             raise RecordError(f"{path}:{number}: chunk {row.chunk} where {number - 2} is due")
-    return Record(str(path), manifest, chunks, _row(EndRow, lines[-1], path, len(lines)))
+        if not 0 <= row.level < levels:
+            raise RecordError(f"{path}:{number}: level {row.level}; the ladder has 0 to {levels - 1}")
+    end = _row(EndRow, lines[-1], path, len(lines))
+    if end.chunks != len(chunks):
+        raise RecordError(f"{path}:{len(lines)}: the end counts {end.chunks} chunks; {len(chunks)} lines")
+    return Record(str(path), manifest, chunks, end)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not UTF-8 at byte {error.start}; this is no session record") from None
+    lines: list[dict[str, Any]] = []
+    for number, written in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
+        try:
+            line = json.loads(written)
+        except json.JSONDecodeError as error:
+            raise RecordError(f"{path}:{number}: not JSON ({error.msg}); the record is cut off") from None
+        if not isinstance(line, dict):
+            raise RecordError(f"{path}:{number}: not an object; this is no session record")
+        lines.append(line)
+    return lines
+
+
+def _levels(manifest: dict[str, Any], path: Path) -> int:
+    """How many levels the manifest's ladder has."""
+    video = manifest.get("video")
+    ladder = video.get("ladder_kbps") if isinstance(video, dict) else None
+    if not isinstance(ladder, list) or not ladder or not all(_fits(kbps, int) for kbps in ladder):
+        raise RecordError(f"{path}:1: the manifest has no video.ladder_kbps; this is no session record")
+    return len(ladder)
 
 
 _Row = TypeVar("_Row", "ChunkRow", "EndRow")
@@ -200,7 +254,30 @@ def _row(kind: type[_Row], line: dict[str, Any], path: Path, number: int) -> _Ro
     if line.get("line") != expected:
         raise RecordError(f"{path}:{number}: {line.get('line')!r} line where {expected!r} is due")
     values = {key: value for key, value in line.items() if key != "line"}
+    hints = _HINTS[kind]
+    for key, value in values.items():
+        if key in hints and not _fits(value, hints[key]):
+            raise RecordError(f"{path}:{number}: {key} is {value!r}; expected {_name(hints[key])}")
     try:
         return kind(**values)
     except TypeError as error:
         raise RecordError(f"{path}:{number}: {error}") from None
+
+
+_HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (ChunkRow, EndRow)}
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a JSON value can stand in a field of this type (a whole number may be a float)."""
+    if get_origin(hint) is dict:
+        return isinstance(value, dict)
+    kinds = get_args(hint) or (hint,)
+    if value is None:
+        return NoneType in kinds
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return type(value) in kinds
+    return math.isfinite(value) and (float in kinds or (isinstance(value, int) and int in kinds))

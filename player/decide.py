@@ -1,0 +1,195 @@
+"""Asks the policy, off the event loop and with a deadline; who cannot decide is replaced.
+
+An exception, an illegal answer or a missed deadline costs the policy this one chunk: the fallback
+decides it, and the decision says why. The policy runs in a daemon thread of its own, so that one
+that hangs stops neither a download nor a timer nor the end of the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+from player.observation import Observation
+from player.policy import BY_FALLBACK, Decision, IllegalDecision, Policy, as_decision
+from player.qoe import QoE
+from player.video import Video
+
+DEADLINE_S = 5.0
+"""A chunk is 4 s: a policy that takes longer than that to choose it can never keep up."""
+
+RESET_DEADLINE_S = 60.0
+"""A reset may load a model; nothing is streaming yet."""
+
+LONGEST_REASON = 300
+"""Characters of a reason that a record keeps."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A decision and the real time that it took."""
+
+    decision: Decision
+    decision_s: float
+
+
+class Decider:
+    """A policy with its stand-in, for one session. Use it from one event loop.
+
+    Args:
+        policy: whom to ask.
+        fallback: a rule that is quick enough to run on the event loop.
+        levels: of the ladder.
+        deadline_s: for one `select`.
+        reset_deadline_s: for `reset`.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        fallback: Policy,
+        levels: int,
+        deadline_s: float = DEADLINE_S,
+        reset_deadline_s: float = RESET_DEADLINE_S,
+    ) -> None:
+        for name, seconds in (("decision deadline", deadline_s), ("reset deadline", reset_deadline_s)):
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise ValueError(f"{name} {seconds} s: must be positive and finite")
+        self._policy = policy
+        self._fallback = fallback
+        self._levels = levels
+        self._deadline_s = deadline_s
+        self._reset_deadline_s = reset_deadline_s
+        self._worker = _Worker()
+        self._late: asyncio.Future[_Outcome] | None = None
+        self._late_what = ""
+        self._unfit = ""
+        self._fallback_unfit = ""
+
+    async def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        """Begin a session. A policy whose reset fails is not asked at all in this session."""
+        try:
+            self._fallback.reset(video, seed, qoe)
+        except Exception as error:
+            self._fallback_unfit = f"fallback's reset raised {one_line(error)}"
+        try:
+            await self._ask(lambda: self._policy.reset(video, seed, qoe), self._reset_deadline_s, "reset")
+        except _Unfit as error:
+            self._unfit = str(error)
+
+    async def select(self, observation: Observation) -> Timed:
+        """The level of the next chunk, always a legal one."""
+        begun = time.monotonic()
+        decision = await self._decide(observation)
+        return Timed(decision, time.monotonic() - begun)
+
+    def close(self) -> None:
+        """Let the thread go once its present call is over; don't wait for it."""
+        self._worker.close()
+
+    async def _decide(self, observation: Observation) -> Decision:
+        if self._unfit:
+            return self._fall_back(observation, self._unfit)
+        if self._late is not None and not self._late.done():
+            return self._fall_back(observation, f"policy is still busy with {self._late_what}")
+        self._late = None
+        what = f"chunk {observation.chunk}"
+        try:
+            answer = await self._ask(lambda: self._policy.select(observation), self._deadline_s, what)
+            return _recordable(as_decision(answer, self._levels))
+        except (_Unfit, IllegalDecision) as error:
+            return self._fall_back(observation, str(error))
+
+    async def _ask(self, call: Callable[[], Any], deadline_s: float, what: str) -> Any:
+        """The policy's answer.
+
+        Raises:
+            _Unfit: it raised, or has not answered by the deadline.
+        """
+        answer = self._worker.submit(call)
+        done, _ = await asyncio.wait({answer}, timeout=deadline_s)
+        if not done:
+            self._late, self._late_what = answer, what
+            raise _Unfit(f"policy took over {deadline_s:g} s for {what}")
+        outcome = answer.result()
+        if outcome.error is not None:
+            raise _Unfit(f"policy raised {one_line(outcome.error)} at {what}")
+        return outcome.answer
+
+    def _fall_back(self, observation: Observation, why: str) -> Decision:
+        try:
+            if self._fallback_unfit:
+                return Decision(0, BY_FALLBACK, f"{why}; {self._fallback_unfit}")
+            level = as_decision(self._fallback.select(observation), self._levels).level
+        except Exception as error:
+            return Decision(0, BY_FALLBACK, f"{why}; fallback raised {one_line(error)}")
+        return Decision(level, BY_FALLBACK, why)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's type and text on one line of bounded length."""
+    text = " ".join(str(error).split())[:LONGEST_REASON]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _recordable(decision: Decision) -> Decision:
+    """The decision with a reason of bounded length.
+
+    Raises:
+        IllegalDecision: `by` or `reason` is not text.
+    """
+    if not isinstance(decision.by, str) or not isinstance(decision.reason, str):
+        raise IllegalDecision(f"answered by {decision.by!r}, reason {decision.reason!r}; both must be text")
+    return Decision(decision.level, decision.by, " ".join(decision.reason.split())[:LONGEST_REASON])
+
+
+class _Unfit(Exception):
+    """The policy gave no answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    answer: Any = None
+    error: BaseException | None = None
+
+
+_Call = tuple[Callable[[], Any], "asyncio.Future[_Outcome]"]
+
+
+class _Worker:
+    """One daemon thread that makes one call at a time."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="policy", daemon=True).start()
+
+    def submit(self, call: Callable[[], Any]) -> asyncio.Future[_Outcome]:
+        future: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        self._calls.put((call, future))
+        return future
+
+    def close(self) -> None:
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (item := self._calls.get()) is not None:
+            call, future = item
+            try:
+                outcome = _Outcome(answer=call())
+            except BaseException as error:  # SystemExit too: a policy may not end its thread
+                outcome = _Outcome(error=error)
+            try:
+                future.get_loop().call_soon_threadsafe(_settle, future, outcome)
+            except RuntimeError:  # the loop is closed: the session ended before this late answer
+                return
+
+
+def _settle(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
+    if not future.done():
+        future.set_result(outcome)

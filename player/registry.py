@@ -1,0 +1,255 @@
+"""Policies by name: entry points of the group `streambed.policies`, and a user's own file.
+
+A spec is `NAME[:VALUE][:key=value …]` with NAME an entry point (`bba`, `fixed:3`,
+`bba:reservoir_s=5:cushion_s=10`) or `FILE.py:Class` (`my_policy.py:MyPolicy:key=value`). Values are
+read as the constructor's annotations say; a value without a key goes to the first parameter. The
+built-in policies are entry points too, so this package never imports them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from player.decide import one_line
+from player.policy import Policy
+
+GROUP = "streambed.policies"
+
+_FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<rest>.*))?", re.DOTALL)
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be had; the message names the spec, the fault and the way out."""
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy ready for a session, and what the manifest says of it."""
+
+    policy: Policy
+    spec: str
+    name: str
+    """The entry point's or the class's name."""
+    parameters: dict[str, Any]
+    """Every constructor parameter with its value, defaults included."""
+    weights_sha256: str | None = None
+    """The policy's own attribute of this name; None for one without weights."""
+
+
+def split_policies(text: str) -> list[str]:
+    """`bba,robustmpc,my.py:P` as a list of specs; one spec may stand twice.
+
+    Raises:
+        PolicyError: an empty spec in the list.
+    """
+    specs = [spec.strip() for spec in text.split(",")]
+    if not all(specs):
+        raise PolicyError(f"policies {text!r}: an empty name in the list; write them like bba,robustmpc")
+    return specs
+
+
+def policy_names() -> list[str]:
+    """Names of all installed policies, sorted."""
+    return sorted(entry.name for entry in entry_points(group=GROUP))
+
+
+def load_policy(spec: str) -> LoadedPolicy:
+    """The policy that a spec names, constructed.
+
+    Raises:
+        PolicyError: an unknown name, a file, class or parameter that is not there, a class that is
+            no policy, a value of the wrong kind, code that raises when imported or constructed.
+    """
+    in_file = _FILE_SPEC.fullmatch(spec)
+    if in_file and spec.partition(":")[0] not in policy_names():
+        name, _, arguments = (in_file["rest"] or "").partition(":")
+        factory = _from_file(spec, Path(in_file["file"]), name)
+    else:
+        name, _, arguments = spec.partition(":")
+        factory = _from_entry_point(spec, name)
+    values = _arguments(spec, factory, arguments)
+    try:
+        policy = factory(**values)
+    except Exception as error:
+        raise PolicyError(f"policy {spec}: {one_line(error)}") from None
+    weights = getattr(policy, "weights_sha256", None)
+    return LoadedPolicy(
+        policy, spec, name, _all_parameters(factory, values), str(weights) if weights else None
+    )
+
+
+def _from_entry_point(spec: str, name: str) -> Callable[..., Policy]:
+    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if not entries:
+        raise PolicyError(f"policy {spec}: no policies are installed; run: make setup")
+    if name not in entries:
+        raise PolicyError(
+            f"policy {spec}: unknown name {name!r}{_nearest(name, entries)}; there are "
+            f"{', '.join(sorted(entries))}, or FILE.py:Class of your own"
+        )
+    try:
+        found = entries[name].load()
+    except (ImportError, AttributeError) as error:
+        raise PolicyError(
+            f"policy {spec}: {entries[name].value} cannot be imported ({one_line(error)}); run: make setup"
+        ) from None
+    return _checked(spec, found, entries[name].value)
+
+
+def _from_file(spec: str, path: Path, name: str) -> Callable[..., Policy]:
+    if not path.is_file():
+        raise PolicyError(f"policy {spec}: no file {path}")
+    module = _import_file(spec, path)
+    classes = [
+        key
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and _is_policy(value)
+    ]
+    known = f"{path} has {', '.join(classes)}" if classes else f"{path} has no class with reset and select"
+    if not name:
+        raise PolicyError(f"policy {spec}: no class named; write {path}:Class ({known})")
+    if not hasattr(module, name):
+        raise PolicyError(f"policy {spec}: no {name} in the file{_nearest(name, classes)}; {known}")
+    return _checked(spec, getattr(module, name), f"{path}:{name}")
+
+
+def _import_file(spec: str, path: Path) -> types.ModuleType:
+    """Run a user's file as a module of its own; it may import its neighbours."""
+    place = path.resolve()
+    module_name = f"streambed_user_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
+    found = importlib.util.spec_from_file_location(module_name, place)
+    if found is None or found.loader is None:
+        raise PolicyError(f"policy {spec}: {path} is no Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[module_name] = module  # dataclasses and pickle look a class's module up
+    if str(place.parent) not in sys.path:
+        sys.path.append(str(place.parent))
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise PolicyError(f"policy {spec}: {path}{_line_of(error, place)}: {one_line(error)}") from None
+    return module
+
+
+def _line_of(error: Exception, place: Path) -> str:
+    """`:LINE` of the fault in the user's file, empty when it lies elsewhere."""
+    if isinstance(error, SyntaxError):
+        return f":{error.lineno}"
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(place)
+    ]
+    return f":{lines[-1]}" if lines else ""
+
+
+def _is_policy(found: object) -> bool:
+    return callable(getattr(found, "reset", None)) and callable(getattr(found, "select", None))
+
+
+def _checked(spec: str, found: Any, place: str) -> Callable[..., Policy]:
+    if not callable(found):
+        raise PolicyError(f"policy {spec}: {place} is no class")
+    if inspect.isclass(found) and not _is_policy(found):
+        missing = [call for call in ("reset", "select") if not callable(getattr(found, call, None))]
+        raise PolicyError(f"policy {spec}: {place} has no {' and no '.join(missing)}; a policy needs both")
+    return found
+
+
+def _arguments(spec: str, factory: Callable[..., Policy], text: str) -> dict[str, Any]:
+    """`5:cushion_s=10` as keyword arguments for the constructor."""
+    parameters = _parameters(factory)
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in inspect.signature(factory).parameters.values())
+    hints = _hints(factory)
+    values: dict[str, Any] = {}
+    for key, value in _pairs(spec, text, parameters):
+        if key not in parameters and not takes_any:
+            known = f"it has {', '.join(parameters)}" if parameters else "it has none"
+            raise PolicyError(f"policy {spec}: no parameter {key!r}{_nearest(key, parameters)}; {known}")
+        if key in values:
+            raise PolicyError(f"policy {spec}: {key} is given twice")
+        default = parameters[key].default if key in parameters else inspect.Parameter.empty
+        values[key] = _value(spec, key, value, hints.get(key), default)
+    missing = [
+        key
+        for key, each in parameters.items()
+        if each.default is inspect.Parameter.empty and key not in values
+    ]
+    if missing:
+        raise PolicyError(f"policy {spec}: needs {missing[0]}; write {spec}:{missing[0]}=VALUE")
+    return values
+
+
+def _pairs(spec: str, text: str, parameters: dict[str, inspect.Parameter]) -> list[tuple[str, str]]:
+    """(key, value) of each part; a part without `=` belongs to the value before it (`s=unix:/run/x`)."""
+    pairs: list[tuple[str, str]] = []
+    for part in text.split(":") if text else []:
+        key, equals, value = part.partition("=")
+        if equals:
+            pairs.append((key.strip(), value))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}:{part}")
+        elif parameters:
+            pairs.append((next(iter(parameters)), part))
+        else:
+            raise PolicyError(f"policy {spec}: takes no value, got {part!r}")
+    return pairs
+
+
+def _parameters(factory: Callable[..., Policy]) -> dict[str, inspect.Parameter]:
+    """The named parameters of a constructor, in order."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {key: each for key, each in inspect.signature(factory).parameters.items() if each.kind in named}
+
+
+def _hints(factory: Callable[..., Policy]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    except (NameError, TypeError):  # annotations that name what only a type checker imports
+        return {}
+
+
+def _value(spec: str, key: str, text: str, hint: Any, default: object) -> Any:
+    """A parameter's text as its annotation says; without one as its default's type, or as it looks."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    kinds = list(typing.get_args(hint)) if union else [hint]
+    if kinds == [None] and default is not inspect.Parameter.empty and default is not None:
+        kinds = [type(default)]
+    if types.NoneType in kinds and text.lower() == "none":
+        return None
+    known = [kind for kind in (bool, int, float, str) if kind in kinds]
+    for kind in known or (int, float, str):
+        try:
+            return _BOOLS[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            continue
+    expected = " or ".join(_KIND_NAMES[kind] for kind in known)
+    raise PolicyError(f"policy {spec}: {key} is {text!r}; expected {expected}")
+
+
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _all_parameters(factory: Callable[..., Policy], values: dict[str, Any]) -> dict[str, Any]:
+    """Given values and defaults, as a record can hold them."""
+    whole = {key: values.get(key, each.default) for key, each in _parameters(factory).items()} | values
+    plain = (bool, int, float, str, types.NoneType)
+    return {key: value if isinstance(value, plain) else repr(value) for key, value in whole.items()}
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
