@@ -47,7 +47,8 @@ def hand_over(required: bool = True) -> None:
     one line on stderr and status 2 when the project's environment is missing or broken.
 
     Args:
-        required: False lets the script go on without the packages where there is no environment.
+        required: False lets a script that only needs the standard library go on where there is no
+            environment.
     """
     arrived = os.environ.pop(MARK, None) is not None
     if can_stay():
@@ -62,6 +63,6 @@ def hand_over(required: bool = True) -> None:
             os.execv(str(python), [str(python), os.path.realpath(sys.argv[0]), *sys.argv[1:]])
         except OSError:
             os.environ.pop(MARK)
-    if required:
+    if required or sys.version_info < OLDEST_PYTHON:
         sys.stderr.write(f"streambed: not set up yet; run `make setup` in {ROOT}\n")
         sys.exit(2)
