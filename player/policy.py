@@ -38,6 +38,14 @@ class Policy(Protocol):
         """The level of the next chunk; a bare int is taken as a level."""
 
 
+@runtime_checkable
+class HearsEnd(Protocol):
+    """A policy that is also told how its session ended, for what it carries into the next one."""
+
+    def ended(self, observation: Observation) -> None:
+        """The last chunk is in the observation's history; there is nothing left to decide."""
+
+
 class IllegalDecision(ValueError):
     """A policy's answer is no level of the ladder."""
 
