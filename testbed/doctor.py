@@ -365,9 +365,14 @@ def _delay_stage(kernel: list[Finding]) -> Finding:
     return Finding("kernel", "delay stage", MISSING, detail, f"for TUN: {_way_to_module('tun')}", needed=True)
 
 
+def modules_folder() -> Path:
+    """Where the running kernel's modules lie, if it has any."""
+    return Path("/lib/modules", platform.release())
+
+
 def _module_is_there(module: str) -> bool:
     """Whether the running kernel has the module, in it or on disk."""
-    folder = Path("/lib/modules", platform.release())
+    folder = modules_folder()
     return any(
         f"/{module}.ko" in listing.read_text(errors="replace")
         for name in ("modules.dep", "modules.builtin")
@@ -376,10 +381,9 @@ def _module_is_there(module: str) -> bool:
 
 
 def _way_to_module(module: str) -> str:
-    folder = Path("/lib/modules", platform.release())
     if _module_is_there(module):
         return f"as root: modprobe {module}"
-    if folder.is_dir() and "ubuntu" in _os_release().get("ID", "").lower():
+    if modules_folder().is_dir() and "ubuntu" in _os_release().get("ID", "").lower():
         return f"apt-get install linux-modules-extra-{platform.release()}"
     return f"this kernel was built without {module}; Debian's and Ubuntu's own kernels have it"
 

@@ -1,0 +1,40 @@
+"""Which tests run where: `emulation` tests need root and a kernel that can emulate, `stress` tests a wish.
+
+Where a machine cannot emulate, emulation tests are skipped and say why; under
+STREAMBED_REQUIRE_EMULATION=1 (CI) they fail instead, so that a green run has tested the links.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from testbed import doctor
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave `stress` tests out unless the command line names that mark."""
+    if "stress" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("stress")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("stress")]
+
+
+@pytest.fixture(scope="session")
+def machine() -> doctor.Report:
+    """What the doctor says of this machine."""
+    return doctor.probe()
+
+
+@pytest.fixture(autouse=True)
+def _emulation_gate(request: pytest.FixtureRequest) -> None:
+    if not (request.node.get_closest_marker("emulation") or request.node.get_closest_marker("stress")):
+        return
+    report: doctor.Report = request.getfixturevalue("machine")
+    if report.can_emulate:
+        return
+    if os.environ.get("STREAMBED_REQUIRE_EMULATION") == "1":
+        pytest.fail(report.summary(), pytrace=False)
+    pytest.skip(report.summary())
