@@ -23,7 +23,7 @@ import aiohttp
 
 from player.cmsd import HEADER, SenderInfo, decode
 from player.decide import one_line
-from player.tcp_info import HasOptions, read_tcp_info
+from player.tcp_info import read_tcp_info
 
 BACKOFF_FIRST_S = 0.25
 BACKOFF_LONGEST_S = 4.0
@@ -108,7 +108,6 @@ class _Download:
     etag: str | None = None
     first_byte_s: float | None = None
     retries: int = 0
-    sock: HasOptions | None = None
     final_url: str = ""
     sender: SenderInfo = field(default_factory=SenderInfo)
 
@@ -120,11 +119,12 @@ class Fetcher:
         self._timeouts = timeouts or Timeouts()
         self._http: aiohttp.ClientSession | None = None
         self._now: _Download | None = None
-        self.congestion_control: str | None = None
-        """Of our end of the connection; None until it stands, or where the kernel doesn't say."""
+        self._sockets: list[socket.socket] = []
 
     async def __aenter__(self) -> Fetcher:
-        connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=None)
+        connector = aiohttp.TCPConnector(
+            limit=1, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=None, socket_factory=self._make_socket
+        )
         self._http = aiohttp.ClientSession(
             connector=connector, headers={"Accept-Encoding": "identity"}, auto_decompress=False
         )
@@ -153,7 +153,7 @@ class Fetcher:
         """
         job = await self._run(url, expected_bytes, None, self._timeouts.give_up_s)
         done_s = time.monotonic()
-        ours = read_tcp_info(job.sock)
+        ours = read_tcp_info(self._socket())
         first_s = job.first_byte_s if job.first_byte_s is not None else done_s
         return FetchResult(
             requested_s=job.requested_s,
@@ -228,7 +228,6 @@ class Fetcher:
         )
         try:
             async with self._http.get(job.url, headers=_range_headers(job), timeout=timeout) as response:
-                self._look_at_socket(job, response)
                 _begin_body(job, response)
                 job.final_url = str(response.url)
                 async for data in response.content.iter_any():
@@ -239,12 +238,21 @@ class Fetcher:
             raise OriginError(f"{job.url}: not a usable HTTP answer: {error.message}") from None
         _check_whole(job)
 
-    def _look_at_socket(self, job: _Download, response: aiohttp.ClientResponse) -> None:
-        """Keep the connection's socket for TCP_INFO; aiohttp lets go of it with the last byte."""
-        transport = response.connection.transport if response.connection else None
-        job.sock = transport.get_extra_info("socket") if transport else None
-        if job.sock is not None:
-            self.congestion_control = _congestion_control(job.sock)
+    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket as aiohttp would make it, kept so that TCP_INFO can be read from it."""
+        family, kind, protocol, _, _ = address
+        sock = socket.socket(family, kind, protocol)
+        self._sockets = [*(each for each in self._sockets if each.fileno() >= 0), sock]
+        return sock
+
+    def _socket(self) -> socket.socket | None:
+        """The connection's own: of those that were tried (IPv6, IPv4, before a break) the one still open."""
+        return next((sock for sock in reversed(self._sockets) if sock.fileno() >= 0), None)
+
+    @property
+    def congestion_control(self) -> str | None:
+        """Of our end of the connection; None without one, or where the kernel doesn't say."""
+        return _congestion_control(self._socket())
 
 
 class _TryAgain(Exception):
@@ -316,9 +324,9 @@ def _check_whole(job: _Download) -> None:
         raise OriginError(f"{job.url}: {job.received} bytes came where {whole} were due")
 
 
-def _congestion_control(sock: HasOptions) -> str | None:
+def _congestion_control(sock: socket.socket | None) -> str | None:
     option = getattr(socket, "TCP_CONGESTION", None)
-    if option is None:
+    if sock is None or option is None:
         return None
     try:
         return sock.getsockopt(socket.IPPROTO_TCP, option, 16).partition(b"\0")[0].decode()

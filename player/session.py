@@ -12,7 +12,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +44,7 @@ STATE_PERIOD_S = 0.25
 STARTUP, PLAYING, STALLED, WAITING, ENDED = "startup", "playing", "stalled", "waiting", "ended"
 
 _Fact = TypeVar("_Fact")
+_Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ async def play(
                 presentation, policy, settings, sink, fallback=fallback, fetcher=own, stop=stop, clock=clock
             )
     with Session(presentation, policy, settings, sink, fetcher, fallback, clock) as session:
-        await session.prepare()
+        await session.prepare(stop)
         return await session.run(stop=stop)
 
 
@@ -186,9 +188,10 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._decider.close()
 
-    async def prepare(self) -> None:
-        """Reset the policies; the session's time has not begun."""
-        await self._decider.reset(self.video, self._settings.seed, self._settings.qoe)
+    async def prepare(self, stop: asyncio.Future[str] | None = None) -> None:
+        """Reset the policies; the session's time has not begun. Once stopped, `run` ends at once."""
+        with suppress(Stopped):
+            await unless(stop, self._decider.reset(self.video, self._settings.seed, self._settings.qoe))
 
     async def run(self, *, begin_s: float | None = None, stop: asyncio.Future[str] | None = None) -> EndRow:
         """Play to the end.
@@ -359,6 +362,33 @@ class Session:
         )
 
 
+class Stopped(Exception):
+    """Somebody asked us to stop; the text says who."""
+
+
+async def unless(stop: asyncio.Future[str] | None, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of `work`, which is cancelled when `stop` gets one first.
+
+    Raises:
+        Stopped: it was stopped.
+    """
+    task = asyncio.create_task(work)
+    either: list[asyncio.Future[Any]] = [task] if stop is None else [task, stop]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Stopped(_who(stop))
+    finally:
+        await _cancel(task)
+
+
+def _who(stop: asyncio.Future[str] | None) -> str:
+    """Who stopped us."""
+    told = stop is not None and stop.done() and not stop.cancelled()
+    return stop.result() if stop is not None and told else "cancelled"
+
+
 def _outcome(
     work: asyncio.Task[None], ticker: asyncio.Task[None], stop: asyncio.Future[str] | None
 ) -> tuple[str, str]:
@@ -374,11 +404,10 @@ def _outcome(
         return PLAYER_ERROR, one_line(error)
     if not work.cancelled():
         return FINISHED, ""
-    told = stop is not None and stop.done() and not stop.cancelled()
-    return INTERRUPTED, stop.result() if stop is not None and told else "cancelled"
+    return INTERRUPTED, _who(stop)
 
 
-async def _cancel(*tasks: asyncio.Task[None]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel what still runs and wait for it; results and exceptions stay in the tasks."""
     for task in tasks:
         task.cancel()

@@ -1,0 +1,365 @@
+"""`python -m player URL --policy bba`: stream a DASH video over a real network and record the session."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, NoReturn
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from player.decide import DEADLINE_S
+from player.fetch import Fetcher, OriginError, OriginLost, Timeouts
+from player.live import Display, LiveConsole, silence, summary_table
+from player.manifest import player_manifest
+from player.mpd import MpdError, Presentation, read_mpd
+from player.qoe import MU, QoE, SessionSummary, summarise
+from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
+from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
+from player.session import PlayerSettings, Session, State, Stopped, unless
+from player.stream import LineSink, StartError, stream
+from player.video import VideoError
+
+MPD_GIVE_UP_S = 10.0
+"""Without a byte of the MPD: whoever typed the URL is waiting."""
+
+RESULTS = Path("results")
+
+CUT_SHORT, BAD_INPUT = 1, 2
+"""Exit statuses; that of a signal is 128 + its number, as shells have it."""
+
+
+class Mistake(Exception):
+    """Something that the user can mend; the message is the one line that is printed."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = _Parser(prog="python -m player", description=__doc__)
+    top.add_argument("url", metavar="URL", help="of the MPD, http or https")
+    session = top.add_argument_group("session")
+    session.add_argument(
+        "--policy",
+        default="bba",
+        metavar="SPEC",
+        help=f"NAME[:key=value] or FILE.py:Class (default bba; installed: {', '.join(policy_names())})",
+    )
+    session.add_argument(
+        "--chunks", type=_positive_int, metavar="N", help="stream only the first so many (default all)"
+    )
+    session.add_argument("--seed", type=int, default=0, metavar="N", help="for the policy (default 0)")
+    session.add_argument(
+        "--buffer-cap-s",
+        type=_seconds,
+        metavar="S",
+        default=PlayerSettings.buffer_cap_s,
+        help="hold the next request while more is buffered (default %(default)g)",
+    )
+    score = top.add_argument_group("score")
+    score.add_argument("--qoe", choices=list(MU), default="linear", help="default %(default)s")
+    score.add_argument(
+        "--mu", type=float, metavar="X", help="weight of a second of stall (default: the published one)"
+    )
+    score.add_argument(
+        "--smooth", type=float, metavar="X", default=1.0, help="weight of changes (default %(default)g)"
+    )
+    limits = top.add_argument_group("limits")
+    limits.add_argument(
+        "--decision-deadline-s",
+        type=_seconds,
+        metavar="S",
+        default=DEADLINE_S,
+        help="a policy that takes longer is replaced by bba for the chunk (default %(default)g)",
+    )
+    limits.add_argument(
+        "--connect-timeout-s",
+        type=_seconds,
+        metavar="S",
+        default=Timeouts.connect_s,
+        help="for a new connection (default %(default)g)",
+    )
+    limits.add_argument(
+        "--read-timeout-s",
+        type=_seconds,
+        metavar="S",
+        default=Timeouts.read_s,
+        help="a connection silent for longer is replaced by a new one (default %(default)g)",
+    )
+    limits.add_argument(
+        "--give-up-s",
+        type=_seconds,
+        metavar="S",
+        default=Timeouts.give_up_s,
+        help="without a byte, the session ends as origin-lost (default %(default)g)",
+    )
+    output = top.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="FILE", help="the record (default results/TIME-POLICY.jsonl)"
+    )
+    output.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+    output.add_argument(
+        "--stream",
+        action="store_true",
+        help="for a parent process: JSON lines on stdout, start line on stdin, no record (player/stream.py)",
+    )
+    return top
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: must be positive and finite")
+    return value
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
+    arguments = sys.argv[1:] if argv is None else argv
+    command = parser()
+    args = command.parse_args(arguments)
+    if args.stream and (args.json or args.out):
+        command.error("--stream prints lines and keeps no record; leave --json and --out away")
+    if args.out is not None and args.out.is_dir():
+        command.error(f"--out {args.out} is a folder; name a file in it")
+    out = sys.stdout
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what a policy prints may not mix with our lines
+            return asyncio.run(_run(args, arguments, out))
+    except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
+        print(f"python -m player: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:  # the second one: the first ends the session in order
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        silence(out)
+        return CUT_SHORT
+
+
+async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> int:
+    settings = _settings(args)
+    if urlsplit(args.url).scheme not in ("http", "https") or not urlsplit(args.url).hostname:
+        raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
+    policy = load_policy(args.policy)
+    with _signals() as signals:
+        async with Fetcher(settings.timeouts) as fetcher:
+            try:
+                presentation = await unless(signals.stop, _presentation(fetcher, args.url))
+            except Stopped:
+                return signals.status
+            _check(presentation, settings)
+            manifest = player_manifest(
+                presentation,
+                policy,
+                settings,
+                url=args.url,
+                argv=["python", "-m", "player", *arguments],
+                congestion_control=fetcher.congestion_control,
+            )
+            job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
+            end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
+    return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)
+
+
+def _settings(args: argparse.Namespace) -> PlayerSettings:
+    try:
+        return PlayerSettings(
+            chunks=args.chunks,
+            seed=args.seed,
+            qoe=QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth),
+            decision_deadline_s=args.decision_deadline_s,
+            timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
+            buffer_cap_s=args.buffer_cap_s,
+        )
+    except ValueError as error:
+        raise Mistake(str(error)) from None
+
+
+async def _presentation(fetcher: Fetcher, url: str) -> Presentation:
+    try:
+        text, final_url = await fetcher.read(url, MPD_GIVE_UP_S)
+    except (OriginError, OriginLost) as error:
+        raise Mistake(f"cannot get the MPD: {error}") from None
+    try:
+        return read_mpd(text, final_url)
+    except MpdError as error:
+        raise Mistake(f"{url}: {error}") from None
+
+
+def _check(presentation: Presentation, settings: PlayerSettings) -> None:
+    """What can only be judged with the video at hand."""
+    video = presentation.video
+    if settings.chunks is not None:
+        video.first(settings.chunks)
+    try:
+        settings.qoe.quality(video.ladder_kbps)
+    except ValueError as error:
+        raise Mistake(str(error)) from None
+
+
+@dataclass
+class _Signals:
+    """SIGINT and SIGTERM as a future; the second one of a kind acts as ever."""
+
+    stop: asyncio.Future[str]
+    status: int = 0
+    """The exit status that they ask for; 0 when none came."""
+
+    def came(self, number: signal.Signals) -> None:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        self.status = 128 + number
+        if not self.stop.done():
+            self.stop.set_result(number.name)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Signals]:
+    loop = asyncio.get_running_loop()
+    signals = _Signals(loop.create_future())
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, signals.came, number)
+    try:
+        yield signals
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One session that is ready to be played."""
+
+    args: argparse.Namespace
+    presentation: Presentation
+    policy: LoadedPolicy
+    settings: PlayerSettings
+    fetcher: Fetcher
+    manifest: dict[str, Any]
+    out: IO[str]
+
+    async def stream(self, stop: asyncio.Future[str]) -> EndRow:
+        """For a parent process."""
+        lines = LineSink(self.out)
+        with Session(self.presentation, self.policy, self.settings, lines, self.fetcher) as session:
+            return await stream(session, lines, self.manifest, stop)
+
+    async def record(self, stop: asyncio.Future[str]) -> EndRow:
+        """For a person: live lines, a record, a summary."""
+        path = self.args.out or _default_path(self.policy.spec)
+        console = LiveConsole(file=sys.stderr if self.args.json else self.out)
+        manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest}
+        try:
+            make_folder(path.parent)
+            with RecordWriter(path, manifest) as writer:
+                rows, end = await self._play(writer, console, stop)
+        except OSError as error:
+            raise Mistake(f"cannot write the record {path}: {error.strerror or error}") from None
+        summary = summarise(rows, end, self.presentation.video.ladder_kbps, self.settings.qoe)
+        if self.args.json:
+            print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
+        else:
+            console.print(summary_table(summary, str(path)))
+        return end
+
+    async def _play(
+        self, writer: RecordWriter, console: Console, stop: asyncio.Future[str]
+    ) -> tuple[list[ChunkRow], EndRow]:
+        whole = self.presentation.video
+        video = whole if self.settings.chunks is None else whole.first(self.settings.chunks)
+        try:
+            with Display(console, video) as display:
+                sink = _RecordSink(writer, display)
+                with Session(self.presentation, self.policy, self.settings, sink, self.fetcher) as session:
+                    await session.prepare(stop)
+                    return sink.rows, await session.run(stop=stop)
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+class _RecordSink:
+    """Into the record, and before a person's eyes."""
+
+    def __init__(self, writer: RecordWriter, display: Display) -> None:
+        self._writer = writer
+        self._display = display
+        self.rows: list[ChunkRow] = []
+
+    def chunk(self, row: ChunkRow) -> None:
+        self.rows.append(row)
+        self._writer.chunk(row)
+        self._display.chunk(row)
+
+    def state(self, state: State) -> None:
+        self._display.state(state)
+
+    def end(self, row: EndRow) -> None:
+        self._writer.finish(row)
+        self._display.end(row)
+
+
+def _default_path(spec: str) -> Path:
+    """results/TIME-POLICY.jsonl, numbered when that is taken."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9.=_-]+', '-', Path(spec).name)}"
+    path, number = RESULTS / f"{name}.jsonl", 1
+    while path.exists() or path.with_name(f"{path.name}.partial").exists():
+        number += 1
+        path = RESULTS / f"{name}-{number}.jsonl"
+    return path
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
+    """The figures under the names that every command's `--json` uses, for this one session."""
+    return {
+        "policy": spec,
+        "sessions": 1,
+        "invalid": 0,
+        "qoe": summary.qoe,
+        "qoe_weights": asdict(summary.weights),
+        "bitrate_mbps": summary.bitrate_mbps,
+        "stall_s_per_chunk": summary.stall_s_per_chunk,
+        "stall_ratio": summary.stall_ratio,
+        "smoothness_mbps": summary.smoothness_mbps,
+        "startup_s": summary.startup_s,
+        "stall_s": summary.stall_s,
+        "switches": summary.switches,
+        "decision_p50_ms": summary.decision_p50_ms,
+        "decision_p99_ms": summary.decision_p99_ms,
+        "decided_by": summary.decided_by,
+        "chunks": summary.chunks,
+        "outcome": summary.outcome,
+        "out": str(path),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
