@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -134,6 +134,6 @@ def test_panda_keeps_its_level_in_the_dead_zone() -> None:
         (lambda: PANDA(epsilon=1.0), "epsilon 1"),
     ],
 )
-def test_an_option_out_of_range_is_named(make: type[Policy], fault: str) -> None:
+def test_an_option_out_of_range_is_named(make: Callable[[], Policy], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         make()

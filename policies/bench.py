@@ -1,0 +1,129 @@
+"""`python -m policies.bench`: how long a decision takes, policy by policy, over simulated sessions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from player.link_published import PublishedLink
+from player.observation import Observation
+from player.policy import Decision, Policy
+from player.qoe import QoE
+from player.registry import PolicyError, load_policy, split_policies
+from player.simulated import CHUNKS, simulate
+from player.video import Video, VideoError
+from player.videos import load_video
+from traces.trace import Trace
+
+BAD_INPUT = 2
+"""Exit status of a command that was asked for what it cannot do."""
+
+TRACE_S = 240
+MEAN_MBPS = 2.0
+KEEP, SHAKE = 0.9, 0.35
+"""An autoregressive walk of the rate's logarithm, 1-s steps: enough change to keep a policy busy."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Decision times of one policy."""
+
+    policy: str
+    decisions: int
+    median_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class Timed:
+    """A policy with a stopwatch around `select`."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.took_ms: list[float] = []
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        self._policy.reset(video, seed, qoe)
+
+    def select(self, observation: Observation) -> Decision | int:
+        begun = time.perf_counter()
+        decision = self._policy.select(observation)
+        self.took_ms.append(1000.0 * (time.perf_counter() - begun))
+        return decision
+
+
+def walk(seed: int) -> Trace:
+    """A made-up trace, the same for a seed everywhere."""
+    dice = random.Random(seed)
+    log, rates = 0.0, [MEAN_MBPS]
+    for _ in range(TRACE_S):
+        log = KEEP * log + SHAKE * dice.gauss(0.0, 1.0)
+        rates.append(MEAN_MBPS * math.exp(log))
+    return Trace(f"walk/{seed}", tuple(map(float, range(TRACE_S + 1))), tuple(rates))
+
+
+def measure(specs: Sequence[str], video: Video, sessions: int, qoe: QoE) -> Iterator[Timing]:
+    """Time every decision of each policy over `sessions` sessions.
+
+    Raises:
+        PolicyError: a policy that cannot be had.
+    """
+    chunks = min(CHUNKS, video.chunks)
+    for spec in specs:
+        timed = Timed(load_policy(spec).policy)
+        for seed in range(sessions):
+            simulate(video, walk(seed), timed, seed=seed, qoe=qoe, link=PublishedLink(), chunks=chunks)
+        ordered = sorted(timed.took_ms)
+        p99_ms = ordered[math.ceil(0.99 * len(ordered)) - 1]
+        yield Timing(spec, len(ordered), statistics.median(ordered), p99_ms, ordered[-1])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m policies.bench", description=__doc__)
+    what = top.add_argument_group("what to time")
+    what.add_argument(
+        "--policy",
+        default="rate,bba,bola,panda,robustmpc,mpc-published",
+        help="policies, by commas (default: %(default)s)",
+    )
+    what.add_argument("--video", default="envivio", help="name, directory or MPD (default: %(default)s)")
+    what.add_argument("--sessions", type=int, default=20, help="sessions each (default: %(default)s)")
+    output = top.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status."""
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.sessions < 1:
+        top.error(f"--sessions {options.sessions}: must be 1 or more")
+    try:
+        video = load_video(options.video)
+        timings = list(measure(split_policies(options.policy), video, options.sessions, QoE()))
+    except (PolicyError, VideoError) as error:
+        print(f"policies.bench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if options.json:
+        print(json.dumps({"video": video.name, "policies": [asdict(timing) for timing in timings]}))
+        return 0
+    print(f"{'policy':<20}{'decisions':>10}{'median ms':>12}{'p99 ms':>10}{'max ms':>10}")
+    for timing in timings:
+        print(
+            f"{timing.policy:<20}{timing.decisions:>10}{timing.median_ms:>12.3f}"
+            f"{timing.p99_ms:>10.3f}{timing.max_ms:>10.3f}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

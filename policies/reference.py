@@ -1,0 +1,136 @@
+"""`python -m policies.reference`: mean QoE of policies over a folder of traces, as papers report it.
+
+One session a file, in name order, over the `published` link (`player/link_published.py`): 48 chunks
+from time 0, first level 0, the first chunk left out of the mean. A policy is one object for the whole
+folder, so that `mpc-published` carries its errors from file to file as the public code does. With the
+published FCC and Norway traces and the chunk sizes of Pensieve's video the published figures of BBA
+and MPC come out; anybody who has those files can repeat it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from player.link_published import PublishedLink
+from player.policy import Policy
+from player.qoe import MU, QoE
+from player.registry import PolicyError, load_policy, split_policies
+from player.simulated import CHUNKS, simulate
+from player.video import Video, VideoError
+from player.videos import load_video
+from traces.trace import Trace, TraceError
+
+BAD_INPUT = 2
+"""Exit status of a command that was asked for what it cannot do."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A policy's mean over the sessions of a folder."""
+
+    policy: str
+    sessions: int
+    qoe: float
+
+
+def read_two_columns(path: Path) -> Trace:
+    """A file of lines `time_s rate_mbps`.
+
+    Raises:
+        TraceError: a line that is not two numbers, or no trace; the message names file and line.
+    """
+    times, rates = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            time_s, rate_mbps = map(float, line.split())
+        except ValueError:
+            raise TraceError(f"{path}:{number}: {line[:40]!r}; expected two numbers: s and Mbit/s") from None
+        times.append(time_s)
+        rates.append(rate_mbps)
+    return Trace(path.name, tuple(times), tuple(rates))
+
+
+def read_folder(folder: Path) -> list[Trace]:
+    """Every file of a folder, in name order.
+
+    Raises:
+        TraceError: no files, or one that is no trace.
+    """
+    if not folder.is_dir():
+        raise TraceError(f"{folder}: no such folder")
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not paths:
+        raise TraceError(f"{folder}: no trace files in it")
+    return [read_two_columns(path) for path in paths]
+
+
+def session_qoe(video: Video, trace: Trace, policy: Policy, qoe: QoE, chunks: int) -> float:
+    """Mean QoE of one session's chunks, the first left out."""
+    rows, _ = simulate(video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=chunks)
+    levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
+    values = qoe.per_chunk(levels, stalls_s, video.ladder_kbps)
+    return sum(values) / len(values)
+
+
+def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks: int = CHUNKS) -> Mean:
+    """Mean over sessions of one policy, one object for all.
+
+    Raises:
+        PolicyError: a policy that cannot be had.
+        VideoError: the video has fewer than `chunks` chunks.
+    """
+    policy = load_policy(spec).policy
+    values = [session_qoe(video, trace, policy, qoe, chunks) for trace in traces]
+    return Mean(spec, len(values), sum(values) / len(values))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m policies.reference", description=__doc__)
+    what = top.add_argument_group("what to stream")
+    what.add_argument("--traces", type=Path, required=True, metavar="DIR", help="folder of trace files")
+    what.add_argument("--video", default="envivio", help="name, directory or MPD (default: %(default)s)")
+    what.add_argument("--chunks", type=int, default=CHUNKS, help="of the video (default: %(default)s)")
+    what.add_argument(
+        "--policy", default="bba,mpc-published,robustmpc", help="by commas (default: %(default)s)"
+    )
+    score = top.add_argument_group("score")
+    score.add_argument("--qoe", choices=sorted(MU), default="linear", help="default: %(default)s")
+    score.add_argument("--mu", type=float, help="stall weight (default: the published one of its kind)")
+    output = top.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status."""
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.chunks < 2:
+        top.error(f"--chunks {options.chunks}: must be 2 or more, as the first does not count")
+    try:
+        qoe = QoE(options.qoe, MU[options.qoe] if options.mu is None else options.mu)
+        traces, video = read_folder(options.traces), load_video(options.video)
+        specs = split_policies(options.policy)
+        means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]
+    except (PolicyError, TraceError, VideoError, ValueError, OSError) as error:
+        print(f"policies.reference: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if options.json:
+        weights = asdict(qoe)
+        print(json.dumps({"qoe": weights, "video": video.name, "policies": [asdict(mean) for mean in means]}))
+        return 0
+    print(f"QoE {qoe}; {video.name}, {options.chunks} chunks; {options.traces}")
+    print(f"{'policy':<24}{'n':>6}{'mean QoE':>12}")
+    for mean in means:
+        print(f"{mean.policy:<24}{mean.sessions:>6}{mean.qoe:>12.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
