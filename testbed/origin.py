@@ -36,6 +36,7 @@ import stat
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -226,8 +227,18 @@ def _index(word: str, what: str, count: int, name: str) -> int:
 # ---------------------------------------------------------------- how it is answered
 
 _CATALOGUE: web.AppKey[Catalogue] = web.AppKey("catalogue", Catalogue)
-_SENT_BYTES = "sent_bytes"
-"""Key of a request: body bytes handed to the transport so far."""
+
+
+@dataclass
+class _Progress:
+    """How far the answer to one request has come."""
+
+    sent_bytes: int = 0
+    """Of its body, handed to the transport."""
+
+
+_PROGRESS: ContextVar[_Progress] = ContextVar("progress")
+"""The request in hand; aiohttp answers each one in a task, and so in a context, of its own."""
 
 
 def _connection(request: web.Request) -> TcpInfo | None:
@@ -261,11 +272,12 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         headers={**headers, "Content-Type": resource.content_type, "Content-Length": str(count)},
     )
     await response.prepare(request)
+    progress = _PROGRESS.get(_Progress())
     if request.method == "GET":
         async with contextlib.aclosing(resource.read(first, count)) as pieces:
             async for piece in pieces:
                 await response.write(piece)  # waits while the client is slow
-                request[_SENT_BYTES] += len(piece)
+                progress.sent_bytes += len(piece)
     await response.write_eof()
     return response
 
@@ -282,7 +294,8 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         began_s, monotonic_s = time.time(), time.monotonic()
-        request[_SENT_BYTES] = 0
+        progress = _Progress()
+        _PROGRESS.set(progress)
         status, error = 500, ""
         try:
             response = await handler(request)
@@ -309,7 +322,7 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
                     "path": request.raw_path,
                     "status": status,
                     "range": request.headers.get("Range"),
-                    "bytes": request[_SENT_BYTES],
+                    "bytes": progress.sent_bytes,
                     "duration_ms": round((time.monotonic() - monotonic_s) * 1000, 3),
                     "rtt_ms": connection.rtt_ms if connection else None,
                     "retransmits": connection.retransmits if connection else None,
