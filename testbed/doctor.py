@@ -133,10 +133,10 @@ class Report:
         }
         if self.can_emulate:
             return f"Emulation works here; {backends[self.delay_backend]}."
-        causes = "; ".join(
-            f"{f.name}: {f.way_out or f.detail}" for f in (*self.missing, *self.unknown) if f.way_out
-        )
-        return f"Emulation cannot run here: {causes or 'see above'}."
+        # What only root may try goes without saying where root itself is missing.
+        shown = self.missing if "root" in {f.name for f in self.missing} else (*self.missing, *self.unknown)
+        causes = "; ".join(f"{f.name}: {f.way_out or f.detail}" for f in shown)
+        return f"Emulation cannot run here: {causes}."
 
     def as_json(self) -> dict[str, object]:
         """What `--json` prints."""

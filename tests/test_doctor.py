@@ -58,6 +58,8 @@ def test_only_what_is_needed_stops_a_session() -> None:
     assert Report((needed, hidden)).summary() == (
         "Emulation cannot run here: tc: apt-get install iproute2; tbf: ask again as root."
     )
+    nobody = Finding("process", "root", MISSING, "uid 1000", "run as root", needed=True)
+    assert Report((nobody, hidden)).summary() == "Emulation cannot run here: root: run as root."
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ MUST_NOT_KNOW = {
 TEXT_SUFFIXES = {".py", ".toml", ".txt", ".sh", ".md", ".cff", ".yml", ".yaml", ".json", ""}
 PLACES = re.compile(
     r"pypi\.(org|python)|pythonhosted|deb\.debian\.org|archive\.ubuntu\.com|download\.pytorch|registry\.npmjs"
-    r"|--(extra-)?index-url|--find-links|file:///"
+    r"|--(extra-)?index-url|--find-links"
     r"|/home/\w|/Users/\w|/root/"
 )
 """Hosts of registries (each machine has its own settings for them), and absolute paths of a person."""
