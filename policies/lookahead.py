@@ -66,13 +66,17 @@ class PlanTable:
     costs: Floats
     """(plans,) smooth x sum of changes / unit; inf for a plan that is not allowed."""
 
+    def rewards(self, stalls_s: Floats) -> Floats:
+        """(plans,) what each plan brings, given its stall in seconds; -inf if it is not allowed."""
+        return self.gains - self.mu * stalls_s - self.costs
+
     def best(self, stalls_s: Floats) -> int:
         """The number of the plan with the largest reward; of equal ones the last.
 
         Args:
             stalls_s: (plans,) in seconds.
         """
-        rewards = self.gains - self.mu * stalls_s - self.costs
+        rewards = self.rewards(stalls_s)
         return len(rewards) - 1 - int(np.argmax(rewards[::-1]))
 
 

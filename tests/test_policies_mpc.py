@@ -14,7 +14,7 @@ from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from player.simulated import simulate
 from player.video import Video
-from policies.lookahead import affordable_steps
+from policies.lookahead import affordable_steps, plan_stalls_s, plan_table, quality_for_sums
 from policies.mpc import RobustMPC
 from policies.mpc_published import PublishedMPC
 from policies.throughput import harmonic_mean_mbps, robust_mbps
@@ -93,6 +93,21 @@ def test_robustmpc_is_brute_force(situation: tuple[Video, Observation, QoE], hor
     last = observation.history[-1].level
     rewards = [reward(plan, sizes, mbps, observation.buffer_s, last, qoe) for plan in plans]
     assert policy.select(observation).level == brute_force(plans, rewards)
+
+
+@settings(max_examples=100, deadline=None)
+@given(situation=situations(), steps=st.integers(1, 4))
+def test_every_reward_is_equal_to_the_last_bit(situation: tuple[Video, Observation, QoE], steps: int) -> None:
+    _, observation, qoe = situation
+    sizes = observation.next_sizes_bytes[:steps]
+    last, buffer_s = observation.history[-1].level, observation.buffer_s
+    mbps = observation.history[-1].throughput_mbps
+    table = plan_table(quality_for_sums(qoe, LADDER_KBPS), last, len(sizes))
+    expected = [
+        reward(plan, sizes, mbps, buffer_s, last, qoe)
+        for plan in itertools.product(range(LEVELS), repeat=len(sizes))
+    ]
+    assert table.rewards(plan_stalls_s(sizes, mbps, buffer_s, 4.0)).tolist() == expected
 
 
 @settings(max_examples=100, deadline=None)

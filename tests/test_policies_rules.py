@@ -72,7 +72,18 @@ def test_rate_takes_what_the_harmonic_mean_carries(
 
 @pytest.mark.parametrize(
     ("buffer_s", "level"),
-    [(0.0, 0), (4.99, 0), (5.0, 0), (6.9, 0), (7.0, 1), (9.0, 2), (14.99, 4), (15.0, 5), (60.0, 5)],
+    [
+        (0.0, 0),
+        (4.99, 0),
+        (5.0, 0),
+        (6.9, 0),
+        (7.0, 1),
+        (9.0, 2),
+        (14.99, 4),
+        (15.0, 5),
+        (17.0, 5),
+        (60.0, 5),
+    ],
 )
 def test_bba_maps_the_buffer_to_a_level(buffer_s: float, level: int) -> None:
     assert level_of(ready(BBA()), seen([1.0], buffer_s)) == level
@@ -98,18 +109,28 @@ def test_bola_changes_level_at_the_buffers_that_its_formula_says() -> None:
 def test_panda_probes_up_slowly_and_backs_off() -> None:
     policy = ready(PANDA())
     assert level_of(policy, seen([], elapsed_s=0.0)) == 0
-    # the first throughput starts both estimates: 2 Mbit/s; up to 0.85 x 2 = 1.7 Mbit/s
-    assert level_of(policy, seen([2.0], elapsed_s=1.0)) == 2
-    # 4 s later, 2.3 measured: excess max(2 - 2.3 + 0.3, 0) = 0, estimate 2 + 0.14 x 4 x 0.3 = 2.168;
-    # smoothed 2 - 0.8 x (2 - 2.168) = 2.1344; up to 1.814: not yet 1850
-    assert level_of(policy, seen([2.0, 2.3], level=2, elapsed_s=5.0)) == 2
-    # 1 s later, 3 measured: estimate 2.21, smoothed 2.1344 + 0.2 x 0.0756 = 2.14952; up to 1.827
-    assert level_of(policy, seen([2.0, 2.3, 3.0], level=2, elapsed_s=6.0)) == 2
-    # 2 s later, 3 measured: estimate 2.294, smoothed 2.14952 + 0.4 x 0.14448 = 2.207312; up to 1.876
-    assert level_of(policy, seen([2.0, 2.3, 3.0, 3.0], level=2, elapsed_s=8.0)) == 3
-    # 1 s later, 1 measured: excess 1.594, estimate 2.294 + 0.14 x (0.3 - 1.594) = 2.11284; smoothed
-    # 2.207312 - 0.2 x 0.094472 = 2.1884176: up to 1.860 would be level 3 anyway
-    assert level_of(policy, seen([2.0, 2.3, 3.0, 3.0, 1.0], level=3, elapsed_s=9.0)) == 3
+    steps = [
+        # (elapsed, measured, level before) -> level; up to 0.85 x smoothed, and what that is
+        ((1.0, 2.0, 0), 2, "2.00"),  # the first throughput starts both estimates; up to 1700
+        # T = 4, excess max(2 - 2.3 + 0.3, 0) = 0: estimate 2 + 0.14 x 4 x 0.3 = 2.168;
+        # smoothed 2 - 0.8 x (2 - 2.168) = 2.1344; up to 1814: not yet 1850
+        ((5.0, 2.3, 2), 2, "2.13"),
+        # T = 1: estimate 2.21, smoothed 2.1344 + 0.2 x 0.0756 = 2.1495; up to 1827
+        ((6.0, 3.0, 2), 2, "2.15"),
+        # T = 2: estimate 2.294, smoothed 2.1495 + 0.4 x 0.1445 = 2.2073; up to 1876
+        ((8.0, 3.0, 2), 3, "2.21"),
+        # T = 3, excess 2.294 - 1 + 0.3 = 1.594: estimate 2.294 + 0.42 x (0.3 - 1.594) = 1.7505;
+        # smoothed 2.2073 - 0.6 x 0.4568 = 1.9332; down below 1850 only: stays
+        ((11.0, 1.0, 3), 3, "1.93"),
+        # T = 2, excess 1.0505: estimate 1.7505 + 0.28 x (0.3 - 1.0505) = 1.5404;
+        # smoothed 1.9332 - 0.4 x 0.3928 = 1.7761
+        ((13.0, 1.0, 3), 2, "1.78"),
+    ]
+    throughputs: list[float] = []
+    for (elapsed_s, measured_mbps, before), level, smoothed in steps:
+        throughputs.append(measured_mbps)
+        decision = policy.select(seen(throughputs, level=before, elapsed_s=elapsed_s))
+        assert decision == Decision(level, reason=f"smoothed {smoothed} Mbit/s")
 
 
 def test_panda_keeps_its_level_in_the_dead_zone() -> None:
