@@ -116,10 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps({"video": video.name, "policies": [asdict(timing) for timing in timings]}))
         return 0
-    print(f"{'policy':<20}{'decisions':>10}{'median ms':>12}{'p99 ms':>10}{'max ms':>10}")
+    width = max(len("policy"), *(len(timing.policy) for timing in timings))
+    print(f"{'policy':<{width}}{'decisions':>11}{'median ms':>12}{'p99 ms':>10}{'max ms':>10}")
     for timing in timings:
         print(
-            f"{timing.policy:<20}{timing.decisions:>10}{timing.median_ms:>12.3f}"
+            f"{timing.policy:<{width}}{timing.decisions:>11}{timing.median_ms:>12.3f}"
             f"{timing.p99_ms:>10.3f}{timing.max_ms:>10.3f}"
         )
     return 0

@@ -1,8 +1,8 @@
-"""`python -m policies.reference`: mean QoE of policies over a folder of traces, as papers report it.
+"""`python -m policies.reference`: mean QoE of policies over many traces, as papers report it.
 
-One session a file, in name order, over the `published` link (`player/link_published.py`): 48 chunks
-from time 0, first level 0, the first chunk left out of the mean. A policy is one object for the whole
-folder, so that `mpc-published` carries its errors from file to file as the public code does. With the
+One session a trace, files in name order, over the `published` link (`player/link_published.py`): 48 chunks
+from time 0, first level 0, the first chunk left out of the mean. A policy is one object for all
+traces, so that `mpc-published` carries its errors from file to file as the public code does. With the
 published FCC and Norway traces and the chunk sizes of Pensieve's video the published figures of BBA
 and MPC come out; anybody who has those files can repeat it.
 """
@@ -14,7 +14,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from player.link_published import PublishedLink
 from player.policy import Policy
@@ -23,6 +22,7 @@ from player.registry import PolicyError, load_policy, split_policies
 from player.simulated import CHUNKS, simulate
 from player.video import Video, VideoError
 from player.videos import load_video
+from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
 BAD_INPUT = 2
@@ -31,42 +31,11 @@ BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class Mean:
-    """A policy's mean over the sessions of a folder."""
+    """A policy's mean over all sessions."""
 
     policy: str
     sessions: int
     qoe: float
-
-
-def read_two_columns(path: Path) -> Trace:
-    """A file of lines `time_s rate_mbps`.
-
-    Raises:
-        TraceError: a line that is not two numbers, or no trace; the message names file and line.
-    """
-    times, rates = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            time_s, rate_mbps = map(float, line.split())
-        except ValueError:
-            raise TraceError(f"{path}:{number}: {line[:40]!r}; expected two numbers: s and Mbit/s") from None
-        times.append(time_s)
-        rates.append(rate_mbps)
-    return Trace(path.name, tuple(times), tuple(rates))
-
-
-def read_folder(folder: Path) -> list[Trace]:
-    """Every file of a folder, in name order.
-
-    Raises:
-        TraceError: no files, or one that is no trace.
-    """
-    if not folder.is_dir():
-        raise TraceError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not paths:
-        raise TraceError(f"{folder}: no trace files in it")
-    return [read_two_columns(path) for path in paths]
 
 
 def session_qoe(video: Video, trace: Trace, policy: Policy, qoe: QoE, chunks: int) -> float:
@@ -93,7 +62,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m policies.reference", description=__doc__)
     what = top.add_argument_group("what to stream")
-    what.add_argument("--traces", type=Path, required=True, metavar="DIR", help="folder of trace files")
+    what.add_argument(
+        "--traces", required=True, metavar="SPEC", help="a folder or file of traces, or a family's 4g[0:100]"
+    )
     what.add_argument("--video", default="envivio", help="name, directory or MPD (default: %(default)s)")
     what.add_argument("--chunks", type=int, default=CHUNKS, help="of the video (default: %(default)s)")
     what.add_argument(
@@ -115,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error(f"--chunks {options.chunks}: must be 2 or more, as the first does not count")
     try:
         qoe = QoE(options.qoe, MU[options.qoe] if options.mu is None else options.mu)
-        traces, video = read_folder(options.traces), load_video(options.video)
+        traces, video = resolve_many(options.traces), load_video(options.video)
         specs = split_policies(options.policy)
         means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]
     except (PolicyError, TraceError, VideoError, ValueError, OSError) as error:
@@ -126,9 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"qoe": weights, "video": video.name, "policies": [asdict(mean) for mean in means]}))
         return 0
     print(f"QoE {qoe}; {video.name}, {options.chunks} chunks; {options.traces}")
-    print(f"{'policy':<24}{'n':>6}{'mean QoE':>12}")
+    width = max(len(spec) for spec in ["policy", *specs])
+    print(f"{'policy':<{width}}{'n':>6}{'mean QoE':>12}")
     for mean in means:
-        print(f"{mean.policy:<24}{mean.sessions:>6}{mean.qoe:>12.4f}")
+        print(f"{mean.policy:<{width}}{mean.sessions:>6}{mean.qoe:>12.4f}")
     return 0
 
 

@@ -85,7 +85,7 @@ def test_the_table_names_weights_and_sessions(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (["--traces", "nowhere"], "nowhere: no such folder"),
+        (["--traces", "nowhere"], "no family and no file is named 'nowhere'"),
         (["--video", "nowhere"], "no video 'nowhere'"),
         (["--policy", "bbba"], "unknown name 'bbba'"),
         (["--policy", "fixed:6"], "level 6; cbr has levels 0 to 5"),
