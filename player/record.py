@@ -8,6 +8,7 @@ it is complete: it is written aside, synced and renamed.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -122,6 +123,8 @@ def make_folder(folder: Path) -> None:
         OSError: it cannot be made.
     """
     if not folder.is_dir():
+        if folder.exists():
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _give_to_caller(folder)
