@@ -1,0 +1,103 @@
+"""Trace against a brute-force replay of its intervals."""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traces.trace import Trace, TraceError
+
+rates = st.floats(0, 100).map(lambda rate: round(rate, 3))
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> Trace:
+    """Traces whose times are multiples of 1/8 s, so that sums are exact."""
+    eighths = draw(st.lists(st.integers(1, 80), min_size=1, max_size=12))
+    times = [0.0]
+    for step in eighths:
+        times.append(times[-1] + step / 8)
+    values = draw(st.lists(rates, min_size=len(times), max_size=len(times)).filter(lambda v: any(v[1:])))
+    return Trace("t", tuple(times), tuple(values))
+
+
+offsets = st.integers(0, 4000).map(lambda sixteenths: sixteenths / 16)
+
+
+def brute_rate(trace: Trace, time_s: float) -> float:
+    """The rate just after a time, by walking the definition."""
+    rest = time_s
+    while rest >= trace.duration_s:
+        rest -= trace.duration_s
+    for index in range(1, len(trace.time_s)):
+        if trace.time_s[index - 1] <= rest < trace.time_s[index]:
+            return trace.rate_mbps[index]
+    raise AssertionError(f"{rest} lies in no interval")
+
+
+@given(traces(), offsets)
+def test_rate_at_is_that_of_the_interval_that_begins_or_runs(trace: Trace, time_s: float) -> None:
+    assert trace.rate_at(time_s) == brute_rate(trace, time_s)
+
+
+@given(traces(), offsets)
+def test_megabits_are_the_sum_over_sixteenths_of_a_second(trace: Trace, time_s: float) -> None:
+    sixteenths = round(time_s * 16)
+    carried = math.fsum(brute_rate(trace, number / 16) / 16 for number in range(sixteenths))
+    assert trace.megabits_until(time_s) == pytest.approx(carried, abs=1e-6)
+
+
+@given(traces(), offsets)
+def test_steps_follow_each_other_without_gap_and_carry_what_the_trace_carries(
+    trace: Trace, start_s: float
+) -> None:
+    elapsed, carried = 0.0, 0.0
+    for step in islice(trace.steps(start_s), 3 * len(trace.time_s)):
+        assert step.start_s == pytest.approx(elapsed, abs=1e-9)
+        assert step.duration_s > 0
+        assert step.rate_mbps == brute_rate(trace, start_s + step.start_s)
+        elapsed += step.duration_s
+        carried += step.duration_s * step.rate_mbps
+    expected = trace.megabits_until(start_s + elapsed) - trace.megabits_until(start_s)
+    assert carried == pytest.approx(expected, abs=1e-6)
+
+
+@given(traces())
+def test_wrapping_repeats_the_same_pass(trace: Trace) -> None:
+    steps = len(trace.time_s) - 1
+    twice = list(islice(trace.steps(), 2 * steps))
+    assert [step.rate_mbps for step in twice[:steps]] == list(trace.rate_mbps[1:])
+    assert [step.rate_mbps for step in twice[steps:]] == list(trace.rate_mbps[1:])
+    assert twice[steps].start_s == pytest.approx(trace.duration_s)
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "fragment"),
+    [
+        ((0.0,), (1.0,), "at least two"),
+        ((0.0, 1.0), (1.0,), "2 times but 1 rates"),
+        ((1.0, 2.0), (1.0, 1.0), "start at 0"),
+        ((0.0, 2.0, 2.0), (1.0, 1.0, 1.0), "must increase"),
+        ((0.0, 2.0, 1.0), (1.0, 1.0, 1.0), "must increase"),
+        ((0.0, math.inf), (1.0, 1.0), "must increase"),
+        ((0.0, math.nan), (1.0, 1.0), "must increase"),
+        ((0.0, 1.0), (1.0, -0.5), "-0.5"),
+        ((0.0, 1.0), (1.0, math.nan), "nan"),
+        ((0.0, 1.0), (1.0, 0.0), "every rate is 0"),
+    ],
+)
+def test_what_no_link_can_be_is_refused(
+    times: tuple[float, ...], values: tuple[float, ...], fragment: str
+) -> None:
+    with pytest.raises(TraceError, match=fragment):
+        Trace("bad", times, values)
+
+
+def test_the_hash_is_of_the_values_and_not_of_the_name() -> None:
+    one, other = Trace("a", (0.0, 1.0), (2.0, 3.0)), Trace("b", (0.0, 1.0), (2.0, 3.0))
+    assert one.sha256 == other.sha256
+    assert one.sha256 != Trace("a", (0.0, 1.0), (2.0, 3.5)).sha256

@@ -1,0 +1,37 @@
+"""Pensieve's and Genet's "cooked" files: seconds, a tab, Mbit/s; the first line marks the start.
+
+The published simulators read the value of line i as holding over (time[i-1], time[i]] and begin with
+line 1; so the first line's time, whatever it is, becomes 0 here and its value belongs to no interval. Where
+a file starts at 0 this is the same as two-column text. A round trip keeps every value exactly.
+
+Source: `load_trace.py` and `fixed_env.py` of github.com/hongzimao/pensieve.
+"""
+
+from __future__ import annotations
+
+from traces.formats.rows import Scan, build, plain, shifted
+from traces.formats.two_column import scan_columns
+from traces.trace import Trace
+
+NAME = "cooked"
+ABOUT = "Pensieve and Genet: seconds, a tab, Mbit/s; the first line marks the start"
+
+
+def scan(text: str) -> Scan:
+    """The rows, unjudged."""
+    return shifted(scan_columns(text))
+
+
+def read(text: str, source: str) -> Trace:
+    """The trace in a file's text.
+
+    Raises:
+        TraceError: names `source`, the line, the value and the way out.
+    """
+    return build(scan(text), source)
+
+
+def write(trace: Trace) -> str:
+    """The file's text."""
+    rows = zip(trace.time_s, trace.rate_mbps, strict=True)
+    return "".join(f"{plain(time_s)}\t{plain(rate)}\n" for time_s, rate in rows)

@@ -1,0 +1,115 @@
+"""JSON logs, as the HSDPA and Ghent 4G sets come with Sabre: a list of objects, one an interval.
+
+Each has `duration_ms` (how long it lasts) and `bandwidth_kbps` (its rate); `latency_ms` and other members
+are passed over. The first interval begins at 0, so the trace has one point more than the list. A round
+trip keeps durations to a nanosecond and rates to 1e-9 kbit/s; the value of point 0, which belongs to no
+interval, becomes that of point 1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from traces.formats.rows import Row, Scan, build
+from traces.trace import Trace
+
+NAME = "json"
+ABOUT = "HSDPA and Ghent 4G logs: a JSON list of {duration_ms, bandwidth_kbps}"
+_SPACE = re.compile(r"[\s,]*")
+
+
+def scan(text: str) -> Scan:
+    """A row an object, on the line where the object begins."""
+    rows: list[Row] = []
+    decoder = json.JSONDecoder()
+    position = len(text) - len(text.lstrip())
+    if text[position : position + 1] != "[":
+        return Scan(
+            (Row(1, fault='not a JSON list; write [{"duration_ms": ..., "bandwidth_kbps": ...}, ...]'),), 0.0
+        )
+    position, line, counted, elapsed_ms = position + 1, 1, 0, 0.0
+    while True:
+        match = _SPACE.match(text, position)
+        position = match.end() if match else position
+        line += text.count("\n", counted, position)
+        counted = position
+        if text[position : position + 1] == "]":
+            break
+        try:
+            item, position = decoder.raw_decode(text, position)
+        except (json.JSONDecodeError, RecursionError) as error:
+            what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+            rows.append(Row(line, fault=f"broken JSON ({what}); the file may be cut off here"))
+            return Scan(tuple(rows), 0.0)
+        except ValueError as error:  # an integer of thousands of digits
+            rows.append(Row(line, fault=f"broken JSON ({error}); write plain decimal numbers"))
+            return Scan(tuple(rows), 0.0)
+        row, elapsed_ms = _row(line, item, elapsed_ms)
+        rows.append(row)
+    rest = text[position + 1 :].strip()
+    if rest:
+        rows.append(Row(line, fault=f"text after the list's end ({rest[:20]!r}); a file is one list"))
+    return Scan(tuple(rows), 0.0)
+
+
+def _row(line: int, item: Any, elapsed_ms: float) -> tuple[Row, float]:
+    if not isinstance(item, dict):
+        return Row(
+            line, fault=f"not an object ({str(item)[:40]}); write {{duration_ms, bandwidth_kbps}}"
+        ), elapsed_ms
+    duration_ms, fault = _value(item, "duration_ms")
+    kbps, rate_fault = _value(item, "bandwidth_kbps")
+    if not fault and duration_ms == 0:
+        fault = "duration_ms is 0; drop the object"
+    if not fault:
+        elapsed_ms += duration_ms
+    return Row(line, elapsed_ms / 1000.0, kbps / 1000.0, fault or rate_fault), elapsed_ms
+
+
+def _value(item: dict[str, Any], key: str) -> tuple[float, str]:
+    if key not in item:
+        return math.nan, f"no {key}; each object needs duration_ms and bandwidth_kbps"
+    value = item[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan, f"{key} is not a number ({str(value)[:40]!r}); write a plain number"
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        return (
+            math.nan,
+            f"{key} is not finite ({str(value)[:40]}); drop the object or write the value measured",
+        )
+    if number < 0:
+        return number, f"{key} is negative ({number:g}); write 0 or more"
+    return number, ""
+
+
+def read(text: str, source: str) -> Trace:
+    """The trace in a file's text.
+
+    Raises:
+        TraceError: names `source`, the line, the value and the way out.
+    """
+    return build(scan(text), source)
+
+
+def write(trace: Trace) -> str:
+    """The file's text."""
+    items = [
+        {
+            "duration_ms": _tidy((trace.time_s[index] - trace.time_s[index - 1]) * 1000.0, 6),
+            "bandwidth_kbps": _tidy(trace.rate_mbps[index] * 1000.0, 9),
+        }
+        for index in range(1, len(trace.time_s))
+    ]
+    return "[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n"
+
+
+def _tidy(value: float, digits: int) -> float | int:
+    rounded = round(value, digits)
+    return int(rounded) if rounded == int(rounded) else rounded

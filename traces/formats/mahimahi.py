@@ -1,0 +1,108 @@
+"""Mahimahi packet timestamps: a line per opportunity to deliver 1500 bytes, in milliseconds from the start.
+
+Several opportunities may share a millisecond; the last line is the period after which the link starts
+again (Mahimahi's `link_queue.cc`). Reading counts opportunities in bins of 0.5 s, bin k being
+(0.5 k, 0.5 (k+1)] s, with opportunities at 0 in the first. The last bin ends with the file; a rest under
+half a bin joins the one before. Writing puts an opportunity at the first millisecond by which the link has
+carried another 1500 bytes.
+
+A round trip keeps the bytes carried up to every multiple of 0.5 s to within one opportunity. It does not
+keep steps finer than a bin, nor a dark end: the period ends with the last opportunity.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import PurePath
+
+from traces.formats.rows import Row, Scan, text_lines
+from traces.trace import Trace, TraceError
+
+NAME = "mahimahi"
+ABOUT = "Mahimahi packet timestamps: a line per 1500 bytes, in ms"
+MEGABITS_PER_PACKET = 1500 * 8 / 1e6
+DEFAULT_BIN_S = 0.5
+MAX_PACKETS = 10_000_000
+"""No longer file is written: Mahimahi holds all of it in memory."""
+_MAX_PERIOD_S = 7 * 24 * 3600.0
+_ROUNDING_MS = 1e-6
+_STAMP = re.compile(r"\d{1,15}")
+
+
+def scan(text: str) -> Scan:
+    """A row an opportunity; its rate is unknown (NaN)."""
+    rows = []
+    before_ms = 0
+    for line_number, line in text_lines(text):
+        if not _STAMP.fullmatch(line):
+            fault = f"not a whole number of milliseconds ({line[:40]!r}); a line is one timestamp, 0 or more"
+            rows.append(Row(line_number, fault=fault))
+            continue
+        stamp_ms, fault = int(line), ""
+        if stamp_ms < before_ms:
+            fault = (
+                f"time goes back ({stamp_ms} ms after {before_ms} ms); sort the lines, or cut the file there"
+            )
+        before_ms = stamp_ms
+        rows.append(Row(line_number, stamp_ms / 1000.0, fault=fault))
+    return Scan(tuple(rows), 0.0)
+
+
+def read(text: str, source: str, bin_s: float = DEFAULT_BIN_S) -> Trace:
+    """The trace in a file's text, in steps of `bin_s`.
+
+    Raises:
+        TraceError: names `source`, the line, the value and the way out.
+    """
+    rows = scan(text).rows
+    for row in rows:
+        if row.fault:
+            raise TraceError(f"{source}:{row.line}: {row.fault}")
+    if not rows or rows[-1].time_s == 0.0:
+        raise TraceError(
+            f"{source}: no timestamp after 0 ms; the last one is the link's period and must be later"
+        )
+    period_s = rows[-1].time_s
+    if period_s > _MAX_PERIOD_S:
+        raise TraceError(
+            f"{source}:{rows[-1].line}: timestamp {period_s:g} s after the start; count milliseconds from 0"
+        )
+    bins = max(math.floor(period_s / bin_s + 0.5), 1)
+    packets = [0] * bins
+    for row in rows:
+        packets[min(max(math.ceil(row.time_s / bin_s - _ROUNDING_MS) - 1, 0), bins - 1)] += 1
+    times = [*(number * bin_s for number in range(bins)), period_s]
+    rates = [
+        count * MEGABITS_PER_PACKET / (end - begin)
+        for count, begin, end in zip(packets, times, times[1:], strict=False)
+    ]
+    return Trace(PurePath(source).name or source, tuple(times), (rates[0], *rates))
+
+
+def write(trace: Trace) -> str:
+    """The file's text.
+
+    Raises:
+        TraceError: less than one packet in all, or more than `MAX_PACKETS`.
+    """
+    total = trace.mean_mbps * trace.duration_s
+    if total > MAX_PACKETS * MEGABITS_PER_PACKET:
+        raise TraceError(
+            f"{trace.name}: {total / MEGABITS_PER_PACKET:.0f} packets; Mahimahi files end at {MAX_PACKETS}: "
+            "convert to another format"
+        )
+    stamps: list[str] = []
+    carried = 0.0
+    for index in range(1, len(trace.time_s)):
+        begin_s, rate = trace.time_s[index - 1], trace.rate_mbps[index]
+        reached = carried + rate * (trace.time_s[index] - begin_s)
+        while (due := (len(stamps) + 1) * MEGABITS_PER_PACKET) <= reached + 1e-9:
+            stamp_ms = (begin_s + max(due - carried, 0.0) / rate) * 1000.0 if rate > 0 else begin_s * 1000.0
+            stamps.append(str(math.ceil(stamp_ms - _ROUNDING_MS)))
+        carried = reached
+    if not stamps or stamps[-1] == "0":
+        raise TraceError(
+            f"{trace.name}: carries less than one packet of 1500 bytes; convert to another format"
+        )
+    return "\n".join(stamps) + "\n"

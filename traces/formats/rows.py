@@ -1,0 +1,138 @@
+"""What all readers share: raw rows with their faults, numbers, and the way from rows to a Trace."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePath
+from statistics import median
+
+from traces.trace import Trace, TraceError
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_MAX_VALUE = 1e18
+"""Microseconds since 1970 are 2e15."""
+MAX_FIRST_STEPS = 10
+"""A first time of more than so many usual steps after 0 is taken for a clock, not for a first interval."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One value of a file, faults and all: lint reports them, a reader stops at the first."""
+
+    line: int
+    """Counted from 1."""
+    time_s: float = math.nan
+    """End of the interval."""
+    rate_mbps: float = math.nan
+    fault: str = ""
+    """What is wrong with the value and the way out, empty if nothing."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A file read without judging: `rows` in file order."""
+
+    rows: tuple[Row, ...]
+    start_s: float | None
+    """Where the first row's interval begins; None: the first row only marks the start."""
+
+
+def text_lines(text: str) -> list[tuple[int, str]]:
+    """(line number, stripped line) of lines that are neither blank nor a comment (`#`)."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [
+        (number, line.strip())
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is a plain decimal number."""
+    return _NUMBER.fullmatch(field) is not None
+
+
+def number(field: str, what: str) -> tuple[float, str]:
+    """(value, fault) of a field; the fault is empty when the value is finite and not negative."""
+    if _NOT_FINITE.fullmatch(field):
+        return math.nan, f"{what} is not finite ({field}); drop the line or write the value measured"
+    if not is_number(field):
+        return math.nan, f"{what} is not a number ({field[:40]!r}); write a plain decimal number"
+    value = float(field)
+    if value > _MAX_VALUE:
+        return (
+            math.nan,
+            f"{what} is beyond all sense ({field[:40]}); drop the line or write the value measured",
+        )
+    if value < 0:
+        return value, f"{what} is negative ({field[:40]}); times and rates are 0 or more"
+    return value, ""
+
+
+def time_fault(before_s: float, time_s: float) -> str:
+    """What is wrong with a time after the one before it, empty if nothing."""
+    if time_s == before_s:
+        return f"time repeats ({time_s:g} s); keep one of the lines, or their mean"
+    if time_s < before_s:
+        return f"time goes back ({time_s:g} s after {before_s:g} s); sort the lines, or cut the file there"
+    return ""
+
+
+def shifted(rows: Sequence[Row]) -> Scan:
+    """Rows of a clock: the first marks the start and becomes time 0."""
+    known = [row.time_s for row in rows if not row.fault]
+    first_s = known[0] if known else 0.0
+    moved = tuple(Row(row.line, row.time_s - first_s, row.rate_mbps, row.fault) for row in rows)
+    return Scan(moved, None)
+
+
+def from_zero(rows: Sequence[Row]) -> Scan:
+    """Rows whose times count from 0: a first row after 0 holds from 0 on."""
+    rows = tuple(rows)
+    times = [row.time_s for row in rows if not row.fault]
+    if not times or times[0] == 0.0 or rows[0].fault:
+        return Scan(rows, None)
+    steps = [late - early for early, late in pairwise(times) if late > early]
+    if steps and times[0] > MAX_FIRST_STEPS * median(steps):
+        fault = (
+            f"time starts at {times[0]:g} s, {times[0] / median(steps):.0f} usual steps after 0; count from "
+            "0, or read the file with --format cooked, which takes the first line for the start"
+        )
+        rows = (Row(rows[0].line, rows[0].time_s, rows[0].rate_mbps, fault), *rows[1:])
+    return Scan(rows, 0.0)
+
+
+def build(scan: Scan, source: str) -> Trace:
+    """The trace in the rows, named after the last part of `source`.
+
+    Raises:
+        TraceError: the first fault as `source:line: what (value), way out`.
+    """
+    name = PurePath(source).name or source
+    times: list[float] = []
+    rates: list[float] = []
+    if scan.start_s is not None and scan.rows:
+        times, rates = [scan.start_s], [scan.rows[0].rate_mbps]
+    for row in scan.rows:
+        fault = row.fault or (time_fault(times[-1], row.time_s) if times else "")
+        if fault:
+            raise TraceError(f"{source}:{row.line}: {fault}")
+        times.append(row.time_s)
+        rates.append(row.rate_mbps)
+    if len(times) < 2:
+        raise TraceError(f"{source}: {len(times)} points; a trace needs at least two")
+    try:
+        return Trace(name, tuple(times), tuple(rates))
+    except TraceError as error:
+        raise TraceError(f"{source}: {error}") from error
+
+
+def plain(value: float) -> str:
+    """The shortest decimal that reads back as the same float, without a trailing `.0`."""
+    text = repr(float(value))
+    return text[:-2] if text.endswith(".0") else text

@@ -1,0 +1,193 @@
+"""What a set of traces is like: figures weighted by time, and the same for one trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from traces.trace import Trace
+
+OUTAGE_MBPS = 0.3
+"""Below this the lowest level of the usual ladder (300 kbps) can't be streamed."""
+LAGS_S = (1, 5, 20)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Figures of a set of traces; a rate counts as long as it holds."""
+
+    traces: int
+    """Blocks of one log count once."""
+    duration_s: float
+    mean_mbps: float
+    deviation_mbps: float
+    min_mbps: float
+    p5_mbps: float
+    p50_mbps: float
+    p95_mbps: float
+    max_mbps: float
+    share_below_0_3: float
+    """Share of the time below 0.3 Mbit/s."""
+    deviation_of_means_mbps: float
+    """How far traces of the set differ: deviation of the traces' own means; 0 for one trace."""
+    autocorrelation_1s: float | None
+    """Mean over the traces, each about its own mean; None where steps are longer than the lag."""
+    autocorrelation_5s: float | None
+    autocorrelation_20s: float | None
+    outages: int
+    """Stretches below 0.3 Mbit/s, one that a trace's end cuts included."""
+    outage_mean_s: float | None
+    outage_p95_s: float | None
+    outage_max_s: float | None
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """Field by field, rounded to 4 decimals."""
+        return {
+            key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()
+        }
+
+
+def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
+    """The smallest value below or at which `share` of the weight lies.
+
+    Args:
+        values: (n,).
+        weights: (n,), positive.
+        share: 0 to 1.
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    index = int(np.searchsorted(reached, share * reached[-1] * (1 - 1e-12)))
+    return float(values[order][min(index, len(order) - 1)])
+
+
+def resample(trace: Trace, step_s: float) -> Floats:
+    """Mean rate in consecutive steps of `step_s`; an incomplete last step is dropped.
+
+    Returns:
+        (floor(duration / step_s),) Mbit/s.
+    """
+    count = math.floor(trace.duration_s / step_s + 1e-9)
+    times = np.asarray(trace.time_s)
+    carried = np.concatenate(([0.0], np.cumsum(np.asarray(trace.rate_mbps)[1:] * np.diff(times))))
+    edges = np.minimum(np.arange(count + 1) * step_s, times[-1])
+    return np.maximum(np.diff(np.interp(edges, times, carried)) / step_s, 0.0)
+
+
+def median_step_s(trace: Trace) -> float:
+    """The usual distance between the trace's times."""
+    return float(np.median(np.diff(np.asarray(trace.time_s))))
+
+
+def autocorrelation(rates: Floats, lag: int) -> float | None:
+    """Mean product of pairs `lag` apart, about the sample's mean, over the variance; None if undefined.
+
+    Args:
+        rates: (n,) on an even grid; NaN where unknown.
+        lag: in steps of the grid.
+    """
+    known = ~np.isnan(rates)
+    if not 0 < lag < len(rates) or not known.any():
+        return None
+    centred = np.where(known, rates - rates[known].mean(), 0.0)
+    variance = float(centred @ centred) / int(known.sum())
+    pairs = int((known[:-lag] & known[lag:]).sum())
+    if pairs == 0 or variance <= 1e-12:
+        return None
+    return float(centred[:-lag] @ centred[lag:]) / pairs / variance
+
+
+def join(parts: Sequence[Floats], gap: int) -> Floats:
+    """One array of several, with `gap` unknown steps (NaN) between."""
+    joined: list[Floats] = []
+    for part in parts:
+        joined += [part, np.full(gap, np.nan)]
+    return np.concatenate(joined[:-1])
+
+
+def outage_lengths_s(trace: Trace, below_mbps: float = OUTAGE_MBPS) -> list[float]:
+    """Length of every stretch below `below_mbps`."""
+    lengths: list[float] = []
+    dark = 0.0
+    for index in range(1, len(trace.time_s)):
+        if trace.rate_mbps[index] < below_mbps:
+            dark += trace.time_s[index] - trace.time_s[index - 1]
+        elif dark:
+            lengths.append(dark)
+            dark = 0.0
+    return [*lengths, dark] if dark else lengths
+
+
+def _mean_autocorrelation(
+    groups: Sequence[Sequence[Trace]], lag_s: float, step_s: float | None
+) -> float | None:
+    values, weights = [], []
+    for group in groups:
+        step = step_s or median_step_s(group[0])
+        if lag_s < 0.75 * step:
+            continue
+        lag = max(round(lag_s / step), 1)
+        value = autocorrelation(join([resample(trace, step) for trace in group], lag), lag)
+        if value is not None:
+            values.append(value)
+            weights.append(sum(trace.duration_s for trace in group))
+    return float(np.average(values, weights=weights)) if values else None
+
+
+def summarise(
+    traces: Sequence[Trace], step_s: float | None = None, origins: Sequence[str] | None = None
+) -> Statistics:
+    """The statistics of a set.
+
+    Args:
+        traces: one or more.
+        step_s: grid for the autocorrelation; each trace's median step when None.
+        origins: for blocks of logs: the log of each. Blocks of a log share its mean.
+
+    Raises:
+        ValueError: no traces.
+    """
+    if not traces:
+        raise ValueError("no traces to summarise")
+    rates = np.concatenate([np.asarray(trace.rate_mbps)[1:] for trace in traces])
+    held_s = np.concatenate([np.diff(np.asarray(trace.time_s)) for trace in traces])
+    mean = float(np.average(rates, weights=held_s))
+    groups: dict[str, list[Trace]] = {}
+    for number, trace in enumerate(traces):
+        groups.setdefault(origins[number] if origins else str(number), []).append(trace)
+    means = np.asarray(
+        [
+            sum(trace.mean_mbps * trace.duration_s for trace in group)
+            / sum(trace.duration_s for trace in group)
+            for group in groups.values()
+        ]
+    )
+    outages = np.asarray([length for trace in traces for length in outage_lengths_s(trace)])
+    lags = [_mean_autocorrelation(list(groups.values()), lag_s, step_s) for lag_s in LAGS_S]
+    p5, p50, p95 = (weighted_quantile(rates, held_s, share) for share in (0.05, 0.5, 0.95))
+    return Statistics(
+        traces=len(groups),
+        duration_s=float(held_s.sum()),
+        mean_mbps=mean,
+        deviation_mbps=math.sqrt(float(np.average((rates - mean) ** 2, weights=held_s))),
+        min_mbps=float(rates.min()),
+        p5_mbps=p5,
+        p50_mbps=p50,
+        p95_mbps=p95,
+        max_mbps=float(rates.max()),
+        share_below_0_3=float(held_s[rates < OUTAGE_MBPS].sum() / held_s.sum()),
+        deviation_of_means_mbps=float(means.std()),
+        autocorrelation_1s=lags[0],
+        autocorrelation_5s=lags[1],
+        autocorrelation_20s=lags[2],
+        outages=len(outages),
+        outage_mean_s=float(outages.mean()) if len(outages) else None,
+        outage_p95_s=float(np.quantile(outages, 0.95)) if len(outages) else None,
+        outage_max_s=float(outages.max()) if len(outages) else None,
+    )
