@@ -32,6 +32,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import sys
 import time
@@ -363,6 +364,7 @@ async def serve(
     port: int,
     on_listening: Callable[[str, int], None] | None = None,
     stop: asyncio.Event | None = None,
+    congestion_control: str | None = None,
 ) -> None:
     """Serve until `stop` is set (or for ever), then end cleanly.
 
@@ -371,19 +373,40 @@ async def serve(
     Args:
         port: 0 takes a free one.
         on_listening: is told the address and the real port.
+        congestion_control: pinned on the listening socket, which every connection inherits (a network
+            namespace may not set it by sysctl when the machine restricts it); None keeps the kernel's.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be had, or the kernel has no such congestion control.
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.SockSite(runner, listen(host, port, congestion_control)).start()
         if on_listening is not None:
             on_listening(*runner.addresses[0][:2])
         await (stop or asyncio.Event()).wait()
     finally:
         await runner.cleanup()
+
+
+def listen(host: str, port: int, congestion_control: str | None = None) -> socket.socket:
+    """A listening socket whose connections all use one congestion control.
+
+    Raises:
+        OSError: the address cannot be had, or the kernel has no such congestion control.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=128)
+    if congestion_control is not None:
+        try:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion_control.encode())
+        except OSError as error:
+            listening.close()
+            raise OSError(
+                error.errno, f"congestion control {congestion_control!r}: {error.strerror}"
+            ) from None
+    return listening
 
 
 # ---------------------------------------------------------------- the command
@@ -450,10 +473,11 @@ async def _until_signalled(app: web.Application, options: argparse.Namespace) ->
         print(f"serving {', '.join(what)} at {url}", flush=True)
 
     try:
-        await serve(app, options.host, options.port, announce, stop)
+        await serve(app, options.host, options.port, announce, stop, options.cc)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        return _refuse(f"cannot listen on {options.host} port {options.port}: {reason}; choose another")
+        return _refuse(
+            f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; choose another"
+        )
     return 0
 
 
@@ -486,6 +510,9 @@ def _parser() -> argparse.ArgumentParser:
     address = parser.add_argument_group("address")
     address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
     address.add_argument("--port", type=_port, default=8080, help="0 takes a free one (default: %(default)s)")
+    address.add_argument(
+        "--cc", metavar="NAME", help="TCP congestion control of every connection (default: the kernel's)"
+    )
     content = parser.add_argument_group("content")
     content.add_argument(
         "--video",

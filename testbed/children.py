@@ -1,0 +1,53 @@
+"""Processes that we start: they die with us, however we die, and Ctrl-C does not reach them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project: on every child's path, wherever the user stands."""
+
+_PR_SET_PDEATHSIG = 1
+"""<linux/prctl.h>"""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+SHAPER_PRIORITY = 20
+RELAY_PRIORITY = 10
+"""SCHED_FIFO: a rate change and a due frame go before any player or server, in this order."""
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: the kernel kills this child the moment its parent is gone.
+
+    So even `kill -9` of a run leaves nothing: no process, hence no namespace, no interface, no qdisc.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:  # the parent died before the call
+        os._exit(1)
+
+
+def python_in(pid: int, *arguments: str) -> list[str]:
+    """Command line of this Python in the namespaces of process `pid`.
+
+    `-P`: a `player.py` where the user happens to stand must not shadow ours.
+    """
+    return ["mnexec", "-a", str(pid), sys.executable, "-P", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """A child's environment: ours, with the project on its path."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def real_time(priority: int) -> bool:
+    """Ask for SCHED_FIFO; False where the machine does not grant it (we then run as we are)."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except OSError:
+        return False
+    return True

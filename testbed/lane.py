@@ -1,0 +1,324 @@
+"""A lane: server -- wan (delay, loss) -- router (the shaped link) -- player, as Mininet hosts.
+
+Every lane has network namespaces of its own, so all lanes use the same addresses. Interfaces are made
+inside them, never in the machine's own namespace, and vanish with the hosts; the hosts die with us
+(`testbed/children.py`). So nothing is left behind and nothing of anybody else's is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from testbed.children import die_with_parent, environment, python_in
+from testbed.doctor import probe
+from testbed.errors import TestbedError
+from testbed.netem import netem_commands
+from testbed.settings import LinkSettings
+from testbed.tbf import TokenBucket
+
+SERVER_IP, WAN_UP_IP, WAN_DOWN_IP = "10.0.1.2", "10.0.1.1", "10.0.2.1"
+ROUTER_UP_IP, ROUTER_DOWN_IP, PLAYER_IP = "10.0.2.2", "10.0.3.1", "10.0.3.2"
+ORIGIN_PORT = 8080
+
+BOTTLENECK = "router-down"
+"""The shaped interface: the router's, towards the player."""
+
+MAC = {
+    "server-0": "02:00:00:00:01:02",
+    "wan-up": "02:00:00:00:01:01",
+    "wan-down": "02:00:00:00:02:01",
+    "router-up": "02:00:00:00:02:02",
+    BOTTLENECK: "02:00:00:00:03:01",
+    "player-0": "02:00:00:00:03:02",
+}
+"""Locally administered, the last two bytes as in the addresses."""
+
+_RELAY_TABLE = 100
+_START_TIMEOUT_S = 30.0
+_TOOLS = {
+    "mnexec": "apt-get install --no-install-recommends mininet",
+    "ifconfig": "apt-get install net-tools",
+    "ip": "apt-get install iproute2",
+    "tc": "apt-get install iproute2",
+    "ethtool": "apt-get install ethtool",
+}
+
+_HOST_SYSCTLS = {
+    "net.ipv6.conf.all.disable_ipv6": "1",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+    "net.ipv4.tcp_no_metrics_save": "1",
+}
+
+
+def require_tools() -> None:
+    """Check that we are root and that the commands we need are there.
+
+    Raises:
+        TestbedError: what is missing and how to get it.
+    """
+    if os.geteuid() != 0:
+        raise TestbedError("not root: network namespaces need it; run with sudo")
+    for tool, way_out in _TOOLS.items():
+        if shutil.which(tool) is None:
+            raise TestbedError(f"`{tool}` is missing: `{way_out}`, or `make setup`")
+
+
+def delay_backend(asked: str) -> str:
+    """`netem` or `relay`: what was asked for, or netem where the kernel has it.
+
+    Raises:
+        TestbedError: this kernel cannot do it.
+    """
+    report = probe()
+    if asked == "netem" and not report.has_netem:
+        raise TestbedError(
+            "this kernel has no netem: `modprobe sch_netem` (Ubuntu: apt-get install"
+            " linux-modules-extra-$(uname -r)), or take --delay-backend relay"
+        )
+    if asked == "relay" and not report.has_tun:
+        raise TestbedError("this kernel has no TUN: `modprobe tun`, or take --delay-backend netem")
+    backend = report.delay_backend if asked == "auto" else asked
+    if backend is None:
+        raise TestbedError(
+            "this kernel has neither netem nor TUN: `python testbed/doctor.py` says how to get them"
+        )
+    return backend
+
+
+def _node_class() -> type:
+    """Mininet's host, its shell bound to our life. (Importing Mininet takes a while and needs its tools.)"""
+    from mininet.node import Host
+
+    class LaneHost(Host):
+        def _popen(self, cmd: Any, **params: Any) -> Any:
+            params.setdefault("preexec_fn", die_with_parent)
+            return super()._popen(cmd, **params)
+
+    return LaneHost
+
+
+class Lane:
+    """One server-wan-router-player path. A context manager: leaving it takes everything down.
+
+    Args:
+        name: short, unique in the run; shows in `ps` as `mininet:NAME-server`.
+        settings: what the link is asked to be.
+        backend: `netem` or `relay` (`delay_backend`).
+        seed: of the relay's loss and jitter.
+
+    Raises:
+        TestbedError: a step of the set-up failed; what it was and what the system said.
+    """
+
+    def __init__(self, name: str, settings: LinkSettings, backend: str, seed: int = 0) -> None:
+        self.name = name
+        self.settings = settings
+        self.backend = backend
+        self.seed = seed
+        self._hosts: dict[str, Any] = {}
+        self._relay: subprocess.Popen[str] | None = None
+        self.relay_counters: dict[str, Any] = {}
+
+    def __enter__(self) -> Lane:
+        try:
+            self._make_hosts()
+            self._make_links()
+            self._configure()
+            self._delay_stage()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def pid(self, role: str) -> int:
+        """Process id of `server`, `wan`, `router` or `player`: the key to its namespaces."""
+        return int(self._hosts[role].pid)
+
+    def _make_hosts(self) -> None:
+        host = _node_class()
+        for role in ("server", "wan", "router", "player"):
+            try:
+                self._hosts[role] = host(f"{self.name}-{role}")
+            except (OSError, EOFError, IndexError) as error:
+                raise TestbedError(f"lane {self.name}: cannot start host {role}: {error}") from error
+
+    def _make_links(self) -> None:
+        from mininet.link import Link
+
+        for left, right, left_name, right_name in (
+            ("server", "wan", "server-0", "wan-up"),
+            ("wan", "router", "wan-down", "router-up"),
+            ("router", "player", BOTTLENECK, "player-0"),
+        ):
+            try:
+                Link(
+                    self._hosts[left],
+                    self._hosts[right],
+                    intfName1=left_name,
+                    intfName2=right_name,
+                    addr1=MAC[left_name],
+                    addr2=MAC[right_name],
+                )
+            except Exception as error:  # Mininet raises bare Exception
+                raise TestbedError(f"lane {self.name}: cannot link {left} and {right}: {error}") from error
+
+    def _configure(self) -> None:
+        hops = {
+            "server": [("server-0", SERVER_IP, WAN_UP_IP, MAC["wan-up"])],
+            "wan": [
+                ("wan-up", WAN_UP_IP, SERVER_IP, MAC["server-0"]),
+                ("wan-down", WAN_DOWN_IP, ROUTER_UP_IP, MAC["router-up"]),
+            ],
+            "router": [
+                ("router-up", ROUTER_UP_IP, WAN_DOWN_IP, MAC["wan-down"]),
+                (BOTTLENECK, ROUTER_DOWN_IP, PLAYER_IP, MAC["player-0"]),
+            ],
+            "player": [("player-0", PLAYER_IP, ROUTER_DOWN_IP, MAC[BOTTLENECK])],
+        }
+        routes = {
+            "server": [f"default via {WAN_UP_IP}"],
+            "wan": [f"10.0.3.0/24 via {ROUTER_UP_IP}"],
+            "router": [f"10.0.1.0/24 via {WAN_DOWN_IP}"],
+            "player": [f"default via {ROUTER_DOWN_IP}"],
+        }
+        for role, interfaces in hops.items():
+            script = [f"sysctl -qw {key}={value}" for key, value in _HOST_SYSCTLS.items()]
+            if role in ("wan", "router"):
+                script.append("sysctl -qw net.ipv4.ip_forward=1")
+            else:
+                after_idle = int(self.settings.slow_start_after_idle)
+                script.append(f"sysctl -qw net.ipv4.tcp_slow_start_after_idle={after_idle}")
+            script.append("ip link set lo up")
+            for interface, address, peer, peer_mac in interfaces:
+                # Checksums complete and frames single, so that tc and captures see what a wire would;
+                # fixed neighbours, so that no ARP waits behind a dark link.
+                script += [
+                    f"ip addr add {address}/24 dev {interface}",
+                    f"ethtool -K {interface} tx off tso off gso off gro off >/dev/null",
+                    f"ip link set {interface} up",
+                    f"ip neigh replace {peer} lladdr {peer_mac} dev {interface} nud permanent",
+                ]
+            script += [f"ip route add {route}" for route in routes[role]]
+            self._run(role, script)
+
+    def _run(self, role: str, script: list[str]) -> None:
+        """Run shell commands in a host, stopping at the first that fails."""
+        command = ["mnexec", "-a", str(self.pid(role)), "sh", "-ec", "\n".join(script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise TestbedError(f"lane {self.name}, {role}: {said[-1] if said else 'a set-up command failed'}")
+
+    def _delay_stage(self) -> None:
+        if self.backend == "netem":
+            self._run("wan", netem_commands(self.settings, "wan-up", "wan-down"))
+            return
+        spec = {
+            "interface": "relay",
+            "server": SERVER_IP,
+            "delay_ms": self.settings.rtt_ms,
+            "jitter_ms": self.settings.jitter_ms,
+            "loss": asdict(self.settings.loss),
+            "seed": self.seed,
+        }
+        self._relay = subprocess.Popen(
+            python_in(self.pid("wan"), "-m", "testbed.relay"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+        )
+        assert self._relay.stdin and self._relay.stdout and self._relay.stderr
+        self._relay.stdin.write(json.dumps(spec) + "\n")
+        self._relay.stdin.flush()
+        if not self._relay.stdout.readline():
+            said = self._relay.stderr.read().strip().splitlines()
+            raise TestbedError(
+                f"lane {self.name}: the relay did not start: {said[-1] if said else 'no word'}"
+            )
+        rules = [
+            "ip link set relay up txqueuelen 10000",
+            "sysctl -qw net.ipv4.conf.relay.rp_filter=0",
+            f"ip route add default dev relay table {_RELAY_TABLE}",
+            f"ip rule add iif wan-down table {_RELAY_TABLE}",
+        ]
+        if self.settings.loss.kind != "none":
+            rules.append(f"ip rule add iif wan-up table {_RELAY_TABLE}")
+        self._run("wan", rules)
+
+    def bucket(self) -> TokenBucket:
+        """The bottleneck's token bucket, not yet on the interface."""
+        return TokenBucket(self.pid("router"), BOTTLENECK)
+
+    def qdiscs(self) -> dict[str, list[str]]:
+        """`tc qdisc show` of each host, for the manifest."""
+        shown = {}
+        for role in self._hosts:
+            command = ["mnexec", "-a", str(self.pid(role)), "tc", "qdisc", "show"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            lines = [line.strip() for line in done.stdout.splitlines() if " noqueue " not in line]
+            if lines:
+                shown[role] = lines
+        return shown
+
+    def tcp_in_force(self) -> dict[str, str]:
+        """The sender's TCP settings as its kernel reports them."""
+        names = ("tcp_slow_start_after_idle", "tcp_no_metrics_save", "tcp_rmem", "tcp_wmem")
+        command = ["mnexec", "-a", str(self.pid("server")), "sysctl", "-n"]
+        done = subprocess.run(
+            command + [f"net.ipv4.{name}" for name in names], capture_output=True, text=True, check=False
+        )
+        return dict(zip(names, (" ".join(line.split()) for line in done.stdout.splitlines()), strict=False))
+
+    def stop_relay(self) -> dict[str, Any]:
+        """End the relay and return its counters (empty with netem)."""
+        if self._relay is None:
+            return self.relay_counters
+        relay, self._relay = self._relay, None
+        try:
+            out, _ = relay.communicate("", timeout=5)
+            self.relay_counters = json.loads(out) if out.strip() else {}
+        except (subprocess.TimeoutExpired, json.JSONDecodeError):
+            relay.kill()
+            relay.wait()
+        return self.relay_counters
+
+    def close(self) -> None:
+        """Take everything down; safe to call twice."""
+        self.stop_relay()
+        for host in self._hosts.values():
+            host.terminate()
+        self._hosts.clear()
+
+
+def check_congestion_control(name: str) -> None:
+    """Refuse a congestion control that this kernel cannot offer.
+
+    Raises:
+        TestbedError: with those it can.
+    """
+    listing = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+    if name not in listing.read_text().split():
+        subprocess.run(["modprobe", f"tcp_{name}"], capture_output=True, check=False)
+    available = listing.read_text().split()
+    if name not in available:
+        raise TestbedError(
+            f"congestion control {name!r}: this kernel has {', '.join(available)};"
+            f" `modprobe tcp_{name}` may add it"
+        )

@@ -1,0 +1,135 @@
+"""Command-line options that several commands of this package share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import sys
+from typing import NoReturn
+
+from testbed.errors import TestbedError
+from testbed.settings import BACKENDS, LinkSettings, Loss
+from traces.catalogue import resolve
+from traces.trace import Trace, TraceError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line, with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def add_link_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `link_settings`."""
+    link = parser.add_argument_group("link")
+    link.add_argument(
+        "--rtt-ms", type=float, default=80.0, metavar="MS", help="idle round trip (default: 80)"
+    )
+    link.add_argument(
+        "--jitter-ms",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="delay varies by this to either side, in order",
+    )
+    link.add_argument(
+        "--loss-pct",
+        type=float,
+        default=0.0,
+        metavar="PCT",
+        help="frames lost towards the player, independently",
+    )
+    link.add_argument(
+        "--loss-gemodel",
+        type=float,
+        nargs="+",
+        metavar="PCT",
+        help="Gilbert-Elliott loss as tc-netem writes it: P [R [1-H [1-K]]]",
+    )
+    queue = link.add_mutually_exclusive_group()
+    queue.add_argument(
+        "--queue-ms",
+        type=float,
+        metavar="MS",
+        help="bottleneck queue at the trace's mean rate (default: 200)",
+    )
+    queue.add_argument("--queue-bytes", type=int, metavar="BYTES", help="bottleneck queue in bytes")
+    link.add_argument("--cc", default="cubic", metavar="NAME", help="TCP congestion control (default: cubic)")
+    link.add_argument(
+        "--no-slow-start-after-idle",
+        action="store_true",
+        help="keep the congestion window over idle times (Linux's default is to restart)",
+    )
+    link.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    link.add_argument(
+        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
+    )
+
+
+def link_settings(args: argparse.Namespace) -> LinkSettings:
+    """The link that the options ask for.
+
+    Raises:
+        TestbedError: figures that make no link.
+    """
+    loss = Loss()
+    if args.loss_gemodel:
+        if args.loss_pct:
+            raise TestbedError("--loss-pct and --loss-gemodel exclude each other; give one")
+        if len(args.loss_gemodel) > 4:
+            raise TestbedError(
+                f"--loss-gemodel takes P [R [1-H [1-K]]]; {len(args.loss_gemodel)} figures given"
+            )
+        values: list[float] = args.loss_gemodel
+        defaults = [0.0, 100.0 - values[0], 100.0, 0.0]  # tc-netem's: R is 100 - P when left out
+        p, r, bad, good = [*values, *defaults[len(values) :]]
+        loss = Loss("gemodel", p, r, bad, good)
+    elif args.loss_pct:
+        loss = Loss("uniform", args.loss_pct)
+    return LinkSettings(
+        rtt_ms=args.rtt_ms,
+        jitter_ms=args.jitter_ms,
+        loss=loss,
+        queue_ms=None if args.queue_bytes is not None else 200.0 if args.queue_ms is None else args.queue_ms,
+        queue_bytes=args.queue_bytes,
+        congestion_control=args.cc,
+        slow_start_after_idle=not args.no_slow_start_after_idle,
+        delay_backend=args.delay_backend,
+    )
+
+
+def load_trace(spec: str, format: str | None, cap_mbps: float | None) -> Trace:
+    """The trace of a `--trace` option, capped if that was asked for.
+
+    Raises:
+        TestbedError: unknown, unreadable, or a cap that is no rate.
+    """
+    try:
+        trace = resolve(spec, format)
+    except (TraceError, OSError) as error:
+        raise TestbedError(str(error)) from None
+    return capped(trace, cap_mbps)
+
+
+def capped(trace: Trace, cap_mbps: float | None) -> Trace:
+    """The trace with rates cut at `cap_mbps`, which shows in its name; itself when none is higher.
+
+    Raises:
+        TestbedError: a cap that is no rate.
+    """
+    if cap_mbps is None:
+        return trace
+    if not (math.isfinite(cap_mbps) and cap_mbps > 0):
+        raise TestbedError(f"--cap-mbps {cap_mbps}: must be positive")
+    if max(trace.rate_mbps) <= cap_mbps:
+        return trace
+    rates = tuple(min(rate, cap_mbps) for rate in trace.rate_mbps)
+    return dataclasses.replace(trace, name=f"{trace.name} (cap {cap_mbps:g})", rate_mbps=rates)

@@ -1,0 +1,143 @@
+"""Was the link what it was asked to be? The verdict on a link log.
+
+Three things are held against the kernel's own counters: deadlines were kept; never more passed than
+the trace carries plus a burst; and while frames were waiting, not less. A player that idles takes
+less than the link carries: that is no fault.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.shaper import LinkRow, burst_bytes
+from testbed.tbf import FRAME_BYTES
+
+LATE_MS = 20.0
+LATE_SHARE = 0.01
+"""At most this share of the steps may begin more than `LATE_MS` late …"""
+LATE_MAX_MS = 250.0
+"""… and none this much."""
+
+STEP_TOLERANCE = 0.03
+"""A single step may pass this share more (or, backlogged, less) than it carries, and …"""
+STEP_FRAMES = 3
+"""… this many frames and a burst besides (a refill, a frame cut by the reading, a kick)."""
+STEP_SHARE = 0.01
+"""At most this share of the steps may be beyond that (a stolen core for a moment) …"""
+TOTAL_TOLERANCE = 0.02
+"""… and over all steps no more than this share may be missing or too much."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the self-check found."""
+
+    valid: bool
+    reasons: tuple[str, ...]
+    """In words, what was out of bounds; empty when valid."""
+    steps: int
+    backlogged_steps: int
+    """Steps in whose every sample frames were waiting: those that can show too little."""
+    late_p99_ms: float
+    late_max_ms: float
+    over_ratio: float
+    """Passed over carried, minus 1, in the worst step beyond tolerance (0 when none is)."""
+    short_ratio: float
+    """Missing over carried in the worst backlogged step beyond tolerance (0 when none is)."""
+    error_median: float
+    error_p95: float
+    """Error of the bytes of backlogged steps, as a share; 0 where no step was backlogged."""
+    sent_bytes: int
+    drops: int
+
+
+def read_link_log(path: Path) -> list[LinkRow]:
+    """The rows of a link log; a last line that was cut off is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(LinkRow(**json.loads(line)))
+        except (json.JSONDecodeError, TypeError):
+            break
+    return rows
+
+
+def carried_bytes(rows: Sequence[LinkRow], index: int) -> float:
+    """What the trace carries between the two counter readings of a row.
+
+    The reading at its end may be late; the next row's rate holds from the deadline on.
+    """
+    row = rows[index]
+    begun_late_s = row.late_ms / 1000
+    beyond_s = max(row.measured_s + begun_late_s - row.duration_s, 0.0)
+    following = rows[index + 1].rate_mbps if index + 1 < len(rows) else row.rate_mbps
+    own_s = row.measured_s - beyond_s
+    return (own_s * row.rate_mbps + beyond_s * following) * 1e6 / 8
+
+
+def judge(rows: Sequence[LinkRow]) -> Verdict:
+    """The verdict on the steps of one session."""
+    if not rows:
+        return Verdict(False, ("the link log is empty",), 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0)
+    reasons = []
+    late = sorted(row.late_ms for row in rows)
+    if sum(ms > LATE_MS for ms in late) > LATE_SHARE * len(rows):
+        share = sum(ms > LATE_MS for ms in late) / len(rows)
+        reasons.append(f"{share:.1%} of the rate changes came more than {LATE_MS:g} ms late")
+    if late[-1] > LATE_MAX_MS:
+        reasons.append(f"a rate change came {late[-1]:.0f} ms late")
+    wrong = [row for row in rows if row.kernel_bytes_per_s != row.applied_bytes_per_s]
+    if wrong:
+        row = wrong[0]
+        reasons.append(
+            f"step {row.step}: the kernel had {row.kernel_bytes_per_s} bytes/s in force"
+            f" where {row.applied_bytes_per_s} were set ({len(wrong)} steps)"
+        )
+    over: list[float] = []
+    short: list[float] = []
+    errors: list[float] = []
+    total_carried = total_sent = 0.0
+    for index, row in enumerate(rows):
+        carried = carried_bytes(rows, index)
+        slack = STEP_TOLERANCE * carried + STEP_FRAMES * FRAME_BYTES + burst_bytes(row.rate_mbps)
+        excess = row.sent_bytes - carried
+        if excess > slack:
+            over.append(excess / max(carried, FRAME_BYTES))
+        if row.backlog_min_bytes >= FRAME_BYTES and row.rate_mbps > 0:
+            errors.append(abs(excess) / carried)
+            total_carried += carried
+            total_sent += row.sent_bytes
+            if -excess > slack:
+                short.append(-excess / carried)
+    if len(over) > STEP_SHARE * len(rows):
+        reasons.append(
+            f"{len(over)} of {len(rows)} steps passed more than the trace carries (worst +{max(over):.1%})"
+        )
+    if len(short) > STEP_SHARE * len(rows):
+        reasons.append(
+            f"{len(short)} of {len(errors)} backlogged steps passed less than the trace carries"
+            f" (worst -{max(short):.1%})"
+        )
+    allowance = STEP_FRAMES * FRAME_BYTES + TOTAL_TOLERANCE * total_carried
+    if abs(total_sent - total_carried) > allowance:
+        reasons.append(
+            f"backlogged steps passed {total_sent / total_carried - 1:+.1%} of what the trace carries"
+        )
+    errors.sort()
+    return Verdict(
+        valid=not reasons,
+        reasons=tuple(reasons),
+        steps=len(rows),
+        backlogged_steps=len(errors),
+        late_p99_ms=late[min(int(0.99 * len(late)), len(late) - 1)],
+        late_max_ms=late[-1],
+        over_ratio=max(over, default=0.0),
+        short_ratio=max(short, default=0.0),
+        error_median=errors[len(errors) // 2] if errors else 0.0,
+        error_p95=errors[min(int(0.95 * len(errors)), len(errors) - 1)] if errors else 0.0,
+        sent_bytes=sum(row.sent_bytes for row in rows),
+        drops=sum(row.drops for row in rows),
+    )

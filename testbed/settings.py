@@ -1,0 +1,110 @@
+"""What a link is asked to be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from testbed.errors import TestbedError
+from testbed.tbf import FRAME_BYTES
+from traces.trace import Trace
+
+MIN_QUEUE_FRAMES = 4
+"""However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
+
+RELAY_MAX_MBPS = 190.0
+"""What the user-space relay carries when data frames pass through it (measured, see DESIGN)."""
+
+KERNEL_MAX_MBPS = 600.0
+"""What four namespaces and a tbf carry on one core of a small machine, frame by frame (offloads are
+off); `testbed/fidelity.py --rate-mbps 600` shows it on yours."""
+
+BACKENDS = ("auto", "netem", "relay")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Frames lost on the way to the player, before the bottleneck, in per cent.
+
+    `uniform`: independent with probability `p`. `gemodel`: Gilbert-Elliott as tc-netem names it:
+    good to bad with `p`, bad to good with `r`, lost in the bad state with `bad`, in the good with
+    `good`.
+
+    Raises:
+        TestbedError: a figure outside 0 … 100.
+    """
+
+    kind: str = "none"
+    p: float = 0.0
+    r: float = 100.0
+    bad: float = 100.0
+    good: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("none", "uniform", "gemodel"):
+            raise TestbedError(f"loss kind {self.kind!r}: expected none, uniform or gemodel")
+        for name in ("p", "r", "bad", "good"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= 100):
+                raise TestbedError(f"loss {name} {value} %: expected 0 to 100")
+        if self.kind == "uniform" and self.p >= 100:
+            raise TestbedError("loss 100 %: nothing would arrive; give less")
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """A link, the trace apart.
+
+    Raises:
+        TestbedError: a figure that makes no link.
+    """
+
+    rtt_ms: float = 80.0
+    """Idle round trip; all of it is spent on the uplink, where requests and ACKs pass."""
+    jitter_ms: float = 0.0
+    """The uplink's delay varies uniformly by this much to either side; order is kept."""
+    loss: Loss = field(default_factory=Loss)
+    queue_ms: float | None = 200.0
+    """The bottleneck's queue in ms at the trace's mean rate; or …"""
+    queue_bytes: int | None = None
+    """… in bytes."""
+    congestion_control: str = "cubic"
+    slow_start_after_idle: bool = True
+    delay_backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= 10_000):
+            raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to 10000")
+        if not (math.isfinite(self.jitter_ms) and 0 <= self.jitter_ms <= max(self.rtt_ms, 0)):
+            raise TestbedError(f"jitter {self.jitter_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms)")
+        if self.queue_ms is not None and not (math.isfinite(self.queue_ms) and self.queue_ms > 0):
+            raise TestbedError(f"queue {self.queue_ms} ms: must be positive")
+        if self.queue_bytes is not None and self.queue_bytes < FRAME_BYTES:
+            raise TestbedError(f"queue {self.queue_bytes} bytes: must hold a frame of {FRAME_BYTES}")
+        if self.delay_backend not in BACKENDS:
+            raise TestbedError(f"delay backend {self.delay_backend!r}: expected {', '.join(BACKENDS)}")
+
+    def queue_limit_bytes(self, trace: Trace) -> int:
+        """The bottleneck's queue for this trace."""
+        if self.queue_bytes is not None:
+            return self.queue_bytes
+        assert self.queue_ms is not None
+        limit = round(trace.mean_mbps * 1e6 / 8 * self.queue_ms / 1000)
+        return max(limit, MIN_QUEUE_FRAMES * FRAME_BYTES)
+
+
+def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
+    """Refuse a trace that the path cannot carry, rather than cut it quietly.
+
+    Raises:
+        TestbedError: its highest rate is beyond the backend.
+    """
+    relayed = backend == "relay" and settings.loss.kind != "none"
+    limit = RELAY_MAX_MBPS if relayed else KERNEL_MAX_MBPS
+    highest = max(trace.rate_mbps[1:])
+    if highest > limit:
+        what = "the user-space relay" if relayed else "a frame-by-frame kernel path"
+        raise TestbedError(
+            f"trace {trace.name} reaches {highest:g} Mbit/s; {what} carries {limit:g} here."
+            f" Cap it in the open with --cap-mbps {limit:g} (recorded), or take a slower trace"
+        )

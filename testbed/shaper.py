@@ -1,0 +1,288 @@
+"""The process that replays traces: one for all lanes of a run, on absolute monotonic deadlines.
+
+Commands come as JSON lines on stdin, answers go as JSON lines to stdout:
+
+    {"do": "attach", "lane": NAME, "pid": PID, "interface": NAME, "limit_bytes": N, "rate_mbps": R}
+    {"do": "play", "lane": NAME, "trace": {...}, "start_s": S, "t0": MONOTONIC, "log": PATH}
+    {"do": "stop", "lane": NAME}
+
+The link log gets a line at the end of every step (long steps are cut to a second): what rate was in
+force and how late it came, and from the kernel's own counters what passed. At end of input it leaves.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from testbed.children import SHAPER_PRIORITY, real_time
+from testbed.errors import TestbedError
+from testbed.tbf import FRAME_BYTES, TokenBucket, bytes_per_s
+from traces.trace import Step, Trace
+
+LONGEST_STEP_S = 1.1
+"""Longer steps are logged in equal pieces of at most this; the rate is not sent again."""
+
+SAMPLE_S = 0.05
+"""How often the queue is looked at within a step, to know that it was never empty."""
+
+BURST_BYTES = 1600
+"""One frame and a little: idle links save up no more credit than that."""
+
+BURST_S = 0.0004
+"""… but at least what passes in this time, so that a late timer loses nothing at high rates."""
+
+KICK_BELOW_MBPS = 12.0
+"""Below it a sleeping tbf may oversleep a change by more than a millisecond (a frame's time)."""
+
+REPAY_FRAMES = 3
+"""At most this many frames of credit or debt are carried from one step into the next."""
+
+REPAY_SHARE = 0.2
+"""… and at most this share of the next step's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One step of the link log. Times are seconds since the replay's t0."""
+
+    step: int
+    start_s: float
+    """When the step was due to begin."""
+    duration_s: float
+    late_ms: float
+    """How much later than due its rate was in force."""
+    rate_mbps: float
+    """What the trace says."""
+    applied_bytes_per_s: int
+    """What was asked of the kernel (the trace's rate, less or plus what was carried over)."""
+    kernel_bytes_per_s: int
+    """What the kernel had in force when the step ended."""
+    measured_s: float
+    """Between the counter readings at its two ends."""
+    sent_bytes: int
+    backlog_start_bytes: int
+    backlog_min_bytes: int
+    """Lowest of the samples within the step and at its two ends."""
+    backlog_end_bytes: int
+    drops: int
+
+
+def burst_bytes(rate_mbps: float) -> int:
+    """The bucket's size at a rate: it follows the rate (see DESIGN on tbf bursts)."""
+    return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * BURST_S))
+
+
+def pieces(steps: Iterator[Step]) -> Iterator[Step]:
+    """Steps of at most `LONGEST_STEP_S`, same rates."""
+    for step in steps:
+        parts = max(round(step.duration_s / LONGEST_STEP_S + 0.499999), 1)
+        length = step.duration_s / parts
+        for part in range(parts):
+            yield Step(step.start_s + part * length, length, step.rate_mbps)
+
+
+class Replay:
+    """One lane's replay: the token bucket, where it is in the trace, and its log."""
+
+    def __init__(self, lane: str, bucket: TokenBucket, limit_bytes: int, rate_mbps: float) -> None:
+        self.lane = lane
+        self.bucket = bucket
+        self._limit_bytes = limit_bytes
+        self._asked_mbps = rate_mbps
+        self._steps: Iterator[Step] = iter(())
+        self._step: Step | None = None
+        self._next: Step | None = None
+        self._t0 = 0.0
+        self._log: IO[str] | None = None
+        self._number = 0
+        self._late_s = 0.0
+        self._read_at = 0.0
+        self._last = bucket.read()
+        self._lowest_bytes = 0
+        self._owed_bytes = 0.0
+        bucket.change(rate_mbps, burst_bytes(rate_mbps), limit_bytes)
+
+    def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
+        """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
+        self._steps, self._t0, self._log = pieces(trace.steps(start_s)), t0, log
+        self._step, self._next, self._number = None, next(self._steps), 0
+        self._owed_bytes = 0.0
+        return t0
+
+    def sample(self) -> None:
+        """Look at the queue in the middle of a step."""
+        self._lowest_bytes = min(self._lowest_bytes, self.bucket.read().backlog_bytes)
+
+    def advance(self, due: float) -> float:
+        """End the present step (if any), apply the next rate, log; returns the next deadline."""
+        step, self._step = self._step, self._next
+        assert self._step is not None
+        self._next = next(self._steps)
+        counters = self.bucket.read()
+        read_at = time.monotonic()
+        if step is not None:
+            self._settle(step, self._step, counters.sent_bytes, counters.backlog_bytes, read_at)
+            self._write(
+                step,
+                counters.rate_bytes_per_s,
+                counters.sent_bytes,
+                counters.drops,
+                counters.backlog_bytes,
+                read_at,
+            )
+        self._apply(self._step, counters.backlog_bytes)
+        self._late_s = time.monotonic() - due
+        self._last, self._read_at, self._lowest_bytes = counters, read_at, counters.backlog_bytes
+        return self._t0 + self._next.start_s
+
+    def _settle(
+        self, step: Step, following: Step, sent_bytes: int, backlog_bytes: int, read_at: float
+    ) -> None:
+        """Carry what a backlogged link delivered too much or too little into the next step.
+
+        Every change of a tbf refills its bucket, and timers are late now and then; while frames are
+        waiting, both show as a difference between the kernel's counter and the trace's integral
+        between the two readings. A queue that ran empty owes nothing.
+        """
+        if min(self._lowest_bytes, backlog_bytes) < FRAME_BYTES:
+            self._owed_bytes = 0.0
+            return
+        end = self._t0 + following.start_s
+        megabits = step.rate_mbps * (end - self._read_at) + following.rate_mbps * (read_at - end)
+        over = sent_bytes - self._last.sent_bytes - megabits * 1e6 / 8
+        limit = REPAY_FRAMES * FRAME_BYTES
+        self._owed_bytes = max(-limit, min(limit, self._owed_bytes + over))
+
+    def _apply(self, step: Step, backlog_bytes: int) -> None:
+        rate = step.rate_mbps
+        if rate > 0 and self._owed_bytes:
+            repay = self._owed_bytes * 8 / 1e6 / step.duration_s
+            rate -= max(-REPAY_SHARE * rate, min(REPAY_SHARE * rate, repay))
+        before, self._asked_mbps = self._asked_mbps, rate
+        if rate == before:
+            return
+        self.bucket.change(rate, burst_bytes(rate), self._limit_bytes)
+        if backlog_bytes and before < KICK_BELOW_MBPS and rate > before:
+            self.bucket.kick()
+
+    def _write(
+        self, step: Step, rate: int, sent_bytes: int, drops: int, backlog_bytes: int, read_at: float
+    ) -> None:
+        assert self._log is not None
+        row = LinkRow(
+            step=self._number,
+            start_s=round(step.start_s, 6),
+            duration_s=round(step.duration_s, 6),
+            late_ms=round(self._late_s * 1000, 3),
+            rate_mbps=step.rate_mbps,
+            applied_bytes_per_s=bytes_per_s(self._asked_mbps),
+            kernel_bytes_per_s=rate,
+            measured_s=round(read_at - self._read_at, 6),
+            sent_bytes=sent_bytes - self._last.sent_bytes,
+            backlog_start_bytes=self._last.backlog_bytes,
+            backlog_min_bytes=min(self._lowest_bytes, backlog_bytes),
+            backlog_end_bytes=backlog_bytes,
+            drops=drops - self._last.drops,
+        )
+        self._number += 1
+        self._log.write(json.dumps(asdict(row), separators=(",", ":")) + "\n")
+
+    def end(self) -> int:
+        """Finish the log; the number of its rows."""
+        if self._log is not None:
+            self._log.flush()
+            os.fsync(self._log.fileno())
+            self._log.close()
+            self._log = None
+        return self._number
+
+
+class Shaper:
+    """All lanes' replays, one loop."""
+
+    def __init__(self) -> None:
+        self._replays: dict[str, Replay] = {}
+        self._due: list[tuple[float, int, str]] = []
+        """(monotonic deadline, 0 for a step and 1 for a sample, lane), a heap."""
+        self._playing: set[str] = set()
+
+    def command(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one command and answer it."""
+        lane = line["lane"]
+        if line["do"] == "attach":
+            bucket = TokenBucket(line["pid"], line["interface"])
+            self._replays[lane] = Replay(lane, bucket, line["limit_bytes"], line["rate_mbps"])
+        elif line["do"] == "play":
+            values = line["trace"]
+            trace = Trace(values["name"], tuple(values["time_s"]), tuple(values["rate_mbps"]))
+            log = Path(line["log"]).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `end`
+            begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
+            heapq.heappush(self._due, (begin, 0, lane))
+            heapq.heappush(self._due, (begin + SAMPLE_S, 1, lane))
+            self._playing.add(lane)
+        elif line["do"] == "stop":
+            self._playing.discard(lane)
+            self._due = [entry for entry in self._due if entry[2] != lane]
+            heapq.heapify(self._due)
+            return {"lane": lane, "rows": self._replays[lane].end()}
+        else:
+            raise TestbedError(f"unknown command {line['do']!r}")
+        return {"lane": lane}
+
+    def work(self) -> float | None:
+        """Do what is due; seconds until the next deadline, None when nothing is planned."""
+        while self._due:
+            due, kind, lane = self._due[0]
+            rest = due - time.monotonic()
+            if rest > 0:
+                return rest
+            heapq.heappop(self._due)
+            replay = self._replays[lane]
+            if kind == 0:
+                heapq.heappush(self._due, (replay.advance(due), 0, lane))
+            else:
+                replay.sample()
+                heapq.heappush(self._due, (max(due, time.monotonic()) + SAMPLE_S, 1, lane))
+        return None
+
+    def run(self, commands: int) -> None:
+        """Serve until end of input on descriptor `commands`."""
+        pending = b""
+        rest: float | None = None
+        while True:
+            ready, _, _ = select.select([commands], [], [], rest)
+            if ready:
+                data = os.read(commands, 1 << 20)
+                if not data:
+                    return
+                *lines, pending = (pending + data).split(b"\n")
+                for line in lines:
+                    self._answer(line)
+            rest = self.work()
+
+    def _answer(self, line: bytes) -> None:
+        try:
+            answer = self.command(json.loads(line))
+        except (TestbedError, OSError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+def main() -> int:
+    granted = real_time(SHAPER_PRIORITY)
+    print(json.dumps({"ready": True, "real_time": granted}), flush=True)
+    Shaper().run(sys.stdin.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Talk to the shaper process: attach a lane's bottleneck, play a trace on it, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from testbed.children import die_with_parent, environment
+from testbed.errors import TestbedError
+from traces.trace import Trace
+
+_LINE_LIMIT = 1 << 24
+_STOP_TIMEOUT_S = 5.0
+
+
+class ShaperClient:
+    """The one shaper of a run. An async context manager."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self.real_time = False
+        """Whether the machine granted real-time priority."""
+
+    async def __aenter__(self) -> ShaperClient:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "testbed.shaper",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+            limit=_LINE_LIMIT,
+            env=environment(),
+        )
+        self.real_time = bool((await self._answer())["real_time"])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        process = self._process
+        assert process is not None and process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def attach(self, lane: str, pid: int, interface: str, limit_bytes: int, rate_mbps: float) -> None:
+        """Take over a bucket that is on its interface, at a first rate."""
+        await self._do(
+            do="attach", lane=lane, pid=pid, interface=interface, limit_bytes=limit_bytes, rate_mbps=rate_mbps
+        )
+
+    async def play(self, lane: str, trace: Trace, start_s: float, t0: float, log: Path) -> None:
+        """Replay a trace from `start_s` of it on, beginning at monotonic time `t0`."""
+        values = {"name": trace.name, "time_s": trace.time_s, "rate_mbps": trace.rate_mbps}
+        await self._do(do="play", lane=lane, trace=values, start_s=start_s, t0=t0, log=str(log))
+
+    async def stop(self, lane: str) -> int:
+        """End the replay; how many steps its log holds."""
+        return int((await self._do(do="stop", lane=lane))["rows"])
+
+    async def _do(self, **command: Any) -> dict[str, Any]:
+        async with self._turn:
+            assert self._process is not None and self._process.stdin is not None
+            self._process.stdin.write((json.dumps(command) + "\n").encode())
+            try:
+                await self._process.stdin.drain()
+            except (BrokenPipeError, ConnectionResetError):
+                raise TestbedError("the shaper process has died; see its message above") from None
+            return await self._answer()
+
+    async def _answer(self) -> dict[str, Any]:
+        assert self._process is not None and self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise TestbedError("the shaper process has died; see its message above")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise TestbedError(f"shaper: {answer['error']}")
+        return answer

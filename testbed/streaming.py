@@ -1,0 +1,399 @@
+"""Stream one video over one lane: origin, player, link and record, from start to verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import platform
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from player.qoe import QoE
+from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
+from player.video import Video
+from testbed.children import die_with_parent, environment, python_in
+from testbed.errors import TestbedError
+from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
+from testbed.origin import url_name
+from testbed.ownership import give_to_caller
+from testbed.probe import PathProbe, probe_path
+from testbed.selfcheck import Verdict, judge, read_link_log
+from testbed.settings import LinkSettings
+from testbed.shaper import burst_bytes
+from testbed.shaper_client import ShaperClient
+from testbed.tbf import TokenBucket
+from traces.trace import Trace
+
+PLAYER_DIED = "player-died"
+INVALID_LINK = "the link was not what was asked"
+
+_LINE_LIMIT = 1 << 22
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5.0
+_PROBE_TRIES = 3
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """One session to stream."""
+
+    policy: str
+    trace: Trace
+    trace_spec: str
+    start_s: float
+    video: Video
+    """Cut to the chunks to be streamed."""
+    video_spec: str
+    settings: LinkSettings
+    backend: str
+    qoe: QoE
+    seed: int
+    decision_deadline_s: float
+    record: Path
+    command_line: tuple[str, ...]
+    cap_mbps: float | None = None
+    pcap: bool = False
+
+    def beside(self, ending: str) -> Path:
+        """A file that belongs to this session, next to its record."""
+        return self.record.with_name(f"{self.record.name.removesuffix('.jsonl')}.{ending}")
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """What came of it."""
+
+    plan: SessionPlan
+    chunks: tuple[ChunkRow, ...]
+    end: EndRow
+    verdict: Verdict
+
+
+class Watcher(Protocol):
+    """Who is shown the sessions while they run; `index` tells them apart."""
+
+    def state(self, index: int, state: dict[str, Any]) -> None:
+        """A glance at a player, about four times a second."""
+
+    def chunk(self, index: int, row: ChunkRow) -> None:
+        """A chunk is in."""
+
+    def end(self, index: int, row: EndRow) -> None:
+        """A session is over."""
+
+
+class Child:
+    """A process of ours inside a lane that talks in JSON lines."""
+
+    def __init__(self, what: str, process: asyncio.subprocess.Process) -> None:
+        self.what = what
+        self.process = process
+        self._stderr = asyncio.create_task(self._keep_stderr())
+        self.said: list[str] = []
+        """The last lines of its stderr."""
+
+    @classmethod
+    async def start(cls, what: str, pid: int, *arguments: str) -> Child:
+        """Run this Python in the namespaces of process `pid`."""
+        process = await asyncio.create_subprocess_exec(
+            *python_in(pid, *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+            limit=_LINE_LIMIT,
+            env=environment(),
+        )
+        return cls(what, process)
+
+    async def _keep_stderr(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.said = [*self.said[-9:], line.decode(errors="replace").rstrip()]
+
+    async def line(self) -> dict[str, Any] | None:
+        """Its next line; None at the end of its output."""
+        assert self.process.stdout is not None
+        text = await self.process.stdout.readline()
+        if not text:
+            return None
+        line: dict[str, Any] = json.loads(text)
+        return line
+
+    async def first_line(self) -> dict[str, Any]:
+        """Its first line.
+
+        Raises:
+            TestbedError: it ended, or said nothing for long; its last word is in the message.
+        """
+        try:
+            line = await asyncio.wait_for(self.line(), _START_TIMEOUT_S)
+        except TimeoutError:
+            raise TestbedError(f"{self.what} did not start within {_START_TIMEOUT_S:g} s") from None
+        if line is None:
+            raise TestbedError(f"{self.what} did not start: {await self.last_word()}")
+        return line
+
+    async def last_word(self) -> str:
+        """The last line of its stderr, once it has ended, else how it ended."""
+        status = await self.process.wait()
+        await self._stderr
+        return self.said[-1] if self.said else f"exit status {status}"
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def close(self) -> None:
+        """End its input and wait; then insist."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        for number in (None, signal.SIGTERM, signal.SIGKILL):
+            if number is not None:
+                self.signal(number)
+            try:
+                await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT_S if number else 0.5)
+                break
+            except TimeoutError:
+                continue
+        await self._stderr
+
+
+class LaneSession:
+    """One session on one lane. `start`, then `probe`, then `stream`, then `close`."""
+
+    def __init__(self, plan: SessionPlan, lane: Lane, shaper: ShaperClient, index: int) -> None:
+        self.plan = plan
+        self.lane = lane
+        self.index = index
+        self._shaper = shaper
+        self._children: list[Child] = []
+        self._player: Child | None = None
+        self._origin_says: dict[str, Any] = {}
+        self._manifest: dict[str, Any] = {}
+        self._bucket: TokenBucket | None = None
+        self._probe: PathProbe | None = None
+        self._chunks: list[ChunkRow] = []
+        self._t0 = 0.0
+
+    async def start(self) -> None:
+        """Shape the link at the trace's mean and start the origin.
+
+        Raises:
+            TestbedError: something did not start.
+        """
+        plan = self.plan
+        limit = plan.settings.queue_limit_bytes(plan.trace)
+        mean = plan.trace.mean_mbps
+        self._bucket = self.lane.bucket()
+        self._bucket.create(mean, burst_bytes(mean), limit)
+        origin = await self._child(
+            "origin",
+            "server",
+            "testbed.origin",
+            *("--host", SERVER_IP, "--port", str(ORIGIN_PORT), "--json"),
+            *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
+            *("--log", str(self._aside("origin.jsonl"))),
+        )
+        self._origin_says = await origin.first_line()
+
+    async def probe(self) -> None:
+        """Probe the path with scapy, before any video.
+
+        Raises:
+            TestbedError: it is not as asked, after several tries.
+        """
+        assert self._bucket is not None
+        settings = self.plan.settings
+        for _ in range(_PROBE_TRIES):
+            self._probe = await asyncio.to_thread(probe_path, self.lane, self._bucket)
+            faults = self._probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
+            if not faults:
+                break
+        else:
+            raise TestbedError(
+                f"the path of lane {self.lane.name} is not as asked: {'; '.join(faults)}."
+                " Is the machine busy? `python testbed/fidelity.py` tells what it holds"
+            )
+
+    async def ready(self) -> None:
+        """Hand the link to the shaper and start the player, which reads the MPD over the link.
+
+        Raises:
+            TestbedError: something did not start.
+        """
+        plan = self.plan
+        limit = plan.settings.queue_limit_bytes(plan.trace)
+        await self._shaper.attach(
+            self.lane.name, self.lane.pid("router"), BOTTLENECK, limit, plan.trace.mean_mbps
+        )
+        if plan.pcap:
+            capture = await self._child(
+                "capture", "player", "testbed.capture", str(plan.beside("pcap")), "player-0"
+            )
+            await capture.first_line()
+        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
+        self._player = await self._child(
+            f"player ({plan.policy})",
+            "player",
+            "player",
+            *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
+            *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
+            *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
+        )
+        self._manifest = (await self._player.first_line())["manifest"]
+
+    async def _child(self, what: str, role: str, module: str, *arguments: str) -> Child:
+        child = await Child.start(
+            f"lane {self.lane.name}: {what}", self.lane.pid(role), "-m", module, *arguments
+        )
+        self._children.append(child)
+        return child
+
+    def interrupt(self) -> None:
+        """Let the player end its session now."""
+        if self._player is not None:
+            self._player.signal(signal.SIGINT)
+
+    async def stream(self, t0: float, watcher: Watcher) -> SessionResult:
+        """Play from monotonic time `t0` on; the record is complete when this returns.
+
+        Raises:
+            TestbedError: the shaper died.
+            OSError: the record cannot be written.
+        """
+        plan, player = self.plan, self._player
+        assert player is not None and player.process.stdin is not None
+        self._t0 = t0
+        link_log = self._aside("link.jsonl")
+        await self._shaper.play(self.lane.name, plan.trace, plan.start_s, t0, link_log)
+        with RecordWriter(plan.record, self._whole_manifest()) as writer:
+            try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: see `_follow`
+                    player.process.stdin.write((json.dumps({"start_s": t0}) + "\n").encode())
+                    await player.process.stdin.drain()
+                end = await self._follow(player, writer, watcher)
+                await self._shaper.stop(self.lane.name)
+                verdict = judge(self._while_streaming(read_link_log(link_log), end))
+                end = dataclasses.replace(end, valid=verdict.valid, link=dataclasses.asdict(verdict))
+                writer.finish(end)
+            except BaseException:
+                writer.abandon()
+                raise
+        for ending in ("link.jsonl", "origin.jsonl"):
+            self._aside(ending).replace(plan.beside(ending))
+            give_to_caller(plan.beside(ending))
+        watcher.end(self.index, end)
+        return SessionResult(plan, tuple(self._chunks), end, verdict)
+
+    async def _follow(self, player: Child, writer: RecordWriter, watcher: Watcher) -> EndRow:
+        """Read the player's lines until its last."""
+        while (line := await player.line()) is not None:
+            kind = line.pop("line")
+            if kind == "state":
+                watcher.state(self.index, line)
+            elif kind == "chunk":
+                row = ChunkRow(**line)
+                self._chunks.append(row)
+                writer.chunk(row)
+                watcher.chunk(self.index, row)
+            elif kind == "end":
+                return EndRow(**line)
+        return self._died(await player.last_word())
+
+    def _died(self, last_word: str) -> EndRow:
+        """The end of a session whose player ended without a word: what its chunks tell."""
+        chunks = self._chunks
+        elapsed_s = max(time.monotonic() - self._t0, 0.0)
+        startup_s = chunks[0].request_s + chunks[0].download_s if chunks else elapsed_s
+        stall_s = sum(row.stall_s for row in chunks[1:])
+        return EndRow(
+            outcome=PLAYER_DIED,
+            reason=last_word,
+            chunks=len(chunks),
+            startup_s=startup_s,
+            stall_s=stall_s,
+            played_s=max(min(elapsed_s - startup_s - stall_s, len(chunks) * self.plan.video.chunk_s), 0.0),
+            elapsed_s=elapsed_s,
+        )
+
+    def _while_streaming(self, rows: Sequence[Any], end: EndRow) -> list[Any]:
+        """The link rows up to the session's end: what came after it proves nothing."""
+        return [row for row in rows if row.start_s + row.duration_s <= end.elapsed_s + 1.0]
+
+    def _aside(self, ending: str) -> Path:
+        """Where a file of this session is written until it is complete."""
+        final = self.plan.beside(ending)
+        return final.with_name(f"{final.name}.partial")
+
+    def leftovers(self) -> list[Path]:
+        """Files that an unfinished session would leave."""
+        return [self._aside("link.jsonl"), self._aside("origin.jsonl")]
+
+    def _whole_manifest(self) -> dict[str, Any]:
+        plan, trace = self.plan, self.plan.trace
+        assert self._probe is not None
+        return {
+            "run_id": plan.record.parent.name,
+            "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "simulated": False,
+            "lane": self.lane.name,
+            **self._manifest,
+            "command_line": list(plan.command_line),
+            "trace": {
+                "name": trace.name,
+                "spec": plan.trace_spec,
+                "family": trace.family,
+                "sha256": trace.sha256,
+                "start_s": plan.start_s,
+                "cap_mbps": plan.cap_mbps,
+                "mean_mbps": trace.mean_mbps,
+                "time_s": list(trace.time_s),
+                "rate_mbps": list(trace.rate_mbps),
+            },
+            "link": {
+                **dataclasses.asdict(plan.settings),
+                "delay_backend": plan.backend,
+                "queue_limit_bytes": plan.settings.queue_limit_bytes(trace),
+                "offloads": "off: tx, tso, gso, gro",
+                "tcp": self.lane.tcp_in_force(),
+                "qdiscs": self.lane.qdiscs(),
+                "shaper_real_time": self._shaper.real_time,
+                "probe": dataclasses.asdict(self._probe),
+            },
+            "host": platform.platform(),
+            "versions": {
+                **self._manifest.get("versions", {}),
+                **{name: _version(name) for name in ("mininet", "scapy")},
+            },
+        }
+
+    async def close(self) -> None:
+        """End this session's processes; safe to call twice."""
+        children, self._children = self._children, []
+        await asyncio.gather(*(child.close() for child in children))
+        if self._bucket is not None:
+            self._bucket.close()
+            self._bucket = None
+        if self.plan.pcap and self.plan.beside("pcap").exists():
+            give_to_caller(self.plan.beside("pcap"))
+
+
+def finished(result: SessionResult) -> bool:
+    """Whether the whole video was played over a link that was true."""
+    return result.end.outcome == FINISHED and result.end.valid
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,108 @@
+"""Figures of a run's sessions: a table for a person, one object for a machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from player.policy import BY_POLICY
+from player.qoe import QoE, SessionSummary, summarise
+from testbed.streaming import SessionResult
+
+
+def summary(result: SessionResult) -> SessionSummary:
+    """One session's figures."""
+    return summarise(result.chunks, result.end, result.plan.video.ladder_kbps, result.plan.qoe)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
+
+
+def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, Any]:
+    """The object of `--json`: a line a policy, means over its sessions, invalid ones left out.
+
+    `qoe_ci95` is an interval over traces and so null here, where there is one trace.
+    """
+    policies = []
+    for policy in dict.fromkeys(result.plan.policy for result in results):
+        mine = [result for result in results if result.plan.policy == policy]
+        counted = [summary(result) for result in mine if result.end.valid]
+
+        def mean(
+            get: Callable[[SessionSummary], float | None], of: list[SessionSummary] = counted
+        ) -> float | None:
+            return _mean([get(one) for one in of])
+
+        policies.append(
+            {
+                "policy": policy,
+                "sessions": len(counted),
+                "qoe": mean(lambda one: one.qoe),
+                "qoe_ci95": None,
+                "bitrate_mbps": mean(lambda one: one.bitrate_mbps),
+                "stall_s_per_chunk": mean(lambda one: one.stall_s_per_chunk),
+                "stall_ratio": mean(lambda one: one.stall_ratio),
+                "smoothness_mbps": mean(lambda one: one.smoothness_mbps),
+                "startup_s": mean(lambda one: one.startup_s),
+                "switches": mean(lambda one: one.switches),
+                "decision_p50_ms": mean(lambda one: one.decision_p50_ms),
+                "decision_p99_ms": mean(lambda one: one.decision_p99_ms),
+                "invalid": len(mine) - len(counted),
+                "unfinished": sum(one.outcome != "finished" for one in counted),
+                "records": [str(result.plan.record) for result in mine],
+            }
+        )
+    return {"qoe": dataclasses.asdict(qoe), "policies": policies, "out": out}
+
+
+def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
+    """A line a session, the QoE with its weights."""
+    shown = Table(
+        title=f"QoE: {qoe}; first chunk not counted", title_justify="left", box=None, pad_edge=False
+    )
+    for name in (
+        "policy",
+        "QoE",
+        "bitrate Mbit/s",
+        "stall ratio",
+        "stall s",
+        "switches",
+        "startup s",
+        "decision p50/p99 ms",
+        "decided by",
+        "link",
+    ):
+        shown.add_column(name, justify="left" if name in ("policy", "decided by", "link") else "right")
+    for result in results:
+        one = summary(result)
+        by = ", ".join(f"{who} {count}" for who, count in one.decided_by.items() if who != BY_POLICY)
+        link = "valid" if result.end.valid else "INVALID"
+        shown.add_row(
+            *map(
+                Text,
+                (
+                    result.plan.policy + ("" if one.outcome == "finished" else f" ({one.outcome})"),
+                    _shown(one.qoe, ".3f"),
+                    _shown(one.bitrate_mbps, ".3f"),
+                    f"{100 * one.stall_ratio:.2f} %",
+                    f"{one.stall_s:.2f}",
+                    str(one.switches),
+                    f"{one.startup_s:.2f}",
+                    f"{_shown(one.decision_p50_ms, '.2f')} / {_shown(one.decision_p99_ms, '.2f')}",
+                    by or "policy",
+                    link,
+                ),
+            )
+        )
+    return shown
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
