@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> int:
     settings = _settings(args)
-    if urlsplit(args.url).scheme not in ("http", "https") or not urlsplit(args.url).hostname:
+    if not _is_http(args.url):
         raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
     policy = load_policy(args.policy)
     with _signals() as signals:
@@ -183,6 +183,14 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
             job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
             end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
     return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False
 
 
 def _settings(args: argparse.Namespace) -> PlayerSettings:

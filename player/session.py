@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from player.buffer import CAP_MS, PlaybackBuffer
+from player.buffer import CAP_MS, WAIT_STEP_MS, PlaybackBuffer
 from player.decide import DEADLINE_S, RESET_DEADLINE_S, Decider, Timed, one_line
 from player.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
 from player.mpd import Presentation
@@ -54,7 +54,8 @@ class PlayerSettings:
     """How a session is played.
 
     Raises:
-        ValueError: a cap that is not positive.
+        ValueError: a deadline that is not positive, a cap below the step of the wait (0.5 s), which
+            would itself stall the video.
     """
 
     chunks: int | None = None
@@ -73,6 +74,8 @@ class PlayerSettings:
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ValueError(f"{name} {seconds}: must be positive and finite")
+        if self.buffer_cap_s < WAIT_STEP_MS / 1000.0:
+            raise ValueError(f"buffer_cap_s {self.buffer_cap_s:g}: must be {WAIT_STEP_MS / 1000.0:g} or more")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from player.buffer import PlaybackBuffer
+from player.buffer import WAIT_STEP_MS, PlaybackBuffer
 
 TIMES_MS = st.floats(0, 100_000, allow_nan=False)
 CHUNKS_MS = st.floats(10, 20_000)
@@ -22,7 +22,7 @@ def close(a: float, b: float) -> bool:
 class BufferMachine(RuleBasedStateMachine):
     """A player that obeys `wait_ms`, driven at random, with its own books."""
 
-    @initialize(chunk_ms=CHUNKS_MS, cap_ms=st.floats(100, 100_000))
+    @initialize(chunk_ms=CHUNKS_MS, cap_ms=st.floats(WAIT_STEP_MS, 100_000))
     def begin(self, chunk_ms: float, cap_ms: float) -> None:
         self.buffer = PlaybackBuffer(chunk_ms, cap_ms)
         self.time_ms = self.idle_ms = 0.0

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from player_fakes import Fault, Origin, a_video, serving
 
+from player.__main__ import main
 from player.record import EndRow, read_record
 
 QUICK_TO_GIVE_UP = ("--read-timeout-s", "0.3", "--give-up-s", "0.6")
@@ -122,26 +123,45 @@ def test_json_is_all_there_is_on_stdout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("URL", "--policy", "bbaa"), "did you mean bba"),
-        (("URL", "--policy", "bba:x=1"), "no parameter 'x'"),
-        (("URL", "--chunks", "0"), "must be 1 or more"),
-        (("URL", "--chunks", "99"), "asked for 99 chunks; it has 4"),
-        (("URL", "--qoe", "best"), "invalid choice"),
-        (("URL", "--qoe", "hd", "--mu", "nan"), "mu nan"),
-        (("URL", "--decision-deadline-s", "-1"), "must be positive"),
-        (("URL", "--out", "."), "is a folder"),
-        (
-            ("URL", "--out", "/dev/null/a.jsonl"),
-            "cannot write the record /dev/null/a.jsonl: /dev/null is no folder",
-        ),
-        (("URL", "--stream", "--json"), "leave --json and --out away"),
-        (("URL/none",), "404 Not Found"),
+        (("--policy", "bbaa", "http://h/v.mpd"), "did you mean bba"),
+        (("--policy", "bba:x=1", "http://h/v.mpd"), "no parameter 'x'"),
+        (("--chunks", "0", "http://h/v.mpd"), "must be 1 or more"),
+        (("--qoe", "best", "http://h/v.mpd"), "invalid choice"),
+        (("--mu", "nan", "http://h/v.mpd"), "mu nan"),
+        (("--decision-deadline-s", "-1", "http://h/v.mpd"), "must be positive"),
+        (("--buffer-cap-s", "0.1", "http://h/v.mpd"), "buffer_cap_s 0.1: must be 0.5 or more"),
+        (("--out", ".", "http://h/v.mpd"), "is a folder"),
+        (("--stream", "--json", "http://h/v.mpd"), "leave --json and --out away"),
         (("ftp://x/y.mpd",), "is no URL of an MPD"),
         (("nonsense",), "is no URL of an MPD"),
+        (("http://[::1/x",), "is no URL of an MPD"),
         ((), "required: URL"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_a_bad_command_line_is_one_line_and_status_2(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = main(list(arguments))
+    except SystemExit as ended:
+        status = ended.code
+    told = capsys.readouterr()
+    assert (status, told.out) == (2, "")
+    assert message in told.err
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("URL", "--chunks", "99"), "asked for 99 chunks; it has 4"),
+        (("URL", "--out", "/dev/null/a.jsonl"), "cannot write the record /dev/null/a.jsonl: /dev/null is no"),
+        (("URL/none",), "404 Not Found"),
+    ],
+)
+def test_what_cannot_be_streamed_is_one_line_and_status_2(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
     done = run(tmp_path, *arguments)
     assert (done.status, done.out) == (2, "")
     assert message in done.err

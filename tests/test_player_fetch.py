@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from player_fakes import Fault, Origin, a_video, serving
 
+import player.fetch
 from player.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
 
 SIZE = 400_000
@@ -88,7 +89,9 @@ def test_a_file_that_changed_meanwhile_is_taken_from_its_start() -> None:
     assert origin.sent_bytes == 100_000 + SIZE
 
 
-def test_starting_over_again_and_again_is_no_progress() -> None:
+def test_starting_over_again_and_again_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player.fetch, "BACKOFF_FIRST_S", 0.02)
+    monkeypatch.setattr(player.fetch, "BACKOFF_LONGEST_S", 0.05)
     with pytest.raises(OriginLost, match=r"no byte for 0.8 s; last: "):
         fetch(then=Fault(break_after=100_000, ignore_range=True), timeouts=HASTY)
 

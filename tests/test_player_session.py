@@ -285,7 +285,9 @@ def test_bba_stands_in_by_itself() -> None:
     assert [(row.level, row.by) for row in facts.rows] == [(0, "fallback")] * 4, "below BBA's reservoir"
 
 
-@pytest.mark.parametrize("bad", [{"buffer_cap_s": 0}, {"decision_deadline_s": float("nan")}])
+@pytest.mark.parametrize(
+    "bad", [{"buffer_cap_s": 0}, {"buffer_cap_s": 0.4}, {"decision_deadline_s": float("nan")}]
+)
 def test_settings_are_checked(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         PlayerSettings(**bad)
