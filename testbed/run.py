@@ -50,7 +50,7 @@ from testbed.options import Parser, add_link_options, link_settings, load_trace
 from testbed.ownership import give_to_caller, make_directory
 from testbed.settings import check_carried
 from testbed.shaper_client import ShaperClient
-from testbed.streaming import LaneSession, SessionPlan, SessionResult, finished
+from testbed.streaming import LOGS, LaneSession, SessionPlan, SessionResult, finished
 from testbed.summary import as_json, table
 from testbed.watch import Display
 from traces.catalogue import default_video
@@ -100,7 +100,8 @@ def parser() -> Parser:
         "--policy",
         action="append",
         metavar="NAME[,NAME…]",
-        help=f"a lane each; NAME:key=value sets options, file.py:Class is yours (default: {DEFAULT_POLICIES})",
+        help="a lane each; NAME:key=value sets options, file.py:Class is yours"
+        f" (default: {DEFAULT_POLICIES})",
     )
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
     who.add_argument(
@@ -224,7 +225,7 @@ def prepare_folder(out: Path) -> None:
         TestbedError: it cannot be written, or the disk is nearly full.
     """
     try:
-        make_directory(out)
+        make_directory(out / LOGS)
         free = shutil.disk_usage(out).free
         if not os.access(out, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -307,7 +308,7 @@ async def _run_lanes(
         await unless_interrupted([asyncio.create_task(session.probe())])
     await unless_interrupted([asyncio.create_task(session.ready()) for session in sessions])
 
-    names = [session.plan.record.name.removesuffix(".jsonl") for session in sessions]
+    names = [session.plan.name for session in sessions]
     first = plan.sessions[0]
     with Display(console, names, first.video, first.trace, first.start_s) as display:
         t0 = time.monotonic() + BEGIN_AFTER_S
@@ -335,7 +336,8 @@ def _what(plan: RunPlan) -> str:
     trace, video, settings = first.trace, first.video, first.settings
     return ", ".join(
         (
-            f"{trace.name} (mean {trace.mean_mbps:.2f} Mbit/s, {trace.duration_s:.0f} s) from {first.start_s:g} s",
+            f"{trace.name} (mean {trace.mean_mbps:.2f} Mbit/s, {trace.duration_s:.0f} s)",
+            f"from {first.start_s:g} s",
             f"{video.name} {video.chunks} x {video.chunk_s:g} s",
             f"RTT {settings.rtt_ms:g} ms by {first.backend}",
             f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",

@@ -32,7 +32,9 @@ from testbed.tbf import TokenBucket
 from traces.trace import Trace
 
 PLAYER_DIED = "player-died"
-INVALID_LINK = "the link was not what was asked"
+
+LOGS = "logs"
+"""Folder beside the records: link logs, origin logs, captures."""
 
 _LINE_LIMIT = 1 << 22
 _START_TIMEOUT_S = 60.0
@@ -61,9 +63,14 @@ class SessionPlan:
     cap_mbps: float | None = None
     pcap: bool = False
 
-    def beside(self, ending: str) -> Path:
-        """A file that belongs to this session, next to its record."""
-        return self.record.with_name(f"{self.record.name.removesuffix('.jsonl')}.{ending}")
+    @property
+    def name(self) -> str:
+        """The record's name without its ending."""
+        return self.record.name.removesuffix(".jsonl")
+
+    def log(self, ending: str) -> Path:
+        """A file that belongs to this session: the folder of records itself holds only records."""
+        return self.record.parent / LOGS / f"{self.name}.{ending}"
 
 
 @dataclass(frozen=True)
@@ -237,7 +244,7 @@ class LaneSession:
         )
         if plan.pcap:
             capture = await self._child(
-                "capture", "player", "testbed.capture", str(plan.beside("pcap")), "player-0"
+                "capture", "player", "testbed.capture", str(plan.log("pcap")), "player-0"
             )
             await capture.first_line()
         url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
@@ -289,8 +296,8 @@ class LaneSession:
                 writer.abandon()
                 raise
         for ending in ("link.jsonl", "origin.jsonl"):
-            self._aside(ending).replace(plan.beside(ending))
-            give_to_caller(plan.beside(ending))
+            self._aside(ending).replace(plan.log(ending))
+            give_to_caller(plan.log(ending))
         watcher.end(self.index, end)
         return SessionResult(plan, tuple(self._chunks), end, verdict)
 
@@ -331,7 +338,7 @@ class LaneSession:
 
     def _aside(self, ending: str) -> Path:
         """Where a file of this session is written until it is complete."""
-        final = self.plan.beside(ending)
+        final = self.plan.log(ending)
         return final.with_name(f"{final.name}.partial")
 
     def leftovers(self) -> list[Path]:
@@ -383,8 +390,8 @@ class LaneSession:
         if self._bucket is not None:
             self._bucket.close()
             self._bucket = None
-        if self.plan.pcap and self.plan.beside("pcap").exists():
-            give_to_caller(self.plan.beside("pcap"))
+        if self.plan.pcap and self.plan.log("pcap").exists():
+            give_to_caller(self.plan.log("pcap"))
 
 
 def finished(result: SessionResult) -> bool:
