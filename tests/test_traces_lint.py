@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traces import formats, lint
@@ -151,6 +151,7 @@ def test_an_unreadable_file_is_a_finding(tmp_path: Path) -> None:
 words = st.sampled_from(["0", "1", "2", "5.5", "-1", "nan", "1e999", "x", "", "[", "time_s,mbps", ",", "\t"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(words, max_size=3).map(" ".join), max_size=8).map("\n".join))
 def test_lint_finds_an_error_exactly_where_a_reader_refuses(text: str) -> None:
     refused = False

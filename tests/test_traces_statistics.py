@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traces.statistics import autocorrelation, join, outage_lengths_s, resample, summarise
@@ -66,6 +66,7 @@ def test_a_lag_shorter_than_the_steps_is_unknown() -> None:
     assert figures.autocorrelation_5s == pytest.approx(0.0, abs=0.1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.01, 100), min_size=4, max_size=40),
     st.sampled_from([0.25, 0.5, 0.7, 2.0]),
@@ -76,6 +77,7 @@ def test_resampling_keeps_what_is_carried(rates: list[float], step_s: float) -> 
     assert float(steps.sum()) * step_s == pytest.approx(trace.megabits_until(len(steps) * step_s), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100).map(lambda x: round(x, 3)), min_size=2, max_size=30).filter(any))
 def test_halving_the_steps_changes_no_share(rates: list[float]) -> None:
     whole = summarise([even(rates)])

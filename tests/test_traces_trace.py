@@ -6,7 +6,7 @@ import math
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traces.trace import Trace, TraceError
@@ -39,11 +39,13 @@ def brute_rate(trace: Trace, time_s: float) -> float:
     raise AssertionError(f"{rest} lies in no interval")
 
 
+@settings(deadline=None)
 @given(traces(), offsets)
 def test_rate_at_is_that_of_the_interval_that_begins_or_runs(trace: Trace, time_s: float) -> None:
     assert trace.rate_at(time_s) == brute_rate(trace, time_s)
 
 
+@settings(deadline=None)
 @given(traces(), offsets)
 def test_megabits_are_the_sum_over_sixteenths_of_a_second(trace: Trace, time_s: float) -> None:
     sixteenths = round(time_s * 16)
@@ -51,6 +53,7 @@ def test_megabits_are_the_sum_over_sixteenths_of_a_second(trace: Trace, time_s: 
     assert trace.megabits_until(time_s) == pytest.approx(carried, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(traces(), offsets)
 def test_steps_follow_each_other_without_gap_and_carry_what_the_trace_carries(
     trace: Trace, start_s: float
@@ -66,6 +69,7 @@ def test_steps_follow_each_other_without_gap_and_carry_what_the_trace_carries(
     assert carried == pytest.approx(expected, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(traces())
 def test_wrapping_repeats_the_same_pass(trace: Trace) -> None:
     steps = len(trace.time_s) - 1

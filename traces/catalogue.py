@@ -163,8 +163,8 @@ def trace_files(directory: Path) -> list[Path]:
 def _unknown(name: str) -> TraceError:
     base = re.split(r"[/\[]", name)[0]
     near = difflib.get_close_matches(base.lower(), FAMILIES, 1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return TraceError(f"no family and no file is named {name!r}{hint} The families are {', '.join(FAMILIES)}")
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return TraceError(f"no family and no file is named {name!r}{hint} Families: {', '.join(FAMILIES)}")
 
 
 def _example(word: Spec, found: list[Trace]) -> str:

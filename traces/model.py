@@ -171,7 +171,7 @@ def parse_model(text: str, source: str) -> FamilyModel:
         )
     except TraceError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise TraceError(
             f"{source}: not a family model: {error!r}; `python -m traces fit` makes one"
         ) from error

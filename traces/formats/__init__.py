@@ -45,8 +45,8 @@ def format_named(name: str) -> Format:
     if name in FORMATS:
         return FORMATS[name]
     near = difflib.get_close_matches(name, FORMATS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise TraceError(f"unknown format {name!r}{hint}; the formats are {', '.join(FORMATS)}")
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise TraceError(f"unknown format {name!r}{hint} Formats: {', '.join(FORMATS)}")
 
 
 def detect(text: str, source: str) -> Format:

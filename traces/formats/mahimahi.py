@@ -25,7 +25,8 @@ MEGABITS_PER_PACKET = 1500 * 8 / 1e6
 DEFAULT_BIN_S = 0.5
 MAX_PACKETS = 10_000_000
 """No longer file is written: Mahimahi holds all of it in memory."""
-_MAX_PERIOD_S = 7 * 24 * 3600.0
+_MAX_PERIOD_S = 24 * 3600.0
+"""A longer period is a clock, or microseconds."""
 _ROUNDING_MS = 1e-6
 _STAMP = re.compile(r"\d{1,15}")
 
