@@ -280,6 +280,8 @@ class _Job:
         """For a person: live lines, a record, a summary."""
         path = self.args.out or _default_path(self.policy.spec)
         console = LiveConsole(file=sys.stderr if self.args.json else self.out)
+        for note in self.presentation.notes:
+            console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
         manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest}
         try:
             make_folder(path.parent)
