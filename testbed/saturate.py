@@ -2,7 +2,8 @@
 
 Started by `fidelity.py`. The sockets are opened inside the lanes' namespaces. For every two frames
 down, a packet as small as an ACK goes up, through the delay stage, as a TCP receiver's would.
-JSON on stdin: {"lanes": [{"server_pid", "player_pid", "trace": {...}, "start_s"}], "t0", "seconds"}.
+JSON on stdin, a line when it starts: {"lanes": [{"server_pid", "player_pid", "trace": {...}, "start_s"}]},
+and a line when it is to go: {"t0": CLOCK_MONOTONIC, "seconds": S}.
 """
 
 from __future__ import annotations
@@ -76,7 +77,11 @@ def main() -> int:
         for lane in spec["lanes"]
     ]
     print(json.dumps({"ready": True}), flush=True)
-    t0, seconds = spec["t0"], spec["seconds"]
+    text = sys.stdin.readline()
+    if not text:
+        return 0
+    go = json.loads(text)
+    t0, seconds = go["t0"], go["seconds"]
     time.sleep(max(t0 - time.monotonic(), 0))
     while (elapsed_s := time.monotonic() - t0) < seconds:
         for flow in flows:

@@ -1,0 +1,52 @@
+"""The picture of `fidelity.py`: how far off the bytes were, and one lane over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testbed.fidelity import Fidelity
+
+_LOWEST_PERCENT = 1e-3
+"""Errors below it are drawn here (the axis is logarithmic)."""
+
+
+def draw(found: Sequence[Fidelity], path: Path) -> None:
+    """Write the picture (PNG, PDF or SVG by its ending).
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (share, course) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(2, 3), layout="constrained")
+    for one in found:
+        errors = sorted(max(100 * window.error, _LOWEST_PERCENT) for window in one.judged)
+        heights = [(rank + 1) / len(errors) for rank in range(len(errors))]
+        share.step(errors, heights, where="post", label=f"{one.lanes} lane{'s' if one.lanes > 1 else ''}")
+    share.set_xscale("log")
+    share.set_xlabel("error of the bytes of a 1-s window (%)")
+    share.set_ylabel("share of windows")
+    share.axhline(0.95, color="0.7", linewidth=0.8, zorder=0)
+    share.grid(alpha=0.3)
+    share.legend(loc="upper left", fontsize="small")
+    lane = found[0].results[0]
+    times = [window.start_s for window in lane.windows]
+    scale = [8 / 1e6 / window.duration_s for window in lane.windows]
+    carried = [window.expected_bytes * factor for window, factor in zip(lane.windows, scale, strict=True)]
+    passed = [window.sent_bytes * factor for window, factor in zip(lane.windows, scale, strict=True)]
+    course.step(times, carried, where="post", color="0.6", linewidth=4, label="trace")
+    course.step(times, passed, where="post", color="#0072B2", linewidth=1.2, label="passed (kernel's count)")
+    course.set_xlabel("time (s)")
+    course.set_ylabel("Mbit/s")
+    course.set_ylim(bottom=0)
+    course.set_title(lane.trace, fontsize="medium", loc="left")
+    course.grid(alpha=0.3)
+    course.legend(loc="upper right", fontsize="small")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
