@@ -213,3 +213,15 @@ def test_the_module_runs_and_survives_a_closed_pipe() -> None:
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
     )
     assert done.stdout.startswith("name") and done.stderr == ""
+
+
+def test_the_readme_shows_the_fit_that_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(cli.__file__).parent / "README.md").read_text(encoding="utf-8")
+    shown = text.split("<!-- fit table: begin -->\n")[1].split("<!-- fit table: end -->")[0].splitlines()
+    assert cli.main(["list", "--fit", "--members", "0:1"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    measured = [number for number, line in enumerate(printed) if "| generated |" not in line]
+    assert len(shown) == len(printed) == 2 + 3 * len(catalogue.families())
+    assert [shown[number] for number in measured] == [printed[number] for number in measured]
+    assert cli.main(["list", "4g", "--fit"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] in shown

@@ -23,7 +23,7 @@ NAME = "mahimahi"
 ABOUT = "Mahimahi packet timestamps: a line per 1500 bytes, in ms"
 MEGABITS_PER_PACKET = 1500 * 8 / 1e6
 DEFAULT_BIN_S = 0.5
-MAX_PACKETS = 10_000_000
+MAX_PACKETS = 3_000_000
 """No longer file is written: Mahimahi holds all of it in memory."""
 _MAX_PERIOD_S = 24 * 3600.0
 """A longer period is a clock, or microseconds."""
@@ -36,18 +36,41 @@ def scan(text: str) -> Scan:
     rows = []
     before_ms = 0
     for line_number, line in text_lines(text):
-        if not _STAMP.fullmatch(line):
-            fault = f"not a whole number of milliseconds ({line[:40]!r}); a line is one timestamp, 0 or more"
-            rows.append(Row(line_number, fault=fault))
-            continue
-        stamp_ms, fault = int(line), ""
-        if stamp_ms < before_ms:
-            fault = (
-                f"time goes back ({stamp_ms} ms after {before_ms} ms); sort the lines, or cut the file there"
-            )
-        before_ms = stamp_ms
-        rows.append(Row(line_number, stamp_ms / 1000.0, fault=fault))
+        fault = _fault(line, before_ms)
+        if _STAMP.fullmatch(line):
+            before_ms = int(line)
+        rows.append(Row(line_number, before_ms / 1000.0, fault=fault))
     return Scan(tuple(rows), 0.0)
+
+
+def _fault(line: str, before_ms: int) -> str:
+    if not _STAMP.fullmatch(line):
+        return f"not a whole number of milliseconds ({line[:40]!r}); a line is one timestamp, 0 or more"
+    if int(line) < before_ms:
+        return f"time goes back ({line} ms after {before_ms} ms); sort the lines, or cut the file there"
+    return ""
+
+
+def _stamps_ms(text: str, source: str) -> list[int]:
+    """All timestamps; no rows are made, for files run to millions of lines."""
+    stamps: list[int] = []
+    before_ms, line_number = 0, 0
+    for line_number, line in text_lines(text):
+        fault = _fault(line, before_ms)
+        if fault:
+            raise TraceError(f"{source}:{line_number}: {fault}")
+        before_ms = int(line)
+        stamps.append(before_ms)
+    if before_ms == 0:
+        raise TraceError(
+            f"{source}: no timestamp after 0 ms; the last one is the link's period and must be later"
+        )
+    if before_ms > _MAX_PERIOD_S * 1000:
+        raise TraceError(
+            f"{source}:{line_number}: timestamp {before_ms} ms is over a day after the start; "
+            "count milliseconds from 0"
+        )
+    return stamps
 
 
 def read(text: str, source: str, bin_s: float = DEFAULT_BIN_S) -> Trace:
@@ -56,23 +79,12 @@ def read(text: str, source: str, bin_s: float = DEFAULT_BIN_S) -> Trace:
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
-    rows = scan(text).rows
-    for row in rows:
-        if row.fault:
-            raise TraceError(f"{source}:{row.line}: {row.fault}")
-    if not rows or rows[-1].time_s == 0.0:
-        raise TraceError(
-            f"{source}: no timestamp after 0 ms; the last one is the link's period and must be later"
-        )
-    period_s = rows[-1].time_s
-    if period_s > _MAX_PERIOD_S:
-        raise TraceError(
-            f"{source}:{rows[-1].line}: timestamp {period_s:g} s after the start; count milliseconds from 0"
-        )
+    stamps = _stamps_ms(text, source)
+    period_s = stamps[-1] / 1000.0
     bins = max(math.floor(period_s / bin_s + 0.5), 1)
     packets = [0] * bins
-    for row in rows:
-        packets[min(max(math.ceil(row.time_s / bin_s - _ROUNDING_MS) - 1, 0), bins - 1)] += 1
+    for stamp_ms in stamps:
+        packets[min(max(math.ceil(stamp_ms / 1000.0 / bin_s - _ROUNDING_MS) - 1, 0), bins - 1)] += 1
     times = [*(number * bin_s for number in range(bins)), period_s]
     rates = [
         count * MEGABITS_PER_PACKET / (end - begin)
