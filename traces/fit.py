@@ -146,26 +146,32 @@ def prepare(
 
 def group(logs: Sequence[Trace], classes: int) -> list[list[Trace]]:
     """The logs in at most `classes` groups by Ward's criterion, in the order of their mean rates."""
-    shapes = [
+    centres = [
         np.quantile(np.log10(np.maximum(np.asarray(log.rate_mbps[1:]), OUTAGE_MBPS)), _SHAPE_SHARES)
         for log in logs
     ]
     groups = [[index] for index in range(len(logs))]
     while len(groups) > max(classes, 1):
-        _, first, second = min(
-            (_ward_cost(shapes, groups[a], groups[b]), a, b)
-            for a, b in itertools.combinations(range(len(groups)), 2)
-        )
+        first, second = _nearest(np.stack(centres), np.asarray([len(part) for part in groups]))
+        share = len(groups[second]) / (len(groups[first]) + len(groups[second]))
+        centres[first] = centres[first] + share * (centres.pop(second) - centres[first])
         groups[first] += groups.pop(second)
     parts = [[logs[index] for index in sorted(indices)] for indices in groups]
     return sorted(parts, key=_mean_rate)
 
 
-def _ward_cost(shapes: Sequence[Floats], first: Sequence[int], second: Sequence[int]) -> float:
-    centre_first = np.mean([shapes[index] for index in first], axis=0)
-    centre_second = np.mean([shapes[index] for index in second], axis=0)
-    factor = len(first) * len(second) / (len(first) + len(second))
-    return factor * float(np.sum((centre_first - centre_second) ** 2))
+def _nearest(centres: Floats, sizes: NDArray[np.int_]) -> tuple[int, int]:
+    """The two groups, in rising order, that Ward's criterion joins at the least cost.
+
+    Args:
+        centres: (groups, shares).
+        sizes: (groups,).
+    """
+    squares = ((centres[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)  # (groups, groups)
+    costs = squares * np.outer(sizes, sizes) / np.add.outer(sizes, sizes)
+    costs[np.tril_indices(len(sizes))] = np.inf
+    first, second = np.unravel_index(int(np.argmin(costs)), costs.shape)
+    return int(first), int(second)
 
 
 def _mean_rate(logs: Sequence[Trace]) -> float:
