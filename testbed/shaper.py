@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import os
 import select
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from testbed.children import SHAPER_PRIORITY, real_time
 from testbed.errors import TestbedError
-from testbed.tbf import FRAME_BYTES, TokenBucket, bytes_per_s
+from testbed.tbf import FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from traces.trace import Step, Trace
 
 LONGEST_STEP_S = 1.1
@@ -84,7 +86,7 @@ def burst_bytes(rate_mbps: float) -> int:
 def pieces(steps: Iterator[Step]) -> Iterator[Step]:
     """Steps of at most `LONGEST_STEP_S`, same rates."""
     for step in steps:
-        parts = max(round(step.duration_s / LONGEST_STEP_S + 0.499999), 1)
+        parts = math.ceil(step.duration_s / LONGEST_STEP_S)
         length = step.duration_s / parts
         for part in range(parts):
             yield Step(step.start_s + part * length, length, step.rate_mbps)
@@ -131,14 +133,7 @@ class Replay:
         read_at = time.monotonic()
         if step is not None:
             self._settle(step, self._step, counters.sent_bytes, counters.backlog_bytes, read_at)
-            self._write(
-                step,
-                counters.rate_bytes_per_s,
-                counters.sent_bytes,
-                counters.drops,
-                counters.backlog_bytes,
-                read_at,
-            )
+            self._write(step, counters, read_at)
         self._apply(self._step, counters.backlog_bytes)
         self._late_s = time.monotonic() - due
         self._last, self._read_at, self._lowest_bytes = counters, read_at, counters.backlog_bytes
@@ -174,9 +169,7 @@ class Replay:
         if backlog_bytes and before < KICK_BELOW_MBPS and rate > before:
             self.bucket.kick()
 
-    def _write(
-        self, step: Step, rate: int, sent_bytes: int, drops: int, backlog_bytes: int, read_at: float
-    ) -> None:
+    def _write(self, step: Step, counters: Counters, read_at: float) -> None:
         assert self._log is not None
         row = LinkRow(
             step=self._number,
@@ -185,25 +178,41 @@ class Replay:
             late_ms=round(self._late_s * 1000, 3),
             rate_mbps=step.rate_mbps,
             applied_bytes_per_s=bytes_per_s(self._asked_mbps),
-            kernel_bytes_per_s=rate,
+            kernel_bytes_per_s=counters.rate_bytes_per_s,
             measured_s=round(read_at - self._read_at, 6),
-            sent_bytes=sent_bytes - self._last.sent_bytes,
+            sent_bytes=counters.sent_bytes - self._last.sent_bytes,
             backlog_start_bytes=self._last.backlog_bytes,
-            backlog_min_bytes=min(self._lowest_bytes, backlog_bytes),
-            backlog_end_bytes=backlog_bytes,
-            drops=drops - self._last.drops,
+            backlog_min_bytes=min(self._lowest_bytes, counters.backlog_bytes),
+            backlog_end_bytes=counters.backlog_bytes,
+            drops=counters.drops - self._last.drops,
         )
         self._number += 1
         self._log.write(json.dumps(asdict(row), separators=(",", ":")) + "\n")
 
     def end(self) -> int:
-        """Finish the log; the number of its rows."""
-        if self._log is not None:
-            self._log.flush()
-            os.fsync(self._log.fileno())
-            self._log.close()
+        """Log what has passed of the present step and finish the log; the number of its rows."""
+        log = self._log
+        if log is not None:
+            with log:
+                if self._step is not None:
+                    self._write_cut(self._step)
+                log.flush()
+                os.fsync(log.fileno())
             self._log = None
         return self._number
+
+    def _write_cut(self, step: Step) -> None:
+        """The row of a step that is cut short now."""
+        counters, read_at = self.bucket.read(), time.monotonic()
+        cut = replace(step, duration_s=max(read_at - self._t0 - step.start_s, 0.0))
+        self._write(cut, counters, read_at)
+
+    def give_up(self) -> None:
+        """Close the log as it is."""
+        log, self._log = self._log, None
+        if log is not None:
+            with suppress(OSError):  # what could not be written is why we give up
+                log.close()
 
 
 class Shaper:
@@ -213,7 +222,8 @@ class Shaper:
         self._replays: dict[str, Replay] = {}
         self._due: list[tuple[float, int, str]] = []
         """(monotonic deadline, 0 for a step and 1 for a sample, lane), a heap."""
-        self._playing: set[str] = set()
+        self._faults: dict[str, str] = {}
+        """Why a lane is no longer replayed, until its `stop` asks."""
 
     def command(self, line: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command and answer it."""
@@ -228,11 +238,10 @@ class Shaper:
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))
             heapq.heappush(self._due, (begin + SAMPLE_S, 1, lane))
-            self._playing.add(lane)
         elif line["do"] == "stop":
-            self._playing.discard(lane)
-            self._due = [entry for entry in self._due if entry[2] != lane]
-            heapq.heapify(self._due)
+            self._forget(lane)
+            if lane in self._faults:
+                raise TestbedError(f"the replay of lane {lane} broke off: {self._faults.pop(lane)}")
             return {"lane": lane, "rows": self._replays[lane].end()}
         else:
             raise TestbedError(f"unknown command {line['do']!r}")
@@ -247,12 +256,22 @@ class Shaper:
                 return rest
             heapq.heappop(self._due)
             replay = self._replays[lane]
-            if kind == 0:
-                heapq.heappush(self._due, (replay.advance(due), 0, lane))
-            else:
-                replay.sample()
-                heapq.heappush(self._due, (max(due, time.monotonic()) + SAMPLE_S, 1, lane))
+            try:
+                if kind == 0:
+                    heapq.heappush(self._due, (replay.advance(due), 0, lane))
+                else:
+                    replay.sample()
+                    heapq.heappush(self._due, (max(due, time.monotonic()) + SAMPLE_S, 1, lane))
+            except (TestbedError, OSError) as error:  # its qdisc is gone, or there is no room for its log
+                self._faults[lane] = str(error)
+                self._forget(lane)
+                replay.give_up()
         return None
+
+    def _forget(self, lane: str) -> None:
+        """Nothing more is due for a lane."""
+        self._due = [entry for entry in self._due if entry[2] != lane]
+        heapq.heapify(self._due)
 
     def run(self, commands: int) -> None:
         """Serve until end of input on descriptor `commands`."""

@@ -28,6 +28,7 @@ _ROOT, HANDLE = 0xFFFFFFFF, 0x10000  # 1:
 _TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
 _TBF_PARMS, _TBF_RATE64, _TBF_BURST = 1, 4, 6
 _STATS_BASIC, _STATS_QUEUE = 1, 3
+_TBF = b"tbf\0"
 _LINKLAYER_ETHERNET = 1
 _TICK_NS = 64
 """The packet scheduler's tick (net/pkt_sched.h, PSCHED_SHIFT 6)."""
@@ -115,7 +116,7 @@ class TokenBucket:
         options = _attribute(_TBF_PARMS, parms) + _attribute(_TBF_BURST, struct.pack("=I", burst_bytes))
         if rate > _MAX_U32:
             options += _attribute(_TBF_RATE64, struct.pack("=Q", rate))
-        body = self._get + _attribute(_TCA_KIND, b"tbf\0") + _attribute(_TCA_OPTIONS, options)
+        body = self._get + _attribute(_TCA_KIND, _TBF) + _attribute(_TCA_OPTIONS, options)
         self._ask(_RTM_NEWQDISC, flags | _ACK, body)
 
     def create(self, rate_mbps: float, burst_bytes: int, limit_bytes: int) -> None:
@@ -138,6 +139,8 @@ class TokenBucket:
         """The kernel's counters and the rate in force."""
         answer = self._ask(_RTM_GETQDISC, _ECHO, self._get)
         fields = _attributes(answer, _TCMSG.size, len(answer))
+        if answer[slice(*fields[_TCA_KIND])] != _TBF:
+            raise TestbedError(f"the tbf on {self.interface} has been replaced by another qdisc")
         stats = _nested(answer, fields[_TCA_STATS2])
         options = _nested(answer, fields[_TCA_OPTIONS])
         sent_bytes, sent_packets = struct.unpack_from("=QI", answer, stats[_STATS_BASIC][0])
