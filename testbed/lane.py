@@ -148,6 +148,8 @@ class Lane:
         return int(self._hosts[role].pid)
 
     def _make_hosts(self) -> None:
+        # Mininet waits for ever for the prompt of a host that did not start.
+        self._check(["mnexec", "-n", "true"], "cannot make a network namespace")
         host = _node_class()
         for role in ("server", "wan", "router", "player"):
             try:
@@ -217,10 +219,15 @@ class Lane:
     def _run(self, role: str, script: list[str]) -> None:
         """Run shell commands in a host, stopping at the first that fails."""
         command = ["mnexec", "-a", str(self.pid(role)), "sh", "-ec", "\n".join(script)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        self._check(command, f"{role}: a set-up command failed")
+
+    def _check(self, command: list[str], complaint: str) -> None:
+        """Run a command out of Ctrl-C's reach; what it said is in the error when it fails."""
+        done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise TestbedError(f"lane {self.name}, {role}: {said[-1] if said else 'a set-up command failed'}")
+            why = said[-1] if said else f"exit status {done.returncode}"
+            raise TestbedError(f"lane {self.name}: {complaint}: {why}")
 
     def _delay_stage(self) -> None:
         if self.backend == "netem":
@@ -285,6 +292,10 @@ class Lane:
             command + [f"net.ipv4.{name}" for name in names], capture_output=True, text=True, check=False
         )
         return dict(zip(names, (" ".join(line.split()) for line in done.stdout.splitlines()), strict=False))
+
+    def relay_died(self) -> bool:
+        """Whether there should be a relay and is none."""
+        return self._relay is not None and self._relay.poll() is not None
 
     def stop_relay(self) -> dict[str, Any]:
         """End the relay and return its counters (empty with netem)."""

@@ -9,7 +9,7 @@ import json
 import platform
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
+from player.session import INTERRUPTED, ORIGIN_LOST
 from player.video import Video
 from testbed.children import die_with_parent, environment, python_in
 from testbed.errors import TestbedError
@@ -127,12 +128,23 @@ class Child:
             self.said = [*self.said[-9:], line.decode(errors="replace").rstrip()]
 
     async def line(self) -> dict[str, Any] | None:
-        """Its next line; None at the end of its output."""
+        """Its next line; None at the end of its output.
+
+        Raises:
+            TestbedError: it said something else, as a user's policy may that writes to descriptor 1.
+        """
         assert self.process.stdout is not None
         text = await self.process.stdout.readline()
         if not text:
             return None
-        line: dict[str, Any] = json.loads(text)
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict):
+            raise TestbedError(
+                f"{self.what} said {text[:60]!r} among its lines; what it starts may not write to stdout"
+            )
         return line
 
     async def first_line(self) -> dict[str, Any]:
@@ -184,6 +196,7 @@ class LaneSession:
         self._shaper = shaper
         self._children: list[Child] = []
         self._player: Child | None = None
+        self._origin: Child | None = None
         self._origin_says: dict[str, Any] = {}
         self._manifest: dict[str, Any] = {}
         self._bucket: TokenBucket | None = None
@@ -202,7 +215,7 @@ class LaneSession:
         mean = plan.trace.mean_mbps
         self._bucket = self.lane.bucket()
         self._bucket.create(mean, burst_bytes(mean), limit)
-        origin = await self._child(
+        self._origin = await self._child(
             "origin",
             "server",
             "testbed.origin",
@@ -210,7 +223,7 @@ class LaneSession:
             *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
             *("--log", str(self._aside("origin.jsonl"))),
         )
-        self._origin_says = await origin.first_line()
+        self._origin_says = await self._origin.first_line()
 
     async def probe(self) -> None:
         """Probe the path with scapy, before any video.
@@ -270,11 +283,16 @@ class LaneSession:
         if self._player is not None:
             self._player.signal(signal.SIGINT)
 
+    def kill_player(self) -> None:
+        """Do not wait any longer for a player that was interrupted."""
+        if self._player is not None:
+            self._player.signal(signal.SIGKILL)
+
     async def stream(self, t0: float, watcher: Watcher) -> SessionResult:
         """Play from monotonic time `t0` on; the record is complete when this returns.
 
         Raises:
-            TestbedError: the shaper died.
+            TestbedError: the player does not keep to its lines.
             OSError: the record cannot be written.
         """
         plan, player = self.plan, self._player
@@ -287,9 +305,11 @@ class LaneSession:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: see `_follow`
                     player.process.stdin.write((json.dumps({"start_s": t0}) + "\n").encode())
                     await player.process.stdin.drain()
-                end = await self._follow(player, writer, watcher)
-                await self._shaper.stop(self.lane.name)
+                end = await self._until_origin_dies(self._follow(player, writer, watcher))
+                broken = await self._stop_link()
                 verdict = judge(self._while_streaming(read_link_log(link_log), end))
+                if broken:
+                    verdict = dataclasses.replace(verdict, valid=False, reasons=(*verdict.reasons, *broken))
                 end = dataclasses.replace(end, valid=verdict.valid, link=dataclasses.asdict(verdict))
                 writer.finish(end)
             except BaseException:
@@ -300,6 +320,37 @@ class LaneSession:
             give_to_caller(plan.log(ending))
         watcher.end(self.index, end)
         return SessionResult(plan, tuple(self._chunks), end, verdict)
+
+    async def _until_origin_dies(self, following: Coroutine[Any, Any, EndRow]) -> EndRow:
+        """The session's end. An origin that we know to be dead is not waited for as a silent one is."""
+        assert self._origin is not None
+        end = asyncio.create_task(following)
+        death = asyncio.create_task(self._origin.process.wait())
+        try:
+            await asyncio.wait([end, death], return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                return end.result()
+            self.interrupt()
+            ended = await end
+            if ended.outcome != INTERRUPTED:
+                return ended
+            said = await self._origin.last_word()
+            return dataclasses.replace(ended, outcome=ORIGIN_LOST, reason=f"the origin died: {said}")
+        finally:
+            death.cancel()
+            end.cancel()
+            await asyncio.gather(death, end, return_exceptions=True)
+
+    async def _stop_link(self) -> list[str]:
+        """End the replay; what of the link broke while it was in use, in words."""
+        broken = []
+        try:
+            await self._shaper.stop(self.lane.name)
+        except TestbedError as error:
+            broken.append(str(error))
+        if self.lane.relay_died():
+            broken.append("the delay stage's relay process died")
+        return broken
 
     async def _follow(self, player: Child, writer: RecordWriter, watcher: Watcher) -> EndRow:
         """Read the player's lines until its last."""
