@@ -66,6 +66,9 @@ NEEDED_BYTES = 64 * 1024 * 1024
 BEGIN_AFTER_S = 0.5
 """From the moment that all players are ready to the common start."""
 
+END_WITHIN_S = 10.0
+"""After an interrupt a player that has not ended by itself is killed."""
+
 PIPE_COLUMNS = 160
 """Nothing is folded for a pipe."""
 
@@ -158,16 +161,17 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     except ValueError as error:
         raise TestbedError(str(error)) from None
     policies = [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
-    for policy in policies:
-        load_policy(policy)
+    with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
+        for policy in policies:
+            load_policy(policy)
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
     backend = delay_backend(settings.delay_backend)
     check_carried(trace, settings, backend)
-    out = args.out or _fresh(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
-    if args.out is not None and out.is_dir() and any(out.glob("*.jsonl")):
-        raise TestbedError(f"--out {out} holds records already; name another folder")
+    if args.out is not None and args.out.is_dir() and any(args.out.glob("*.jsonl")):
+        raise TestbedError(f"--out {args.out} holds records already; name another folder")
+    out = args.out or _claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
     sessions = tuple(
         SessionPlan(
             policy=policy,
@@ -196,13 +200,29 @@ def _word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.=_-]+", "-", Path(text).name if "." in text else text).strip("-.") or "trace"
 
 
-def _fresh(path: Path) -> Path:
-    """`path`, or the first of `path-2`, `path-3`, … that is not there."""
-    found, number = path, 1
-    while found.exists():
-        number += 1
-        found = path.with_name(f"{path.name}-{number}")
-    return found
+def _claim(path: Path) -> Path:
+    """A new folder: `path`, or the first of `path-2`, `path-3`, … that nobody has, not even a run
+    that began in the same second.
+
+    Raises:
+        TestbedError: it cannot be made.
+    """
+    try:
+        make_directory(path.parent)
+        found, number = path, 1
+        while True:
+            with contextlib.suppress(FileExistsError):
+                found.mkdir()
+                give_to_caller(found)
+                return found
+            number += 1
+            found = path.with_name(f"{path.name}-{number}")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(out: Path, error: OSError) -> TestbedError:
+    return TestbedError(f"--out {out}: {error.strerror}; name a folder that can be written")
 
 
 def _names(policies: Sequence[str]) -> list[str]:
@@ -230,7 +250,7 @@ def prepare_folder(out: Path) -> None:
         if not os.access(out, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise TestbedError(f"--out {out}: {error.strerror}; name a folder that can be written") from None
+        raise _unwritable(out, error) from None
     if free < NEEDED_BYTES:
         raise TestbedError(
             f"--out {out}: {free // 2**20} MiB free, {NEEDED_BYTES // 2**20} wanted; make room there"
@@ -328,6 +348,9 @@ async def _interrupt_all(sessions: Sequence[LaneSession], interrupt: Interrupt) 
     await interrupt.heard.wait()
     for session in sessions:
         session.interrupt()
+    await asyncio.sleep(END_WITHIN_S)
+    for session in sessions:
+        session.kill_player()
 
 
 def _what(plan: RunPlan) -> str:
@@ -386,6 +409,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"run.py: {where}{error.strerror or error}; nothing more was recorded", file=sys.stderr)
+    except KeyboardInterrupt:  # while planning; later ones are heard by `Interrupt`
+        print("run.py: interrupted; nothing was recorded", file=sys.stderr)
+        return 128 + signal.SIGINT
     return BAD_INPUT
 
 
