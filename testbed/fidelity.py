@@ -197,8 +197,11 @@ class Fidelity:
 class Bench:
     """Measures batches of lanes with one link setting."""
 
-    def __init__(self, settings: LinkSettings, backend: str, folder: Path, console: Console) -> None:
+    def __init__(
+        self, settings: LinkSettings, backend: str, flow: str, folder: Path, console: Console
+    ) -> None:
         self._settings = settings
+        self._flow = flow
         self._backend = backend
         self._folder = folder
         self._console = console
@@ -290,7 +293,12 @@ class Bench:
             }
             for lane, trace in zip(lanes, traces, strict=True)
         ]
-        process.stdin.write((json.dumps({"lanes": spec}) + "\n").encode())
+        process.stdin.write(
+            (
+                json.dumps({"flow": self._flow, "cc": self._settings.congestion_control, "lanes": spec})
+                + "\n"
+            ).encode()
+        )
         if not await process.stdout.readline():
             raise TestbedError("the process that fills the links did not start; see its message above")
         return Saturator(process, process.stdin)
@@ -420,6 +428,12 @@ def parser() -> Parser:
         help="lanes at once; a list shows where it breaks (default: 1)",
     )
     what.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of each replay (default: 60)")
+    what.add_argument(
+        "--flow",
+        choices=("udp", "tcp"),
+        default="udp",
+        help="what fills the links: paced UDP, or TCP for more than about 200 Mbit/s (default: udp)",
+    )
     what.add_argument("--no-dark", action="store_true", help="leave the dark-link test out")
     add_link_options(command)
     output = command.add_argument_group("output")
@@ -458,7 +472,7 @@ async def _run(args: argparse.Namespace) -> int:
     stream = sys.stderr if args.json else sys.stdout
     console = Console(file=stream, width=None if stream.isatty() else PIPE_COLUMNS)
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
-        bench = Bench(settings, backend, Path(folder), console)
+        bench = Bench(settings, backend, args.flow, Path(folder), console)
         found = [await bench.measure(lanes, traces, args.seconds) for lanes in counts]
         dark_s = None if args.no_dark else await bench.after_dark()
     rows = [one.row(settings) for one in found]

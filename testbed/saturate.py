@@ -1,9 +1,12 @@
-"""Keep bottlenecks full: a paced UDP flow a lane, a little faster than the trace, all in one process.
+"""Keep bottlenecks full: a flow a lane, all in one process.
 
-Started by `fidelity.py`. The sockets are opened inside the lanes' namespaces. For every two frames
-down, a packet as small as an ACK goes up, through the delay stage, as a TCP receiver's would.
-JSON on stdin, a line when it starts: {"lanes": [{"server_pid", "player_pid", "trace": {...}, "start_s"}]},
-and a line when it is to go: {"t0": CLOCK_MONOTONIC, "seconds": S}.
+Started by `fidelity.py`. The sockets are opened inside the lanes' namespaces. `udp`: paced, a little
+faster than the trace; for every two frames down, a packet as small as an ACK goes up, through the
+delay stage, as a TCP receiver's would. `tcp`: a bulk transfer, for rates that a paced Python loop
+does not reach (beyond about 200 Mbit/s).
+
+JSON on stdin: a line when it starts, {"flow", "cc", "lanes": [{"server_pid", "player_pid", "trace",
+"start_s"}]}, and a line when it is to go, {"t0": CLOCK_MONOTONIC, "seconds": S}.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from testbed.lane import PLAYER_IP, SERVER_IP
 from testbed.namespace import network_namespace
@@ -29,6 +34,7 @@ TICK_S = 0.002
 _PORT = 4461
 _PAYLOAD = bytes(FRAME_BYTES - 14 - 20 - 8)
 _ACK_PAYLOAD = bytes(12)
+_BULK = bytes(65536)
 
 
 @dataclass
@@ -65,8 +71,32 @@ def _udp(pid: int, address: str, peer: str) -> socket.socket:
     return opened
 
 
+def bulk(server_pid: int, player_pid: int, congestion_control: str) -> None:
+    """Start a TCP bulk transfer down the lane, in two threads that end with the process."""
+    with network_namespace(server_pid):
+        listening = socket.create_server((SERVER_IP, _PORT))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion_control.encode())
+    with network_namespace(player_pid):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    receiver.connect((SERVER_IP, _PORT))
+    sender, _ = listening.accept()
+
+    def fill() -> None:
+        while True:
+            sender.send(_BULK)
+
+    def drain() -> None:
+        while receiver.recv(len(_BULK)):
+            pass
+
+    for work in (fill, drain):
+        threading.Thread(target=work, daemon=True).start()
+
+
 def main() -> int:
     spec = json.loads(sys.stdin.readline())
+    if spec["flow"] == "tcp":
+        return _tcp(spec)
     flows = [
         Flow(
             Trace(lane["trace"]["name"], tuple(lane["trace"]["time_s"]), tuple(lane["trace"]["rate_mbps"])),
@@ -77,17 +107,31 @@ def main() -> int:
         for lane in spec["lanes"]
     ]
     print(json.dumps({"ready": True}), flush=True)
-    text = sys.stdin.readline()
-    if not text:
-        return 0
-    go = json.loads(text)
-    t0, seconds = go["t0"], go["seconds"]
-    time.sleep(max(t0 - time.monotonic(), 0))
+    t0, seconds = _wait_for_start()
     while (elapsed_s := time.monotonic() - t0) < seconds:
         for flow in flows:
             flow.send(elapsed_s)
         time.sleep(TICK_S)
     return 0
+
+
+def _tcp(spec: dict[str, Any]) -> int:
+    print(json.dumps({"ready": True}), flush=True)
+    t0, seconds = _wait_for_start()
+    for lane in spec["lanes"]:
+        bulk(lane["server_pid"], lane["player_pid"], spec["cc"])
+    time.sleep(max(t0 + seconds - time.monotonic(), 0))
+    return 0
+
+
+def _wait_for_start() -> tuple[float, float]:
+    """Sleep until the start that the parent names; (start, seconds)."""
+    text = sys.stdin.readline()
+    if not text:  # the parent has gone
+        sys.exit(0)
+    go = json.loads(text)
+    time.sleep(max(go["t0"] - time.monotonic(), 0))
+    return go["t0"], go["seconds"]
 
 
 if __name__ == "__main__":
