@@ -1,0 +1,144 @@
+"""The command line of `python -m analysis`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
+from analysis.style import RC, save
+from analysis.timeline import draw_timeline
+from player.record import RecordError, make_folder
+
+FIGURES: dict[str, Callable[[Sequence[SessionRecord]], Figure]] = {"timeline": draw_timeline}
+"""What `plot --what` can draw."""
+
+PICTURES = (".png", ".pdf")
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 2 when the command could not be carried out; 130 when interrupted.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except (AnalysisError, RecordError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return BAD_INPUT
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"error: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m analysis", description="Figures from session records.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    text = "draw sessions"
+    command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_plot)
+    what = command.add_argument_group("what to draw")
+    what.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="folders of records (the *.jsonl directly in them), or records",
+    )
+    what.add_argument(
+        "--what", required=True, choices=list(FIGURES), help="timeline: sessions over time, side by side"
+    )
+    what.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this policy, as it was asked for; may be given again (default: all)",
+    )
+    what.add_argument(
+        "--invalid", action="store_true", help="also sessions over links that the self-check found untrue"
+    )
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=_picture, required=True, metavar="FILE", help="the picture, FILE.png or FILE.pdf"
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+    return parser
+
+
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text}: a picture is a {' or a '.join(PICTURES)} file")
+    return path
+
+
+def _plot(args: argparse.Namespace) -> int:
+    sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
+    with matplotlib.rc_context(RC):
+        figure = FIGURES[args.what](sessions.taken)
+        make_folder(args.out.parent)
+        save(figure, args.out)
+    if args.json:
+        print(json.dumps(_as_json(args, sessions)))
+        return 0
+    for session in sessions.left_out:
+        print(f"left out, its link was invalid (--invalid draws it): {session.path}")
+    counts = f"{_count(sessions.taken)}, {len(sessions.left_out)} invalid left out"
+    print(f"{args.what} of {counts}: {args.out}")
+    return 0
+
+
+def _count(sessions: Sequence[SessionRecord]) -> str:
+    return f"{len(sessions)} session{'' if len(sessions) == 1 else 's'}"
+
+
+def _as_json(args: argparse.Namespace, sessions: Sessions) -> dict[str, Any]:
+    return {
+        "what": args.what,
+        "out": str(args.out),
+        "sessions": [
+            {
+                "policy": session.policy,
+                "trace": session.trace.name if session.trace else None,
+                "outcome": session.end.outcome,
+                "valid": session.end.valid,
+                "qoe": session.summary.qoe,
+                "qoe_weights": asdict(session.weights),
+                "stall_s": session.summary.stall_s,
+                "record": session.path,
+            }
+            for session in sessions.taken
+        ],
+        "invalid": len(sessions.left_out),
+        "left_out": [session.path for session in sessions.left_out],
+    }

@@ -1,0 +1,174 @@
+"""The sessions that an analysis looks at: records found, read, and those of untrue links put aside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from player.qoe import QoE, SessionSummary, summarise
+from player.record import ChunkRow, EndRow, Record, RecordError, read_record
+
+ENDING = ".jsonl"
+
+
+class AnalysisError(ValueError):
+    """An analysis that cannot be made; the message names the cause and the way out."""
+
+
+@dataclass(frozen=True)
+class RateSeries:
+    """A trace as a manifest holds it: `rate_mbps[i]` holds over (`time_s[i-1]`, `time_s[i]`], and wraps."""
+
+    name: str
+    start_s: float
+    """Where in the trace the session began."""
+    time_s: tuple[float, ...]
+    rate_mbps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One session, with the names and figures that analyses ask for."""
+
+    record: Record
+
+    @property
+    def path(self) -> str:
+        return self.record.path
+
+    @property
+    def chunks(self) -> tuple[ChunkRow, ...]:
+        return self.record.chunks
+
+    @property
+    def end(self) -> EndRow:
+        return self.record.end
+
+    @property
+    def policy(self) -> str:
+        """The policy as it was asked for, options included; `?` where the manifest names none."""
+        return str(self.section("policy").get("spec", "?"))
+
+    @cached_property
+    def trace(self) -> RateSeries | None:
+        """What the link carried; None over a real network.
+
+        Raises:
+            RecordError: a trace whose values are no time series.
+        """
+        section = self.section("trace")
+        if not section:
+            return None
+        times, rates, start_s = section.get("time_s"), section.get("rate_mbps"), section.get("start_s", 0.0)
+        if not (
+            _numbers(times)
+            and _numbers(rates)
+            and _numbers([start_s])
+            and len(times) == len(rates) >= 2
+            and times[0] == 0
+            and start_s >= 0
+            and all(before < after for before, after in pairwise(times))
+        ):
+            raise RecordError(f"{self.path}:1: the manifest's trace is no series of rising times and rates")
+        return RateSeries(str(section.get("name", "trace")), start_s, tuple(times), tuple(rates))
+
+    @cached_property
+    def weights(self) -> QoE:
+        """The QoE that the policy was told, which is the one that the run was scored with.
+
+        Raises:
+            RecordError: weights that are none.
+        """
+        try:
+            return QoE(**self.section("told_qoe"))
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{self.path}:1: the manifest's told_qoe is no QoE ({error})") from None
+
+    @cached_property
+    def summary(self) -> SessionSummary:
+        """The session in figures, by its own weights."""
+        try:
+            return summarise(self.chunks, self.end, self.record.ladder_kbps, self.weights)
+        except ValueError as error:
+            raise RecordError(f"{self.path}:1: {error}") from None
+
+    def section(self, name: str) -> dict[str, Any]:
+        """An object of the manifest; empty where there is none."""
+        found = self.record.manifest.get(name)
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """What was found."""
+
+    taken: tuple[SessionRecord, ...]
+    left_out: tuple[SessionRecord, ...]
+    """Sessions over links that were not what their manifests say."""
+
+
+def load_sessions(
+    places: Sequence[Path], *, policies: Sequence[str] = (), with_invalid: bool = False
+) -> Sessions:
+    """Read the sessions of folders and record files, in the order given; a folder's in name order.
+
+    Args:
+        places: folders that directly hold records (`*.jsonl`), or records.
+        policies: only these (as they were asked for); all if empty.
+        with_invalid: take invalid sessions too.
+
+    Raises:
+        AnalysisError: nothing to read in a place, a policy that no record has, nothing left to take.
+        RecordError: a record that cannot be read.
+        OSError: a place that cannot be read.
+    """
+    paths = dict.fromkeys(path for place in places for path in _records(place))
+    found = [SessionRecord(read_record(path)) for path in paths]
+    there = dict.fromkeys(session.policy for session in found)
+    for policy in policies:
+        if policy not in there:
+            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
+    wanted = [session for session in found if not policies or session.policy in policies]
+    taken = tuple(session for session in wanted if with_invalid or session.end.valid)
+    left_out = tuple(session for session in wanted if session not in taken)
+    if not taken:
+        raise AnalysisError(
+            f"{_counted(left_out)}: the link was not what the manifest says."
+            " The end line's link.reasons say why; --invalid takes them all the same"
+        )
+    return Sessions(taken, left_out)
+
+
+def _records(place: Path) -> list[Path]:
+    """The records of a place."""
+    if not place.is_dir():
+        if not place.exists():
+            raise AnalysisError(f"{place}: no such file or folder")
+        return [place]
+    paths = sorted(path for path in place.iterdir() if path.suffix == ENDING and path.is_file())
+    if paths:
+        return paths
+    partial = sum(path.name.endswith(f"{ENDING}.partial") for path in place.iterdir())
+    unfinished = f" ({partial} of a run that goes on or was killed)" if partial else ""
+    raise AnalysisError(
+        f"{place}: no records{unfinished}; name a folder that a run has written *{ENDING} into"
+    )
+
+
+def _counted(sessions: Sequence[SessionRecord]) -> str:
+    if len(sessions) == 1:
+        return f"the only session, {sessions[0].path}, is invalid"
+    return f"all {len(sessions)} sessions are invalid"
+
+
+def _numbers(values: Any) -> TypeGuard[list[float]]:
+    """Whether this is a list of finite numbers."""
+    return isinstance(values, list) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for value in values
+    )

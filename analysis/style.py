@@ -1,0 +1,96 @@
+"""One look for all figures: sizes of a printed page, colours that everybody can tell apart.
+
+The colours are those of Okabe and Ito ("Color Universal Design", 2008). A policy has its colour by
+its name, in every figure of every run. Yellow is left out: it is lost on white.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+COLUMN_IN = 3.4
+"""Width of a column of a two-column paper …"""
+TEXT_IN = 7.0
+"""… and of its text."""
+
+PNG_DPI = 200
+
+STALL_COLOUR = "#F4C7AB"
+"""Vermillion, pale enough that every line shows on it."""
+LINK_COLOUR = "#D9D9D9"
+"""What the link could carry: the ground on which policies are drawn."""
+FAINT_COLOUR = "#B0B0B0"
+"""Marks that only help to read: ladder, cap."""
+
+RC: Any = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.0,
+    "lines.solid_capstyle": "butt",
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "savefig.dpi": PNG_DPI,
+    "text.parse_math": False,
+}
+"""For matplotlib.rc_context around all that draws. Type 42 fonts: publishers refuse type 3."""
+
+
+KNOWN = {
+    "bba": BLUE,
+    "robustmpc": GREEN,
+    "bola": ORANGE,
+    "rate": PURPLE,
+    "panda": SKY,
+    "mpc-published": VERMILLION,
+}
+"""Colours of the policies that come with Streambed, as they are asked for without options."""
+
+OTHERS = (BLACK, VERMILLION, SKY, PURPLE, ORANGE, GREEN, BLUE)
+"""All other names share these; which one a name has depends on nothing but the name."""
+
+
+def short_name(policy: str) -> str:
+    """A policy as asked for, without the folder of a user's file."""
+    return re.sub(r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy)
+
+
+def policy_colour(policy: str) -> str:
+    """The colour of a policy, by what it was asked for as (`bba`, `fixed:3`, `my.py:Mine:x=1`)."""
+    name = short_name(policy)
+    return KNOWN.get(name) or OTHERS[zlib.crc32(name.encode()) % len(OTHERS)]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture (its format from the path's ending); it appears only when it is complete.
+
+    Equal figures give equal files: no date is written into a PDF.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    kind = path.suffix[1:].lower()
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        figure.savefig(partial, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

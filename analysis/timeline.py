@@ -1,0 +1,223 @@
+"""The picture of sessions over time: buffer, chosen bitrate, and throughput against the link's rate."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from analysis import curves
+from analysis.sessions import AnalysisError, SessionRecord
+from analysis.style import (
+    BLACK,
+    COLUMN_IN,
+    FAINT_COLOUR,
+    LINK_COLOUR,
+    STALL_COLOUR,
+    TEXT_IN,
+    policy_colour,
+    short_name,
+)
+from player.record import FINISHED, ChunkRow
+
+MOST_SESSIONS = 12
+"""More small pictures than this are no figure."""
+MOST_COLUMNS = 4
+
+BAND_IN = 3.4
+"""Height of three panels and their title."""
+HEAD_IN = 0.5
+"""Height of what stands above and below all."""
+CHARACTERS_PER_IN = 19
+"""That a line of the figure's text holds."""
+MARGIN_IN = 0.25
+"""Of a column's width that its panels don't have."""
+HEADROOM = 1.08
+"""Of an axis over the highest value on it."""
+
+PANELS = ("buffer (s)", "chosen bitrate\n(Mbit/s)", "throughput\n(Mbit/s)")
+
+FALLBACK = "fallback"
+"""As a row's `by` says it."""
+FALLBACK_MARK: dict[str, Any] = {
+    "marker": "v",
+    "markersize": 4.5,
+    "markerfacecolor": "white",
+    "markeredgecolor": BLACK,
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+}
+CUT_SHORT_LINE: dict[str, Any] = {"color": BLACK, "linewidth": 0.8, "linestyle": (0, (1, 1))}
+LADDER_LINE: dict[str, Any] = {"color": FAINT_COLOUR, "linewidth": 0.4}
+THROUGHPUT_LINE: dict[str, Any] = {"linewidth": 1.4, "solid_capstyle": "projecting"}
+"""So that also a chunk that came at once leaves a dot."""
+CAP_LINE: dict[str, Any] = {"color": FAINT_COLOUR, "linewidth": 0.8, "linestyle": (0, (1, 2))}
+
+
+def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
+    """Draw sessions side by side on the same axes, at most four in a row.
+
+    To be called within `matplotlib.rc_context(style.RC)`.
+
+    Raises:
+        AnalysisError: more sessions than one figure can show.
+        RecordError: a manifest without the facts that are drawn.
+    """
+    if len(sessions) > MOST_SESSIONS:
+        raise AnalysisError(
+            f"{len(sessions)} sessions; a timeline shows {MOST_SESSIONS} at most."
+            " Name some of the records, or choose with --policy"
+        )
+    columns = min(len(sessions), MOST_COLUMNS)
+    bands = -(-len(sessions) // columns)
+    width_in = COLUMN_IN if columns == 1 else TEXT_IN
+    figure = Figure(figsize=(width_in, bands * BAND_IN + HEAD_IN), layout="constrained")
+    axes = figure.subplots(bands * len(PANELS), columns, squeeze=False)
+    last_s, highest = _limits(sessions)
+    common, own = shared_facts([_facts(session) for session in sessions])
+    column_characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
+    for place in range(bands * columns):
+        band, column = divmod(place, columns)
+        panels = [axes[band * len(PANELS) + row, column] for row in range(len(PANELS))]
+        if place >= len(sessions):
+            for panel in panels:
+                panel.set_axis_off()
+            continue
+        _draw_session(panels, sessions[place])
+        lines = [*_headline(sessions[place]), *own[place]]
+        panels[0].set_title(_wrapped("\n".join(lines), column_characters), loc="left", fontsize=7.5)
+        for panel, top in zip(panels, highest, strict=True):
+            panel.set_xlim(0, last_s)
+            panel.set_ylim(0, top)
+        _label(panels, leftmost=column == 0)
+    figure.suptitle(
+        _wrapped("; ".join(common), round(width_in * CHARACTERS_PER_IN)), x=0.01, ha="left", fontsize=7.5
+    )
+    figure.legend(handles=_legend(sessions), loc="outside lower center", ncols=2 if columns == 1 else 6)
+    return figure
+
+
+def shared_facts(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Facts that hold for every session, and for each session those that are left."""
+    common = [fact for fact in facts[0] if all(fact in others for others in facts)]
+    return common, [[fact for fact in mine if fact not in common] for mine in facts]
+
+
+def _facts(session: SessionRecord) -> list[str]:
+    """What was streamed over what, and how QoE is reckoned."""
+    facts = []
+    if session.trace is not None:
+        facts.append(f"trace {session.trace.name} from {session.trace.start_s:g} s")
+    video, link = session.section("video"), session.section("link")
+    facts.append(f"video {video.get('name', '?')}")
+    if isinstance(link.get("rtt_ms"), int | float):
+        facts.append(f"RTT {link['rtt_ms']:g} ms, {link.get('congestion_control', '?')}")
+    if session.record.manifest.get("simulated"):
+        facts.append("simulated")
+    facts.append(f"QoE {session.weights}")
+    return facts
+
+
+def _headline(session: SessionRecord) -> list[str]:
+    """Who it was and how it went."""
+    one = session.summary
+    figures = [] if one.qoe is None else [f"QoE {one.qoe:.2f}"]
+    lines = [short_name(session.policy), ", ".join([*figures, f"stall {one.stall_s:.1f} s"])]
+    if session.end.outcome != FINISHED:
+        lines.append(f"cut short: {session.end.outcome}")
+    if not session.end.valid:
+        lines.append("LINK INVALID")
+    return lines
+
+
+def _wrapped(text: str, characters: int) -> str:
+    """Lines of at most so many characters; what is too long may also break after a policy's colons."""
+    lines = [
+        textwrap.fill(re.sub(r":(?=\S)", ": ", line) if len(line) > characters else line, characters)
+        for line in text.split("\n")
+    ]
+    return "\n".join(lines)
+
+
+def _limits(sessions: Sequence[SessionRecord]) -> tuple[float, list[float]]:
+    """Where the time axes end, and the value axis of each panel."""
+    last_s = max(session.end.elapsed_s for session in sessions)
+    buffers_s = [row.buffer_after_s for session in sessions for row in session.chunks]
+    ladders_mbps = [kbps / 1000 for session in sessions for kbps in session.record.ladder_kbps]
+    rates_mbps = [row.throughput_mbps for session in sessions for row in session.chunks]
+    for session in sessions:
+        if session.trace is not None:
+            rates_mbps += curves.link_rate(session.trace, session.end.elapsed_s).value
+    highest = [max(values, default=0.0) for values in (buffers_s, ladders_mbps, rates_mbps)]
+    return last_s or 1.0, [HEADROOM * (value or 1.0) for value in highest]
+
+
+def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
+    buffer, level, rate = panels
+    chunks, end = session.chunks, session.end
+    look: dict[str, Any] = {"color": policy_colour(session.policy), "zorder": 3}
+    for panel in panels:
+        for stall in curves.stalls(chunks, end):
+            panel.axvspan(stall.begin_s, stall.end_s, color=STALL_COLOUR, linewidth=0, zorder=0)
+        if end.outcome != FINISHED:
+            panel.axvline(end.elapsed_s, **CUT_SHORT_LINE, zorder=2)
+
+    filled = curves.buffer_curve(chunks, end)
+    buffer.plot(filled.time_s, filled.value, **look)
+    cap_s = session.section("player").get("buffer_cap_s")
+    if isinstance(cap_s, int | float):
+        buffer.axhline(cap_s, **CAP_LINE, zorder=1)
+
+    for kbps in session.record.ladder_kbps:
+        level.axhline(kbps / 1000, **LADDER_LINE, zorder=1)
+    chosen = curves.chosen_level(chunks)
+    level.plot(chosen.time_s, chosen.value, **look)
+    if fallen := _by_fallback(chunks):
+        times_s, rates_mbps = [row.request_s for row in fallen], [row.bitrate_kbps / 1000 for row in fallen]
+        level.plot(times_s, rates_mbps, **FALLBACK_MARK, zorder=4, clip_on=False)
+
+    if session.trace is not None:
+        link = curves.link_rate(session.trace, end.elapsed_s)
+        rate.fill_between(link.time_s, link.value, color=LINK_COLOUR, linewidth=0, zorder=1)
+    measured = curves.throughput(chunks)
+    rate.plot(measured.time_s, measured.value, **THROUGHPUT_LINE, **look)
+
+
+def _by_fallback(chunks: Sequence[ChunkRow]) -> list[ChunkRow]:
+    return [row for row in chunks if row.by == FALLBACK]
+
+
+def _label(panels: Sequence[Axes], leftmost: bool) -> None:
+    """Numbers and units, once a row and once a column."""
+    for panel, label in zip(panels, PANELS, strict=True):
+        panel.yaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.tick_params(labelbottom=panel is panels[-1], labelleft=leftmost)
+        if leftmost:
+            panel.set_ylabel(label)
+    panels[-1].set_xlabel("time (s)")
+
+
+def _legend(sessions: Sequence[SessionRecord]) -> list[Line2D | Patch]:
+    """What the marks mean; only those that are in the figure."""
+    handles: list[Line2D | Patch] = [Line2D([], [], **LADDER_LINE, label="ladder")]
+    if any(session.trace is not None for session in sessions):
+        handles.append(Patch(color=LINK_COLOUR, linewidth=0, label="link rate (trace)"))
+    if any(curves.stalls(session.chunks, session.end) for session in sessions):
+        handles.append(Patch(color=STALL_COLOUR, linewidth=0, label="stall"))
+    if any(_by_fallback(session.chunks) for session in sessions):
+        handles.append(Line2D([], [], **FALLBACK_MARK, label="decided by the fallback"))
+    if any(session.end.outcome != FINISHED for session in sessions):
+        handles.append(Line2D([], [], **CUT_SHORT_LINE, label="cut short"))
+    tallest_s = max((row.buffer_after_s for session in sessions for row in session.chunks), default=0.0)
+    caps_s = [session.section("player").get("buffer_cap_s") for session in sessions]
+    if any(isinstance(cap_s, int | float) and cap_s <= HEADROOM * tallest_s for cap_s in caps_s):
+        handles.append(Line2D([], [], **CAP_LINE, label="buffer cap"))
+    return handles
