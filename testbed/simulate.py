@@ -1,0 +1,514 @@
+"""Sessions without a network: each policy over each trace, computed by the simulated player.
+
+    python testbed/simulate.py --traces 4g[0:100] --policy bba,robustmpc --out results/simulated
+
+Nothing here needs root. Records and manifests are the emulator's, with `"simulated": true` and the
+link model in them. The same command again goes on from the records that are there. Exit status: 0
+done, 2 bad input or a session that cannot be computed, 130 or 143 when interrupted.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from testbed.handover import hand_over
+
+    hand_over()
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from analysis.bootstrap import mean_interval
+from analysis.clusters import ClusterRule
+from player.link_published import RTT_MS, PublishedLink
+from player.live import LiveConsole, silence
+from player.policy import BY_FALLBACK
+from player.qoe import MU, QoE, SessionSummary
+from player.record import FINISHED
+from player.registry import PolicyError, load_policy, split_policies
+from player.simulated import CHUNKS, Link
+from player.video import Video, VideoError
+from player.videos import load_video
+from testbed.errors import TestbedError
+from testbed.options import Parser
+from testbed.ownership import make_directory
+from testbed.simulation import (
+    RunFacts,
+    SimulatedSession,
+    carries_state,
+    plan_jobs,
+    run_jobs,
+)
+from testbed.starts import Starts, read_starts
+from traces.catalogue import default_video, resolve_many
+from traces.trace import Trace, TraceError
+
+DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
+RESULTS = Path("results")
+LONGEST_NAME = 200
+"""Characters of a record's name; file systems take 255 bytes."""
+
+PIPE_COLUMNS = 160
+"""Nothing is folded for a pipe."""
+PROGRESS_LINES = 10
+"""On a pipe, so many in all."""
+
+BAD_INPUT = 2
+
+LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {
+    "published": lambda args: PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
+}
+"""Link models by name."""
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(prog="simulate.py", description="Each policy over each trace, computed, not emulated.")
+    what = command.add_argument_group("what is streamed")
+    what.add_argument(
+        "--traces",
+        required=True,
+        nargs="+",
+        metavar="TRACES",
+        help="families' members (4g[0:100], 4g/17), directories, or files in any known format",
+    )
+    what.add_argument("--format", metavar="NAME", help="the trace files' format (default: detected)")
+    what.add_argument(
+        "--starts",
+        default="0",
+        metavar="FILE|SEED|0",
+        help="where in its trace each session begins: lines of `trace-name start_index`"
+        " (at time[start_index-1]), drawn by a seed, or all at their beginning (default: 0)",
+    )
+    what.add_argument(
+        "--video",
+        metavar="VIDEO",
+        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
+        " (default: uhd with lte, 5g and wifi, else envivio)",
+    )
+    what.add_argument(
+        "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
+    )
+    who = command.add_argument_group("who decides")
+    who.add_argument(
+        "--policy",
+        action="append",
+        metavar="NAME[,NAME…]",
+        help=f"NAME:key=value sets options, file.py:Class is yours (default: {DEFAULT_POLICIES})",
+    )
+    who.add_argument(
+        "--first-level",
+        default="0",
+        metavar="N|policy",
+        help="the first chunk's level, or ask the policy as the emulator does (default: 0, as published)",
+    )
+    who.add_argument(
+        "--seed",
+        default="0",
+        metavar="N[,N…]",
+        help="of policies and noise; each makes sessions of its own (default: 0)",
+    )
+    link = command.add_argument_group("link")
+    link.add_argument(
+        "--link", choices=list(LINKS), default="published", help="the link model (default: published)"
+    )
+    link.add_argument(
+        "--rtt-ms", type=float, default=RTT_MS, metavar="MS", help=f"round trip (default: {RTT_MS:g})"
+    )
+    link.add_argument("--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1)")
+    scoring = command.add_argument_group("scoring")
+    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
+    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
+    )
+    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+    return command
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All sessions of a command."""
+
+    sessions: tuple[SimulatedSession, ...]
+    facts: RunFacts
+    out: Path
+    processes: int
+    qoe: QoE
+    notes: tuple[str, ...]
+    """What a person should know before."""
+
+
+def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
+    """Check everything that can be checked before anything is made.
+
+    Raises:
+        TestbedError, PolicyError, TraceError, VideoError: what is wrong and the way out.
+    """
+    traces = _traces(args.traces, args.format)
+    starts = read_starts(args.starts, [trace for _, trace in traces])
+    videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
+    try:
+        qoe = QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth)
+        for video in videos.values():
+            qoe.quality(video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+    if not 0 <= args.rtt_ms < float("inf"):
+        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
+    policies = _unique([name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)])
+    with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
+        carrying = [name for name in policies if carries_state(load_policy(name))]
+    seeds = _seeds(args.seed)
+    out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    link = LINKS[args.link](args)
+    spec_of = {trace.name: spec for spec, trace in traces}
+    sessions = tuple(
+        SimulatedSession(
+            policy=policy,
+            start=start,
+            trace_spec=spec_of[start.trace.name],
+            video=videos[start.trace.name],
+            chunks=_chunks(args.chunks, videos[start.trace.name]),
+            first_level=_first_level(args.first_level, videos[start.trace.name]),
+            link_name=args.link,
+            link=link,
+            qoe=qoe,
+            run_seed=seed,
+            record=out
+            / _record_name(start.trace.name, start.index, policy, seed if len(seeds) > 1 else None),
+        )
+        for policy in policies
+        for seed in seeds
+        for start in starts.starts
+    )
+    _check_names(sessions)
+    facts = RunFacts(
+        run_id=out.name,
+        started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        command_line=("testbed/simulate.py", *arguments),
+    )
+    return Plan(sessions, facts, out, _processes(args.jobs), qoe, _notes(args, starts, carrying))
+
+
+def _traces(specs: Sequence[str], format: str | None) -> list[tuple[str, Trace]]:
+    """(spec, trace) of all; names differ, because records, starts and pairs go by them."""
+    found: dict[str, tuple[str, Trace]] = {}
+    for spec in specs:
+        for trace in resolve_many(spec, format):
+            if trace.name in found:
+                raise TestbedError(
+                    f"two traces are named {trace.name} (of {found[trace.name][0]} and {spec});"
+                    " simulate them into folders of their own, and compare the folders together"
+                )
+            found[trace.name] = spec, trace
+    return list(found.values())
+
+
+def _unique(policies: list[str]) -> list[str]:
+    for policy in policies:
+        if policies.count(policy) > 1:
+            raise TestbedError(f"policy {policy} is given twice; a computed session comes out the same")
+    return policies
+
+
+def _seeds(text: str) -> list[int]:
+    seeds = text.split(",")
+    if not all(re.fullmatch(r"\s*\d{1,18}\s*", seed) for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise TestbedError(f"--seed {text}: expected whole numbers that differ, such as 0 or 0,1,2")
+    return [int(seed) for seed in seeds]
+
+
+def _chunks(asked: int | None, video: Video) -> int:
+    chunks = min(CHUNKS, video.chunks) if asked is None else asked
+    if chunks < 2:
+        raise TestbedError(f"--chunks {chunks}: must be 2 or more, as the first does not count")
+    return video.first(chunks).chunks
+
+
+def _first_level(text: str, video: Video) -> int | None:
+    if text == "policy":
+        return None
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) >= video.levels:
+        raise TestbedError(f"--first-level {text}: {video.name} has 0 to {video.levels - 1}; or `policy`")
+    return int(text)
+
+
+def _processes(asked: int | None) -> int:
+    if asked is None:
+        return len(os.sched_getaffinity(0))
+    if asked < 1:
+        raise TestbedError(f"--jobs {asked}: must be 1 or more")
+    return asked
+
+
+def _record_name(trace: str, index: int, policy: str, seed: int | None) -> str:
+    """A file's name that says what is in it."""
+    policy_word = re.sub(r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy)
+    words = (trace, f"s{index}", policy_word, *(() if seed is None else (f"seed{seed}",)))
+    return "_".join(re.sub(r"[^A-Za-z0-9.=+_-]+", "-", word).strip("-.") for word in words) + ".jsonl"
+
+
+def _check_names(sessions: Sequence[SimulatedSession]) -> None:
+    names: dict[Path, SimulatedSession] = {}
+    for session in sessions:
+        other = names.setdefault(session.record, session)
+        if other is not session:
+            raise TestbedError(
+                f"{other.name} and {session.name} would share the file {session.record.name};"
+                " simulate them into folders of their own"
+            )
+        if len(session.record.name) > LONGEST_NAME:
+            raise TestbedError(
+                f"{session.name}: its file's name is over {LONGEST_NAME} characters; rename it"
+            )
+
+
+def _notes(args: argparse.Namespace, starts: Starts, carrying: Sequence[str]) -> tuple[str, ...]:
+    notes = [
+        f"{name} carries state from session to session: its sessions run in order, in one process"
+        for name in carrying
+    ]
+    if starts.unused:
+        notes.append(
+            f"{args.starts}: {len(starts.unused)} of its traces are not among --traces"
+            f" ({', '.join(starts.unused[:3])}{', …' if starts.unused[3:] else ''})"
+        )
+    return tuple(notes)
+
+
+class ProgressLine:
+    """How many sessions are done: a bar on a terminal, a few lines on a pipe; on stderr."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._said = total, 0, 0
+        console = Console(stderr=True)
+        self._bar = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("simulating"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> ProgressLine:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, sessions: int) -> None:
+        """So many more are done."""
+        self._done += sessions
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+            return
+        part = self._done * PROGRESS_LINES // max(self._total, 1)
+        if part > self._said:
+            self._said = part
+            print(f"simulated {self._done} of {self._total} sessions", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one session."""
+
+    session: SimulatedSession
+    summary: SessionSummary
+
+
+def carry_out(plan: Plan) -> list[Outcome]:
+    """Compute what is not there; all outcomes in the plan's order.
+
+    Raises:
+        TestbedError: see `plan_jobs` and `run_jobs`.
+        OSError: a record cannot be written.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        jobs, summaries = plan_jobs(plan.sessions, plan.facts)
+    for note in plan.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if summaries:
+        print(
+            f"note: {len(summaries)} of {len(plan.sessions)} sessions are recorded already", file=sys.stderr
+        )
+    try:
+        make_directory(plan.out)
+    except OSError as error:
+        raise TestbedError(f"--out {plan.out}: {error.strerror}; name a folder that can be written") from None
+    with ProgressLine(len(plan.sessions) - len(summaries)) as progress:
+        for written in run_jobs(jobs, plan.processes):
+            summaries |= written
+            progress.advance(len(written))
+    return [Outcome(session, summaries[session.record]) for session in plan.sessions]
+
+
+def as_json(outcomes: Sequence[Outcome], qoe: QoE, out: str) -> dict[str, Any]:
+    """The object of `--json`: a line a policy, means over its sessions, the interval over traces."""
+    rule = ClusterRule()
+    policies = []
+    for policy in dict.fromkeys(one.session.policy for one in outcomes):
+        mine = [one for one in outcomes if one.session.policy == policy]
+        interval = mean_interval(
+            [_qoe(one) for one in mine], [rule.key(one.session.start.trace.name) for one in mine]
+        )
+        means = {
+            name: statistics.fmean(getattr(one.summary, name) for one in mine)
+            for name in (
+                "bitrate_mbps",
+                "stall_s_per_chunk",
+                "stall_ratio",
+                "smoothness_mbps",
+                "startup_s",
+                "switches",
+            )
+        }
+        policies.append(
+            {
+                "policy": policy,
+                "sessions": len(mine),
+                "qoe": interval.mean,
+                "qoe_ci95": interval.bounds,
+                **means,
+                "invalid": 0,
+                "unfinished": sum(one.summary.outcome != FINISHED for one in mine),
+                "fallback_chunks": sum(one.summary.decided_by.get(BY_FALLBACK, 0) for one in mine),
+            }
+        )
+    return {
+        "qoe": dataclasses.asdict(qoe),
+        "link": outcomes[0].session.link_name,
+        "simulated": True,
+        "policies": policies,
+        "out": out,
+    }
+
+
+def _qoe(outcome: Outcome) -> float:
+    """A computed session has two chunks or more, and so a QoE."""
+    assert outcome.summary.qoe is not None
+    return outcome.summary.qoe
+
+
+def table(report: dict[str, Any], qoe: QoE) -> Table:
+    """What a person sees of the report."""
+    shown = Table(
+        title=f"QoE: {qoe}; first chunk not counted; simulated, link {report['link']}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    shown.add_column("policy")
+    for name in (
+        "sessions",
+        "QoE",
+        "95 % interval",
+        "bitrate Mbit/s",
+        "stall ratio",
+        "stall s/chunk",
+        "switches",
+        "startup s",
+    ):
+        shown.add_column(name, justify="right")
+    for one in report["policies"]:
+        bounds = one["qoe_ci95"]
+        cells = (
+            one["policy"],
+            str(one["sessions"]),
+            f"{one['qoe']:.3f}",
+            "-" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}",
+            f"{one['bitrate_mbps']:.3f}",
+            f"{100 * one['stall_ratio']:.2f} %",
+            f"{one['stall_s_per_chunk']:.3f}",
+            f"{one['switches']:.1f}",
+            f"{one['startup_s']:.2f}",
+        )
+        shown.add_row(*map(Text, cells))
+    return shown
+
+
+def _report(plan: Plan, outcomes: Sequence[Outcome], as_object: bool) -> None:
+    report = as_json(outcomes, plan.qoe, str(plan.out))
+    for one in report["policies"]:
+        if one["fallback_chunks"]:
+            print(
+                f"note: {one['fallback_chunks']} chunks of {one['policy']} were decided by the fallback,"
+                " as it raised or answered nonsense; the records say why",
+                file=sys.stderr,
+            )
+    if as_object:
+        print(json.dumps(report), flush=True)
+        return
+    console = LiveConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    console.print(table(report, plan.qoe))
+    console.print(Text(f"records: {plan.out}"), soft_wrap=True)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the command as Ctrl-C does."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    args = parser().parse_args(words)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        plan = plan_simulation(args, words)
+        _report(plan, carry_out(plan), args.json)
+        return 0
+    except (TestbedError, PolicyError, TraceError, VideoError) as error:
+        print(f"simulate.py: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader left; the records are there
+        silence(sys.stdout)
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"simulate.py: {where}{error.strerror or error}; nothing more was recorded", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print("simulate.py: interrupted; the same command with --out goes on from there", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
