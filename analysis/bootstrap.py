@@ -97,8 +97,8 @@ def expanded_tail(clusters: int, confidence: float = CONFIDENCE) -> float:
 def _by_cluster(
     values: NDArray[np.float64], clusters: Sequence[Hashable]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(clusters,) sum and count of values of each, in order of first appearance."""
-    place = {key: index for index, key in enumerate(dict.fromkeys(clusters))}
+    """(clusters,) sum and count of values of each, in an order that does not depend on the given one."""
+    place = {key: index for index, key in enumerate(sorted(set(clusters), key=str))}
     where = np.array([place[key] for key in clusters])
     sums = np.bincount(where, weights=values, minlength=len(place)).astype(float)
     return sums, np.bincount(where, minlength=len(place)).astype(float)

@@ -13,10 +13,16 @@ from typing import Any, NoReturn
 
 import matplotlib
 from matplotlib.figure import Figure
+from rich.console import Console
 
+from analysis.clusters import ClusterRule
+from analysis.compare import GROUPINGS, compare
+from analysis.compare_report import as_json, show
+from analysis.outcomes import read_outcomes
 from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
 from analysis.style import RC, save
 from analysis.timeline import draw_timeline
+from player.qoe import MU, QoE
 from player.record import RecordError, make_folder
 
 FIGURES: dict[str, Callable[[Sequence[SessionRecord]], Figure]] = {"timeline": draw_timeline}
@@ -25,6 +31,9 @@ FIGURES: dict[str, Callable[[Sequence[SessionRecord]], Figure]] = {"timeline": d
 PICTURES = (".png", ".pdf")
 
 BAD_INPUT = 2
+
+PIPE_COLUMNS = 160
+"""Nothing is folded for a pipe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m analysis", description="Figures from session records.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
+    _add_compare(commands)
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
@@ -95,11 +105,68 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_compare(commands: Any) -> None:
+    text = "compare policies over the same traces, with intervals"
+    command = commands.add_parser("compare", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_compare)
+    what = command.add_argument_group("what to compare")
+    what.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="folders of records (the *.jsonl directly in them), or records",
+    )
+    what.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this policy, as it was asked for; may be given again (default: all)",
+    )
+    what.add_argument(
+        "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
+    )
+    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each family, video or RTT")
+    what.add_argument(
+        "--cluster",
+        metavar="REGEX",
+        help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
+        " (default: FCC home lines, Puffer sessions, WiFi places by day; other traces each)",
+    )
+    _add_scoring(command)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+
+
+def _add_scoring(command: argparse.ArgumentParser) -> None:
+    scoring = command.add_argument_group("scoring")
+    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
+    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+
+
 def _picture(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in PICTURES:
         raise argparse.ArgumentTypeError(f"{text}: a picture is a {' or a '.join(PICTURES)} file")
     return path
+
+
+def _compare(args: argparse.Namespace) -> int:
+    try:
+        qoe, rule = QoE.published(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from None
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
+    if args.json:
+        print(json.dumps(as_json(comparison)))
+        return 0
+    show(comparison, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    return 0
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -127,8 +127,7 @@ def load_sessions(
         RecordError: a record that cannot be read.
         OSError: a place that cannot be read.
     """
-    paths = dict.fromkeys(path for place in places for path in _records(place))
-    found = [SessionRecord(read_record(path)) for path in paths]
+    found = [SessionRecord(read_record(path)) for path in record_files(places)]
     there = dict.fromkeys(session.policy for session in found)
     for policy in policies:
         if policy not in there:
@@ -142,6 +141,16 @@ def load_sessions(
             " The end line's link.reasons say why; --invalid takes them all the same"
         )
     return Sessions(taken, left_out)
+
+
+def record_files(places: Sequence[Path]) -> list[Path]:
+    """The records of folders and record files, each once, in the order given; a folder's in name order.
+
+    Raises:
+        AnalysisError: nothing to read in a place.
+        OSError: a place that cannot be read.
+    """
+    return list(dict.fromkeys(path for place in places for path in _records(place)))
 
 
 def _records(place: Path) -> list[Path]:

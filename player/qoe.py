@@ -43,6 +43,15 @@ class QoE:
         if not (math.isfinite(self.smooth) and self.smooth >= 0):
             raise ValueError(f"QoE smooth {self.smooth}: must be 0 or more")
 
+    @classmethod
+    def published(cls, kind: str = "linear", mu: float | None = None, smooth: float = 1.0) -> QoE:
+        """A kind with its published stall weight, unless another is given.
+
+        Raises:
+            ValueError: as the constructor.
+        """
+        return cls(kind, MU.get(kind, 0.0) if mu is None else mu, smooth)
+
     def __str__(self) -> str:
         return f"{self.kind}, mu {self.mu:g}, smooth {self.smooth:g}"
 

@@ -175,7 +175,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
     try:
-        qoe = QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth)
+        qoe = QoE.published(args.qoe, args.mu, args.smooth)
         for video in videos.values():
             qoe.quality(video.ladder_kbps)
     except ValueError as error:

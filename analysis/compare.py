@@ -1,0 +1,346 @@
+"""Policies compared in pairs of sessions: same trace, same start, same video, same link.
+
+What is averaged first are a policy's seeds and repeats within a setting. Then, for each pair of
+policies, differences of QoE over all settings that both have: their mean with a bootstrap interval
+over clusters of traces, Wilcoxon's test on the clusters' means, corrected by Holm over all tests of
+the comparison, the share of traces won, and the settings where it went worst. What one of two
+policies lacks is listed, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from analysis.bootstrap import Interval, mean_interval
+from analysis.clusters import ClusterRule
+from analysis.outcomes import Figures, Outcomes, Setting, means
+from analysis.sessions import AnalysisError
+from analysis.significance import SAME, holm, wilcoxon_p
+from player.record import FINISHED
+
+WORST = 5
+"""Settings that are named for each pair of policies."""
+
+NOT_STREAMED = "there is no such session"
+
+AHEAD, BEHIND, TIE, UNKNOWN = "ahead", "behind", "tie", "unknown"
+
+GROUPINGS: dict[str, Callable[[Setting], str]] = {
+    "family": lambda setting: setting.family,
+    "video": lambda setting: setting.video,
+    "rtt": lambda setting: "no RTT known" if setting.rtt_ms is None else f"RTT {setting.rtt_ms:g} ms",
+}
+"""What `--by` can group settings by."""
+
+Cells = dict[str, dict[Setting, Figures]]
+"""[policy][setting]: figures, seeds and repeats averaged."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A setting that another policy has streamed and this one has not, or not so that it counts."""
+
+    policy: str
+    setting: Setting
+    reason: str
+
+
+@dataclass(frozen=True)
+class PolicyMeans:
+    """A policy's means over the settings that all policies of its group have."""
+
+    policy: str
+    settings: int
+    sessions: int
+    """Counted ones of this policy in the group, seeds and those without a counterpart included."""
+    unfinished: int
+    invalid: int
+    figures: Figures
+    qoe: Interval
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """A setting and how far the policy is ahead there (negative: behind)."""
+
+    setting: Setting
+    difference: float
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """A policy against a baseline: differences are the policy's QoE minus the baseline's."""
+
+    policy: str
+    baseline: str
+    settings: int
+    traces: int
+    difference: Interval
+    wilcoxon_p: float | None
+    holm_p: float | None
+    won: float
+    """Share of traces with a mean difference above 0."""
+    drawn: float
+    """Share of traces where both are the same."""
+    worst: tuple[WorstCase, ...]
+
+    @property
+    def verdict(self) -> str:
+        """`ahead` or `behind` where the interval excludes 0, else `tie`; `unknown` without interval."""
+        if not self.difference.known:
+            return UNKNOWN
+        if self.difference.holds_zero:
+            return TIE
+        return AHEAD if self.difference.mean > 0 else BEHIND
+
+    @property
+    def words(self) -> str:
+        """The verdict as a sentence."""
+        mean, bounds = self.difference.mean, self.difference.bounds
+        if bounds is None:
+            return f"{self.policy} against {self.baseline}: {mean:+.3f} on one trace or line, no interval"
+        interval = f"[{bounds[0]:+.3f}, {bounds[1]:+.3f}]"
+        if self.verdict == TIE:
+            return f"{self.policy} and {self.baseline}: a tie ({mean:+.3f}, interval {interval} holds 0)"
+        place = "ahead of" if self.verdict == AHEAD else "behind"
+        return f"{self.policy} is {place} {self.baseline}: {mean:+.3f}, interval {interval}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The comparison within one family, video or RTT, or within all."""
+
+    name: str | None
+    settings: int
+    """That any policy has."""
+    traces: int
+    clusters: int
+    policies: tuple[PolicyMeans, ...]
+    """Empty when no setting is common to all."""
+    pairs: tuple[PairResult, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All of it."""
+
+    outcomes: Outcomes
+    baseline: str | None
+    by: str | None
+    rule: ClusterRule
+    groups: tuple[Group, ...]
+    missing: tuple[Missing, ...]
+
+
+def compare(
+    outcomes: Outcomes,
+    *,
+    baseline: str | None = None,
+    by: str | None = None,
+    rule: ClusterRule | None = None,
+) -> Comparison:
+    """Compare all policies with a baseline, or, without one, each with each.
+
+    Args:
+        outcomes: sessions as read.
+        baseline: the policy that is subtracted.
+        by: a name in `GROUPINGS`; None: one group of all.
+        rule: which traces are one draw.
+
+    Raises:
+        AnalysisError: a baseline that is not there, fewer than two policies, no pair at all.
+    """
+    rule = rule or ClusterRule()
+    policies = outcomes.policies
+    if baseline is not None and baseline not in policies:
+        raise AnalysisError(
+            f"--baseline {baseline}: no record is of this policy; there are {', '.join(policies)}"
+        )
+    if len(policies) < 2:
+        raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
+    groups = [_group(name, part, baseline, rule) for name, part in grouped(outcomes, by).items()]
+    if not any(group.pairs for group in groups):
+        raise AnalysisError(
+            "no two policies have a session with the same trace, start, video and link; nothing can be paired"
+        )
+    return Comparison(outcomes, baseline, by, rule, _corrected(groups), missing_of(outcomes))
+
+
+def grouped(outcomes: Outcomes, by: str | None) -> dict[str | None, Outcomes]:
+    """The sessions of each group, in order of the groups' names; one group, None, without `by`."""
+    if by is None:
+        return {None: outcomes}
+    name_of = GROUPINGS[by]
+    names = sorted({name_of(one.setting) for one in outcomes.counted}, key=_natural)
+    return {
+        name: Outcomes(
+            outcomes.qoe,
+            tuple(one for one in outcomes.counted if name_of(one.setting) == name),
+            tuple(one for one in outcomes.left_out if one.setting and name_of(one.setting) == name),
+        )
+        for name in names
+    }
+
+
+def _natural(name: str) -> tuple[float, str]:
+    """`RTT 40 ms` before `RTT 160 ms`."""
+    numbers = [float(word) for word in name.split() if word.replace(".", "", 1).isdigit()]
+    return (numbers[0] if numbers else 0.0, name)
+
+
+def cells(outcomes: Outcomes) -> Cells:
+    """Figures of each policy in each setting, its seeds and repeats averaged."""
+    sessions: dict[str, dict[Setting, list[Figures]]] = {}
+    for one in outcomes.counted:
+        sessions.setdefault(one.policy, {}).setdefault(one.setting, []).append(one.figures)
+    return {
+        policy: {setting: means(figures) for setting, figures in mine.items()}
+        for policy, mine in sessions.items()
+    }
+
+
+def common_settings(found: Cells) -> list[Setting]:
+    """The settings that all policies have, in the first one's order."""
+    first, *others = found.values()
+    return [setting for setting in first if all(setting in other for other in others)]
+
+
+def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
+    """What each policy lacks of what another one has, and of what it has streamed in vain."""
+    missing: list[Missing] = []
+    reasons = {(one.policy, one.setting): one.reason for one in outcomes.left_out if one.setting is not None}
+    found = cells(outcomes)
+    settings = list(dict.fromkeys([*(s for mine in found.values() for s in mine), *(s for _, s in reasons)]))
+    for policy in outcomes.policies:
+        for setting in settings:
+            if setting not in found.get(policy, {}):
+                reason = reasons.get((policy, setting), NOT_STREAMED)
+                missing.append(Missing(policy, setting, reason))
+    return tuple(missing)
+
+
+def _group(name: str | None, outcomes: Outcomes, baseline: str | None, rule: ClusterRule) -> Group:
+    found = cells(outcomes)
+    settings = list(dict.fromkeys(setting for mine in found.values() for setting in mine))
+    if baseline is None:
+        duels = [(policy, other) for other, policy in combinations(found, 2)]
+    else:
+        duels = [(policy, baseline) for policy in found if policy != baseline and baseline in found]
+    pairs = [_pair(policy, other, found, rule) for policy, other in duels]
+    return Group(
+        name=name,
+        settings=len(settings),
+        traces=len({_trace(setting) for setting in settings}),
+        clusters=len({rule.key(setting.trace) for setting in settings}),
+        policies=tuple(policy_means(outcomes, rule)),
+        pairs=tuple(pair for pair in pairs if pair is not None),
+    )
+
+
+def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
+    """Each policy's means over the settings that all have; empty when there are none."""
+    found = cells(outcomes)
+    common = common_settings(found)
+    if not common:
+        return []
+    clusters = [rule.key(setting.trace) for setting in common]
+    invalid = outcomes.invalid
+    result = []
+    for policy, mine in found.items():
+        figures = [mine[setting] for setting in common]
+        sessions = [one for one in outcomes.counted if one.policy == policy]
+        result.append(
+            PolicyMeans(
+                policy=policy,
+                settings=len(common),
+                sessions=len(sessions),
+                unfinished=sum(one.ended != FINISHED for one in sessions),
+                invalid=sum(one.policy == policy for one in invalid),
+                figures=means(figures),
+                qoe=mean_interval([one.qoe for one in figures], clusters),
+            )
+        )
+    return result
+
+
+def _pair(policy: str, baseline: str, found: Cells, rule: ClusterRule) -> PairResult | None:
+    """Two policies; None when they share no setting."""
+    mine, other = found[policy], found[baseline]
+    differences = {setting: mine[setting].qoe - other[setting].qoe for setting in mine if setting in other}
+    if not differences:
+        return None
+    of_traces = list(_means_by(differences, _trace).values())
+    of_clusters = list(_means_by(differences, lambda setting: rule.key(setting.trace)).values())
+    worst = sorted(differences.items(), key=lambda item: item[1])[:WORST]
+    return PairResult(
+        policy=policy,
+        baseline=baseline,
+        settings=len(differences),
+        traces=len(of_traces),
+        difference=mean_interval(
+            list(differences.values()), [rule.key(setting.trace) for setting in differences]
+        ),
+        wilcoxon_p=wilcoxon_p(of_clusters) if len(of_clusters) > 1 else None,
+        holm_p=None,
+        won=sum(value > SAME for value in of_traces) / len(of_traces),
+        drawn=sum(abs(value) <= SAME for value in of_traces) / len(of_traces),
+        worst=tuple(WorstCase(setting, value) for setting, value in worst),
+    )
+
+
+def _trace(setting: Setting) -> tuple[str, str]:
+    return setting.trace, setting.trace_sha256
+
+
+def _means_by(differences: dict[Setting, float], key: Callable[[Setting], object]) -> dict[object, float]:
+    parts: dict[object, list[float]] = {}
+    for setting, value in differences.items():
+        parts.setdefault(key(setting), []).append(value)
+    return {name: sum(values) / len(values) for name, values in parts.items()}
+
+
+def _corrected(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """The groups with Holm's correction over all tests of all of them."""
+    adjusted = iter(holm([pair.wilcoxon_p for group in groups for pair in group.pairs]))
+    return tuple(
+        replace(group, pairs=tuple(replace(pair, holm_p=next(adjusted)) for pair in group.pairs))
+        for group in groups
+    )
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What a reader must know to read the figures right."""
+    outcomes, found = comparison.outcomes, []
+    others = sorted({str(one.told) for one in outcomes.counted if one.told != outcomes.qoe})
+    if others:
+        found.append(
+            f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"
+            " their policies aimed at something else"
+        )
+    lacking = {missing.policy for missing in comparison.missing}
+    if lacking:
+        found.append(
+            f"{', '.join(sorted(lacking))} lack sessions that others have; a table of means counts only"
+            " what all its policies have, a difference what both have"
+        )
+    kinds = {one.simulated for one in outcomes.counted}
+    if len(kinds) > 1:
+        found.append("simulated and emulated sessions are both here; they are never paired with each other")
+    if most_repeats(outcomes) > 1:
+        found.append(
+            f"up to {most_repeats(outcomes)} sessions of a policy in one setting were averaged first"
+        )
+    if outcomes.unfinished:
+        found.append(
+            f"{len(outcomes.unfinished)} sessions did not finish; they count with what they played"
+            " and all their stall"
+        )
+    return found
+
+
+def most_repeats(outcomes: Outcomes) -> int:
+    """The most sessions that one policy has in one setting: seeds or repeats, which are averaged."""
+    return max(Counter((one.policy, one.setting) for one in outcomes.counted).values(), default=0)

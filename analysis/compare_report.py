@@ -1,0 +1,244 @@
+"""A comparison for a person (tables and sentences) and for a machine (one object)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
+from analysis.compare import Comparison, Group, Missing, PairResult, PolicyMeans, notes
+from analysis.outcomes import Setting
+from analysis.style import short_name
+
+NAMED = 5
+"""Of a list, a person is shown so many by name; the object of `--json` has all."""
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The object of `--json`."""
+    outcomes = comparison.outcomes
+    return {
+        "qoe": asdict(outcomes.qoe),
+        "baseline": comparison.baseline,
+        "by": comparison.by,
+        "clusters": str(comparison.rule),
+        "bootstrap": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
+        "sessions": len(outcomes.counted),
+        "invalid": len(outcomes.invalid),
+        "groups": [_group_json(group) for group in comparison.groups],
+        "missing": [
+            {"policy": one.policy, **_setting_json(one.setting), "reason": one.reason}
+            for one in comparison.missing
+        ],
+        "unfinished": [
+            {
+                "policy": one.policy,
+                **_setting_json(one.setting),
+                "ended": one.ended,
+                "chunks": one.chunks,
+                "chunks_asked": one.chunks_asked,
+                "record": one.record,
+            }
+            for one in outcomes.unfinished
+        ],
+        "left_out": [
+            {"policy": one.policy, "record": one.record, "reason": one.reason} for one in outcomes.left_out
+        ],
+        "notes": notes(comparison),
+    }
+
+
+def _setting_json(setting: Setting) -> dict[str, Any]:
+    return {
+        "trace": setting.trace,
+        "start_s": setting.start_s,
+        "video": setting.video,
+        "link": setting.link_label,
+    }
+
+
+def _group_json(group: Group) -> dict[str, Any]:
+    return {
+        "group": group.name,
+        "settings": group.settings,
+        "traces": group.traces,
+        "clusters": group.clusters,
+        "policies": [_policy_json(one) for one in group.policies],
+        "pairs": [_pair_json(one) for one in group.pairs],
+    }
+
+
+def _policy_json(one: PolicyMeans) -> dict[str, Any]:
+    figures = {key: value for key, value in asdict(one.figures).items() if key != "qoe"}
+    return {
+        "policy": one.policy,
+        "settings": one.settings,
+        "sessions": one.sessions,
+        "unfinished": one.unfinished,
+        "invalid": one.invalid,
+        "qoe": one.qoe.mean,
+        "qoe_ci95": one.qoe.bounds,
+        **figures,
+    }
+
+
+def _pair_json(one: PairResult) -> dict[str, Any]:
+    return {
+        "policy": one.policy,
+        "baseline": one.baseline,
+        "settings": one.settings,
+        "traces": one.traces,
+        "clusters": one.difference.clusters,
+        "difference": one.difference.mean,
+        "ci95": one.difference.bounds,
+        "verdict": one.verdict,
+        "words": one.words,
+        "wilcoxon_p": one.wilcoxon_p,
+        "holm_p": one.holm_p,
+        "won": one.won,
+        "drawn": one.drawn,
+        "worst": [{**_setting_json(case.setting), "difference": case.difference} for case in one.worst],
+    }
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the comparison for a person."""
+    outcomes = comparison.outcomes
+    _say(
+        console,
+        f"QoE per chunk: {outcomes.qoe}; first chunk not counted. {len(outcomes.counted)} sessions counted,"
+        f" {len(outcomes.invalid)} invalid left out.",
+    )
+    _say(console, f"Intervals: {CONFIDENCE:.0%}, bootstrap over {comparison.rule}.")
+    for group in comparison.groups:
+        _show_group(group, console)
+    console.print()
+    for note in notes(comparison):
+        _say(console, f"note: {note}")
+    _show_missing(comparison.missing, console)
+    for one in outcomes.unfinished:
+        of = "" if one.chunks_asked is None else f" of {one.chunks_asked}"
+        _say(
+            console,
+            f"unfinished: {one.policy} on {one.setting}: {one.ended} after {one.chunks}{of} chunks;"
+            f" {one.record}",
+        )
+    for left in outcomes.left_out:
+        _say(console, f"left out: {left.record}: {left.reason}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)
+
+
+def _show_group(group: Group, console: Console) -> None:
+    console.print()
+    title = "" if group.name is None else f"{group.name}: "
+    _say(console, f"{title}{group.settings} settings, {group.traces} traces in {group.clusters} clusters")
+    if group.policies:
+        console.print(_means_table(group.policies))
+    else:
+        _say(
+            console,
+            "no setting is common to all policies, so there is no table of means; see the differences",
+        )
+    if not group.pairs:
+        _say(console, "no pairs here")
+        return
+    console.print()
+    console.print(_pairs_table(group.pairs))
+    for pair in group.pairs:
+        _say(console, pair.words)
+    for pair in group.pairs:
+        cases = "; ".join(
+            f"{name} {case.difference:+.2f}" for name, case in zip(_names(pair), pair.worst, strict=True)
+        )
+        _say(console, f"worst of {short_name(pair.policy)} against {short_name(pair.baseline)}: {cases}")
+
+
+def _names(pair: PairResult) -> list[str]:
+    """What the worst settings are called: by trace, and whole where that does not tell them apart."""
+    names = [
+        case.setting.trace + (f" from {case.setting.start_s:g} s" if case.setting.start_s else "")
+        for case in pair.worst
+    ]
+    return names if len(set(names)) == len(names) else [str(case.setting) for case in pair.worst]
+
+
+def _means_table(policies: Sequence[PolicyMeans]) -> Table:
+    table = Table(
+        title=f"means over the {policies[0].settings} settings that all have",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    names = ("QoE", "95 % interval", "bitrate Mbit/s", "stall ratio", "startup s", "switches", "used of link")
+    table.add_column("policy")
+    for name in (*names, "sessions", "unfinished", "invalid"):
+        table.add_column(name, justify="right")
+    for one in policies:
+        figures = one.figures
+        cells = (
+            short_name(one.policy),
+            f"{one.qoe.mean:.3f}",
+            _bounds(one.qoe),
+            f"{figures.bitrate_mbps:.3f}",
+            f"{100 * figures.stall_ratio:.2f} %",
+            f"{figures.startup_s:.2f}",
+            f"{figures.switches:.1f}",
+            "-" if figures.utilisation is None else f"{100 * figures.utilisation:.0f} %",
+            str(one.sessions),
+            str(one.unfinished),
+            str(one.invalid),
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _pairs_table(pairs: Sequence[PairResult]) -> Table:
+    table = Table(title="differences of QoE", title_justify="left", box=None, pad_edge=False)
+    table.add_column("policy")
+    table.add_column("minus")
+    names = ("pairs", "difference", "95 % interval", "p (Wilcoxon)", "p (Holm)", "traces won", "drawn")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for one in pairs:
+        cells = (
+            short_name(one.policy),
+            short_name(one.baseline),
+            str(one.settings),
+            f"{one.difference.mean:+.3f}",
+            _bounds(one.difference, "+"),
+            _p(one.wilcoxon_p),
+            _p(one.holm_p),
+            f"{100 * one.won:.0f} %",
+            f"{100 * one.drawn:.0f} %",
+            one.verdict,
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _bounds(interval: Interval, sign: str = "") -> str:
+    bounds = interval.bounds
+    return "-" if bounds is None else f"{bounds[0]:{sign}.3f} to {bounds[1]:{sign}.3f}"
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"
+
+
+def _show_missing(missing: Sequence[Missing], console: Console) -> None:
+    groups: dict[tuple[str, str], list[Missing]] = {}
+    for one in missing:
+        groups.setdefault((one.policy, one.reason), []).append(one)
+    for (policy, reason), ones in groups.items():
+        names = "; ".join(str(one.setting) for one in ones[:NAMED])
+        more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
+        _say(console, f"missing: {policy} lacks {len(ones)} settings ({reason}): {names}{more}")

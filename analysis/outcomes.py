@@ -1,0 +1,316 @@
+"""Sessions reduced to what comparisons need: who streamed what over what, and how it went.
+
+Records are read one at a time and let go, so that a folder of thousands fits in memory. Sessions of
+different policies are a *pair* when they had the same trace, start, video and link.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analysis import curves
+from analysis.sessions import AnalysisError, SessionRecord, record_files
+from player.qoe import QoE, summarise
+from player.record import FINISHED, SCHEMA, RecordError, read_record
+
+MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
+"""What a manifest's link section has seen, beside what was asked for."""
+
+INVALID = "its link was not what the manifest says"
+NO_TRACE = "its manifest has no trace (a real network), so it has no pair"
+NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a session was streamed over: sessions with equal settings are pairs."""
+
+    trace: str
+    trace_sha256: str
+    start_s: float
+    video: str
+    video_sha256: str
+    link: str
+    """The link's settings as canonical JSON."""
+    family: str = field(compare=False)
+    """The trace's family; where it has none, what was typed for it."""
+    link_label: str = field(compare=False)
+    """The link in words."""
+    rtt_ms: float | None = field(compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label})"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How a session went, or the mean of several."""
+
+    qoe: float
+    bitrate_mbps: float
+    stall_ratio: float
+    startup_s: float
+    switches: float
+    utilisation: float | None
+    """Body bytes downloaded over what the link carried from the begin until the last chunk was in (for
+    a session cut short, until its end). Headers are not counted, so a link that is always busy gives
+    about 0.95. None where the link carried nothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One session."""
+
+    record: str
+    policy: str
+    policy_name: str
+    """Without options."""
+    setting: Setting
+    figures: Figures
+    ended: str
+    """`finished`, or what cut it short."""
+    chunks: int
+    chunks_asked: int | None
+    told: QoE
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A session that is not counted, and why."""
+
+    record: str
+    policy: str
+    setting: Setting | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """All sessions that were found, and what they are scored by."""
+
+    qoe: QoE
+    counted: tuple[Outcome, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def policies(self) -> list[str]:
+        """Of all sessions, in order of appearance."""
+        names = [one.policy for one in self.counted] + [one.policy for one in self.left_out]
+        return list(dict.fromkeys(names))
+
+    @property
+    def invalid(self) -> list[LeftOut]:
+        return [one for one in self.left_out if one.reason == INVALID]
+
+    @property
+    def unfinished(self) -> list[Outcome]:
+        return [one for one in self.counted if one.ended != FINISHED]
+
+
+def read_outcomes(places: Sequence[Path], qoe: QoE, policies: Sequence[str] = ()) -> Outcomes:
+    """Read the sessions of folders and record files.
+
+    Args:
+        places: folders that directly hold records (`*.jsonl`), or records.
+        qoe: what they are scored by.
+        policies: only these (as they were asked for); all if empty.
+
+    Raises:
+        AnalysisError: nothing to read in a place, records that cannot be read or scored (all are
+            looked at before), a policy that no record has, nothing left to count.
+        OSError: a place that cannot be read.
+    """
+    counted: list[Outcome] = []
+    left_out: list[LeftOut] = []
+    faults: list[tuple[Path, str]] = []
+    files = record_files(places)
+    for path in files:
+        try:
+            found = outcome_of(SessionRecord(read_record(path)), qoe)
+        except RecordError as error:
+            faults.append((path, str(error)))
+            continue
+        if isinstance(found, Outcome):
+            counted.append(found)
+        else:
+            left_out.append(found)
+    if faults:
+        raise AnalysisError(_complaint(faults, len(files)))
+    whole = Outcomes(qoe, tuple(counted), tuple(left_out))
+    for policy in policies:
+        if policy not in whole.policies:
+            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(whole.policies)}")
+    chosen = Outcomes(
+        qoe,
+        tuple(one for one in counted if not policies or one.policy in policies),
+        tuple(one for one in left_out if not policies or one.policy in policies),
+    )
+    if not chosen.counted:
+        why = Counter(one.reason for one in chosen.left_out)
+        raise AnalysisError(
+            "no session can be counted: "
+            + "; ".join(f"{count} left out, {reason}" for reason, count in why.items())
+        )
+    return chosen
+
+
+def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
+    """One session's outcome, or why it is not counted.
+
+    Raises:
+        RecordError: a manifest without what pairs are made of, or a ladder that the QoE cannot score.
+    """
+    record = session.record
+    setting = _setting(session)
+    if not session.end.valid:
+        return LeftOut(session.path, session.policy, setting, INVALID)
+    if setting is None or session.trace is None:
+        return LeftOut(session.path, session.policy, None, NO_TRACE)
+    try:
+        one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
+    except ValueError as error:
+        raise RecordError(f"{session.path}:1: {error}") from None
+    if one.qoe is None or one.bitrate_mbps is None:
+        return LeftOut(session.path, session.policy, setting, NO_CHUNK)
+    asked = session.section("video").get("chunks")
+    return Outcome(
+        record=session.path,
+        policy=session.policy,
+        policy_name=str(session.section("policy").get("name", session.policy)),
+        setting=setting,
+        figures=Figures(
+            qoe=one.qoe,
+            bitrate_mbps=one.bitrate_mbps,
+            stall_ratio=one.stall_ratio,
+            startup_s=one.startup_s,
+            switches=float(one.switches),
+            utilisation=utilisation(session),
+        ),
+        ended=session.end.outcome,
+        chunks=len(session.chunks),
+        chunks_asked=asked if isinstance(asked, int) else None,
+        told=session.weights,
+        simulated=bool(record.manifest.get("simulated")),
+    )
+
+
+def utilisation(session: SessionRecord) -> float | None:
+    """Share of what the link carried that the session used; see `Figures.utilisation`."""
+    if session.trace is None or not session.chunks:
+        return None
+    finished = session.end.outcome == FINISHED
+    until_s = curves.arrival_s(session.chunks[-1]) if finished else session.end.elapsed_s
+    link = curves.link_rate(session.trace, until_s)
+    carried_megabits = sum(
+        rate_mbps * (end_s - begin_s)
+        for begin_s, end_s, rate_mbps in zip(
+            link.time_s[::2], link.time_s[1::2], link.value[::2], strict=True
+        )
+    )
+    used_megabits = sum(8 * row.size_bytes for row in session.chunks) / 1e6
+    return used_megabits / carried_megabits if carried_megabits > 0 else None
+
+
+def _setting(session: SessionRecord) -> Setting | None:
+    """What a session was streamed over; None over a real network.
+
+    Raises:
+        RecordError: a trace or a video that has no name or hash.
+    """
+    trace, video, link = (session.section(name) for name in ("trace", "video", "link"))
+    if not trace or session.trace is None:
+        return None
+    for name, section in (("trace", trace), ("video", video)):
+        if not isinstance(section.get("sha256"), str) or not isinstance(section.get("name"), str):
+            raise RecordError(f"{session.path}:1: the manifest's {name} has no name or no sha256")
+    simulated = bool(session.record.manifest.get("simulated"))
+    asked = {key: value for key, value in link.items() if key not in MEASURED_OF_LINK}
+    rtt_ms = link.get("rtt_ms")
+    return Setting(
+        trace=trace["name"],
+        trace_sha256=trace["sha256"],
+        start_s=session.trace.start_s,
+        video=video["name"],
+        video_sha256=video["sha256"],
+        link=json.dumps({"simulated": simulated, **asked}, sort_keys=True),
+        family=str(trace.get("family") or _typed(trace) or trace["name"]),
+        link_label=_link_label(link, simulated),
+        rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
+    )
+
+
+def _typed(trace: dict[str, Any]) -> str:
+    """The last two parts of what was typed for a trace: `fcc/train` of a folder, a file's own name."""
+    spec = str(trace.get("spec") or "")
+    return "/".join(Path(spec).parts[-2:]) if Path(spec).name != trace["name"] else Path(spec).parent.name
+
+
+def _link_label(link: dict[str, Any], simulated: bool) -> str:
+    words = [f"simulated: {link.get('model', '?')}" if simulated else "emulated"]
+    if "rtt_ms" in link:
+        words.append(f"RTT {link['rtt_ms']:g} ms")
+    if link.get("noise"):
+        words.append("noise")
+    loss = link.get("loss")
+    if isinstance(loss, dict) and loss.get("kind", "none") != "none":
+        words.append(f"loss {loss['kind']}")
+    if "congestion_control" in link:
+        words.append(str(link["congestion_control"]))
+    return ", ".join(words)
+
+
+def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
+    """All records that cannot be read, in one line; mixed schema versions said as such."""
+    schemas = Counter(schema for path, _ in faults if (schema := _schema(path)) not in (None, SCHEMA))
+    way_out = "remove them, or make them anew"
+    if schemas:
+        versions = ", ".join(f"{count} of schema {schema!r}" for schema, count in schemas.items())
+        return (
+            f"of {records} records {versions}, where this version reads {SCHEMA} (the first: {faults[0][0]});"
+            " compare them with the version that wrote them"
+        )
+    if len(faults) == 1:
+        return f"{faults[0][1]}; {way_out.replace('them', 'it')}"
+    names = ", ".join(path.name for path, _ in faults[1:4])
+    more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
+    return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
+
+
+def _schema(path: Path) -> object:
+    """The schema version that a file's first line says; None if it says none."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            line = json.loads(file.readline())
+    except ValueError:
+        return None
+    return line.get("schema") if isinstance(line, dict) else None
+
+
+def means(figures: Iterable[Figures]) -> Figures:
+    """Means of figures; utilisation over those that have one.
+
+    Raises:
+        ValueError: there are none.
+    """
+    every = list(figures)
+    if not every:
+        raise ValueError("no figures; a mean needs one at least")
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    used = [one.utilisation for one in every if one.utilisation is not None]
+    return Figures(
+        qoe=mean([one.qoe for one in every]),
+        bitrate_mbps=mean([one.bitrate_mbps for one in every]),
+        stall_ratio=mean([one.stall_ratio for one in every]),
+        startup_s=mean([one.startup_s for one in every]),
+        switches=mean([one.switches for one in every]),
+        utilisation=mean(used) if used else None,
+    )
