@@ -98,7 +98,10 @@ def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
             panel.set_ylim(0, top)
         _label(panels, leftmost=column == 0)
     figure.suptitle(
-        _wrapped("; ".join(common), round(width_in * CHARACTERS_PER_IN)), x=0.01, ha="left", fontsize=7.5
+        _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN)),
+        x=0.01,
+        ha="left",
+        fontsize=7.5,
     )
     figure.legend(handles=_legend(sessions), loc="outside lower center", ncols=2 if columns == 1 else 6)
     return figure
