@@ -80,11 +80,6 @@ def stalls(chunks: Sequence[ChunkRow], end: EndRow) -> tuple[Stall, ...]:
     return tuple(found)
 
 
-def startup_s(chunks: Sequence[ChunkRow], end: EndRow) -> float:
-    """When playback began; the session's length if it never did."""
-    return arrival_s(chunks[0]) if chunks else end.elapsed_s
-
-
 def chosen_level(chunks: Sequence[ChunkRow]) -> Curve:
     """Bitrate in Mbit/s as steps: a chunk's from its request to the next one's, the last's until it is in."""
     times_s: list[float] = []
