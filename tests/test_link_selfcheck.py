@@ -77,7 +77,17 @@ def test_rate_changes_that_come_late_are_named(where: list[int], late_ms: float,
 
 
 def test_one_late_change_in_a_hundred_is_forgiven() -> None:
-    assert judge(rows_with(100, [50], late_ms=LATE_MS + 1)).valid
+    assert judge(rows_with(300, [50, 60, 70], late_ms=LATE_MS + 1)).valid
+    assert not judge(rows_with(300, [50, 60, 70, 80], late_ms=LATE_MS + 1)).valid
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"late_ms": LATE_MS + 1}, {"sent_bytes": STEP_BYTES * 13 // 12}, {"sent_bytes": STEP_BYTES * 11 // 12}],
+)
+def test_a_short_session_is_forgiven_one_step_and_not_two(changes: dict[str, Any]) -> None:
+    assert judge(rows_with(6, [3], **changes)).valid
+    assert not judge(rows_with(6, [3, 4], **changes)).valid
 
 
 def test_a_rate_that_the_kernel_does_not_have_is_named_with_its_step() -> None:
