@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.sessions import RateSeries
-from player.record import FINISHED, ChunkRow, EndRow
+from player.record import ChunkRow, EndRow
 
 SHORTEST_STALL_S = 1e-6
 """Shorter ones are rounding."""
@@ -75,14 +75,9 @@ def stalls(chunks: Sequence[ChunkRow], end: EndRow) -> tuple[Stall, ...]:
         if row.stall_s > SHORTEST_STALL_S
     ]
     last_s = end.stall_s - sum(row.stall_s for row in chunks)
-    if end.outcome != FINISHED and chunks and last_s > SHORTEST_STALL_S:
+    if chunks and last_s > SHORTEST_STALL_S:
         found.append(Stall(max(end.elapsed_s - last_s, 0.0), end.elapsed_s))
     return tuple(found)
-
-
-def startup_s(chunks: Sequence[ChunkRow], end: EndRow) -> float:
-    """When playback began; the session's length if it never did."""
-    return arrival_s(chunks[0]) if chunks else end.elapsed_s
 
 
 def chosen_level(chunks: Sequence[ChunkRow]) -> Curve:

@@ -31,8 +31,10 @@ MOST_SESSIONS = 12
 """More small pictures than this are no figure."""
 MOST_COLUMNS = 4
 
-BAND_IN = 3.4
-"""Height of three panels and their title."""
+BAND_IN = 3.1
+"""Height of three panels."""
+LINE_IN = 0.13
+"""Height of a line of their title."""
 HEAD_IN = 0.5
 """Height of what stands above and below all."""
 CHARACTERS_PER_IN = 19
@@ -78,11 +80,16 @@ def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
     columns = min(len(sessions), MOST_COLUMNS)
     bands = -(-len(sessions) // columns)
     width_in = COLUMN_IN if columns == 1 else TEXT_IN
-    figure = Figure(figsize=(width_in, bands * BAND_IN + HEAD_IN), layout="constrained")
+    common, own = shared_facts([_facts(session) for session in sessions])
+    characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
+    titles = [
+        _wrapped("\n".join([*_headline(session), *facts]), characters)
+        for session, facts in zip(sessions, own, strict=True)
+    ]
+    title_in = LINE_IN * max(title.count("\n") + 1 for title in titles)
+    figure = Figure(figsize=(width_in, bands * (BAND_IN + title_in) + HEAD_IN), layout="constrained")
     axes = figure.subplots(bands * len(PANELS), columns, squeeze=False)
     last_s, highest = _limits(sessions)
-    common, own = shared_facts([_facts(session) for session in sessions])
-    column_characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
     for place in range(bands * columns):
         band, column = divmod(place, columns)
         panels = [axes[band * len(PANELS) + row, column] for row in range(len(PANELS))]
@@ -91,14 +98,16 @@ def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
                 panel.set_axis_off()
             continue
         _draw_session(panels, sessions[place])
-        lines = [*_headline(sessions[place]), *own[place]]
-        panels[0].set_title(_wrapped("\n".join(lines), column_characters), loc="left", fontsize=7.5)
+        panels[0].set_title(titles[place], loc="left", fontsize=7.5)
         for panel, top in zip(panels, highest, strict=True):
             panel.set_xlim(0, last_s)
             panel.set_ylim(0, top)
         _label(panels, leftmost=column == 0)
     figure.suptitle(
-        _wrapped("; ".join(common), round(width_in * CHARACTERS_PER_IN)), x=0.01, ha="left", fontsize=7.5
+        _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN)),
+        x=0.01,
+        ha="left",
+        fontsize=7.5,
     )
     figure.legend(handles=_legend(sessions), loc="outside lower center", ncols=2 if columns == 1 else 6)
     return figure

@@ -40,6 +40,7 @@ from rich.text import Text
 
 from player.decide import DEADLINE_S
 from player.live import LiveConsole
+from player.policy import BY_FALLBACK
 from player.qoe import MU, QoE
 from player.registry import PolicyError, load_policy, split_policies
 from player.video import VideoError
@@ -370,6 +371,19 @@ def _what(plan: RunPlan) -> str:
     )
 
 
+def remarks(results: Sequence[SessionResult]) -> list[str]:
+    """What a reader of the table has to know besides: untrue links, and decisions by the fallback."""
+    lines = []
+    for result in results:
+        policy = result.plan.policy
+        lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
+        replaced = [row for row in result.chunks if row.by == BY_FALLBACK]
+        if replaced:
+            count = f"{len(replaced)} of {len(result.chunks)} chunks"
+            lines.append(f"{policy}: the fallback decided {count}, first because {replaced[0].reason}")
+    return lines
+
+
 async def _run(plan: RunPlan, as_object: bool) -> int:
     stream = sys.stderr if as_object else sys.stdout
     console = LiveConsole(file=stream, width=None if stream.isatty() else PIPE_COLUMNS)
@@ -387,9 +401,8 @@ async def _run(plan: RunPlan, as_object: bool) -> int:
     give_to_caller(summary_file)
     console.print()
     console.print(table(results, plan.qoe))
-    for result in results:
-        for reason in result.verdict.reasons:
-            console.print(Text(f"link of {result.plan.policy} INVALID: {reason}"), soft_wrap=True)
+    for line in remarks(results):
+        console.print(Text(line), soft_wrap=True)
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
     if as_object:
         print(json.dumps(report), flush=True)

@@ -54,6 +54,10 @@ class ShaperClient:
             process.kill()
             await process.wait()
 
+    def died(self) -> bool:
+        """Whether the process has ended on its own."""
+        return self._process is not None and self._process.returncode is not None
+
     async def attach(self, lane: str, pid: int, interface: str, limit_bytes: int, rate_mbps: float) -> None:
         """Take over a bucket that is on its interface, at a first rate."""
         await self._do(

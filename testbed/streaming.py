@@ -33,6 +33,10 @@ from testbed.tbf import TokenBucket
 from traces.trace import Trace
 
 PLAYER_DIED = "player-died"
+LINK_LOST = "link-lost"
+"""The shaper or the relay died: there is no emulated link any more."""
+
+RELAY_DIED = "the delay stage's relay process died"
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures."""
@@ -41,6 +45,7 @@ _LINE_LIMIT = 1 << 22
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 _PROBE_TRIES = 3
+_WATCH_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -305,7 +310,7 @@ class LaneSession:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: see `_follow`
                     player.process.stdin.write((json.dumps({"start_s": t0}) + "\n").encode())
                     await player.process.stdin.drain()
-                end = await self._until_origin_dies(self._follow(player, writer, watcher))
+                end = await self._unless_broken(self._follow(player, writer, watcher))
                 broken = await self._stop_link()
                 verdict = judge(self._while_streaming(read_link_log(link_log), end))
                 if broken:
@@ -321,11 +326,10 @@ class LaneSession:
         watcher.end(self.index, end)
         return SessionResult(plan, tuple(self._chunks), end, verdict)
 
-    async def _until_origin_dies(self, following: Coroutine[Any, Any, EndRow]) -> EndRow:
-        """The session's end. An origin that we know to be dead is not waited for as a silent one is."""
-        assert self._origin is not None
+    async def _unless_broken(self, following: Coroutine[Any, Any, EndRow]) -> EndRow:
+        """The session's end. What is known to be dead is not waited for as what is only silent."""
         end = asyncio.create_task(following)
-        death = asyncio.create_task(self._origin.process.wait())
+        death = asyncio.create_task(self._death())
         try:
             await asyncio.wait([end, death], return_when=asyncio.FIRST_COMPLETED)
             if end.done():
@@ -334,12 +338,24 @@ class LaneSession:
             ended = await end
             if ended.outcome != INTERRUPTED:
                 return ended
-            said = await self._origin.last_word()
-            return dataclasses.replace(ended, outcome=ORIGIN_LOST, reason=f"the origin died: {said}")
+            outcome, reason = death.result()
+            return dataclasses.replace(ended, outcome=outcome, reason=reason)
         finally:
             death.cancel()
             end.cancel()
             await asyncio.gather(death, end, return_exceptions=True)
+
+    async def _death(self) -> tuple[str, str]:
+        """Wait until a process that the session needs, the player apart, has died: outcome and reason."""
+        assert self._origin is not None
+        while True:
+            if self._origin.process.returncode is not None:
+                return ORIGIN_LOST, f"the origin died: {await self._origin.last_word()}"
+            if self.lane.relay_died():
+                return LINK_LOST, RELAY_DIED
+            if self._shaper.died():
+                return LINK_LOST, "the shaper process died"
+            await asyncio.sleep(_WATCH_S)
 
     async def _stop_link(self) -> list[str]:
         """End the replay; what of the link broke while it was in use, in words."""
@@ -349,7 +365,7 @@ class LaneSession:
         except TestbedError as error:
             broken.append(str(error))
         if self.lane.relay_died():
-            broken.append("the delay stage's relay process died")
+            broken.append(RELAY_DIED)
         return broken
 
     async def _follow(self, player: Child, writer: RecordWriter, watcher: Watcher) -> EndRow:

@@ -8,6 +8,7 @@ that a replay sends are packed here. Layouts: <linux/rtnetlink.h>, <linux/pkt_sc
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -80,7 +81,7 @@ class TokenBucket:
                 self._kicker.bind((interface, 0))
             except OSError as error:
                 self._socket.close()
-                raise TestbedError(f"cannot shape {interface}: {error.strerror}") from None
+                raise TestbedError(f"cannot shape {interface}: {error.strerror or error}") from None
         self._socket.bind((0, 0))
         self._socket.settimeout(_ANSWER_TIMEOUT_S)
         self._sequence = 0
@@ -131,9 +132,14 @@ class TokenBucket:
         """Send one 60-byte frame of no protocol through the queue.
 
         tbf sleeps until the head of its queue fits the *old* rate and a change does not wake it; an
-        arriving frame does. After a dark period there may be no other for seconds (TCP backs off).
+        arriving frame does, even one that finds the queue full and is dropped. After a dark period
+        there may be no other for seconds (TCP backs off).
         """
-        self._kicker.send(_KICK)
+        try:
+            self._kicker.send(_KICK)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
 
     def read(self) -> Counters:
         """The kernel's counters and the rate in force."""

@@ -1,0 +1,124 @@
+"""The figures of a run: what `--json` says, and what is left out of the means."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from player.qoe import QoE
+from player.record import ChunkRow, EndRow
+from player.video import Video
+from testbed.selfcheck import judge
+from testbed.settings import LinkSettings
+from testbed.streaming import SessionPlan, SessionResult, finished
+from testbed.summary import as_json, table
+from traces.trace import Trace
+
+QOE = QoE()
+VIDEO = Video("v", 4.0, (300, 750), ((100, 200),) * 3)
+
+POLICY_KEYS = {
+    "policy",
+    "sessions",
+    "qoe",
+    "qoe_ci95",
+    "bitrate_mbps",
+    "stall_s_per_chunk",
+    "stall_ratio",
+    "smoothness_mbps",
+    "startup_s",
+    "switches",
+    "decision_p50_ms",
+    "decision_p99_ms",
+    "invalid",
+    "unfinished",
+    "records",
+}
+
+
+def chunk_row(chunk: int, level: int = 0, stall_s: float = 0.0) -> ChunkRow:
+    return ChunkRow(
+        chunk=chunk,
+        level=level,
+        bitrate_kbps=VIDEO.ladder_kbps[level],
+        size_bytes=VIDEO.sizes_bytes[chunk][level],
+        request_s=float(chunk),
+        ttfb_s=0.1,
+        download_s=0.5,
+        throughput_mbps=1.0,
+        buffer_before_s=4.0,
+        buffer_after_s=7.5,
+        wait_s=0.0,
+        stall_s=stall_s,
+        decision_s=0.001,
+        by="policy",
+    )
+
+
+def result(
+    policy: str, name: str, level: int = 0, valid: bool = True, outcome: str = "finished"
+) -> SessionResult:
+    plan = SessionPlan(
+        policy=policy,
+        trace=Trace("t", (0.0, 1.0), (1.0, 1.0)),
+        trace_spec="t",
+        start_s=0.0,
+        video=VIDEO,
+        video_spec="v",
+        settings=LinkSettings(),
+        backend="relay",
+        qoe=QOE,
+        seed=0,
+        decision_deadline_s=5.0,
+        record=Path("/out") / f"{name}.jsonl",
+        command_line=(),
+    )
+    rows = tuple(chunk_row(chunk, level) for chunk in range(3))
+    end = EndRow(outcome, "", 3, 0.5, 0.0, 12.0, 12.5, valid=valid)
+    return SessionResult(plan, rows, end, judge([]))
+
+
+def test_json_has_exactly_the_named_figures() -> None:
+    report: dict[str, Any] = as_json([result("bba", "bba"), result("rate", "rate", level=1)], QOE, "/out")
+    assert set(report) == {"qoe", "policies", "out"}
+    assert report["out"] == "/out"
+    assert report["qoe"] == {"kind": "linear", "mu": 4.3, "smooth": 1.0}
+    assert [set(line) for line in report["policies"]] == [POLICY_KEYS] * 2
+    bba, rate = report["policies"]
+    assert (bba["policy"], bba["sessions"], bba["records"]) == ("bba", 1, ["/out/bba.jsonl"])
+    assert (bba["qoe"], rate["qoe"], rate["bitrate_mbps"]) == (0.3, 0.75, 0.75)
+    assert bba["qoe_ci95"] is None
+
+
+def test_invalid_sessions_are_counted_but_not_averaged() -> None:
+    report = as_json([result("bba", "bba"), result("bba", "bba-2", level=1, valid=False)], QOE, "/out")
+    (line,) = report["policies"]
+    assert (line["sessions"], line["invalid"], line["qoe"]) == (1, 1, 0.3)
+    assert line["records"] == ["/out/bba.jsonl", "/out/bba-2.jsonl"]
+    (alone,) = as_json([result("bba", "bba", valid=False)], QOE, "/out")["policies"]
+    assert (alone["sessions"], alone["qoe"], alone["startup_s"]) == (0, None, None)
+
+
+def test_a_session_that_did_not_finish_is_counted_as_such() -> None:
+    (line,) = as_json([result("bba", "bba", outcome="interrupted"), result("bba", "b")], QOE, "/out")[
+        "policies"
+    ]
+    assert (line["sessions"], line["unfinished"], line["invalid"]) == (2, 1, 0)
+
+
+def test_only_a_finished_session_over_a_true_link_is_good() -> None:
+    assert finished(result("bba", "bba"))
+    assert not finished(result("bba", "bba", valid=False))
+    assert not finished(result("bba", "bba", outcome="player-died"))
+
+
+def test_the_table_prints_the_weights_and_says_whose_link_was_untrue() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table([result("bba", "bba"), result("rate", "rate", valid=False)], QOE))
+    lines = console.export_text().splitlines()
+    assert "linear, mu 4.3, smooth 1" in lines[0]
+    assert any(line.startswith("bba") and line.rstrip().endswith(" valid") for line in lines)
+    assert any(line.startswith("rate") and line.rstrip().endswith(" INVALID") for line in lines)
