@@ -1,0 +1,69 @@
+"""`@compiled`: numba as this project uses it, and where the machine code is kept.
+
+No fast mathematics and no fused multiply-add: what is compiled has to equal Python's floats to the last
+bit. The global interpreter lock is released, so that threads can share a batch (`threads.py`).
+
+numba keeps machine code by the text of the one file that a function stands in, and would go on using
+it when a compiled function that is called from another file, or an imported constant, has changed. So
+the code is kept under a stamp of all these, in `__pycache__` beside this file (or under
+`NUMBA_CACHE_DIR`, or in the user's cache where this folder cannot be written). Nothing is kept where
+Python itself keeps no bytecode, nor under sudo, where root's files would be left in the caller's tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.dispatcher import Dispatcher
+
+_FOLDER = Path(__file__).resolve().parent
+_STAMPS: dict[str, str] = {}
+"""The stamp of each compiled function, by module and name."""
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function as machine code, made at its first call."""
+    keep = not (sys.dont_write_bytecode or os.environ.get("SUDO_UID"))
+    stamp = stamp_of(function)
+    _STAMPS[_name(function)] = stamp
+    settings: Any = numba.config  # its attributes come from the environment
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(_base(before) / f"numba-{stamp[:16]}")
+    try:
+        return numba.njit(nogil=True, cache=keep, error_model="numpy")(function)
+    finally:
+        settings.CACHE_DIR = before
+
+
+def stamp_of(function: Callable[..., Any]) -> str:
+    """Hex digest of all that decides a function's machine code.
+
+    Its file, the constants that its module has by now, and the stamps of the compiled functions that
+    its module has imported.
+    """
+    digest = hashlib.sha256(Path(function.__code__.co_filename).read_bytes())
+    for name, value in sorted(function.__globals__.items()):
+        if isinstance(value, Dispatcher):
+            digest.update(f"{name} {_STAMPS[_name(value.py_func)]}\n".encode())
+        elif isinstance(value, bool | int | float | str) and not name.startswith("__"):
+            digest.update(f"{name} {value!r}\n".encode())
+    return digest.hexdigest()
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _base(chosen: str) -> Path:
+    """The folder of kept machine code; `chosen` is the user's own, or empty."""
+    if chosen:
+        return Path(chosen)
+    if os.access(_FOLDER, os.W_OK):
+        return _FOLDER / "__pycache__"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streambed"

@@ -1,0 +1,77 @@
+"""What is compiled keeps Python's float arithmetic, and its cache follows all that it was made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from player.batch import compiled, library, link, sessions
+from player.qoe import QoE
+from player.video import Video
+from traces.trace import Trace
+
+CALLED = "from player.batch.compiled import compiled\n@compiled\ndef called(x):\n    return x + {}\n"
+CALLER = """
+from called import called
+from elsewhere import CONSTANT
+from player.batch.compiled import compiled
+@compiled
+def caller(x):
+    return 10 * called(x) + CONSTANT
+print(caller(1), sum(caller.stats.cache_hits.values()))
+"""
+
+
+def run(folder: Path, adds: int, constant: int, **more: str) -> str:
+    (folder / "called.py").write_text(CALLED.format(adds))
+    (folder / "elsewhere.py").write_text(f"CONSTANT = {constant}\n")
+    (folder / "caller.py").write_text(CALLER)
+    environment = {"PYTHONPATH": f"{folder}:{Path(__file__).parent.parent}", "HOME": str(folder), **more}
+    environment.setdefault("NUMBA_CACHE_DIR", str(folder / "kept"))
+    done = subprocess.run(
+        [sys.executable, str(folder / "caller.py")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_machine_code_is_kept_until_anything_that_went_into_it_changes(tmp_path: Path) -> None:
+    assert run(tmp_path, 1, 5) == "25 0"
+    assert run(tmp_path, 1, 5) == "25 1"
+    assert run(tmp_path, 2, 5) == "35 0"  # another file's function changed
+    assert run(tmp_path, 2, 7) == "37 0"  # an imported constant changed
+    assert run(tmp_path, 2, 7) == "37 1"
+
+
+@pytest.mark.parametrize("setting", ["PYTHONDONTWRITEBYTECODE", "SUDO_UID"])
+def test_nothing_is_kept_where_python_keeps_nothing_and_under_sudo(tmp_path: Path, setting: str) -> None:
+    assert run(tmp_path, 1, 5, **{setting: "1000"}) == "25 0"
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_folder_that_cannot_be_written_sends_the_code_to_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "_FOLDER", tmp_path / "missing")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert compiled._base("") == tmp_path / "streambed"
+    assert compiled._base("chosen") == Path("chosen")
+
+
+def test_no_multiply_and_add_is_fused() -> None:
+    """One rounding instead of two would change the last bit."""
+    traces = [Trace("flat", (0.0, 1.0), (2.0, 2.0))]
+    packed = library.Library(traces, [Video("one", 4.0, (300,), ((1000,),) * 2)], QoE()).packed
+    sessions.Sessions(
+        library.Library(traces, [Video("one", 4.0, (300,), ((1000,),) * 2)]), sessions.Setup.of(1), chunks=2
+    )
+    link.transfer(packed.time_s, packed.bytes_per_s, 0, 2, 1, 0.0, 500.0)
+    link.noise_factors(1, np.empty(3))
+    for function in (link.transfer, link.noise_factors, sessions._step):
+        code = "".join(function.inspect_asm().values())
+        assert "mulsd" in code or "fmul" in code  # it is code that could be fused
+        assert "fmadd" not in code and "fmsub" not in code
