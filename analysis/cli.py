@@ -6,18 +6,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 import matplotlib
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from analysis.clusters import ClusterRule
-from analysis.compare import GROUPINGS, compare
+from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
+from analysis.figures import FIGURES
 from analysis.outcomes import read_outcomes
 from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
 from analysis.style import RC, save
@@ -25,8 +25,7 @@ from analysis.timeline import draw_timeline
 from player.qoe import MU, QoE
 from player.record import RecordError, make_folder
 
-FIGURES: dict[str, Callable[[Sequence[SessionRecord]], Figure]] = {"timeline": draw_timeline}
-"""What `plot --what` can draw."""
+TIMELINE = "timeline"
 
 PICTURES = (".png", ".pdf")
 
@@ -83,7 +82,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folders of records (the *.jsonl directly in them), or records",
     )
     what.add_argument(
-        "--what", required=True, choices=list(FIGURES), help="timeline: sessions over time, side by side"
+        "--what",
+        required=True,
+        choices=[*FIGURES, TIMELINE],
+        help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
+        " bitrate against stall ratio; timeline: sessions over time, side by side",
     )
     what.add_argument(
         "--policy",
@@ -93,8 +96,15 @@ def _parser() -> argparse.ArgumentParser:
         help="only this policy, as it was asked for; may be given again (default: all)",
     )
     what.add_argument(
-        "--invalid", action="store_true", help="also sessions over links that the self-check found untrue"
+        "--by", choices=list(GROUPINGS), help="a part of the figure for each family, video or RTT"
     )
+    _add_cluster(what)
+    what.add_argument(
+        "--invalid",
+        action="store_true",
+        help="in a timeline also sessions over links that the self-check found untrue",
+    )
+    _add_scoring(command, " (a timeline has what the policies were told)")
     output = command.add_argument_group("output")
     output.add_argument(
         "--out", type=_picture, required=True, metavar="FILE", help="the picture, FILE.png or FILE.pdf"
@@ -128,12 +138,7 @@ def _add_compare(commands: Any) -> None:
         "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each family, video or RTT")
-    what.add_argument(
-        "--cluster",
-        metavar="REGEX",
-        help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
-        " (default: FCC home lines, Puffer sessions, WiFi places by day; other traces each)",
-    )
+    _add_cluster(what)
     _add_scoring(command)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -141,8 +146,17 @@ def _add_compare(commands: Any) -> None:
     )
 
 
-def _add_scoring(command: argparse.ArgumentParser) -> None:
-    scoring = command.add_argument_group("scoring")
+def _add_cluster(what: Any) -> None:
+    what.add_argument(
+        "--cluster",
+        metavar="REGEX",
+        help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
+        " (default: FCC home lines, Puffer sessions, WiFi places by day; other traces each)",
+    )
+
+
+def _add_scoring(command: argparse.ArgumentParser, note: str = "") -> None:
+    scoring = command.add_argument_group(f"scoring{note}")
     scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
     scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
     scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
@@ -155,11 +169,16 @@ def _picture(text: str) -> Path:
     return path
 
 
-def _compare(args: argparse.Namespace) -> int:
+def _scored_by(args: argparse.Namespace) -> tuple[QoE, ClusterRule]:
+    """The QoE and the clusters that the options ask for."""
     try:
-        qoe, rule = QoE.published(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
+        return QoE.published(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
     except ValueError as error:
         raise AnalysisError(str(error)) from None
+
+
+def _compare(args: argparse.Namespace) -> int:
+    qoe, rule = _scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy)
     comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
     if args.json:
@@ -170,9 +189,49 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _plot(args: argparse.Namespace) -> int:
+    return _plot_timeline(args) if args.what == TIMELINE else _plot_many(args)
+
+
+def _plot_many(args: argparse.Namespace) -> int:
+    """A figure of many sessions."""
+    qoe, rule = _scored_by(args)
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    with matplotlib.rc_context(RC):
+        drawn = FIGURES[args.what](outcomes, args.by, rule)
+        make_folder(args.out.parent)
+        save(drawn.figure, args.out)
+    left_out = [{"record": one.record, "reason": one.reason} for one in outcomes.left_out]
+    missing = missing_of(outcomes)
+    if args.json:
+        facts = {
+            "what": args.what,
+            "out": str(args.out),
+            "qoe": asdict(qoe),
+            "policies": outcomes.policies,
+            "settings": drawn.settings,
+            "not_common": drawn.not_common,
+            "missing": [{"policy": one.policy, "setting": str(one.setting)} for one in missing],
+            "invalid": len(outcomes.invalid),
+            "left_out": left_out,
+        }
+        print(json.dumps(facts))
+        return 0
+    for one in outcomes.left_out:
+        print(f"left out, {one.reason}: {one.record}")
+    if drawn.not_common:
+        lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
+        print(
+            f"not drawn: {drawn.not_common} settings that {lacking} lack; `python -m analysis compare` names"
+            " them, --policy leaves a policy out"
+        )
+    print(f"{args.what} of {', '.join(outcomes.policies)} over {drawn.settings} settings: {args.out}")
+    return 0
+
+
+def _plot_timeline(args: argparse.Namespace) -> int:
     sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
     with matplotlib.rc_context(RC):
-        figure = FIGURES[args.what](sessions.taken)
+        figure = draw_timeline(sessions.taken)
         make_folder(args.out.parent)
         save(figure, args.out)
     if args.json:

@@ -25,6 +25,10 @@ PNG_DPI = 200
 
 STALL_COLOUR = "#F4C7AB"
 """Vermillion, pale enough that every line shows on it."""
+WINE, INDIGO, OLIVE = "#882255", "#332288", "#999933"
+"""Of Paul Tol's muted scheme ("Colour Schemes", 2021), for when seven are not enough."""
+GREY = "#606060"
+
 LINK_COLOUR = "#D9D9D9"
 """What the link could carry: the ground on which policies are drawn."""
 FAINT_COLOUR = "#B0B0B0"
@@ -47,6 +51,7 @@ RC: Any = {
     "lines.linewidth": 1.0,
     "lines.solid_capstyle": "butt",
     "legend.frameon": False,
+    "hatch.linewidth": 0.5,
     "pdf.fonttype": 42,
     "savefig.dpi": PNG_DPI,
     "text.parse_math": False,
@@ -61,11 +66,19 @@ KNOWN = {
     "rate": PURPLE,
     "panda": SKY,
     "mpc-published": VERMILLION,
+    "genet": WINE,
+    "udr": OLIVE,
+    "hindsight": INDIGO,
+    "netllm": BLACK,
+    "oracle": GREY,
 }
 """Colours of the policies that come with Streambed, as they are asked for without options."""
 
 OTHERS = (BLACK, VERMILLION, SKY, PURPLE, ORANGE, GREEN, BLUE)
 """All other names share these; which one a name has depends on nothing but the name."""
+
+
+OTHERS_DASHES = ((5.0, 1.0), (5.0, 1.0, 1.0, 1.0), (3.0, 1.0))
 
 
 def short_name(policy: str) -> str:
@@ -77,6 +90,14 @@ def policy_colour(policy: str) -> str:
     """The colour of a policy, by what it was asked for as (`bba`, `fixed:3`, `my.py:Mine:x=1`)."""
     name = short_name(policy)
     return KNOWN.get(name) or OTHERS[zlib.crc32(name.encode()) % len(OTHERS)]
+
+
+def policy_line(policy: str) -> dict[str, Any]:
+    """Colour and dashes of a policy where lines of several cross: other names share colours with known
+    ones, and are dashed. For `Axes.plot`."""
+    name = short_name(policy)
+    dashes: Any = "solid" if name in KNOWN else (0.0, OTHERS_DASHES[zlib.crc32(name.encode()) % 3])
+    return {"color": policy_colour(policy), "linestyle": dashes}
 
 
 def save(figure: Figure, path: Path) -> None:
