@@ -14,8 +14,8 @@ SAME = 1e-9
 def wilcoxon_p(differences: Sequence[float]) -> float | None:
     """Two-sided p of Wilcoxon's signed-rank test that differences lie symmetrically about 0.
 
-    Differences of 0 take part in the ranks (Pratt 1959). Exact for up to 50 differences without
-    zeros or ties, else by the normal approximation with its correction for ties.
+    Differences of 0 take part in the ranks (Pratt 1959). Exact where scipy can count all sign patterns,
+    else by the normal approximation with its correction for ties.
 
     Args:
         differences: (n,) one for each independent pair.

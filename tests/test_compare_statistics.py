@@ -1,0 +1,149 @@
+"""The statistics behind comparisons: against values computed by hand, by scipy, and by known truths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.bootstrap import expanded_tail, mean_interval
+from analysis.clusters import ClusterRule
+from analysis.significance import holm, wilcoxon_p
+
+
+def test_the_tail_is_hesterbergs() -> None:
+    # t(0.975, 4 degrees) = 2.776445, times sqrt(5 / 4), is 3.104160; the normal's tail beyond is 0.00095408
+    assert expanded_tail(5) == pytest.approx(0.00095408, rel=1e-4)
+    assert expanded_tail(100_000) == pytest.approx(0.025, rel=1e-3)
+    assert expanded_tail(30) == pytest.approx(stats.norm.cdf(-((30 / 29) ** 0.5) * stats.t.ppf(0.975, 29)))
+
+
+def test_with_many_draws_the_interval_is_the_percentile_interval() -> None:
+    values = np.random.default_rng(1).gamma(2.0, size=400)
+    mine = mean_interval(list(values), list(range(400)))
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert mine.mean == pytest.approx(values.mean())
+    width = theirs.high - theirs.low
+    assert mine.low == pytest.approx(theirs.low, abs=0.05 * width)
+    assert mine.high == pytest.approx(theirs.high, abs=0.05 * width)
+
+
+def covered(draw_clusters: int, per_cluster: int, resample_clusters: bool, repetitions: int = 300) -> float:
+    """How often the interval holds the true mean, 0, when sessions of a cluster share most of their luck."""
+    random = np.random.default_rng(7)
+    hits = 0
+    for repetition in range(repetitions):
+        common = random.normal(size=(draw_clusters, 1))
+        values = (common + 0.3 * random.normal(size=(draw_clusters, per_cluster))).ravel()
+        names = (
+            np.repeat(np.arange(draw_clusters), per_cluster) if resample_clusters else np.arange(values.size)
+        )
+        interval = mean_interval(values.tolist(), names.tolist(), resamples=800, seed=repetition)
+        hits += interval.holds_zero
+    return hits / repetitions
+
+
+@pytest.mark.parametrize("clusters", [6, 25])
+def test_the_interval_keeps_its_promise_over_clusters(clusters: int) -> None:
+    assert 0.90 <= covered(clusters, 4, resample_clusters=True) <= 0.99
+
+
+def test_sessions_taken_for_independent_would_promise_too_much() -> None:
+    assert covered(25, 4, resample_clusters=False) < 0.80
+
+
+def test_equal_sessions_of_a_trace_add_nothing() -> None:
+    values = [0.1, 0.5, -0.2, 0.9, 0.4]
+    once = mean_interval(values, list("abcde"))
+    thrice = mean_interval(values * 3, list("abcde" * 3))
+    assert thrice.bounds == pytest.approx(once.bounds) and thrice.clusters == once.clusters == 5
+
+
+def test_the_order_of_sessions_does_not_matter() -> None:
+    values, names = [0.1, 0.5, -0.2, 0.9, 0.4, 0.4], list("abcdef")
+    assert mean_interval(values, names) == mean_interval(values[::-1], names[::-1])
+
+
+def test_clusters_weigh_by_their_sessions() -> None:
+    interval = mean_interval([1.0, 1.0, 1.0, 0.0], list("aaab"))
+    assert interval.mean == 0.75 and interval.bounds == [0.0, 1.0]
+
+
+def test_one_cluster_gives_no_interval_and_no_verdict() -> None:
+    interval = mean_interval([1.0, 2.0], ["a", "a"])
+    assert interval.mean == 1.5 and interval.bounds is None and interval.holds_zero and not interval.known
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters", "what"),
+    [([], [], "no values"), ([1.0], [], "1 values but 0"), ([1.0, float("nan")], [1, 2], "not finite")],
+)
+def test_what_has_no_mean_is_refused(values: list[float], clusters: list[int], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        mean_interval(values, clusters)
+
+
+def test_wilcoxon_by_hand_and_by_scipy() -> None:
+    assert wilcoxon_p([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]) == pytest.approx(2 / 2**6)  # all on one side
+    # ranks of |d| are 1, 2, 3; W- = 1, and 2 of the 8 sign patterns have W- <= 1: p = 2 * 2 / 8
+    assert wilcoxon_p([-0.1, 0.2, 0.3]) == pytest.approx(0.5)
+    values = np.random.default_rng(3).normal(0.3, size=80)
+    assert wilcoxon_p(list(values)) == pytest.approx(stats.wilcoxon(values).pvalue)
+
+
+def test_wilcoxon_of_nothing_and_of_no_difference() -> None:
+    assert wilcoxon_p([]) is None
+    assert wilcoxon_p([0.0, 1e-12, -1e-12]) == 1.0
+    # two zeros take ranks 1 and 2; W- = 3 + 4, and 6 of the 16 sign patterns have W- <= 7: {}, 3, 4, 5, 6, 34
+    assert wilcoxon_p([0.0, 0.0, -0.1, -0.2, 0.3, 0.4]) == pytest.approx(2 * 6 / 16)
+    # without them W- = 1 + 2, and 5 patterns have W- <= 3: {}, 1, 2, 3, 12
+    assert wilcoxon_p([-0.1, -0.2, 0.3, 0.4]) == pytest.approx(2 * 5 / 16)
+
+
+def test_holm_by_hand() -> None:
+    # 0.005 x 4, 0.01 x 3, 0.03 x 2, then 0.04 x 1 raised to the one before
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_keeps_the_share_of_false_alarms() -> None:
+    random = np.random.default_rng(5)
+    alarms = sum(min(p for p in holm(list(random.random(6))) if p is not None) < 0.05 for _ in range(2000))
+    assert 0.03 <= alarms / 2000 <= 0.07
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("trace_806330_http---www.amazon.com", "test_fcc_trace_806330_http---www.ebay.com_120_0"),
+        (f"trace{'0aB+-_' * 7}x=_0", f"trace{'0aB+-_' * 7}x=_12"),
+        ("wifi_cafe_231115-151422.txt", "wifi_cafe_231115-152113.txt"),
+    ],
+)
+def test_traces_of_one_line_are_one_cluster(name: str, same: str) -> None:
+    assert ClusterRule().key(name) == ClusterRule().key(same) != name
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("4g/1", "4g/11"),
+        ("norway_bus_1", "norway_bus_2"),
+        ("wifi_cafe_231115-151422.txt", "wifi_cafe_231116-151422.txt"),
+        ("trace_806330_http---www.amazon.com", "trace_80633_http---www.amazon.com"),
+    ],
+)
+def test_other_traces_are_clusters_of_their_own(name: str, other: str) -> None:
+    assert ClusterRule().key(name) != ClusterRule().key(other)
+
+
+def test_a_users_pattern_replaces_the_rule() -> None:
+    rule = ClusterRule(r"^norway_(\w+)_\d+")
+    assert rule.key("norway_bus_1") == rule.key("norway_bus_22") == "bus"
+    assert rule.key("4g/0") == "4g/0"
+    assert ClusterRule("norway|fcc").key("a_norway_1") == "norway"
+    with pytest.raises(ValueError, match="no regular expression"):
+        ClusterRule("(")
