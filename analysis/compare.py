@@ -163,8 +163,10 @@ def compare(
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
     groups = [_group(name, part, baseline, rule) for name, part in grouped(outcomes, by).items()]
     if not any(group.pairs for group in groups):
+        left = len(outcomes.left_out)
         raise AnalysisError(
             "no two policies have a session with the same trace, start, video and link; nothing can be paired"
+            + (f" ({left} sessions left out, {len(outcomes.invalid)} of them invalid)" if left else "")
         )
     return Comparison(outcomes, baseline, by, rule, _corrected(groups), missing_of(outcomes))
 

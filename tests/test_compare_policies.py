@@ -297,6 +297,7 @@ def test_other_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     write_session(tmp_path / "a.jsonl", "a", valid=False)
     assert "no session can be counted: 1 left out, its link" in refused(capsys, tmp_path)
     write_session(tmp_path / "b.jsonl", "b")
+    assert "nothing can be paired (1 sessions left out, 1 of them invalid)" in refused(capsys, tmp_path)
     only = refused(capsys, tmp_path, "--policy", "b")
     assert "only b is there; a comparison needs two policies" in only
     write_session(tmp_path / "a.jsonl", "a")
