@@ -8,7 +8,7 @@ the difference. A policy's time is not simulated: a decision costs nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from player.buffer import CAP_MS, PlaybackBuffer
 from player.decide import one_line
@@ -56,6 +56,27 @@ class Link(Protocol):
         """The link at the start of a session: streaming begins at `trace.time_s[start_index - 1]`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Future:
+    """All that will happen in a session but for the policy's choices; only this player knows it."""
+
+    trace: Trace
+    start_index: int
+    link: Link
+    chunks: int
+    cap_ms: float
+    seed: int
+    """Of the link's noise."""
+
+
+@runtime_checkable
+class ToldFuture(Protocol):
+    """A policy that is told the future, after its `reset`; the real player has no such call."""
+
+    def tell(self, future: Future) -> None:
+        """The session that begins now."""
+
+
 def simulate(
     video: Video,
     trace: Trace,
@@ -94,6 +115,8 @@ def simulate(
     session = _Session(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
     chooser = _Chooser(policy, fallback, video.levels)
     chooser.reset(video, seed, qoe)
+    if isinstance(policy, ToldFuture):
+        policy.tell(Future(trace, start_index, link, chunks, cap_ms, seed))
     for chunk in range(chunks):
         wait_ms = session.wait()
         if chunk == 0 and first_level is not None:

@@ -24,7 +24,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 OLDEST_PYTHON = (3, 11)
-PACKAGES = ("aiohttp", "matplotlib", "mininet", "mpegdash", "numpy", "pyroute2", "rich", "scapy", "scipy")
+PACKAGES = (
+    "aiohttp",
+    "gymnasium",
+    "matplotlib",
+    "mininet",
+    "mpegdash",
+    "numba",
+    "numpy",
+    "pyroute2",
+    "rich",
+    "scapy",
+    "scipy",
+)
 """What an interpreter must be able to import to run us; pyproject.toml asks for the same."""
 MARK = "STREAMBED_HANDED_OVER"
 """Set across the exec, so that a hand-over that does not arrive is reported and not repeated."""
