@@ -34,6 +34,7 @@ PACKAGES = (
     "numpy",
     "pyroute2",
     "rich",
+    "safetensors",
     "scapy",
     "scipy",
 )

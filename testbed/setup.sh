@@ -11,7 +11,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 unset PYTHONHOME PYTHONPATH
 
-readonly EXTRAS=dev # what is installed besides the product itself; see pyproject.toml
+readonly EXTRAS=dev,learn # what is installed besides the product itself; see pyproject.toml
 readonly STAMP=.venv/.streambed-setup
 readonly UNFINISHED=unfinished
 readonly APT_LOCK_WAIT_S=300 # a fresh machine often has its own upgrade running
@@ -198,7 +198,7 @@ write_constraints() {
     {
         echo "# The exact versions that are installed and tested: \`make setup\` holds pip to them."
         echo "# Made by \`make constraints\` with $("$python" --version), from the ranges in pyproject.toml."
-        "$fresh/bin/python" -m pip freeze --all --exclude-editable | grep -v '^pip=='
+        "$fresh/bin/python" -m pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$//'
     } >"$log"
     cat "$log" >constraints.txt
     say "constraints.txt: $(grep -c '==' constraints.txt) versions"

@@ -1,0 +1,217 @@
+"""`python -m policies.genet`: train the network, or score a weight file beside the rules.
+
+    python -m policies.genet train --seeds 1,2,3            the shipped weights' recipe (resumes by itself)
+    python -m policies.genet train --udr --seeds 1,2,3      the same budget without the curriculum
+    python -m policies.genet train --traces my/logs         with logs of one's own in the mix
+    python -m policies.genet score --traces my/logs         means with intervals, and paired differences
+
+Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on from the last iteration).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.video import Video, VideoError
+from player.videos import load_video
+from policies.genet.inputs import LEVELS, TOP_KBPS
+from policies.genet.net import WeightsError, read
+from policies.genet.policy import UDR, WEIGHTS, Genet
+from policies.genet.score import BASELINES, Chooser, Means, by_actor, by_baseline, over_traces
+from traces.catalogue import resolve_many
+from traces.trace import TraceError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+BOOTSTRAPS = 10_000
+SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m policies.genet",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="train|score")
+    train = commands.add_parser("train", help="train one network a seed")
+    what = train.add_argument_group("what to train on")
+    what.add_argument(
+        "--traces",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="logs beside the built-in families; one group of lines or trips in four only validates",
+    )
+    how = train.add_argument_group("how")
+    how.add_argument("--udr", action="store_true", help="uniform environments, no curriculum")
+    how.add_argument("--seed", type=int, help="one seed (default: 1)")
+    how.add_argument("--seeds", metavar="N,N,…", help="several, one after the other")
+    how.add_argument(
+        "--baseline", choices=BASELINES, default="robustmpc", help="the curriculum's (default: %(default)s)"
+    )
+    how.add_argument("--no-warm-start", action="store_true", help="PPO from nothing, no imitation before it")
+    how.add_argument("--iterations", type=int, default=110, help="of PPO (default: %(default)s)")
+    how.add_argument("--sessions", type=int, default=512, help="of an iteration (default: %(default)s)")
+    how.add_argument("--trials", type=int, default=15, help="of a search (default: %(default)s)")
+    how.add_argument("--members", type=int, help="at most so many members of each family, for a quick trial")
+    train_out = train.add_argument_group("output")
+    train_out.add_argument(
+        "--out", type=Path, default=Path("results/genet"), help="a folder a seed (default: %(default)s)"
+    )
+    train_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+    score = commands.add_parser("score", help="score weights over traces, from each one's beginning")
+    over = score.add_argument_group("what to stream")
+    over.add_argument(
+        "--traces", nargs="+", required=True, metavar="SPEC", help="4g[0:100], a file, a folder"
+    )
+    over.add_argument(
+        "--video", default="envivio", help="of 6 levels up to 4300 kbit/s (default: %(default)s)"
+    )
+    over.add_argument(
+        "--weights",
+        nargs="+",
+        default=list(SHIPPED),
+        metavar="FILE",
+        help="genet, udr or safetensors files (default: both)",
+    )
+    score_out = score.add_argument_group("output")
+    score_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status."""
+    top = parser()
+    options = top.parse_args(arguments)
+    try:
+        return _train(top, options) if options.command == "train" else _score(options)
+    except (TraceError, VideoError, WeightsError, ValueError, OSError) as error:
+        print(f"policies.genet: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(
+            "policies.genet: interrupted; the same command goes on from the last iteration", file=sys.stderr
+        )
+        return INTERRUPTED
+
+
+def _seeds(top: argparse.ArgumentParser, options: argparse.Namespace) -> list[int]:
+    if options.seeds is not None and options.seed is not None:
+        top.error("--seed and --seeds: give one of them")
+    try:
+        return [int(word) for word in (options.seeds or str(options.seed or 1)).split(",")]
+    except ValueError:
+        top.error(f"--seeds {options.seeds}: expected whole numbers by commas, such as 1,2,3")
+
+
+def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    for name, least in (("iterations", 1), ("sessions", 1), ("trials", 1), ("members", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            top.error(f"--{name} {value}: must be {least} or more")
+    seeds = _seeds(top, options)
+    try:
+        from policies.genet.train import Run, Settings
+    except ModuleNotFoundError as error:
+        print(
+            f"policies.genet: training needs {error.name}; run: pip install 'streambed[learn]'",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    kind = "udr" if options.udr else "genet"
+    results = []
+    for seed in seeds:
+        settings = Settings(
+            seed=seed,
+            udr=options.udr,
+            traces=tuple(options.traces),
+            baseline=options.baseline,
+            warm_start=not options.no_warm_start,
+            iterations=options.iterations,
+            sessions=options.sessions,
+            trials=options.trials,
+            members=options.members,
+        )
+
+        def say(line: str, seed: int = seed) -> None:
+            print(f"{kind} seed {seed}: {line}", file=sys.stderr, flush=True)
+
+        results.append(asdict(Run(settings, options.out / f"{kind}-seed{seed}", say).carry_out()))
+    scores = [result["score"] for result in results]
+    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    if options.json:
+        mean = sum(scores) / len(scores)
+        print(json.dumps({"kind": kind, "runs": results, "mean": mean, "deviation": spread}))
+        return 0
+    sets = list(results[0]["scores"])
+    print(f"mean QoE a chunk (linear, mu 4.3) on validation traces; {kind}, chosen checkpoint of each seed")
+    for result in results:
+        row = ", ".join(f"{name} {result['scores'][name]:.3f}" for name in sets)
+        print(
+            f"  seed {result['seed']}: {result['score']:.4f} ({row}), iteration {result['best_iteration']}, "
+            f"{result['spent_s'] / 60:.0f} min, {result['weights']}"
+        )
+    if spread is not None:
+        print(f"  {len(scores)} seeds: {sum(scores) / len(scores):.4f} +- {spread:.4f} (standard deviation)")
+    for rule, means in results[0]["baselines"].items():
+        row = ", ".join(f"{name} {means[name]:.3f}" for name in sets)
+        print(f"  {rule}: {sum(means.values()) / len(means):.4f} ({row})")
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    video = load_video(options.video)
+    if video.levels != LEVELS or video.ladder_kbps[-1] != TOP_KBPS:
+        raise ValueError(f"{video.name}: its ladder is not 6 levels up to {TOP_KBPS} kbit/s; use simulate.py")
+    choosers: dict[str, Chooser] = {
+        name: by_actor(read(WEIGHTS / SHIPPED[name] if name in SHIPPED else Path(name)))
+        for name in options.weights
+    } | {rule: by_baseline(rule) for rule in BASELINES}
+    tables = {spec: _table(spec, video, choosers) for spec in options.traces}
+    if options.json:
+        print(json.dumps({"qoe": {"kind": "linear", "mu": 4.3}, "video": video.name, "traces": tables}))
+        return 0
+    for spec, table in tables.items():
+        print(f"{spec}: {table['sessions']} sessions, {video.name}; mean QoE a chunk [bootstrap 95 %]")
+        for name, row in table["policies"].items():
+            low, high = row["qoe_ci95"]
+            line = f"  {name}: {row['qoe']:.3f} [{low:.3f}, {high:.3f}]"
+            if name not in BASELINES:
+                low, high = row["less_robustmpc_ci95"]
+                line += f"; less robustmpc {row['less_robustmpc']:+.3f} [{low:+.3f}, {high:+.3f}]"
+            print(line)
+    return 0
+
+
+def _table(spec: str, video: Video, choosers: dict[str, Chooser]) -> dict[str, Any]:
+    traces = resolve_many(spec)
+    means = {name: over_traces(traces, video, choose) for name, choose in choosers.items()}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, values in means.items():
+        rows[name] = {"qoe": float(values.mean()), "qoe_ci95": _interval(values)}
+        if name not in BASELINES:
+            ahead = values - means["robustmpc"]
+            rows[name] |= {"less_robustmpc": float(ahead.mean()), "less_robustmpc_ci95": _interval(ahead)}
+    return {"sessions": len(traces), "policies": rows}
+
+
+def _interval(values: Means) -> list[float]:
+    """Percentile bootstrap of the mean over traces."""
+    random = np.random.default_rng(0)
+    drawn = values[random.integers(len(values), size=(BOOTSTRAPS, len(values)))].mean(axis=1)
+    return [float(edge) for edge in np.quantile(drawn, (0.025, 0.975))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

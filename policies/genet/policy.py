@@ -1,0 +1,61 @@
+"""`genet` and `udr`: the trained networks as policies. Neither needs torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from player.observation import Observation
+from player.policy import Decision
+from player.qoe import QoE
+from player.video import Video
+from policies.genet.inputs import LEVELS, of_client
+from policies.genet.net import read, sha256
+
+WEIGHTS = Path(__file__).resolve().parent / "weights"
+
+
+class Genet:
+    """Takes the level that the network scores highest; before any throughput is known, level 0.
+
+    The highest and no draw: the entropy that training keeps for exploring would cost quality in every
+    session, and a draw makes a session depend on a seed. A decision depends on the observation alone.
+    The network was trained for the linear QoE with mu 4.3 and is not told which is scored.
+
+    Args:
+        weights: a safetensors file; None takes the shipped one.
+
+    Raises:
+        WeightsError: the file cannot be used.
+    """
+
+    shipped = "genet.safetensors"
+
+    def __init__(self, weights: str | None = None) -> None:
+        path = WEIGHTS / self.shipped if weights is None else Path(weights)
+        self._actor = read(path)
+        self.weights_sha256 = sha256(path)
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        """A new session.
+
+        Raises:
+            ValueError: a ladder of another length.
+        """
+        if video.levels != LEVELS:
+            raise ValueError(
+                f"{video.name} has {video.levels} levels, the network scores {LEVELS}; "
+                "take a video of 6 levels, or robustmpc"
+            )
+        self._video = video
+
+    def select(self, observation: Observation) -> Decision:
+        if not observation.history:
+            return Decision(0, reason="no throughput known yet")
+        scores = self._actor.scores(of_client(observation, self._video)[None])[0]
+        return Decision(int(scores.argmax()), reason="highest score")
+
+
+class UDR(Genet):
+    """The same network and budget, trained over uniform environments, without the curriculum."""
+
+    shipped = "udr.safetensors"
