@@ -51,17 +51,24 @@ def test_machine_code_is_kept_until_anything_that_went_into_it_changes(tmp_path:
     assert run(tmp_path, 12, 17) == "147 1"
 
 
-@pytest.mark.parametrize("setting", ["PYTHONDONTWRITEBYTECODE", "SUDO_UID"])
-def test_nothing_is_kept_where_python_keeps_nothing_and_under_sudo(tmp_path: Path, setting: str) -> None:
-    assert run(tmp_path, 1, 5, **{setting: "1000"}) == "25 0"
+def test_nothing_is_kept_under_sudo(tmp_path: Path) -> None:
+    assert run(tmp_path, 1, 5, SUDO_UID="1000") == "25 0"
     assert not (tmp_path / "kept").exists()
+
+
+def test_without_bytecode_the_users_cache_keeps_the_code(tmp_path: Path) -> None:
+    settings = {"PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": ""}
+    assert [run(tmp_path, 1, 5, **settings) for _ in range(2)] == ["25 0", "25 1"]
+    assert list((tmp_path / ".cache" / "streambed").glob("numba-*/*/*.nbi"))
 
 
 def test_a_folder_that_cannot_be_written_sends_the_code_to_the_users_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "_FOLDER", tmp_path / "missing")
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert compiled._base("") == Path(compiled.__file__).parent / "__pycache__"
+    monkeypatch.setattr(compiled, "_FOLDER", tmp_path / "missing")
     assert compiled._base("") == tmp_path / "streambed"
     assert compiled._base("chosen") == Path("chosen")
 

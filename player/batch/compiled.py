@@ -5,9 +5,9 @@ bit. The global interpreter lock is released, so that threads can share a batch 
 
 numba keeps machine code by the text of the one file that a function stands in, and would go on using
 it when a compiled function that is called from another file, or an imported constant, has changed. So
-the code is kept under a stamp of all these, in `__pycache__` beside this file (or under
-`NUMBA_CACHE_DIR`, or in the user's cache where this folder cannot be written). Nothing is kept where
-Python itself keeps no bytecode, nor under sudo, where root's files would be left in the caller's tree.
+the code is kept under a stamp of all these, in `__pycache__` beside this file; in the user's cache where
+Python itself keeps no bytecode there or this folder cannot be written; under `NUMBA_CACHE_DIR` if that
+is set. Under sudo nothing is kept: root's files would be left among the caller's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STAMPS: dict[str, str] = {}
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The function as machine code, made at its first call."""
-    keep = not (sys.dont_write_bytecode or os.environ.get("SUDO_UID"))
+    keep = not os.environ.get("SUDO_UID")
     stamp = stamp_of(function)
     _STAMPS[_name(function)] = stamp
     settings: Any = numba.config  # its attributes come from the environment
@@ -64,6 +64,6 @@ def _base(chosen: str) -> Path:
     """The folder of kept machine code; `chosen` is the user's own, or empty."""
     if chosen:
         return Path(chosen)
-    if os.access(_FOLDER, os.W_OK):
+    if os.access(_FOLDER, os.W_OK) and not sys.dont_write_bytecode:
         return _FOLDER / "__pycache__"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streambed"
