@@ -22,6 +22,9 @@ from typing import Any
 import numba
 from numba.core.dispatcher import Dispatcher
 
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+"""No `fastmath`; a division by 0 gives an infinity, as no division here is by 0."""
+
 _FOLDER = Path(__file__).resolve().parent
 _STAMPS: dict[str, str] = {}
 """The stamp of each compiled function, by module and name."""
@@ -36,7 +39,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     before = settings.CACHE_DIR
     settings.CACHE_DIR = str(_base(before) / f"numba-{stamp[:16]}")
     try:
-        return numba.njit(nogil=True, cache=keep, error_model="numpy")(function)
+        return numba.njit(cache=keep, **OPTIONS)(function)
     finally:
         settings.CACHE_DIR = before
 
