@@ -1,0 +1,72 @@
+"""Hindsight at decision time: one client, or every session of a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from player.batch.library import Ints
+from player.batch.sessions import Sessions
+from player.observation import Observation
+from player.policy import Decision
+from player.qoe import QoE
+from player.video import Video
+from policies.hindsight import features
+from policies.hindsight.net import Net
+
+WEIGHTS = Path(__file__).parent / "hindsight.safetensors"
+
+
+class Hindsight:
+    """Takes the level that the network holds most valuable; the lowest before any throughput is known.
+
+    A decision depends on the observation alone. The network was trained for the published ladder, chunks
+    of 4 s and the linear QoE with mu 4.3, and decides the same way under every other QoE.
+
+    Args:
+        weights: a safetensors file that `python -m policies.hindsight train` made; empty for ours.
+
+    Raises:
+        WeightsError: the file cannot be used.
+    """
+
+    def __init__(self, weights: str = "") -> None:
+        self._net = Net.read(Path(weights) if weights else WEIGHTS)
+        self.weights_sha256 = self._net.sha256
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        """Raises ValueError for a video of another ladder or chunk length."""
+        if reason := features.unfit(video.ladder_kbps, video.chunk_s):
+            raise ValueError(f"{video.name}: {reason}")
+
+    def select(self, observation: Observation) -> Decision:
+        if not observation.history:
+            return Decision(0, reason="no throughput known yet")
+        values = self._net.values(features.of(observation)[None, :])[0]
+        level = int(np.argmax(values))
+        second = float(np.partition(values, -2)[-2])
+        return Decision(level, reason=f"worth {values[level] - second:.2f} more than the next best")
+
+
+class BatchHindsight:
+    """The same decisions for every session of a batch.
+
+    Args:
+        sessions: whose states are decided on.
+        net: None for ours.
+
+    Raises:
+        ValueError: a video that the network is not made for.
+        WeightsError: the file cannot be used.
+    """
+
+    def __init__(self, sessions: Sessions, net: Net | None = None) -> None:
+        features.check_videos(sessions)
+        self._sessions = sessions
+        self._net = net if net is not None else Net.read(WEIGHTS)
+
+    def select(self) -> Ints:
+        """(sessions,) the level of each next chunk; 0 before the first."""
+        levels = self._net.values(features.fill(self._sessions)).argmax(axis=1)
+        return np.where(self._sessions.state.chunk == 0, 0, levels)
