@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
@@ -99,10 +100,21 @@ def _node_class() -> type:
 
     class LaneHost(Host):
         def _popen(self, cmd: Any, **params: Any) -> Any:
-            params.setdefault("preexec_fn", die_with_parent)
-            return super()._popen(cmd, **params)
+            """Start the host's shell. Mininet waits for its prompt without end, deaf to signals, so:
+            Ctrl-C may not end it on its way out of our process group, and if it ends all the same,
+            our end of its terminal has to say so, which it does once nobody holds the other end."""
+            shell = super()._popen(cmd, preexec_fn=_out_of_reach, **params)
+            nobody = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(nobody, self.slave, inheritable=False)  # Mininet closes it in the end
+            os.close(nobody)
+            return shell
 
     return LaneHost
+
+
+def _out_of_reach() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
 
 
 class Lane:
@@ -155,7 +167,9 @@ class Lane:
             try:
                 self._hosts[role] = host(f"{self.name}-{role}")
             except (OSError, EOFError, IndexError) as error:
-                raise TestbedError(f"lane {self.name}: cannot start host {role}: {error}") from error
+                raise TestbedError(
+                    f"lane {self.name}: host {role} did not start ({error}); `mnexec -n true` may tell why"
+                ) from None
 
     def _make_links(self) -> None:
         from mininet.link import Link
