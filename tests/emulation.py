@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,7 @@ def write_video(
 class Run:
     """`run.py` as a process."""
 
-    def __init__(
-        self, folder: Path, *words: str | Path, path: str | None = None, new_group: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *words: str | Path, path: str | None = None) -> None:
         self.folder = folder
         self._mark = uuid.uuid4().hex
         environment = {**os.environ, _MARK: self._mark, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -126,7 +124,8 @@ class Run:
                 stdout=out,
                 stderr=err,
                 env=environment,
-                start_new_session=new_group,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     @property
@@ -161,14 +160,26 @@ class Run:
                         found.append(int(entry.name))
         return found
 
-    def child(self, words: str) -> int | None:
-        """The process of this run whose command line holds `words`."""
+    def children(self, words: str) -> list[int]:
+        """Those of its processes whose command line holds `words`."""
+        found = []
         for pid in self.processes():
             with suppress(OSError):
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
                 if words in line:
-                    return pid
-        return None
+                    found.append(pid)
+        return found
+
+    def child(self, words: str) -> int | None:
+        """One of them, if there is any."""
+        return next(iter(self.children(words)), None)
+
+    def in_host(self, words: str, lane: int, role: str) -> int:
+        """The process of this command line in a lane's host."""
+        host = self.child(f"mininet:sb{self.process.pid}-{lane}-{role} ")
+        assert host is not None
+        (found,) = (pid for pid in self.children(words) if net_namespace(pid) == net_namespace(host))
+        return found
 
     def namespaces(self) -> set[str]:
         """`net:[…]` of all its processes but our own namespace."""
@@ -201,13 +212,14 @@ class Run:
         partial = out / f"{policy}.jsonl.partial"
         self.expect(lambda: partial.exists() and b'"line":"chunk"' in partial.read_bytes(), "a chunk")
 
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+    def interrupt_group(self) -> None:
+        """What a terminal does at Ctrl-C."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
-    def expect_nothing_left(self, namespaces: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    def expect_nothing_left(self, namespaces: Collection[str] = ()) -> None:
         """None of its processes, and none of the namespaces that it had, is there any more."""
         wait_until(lambda: not self.processes(), f"processes left: {self.processes()}")
-        assert not namespaces & all_namespaces()
+        assert not all_namespaces() & set(namespaces)
 
 
 def all_namespaces() -> set[str]:
