@@ -108,12 +108,13 @@ def test_sigint_while_streaming_records_what_there_was(start: Start, place: Path
 
 
 @pytest.mark.emulation
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_other_signals_do_the_same(start: Start, place: Path, number: signal.Signals) -> None:
-    run = start("--out", "o")
-    run.expect_chunk(place / "o")
-    assert ended(run, number) == 128 + number
-    assert read_record(place / "o" / "bba.jsonl").end.outcome == "interrupted"
+def test_other_signals_do_the_same(start: Start, place: Path) -> None:
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    runs = [start("--out", number.name) for number in numbers]
+    for run, number in zip(runs, numbers, strict=True):
+        run.expect_chunk(place / number.name)
+        assert ended(run, number) == 128 + number
+        assert read_record(place / number.name / "bba.jsonl").end.outcome == "interrupted"
 
 
 @pytest.mark.emulation
@@ -200,23 +201,19 @@ def test_a_process_that_dies_ends_its_session_and_the_record_says_which(start: S
 
 
 @pytest.mark.emulation
-def test_a_session_that_does_not_finish_makes_the_exit_status_1(start: Start, place: Path) -> None:
+def test_sessions_that_do_not_finish_make_the_exit_status_1(start: Start, place: Path) -> None:
+    """One ends by its policy, the other by the death of the shaper."""
     (place / "gone.py").write_text(
         "import os\n"
         "class Gone:\n"
         "    def reset(self, video, seed, qoe): ...\n"
         "    def select(self, observation): os._exit(3) if observation.chunk else None; return 0\n"
     )
-    run = start("--out", "o", policy="gone.py:Gone")
-    assert ended(run) == 1
-    end = read_record(place / "o" / "gone.py-Gone.jsonl").end
+    run = start("--out", "o", policy="bba,gone.py:Gone")
+    gone = place / "o" / "gone.py-Gone.jsonl"
+    run.expect(gone.exists, "the end of the first")
+    end = read_record(gone).end
     assert (end.outcome, end.reason, end.chunks) == ("player-died", "exit status 3", 1)
-
-
-@pytest.mark.emulation
-def test_the_shapers_death_ends_all_sessions_as_invalid(start: Start, place: Path) -> None:
-    run = start("--out", "o")
-    run.expect_chunk(place / "o")
     os.kill(run.expect(lambda: run.child("-m testbed.shaper"), "the shaper"), signal.SIGKILL)
     assert ended(run) == 1
     end = read_record(place / "o" / "bba.jsonl").end
