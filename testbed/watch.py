@@ -93,7 +93,7 @@ class Display:
         phase = end.outcome if end else str(state.get("phase", "starting"))
         chunk = row.chunk + 1 if row else 0
         level = state.get("level")
-        kbps = "-" if level is None else f"{level} ({self._video.ladder_kbps[level]} kbps)"
+        kbps = "-" if level is None else f"{level} ({self._video.ladder_kbps[level]} kbit/s)"
         throughput = f"{row.throughput_mbps:.2f} Mbit/s" if row else "-"
         buffer_s, stall_s = state.get("buffer_s", 0.0), end.stall_s if end else state.get("stall_s", 0.0)
         return [
