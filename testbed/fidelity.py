@@ -253,7 +253,7 @@ class Bench:
                         tuple(windows(rows)),
                         tuple(row.late_ms for row in rows),
                         rtt_ms,
-                        lane.stop_relay(),
+                        dataclasses.asdict(lane.stage_report()),
                     )
                 )
                 log.unlink()

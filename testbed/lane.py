@@ -7,20 +7,20 @@ inside them, never in the machine's own namespace, and vanish with the hosts; th
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed.children import die_with_parent, environment, python_in
+from testbed.children import die_with_parent
+from testbed.delay_stage import DelayStage, NetemStage, RelayStage, StageReport
 from testbed.doctor import probe
 from testbed.errors import TestbedError
-from testbed.netem import netem_commands
+from testbed.hosts import in_host, run_checked, run_script
 from testbed.settings import LinkSettings
 from testbed.tbf import TokenBucket
 
@@ -41,8 +41,7 @@ MAC = {
 }
 """Locally administered, the last two bytes as in the addresses."""
 
-_RELAY_TABLE = 100
-_START_TIMEOUT_S = 30.0
+_SYSCTL = "/proc/sys/net"
 _TOOLS = {
     "mnexec": "apt-get install --no-install-recommends mininet",
     "ifconfig": "apt-get install net-tools",
@@ -52,10 +51,10 @@ _TOOLS = {
 }
 
 _HOST_SYSCTLS = {
-    "net.ipv6.conf.all.disable_ipv6": "1",
-    "net.ipv4.conf.all.rp_filter": "0",
-    "net.ipv4.conf.default.rp_filter": "0",
-    "net.ipv4.tcp_no_metrics_save": "1",
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/tcp_no_metrics_save": "1",
 }
 
 
@@ -136,8 +135,8 @@ class Lane:
         self.backend = backend
         self.seed = seed
         self._hosts: dict[str, Any] = {}
-        self._relay: subprocess.Popen[str] | None = None
-        self.relay_counters: dict[str, Any] = {}
+        self.delay_stage: DelayStage | None = None
+        """Set once the lane is up."""
 
     def __enter__(self) -> Lane:
         try:
@@ -161,7 +160,7 @@ class Lane:
 
     def _make_hosts(self) -> None:
         # Mininet waits for ever for the prompt of a host that did not start.
-        self._check(["mnexec", "-n", "true"], "cannot make a network namespace")
+        run_checked(["mnexec", "-n", "true"], f"lane {self.name}: cannot make a network namespace")
         host = _node_class()
         for role in ("server", "wan", "router", "player"):
             try:
@@ -211,12 +210,15 @@ class Lane:
             "player": [f"default via {ROUTER_DOWN_IP}"],
         }
         for role, interfaces in hops.items():
-            script = [f"sysctl -qw {key}={value}" for key, value in _HOST_SYSCTLS.items()]
+            script = [
+                f"[ ! -e {_SYSCTL}/{key} ] || echo {value} > {_SYSCTL}/{key}"
+                for key, value in _HOST_SYSCTLS.items()
+            ]
             if role in ("wan", "router"):
-                script.append("sysctl -qw net.ipv4.ip_forward=1")
+                script.append(f"echo 1 > {_SYSCTL}/ipv4/ip_forward")
             else:
                 after_idle = int(self.settings.slow_start_after_idle)
-                script.append(f"sysctl -qw net.ipv4.tcp_slow_start_after_idle={after_idle}")
+                script.append(f"echo {after_idle} > {_SYSCTL}/ipv4/tcp_slow_start_after_idle")
             script.append("ip link set lo up")
             for interface, address, peer, peer_mac in interfaces:
                 # Checksums complete and frames single, so that tc and captures see what a wire would;
@@ -232,56 +234,15 @@ class Lane:
 
     def _run(self, role: str, script: list[str]) -> None:
         """Run shell commands in a host, stopping at the first that fails."""
-        command = ["mnexec", "-a", str(self.pid(role)), "sh", "-ec", "\n".join(script)]
-        self._check(command, f"{role}: a set-up command failed")
-
-    def _check(self, command: list[str], complaint: str) -> None:
-        """Run a command out of Ctrl-C's reach; what it said is in the error when it fails."""
-        done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
-        if done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            why = said[-1] if said else f"exit status {done.returncode}"
-            raise TestbedError(f"lane {self.name}: {complaint}: {why}")
+        run_script(self.pid(role), script, f"lane {self.name}: {role}: a set-up command failed")
 
     def _delay_stage(self) -> None:
+        wan = self.pid("wan")
         if self.backend == "netem":
-            self._run("wan", netem_commands(self.settings, "wan-up", "wan-down"))
-            return
-        spec = {
-            "interface": "relay",
-            "server": SERVER_IP,
-            "delay_ms": self.settings.rtt_ms,
-            "jitter_ms": self.settings.jitter_ms,
-            "loss": asdict(self.settings.loss),
-            "seed": self.seed,
-        }
-        self._relay = subprocess.Popen(
-            python_in(self.pid("wan"), "-m", "testbed.relay"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-            preexec_fn=die_with_parent,
-            start_new_session=True,
-        )
-        assert self._relay.stdin and self._relay.stdout and self._relay.stderr
-        self._relay.stdin.write(json.dumps(spec) + "\n")
-        self._relay.stdin.flush()
-        if not self._relay.stdout.readline():
-            said = self._relay.stderr.read().strip().splitlines()
-            raise TestbedError(
-                f"lane {self.name}: the relay did not start: {said[-1] if said else 'no word'}"
-            )
-        rules = [
-            "ip link set relay up txqueuelen 10000",
-            "sysctl -qw net.ipv4.conf.relay.rp_filter=0",
-            f"ip route add default dev relay table {_RELAY_TABLE}",
-            f"ip rule add iif wan-down table {_RELAY_TABLE}",
-        ]
-        if self.settings.loss.kind != "none":
-            rules.append(f"ip rule add iif wan-up table {_RELAY_TABLE}")
-        self._run("wan", rules)
+            self.delay_stage = NetemStage(self.name, wan, self.settings)
+        else:
+            self.delay_stage = RelayStage(self.name, wan, self.settings, SERVER_IP, self.seed)
+        self.delay_stage.start()
 
     def bucket(self) -> TokenBucket:
         """The bottleneck's token bucket, not yet on the interface."""
@@ -291,9 +252,8 @@ class Lane:
         """`tc qdisc show` of each host, for the manifest."""
         shown = {}
         for role in self._hosts:
-            command = ["mnexec", "-a", str(self.pid(role)), "tc", "qdisc", "show"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            lines = [line.strip() for line in done.stdout.splitlines() if " noqueue " not in line]
+            listed = in_host(self.pid(role), "tc", "qdisc", "show").stdout
+            lines = [line.strip() for line in listed.splitlines() if " noqueue " not in line]
             if lines:
                 shown[role] = lines
         return shown
@@ -301,35 +261,26 @@ class Lane:
     def tcp_in_force(self) -> dict[str, str]:
         """The sender's TCP settings as its kernel reports them."""
         names = ("tcp_slow_start_after_idle", "tcp_no_metrics_save", "tcp_rmem", "tcp_wmem")
-        command = ["mnexec", "-a", str(self.pid("server")), "sysctl", "-n"]
-        done = subprocess.run(
-            command + [f"net.ipv4.{name}" for name in names], capture_output=True, text=True, check=False
-        )
-        return dict(zip(names, (" ".join(line.split()) for line in done.stdout.splitlines()), strict=False))
+        listed = in_host(self.pid("server"), "cat", *(f"{_SYSCTL}/ipv4/{name}" for name in names)).stdout
+        return dict(zip(names, (" ".join(line.split()) for line in listed.splitlines()), strict=False))
 
-    def relay_died(self) -> bool:
-        """Whether there should be a relay and is none."""
-        return self._relay is not None and self._relay.poll() is not None
+    def stage_report(self) -> StageReport:
+        """What the delay stage did so far.
 
-    def stop_relay(self) -> dict[str, Any]:
-        """End the relay and return its counters (empty with netem)."""
-        if self._relay is None:
-            return self.relay_counters
-        relay, self._relay = self._relay, None
-        try:
-            out, _ = relay.communicate("", timeout=5)
-            self.relay_counters = json.loads(out) if out.strip() else {}
-        except (subprocess.TimeoutExpired, json.JSONDecodeError):
-            relay.kill()
-            relay.wait()
-        return self.relay_counters
+        Raises:
+            TestbedError: it does not answer.
+        """
+        assert self.delay_stage is not None
+        return self.delay_stage.report()
 
     def close(self) -> None:
         """Take everything down; safe to call twice."""
-        self.stop_relay()
-        for host in self._hosts.values():
-            host.terminate()
-        self._hosts.clear()
+        if self.delay_stage is not None:
+            self.delay_stage.stop()
+        hosts, self._hosts = list(self._hosts.values()), {}
+        for host in hosts:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself: that is what we want
+                host.terminate()
 
 
 def check_congestion_control(name: str) -> None:

@@ -83,10 +83,10 @@ def test_a_lane_is_what_was_asked_and_leaves_nothing(backend: str) -> None:
         assert 40.0 - 1 <= found.rtt_min_ms <= 40.0 + NOISE_MS
         assert found.train_rate_ratio == pytest.approx(1.0, abs=0.3)
         assert (found.echoes_lost, found.train_lost) == (0, 0)
-        counters = lane.stop_relay()
+        report = lane.stage_report()
         if backend == "relay":
-            assert counters["up_packets"] >= found.echoes_sent
-            assert (counters["lost"], counters["overflowed"]) == (0, 0)
+            assert report.packets >= found.echoes_sent
+            assert (report.lost, report.dropped) == (0, 0)
         assert surroundings() == before, "the machine's own network was touched"
     wait_until(lambda: not namespaces & all_namespaces(), "its namespaces go")
     assert surroundings() == before
@@ -111,10 +111,10 @@ def test_loss_on_the_way_to_the_player_is_near_the_asked_share(backend: str) -> 
             for _ in range(50):
                 player.send(bytes(20))
             assert sum(1 for _ in range(50) if server.recv(100)) == 50, "the way up is without loss"
-        counters = lane.stop_relay()
+        report = lane.stage_report()
     assert (sent - arrived) / sent == pytest.approx(0.2, abs=0.08)
     if backend == "relay":
-        assert counters["lost"] == sent - arrived
+        assert report.lost == sent - arrived
 
 
 def test_the_probe_tells_a_wrong_round_trip_and_a_wrong_rate(backend: str) -> None:
