@@ -186,6 +186,21 @@ def test_logs_that_can_not_be_fitted_are_refused() -> None:
         fit.on_grid(Trace("short", (0.0, 0.5), (1.0, 1.0)), 1.0)
 
 
+def test_a_class_that_never_leaves_an_outage_is_refused() -> None:
+    dim = [Trace(f"d{i}", *_line([0.05 + 0.01 * ((i + k) % 3) for k in range(60)])) for i in range(2)]
+    fast = [Trace(f"f{i}", *_line([5.0 + (i + k) % 7 for k in range(60)])) for i in range(2)]
+    with pytest.raises(TraceError, match=r"d0 and 1 like it: never reaches 0.3 Mbit/s; .*--classes"):
+        fit.fit([*fast, *dim], "x", classes=2, min_mean_mbps=0.01)
+
+
+def test_a_class_with_a_single_step_of_service_can_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_SIMULATED_STEPS", 4000)
+    monkeypatch.setattr(fit, "_LAST_SIMULATED_STEPS", 4000)
+    log = Trace("dark", *_line([0.1] * 60 + [2.0] + [0.1] * 60))
+    model = fit.fit([log], "x", min_mean_mbps=0.01)
+    assert max(model.classes[0].rate_mbps) == 2.0
+
+
 def test_constant_logs_give_constant_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "_SIMULATED_STEPS", 4000)
     monkeypatch.setattr(fit, "_LAST_SIMULATED_STEPS", 4000)
