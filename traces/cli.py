@@ -115,13 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--min-mean-mbps",
-        type=_rate,
+        type=_number,
         default=fit.DEFAULT_MIN_MEAN_MBPS,
         metavar="MBPS",
         help="leave out logs, and draw members anew, of a lower mean (default: %(default)s)",
     )
     what.add_argument(
-        "--max-mean-mbps", type=_rate, metavar="MBPS", help="the same for a higher mean (default: no bound)"
+        "--max-mean-mbps", type=_number, metavar="MBPS", help="the same for a higher mean (default: no bound)"
     )
     _add_format(what)
     judge = command.add_argument_group("judging")
@@ -195,10 +195,6 @@ def _number(text: str) -> float:
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
     return value
-
-
-def _rate(text: str) -> float:
-    return _number(text)
 
 
 def _positive_s(text: str) -> float:
