@@ -58,6 +58,7 @@ from testbed.http_semantics import (
     precondition_failed,
     unchanged,
 )
+from traces.arguments import BAD_INPUT, Parser
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""
@@ -454,7 +455,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _refuse(reason: str) -> int:
     print(f"origin: {reason}", file=sys.stderr)
-    return 2
+    return BAD_INPUT
 
 
 async def _until_signalled(app: web.Application, options: argparse.Namespace) -> int:
@@ -503,8 +504,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="origin.py", description="Serve videos over HTTP to a player, ours or any DASH player."
     )
     address = parser.add_argument_group("address")

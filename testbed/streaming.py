@@ -23,9 +23,9 @@ from player.session import INTERRUPTED, ORIGIN_LOST
 from player.video import Video
 from testbed.children import die_with_parent, environment, python_in
 from testbed.errors import TestbedError
+from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.origin import url_name
-from testbed.ownership import give_to_caller
 from testbed.probe import PathProbe, probe_path
 from testbed.selfcheck import Verdict, judge, read_link_log
 from testbed.settings import LinkSettings
@@ -370,14 +370,15 @@ class LaneSession:
     async def _finish_logs(self) -> None:
         """Give the session's logs their final names, complete and on disk."""
         assert self._player is not None
+        said = list(self._player.said)
         if self._capture is not None:
             await self._capture.close()
-        said = self._aside("stderr.txt")
-        if self._player.said:
-            said.write_text("\n".join(self._player.said) + "\n", encoding="utf-8")
+            said += self._capture.said
+        if said:
+            self._aside("stderr.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
         for ending in LOG_ENDINGS:
             if self._aside(ending).exists():
-                await asyncio.to_thread(_settle, self._aside(ending), self.plan.log(ending))
+                await asyncio.to_thread(settle, self._aside(ending), self.plan.log(ending))
 
     async def _unless_broken(self, following: Coroutine[Any, Any, EndRow]) -> EndRow:
         """The session's end. What is known to be dead is not waited for as what is only silent."""
@@ -522,14 +523,6 @@ class LaneSession:
         if self._bucket is not None:
             self._bucket.close()
             self._bucket = None
-
-
-def _settle(partial: Path, final: Path) -> None:
-    """Sync a file and give it its final name and its owner."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(final)
-    give_to_caller(final)
 
 
 def finished(result: SessionResult) -> bool:

@@ -61,7 +61,8 @@ class Display:
     def chunk(self, index: int, row: ChunkRow) -> None:
         self._rows[index] = row
         if self._live is None:
-            text = f"{self._names[index]:<14} {chunk_text(row, self._video.chunks)}"
+            link = self._trace.rate_at(self._start_s + row.request_s)
+            text = f"{self._names[index]:<14} {chunk_text(row, self._video.chunks)}  link {link:.2f} Mbit/s"
             self._console.print(Text(text), soft_wrap=True)
 
     def end(self, index: int, row: EndRow) -> None:
