@@ -42,6 +42,9 @@ MAC = {
 """Locally administered, the last two bytes as in the addresses."""
 
 _SYSCTL = "/proc/sys/net"
+_NO_IPV6 = f"{_SYSCTL}/ipv6/conf/all/disable_ipv6"
+"""Not there on a kernel that has no IPv6 anyway."""
+_HOST_END_S = 3.0
 _TOOLS = {
     "mnexec": "apt-get install --no-install-recommends mininet",
     "ifconfig": "apt-get install net-tools",
@@ -51,7 +54,6 @@ _TOOLS = {
 }
 
 _HOST_SYSCTLS = {
-    "ipv6/conf/all/disable_ipv6": "1",
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "0",
     "ipv4/tcp_no_metrics_save": "1",
@@ -210,10 +212,8 @@ class Lane:
             "player": [f"default via {ROUTER_DOWN_IP}"],
         }
         for role, interfaces in hops.items():
-            script = [
-                f"[ ! -e {_SYSCTL}/{key} ] || echo {value} > {_SYSCTL}/{key}"
-                for key, value in _HOST_SYSCTLS.items()
-            ]
+            script = [f"echo {value} > {_SYSCTL}/{key}" for key, value in _HOST_SYSCTLS.items()]
+            script.append(f"[ ! -e {_NO_IPV6} ] || echo 1 > {_NO_IPV6}")
             if role in ("wan", "router"):
                 script.append(f"echo 1 > {_SYSCTL}/ipv4/ip_forward")
             else:
@@ -278,9 +278,16 @@ class Lane:
         if self.delay_stage is not None:
             self.delay_stage.stop()
         hosts, self._hosts = list(self._hosts.values()), {}
+        shells = [host.shell for host in hosts if host.shell is not None]
         for host in hosts:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself: that is what we want
                 host.terminate()
+        for shell in shells:  # the namespace goes with its last process: be sure that it does
+            try:
+                shell.wait(_HOST_END_S)
+            except subprocess.TimeoutExpired:
+                shell.kill()
+                shell.wait()
 
 
 def check_congestion_control(name: str) -> None:
