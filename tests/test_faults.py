@@ -221,23 +221,6 @@ def test_sessions_that_do_not_finish_make_the_exit_status_1(start: Start, place:
 
 
 @pytest.mark.emulation
-def test_a_policy_that_writes_among_the_players_lines_is_named(start: Start, place: Path) -> None:
-    (place / "loud.py").write_text(
-        "import os\n"
-        "class Loud:\n"
-        "    def reset(self, video, seed, qoe): ...\n"
-        "    def select(self, observation): os.write(1, b'here I am\\n'); return 0\n"
-    )
-    run = start("--out", "o", policy="loud.py:Loud")
-    status = ended(run)
-    if status == 0 or (place / "o" / "loud.py-Loud.jsonl").exists():
-        return  # the player keeps its lines apart
-    assert status == 2
-    assert "here I am" in run.one_line()
-    assert final_names(place) == []
-
-
-@pytest.mark.emulation
 def test_hosts_that_do_not_start_are_one_line(start: Start, place: Path) -> None:
     """Also in the middle of the set-up: the shim lets `mnexec` work so many times."""
     real = subprocess.run(["which", "mnexec"], capture_output=True, text=True, check=True).stdout.strip()

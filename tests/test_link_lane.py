@@ -160,8 +160,8 @@ def test_a_true_path_has_no_faults_and_each_fault_is_named() -> None:
 
 def test_set_up_that_fails_half_way_is_told_and_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
     before = all_namespaces()
-    monkeypatch.setattr("testbed.lane._HOST_SYSCTLS", {"net.ipv4.no_such_thing": "1"})
-    with pytest.raises(TestbedError, match=r"^lane sbtest: server: a set-up command failed: .*no_such_thing"):
+    monkeypatch.setattr("testbed.lane.ROUTER_UP_IP", "10.0.2.999")
+    with pytest.raises(TestbedError, match=r"^lane sbtest: wan: a set-up command failed: .*10\.0\.2\.999"):
         Lane("sbtest", LinkSettings(), "relay").__enter__()
     wait_until(lambda: not all_namespaces() - before, "the hosts go")
 
