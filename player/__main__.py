@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -32,6 +32,7 @@ from player.session import PlayerSettings, Session, State, Stopped, unless
 from player.stdout import kept_for_us
 from player.stream import LineSink, StartError, stream
 from player.video import VideoError
+from traces.arguments import BAD_INPUT, Parser
 
 MPD_GIVE_UP_S = 10.0
 """Without a byte of the MPD: whoever typed the URL is waiting."""
@@ -41,22 +42,17 @@ RESULTS = Path("results")
 PIPE_COLUMNS = 10_000
 """A table that goes to a pipe or a file is not folded."""
 
-CUT_SHORT, BAD_INPUT = 1, 2
-"""Exit statuses; that of a signal is 128 + its number, as shells have it."""
+CUT_SHORT = 1
+"""Exit status; that of a signal is 128 + its number, as shells have it."""
 
 
 class Mistake(Exception):
     """Something that the user can mend; the message is the one line that is printed."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    top = _Parser(prog="python -m player", description=__doc__)
+    top = Parser(prog="python -m player", description=__doc__)
     top.add_argument("url", metavar="URL", help="of the MPD, http or https")
     session = top.add_argument_group("session")
     session.add_argument(
