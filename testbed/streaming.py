@@ -518,6 +518,8 @@ class LaneSession:
 
     async def close(self) -> None:
         """End this session's processes; safe to call twice."""
+        if self._origin is not None:  # it serves until it is told to stop, whatever its input does
+            self._origin.signal(signal.SIGTERM)
         children, self._children = self._children, []
         await asyncio.gather(*(child.close() for child in children))
         if self._bucket is not None:
