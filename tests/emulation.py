@@ -146,7 +146,7 @@ class Run:
 
     def one_line(self) -> str:
         """What it complained about; it must be one line and no traceback."""
-        assert self.err.count("\n") == 1 and self.err.startswith("run.py: "), self.err
+        assert self.err.count("\n") == 1 and self.err.startswith("run.py: "), f"no single line: {self.err}"
         return self.err
 
     def processes(self) -> list[int]:
@@ -177,7 +177,7 @@ class Run:
     def in_host(self, words: str, lane: int, role: str) -> int:
         """The process of this command line in a lane's host."""
         host = self.child(f"mininet:sb{self.process.pid}-{lane}-{role} ")
-        assert host is not None
+        assert host is not None, f"lane {lane} has no host {role}"
         (found,) = (pid for pid in self.children(words) if net_namespace(pid) == net_namespace(host))
         return found
 
@@ -218,8 +218,8 @@ class Run:
 
     def expect_nothing_left(self, namespaces: Collection[str] = ()) -> None:
         """None of its processes, and none of the namespaces that it had, is there any more."""
-        wait_until(lambda: not self.processes(), f"processes left: {self.processes()}")
-        assert not all_namespaces() & set(namespaces)
+        wait_until(lambda: not self.processes(), "its processes end")
+        wait_until(lambda: not all_namespaces() & set(namespaces), "its namespaces go")
 
 
 def all_namespaces() -> set[str]:
