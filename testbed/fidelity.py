@@ -38,8 +38,9 @@ from testbed.errors import TestbedError
 from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench, Fidelity, quantile
 from testbed.fidelity_plot import check_plot, draw
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.options import Parser, add_link_options, capped, link_settings
+from testbed.options import add_link_options, capped, link_settings
 from testbed.settings import check_carried
+from traces.arguments import Parser
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 

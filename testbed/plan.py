@@ -20,10 +20,11 @@ from player.registry import load_policy, split_policies
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.options import Parser, add_link_options, link_settings, load_trace
+from testbed.options import add_link_options, link_settings, load_trace
 from testbed.ownership import give_to_caller, make_directory
 from testbed.settings import check_carried
 from testbed.streaming import LOGS, SessionPlan
+from traces.arguments import Parser
 from traces.catalogue import default_video
 
 DEFAULT_POLICIES = "bba,robustmpc,bola,rate"

@@ -12,11 +12,11 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
 from player.decide import RESET_DEADLINE_S
+from player.manifest import package_version
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
 from player.session import INTERRUPTED, ORIGIN_LOST
@@ -512,7 +512,7 @@ class LaneSession:
             "host": platform.platform(),
             "versions": {
                 **self._manifest.get("versions", {}),
-                **{name: _version(name) for name in ("mininet", "scapy")},
+                **{name: package_version(name) for name in ("mininet", "scapy")},
             },
         }
 
@@ -530,10 +530,3 @@ class LaneSession:
 def finished(result: SessionResult) -> bool:
     """Whether the whole video was played over a link that was true."""
     return result.end.outcome == FINISHED and result.end.valid
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
