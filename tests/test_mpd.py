@@ -49,7 +49,7 @@ def test_our_mpd_gives_back_the_identical_video(video: Video) -> None:
 
 def test_a_chunk_length_that_no_mpd_can_hold_is_refused() -> None:
     length_s = 0.10000000000000002  # one step of a float from 0.1
-    with pytest.raises(MpdError, match="no 32-bit timescale expresses chunks of 0.10000000000000002 s"):
+    with pytest.raises(MpdError, match=r"no 32-bit timescale expresses chunks of 0.10000000000000002 s"):
         write_mpd(Video("odd", length_s, (300,), ((1,),)))
 
 
