@@ -26,7 +26,7 @@ RUN = ROOT / "testbed" / "run.py"
 WIDE_S = 60.0
 """However loaded the machine, a thing that will happen has happened by then."""
 
-_MARK = "STREAMBED_TEST_MARK"
+MARK = "STREAMBED_TEST_MARK"
 
 
 def wait_until(done: Callable[[], Any], what: str, timeout_s: float = WIDE_S) -> Any:
@@ -105,13 +105,24 @@ def write_video(
     return folder
 
 
+def marked(mark: str) -> list[int]:
+    """All processes that were started with this mark in their environment."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
 class Run:
     """`run.py` as a process."""
 
     def __init__(self, folder: Path, *words: str | Path, path: str | None = None) -> None:
         self.folder = folder
         self._mark = uuid.uuid4().hex
-        environment = {**os.environ, _MARK: self._mark, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, MARK: self._mark, "PYTHONDONTWRITEBYTECODE": "1"}
         if path is not None:
             environment["PATH"] = path
         self._stdout = folder / f"{self._mark}.out"
@@ -151,14 +162,7 @@ class Run:
 
     def processes(self) -> list[int]:
         """All processes that it started and that started from those, itself left out."""
-        wanted = f"{_MARK}={self._mark}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and int(entry.name) != self.process.pid:
-                with suppress(OSError):
-                    if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
+        return [pid for pid in marked(self._mark) if pid != self.process.pid]
 
     def children(self, words: str) -> list[int]:
         """Those of its processes whose command line holds `words`."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from emulation import Run, a_namespace, all_namespaces, surroundings, wait_until, write_trace, write_video
+from emulation import MARK, Run, a_namespace, marked, surroundings, wait_until, write_trace, write_video
 
 from player.record import read_record
 from testbed import run as run_module
@@ -277,8 +277,9 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 
 def run_here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """`run.py` in this process, where its parts can be replaced."""
+    """`run.py` in this process, where its parts can be replaced; what it starts is marked with the place."""
     monkeypatch.chdir(place)
+    monkeypatch.setenv(MARK, place.name)
     words = [
         "--trace",
         "t.log",
@@ -300,7 +301,6 @@ def run_here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 @pytest.mark.parametrize("where", ["start", "probe", "ready", "stream"])
 def test_an_exception_takes_all_down(place: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """A fault of our own, before or after the step has done its work."""
-    before = all_namespaces()
     real = getattr(LaneSession, where)
 
     async def fails(self: LaneSession, *values: object) -> None:
@@ -311,7 +311,7 @@ def test_an_exception_takes_all_down(place: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(LaneSession, where, fails)
     with pytest.raises(ZeroDivisionError):
         run_here(place, monkeypatch)()
-    wait_until(lambda: not all_namespaces() - before, "its namespaces go")
+    wait_until(lambda: not marked(place.name), "its processes end, and with them its namespaces")
     assert final_names(place) == partial_names(place) == []
 
 
@@ -319,13 +319,12 @@ def test_an_exception_takes_all_down(place: Path, monkeypatch: pytest.MonkeyPatc
 def test_an_origin_that_cannot_listen_is_one_line(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = all_namespaces()
     monkeypatch.setattr(streaming, "SERVER_IP", "10.9.9.9")
     assert run_here(place, monkeypatch)() == 2
     told = capfd.readouterr().err
     assert told.startswith("run.py: lane sb") and told.count("\n") == 1
     assert "origin did not start: origin: cannot listen on 10.9.9.9 port 8080" in told
-    wait_until(lambda: not all_namespaces() - before, "its namespaces go")
+    wait_until(lambda: not marked(place.name), "its processes end, and with them its namespaces")
     assert final_names(place) == partial_names(place) == []
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from emulation import all_namespaces, net_namespace, surroundings, wait_until
+from emulation import MARK, all_namespaces, marked, net_namespace, surroundings, wait_until
 
 from testbed import doctor
 from testbed.errors import TestbedError
@@ -159,11 +159,11 @@ def test_a_true_path_has_no_faults_and_each_fault_is_named() -> None:
 
 
 def test_set_up_that_fails_half_way_is_told_and_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = all_namespaces()
+    monkeypatch.setenv(MARK, "half way")
     monkeypatch.setattr("testbed.lane.ROUTER_UP_IP", "10.0.2.999")
     with pytest.raises(TestbedError, match=r"^lane sbtest: wan: a set-up command failed: .*10\.0\.2\.999"):
         Lane("sbtest", LinkSettings(), "relay").__enter__()
-    wait_until(lambda: not all_namespaces() - before, "the hosts go")
+    wait_until(lambda: not marked("half way"), "the hosts go")
 
 
 def flood(lane: Lane, seconds: float, mbps: float) -> None:
