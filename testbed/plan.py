@@ -184,7 +184,8 @@ def _claim(path: Path) -> Path:
 
 
 def _unwritable(out: Path, error: OSError) -> TestbedError:
-    return TestbedError(f"--out {out}: {error.strerror}; name a folder that can be written")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return TestbedError(f"--out {out}: {reason}; name a folder that can be written")
 
 
 def _names(policies: Sequence[str]) -> list[str]:
