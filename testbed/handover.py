@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 OLDEST_PYTHON = (3, 11)
-PACKAGES = ("aiohttp", "matplotlib", "mininet", "mpegdash", "numpy", "pyroute2", "rich", "scapy")
+PACKAGES = ("aiohttp", "matplotlib", "mininet", "numpy", "rich", "scapy")
 """What an interpreter must be able to import to run us; pyproject.toml asks for the same."""
 NEEDED_MODULES = (*PACKAGES, "distutils")
 """Mininet imports distutils, which Python 3.12 has given up and setuptools brings."""
