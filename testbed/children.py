@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -56,6 +57,12 @@ def environment() -> dict[str, str]:
     """A child's environment: ours, with the project first on its path."""
     theirs = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{theirs}" if theirs else str(ROOT)}
+
+
+def allow_many_files() -> None:
+    """Raise our soft limit of open files to the hard one: every lane takes a dozen."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def real_time(priority: int) -> bool:

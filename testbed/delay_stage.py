@@ -159,8 +159,9 @@ class RelayStage:
             process.stdin.flush()
         except (BrokenPipeError, ValueError):
             return None
-        ready, _, _ = select.select([process.stdout], [], [], timeout_s)
-        text = process.stdout.readline() if ready else ""
+        waiting = select.poll()  # select() stops at descriptor 1023, and a hundred lanes go beyond
+        waiting.register(process.stdout, select.POLLIN)
+        text = process.stdout.readline() if waiting.poll(timeout_s * 1000) else ""
         answer: dict[str, Any] | None = json.loads(text) if text else None
         return answer
 

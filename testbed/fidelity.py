@@ -151,6 +151,13 @@ def _dark_words(dark_s: float | None) -> str:
     )
 
 
+def _in_short(row: dict[str, Any]) -> str:
+    """A row at once, in case a later one does not come to an end."""
+    errors = " / ".join(_percent(row[key]) for key in ("error_median", "error_p95"))
+    verdict = "within bounds" if row["within_bounds"] else "OUT of bounds"
+    return f"  {row['lanes']} lanes: error median / p95 {errors}, {verdict}"
+
+
 def _per_trace(found: Sequence[Fidelity]) -> list[dict[str, Any]]:
     return [
         {
@@ -188,7 +195,10 @@ async def _run(args: argparse.Namespace) -> int:
     dark_s = None
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
         bench = Bench(settings, backend, args.flow, Path(folder), console)
-        found = [await bench.measure(lanes, traces, args.seconds) for lanes in counts]
+        found = []
+        for lanes in counts:
+            found.append(await bench.measure(lanes, traces, args.seconds))
+            console.print(Text(_in_short(found[-1].row(settings))), soft_wrap=True)
         if not args.no_dark:
             dark_s = await bench.after_dark()
     rows = [one.row(settings) for one in found]

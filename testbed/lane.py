@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed.children import die_with_parent
+from testbed.children import allow_many_files, die_with_parent
 from testbed.delay_stage import DelayStage, NetemStage, RelayStage, StageReport
 from testbed.doctor import probe
 from testbed.errors import TestbedError
@@ -61,11 +61,12 @@ _HOST_SYSCTLS = {
 
 
 def require_tools() -> None:
-    """Check that we are root and that the commands we need are there.
+    """Check that we are root and that the commands we need are there; ask for all the files we may have.
 
     Raises:
         TestbedError: what is missing and how to get it.
     """
+    allow_many_files()
     if os.geteuid() != 0:
         raise TestbedError("not root: network namespaces need it; run with sudo")
     for tool, way_out in _TOOLS.items():
