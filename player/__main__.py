@@ -15,44 +15,44 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from player.decide import DEADLINE_S
 from player.fetch import Fetcher, OriginError, OriginLost, Timeouts
-from player.live import Display, LiveConsole, silence, summary_table
+from player.live import Display, LiveConsole, summary_table
 from player.manifest import player_manifest
 from player.mpd import MpdError, Presentation, read_mpd
 from player.qoe import MU, QoE, SessionSummary, summarise
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
 from player.session import PlayerSettings, Session, State, Stopped, unless
+from player.stdout import kept_for_us
 from player.stream import LineSink, StartError, stream
 from player.video import VideoError
+from traces.arguments import BAD_INPUT, Parser
 
 MPD_GIVE_UP_S = 10.0
 """Without a byte of the MPD: whoever typed the URL is waiting."""
 
 RESULTS = Path("results")
 
-CUT_SHORT, BAD_INPUT = 1, 2
-"""Exit statuses; that of a signal is 128 + its number, as shells have it."""
+PIPE_COLUMNS = 10_000
+"""A table that goes to a pipe or a file is not folded."""
+
+CUT_SHORT = 1
+"""Exit status; that of a signal is 128 + its number, as shells have it."""
 
 
 class Mistake(Exception):
     """Something that the user can mend; the message is the one line that is printed."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    top = _Parser(prog="python -m player", description=__doc__)
+    top = Parser(prog="python -m player", description=__doc__)
     top.add_argument("url", metavar="URL", help="of the MPD, http or https")
     session = top.add_argument_group("session")
     session.add_argument(
@@ -146,9 +146,8 @@ def main(argv: list[str] | None = None) -> int:
         command.error("--stream prints lines and keeps no record; leave --json and --out away")
     if args.out is not None and args.out.is_dir():
         command.error(f"--out {args.out} is a folder; name a file in it")
-    out = sys.stdout
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what a policy prints may not mix with our lines
+        with kept_for_us() as out:  # what a policy prints may not mix with our lines
             return asyncio.run(_run(args, arguments, out))
     except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
         print(f"python -m player: {error}", file=sys.stderr)
@@ -156,7 +155,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # the second one: the first ends the session in order
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        silence(out)
         return CUT_SHORT
 
 
@@ -279,7 +277,8 @@ class _Job:
     async def record(self, stop: asyncio.Future[str]) -> EndRow:
         """For a person: live lines, a record, a summary."""
         path = self.args.out or _default_path(self.policy.spec)
-        console = LiveConsole(file=sys.stderr if self.args.json else self.out)
+        shown = sys.stderr if self.args.json else self.out
+        console = LiveConsole(file=shown, width=None if shown.isatty() else PIPE_COLUMNS)
         for note in self.presentation.notes:
             console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
         manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest}

@@ -8,6 +8,7 @@ that hangs stops neither a download nor a timer nor the end of the program.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -17,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from player.observation import Observation
-from player.policy import BY_FALLBACK, Decision, IllegalDecision, Policy, as_decision
+from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision
 from player.qoe import QoE
 from player.video import Video
 
@@ -29,6 +30,8 @@ RESET_DEADLINE_S = 60.0
 
 LONGEST_REASON = 300
 """Characters of a reason that a record keeps."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,15 @@ class Decider:
         decision = await self._decide(observation)
         return Timed(decision, time.monotonic() - begun)
 
+    def ended(self, observation: Observation) -> None:
+        """Tell a policy that wants to know (`HearsEnd`) how the session ended; don't wait for it.
+
+        One that was late hears it after what it is busy with, one whose reset failed not at all.
+        """
+        policy = self._policy
+        if isinstance(policy, HearsEnd) and not self._unfit:
+            self._worker.submit(lambda: policy.ended(observation)).add_done_callback(_log_fault)
+
     def close(self) -> None:
         """Let the thread go once its present call is over; don't wait for it."""
         self._worker.close()
@@ -130,6 +142,12 @@ class Decider:
         except Exception as error:
             return Decision(0, BY_FALLBACK, f"{why}; fallback raised {one_line(error)}")
         return Decision(level, BY_FALLBACK, why)
+
+
+def _log_fault(told: asyncio.Future[_Outcome]) -> None:
+    error = None if told.cancelled() else told.result().error
+    if error is not None:
+        _log.warning("the policy raised %s when it was told the session's end", one_line(error))
 
 
 def one_line(error: BaseException) -> str:

@@ -30,6 +30,9 @@ BACKOFF_FIRST_S = 0.25
 BACKOFF_LONGEST_S = 4.0
 """Between tries that fail at once (connection refused); a chunk's length at most."""
 
+MOST_KEPT_BYTES = 64 * 1024 * 1024
+"""Of a body that is kept. The MPD of a day in 2-s chunks, six levels, each with its URL, is some 15 MB."""
+
 IDLE_CONNECTION_S = 3600.0
 """We never close an idle connection: a player with a full buffer waits, a lane waits for its start."""
 
@@ -177,7 +180,7 @@ class Fetcher:
 
         Raises:
             OriginLost: no new byte for `give_up_s`.
-            OriginError: a 4xx, a bad URL, …
+            OriginError: a 4xx, a bad URL, a body over `MOST_KEPT_BYTES`, …
         """
         body = bytearray()
         job = await self._run(url, None, body, give_up_s)
@@ -310,6 +313,8 @@ def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[in
 def _take(job: _Download, data: bytes) -> None:
     job.received += len(data)
     if job.keep is not None:
+        if job.received > MOST_KEPT_BYTES:
+            raise OriginError(f"{job.url}: over {MOST_KEPT_BYTES // 2**20} MiB; that is no MPD")
         job.keep += data
     if job.received > job.furthest:
         job.furthest = job.received

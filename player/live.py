@@ -66,8 +66,8 @@ class Display:
 def chunk_text(row: ChunkRow, chunks: int) -> str:
     """One chunk on one line."""
     text = (
-        f"chunk {row.chunk + 1:3}/{chunks}  level {row.level} ({row.bitrate_kbps} kbps)  "
-        f"{row.size_bytes / 1e6:.2f} MB in {row.download_s:.2f} s = {row.throughput_mbps:.2f} Mbps  "
+        f"chunk {row.chunk + 1:3}/{chunks}  level {row.level} ({row.bitrate_kbps} kbit/s)  "
+        f"{row.size_bytes / 1e6:.2f} MB in {row.download_s:.2f} s = {row.throughput_mbps:.2f} Mbit/s  "
         f"buffer {row.buffer_after_s:.1f} s  stall {row.stall_s:.2f} s"
     )
     if row.retries:
@@ -77,7 +77,7 @@ def chunk_text(row: ChunkRow, chunks: int) -> str:
 
 def state_text(state: State, video: Video) -> str:
     """A running session on one line."""
-    level = "-" if state.level is None else f"{state.level} ({video.ladder_kbps[state.level]} kbps)"
+    level = "-" if state.level is None else f"{state.level} ({video.ladder_kbps[state.level]} kbit/s)"
     return (
         f"{state.t_s:6.1f} s  {state.phase:8}  chunk {state.chunk + 1}/{video.chunks}  level {level}  "
         f"buffer {state.buffer_s:.1f} s  stall {state.stall_s:.2f} s  {state.downloaded_bytes / 1e6:.2f} MB"
@@ -92,7 +92,7 @@ def summary_table(summary: SessionSummary, out: str) -> Table:
     decided = ", ".join(f"{by} {count}" for by, count in summary.decided_by.items())
     rows = {
         f"QoE per chunk ({summary.weights})": _shown(summary.qoe, "{:.3f}"),
-        "mean bitrate": _shown(summary.bitrate_mbps, "{:.3f} Mbps"),
+        "mean bitrate": _shown(summary.bitrate_mbps, "{:.3f} Mbit/s"),
         "stall ratio": f"{100 * summary.stall_ratio:.2f} % ({summary.stall_s:.2f} s)",
         "switches": str(summary.switches),
         "startup": f"{summary.startup_s:.2f} s",

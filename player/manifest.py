@@ -61,15 +61,16 @@ def player_manifest(
         "versions": {
             "python": platform.python_version(),
             "kernel": platform.release(),
-            "streambed": _version("streambed"),
-            "aiohttp": _version("aiohttp"),
+            "streambed": package_version("streambed"),
+            "aiohttp": package_version("aiohttp"),
         },
         "host": platform.platform(),
         "command_line": argv,
     }
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """The installed version of a package, `unknown` without one."""
     try:
         return version(package)
     except PackageNotFoundError:  # a source tree that was never installed

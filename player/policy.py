@@ -32,7 +32,13 @@ class Policy(Protocol):
     """A bitrate controller."""
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
-        """A new session begins: forget the last one; `qoe` is what will be scored."""
+        """A new session begins: forget the last one.
+
+        Args:
+            video: the whole one, as its MPD lists it. A session may stream only its beginning, in the
+                simulated and in the real player alike; `Observation.chunks_left` says how much is left.
+            qoe: what will be scored.
+        """
 
     def select(self, observation: Observation) -> Decision | int:
         """The level of the next chunk; a bare int is taken as a level."""
@@ -40,7 +46,13 @@ class Policy(Protocol):
 
 @runtime_checkable
 class HearsEnd(Protocol):
-    """A policy that is also told how its session ended, for what it carries into the next one."""
+    """A policy that is also told how its session ended, for what it carries into the next one.
+
+    Both players tell it once the last chunk is in, before the buffer has played out. A session that
+    is cut short has no such end. The real player does not wait for the call, whose error is logged
+    and costs nothing; `python -m player` makes a policy for one session, so only a program that plays
+    several with one object (`player.session.play`, `player.simulated.simulate`) carries anything.
+    """
 
     def ended(self, observation: Observation) -> None:
         """The last chunk is in the observation's history; there is nothing left to decide."""

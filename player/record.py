@@ -8,15 +8,15 @@ it is complete: it is written aside, synced and renamed.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import math
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType, TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from player.ownership import give_to_caller, make_directory
 
 SCHEMA = 1
 
@@ -122,20 +122,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    if not folder.is_dir():
-        if folder.exists():
-            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _give_to_caller(folder)
-
-
-def _give_to_caller(place: Path | int) -> None:
-    """Under sudo, make a path or an open file belong to the user who called (SUDO_UID, SUDO_GID)."""
-    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() == 0 and uid.isdecimal() and gid.isdecimal():
-        with suppress(PermissionError):  # a virtual machine's shared folder keeps its own owners
-            os.chown(place, int(uid), int(gid))
+    make_directory(folder)
 
 
 class RecordWriter:
@@ -153,7 +140,7 @@ class RecordWriter:
         self.partial = path.with_name(path.name + ".partial")
         self._file = self.partial.open("wb", buffering=0)  # so that closing has nothing left to write
         try:
-            _give_to_caller(self._file.fileno())
+            give_to_caller(self.partial)
             self._write(manifest_line(manifest))
         except BaseException:
             self.abandon()

@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 import traceback
@@ -244,10 +245,15 @@ _KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", 
 
 
 def _all_parameters(factory: Callable[..., Policy], values: dict[str, Any]) -> dict[str, Any]:
-    """Given values and defaults, as a record can hold them."""
+    """Given values and defaults, as a record can hold them: what JSON cannot say is its `repr`."""
     whole = {key: values.get(key, each.default) for key, each in _parameters(factory).items()} | values
-    plain = (bool, int, float, str, types.NoneType)
-    return {key: value if isinstance(value, plain) else repr(value) for key, value in whole.items()}
+    return {key: value if _is_plain(value) else repr(value) for key, value in whole.items()}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool | int | str | types.NoneType)
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:

@@ -194,7 +194,8 @@ class Session:
     async def prepare(self, stop: asyncio.Future[str] | None = None) -> None:
         """Reset the policies; the session's time has not begun. Once stopped, `run` ends at once."""
         with suppress(Stopped):
-            await unless(stop, self._decider.reset(self.video, self._settings.seed, self._settings.qoe))
+            whole = self._presentation.video  # as the simulated player tells it
+            await unless(stop, self._decider.reset(whole, self._settings.seed, self._settings.qoe))
 
     async def run(self, *, begin_s: float | None = None, stop: asyncio.Future[str] | None = None) -> EndRow:
         """Play to the end.
@@ -281,6 +282,7 @@ class Session:
         for chunk in range(self.video.chunks):
             row = await self._next(chunk)
             self._tell(self._sink.chunk, row)
+        self._decider.ended(self._observe(self.video.chunks))
         self._buffer.end()
         while self._buffer.level_ms > 0:
             await asyncio.sleep(self._buffer.level_ms / 1000.0)

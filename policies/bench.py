@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import random
@@ -20,10 +19,8 @@ from player.registry import PolicyError, load_policy, split_policies
 from player.simulated import CHUNKS, simulate
 from player.video import Video, VideoError
 from player.videos import load_video
+from traces.arguments import BAD_INPUT, Parser
 from traces.trace import Trace
-
-BAD_INPUT = 2
-"""Exit status of a command that was asked for what it cannot do."""
 
 TRACE_S = 240
 MEAN_MBPS = 2.0
@@ -85,9 +82,9 @@ def measure(specs: Sequence[str], video: Video, sessions: int, qoe: QoE) -> Iter
         yield Timing(spec, len(ordered), statistics.median(ordered), p99_ms, ordered[-1])
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m policies.bench", description=__doc__)
+    top = Parser(prog="python -m policies.bench", description=__doc__)
     what = top.add_argument_group("what to time")
     what.add_argument(
         "--policy",
@@ -111,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         video = load_video(options.video)
         timings = list(measure(split_policies(options.policy), video, options.sessions, QoE()))
     except (PolicyError, VideoError) as error:
-        print(f"policies.bench: {error}", file=sys.stderr)
+        print(f"{top.prog}: {error}", file=sys.stderr)
         return BAD_INPUT
     if options.json:
         print(json.dumps({"video": video.name, "policies": [asdict(timing) for timing in timings]}))

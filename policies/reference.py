@@ -9,7 +9,6 @@ and MPC come out; anybody who has those files can repeat it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -22,11 +21,9 @@ from player.registry import PolicyError, load_policy, split_policies
 from player.simulated import CHUNKS, simulate
 from player.video import Video, VideoError
 from player.videos import load_video
+from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
-
-BAD_INPUT = 2
-"""Exit status of a command that was asked for what it cannot do."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +55,9 @@ def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks
     return Mean(spec, len(values), sum(values) / len(values))
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m policies.reference", description=__doc__)
+    top = Parser(prog="python -m policies.reference", description=__doc__)
     what = top.add_argument_group("what to stream")
     what.add_argument(
         "--traces", required=True, metavar="SPEC", help="a folder or file of traces, or a family's 4g[0:100]"
@@ -90,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         specs = split_policies(options.policy)
         means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]
     except (PolicyError, TraceError, VideoError, ValueError, OSError) as error:
-        print(f"policies.reference: {error}", file=sys.stderr)
+        print(f"{top.prog}: {error}", file=sys.stderr)
         return BAD_INPUT
     if options.json:
         weights = asdict(qoe)

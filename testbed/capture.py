@@ -22,6 +22,8 @@ SNAP_BYTES = 96
 _ETH_P_ALL = 0x0003
 _SO_TIMESTAMPNS = 35
 _LINKTYPE_ETHERNET = 1
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+"""<linux/if_packet.h>"""
 
 
 def capture(path: str, interface: str) -> int:
@@ -53,6 +55,11 @@ def capture(path: str, interface: str) -> int:
                     )
                     frames += 1
                 elif sys.stdin in ready:
+                    _, missed = struct.unpack("=II", opened.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+                    if missed:
+                        print(
+                            f"the capture missed {missed} frames: the machine was too busy", file=sys.stderr
+                        )
                     return frames
     except OSError as error:
         raise TestbedError(f"{path}: {error.strerror}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -21,13 +22,26 @@ RELAY_PRIORITY = 10
 """SCHED_FIFO: a rate change and a due frame go before any player or server, in this order."""
 
 
+_forking = os.getpid()
+
+
+def _note_who_forks() -> None:
+    global _forking
+    _forking = os.getpid()
+
+
+os.register_at_fork(before=_note_who_forks)
+
+
 def die_with_parent() -> None:
     """For `preexec_fn`: the kernel kills this child the moment its parent is gone.
 
-    So even `kill -9` of a run leaves nothing: no process, hence no namespace, no interface, no qdisc.
+    So even `kill -9` of a run leaves nothing of ours: no process, hence no namespace, no interface, no
+    qdisc. (What a user's policy starts by itself is the policy's to bind; a run that ends in order ends
+    that too.)
     """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:  # the parent died before the call
+    if os.getppid() != _forking:  # the parent died before the call
         os._exit(1)
 
 
@@ -40,8 +54,15 @@ def python_in(pid: int, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """A child's environment: ours, with the project on its path."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    """A child's environment: ours, with the project first on its path."""
+    theirs = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{theirs}" if theirs else str(ROOT)}
+
+
+def allow_many_files() -> None:
+    """Raise our soft limit of open files to the hard one: every lane takes a dozen."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def real_time(priority: int) -> bool:

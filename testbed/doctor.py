@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
     hand_over(required=False)
 
-import argparse
 import dataclasses
 import errno
 import json
@@ -30,7 +29,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.handover import ENVIRONMENT, ROOT, can_stay
+from testbed.handover import ENVIRONMENT, ROOT, can_stay, search_path
+from traces.arguments import Parser
 
 OK = "ok"
 MISSING = "missing"
@@ -54,8 +54,7 @@ SYSCTLS = (
     "net.ipv4.tcp_wmem",
     "net.core.default_qdisc",
 )
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-"""Debian keeps tc and ethtool where an ordinary user's PATH does not look."""
+SEARCH_PATH = search_path()
 PROBE_LIMIT_S = 30.0
 LEAST_DISK_MB = 200
 """A session's record is some 50 kB; a capture of its headers can be a hundred MB."""
@@ -97,10 +96,6 @@ class Report:
     @property
     def has_tun(self) -> bool:
         return self.has("TUN")
-
-    @property
-    def is_root(self) -> bool:
-        return self.has("root")
 
     @property
     def delay_backend(self) -> str | None:
@@ -506,7 +501,7 @@ def render(report: Report, colour: bool) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when a session can run here, 1 when it can't."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="testbed/doctor.py",
         description="What this machine can emulate, what is missing, how to get it. Exit status 1 if no "
         "session can run. Asked by root, it can try everything.",

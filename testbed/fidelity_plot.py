@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.errors import TestbedError
+from testbed.files import settle
+
 if TYPE_CHECKING:
-    from testbed.fidelity import Fidelity
+    from testbed.fidelity_measure import Fidelity
 
 _LOWEST_PERCENT = 1e-3
 """Errors below it are drawn here (the axis is logarithmic)."""
 
 
+ENDINGS = (".png", ".pdf", ".svg")
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a place for the picture before anything is measured.
+
+    Raises:
+        TestbedError: an ending that is no picture's, or a folder that cannot be written.
+    """
+    if path.suffix not in ENDINGS:
+        raise TestbedError(f"--plot {path}: expected a name that ends in {', '.join(ENDINGS)}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise TestbedError(f"--plot {path}: {path.parent} is no folder that can be written")
+
+
 def draw(found: Sequence[Fidelity], path: Path) -> None:
-    """Write the picture (PNG, PDF or SVG by its ending).
+    """Write the picture, a kind of `ENDINGS`.
 
     Raises:
         OSError: the file cannot be written.
@@ -48,5 +67,7 @@ def draw(found: Sequence[Fidelity], path: Path) -> None:
     course.set_title(lane.trace, fontsize="medium", loc="left")
     course.grid(alpha=0.3)
     course.legend(loc="upper right", fontsize="small")
-    figure.savefig(path, dpi=150)
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    figure.savefig(partial, dpi=150)
     plt.close(figure)
+    settle(partial, path)

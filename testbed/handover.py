@@ -29,23 +29,25 @@ PACKAGES = (
     "gymnasium",
     "matplotlib",
     "mininet",
-    "mpegdash",
     "numba",
     "numpy",
-    "pyroute2",
     "rich",
     "safetensors",
     "scapy",
     "scipy",
 )
 """What an interpreter must be able to import to run us; pyproject.toml asks for the same."""
+NEEDED_MODULES = (*PACKAGES, "distutils")
+"""Mininet imports distutils, which Python 3.12 has given up and setuptools brings."""
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where Debian keeps tc, ethtool and ifconfig; its plain `su` leaves root with a user's PATH."""
 MARK = "STREAMBED_HANDED_OVER"
 """Set across the exec, so that a hand-over that does not arrive is reported and not repeated."""
 
 
 def missing_packages() -> "list[str]":
-    """The packages that the running interpreter lacks."""
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    """What of `NEEDED_MODULES` the running interpreter lacks."""
+    return [name for name in NEEDED_MODULES if importlib.util.find_spec(name) is None]
 
 
 def can_stay() -> bool:
@@ -53,16 +55,29 @@ def can_stay() -> bool:
     return sys.version_info >= OLDEST_PYTHON and not missing_packages()
 
 
+def search_path() -> str:
+    """PATH with the folders of system programs, where it lacks them at its end."""
+    folders = (os.environ.get("PATH") or os.defpath).split(os.pathsep)
+    return os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
+
+
+def extend_path() -> None:
+    """Let this process and all that it starts find system programs. Twice is as once."""
+    os.environ["PATH"] = search_path()
+
+
 def hand_over(required: bool = True) -> None:
     """Run this script, with its arguments, by the project's own interpreter, if this one won't do.
 
     Returns when the running interpreter can do the work. Otherwise the process is replaced, or ends:
-    one line on stderr and status 2 when the project's environment is missing or broken.
+    one line on stderr and status 2 when the project's environment is missing or broken. Whoever goes
+    on finds system programs (`extend_path`).
 
     Args:
         required: False lets a script that only needs the standard library go on where there is no
             environment.
     """
+    extend_path()
     arrived = os.environ.pop(MARK, None) is not None
     if can_stay():
         return

@@ -7,19 +7,20 @@ inside them, never in the machine's own namespace, and vanish with the hosts; th
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed.children import die_with_parent, environment, python_in
+from testbed.children import allow_many_files, die_with_parent
+from testbed.delay_stage import DelayStage, NetemStage, RelayStage, StageReport
 from testbed.doctor import probe
 from testbed.errors import TestbedError
-from testbed.netem import netem_commands
+from testbed.hosts import in_host, run_checked, run_script
 from testbed.settings import LinkSettings
 from testbed.tbf import TokenBucket
 
@@ -40,8 +41,10 @@ MAC = {
 }
 """Locally administered, the last two bytes as in the addresses."""
 
-_RELAY_TABLE = 100
-_START_TIMEOUT_S = 30.0
+_SYSCTL = "/proc/sys/net"
+_NO_IPV6 = f"{_SYSCTL}/ipv6/conf/all/disable_ipv6"
+"""Not there on a kernel that has no IPv6 anyway."""
+_HOST_END_S = 3.0
 _TOOLS = {
     "mnexec": "apt-get install --no-install-recommends mininet",
     "ifconfig": "apt-get install net-tools",
@@ -51,19 +54,19 @@ _TOOLS = {
 }
 
 _HOST_SYSCTLS = {
-    "net.ipv6.conf.all.disable_ipv6": "1",
-    "net.ipv4.conf.all.rp_filter": "0",
-    "net.ipv4.conf.default.rp_filter": "0",
-    "net.ipv4.tcp_no_metrics_save": "1",
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/tcp_no_metrics_save": "1",
 }
 
 
 def require_tools() -> None:
-    """Check that we are root and that the commands we need are there.
+    """Check that we are root and that the commands we need are there; ask for all the files we may have.
 
     Raises:
         TestbedError: what is missing and how to get it.
     """
+    allow_many_files()
     if os.geteuid() != 0:
         raise TestbedError("not root: network namespaces need it; run with sudo")
     for tool, way_out in _TOOLS.items():
@@ -99,10 +102,21 @@ def _node_class() -> type:
 
     class LaneHost(Host):
         def _popen(self, cmd: Any, **params: Any) -> Any:
-            params.setdefault("preexec_fn", die_with_parent)
-            return super()._popen(cmd, **params)
+            """Start the host's shell. Mininet waits for its prompt without end, deaf to signals, so:
+            Ctrl-C may not end it on its way out of our process group, and if it ends all the same,
+            our end of its terminal has to say so, which it does once nobody holds the other end."""
+            shell = super()._popen(cmd, preexec_fn=_out_of_reach, **params)
+            nobody = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(nobody, self.slave, inheritable=False)  # Mininet closes it in the end
+            os.close(nobody)
+            return shell
 
     return LaneHost
+
+
+def _out_of_reach() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
 
 
 class Lane:
@@ -124,8 +138,8 @@ class Lane:
         self.backend = backend
         self.seed = seed
         self._hosts: dict[str, Any] = {}
-        self._relay: subprocess.Popen[str] | None = None
-        self.relay_counters: dict[str, Any] = {}
+        self.delay_stage: DelayStage | None = None
+        """Set once the lane is up."""
 
     def __enter__(self) -> Lane:
         try:
@@ -149,13 +163,15 @@ class Lane:
 
     def _make_hosts(self) -> None:
         # Mininet waits for ever for the prompt of a host that did not start.
-        self._check(["mnexec", "-n", "true"], "cannot make a network namespace")
+        run_checked(["mnexec", "-n", "true"], f"lane {self.name}: cannot make a network namespace")
         host = _node_class()
         for role in ("server", "wan", "router", "player"):
             try:
                 self._hosts[role] = host(f"{self.name}-{role}")
             except (OSError, EOFError, IndexError) as error:
-                raise TestbedError(f"lane {self.name}: cannot start host {role}: {error}") from error
+                raise TestbedError(
+                    f"lane {self.name}: host {role} did not start ({error}); `mnexec -n true` may tell why"
+                ) from None
 
     def _make_links(self) -> None:
         from mininet.link import Link
@@ -197,12 +213,13 @@ class Lane:
             "player": [f"default via {ROUTER_DOWN_IP}"],
         }
         for role, interfaces in hops.items():
-            script = [f"sysctl -qw {key}={value}" for key, value in _HOST_SYSCTLS.items()]
+            script = [f"echo {value} > {_SYSCTL}/{key}" for key, value in _HOST_SYSCTLS.items()]
+            script.append(f"[ ! -e {_NO_IPV6} ] || echo 1 > {_NO_IPV6}")
             if role in ("wan", "router"):
-                script.append("sysctl -qw net.ipv4.ip_forward=1")
+                script.append(f"echo 1 > {_SYSCTL}/ipv4/ip_forward")
             else:
                 after_idle = int(self.settings.slow_start_after_idle)
-                script.append(f"sysctl -qw net.ipv4.tcp_slow_start_after_idle={after_idle}")
+                script.append(f"echo {after_idle} > {_SYSCTL}/ipv4/tcp_slow_start_after_idle")
             script.append("ip link set lo up")
             for interface, address, peer, peer_mac in interfaces:
                 # Checksums complete and frames single, so that tc and captures see what a wire would;
@@ -218,56 +235,15 @@ class Lane:
 
     def _run(self, role: str, script: list[str]) -> None:
         """Run shell commands in a host, stopping at the first that fails."""
-        command = ["mnexec", "-a", str(self.pid(role)), "sh", "-ec", "\n".join(script)]
-        self._check(command, f"{role}: a set-up command failed")
-
-    def _check(self, command: list[str], complaint: str) -> None:
-        """Run a command out of Ctrl-C's reach; what it said is in the error when it fails."""
-        done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
-        if done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            why = said[-1] if said else f"exit status {done.returncode}"
-            raise TestbedError(f"lane {self.name}: {complaint}: {why}")
+        run_script(self.pid(role), script, f"lane {self.name}: {role}: a set-up command failed")
 
     def _delay_stage(self) -> None:
+        wan = self.pid("wan")
         if self.backend == "netem":
-            self._run("wan", netem_commands(self.settings, "wan-up", "wan-down"))
-            return
-        spec = {
-            "interface": "relay",
-            "server": SERVER_IP,
-            "delay_ms": self.settings.rtt_ms,
-            "jitter_ms": self.settings.jitter_ms,
-            "loss": asdict(self.settings.loss),
-            "seed": self.seed,
-        }
-        self._relay = subprocess.Popen(
-            python_in(self.pid("wan"), "-m", "testbed.relay"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-            preexec_fn=die_with_parent,
-            start_new_session=True,
-        )
-        assert self._relay.stdin and self._relay.stdout and self._relay.stderr
-        self._relay.stdin.write(json.dumps(spec) + "\n")
-        self._relay.stdin.flush()
-        if not self._relay.stdout.readline():
-            said = self._relay.stderr.read().strip().splitlines()
-            raise TestbedError(
-                f"lane {self.name}: the relay did not start: {said[-1] if said else 'no word'}"
-            )
-        rules = [
-            "ip link set relay up txqueuelen 10000",
-            "sysctl -qw net.ipv4.conf.relay.rp_filter=0",
-            f"ip route add default dev relay table {_RELAY_TABLE}",
-            f"ip rule add iif wan-down table {_RELAY_TABLE}",
-        ]
-        if self.settings.loss.kind != "none":
-            rules.append(f"ip rule add iif wan-up table {_RELAY_TABLE}")
-        self._run("wan", rules)
+            self.delay_stage = NetemStage(self.name, wan, self.settings)
+        else:
+            self.delay_stage = RelayStage(self.name, wan, self.settings, SERVER_IP, self.seed)
+        self.delay_stage.start()
 
     def bucket(self) -> TokenBucket:
         """The bottleneck's token bucket, not yet on the interface."""
@@ -277,9 +253,8 @@ class Lane:
         """`tc qdisc show` of each host, for the manifest."""
         shown = {}
         for role in self._hosts:
-            command = ["mnexec", "-a", str(self.pid(role)), "tc", "qdisc", "show"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            lines = [line.strip() for line in done.stdout.splitlines() if " noqueue " not in line]
+            listed = in_host(self.pid(role), "tc", "qdisc", "show").stdout
+            lines = [line.strip() for line in listed.splitlines() if " noqueue " not in line]
             if lines:
                 shown[role] = lines
         return shown
@@ -287,35 +262,33 @@ class Lane:
     def tcp_in_force(self) -> dict[str, str]:
         """The sender's TCP settings as its kernel reports them."""
         names = ("tcp_slow_start_after_idle", "tcp_no_metrics_save", "tcp_rmem", "tcp_wmem")
-        command = ["mnexec", "-a", str(self.pid("server")), "sysctl", "-n"]
-        done = subprocess.run(
-            command + [f"net.ipv4.{name}" for name in names], capture_output=True, text=True, check=False
-        )
-        return dict(zip(names, (" ".join(line.split()) for line in done.stdout.splitlines()), strict=False))
+        listed = in_host(self.pid("server"), "cat", *(f"{_SYSCTL}/ipv4/{name}" for name in names)).stdout
+        return dict(zip(names, (" ".join(line.split()) for line in listed.splitlines()), strict=False))
 
-    def relay_died(self) -> bool:
-        """Whether there should be a relay and is none."""
-        return self._relay is not None and self._relay.poll() is not None
+    def stage_report(self) -> StageReport:
+        """What the delay stage did so far.
 
-    def stop_relay(self) -> dict[str, Any]:
-        """End the relay and return its counters (empty with netem)."""
-        if self._relay is None:
-            return self.relay_counters
-        relay, self._relay = self._relay, None
-        try:
-            out, _ = relay.communicate("", timeout=5)
-            self.relay_counters = json.loads(out) if out.strip() else {}
-        except (subprocess.TimeoutExpired, json.JSONDecodeError):
-            relay.kill()
-            relay.wait()
-        return self.relay_counters
+        Raises:
+            TestbedError: it does not answer.
+        """
+        assert self.delay_stage is not None
+        return self.delay_stage.report()
 
     def close(self) -> None:
         """Take everything down; safe to call twice."""
-        self.stop_relay()
-        for host in self._hosts.values():
-            host.terminate()
-        self._hosts.clear()
+        if self.delay_stage is not None:
+            self.delay_stage.stop()
+        hosts, self._hosts = list(self._hosts.values()), {}
+        shells = [host.shell for host in hosts if host.shell is not None]
+        for host in hosts:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself: that is what we want
+                host.terminate()
+        for shell in shells:  # the namespace goes with its last process: be sure that it does
+            try:
+                shell.wait(_HOST_END_S)
+            except subprocess.TimeoutExpired:
+                shell.kill()
+                shell.wait()
 
 
 def check_congestion_control(name: str) -> None:

@@ -5,21 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import sys
-from typing import NoReturn
 
 from testbed.errors import TestbedError
 from testbed.settings import BACKENDS, LinkSettings, Loss
 from traces.catalogue import resolve
 from traces.trace import Trace, TraceError
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line, with status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:

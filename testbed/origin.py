@@ -58,6 +58,7 @@ from testbed.http_semantics import (
     precondition_failed,
     unchanged,
 )
+from traces.arguments import BAD_INPUT, Parser
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""
@@ -340,13 +341,18 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
 def make_app(videos: Sequence[Video], media: Path | None = None, log: Log | None = None) -> web.Application:
     """The origin as an aiohttp application.
 
+    `/healthz` answers as soon as it serves; a file of that name in the root of `media` is not reached.
+
     Args:
         videos: described videos, each served under its name (:func:`url_name`).
         media: a directory of encoded media, served from the root, after the videos.
         log: takes a dictionary for each finished request: time (Unix s), monotonic_s, client,
-            method, path, status (499: the connection broke), range, bytes (of body, handed to the
-            kernel), duration_ms (until then), error, and of the connection's TCP_INFO at the end
-            rtt_ms, retransmits, delivery_mbps, cwnd.
+            method, path, status (499: the connection broke), range, bytes (of a resource's content,
+            handed to asyncio's transport; 0 for HEAD and refusals), duration_ms (until then), error,
+            and of the connection's TCP_INFO at the end rtt_ms, retransmits, delivery_mbps, cwnd. Of
+            `bytes` up to some 128 KiB (PIECE_BYTES that wait and a piece that came on top) may not
+            have reached the kernel, and more not the client, when the line is written: only what the
+            player received tells what crossed the link.
 
     Raises:
         VideoError, MpdError: videos that cannot be served together or at all.
@@ -377,7 +383,8 @@ async def serve(
             namespace may not set it by sysctl when the machine restricts it); None keeps the kernel's.
 
     Raises:
-        OSError: the address cannot be had, or the kernel has no such congestion control.
+        UnknownCongestionControl: the kernel has none of this name, or not for us.
+        OSError: the address cannot be had.
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
     await runner.setup()
@@ -390,11 +397,16 @@ async def serve(
         await runner.cleanup()
 
 
+class UnknownCongestionControl(OSError):
+    """One that this kernel doesn't have, or lets only root choose."""
+
+
 def listen(host: str, port: int, congestion_control: str | None = None) -> socket.socket:
     """A listening socket whose connections all use one congestion control.
 
     Raises:
-        OSError: the address cannot be had, or the kernel has no such congestion control.
+        UnknownCongestionControl: the kernel has none of this name, or not for us.
+        OSError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=128)
@@ -403,10 +415,16 @@ def listen(host: str, port: int, congestion_control: str | None = None) -> socke
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion_control.encode())
         except OSError as error:
             listening.close()
-            raise OSError(
-                error.errno, f"congestion control {congestion_control!r}: {error.strerror}"
+            raise UnknownCongestionControl(
+                f"{congestion_control}: {error.strerror}; this kernel offers {_offered()}"
             ) from None
     return listening
+
+
+def _offered() -> str:
+    """The congestion controls that are there without loading a module."""
+    listed = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+    return ", ".join(listed.read_text().split()) if listed.is_file() else "its own"
 
 
 # ---------------------------------------------------------------- the command
@@ -454,7 +472,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _refuse(reason: str) -> int:
     print(f"origin: {reason}", file=sys.stderr)
-    return 2
+    return BAD_INPUT
 
 
 async def _until_signalled(app: web.Application, options: argparse.Namespace) -> int:
@@ -474,6 +492,8 @@ async def _until_signalled(app: web.Application, options: argparse.Namespace) ->
 
     try:
         await serve(app, options.host, options.port, announce, stop, options.cc)
+    except UnknownCongestionControl as error:
+        return _refuse(f"--cc {error}")
     except OSError as error:
         return _refuse(
             f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; choose another"
@@ -503,8 +523,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="origin.py", description="Serve videos over HTTP to a player, ours or any DASH player."
     )
     address = parser.add_argument_group("address")

@@ -5,8 +5,8 @@ reads them there, keeps them until they are due, and writes them back; a policy 
 on. It sees whole IP packets, checksums complete, and needs no raw sockets.
 
 `python -m testbed.relay` is started by a lane inside the node's namespace; its settings come as one
-JSON object on stdin, which stays open as long as the parent lives. On end of input it prints its
-counters as one JSON object and leaves, and the interface with it.
+JSON object on stdin, which stays open as long as the parent lives. Each further line asks for the
+counters, as one JSON object. On end of input it leaves, and the interface with it.
 """
 
 from __future__ import annotations
@@ -140,13 +140,16 @@ class Relay:
             counters.late_max_ms = max(counters.late_max_ms, late_s * 1000)
         return None
 
-    def run(self, until: int) -> None:
-        """Relay until descriptor `until` reports end of input."""
+    def run(self, questions: int) -> None:
+        """Relay, and answer each line on descriptor `questions`, until its end."""
         rest = self.send_due()
         while True:
-            ready, _, _ = select.select([self._tun, until], [], [], rest)
-            if until in ready and not os.read(until, 4096):
-                return
+            ready, _, _ = select.select([self._tun, questions], [], [], rest)
+            if questions in ready:
+                asked = os.read(questions, 4096)
+                if not asked:
+                    return
+                print(json.dumps(asdict(self.counters)), flush=True)
             if self._tun in ready:
                 self.take_in()
             rest = self.send_due()
@@ -170,7 +173,6 @@ def main() -> int:
     relay.counters.real_time = real_time(RELAY_PRIORITY)
     print(json.dumps({"ready": True}), flush=True)
     relay.run(sys.stdin.fileno())
-    print(json.dumps(asdict(relay.counters)), flush=True)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from testbed.errors import TestbedError
 from testbed.tbf import FRAME_BYTES
@@ -94,12 +95,22 @@ class LinkSettings:
         return max(limit, MIN_QUEUE_FRAMES * FRAME_BYTES)
 
 
+SHORTEST_STEP_S = 0.002
+"""A rate that changes faster is no trace that tc could follow (times in a wrong unit, more likely)."""
+
+
 def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
     """Refuse a trace that the path cannot carry, rather than cut it quietly.
 
     Raises:
-        TestbedError: its highest rate is beyond the backend.
+        TestbedError: its highest rate is beyond the backend, or its steps are too short.
     """
+    shortest = min(later - earlier for earlier, later in pairwise(trace.time_s))
+    if shortest < SHORTEST_STEP_S:
+        raise TestbedError(
+            f"trace {trace.name} has a step of {shortest * 1000:g} ms; a link can follow"
+            f" {SHORTEST_STEP_S * 1000:g} ms and more. Are its times in seconds? See `python -m traces lint`"
+        )
     relayed = backend == "relay" and settings.loss.kind != "none"
     limit = RELAY_MAX_MBPS if relayed else KERNEL_MAX_MBPS
     highest = max(trace.rate_mbps[1:])

@@ -4,6 +4,7 @@ Commands come as JSON lines on stdin, answers go as JSON lines to stdout:
 
     {"do": "attach", "lane": NAME, "pid": PID, "interface": NAME, "limit_bytes": N, "rate_mbps": R}
     {"do": "play", "lane": NAME, "trace": {...}, "start_s": S, "t0": MONOTONIC, "log": PATH}
+    {"do": "check", "lane": NAME}     what broke its replay off, or null
     {"do": "stop", "lane": NAME}
 
 The link log gets a line at the end of every step (long steps are cut to a second): what rate was in
@@ -45,10 +46,13 @@ BURST_S = 0.0004
 KICK_BELOW_MBPS = 12.0
 """Below it a sleeping tbf may oversleep a change by more than a millisecond (a frame's time)."""
 
+MOST_AT_ONCE = 4096
+"""Deadlines served before the next look at the commands."""
+
 REPAY_FRAMES = 3
 """At most this many frames of credit or debt are carried from one step into the next."""
 
-REPAY_SHARE = 0.2
+REPAY_SHARE = 0.5
 """… and at most this share of the next step's bytes."""
 
 
@@ -142,20 +146,19 @@ class Replay:
     def _settle(
         self, step: Step, following: Step, sent_bytes: int, backlog_bytes: int, read_at: float
     ) -> None:
-        """Carry what a backlogged link delivered too much or too little into the next step.
+        """Carry what the link delivered too much, or backlogged too little, into the next step.
 
-        Every change of a tbf refills its bucket, and timers are late now and then; while frames are
-        waiting, both show as a difference between the kernel's counter and the trace's integral
-        between the two readings. A queue that ran empty owes nothing.
+        Every change of a tbf refills its bucket, and timers are late now and then; both show as a
+        difference between the kernel's counter and the trace's integral between the two readings.
+        Less than the integral is a debt to the player only while frames were waiting: an idle link
+        saves nothing up.
         """
-        if min(self._lowest_bytes, backlog_bytes) < FRAME_BYTES:
-            self._owed_bytes = 0.0
-            return
         end = self._t0 + following.start_s
         megabits = step.rate_mbps * (end - self._read_at) + following.rate_mbps * (read_at - end)
         over = sent_bytes - self._last.sent_bytes - megabits * 1e6 / 8
+        backlogged = min(self._lowest_bytes, backlog_bytes) >= FRAME_BYTES
         limit = REPAY_FRAMES * FRAME_BYTES
-        self._owed_bytes = max(-limit, min(limit, self._owed_bytes + over))
+        self._owed_bytes = max(-limit if backlogged else 0.0, min(limit, self._owed_bytes + over))
 
     def _apply(self, step: Step, backlog_bytes: int) -> None:
         rate = step.rate_mbps
@@ -190,14 +193,15 @@ class Replay:
         self._log.write(json.dumps(asdict(row), separators=(",", ":")) + "\n")
 
     def end(self) -> int:
-        """Log what has passed of the present step and finish the log; the number of its rows."""
+        """Log what has passed of the present step and finish the log; the number of its rows.
+
+        Whoever asked syncs the file: a slow disk may not hold up the other lanes' rates.
+        """
         log = self._log
         if log is not None:
             with log:
                 if self._step is not None:
                     self._write_cut(self._step)
-                log.flush()
-                os.fsync(log.fileno())
             self._log = None
         return self._number
 
@@ -238,6 +242,8 @@ class Shaper:
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))
             heapq.heappush(self._due, (begin + SAMPLE_S, 1, lane))
+        elif line["do"] == "check":
+            return {"lane": lane, "fault": self._faults.get(lane)}
         elif line["do"] == "stop":
             self._forget(lane)
             if lane in self._faults:
@@ -248,8 +254,13 @@ class Shaper:
         return {"lane": lane}
 
     def work(self) -> float | None:
-        """Do what is due; seconds until the next deadline, None when nothing is planned."""
-        while self._due:
+        """Do what is due; seconds until the next deadline, None when nothing is planned.
+
+        After `MOST_AT_ONCE` it returns, so that a shaper that cannot keep up still hears commands.
+        """
+        for _ in range(MOST_AT_ONCE):
+            if not self._due:
+                return None
             due, kind, lane = self._due[0]
             rest = due - time.monotonic()
             if rest > 0:
@@ -266,7 +277,7 @@ class Shaper:
                 self._faults[lane] = str(error)
                 self._forget(lane)
                 replay.give_up()
-        return None
+        return 0.0
 
     def _forget(self, lane: str) -> None:
         """Nothing more is due for a lane."""

@@ -15,6 +15,7 @@ from traces.trace import Trace
 
 _LINE_LIMIT = 1 << 24
 _STOP_TIMEOUT_S = 5.0
+_ANSWER_TIMEOUT_S = 30.0
 
 
 class ShaperClient:
@@ -69,6 +70,11 @@ class ShaperClient:
         values = {"name": trace.name, "time_s": trace.time_s, "rate_mbps": trace.rate_mbps}
         await self._do(do="play", lane=lane, trace=values, start_s=start_s, t0=t0, log=str(log))
 
+    async def fault(self, lane: str) -> str | None:
+        """What broke a lane's replay off; None while it goes on."""
+        found: str | None = (await self._do(do="check", lane=lane))["fault"]
+        return found
+
     async def stop(self, lane: str) -> int:
         """End the replay; how many steps its log holds."""
         return int((await self._do(do="stop", lane=lane))["rows"])
@@ -85,7 +91,10 @@ class ShaperClient:
 
     async def _answer(self) -> dict[str, Any]:
         assert self._process is not None and self._process.stdout is not None
-        line = await self._process.stdout.readline()
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), _ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            raise TestbedError(f"the shaper process does not answer within {_ANSWER_TIMEOUT_S:g} s") from None
         if not line:
             raise TestbedError("the shaper process has died; see its message above")
         answer: dict[str, Any] = json.loads(line)

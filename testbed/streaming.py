@@ -6,24 +6,26 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import platform
 import signal
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from player.decide import RESET_DEADLINE_S
+from player.manifest import package_version
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
 from player.session import INTERRUPTED, ORIGIN_LOST
 from player.video import Video
 from testbed.children import die_with_parent, environment, python_in
 from testbed.errors import TestbedError
+from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.origin import url_name
-from testbed.ownership import give_to_caller
 from testbed.probe import PathProbe, probe_path
 from testbed.selfcheck import Verdict, judge, read_link_log
 from testbed.settings import LinkSettings
@@ -39,11 +41,15 @@ LINK_LOST = "link-lost"
 RELAY_DIED = "the delay stage's relay process died"
 
 LOGS = "logs"
-"""Folder beside the records: link logs, origin logs, captures."""
+"""Folder beside the records: link logs, origin logs, captures, what players said."""
+LOG_ENDINGS = ("link.jsonl", "origin.jsonl", "pcap", "stderr.txt")
 
 _LINE_LIMIT = 1 << 22
 _START_TIMEOUT_S = 60.0
+_PLAYER_START_TIMEOUT_S = RESET_DEADLINE_S + _START_TIMEOUT_S
+"""A policy's slow `reset` is the player's to deal with: it has the fallback."""
 _STOP_TIMEOUT_S = 5.0
+_STDERR_LINES = 1000
 _PROBE_TRIES = 3
 _WATCH_S = 0.25
 
@@ -110,7 +116,7 @@ class Child:
         self.process = process
         self._stderr = asyncio.create_task(self._keep_stderr())
         self.said: list[str] = []
-        """The last lines of its stderr."""
+        """The lines of its stderr, up to a number, and the last."""
 
     @classmethod
     async def start(cls, what: str, pid: int, *arguments: str) -> Child:
@@ -129,8 +135,12 @@ class Child:
 
     async def _keep_stderr(self) -> None:
         assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.said = [*self.said[-9:], line.decode(errors="replace").rstrip()]
+        with contextlib.suppress(ValueError):  # a line without end: what came before it will do
+            async for line in self.process.stderr:
+                if len(self.said) < _STDERR_LINES:
+                    self.said.append(line.decode(errors="replace").rstrip())
+                else:
+                    self.said[-1] = line.decode(errors="replace").rstrip()
 
     async def line(self) -> dict[str, Any] | None:
         """Its next line; None at the end of its output.
@@ -152,16 +162,16 @@ class Child:
             )
         return line
 
-    async def first_line(self) -> dict[str, Any]:
+    async def first_line(self, timeout_s: float = _START_TIMEOUT_S) -> dict[str, Any]:
         """Its first line.
 
         Raises:
             TestbedError: it ended, or said nothing for long; its last word is in the message.
         """
         try:
-            line = await asyncio.wait_for(self.line(), _START_TIMEOUT_S)
+            line = await asyncio.wait_for(self.line(), timeout_s)
         except TimeoutError:
-            raise TestbedError(f"{self.what} did not start within {_START_TIMEOUT_S:g} s") from None
+            raise TestbedError(f"{self.what} did not start within {timeout_s:g} s") from None
         if line is None:
             raise TestbedError(f"{self.what} did not start: {await self.last_word()}")
         return line
@@ -169,26 +179,38 @@ class Child:
     async def last_word(self) -> str:
         """The last line of its stderr, once it has ended, else how it ended."""
         status = await self.process.wait()
-        await self._stderr
+        await self._rest_of_stderr()
         return self.said[-1] if self.said else f"exit status {status}"
 
+    async def _rest_of_stderr(self) -> None:
+        """Read on to the end; somebody whom it started may hold it open, so not for ever."""
+        await asyncio.wait([self._stderr], timeout=_STOP_TIMEOUT_S)
+
     def signal(self, number: int) -> None:
+        """To the process itself."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
+    def signal_group(self, number: int) -> None:
+        """To it and all that it started: it leads a session of its own."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
     async def close(self) -> None:
-        """End its input and wait; then insist."""
+        """End its input and wait; then insist, also with what it started."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         for number in (None, signal.SIGTERM, signal.SIGKILL):
             if number is not None:
-                self.signal(number)
+                self.signal_group(number)
             try:
                 await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT_S if number else 0.5)
                 break
             except TimeoutError:
                 continue
-        await self._stderr
+        self.signal_group(signal.SIGKILL)
+        await self._rest_of_stderr()
+        self._stderr.cancel()
 
 
 class LaneSession:
@@ -202,11 +224,13 @@ class LaneSession:
         self._children: list[Child] = []
         self._player: Child | None = None
         self._origin: Child | None = None
+        self._capture: Child | None = None
         self._origin_says: dict[str, Any] = {}
         self._manifest: dict[str, Any] = {}
         self._bucket: TokenBucket | None = None
         self._probe: PathProbe | None = None
         self._chunks: list[ChunkRow] = []
+        self._path: dict[str, Any] = {}
         self._t0 = 0.0
 
     async def start(self) -> None:
@@ -220,6 +244,8 @@ class LaneSession:
         mean = plan.trace.mean_mbps
         self._bucket = self.lane.bucket()
         self._bucket.create(mean, burst_bytes(mean), limit)
+        for path in self.leftovers():  # of a run that was killed: the origin's log is appended to
+            path.unlink(missing_ok=True)
         self._origin = await self._child(
             "origin",
             "server",
@@ -262,9 +288,10 @@ class LaneSession:
         )
         if plan.pcap:
             capture = await self._child(
-                "capture", "player", "testbed.capture", str(plan.log("pcap")), "player-0"
+                "capture", "player", "testbed.capture", str(self._aside("pcap")), "player-0"
             )
             await capture.first_line()
+            self._capture = capture
         url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
         self._player = await self._child(
             f"player ({plan.policy})",
@@ -274,7 +301,8 @@ class LaneSession:
             *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
         )
-        self._manifest = (await self._player.first_line())["manifest"]
+        self._manifest = (await self._player.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
+        self._path = await asyncio.to_thread(self._path_in_force)
 
     async def _child(self, what: str, role: str, module: str, *arguments: str) -> Child:
         child = await Child.start(
@@ -297,7 +325,6 @@ class LaneSession:
         """Play from monotonic time `t0` on; the record is complete when this returns.
 
         Raises:
-            TestbedError: the player does not keep to its lines.
             OSError: the record cannot be written.
         """
         plan, player = self.plan, self._player
@@ -313,18 +340,45 @@ class LaneSession:
                 end = await self._unless_broken(self._follow(player, writer, watcher))
                 broken = await self._stop_link()
                 verdict = judge(self._while_streaming(read_link_log(link_log), end))
+                stage = await self._stage_report(broken)
                 if broken:
                     verdict = dataclasses.replace(verdict, valid=False, reasons=(*verdict.reasons, *broken))
-                end = dataclasses.replace(end, valid=verdict.valid, link=dataclasses.asdict(verdict))
+                link = {**dataclasses.asdict(verdict), "delay_stage": stage}
+                end = dataclasses.replace(end, valid=verdict.valid, link=link)
+                await self._finish_logs()
                 writer.finish(end)
             except BaseException:
                 writer.abandon()
                 raise
-        for ending in ("link.jsonl", "origin.jsonl"):
-            self._aside(ending).replace(plan.log(ending))
-            give_to_caller(plan.log(ending))
         watcher.end(self.index, end)
         return SessionResult(plan, tuple(self._chunks), end, verdict)
+
+    async def _stage_report(self, broken: list[str]) -> dict[str, Any]:
+        """What the delay stage did; what of it was not as asked joins `broken`."""
+        assert self.lane.delay_stage is not None
+        if self.lane.delay_stage.died():
+            broken.append(RELAY_DIED)
+            return {}
+        try:
+            report = await asyncio.to_thread(self.lane.delay_stage.report)
+        except TestbedError as error:
+            broken.append(str(error))
+            return {}
+        broken += report.faults()
+        return dataclasses.asdict(report)
+
+    async def _finish_logs(self) -> None:
+        """Give the session's logs their final names, complete and on disk."""
+        assert self._player is not None
+        said = list(self._player.said)
+        if self._capture is not None:
+            await self._capture.close()
+            said += self._capture.said
+        if said:
+            self._aside("stderr.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+        for ending in LOG_ENDINGS:
+            if self._aside(ending).exists():
+                await asyncio.to_thread(settle, self._aside(ending), self.plan.log(ending))
 
     async def _unless_broken(self, following: Coroutine[Any, Any, EndRow]) -> EndRow:
         """The session's end. What is known to be dead is not waited for as what is only silent."""
@@ -351,10 +405,13 @@ class LaneSession:
         while True:
             if self._origin.process.returncode is not None:
                 return ORIGIN_LOST, f"the origin died: {await self._origin.last_word()}"
-            if self.lane.relay_died():
+            if self.lane.delay_stage is not None and self.lane.delay_stage.died():
                 return LINK_LOST, RELAY_DIED
             if self._shaper.died():
                 return LINK_LOST, "the shaper process died"
+            with contextlib.suppress(TestbedError):  # it died just now: the next look says so
+                if (fault := await self._shaper.fault(self.lane.name)) is not None:
+                    return LINK_LOST, f"the replay broke off: {fault}"
             await asyncio.sleep(_WATCH_S)
 
     async def _stop_link(self) -> list[str]:
@@ -364,13 +421,11 @@ class LaneSession:
             await self._shaper.stop(self.lane.name)
         except TestbedError as error:
             broken.append(str(error))
-        if self.lane.relay_died():
-            broken.append(RELAY_DIED)
         return broken
 
     async def _follow(self, player: Child, writer: RecordWriter, watcher: Watcher) -> EndRow:
-        """Read the player's lines until its last."""
-        while (line := await player.line()) is not None:
+        """Read the player's lines until its last; a player that says something else is as good as dead."""
+        while (line := await self._line_of(player)) is not None:
             kind = line.pop("line")
             if kind == "state":
                 watcher.state(self.index, line)
@@ -382,6 +437,14 @@ class LaneSession:
             elif kind == "end":
                 return EndRow(**line)
         return self._died(await player.last_word())
+
+    async def _line_of(self, player: Child) -> dict[str, Any] | None:
+        try:
+            return await player.line()
+        except TestbedError as error:
+            player.said.append(str(error))
+            player.signal_group(signal.SIGKILL)
+            return None
 
     def _died(self, last_word: str) -> EndRow:
         """The end of a session whose player ended without a word: what its chunks tell."""
@@ -410,7 +473,11 @@ class LaneSession:
 
     def leftovers(self) -> list[Path]:
         """Files that an unfinished session would leave."""
-        return [self._aside("link.jsonl"), self._aside("origin.jsonl")]
+        return [self._aside(ending) for ending in LOG_ENDINGS]
+
+    def _path_in_force(self) -> dict[str, Any]:
+        """TCP settings and qdiscs as the kernel reports them."""
+        return {"tcp": self.lane.tcp_in_force(), "qdiscs": self.lane.qdiscs()}
 
     def _whole_manifest(self) -> dict[str, Any]:
         plan, trace = self.plan, self.plan.trace
@@ -438,36 +505,28 @@ class LaneSession:
                 "delay_backend": plan.backend,
                 "queue_limit_bytes": plan.settings.queue_limit_bytes(trace),
                 "offloads": "off: tx, tso, gso, gro",
-                "tcp": self.lane.tcp_in_force(),
-                "qdiscs": self.lane.qdiscs(),
+                **self._path,
                 "shaper_real_time": self._shaper.real_time,
                 "probe": dataclasses.asdict(self._probe),
             },
             "host": platform.platform(),
             "versions": {
                 **self._manifest.get("versions", {}),
-                **{name: _version(name) for name in ("mininet", "scapy")},
+                **{name: package_version(name) for name in ("mininet", "scapy")},
             },
         }
 
     async def close(self) -> None:
         """End this session's processes; safe to call twice."""
+        if self._origin is not None:  # it serves until it is told to stop, whatever its input does
+            self._origin.signal(signal.SIGTERM)
         children, self._children = self._children, []
         await asyncio.gather(*(child.close() for child in children))
         if self._bucket is not None:
             self._bucket.close()
             self._bucket = None
-        if self.plan.pcap and self.plan.log("pcap").exists():
-            give_to_caller(self.plan.log("pcap"))
 
 
 def finished(result: SessionResult) -> bool:
     """Whether the whole video was played over a link that was true."""
     return result.end.outcome == FINISHED and result.end.valid
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -10,8 +10,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from player.policy import BY_POLICY
+from player.policy import BY_FALLBACK, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
+from player.record import FINISHED
 from testbed.streaming import SessionResult
 
 
@@ -55,7 +56,7 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
                 "decision_p50_ms": mean(lambda one: one.decision_p50_ms),
                 "decision_p99_ms": mean(lambda one: one.decision_p99_ms),
                 "invalid": len(mine) - len(counted),
-                "unfinished": sum(one.outcome != "finished" for one in counted),
+                "unfinished": sum(one.outcome != FINISHED for one in counted),
                 "records": [str(result.plan.record) for result in mine],
             }
         )
@@ -88,7 +89,7 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
             *map(
                 Text,
                 (
-                    result.plan.policy + ("" if one.outcome == "finished" else f" ({one.outcome})"),
+                    result.plan.policy + ("" if one.outcome == FINISHED else f" ({one.outcome})"),
                     _shown(one.qoe, ".3f"),
                     _shown(one.bitrate_mbps, ".3f"),
                     f"{100 * one.stall_ratio:.2f} %",
@@ -106,3 +107,18 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
 
 def _shown(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def remarks(results: Sequence[SessionResult]) -> list[str]:
+    """What a reader of the table has to know besides: untrue links, and decisions by the fallback."""
+    lines = []
+    for result in results:
+        policy = result.plan.policy
+        lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
+        replaced = [row for row in result.chunks if row.by == BY_FALLBACK]
+        if replaced:
+            count = f"{len(replaced)} of {len(result.chunks)} chunks"
+            lines.append(f"{policy}: the fallback decided {count}, first because {replaced[0].reason}")
+        if (said := result.plan.log("stderr.txt")).exists():
+            lines.append(f"{policy}: its player printed something, see {said.name} in {said.parent.name}/")
+    return lines

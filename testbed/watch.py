@@ -61,7 +61,8 @@ class Display:
     def chunk(self, index: int, row: ChunkRow) -> None:
         self._rows[index] = row
         if self._live is None:
-            text = f"{self._names[index]:<14} {chunk_text(row, self._video.chunks)}"
+            link = self._trace.rate_at(self._start_s + row.request_s)
+            text = f"{self._names[index]:<14} {chunk_text(row, self._video.chunks)}  link {link:.2f} Mbit/s"
             self._console.print(Text(text), soft_wrap=True)
 
     def end(self, index: int, row: EndRow) -> None:
@@ -93,7 +94,7 @@ class Display:
         phase = end.outcome if end else str(state.get("phase", "starting"))
         chunk = row.chunk + 1 if row else 0
         level = state.get("level")
-        kbps = "-" if level is None else f"{level} ({self._video.ladder_kbps[level]} kbps)"
+        kbps = "-" if level is None else f"{level} ({self._video.ladder_kbps[level]} kbit/s)"
         throughput = f"{row.throughput_mbps:.2f} Mbit/s" if row else "-"
         buffer_s, stall_s = state.get("buffer_s", 0.0), end.stall_s if end else state.get("stall_s", 0.0)
         return [

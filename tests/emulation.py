@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ RUN = ROOT / "testbed" / "run.py"
 WIDE_S = 60.0
 """However loaded the machine, a thing that will happen has happened by then."""
 
-_MARK = "STREAMBED_TEST_MARK"
+MARK = "STREAMBED_TEST_MARK"
 
 
 def wait_until(done: Callable[[], Any], what: str, timeout_s: float = WIDE_S) -> Any:
@@ -105,15 +105,24 @@ def write_video(
     return folder
 
 
+def marked(mark: str) -> list[int]:
+    """All processes that were started with this mark in their environment."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
 class Run:
     """`run.py` as a process."""
 
-    def __init__(
-        self, folder: Path, *words: str | Path, path: str | None = None, new_group: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *words: str | Path, path: str | None = None) -> None:
         self.folder = folder
         self._mark = uuid.uuid4().hex
-        environment = {**os.environ, _MARK: self._mark, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, MARK: self._mark, "PYTHONDONTWRITEBYTECODE": "1"}
         if path is not None:
             environment["PATH"] = path
         self._stdout = folder / f"{self._mark}.out"
@@ -126,7 +135,8 @@ class Run:
                 stdout=out,
                 stderr=err,
                 env=environment,
-                start_new_session=new_group,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     @property
@@ -147,28 +157,33 @@ class Run:
 
     def one_line(self) -> str:
         """What it complained about; it must be one line and no traceback."""
-        assert self.err.count("\n") == 1 and self.err.startswith("run.py: "), self.err
+        assert self.err.count("\n") == 1 and self.err.startswith("run.py: "), f"no single line: {self.err}"
         return self.err
 
     def processes(self) -> list[int]:
         """All processes that it started and that started from those, itself left out."""
-        wanted = f"{_MARK}={self._mark}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and int(entry.name) != self.process.pid:
-                with suppress(OSError):
-                    if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
+        return [pid for pid in marked(self._mark) if pid != self.process.pid]
 
-    def child(self, words: str) -> int | None:
-        """The process of this run whose command line holds `words`."""
+    def children(self, words: str) -> list[int]:
+        """Those of its processes whose command line holds `words`."""
+        found = []
         for pid in self.processes():
             with suppress(OSError):
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
                 if words in line:
-                    return pid
-        return None
+                    found.append(pid)
+        return found
+
+    def child(self, words: str) -> int | None:
+        """One of them, if there is any."""
+        return next(iter(self.children(words)), None)
+
+    def in_host(self, words: str, lane: int, role: str) -> int:
+        """The process of this command line in a lane's host."""
+        host = self.child(f"mininet:sb{self.process.pid}-{lane}-{role} ")
+        assert host is not None, f"lane {lane} has no host {role}"
+        (found,) = (pid for pid in self.children(words) if net_namespace(pid) == net_namespace(host))
+        return found
 
     def namespaces(self) -> set[str]:
         """`net:[…]` of all its processes but our own namespace."""
@@ -201,13 +216,14 @@ class Run:
         partial = out / f"{policy}.jsonl.partial"
         self.expect(lambda: partial.exists() and b'"line":"chunk"' in partial.read_bytes(), "a chunk")
 
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+    def interrupt_group(self) -> None:
+        """What a terminal does at Ctrl-C."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
-    def expect_nothing_left(self, namespaces: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    def expect_nothing_left(self, namespaces: Collection[str] = ()) -> None:
         """None of its processes, and none of the namespaces that it had, is there any more."""
-        wait_until(lambda: not self.processes(), f"processes left: {self.processes()}")
-        assert not namespaces & all_namespaces()
+        wait_until(lambda: not self.processes(), "its processes end")
+        wait_until(lambda: not all_namespaces() & set(namespaces), "its namespaces go")
 
 
 def all_namespaces() -> set[str]:

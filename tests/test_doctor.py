@@ -142,9 +142,15 @@ def test_a_person_reads_each_finding_and_its_way_out() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_is_not_root_is_told_so_and_gets_no_traceback(tmp_path: Path) -> None:
     copy = tmp_path / "testbed"
-    copy.mkdir()
-    for name in ("__init__.py", "doctor.py", "handover.py"):
-        (copy / name).write_text((ROOT / "testbed" / name).read_text())
+    for name in (
+        "testbed/__init__.py",
+        "testbed/doctor.py",
+        "testbed/handover.py",
+        "traces/__init__.py",
+        "traces/arguments.py",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
     for folder in (tmp_path, *tmp_path.parents[:3]):
         if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)

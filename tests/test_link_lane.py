@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from emulation import all_namespaces, net_namespace, surroundings, wait_until
+from emulation import MARK, all_namespaces, marked, net_namespace, surroundings, wait_until
 
 from testbed import doctor
 from testbed.errors import TestbedError
@@ -83,10 +83,10 @@ def test_a_lane_is_what_was_asked_and_leaves_nothing(backend: str) -> None:
         assert 40.0 - 1 <= found.rtt_min_ms <= 40.0 + NOISE_MS
         assert found.train_rate_ratio == pytest.approx(1.0, abs=0.3)
         assert (found.echoes_lost, found.train_lost) == (0, 0)
-        counters = lane.stop_relay()
+        report = lane.stage_report()
         if backend == "relay":
-            assert counters["up_packets"] >= found.echoes_sent
-            assert (counters["lost"], counters["overflowed"]) == (0, 0)
+            assert report.packets >= found.echoes_sent
+            assert (report.lost, report.dropped) == (0, 0)
         assert surroundings() == before, "the machine's own network was touched"
     wait_until(lambda: not namespaces & all_namespaces(), "its namespaces go")
     assert surroundings() == before
@@ -111,10 +111,10 @@ def test_loss_on_the_way_to_the_player_is_near_the_asked_share(backend: str) -> 
             for _ in range(50):
                 player.send(bytes(20))
             assert sum(1 for _ in range(50) if server.recv(100)) == 50, "the way up is without loss"
-        counters = lane.stop_relay()
+        report = lane.stage_report()
     assert (sent - arrived) / sent == pytest.approx(0.2, abs=0.08)
     if backend == "relay":
-        assert counters["lost"] == sent - arrived
+        assert report.lost == sent - arrived
 
 
 def test_the_probe_tells_a_wrong_round_trip_and_a_wrong_rate(backend: str) -> None:
@@ -159,11 +159,11 @@ def test_a_true_path_has_no_faults_and_each_fault_is_named() -> None:
 
 
 def test_set_up_that_fails_half_way_is_told_and_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = all_namespaces()
-    monkeypatch.setattr("testbed.lane._HOST_SYSCTLS", {"net.ipv4.no_such_thing": "1"})
-    with pytest.raises(TestbedError, match=r"^lane sbtest: server: a set-up command failed: .*no_such_thing"):
+    monkeypatch.setenv(MARK, "half way")
+    monkeypatch.setattr("testbed.lane.ROUTER_UP_IP", "10.0.2.999")
+    with pytest.raises(TestbedError, match=r"^lane sbtest: wan: a set-up command failed: .*10\.0\.2\.999"):
         Lane("sbtest", LinkSettings(), "relay").__enter__()
-    wait_until(lambda: not all_namespaces() - before, "the hosts go")
+    wait_until(lambda: not marked("half way"), "the hosts go")
 
 
 def flood(lane: Lane, seconds: float, mbps: float) -> None:

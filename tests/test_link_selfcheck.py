@@ -121,13 +121,18 @@ def test_a_player_that_idles_takes_less_and_that_is_no_fault() -> None:
 
 def test_a_bias_too_small_for_any_step_shows_in_the_sum() -> None:
     verdict = judge(rows_with(100, range(100), sent_bytes=round(STEP_BYTES * 0.975)))
-    assert verdict.reasons == ("backlogged steps passed -2.5% of what the trace carries",)
+    assert verdict.reasons == ("backlogged steps passed 0.975 of what the trace carries",)
 
 
 def test_a_frame_and_a_burst_more_are_no_fault_however_slow_the_link() -> None:
     slow = {"rate_mbps": 0.008, "applied_bytes_per_s": 1000, "kernel_bytes_per_s": 1000}
     within = 1000 + FRAME_BYTES + BURST_BYTES
-    assert judge(rows_with(3, range(3), **slow, sent_bytes=within, backlog_min_bytes=0)).valid
+    assert judge(rows_with(3, range(3), **slow, sent_bytes=1000, backlog_min_bytes=0)).valid
+    once = [
+        link_row(step, **slow, sent_bytes=within if step == 1 else 1000, backlog_min_bytes=0)
+        for step in range(3)
+    ]
+    assert judge(once).valid
     assert not judge(rows_with(3, range(3), **slow, sent_bytes=3 * within, backlog_min_bytes=0)).valid
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.netem import netem_commands
-from testbed.options import Parser, add_link_options, capped, link_settings, load_trace
+from testbed.options import add_link_options, capped, link_settings, load_trace
 from testbed.settings import (
     KERNEL_MAX_MBPS,
     MIN_QUEUE_FRAMES,
@@ -20,6 +20,7 @@ from testbed.settings import (
     check_carried,
 )
 from testbed.tbf import FRAME_BYTES
+from traces.arguments import Parser
 from traces.trace import Trace
 
 UNIFORM = Loss("uniform", 1.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from emulation import Namespace, a_namespace, wait_until
+from emulation import ROOT, Namespace, a_namespace, wait_until
 
 from testbed.errors import TestbedError
 from testbed.namespace import network_namespace
@@ -192,3 +194,16 @@ def test_a_namespace_is_entered_and_left_again() -> None:
         network_namespace(gone),
     ):
         pass
+
+
+def test_the_benchmark_of_rate_changes_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.netlink_benchmark", "--changes", "20", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)["us"]
+    assert set(found) == {"packed", "pyroute2", "forked tc", "packed, reading"}
+    assert 0 < found["packed"] < found["forked tc"]

@@ -26,7 +26,7 @@ def videos(draw: st.DrawFn) -> Video:
         st.one_of(
             st.sampled_from([1.0, 2.0, 4.0, 6.0, 10.0]),
             st.fractions(Fraction(1, 10), 30, max_denominator=90_000).map(float),
-            st.floats(0.1, 30),
+            st.floats(0.1, 30).map(lambda length_s: round(length_s, 9)),
         )
     )
     ladder = draw(st.lists(st.integers(1, 200_000), min_size=levels, max_size=levels, unique=True))
@@ -45,6 +45,12 @@ def test_our_mpd_gives_back_the_identical_video(video: Video) -> None:
     assert presentation.video.sha256 == video.sha256
     assert presentation.sizes_exact and presentation.notes == ()
     assert read_mpd(text.encode(), URL) == presentation
+
+
+def test_a_chunk_length_that_no_mpd_can_hold_is_refused() -> None:
+    length_s = 0.10000000000000002  # one step of a float from 0.1
+    with pytest.raises(MpdError, match=r"no 32-bit timescale expresses chunks of 0.10000000000000002 s"):
+        write_mpd(Video("odd", length_s, (300,), ((1,),)))
 
 
 @given(videos())

@@ -599,6 +599,7 @@ def test_a_busy_port_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]
         (["--video", "uhd", "--video", "uhd"], "two videos are called uhd"),
         (["--log", "/no/such/dir/log"], "/no/such/dir/log: No such file or directory"),
         (["--host", "999.1.1.1"], "cannot listen on 999.1.1.1"),
+        (["--host", "127.0.0.1", "--cc", "nosuch"], "origin: --cc nosuch: No such file or directory; this"),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(
@@ -607,6 +608,7 @@ def test_bad_options_are_one_line_and_status_2(
     assert origin.main(["--port", "0", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == "" and said in err and err.count("\n") == 1
+    assert ("choose another" in err) == ("cannot listen" in err)
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http", "1e3"])

@@ -120,6 +120,51 @@ def test_json_is_all_there_is_on_stdout(tmp_path: Path) -> None:
     assert "select" in done.err
 
 
+def test_nothing_is_folded_for_a_pipe(tmp_path: Path) -> None:
+    name = f"{'long' * 40}.jsonl"
+    done = run(tmp_path, "URL", "--chunks", "1", "--out", name)
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[-1].split() == ["record", name]
+
+
+NOISY = """
+import ctypes, os, subprocess
+C = ctypes.CDLL(None)
+class P:
+    def reset(self, video, seed, qoe): print("by Python")
+    def select(self, observation):
+        os.system("echo by a shell")
+        subprocess.run(["echo", "by a child"])
+        os.write(1, b"by the descriptor\\n")
+        C.printf(b"by C, kept until it is flushed\\n")
+        return 1
+"""
+NOISE = ("by Python", "by a shell", "by a child", "by the descriptor", "by C, kept until it is flushed")
+
+
+def test_nothing_that_a_policy_writes_gets_on_stdout(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    done = run(tmp_path, "URL", "--policy", "noisy.py:P", "--json", "--chunks", "2")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["outcome"] == "finished"
+    assert [word for word in NOISE if word not in done.err] == []
+
+
+def test_nothing_that_a_policy_writes_gets_between_the_lines(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+
+    async def work() -> list[dict[str, Any]]:
+        async with serving(Origin(a_video())) as origin:
+            stream = await begin_stream(origin, tmp_path, "--policy", "noisy.py:P", "--chunks", "2")
+            lines = [await stream.until("ready")]
+            stream.say('{"start_s": 0}\n')
+            return lines + await stream.rest_of_session()
+
+    lines = asyncio.run(work())
+    assert [line["line"] for line in lines if line["line"] != "state"] == ["ready", "chunk", "chunk", "end"]
+    assert lines[-1]["outcome"] == "finished"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -294,6 +339,14 @@ class Stream:
     def say(self, text: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(text.encode())
+
+    async def rest_of_session(self) -> list[dict[str, Any]]:
+        """All lines to the end of stdout, every one JSON."""
+        lines = []
+        while line := await self.line():
+            lines.append(line)
+        await self.rest()
+        return lines
 
     async def rest(self) -> list[dict[str, Any]]:
         """Close the player's stdin and read to the end."""

@@ -201,6 +201,21 @@ def test_reading_an_mpd_follows_redirects_and_says_where_it_came_from() -> None:
     assert url == origin.mpd_url
 
 
+def test_a_body_without_end_is_not_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player.fetch, "MOST_KEPT_BYTES", 100_000)
+
+    async def work() -> tuple[Origin, FetchResult]:
+        async with serving(Origin(a_video(size_bytes=SIZE))) as origin, Fetcher() as fetcher:
+            url = origin.presentation().url(0, 0)
+            with pytest.raises(OriginError, match="that is no MPD"):
+                await fetcher.read(url, 5.0)
+            return origin, await fetcher.fetch(url, SIZE)
+
+    origin, result = asyncio.run(work())
+    assert result.size_bytes == SIZE, "what is not kept has no limit"
+    assert len(origin.ranges) == 2, "it is not tried again"
+
+
 @pytest.mark.parametrize("bad", [{"connect_s": 0}, {"read_s": -1}, {"give_up_s": float("inf")}])
 def test_timeouts_must_be_some(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):

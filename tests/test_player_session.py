@@ -81,7 +81,8 @@ def test_a_session_by_the_book() -> None:
     assert (end.outcome, end.reason, end.chunks) == ("finished", "", 4)
     assert end.played_s == pytest.approx(0.8)
     assert end.elapsed_s >= end.startup_s + 0.8 - 1e-6
-    assert policy.told == (origin.video.first(4), 9, QoE("log", 2.66))
+    assert policy.told == (origin.video, 9, QoE("log", 2.66)), "the whole video, as `simulate` tells it"
+    assert [len(each.next_sizes_bytes) for each in policy.seen] == [4, 3, 2, 1]
     assert [row.level for row in facts.rows] == [0, 1, 2, 0]
     assert [row.size_bytes for row in facts.rows] == [20_000, 40_001, 60_002, 20_003]
     assert [row.bitrate_kbps for row in facts.rows] == [300, 750, 1200, 300]
@@ -104,6 +105,44 @@ def test_the_policy_sees_what_a_client_knows() -> None:
                 assert getattr(past, name) == getattr(row, name)
             assert past.buffer_s == row.buffer_after_s
             assert past.throughput_mbps == pytest.approx(8e-6 * past.size_bytes / past.download_s)
+
+
+class Listens(Chooses):
+    """A policy that wants to know the end; like `Chooses` else."""
+
+    def __init__(self, choose: Callable[[Any], Any] = lambda observation: 1) -> None:
+        super().__init__(choose)
+        self.last: list[Any] = []
+
+    def ended(self, observation: Any) -> None:
+        self.last.append(observation)
+        if self.told[1] == FAULTY_SEED:
+            raise KeyError("nobody")
+
+
+FAULTY_SEED = 13
+
+
+def test_the_policy_is_told_the_end_as_the_simulated_player_tells_it() -> None:
+    policy = Listens()
+    facts, _ = session(Origin(a_video(chunks=5)), policy, replace(SETTINGS, chunks=4))
+    (last,) = policy.last
+    assert (last.chunk, last.chunks_left, last.next_sizes_bytes) == (4, 0, ())
+    assert [past.size_bytes for past in last.history] == [row.size_bytes for row in facts.rows]
+    assert last.buffer_s > 0, "before the buffer has played out"
+
+
+def test_a_session_cut_short_is_not_told() -> None:
+    policy = Listens()
+    _, end = session(Origin(a_video(), [Fault()], then=Fault(status=404)), policy)
+    assert (end.outcome, policy.last) == ("origin-error", [])
+
+
+def test_an_error_at_the_end_is_logged_and_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    policy = Listens()
+    _, end = session(Origin(a_video()), policy, replace(SETTINGS, seed=FAULTY_SEED))
+    assert (end.outcome, len(policy.last)) == ("finished", 1)
+    assert "KeyError" in caplog.text
 
 
 def test_the_policys_time_drains_the_buffer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -147,3 +148,17 @@ def test_split() -> None:
     for text in ("", "bba,", "bba,,rate"):
         with pytest.raises(PolicyError, match="empty name"):
             split_policies(text)
+
+
+def test_parameters_can_stand_in_a_record_whatever_they_are(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "class Mine:\n"
+        "    def __init__(self, best=float('inf'), worst=float('nan'), kind=int, share: float = 0.5): pass\n"
+        "    def reset(self, video, seed, qoe): pass\n"
+        "    def select(self, observation): return 0\n"
+    )
+    parameters = load_policy(f"{mine}:Mine:share=-inf").parameters
+    assert json.loads(json.dumps(parameters, allow_nan=False)) == {
+        "best": "inf", "worst": "nan", "kind": "<class 'int'>", "share": "-inf"
+    }  # fmt: skip

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed import lane, run
+from testbed import lane, plan, run
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.run import RunPlan, main, parser, plan_run, prepare_folder
+from testbed.plan import RunPlan, parser, plan_run, prepare_folder
+from testbed.run import main
 from testbed.settings import KERNEL_MAX_MBPS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,8 +32,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that can do all, whoever runs the tests."""
-    monkeypatch.setattr(run, "require_tools", lambda: None)
-    monkeypatch.setattr(run, "delay_backend", lambda asked: "relay")
+    monkeypatch.setattr(plan, "require_tools", lambda: None)
+    monkeypatch.setattr(plan, "delay_backend", lambda asked: "relay")
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def test_a_congestion_control_of_this_kernel_is_accepted() -> None:
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a letter")
-    with pytest.raises(TestbedError, match=r"^--out .*taken: File exists; name a folder that can be written"):
+    with pytest.raises(TestbedError, match=r"^--out .*taken: Not a directory; name a folder that can be written"):
         prepare_folder(tmp_path / "taken")
     with pytest.raises(TestbedError, match="name a folder that can be written"):
         prepare_folder(tmp_path / "taken" / "deeper")
@@ -293,9 +294,10 @@ def test_what_a_policy_file_prints_does_not_reach_stdout(
         "    def reset(self, video, seed, qoe): ...\n"
         "    def select(self, observation): return 0\n"
     )
-    planned("--trace", "4g", "--policy", "chatty.py:Chatty")
+    assert main(["--trace", "4g", "--policy", "chatty.py:Chatty", "--rtt-ms", "-5"]) == 2
     shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", "loading\n")
+    assert shown.out == ""
+    assert shown.err.startswith("loading\nrun.py: RTT -5.0 ms")
 
 
 def test_ctrl_c_while_planning_is_one_line(
@@ -304,7 +306,7 @@ def test_ctrl_c_while_planning_is_one_line(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "load_trace", interrupted)
+    monkeypatch.setattr(plan, "load_trace", interrupted)
     assert main(["--trace", "4g"]) == 130
     assert capsys.readouterr() == ("", "run.py: interrupted; nothing was recorded\n")
 

@@ -354,31 +354,60 @@ def test_run_passes_arguments_and_is_root_by_sudo_only_where_it_must(ready: Mach
     assert line == f"{ready.bin / 'sudo'} {main_job}"
 
 
-def test_tests_run_twice_where_root_can_be_had_and_report_either_failure(ready: Machine) -> None:
-    as_root(ready)
+@pytest.fixture
+def pytested(ready: Machine) -> Machine:
+    """A ready machine whose pytest only notes how it was called, and ends with STATUS where that looks
+    like FAIL, a regular expression."""
     python = ready.root / ".venv" / "bin" / "python"
     real = python.resolve()
     python.unlink()
     python.write_text(
         f"#!{ready.bin / 'bash'}\n"
-        'case "$*" in\n*pytest*) echo "$*" >>"$LOG"; case "$*" in *"$FAIL"*) exit 1;; esac;;\n'
+        'case "$*" in\n*pytest*) echo "$*" >>"$LOG"; [[ "$*" =~ $FAIL ]] && exit "$STATUS"; exit 0;;\n'
         f'*) exec -a "$0" {real} "$@";;\nesac\n'
     )
     python.chmod(0o755)
-    succeeded(ready.make("test", FAIL="nothing"))
-    first, second = ready.calls()
+    return ready
+
+
+EITHER, PLAIN, EMULATION = "-m pytest", "-m not emulation", "-m emulation"
+
+
+def test_tests_run_twice_where_root_can_be_had(pytested: Machine) -> None:
+    as_root(pytested)
+    succeeded(pytested.make("test", FAIL="nothing"))
+    first, second = pytested.calls()
     assert first.endswith("-m not emulation and not stress")
     assert " -n " in first
     assert second.endswith("-m emulation and not stress")
     assert " -n " not in second
-    assert ready.make("test", FAIL="-m not emulation").returncode != 0
-    assert len(ready.calls()) == 2
-    assert ready.make("test", FAIL="-m emulation").returncode != 0
-    ready.calls()
-    as_user(ready)
-    succeeded(ready.make("test", FAIL="nothing"))
-    (only,) = ready.calls()
+    as_user(pytested)
+    succeeded(pytested.make("test", FAIL="nothing"))
+    (only,) = pytested.calls()
     assert only.endswith("-m not stress")
+
+
+@pytest.mark.parametrize(
+    ("fails", "status", "arguments", "runs", "good"),
+    [
+        (PLAIN, 1, [], 2, False),
+        (EMULATION, 1, [], 2, False),
+        (EITHER, 1, ["ARGS=-x"], 2, False),
+        (PLAIN, 5, ["ARGS=tests/test_link_tbf.py"], 2, True),
+        (EMULATION, 5, ["ARGS=tests/test_buffer.py"], 1, True),
+        (EITHER, 5, ["ARGS=-k nothing"], 1, False),
+        (PLAIN, 5, [], 2, True),
+        (EMULATION, 5, [], 2, True),
+        (EITHER, 4, ["ARGS=tests/nonsense.py"], 2, False),
+    ],
+)
+def test_either_failure_is_reported_and_a_run_that_finds_no_tests_is_none(
+    pytested: Machine, fails: str, status: int, arguments: list[str], runs: int, good: bool
+) -> None:
+    as_root(pytested)
+    done = pytested.make("test", *arguments, FAIL=fails, STATUS=str(status))
+    assert (done.returncode == 0) == good
+    assert sum("--collect-only" not in call for call in pytested.calls()) == runs
 
 
 def test_help_names_each_target(ready: Machine) -> None:

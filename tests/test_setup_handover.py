@@ -32,7 +32,7 @@ import sys
 import testbed
 
 print(json.dumps([sys.prefix, sys.argv[1:], os.getcwd(), testbed.__file__, sys.version_info[:2],
-                  "STREAMBED_HANDED_OVER" in os.environ]))
+                  "STREAMBED_HANDED_OVER" in os.environ, os.environ.get("PATH")]))
 '''
 
 
@@ -52,15 +52,19 @@ class Tree:
     def environment(self) -> Path:
         return self.root / ".venv"
 
-    def run(self, *command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=cwd or self.root, capture_output=True, text=True)
+    def run(
+        self, *command: str | Path, cwd: Path | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=cwd or self.root, env=environment, capture_output=True, text=True)
 
 
 def make_environment(place: Path, with_packages: bool) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     if with_packages:
         packages = next(place.glob("lib/python*/site-packages"))
-        (packages / "ours.pth").write_text("\n".join(site.getsitepackages()))
+        # With the .pth files in them: distutils comes by one of setuptools'.
+        lines = (f"import site; site.addsitedir({place!r})\n" for place in site.getsitepackages())
+        (packages / "ours.pth").write_text("".join(lines))
     return place / "bin" / "python"
 
 
@@ -88,7 +92,7 @@ def refused(tree: Tree, done: subprocess.CompletedProcess[str]) -> None:
 
 def arrived(tree: Tree, done: subprocess.CompletedProcess[str]) -> tuple[list[str], str]:
     assert done.returncode == 0, done.stderr
-    prefix, arguments, cwd, package, _, marked = json.loads(done.stdout)
+    prefix, arguments, cwd, package, _, marked, _ = json.loads(done.stdout)
     assert Path(prefix) == tree.environment
     assert Path(package).parent == tree.root / "testbed"
     assert not marked
@@ -125,6 +129,28 @@ def test_somebodys_own_environment_with_the_packages_stays(tree: Tree, tmp_path:
     done = tree.run(own, "testbed/entry.py")
     assert done.returncode == 0, done.stderr
     assert Path(json.loads(done.stdout)[0]) == tmp_path / "own"
+
+
+def test_packages_without_distutils_are_not_enough(ready: Tree, tmp_path: Path) -> None:
+    """As in somebody's Python 3.12 without setuptools."""
+    own = make_environment(tmp_path / "own", with_packages=True)
+    packages = next((tmp_path / "own").glob("lib/python*/site-packages"))
+    (packages / "zz_hide.pth").write_text("import sys; sys.modules['distutils'] = None\n")
+    arrived(ready, ready.run(own, "testbed/entry.py"))
+    shutil.rmtree(ready.environment)
+    refused(ready, ready.run(own, "testbed/entry.py"))
+
+
+@pytest.mark.parametrize("path", ["/usr/bin:/bin", "/usr/sbin:/usr/bin:/bin", None, ""])
+def test_system_programs_are_found_whichever_path_root_came_with(ready: Tree, path: str | None) -> None:
+    environment = {} if path is None else {"PATH": path}
+    for python in (ready.environment / "bin" / "python", ready.foreign):
+        done = ready.run(python, "testbed/entry.py", environment=environment)
+        arrived(ready, done)
+        folders = json.loads(done.stdout)[-1].split(":")
+        assert {"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"} <= set(folders)
+        assert len(folders) == len(set(folders)), "nothing twice"
+        assert folders[: len((path or "").split(":"))] == (path or folders[0]).split(":"), "ours come last"
 
 
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no /usr/bin/python3 here")

@@ -186,7 +186,7 @@ def test_bad_input_is_one_line_and_status_2(
     assert status == 2
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
-    assert captured.err.startswith("error: ") and message in captured.err
+    assert captured.err.startswith("python -m traces") and message in captured.err
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_splits_that_leave_nothing_are_refused(
 ) -> None:
     capsys.readouterr()
     assert cli.main(["fit", str(logs), *arguments]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    assert capsys.readouterr().err.startswith("python -m traces: ")
 
 
 def test_help_groups_its_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,8 +44,7 @@ PINNED = {
 
 
 def test_splitmix_draws_are_the_published_ones() -> None:
-    random = SplitMix64("")
-    random._state = 1234567
+    random = SplitMix64(1234567)  # the reference values of the Rosetta Code task
     assert [random.bits() for _ in range(3)] == [
         6457827717110365317,
         3203168211198807973,
@@ -184,6 +183,21 @@ def test_logs_that_can_not_be_fitted_are_refused() -> None:
         fit.fit([Trace("slow", *_line([0.1] * 50))], "x")
     with pytest.raises(TraceError, match="shorter than one step"):
         fit.on_grid(Trace("short", (0.0, 0.5), (1.0, 1.0)), 1.0)
+
+
+def test_a_class_that_never_leaves_an_outage_is_refused() -> None:
+    dim = [Trace(f"d{i}", *_line([0.05 + 0.01 * ((i + k) % 3) for k in range(60)])) for i in range(2)]
+    fast = [Trace(f"f{i}", *_line([5.0 + (i + k) % 7 for k in range(60)])) for i in range(2)]
+    with pytest.raises(TraceError, match=r"d0 and 1 like it: never reaches 0.3 Mbit/s; .*--classes"):
+        fit.fit([*fast, *dim], "x", classes=2, min_mean_mbps=0.01)
+
+
+def test_a_class_with_a_single_step_of_service_can_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_SIMULATED_STEPS", 4000)
+    monkeypatch.setattr(fit, "_LAST_SIMULATED_STEPS", 4000)
+    log = Trace("dark", *_line([0.1] * 60 + [2.0] + [0.1] * 60))
+    model = fit.fit([log], "x", min_mean_mbps=0.01)
+    assert max(model.classes[0].rate_mbps) == 2.0
 
 
 def test_constant_logs_give_constant_members(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,7 @@ def test_json_log_as_sabre_has_it() -> None:
         ("5\n4\n", r"^f:2: time goes back \(4 ms after 5 ms\)"),
         ("0\n0\n", r"^f: no timestamp after 0"),
         ("time_s,throughput_mbps\n0,1\n1\n", r"^f:3: 1 columns"),
+        (f"time_s,throughput_mbps\n0,1\n1,{'2' * 140_000}\n", r"^f:3: no line of a CSV file \(field larger"),
         ('[\n{"duration_ms": 5, "bandwidth_kbps": 1},\n{"duration_ms": 5}]', r"^f:3: no bandwidth_kbps"),
         ('[{"duration_ms": 5, "bandwidth_kbps": 1},\n{"dura', r"^f:2: broken JSON .*cut off"),
         ('[{"duration_ms": 0, "bandwidth_kbps": 1}]', r"^f:1: duration_ms is 0"),

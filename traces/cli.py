@@ -10,14 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from traces import catalogue, fit, formats, lint
+from traces.arguments import BAD_INPUT, Parser
 from traces.generator import member
 from traces.model import FamilyModel, read_model
 from traces.report import FIT_HEADER, fit_rows, sparkline, statistics_lines
 from traces.statistics import Statistics, resample, summarise
 from traces.trace import Trace, TraceError
+
+PROGRAM = "python -m traces"
 
 LISTED_MEMBERS = 20
 
@@ -34,28 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except TraceError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
-    return 2
+    return BAD_INPUT
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m traces", description="Bandwidth traces: look at, check, convert, fit, generate."
-    )
+def _parser() -> Parser:
+    parser = Parser(prog=PROGRAM, description="Bandwidth traces: look at, check, convert, fit, generate.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = _command(commands, "list", _list, "the families and what their members are like")
@@ -115,13 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--min-mean-mbps",
-        type=_rate,
+        type=_number,
         default=fit.DEFAULT_MIN_MEAN_MBPS,
         metavar="MBPS",
         help="leave out logs, and draw members anew, of a lower mean (default: %(default)s)",
     )
     what.add_argument(
-        "--max-mean-mbps", type=_rate, metavar="MBPS", help="the same for a higher mean (default: no bound)"
+        "--max-mean-mbps", type=_number, metavar="MBPS", help="the same for a higher mean (default: no bound)"
     )
     _add_format(what)
     judge = command.add_argument_group("judging")
@@ -164,10 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], about: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
+    parser: Parser = commands.add_parser(name, help=about, description=about)
     parser.set_defaults(run=run)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -195,10 +187,6 @@ def _number(text: str) -> float:
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
     return value
-
-
-def _rate(text: str) -> float:
-    return _number(text)
 
 
 def _positive_s(text: str) -> float:

@@ -160,6 +160,19 @@ def group(logs: Sequence[Trace], classes: int) -> list[list[Trace]]:
     return sorted(parts, key=_mean_rate)
 
 
+def _check_service(logs: Sequence[Trace]) -> None:
+    """A class needs rates outside outages to be fitted to.
+
+    Raises:
+        TraceError: it has none.
+    """
+    if not any(rate >= OUTAGE_MBPS for log in logs for rate in log.rate_mbps[1:]):
+        raise TraceError(
+            f"{logs[0].name}{f' and {len(logs) - 1} like it' if len(logs) > 1 else ''}: never reaches "
+            f"{OUTAGE_MBPS} Mbit/s; leave such logs out (--min-mean-mbps, --exclude) or set fewer --classes"
+        )
+
+
 def _nearest(centres: Floats, sizes: NDArray[np.int_]) -> tuple[int, int]:
     """The two groups, in rising order, that Ward's criterion joins at the least cost.
 
@@ -299,7 +312,7 @@ def _significant(value: float, digits: int = 4) -> float:
 
 
 def fit_class(logs: Sequence[Trace], weight: float) -> LinkClass:
-    """The class that behaves like these logs (all on one grid)."""
+    """The class that behaves like these logs (all on one grid, with a step outside outages)."""
     rates = _joined(logs)
     scores = _class_scores(rates)
     wanted, pairs = covariances(scores, _MAX_LAG_STEPS)
@@ -448,11 +461,13 @@ def fit(
         classes: at most so many kinds of link are told apart.
 
     Raises:
-        TraceError: no log is left to fit.
+        TraceError: no log is left to fit, or a class of logs never leaves its outage.
     """
     is_block = any(_BLOCK_MARK in log.name for log in logs)
     kept = list(logs) if is_block else prepare(logs, step_s, min_mean_mbps, max_mean_mbps)
     groups = group(kept, classes)
+    for part in groups:
+        _check_service(part)
     total = sum(log.duration_s for log in kept)
     piece_s = piece_length_s(kept, length_s)
     return FamilyModel(

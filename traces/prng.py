@@ -18,10 +18,14 @@ _HALF_SPAN = _UNIFORMS_IN_A_NORMAL * 65535 / 2
 
 
 class SplitMix64:
-    """A stream of draws; equal labels give equal streams."""
+    """A stream of draws; equal seeds give equal streams.
 
-    def __init__(self, label: str) -> None:
-        self._state = int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big")
+    Args:
+        seed: 64 bits, or a label, which is hashed to as many.
+    """
+
+    def __init__(self, seed: int | str) -> None:
+        self._state = (seed if isinstance(seed, int) else _hashed(seed)) & MASK
 
     def bits(self) -> int:
         """The next 64 random bits."""
@@ -42,3 +46,7 @@ class SplitMix64:
             word = self.bits()
             total += (word & 65535) + (word >> 16 & 65535) + (word >> 32 & 65535) + (word >> 48)
         return (total - _HALF_SPAN) / 65536.0
+
+
+def _hashed(label: str) -> int:
+    return int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big")

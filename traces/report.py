@@ -64,9 +64,7 @@ _ROWS: tuple[tuple[str, Callable[[Statistics], float | None], Callable[[float | 
 
 def statistics_lines(figures: Statistics) -> list[str]:
     """A line a figure."""
-    lines = [
-        f"{name}: {show(value(figures))}" for name, value, show in _ROWS if name not in ("pieces", "hours")
-    ]
+    lines = [f"{name}: {show(value(figures))}" for name, value, show in _ROWS]
     return [f"traces: {figures.traces}, {figures.duration_s:g} s in all", *lines]
 
 

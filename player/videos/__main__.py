@@ -14,22 +14,24 @@ from player.video import Video, VideoError
 from player.videos import builtin_names, load_recipe, load_video
 from player.videos.fit import fit
 from player.videos.statistics import SizeFigures, size_figures
+from traces.arguments import BAD_INPUT, Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     try:
         answer, text = _COMMANDS[options.command](options)
     except VideoError as error:
-        print(f"videos: {error}", file=sys.stderr)
-        return 2
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return BAD_INPUT
     print(json.dumps(answer) if options.json else text)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m player.videos", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m player.videos", description=__doc__)
     parser.add_argument("command", nargs="?", choices=list(_COMMANDS), default="list")
     parser.add_argument("video", nargs="?", help="a built-in name, a directory of video_size_N files, an MPD")
     other = parser.add_argument_group("fit and compare")

@@ -16,29 +16,9 @@ import math
 from dataclasses import dataclass
 
 from player.video import Video, VideoError
+from traces.prng import SplitMix64
 
 Matrix = list[list[float]]
-
-_MASK = 2**64 - 1
-
-
-class SplitMix64:
-    """Steele, Lea and Flood's generator (OOPSLA 2014): 64 random bits from integer arithmetic."""
-
-    def __init__(self, seed: int) -> None:
-        self._state = seed & _MASK
-
-    def bits(self) -> int:
-        """The next 64 bits."""
-        self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
-        mixed = self._state
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-        return mixed ^ (mixed >> 31)
-
-    def normal(self) -> float:
-        """Mean 0, variance 1: twelve uniform numbers less six, close to Gaussian within +-3."""
-        return sum(self.bits() >> 11 for _ in range(12)) / 2**53 - 6
 
 
 @dataclass(frozen=True)
@@ -91,10 +71,18 @@ def generate(recipe: Recipe) -> Video:
 def _autoregressive(random: SplitMix64, chunks: int, levels: int, lag1: float) -> Matrix:
     """(chunks, levels) independent AR(1) series of variance 1."""
     fresh = math.sqrt(1 - lag1 * lag1)
-    rows = [[random.normal() for _ in range(levels)]]
+    rows = [[_normal(random) for _ in range(levels)]]
     for _ in range(chunks - 1):
-        rows.append([lag1 * before + fresh * random.normal() for before in rows[-1]])
+        rows.append([lag1 * before + fresh * _normal(random) for before in rows[-1]])
     return rows
+
+
+def _normal(random: SplitMix64) -> float:
+    """Mean 0, variance 1: twelve uniform numbers less six, close to Gaussian within +-3.
+
+    Finer than `SplitMix64.normal`, and what the built-in videos were made by.
+    """
+    return sum(random.bits() >> 11 for _ in range(12)) / 2**53 - 6
 
 
 def _whitened(rows: Matrix) -> Matrix:

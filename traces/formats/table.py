@@ -87,6 +87,11 @@ def _per_mbps(name: str) -> float | None:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
+    """The fields of a line.
+
+    Raises:
+        csv.Error: a field that is too long.
+    """
     return [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
 
 
@@ -121,7 +126,7 @@ def scan(text: str) -> Scan:
             "time_s,throughput_mbps"
         )
         return Scan((Row(lines[0][0], fault=fault),), None)
-    rows = [_row(line_number, _split(line, columns.delimiter), columns) for line_number, line in lines[1:]]
+    rows = [_row(line_number, line, columns) for line_number, line in lines[1:]]
     if columns.time_kind == "timestamp":
         return shifted(rows)
     if columns.time_kind == "duration":
@@ -129,7 +134,11 @@ def scan(text: str) -> Scan:
     return from_zero(rows)
 
 
-def _row(line_number: int, fields: Sequence[str], columns: Columns) -> Row:
+def _row(line_number: int, line: str, columns: Columns) -> Row:
+    try:
+        fields = _split(line, columns.delimiter)
+    except csv.Error as error:
+        return Row(line_number, fault=f"no line of a CSV file ({error}); drop the line")
     needed = max(columns.time, columns.rate)
     if len(fields) <= needed:
         return Row(line_number, fault=f"{len(fields)} columns; the header asks for {needed + 1} or more")

@@ -1,0 +1,244 @@
+"""What a run is to do: its command line, checked and turned into sessions, and its folder."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from player.decide import DEADLINE_S
+from player.qoe import MU, QoE
+from player.registry import load_policy, split_policies
+from player.videos import load_video
+from testbed.errors import TestbedError
+from testbed.lane import check_congestion_control, delay_backend, require_tools
+from testbed.options import add_link_options, link_settings, load_trace
+from testbed.ownership import give_to_caller, make_directory
+from testbed.settings import check_carried
+from testbed.streaming import LOGS, SessionPlan
+from traces.arguments import Parser
+from traces.catalogue import default_video
+
+DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
+DEFAULT_CHUNKS = 48
+"""As in the published tests: 192 s of a video of 4-s chunks."""
+
+RESULTS = Path("results")
+NEEDED_BYTES = 64 * 1024 * 1024
+"""Free disk that a run wants before it begins."""
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(
+        prog="run.py", description="Stream one video over a replayed trace, several policies side by side."
+    )
+    what = command.add_argument_group("what is streamed")
+    what.add_argument(
+        "--trace",
+        required=True,
+        metavar="TRACE",
+        help="a family (3g, 4g, lte, 5g, fcc, wifi), a member (4g/17), or a file in any known format",
+    )
+    what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
+    what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
+    what.add_argument(
+        "--video",
+        metavar="VIDEO",
+        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
+        " (default: uhd with lte, 5g and wifi, else envivio)",
+    )
+    what.add_argument(
+        "--chunks", type=int, metavar="N", help=f"stream this many (default: {DEFAULT_CHUNKS}, or all it has)"
+    )
+    who = command.add_argument_group("who decides")
+    who.add_argument(
+        "--policy",
+        action="append",
+        metavar="NAME[,NAME…]",
+        help="a lane each; NAME:key=value sets options, file.py:Class is yours"
+        f" (default: {DEFAULT_POLICIES})",
+    )
+    who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
+    who.add_argument(
+        "--decision-deadline-s",
+        type=float,
+        default=DEADLINE_S,
+        metavar="S",
+        help="a slower decision is made by the fallback, bba (default: %(default)g)",
+    )
+    add_link_options(command)
+    scoring = command.add_argument_group("scoring")
+    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
+    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
+    )
+    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+    return command
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All sessions of a run."""
+
+    sessions: tuple[SessionPlan, ...]
+    out: Path
+    qoe: QoE
+    named: bool
+    """Whether the user named the folder; else it is ours to remove when nothing came of the run."""
+
+
+def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
+    """Check everything that can be checked before anything is made.
+
+    Raises:
+        TestbedError, PolicyError, VideoError: what is wrong and the way out.
+    """
+    trace = load_trace(args.trace, args.format, args.cap_mbps)
+    if not (math.isfinite(args.start_s) and args.start_s >= 0):
+        raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
+    if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
+        raise TestbedError(f"--decision-deadline-s {args.decision_deadline_s}: must be positive")
+    video_spec = args.video or default_video(trace.family)
+    whole = load_video(video_spec)
+    if args.chunks is not None and args.chunks < 1:
+        raise TestbedError(f"--chunks {args.chunks}: must be 1 or more")
+    video = whole.first(min(DEFAULT_CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
+    try:
+        qoe = QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth)
+        qoe.quality(video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+    policies = [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
+    for policy in policies:
+        load_policy(policy)
+    settings = link_settings(args)
+    require_tools()
+    check_congestion_control(settings.congestion_control)
+    backend = delay_backend(settings.delay_backend)
+    check_carried(trace, settings, backend)
+    if args.out is not None and args.out.is_dir() and any(args.out.glob("*.jsonl")):
+        raise TestbedError(f"--out {args.out} holds records already; name another folder")
+    out = args.out or _claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
+    sessions = tuple(
+        SessionPlan(
+            policy=policy,
+            trace=trace,
+            trace_spec=args.trace,
+            start_s=args.start_s,
+            video=video,
+            video_spec=video_spec,
+            settings=settings,
+            backend=backend,
+            qoe=qoe,
+            seed=args.seed,
+            decision_deadline_s=args.decision_deadline_s,
+            record=(out / f"{name}.jsonl").absolute(),
+            command_line=("testbed/run.py", *arguments),
+            cap_mbps=args.cap_mbps,
+            pcap=args.pcap,
+        )
+        for policy, name in zip(policies, _names(policies), strict=True)
+    )
+    return RunPlan(sessions, out, qoe, named=args.out is not None)
+
+
+def _word(text: str) -> str:
+    """A name that a file can have."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", Path(text).name if "." in text else text).strip("-.") or "trace"
+
+
+def _claim(path: Path) -> Path:
+    """A new folder: `path`, or the first of `path-2`, `path-3`, … that nobody has, not even a run
+    that began in the same second.
+
+    Raises:
+        TestbedError: it cannot be made.
+    """
+    try:
+        make_directory(path.parent)
+        found, number = path, 1
+        while True:
+            with contextlib.suppress(FileExistsError):
+                found.mkdir()
+                give_to_caller(found)
+                return found
+            number += 1
+            found = path.with_name(f"{path.name}-{number}")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(out: Path, error: OSError) -> TestbedError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return TestbedError(f"--out {out}: {reason}; name a folder that can be written")
+
+
+def _names(policies: Sequence[str]) -> list[str]:
+    """A record's name for each policy; the second `bba` is `bba-2`."""
+    names: list[str] = []
+    for policy in policies:
+        word = _word(policy)
+        name, number = word, 1
+        while name in names:
+            number += 1
+            name = f"{word}-{number}"
+        names.append(name)
+    return names
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the folder and check that there is room.
+
+    Raises:
+        TestbedError: it cannot be written, or the disk is nearly full.
+    """
+    try:
+        make_directory(out / LOGS)
+        free = shutil.disk_usage(out).free
+        if not os.access(out, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    if free < NEEDED_BYTES:
+        raise TestbedError(
+            f"--out {out}: {free // 2**20} MiB free, {NEEDED_BYTES // 2**20} wanted; make room there"
+        )
+
+
+def drop_if_empty(plan: RunPlan) -> None:
+    """Remove the folders of a run that came to nothing."""
+    for folder in (plan.out / LOGS, *(() if plan.named else (plan.out,))):
+        with contextlib.suppress(OSError):  # it holds something, or was never made
+            folder.rmdir()
+
+
+def describe(plan: RunPlan) -> str:
+    """The run in one line."""
+    first = plan.sessions[0]
+    trace, video, settings = first.trace, first.video, first.settings
+    return ", ".join(
+        (
+            f"{trace.name} (mean {trace.mean_mbps:.2f} Mbit/s, {trace.duration_s:.0f} s)",
+            f"from {first.start_s:g} s",
+            f"{video.name} {video.chunks} x {video.chunk_s:g} s",
+            f"RTT {settings.rtt_ms:g} ms by {first.backend}",
+            f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",
+            settings.congestion_control,
+            f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}",
+        )
+    )
