@@ -18,6 +18,7 @@ that runs this may be any.
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -71,12 +72,14 @@ def hand_over(required: bool = True) -> None:
 
     Returns when the running interpreter can do the work. Otherwise the process is replaced, or ends:
     one line on stderr and status 2 when the project's environment is missing or broken. Whoever goes
-    on finds system programs (`extend_path`).
+    on finds system programs (`extend_path`), and Ctrl-C among the imports that follow ends the process
+    without a traceback; a script that wants to hear it sets its own handler.
 
     Args:
         required: False lets a script that only needs the standard library go on where there is no
             environment.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     extend_path()
     arrived = os.environ.pop(MARK, None) is not None
     if can_stay():

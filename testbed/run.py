@@ -10,11 +10,8 @@ summary land in one folder. Exit status: 0 all sessions finished over true links
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
     import sys
     from pathlib import Path
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports: the end, without a traceback
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from testbed.handover import hand_over
@@ -91,5 +88,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which `hand_over` took away
     sys.exit(main())

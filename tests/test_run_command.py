@@ -221,7 +221,9 @@ def test_a_congestion_control_of_this_kernel_is_accepted() -> None:
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a letter")
-    with pytest.raises(TestbedError, match=r"^--out .*taken: Not a directory; name a folder that can be written"):
+    with pytest.raises(
+        TestbedError, match=r"^--out .*taken: Not a directory; name a folder that can be written"
+    ):
         prepare_folder(tmp_path / "taken")
     with pytest.raises(TestbedError, match="name a folder that can be written"):
         prepare_folder(tmp_path / "taken" / "deeper")
