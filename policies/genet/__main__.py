@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--baseline", choices=BASELINES, default="robustmpc", help="the curriculum's (default: %(default)s)"
     )
     how.add_argument("--no-warm-start", action="store_true", help="PPO from nothing, no imitation before it")
-    how.add_argument("--iterations", type=int, default=110, help="of PPO (default: %(default)s)")
+    how.add_argument("--iterations", type=int, default=64, help="of PPO (default: %(default)s)")
     how.add_argument("--sessions", type=int, default=512, help="of an iteration (default: %(default)s)")
     how.add_argument("--trials", type=int, default=15, help="of a search (default: %(default)s)")
     how.add_argument("--members", type=int, help="at most so many members of each family, for a quick trial")
@@ -160,7 +160,7 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         row = ", ".join(f"{name} {result['scores'][name]:.3f}" for name in sets)
         print(
             f"  seed {result['seed']}: {result['score']:.4f} ({row}), iteration {result['best_iteration']}, "
-            f"{result['spent_s'] / 60:.0f} min, {result['weights']}"
+            f"{result['spent_s'] / 60:.0f} min of a core, {result['weights']}"
         )
     if spread is not None:
         print(f"  {len(scores)} seeds: {sum(scores) / len(scores):.4f} +- {spread:.4f} (standard deviation)")

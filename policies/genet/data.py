@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from traces.catalogue import resolve_many
 from traces.trace import Trace
 
-TRAINING = ("fcc[0:400]", "3g[0:400]", "4g[0:400]")
-VALIDATION = ("fcc[1000:1150]", "3g[1000:1150]", "4g[1000:1150]")
-"""Members that no training sees."""
+FAMILIES = ("fcc", "3g", "4g")
+"""Those that keep a 4.3 Mbit/s ladder busy."""
+TRAINING = (0, 400)
+VALIDATION = (1000, 1150)
+"""Members from the first to before the second, of each family; those that validate are in no training."""
 HELD_OUT_OF = 4
 """One group of so many is held out."""
 NEIGHBOURS = 5
@@ -61,8 +63,8 @@ def load(specs: Sequence[str] = (), members: int | None = None) -> Data:
     Raises:
         TraceError: a log cannot be read, or there is none.
     """
-    training = [trace for spec in TRAINING for trace in resolve_many(spec)[:members]]
-    validation = {spec.partition("[")[0]: tuple(resolve_many(spec)[:members]) for spec in VALIDATION}
+    training = [trace for family in FAMILIES for trace in _members(family, TRAINING, members)]
+    validation = {family: tuple(_members(family, VALIDATION, members)) for family in FAMILIES}
     own: list[Trace] = []
     for spec in specs:
         logs = resolve_many(spec)
@@ -71,3 +73,9 @@ def load(specs: Sequence[str] = (), members: int | None = None) -> Data:
             validation[spec] = kept
     times = max(round(len(training) / len(own)), 1) if own else 0
     return Data((*training, *own * times), validation)
+
+
+def _members(family: str, part: tuple[int, int], most: int | None) -> list[Trace]:
+    begin, end = part
+    end = end if most is None else min(end, begin + most)
+    return resolve_many(f"{family}[{begin}:{end}]")

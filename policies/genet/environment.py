@@ -57,13 +57,15 @@ class Span:
         return float(random.uniform(self.low, self.high))
 
 
-SPACE = {
-    "top_mbps": Span(0.6, 20.0, log=True),
-    "low_share": Span(0.02, 0.9, log=True),
+SPACE: dict[str, Span] = {
+    "top_mbps": Span(1.0, 20.0, log=True),
+    "low_share": Span(0.1, 0.9, log=True),
     "change_s": Span(1.0, 60.0, log=True),
     "rtt_ms": Span(10.0, 400.0, log=True),
     "cap_s": Span(12.0, 120.0, log=True),
 }
+"""No environment is so slow that the lowest level of 300 kbit/s cannot be streamed at times: there every
+policy stalls alike, and such stalls would drown what can be learnt."""
 CHOICES: dict[str, tuple[float, ...] | tuple[str, ...]] = {"chunk_s": CHUNK_LENGTHS_S, "kind": KINDS}
 
 
@@ -124,7 +126,8 @@ def described(environment: Environment) -> str:
     low, top = environment.top_mbps * environment.low_share, environment.top_mbps
     return (
         f"{low:.2f}-{top:.2f} Mbit/s, a change every {environment.change_s:.0f} s, "
-        f"RTT {environment.rtt_ms:.0f} ms, cap {environment.cap_s:.0f} s, chunks of {environment.chunk_s:g} s, {environment.kind}"
+        f"RTT {environment.rtt_ms:.0f} ms, cap {environment.cap_s:.0f} s, "
+        f"chunks of {environment.chunk_s:g} s, {environment.kind}"
     )
 
 

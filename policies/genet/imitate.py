@@ -21,7 +21,7 @@ from policies.genet.train_net import actor_of, actor_parameters, scores
 
 TEACHER_DRIVES = (1.0, 0.5, 0.0, 0.0)
 """The share of decisions that RobustMPC takes, round by round."""
-EPOCHS = 5
+EPOCHS = 3
 """Of each round, over the data of all so far."""
 MINIBATCH = 1024
 RATE = 1e-3

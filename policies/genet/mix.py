@@ -33,7 +33,7 @@ TRACES_OF_FOUND = 50
 """Of each promoted environment."""
 PROMOTED_WEIGHT = 0.3
 """Of a new environment in the mix; what was there keeps the rest (Xia et al., section 4)."""
-TRACE_SHARE = 0.6
+TRACE_SHARE = 0.7
 """Of sessions over measured-like traces."""
 HEAVY_SHARE = 0.25
 """Of these, with the heavy video: chunks are larger than the ladder says in many real encodings."""
@@ -50,17 +50,20 @@ class Mix:
     Args:
         traces: measured-like ones, at least one.
         seed: of the made traces.
+        found: environments that were promoted before, in order.
+        uniform_environments: how many are drawn to begin with.
     """
 
     traces: Sequence[Trace]
     seed: int
     found: list[Environment] = field(default_factory=list)
+    uniform_environments: int = UNIFORM_ENVIRONMENTS
 
     def __post_init__(self) -> None:
         random = np.random.default_rng([self.seed, 1])
         self._entries: list[tuple[Environment, int]] = []
         self._made: list[Trace] = []
-        for number in range(UNIFORM_ENVIRONMENTS):
+        for number in range(self.uniform_environments):
             self._add(uniform(random), random, f"uniform/{number}")
         promoted, self.found = self.found, []
         self._groups = [len(self._entries)]

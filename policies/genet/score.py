@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from player.batch.library import Library
 from player.batch.sessions import Sessions, Setup
+from player.simulated import CHUNKS
 from player.video import Video
 from policies.batch_mpc import BatchMPC
 from policies.bba import CUSHION_S, RESERVOIR_S
@@ -52,5 +53,9 @@ def _bba(sessions: Sessions) -> NDArray[np.int64]:
 
 
 def over_traces(traces: Sequence[Trace], video: Video, choose: Chooser) -> Means:
-    """(traces,) mean QoE of a session from each trace's beginning: the published test's player."""
-    return mean_qoe(Library(traces, [video]), Setup.of(len(traces), trace=np.arange(len(traces))), choose)
+    """(traces,) mean QoE of a session from each trace's beginning: the published test's player.
+
+    At most 48 chunks are streamed, and no plan sees beyond them.
+    """
+    setup = Setup.of(len(traces), trace=np.arange(len(traces)))
+    return mean_qoe(Library(traces, [video]), setup, choose, min(CHUNKS, video.chunks))

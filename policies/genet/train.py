@@ -19,17 +19,18 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.utils import explained_variance
 
 from player.videos import load_video
 from policies.genet.curriculum import search
 from policies.genet.data import Data, load
 from policies.genet.environment import Environment, as_dict, described
 from policies.genet.imitate import warm_start
-from policies.genet.mix import Mix
+from policies.genet.mix import UNIFORM_ENVIRONMENTS, Mix
 from policies.genet.net import Actor, packed
 from policies.genet.score import by_actor, by_baseline, over_traces
 from policies.genet.train_env import STEPS, TrainEnv
-from policies.genet.train_net import POLICY_KWARGS, actor_of, actor_parameters
+from policies.genet.train_net import POLICY_KWARGS, Policy, actor_of, actor_parameters
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "best.safetensors"
@@ -41,7 +42,7 @@ RATE = 3e-4
 """Learning rate, falling to 0 along the run."""
 ENTROPY = (0.01, 0.001)
 """Weight of the entropy at the beginning and at the end."""
-EPOCHS = 4
+EPOCHS = 3
 MINIBATCHES = 8
 FROZEN = 4
 """Iterations that fit the critic alone, so that a critic that knows nothing does not undo the warm start."""
@@ -63,7 +64,7 @@ class Settings:
     traces: tuple[str, ...] = ()
     baseline: str = "robustmpc"
     warm_start: bool = True
-    iterations: int = 110
+    iterations: int = 64
     sessions: int = 512
     """Of one iteration, 47 decisions each."""
     every: int = 10
@@ -71,7 +72,7 @@ class Settings:
     trials: int = 15
     """Environments that a search tries."""
     members: int | None = None
-    """At most so many members of each family, for trials."""
+    """At most so many members of each family, and uniform environments, for trials."""
 
 
 @dataclass
@@ -85,6 +86,7 @@ class State:
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
     """Of the best checkpoint, by validation set."""
     spent_s: float = 0.0
+    """Of a core's time."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Result:
     """By rule and validation set."""
     found: list[dict[str, Any]]
     spent_s: float
+    """Of a core's time."""
     weights: str
 
 
@@ -129,7 +132,7 @@ class Run:
         torch.set_num_threads(1)
         torch.manual_seed(self.settings.seed)
         saved = self._load()
-        env = TrainEnv(Mix(self.data.training, self.settings.seed, self._promoted()), self.settings.sessions)
+        env = TrainEnv(self._mix(), self.settings.sessions)
         model = self._ppo(env)
         if saved:
             model.policy.load_state_dict(saved["policy"])
@@ -139,15 +142,15 @@ class Run:
             self._begin(model, env)
         last = min(self.settings.iterations, self.settings.iterations if until is None else until)
         while self.state.iteration < last:
-            began = time.monotonic()
+            began = time.process_time()
             self._iterate(model, env)
-            self.state.spent_s += time.monotonic() - began
+            self.state.spent_s += time.process_time() - began
             self._save(model)
         return self._finish()
 
     def _ppo(self, env: TrainEnv) -> PPO:
         model = PPO(
-            "MlpPolicy",
+            Policy,
             env,
             learning_rate=RATE,
             n_steps=STEPS,
@@ -163,13 +166,13 @@ class Run:
         return model
 
     def _begin(self, model: PPO, env: TrainEnv) -> None:
-        began = time.monotonic()
+        began = time.process_time()
         if self.settings.warm_start:
             random = np.random.default_rng([self.settings.seed, 4])
             agreed = warm_start(model.policy, env.mix, 2 * self.settings.sessions, random)
             self._say(f"warm start: takes {agreed:.0%} of RobustMPC's decisions")
-        self._validate(actor_of(model.policy))
-        self.state.spent_s += time.monotonic() - began
+        self._say(self._validate(actor_of(model.policy)))
+        self.state.spent_s += time.process_time() - began
 
     def _iterate(self, model: PPO, env: TrainEnv) -> None:
         settings, state = self.settings, self.state
@@ -194,10 +197,12 @@ class Run:
         began = time.monotonic()
         model.learn(settings.sessions * STEPS, reset_num_timesteps=False, log_interval=None)
         state.iteration = at + 1
-        reward = float(model.rollout_buffer.rewards.mean())
-        line = (
-            f"iteration {at + 1}/{settings.iterations}: reward {reward:.3f}, {time.monotonic() - began:.1f} s"
-        )
+        buffer = model.rollout_buffer
+        reward = float(buffer.rewards.mean())
+        known = float(explained_variance(buffer.values.flatten(), buffer.returns.flatten()))
+        took_s = time.monotonic() - began
+        line = f"iteration {at + 1}/{settings.iterations}: reward {reward:.3f}, "
+        line += f"explained variance {known:.2f}, {took_s:.1f} s"
         if (at + 1) % VALIDATE_EVERY == 0 or at + 1 == settings.iterations:
             line += "; " + self._validate(actor_of(model.policy))
         self._say(line)
@@ -217,9 +222,12 @@ class Run:
         text = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
         return f"validation {score:.4f} ({text}){' best' if better else ''}"
 
-    def _promoted(self) -> list[Environment]:
+    def _mix(self) -> Mix:
+        """As it stands, what was promoted included."""
         names = [each.name for each in dataclasses.fields(Environment)]
-        return [Environment(**{name: found[name] for name in names}) for found in self.state.found]
+        found = [Environment(**{name: each[name] for name in names}) for each in self.state.found]
+        environments = min(UNIFORM_ENVIRONMENTS, self.settings.members or UNIFORM_ENVIRONMENTS)
+        return Mix(self.data.training, self.settings.seed, found, environments)
 
     def _load(self) -> dict[str, Any] | None:
         path = self.folder / CHECKPOINT

@@ -11,21 +11,30 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from player.batch.library import Floats
 from player.batch.sessions import Sessions
 from player.simulated import CHUNKS
-from policies.genet.inputs import of_sessions
+from policies.genet import future
+from policies.genet.inputs import Vectors, of_sessions
 from policies.genet.mix import Mix
 from policies.genet.train_net import action_space, observation_space
 
 STEPS = CHUNKS - 1
 """Decisions of a session; the first chunk comes at level 0."""
-WORST_QOE = -20.0
-"""A chunk's QoE is cut off here, or a dark link, which no decision can help, would drown all else."""
+KNEE = 8.0
+"""Below minus this a chunk's QoE counts by its logarithm: a dark link costs a hundred, decision or not."""
 REWARD_UNIT = 3.0
 
 
+def reward(qoe: Floats) -> Vectors:
+    """What the learner is given for chunks' QoE: linear down to -KNEE, from there on logarithmic."""
+    depth = np.maximum(-qoe / KNEE, 1.0)
+    bent = np.where(qoe < -KNEE, -KNEE * (1.0 + np.log(depth)), qoe)
+    return (bent / REWARD_UNIT).astype(np.float32)
+
+
 class TrainEnv(VecEnv):
-    """So many sessions of a mix; a step's reward is the chunk's QoE, cut off and scaled.
+    """So many sessions of a mix; a step's reward is the chunk's QoE, by `reward`.
 
     Args:
         mix: where sessions come from.
@@ -45,22 +54,25 @@ class TrainEnv(VecEnv):
     def reset(self) -> Any:
         setup = self.mix.draw(self.random, self.num_envs)
         self.sessions = Sessions(self.mix.library, setup, noise=True, threads=1)
-        return of_sessions(self.sessions)
+        return self._observe()
 
     def step_async(self, actions: np.ndarray) -> None:
         self._actions = actions
 
     def step_wait(self) -> Any:
         self.sessions.step(self._actions)
-        rewards = np.maximum(self.sessions.state.reward, WORST_QOE) / REWARD_UNIT
+        rewards = reward(self.sessions.state.reward)
         done = self.sessions.done
-        vectors = of_sessions(self.sessions)
+        vectors = self._observe()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.all():
             for info, last in zip(infos, vectors, strict=True):
                 info["terminal_observation"] = last
             vectors = self.reset()
-        return vectors, rewards.astype(np.float32), done, infos
+        return vectors, rewards, done, infos
+
+    def _observe(self) -> Vectors:
+        return np.concatenate((of_sessions(self.sessions), future.of_sessions(self.sessions)), axis=1)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -1,4 +1,7 @@
-"""The network in torch, as stable-baselines3 trains it: `net.py`'s actor, and a critic of the same shape."""
+"""The network in torch, as stable-baselines3 trains it: `net.py`'s actor, and a critic of the same shape.
+
+Both are handed the inputs and the future, side by side; only the critic's dense branch reads the future.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from policies.genet import future
 from policies.genet.inputs import AHEAD, DENSE, HISTORY, LEVELS, WIDTH
 from policies.genet.net import FILTERS, HIDDEN, JOINED, KERNEL, Actor, checked
 
@@ -16,14 +20,20 @@ BRANCHES = ("throughput", "download", "sizes", "dense")
 
 
 class Branches(BaseFeaturesExtractor):
-    """All up to the hidden layer: (n, WIDTH) to (n, JOINED)."""
+    """All up to the hidden layer: (n, WIDTH + future's) to (n, JOINED).
 
-    def __init__(self, observation_space: gymnasium.Space) -> None:
+    Args:
+        sees_future: whether the dense branch also takes what `future.py` shows.
+    """
+
+    def __init__(self, observation_space: gymnasium.Space, sees_future: bool) -> None:
         super().__init__(observation_space, JOINED)
+        dense = DENSE + (future.WIDTH if sees_future else 0)
+        self._dense = slice(WIDTH - DENSE, WIDTH - DENSE + dense)
         self.throughput = nn.Conv1d(1, FILTERS, KERNEL)
         self.download = nn.Conv1d(1, FILTERS, KERNEL)
         self.sizes = nn.Conv1d(AHEAD, FILTERS, KERNEL)
-        self.dense = nn.Linear(DENSE, FILTERS)
+        self.dense = nn.Linear(dense, FILTERS)
 
     def forward(self, vectors: Tensor) -> Tensor:
         sizes = vectors[:, 2 * HISTORY : 2 * HISTORY + AHEAD * LEVELS].reshape(-1, AHEAD, LEVELS)
@@ -31,13 +41,19 @@ class Branches(BaseFeaturesExtractor):
             self.throughput(vectors[:, None, :HISTORY]).flatten(1),
             self.download(vectors[:, None, HISTORY : 2 * HISTORY]).flatten(1),
             self.sizes(sizes).flatten(1),
-            self.dense(vectors[:, -DENSE:]),
+            self.dense(vectors[:, self._dense]),
         )
         return torch.relu(torch.cat(parts, dim=1))  # (n, JOINED)
 
 
+class Policy(ActorCriticPolicy):
+    """Actor and critic apart; stable-baselines3 asks for the actor's branches first."""
+
+    def make_features_extractor(self) -> Branches:
+        return Branches(self.observation_space, sees_future=hasattr(self, "pi_features_extractor"))
+
+
 POLICY_KWARGS = {
-    "features_extractor_class": Branches,
     "share_features_extractor": False,
     "net_arch": {"pi": [HIDDEN], "vf": [HIDDEN]},
     "activation_fn": nn.ReLU,
@@ -45,8 +61,8 @@ POLICY_KWARGS = {
 
 
 def observation_space() -> gymnasium.spaces.Box:
-    """Of `inputs.py`'s vectors."""
-    return gymnasium.spaces.Box(-np.inf, np.inf, (WIDTH,), np.float32)
+    """Of `inputs.py`'s vectors with `future.py`'s."""
+    return gymnasium.spaces.Box(-np.inf, np.inf, (WIDTH + future.WIDTH,), np.float32)
 
 
 def action_space() -> gymnasium.spaces.Discrete:
