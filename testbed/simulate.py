@@ -51,7 +51,6 @@ from player.simulated import CHUNKS, Link
 from player.video import Video, VideoError
 from player.videos import load_video
 from testbed.errors import TestbedError
-from testbed.options import Parser
 from testbed.ownership import make_directory
 from testbed.simulation import (
     RunFacts,
@@ -61,6 +60,7 @@ from testbed.simulation import (
     run_jobs,
 )
 from testbed.starts import Starts, read_starts
+from traces.arguments import Parser
 from traces.catalogue import default_video, resolve_many
 from traces.trace import Trace, TraceError
 

@@ -171,7 +171,7 @@ def check_videos(sessions: Sessions) -> None:
 def unfit(ladder_kbps: Sequence[int], chunk_s: float) -> str:
     """Why the network can't stream a video; empty when it can."""
     if tuple(ladder_kbps) != LADDER_KBPS:
-        return f"ladder {tuple(ladder_kbps)}; hindsight was trained for {LADDER_KBPS} kbit/s only; take robustmpc"
+        return f"ladder {tuple(ladder_kbps)}; hindsight knows {LADDER_KBPS} kbit/s only; take robustmpc"
     if chunk_s != CHUNK_S:
         return (
             f"chunks of {chunk_s:g} s; hindsight was trained for chunks of {CHUNK_S:g} s only; take robustmpc"
