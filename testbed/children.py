@@ -41,7 +41,8 @@ def die_with_parent() -> None:
     that too.)
     """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != _forking:  # the parent died before the call
+    forked = os.getpid() != _forking  # a process that was spawned anew does not know who did it
+    if forked and os.getppid() != _forking:  # the parent died before the call
         os._exit(1)
 
 
