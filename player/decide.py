@@ -73,6 +73,7 @@ class Decider:
         self._late: asyncio.Future[_Outcome] | None = None
         self._late_what = ""
         self._unfit = ""
+        self._shown = False
         self._fallback_unfit = ""
 
     async def reset(self, video: Video, seed: int, qoe: QoE) -> None:
@@ -131,6 +132,9 @@ class Decider:
             raise _Unfit(f"policy took over {deadline_s:g} s for {what}")
         outcome = answer.result()
         if outcome.error is not None:
+            if not self._shown:  # the record has each fault's text; its place is shown once
+                self._shown = True
+                _log.warning("the policy raised at %s", what, exc_info=outcome.error)
             raise _Unfit(f"policy raised {one_line(outcome.error)} at {what}")
         return outcome.answer
 

@@ -155,7 +155,7 @@ def _in_short(row: dict[str, Any]) -> str:
     """A row at once, in case a later one does not come to an end."""
     errors = " / ".join(_percent(row[key]) for key in ("error_median", "error_p95"))
     verdict = "within bounds" if row["within_bounds"] else "OUT of bounds"
-    return f"  {row['lanes']} lanes: error median / p95 {errors}, {verdict}"
+    return f"  {row['lanes']} lane{'s' if row['lanes'] > 1 else ''}: error median / p95 {errors}, {verdict}"
 
 
 def _per_trace(found: Sequence[Fidelity]) -> list[dict[str, Any]]:

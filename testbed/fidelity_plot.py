@@ -51,16 +51,20 @@ def draw(found: Sequence[Fidelity], path: Path) -> None:
     share.set_xscale("log")
     share.set_xlabel("error of the bytes of a 1-s window (%)")
     share.set_ylabel("share of windows")
-    share.axhline(0.95, color="0.7", linewidth=0.8, zorder=0)
+    share.axhline(0.95, color="0.6", linewidth=0.8, zorder=0, linestyle=":", label="95 %")
     share.grid(alpha=0.3)
     share.legend(loc="upper left", fontsize="small")
     lane = found[0].results[0]
-    times = [window.start_s for window in lane.windows]
+    edges = [window.start_s for window in lane.windows]
+    edges += [window.start_s + window.duration_s for window in lane.windows[-1:]]
     scale = [8 / 1e6 / window.duration_s for window in lane.windows]
     carried = [window.expected_bytes * factor for window, factor in zip(lane.windows, scale, strict=True)]
     passed = [window.sent_bytes * factor for window, factor in zip(lane.windows, scale, strict=True)]
-    course.step(times, carried, where="post", color="0.6", linewidth=4, label="trace")
-    course.step(times, passed, where="post", color="#0072B2", linewidth=1.2, label="passed (kernel's count)")
+    if lane.windows:
+        course.stairs(carried, edges, baseline=None, color="0.6", linewidth=4, label="trace")
+        course.stairs(
+            passed, edges, baseline=None, color="#0072B2", linewidth=1.2, label="passed (kernel's count)"
+        )
     course.set_xlabel("time (s)")
     course.set_ylabel("Mbit/s")
     course.set_ylim(bottom=0)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from player.decide import DEADLINE_S
 from player.qoe import MU, QoE
-from player.registry import load_policy, split_policies
+from player.registry import LoadedPolicy, load_policy, split_policies
+from player.video import Video
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
@@ -28,6 +29,9 @@ from traces.arguments import Parser
 from traces.catalogue import default_video
 
 DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
+OUR_POLICIES = "policies."
+"""Package of the policies that come with Streambed."""
+
 DEFAULT_CHUNKS = 48
 """As in the published tests: 192 s of a video of 4-s chunks."""
 
@@ -125,7 +129,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         raise TestbedError(str(error)) from None
     policies = [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
     for policy in policies:
-        load_policy(policy)
+        _check_policy(load_policy(policy), whole, args.seed, qoe)
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
@@ -155,6 +159,22 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         for policy, name in zip(policies, _names(policies), strict=True)
     )
     return RunPlan(sessions, out, qoe, named=args.out is not None)
+
+
+def _check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
+    """Refuse now what one of our own policies would refuse of this video when the session begins.
+
+    (What a user's does in `reset` is its own business: if it raises, the fallback plays the session.)
+
+    Raises:
+        TestbedError: it cannot stream this video with these options.
+    """
+    if not type(loaded.policy).__module__.startswith(OUR_POLICIES):
+        return
+    try:
+        loaded.policy.reset(video, seed, qoe)
+    except ValueError as error:
+        raise TestbedError(f"policy {loaded.spec}: {error}") from None
 
 
 def _word(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from player.decide import RESET_DEADLINE_S
 from player.manifest import package_version
+from player.policy import BY_FALLBACK
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
 from player.session import INTERRUPTED, ORIGIN_LOST
@@ -528,5 +529,6 @@ class LaneSession:
 
 
 def finished(result: SessionResult) -> bool:
-    """Whether the whole video was played over a link that was true."""
-    return result.end.outcome == FINISHED and result.end.valid
+    """Whether the whole video was played over a link that was true, and not by the fallback alone."""
+    by_fallback = all(row.by == BY_FALLBACK for row in result.chunks)
+    return result.end.outcome == FINISHED and result.end.valid and not by_fallback

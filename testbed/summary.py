@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,11 +51,13 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
                 "bitrate_mbps": mean(lambda one: one.bitrate_mbps),
                 "stall_s_per_chunk": mean(lambda one: one.stall_s_per_chunk),
                 "stall_ratio": mean(lambda one: one.stall_ratio),
+                "stall_s": mean(lambda one: one.stall_s),
                 "smoothness_mbps": mean(lambda one: one.smoothness_mbps),
                 "startup_s": mean(lambda one: one.startup_s),
                 "switches": mean(lambda one: one.switches),
                 "decision_p50_ms": mean(lambda one: one.decision_p50_ms),
                 "decision_p99_ms": mean(lambda one: one.decision_p99_ms),
+                "decided_by": dict(sum((Counter(one.decided_by) for one in counted), Counter[str]())),
                 "invalid": len(mine) - len(counted),
                 "unfinished": sum(one.outcome != FINISHED for one in counted),
                 "records": [str(result.plan.record) for result in mine],

@@ -28,6 +28,8 @@ POLICY_KEYS = {
     "bitrate_mbps",
     "stall_s_per_chunk",
     "stall_ratio",
+    "stall_s",
+    "decided_by",
     "smoothness_mbps",
     "startup_s",
     "switches",
