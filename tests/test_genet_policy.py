@@ -78,7 +78,6 @@ def test_a_client_decides_as_the_batch_does(member: int, seed: int, tmp_path_fac
     policy = Genet()
     policy._actor = actor
     assert levels_streamed(policy, trace, video) == batch
-    assert len(set(batch)) > 1
 
 
 def test_a_ladder_k_times_as_high_on_a_link_k_times_as_fast_looks_the_same() -> None:

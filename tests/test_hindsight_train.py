@@ -138,3 +138,13 @@ def test_another_runs_checkpoint_and_no_checkpoint_are_refused(
     assert "no checkpoint" in capsys.readouterr().err
     assert main(["train", "--out", str(tmp_path / "out")]) == 2
     assert "nothing to learn from" in capsys.readouterr().err
+
+
+def test_a_longer_stall_stays_worse_in_training() -> None:
+    from policies.hindsight.train import softened
+
+    rewards = np.array([4.3, 0.0, -9.9, -10.0, -10.1, -100.0, -1000.0, -1001.0])
+    soft = softened(rewards)
+    assert soft[:4].tolist() == rewards[:4].tolist()
+    assert (np.diff(soft) < 0).all()
+    assert soft[4] == pytest.approx(-10.1, abs=1e-3) and soft[-1] > -60

@@ -136,6 +136,16 @@ def _session_logs(past: Sequence[PastChunk]) -> tuple[float, float, float]:
     return mean, math.sqrt(max(squares / len(past) - mean * mean, 0.0)), least
 
 
+def sane(vectors: Vectors) -> NDArray[np.bool_]:
+    """(batch, LEVELS) which levels may be taken: not those that all three plans hold `WORST_VALUE` worse.
+
+    The best level of each plan always may. No network has seen every link; on one so slow that nothing
+    like it was learned, this keeps it from a level that takes minutes to arrive.
+    """
+    planned = vectors[:, PLANS_AT:SLACK_AT].reshape(-1, GUESSES, LEVELS)
+    return np.asarray(planned.max(axis=1) > WORST_VALUE)
+
+
 def fill(sessions: Sessions, vectors: Vectors | None = None) -> Vectors:
     """(sessions, WIDTH) of a batch; zeros for sessions before their first chunk or after their last.
 
@@ -171,11 +181,9 @@ def check_videos(sessions: Sessions) -> None:
 def unfit(ladder_kbps: Sequence[int], chunk_s: float) -> str:
     """Why the network can't stream a video; empty when it can."""
     if tuple(ladder_kbps) != LADDER_KBPS:
-        return f"ladder {tuple(ladder_kbps)}; hindsight knows {LADDER_KBPS} kbit/s only; take robustmpc"
+        return f"ladder {tuple(ladder_kbps)}; trained for {LADDER_KBPS} kbit/s only; take robustmpc"
     if chunk_s != CHUNK_S:
-        return (
-            f"chunks of {chunk_s:g} s; hindsight was trained for chunks of {CHUNK_S:g} s only; take robustmpc"
-        )
+        return f"chunks of {chunk_s:g} s; trained for {CHUNK_S:g} s only; take robustmpc"
     return ""
 
 

@@ -18,6 +18,11 @@ from policies.hindsight.net import Net
 WEIGHTS = Path(__file__).parent / "hindsight.safetensors"
 
 
+def sane_values(net: Net, vectors: features.Vectors) -> features.Vectors:
+    """(batch, LEVELS) what each level is worth to the network; -inf where `features.sane` forbids it."""
+    return np.where(features.sane(vectors), net.values(vectors), np.float32(-np.inf))
+
+
 class Hindsight:
     """Takes the level that the network holds most valuable; the lowest before any throughput is known.
 
@@ -43,10 +48,11 @@ class Hindsight:
     def select(self, observation: Observation) -> Decision:
         if not observation.history:
             return Decision(0, reason="no throughput known yet")
-        values = self._net.values(features.of(observation)[None, :])[0]
+        values = sane_values(self._net, features.of(observation)[None, :])[0]
         level = int(np.argmax(values))
         second = float(np.partition(values, -2)[-2])
-        return Decision(level, reason=f"worth {values[level] - second:.2f} more than the next best")
+        lead = f"worth {values[level] - second:.2f} more than the next best"
+        return Decision(level, reason=lead if np.isfinite(second) else "the others would stall for long")
 
 
 class BatchHindsight:
@@ -68,5 +74,5 @@ class BatchHindsight:
 
     def select(self) -> Ints:
         """(sessions,) the level of each next chunk; 0 before the first."""
-        levels = self._net.values(features.fill(self._sessions)).argmax(axis=1)
+        levels = sane_values(self._net, features.fill(self._sessions)).argmax(axis=1)
         return np.where(self._sessions.state.chunk == 0, 0, levels)

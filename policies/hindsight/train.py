@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from player.batch.library import Library
+from player.batch.library import Floats, Library
 from player.batch.sessions import Sessions
 from player.simulated import CHUNKS
 from policies.batch_mpc import BatchMPC
@@ -38,8 +38,11 @@ SHARPNESS = 3.0
 """PPO's logits are this x the values."""
 WINDOWS = 24
 WINDOW_S = 4.0
-WORST_REWARD = -15.0
-"""A chunk's reward in training is no lower: a dark minute would drown all else in the batch."""
+BAD_REWARD = -10.0
+"""Below this a chunk's reward in training falls logarithmically: a dark minute would drown all else in
+the batch, but a longer stall must stay worse than a shorter one."""
+FORBIDDEN = -1e9
+"""The logit of a level that `features.sane` forbids."""
 LARGEST_GAIN = 5.0
 """In standard deviations of the batch; what lies beyond is some outage that nobody could foresee."""
 STEPS = CHUNKS - 1
@@ -57,7 +60,7 @@ class Settings:
     seed: int = 1
     sessions: int = 512
     """In one batch, of 47 decisions each."""
-    rounds: int = 8
+    rounds: int = 10
     """Of DAgger; each adds one batch of states."""
     epochs: int = 2
     """Over all states so far, after each round."""
@@ -65,7 +68,7 @@ class Settings:
     value_lr: float = 1e-3
     explore: float = 0.1
     """Share of random levels while states are gathered."""
-    ppo_steps: int = 6_000_000
+    ppo_steps: int = 4_000_000
     ppo_epochs: int = 3
     ppo_batch: int = 1024
     ppo_lr: float = 3e-4
@@ -81,7 +84,7 @@ class Settings:
     """Of the running average of the weights, at each of PPO's updates."""
     redraw: int = 4
     """Batches that one drawn library serves."""
-    check_every: int = 10
+    check_every: int = 5
     """PPO iterations between two looks at the validation traces."""
     threads: int = 1
 
@@ -294,10 +297,10 @@ class Training:
             x = torch.from_numpy(features.fill(sessions))
             values.future_mbps(sessions.library.packed, sessions.state, WINDOW_S, windows)
             with torch.no_grad():
-                chances = torch.log_softmax(SHARPNESS * run.actor(x), -1)
+                chances = log_chances(run.actor, x)
             levels = torch.multinomial(chances.exp(), 1)
             sessions.step(levels.squeeze(1).numpy())
-            rewards = torch.from_numpy(np.maximum(sessions.state.reward, WORST_REWARD).astype(np.float32))
+            rewards = torch.from_numpy(softened(sessions.state.reward).astype(np.float32))
             step = (
                 x, torch.from_numpy(np.log1p(windows).astype(np.float32)), levels.squeeze(1),
                 chances.gather(1, levels).squeeze(1), rewards,
@@ -333,7 +336,7 @@ class Training:
                 run.critic_optimizer.step()
                 if run.iteration < settings.frozen:
                     continue
-                chances = torch.log_softmax(SHARPNESS * run.actor(x[rows]), -1)
+                chances = log_chances(run.actor, x[rows])
                 ratio = (chances.gather(1, levels[rows, None]).squeeze(1) - log_chance[rows]).exp()
                 held = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
                 entropy = -(chances.exp() * chances).sum(-1).mean()
@@ -382,6 +385,18 @@ class Training:
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+def softened(rewards: Floats) -> Floats:
+    """Rewards as they are down to `BAD_REWARD`, and the same slope there, but flatter and flatter below."""
+    below = np.maximum(BAD_REWARD - rewards, 0.0)
+    return np.maximum(rewards, BAD_REWARD) + BAD_REWARD * np.log1p(below / -BAD_REWARD)
+
+
+def log_chances(actor: Scaled, vectors: torch.Tensor) -> torch.Tensor:
+    """(batch, levels) log probabilities with which PPO draws; what is not sane is never drawn."""
+    allowed = torch.from_numpy(features.sane(vectors.numpy()))
+    return torch.log_softmax((SHARPNESS * actor(vectors)).masked_fill(~allowed, FORBIDDEN), -1)
 
 
 def _short(value: Any) -> str:
