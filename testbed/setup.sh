@@ -168,6 +168,7 @@ make_environment() {
     "${as_caller[@]}" tee "$STAMP" <<<"$UNFINISHED" >/dev/null || die "cannot write .venv (if it is root's: sudo rm -rf .venv)"
     # setuptools first, and builds without isolation: then what builds us is pinned as well.
     pip_install .venv/bin/python --constraint constraints.txt setuptools
+    rm -rf streambed.egg-info # an earlier build's: it would hide new entry points from whoever stands here
     pip_install .venv/bin/python --constraint constraints.txt --no-build-isolation --editable ".[$EXTRAS]"
     fingerprint | "${as_caller[@]}" tee "$STAMP" >/dev/null
 }
