@@ -21,7 +21,7 @@ from player.registry import PolicyError, load_policy, split_policies
 from player.simulated import CHUNKS, simulate
 from player.video import Video, VideoError
 from player.videos import load_video
-from traces.arguments import BAD_INPUT, Parser
+from traces.arguments import BAD_INPUT, Parser, exit_with
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
@@ -102,4 +102,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.handover import ENVIRONMENT, ROOT, can_stay, search_path
-from traces.arguments import Parser
+from traces.arguments import Parser, exit_with
 
 OK = "ok"
 MISSING = "missing"
@@ -518,4 +518,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -40,7 +40,7 @@ from testbed.fidelity_plot import check_plot, draw
 from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.options import add_link_options, capped, link_settings
 from testbed.settings import check_carried
-from traces.arguments import Parser
+from traces.arguments import Parser, exit_with
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
@@ -249,6 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(_until_signalled(args))
     except (TestbedError, TraceError) as error:
         print(f"fidelity.py: {error}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read the results has left
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"fidelity.py: {where}{error.strerror or error}", file=sys.stderr)
@@ -256,4 +258,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -14,7 +14,7 @@ from player.video import Video, VideoError
 from player.videos import builtin_names, load_recipe, load_video
 from player.videos.fit import fit
 from player.videos.statistics import SizeFigures, size_figures
-from traces.arguments import BAD_INPUT, Parser
+from traces.arguments import BAD_INPUT, Parser, exit_with
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,4 +132,4 @@ def comparison_table(built: SizeFigures, measured: SizeFigures) -> str:
 _COMMANDS = {"list": _list, "show": _show, "fit": _fit, "compare": _compare}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)
