@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from player.link_published import PublishedLink
 from player.qoe import QoE
 from player.simulated import simulate
 from player.videos import load_video
+from policies.batch_mpc import BatchMPC
 from policies.bba import BBA
 from policies.genet import future, inputs
 from policies.genet.__main__ import main
@@ -141,21 +143,28 @@ def test_a_mix_made_anew_from_what_was_promoted_is_the_same() -> None:
     assert np.array_equal(*(mix.draw(np.random.default_rng(0), 500).trace for mix in (grown, anew)))
 
 
-def test_rewards_are_the_chunks_qoe_bent_and_scaled() -> None:
-    env = TrainEnv(Mix(resolve_many("3g[0:3]"), seed=5), 64)
-    env.begin(np.random.default_rng(0))
-    env.reset()
-    qoe, rewards = [], []
-    for _ in range(STEPS):
-        env.step_async(np.full(64, 5))
-        _, given, done, infos = env.step_wait()
-        if not done.all():
+def test_the_reward_is_what_a_chunk_gains_on_robustmpc() -> None:
+    env = TrainEnv(Mix(resolve_many("3g[0:3]"), 5, uniform_environments=20), 64)
+
+    def streamed(choose: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        env.begin(np.random.default_rng(0))
+        env.reset()
+        given, qoe = [], []
+        for step in range(STEPS):
+            env.step_async(choose())
+            _, rewards, done, infos = env.step_wait()
+            assert done.all() == (step == STEPS - 1) and ("terminal_observation" in infos[0]) == done.all()
+            given.append(rewards)
             qoe.append(env.sessions.state.reward.copy())
-            rewards.append(given)
-    assert done.all() and "terminal_observation" in infos[0]
-    mild = np.array(qoe) >= -KNEE
-    assert np.array(rewards)[mild] == pytest.approx(np.array(qoe)[mild] / REWARD_UNIT, rel=1e-5)
-    assert not mild.all()
+        return np.array(given), np.array(qoe)
+
+    as_robustmpc, its_qoe = streamed(lambda: BatchMPC(env.sessions).select())
+    assert not as_robustmpc.any()
+    top, top_qoe = streamed(lambda: np.full(64, 5))
+    gained = top_qoe - its_qoe
+    mild = np.abs(gained) <= KNEE
+    assert top[mild] == pytest.approx(gained[mild] / REWARD_UNIT, abs=1e-5)
+    assert not mild.all() and top.mean() < 0.0
 
 
 def test_a_longer_stall_is_worse_but_not_boundlessly() -> None:
@@ -163,6 +172,7 @@ def test_a_longer_stall_is_worse_but_not_boundlessly() -> None:
     given = REWARD_UNIT * reward(qoe)
     assert given[:3] == pytest.approx(qoe[:3], rel=1e-4)
     assert -30.0 < given[3] < -KNEE and -50.0 < given[4] < given[3]
+    assert reward(-qoe) == pytest.approx(-reward(qoe))
 
 
 def test_the_batch_bba_is_bba() -> None:
@@ -219,7 +229,7 @@ def test_the_actor_rests_while_the_critic_learns(tmp_path: Path) -> None:
 
 
 def test_udr_promotes_nothing_and_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
-    run = replace(TINY, udr=True, iterations=5, sessions=4)
+    run = replace(TINY, udr=True, iterations=2)
     assert Run(run, tmp_path, lambda _: None).carry_out().found == []
     with pytest.raises(RunError, match="is of a run with seed 1, asked for 2; name another --out"):
         Run(replace(run, seed=2), tmp_path, lambda _: None).carry_out()
@@ -227,7 +237,7 @@ def test_udr_promotes_nothing_and_another_run_is_not_gone_on_with(tmp_path: Path
 
 def test_the_warm_start_brings_the_actor_near_robustmpc(tmp_path: Path) -> None:
     lines: list[str] = []
-    settings = replace(TINY, warm_start=True, sessions=24)
+    settings = replace(TINY, warm_start=True)
     run = Run(settings, tmp_path, lines.append)
     run.carry_out(until=0)
     share = int(next(line for line in lines if line.startswith("warm start")).split("%")[0].split()[-1])
@@ -262,7 +272,7 @@ def test_own_logs_are_split_by_group_and_never_shared(tmp_path: Path) -> None:
 
 
 def test_the_command_trains_and_prints_every_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = "train --seeds 1,2 --iterations 1 --sessions 2 --trials 1 --members 2 --no-warm-start --json"
+    words = "train --seeds 1,2 --iterations 1 --sessions 8 --trials 1 --members 2 --no-warm-start --json"
     assert main([*words.split(), "--out", str(tmp_path)]) == 0
     out = json.loads(capsys.readouterr().out)
     assert [run["seed"] for run in out["runs"]] == [1, 2]

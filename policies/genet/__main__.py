@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--baseline", choices=BASELINES, default="robustmpc", help="the curriculum's (default: %(default)s)"
     )
     how.add_argument("--no-warm-start", action="store_true", help="PPO from nothing, no imitation before it")
-    how.add_argument("--iterations", type=int, default=64, help="of PPO (default: %(default)s)")
+    how.add_argument("--iterations", type=int, default=40, help="of PPO (default: %(default)s)")
     how.add_argument("--sessions", type=int, default=512, help="of an iteration (default: %(default)s)")
     how.add_argument("--trials", type=int, default=15, help="of a search (default: %(default)s)")
     how.add_argument("--members", type=int, help="at most so many members of each family, for a quick trial")

@@ -40,7 +40,7 @@ GAMMA = 0.99
 LAMBDA = 0.9
 RATE = 3e-4
 """Learning rate, falling to 0 along the run."""
-ENTROPY = (0.01, 0.001)
+ENTROPY = (0.003, 0.0003)
 """Weight of the entropy at the beginning and at the end."""
 EPOCHS = 3
 MINIBATCHES = 8
@@ -64,10 +64,10 @@ class Settings:
     traces: tuple[str, ...] = ()
     baseline: str = "robustmpc"
     warm_start: bool = True
-    iterations: int = 64
+    iterations: int = 40
     sessions: int = 512
     """Of one iteration, 47 decisions each."""
-    every: int = 10
+    every: int = 5
     """Iterations between two searches of the curriculum."""
     trials: int = 15
     """Environments that a search tries."""

@@ -1,6 +1,7 @@
 """The batch core as a vector environment of stable-baselines3.
 
-All sessions begin and end together, so a rollout of `STEPS` steps is one session in every environment.
+All sessions begin and end together, so a rollout of `STEPS` steps is one session in every environment,
+and the next rollout begins with `reset`: sessions that are over are not begun anew on their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from player.batch.library import Floats
 from player.batch.sessions import Sessions
 from player.simulated import CHUNKS
+from policies.batch_mpc import BatchMPC
 from policies.genet import future
 from policies.genet.inputs import Vectors, of_sessions
 from policies.genet.mix import Mix
@@ -22,19 +24,25 @@ from policies.genet.train_net import action_space, observation_space
 STEPS = CHUNKS - 1
 """Decisions of a session; the first chunk comes at level 0."""
 KNEE = 8.0
-"""Below minus this a chunk's QoE counts by its logarithm: a dark link costs a hundred, decision or not."""
+"""Beyond this, up or down, what a chunk gains on RobustMPC counts by its logarithm: one dark link would
+outweigh a thousand decisions."""
 REWARD_UNIT = 3.0
 
 
-def reward(qoe: Floats) -> Vectors:
-    """What the learner is given for chunks' QoE: linear down to -KNEE, from there on logarithmic."""
-    depth = np.maximum(-qoe / KNEE, 1.0)
-    bent = np.where(qoe < -KNEE, -KNEE * (1.0 + np.log(depth)), qoe)
-    return (bent / REWARD_UNIT).astype(np.float32)
+def reward(gained_qoe: Floats) -> Vectors:
+    """What the learner is given for the QoE that chunks gain: linear to KNEE either way, then logarithmic."""
+    size = np.abs(gained_qoe)
+    bent = np.where(size > KNEE, KNEE * (1.0 + np.log(np.maximum(size / KNEE, 1.0))), size)
+    return (np.sign(gained_qoe) * bent / REWARD_UNIT).astype(np.float32)
 
 
 class TrainEnv(VecEnv):
-    """So many sessions of a mix; a step's reward is the chunk's QoE, by `reward`.
+    """So many sessions of a mix; a step's reward is what the chunk gains on RobustMPC's, by `reward`.
+
+    RobustMPC streams every session as well, apart, with the same trace, start, video and noise. What it
+    gets does not depend on the learner, so the best policy stays the best; but most of what the link
+    does to both falls out, which otherwise hides what a decision did (an input-dependent baseline: Mao
+    et al., "Variance reduction for reinforcement learning in input-driven environments", ICLR 2019).
 
     Args:
         mix: where sessions come from.
@@ -54,6 +62,7 @@ class TrainEnv(VecEnv):
     def reset(self) -> Any:
         setup = self.mix.draw(self.random, self.num_envs)
         self.sessions = Sessions(self.mix.library, setup, noise=True, threads=1)
+        self._robustmpc = _streamed_by_robustmpc(Sessions(self.mix.library, setup, noise=True, threads=1))
         return self._observe()
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -61,14 +70,14 @@ class TrainEnv(VecEnv):
 
     def step_wait(self) -> Any:
         self.sessions.step(self._actions)
-        rewards = reward(self.sessions.state.reward)
+        chunk = self.sessions.state.chunk[0] - 1
+        rewards = reward(self.sessions.state.reward - self._robustmpc[chunk - 1])
         done = self.sessions.done
         vectors = self._observe()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.all():
             for info, last in zip(infos, vectors, strict=True):
                 info["terminal_observation"] = last
-            vectors = self.reset()
         return vectors, rewards, done, infos
 
     def _observe(self) -> Vectors:
@@ -93,3 +102,12 @@ class TrainEnv(VecEnv):
         if indices is None:
             return range(self.num_envs)
         return [indices] if isinstance(indices, int) else indices
+
+
+def _streamed_by_robustmpc(sessions: Sessions) -> Floats:
+    """(STEPS, sessions) QoE of each chunk that is decided."""
+    teacher, qoe = BatchMPC(sessions), np.empty((STEPS, len(sessions)))
+    for step in range(STEPS):
+        sessions.step(teacher.select())
+        qoe[step] = sessions.state.reward
+    return qoe
