@@ -89,6 +89,7 @@ class TrainEnv(VecEnv):
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         return [getattr(self, attr_name)] * len(self._indices(indices))
 
+    # stable-baselines3 asks every VecEnv for the next two; PPO calls neither.
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError("the sessions of a batch have no attributes of their own")
 
