@@ -11,7 +11,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 unset PYTHONHOME PYTHONPATH
 
-readonly EXTRAS=dev,learn # what is installed besides the product itself; see pyproject.toml
+readonly EXTRAS=dev,learn,llm,cluster # what is installed besides the product itself; see pyproject.toml
 readonly STAMP=.venv/.streambed-setup
 readonly UNFINISHED=unfinished
 readonly APT_LOCK_WAIT_S=300 # a fresh machine often has its own upgrade running
