@@ -60,4 +60,4 @@ class TcpSession:
 
     @property
     def c(self):
-        return self._state[0][0]
+        return self._state[0].view(np.recarray)[0]

@@ -69,8 +69,11 @@ def download(
         when the first and the last segment arrived; NEVER if the trace is too near to dark.
     """
     c = connection[0]
+    while _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, asked_s) < NEVER:
+        pass
     if c.unacked > 0:  # the request carries the ACK
         acknowledge(c, acks, asked_s)
+    c.requests += 1
     while _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, answered_s) < NEVER:
         pass
     if after_idle:

@@ -21,7 +21,7 @@ def arrive(c: Record, segments: Ring, acks: Ring, arrived: Ring, segment: int, f
             c.expected += 1
             c.out_of_order -= 1
         c.unacked += 1
-        if gap or c.unacked >= 2:
+        if gap or c.unacked >= 2 or c.requests == 1:
             acknowledge(c, acks, now_s)
         else:
             c.delayed_ack_s = now_s + DELAYED_ACK_S

@@ -73,8 +73,8 @@ def wake(c: Record, now_s: float) -> None:
 def fill(c: Record, segments: Ring, flights: Ring, time_s: Floats, bytes_per_s: Floats, now_s: float) -> None:
     """Send what the window lets through: repairs first, then new data."""
     while c.state != OPEN and in_flight(c) < c.window and c.repair_from < c.next_new:
-        flags = segments[c.repair_from & MASK].flags
-        if c.repair_from >= c.first_unacked and flags & LOST and not flags & RESENT:
+        marks = segments[c.repair_from & MASK].marks
+        if c.repair_from >= c.first_unacked and marks & LOST and not marks & RESENT:
             resend(c, segments, flights, time_s, bytes_per_s, c.repair_from, now_s)
             if c.repair_from == c.first_unacked:
                 c.timer, c.timer_s = RTO_TIMER, now_s + rto_s(c)
@@ -103,7 +103,7 @@ def send_new(
     if in_flight(c) == 0:
         begin_again(c, now_s)
     one = segments[c.next_new & MASK]
-    one.flags = 0
+    one.marks = 0
     one.bytes = c.last_bytes if c.next_new == c.written - 1 else MSS_BYTES
     if c.next_new == c.first_unacked:
         c.timer, c.timer_s = RTO_TIMER, now_s + rto_s(c)
@@ -116,7 +116,7 @@ def resend(
     c: Record, segments: Ring, flights: Ring, time_s: Floats, bytes_per_s: Floats, segment: int, now_s: float
 ) -> None:
     """Send a segment again."""
-    segments[segment & MASK].flags |= RESENT | EVER_RESENT
+    segments[segment & MASK].marks |= RESENT | EVER_RESENT
     c.resent += 1
     _transmit(c, segments, flights, time_s, bytes_per_s, segment, now_s)
 
@@ -183,7 +183,7 @@ def ring(
             c.probe_end = c.next_new
             if c.next_new < c.written:
                 send_new(c, segments, flights, time_s, bytes_per_s, now_s)
-            elif not segments[(c.next_new - 1) & MASK].flags & (SACKED | LOST | RESENT):
+            elif not segments[(c.next_new - 1) & MASK].marks & (SACKED | LOST | RESENT):
                 resend(c, segments, flights, time_s, bytes_per_s, c.next_new - 1, now_s)
         c.timer, c.timer_s = RTO_TIMER, now_s + rto_s(c)
         return
@@ -202,10 +202,10 @@ def _time_out(c: Record, segments: Ring, now_s: float) -> None:
     forget(c, now_s)
     for segment in range(c.first_unacked, c.next_new):
         one = segments[segment & MASK]
-        if not one.flags & SACKED:
-            if not one.flags & LOST:
+        if not one.marks & SACKED:
+            if not one.marks & LOST:
                 c.lost += 1
-            one.flags = (one.flags | LOST) & ~RESENT
+            one.marks = (one.marks | LOST) & ~RESENT
     c.resent = 0
     c.window, c.window_count = 1, 0
     c.recover, c.repair_from, c.loss_flight = c.next_new, c.first_unacked, c.flights
@@ -262,27 +262,27 @@ def _take(
     newly, sample_s, newest_s = 0, -1.0, -1.0
     for segment in range(c.first_unacked, expected):
         one = segments[segment & MASK]
-        if one.flags & SACKED:
+        if one.marks & SACKED:
             c.sacked -= 1
             continue
         newly += 1
-        c.lost -= 1 if one.flags & LOST else 0
-        c.resent -= 1 if one.flags & RESENT else 0
-        if not one.flags & EVER_RESENT:
+        c.lost -= 1 if one.marks & LOST else 0
+        c.resent -= 1 if one.marks & RESENT else 0
+        if not one.marks & EVER_RESENT:
             newest_s = now_s - one.sent_s
             if sample_s < 0.0:
                 sample_s = newest_s
     c.first_unacked = max(c.first_unacked, expected)
     segment = flights[flight & MASK].segment
     one = segments[segment & MASK]
-    if segment >= c.first_unacked and not one.flags & SACKED:
+    if segment >= c.first_unacked and not one.marks & SACKED:
         newly += 1
         c.sacked += 1
-        c.lost -= 1 if one.flags & LOST else 0
-        c.resent -= 1 if one.flags & RESENT else 0
-        if not one.flags & EVER_RESENT and sample_s < 0.0:
+        c.lost -= 1 if one.marks & LOST else 0
+        c.resent -= 1 if one.marks & RESENT else 0
+        if not one.marks & EVER_RESENT and sample_s < 0.0:
             sample_s = newest_s = now_s - one.sent_s
-        one.flags = (one.flags | SACKED) & ~(LOST | RESENT)
+        one.marks = (one.marks | SACKED) & ~(LOST | RESENT)
     return newly, sample_s, newest_s
 
 
@@ -311,15 +311,15 @@ def _judge(c: Record, segments: Ring, flights: Ring) -> int:
     for flight in range(c.judged, c.newest_heard):
         segment = flights[flight & MASK].segment
         one = segments[segment & MASK]
-        if segment < c.first_unacked or one.flight != flight or one.flags & SACKED:
+        if segment < c.first_unacked or one.flight != flight or one.marks & SACKED:
             continue
-        if one.flags & LOST and not one.flags & RESENT:
+        if one.marks & LOST and not one.marks & RESENT:
             continue
-        if one.flags & RESENT:
+        if one.marks & RESENT:
             c.resent -= 1
-        if not one.flags & LOST:
+        if not one.marks & LOST:
             c.lost += 1
-        one.flags = (one.flags | LOST) & ~RESENT
+        one.marks = (one.marks | LOST) & ~RESENT
         c.repair_from = min(c.repair_from, segment)
         found += 1
     c.judged = max(c.judged, c.newest_heard)
@@ -377,7 +377,7 @@ def _react(
 def _undo_time_out(c: Record, segments: Ring) -> None:
     """What was thought lost was only late, as an ACK of its first transmission tells [tcp_try_undo_loss]."""
     for segment in range(c.first_unacked, c.next_new):
-        segments[segment & MASK].flags &= ~(LOST | RESENT)
+        segments[segment & MASK].marks &= ~(LOST | RESENT)
     c.lost = c.resent = 0
     c.window = max(c.window, c.prior_window)
     c.threshold = max(c.threshold, c.prior_threshold)

@@ -40,7 +40,7 @@ OPEN, RECOVERY, LOSS = 0, 1, 2
 NO_TIMER, PROBE_TIMER, REORDER_TIMER, RTO_TIMER = 0, 1, 2, 3
 
 SACKED, LOST, RESENT, EVER_RESENT = 1, 2, 4, 8
-"""Flags of a segment; RESENT: its newest transmission is one that repairs, and may still arrive."""
+"""Marks of a segment; RESENT: its newest transmission is one that repairs, and may still arrive."""
 
 NEVER = np.inf
 DROPPED = -1.0
@@ -81,6 +81,7 @@ _INTS = (
     "acks_sent",
     "acks_heard",
     # the receiver
+    "requests",  # so many it has sent
     "expected",  # the next segment in order
     "unacked",  # segments that no ACK has told of
     "out_of_order",  # segments that wait for an earlier one
@@ -128,7 +129,7 @@ _INTS = (
 
 CONNECTION = np.dtype([(name, np.float64) for name in _FLOATS] + [(name, np.int64) for name in _INTS])
 
-SEGMENT = np.dtype([("sent_s", np.float64), ("flight", np.int64), ("bytes", np.int64), ("flags", np.int64)])
+SEGMENT = np.dtype([("sent_s", np.float64), ("flight", np.int64), ("bytes", np.int64), ("marks", np.int64)])
 """By segment: when it was sent last, as which flight, its payload."""
 
 FLIGHT = np.dtype([("sent_s", np.float64), ("leaves_s", np.float64), ("segment", np.int64)])
