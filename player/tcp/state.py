@@ -147,7 +147,7 @@ Ring = Any
 """A structured array of RING records."""
 
 
-def new_connection(interval: int, pass_s: float, rtt_s: float, limit_bytes: float) -> Any:
+def new_connection(interval: int, pass_s: float, rtt_s: float, limit_bytes: float) -> tuple[Any, ...]:
     """A warm connection at time 0: it has fetched a small file and has been idle since.
 
     Returns:
@@ -156,7 +156,7 @@ def new_connection(interval: int, pass_s: float, rtt_s: float, limit_bytes: floa
     one = np.zeros(1, CONNECTION)
     one["interval"], one["pass_s"] = interval, pass_s
     one["rtt_s"], one["limit_bytes"] = rtt_s, limit_bytes
-    one["tokens_bytes"] = 1600
+    one["tokens_bytes"] = MSS_BYTES + HEADERS_BYTES
     one["srtt_s"] = one["min_rtt_s"] = one["delay_min_s"] = rtt_s
     one["deviation_s"] = rtt_s / 2
     one["variance_s"] = one["deviation_most_s"] = RTO_MIN_S
