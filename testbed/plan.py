@@ -15,25 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from player.decide import DEADLINE_S
-from player.qoe import MU, QoE
-from player.registry import LoadedPolicy, load_policy, split_policies
+from player.options import add_json_option, add_scoring_options
+from player.qoe import QoE
+from player.registry import LoadedPolicy, load_policy
+from player.simulated import CHUNKS
 from player.video import Video
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.options import add_link_options, link_settings, load_trace
+from testbed.options import (
+    add_link_options,
+    add_policy_option,
+    add_video_options,
+    asked_policies,
+    link_settings,
+    load_trace,
+    scoring_of,
+)
 from testbed.ownership import give_to_caller, make_directory
 from testbed.settings import check_carried
 from testbed.streaming import LOGS, SessionPlan
 from traces.arguments import Parser
 from traces.catalogue import default_video
 
-DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
 OUR_POLICIES = "policies."
 """Package of the policies that come with Streambed."""
-
-DEFAULT_CHUNKS = 48
-"""As in the published tests: 192 s of a video of 4-s chunks."""
 
 RESULTS = Path("results")
 NEEDED_BYTES = 64 * 1024 * 1024
@@ -54,23 +60,9 @@ def parser() -> Parser:
     )
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
-    what.add_argument(
-        "--video",
-        metavar="VIDEO",
-        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
-        " (default: uhd with lte, 5g and wifi, else envivio)",
-    )
-    what.add_argument(
-        "--chunks", type=int, metavar="N", help=f"stream this many (default: {DEFAULT_CHUNKS}, or all it has)"
-    )
+    add_video_options(what)
     who = command.add_argument_group("who decides")
-    who.add_argument(
-        "--policy",
-        action="append",
-        metavar="NAME[,NAME…]",
-        help="a lane each; NAME:key=value sets options, file.py:Class is yours"
-        f" (default: {DEFAULT_POLICIES})",
-    )
+    add_policy_option(who, "a lane each; ")
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
     who.add_argument(
         "--decision-deadline-s",
@@ -80,18 +72,13 @@ def parser() -> Parser:
         help="a slower decision is made by the fallback, bba (default: %(default)g)",
     )
     add_link_options(command)
-    scoring = command.add_argument_group("scoring")
-    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
-    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
-    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
     )
     output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
     return command
 
 
@@ -121,13 +108,9 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     whole = load_video(video_spec)
     if args.chunks is not None and args.chunks < 1:
         raise TestbedError(f"--chunks {args.chunks}: must be 1 or more")
-    video = whole.first(min(DEFAULT_CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
-    try:
-        qoe = QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth)
-        qoe.quality(video.ladder_kbps)
-    except ValueError as error:
-        raise TestbedError(str(error)) from None
-    policies = [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
+    video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
+    qoe = scoring_of(args, [video])
+    policies = asked_policies(args)
     for policy in policies:
         _check_policy(load_policy(policy), whole, args.seed, qoe)
     settings = link_settings(args)

@@ -37,8 +37,9 @@ from testbed.plan import RunPlan, describe, drop_if_empty, parser, plan_run, pre
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.streaming import finished
 from testbed.summary import as_json, remarks, table
+from traces.arguments import BAD_INPUT
 
-BAD_INPUT, NOT_ALL_GOOD = 2, 1
+NOT_ALL_GOOD = 1
 
 
 async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
