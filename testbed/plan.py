@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import fcntl
 import math
 import os
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +119,8 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     check_congestion_control(settings.congestion_control)
     backend = delay_backend(settings.delay_backend)
     check_carried(trace, settings, backend)
-    if args.out is not None and args.out.is_dir() and any(args.out.glob("*.jsonl")):
-        raise TestbedError(f"--out {args.out} holds records already; name another folder")
+    if args.out is not None:
+        check_no_records(args.out)
     out = args.out or _claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
     sessions = tuple(
         SessionPlan(
@@ -223,7 +224,51 @@ def prepare_folder(out: Path) -> None:
         )
 
 
-def drop_if_empty(plan: RunPlan) -> None:
+@contextlib.contextmanager
+def folder_of(plan: RunPlan) -> Iterator[None]:
+    """Make the run's folder and keep other runs out of it; what of it stays empty goes in the end.
+
+    Raises:
+        TestbedError: another run has it, it holds records already, or see `prepare_folder`.
+    """
+    try:
+        make_directory(plan.out)
+        descriptor = os.open(plan.out, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _unwritable(plan.out, error) from None
+    try:
+        _lock(plan.out, descriptor)
+        check_no_records(plan.out)  # once more: another run may have come and gone
+        try:
+            prepare_folder(plan.out)
+            yield
+        finally:
+            _drop_if_empty(plan)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(out: Path, descriptor: int) -> None:
+    """Hold the folder until its descriptor is closed, by whatever end of this process."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise TestbedError(f"--out {out}: another run is writing there; name another folder") from None
+    except OSError:  # a file system without locks (a shared folder of a virtual machine): on trust
+        return
+
+
+def check_no_records(out: Path) -> None:
+    """Refuse a folder in which records would be mixed with those of another run.
+
+    Raises:
+        TestbedError: it holds records.
+    """
+    if out.is_dir() and any(out.glob("*.jsonl")):
+        raise TestbedError(f"--out {out} holds records already; name another folder")
+
+
+def _drop_if_empty(plan: RunPlan) -> None:
     """Remove the folders of a run that came to nothing."""
     for folder in (plan.out / LOGS, *(() if plan.named else (plan.out,))):
         with contextlib.suppress(OSError):  # it holds something, or was never made
