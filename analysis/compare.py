@@ -155,13 +155,13 @@ def compare(
     """
     rule = rule or ClusterRule()
     policies = outcomes.policies
-    if baseline is not None and baseline not in policies:
-        raise AnalysisError(
-            f"--baseline {baseline}: no record is of this policy; there are {', '.join(policies)}"
-        )
+    _check_baseline(outcomes, baseline)
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
-    groups = [_group(name, part, baseline, rule) for name, part in grouped(outcomes, by).items()]
+    groups = [
+        _group(name, part, _duels(part.policies, baseline), rule)
+        for name, part in grouped(outcomes, by).items()
+    ]
     if not any(group.pairs for group in groups):
         left = len(outcomes.left_out)
         raise AnalysisError(
@@ -169,6 +169,35 @@ def compare(
             + (f" ({left} sessions left out, {len(outcomes.invalid)} of them invalid)" if left else "")
         )
     return Comparison(outcomes, baseline, by, rule, _corrected(groups), missing_of(outcomes))
+
+
+def groups_with_means(
+    outcomes: Outcomes, by: str | None, baseline: str | None, rule: ClusterRule
+) -> tuple[Group, ...]:
+    """Each group's means, and its differences to the baseline where one is named; no corrected p values.
+
+    Raises:
+        AnalysisError: a baseline that is not there.
+    """
+    _check_baseline(outcomes, baseline)
+    return tuple(
+        _group(name, part, [] if baseline is None else _duels(part.policies, baseline), rule)
+        for name, part in grouped(outcomes, by).items()
+    )
+
+
+def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
+    if baseline is not None and baseline not in outcomes.policies:
+        raise AnalysisError(
+            f"--baseline {baseline}: no record is of this policy; there are {', '.join(outcomes.policies)}"
+        )
+
+
+def _duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+    """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
+    if baseline is None:
+        return [(policy, other) for other, policy in combinations(policies, 2)]
+    return [(policy, baseline) for policy in policies if policy != baseline]
 
 
 def grouped(outcomes: Outcomes, by: str | None) -> dict[str | None, Outcomes]:
@@ -224,13 +253,11 @@ def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
     return tuple(missing)
 
 
-def _group(name: str | None, outcomes: Outcomes, baseline: str | None, rule: ClusterRule) -> Group:
+def _group(
+    name: str | None, outcomes: Outcomes, duels: Sequence[tuple[str, str]], rule: ClusterRule
+) -> Group:
     found = cells(outcomes)
     settings = list(dict.fromkeys(setting for mine in found.values() for setting in mine))
-    if baseline is None:
-        duels = [(policy, other) for other, policy in combinations(found, 2)]
-    else:
-        duels = [(policy, baseline) for policy in found if policy != baseline and baseline in found]
     pairs = [_pair(policy, other, found, rule) for policy, other in duels]
     return Group(
         name=name,
@@ -270,7 +297,7 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
 
 def _pair(policy: str, baseline: str, found: Cells, rule: ClusterRule) -> PairResult | None:
     """Two policies; None when they share no setting."""
-    mine, other = found[policy], found[baseline]
+    mine, other = found.get(policy, {}), found.get(baseline, {})
     differences = {setting: mine[setting].qoe - other[setting].qoe for setting in mine if setting in other}
     if not differences:
         return None
