@@ -24,6 +24,9 @@ from player.record import FINISHED
 WORST = 5
 """Settings that are named for each pair of policies."""
 
+FEWEST_CLUSTERS = 6
+"""Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
+
 NOT_STREAMED = "there is no such session"
 
 AHEAD, BEHIND, TIE, UNKNOWN = "ahead", "behind", "tie", "unknown"
@@ -361,6 +364,12 @@ def notes(comparison: Comparison) -> list[str]:
     if most_repeats(outcomes) > 1:
         found.append(
             f"up to {most_repeats(outcomes)} sessions of a policy in one setting were averaged first"
+        )
+    few = [pair.difference.clusters for group in comparison.groups for pair in group.pairs]
+    if few and min(few) < FEWEST_CLUSTERS:
+        found.append(
+            f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"
+            " Wilcoxon's p is above 0.05 whatever they are, and an interval is rough"
         )
     if outcomes.unfinished:
         found.append(
