@@ -141,7 +141,8 @@ class TcpSession:
         )
         if not math.isfinite(last_s):
             raise TraceError(
-                f"{self._trace.name}: {size_bytes} bytes never arrive; the rates are too near to 0 to stream over"
+                f"{self._trace.name}: {size_bytes} bytes never arrive;"
+                " the rates are too near to 0 to stream over"
             )
         self._now_s = last_s
         return Download(

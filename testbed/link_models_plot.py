@@ -11,7 +11,8 @@ from testbed.files import settle
 from testbed.link_replay import MODELS, Replayed
 
 _LEAST_PERCENT = 0.01
-"""Smaller errors are drawn here (the axis is logarithmic)."""
+_LEAST_QOE = 0.001
+"""Smaller errors are drawn here (the axes are logarithmic)."""
 
 
 def draw(sessions: Sequence[Replayed], path: Path) -> None:
@@ -24,6 +25,7 @@ def draw(sessions: Sequence[Replayed], path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from analysis.style import BLUE, RC, TEXT_IN, VERMILLION
 
@@ -36,35 +38,24 @@ def draw(sessions: Sequence[Replayed], path: Path) -> None:
                 percent = np.sort(np.maximum(100 * np.abs(errors), _LEAST_PERCENT))
                 label = f"{model}, {'recorded' if clock == 'at_recorded_times' else 'own'} clock"
                 heights = np.arange(1, len(percent) + 1) / len(percent)
-                share.step(
-                    percent, heights, where="post", color=colours[model], linestyle=line, label=label
-                )
-        share.set_xscale("log")
-        share.set_xlim(_LEAST_PERCENT, 200)
-        share.set_ylim(0, 1)
+                share.step(percent, heights, where="post", color=colours[model], linestyle=line, label=label)
         share.set_xlabel("error of a chunk's download time (%)")
         share.set_ylabel("share of chunks")
-        share.axhline(0.95, color="0.6", linewidth=0.6, linestyle=":")
-        share.axhline(0.5, color="0.6", linewidth=0.6, linestyle=":")
-        share.legend(loc="upper left", fontsize=6.5)
-        emulated = [one.session.emulated_qoe for one in sessions]
-        for model, mark in zip(MODELS, "o+", strict=True):
-            simulated = [one.qoe[model] for one in sessions]
-            score.scatter(
-                emulated,
-                simulated,
-                s=14,
-                marker=mark,
-                linewidth=0.7,
-                label=model,
-                zorder=3,
-                **({"color": colours[model]} if mark == "+" else {"facecolor": "none", "edgecolor": colours[model]}),
-            )
-        ends = score.get_xlim()
-        score.plot(ends, ends, color="0.6", linewidth=0.6, zorder=1)
-        score.set_xlabel("QoE emulated")
-        score.set_ylabel("QoE simulated")
-        score.legend(loc="upper left")
+        share.set_xlim(_LEAST_PERCENT, 300)
+        for model in MODELS:
+            off = np.sort([abs(one.qoe[model] - one.session.emulated_qoe) for one in sessions])
+            heights = np.arange(1, len(off) + 1) / len(off)
+            score.step(np.maximum(off, _LEAST_QOE), heights, where="post", color=colours[model], label=model)
+        score.set_xlabel("|simulated QoE - emulated QoE| of a session")
+        score.set_ylabel("share of sessions")
+        for axes in (share, score):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_ylim(0, 1)
+            for level in (0.5, 0.95):
+                axes.axhline(level, color="0.6", linewidth=0.6, linestyle=":", zorder=0)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         figure.savefig(partial, dpi=200)
         plt.close(figure)

@@ -149,7 +149,7 @@ def errors_at_recorded_times(session: Recorded, link: Link) -> list[float]:
 
 
 def errors_by_own_clock(session: Recorded, link: Link) -> list[float]:
-    """The same where the gaps between chunks are the recorded ones: what a model is early or late by adds up."""
+    """The same where the gaps between chunks are the recorded ones, so that errors add up."""
     errors: list[float] = []
     opened = link.open(session.trace, session.start_index, session.seed)
     before_s = 0.0

@@ -98,7 +98,7 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tcp_options(link: Group) -> None:
-    """The bottleneck's queue and the sender's TCP, as emulated links and the simulated `tcp` link have them."""
+    """The bottleneck's queue and the sender's TCP, of emulated links and of the simulated `tcp` link."""
     queue = link.add_mutually_exclusive_group()
     queue.add_argument(
         "--queue-ms",

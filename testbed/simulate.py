@@ -83,7 +83,6 @@ PROGRESS_LINES = 10
 """On a pipe, so many in all."""
 
 
-
 def _published_link(args: argparse.Namespace) -> Link:
     """The link of the public simulators.
 

@@ -19,11 +19,15 @@ MAX_INTERVALS = 10_000_000
 
 
 @compiled
-def departure_s(c: Record, time_s: Floats, bytes_per_s: Floats, arrival_s: float, frame_bytes: float) -> float:
+def departure_s(
+    c: Record, time_s: Floats, bytes_per_s: Floats, arrival_s: float, frame_bytes: float
+) -> float:
     """When a frame that comes at `arrival_s` leaves; NEVER if the trace is too near to dark.
 
     Frames have to be asked about in the order of their arrival.
     """
+    if c.link_s == NEVER:
+        return NEVER
     while c.link_s < arrival_s:
         end_s = c.pass_s + time_s[c.interval]
         until_s = min(end_s, arrival_s)
@@ -47,6 +51,7 @@ def departure_s(c: Record, time_s: Floats, bytes_per_s: Floats, arrival_s: float
             c.tokens_bytes += speed * (end_s - c.link_s)
             c.link_s = end_s
             _next_interval(c, time_s)
+    c.link_s = NEVER
     return NEVER
 
 

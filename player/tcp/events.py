@@ -85,7 +85,7 @@ def download(
     first_s = NEVER
     while c.expected < c.written:
         now_s = _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, NEVER)
-        if now_s == NEVER:
+        if now_s == NEVER or c.link_s == NEVER:  # timers would ring for ever
             return NEVER, NEVER
         if first_s == NEVER and c.expected > begin:
             first_s = now_s

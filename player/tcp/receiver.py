@@ -10,7 +10,9 @@ DELAYED_ACK_S = 0.04
 
 
 @compiled
-def arrive(c: Record, segments: Ring, acks: Ring, arrived: Ring, segment: int, flight: int, now_s: float) -> None:
+def arrive(
+    c: Record, segments: Ring, acks: Ring, arrived: Ring, segment: int, flight: int, now_s: float
+) -> None:
     """A segment has come."""
     c.newest_arrival = flight
     if segment == c.expected:

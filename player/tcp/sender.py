@@ -168,9 +168,7 @@ def arm(c: Record, segments: Ring, now_s: float) -> None:
 
 
 @compiled
-def ring(
-    c: Record, segments: Ring, flights: Ring, time_s: Floats, bytes_per_s: Floats, now_s: float
-) -> None:
+def ring(c: Record, segments: Ring, flights: Ring, time_s: Floats, bytes_per_s: Floats, now_s: float) -> None:
     """The timer is due."""
     if c.timer == REORDER_TIMER:
         arm(c, segments, now_s)
