@@ -124,13 +124,14 @@ def find(places: Sequence[Path]) -> Found:
 
 
 def quantile_interval(
-    groups: Sequence[NDArray[np.float64]], share: float | None, resamples: int = RESAMPLES
+    groups: Sequence[NDArray[np.float64]], share: float | None, resamples: int | None = None
 ) -> Interval:
     """A quantile of all values (None: their mean), with an interval over groups.
 
     Args:
         groups: one array a cluster of traces; clusters are drawn with replacement, each with all it has.
         share: of the quantile, 0 to 1.
+        resamples: bootstrap samples (default: RESAMPLES).
     """
 
     def figure(values: NDArray[np.float64]) -> float:
@@ -142,7 +143,7 @@ def quantile_interval(
     random = np.random.default_rng(SEED)
     drawn = [
         figure(np.concatenate([groups[place] for place in random.integers(len(groups), size=len(groups))]))
-        for _ in range(resamples)
+        for _ in range(resamples or RESAMPLES)
     ]
     tail = expanded_tail(len(groups))
     low, high = np.quantile(drawn, [tail, 1.0 - tail])

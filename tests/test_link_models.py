@@ -17,6 +17,7 @@ from player.simulated import Link, simulate
 from player.video import Video
 from policies.bba import BBA
 from testbed import link_models
+from testbed import simulate as simulate_command
 from testbed.link_models import quantile_interval
 from traces.trace import Trace
 
@@ -80,8 +81,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 
 def test_sessions_of_the_tcp_model_are_found_to_be_its_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(link_models, "RESAMPLES", 50)
     for family in ("3g", "4g"):
         for number in (1, 2):
             write(tmp_path, trace_of(number, family), TcpLink(queue_bytes=QUEUE_BYTES))
@@ -189,3 +191,43 @@ def test_quantile_intervals_are_of_clusters() -> None:
     assert whole.low < whole.mean < whole.high
     assert whole.high - whole.low > 3.0  # not the 0.5 that 1500 free draws would have
     assert quantile_interval(groups[:1], None).bounds is None
+
+
+def simulated(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    status = simulate_command.main(("--traces", "4g/0", "--chunks", "4", "--jobs", "1", *words))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_the_simulate_command_streams_over_the_tcp_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--policy", "bba", "--link", "tcp", "--queue-ms", "100", "--out", str(tmp_path), "--json")
+    status, out, _ = simulated(capsys, *words)
+    assert status == 0
+    assert json.loads(out)["link"] == "tcp"
+    [path] = tmp_path.glob("*.jsonl")
+    link = read_record(path).manifest["link"]
+    assert (link["model"], link["queue_ms"], link["congestion_control"]) == ("tcp", 100.0, "cubic")
+    status, _, err = simulated(capsys, *words)
+    assert status == 0
+    assert "1 of 1 sessions are recorded already" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--link", "tcp", "--cc", "bbr"), "models cubic only; emulate the others"),
+        (("--link", "tcp", "--noise"), "--noise: the tcp link has none"),
+        (("--link", "tcp", "--rtt-ms", "-1"), "RTT -1.0 ms: expected 0 to 10000"),
+        (("--link", "tcp", "--policy", "oracle"), "the oracle plans for the published link only"),
+        (("--queue-ms", "100"), "--queue-ms: the published link has no TCP and no queue; add --link tcp"),
+    ],
+)
+def test_the_simulate_command_refuses_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    policy = () if "oracle" in words else ("--policy", "bba")
+    status, out, err = simulated(capsys, *policy, *words, "--out", str(tmp_path / "out"))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
