@@ -129,7 +129,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         raise TestbedError(str(error)) from None
     policies = [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
     for policy in policies:
-        _check_policy(load_policy(policy), whole, args.seed, qoe)
+        check_policy(load_policy(policy), whole, args.seed, qoe)
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
@@ -161,7 +161,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     return RunPlan(sessions, out, qoe, named=args.out is not None)
 
 
-def _check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
+def check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
     """Refuse now what one of our own policies would refuse of this video when the session begins.
 
     (What a user's does in `reset` is its own business: if it raises, the fallback plays the session.)
