@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import matplotlib
 from rich.console import Console
 
+from analysis import table
 from analysis.clusters import ClusterRule
 from analysis.collect import add_collect
 from analysis.compare import GROUPINGS, compare, missing_of
@@ -71,31 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     _add_compare(commands)
+    _add_table(commands)
     add_collect(commands)
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
     what = command.add_argument_group("what to draw")
-    what.add_argument(
-        "results",
-        nargs="+",
-        type=Path,
-        metavar="RESULTS",
-        help="folders of records (the *.jsonl directly in them), or records",
-    )
+    _add_sessions(what)
     what.add_argument(
         "--what",
         required=True,
         choices=[*FIGURES, TIMELINE],
         help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
         " bitrate against stall ratio; timeline: sessions over time, side by side",
-    )
-    what.add_argument(
-        "--policy",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this policy, as it was asked for; may be given again (default: all)",
     )
     what.add_argument(
         "--by", choices=list(GROUPINGS), help="a part of the figure for each family, video or RTT"
@@ -111,9 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--out", type=_picture, required=True, metavar="FILE", help="the picture, FILE.png or FILE.pdf"
     )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    _add_json(output)
     return parser
 
 
@@ -122,6 +109,34 @@ def _add_compare(commands: Any) -> None:
     command = commands.add_parser("compare", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_compare)
     what = command.add_argument_group("what to compare")
+    _add_sessions(what)
+    what.add_argument(
+        "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
+    )
+    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each family, video or RTT")
+    _add_cluster(what)
+    _add_scoring(command)
+    _add_json(command.add_argument_group("output"))
+
+
+def _add_table(commands: Any) -> None:
+    text = "mean QoE of policies by families (or videos, RTTs), with intervals"
+    command = commands.add_parser("table", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_table)
+    what = command.add_argument_group("what to table")
+    _add_sessions(what)
+    what.add_argument("--by", choices=list(GROUPINGS), default="family", help="the columns (default: family)")
+    what.add_argument(
+        "--baseline", metavar="NAME", help="mark who is ahead of it, behind it, or in a tie with it"
+    )
+    _add_cluster(what)
+    _add_scoring(command)
+    output = command.add_argument_group("output")
+    output.add_argument("--markdown", action="store_true", help="print a table in Markdown")
+    _add_json(output)
+
+
+def _add_sessions(what: Any) -> None:
     what.add_argument(
         "results",
         nargs="+",
@@ -136,13 +151,9 @@ def _add_compare(commands: Any) -> None:
         metavar="NAME",
         help="only this policy, as it was asked for; may be given again (default: all)",
     )
-    what.add_argument(
-        "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
-    )
-    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each family, video or RTT")
-    _add_cluster(what)
-    _add_scoring(command)
-    output = command.add_argument_group("output")
+
+
+def _add_json(output: Any) -> None:
     output.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else on stdout"
     )
@@ -186,8 +197,25 @@ def _compare(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(comparison)))
         return 0
-    show(comparison, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    show(comparison, _console())
     return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    qoe, rule = _scored_by(args)
+    if args.json and args.markdown:
+        raise AnalysisError("--json and --markdown exclude each other; give one")
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    found = table.matrix(outcomes, args.by, args.baseline, rule)
+    if args.json:
+        print(json.dumps(table.as_json(found)))
+        return 0
+    table.show(found, _console(), args.markdown)
+    return 0
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _plot(args: argparse.Namespace) -> int:

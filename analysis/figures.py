@@ -7,7 +7,7 @@ first, so that no policy looks better by what it was spared. All are to be calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,14 @@ from analysis.style import (
     GREY,
     KNOWN,
     TEXT_IN,
+    in_order,
+    is_bound,
+    label,
     policy_colour,
     policy_line,
     short_name,
 )
 
-BOUND = "oracle"
-"""The policy that knows the future: not a rival but a bound, drawn apart."""
 BOUND_LINE: dict[str, Any] = {"color": GREY, "linestyle": (0.0, (1.0, 1.0)), "linewidth": 1.2}
 
 HEIGHT_IN = 2.5
@@ -98,29 +99,13 @@ def panels(outcomes: Outcomes, by: str | None = None) -> tuple[Panel, ...]:
             raise AnalysisError(
                 f"no setting{where} is common to {', '.join(mine)}; choose policies with --policy"
             )
-        found.append(Panel(name, _in_order(mine), tuple(common), mine))
+        found.append(Panel(name, tuple(in_order(mine)), tuple(common), mine))
     policies = {policy for panel in found for policy in panel.policies}
     if len(policies) > MOST_POLICIES:
         raise AnalysisError(
             f"{len(policies)} policies; a figure shows {MOST_POLICIES} at most: choose with --policy"
         )
     return tuple(found)
-
-
-def _in_order(policies: Iterable[str]) -> tuple[str, ...]:
-    """Known policies in the style's order, then others as they come, the bound last."""
-    known = list(KNOWN)
-
-    def rank(policy: str) -> tuple[bool, int]:
-        name = short_name(policy)
-        return is_bound(policy), known.index(name) if name in known else len(known)
-
-    return tuple(sorted(policies, key=rank))
-
-
-def is_bound(policy: str) -> bool:
-    """Whether a policy, as it was asked for, is the oracle."""
-    return policy.partition(":")[0] == BOUND
 
 
 def line(policy: str) -> dict[str, Any]:
@@ -131,11 +116,6 @@ def line(policy: str) -> dict[str, Any]:
 def colour(policy: str) -> str:
     """The policy's colour; the bound's own."""
     return GREY if is_bound(policy) else policy_colour(policy)
-
-
-def label(policy: str) -> str:
-    """The policy as a legend has it."""
-    return f"{short_name(policy)} (bound)" if is_bound(policy) else short_name(policy)
 
 
 def draw_cdf(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
@@ -334,7 +314,7 @@ def _qoe(figures: Figures) -> float:
 
 def _policies(parts: Sequence[Panel]) -> list[str]:
     """All policies of a figure, the bound last."""
-    return list(_in_order(dict.fromkeys(policy for part in parts for policy in part.policies)))
+    return in_order(dict.fromkeys(policy for part in parts for policy in part.policies))
 
 
 def _row_of_axes(columns: int, share_y: bool = False, wide: bool = False) -> tuple[Figure, list[Axes]]:
