@@ -21,7 +21,6 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import os
 import re
 import shutil
 import signal
@@ -43,9 +42,9 @@ from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.ownership import give_to_caller
-from testbed.simulation import RunFacts as SimulationFacts
+from testbed.settings import BACKENDS
 from testbed.sweeps import estimate
-from testbed.sweeps.computed import run_computed
+from testbed.sweeps.engines import AUTO, Computed, Emulated, Engine
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.progress import Display, duration
@@ -61,7 +60,7 @@ SPARE_BYTES = 64 * 1024 * 1024
 """Free disk that is wanted beside what the sessions take."""
 MOST_LISTED = 20
 """Sessions that were tried in vain, on the screen; `sweep.json` has all."""
-PROCESSES, LANES, RAY = "processes", "lanes", "ray"
+INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
 
 
 def parser() -> Parser:
@@ -75,6 +74,19 @@ def parser() -> Parser:
         help="compute the sessions instead of emulating them; needs no root",
     )
     how = command.add_argument_group("how")
+    how.add_argument(
+        "--lanes",
+        default=AUTO,
+        metavar="N|auto",
+        help="emulated lanes at once; auto: as many as this machine holds with true links, which is measured"
+        " once and kept (default: auto)",
+    )
+    how.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
     how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
     output = command.add_argument_group("output")
@@ -88,14 +100,6 @@ def parser() -> Parser:
         "--json", action="store_true", help="print one JSON object and nothing else on stdout"
     )
     return command
-
-
-def _processes(asked: int | None) -> int:
-    if asked is None:
-        return len(os.sched_getaffinity(0))
-    if asked < 1:
-        raise TestbedError(f"--jobs {asked}: must be 1 or more")
-    return asked
 
 
 def _default_out(plan: SweepPlan) -> Path:
@@ -206,56 +210,66 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     place = args.out or _default_out(plan)
     if not plan.units:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
-    processes = _processes(args.jobs)
+    engine: Engine = Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
     if args.plan:
-        _show_plan(console, plan, plan.units, estimate.computed_s(plan, plan.units, processes), place)
+        _show_plan(console, plan, plan.units, engine, place)
         return 0
+    engine.check()
     with SweepFolder(plan, place) as folder:
         folder.remove_leftovers()
         left = folder.pending()
-        wall_s = estimate.computed_s(plan, left, processes)
-        disk = _show_plan(console, plan, left, wall_s, place)
+        disk = _show_plan(console, plan, left, engine, place)
         _check_room(place, disk)
-        facts = _facts(folder, words, PROCESSES, wall_s, disk)
-        with Display(console, wall_s) as display:
+        facts = _facts(folder, words, engine, left, disk)
+        if left:
+            engine.prepare(folder, facts, console)
+        with Display(console, engine.wall_s(left), engine.at_once) as display:
             work = Work(folder, facts, display)
             work.write()
             try:
-                run_computed(work, processes, _simulation_facts(place, words))
+                status = engine.run(work)
             finally:
                 report = work.write()
+        if status:
+            raise Interrupted(status)
         status = _finish(work, console, report)
         if args.json:
             print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
         return status
 
 
-def _show_plan(console: Console, plan: SweepPlan, left: Sequence[Unit], wall_s: float, out: Path) -> int:
+def _show_plan(console: Console, plan: SweepPlan, left: Sequence[Unit], engine: Engine, out: Path) -> int:
     """Print the plan; the bytes that are still to be written."""
     disk = sum(estimate.disk_bytes(unit, plan.simulated) for unit in left)
-    for line in describe(plan, left, f"about {duration(wall_s)}", disk, out):
+    for line in describe(plan, left, engine.describe(left), disk, out):
         console.print(Text(line), soft_wrap=True)
     return disk
 
 
-def _facts(folder: SweepFolder, words: Sequence[str], engine: str, wall_s: float, disk: int) -> RunFacts:
+def _facts(
+    folder: SweepFolder, words: Sequence[str], engine: Engine, left: Sequence[Unit], disk: int
+) -> RunFacts:
     """What is known of the commands, this one included."""
     before = folder.before
     spent = before.get("spent", {})
     return RunFacts(
-        engine=engine,
+        engine=engine.name,
         begun_at=before.get("begun_at") or utc_now(),
         commands=[*before.get("commands", []), command_facts(words)],
         estimate=before.get("estimate")
-        or {"sessions": folder.plan.sessions, "wall_s": round(wall_s, 1), "disk_bytes": disk},
+        or {"sessions": folder.plan.sessions, "wall_s": round(engine.wall_s(left), 1), "disk_bytes": disk},
         lanes=before.get("lanes"),
         wall_s=float(spent.get("wall_s", 0.0)),
         session_s=float(spent.get("session_s", 0.0)),
     )
 
 
-def _simulation_facts(out: Path, words: Sequence[str]) -> SimulationFacts:
-    return SimulationFacts(run_id=out.name, started_at=utc_now(), command_line=("testbed/sweep.py", *words))
+class Interrupted(Exception):
+    """A signal came while sessions were streaming."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Terminated(KeyboardInterrupt):
@@ -283,8 +297,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or error
         print(f"sweep.py: {where}{reason}; once that is mended the same command goes on", file=sys.stderr)
+    except Interrupted as interrupted:
+        print(INTERRUPTED, file=sys.stderr)
+        return interrupted.status
     except KeyboardInterrupt as interrupt:
-        print("sweep.py: interrupted; the same command goes on from there", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 128 + (Terminated.number if isinstance(interrupt, Terminated) else signal.SIGINT)
     finally:
         for number, handler in before.items():

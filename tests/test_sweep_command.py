@@ -8,20 +8,24 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
+from session_records import write_session
 
 from analysis import cli as analysis
 from player.qoe import summarise
 from player.record import read_record
 from testbed import sweep
-from testbed.sweeps.folder import JOURNAL, SweepFolder
-from testbed.sweeps.plan import plan_sweep
+from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
+from testbed.sweeps.plan import Unit, plan_sweep
 from testbed.sweeps.schema import read_sweep
-from testbed.sweeps.state import STATE
+from testbed.sweeps.state import DONE, INVALID, STATE, RunFacts
+from testbed.sweeps.work import Work
 
 SWEEP = """\
 name = "small"
@@ -181,6 +185,61 @@ def test_a_session_that_cannot_be_had_is_listed_and_the_others_are_there(
     before = held(place / "out")
     assert run(place / "s.toml", "--out", place / "out") == 1  # known in vain, not tried again
     assert held(place / "out") == before
+
+
+@dataclass
+class Told:
+    """What a display was told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def plan(self, units: Sequence[Unit], ended: Sequence[Unit]) -> None: ...
+
+    def ended(self, unit: Unit, attempt: Attempt, again: bool) -> None:
+        self.lines.append(f"{attempt.status} {again}")
+
+
+def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(place: Path) -> None:
+    """By hand, what an engine does: the link is never true, whatever happens in between."""
+    out, told = place / "out", Told()
+
+    def working(retries: int) -> tuple[SweepFolder, Work]:
+        (place / "s.toml").write_text(SWEEP.replace("retries = 1", f"retries = {retries}"))
+        folder = SweepFolder(plan_sweep(read_sweep(place / "s.toml"), simulated=True), out).__enter__()
+        facts = RunFacts("lanes", "", [], {})
+        return folder, Work(folder, facts, told)  # type: ignore[arg-type]
+
+    def attempt(work: Work, status: str, lost: bool = False) -> tuple[str, int]:
+        taken = work.take()
+        assert taken is not None
+        unit, number = taken
+        write_session(out / unit.records[0], valid=status == DONE, sweep={"attempt": number})
+        if not lost:
+            work.end(unit, Attempt(status, () if status == DONE else ("link: late",)))
+        return unit.name, number
+
+    folder, work = working(retries=1)
+    first, *_ = [attempt(work, INVALID if index == 0 else DONE)[0] for index in range(6)]
+    assert attempt(work, INVALID, lost=True) == (first, 2)  # killed before the journal knew
+    work.write()
+    folder.close()
+    assert (out / "attempts" / "1" / f"{first}.jsonl").exists()
+    assert told.lines == ["invalid True"] + ["done False"] * 5
+
+    folder, work = working(retries=1)
+    assert work.finished
+    whole = work.write()
+    assert whole["complete"] and whole["counts"]["invalid"] == 1 and whole["counts"]["done"] == 5
+    (row,) = (row for row in whole["sessions"] if row["status"] == INVALID)
+    assert (row["session"], row["attempts"], row["reasons"]) == (first, 2, ["link: not what was asked"])
+    assert (out / row["record"]).exists()  # the last one is kept, and says itself that it is invalid
+    folder.close()
+
+    folder, work = working(retries=2)
+    assert attempt(work, DONE) == (first, 3) and work.finished
+    assert work.write()["counts"]["done"] == 6
+    folder.close()
+    assert (out / "attempts" / "2" / f"{first}.jsonl").exists()
 
 
 def forked(*words: str | Path) -> int:

@@ -30,10 +30,12 @@ def duration(seconds: float) -> str:
 class Display:
     """How far a sweep is, and how long it will take. A context manager."""
 
-    def __init__(self, console: Console, wall_s: float) -> None:
+    def __init__(self, console: Console, wall_s: float, at_once: int) -> None:
         self._console = console
         self._guess_s = wall_s
-        """For all that is to be run, until some of it has."""
+        """For all that is to be run, until as many units have ended as run at once: their pace tells."""
+        self._at_once = at_once
+        self._ended = 0
         self._done = self._sessions = 0
         self._left_s = self._ended_s = 0.0
         self._said, self._said_at = 0, time.monotonic()
@@ -68,10 +70,11 @@ class Display:
             self._bar.stop()
 
     def _words(self) -> str:
-        if self._ended_s > 0:
-            left_s = self._left_s * (time.monotonic() - self._begun_at) / self._ended_s
+        spent_s = time.monotonic() - self._begun_at
+        if self._ended >= self._at_once:
+            left_s = self._left_s * spent_s / self._ended_s
         else:
-            left_s = self._guess_s
+            left_s = max(self._guess_s - spent_s, 1.0)
         return f"about {duration(left_s)} left"
 
     def say(self, text: str) -> None:
@@ -88,6 +91,7 @@ class Display:
         self._done += unit.players
         self._left_s -= unit.length_s
         self._ended_s += unit.length_s
+        self._ended += 1
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, left=self._words())
             return
