@@ -506,6 +506,7 @@ class LaneSession:
             "simulated": False,
             "lane": self.lane.name,
             **self._manifest,
+            "video": {**self._manifest["video"], "spec": plan.video_spec},
             "command_line": list(plan.command_line),
             "trace": {
                 "name": trace.name,

@@ -44,7 +44,7 @@ from testbed.errors import TestbedError
 from testbed.ownership import give_to_caller
 from testbed.settings import BACKENDS
 from testbed.sweeps import estimate
-from testbed.sweeps.engines import AUTO, Computed, Emulated, Engine
+from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.progress import Display, duration
@@ -88,6 +88,17 @@ def parser() -> Parser:
         help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
     )
     how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
+    how.add_argument(
+        "--engine",
+        choices=("here", Cluster.name),
+        default="here",
+        help="where: on this machine, or on a Ray cluster (see testbed/sweeps/cluster.py; default: here)",
+    )
+    how.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of the Ray cluster (default: RAY_ADDRESS, or a Ray of its own)",
+    )
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
     output = command.add_argument_group("output")
     output.add_argument(
@@ -210,7 +221,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     place = args.out or _default_out(plan)
     if not plan.units:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
-    engine: Engine = Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
+    engine = _engine(plan, args, words)
     if args.plan:
         _show_plan(console, plan, plan.units, engine, place)
         return 0
@@ -236,6 +247,12 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         if args.json:
             print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
         return status
+
+
+def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> Engine:
+    if args.engine == Cluster.name:
+        return Cluster(plan, args, words)
+    return Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
 
 
 def _show_plan(console: Console, plan: SweepPlan, left: Sequence[Unit], engine: Engine, out: Path) -> int:

@@ -1,4 +1,4 @@
-"""Who runs a sweep's sessions: processes that compute them, or emulated lanes."""
+"""Who runs a sweep's sessions: processes that compute them, emulated lanes, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from testbed.side_by_side import Interrupt
 from testbed.simulation import RunFacts as SimulationFacts
 from testbed.sweeps import estimate
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
+from testbed.sweeps.cluster import RayNodes, run_on
 from testbed.sweeps.computed import run_computed
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
@@ -152,6 +153,44 @@ class Emulated:
         interrupt = Interrupt()
         await Lanes(work, self._lanes, self._backend, self._command_line).run(interrupt)
         return interrupt.status
+
+
+class Cluster:
+    """Sessions computed or emulated on the nodes of a Ray cluster."""
+
+    name = "ray"
+
+    def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
+        self._plan = plan
+        self._address: str | None = args.address
+        self._lanes = _lanes(args.lanes)
+        self._command_line = ("testbed/sweep.py", *words)
+
+    @property
+    def at_once(self) -> int:
+        return 1
+
+    def wall_s(self, left: Sequence[Unit]) -> float:
+        """On one lane or CPU: how many there are is known when the cluster is."""
+        if self._plan.simulated:
+            return estimate.computed_s(self._plan, left, 1)
+        return estimate.emulated_s(left, 1)
+
+    def describe(self, left: Sequence[Unit]) -> str:
+        what = "CPU" if self._plan.simulated else "lane"
+        return f"{duration(self.wall_s(left))} of {what} time, on as many as the cluster has"
+
+    def check(self) -> None:
+        """Each node is asked when it is to be used."""
+
+    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+        """Nothing has to be known."""
+
+    def run(self, work: Work) -> int:
+        facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
+        with RayNodes(self._address, not self._plan.simulated, self._lanes, work.say) as nodes:
+            run_on(nodes, work, facts, work.say)
+        return 0
 
 
 def _lanes(text: str) -> int | None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def session_plans(
     plans = []
     for index, record in enumerate(unit.records):
         offset_s = index * setting.stagger_s
-        facts = sweep_facts(plan, unit, index, attempt)
+        facts = {"run_id": out.name, **sweep_facts(plan, unit, index, attempt)}
         if unit.players > 1:
             facts["shared"] = {
                 "group": unit.name,
@@ -135,62 +135,80 @@ class Lanes:
             self._work.end(unit, ended)
 
     async def _attempt(self, unit: Unit, attempt: int, name: str) -> Attempt:
-        """One attempt at a unit, from the first namespace to the last record.
-
-        Raises:
-            TestbedError: a lane, a process or a path that is not as asked.
-        """
         plan, out = self._work.folder.plan, self._work.out
         plans = session_plans(plan, unit, out, attempt, self._backend, self._command_line)
-        stagger_s = unit.setting.stagger_s
-        async with self._lane_of(unit, name) as lane:
-            async with self._beginning:
-                sessions = sharing(plans, lane, await self._the_shaper(), stagger_s)
-            async with self._open(sessions):
-                async with self._beginning:
-                    await sessions[0].start()
-                    await sessions[0].probe()
-                    for session in sessions[1:]:
-                        await session.start()
-                    for session in sessions:
-                        await session.ready()
-                    t0 = time.monotonic() + BEGIN_AFTER_S
-                    playing = asyncio.create_task(play_together(sessions, t0, stagger_s, Silent()))
-                    await asyncio.wait([playing], timeout=BEGIN_AFTER_S)
-                try:
-                    results = await playing
-                finally:
-                    playing.cancel()
-                    await asyncio.gather(playing, return_exceptions=True)
-        return judged([(result.chunks, result.end) for result in results])
-
-    @contextlib.asynccontextmanager
-    async def _lane_of(self, unit: Unit, name: str) -> AsyncIterator[Lane]:
-        """A lane; making it and taking it down keep the event loop busy, so nobody begins meanwhile."""
-        lane = Lane(name, unit.setting.link, self._backend, unit.seed)
-        async with self._beginning:
-            lane.__enter__()
-        try:
-            yield lane
-        finally:
-            with contextlib.ExitStack() as closing:
-                closing.callback(lane.close)
-                async with self._beginning:
-                    closing.close()
-
-    @contextlib.asynccontextmanager
-    async def _open(self, sessions: Sequence[SharingSession]) -> AsyncIterator[None]:
-        """End the sessions' processes in the end, and remove what they leave half written."""
-        try:
-            yield
-        finally:
-            await asyncio.gather(*(session.close() for session in sessions))
-            for session in sessions:
-                for path in session.leftovers():
-                    path.unlink(missing_ok=True)
+        return await stream_unit(plans, unit.setting.stagger_s, name, self._the_shaper, self._beginning)
 
     async def _the_shaper(self) -> ShaperClient:
         """The shaper; a new one if it has died (the sessions that it served are tried again)."""
         if self._shaper is None or self._shaper.died():
             self._shaper = await self._stack.enter_async_context(ShaperClient())
         return self._shaper
+
+
+async def stream_unit(
+    plans: Sequence[SessionPlan],
+    stagger_s: float,
+    name: str,
+    shaper: Callable[[], Awaitable[ShaperClient]],
+    beginning: asyncio.Lock,
+) -> Attempt:
+    """One attempt at a unit, from the first namespace to the last record.
+
+    Args:
+        plans: of its players.
+        name: of the lane.
+        shaper: gives the one that is to be used.
+        beginning: held by whoever begins; see this file's first words.
+
+    Raises:
+        TestbedError: a lane, a process or a path that is not as asked.
+        OSError: a record cannot be written.
+    """
+    async with _lane_of(plans[0], name, beginning) as lane:
+        async with beginning:
+            sessions = sharing(plans, lane, await shaper(), stagger_s)
+        async with _open(sessions):
+            async with beginning:
+                await sessions[0].start()
+                await sessions[0].probe()
+                for session in sessions[1:]:
+                    await session.start()
+                for session in sessions:
+                    await session.ready()
+                t0 = time.monotonic() + BEGIN_AFTER_S
+                playing = asyncio.create_task(play_together(sessions, t0, stagger_s, Silent()))
+                await asyncio.wait([playing], timeout=BEGIN_AFTER_S)
+            try:
+                results = await playing
+            finally:
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
+    return judged([(result.chunks, result.end) for result in results])
+
+
+@contextlib.asynccontextmanager
+async def _lane_of(plan: SessionPlan, name: str, beginning: asyncio.Lock) -> AsyncIterator[Lane]:
+    """A lane; making it and taking it down keep the event loop busy, so nobody begins meanwhile."""
+    lane = Lane(name, plan.settings, plan.backend, plan.seed)
+    async with beginning:
+        lane.__enter__()
+    try:
+        yield lane
+    finally:
+        with contextlib.ExitStack() as closing:
+            closing.callback(lane.close)
+            async with beginning:
+                closing.close()
+
+
+@contextlib.asynccontextmanager
+async def _open(sessions: Sequence[SharingSession]) -> AsyncIterator[None]:
+    """End the sessions' processes in the end, and remove what they leave half written."""
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(session.close() for session in sessions))
+        for session in sessions:
+            for path in session.leftovers():
+                path.unlink(missing_ok=True)

@@ -40,6 +40,10 @@ class Work:
     def out(self) -> Path:
         return self.folder.out
 
+    def say(self, text: str) -> None:
+        """A line for the person."""
+        self._display.say(text)
+
     @property
     def finished(self) -> bool:
         """Nothing is left, in hand or in the queue."""
