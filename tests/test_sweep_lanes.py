@@ -143,6 +143,18 @@ def test_players_that_share_a_bottleneck_have_one_link_and_a_record_each(whole: 
         assert logs == [f"{group}_p0.link.jsonl", f"{group}_p0.origin.jsonl"]
 
 
+def test_a_players_session_is_reproduced_with_the_player_that_it_shared_with(whole: Whole) -> None:
+    place = whole.folder.parent
+    (record,) = (one for one in whole.folder.glob("shared*bba*_p1.jsonl"))
+    run = Run(place, "--reproduce", record, "--out", "again", "--json")
+    assert run.finish() == 0, run.err
+    report = json.loads(run.out)
+    assert report["settings"] == [] and report["outcome"]["outcome"]["again"] == "finished"
+    again = sorted(path.name for path in (place / "again").glob("*.jsonl"))
+    assert again == ["other-player-0.jsonl", record.name]
+    assert read_record(place / "again" / record.name).manifest["shared"]["players"] == 2
+
+
 def test_an_interrupted_sweep_ends_in_order(whole: Whole) -> None:
     place = whole.folder.parent
     (place / "long.toml").write_text(SWEEP.replace("chunks = 3", "chunks = 3\nrepetitions = 20"))
