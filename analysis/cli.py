@@ -16,6 +16,7 @@ from rich.console import Console
 
 from analysis import table
 from analysis.clusters import ClusterRule
+from analysis.collect import add_collect
 from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_compare(commands)
     _add_table(commands)
+    add_collect(commands)
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)

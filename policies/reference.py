@@ -36,9 +36,13 @@ class Mean:
     qoe: float
 
 
-def session_qoe(video: Video, trace: Trace, policy: Policy, qoe: QoE, chunks: int) -> float:
+def session_qoe(
+    video: Video, trace: Trace, policy: Policy, qoe: QoE, chunks: int, delay_ms: float = 0.0
+) -> float:
     """Mean QoE of one session's chunks, the first left out."""
-    rows, _ = simulate(video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=chunks)
+    rows, _ = simulate(
+        video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=chunks, delay_ms=delay_ms
+    )
     levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
     values = qoe.per_chunk(levels, stalls_s, video.ladder_kbps)
     return sum(values) / len(values)
@@ -51,8 +55,8 @@ def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks
         PolicyError: a policy that cannot be had.
         VideoError: the video has fewer than `chunks` chunks.
     """
-    policy = load_policy(spec).policy
-    values = [session_qoe(video, trace, policy, qoe, chunks) for trace in traces]
+    loaded = load_policy(spec)
+    values = [session_qoe(video, trace, loaded.policy, qoe, chunks, loaded.delay_ms) for trace in traces]
     return Mean(spec, len(values), sum(values) / len(values))
 
 

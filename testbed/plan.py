@@ -59,6 +59,11 @@ def parser() -> Parser:
         metavar="TRACE",
         help="a family (3g, 4g, lte, 5g, fcc, wifi), a member (4g/17), or a file in any known format",
     )
+    what.add_argument(
+        "--reproduce",
+        metavar="RECORD",
+        help="instead of all others but --out and --json: a record's session again, and what differs",
+    )
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     add_video_options(what)
@@ -113,7 +118,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = scoring_of(args, [video])
     policies = asked_policies(args)
     for policy in policies:
-        _check_policy(load_policy(policy), whole, args.seed, qoe)
+        check_policy(load_policy(policy), whole, args.seed, qoe)
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
@@ -121,7 +126,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     check_carried(trace, settings, backend)
     if args.out is not None:
         check_no_records(args.out)
-    out = args.out or _claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
+    out = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
     sessions = tuple(
         SessionPlan(
             policy=policy,
@@ -145,7 +150,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     return RunPlan(sessions, out, qoe, named=args.out is not None)
 
 
-def _check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
+def check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
     """Refuse now what one of our own policies would refuse of this video when the session begins.
 
     (What a user's does in `reset` is its own business: if it raises, the fallback plays the session.)
@@ -166,7 +171,7 @@ def _word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.=_-]+", "-", Path(text).name if "." in text else text).strip("-.") or "trace"
 
 
-def _claim(path: Path) -> Path:
+def claim(path: Path) -> Path:
     """A new folder: `path`, or the first of `path-2`, `path-3`, … that nobody has, not even a run
     that began in the same second.
 

@@ -34,6 +34,7 @@ from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.files import write_aside
 from testbed.plan import RunPlan, describe, folder_of, parser, plan_run
+from testbed.reproduce import reproduce
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.streaming import finished
 from testbed.summary import as_json, remarks, table
@@ -68,9 +69,12 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = parser().parse_args(words)
+    again = any(word.partition("=")[0] == "--reproduce" for word in words)
+    args = None if again else parser().parse_args(words)
     try:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
+            if args is None:
+                return reproduce(words, out)
             plan = plan_run(args, words)
             with folder_of(plan):
                 return asyncio.run(_run(plan, args.json, out))
