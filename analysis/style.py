@@ -11,7 +11,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -98,6 +100,13 @@ def policy_line(policy: str) -> dict[str, Any]:
     name = short_name(policy)
     dashes: Any = "solid" if name in KNOWN else (0.0, OTHERS_DASHES[zlib.crc32(name.encode()) % 3])
     return {"color": policy_colour(policy), "linestyle": dashes}
+
+
+def log_axis(axis: Axis) -> None:
+    """A logarithmic scale whose numbers are plain: 0.1, 1, 10."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:
