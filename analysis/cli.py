@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 import matplotlib
 from rich.console import Console
 
+from analysis import table
 from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
-from analysis.options import add_cluster, add_json, add_policies, add_scoring, scored_by
+from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
 from analysis.report.command import add_report
 from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
@@ -70,18 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     _add_compare(commands)
+    _add_table(commands)
     add_report(commands)
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
     what = command.add_argument_group("what to draw")
-    what.add_argument(
-        "results",
-        nargs="+",
-        type=Path,
-        metavar="RESULTS",
-        help="folders of records (the *.jsonl directly in them), or records",
-    )
+    add_sessions(what)
     what.add_argument(
         "--what",
         required=True,
@@ -89,7 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
         " bitrate against stall ratio; timeline: sessions over time, side by side",
     )
-    add_policies(what)
     what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
     add_cluster(what)
     what.add_argument(
@@ -111,21 +106,30 @@ def _add_compare(commands: Any) -> None:
     command = commands.add_parser("compare", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_compare)
     what = command.add_argument_group("what to compare")
-    what.add_argument(
-        "results",
-        nargs="+",
-        type=Path,
-        metavar="RESULTS",
-        help="folders of records (the *.jsonl directly in them), or records",
-    )
-    add_policies(what)
+    add_sessions(what)
     what.add_argument(
         "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each of these")
     add_cluster(what)
     add_scoring(command)
+    add_json(command.add_argument_group("output"))
+
+
+def _add_table(commands: Any) -> None:
+    text = "mean QoE of policies by families (or videos, RTTs, settings), with intervals"
+    command = commands.add_parser("table", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_table)
+    what = command.add_argument_group("what to table")
+    add_sessions(what)
+    what.add_argument("--by", choices=list(GROUPINGS), default="family", help="the columns (default: family)")
+    what.add_argument(
+        "--baseline", metavar="NAME", help="mark who is ahead of it, behind it, or in a tie with it"
+    )
+    add_cluster(what)
+    add_scoring(command)
     output = command.add_argument_group("output")
+    output.add_argument("--markdown", action="store_true", help="print a table in Markdown")
     add_json(output)
 
 
@@ -143,8 +147,25 @@ def _compare(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(comparison)))
         return 0
-    show(comparison, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    show(comparison, _console())
     return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    qoe, rule = scored_by(args)
+    if args.json and args.markdown:
+        raise AnalysisError("--json and --markdown exclude each other; give one")
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    found = table.matrix(outcomes, args.by, args.baseline, rule)
+    if args.json:
+        print(json.dumps(table.as_json(found)))
+        return 0
+    table.show(found, _console(), args.markdown)
+    return 0
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _plot(args: argparse.Namespace) -> int:

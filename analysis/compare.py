@@ -24,6 +24,9 @@ from player.record import FINISHED
 WORST = 5
 """Settings that are named for each pair of policies."""
 
+FEWEST_CLUSTERS = 6
+"""Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
+
 NOT_STREAMED = "there is no such session"
 
 AHEAD, BEHIND, TIE, UNKNOWN = "ahead", "behind", "tie", "unknown"
@@ -188,13 +191,13 @@ def compare(
     """
     rule = rule or ClusterRule()
     policies = outcomes.policies
-    if baseline is not None and baseline not in policies:
-        raise AnalysisError(
-            f"--baseline {baseline}: no record is of this policy; there are {', '.join(policies)}"
-        )
+    _check_baseline(outcomes, baseline)
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
-    groups = [_group(name, part, baseline, rule) for name, part in grouped(outcomes, by).items()]
+    groups = [
+        _group(name, part, _duels(part.policies, baseline), rule)
+        for name, part in grouped(outcomes, by).items()
+    ]
     if not any(group.pairs for group in groups):
         left = len(outcomes.left_out)
         raise AnalysisError(
@@ -203,6 +206,35 @@ def compare(
         )
     name = by.name if isinstance(by, Grouping) else by
     return Comparison(outcomes, baseline, name, rule, _corrected(groups), missing_of(outcomes))
+
+
+def groups_with_means(
+    outcomes: Outcomes, by: str | Grouping | None, baseline: str | None, rule: ClusterRule
+) -> tuple[Group, ...]:
+    """Each group's means, and its differences to the baseline where one is named; no corrected p values.
+
+    Raises:
+        AnalysisError: a baseline that is not there.
+    """
+    _check_baseline(outcomes, baseline)
+    return tuple(
+        _group(name, part, [] if baseline is None else _duels(part.policies, baseline), rule)
+        for name, part in grouped(outcomes, by).items()
+    )
+
+
+def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
+    if baseline is not None and baseline not in outcomes.policies:
+        raise AnalysisError(
+            f"--baseline {baseline}: no record is of this policy; there are {', '.join(outcomes.policies)}"
+        )
+
+
+def _duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+    """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
+    if baseline is None:
+        return [(policy, other) for other, policy in combinations(policies, 2)]
+    return [(policy, baseline) for policy in policies if policy != baseline]
 
 
 def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, Outcomes]:
@@ -262,13 +294,11 @@ def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
     return tuple(missing)
 
 
-def _group(name: str | None, outcomes: Outcomes, baseline: str | None, rule: ClusterRule) -> Group:
+def _group(
+    name: str | None, outcomes: Outcomes, duels: Sequence[tuple[str, str]], rule: ClusterRule
+) -> Group:
     found = cells(outcomes)
     settings = list(dict.fromkeys(setting for mine in found.values() for setting in mine))
-    if baseline is None:
-        duels = [(policy, other) for other, policy in combinations(found, 2)]
-    else:
-        duels = [(policy, baseline) for policy in found if policy != baseline and baseline in found]
     pairs = _pairs(duels, found, rule)
     return Group(
         name=name,
@@ -315,7 +345,7 @@ def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) ->
     differences: dict[tuple[str, str], dict[Setting, float]] = {}
     together: dict[tuple[Setting, ...], list[tuple[str, str]]] = {}
     for policy, baseline in duels:
-        mine, other = found[policy], found[baseline]
+        mine, other = found.get(policy, {}), found.get(baseline, {})
         both = {setting: mine[setting].qoe - other[setting].qoe for setting in mine if setting in other}
         if both:
             differences[policy, baseline] = both
@@ -389,6 +419,12 @@ def notes(comparison: Comparison) -> list[str]:
     if most_repeats(outcomes) > 1:
         found.append(
             f"up to {most_repeats(outcomes)} sessions of a policy in one setting were averaged first"
+        )
+    few = [pair.difference.clusters for group in comparison.groups for pair in group.pairs]
+    if few and min(few) < FEWEST_CLUSTERS:
+        found.append(
+            f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"
+            " Wilcoxon's p is above 0.05 whatever they are, and an interval is rough"
         )
     if outcomes.unfinished:
         found.append(

@@ -8,7 +8,7 @@ first, so that no policy looks better by what it was spared. All are to be calle
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +31,14 @@ from analysis.style import (
     GREY,
     KNOWN,
     TEXT_IN,
+    in_order,
+    is_bound,
+    label,
     policy_colour,
     policy_line,
     short_name,
 )
 
-BOUND = "oracle"
-"""The policy that knows the future: not a rival but a bound, drawn apart."""
 BOUND_LINE: dict[str, Any] = {"color": GREY, "linestyle": (0.0, (1.0, 1.0)), "linewidth": 1.2}
 
 HEIGHT_IN = 2.5
@@ -117,22 +118,6 @@ def panels(outcomes: Outcomes, by: str | Grouping | None = None) -> tuple[Panel,
     return tuple(found)
 
 
-def in_order(policies: Iterable[str]) -> list[str]:
-    """Known policies in the style's order, then others as they come, the bound last."""
-    known = list(KNOWN)
-
-    def rank(policy: str) -> tuple[bool, int]:
-        name = short_name(policy)
-        return is_bound(policy), known.index(name) if name in known else len(known)
-
-    return sorted(policies, key=rank)
-
-
-def is_bound(policy: str) -> bool:
-    """Whether a policy, as it was asked for, is the oracle."""
-    return policy.partition(":")[0] == BOUND
-
-
 def line(policy: str) -> dict[str, Any]:
     """The policy's line; the bound's own."""
     return BOUND_LINE if is_bound(policy) else policy_line(policy)
@@ -141,11 +126,6 @@ def line(policy: str) -> dict[str, Any]:
 def colour(policy: str) -> str:
     """The policy's colour; the bound's own."""
     return GREY if is_bound(policy) else policy_colour(policy)
-
-
-def label(policy: str) -> str:
-    """The policy as a legend has it."""
-    return f"{short_name(policy)} (bound)" if is_bound(policy) else short_name(policy)
 
 
 def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:

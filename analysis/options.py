@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError
 from player.qoe import MU, QoE
+
+
+def add_sessions(what: Any) -> None:
+    """Where the records are, and `--policy`."""
+    what.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="folders of records (the *.jsonl directly in them), or records",
+    )
+    add_policies(what)
 
 
 def add_policies(what: Any) -> None:

@@ -168,7 +168,8 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
     """One session's outcome, or why it is not counted.
 
     Raises:
-        RecordError: a manifest without what pairs are made of, or a ladder that the QoE cannot score.
+        RecordError: a manifest without what pairs are made of.
+        AnalysisError: a ladder that the QoE cannot score.
     """
     record = session.record
     setting = _setting(session)
@@ -179,7 +180,7 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
     try:
         one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
     except ValueError as error:
-        raise RecordError(f"{session.path}:1: {error}") from None
+        raise AnalysisError(f"{session.path}: {error}") from None
     if one.qoe is None or one.bitrate_mbps is None:
         return LeftOut(session.path, session.policy, setting, NO_CHUNK)
     asked = session.section("video").get("chunks")

@@ -5,11 +5,57 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+from collections.abc import Iterable
 
+from player.options import Group, add_video_option, scoring
+from player.qoe import QoE
+from player.registry import split_policies
+from player.simulated import CHUNKS
+from player.video import Video
 from testbed.errors import TestbedError
 from testbed.settings import BACKENDS, LinkSettings, Loss
 from traces.catalogue import resolve
 from traces.trace import Trace, TraceError
+
+DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
+
+
+def add_video_options(group: Group) -> None:
+    """What is streamed of which video."""
+    add_video_option(group, default=None)
+    group.add_argument(
+        "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
+    )
+
+
+def add_policy_option(group: Group, note: str = "") -> None:
+    """`--policy`, for `asked_policies`; `note` begins its help."""
+    group.add_argument(
+        "--policy",
+        action="append",
+        metavar="NAME[,NAME…]",
+        help=f"{note}NAME:key=value sets options, file.py:Class is yours (default: {DEFAULT_POLICIES})",
+    )
+
+
+def asked_policies(args: argparse.Namespace) -> list[str]:
+    """Names of all `--policy`, in their order."""
+    return [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
+
+
+def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> QoE:
+    """The QoE of the scoring options, which has a value for every level of the videos.
+
+    Raises:
+        TestbedError: a weight that is none, or a ladder that this kind does not know.
+    """
+    try:
+        qoe = scoring(args)
+        for video in videos:
+            qoe.quality(video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+    return qoe
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:

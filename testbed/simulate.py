@@ -43,14 +43,16 @@ from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
 from player.link_published import RTT_MS, PublishedLink
 from player.live import LiveConsole, silence
+from player.options import add_json_option, add_scoring_options
 from player.policy import BY_FALLBACK
-from player.qoe import MU, QoE, SessionSummary
+from player.qoe import QoE, SessionSummary
 from player.record import FINISHED
-from player.registry import PolicyError, load_policy, split_policies
+from player.registry import PolicyError, load_policy
 from player.simulated import CHUNKS, Link
 from player.video import Video, VideoError
 from player.videos import load_video
 from testbed.errors import TestbedError
+from testbed.options import add_policy_option, add_video_options, asked_policies, scoring_of
 from testbed.ownership import make_directory
 from testbed.simulation import (
     RunFacts,
@@ -60,11 +62,10 @@ from testbed.simulation import (
     run_jobs,
 )
 from testbed.starts import Starts, read_starts
-from traces.arguments import Parser
+from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import default_video, resolve_many
 from traces.trace import Trace, TraceError
 
-DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
 RESULTS = Path("results")
 LONGEST_NAME = 200
 """Characters of a record's name; file systems take 255 bytes."""
@@ -73,8 +74,6 @@ PIPE_COLUMNS = 160
 """Nothing is folded for a pipe."""
 PROGRESS_LINES = 10
 """On a pipe, so many in all."""
-
-BAD_INPUT = 2
 
 LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {
     "published": lambda args: PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
@@ -101,22 +100,9 @@ def parser() -> Parser:
         help="where in its trace each session begins: lines of `trace-name start_index`"
         " (at time[start_index-1]), drawn by a seed, or all at their beginning (default: 0)",
     )
-    what.add_argument(
-        "--video",
-        metavar="VIDEO",
-        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
-        " (default: uhd with lte, 5g and wifi, else envivio)",
-    )
-    what.add_argument(
-        "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
-    )
+    add_video_options(what)
     who = command.add_argument_group("who decides")
-    who.add_argument(
-        "--policy",
-        action="append",
-        metavar="NAME[,NAME…]",
-        help=f"NAME:key=value sets options, file.py:Class is yours (default: {DEFAULT_POLICIES})",
-    )
+    add_policy_option(who)
     who.add_argument(
         "--first-level",
         default="0",
@@ -137,18 +123,13 @@ def parser() -> Parser:
         "--rtt-ms", type=float, default=RTT_MS, metavar="MS", help=f"round trip (default: {RTT_MS:g})"
     )
     link.add_argument("--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1)")
-    scoring = command.add_argument_group("scoring")
-    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
-    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
-    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
     )
     output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
     return command
 
 
@@ -174,15 +155,10 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     traces = _traces(args.traces, args.format)
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
-    try:
-        qoe = QoE.published(args.qoe, args.mu, args.smooth)
-        for video in videos.values():
-            qoe.quality(video.ladder_kbps)
-    except ValueError as error:
-        raise TestbedError(str(error)) from None
+    qoe = scoring_of(args, videos.values())
     if not 0 <= args.rtt_ms < float("inf"):
         raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
-    policies = _unique([name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)])
+    policies = _unique(asked_policies(args))
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         carrying = [name for name in policies if carries_state(load_policy(name))]
     seeds = _seeds(args.seed)

@@ -81,6 +81,7 @@ def _parser() -> Parser:
         "source", metavar="IN", help="a trace file, or anything that `show` takes for one trace"
     )
     what.add_argument("target", metavar="OUT", help="the file to write")
+    what.add_argument("--force", action="store_true", help="write over OUT if it is there")
     what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
     _add_format(what)
 
@@ -290,8 +291,6 @@ def _lint(arguments: argparse.Namespace) -> int:
     files: list[Path] = []
     for name in arguments.paths:
         path = Path(name)
-        if not path.exists():
-            raise TraceError(f"{name}: no such file or directory")
         files += catalogue.trace_files(path) if path.is_dir() else [path]
     found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
     errors = sum(fault.severity == "error" for fault in found)
@@ -313,6 +312,8 @@ def _lint(arguments: argparse.Namespace) -> int:
 
 def _convert(arguments: argparse.Namespace) -> int:
     trace = catalogue.resolve(arguments.source, arguments.format)
+    if Path(arguments.target).is_file() and not arguments.force:
+        raise TraceError(f"{arguments.target} is there already; name another file, or say --force")
     formats.save(trace, arguments.target, arguments.to)
     if arguments.json:
         _print_json(

@@ -14,12 +14,23 @@ from numpy.typing import NDArray
 
 from analysis.bootstrap import Interval, quantile_intervals
 from analysis.clusters import ClusterRule
-from analysis.figures import label, line
+from analysis.figures import line
 from analysis.outcomes import Outcome
 from analysis.report.rows import FALLBACK, Row
 from analysis.report.study import Study
 from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, shown, word
-from analysis.style import FAINT_COLOUR, GREEN, GREY, INDIGO, LINK_COLOUR, SKY, TEXT_IN, VERMILLION, log_axis
+from analysis.style import (
+    FAINT_COLOUR,
+    GREEN,
+    GREY,
+    INDIGO,
+    LINK_COLOUR,
+    SKY,
+    TEXT_IN,
+    VERMILLION,
+    label,
+    log_x,
+)
 
 PLAYER = "player"
 """Decides a first chunk whose level is fixed; that is no decision."""
@@ -183,7 +194,7 @@ def _draw_times(axis: Axes, times: dict[str, NDArray[np.float64]]) -> None:
         axis.step(
             ordered[places], (places + 1) / len(ordered), where="post", **line(policy), label=label(policy)
         )
-    log_axis(axis.xaxis)
+    log_x(axis)
     axis.set_ylim(0, 1.01)
     axis.set_xlabel("time of a decision (ms)")
     axis.set_ylabel("share of decisions")

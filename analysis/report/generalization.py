@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.compare import cells, common_settings
-from analysis.figures import MEAN_MARK, colour, is_bound
+from analysis.figures import MEAN_MARK, colour
 from analysis.report.grids import absent, policy_rows
 from analysis.report.study import Condition, Study
-from analysis.style import BLACK, GREY
+from analysis.style import BLACK, GREY, is_bound
 
 BOX_WIDTH = 0.62
 SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import label
 from analysis.report.study import Condition
-from analysis.style import FAINT_COLOUR, TEXT_IN
+from analysis.style import FAINT_COLOUR, TEXT_IN, label
 
 MOST_COLUMNS = 3
 ROW_IN = 0.19

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis.report.rows import LinkCheck, Row
 from analysis.report.study import Study, invalid_rows
 from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, word
-from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_axis
+from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
 
 LOG_SPAN = 20
 """Values that span more than this are drawn on a logarithmic axis."""
@@ -150,6 +150,6 @@ def _cumulated(axis: Axes, links: Sequence[LinkCheck], values: Sequence[float]) 
             label=f"{name} (n = {len(mine)})",
         )
     if values and 0 < LOG_SPAN * min(values) < max(values):
-        log_axis(axis.xaxis)
+        log_x(axis)
     axis.set_ylim(0, 1.01)
     axis.grid(color=FAINT_COLOUR, linewidth=0.3)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.bootstrap import CONFIDENCE, QUANTILE_RESAMPLES, RESAMPLES, SEED
 from analysis.compare import notes
-from analysis.figures import BOUND, draw_cdf, draw_scatter, is_bound
+from analysis.figures import draw_cdf, draw_scatter
 from analysis.outcomes import Outcomes
 from analysis.report import deciding, headline, links, missing, repeat, sharing
 from analysis.report.differences import draw_differences
@@ -20,7 +20,7 @@ from analysis.report.pictures import Picture, keep
 from analysis.report.study import Condition, Study
 from analysis.report.tables import LEFT, Column, Group, Table, number, word
 from analysis.sessions import AnalysisError
-from analysis.style import RC
+from analysis.style import BOUND, RC, is_bound
 
 
 def facts(study: Study) -> tuple[tuple[str, str], ...]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from analysis.clusters import ClusterRule
 from analysis.compare import Comparison, Grouping, PairResult, PolicyMeans, compare, grouped, policy_means
-from analysis.figures import in_order
 from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
 from analysis.report.planned import Sweep
 from analysis.report.rows import Row, Unreadable
 from analysis.sessions import AnalysisError
+from analysis.style import in_order
 from player.qoe import QoE
 
 JOIN = " / "
