@@ -279,7 +279,7 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
         words.append("noise")
     loss = link.get("loss")
     if isinstance(loss, dict) and loss.get("kind", "none") != "none":
-        words.append(f"loss {loss['kind']}")
+        words.append(f"loss {loss['p']:g} %" if loss["kind"] == "uniform" else f"loss {loss['kind']}")
     if "congestion_control" in link:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)

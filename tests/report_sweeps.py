@@ -118,8 +118,8 @@ def write_sweep(
 def small_sweep(folder: Path, mine: str = "mine") -> Path:
     """Two settings of four traces, partly done: `mine` is ahead where seen, and ties where unseen.
 
-    One session was invalid for good, one failed, one is still to be run; a file was cut off. Where unseen, links
-    were shared by two players, of which the second always has the lowest level.
+    One session was invalid for good, one failed, two are still to be run, a file was cut off. Where unseen,
+    links were shared by two players, of which the second always has the lowest level.
     """
     folder.mkdir(parents=True, exist_ok=True)
     policies = ["robustmpc", mine, "bba"]

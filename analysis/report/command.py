@@ -23,9 +23,7 @@ from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.report import extremes, sections
 from analysis.report.files import Folder
 from analysis.report.missing import state_sentence
-from analysis.report.page import TABLES, Page, Section, to_html
-from analysis.report.pictures import FOLDER as FIGURES
-from analysis.report.pictures import Picture
+from analysis.report.page import FIGURES, TABLES, Page, Section, to_html
 from analysis.report.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.repeat import checksums
 from analysis.report.rows import Row, Unreadable, row_of
@@ -94,8 +92,11 @@ def report(args: argparse.Namespace) -> int:
             baseline_asked=args.baseline is not None,
             rule=rule,
         )
-        folder = Folder(out)
-        page = _page(study, folder, _command(args), pool)
+        page = _page(study, _command(args), pool)
+    folder = Folder(out)
+    for picture in page.pictures:
+        folder.write(f"{FIGURES}/{picture.name}.pdf", picture.pdf)
+        folder.write(f"{FIGURES}/{picture.name}.png", picture.png)
     folder.write(CHECKSUMS, checksums(study.rows, out))
     for table in page.tables:
         folder.write(f"{TABLES}/{table.name}.csv", to_csv(table))
@@ -155,41 +156,32 @@ def _chosen(rows: Sequence[Row], policies: Sequence[str], sweep: Sweep | None) -
     return sorted(wanted, key=lambda row: place[row.outcome.policy])
 
 
-def _page(study: Study, folder: Folder, command: Sequence[str], pool: ProcessPoolExecutor | None) -> Page:
+def _page(study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None) -> Page:
     """Draw everything, and put the page together."""
     lines = extremes.timelines(study)
-    draw = partial(extremes.draw, folder=folder.path)
     apart = pool if len(lines) >= WORTH_DRAWING_APART else None
-    drawn = map(draw, lines) if apart is None else apart.map(draw, lines)
-    gallery = sections.Gallery(folder.path)
+    drawn = map(extremes.draw, lines) if apart is None else apart.map(extremes.draw, lines)
     parts: list[Section | None] = [
         sections.results(study),
         sections.setting(study),
-        sections.comparison(study, gallery),
-        sections.generalization(study, gallery),
-        sections.distributions(study, gallery),
+        sections.comparison(study),
+        sections.generalization(study),
+        sections.distributions(study),
         None,
-        sections.decisions(study, gallery),
-        sections.sharing_section(study, gallery),
-        sections.fidelity(study, gallery),
+        sections.decisions(study),
+        sections.sharing_section(study),
+        sections.fidelity(study),
         sections.lacking(study),
         sections.repeating(study, command, CHECKSUMS),
     ]
     parts[5] = sections.timelines(list(drawn))
-    page = Page(
+    return Page(
         title=_title(study),
         question=study.sweep.question if study.sweep else "",
         facts=sections.facts(study),
         sections=tuple(part for part in parts if part is not None),
         made=f"Made by Streambed {_version()} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
     )
-    for picture in page.pictures:
-        folder.made(*_files(picture))
-    return page
-
-
-def _files(picture: Picture) -> tuple[str, str]:
-    return f"{FIGURES}/{picture.name}.pdf", f"{FIGURES}/{picture.name}.png"
 
 
 def _title(study: Study) -> str:

@@ -10,7 +10,7 @@ import matplotlib
 
 from analysis.compare import cells
 from analysis.outcomes import Figures, Outcome, Setting
-from analysis.report.pictures import Picture, keep
+from analysis.report.pictures import Picture, picture
 from analysis.report.study import Study
 from analysis.report.tables import shown as number_shown
 from analysis.sessions import SessionRecord
@@ -98,7 +98,7 @@ def _against(
     ]
 
 
-def draw(timeline: Timeline, folder: Path) -> Picture:
+def draw(timeline: Timeline) -> Picture:
     """Read the sessions again, and draw them.
 
     Raises:
@@ -112,9 +112,8 @@ def draw(timeline: Timeline, folder: Path) -> Picture:
         )
         told = "; ".join(one.told for one in timeline.shown)
         count = f"{len(timeline.shown)} of {timeline.sessions} sessions"
-        return keep(
+        return picture(
             figure,
-            folder,
             timeline.name,
             f"{timeline.policy}, {count}. {told[0].upper()}{told[1:]}. Each has axes of its own.",
             f"Buffer, chosen bitrate and throughput over time of {timeline.policy}: {told}",

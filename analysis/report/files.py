@@ -22,38 +22,34 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._made: dict[str, None] = {}
-        for sub in ("figures", "tables"):
-            make_folder(path / sub)
+        make_folder(path)
 
     @property
     def files(self) -> list[str]:
         """All that was made so far, as seen from the folder."""
         return list(self._made)
 
-    def made(self, *names: str) -> None:
-        """Files that somebody else has written, whole, into the folder."""
-        for name in names:
-            _own(self.path / name)
-            self._made[name] = None
-
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, what: str | bytes) -> None:
         """Write a file aside, sync it, and give it its name.
 
         Raises:
             OSError: it cannot be written; nothing is left behind then.
         """
         final = self.path / name
+        if final.parent != self.path:
+            make_folder(final.parent)
         partial = final.with_name(f"{final.name}.partial")
         try:
-            with partial.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with partial.open("wb") as file:
+                file.write(what.encode() if isinstance(what, str) else what)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(final)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        self.made(name)
+        _own(final)
+        self._made[name] = None
 
     def finish(self, name: str, text: str) -> None:
         """Write the last file, which lists the others, and remove what only an earlier report had listed.

@@ -20,6 +20,7 @@ from analysis.report.tables import (
     Group,
     Table,
     bounds,
+    counted,
     number,
     shown,
     with_interval,
@@ -186,7 +187,7 @@ def _headline_rows(
 
 def _n_cell(settings: int, sessions: int) -> Cell:
     """Traces in the means; sessions where they are not as many."""
-    small = _counted(sessions, "session") if sessions != settings else ""
+    small = counted(sessions, "session") if sessions != settings else ""
     return Cell(str(settings), (settings, sessions), small=small)
 
 
@@ -227,9 +228,9 @@ def _ms(interval: Interval) -> Cell:
 
 
 def _note(one: Condition) -> str:
-    counted = one.outcomes.counted
+    sessions = one.outcomes.counted
     repeats = most_repeats(one.outcomes)
-    parts = [_counted(len(counted), "session"), _counted(one.traces, "trace")]
+    parts = [counted(len(sessions), "session"), counted(one.traces, "trace")]
     if repeats > 1:
         parts.append(f"up to {repeats} of a policy on a trace (seeds, repetitions), averaged first")
     invalid, unfinished = len(one.outcomes.invalid), len(one.outcomes.unfinished)
@@ -238,10 +239,6 @@ def _note(one: Condition) -> str:
     if unfinished:
         parts.append(f"{unfinished} cut short, counted with what they played")
     return ", ".join(parts)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def in_short(study: Study) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from analysis.outcomes import INVALID, Outcome
 from analysis.report.planned import DONE, FAILED, MISSING, STATUSES, Sweep
 from analysis.report.planned import INVALID as PLAN_INVALID
 from analysis.report.study import Study
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, word
+from analysis.report.tables import LEFT, Cell, Column, Group, Table, counted, number, word
 
 NAMED = 20
 """Of sessions that are missing one way or another, so many are named."""
@@ -18,11 +18,12 @@ NAMED = 20
 
 def state_sentence(study: Study) -> str:
     """How much of what was meant to be there is there."""
-    counted = len(study.outcomes.counted)
+    here = len(study.outcomes.counted)
     sweep = study.sweep
     if sweep is None:
         return (
-            f"{counted} sessions count. No sweep made this folder, so nothing says how many were meant to be."
+            f"{counted(here, 'session')} counted. No sweep made this folder, so nothing says how many were"
+            " meant to be here."
         )
     parts = [f"{sweep.count(DONE)} of {len(sweep.sessions)} planned sessions are done"]
     for status, words in (
@@ -112,14 +113,13 @@ def left_out_sentences(study: Study) -> list[str]:
     """What else is not counted, or counted with a caveat."""
     said = [*_left_out_of_plan(study.sweep)] if study.sweep else []
     reasons = Counter(one.reason for one in study.outcomes.left_out)
-    said += [f"{count} sessions are left out: {reason}." for reason, count in reasons.items()]
+    said += [f"{counted(count, 'session')} left out: {reason}." for reason, count in reasons.items()]
     if study.outcomes.unfinished:
         ends = Counter(one.ended for one in study.outcomes.unfinished)
         words = ", ".join(f"{count} {ended}" for ended, count in ends.most_common())
         said.append(
-            f"{len(study.outcomes.unfinished)} sessions did not finish ({words}). They count with what"
-            " they played"
-            " and all their stall."
+            f"{counted(len(study.outcomes.unfinished), 'session')} did not finish ({words}). They count with"
+            " what they played and all their stall."
         )
     name_of = study.grouping.of
     run = {(one.policy, name_of(one.setting)) for one in study.outcomes.counted}

@@ -10,12 +10,11 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report.pictures import FOLDER as FIGURES
 from analysis.report.pictures import Picture
 from analysis.report.tables import Table
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
-TABLES = "tables"
+FIGURES, TABLES = "figures", "tables"
 
 
 @dataclass(frozen=True)

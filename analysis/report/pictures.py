@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.style import RC, save
-
-FOLDER = "figures"
+from analysis.style import PNG_DPI, RC
 
 SVG_RC: Any = {"svg.hashsalt": "streambed", "svg.fonttype": "path"}
 """Equal figures give equal files; text as outlines looks the same wherever the page is opened."""
@@ -20,7 +20,7 @@ SVG_RC: Any = {"svg.hashsalt": "streambed", "svg.fonttype": "path"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page shows it."""
+    """A figure as the page shows it, and as files."""
 
     name: str
     """Of its files."""
@@ -28,21 +28,21 @@ class Picture:
     """What is shown, of how many, and how to read it."""
     alt: str
     """What it says, for who cannot see it."""
-    svg: bytes
     width_in: float
+    svg: bytes
+    pdf: bytes
+    png: bytes
 
 
-def keep(figure: Figure, folder: Path, name: str, caption: str, alt: str) -> Picture:
-    """Write `figures/NAME.pdf` and `.png` into a folder that has `figures`, and have the SVG.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+def picture(figure: Figure, name: str, caption: str, alt: str) -> Picture:
+    """The figure in all formats, without a date in any."""
+    svg, pdf, png = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context({**RC, **SVG_RC}):
-        figure.draw_without_rendering()  # the layout is found once, not once a format
+        figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
         figure.set_layout_engine("none")
-        for ending in (".pdf", ".png"):
-            save(figure, folder / FOLDER / f"{name}{ending}")
-        out = io.BytesIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(name, caption, alt, out.getvalue(), float(figure.get_size_inches()[0]))
+        figure.set_dpi(PNG_DPI)
+        FigureCanvasAgg(figure).print_png(png)
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
+    width_in = float(figure.get_size_inches()[0])
+    return Picture(name, caption, alt, width_in, svg.getvalue(), pdf.getvalue(), png.getvalue())

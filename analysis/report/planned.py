@@ -28,8 +28,8 @@ class PlannedSetting:
 
     label: str
     seen: bool | None
-    facts: tuple[tuple[str, str], ...]
-    """Link, video, chunks, players: name and value in words."""
+    besides: tuple[str, ...]
+    """What a record's link does not say of it, in words: a cap, how many players share it."""
     left_out: str | None
     """Why it has no sessions, if the engine cannot do it."""
 
@@ -176,13 +176,14 @@ def _sweep(path: Path, found: dict[str, Any]) -> Sweep:
 
 
 def _setting(one: dict[str, Any]) -> PlannedSetting:
-    facts = {key: value for key, value in (one.get("link") or {}).items() if value not in (None, "")}
-    facts |= {key: one[key] for key in ("video", "chunks", "players") if one.get(key) is not None}
-    seen = one.get("seen")
+    seen, cap_mbps, players = one.get("seen"), one.get("cap_mbps"), one.get("players") or 1
+    besides = [] if cap_mbps is None else [f"capped at {cap_mbps:g} Mbit/s"]
+    if players > 1:
+        besides.append(f"{players} players share it, each {one.get('stagger_s') or 0.0:g} s after the last")
     return PlannedSetting(
         label=str(one["label"]),
         seen=seen if isinstance(seen, bool) else None,
-        facts=tuple((name, in_words(value)) for name, value in facts.items()),
+        besides=tuple(besides),
         left_out=one.get("left_out"),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -16,16 +15,16 @@ from analysis.report import deciding, headline, links, missing, repeat, sharing
 from analysis.report.differences import draw_differences
 from analysis.report.generalization import common_values, draw_generalization
 from analysis.report.page import Block, Bullets, Code, Paragraph, Section
-from analysis.report.pictures import Picture, keep
+from analysis.report.pictures import Picture, picture
 from analysis.report.study import Condition, Study
-from analysis.report.tables import LEFT, Column, Group, Table, number, word
+from analysis.report.tables import LEFT, Column, Group, Table, counted, number, word
 from analysis.sessions import AnalysisError
 from analysis.style import BOUND, RC, is_bound
 
 
 def facts(study: Study) -> tuple[tuple[str, str], ...]:
     """The setting in figures, for the head of the page."""
-    counted, found = missing.counted_of(study)
+    here, found = missing.counted_of(study)
     seen = [one.seen for one in study.conditions]
     told = (
         f" ({seen.count(True)} seen, {seen.count(False)} unseen)"
@@ -34,7 +33,7 @@ def facts(study: Study) -> tuple[tuple[str, str], ...]:
     )
     traces = len({one.setting.trace_sha256 for one in study.outcomes.counted})
     return (
-        ("Sessions that count", f"{counted:,} of {found:,} found, {study.kind}"),
+        ("Sessions that count", f"{here:,} of {found:,} found, {study.kind}"),
         ("Policies", str(len(study.policies))),
         ("Settings", f"{len(study.conditions)}{told}"),
         ("Traces", f"{traces:,}"),
@@ -52,9 +51,8 @@ def results(study: Study) -> Section:
     if invalid:
         blocks.append(
             Paragraph(
-                f"{invalid} sessions ran over links that were not what they should be. They are in no"
-                " table or figure"
-                " of results; the section on links says why.",
+                f"{counted(invalid, 'session')} ran over links that were not what they should be, and are in"
+                " no table or figure of results; the section on links says why.",
                 "warning",
             )
         )
@@ -129,8 +127,8 @@ def _settings_table(study: Study) -> Table:
         first = one.outcomes.counted[0].setting
         videos = sorted({each.setting.video for each in one.outcomes.counted})
         families = sorted({each.setting.family for each in one.outcomes.counted})
-        label = planned.get(first.condition[0])
-        link = ", ".join(f"{name} {value}" for name, value in label.facts) if label else first.link_label
+        plan = planned.get(first.condition[0])
+        link = ", ".join((first.link_label.partition(", player ")[0], *(plan.besides if plan else ())))
         seen = {True: "seen", False: "unseen", None: "–"}[one.seen]
         rows.append(
             (
@@ -162,28 +160,22 @@ def _listed(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-class Gallery:
-    """Draws figures into a folder; one that cannot be drawn leaves a sentence that says why."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def draw(self, name: str, make: Callable[[], Figure | None], caption: str, alt: str) -> list[Block]:
-        """The picture; nothing where there is nothing to see."""
-        try:
-            with matplotlib.rc_context(RC):
-                figure = make()
-        except AnalysisError as error:
-            return [Paragraph(f"The figure {name} is not drawn: {error}.", "warning")]
-        return [] if figure is None else [keep(figure, self._folder, name, caption, alt)]
+def _drawn(name: str, make: Callable[[], Figure | None], caption: str, alt: str) -> list[Block]:
+    """The picture; nothing where there is nothing to see, a sentence where it cannot be drawn."""
+    try:
+        with matplotlib.rc_context(RC):
+            figure = make()
+    except AnalysisError as error:
+        return [Paragraph(f"The figure {name} is not drawn: {error}.", "warning")]
+    return [] if figure is None else [picture(figure, name, caption, alt)]
 
 
-def comparison(study: Study, gallery: Gallery) -> Section:
+def comparison(study: Study) -> Section:
     """The large table, and differences as a figure."""
     blocks: list[Block] = []
     if study.baseline is not None:
         counts = "; ".join(headline.pairs_counted(one) for one in study.conditions)
-        blocks += gallery.draw(
+        blocks += _drawn(
             "differences",
             lambda: draw_differences(study),
             f"Mean difference of QoE to {study.baseline} in pairs of sessions, with 95 % intervals over"
@@ -199,13 +191,13 @@ def comparison(study: Study, gallery: Gallery) -> Section:
     return Section("comparison", "Comparison in full", tuple(blocks))
 
 
-def generalization(study: Study, gallery: Gallery) -> Section:
+def generalization(study: Study) -> Section:
     """Does it hold where the policies have not been?"""
     blocks: list[Block] = [*map(Paragraph, headline.generalization_sentences(study))]
     counts = "; ".join(
         f"{one.name} {max(map(len, common_values(one).values()), default=0)}" for one in study.conditions
     )
-    blocks += gallery.draw(
+    blocks += _drawn(
         "generalization",
         lambda: draw_generalization(study),
         "QoE of sessions by policy and setting, over the traces that all policies of a setting have"
@@ -222,13 +214,13 @@ def _has_bound(study: Study) -> bool:
     return any(is_bound(policy) for policy in study.policies)
 
 
-def distributions(study: Study, gallery: Gallery) -> Section:
+def distributions(study: Study) -> Section:
     """The sessions' QoE as CDFs, and what bitrate was bought with what stalls."""
     outcomes, left = drawable(study)
     blocks: list[Block] = [Paragraph(text, "warning") for text in left]
     n = "; ".join(_common_count(one) for one in study.conditions)
     if outcomes is not None:
-        blocks += gallery.draw(
+        blocks += _drawn(
             "cdf",
             lambda: draw_cdf(outcomes, study.grouping, study.rule).figure,
             "Share of sessions at or below each QoE, over the traces that all policies have"
@@ -236,7 +228,7 @@ def distributions(study: Study, gallery: Gallery) -> Section:
             " everywhere.",
             "Cumulative distributions of session QoE by policy and setting.",
         )
-        blocks += gallery.draw(
+        blocks += _drawn(
             "bitrate-stall",
             lambda: draw_scatter(outcomes, study.grouping, study.rule).figure,
             "Mean bitrate against mean stall ratio with 95 % intervals over traces"
@@ -260,8 +252,8 @@ def drawable(study: Study) -> tuple[Outcomes | None, list[str]]:
     ]
     if not kept:
         return None, left
-    counted = tuple(one for condition in kept for one in condition.outcomes.counted)
-    return Outcomes(study.qoe, counted, study.outcomes.left_out), left
+    sessions = tuple(one for condition in kept for one in condition.outcomes.counted)
+    return Outcomes(study.qoe, sessions, study.outcomes.left_out), left
 
 
 def timelines(pictures: Sequence[Picture]) -> Section:
@@ -278,10 +270,10 @@ def timelines(pictures: Sequence[Picture]) -> Section:
     )
 
 
-def decisions(study: Study, gallery: Gallery) -> Section:
+def decisions(study: Study) -> Section:
     """Who decided, and how fast."""
     count = sum(len(times) for row in study.rows for times in row.decisions_ms.values())
-    blocks = gallery.draw(
+    blocks = _drawn(
         "decisions",
         lambda: deciding.draw_deciding(study),
         "Time of decisions, where a clock ran, and who decided, where more than one did; chunks of all"
@@ -296,7 +288,7 @@ def decisions(study: Study, gallery: Gallery) -> Section:
     return Section("decisions", "Decisions: how long, and by whom", tuple(blocks))
 
 
-def sharing_section(study: Study, gallery: Gallery) -> Section | None:
+def sharing_section(study: Study) -> Section | None:
     """Fairness, where players shared a link."""
     shared = sharing.shared_links(study)
     table = sharing.sharing_table(study, shared)
@@ -305,7 +297,7 @@ def sharing_section(study: Study, gallery: Gallery) -> Section | None:
             return None
         text = f"{shared.broken} links were shared, but of none does every player's session count."
         return Section("sharing", "Players that shared a bottleneck", (Paragraph(text, "warning"),))
-    blocks = gallery.draw(
+    blocks = _drawn(
         "fairness",
         lambda: sharing.draw_sharing(study, shared),
         f"Jain's fairness index of the bitrates of players that shared a bottleneck ({len(shared.links)}"
@@ -316,7 +308,7 @@ def sharing_section(study: Study, gallery: Gallery) -> Section | None:
     return Section("sharing", "Players that shared a bottleneck", (*blocks, table))
 
 
-def fidelity(study: Study, gallery: Gallery) -> Section:
+def fidelity(study: Study) -> Section:
     """Were the links true?"""
     table = links.fidelity_table(study)
     if table is None:
@@ -326,16 +318,15 @@ def fidelity(study: Study, gallery: Gallery) -> Section:
     total = len(links.checked(study))
     blocks: list[Block] = [
         Paragraph(
-            f"{total - valid} of {total} sessions over emulated links were judged invalid; {valid} were"
-            " valid. Each"
-            " session's link is held against its trace by the kernel's own counters."
+            f"Of {counted(total, 'session')} over emulated links {total - valid} had an invalid link and"
+            f" {valid} a valid one. Each session's link is held against its trace by the kernel's counters."
         ),
         table,
     ]
     reasons = links.reasons_table(study)
     if reasons is not None:
         blocks.append(reasons)
-    blocks += gallery.draw(
+    blocks += _drawn(
         "fidelity",
         lambda: links.draw_fidelity(study),
         f"How far the links of {total} sessions were off: byte error of steps in which frames were always"
