@@ -127,7 +127,8 @@ def _facts(session: SessionRecord) -> list[str]:
     video, link = session.section("video"), session.section("link")
     facts.append(f"video {video.get('name', '?')}")
     if isinstance(link.get("rtt_ms"), int | float):
-        facts.append(f"RTT {link['rtt_ms']:g} ms, {link.get('congestion_control', '?')}")
+        over_tcp = f", {link['congestion_control']}" if "congestion_control" in link else ""
+        facts.append(f"RTT {link['rtt_ms']:g} ms{over_tcp}")
     if session.record.manifest.get("simulated"):
         facts.append("simulated")
     facts.append(f"QoE {session.weights}")
