@@ -170,7 +170,8 @@ class Child:
             TestbedError: it ended, or said nothing for long; its last word is in the message.
         """
         try:
-            line = await asyncio.wait_for(self.line(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                line = await self.line()
         except TimeoutError:
             raise TestbedError(f"{self.what} did not start within {timeout_s:g} s") from None
         if line is None:
@@ -205,7 +206,8 @@ class Child:
             if number is not None:
                 self.signal_group(number)
             try:
-                await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT_S if number else 0.5)
+                async with asyncio.timeout(_STOP_TIMEOUT_S if number else 0.5):
+                    await self.process.wait()
                 break
             except TimeoutError:
                 continue
