@@ -88,8 +88,8 @@ def _policy_json(one: PolicyMeans) -> dict[str, Any]:
         "unfinished": one.unfinished,
         "invalid": one.invalid,
         "qoe": one.qoe.mean,
-        "qoe_ci95": one.qoe.bounds,
         **figures,
+        **{f"{name}_ci95": interval.bounds for name, interval in one.intervals.items()},
     }
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -123,6 +125,13 @@ def policy_line(policy: str) -> dict[str, Any]:
     name = short_name(policy)
     dashes: Any = "solid" if name in KNOWN else (0.0, OTHERS_DASHES[zlib.crc32(name.encode()) % 3])
     return {"color": policy_colour(policy), "linestyle": dashes}
+
+
+def log_x(axis: Axes) -> None:
+    """A logarithmic axis whose numbers are plain: 0.1, 1, 10."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:

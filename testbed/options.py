@@ -85,6 +85,20 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         metavar="PCT",
         help="Gilbert-Elliott loss as tc-netem writes it: P [R [1-H [1-K]]]",
     )
+    add_tcp_options(link)
+    link.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    link.add_argument(
+        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
+    )
+
+
+def add_tcp_options(link: Group) -> None:
+    """The bottleneck's queue and the sender's TCP, of emulated links and of the simulated `tcp` link."""
     queue = link.add_mutually_exclusive_group()
     queue.add_argument(
         "--queue-ms",
@@ -98,15 +112,6 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         "--no-slow-start-after-idle",
         action="store_true",
         help="keep the congestion window over idle times (Linux's default is to restart)",
-    )
-    link.add_argument(
-        "--delay-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
-    )
-    link.add_argument(
-        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
     )
 
 

@@ -42,6 +42,7 @@ from rich.text import Text
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
 from player.link_published import RTT_MS, PublishedLink
+from player.link_tcp import CONGESTION_CONTROL, QUEUE_MS, TcpLink
 from player.live import LiveConsole, silence
 from player.options import add_json_option, add_scoring_options
 from player.policy import BY_FALLBACK
@@ -52,7 +53,13 @@ from player.simulated import CHUNKS, Link
 from player.video import Video, VideoError
 from player.videos import load_video
 from testbed.errors import TestbedError
-from testbed.options import add_policy_option, add_video_options, asked_policies, scoring_of
+from testbed.options import (
+    add_policy_option,
+    add_tcp_options,
+    add_video_options,
+    asked_policies,
+    scoring_of,
+)
 from testbed.ownership import make_directory
 from testbed.simulation import (
     RunFacts,
@@ -75,9 +82,48 @@ PIPE_COLUMNS = 160
 PROGRESS_LINES = 10
 """On a pipe, so many in all."""
 
-LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {
-    "published": lambda args: PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
-}
+
+def _published_link(args: argparse.Namespace) -> Link:
+    """The link of the public simulators.
+
+    Raises:
+        TestbedError: something that it has not was asked for.
+    """
+    asked = {
+        "--queue-ms": args.queue_ms is not None,
+        "--queue-bytes": args.queue_bytes is not None,
+        "--cc": args.cc != CONGESTION_CONTROL,
+        "--no-slow-start-after-idle": args.no_slow_start_after_idle,
+    }
+    for option, given in asked.items():
+        if given:
+            raise TestbedError(f"{option}: the published link has no TCP and no queue; add --link tcp")
+    if not 0 <= args.rtt_ms < float("inf"):
+        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
+    return PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
+
+
+def _tcp_link(args: argparse.Namespace) -> Link:
+    """The emulator's TCP, computed.
+
+    Raises:
+        TestbedError: figures that make no link.
+    """
+    if args.noise:
+        raise TestbedError("--noise: the tcp link has none; it is the published link's")
+    try:
+        return TcpLink(
+            rtt_ms=args.rtt_ms,
+            queue_ms=QUEUE_MS if args.queue_ms is None else args.queue_ms,
+            queue_bytes=args.queue_bytes,
+            congestion_control=args.cc,
+            slow_start_after_idle=not args.no_slow_start_after_idle,
+        )
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+
+
+LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {"published": _published_link, "tcp": _tcp_link}
 """Link models by name."""
 
 
@@ -117,12 +163,18 @@ def parser() -> Parser:
     )
     link = command.add_argument_group("link")
     link.add_argument(
-        "--link", choices=list(LINKS), default="published", help="the link model (default: published)"
+        "--link",
+        choices=list(LINKS),
+        default="published",
+        help="the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
     link.add_argument(
         "--rtt-ms", type=float, default=RTT_MS, metavar="MS", help=f"round trip (default: {RTT_MS:g})"
     )
-    link.add_argument("--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1)")
+    link.add_argument(
+        "--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1); published only"
+    )
+    add_tcp_options(link)
     add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -156,8 +208,6 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
     qoe = scoring_of(args, videos.values())
-    if not 0 <= args.rtt_ms < float("inf"):
-        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
     policies = _unique(asked_policies(args))
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         carrying = [name for name in policies if carries_state(load_policy(name))]
