@@ -215,6 +215,23 @@ def _as_json(report: dict[str, Any], work: Work) -> dict[str, Any]:
     }
 
 
+def _plan_as_json(plan: SweepPlan, engine: Engine, disk: int, out: Path) -> dict[str, Any]:
+    """The object of `--plan --json`."""
+    return {
+        "name": plan.file.name,
+        "simulated": plan.simulated,
+        "sessions": plan.sessions,
+        "left_out": plan.left_out,
+        "settings": dict(Counter(unit.setting.label for unit in plan.units for _ in unit.sessions)),
+        "policies": dict(Counter(unit.policy.label for unit in plan.units for _ in unit.sessions)),
+        "wall_s": round(engine.wall_s(plan.units), 1),
+        "at_once": engine.at_once,
+        "disk_bytes": disk,
+        "notes": list(plan.notes),
+        "out": str(out),
+    }
+
+
 def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     console = person_console(out, args.json)
     plan = plan_sweep(read_sweep(args.file), simulated=args.simulate)
@@ -223,7 +240,9 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
     engine = _engine(plan, args, words)
     if args.plan:
-        _show_plan(console, plan, plan.units, engine, place)
+        disk = _show_plan(console, plan, plan.units, engine, place)
+        if args.json:
+            print(json.dumps(_plan_as_json(plan, engine, disk, place), allow_nan=False), file=out, flush=True)
         return 0
     engine.check()
     with SweepFolder(plan, place) as folder:

@@ -53,9 +53,18 @@ class Slow:
 """
 
 
-def run(*words: str | Path) -> int:
+DEADLY = """
+import os, signal
+
+class Deadly:
+    def reset(self, video, seed, qoe): pass
+    def select(self, observation): os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def run(*words: str | Path, jobs: int = 1) -> int:
     try:
-        return sweep.main([*map(str, words), "--simulate", "--jobs", "1"])
+        return sweep.main([*map(str, words), "--simulate", "--jobs", str(jobs)])
     except SystemExit as stopped:
         assert isinstance(stopped.code, int)
         return stopped.code
@@ -187,6 +196,24 @@ def test_a_session_that_cannot_be_had_is_listed_and_the_others_are_there(
     assert held(place / "out") == before
 
 
+def test_a_session_that_kills_its_process_is_found_and_the_others_are_there(place: Path) -> None:
+    (place / "deadly.py").write_text(DEADLY)
+    text = SWEEP.replace('"rate"', f'"rate", "{place / "deadly.py"}:Deadly"').replace("4g[0:3]", "4g[0:1]")
+    (place / "s.toml").write_text(text.replace("retries = 1", "retries = 0"))
+    assert run(place / "s.toml", "--out", place / "out", jobs=2) == 1
+    rows = state(place / "out")["sessions"]
+    assert [row["status"] for row in rows if "Deadly" in row["policy"]] == ["failed"]
+    assert [row["status"] for row in rows if "Deadly" not in row["policy"]] == ["done", "done"]
+
+
+def test_the_plan_alone_makes_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(place / "s.toml", "--plan", "--json", "--out", place / "out") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["sessions"] == 6 and report["disk_bytes"] > 0 and report["settings"] == {"usual": 6}
+    assert not (place / "out").exists()
+
+
 @dataclass
 class Told:
     """What a display was told."""
@@ -242,7 +269,7 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
     assert (out / "attempts" / "2" / f"{first}.jsonl").exists()
 
 
-def forked(*words: str | Path) -> int:
+def forked(*words: str | Path, jobs: int) -> int:
     """The command in a process of its own, without its start-up time; its id."""
     pid = os.fork()
     if pid == 0:
@@ -252,13 +279,13 @@ def forked(*words: str | Path) -> int:
         status = 99
         try:
             os.setsid()
-            status = run(*words)
+            status = run(*words, jobs=jobs)
         finally:
             os._exit(status)
     return pid
 
 
-def killed_again_and_again(place: Path, kills: int, seed: int) -> int:
+def killed_again_and_again(place: Path, kills: int, seed: int, jobs: int = 1, longest_s: float = 0.25) -> int:
     """Run a sweep, killing it at random moments; how many kills hit it. Asserts that nothing is lost."""
     draw = random.Random(seed)
     (place / "slow.py").write_text(SLOW)
@@ -268,8 +295,8 @@ def killed_again_and_again(place: Path, kills: int, seed: int) -> int:
     out, hits = place / "out", 0
     for _ in range(kills):
         before = held(out)
-        pid = forked(place / "s.toml", "--out", out)
-        until = time.monotonic() + draw.uniform(0.0, 0.25)
+        pid = forked(place / "s.toml", "--out", out, jobs=jobs)
+        until = time.monotonic() + draw.uniform(0.0, longest_s)
         status: int | None = None
         while time.monotonic() < until or not (out / STATE).exists():
             ended, how = os.waitpid(pid, os.WNOHANG)
@@ -306,6 +333,8 @@ def test_killed_a_hundred_times_every_session_is_there_once(tmp_path: Path) -> N
         folder = tmp_path / str(number)
         folder.mkdir()
         assert killed_again_and_again(folder, kills=10, seed=number) >= 1
+    (tmp_path / "two").mkdir()
+    assert killed_again_and_again(tmp_path / "two", kills=10, seed=1, jobs=2, longest_s=4.0) >= 1
 
 
 def test_collect_makes_a_row_of_every_record_and_names_those_it_cannot_read(
