@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,6 +170,20 @@ def gains_of(ladder_kbps: Sequence[int]) -> Floats:
     """(LEVELS, LEVELS) [level before][level]: relative quality less what the change costs."""
     q = np.asarray(ladder_kbps) / ladder_kbps[-1] * TOP_MBPS
     return np.asarray(q[None, :] - TRAINED_FOR.smooth * np.abs(q[None, :] - q[:, None]))
+
+
+def goal(observation: Observation, video: VideoFacts, target: float) -> float:
+    """What is still to be gained for a mean return of `target` a chunk, as `features` wants it told.
+
+    Args:
+        target: relative QoE a chunk, of all chunks but the first.
+    """
+    gains, past = gains_of(video.ladder_kbps), observation.history
+    gained = 0.0
+    for before, now in pairwise(past):
+        gained += gains[before.level, now.level] - TRAINED_FOR.mu * video.scale * now.stall_s
+    counted = len(past) + observation.chunks_left - 1
+    return target - gained / max(counted, 1)
 
 
 def _session_logs(past: Sequence[PastChunk], scale: float) -> tuple[float, float, float]:

@@ -82,6 +82,18 @@ class Filler:
             vectors[:, abr.GOAL_AT] = goal
         return vectors
 
+    def before_first(self) -> Vectors:
+        """(sessions, WIDTH) what was known when each session's first chunk was asked for."""
+        sessions = self._sessions
+        nothing = np.zeros(len(sessions))
+        state = sessions.state._replace(chunk=nothing.astype(np.int64), buffer_ms=nothing, stall_ms=nothing)
+        vectors = np.empty((len(sessions), WIDTH), np.float32)
+        packed = sessions.library.packed
+        _fill(
+            packed, state, self._scale, self._gains, self._nominal, sessions.chunks, vectors, 0, len(sessions)
+        )  # fmt: skip
+        return vectors
+
 
 @compiled
 def _fill(
