@@ -65,7 +65,12 @@ class Experience:
     @classmethod
     def joined(cls, parts: Sequence[Experience]) -> Experience:
         """All sessions of parts whose sessions are equally long."""
-        return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
+        return cls(
+            **{
+                each.name: np.concatenate([getattr(part, each.name) for part in parts])
+                for each in fields(cls)
+            }
+        )
 
     def returns_to_go(self) -> NDArray[np.float32]:
         """(N, T) what each step's chunk and those after it bring, over the chunks that count."""
