@@ -210,5 +210,3 @@ def settle(final: Path, content: bytes) -> None:
 
 def _names(modalities: Sequence[Modality]) -> str:
     return ", ".join(f"{each.name} {each.kind} {each.shape}" for each in modalities)
-
-

@@ -108,7 +108,9 @@ def lora_targets(model: nn.Module, which: str = ATTENTION) -> list[str]:
         found = [name for name, last in layers.items() if _QUERY_VALUE.fullmatch(last)]
         found = found or [name for name, last in layers.items() if _FUSED.fullmatch(last)]
     if not found:
-        raise BaseError(f"{type(model).__name__}: no projections for LoRA found; its layers hold {set(layers.values())}")
+        raise BaseError(
+            f"{type(model).__name__}: no projections for LoRA found; its layers hold {set(layers.values())}"
+        )
     return found
 
 

@@ -79,7 +79,9 @@ def resolve(name: str) -> Base:
     if found := _SCRATCH.fullmatch(name):
         layers, width, seed = (int(each) for each in found.groups())
         if width % HEAD_WIDTH or not layers:
-            raise BaseError(f"base {name}: the width must be a multiple of {HEAD_WIDTH}, with a layer or more")
+            raise BaseError(
+                f"base {name}: the width must be a multiple of {HEAD_WIDTH}, with a layer or more"
+            )
         config = scratch_config(layers, width)
         return Base(name, _drawn_from(config, seed), None, seed, (layers, width))
     if found := _RANDOM.fullmatch(name):
@@ -146,7 +148,9 @@ def _folder(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/")):
-        raise BaseError(f"base {name}: no such directory, and no name on the hub (OWNER/NAME); or take {DEFAULT}")
+        raise BaseError(
+            f"base {name}: no such directory, and no name on the hub (OWNER/NAME); or take {DEFAULT}"
+        )
     try:
         from huggingface_hub import snapshot_download
 
