@@ -5,13 +5,13 @@ Two objectives:
 * `distill`: the teacher's action probabilities at every step of whole sessions. After the pool, rounds on
   the sessions that the student itself plays, in whose states the teacher is asked anew (DAgger: Ross et
   al., AISTATS 2011). Where scores are planned with the true future, they are met in the mean.
-* `return`: return-conditioned sequence modelling, as NetLLM does (Chen et al., NeurIPS 2021): each step is told
-  the return that followed, and the action that was taken is to be predicted. At test a return is asked
-  for; which one is chosen on the validation traces.
+* `return`: return-conditioned sequence modelling, as NetLLM does (Chen et al., NeurIPS 2021): each step is
+  told the return that followed, and the action that was taken is to be predicted. At test a return is
+  asked for; which one is chosen on the validation traces.
 
 AdamW over the learned weights alone; the learning rate rises, then falls along a cosine. Every now and then
 the student plays the held-out traces; the best checkpoint by these is what is written. Everything drawn
-depends on the seed and the step's number, so a killed run goes on, by the same command, as if it had not been.
+depends on the seed and the step's number: a killed run goes on, by the same command, as if it had not been.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ PLAN_WEIGHT = 0.3
 CROP_SHARE = 0.2
 """Of the batches that begin within a session, as a context that was begun anew does."""
 CLIP = 1.0
+SAID_OF_POOL = ("traces", "rescaled", "video", "ladders", "policies", "seed")
+"""In an adapter's notes."""
 
 Say = Callable[[str], None]
 
@@ -360,18 +362,14 @@ def add_parser(commands: Any) -> None:
     what = made.add_argument_group("what")
     what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
     what.add_argument("--base", default=DEFAULT, help="name, hub name or directory (default: %(default)s)")
-    what.add_argument(
-        "--layers", type=int, default=8, help="of the base, from the first (default: %(default)s)"
-    )
+    what.add_argument("--layers", type=int, default=8, help="of the base's first (default: %(default)s)")
     what.add_argument("--train", choices=TRAINED, default="lora", help="what learns (default: %(default)s)")
     what.add_argument("--rank", type=int, default=32, help="of LoRA (default: %(default)s)")
     what.add_argument(
         "--targets", choices=TARGETS, default=Shape.targets, help="of LoRA (default: %(default)s)"
     )
     what.add_argument("--tokens", type=int, default=1, help="a step makes: 1, or 6 as in NetLLM (default: 1)")
-    what.add_argument(
-        "--hidden", type=int, default=Shape.hidden, help="of the encoder (default: %(default)s)"
-    )
+    what.add_argument("--hidden", type=int, default=Shape.hidden, help="encoder's (default: %(default)s)")
     how = made.add_argument_group("how")
     how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
     kinds = {"int": int, "float": float}

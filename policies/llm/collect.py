@@ -56,7 +56,7 @@ def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
         default=[],
         required=required,
         metavar="SPEC[@WEIGHT]",
-        help="at their own rates",
+        help="at own rates",
     )
     what.add_argument(
         "--rescaled",
@@ -74,7 +74,7 @@ def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
         type=float,
         default=0.1,
         metavar="SHARE",
-        help="of sessions with drawn ladders (default: 0.1)",
+        help="of drawn ladders (default: 0.1)",
     )
 
 

@@ -137,9 +137,7 @@ def add_parser(commands: Any) -> None:
     how = made.add_argument_group("how")
     how.add_argument("--steps", type=int, default=300, help="of each (default: %(default)s)")
     how.add_argument("--batch", type=int, default=8, help="sessions of a step (default: %(default)s)")
-    how.add_argument(
-        "--validation-sessions", type=int, default=12, help="of each source (default: %(default)s)"
-    )
+    how.add_argument("--validation-sessions", type=int, default=12, help="of a source (default: 12)")
     how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
     on = made.add_argument_group("scored on")
     on.add_argument(

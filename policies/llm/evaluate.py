@@ -202,7 +202,8 @@ def show(found: dict[str, Any], baseline: str, line: Callable[[str], None]) -> N
     for name, row in found["policies"].items():
         text = f"  {name:<12}{row['qoe']:8.3f} {_bounds(row['qoe_ci95'])}"
         if f"less_{baseline}" in row:
-            text += f"   less {baseline} {row[f'less_{baseline}']:+.3f} {_bounds(row[f'less_{baseline}_ci95'], '+')}"
+            ahead = _bounds(row[f"less_{baseline}_ci95"], "+")
+            text += f"   less {baseline} {row[f'less_{baseline}']:+.3f} {ahead}"
         line(text)
     for name, reason in found["refused"].items():
         line(f"  {name}: {reason}")
