@@ -7,6 +7,7 @@ the difference. A policy's time is not simulated: a decision costs nothing.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -112,7 +113,7 @@ def simulate(
     """
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
-    session = _Session(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
+    session = SimulatedSession(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
     chooser = _Chooser(policy, fallback, video.levels)
     chooser.reset(video, seed, qoe)
     if isinstance(policy, ToldFuture):
@@ -150,8 +151,15 @@ class _Chooser:
             return Decision(level, BY_FALLBACK, one_line(error))
 
 
-class _Session:
-    """The state of a session: a buffer, a link, the clock and the rows so far."""
+class SimulatedSession:
+    """The state of a session: a buffer, a link, the clock and the rows so far.
+
+    For each chunk, in this order: `wait`, `observation`, `fetch`. Whoever plays many side by side, or
+    tries out what another level would have brought, drives it by itself; else there is `simulate`.
+
+    Args:
+        video: as many chunks of it as are streamed.
+    """
 
     def __init__(self, video: Video, link: LinkSession, cap_ms: float) -> None:
         self.video = video
@@ -160,6 +168,15 @@ class _Session:
         self.elapsed_ms = 0.0
         self.history: tuple[PastChunk, ...] = ()
         self.rows: list[ChunkRow] = []
+
+    def branch(self) -> SimulatedSession:
+        """Another one that stands where this one does and goes its own way.
+
+        For links whose sessions `copy.copy` copies whole, as those of `published` without noise.
+        """
+        other = copy.copy(self)
+        other.buffer, other.link, other.rows = copy.copy(self.buffer), copy.copy(self.link), list(self.rows)
+        return other
 
     def wait(self) -> float:
         """Hold the next request until the buffer is at its cap or below; ms waited."""
@@ -181,13 +198,18 @@ class _Session:
             elapsed_s=self.elapsed_ms / _MS_PER_S,
         )
 
-    def fetch(self, decision: Decision, wait_ms: float) -> None:
+    def fetch(self, decision: Decision, wait_ms: float, decision_ms: float = 0.0) -> None:
         """Download the next chunk at the level decided, and note what happened."""
         chunk, level = len(self.history), decision.level
         size_bytes = self.video.sizes_bytes[chunk][level]
-        before_s, request_s = self.buffer.level_ms / _MS_PER_S, self.elapsed_ms / _MS_PER_S
+        before_s, deciding_stall_ms = self.buffer.level_ms / _MS_PER_S, 0.0
+        if decision_ms > 0:
+            deciding_stall_ms = self.buffer.drain(decision_ms)
+            self.link.idle(decision_ms)
+            self.elapsed_ms += decision_ms
+        request_s = self.elapsed_ms / _MS_PER_S
         download = self.link.download(size_bytes)
-        stall_s = self.buffer.drain(download.delay_ms) / _MS_PER_S
+        stall_s = (deciding_stall_ms + self.buffer.drain(download.delay_ms)) / _MS_PER_S
         self.buffer.add_chunk()
         self.elapsed_ms += download.delay_ms
         download_s = download.delay_ms / _MS_PER_S
@@ -215,7 +237,7 @@ class _Session:
                 buffer_after_s=past.buffer_s,
                 wait_s=wait_ms / _MS_PER_S,
                 stall_s=stall_s,
-                decision_s=0.0,
+                decision_s=decision_ms / _MS_PER_S,
                 by=decision.by,
                 reason=decision.reason,
                 rtt_ms=download.rtt_ms,
