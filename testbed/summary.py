@@ -114,7 +114,7 @@ def _shown(value: float | None, form: str) -> str:
 
 def remarks(results: Sequence[SessionResult]) -> list[str]:
     """What a reader of the table has to know besides: untrue links, and decisions by the fallback."""
-    lines = []
+    lines = list(dict.fromkeys(note for result in results for note in result.notes))
     for result in results:
         policy = result.plan.policy
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]

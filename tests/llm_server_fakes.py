@@ -22,7 +22,7 @@ from policies.llm import abr
 from policies.llm.client import Address, Client, RemoteSession
 from policies.llm.serve import listening
 from policies.llm.server import Limits, Server
-from policies.llm.transcript import Vectors
+from policies.llm.transcript import Bitrates, Vectors
 from traces.trace import Trace
 
 KBPS = (300, 750, 1200, 1850, 2850, 4300)
@@ -54,6 +54,7 @@ class FakeInfo:
     max_steps: int = 64
     parameters: int = 0
     tokens_per_step: int = 1
+    target: float | None = None
 
 
 class FakeEngine:
@@ -136,7 +137,7 @@ async def serving(
     path: Path, engine: FakeEngine | None = None, limits: Limits | None = None, **options: Any
 ) -> AsyncIterator[Server]:
     """A server on a Unix socket, in this event loop."""
-    server = Server(engine or FakeEngine(), abr, limits, **options)
+    server = Server(engine or FakeEngine(), Bitrates(), limits, **options)
     async with listening(server, path):
         yield server
 

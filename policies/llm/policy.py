@@ -15,8 +15,8 @@ from player.observation import HORIZON, Observation
 from player.policy import Decision, ServerCommand
 from player.qoe import QoE
 from player.video import Video
-from policies.llm import abr
-from policies.llm.abr import VideoFacts
+from policies.llm.abr import MODALITIES, VideoFacts
+from policies.llm.adapter import SHIPPED, read
 from policies.llm.client import (
     SERVER_VARIABLE,
     TOKEN_VARIABLE,
@@ -29,6 +29,7 @@ from policies.llm.client import (
     is_socket,
 )
 from policies.llm.protocol import Answer, Step
+from policies.llm.transcript import Bitrates
 
 AUTO, NONE = "auto", "none"
 DEADLINE_MS = 1000.0
@@ -73,7 +74,7 @@ class NetLLM:
         self._address = None if server in (AUTO, NONE) else Address.of(server)
         self._adapter = Path(adapter).absolute() if adapter else None
         self._device = device
-        self.weights_sha256 = adapter_sha256(self._adapter)
+        self.weights_sha256 = read(self._adapter or SHIPPED, MODALITIES).sha256
         self._session: DecidedSession | None = None
 
     def server(self) -> ServerCommand | None:
@@ -126,7 +127,8 @@ class NetLLM:
         if address is None:
             from policies.llm.local import LocalSession, shared_engine
 
-            return LocalSession(shared_engine(self._adapter, self._device), abr, video)
+            engine = shared_engine(self._adapter, self._device)
+            return LocalSession(engine, Bitrates(engine.info.target), video)
         return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), video, self._deadline_s)
 
     def _found(self) -> Address | None:

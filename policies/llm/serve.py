@@ -18,11 +18,11 @@ from typing import Any
 
 from aiohttp import web
 
-from policies.llm import abr
 from policies.llm.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, Engine
 from policies.llm.client import default_socket, runtime_folder
 from policies.llm.server import Limits, Server
 from policies.llm.sessions import IDLE_S, MOST_SESSIONS
+from policies.llm.transcript import Bitrates
 
 LONGEST_SOCKET_PATH = 107
 """Bytes: sun_path of <linux/un.h> less its final zero."""
@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     engine = load_engine(args)
     server = Server(
         engine,
-        abr,
+        Bitrates(engine.info.target),
         Limits(
             sessions=args.max_sessions,
             idle_s=args.idle_s,
@@ -185,6 +185,8 @@ def load_engine(args: argparse.Namespace) -> Engine:
     Raises:
         ValueError, OSError: it can't be loaded.
     """
+    if args.threads is not None:  # read once, by libraries that torch loads, for every thread
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)
     from policies.llm.engine import Engine as LlmEngine
 
     engine = LlmEngine(args.adapter, device=args.device, slots=args.max_sessions, threads=args.threads)

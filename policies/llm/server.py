@@ -100,13 +100,7 @@ class Server:
         self._engine, self._limits, self._token, self._delay_s = engine, limits, token, delay_s
         self._queue = (queue or limits.queue)(lambda: len(self.sessions))
         self._batcher = Batcher(engine, self._queue, delay_s=delay_s, observe=self._observe)
-        self.sessions = Sessions(
-            self._batcher,
-            task,
-            most=limits.sessions,
-            most_steps=engine.info.max_steps,
-            idle_s=limits.idle_s,
-        )
+        self.sessions = Sessions(self._batcher, task, most=limits.sessions, idle_s=limits.idle_s)
         labels = {name: str(value) for name, value in asdict(engine.info).items()}
         self.metrics = Metrics(labels, lambda: len(self.sessions), lambda: len(self._queue))
         self._asking: set[asyncio.Task[Answer]] = set()

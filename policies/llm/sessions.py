@@ -63,7 +63,6 @@ class Sessions:
         batcher: runs the model.
         task: the model's input and output.
         most: sessions at once.
-        most_steps: of one session; what the model can hold.
         idle_s: a session that asked nothing for so long gives way.
     """
 
@@ -73,11 +72,10 @@ class Sessions:
         task: Task,
         *,
         most: int = MOST_SESSIONS,
-        most_steps: int | None = None,
         idle_s: float = IDLE_S,
     ) -> None:
         self._batcher, self._task = batcher, task
-        self._most, self._most_steps, self._idle_s = most, most_steps, idle_s
+        self._most, self._idle_s = most, idle_s
         self._open: dict[str, _Session] = {}
         self._opening = 0
         self._working: set[asyncio.Task[None]] = set()
@@ -100,11 +98,9 @@ class Sessions:
             SessionsFull: there is no room for a new session.
             QueueFull: too many requests wait.
             Late: its forward did not begin by the deadline; its steps were not taken in.
-            FieldError: it does not fit its session, or the model can't hold so many steps.
+            FieldError: it does not fit its session.
             Exception: the model failed; the session is forgotten.
         """
-        if self._most_steps is not None and request.start + len(request.steps) > self._most_steps:
-            raise FieldError("steps", f"the session's {self._most_steps + 1}th; the model holds one fewer")
         deadline_s = arrived_s + request.deadline_ms / 1000.0
         session = self._open.get(request.session) or await self._begin(request)
         session.asking += 1

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.observation import Observation, PastChunk
+from policies.llm import abr
 from policies.llm.abr import VideoFacts
 from policies.llm.protocol import Step
 
@@ -21,7 +22,7 @@ Vectors = NDArray[np.float32]
 
 
 class Task(Protocol):
-    """What turns an observation into the model's input, and its output into a level; `abr` is one."""
+    """What turns an observation into the model's input, and its output into a level."""
 
     def features(self, observation: Observation, video: VideoFacts) -> Vectors:
         """(width,) one step's input."""
@@ -31,6 +32,26 @@ class Task(Protocol):
 
     def margin(self, logits: Vectors, vector: Vectors) -> float:
         """How far its logit is above the second best's; inf where only one may be taken."""
+
+
+class Bitrates:
+    """The task `abr`, with the return that the adapter wants to be asked for.
+
+    Args:
+        goal: as `abr.features` takes it; None for an adapter that was made without returns.
+    """
+
+    def __init__(self, goal: float | None = None) -> None:
+        self._goal = 0.0 if goal is None else goal
+
+    def features(self, observation: Observation, video: VideoFacts) -> Vectors:
+        return abr.features(observation, video, self._goal)
+
+    def level(self, logits: Vectors, vector: Vectors) -> int:
+        return abr.level(logits, vector)
+
+    def margin(self, logits: Vectors, vector: Vectors) -> float:
+        return abr.margin(logits, vector)
 
 
 class Transcript:
