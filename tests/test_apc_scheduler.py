@@ -54,7 +54,11 @@ def test_facts_are_what_the_client_saw() -> None:
 def test_a_rule_names_the_fact_that_made_it_hard() -> None:
     rule = Rule(SHAKY)
     easy = rule.route(CALM)
-    assert not easy.to_llm and easy.gain == pytest.approx(10 / 30) and easy.reason.startswith("easy: buffer_s 30")
+    assert (
+        not easy.to_llm
+        and easy.gain == pytest.approx(10 / 30)
+        and easy.reason.startswith("easy: buffer_s 30")
+    )
     hard = rule.route(seen(variation=0.5))
     assert hard.to_llm and hard.gain == pytest.approx(0.5 / 0.4) and hard.reason == "hard: variation 0.50"
     assert rule.route(seen(variation=0.5, buffer_s=2.0)).reason == "hard: buffer_s 2.00"
@@ -103,7 +107,7 @@ def test_thresholds_are_of_one_light_policy(tmp_path: Path) -> None:
     path = tmp_path / "rule.json"
     path.write_text(json.dumps({"rules": {"bba": SHAKY.to_json()}}))
     assert read_rule("bba", path) == SHAKY
-    with pytest.raises(SchedulerError, match="it has bba; make them with: .*--light rate"):
+    with pytest.raises(SchedulerError, match=r"it has bba; make them with: .*--light rate"):
         read_rule("rate", path)
     with pytest.raises(ValueError, match="rule, learned"):
         make_scheduler("best", "bba", 0.5, None)
@@ -123,7 +127,16 @@ def a_net(worth_per_ms: float = 0.01) -> Net:
     """Its gain is the variation."""
     weights = np.zeros((INPUTS, 2))
     weights[2] = (1.0, -1.0)
-    return Net(np.zeros(INPUTS), np.ones(INPUTS), weights, np.zeros(2), np.array([1.0, -1.0]), 0.0, worth_per_ms, 10.0)
+    return Net(
+        np.zeros(INPUTS),
+        np.ones(INPUTS),
+        weights,
+        np.zeros(2),
+        np.array([1.0, -1.0]),
+        0.0,
+        worth_per_ms,
+        10.0,
+    )
 
 
 def test_learned_routes_by_gain_per_millisecond() -> None:

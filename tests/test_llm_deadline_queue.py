@@ -133,7 +133,9 @@ def test_no_answer_is_late_whatever_the_load(per_s: int, noise: float) -> None:
         at_s += dice.expovariate(per_s)
         events.append(Event(at_s, number, work(number, at_s, at_s + 0.1, steps=dice.randint(1, 4))))
     heapq.heapify(events)
-    busy_until_s, running, decided, refused, late = 0.0, [], 0, 0, 0
+    began_s = busy_until_s = 0.0
+    running: list[Work] = []
+    decided = refused = late = 0
     while events or running or len(queue):
         if events and (not running or events[0].at_s < busy_until_s):
             event = heapq.heappop(events)

@@ -3,8 +3,8 @@
 Trailblazer's thresholds are static. Here each session watches the delay of its own decisions and holds their
 mean below a target by an integral controller on the price's logarithm: a decision that takes the target
 leaves the price, one that takes five times as long, or that the model had no time for, raises it, and one
-that costs nothing lowers it. It never falls below 1, which is what validation found worth asking for; so on an
-idle machine nothing changes. Under load the decisions that gain least are the first that stay here.
+that costs nothing lowers it. It never falls below 1, which is what validation found worth asking for; so on
+an idle machine nothing changes. Under load the decisions that gain least are the first that stay here.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ class Facts:
     stall_s: float
     """Over the last `WINDOW` chunks."""
     lead: float
-    """How far the light policy's two best candidates are apart, in its own unit; at most `LEAD_LIMIT`."""
+    """How far the light policy's two best candidates are apart, in its own unit on a ladder that ends at
+    `TOP_MBPS`; at most `LEAD_LIMIT`."""
     rtt_ms: float
     last: float
     """The last chunk's level, of the top level."""
@@ -37,6 +38,8 @@ class Facts:
     """Chunks to come, in units of 48; at most 1."""
 
 
+TOP_MBPS = 4.3
+"""Of the published ladder: a lead on it stays as it is."""
 NAMES = tuple(each.name for each in fields(Facts))
 
 
@@ -49,14 +52,14 @@ def of(observation: Observation, ladder_kbps: Sequence[int], lead: float) -> Fac
     """
     past = observation.history
     recent = past[-WINDOW:]
-    mean_mbps = harmonic_mean_mbps(past)
+    mean_mbps, top_mbps = harmonic_mean_mbps(past), ladder_kbps[-1] / 1000.0
     return Facts(
         buffer_s=observation.buffer_s,
-        rate=mean_mbps / (ladder_kbps[-1] / 1000.0),
+        rate=mean_mbps / top_mbps,
         variation=_deviation(recent),
         trend=math.log(observed_mbps(past[-1]) / mean_mbps),
         stall_s=math.fsum(each.stall_s for each in recent),
-        lead=min(lead, LEAD_LIMIT),
+        lead=min(lead * TOP_MBPS / top_mbps, LEAD_LIMIT),
         rtt_ms=past[-1].rtt_ms,
         last=past[-1].level / max(len(ladder_kbps) - 1, 1),
         left=min(observation.chunks_left / 48.0, 1.0),

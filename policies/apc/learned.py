@@ -75,7 +75,13 @@ class Net:
 
     def __post_init__(self) -> None:
         units = self.hidden.shape[-1]
-        shapes = (self.centre.shape, self.scale.shape, self.hidden.shape, self.hidden_bias.shape, self.out.shape)
+        shapes = (
+            self.centre.shape,
+            self.scale.shape,
+            self.hidden.shape,
+            self.hidden_bias.shape,
+            self.out.shape,
+        )
         if shapes != ((INPUTS,), (INPUTS,), (INPUTS, units), (units,), (units,)):
             raise ValueError(f"shapes {shapes} do not fit {INPUTS} inputs")
         parts = (self.centre, self.scale, self.hidden, self.hidden_bias, self.out, [self.out_bias])

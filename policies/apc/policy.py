@@ -65,8 +65,9 @@ class APC:
             raise ValueError(f"budget_ms {budget_ms}: must be positive")
         asked_ms = budget_ms - min(RESERVE_MS, budget_ms / 10.0)
         self._llm = NetLLM(server, asked_ms, adapter, device)
+        behind = Light(light)  # before its thresholds: a name that is none is said to be none
         made = make_scheduler(scheduler, light, share, Path(thresholds) if thresholds else None)
-        self._router = Router(Light(light), made, Price(budget_ms) if dynamic else None)
+        self._router = Router(behind, made, Price(budget_ms) if dynamic else None)
         self.weights_sha256 = _digest(self._llm.weights_sha256, scheduler, thresholds)
 
     def server(self) -> ServerCommand | None:

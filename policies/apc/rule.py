@@ -129,7 +129,9 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
             return Thresholds.from_json(rules[light])
         known: Sequence[str] = sorted(rules)
     except OSError as error:
-        raise SchedulerError(f"{path}: {error.strerror}; make one with: python -m policies.apc sweep") from None
+        raise SchedulerError(
+            f"{path}: {error.strerror}; make one with: python -m policies.apc sweep"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchedulerError(f"{path}: no thresholds ({type(error).__name__}: {error})") from None
     raise SchedulerError(

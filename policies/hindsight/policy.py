@@ -57,7 +57,9 @@ class Hindsight:
         level = int(np.argmax(values))
         lead = float(values[level] - np.partition(values, -2)[-2])
         reason = f"worth {lead:.2f} more than the next best"
-        return Decision(level, reason=reason if np.isfinite(lead) else "the others would stall for long"), lead
+        if not np.isfinite(lead):
+            reason = "the others would stall for long"
+        return Decision(level, reason=reason), lead
 
 
 class BatchHindsight:

@@ -110,9 +110,11 @@ class DeadlineQueue:
             own = len(work.features)
             if now_s + self.step_time.bound_s(own) > self.deadline_s(work):
                 late.append(work)
-            elif len(batch) >= self._largest or (batch and steps + own > most):
-                left.append(work)
-            elif batch and now_s + self.step_time.bound_s(steps + own) > self.deadline_s(batch[0]):
+            elif (
+                len(batch) >= self._largest
+                or (batch and steps + own > most)
+                or (batch and now_s + self.step_time.bound_s(steps + own) > self.deadline_s(batch[0]))
+            ):
                 left.append(work)
             else:
                 batch.append(work)
