@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import find_browser, look
 from report_sweeps import INVALID_REASON, SEEN, UNSEEN, small_sweep
 from session_records import write_session
 
+import analysis.report
 from analysis.cli import main
 from analysis.clusters import ClusterRule
 from analysis.report import headline, missing
@@ -21,7 +25,7 @@ from analysis.report.planned import read_sweep
 from analysis.report.rows import Row, row_of
 from analysis.report.sharing import jain, shared_links
 from analysis.report.study import Study, study_of
-from analysis.report.tables import Table, escape_latex, rows, to_csv, to_latex
+from analysis.report.tables import Group, Table, escape_latex, rows, to_csv, to_latex, word
 from player.qoe import QoE
 
 HOSTILE = '<script>alert("x")</script>&_%'
@@ -238,10 +242,8 @@ def test_latex_says_what_was_written() -> None:
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(study: Study) -> None:
-    table = headline.headline_table(study)
-    group = table.groups[0]
-    cell = group.rows[0][0].__class__("=1+1", ("=1+1",))
-    changed = Table("t", "", table.columns[:1], (group.__class__(None, ((cell,),)),))
+    columns = headline.headline_table(study).columns[:1]
+    changed = Table("t", "", columns, (Group(None, ((word("=1+1"),),)),))
     assert to_csv(changed) == "policy\n'=1+1\n"
 
 
@@ -304,11 +306,19 @@ def test_a_second_report_removes_what_only_the_first_had_made(
 
 
 def test_installed_reports_have_their_template() -> None:
-    import tomllib
-
-    import analysis.report
-
     folder = Path(analysis.report.__file__).parent
     packaged = tomllib.loads((folder.parent.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
     others = {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
     assert others == set(packaged["package-data"]["analysis.report"])
+
+
+def test_a_browser_shows_the_page_whole_and_complains_of_nothing(made: Path, tmp_path: Path) -> None:
+    page = made / "index.html"
+    found, wrong = asyncio.run(look(find_browser(), tmp_path / "profile", page))
+    assert wrong == []
+    assert found["title"] == "quick" and found["scripts"] == 0 and found["broken"] == 0
+    assert len(found["pictures"]) == 10
+    for complete, natural_width, width in found["pictures"]:
+        assert complete and natural_width > 0 and width > 300
+    assert found["overflow"] <= 0 and found["narrow_overflow"] <= 0
+    assert found["fetched"] == 0 and found["requests"] == [page.as_uri()]
