@@ -92,17 +92,16 @@ def test_the_tables_numbers_are_those_of_compare(
     with (made / "tables" / "headline.csv").open(newline="") as file:
         lines = {(line["setting"], line["policy"]): line for line in csv.DictReader(file)}
     assert len(lines) == 6
-    names = {SEEN: f"{SEEN} (seen)", UNSEEN: f"{UNSEEN} (unseen)"}
     for group in compared["groups"]:
         for one in group["policies"]:
-            line = lines[names[group["group"]], one["policy"]]
+            line = lines[group["group"], one["policy"]]
             assert int(line["settings"]) == one["settings"] and int(line["sessions"]) == one["sessions"]
             for measure in ("qoe", "bitrate_mbps", "stall_ratio", "startup_s", "switches"):
                 interval = [float(line[f"{measure}_low"]), float(line[f"{measure}_high"])]
                 assert float(line[measure]) == pytest.approx(one[measure], abs=1e-12)
                 assert interval == pytest.approx(one[f"{measure}_ci95"], abs=1e-12)
         for pair in group["pairs"]:
-            line = lines[names[group["group"]], pair["policy"]]
+            line = lines[group["group"], pair["policy"]]
             assert float(line["difference"]) == pytest.approx(pair["difference"], abs=1e-12)
             assert float(line["difference_high"]) == pytest.approx(pair["ci95"][1], abs=1e-12)
             assert (line["verdict"], int(line["pairs"])) == (pair["verdict"], pair["settings"])
@@ -112,8 +111,8 @@ def test_the_tables_numbers_are_those_of_compare(
 def test_in_short_a_tie_is_a_tie_and_counts_are_given(study: Study) -> None:
     sentences = dict(headline.in_short(study))
     assert sentences[HOSTILE] == (
-        f"ahead of robustmpc in 1 of 2 settings ({SEEN}; 1 seen, 0 unseen);"
-        f" a tie with robustmpc in 1 of 2 settings ({UNSEEN}; 0 seen, 1 unseen)."
+        f"ahead of robustmpc in 1 of 2 settings, 1 seen and 0 unseen ({SEEN});"
+        f" a tie with robustmpc in 1 of 2 settings, 0 seen and 1 unseen ({UNSEEN})."
     )
     assert "behind robustmpc in 2 of 2" in sentences["bba"] and "robustmpc" not in sentences
 
@@ -186,6 +185,7 @@ def test_what_is_missing_is_said(study: Study) -> None:
     assert column(table, "planned") == [4, 4, 4, 8, 8, 9] and column(table, "missing") == [0, 0, 0, 0, 0, 2]
     assert column(lost, "reason") == [INVALID_REASON, "the player died: no route"]
     other = " ".join(missing.left_out_sentences(study))
+    assert "bba was not run with video uhd: its ladder is another." in other
     assert "bba lacks 2 of the traces" in other and "cut.jsonl cannot be read" in other
 
 
