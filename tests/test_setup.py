@@ -21,7 +21,7 @@ awk basename bash cat chmod chown cp cut dirname env find flock getent grep head
 rm setpriv sh sha256sum sort stat tail tee touch
 """
 """Of the real machine, what the script, the Makefile and the stand-ins call."""
-TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool")
+TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool", "chromium")
 SOMEBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 
@@ -295,6 +295,19 @@ def test_a_machine_without_apt_is_told_what_to_install(ready: Machine) -> None:
     )
 
 
+def test_a_browser_is_installed_for_tests_only_and_they_go_on_without_it(pytested: Machine) -> None:
+    as_root(pytested)
+    (pytested.bin / "chromium").unlink()
+    succeeded(pytested.make("setup"))
+    assert pytested.calls() == []
+    (pytested.bin / "no-packages").touch()
+    done = pytested.make("test", FAIL="nothing")
+    succeeded(done)
+    assert "streambed: going on without chromium: its tests are skipped" in done.stderr
+    _, install, *tests = pytested.calls()
+    assert install.endswith("install --no-install-recommends chromium; noninteractive") and len(tests) == 2
+
+
 # ---- the interpreter ---------------------------------------------------------------------------
 
 
@@ -439,7 +452,8 @@ def test_ci_calls_make_test_and_lets_no_emulation_test_be_skipped(machine: Machi
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     (machine.root / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", machine.root / ".ci" / "run")
-    machine.program("make", '#!/bin/sh\necho "$PWD: $* $CI $STREAMBED_REQUIRE_EMULATION" >>"$LOG"\nexit 7\n')
+    required = "$CI $STREAMBED_REQUIRE_EMULATION$STREAMBED_REQUIRE_BROWSER"
+    machine.program("make", f'#!/bin/sh\necho "$PWD: $* {required}" >>"$LOG"\nexit 7\n')
     done = subprocess.run(
         [machine.root / ".ci" / "run"],
         cwd="/",
@@ -447,4 +461,4 @@ def test_ci_calls_make_test_and_lets_no_emulation_test_be_skipped(machine: Machi
         capture_output=True,
     )
     assert done.returncode == 7
-    assert machine.calls() == [f"{machine.root}: test true 1"]
+    assert machine.calls() == [f"{machine.root}: test true 11"]
