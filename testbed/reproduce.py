@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from player.link_published import PublishedLink
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import FINISHED, Record, RecordError, read_record
 from player.video import Video, VideoError
@@ -42,6 +41,7 @@ from testbed.simulation import Job, RunFacts, SimulatedSession, run_job
 from testbed.starts import Start
 from testbed.streaming import SessionPlan
 from testbed.sweeps.lanes import stream_unit
+from testbed.sweeps.models import MODELS
 from traces.arguments import Parser
 from traces.trace import Trace
 
@@ -50,8 +50,6 @@ OF_THE_RUN = ("line", "schema", "run_id", "started_at", "command_line", "lane", 
 MEASURED = ("probe", "qdiscs")
 """What a link's section has seen before the session."""
 LONGEST_VALUE = 60
-
-MODELS: Mapping[str, type[PublishedLink]] = {"published": PublishedLink}
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def _computed(record: Record, folder: Path, command_line: Sequence[str]) -> tupl
         chunks=int(told["video"]["chunks"]),
         first_level=told["player"]["first_level"],
         link_name=model,
-        link=MODELS[model](**link),
+        link=MODELS[model].kind(**link),
         qoe=QoE(**told["told_qoe"]),
         run_seed=int(told["run_seed"]),
         record=_free(folder / Path(record.path).name),

@@ -46,6 +46,7 @@ from testbed.settings import BACKENDS
 from testbed.sweeps import estimate
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
 from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.models import MODELS, PUBLISHED
 from testbed.sweeps.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.progress import Display, duration
 from testbed.sweeps.schema import read_sweep
@@ -72,6 +73,11 @@ def parser() -> Parser:
         "--simulate",
         action="store_true",
         help="compute the sessions instead of emulating them; needs no root",
+    )
+    what.add_argument(
+        "--link",
+        choices=list(MODELS),
+        help="with --simulate: the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
     how = command.add_argument_group("how")
     how.add_argument(
@@ -105,7 +111,7 @@ def parser() -> Parser:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of records (default: results/NAME-emulated or -simulated)",
+        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
     )
     output.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else on stdout"
@@ -115,7 +121,8 @@ def parser() -> Parser:
 
 def _default_out(plan: SweepPlan) -> Path:
     word = re.sub(r"[^A-Za-z0-9.=_-]+", "-", plan.file.name).strip("-.") or "sweep"
-    return RESULTS / f"{word}-{'simulated' if plan.simulated else 'emulated'}"
+    how = "emulated" if plan.link_model is None else f"simulated-{plan.link_model}"
+    return RESULTS / f"{word}-{how}"
 
 
 def describe(plan: SweepPlan, left: Sequence[Unit], wall: str, disk: int, out: Path) -> list[str]:
@@ -234,7 +241,9 @@ def _plan_as_json(plan: SweepPlan, engine: Engine, disk: int, out: Path) -> dict
 
 def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     console = person_console(out, args.json)
-    plan = plan_sweep(read_sweep(args.file), simulated=args.simulate)
+    if args.link and not args.simulate:
+        raise TestbedError(f"--link {args.link} is a model of a link; add --simulate, or leave it out")
+    plan = plan_sweep(read_sweep(args.file), simulated=args.simulate, link_model=args.link or PUBLISHED)
     place = args.out or _default_out(plan)
     if not plan.units:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
