@@ -178,9 +178,12 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
 def _finish(work: Work, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
-    if counts["expected"] > counts["missing"]:
+    table = work.out / TABLE
+    if table.exists() and not work.ran:
+        report["table"] = str(table)
+    elif counts["expected"] > counts["missing"]:
         try:
-            collected = collect([work.out], work.out / TABLE)
+            collected = collect([work.out], table)
             give_to_caller(collected.table)
             report["table"] = str(collected.table)
         except AnalysisError as error:  # no session came to a record
