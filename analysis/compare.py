@@ -401,11 +401,10 @@ def _corrected(groups: Sequence[Group]) -> tuple[Group, ...]:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the figures right."""
     outcomes, found = comparison.outcomes, []
-    others = sorted({str(one.told) for one in outcomes.counted if one.told != outcomes.qoe})
-    if others:
+    if others := told_others(outcomes):
         found.append(
             f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"
-            " their policies aimed at something else"
+            " their policies aimed at something else, and an oracle's plan is no bound"
         )
     lacking = {missing.policy for missing in comparison.missing}
     if lacking:
@@ -432,6 +431,11 @@ def notes(comparison: Comparison) -> list[str]:
             " and all their stall"
         )
     return found
+
+
+def told_others(outcomes: Outcomes) -> list[str]:
+    """The QoEs that sessions were told, where they are not the one that scores them."""
+    return sorted({str(one.told) for one in outcomes.counted if one.told != outcomes.qoe})
 
 
 def most_repeats(outcomes: Outcomes) -> int:

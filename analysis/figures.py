@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_interval
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, Grouping, cells, common_settings, grouped
+from analysis.compare import Cells, Grouping, cells, common_settings, grouped, told_others
 from analysis.outcomes import Figures, Outcomes, Setting
 from analysis.sessions import AnalysisError
 from analysis.style import (
@@ -427,6 +427,8 @@ def _head_and_legend(
     kinds = {one.simulated for one in outcomes.counted}
     made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
     head = [f"QoE {outcomes.qoe}; {settings} settings, {made}"]
+    if others := told_others(outcomes):
+        head += [f"told {'; '.join(others)}: policies aimed at another QoE, an oracle is no bound"]
     head += [how_to_read] if how_to_read else []
     figure.suptitle("\n".join(head), x=0.01, ha="left", fontsize=7)
     longest = max(len(str(handle.get_label())) for handle in handles) + HANDLE_CHARACTERS

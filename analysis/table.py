@@ -17,7 +17,7 @@ from rich.text import Text
 
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
-from analysis.compare import AHEAD, BEHIND, TIE, UNKNOWN, Group, groups_with_means, missing_of
+from analysis.compare import AHEAD, BEHIND, TIE, UNKNOWN, Group, groups_with_means, missing_of, told_others
 from analysis.compare_report import accounted, say
 from analysis.outcomes import Outcomes
 from analysis.sessions import AnalysisError
@@ -103,6 +103,8 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
             say(console, f"| {' | '.join(cell.strip() for cell in cells)} |")
     else:
         console.print(_columns(heads, rows))
+    if others := told_others(outcomes):
+        say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
     for count, what in (
         (len(outcomes.invalid), "invalid sessions are left out"),
         (len(missing_of(outcomes)), "settings are missing of policies; `compare` and --json name them"),

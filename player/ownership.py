@@ -1,9 +1,10 @@
-"""Files that a run under sudo makes belong to the person who typed sudo."""
+"""Files that a run under sudo makes belong to the person who typed sudo, and so does the cache."""
 
 from __future__ import annotations
 
 import errno
 import os
+import pwd
 import stat
 import sys
 from dataclasses import dataclass
@@ -64,6 +65,31 @@ def make_directory(path: Path | str) -> Path:
         path.mkdir(exist_ok=True)
         give_to_caller(path)
     return path
+
+
+def caller_cache_dir() -> Path:
+    """The caller's own cache directory for us, also under sudo; make it with `make_directory`.
+
+    `$XDG_CACHE_HOME/streambed` where that variable is absolute, else `~/.cache/streambed`
+    (XDG Base Directory Specification 0.8).
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():
+        return base / "streambed"
+    return _caller_home() / ".cache" / "streambed"
+
+
+def _caller_home() -> Path:
+    person = caller()
+    if person is not None:
+        try:
+            return Path(pwd.getpwuid(person.uid).pw_dir)
+        except KeyError:
+            print(
+                f"streambed: SUDO_UID is {person.uid}, whom this machine does not know; using root's home",
+                file=sys.stderr,
+            )
+    return Path.home()
 
 
 def _give(name: str, person: Caller, *, directory: Path, descriptor: int | None = None) -> None:

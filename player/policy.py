@@ -58,6 +58,36 @@ class HearsEnd(Protocol):
         """The last chunk is in the observation's history; there is nothing left to decide."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServerCommand:
+    """A process that decides for every session of the policies that name it alike.
+
+    `python -m MODULE ARGUMENTS --socket PATH --device auto|cpu|cuda --threads N --json` listens on that
+    Unix socket, prints one line of JSON, `{"line": "ready", …}` with what it serves, once it can decide,
+    and ends at SIGTERM.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    variable: str
+    """Environment variable in which its players find the socket's path."""
+
+
+@runtime_checkable
+class Served(Protocol):
+    """A policy whose decisions are a server's, which a run starts before its sessions and stops after."""
+
+    def server(self) -> ServerCommand | None:
+        """What to start; None where nothing is to be started."""
+
+    def check(self, video: Video, qoe: QoE) -> None:
+        """Refuse a session without the server, which is not there yet.
+
+        Raises:
+            ValueError: it can't stream this video, or its server could not run here; and the way out.
+        """
+
+
 class IllegalDecision(ValueError):
     """A policy's answer is no level of the ladder."""
 

@@ -28,13 +28,13 @@ def add_video_options(group: Group) -> None:
     )
 
 
-def add_policy_option(group: Group, note: str = "") -> None:
+def add_policy_option(group: Group, note: str = "", default: str = DEFAULT_POLICIES) -> None:
     """`--policy`, for `asked_policies`; `note` begins its help."""
     group.add_argument(
         "--policy",
         action="append",
         metavar="NAME[,NAME…]",
-        help=f"{note}NAME:key=value sets options, file.py:Class is yours (default: {DEFAULT_POLICIES})",
+        help=f"{note}NAME:key=value sets options, file.py:Class is yours (default: {default})",
     )
 
 

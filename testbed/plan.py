@@ -17,8 +17,9 @@ from pathlib import Path
 
 from player.decide import DEADLINE_S
 from player.options import add_json_option, add_scoring_options
+from player.policy import Served, ServerCommand
 from player.qoe import QoE
-from player.registry import LoadedPolicy, load_policy
+from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
 from player.simulated import CHUNKS
 from player.video import Video
 from player.videos import load_video
@@ -28,17 +29,19 @@ from testbed.options import (
     add_link_options,
     add_policy_option,
     add_video_options,
-    asked_policies,
     link_settings,
     load_trace,
     scoring_of,
 )
 from testbed.ownership import give_to_caller, make_directory
+from testbed.policy_server import DEVICES
 from testbed.settings import check_carried
 from testbed.streaming import LOGS, SessionPlan
 from traces.arguments import Parser
 from traces.catalogue import default_video
 
+DEFAULT_POLICIES = "netllm,bba,robustmpc,genet"
+"""Those of them that can stream the video."""
 OUR_POLICIES = "policies."
 """Package of the policies that come with Streambed."""
 
@@ -68,7 +71,7 @@ def parser() -> Parser:
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     add_video_options(what)
     who = command.add_argument_group("who decides")
-    add_policy_option(who, "a lane each; ")
+    add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
     who.add_argument(
         "--decision-deadline-s",
@@ -76,6 +79,12 @@ def parser() -> Parser:
         default=DEADLINE_S,
         metavar="S",
         help="a slower decision is made by the fallback, bba (default: %(default)g)",
+    )
+    who.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where a policy's server puts its model (default: cuda if there, else cpu)",
     )
     add_link_options(command)
     add_scoring_options(command)
@@ -97,6 +106,15 @@ class RunPlan:
     qoe: QoE
     named: bool
     """Whether the user named the folder; else it is ours to remove when nothing came of the run."""
+    device: str = "auto"
+    """For the servers that policies ask."""
+    left_out: tuple[str, ...] = ()
+    """Why policies that nobody asked for by name are not among them."""
+
+    @property
+    def servers(self) -> tuple[ServerCommand, ...]:
+        """What has to be started for the policies."""
+        return tuple(dict.fromkeys(one.server for one in self.sessions if one.server is not None))
 
 
 def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
@@ -116,9 +134,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         raise TestbedError(f"--chunks {args.chunks}: must be 1 or more")
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
     qoe = scoring_of(args, [video])
-    policies = asked_policies(args)
-    for policy in policies:
-        check_policy(load_policy(policy), whole, args.seed, qoe)
+    policies, left_out = _policies(args.policy, whole, args.seed, qoe)
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
@@ -129,7 +145,8 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     out = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
     sessions = tuple(
         SessionPlan(
-            policy=policy,
+            policy=policy.spec,
+            server=policy.policy.server() if isinstance(policy.policy, Served) else None,
             trace=trace,
             trace_spec=args.trace,
             start_s=args.start_s,
@@ -145,9 +162,34 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
             cap_mbps=args.cap_mbps,
             pcap=args.pcap,
         )
-        for policy, name in zip(policies, _names(policies), strict=True)
+        for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
-    return RunPlan(sessions, out, qoe, named=args.out is not None)
+    return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out))
+
+
+def _policies(
+    asked: Sequence[str] | None, video: Video, seed: int, qoe: QoE
+) -> tuple[list[LoadedPolicy], list[str]]:
+    """The policies that were asked for, or those of the default ones that can stream the video; and why
+    the others can't.
+
+    Raises:
+        PolicyError, TestbedError: one that was asked for by name can't be had, or can't stream it.
+    """
+    if asked:
+        policies = [load_policy(spec) for text in asked for spec in split_policies(text)]
+        for policy in policies:
+            check_policy(policy, video, seed, qoe)
+        return policies, []
+    found, left_out = [], []
+    for spec in split_policies(DEFAULT_POLICIES):
+        try:
+            policy = load_policy(spec)
+            check_policy(policy, video, seed, qoe)
+            found.append(policy)
+        except (PolicyError, TestbedError) as error:
+            left_out.append(str(error))
+    return found, left_out
 
 
 def check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
@@ -158,10 +200,12 @@ def check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> Non
     Raises:
         TestbedError: it cannot stream this video with these options.
     """
-    if not type(loaded.policy).__module__.startswith(OUR_POLICIES):
-        return
+    policy = loaded.policy
     try:
-        loaded.policy.reset(video, seed, qoe)
+        if isinstance(policy, Served):
+            policy.check(video, qoe)
+        elif type(policy).__module__.startswith(OUR_POLICIES):
+            policy.reset(video, seed, qoe)
     except ValueError as error:
         raise TestbedError(f"policy {loaded.spec}: {error}") from None
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from testbed.lane import Lane
 from testbed.plan import RunPlan
+from testbed.policy_server import PolicyServers
 from testbed.shaper_client import ShaperClient
 from testbed.streaming import LaneSession, SessionResult
 from testbed.watch import Display
@@ -58,6 +59,10 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
     try:
         async with contextlib.AsyncExitStack() as stack:
             sessions = []
+            servers = await stack.enter_async_context(PolicyServers(plan.servers, plan.device))
+            if plan.servers:
+                console.print(f"starting {len(plan.servers)} policy server{'s' * (len(plan.servers) > 1)}")
+            await _all(interrupt, servers.start())
             shaper = await stack.enter_async_context(ShaperClient())
             for index, session_plan in enumerate(plan.sessions):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
@@ -67,7 +72,7 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
                 lane = stack.enter_context(
                     Lane(name, session_plan.settings, session_plan.backend, session_plan.seed)
                 )
-                session = LaneSession(session_plan, lane, shaper, index)
+                session = LaneSession(session_plan, lane, shaper, index, servers.of(session_plan.server))
                 stack.push_async_callback(session.close)
                 leftovers += session.leftovers()
                 sessions.append(session)

@@ -10,14 +10,14 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from player.decide import RESET_DEADLINE_S
 from player.manifest import package_version
-from player.policy import BY_FALLBACK
+from player.policy import BY_FALLBACK, ServerCommand
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
 from player.session import INTERRUPTED, ORIGIN_LOST
@@ -77,6 +77,8 @@ class SessionPlan:
     pcap: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     """What the manifest says besides."""
+    server: ServerCommand | None = None
+    """Which the policy asks."""
 
     @property
     def name(self) -> str:
@@ -96,6 +98,24 @@ class SessionResult:
     chunks: tuple[ChunkRow, ...]
     end: EndRow
     verdict: Verdict
+    notes: tuple[str, ...] = ()
+    """What happened to the server that its policy asks."""
+
+
+class Server(Protocol):
+    """As much as a session needs to know of the server that its policy asks (`testbed.policy_server`)."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What tells a player where it is."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What a record says of it."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What happened to it, in words."""
 
 
 class Watcher(Protocol):
@@ -122,8 +142,10 @@ class Child:
         """The lines of its stderr, up to a number, and the last."""
 
     @classmethod
-    async def start(cls, what: str, pid: int, *arguments: str) -> Child:
-        """Run this Python in the namespaces of process `pid`."""
+    async def start(
+        cls, what: str, pid: int, *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> Child:
+        """Run this Python in the namespaces of process `pid`, with `variables` added to its environment."""
         process = await asyncio.create_subprocess_exec(
             *python_in(pid, *arguments),
             stdin=asyncio.subprocess.PIPE,
@@ -132,7 +154,7 @@ class Child:
             preexec_fn=die_with_parent,
             start_new_session=True,
             limit=_LINE_LIMIT,
-            env=environment(),
+            env={**environment(), **(variables or {})},
         )
         return cls(what, process)
 
@@ -221,8 +243,11 @@ class Child:
 class LaneSession:
     """One session on one lane. `start`, then `probe`, then `stream`, then `close`."""
 
-    def __init__(self, plan: SessionPlan, lane: Lane, shaper: ShaperClient, index: int) -> None:
+    def __init__(
+        self, plan: SessionPlan, lane: Lane, shaper: ShaperClient, index: int, server: Server | None = None
+    ) -> None:
         self.plan = plan
+        self._server = server
         self.lane = lane
         self.index = index
         self._shaper = shaper
@@ -302,6 +327,7 @@ class LaneSession:
             *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
             *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
+            variables=None if self._server is None else self._server.environment,
         )
         self._manifest = (await self._player.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
         self._path = await asyncio.to_thread(self._path_in_force)
@@ -313,10 +339,11 @@ class LaneSession:
         router = self.lane.pid("router")
         await self._shaper.attach(self.lane.name, router, BOTTLENECK, limit, trace.mean_mbps)
 
-    async def _child(self, what: str, role: str, module: str, *arguments: str) -> Child:
-        child = await Child.start(
-            f"lane {self.lane.name}: {what}", self.lane.pid(role), "-m", module, *arguments
-        )
+    async def _child(
+        self, what: str, role: str, module: str, *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> Child:
+        name, pid = f"lane {self.lane.name}: {what}", self.lane.pid(role)
+        child = await Child.start(name, pid, "-m", module, *arguments, variables=variables)
         self._children.append(child)
         return child
 
@@ -355,7 +382,8 @@ class LaneSession:
                 writer.abandon()
                 raise
         watcher.end(self.index, end)
-        return SessionResult(plan, tuple(self._chunks), end, verdict)
+        notes = () if self._server is None else tuple(self._server.notes)
+        return SessionResult(plan, tuple(self._chunks), end, verdict, notes)
 
     async def _play_link(self, t0: float) -> None:
         """Begin the replay at monotonic time `t0`."""
@@ -528,6 +556,7 @@ class LaneSession:
                 "shaper_real_time": self._shaper.real_time,
                 "probe": dataclasses.asdict(self._probe),
             },
+            **({} if self._server is None else {"policy_server": dict(self._server.manifest)}),
             "host": platform.platform(),
             "versions": {
                 **self._manifest.get("versions", {}),

@@ -121,7 +121,7 @@ def _shown(value: float | None, form: str) -> str:
 
 def remarks(results: Sequence[SessionResult]) -> list[str]:
     """What a reader of the table has to know besides: untrue links, and decisions by the fallback."""
-    lines = []
+    lines = list(dict.fromkeys(note for result in results for note in result.notes))
     for policy, result in zip(row_names(results), results, strict=True):
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
         replaced = [row for row in result.chunks if row.by == BY_FALLBACK]

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import matplotlib
 import pytest
 from session_records import write_session
 
 from analysis.bootstrap import mean_interval
 from analysis.cli import main
+from analysis.clusters import ClusterRule
+from analysis.figures import FIGURES
+from analysis.outcomes import read_outcomes
+from analysis.style import RC
+from player.qoe import QoE
 
 
 @pytest.fixture
@@ -83,6 +89,18 @@ def test_markdown_is_a_table_of_as_many_columns(results: Path, capsys: pytest.Ca
         f"| bba | 1.500 [{bba.low:.3f}, {bba.high:.3f}] |",
     ]
     assert len(rows) == 4 and {row.count("|") for row in rows} == {3}
+
+
+def test_who_aimed_at_another_qoe_is_said(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "told" not in table(capsys, results)
+    assert "note: told linear, mu 4.3, smooth 1: policies aimed at another" in table(
+        capsys, results, "--mu", "9"
+    )
+    with matplotlib.rc_context(RC):
+        drawn = FIGURES["bars"](
+            read_outcomes([results], QoE(mu=9.0), ["bba", "good"]), "family", ClusterRule()
+        )
+    assert "told linear, mu 4.3, smooth 1" in drawn.figure.get_suptitle()
 
 
 def test_what_cannot_be_tabled_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

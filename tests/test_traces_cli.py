@@ -96,19 +96,20 @@ def test_convert(capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path,
     assert formats.load(out, target).mean_mbps == pytest.approx(catalogue.resolve("3g").mean_mbps, rel=0.01)
 
 
-def test_lint_goes_on_after_what_cannot_be_read(
+def test_lint_goes_on_after_a_file_that_is_not_there(
     capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path
 ) -> None:
     bad = logs / "bad"
     bad.write_text("0 1\n1 -3\n")
-    body = run_json(capsys, "lint", str(tmp_path / "none"), str(bad))
-    assert (body["files"], body["errors"]) == (2, 2)
-    assert [Path(fault["file"]).name for fault in body["faults"] if fault["severity"] == "error"] == [
-        "none",
-        "bad",
-    ]
-    assert "No such file" in body["faults"][0]["fault"]
-    assert cli.main(["lint", str(tmp_path / "none")]) == 1
+    none = str(tmp_path / "none")
+    capsys.readouterr()
+    assert cli.main(["lint", none, str(bad)]) == 2
+    told = capsys.readouterr()
+    assert f"{bad}:2: error: rate is negative" in told.out
+    assert told.err.splitlines()[0].endswith(f"{none}: no such file or directory")
+    assert cli.main(["lint", none, str(bad), "--json"]) == 2
+    body = json.loads(capsys.readouterr().out)
+    assert (body["files"], body["missing"], body["errors"]) == (1, [none], 1)
 
 
 def test_convert_writes_over_nothing_unless_told(

@@ -288,9 +288,13 @@ def _columns(trace: Trace, width: int) -> list[float]:
 
 
 def _lint(arguments: argparse.Namespace) -> int:
+    missing = [name for name in arguments.paths if not Path(name).exists()]
+    for name in missing:
+        print(f"{PROGRAM}: {name}: no such file or directory", file=sys.stderr)
+    if len(missing) == len(arguments.paths):
+        return BAD_INPUT
     files: list[Path] = []
-    for name in arguments.paths:
-        path = Path(name)
+    for path in (Path(name) for name in arguments.paths if name not in missing):
         files += catalogue.trace_files(path) if path.is_dir() else [path]
     found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
     errors = sum(fault.severity == "error" for fault in found)
@@ -298,6 +302,7 @@ def _lint(arguments: argparse.Namespace) -> int:
         _print_json(
             {
                 "files": len(files),
+                "missing": missing,
                 "errors": errors,
                 "warnings": len(found) - errors,
                 "faults": [asdict(fault) for fault in found],
@@ -307,7 +312,7 @@ def _lint(arguments: argparse.Namespace) -> int:
         for fault in found:
             print(fault)
         print(f"{len(files)} files: {errors} errors, {len(found) - errors} warnings", file=sys.stderr)
-    return 1 if errors else 0
+    return BAD_INPUT if missing else 1 if errors else 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:

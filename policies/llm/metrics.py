@@ -1,0 +1,55 @@
+"""The server's figures for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SESSIONS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """One server's, in a registry of their own.
+
+    Args:
+        facts: what is served, as labels.
+        sessions, waiting: how many there are when asked.
+    """
+
+    def __init__(
+        self, facts: Mapping[str, str], sessions: Callable[[], int], waiting: Callable[[], int]
+    ) -> None:
+        self._registry = CollectorRegistry()
+        where = {"registry": self._registry}
+        Info("streambed_llm", "What is served.", **where).info(dict(facts))
+        self.decisions = Counter("streambed_llm_decisions", "Answers, by who decided.", ["by"], **where)
+        self.refusals = Counter(
+            "streambed_llm_refusals", "Requests without an answer, by HTTP status.", ["status"], **where
+        )
+        self.decision_s = Histogram(
+            "streambed_llm_decision_seconds",
+            "From a request's arrival to its answer.",
+            buckets=_SECONDS,
+            **where,
+        )
+        self.queue_s = Histogram(
+            "streambed_llm_queue_seconds",
+            "From a request's arrival to its forward.",
+            buckets=_SECONDS,
+            **where,
+        )
+        self.forward_s = Histogram(
+            "streambed_llm_forward_seconds", "One batched forward.", buckets=_SECONDS, **where
+        )
+        self.batch = Histogram(
+            "streambed_llm_batch_sessions", "Sessions that shared a forward.", buckets=_SESSIONS, **where
+        )
+        self.steps = Counter("streambed_llm_steps", "Steps that forwards took in.", **where)
+        Gauge("streambed_llm_sessions", "Open sessions.", **where).set_function(sessions)
+        Gauge("streambed_llm_waiting", "Requests in the queue.", **where).set_function(waiting)
+
+    def text(self) -> bytes:
+        """All of them in the text format 0.0.4."""
+        return generate_latest(self._registry)

@@ -1,0 +1,72 @@
+"""Kinds of input that a task may have, and a task's list of them.
+
+A task describes one decision step as a list of modalities; their values, flattened and joined in that
+order, are the step's vector. Another task needs another list and another head, not another model: the
+encoder (`encoder.py`) has one small network for each kind. A new kind (a graph, an image) is one more
+name here and one more network there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+SCALAR = "scalar"
+"""Numbers that stand beside each other: shape (numbers,)."""
+SERIES = "series"
+"""What happened, or will, in this order: shape (channels, length)."""
+OPTIONS = "options"
+"""What may be answered, each with the same attributes: shape (options, attributes)."""
+
+DIMENSIONS = {SCALAR: 1, SERIES: 2, OPTIONS: 2}
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of input with its shape.
+
+    Raises:
+        ValueError: an unknown kind, or a shape that is not of that kind.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in DIMENSIONS:
+            raise ValueError(f"modality {self.name}: kind {self.kind!r}; there are {', '.join(DIMENSIONS)}")
+        if len(self.shape) != DIMENSIONS[self.kind] or min(self.shape, default=0) < 1:
+            raise ValueError(
+                f"modality {self.name}: shape {self.shape}; a {self.kind} has {DIMENSIONS[self.kind]} "
+                "dimensions of 1 or more"
+            )
+
+    @property
+    def size(self) -> int:
+        """Numbers in the flattened vector."""
+        return prod(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "kind": self.kind, "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, held: dict[str, Any]) -> Modality:
+        """Raises KeyError, TypeError or ValueError for what is no modality."""
+        return cls(str(held["name"]), str(held["kind"]), tuple(int(each) for each in held["shape"]))
+
+
+def width(modalities: Sequence[Modality]) -> int:
+    """Length of a step's vector."""
+    return sum(each.size for each in modalities)
+
+
+def places(modalities: Sequence[Modality]) -> dict[str, slice]:
+    """Where each modality lies in a step's vector."""
+    found, begin = {}, 0
+    for each in modalities:
+        found[each.name] = slice(begin, begin + each.size)
+        begin += each.size
+    return found

@@ -1,0 +1,87 @@
+"""A session as its decider knows it: the steps so far, and what the model is fed of each.
+
+The same for a session that the server keeps and for one that is decided in the player's own process, so
+that both feed the model the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.observation import Observation, PastChunk
+from policies.llm import abr
+from policies.llm.abr import VideoFacts
+from policies.llm.protocol import Step
+
+Vectors = NDArray[np.float32]
+
+
+class Task(Protocol):
+    """What turns an observation into the model's input, and its output into a level."""
+
+    def features(self, observation: Observation, video: VideoFacts) -> Vectors:
+        """(width,) one step's input."""
+
+    def level(self, logits: Vectors, vector: Vectors) -> int:
+        """The level that (levels,) logits choose at a step of this input."""
+
+    def margin(self, logits: Vectors, vector: Vectors) -> float:
+        """How far its logit is above the second best's; inf where only one may be taken."""
+
+
+class Bitrates:
+    """The task `abr`, with the return that the adapter wants to be asked for.
+
+    Args:
+        goal: as `abr.features` takes it; None for an adapter that was made without returns.
+    """
+
+    def __init__(self, goal: float | None = None) -> None:
+        self._goal = 0.0 if goal is None else goal
+
+    def features(self, observation: Observation, video: VideoFacts) -> Vectors:
+        return abr.features(observation, video, self._goal)
+
+    def level(self, logits: Vectors, vector: Vectors) -> int:
+        return abr.level(logits, vector)
+
+    def margin(self, logits: Vectors, vector: Vectors) -> float:
+        return abr.margin(logits, vector)
+
+
+class Transcript:
+    """All steps of one session, in order."""
+
+    def __init__(self, task: Task, video: VideoFacts) -> None:
+        self._task = task
+        self.video = video
+        self.steps: list[Step] = []
+        self._history: tuple[PastChunk, ...] = ()
+
+    def features(self, steps: Sequence[Step]) -> Vectors:
+        """(len(steps), width) the model's input for steps that follow those of the session."""
+        history, rows = self._history, []
+        for step in steps:
+            history = _grown(history, step)
+            rows.append(self._task.features(step.observation(history), self.video))
+        return np.stack(rows)
+
+    def append(self, steps: Sequence[Step]) -> None:
+        """The model has taken these steps in."""
+        for step in steps:
+            self._history = _grown(self._history, step)
+            self.steps.append(step)
+
+    def decide(self, logits: Vectors, vector: Vectors) -> tuple[int, float | None]:
+        """Level and `Answer.margin`, by the (levels,) logits after the last step and its (width,) input."""
+        margin = self._task.margin(logits, vector)
+        return self._task.level(logits, vector), margin if math.isfinite(margin) else None
+
+
+def _grown(history: tuple[PastChunk, ...], step: Step) -> tuple[PastChunk, ...]:
+    return history if step.past is None else (*history, step.past)
