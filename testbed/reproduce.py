@@ -35,12 +35,11 @@ from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.ownership import give_to_caller, make_directory
 from testbed.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.settings import LinkSettings, Loss, check_carried
-from testbed.shaper_client import ShaperClient
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulation import Job, RunFacts, SimulatedSession, run_job
 from testbed.starts import Start
 from testbed.streaming import SessionPlan
-from testbed.sweeps.lanes import stream_unit
+from testbed.sweeps.lanes import Shared, server_of, stream_unit
 from testbed.sweeps.models import MODELS
 from traces.arguments import Parser
 from traces.trace import Trace
@@ -243,6 +242,7 @@ def session_plans(record: Record, folder: Path, command_line: Sequence[str]) -> 
                 record=(folder / (name if player == index else f"other-player-{player}.jsonl")).absolute(),
                 command_line=tuple(command_line),
                 cap_mbps=told["trace"].get("cap_mbps"),
+                server=server_of(str(told["policy"]["spec"])),
                 facts={"shared": facts} if facts else {},
             )
         )
@@ -259,13 +259,10 @@ async def _stream(run: RunPlan, stagger_s: float, console: Console) -> int:
     if len(run.sessions) == 1:
         await side_by_side(run, console, interrupt)
         return interrupt.status
-    async with ShaperClient() as shaper:
-
-        async def the_shaper() -> ShaperClient:
-            return shaper
-
+    async with contextlib.AsyncExitStack() as stack:
+        shared = Shared(stack, run.device)
         streaming = asyncio.create_task(
-            stream_unit(run.sessions, stagger_s, "sb-again", the_shaper, asyncio.Lock())
+            stream_unit(run.sessions, stagger_s, "sb-again", shared, asyncio.Lock())
         )
         heard = asyncio.create_task(interrupt.heard.wait())
         await asyncio.wait({streaming, heard}, return_when=asyncio.FIRST_COMPLETED)

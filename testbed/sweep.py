@@ -42,6 +42,7 @@ from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.ownership import give_to_caller
+from testbed.policy_server import DEVICES
 from testbed.settings import BACKENDS
 from testbed.sweeps import estimate
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
@@ -92,6 +93,12 @@ def parser() -> Parser:
         choices=BACKENDS,
         default="auto",
         help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    how.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where a policy's server puts its model (default: cuda if there, else cpu)",
     )
     how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
     how.add_argument(

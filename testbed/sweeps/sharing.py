@@ -17,7 +17,7 @@ from player.record import EndRow
 from testbed.lane import Lane
 from testbed.selfcheck import Verdict
 from testbed.shaper_client import ShaperClient
-from testbed.streaming import LaneSession, SessionPlan, SessionResult, Watcher
+from testbed.streaming import LaneSession, Server, SessionPlan, SessionResult, Watcher
 
 Judged = tuple[Verdict, dict[str, Any]]
 
@@ -49,8 +49,9 @@ class SharingSession(LaneSession):
         index: int,
         bottleneck: Bottleneck,
         offset_s: float,
+        server: Server | None,
     ) -> None:
-        super().__init__(plan, lane, shaper, index)
+        super().__init__(plan, lane, shaper, index, server)
         self._bottleneck = bottleneck
         self._offset_s = offset_s
         if index == 0:
@@ -97,12 +98,16 @@ class SharingSession(LaneSession):
 
 
 def sharing(
-    plans: Sequence[SessionPlan], lane: Lane, shaper: ShaperClient, stagger_s: float
+    plans: Sequence[SessionPlan],
+    lane: Lane,
+    shaper: ShaperClient,
+    stagger_s: float,
+    server: Server | None = None,
 ) -> list[SharingSession]:
-    """The sessions of a lane's players, in order of their begins."""
+    """The sessions of a lane's players, in order of their begins; `server` is who their policy asks."""
     bottleneck = Bottleneck(len(plans))
     return [
-        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s)
+        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s, server)
         for index, plan in enumerate(plans)
     ]
 
