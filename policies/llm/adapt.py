@@ -20,7 +20,6 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from torch.nn import functional
 
 from policies.llm import abr, adapter, pool
 from policies.llm.base import DEFAULT, resolve
+from policies.llm.console import Say, say
 from policies.llm.draw import Mix, draw
 from policies.llm.engine import Engine, pick_device, pick_dtype
 from policies.llm.model import Model
@@ -53,8 +53,6 @@ CROP_SHARE = 0.2
 CLIP = 1.0
 SAID_OF_POOL = ("traces", "rescaled", "video", "ladders", "policies", "seed")
 """In an adapter's notes."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -388,7 +386,7 @@ def add_parser(commands: Any) -> None:
     where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
-def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Adapt; what `--json` says.
 
     Raises:
