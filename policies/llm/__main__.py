@@ -8,6 +8,8 @@
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
     bench       latency and cost of decisions
+    load        many simulated players in real time against the server
+    scale       QoE and decision time against the number of layers
 
 Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on where it can).
 """
@@ -38,6 +40,8 @@ COMMANDS = {
     "cost": "cost",
     "serve": "serve",
     "bench": "bench",
+    "load": "load",
+    "scale": "scale",
 }
 """Each command's module here; it has `add_parser(commands)` and `run(args, say)`."""
 PROG = "python -m policies.llm"
