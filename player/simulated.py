@@ -2,7 +2,8 @@
 
 Buffer, observations and policies are the real player's; only the download comes from a *link
 model* (`player/link_published.py` is the arithmetic of the public simulators). A policy cannot tell
-the difference. A policy's time is not simulated: a decision costs nothing.
+the difference. A policy's own time is not simulated: a decision costs nothing, unless it is told to
+come later.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def simulate(
     first_level: int | None = 0,
     fallback: Policy | None = None,
     cap_ms: float = CAP_MS,
+    delay_ms: float = 0.0,
 ) -> tuple[tuple[ChunkRow, ...], EndRow]:
     """One session: `chunks` chunks of `video` over `trace`, chosen by `policy`.
 
@@ -102,6 +104,7 @@ def simulate(
         fallback: decides where `policy.select` raises or answers nonsense, and the record says so;
             without one the error goes to the caller.
         cap_ms: above this buffer level the player waits.
+        delay_ms: how much later than asked for a decision comes (`player.registry.LoadedPolicy`).
 
     Returns:
         the rows of the session's record.
@@ -121,10 +124,11 @@ def simulate(
     for chunk in range(chunks):
         wait_ms = session.wait()
         if chunk == 0 and first_level is not None:
-            decision = Decision(first_level, BY_PLAYER, "first level is fixed")
+            decision, decision_ms = Decision(first_level, BY_PLAYER, "first level is fixed"), 0.0
         else:
             decision = chooser.select(session.observation())
-        session.fetch(decision, wait_ms)
+            decision_ms = 0.0 if decision.by == BY_FALLBACK else delay_ms
+        session.fetch(decision, wait_ms, decision_ms)
     if isinstance(policy, HearsEnd):
         policy.ended(session.observation())
     return tuple(session.rows), session.finish()

@@ -7,7 +7,7 @@ and ln(1 + x) of all else:
 
     throughput  10 x log(rate)              oldest first; 0 where there was no chunk yet
     download    10 x log(seconds)           the same
-    ahead       levels x 5 x size           of the next chunks in units of 1 MB of 4-s chunks; 0 after the last
+    ahead       levels x 5 x size           of the next chunks in units of 1 MB a 4-s chunk; 0 after the last
     levels      levels x (5 x planned value, slack, last, nominal rate): a planned value is what the best
                 plan of five chunks that begins with this level brings less what the best of all brings,
                 at RobustMPC's throughput, the harmonic mean, the last chunk's, and 0.6 and 1.5 x the
@@ -97,7 +97,8 @@ class VideoFacts:
     def __post_init__(self) -> None:
         if len(self.ladder_kbps) != LEVELS:
             raise ValueError(
-                f"a ladder of {len(self.ladder_kbps)} levels; the adapters are made for {LEVELS}; take robustmpc"
+                f"a ladder of {len(self.ladder_kbps)} levels; the adapters are made for {LEVELS}; "
+                "take robustmpc"
             )
 
     @classmethod

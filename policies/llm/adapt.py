@@ -5,13 +5,13 @@ Two objectives:
 * `distill`: the teacher's action probabilities at every step of whole sessions. After the pool, rounds on
   the sessions that the student itself plays, in whose states the teacher is asked anew (DAgger: Ross et
   al., AISTATS 2011). Where scores are planned with the true future, they are met in the mean.
-* `return`: return-conditioned sequence modelling, as NetLLM does (Chen et al., NeurIPS 2021): each step is told
-  the return that followed, and the action that was taken is to be predicted. At test a return is asked
-  for; which one is chosen on the validation traces.
+* `return`: return-conditioned sequence modelling, as NetLLM does (Chen et al., NeurIPS 2021): each step is
+  told the return that followed, and the action that was taken is to be predicted. At test a return is
+  asked for; which one is chosen on the validation traces.
 
 AdamW over the learned weights alone; the learning rate rises, then falls along a cosine. Every now and then
 the student plays the held-out traces; the best checkpoint by these is what is written. Everything drawn
-depends on the seed and the step's number, so a killed run goes on, by the same command, as if it had not been.
+depends on the seed and the step's number: a killed run goes on, by the same command, as if it had not been.
 """
 
 from __future__ import annotations
@@ -44,11 +44,15 @@ DISTILL, RETURN = "distill", "return"
 CHECKPOINT, LOG, BEST, LAST = "checkpoint.pt", "log.jsonl", "best", "last"
 TARGET_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the best return in the pool, tried as what to ask for."""
+BEST_RETURN = 0.99
+"""Quantile of the pool's returns that counts as its best."""
 PLAN_WEIGHT = 0.3
 """Of the squared error of planned values beside the cross entropy of probabilities."""
 CROP_SHARE = 0.2
 """Of the batches that begin within a session, as a context that was begun anew does."""
 CLIP = 1.0
+SAID_OF_POOL = ("traces", "rescaled", "video", "ladders", "policies", "seed")
+"""In an adapter's notes."""
 
 Say = Callable[[str], None]
 
@@ -113,7 +117,8 @@ class Adaptation:
         self.base = resolve(shape.base)
         self.model = Model(self.base, shape, abr.MODALITIES)
         self.model.encoder.scale_to(torch.from_numpy(self.experience.vectors).flatten(0, 1))
-        self.best_return = float(np.quantile(self.experience.returns_to_go()[:, 1], 0.99))
+        self.returns = self.experience.returns_to_go()
+        self.best_return = float(np.quantile(self.returns[:, 1], BEST_RETURN))
         self.model.to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.model.learned(), settings.lr, weight_decay=settings.decay, betas=(0.9, 0.95)
@@ -186,7 +191,7 @@ class Adaptation:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.learned(), CLIP)
         self.optimizer.step()
-        return float(loss)
+        return loss.item()
 
     def _cosine(self) -> float:
         return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.state.step / self.settings.steps))
@@ -201,15 +206,10 @@ class Adaptation:
             begin = int(random.integers(1, held.levels.shape[1] // 2))
         vectors = held.vectors[rows]
         if settings.objective == RETURN:
-            vectors[:, :, abr.GOAL_AT] = held.returns_to_go()[rows] if len(held) < 1 else self._returns()[rows]
+            vectors[:, :, abr.GOAL_AT] = self.returns[rows]
         parts = vectors, held.scores[rows], held.levels[rows].astype(np.int64)
         found = [torch.from_numpy(np.ascontiguousarray(each[:, begin:])).to(self.device) for each in parts]
         return found[0], found[1], found[2], torch.from_numpy(held.kinds[rows]).to(self.device)
-
-    def _returns(self) -> Any:
-        if not hasattr(self, "_kept_returns"):
-            self._kept_returns = self.experience.returns_to_go()
-        return self._kept_returns
 
     def _loss(
         self, vectors: torch.Tensor, scores: torch.Tensor, levels: torch.Tensor, kinds: torch.Tensor
@@ -224,7 +224,11 @@ class Adaptation:
         # Planned values are those of one future; their mean over futures is what a client can know.
         planned = scores / SHARPNESS
         mine = logits / SHARPNESS
-        error = (mine - mine.mean(-1, keepdim=True) - planned + planned.mean(-1, keepdim=True)).square().mean((-1, -2))
+        error = (
+            (mine - mine.mean(-1, keepdim=True) - planned + planned.mean(-1, keepdim=True))
+            .square()
+            .mean((-1, -2))
+        )
         return torch.where(kinds == BY_PLAN, PLAN_WEIGHT * error, cross).mean()
 
     # ---- the student's own sessions -----------------------------------------------------------------
@@ -249,7 +253,9 @@ class Adaptation:
         agreed = (mine.levels == mine.scores.argmax(-1))[mine.kinds != BY_PLAN].mean()
         self.experience = Experience.joined([self.experience, mine])
         state.round += 1
-        self.say(f"round {state.round}: {len(mine)} sessions of its own, {agreed:.1%} of levels the teacher's")
+        self.say(
+            f"round {state.round}: {len(mine)} sessions of its own, {agreed:.1%} of levels the teacher's"
+        )
 
     def _engine(self, slots: int) -> Engine:
         return Engine(
@@ -262,7 +268,9 @@ class Adaptation:
         """Score on the validation traces; write the adapter when it is the best so far; checkpoint."""
         began, state = time.monotonic(), self.state
         self._write(self.out / LAST, state.target)
-        engine = self._engine(min(BATCH, max((len(group.setup) for group in self.validation.groups), default=1)))
+        engine = self._engine(
+            min(BATCH, max((len(group.setup) for group in self.validation.groups), default=1))
+        )
         targets: list[float | None] = [None]
         if self.settings.objective == RETURN:
             targets = [share * self.best_return for share in TARGET_SHARES]
@@ -292,7 +300,11 @@ class Adaptation:
         self._save()
 
     def _write(self, folder: Path, target: float | None) -> None:
-        notes = {"settings": asdict(self.settings), "step": self.state.step, "pool": self.facts}
+        said = {
+            name: short(self.facts[name])
+            for name in ("traces", "rescaled", "video", "ladders", "policies", "seed")
+        }
+        notes = {"settings": asdict(self.settings), "step": self.state.step, "pool": said}
         adapter.write(
             folder,
             self.model.learned_state(),
@@ -305,7 +317,9 @@ class Adaptation:
         )
 
     def _identity(self) -> str:
-        return json.dumps([asdict(self.settings), asdict(self.shape), self.facts, self.base.sha256], sort_keys=True)
+        return json.dumps(
+            [asdict(self.settings), asdict(self.shape), self.facts, self.base.sha256], sort_keys=True
+        )
 
     def _save(self) -> None:
         held = {
@@ -325,12 +339,21 @@ class Adaptation:
         except Exception as error:
             raise AdaptError(f"{path}: no checkpoint ({type(error).__name__}); name another --out") from None
         if held["identity"] != self._identity():
-            raise AdaptError(f"{path}: a run with other settings or another pool; name another --out, or delete it")
+            raise AdaptError(
+                f"{path}: a run with other settings or another pool; name another --out, or delete it"
+            )
         self.model.load_learned(held["learned"])
         self.optimizer.load_state_dict(held["optimizer"])
         self.state = State(**held["state"])
         rounds = [pool.read_part(self.out / "rounds" / f"{number}.npz") for number in range(self.state.round)]
         self.experience = Experience.joined([self.experience, *rounds])
+
+
+def short(words: Any) -> Any:
+    """Sources without the folders that they lie in on this machine."""
+    if not isinstance(words, list):
+        return words
+    return ["/".join(str(word).rstrip("/").split("/")[-2:]) for word in words]
 
 
 def add_parser(commands: Any) -> None:
@@ -339,19 +362,26 @@ def add_parser(commands: Any) -> None:
     what = made.add_argument_group("what")
     what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
     what.add_argument("--base", default=DEFAULT, help="name, hub name or directory (default: %(default)s)")
-    what.add_argument("--layers", type=int, default=8, help="of the base, from the first (default: %(default)s)")
+    what.add_argument("--layers", type=int, default=8, help="of the base's first (default: %(default)s)")
     what.add_argument("--train", choices=TRAINED, default="lora", help="what learns (default: %(default)s)")
     what.add_argument("--rank", type=int, default=32, help="of LoRA (default: %(default)s)")
-    what.add_argument("--targets", choices=TARGETS, default=Shape.targets, help="of LoRA (default: %(default)s)")
+    what.add_argument(
+        "--targets", choices=TARGETS, default=Shape.targets, help="of LoRA (default: %(default)s)"
+    )
     what.add_argument("--tokens", type=int, default=1, help="a step makes: 1, or 6 as in NetLLM (default: 1)")
-    what.add_argument("--hidden", type=int, default=Shape.hidden, help="of the encoder (default: %(default)s)")
+    what.add_argument("--hidden", type=int, default=Shape.hidden, help="encoder's (default: %(default)s)")
     how = made.add_argument_group("how")
     how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
     kinds = {"int": int, "float": float}
     for each in fields(Settings):
         kind = kinds.get(str(each.type))
         if kind is not None:
-            how.add_argument(f"--{each.name.replace('_', '-')}", type=kind, default=each.default, help="default: %(default)s")
+            how.add_argument(
+                f"--{each.name.replace('_', '-')}",
+                type=kind,
+                default=each.default,
+                help="default: %(default)s",
+            )
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     where = made.add_argument_group("output")
     where.add_argument("--out", type=Path, required=True, metavar="DIR", help="best adapter, log, checkpoint")

@@ -37,7 +37,9 @@ def add_parser(commands: Any) -> None:
     how = made.add_argument_group("how")
     how.add_argument("--policy", default="hindsight,robustmpc,genet", help="by commas (default: %(default)s)")
     how.add_argument("--sessions", type=int, default=1536, help="in all (default: %(default)s)")
-    how.add_argument("--explore", type=float, default=EXPLORE, help="share of random levels (default: %(default)s)")
+    how.add_argument(
+        "--explore", type=float, default=EXPLORE, help="share of random levels (default: %(default)s)"
+    )
     how.add_argument("--seed", type=int, default=1)
     how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
     where = made.add_argument_group("output")
@@ -49,17 +51,30 @@ def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
     """Options that say where sessions come from."""
     what = made.add_argument_group("what to stream (SPEC is a directory, a file, or like fcc[0:200])")
     what.add_argument(
-        "--traces", nargs="+", default=[], required=required, metavar="SPEC[@WEIGHT]", help="at their own rates"
+        "--traces",
+        nargs="+",
+        default=[],
+        required=required,
+        metavar="SPEC[@WEIGHT]",
+        help="at own rates",
     )
     what.add_argument(
-        "--rescaled", nargs="+", default=[], metavar="SPEC[@WEIGHT]", help="traces brought to means of 0.5 to 8 Mbit/s"
+        "--rescaled",
+        nargs="+",
+        default=[],
+        metavar="SPEC[@WEIGHT]",
+        help="traces brought to means of 0.5 to 8 Mbit/s",
     )
     what.add_argument(
         "--video", nargs="+", default=["envivio"], metavar="SPEC[@WEIGHT]",
         help="videos; the first is the one of validation (default: envivio)",
     )  # fmt: skip
     what.add_argument(
-        "--ladders", type=float, default=0.1, metavar="SHARE", help="of sessions with drawn ladders (default: 0.1)"
+        "--ladders",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="of drawn ladders (default: 0.1)",
     )
 
 
@@ -89,7 +104,13 @@ def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
         counts[policy] += len(part)
         gained[policy] = float(part.rewards[:, 1:].mean())
         say(f"{policy}: {len(part)} sessions, relative QoE {gained[policy]:.3f} a chunk")
-    facts = words | {"seed": args.seed, "explore": args.explore, "policies": counts, "qoe": gained, "parts": parts}
+    facts = words | {
+        "seed": args.seed,
+        "explore": args.explore,
+        "policies": counts,
+        "qoe": gained,
+        "parts": parts,
+    }
     pool.write_manifest(args.out, facts)
     return {"out": str(args.out), "sessions": sum(counts.values()), "policies": counts, "qoe": gained}
 

@@ -59,7 +59,9 @@ class Runner(Protocol):
 
     parameters: int
 
-    def forward(self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """(work, width) the state after each slot's last new token.
 
         Args:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from player.batch.library import Floats, Ints, Library
 from player.batch.sessions import Sessions, Setup
@@ -27,6 +28,10 @@ from policies.llm.teacher import Teacher
 BATCH = 128
 """Sessions at a time: what their caches take stays small."""
 
+BFLOAT16 = 2.0**-8
+"""Relative distance of neighbouring numbers."""
+
+Bools = NDArray[np.bool_]
 Explore = Callable[[Ints], Ints]
 """May put other levels in the place of those chosen."""
 
@@ -52,11 +57,12 @@ class BatchEngine:
         self._slots = [engine.open() for _ in range(len(sessions))]
         self._gained = np.zeros(len(sessions))
         self.vectors = self._filler.fill()
+        self.last = np.zeros((len(sessions), abr.LEVELS), np.float32)
         self._owed = [self._filler.before_first()] if sessions.state.chunk.any() else []
 
     def select(self) -> Ints:
         """(sessions,) the level of each next chunk."""
-        logits = self.logits()
+        logits = self.last = self.logits()
         return np.asarray(abr.allowed(logits, self.vectors).argmax(axis=1), np.int64)
 
     def logits(self) -> abr.Vectors:
@@ -71,6 +77,11 @@ class BatchEngine:
         self._owed = []
         fed = np.stack(steps, axis=1)  # (sessions, 1 or 2, WIDTH)
         return self._engine.forward(list(zip(self._slots, fed, strict=True)))
+
+    def close_calls(self) -> Bools:
+        """(sessions,) whether the last decision's two best logits are closer than bfloat16 can tell."""
+        ordered = np.sort(abr.allowed(self.last, self.vectors), axis=1)
+        return np.asarray(ordered[:, -1] - ordered[:, -2] < BFLOAT16 * np.abs(ordered[:, -1]))
 
     def close(self) -> None:
         """Give the slots back."""

@@ -65,7 +65,12 @@ class Experience:
     @classmethod
     def joined(cls, parts: Sequence[Experience]) -> Experience:
         """All sessions of parts whose sessions are equally long."""
-        return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
+        return cls(
+            **{
+                each.name: np.concatenate([getattr(part, each.name) for part in parts])
+                for each in fields(cls)
+            }
+        )
 
     def returns_to_go(self) -> NDArray[np.float32]:
         """(N, T) what each step's chunk and those after it bring, over the chunks that count."""
@@ -119,7 +124,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PoolError(
-            f"{path}: {getattr(error, 'strerror', None) or error}; make a pool with: python -m policies.llm collect"
+            f"{path}: {getattr(error, 'strerror', None) or error}; "
+            "make a pool with: python -m policies.llm collect"
         ) from None
     if held.get("format") != FORMAT or held.get("modalities") != [each.to_json() for each in abr.MODALITIES]:
         raise PoolError(f"{path}: a pool of another format or of other features; collect anew")

@@ -35,7 +35,9 @@ class Teacher:
     def __init__(self, sessions: Sessions, net: Net | None = None) -> None:
         self._sessions = sessions
         videos = sessions.library.videos
-        self.kind = BY_PLAN if any(features.unfit(each.ladder_kbps, each.chunk_s) for each in videos) else BY_POLICY
+        self.kind = (
+            BY_PLAN if any(features.unfit(each.ladder_kbps, each.chunk_s) for each in videos) else BY_POLICY
+        )
         if self.kind == BY_POLICY:
             self._net = net if net is not None else Net.read(WEIGHTS)
         else:

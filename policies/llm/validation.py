@@ -1,4 +1,4 @@
-"""How good an engine is on held-out traces, beside RobustMPC on the same sessions: to choose checkpoints by."""
+"""How good an engine is on held-out traces, beside RobustMPC on the same sessions, to choose by."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Validation:
 
 
 def spread(library: Library, sessions: int) -> Setup:
-    """About so many sessions: every trace at evenly spread starts, or every so-manieth trace from its start."""
+    """About so many sessions: all traces at evenly spread starts, or spread traces from their start."""
     traces = len(library.traces)
     starts = max(sessions // traces, 1)
     chosen = np.unique(np.linspace(0, traces - 1, min(traces, sessions)).round().astype(np.int64))
