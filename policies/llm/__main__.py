@@ -9,6 +9,8 @@
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
     bench       latency and cost of decisions
+    load        many simulated players in real time against the server
+    scale       QoE and decision time against the number of layers
 
 Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on where it can).
 """
@@ -40,6 +42,8 @@ COMMANDS = {
     "cost": "cost",
     "serve": "serve",
     "bench": "bench",
+    "load": "load",
+    "scale": "scale",
 }
 """Each command's module here; it has `add_parser(commands)` and `run(args)`, which returns what
 `--json` prints, or an exit status."""
