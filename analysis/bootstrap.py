@@ -10,7 +10,8 @@ is too narrow, it keeps about its promise.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from scipy.special import ndtr, stdtrit
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
+QUANTILE_RESAMPLES = 1_000
+"""Of quantiles, which take a pass over all values each."""
 SEED = 20_220_822
 """Of the resampling, so that a command says the same each time."""
 
@@ -71,21 +74,97 @@ def mean_interval(
     Raises:
         ValueError: no values, lengths that differ, a value that is not finite.
     """
-    if len(values) != len(clusters):
-        raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
-    numbers = np.asarray(values, dtype=np.float64)
-    if not len(numbers):
+    (interval,) = mean_intervals([values], clusters, confidence=confidence, resamples=resamples, seed=seed)
+    return interval
+
+
+def mean_intervals(
+    columns: Sequence[Sequence[float]],
+    clusters: Sequence[Hashable],
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> list[Interval]:
+    """`mean_interval` of each of several columns of values over the same clusters, resampled once for all.
+
+    Args:
+        columns: (columns, n) values; column by column what `mean_interval` takes.
+
+    Raises:
+        ValueError: as `mean_interval`.
+    """
+    for values in columns:
+        if len(values) != len(clusters):
+            raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
+    if not columns:
+        return []
+    numbers = np.asarray(columns, dtype=np.float64)
+    if not numbers.size:
         raise ValueError("no values; a mean needs one at least")
     if not np.isfinite(numbers).all():
         raise ValueError("a value is not finite; a mean of it says nothing")
     sums, counts = _by_cluster(numbers, clusters)
-    mean = float(numbers.mean())
-    if len(sums) < 2:
-        return Interval(mean, None, None, len(sums))
+    averages = [float(mean) for mean in numbers.mean(axis=1)]
+    if len(counts) < 2:
+        return [Interval(mean, None, None, len(counts)) for mean in averages]
     means = _resampled_means(sums, counts, resamples, seed)
-    tail = expanded_tail(len(sums), confidence)
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Interval(mean, float(low), float(high), len(sums))
+    tail = expanded_tail(len(counts), confidence)
+    lows, highs = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    return [
+        Interval(mean, float(low), float(high), len(counts))
+        for mean, low, high in zip(averages, lows, highs, strict=True)
+    ]
+
+
+def quantile_intervals(
+    values: Sequence[float],
+    clusters: Sequence[Hashable],
+    shares: Sequence[float],
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = QUANTILE_RESAMPLES,
+    seed: int = SEED,
+) -> list[Interval]:
+    """Quantiles of `values` with bootstrap intervals over clusters, as `mean_interval` has them of a mean.
+
+    A quantile is the smallest value that so large a share of all values does not exceed.
+
+    Args:
+        values: (n,) pooled over sessions.
+        clusters: (n,) what each belongs to.
+        shares: (quantiles,) each over 0, at most 1.
+
+    Returns:
+        (quantiles,) with the quantile as the interval's `mean`.
+
+    Raises:
+        ValueError: as `mean_interval`.
+    """
+    if len(values) != len(clusters):
+        raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
+    numbers = np.asarray(values, dtype=np.float64)
+    if not numbers.size:
+        raise ValueError("no values; a quantile needs one at least")
+    place = {key: index for index, key in enumerate(sorted(set(clusters), key=str))}
+    order = np.argsort(numbers, kind="stable")
+    numbers, where = numbers[order], np.array([place[key] for key in clusters])[order]
+    every = numbers[[max(math.ceil(share * len(numbers)) - 1, 0) for share in shares]]
+    if len(place) < 2:
+        return [Interval(float(value), None, None, len(place)) for value in every]
+    found = []
+    rows = max(_BLOCK // len(numbers), 1)
+    for weights in resampled_weights(len(place), resamples, seed):
+        for begin in range(0, len(weights), rows):
+            below = weights[begin : begin + rows][:, where].cumsum(axis=1)
+            needed = np.ceil(np.outer(below[:, -1], shares))
+            found += [numbers[np.searchsorted(row, need)] for row, need in zip(below, needed, strict=True)]
+    tail = expanded_tail(len(place), confidence)
+    lows, highs = np.quantile(np.stack(found), [tail, 1.0 - tail], axis=0)
+    return [
+        Interval(float(value), float(low), float(high), len(place))
+        for value, low, high in zip(every, lows, highs, strict=True)
+    ]
 
 
 def expanded_tail(clusters: int, confidence: float = CONFIDENCE) -> float:
@@ -95,23 +174,38 @@ def expanded_tail(clusters: int, confidence: float = CONFIDENCE) -> float:
 
 
 def _by_cluster(
-    values: NDArray[np.float64], clusters: Sequence[Hashable]
+    columns: NDArray[np.float64], clusters: Sequence[Hashable]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(clusters,) sum and count of values of each, in an order that does not depend on the given one."""
+    """(clusters, columns) sums and (clusters,) counts, in an order that does not depend on the given one."""
     place = {key: index for index, key in enumerate(sorted(set(clusters), key=str))}
     where = np.array([place[key] for key in clusters])
-    sums = np.bincount(where, weights=values, minlength=len(place)).astype(float)
-    return sums, np.bincount(where, minlength=len(place)).astype(float)
+    sums = [np.bincount(where, weights=values, minlength=len(place)) for values in columns]
+    return np.stack(sums, axis=1), np.bincount(where, minlength=len(place)).astype(float)
+
+
+def resampled_weights(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each cluster is drawn, of as many draws with replacement as there are clusters.
+
+    Yields:
+        (rows, clusters) blocks of whole numbers; `resamples` rows in all.
+    """
+    random = np.random.default_rng(seed)
+    block = max(_BLOCK // clusters, 1)
+    for begin in range(0, resamples, block):
+        rows = min(block, resamples - begin)
+        drawn = random.integers(clusters, size=(rows, clusters))
+        drawn += clusters * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * clusters)
+        yield counts.reshape(rows, clusters).astype(np.float64)
 
 
 def _resampled_means(
     sums: NDArray[np.float64], counts: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """(resamples,) means over as many clusters as there are, drawn with replacement."""
-    random = np.random.default_rng(seed)
-    rows = max(_BLOCK // len(sums), 1)
-    parts = []
-    for begin in range(0, resamples, rows):
-        drawn = random.integers(len(sums), size=(min(rows, resamples - begin), len(sums)))
-        parts.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-    return np.concatenate(parts)
+    """(resamples, columns) means over as many clusters as there are, drawn with replacement."""
+    return np.concatenate(
+        [
+            (weights @ sums) / (weights @ counts)[:, None]
+            for weights in resampled_weights(len(counts), resamples, seed)
+        ]
+    )

@@ -14,15 +14,17 @@ from typing import Any, NoReturn
 import matplotlib
 from rich.console import Console
 
-from analysis.clusters import ClusterRule
+from analysis import table
+from analysis.collect import add_collect
 from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
+from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
+from analysis.report.command import add_report
 from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
 from analysis.style import RC, save
 from analysis.timeline import draw_timeline
-from player.qoe import MU, QoE
 from player.record import RecordError, make_folder
 
 TIMELINE = "timeline"
@@ -70,17 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     _add_compare(commands)
+    _add_table(commands)
+    add_collect(commands)
+    add_report(commands)
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
     what = command.add_argument_group("what to draw")
-    what.add_argument(
-        "results",
-        nargs="+",
-        type=Path,
-        metavar="RESULTS",
-        help="folders of records (the *.jsonl directly in them), or records",
-    )
+    add_sessions(what)
     what.add_argument(
         "--what",
         required=True,
@@ -88,30 +87,19 @@ def _parser() -> argparse.ArgumentParser:
         help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
         " bitrate against stall ratio; timeline: sessions over time, side by side",
     )
-    what.add_argument(
-        "--policy",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this policy, as it was asked for; may be given again (default: all)",
-    )
-    what.add_argument(
-        "--by", choices=list(GROUPINGS), help="a part of the figure for each family, video or RTT"
-    )
-    _add_cluster(what)
+    what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
+    add_cluster(what)
     what.add_argument(
         "--invalid",
         action="store_true",
         help="in a timeline also sessions over links that the self-check found untrue",
     )
-    _add_scoring(command, " (a timeline has what the policies were told)")
+    add_scoring(command, " (a timeline has what the policies were told)")
     output = command.add_argument_group("output")
     output.add_argument(
         "--out", type=_picture, required=True, metavar="FILE", help="the picture, FILE.png or FILE.pdf"
     )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json(output)
     return parser
 
 
@@ -120,46 +108,31 @@ def _add_compare(commands: Any) -> None:
     command = commands.add_parser("compare", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_compare)
     what = command.add_argument_group("what to compare")
-    what.add_argument(
-        "results",
-        nargs="+",
-        type=Path,
-        metavar="RESULTS",
-        help="folders of records (the *.jsonl directly in them), or records",
-    )
-    what.add_argument(
-        "--policy",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this policy, as it was asked for; may be given again (default: all)",
-    )
+    add_sessions(what)
     what.add_argument(
         "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
     )
-    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each family, video or RTT")
-    _add_cluster(what)
-    _add_scoring(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each of these")
+    add_cluster(what)
+    add_scoring(command)
+    add_json(command.add_argument_group("output"))
 
 
-def _add_cluster(what: Any) -> None:
+def _add_table(commands: Any) -> None:
+    text = "mean QoE of policies by families (or videos, RTTs, settings), with intervals"
+    command = commands.add_parser("table", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_table)
+    what = command.add_argument_group("what to table")
+    add_sessions(what)
+    what.add_argument("--by", choices=list(GROUPINGS), default="family", help="the columns (default: family)")
     what.add_argument(
-        "--cluster",
-        metavar="REGEX",
-        help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
-        " (default: FCC home lines, Puffer sessions, WiFi places by day; other traces each)",
+        "--baseline", metavar="NAME", help="mark who is ahead of it, behind it, or in a tie with it"
     )
-
-
-def _add_scoring(command: argparse.ArgumentParser, note: str = "") -> None:
-    scoring = command.add_argument_group(f"scoring{note}")
-    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
-    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
-    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    add_cluster(what)
+    add_scoring(command)
+    output = command.add_argument_group("output")
+    output.add_argument("--markdown", action="store_true", help="print a table in Markdown")
+    add_json(output)
 
 
 def _picture(text: str) -> Path:
@@ -169,23 +142,32 @@ def _picture(text: str) -> Path:
     return path
 
 
-def _scored_by(args: argparse.Namespace) -> tuple[QoE, ClusterRule]:
-    """The QoE and the clusters that the options ask for."""
-    try:
-        return QoE.published(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
-    except ValueError as error:
-        raise AnalysisError(str(error)) from None
-
-
 def _compare(args: argparse.Namespace) -> int:
-    qoe, rule = _scored_by(args)
+    qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy)
     comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
     if args.json:
         print(json.dumps(as_json(comparison)))
         return 0
-    show(comparison, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    show(comparison, _console())
     return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    qoe, rule = scored_by(args)
+    if args.json and args.markdown:
+        raise AnalysisError("--json and --markdown exclude each other; give one")
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    found = table.matrix(outcomes, args.by, args.baseline, rule)
+    if args.json:
+        print(json.dumps(table.as_json(found)))
+        return 0
+    table.show(found, _console(), args.markdown)
+    return 0
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _plot(args: argparse.Namespace) -> int:
@@ -194,7 +176,7 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _plot_many(args: argparse.Namespace) -> int:
     """A figure of many sessions."""
-    qoe, rule = _scored_by(args)
+    qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy)
     with matplotlib.rc_context(RC):
         drawn = FIGURES[args.what](outcomes, args.by, rule)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from analysis.bootstrap import Interval, mean_interval
+from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
 from analysis.outcomes import Figures, Outcomes, Setting, means
 from analysis.sessions import AnalysisError
@@ -24,16 +24,47 @@ from player.record import FINISHED
 WORST = 5
 """Settings that are named for each pair of policies."""
 
+FEWEST_CLUSTERS = 6
+"""Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
+
 NOT_STREAMED = "there is no such session"
 
 AHEAD, BEHIND, TIE, UNKNOWN = "ahead", "behind", "tie", "unknown"
 
-GROUPINGS: dict[str, Callable[[Setting], str]] = {
-    "family": lambda setting: setting.family,
-    "video": lambda setting: setting.video,
-    "rtt": lambda setting: "no RTT known" if setting.rtt_ms is None else f"RTT {setting.rtt_ms:g} ms",
+
+@dataclass(frozen=True)
+class Grouping:
+    """What makes settings a group."""
+
+    name: str
+    of: Callable[[Setting], str]
+    """A setting's group."""
+    order: tuple[str, ...] = ()
+    """The groups in order; those that are not in it, and all without one, by name."""
+
+
+GROUPINGS = {
+    one.name: one
+    for one in (
+        Grouping("family", lambda setting: setting.family),
+        Grouping("video", lambda setting: setting.video),
+        Grouping(
+            "rtt",
+            lambda setting: "no RTT known" if setting.rtt_ms is None else f"RTT {setting.rtt_ms:g} ms",
+        ),
+        Grouping("setting", lambda setting: ", ".join(setting.condition)),
+    )
 }
-"""What `--by` can group settings by."""
+"""What `--by` can group by: `setting` is a sweep's, and without one the family, video and link."""
+
+MEASURES: dict[str, Callable[[Figures], float]] = {
+    "qoe": lambda one: one.qoe,
+    "bitrate_mbps": lambda one: one.bitrate_mbps,
+    "stall_ratio": lambda one: one.stall_ratio,
+    "startup_s": lambda one: one.startup_s,
+    "switches": lambda one: one.switches,
+}
+"""The figures whose means have intervals, by their names in `Figures`."""
 
 Cells = dict[str, dict[Setting, Figures]]
 """[policy][setting]: figures, seeds and repeats averaged."""
@@ -59,7 +90,12 @@ class PolicyMeans:
     unfinished: int
     invalid: int
     figures: Figures
-    qoe: Interval
+    intervals: dict[str, Interval]
+    """Of each of `MEASURES`."""
+
+    @property
+    def qoe(self) -> Interval:
+        return self.intervals["qoe"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +175,7 @@ def compare(
     outcomes: Outcomes,
     *,
     baseline: str | None = None,
-    by: str | None = None,
+    by: str | Grouping | None = None,
     rule: ClusterRule | None = None,
 ) -> Comparison:
     """Compare all policies with a baseline, or, without one, each with each.
@@ -147,7 +183,7 @@ def compare(
     Args:
         outcomes: sessions as read.
         baseline: the policy that is subtracted.
-        by: a name in `GROUPINGS`; None: one group of all.
+        by: a grouping, or a name in `GROUPINGS`; None: one group of all.
         rule: which traces are one draw.
 
     Raises:
@@ -155,28 +191,62 @@ def compare(
     """
     rule = rule or ClusterRule()
     policies = outcomes.policies
-    if baseline is not None and baseline not in policies:
-        raise AnalysisError(
-            f"--baseline {baseline}: no record is of this policy; there are {', '.join(policies)}"
-        )
+    _check_baseline(outcomes, baseline)
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
-    groups = [_group(name, part, baseline, rule) for name, part in grouped(outcomes, by).items()]
+    groups = [
+        _group(name, part, _duels(part.policies, baseline), rule)
+        for name, part in grouped(outcomes, by).items()
+    ]
     if not any(group.pairs for group in groups):
         left = len(outcomes.left_out)
         raise AnalysisError(
             "no two policies have a session with the same trace, start, video and link; nothing can be paired"
             + (f" ({left} sessions left out, {len(outcomes.invalid)} of them invalid)" if left else "")
         )
-    return Comparison(outcomes, baseline, by, rule, _corrected(groups), missing_of(outcomes))
+    name = by.name if isinstance(by, Grouping) else by
+    return Comparison(outcomes, baseline, name, rule, _corrected(groups), missing_of(outcomes))
 
 
-def grouped(outcomes: Outcomes, by: str | None) -> dict[str | None, Outcomes]:
-    """The sessions of each group, in order of the groups' names; one group, None, without `by`."""
+def groups_with_means(
+    outcomes: Outcomes, by: str | Grouping | None, baseline: str | None, rule: ClusterRule
+) -> tuple[Group, ...]:
+    """Each group's means, and its differences to the baseline where one is named; no corrected p values.
+
+    Raises:
+        AnalysisError: a baseline that is not there.
+    """
+    _check_baseline(outcomes, baseline)
+    return tuple(
+        _group(name, part, [] if baseline is None else _duels(part.policies, baseline), rule)
+        for name, part in grouped(outcomes, by).items()
+    )
+
+
+def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
+    if baseline is not None and baseline not in outcomes.policies:
+        raise AnalysisError(
+            f"--baseline {baseline}: no record is of this policy; there are {', '.join(outcomes.policies)}"
+        )
+
+
+def _duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+    """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
+    if baseline is None:
+        return [(policy, other) for other, policy in combinations(policies, 2)]
+    return [(policy, baseline) for policy in policies if policy != baseline]
+
+
+def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, Outcomes]:
+    """The sessions of each group, in order; one group, None, without `by`."""
     if by is None:
         return {None: outcomes}
-    name_of = GROUPINGS[by]
-    names = sorted({name_of(one.setting) for one in outcomes.counted}, key=_natural)
+    grouping = by if isinstance(by, Grouping) else GROUPINGS[by]
+    name_of, order = grouping.of, list(grouping.order)
+    names = sorted(
+        {name_of(one.setting) for one in outcomes.counted},
+        key=lambda name: (order.index(name) if name in order else len(order), *_natural(name)),
+    )
     return {
         name: Outcomes(
             outcomes.qoe,
@@ -224,21 +294,19 @@ def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
     return tuple(missing)
 
 
-def _group(name: str | None, outcomes: Outcomes, baseline: str | None, rule: ClusterRule) -> Group:
+def _group(
+    name: str | None, outcomes: Outcomes, duels: Sequence[tuple[str, str]], rule: ClusterRule
+) -> Group:
     found = cells(outcomes)
     settings = list(dict.fromkeys(setting for mine in found.values() for setting in mine))
-    if baseline is None:
-        duels = [(policy, other) for other, policy in combinations(found, 2)]
-    else:
-        duels = [(policy, baseline) for policy in found if policy != baseline and baseline in found]
-    pairs = [_pair(policy, other, found, rule) for policy, other in duels]
+    pairs = _pairs(duels, found, rule)
     return Group(
         name=name,
         settings=len(settings),
         traces=len({_trace(setting) for setting in settings}),
         clusters=len({rule.key(setting.trace) for setting in settings}),
         policies=tuple(policy_means(outcomes, rule)),
-        pairs=tuple(pair for pair in pairs if pair is not None),
+        pairs=tuple(pairs),
     )
 
 
@@ -249,6 +317,10 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
     if not common:
         return []
     clusters = [rule.key(setting.trace) for setting in common]
+    columns = [
+        [get(mine[setting]) for setting in common] for mine in found.values() for get in MEASURES.values()
+    ]
+    intervals = iter(mean_intervals(columns, clusters))
     invalid = outcomes.invalid
     result = []
     for policy, mine in found.items():
@@ -262,18 +334,33 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
                 unfinished=sum(one.ended != FINISHED for one in sessions),
                 invalid=sum(one.policy == policy for one in invalid),
                 figures=means(figures),
-                qoe=mean_interval([one.qoe for one in figures], clusters),
+                intervals={name: next(intervals) for name in MEASURES},
             )
         )
     return result
 
 
-def _pair(policy: str, baseline: str, found: Cells, rule: ClusterRule) -> PairResult | None:
-    """Two policies; None when they share no setting."""
-    mine, other = found[policy], found[baseline]
-    differences = {setting: mine[setting].qoe - other[setting].qoe for setting in mine if setting in other}
-    if not differences:
-        return None
+def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) -> list[PairResult]:
+    """Each duel that has a setting in common. Those over the same settings are resampled together."""
+    differences: dict[tuple[str, str], dict[Setting, float]] = {}
+    together: dict[tuple[Setting, ...], list[tuple[str, str]]] = {}
+    for policy, baseline in duels:
+        mine, other = found.get(policy, {}), found.get(baseline, {})
+        both = {setting: mine[setting].qoe - other[setting].qoe for setting in mine if setting in other}
+        if both:
+            differences[policy, baseline] = both
+            together.setdefault(tuple(both), []).append((policy, baseline))
+    intervals: dict[tuple[str, str], Interval] = {}
+    for settings, ones in together.items():
+        clusters = [rule.key(setting.trace) for setting in settings]
+        columns = [list(differences[duel].values()) for duel in ones]
+        intervals.update(zip(ones, mean_intervals(columns, clusters), strict=True))
+    return [_pair(*duel, both, intervals[duel], rule) for duel, both in differences.items()]
+
+
+def _pair(
+    policy: str, baseline: str, differences: dict[Setting, float], difference: Interval, rule: ClusterRule
+) -> PairResult:
     of_traces = list(_means_by(differences, _trace).values())
     of_clusters = list(_means_by(differences, lambda setting: rule.key(setting.trace)).values())
     worst = sorted(differences.items(), key=lambda item: item[1])[:WORST]
@@ -282,9 +369,7 @@ def _pair(policy: str, baseline: str, found: Cells, rule: ClusterRule) -> PairRe
         baseline=baseline,
         settings=len(differences),
         traces=len(of_traces),
-        difference=mean_interval(
-            list(differences.values()), [rule.key(setting.trace) for setting in differences]
-        ),
+        difference=difference,
         wilcoxon_p=wilcoxon_p(of_clusters) if len(of_clusters) > 1 else None,
         holm_p=None,
         won=sum(value > SAME for value in of_traces) / len(of_traces),
@@ -316,11 +401,10 @@ def _corrected(groups: Sequence[Group]) -> tuple[Group, ...]:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the figures right."""
     outcomes, found = comparison.outcomes, []
-    others = sorted({str(one.told) for one in outcomes.counted if one.told != outcomes.qoe})
-    if others:
+    if others := told_others(outcomes):
         found.append(
             f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"
-            " their policies aimed at something else"
+            " their policies aimed at something else, and an oracle's plan is no bound"
         )
     lacking = {missing.policy for missing in comparison.missing}
     if lacking:
@@ -335,12 +419,23 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(
             f"up to {most_repeats(outcomes)} sessions of a policy in one setting were averaged first"
         )
+    few = [pair.difference.clusters for group in comparison.groups for pair in group.pairs]
+    if few and min(few) < FEWEST_CLUSTERS:
+        found.append(
+            f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"
+            " Wilcoxon's p is above 0.05 whatever they are, and an interval is rough"
+        )
     if outcomes.unfinished:
         found.append(
             f"{len(outcomes.unfinished)} sessions did not finish; they count with what they played"
             " and all their stall"
         )
     return found
+
+
+def told_others(outcomes: Outcomes) -> list[str]:
+    """The QoEs that sessions were told, where they are not the one that scores them."""
+    return sorted({str(one.told) for one in outcomes.counted if one.told != outcomes.qoe})
 
 
 def most_repeats(outcomes: Outcomes) -> int:

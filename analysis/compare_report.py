@@ -12,7 +12,7 @@ from rich.text import Text
 
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare import Comparison, Group, Missing, PairResult, PolicyMeans, notes
-from analysis.outcomes import Setting
+from analysis.outcomes import Outcomes, Setting
 from analysis.style import short_name
 
 NAMED = 5
@@ -31,9 +31,16 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "sessions": len(outcomes.counted),
         "invalid": len(outcomes.invalid),
         "groups": [_group_json(group) for group in comparison.groups],
+        **accounted(outcomes, comparison.missing),
+        "notes": notes(comparison),
+    }
+
+
+def accounted(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
+    """What is not counted, or not whole, session by session, as `--json` has it."""
+    return {
         "missing": [
-            {"policy": one.policy, **_setting_json(one.setting), "reason": one.reason}
-            for one in comparison.missing
+            {"policy": one.policy, **_setting_json(one.setting), "reason": one.reason} for one in missing
         ],
         "unfinished": [
             {
@@ -49,7 +56,6 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "left_out": [
             {"policy": one.policy, "record": one.record, "reason": one.reason} for one in outcomes.left_out
         ],
-        "notes": notes(comparison),
     }
 
 
@@ -82,8 +88,8 @@ def _policy_json(one: PolicyMeans) -> dict[str, Any]:
         "unfinished": one.unfinished,
         "invalid": one.invalid,
         "qoe": one.qoe.mean,
-        "qoe_ci95": one.qoe.bounds,
         **figures,
+        **{f"{name}_ci95": interval.bounds for name, interval in one.intervals.items()},
     }
 
 
@@ -109,56 +115,57 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
 def show(comparison: Comparison, console: Console) -> None:
     """Print the comparison for a person."""
     outcomes = comparison.outcomes
-    _say(
+    say(
         console,
         f"QoE per chunk: {outcomes.qoe}; first chunk not counted. {len(outcomes.counted)} sessions counted,"
         f" {len(outcomes.invalid)} invalid left out.",
     )
-    _say(console, f"Intervals: {CONFIDENCE:.0%}, bootstrap over {comparison.rule}.")
+    say(console, f"Intervals: {CONFIDENCE:.0%}, bootstrap over {comparison.rule}.")
     for group in comparison.groups:
         _show_group(group, console)
     console.print()
     for note in notes(comparison):
-        _say(console, f"note: {note}")
+        say(console, f"note: {note}")
     _show_missing(comparison.missing, console)
     for one in outcomes.unfinished:
         of = "" if one.chunks_asked is None else f" of {one.chunks_asked}"
-        _say(
+        say(
             console,
             f"unfinished: {one.policy} on {one.setting}: {one.ended} after {one.chunks}{of} chunks;"
             f" {one.record}",
         )
     for left in outcomes.left_out:
-        _say(console, f"left out: {left.record}: {left.reason}")
+        say(console, f"left out: {left.record}: {left.reason}")
 
 
-def _say(console: Console, text: str) -> None:
+def say(console: Console, text: str) -> None:
+    """A line, not folded and without markup."""
     console.print(Text(text), soft_wrap=True)
 
 
 def _show_group(group: Group, console: Console) -> None:
     console.print()
     title = "" if group.name is None else f"{group.name}: "
-    _say(console, f"{title}{group.settings} settings, {group.traces} traces in {group.clusters} clusters")
+    say(console, f"{title}{group.settings} settings, {group.traces} traces in {group.clusters} clusters")
     if group.policies:
         console.print(_means_table(group.policies))
     else:
-        _say(
+        say(
             console,
             "no setting is common to all policies, so there is no table of means; see the differences",
         )
     if not group.pairs:
-        _say(console, "no pairs here")
+        say(console, "no pairs here")
         return
     console.print()
     console.print(_pairs_table(group.pairs))
     for pair in group.pairs:
-        _say(console, pair.words)
+        say(console, pair.words)
     for pair in group.pairs:
         cases = "; ".join(
             f"{name} {case.difference:+.2f}" for name, case in zip(_names(pair), pair.worst, strict=True)
         )
-        _say(console, f"worst of {short_name(pair.policy)} against {short_name(pair.baseline)}: {cases}")
+        say(console, f"worst of {short_name(pair.policy)} against {short_name(pair.baseline)}: {cases}")
 
 
 def _names(pair: PairResult) -> list[str]:
@@ -241,4 +248,4 @@ def _show_missing(missing: Sequence[Missing], console: Console) -> None:
     for (policy, reason), ones in groups.items():
         names = "; ".join(str(one.setting) for one in ones[:NAMED])
         more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
-        _say(console, f"missing: {policy} lacks {len(ones)} settings ({reason}): {names}{more}")
+        say(console, f"missing: {policy} lacks {len(ones)} settings ({reason}): {names}{more}")

@@ -118,3 +118,10 @@ def link_rate(trace: RateSeries, until_s: float) -> Curve:
         if index == len(trace.time_s):
             index, offset_s = 1, 0.0
     return Curve(tuple(times_s), tuple(rates_mbps))
+
+
+def carried_megabits(trace: RateSeries, until_s: float) -> float:
+    """What the link carried from the session's begin to `until_s`."""
+    link = link_rate(trace, until_s)
+    steps = zip(link.time_s[::2], link.time_s[1::2], link.value[::2], strict=True)
+    return sum(rate_mbps * (end_s - begin_s) for begin_s, end_s, rate_mbps in steps)

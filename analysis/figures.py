@@ -7,7 +7,8 @@ first, so that no policy looks better by what it was spared. All are to be calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_interval
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, cells, common_settings, grouped
+from analysis.compare import Cells, Grouping, cells, common_settings, grouped, told_others
 from analysis.outcomes import Figures, Outcomes, Setting
 from analysis.sessions import AnalysisError
 from analysis.style import (
@@ -30,13 +31,14 @@ from analysis.style import (
     GREY,
     KNOWN,
     TEXT_IN,
+    in_order,
+    is_bound,
+    label,
     policy_colour,
     policy_line,
     short_name,
 )
 
-BOUND = "oracle"
-"""The policy that knows the future: not a rival but a bound, drawn apart."""
 BOUND_LINE: dict[str, Any] = {"color": GREY, "linestyle": (0.0, (1.0, 1.0)), "linewidth": 1.2}
 
 HEIGHT_IN = 2.5
@@ -44,8 +46,17 @@ BAR_WIDTH = 0.8
 """Of a group of bars or boxes; the rest is the gap to the next group."""
 MOST_POLICIES = 14
 """More cannot be told apart."""
+LEAST_PERCENT = 0.1
+"""An axis of stall ratios reaches so far, even if nobody stalled."""
 MARGIN = 0.06
 """Of an axis, free beyond the outermost value."""
+
+MOST_COLUMNS = 4
+"""Of panels side by side."""
+WIDE_COLUMNS = 2
+"""With more columns than this, panels are narrow, and …"""
+NARROW_CHARACTERS = 26
+"""… their titles' lines hold so many characters."""
 
 CHARACTERS_PER_IN = 21
 """That a line of the legend holds."""
@@ -83,7 +94,7 @@ class Drawn:
     not_common: int
 
 
-def panels(outcomes: Outcomes, by: str | None = None) -> tuple[Panel, ...]:
+def panels(outcomes: Outcomes, by: str | Grouping | None = None) -> tuple[Panel, ...]:
     """The groups of a figure; within each, the settings that all its policies have.
 
     Raises:
@@ -98,29 +109,13 @@ def panels(outcomes: Outcomes, by: str | None = None) -> tuple[Panel, ...]:
             raise AnalysisError(
                 f"no setting{where} is common to {', '.join(mine)}; choose policies with --policy"
             )
-        found.append(Panel(name, _in_order(mine), tuple(common), mine))
+        found.append(Panel(name, tuple(in_order(mine)), tuple(common), mine))
     policies = {policy for panel in found for policy in panel.policies}
     if len(policies) > MOST_POLICIES:
         raise AnalysisError(
             f"{len(policies)} policies; a figure shows {MOST_POLICIES} at most: choose with --policy"
         )
     return tuple(found)
-
-
-def _in_order(policies: Iterable[str]) -> tuple[str, ...]:
-    """Known policies in the style's order, then others as they come, the bound last."""
-    known = list(KNOWN)
-
-    def rank(policy: str) -> tuple[bool, int]:
-        name = short_name(policy)
-        return is_bound(policy), known.index(name) if name in known else len(known)
-
-    return tuple(sorted(policies, key=rank))
-
-
-def is_bound(policy: str) -> bool:
-    """Whether a policy, as it was asked for, is the oracle."""
-    return policy.partition(":")[0] == BOUND
 
 
 def line(policy: str) -> dict[str, Any]:
@@ -133,12 +128,7 @@ def colour(policy: str) -> str:
     return GREY if is_bound(policy) else policy_colour(policy)
 
 
-def label(policy: str) -> str:
-    """The policy as a legend has it."""
-    return f"{short_name(policy)} (bound)" if is_bound(policy) else short_name(policy)
-
-
-def draw_cdf(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
+def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
     """The share of sessions at or below each QoE; a panel a group."""
     parts = panels(outcomes, by)
     figure, axes = _row_of_axes(len(parts), share_y=True)
@@ -158,13 +148,13 @@ def draw_cdf(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
         axis.margins(x=MARGIN)
         axis.set_xlabel("QoE per chunk")
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
-        _title(axis, part)
+        _title(axis, part, len(parts))
     axes[0].set_ylabel("share of sessions")
     _head_and_legend(figure, outcomes, parts, [_line_handle(policy) for policy in _policies(parts)])
     return _drawn(figure, outcomes, parts)
 
 
-def draw_bars(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
+def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
     """Mean QoE of each policy in each group, with its interval over traces; the bound as a line."""
     parts = panels(outcomes, by)
     policies = [policy for policy in _policies(parts) if not is_bound(policy)]
@@ -202,7 +192,7 @@ def draw_bars(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
     return _drawn(figure, outcomes, parts)
 
 
-def draw_box(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
+def draw_box(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
     """QoE of the sessions of each policy in each group: quartiles, 5th and 95th percentile, mean."""
     parts = panels(outcomes, by)
     policies = _policies(parts)
@@ -262,11 +252,12 @@ def _box(axis: Axes, place: float, values: Sequence[float], policy: str, width: 
     )
 
 
-def draw_scatter(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn:
+def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
     """Mean bitrate against stall ratio with intervals over traces; better is up and to the right."""
     parts = panels(outcomes, by)
     policies = _policies(parts)
     figure, axes = _row_of_axes(len(parts))
+    wide = len(parts) <= WIDE_COLUMNS
     for axis, part in zip(axes, parts, strict=True):
         for policy in part.policies:
             stall = part.interval(policy, lambda one: 100 * one.stall_ratio, rule)
@@ -286,12 +277,13 @@ def draw_scatter(outcomes: Outcomes, by: str | None, rule: ClusterRule) -> Drawn
             )
         axis.margins(0.12)
         left, right = axis.get_xlim()
-        axis.set_xlim(right, min(left, -0.02 * right))
+        right = max(right, LEAST_PERCENT)
+        axis.set_xlim(right, min(max(left, -0.05 * right), -0.02 * right))
         axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.set_xlabel("stall ratio (%), fewer to the right")
+        axis.set_xlabel("stall ratio (%)," + (" " if wide else "\n") + "fewer to the right")
         axis.grid(color=FAINT_COLOUR, linewidth=0.3, zorder=0)
         _mark_better_corner(axis)
-        _title(axis, part)
+        _title(axis, part, len(parts))
     axes[0].set_ylabel("mean bitrate (Mbit/s)")
     handles = [
         Line2D(
@@ -319,7 +311,7 @@ def _mark_better_corner(axis: Axes) -> None:
     axis.set_title("better", loc="right", color=GREY, fontsize=7)
 
 
-FIGURES: dict[str, Callable[[Outcomes, str | None, ClusterRule], Drawn]] = {
+FIGURES: dict[str, Callable[[Outcomes, str | Grouping | None, ClusterRule], Drawn]] = {
     "cdf": draw_cdf,
     "bars": draw_bars,
     "box": draw_box,
@@ -334,15 +326,16 @@ def _qoe(figures: Figures) -> float:
 
 def _policies(parts: Sequence[Panel]) -> list[str]:
     """All policies of a figure, the bound last."""
-    return list(_in_order(dict.fromkeys(policy for part in parts for policy in part.policies)))
+    return in_order(dict.fromkeys(policy for part in parts for policy in part.policies))
 
 
 def _row_of_axes(columns: int, share_y: bool = False, wide: bool = False) -> tuple[Figure, list[Axes]]:
     """A figure with axes side by side, as wide as a paper's column or its text."""
     width_in = TEXT_IN if wide or columns > 1 else COLUMN_IN
-    rows = -(-columns // 4)
+    rows = -(-columns // MOST_COLUMNS)
+    beside = -(-columns // rows)
     figure = Figure(figsize=(width_in, HEIGHT_IN * rows), layout="constrained")
-    axes = figure.subplots(rows, min(columns, 4), squeeze=False, sharey=share_y)
+    axes = figure.subplots(rows, beside, squeeze=False, sharey=share_y)
     every = list(axes.flat)
     for axis in every[columns:]:
         axis.set_axis_off()
@@ -396,9 +389,15 @@ def _counted(part: Panel) -> str:
     return f"n = {len(part.settings)}"
 
 
-def _title(axis: Axes, part: Panel) -> None:
-    if part.name is not None:
+def _title(axis: Axes, part: Panel, parts: int) -> None:
+    """What group it is; in narrow panels on lines of their own."""
+    if part.name is None:
+        return
+    if parts <= WIDE_COLUMNS:
         axis.set_title(f"{part.name} ({_counted(part)})", loc="left")
+        return
+    name = textwrap.fill(part.name, NARROW_CHARACTERS)
+    axis.set_title(f"{name}\n({_counted(part)})", loc="left")
 
 
 def _line_handle(policy: str) -> Line2D:
@@ -428,6 +427,8 @@ def _head_and_legend(
     kinds = {one.simulated for one in outcomes.counted}
     made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
     head = [f"QoE {outcomes.qoe}; {settings} settings, {made}"]
+    if others := told_others(outcomes):
+        head += [f"told {'; '.join(others)}: policies aimed at another QoE, an oracle is no bound"]
     head += [how_to_read] if how_to_read else []
     figure.suptitle("\n".join(head), x=0.01, ha="left", fontsize=7)
     longest = max(len(str(handle.get_label())) for handle in handles) + HANDLE_CHARACTERS

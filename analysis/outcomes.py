@@ -36,12 +36,16 @@ class Setting:
     video: str
     video_sha256: str
     link: str
-    """The link's settings as canonical JSON."""
+    """The link's settings as canonical JSON; where players shared it, also how many and which this was."""
     family: str = field(compare=False)
     """The trace's family; where it has none, what was typed for it."""
     link_label: str = field(compare=False)
     """The link in words."""
     rtt_ms: float | None = field(compare=False)
+    condition: tuple[str, ...] = field(compare=False)
+    """What it was, its trace apart, in words: the sweep's label for it, else family, video and link."""
+    seen: bool | None = field(compare=False)
+    """Whether policies were made on networks like this one, as the sweep says; None where none says so."""
 
     def __str__(self) -> str:
         return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label})"
@@ -164,7 +168,8 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
     """One session's outcome, or why it is not counted.
 
     Raises:
-        RecordError: a manifest without what pairs are made of, or a ladder that the QoE cannot score.
+        RecordError: a manifest without what pairs are made of.
+        AnalysisError: a ladder that the QoE cannot score.
     """
     record = session.record
     setting = _setting(session)
@@ -175,7 +180,7 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
     try:
         one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
     except ValueError as error:
-        raise RecordError(f"{session.path}:1: {error}") from None
+        raise AnalysisError(f"{session.path}: {error}") from None
     if one.qoe is None or one.bitrate_mbps is None:
         return LeftOut(session.path, session.policy, setting, NO_CHUNK)
     asked = session.section("video").get("chunks")
@@ -206,13 +211,7 @@ def utilisation(session: SessionRecord) -> float | None:
         return None
     finished = session.end.outcome == FINISHED
     until_s = curves.arrival_s(session.chunks[-1]) if finished else session.end.elapsed_s
-    link = curves.link_rate(session.trace, until_s)
-    carried_megabits = sum(
-        rate_mbps * (end_s - begin_s)
-        for begin_s, end_s, rate_mbps in zip(
-            link.time_s[::2], link.time_s[1::2], link.value[::2], strict=True
-        )
-    )
+    carried_megabits = curves.carried_megabits(session.trace, until_s)
     used_megabits = sum(8 * row.size_bytes for row in session.chunks) / 1e6
     return used_megabits / carried_megabits if carried_megabits > 0 else None
 
@@ -232,17 +231,38 @@ def _setting(session: SessionRecord) -> Setting | None:
     simulated = bool(session.record.manifest.get("simulated"))
     asked = {key: value for key, value in link.items() if key not in MEASURED_OF_LINK}
     rtt_ms = link.get("rtt_ms")
+    family = str(trace.get("family") or _typed(trace) or trace["name"])
+    link_label = _link_label(link, simulated)
+    start_s = session.trace.start_s
+    shared = session.shared
+    if shared is not None:  # that a later player began later makes no other setting of it
+        start_s = round(start_s - shared.offset_s, 6)
+        asked |= {"players": shared.players, "player": shared.index}
+        link_label += f", player {shared.index + 1} of {shared.players}"
+    sweep = session.section("sweep")
+    seen = sweep.get("seen")
     return Setting(
         trace=trace["name"],
         trace_sha256=trace["sha256"],
-        start_s=session.trace.start_s,
+        start_s=start_s,
         video=video["name"],
         video_sha256=video["sha256"],
         link=json.dumps({"simulated": simulated, **asked}, sort_keys=True),
-        family=str(trace.get("family") or _typed(trace) or trace["name"]),
-        link_label=_link_label(link, simulated),
+        family=family,
+        link_label=link_label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
+        condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
+        seen=seen if isinstance(seen, bool) else None,
     )
+
+
+def _condition(
+    sweep: dict[str, Any], family: str, video: str, link_label: str, simulated: bool
+) -> tuple[str, ...]:
+    """A setting without its trace, in words."""
+    if "setting" in sweep:
+        return (str(sweep["setting"]), *(("simulated",) if simulated else ()))
+    return (family, video, *link_label.split(", "))
 
 
 def _typed(trace: dict[str, Any]) -> str:
@@ -259,7 +279,7 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
         words.append("noise")
     loss = link.get("loss")
     if isinstance(loss, dict) and loss.get("kind", "none") != "none":
-        words.append(f"loss {loss['kind']}")
+        words.append(f"loss {loss['p']:g} %" if loss["kind"] == "uniform" else f"loss {loss['kind']}")
     if "congestion_control" in link:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)

@@ -32,6 +32,19 @@ class RateSeries:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A session whose player shared its link with others."""
+
+    group: str
+    """The same for all who shared."""
+    players: int
+    index: int
+    """Of this player, by when it began; the first is 0."""
+    offset_s: float
+    """How long after the first one it began; the record's trace starts so much later, too."""
+
+
+@dataclass(frozen=True)
 class SessionRecord:
     """One session, with the names and figures that analyses ask for."""
 
@@ -51,8 +64,9 @@ class SessionRecord:
 
     @property
     def policy(self) -> str:
-        """The policy as it was asked for, options included; `?` where the manifest names none."""
-        return str(self.section("policy").get("spec", "?"))
+        """What the sweep calls the policy; else the policy as it was asked for, options included; `?` where
+        the manifest names none."""
+        return str(self.section("sweep").get("policy") or self.section("policy").get("spec", "?"))
 
     @cached_property
     def trace(self) -> RateSeries | None:
@@ -76,6 +90,28 @@ class SessionRecord:
         ):
             raise RecordError(f"{self.path}:1: the manifest's trace is no series of rising times and rates")
         return RateSeries(str(section.get("name", "trace")), start_s, tuple(times), tuple(rates))
+
+    @cached_property
+    def shared(self) -> Shared | None:
+        """With whom this player shared its link; None if with nobody.
+
+        Raises:
+            RecordError: a section `shared` that says something else.
+        """
+        section = self.section("shared")
+        if not section:
+            return None
+        group, players, index = section.get("group"), section.get("players"), section.get("index")
+        offset_s = section.get("offset_s", 0.0)
+        if not (
+            isinstance(group, str)
+            and isinstance(players, int)
+            and isinstance(index, int)
+            and _numbers([offset_s])
+            and 0 <= index < players
+        ):
+            raise RecordError(f"{self.path}:1: the manifest's shared is no player of a group of players")
+        return Shared(group, players, index, float(offset_s))
 
     @cached_property
     def weights(self) -> QoE:

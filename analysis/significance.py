@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
+
+EXACT = 50
+"""As many differences at most are tested by counting sign patterns."""
 
 SAME = 1e-9
 """Differences of QoE below this are rounding: the same."""
@@ -14,7 +18,7 @@ SAME = 1e-9
 def wilcoxon_p(differences: Sequence[float]) -> float | None:
     """Two-sided p of Wilcoxon's signed-rank test that differences lie symmetrically about 0.
 
-    Differences of 0 take part in the ranks (Pratt 1959). Exact where scipy can count all sign patterns,
+    Differences of 0 take part in the ranks (Pratt 1959). Exact, ties or not, for at most `EXACT` differences,
     else by the normal approximation with its correction for ties.
 
     Args:
@@ -29,7 +33,26 @@ def wilcoxon_p(differences: Sequence[float]) -> float | None:
     values = np.where(np.abs(values) < SAME, 0.0, values)
     if not values.any():
         return 1.0
-    return float(stats.wilcoxon(values, zero_method="pratt", correction=False).pvalue)
+    if len(values) <= EXACT:
+        return _exact_p(values)
+    found = stats.wilcoxon(values, zero_method="pratt", correction=False, method="approx")
+    return float(found.pvalue)
+
+
+def _exact_p(values: NDArray[np.float64]) -> float:
+    """By the distribution of the sum of positive ranks over all sign patterns, counted rank by rank.
+
+    Ranks are doubled: those of ties are then whole numbers, too.
+    """
+    ranks = np.rint(2 * stats.rankdata(np.abs(values))).astype(int)[values != 0]
+    positive = values[values != 0] > 0
+    patterns = np.zeros(int(ranks.sum()) + 1)
+    patterns[0] = 1.0
+    for rank in ranks:  # the sum grows by the rank, or does not: half of the patterns each
+        patterns[rank:] = (patterns[rank:] + patterns[:-rank]) / 2
+        patterns[:rank] /= 2
+    seen = int(ranks[positive].sum())
+    return float(min(2 * min(patterns[: seen + 1].sum(), patterns[seen:].sum()), 1.0))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -74,6 +77,9 @@ KNOWN = {
 }
 """Colours of the policies that come with Streambed, as they are asked for without options."""
 
+BOUND = "oracle"
+"""The policy that knows the future: not a rival but a bound, drawn apart."""
+
 OTHERS = (BLACK, VERMILLION, SKY, PURPLE, ORANGE, GREEN, BLUE)
 """All other names share these; which one a name has depends on nothing but the name."""
 
@@ -84,6 +90,27 @@ OTHERS_DASHES = ((5.0, 1.0), (5.0, 1.0, 1.0, 1.0), (3.0, 1.0))
 def short_name(policy: str) -> str:
     """A policy as asked for, without the folder of a user's file."""
     return re.sub(r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy)
+
+
+def in_order(policies: Iterable[str]) -> list[str]:
+    """Known policies in the style's order, then others by name, the bound last."""
+    known = list(KNOWN)
+
+    def rank(policy: str) -> tuple[bool, int, str]:
+        name = short_name(policy)
+        return is_bound(policy), known.index(name) if name in known else len(known), name
+
+    return sorted(policies, key=rank)
+
+
+def is_bound(policy: str) -> bool:
+    """Whether a policy, as it was asked for, is the oracle."""
+    return policy.partition(":")[0] == BOUND
+
+
+def label(policy: str) -> str:
+    """The policy as a legend has it."""
+    return f"{short_name(policy)} (bound)" if is_bound(policy) else short_name(policy)
 
 
 def policy_colour(policy: str) -> str:
@@ -98,6 +125,13 @@ def policy_line(policy: str) -> dict[str, Any]:
     name = short_name(policy)
     dashes: Any = "solid" if name in KNOWN else (0.0, OTHERS_DASHES[zlib.crc32(name.encode()) % 3])
     return {"color": policy_colour(policy), "linestyle": dashes}
+
+
+def log_x(axis: Axes) -> None:
+    """A logarithmic axis whose numbers are plain: 0.1, 1, 10."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -60,13 +60,26 @@ CUT_SHORT_LINE: dict[str, Any] = {"color": BLACK, "linewidth": 0.8, "linestyle":
 LADDER_LINE: dict[str, Any] = {"color": FAINT_COLOUR, "linewidth": 0.4}
 THROUGHPUT_LINE: dict[str, Any] = {"linewidth": 1.4, "solid_capstyle": "projecting"}
 """So that also a chunk that came at once leaves a dot."""
+BESIDE_LINE: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.7}
 CAP_LINE: dict[str, Any] = {"color": FAINT_COLOUR, "linewidth": 0.8, "linestyle": (0, (1, 2))}
 
 
-def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
+def draw_timeline(
+    sessions: Sequence[SessionRecord],
+    *,
+    heads: Sequence[str] = (),
+    beside: Sequence[SessionRecord | None] = (),
+    own_axes: bool = False,
+) -> Figure:
     """Draw sessions side by side on the same axes, at most four in a row.
 
     To be called within `matplotlib.rc_context(style.RC)`.
+
+    Args:
+        sessions: whom to draw.
+        heads: what each is called, above all else; none if empty.
+        beside: for each a session over the same link whose buffer and bitrate are drawn thinly with it.
+        own_axes: each has axes of its own, as sessions over networks of different kinds need.
 
     Raises:
         AnalysisError: more sessions than one figure can show.
@@ -83,13 +96,19 @@ def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
     common, own = shared_facts([_facts(session) for session in sessions])
     characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
     titles = [
-        _wrapped("\n".join([*_headline(session), *facts]), characters)
-        for session, facts in zip(sessions, own, strict=True)
+        _wrapped("\n".join([*head, *_headline(session), *facts]), characters)
+        for session, facts, head in zip(
+            sessions, own, [[head] for head in heads] or [[]] * len(sessions), strict=True
+        )
     ]
     title_in = LINE_IN * max(title.count("\n") + 1 for title in titles)
     figure = Figure(figsize=(width_in, bands * (BAND_IN + title_in) + HEAD_IN), layout="constrained")
     axes = figure.subplots(bands * len(PANELS), columns, squeeze=False)
-    last_s, highest = _limits(sessions)
+    others = list(beside) or [None] * len(sessions)
+    drawn = [[one, *([other] if other else [])] for one, other in zip(sessions, others, strict=True)]
+    limits = [_limits(ones) for ones in drawn]
+    if not own_axes:
+        limits = [_limits([one for ones in drawn for one in ones])] * len(sessions)
     for place in range(bands * columns):
         band, column = divmod(place, columns)
         panels = [axes[band * len(PANELS) + row, column] for row in range(len(PANELS))]
@@ -98,18 +117,26 @@ def draw_timeline(sessions: Sequence[SessionRecord]) -> Figure:
                 panel.set_axis_off()
             continue
         _draw_session(panels, sessions[place])
+        other = others[place]
+        if other is not None:
+            _draw_beside(panels, other)
+        last_s, highest = limits[place]
         panels[0].set_title(titles[place], loc="left", fontsize=7.5)
         for panel, top in zip(panels, highest, strict=True):
             panel.set_xlim(0, last_s)
             panel.set_ylim(0, top)
-        _label(panels, leftmost=column == 0)
+        _label(panels, leftmost=column == 0, numbers=column == 0 or own_axes)
     figure.suptitle(
         _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN)),
         x=0.01,
         ha="left",
         fontsize=7.5,
     )
-    figure.legend(handles=_legend(sessions), loc="outside lower center", ncols=2 if columns == 1 else 6)
+    handles = _legend(sessions)
+    if another := next((other for other in others if other is not None), None):
+        name = short_name(another.policy)
+        handles.append(Line2D([], [], **BESIDE_LINE, color=policy_colour(another.policy), label=name))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
     return figure
 
 
@@ -127,7 +154,8 @@ def _facts(session: SessionRecord) -> list[str]:
     video, link = session.section("video"), session.section("link")
     facts.append(f"video {video.get('name', '?')}")
     if isinstance(link.get("rtt_ms"), int | float):
-        facts.append(f"RTT {link['rtt_ms']:g} ms, {link.get('congestion_control', '?')}")
+        control = link.get("congestion_control")
+        facts.append(f"RTT {link['rtt_ms']:g} ms" + (f", {control}" if control else ""))
     if session.record.manifest.get("simulated"):
         facts.append("simulated")
     facts.append(f"QoE {session.weights}")
@@ -199,16 +227,26 @@ def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
     rate.plot(measured.time_s, measured.value, **THROUGHPUT_LINE, **look)
 
 
+def _draw_beside(panels: Sequence[Axes], session: SessionRecord) -> None:
+    """Buffer and bitrate of another session over the same link."""
+    for panel, curve in zip(
+        panels,
+        (curves.buffer_curve(session.chunks, session.end), curves.chosen_level(session.chunks)),
+        strict=False,
+    ):
+        panel.plot(curve.time_s, curve.value, color=policy_colour(session.policy), **BESIDE_LINE, zorder=2.5)
+
+
 def _by_fallback(chunks: Sequence[ChunkRow]) -> list[ChunkRow]:
     return [row for row in chunks if row.by == FALLBACK]
 
 
-def _label(panels: Sequence[Axes], leftmost: bool) -> None:
-    """Numbers and units, once a row and once a column."""
+def _label(panels: Sequence[Axes], leftmost: bool, numbers: bool) -> None:
+    """Units once a row and once a column, and numbers where axes are not those to the left."""
     for panel, label in zip(panels, PANELS, strict=True):
         panel.yaxis.set_major_locator(MaxNLocator(5))
         panel.xaxis.set_major_locator(MaxNLocator(4))
-        panel.tick_params(labelbottom=panel is panels[-1], labelleft=leftmost)
+        panel.tick_params(labelbottom=panel is panels[-1], labelleft=numbers)
         if leftmost:
             panel.set_ylabel(label)
     panels[-1].set_xlabel("time (s)")

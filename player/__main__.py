@@ -25,7 +25,8 @@ from player.fetch import Fetcher, OriginError, OriginLost, Timeouts
 from player.live import Display, LiveConsole, summary_table
 from player.manifest import player_manifest
 from player.mpd import MpdError, Presentation, read_mpd
-from player.qoe import MU, QoE, SessionSummary, summarise
+from player.options import add_json_option, add_scoring_options, scoring
+from player.qoe import SessionSummary, summarise
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
 from player.session import PlayerSettings, Session, State, Stopped, unless
@@ -72,14 +73,7 @@ def parser() -> Parser:
         default=PlayerSettings.buffer_cap_s,
         help="hold the next request while more is buffered (default %(default)g)",
     )
-    score = top.add_argument_group("score")
-    score.add_argument("--qoe", choices=list(MU), default="linear", help="default %(default)s")
-    score.add_argument(
-        "--mu", type=float, metavar="X", help="weight of a second of stall (default: the published one)"
-    )
-    score.add_argument(
-        "--smooth", type=float, metavar="X", default=1.0, help="weight of changes (default %(default)g)"
-    )
+    add_scoring_options(top)
     limits = top.add_argument_group("limits")
     limits.add_argument(
         "--decision-deadline-s",
@@ -113,7 +107,7 @@ def parser() -> Parser:
     output.add_argument(
         "--out", type=Path, metavar="FILE", help="the record (default results/TIME-POLICY.jsonl)"
     )
-    output.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
+    add_json_option(output)
     output.add_argument(
         "--stream",
         action="store_true",
@@ -196,7 +190,7 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
         return PlayerSettings(
             chunks=args.chunks,
             seed=args.seed,
-            qoe=QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth),
+            qoe=scoring(args),
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
             buffer_cap_s=args.buffer_cap_s,

@@ -51,6 +51,7 @@ class Decider:
         levels: of the ladder.
         deadline_s: for one `select`.
         reset_deadline_s: for `reset`.
+        delay_s: how much later than it is made the policy's decision is heard.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Decider:
         levels: int,
         deadline_s: float = DEADLINE_S,
         reset_deadline_s: float = RESET_DEADLINE_S,
+        delay_s: float = 0.0,
     ) -> None:
         for name, seconds in (("decision deadline", deadline_s), ("reset deadline", reset_deadline_s)):
             if not (math.isfinite(seconds) and seconds > 0):
@@ -69,6 +71,7 @@ class Decider:
         self._levels = levels
         self._deadline_s = deadline_s
         self._reset_deadline_s = reset_deadline_s
+        self._delay_s = delay_s
         self._worker = _Worker()
         self._late: asyncio.Future[_Outcome] | None = None
         self._late_what = ""
@@ -114,10 +117,17 @@ class Decider:
         self._late = None
         what = f"chunk {observation.chunk}"
         try:
-            answer = await self._ask(lambda: self._policy.select(observation), self._deadline_s, what)
+            answer = await self._ask(lambda: self._answer(observation), self._deadline_s, what)
             return _recordable(as_decision(answer, self._levels))
         except (_Unfit, IllegalDecision) as error:
             return self._fall_back(observation, str(error))
+
+    def _answer(self, observation: Observation) -> Any:
+        """In the policy's thread: what it says, after its delay."""
+        answer = self._policy.select(observation)
+        if self._delay_s > 0:
+            time.sleep(self._delay_s)
+        return answer
 
     async def _ask(self, call: Callable[[], Any], deadline_s: float, what: str) -> Any:
         """The policy's answer.

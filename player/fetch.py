@@ -27,6 +27,10 @@ from player.decide import one_line
 from player.tcp_info import read_tcp_info
 
 BACKOFF_FIRST_S = 0.25
+REFUSED_GIVE_UP_S = 2.0
+"""Of a small file that somebody waits for: a server that is just starting is there by then (tries at 0,
+0.25, 0.75 and 1.75 s), and a closed port or a name that nobody has stays what it is."""
+
 BACKOFF_LONGEST_S = 4.0
 """Between tries that fail at once (connection refused); a chunk's length at most."""
 
@@ -175,6 +179,8 @@ class Fetcher:
     async def read(self, url: str, give_up_s: float) -> tuple[bytes, str]:
         """Fetch a small file (an MPD) and keep it.
 
+        A host that says no (a closed port, no such name) is given up after `REFUSED_GIVE_UP_S` already.
+
         Returns:
             the body, and the URL that it came from in the end, redirects followed.
 
@@ -207,9 +213,11 @@ class Fetcher:
                     fault = error  # TimeoutError is an OSError
                 if job.furthest > before:
                     backoff_s = BACKOFF_FIRST_S
-                left_s = job.last_new_s + give_up_s - time.monotonic()
-                if left_s <= backoff_s:
-                    raise OriginLost(f"{url}: no byte for {give_up_s:g} s; last: {one_line(fault)}")
+                answer = _answer_no(fault)
+                soon = answer is not None and keep is not None
+                bears_s = min(give_up_s, REFUSED_GIVE_UP_S) if soon else give_up_s
+                if job.last_new_s + bears_s - time.monotonic() <= backoff_s:
+                    raise OriginLost(f"{url}: no byte for {bears_s:g} s; last: {answer or one_line(fault)}")
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, BACKOFF_LONGEST_S)
                 job.retries += 1
@@ -328,6 +336,17 @@ def _check_whole(job: _Download) -> None:
         raise _TryAgain(f"{job.url}: the body stopped at {job.received} of {whole} bytes")
     if whole is not None and job.received > whole:
         raise OriginError(f"{job.url}: {job.received} bytes came where {whole} were due")
+
+
+def _answer_no(fault: Exception) -> str | None:
+    """What was answered where a connection failed by an answer; None where it failed by silence."""
+    if not isinstance(fault, aiohttp.ClientConnectorError):
+        return None
+    if isinstance(fault.os_error, ConnectionRefusedError):
+        return f"connection refused; does a server listen on port {fault.port}?"
+    if isinstance(fault.os_error, socket.gaierror) and fault.os_error.errno == socket.EAI_NONAME:
+        return f"no host is named {fault.host}"
+    return None
 
 
 def _congestion_control(sock: socket.socket | None) -> str | None:

@@ -4,6 +4,9 @@ A spec is `NAME[:VALUE][:key=value …]` with NAME an entry point (`bba`, `fixed
 `bba:reservoir_s=5:cushion_s=10`) or `FILE.py:Class` (`my_policy.py:MyPolicy:key=value`). Values are
 read as the constructor's annotations say; a value without a key goes to the first parameter. The
 built-in policies are entry points too, so this package never imports them.
+
+One key is every policy's: `delay_ms` has its decisions come so much later than they are made, for the
+question what a slower machine would cost.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from player.policy import Policy
 
 GROUP = "streambed.policies"
 
+DELAY = inspect.Parameter("delay_ms", inspect.Parameter.KEYWORD_ONLY, default=0.0, annotation=float)
+"""The key that every policy has, unless its constructor has one of that name."""
+
 _FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<rest>.*))?", re.DOTALL)
 
 
@@ -48,6 +54,8 @@ class LoadedPolicy:
     """Every constructor parameter with its value, defaults included."""
     weights_sha256: str | None = None
     """The policy's own attribute of this name; None for one without weights."""
+    delay_ms: float = 0.0
+    """How much later than it is made a decision reaches the player, who waits for it."""
 
 
 def split_policies(text: str) -> list[str]:
@@ -82,14 +90,22 @@ def load_policy(spec: str) -> LoadedPolicy:
         name, _, arguments = spec.partition(":")
         factory = _from_entry_point(spec, name)
     values = _arguments(spec, factory, arguments)
+    delay = {} if DELAY.name in _parameters(factory) else _taken(values, DELAY.name)
+    delay_ms = delay.get(DELAY.name, 0.0)
+    if not (math.isfinite(delay_ms) and delay_ms >= 0):
+        raise PolicyError(f"policy {spec}: {DELAY.name} is {delay_ms}; expected 0 or more")
     try:
         policy = factory(**values)
     except Exception as error:
         raise PolicyError(f"policy {spec}: {one_line(error)}") from None
     weights = getattr(policy, "weights_sha256", None)
-    return LoadedPolicy(
-        policy, spec, name, _all_parameters(factory, values), str(weights) if weights else None
-    )
+    parameters = _all_parameters(factory, values) | delay
+    return LoadedPolicy(policy, spec, name, parameters, str(weights) if weights else None, delay_ms)
+
+
+def _taken(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """The entry of this key, taken out; empty if there is none."""
+    return {key: values.pop(key)} if key in values else {}
 
 
 def _from_entry_point(spec: str, name: str) -> Callable[..., Policy]:
@@ -171,13 +187,14 @@ def _checked(spec: str, found: Any, place: str) -> Callable[..., Policy]:
 
 def _arguments(spec: str, factory: Callable[..., Policy], text: str) -> dict[str, Any]:
     """`5:cushion_s=10` as keyword arguments for the constructor."""
-    parameters = _parameters(factory)
+    own = _parameters(factory)
+    parameters = {DELAY.name: DELAY} | own
     takes_any = any(each.kind is each.VAR_KEYWORD for each in inspect.signature(factory).parameters.values())
     hints = _hints(factory)
     values: dict[str, Any] = {}
-    for key, value in _pairs(spec, text, parameters):
+    for key, value in _pairs(spec, text, own):
         if key not in parameters and not takes_any:
-            known = f"it has {', '.join(parameters)}" if parameters else "it has none"
+            known = f"it has {', '.join(own)}" if own else "it has none"
             raise PolicyError(f"policy {spec}: no parameter {key!r}{_nearest(key, parameters)}; {known}")
         if key in values:
             raise PolicyError(f"policy {spec}: {key} is given twice")

@@ -174,6 +174,7 @@ class Session:
             self.video.levels,
             settings.decision_deadline_s,
             settings.reset_deadline_s,
+            policy.delay_ms / 1000.0,
         )
         self._buffer = PlaybackBuffer(self.video.chunk_s * 1000.0, settings.buffer_cap_s * 1000.0)
         self._history: list[PastChunk] = []

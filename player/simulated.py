@@ -2,7 +2,8 @@
 
 Buffer, observations and policies are the real player's; only the download comes from a *link
 model* (`player/link_published.py` is the arithmetic of the public simulators). A policy cannot tell
-the difference. A policy's time is not simulated: a decision costs nothing.
+the difference. A policy's own time is not simulated: a decision costs nothing, unless it is told to
+come later.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def simulate(
     first_level: int | None = 0,
     fallback: Policy | None = None,
     cap_ms: float = CAP_MS,
+    delay_ms: float = 0.0,
 ) -> tuple[tuple[ChunkRow, ...], EndRow]:
     """One session: `chunks` chunks of `video` over `trace`, chosen by `policy`.
 
@@ -101,6 +103,7 @@ def simulate(
         fallback: decides where `policy.select` raises or answers nonsense, and the record says so;
             without one the error goes to the caller.
         cap_ms: above this buffer level the player waits.
+        delay_ms: how much later than asked for a decision comes (`player.registry.LoadedPolicy`).
 
     Returns:
         the rows of the session's record.
@@ -120,10 +123,11 @@ def simulate(
     for chunk in range(chunks):
         wait_ms = session.wait()
         if chunk == 0 and first_level is not None:
-            decision = Decision(first_level, BY_PLAYER, "first level is fixed")
+            decision, decision_ms = Decision(first_level, BY_PLAYER, "first level is fixed"), 0.0
         else:
             decision = chooser.select(session.observation())
-        session.fetch(decision, wait_ms)
+            decision_ms = 0.0 if decision.by == BY_FALLBACK else delay_ms
+        session.fetch(decision, wait_ms, decision_ms)
     if isinstance(policy, HearsEnd):
         policy.ended(session.observation())
     return tuple(session.rows), session.finish()
@@ -181,13 +185,18 @@ class _Session:
             elapsed_s=self.elapsed_ms / _MS_PER_S,
         )
 
-    def fetch(self, decision: Decision, wait_ms: float) -> None:
+    def fetch(self, decision: Decision, wait_ms: float, decision_ms: float = 0.0) -> None:
         """Download the next chunk at the level decided, and note what happened."""
         chunk, level = len(self.history), decision.level
         size_bytes = self.video.sizes_bytes[chunk][level]
-        before_s, request_s = self.buffer.level_ms / _MS_PER_S, self.elapsed_ms / _MS_PER_S
+        before_s, deciding_stall_ms = self.buffer.level_ms / _MS_PER_S, 0.0
+        if decision_ms > 0:
+            deciding_stall_ms = self.buffer.drain(decision_ms)
+            self.link.idle(decision_ms)
+            self.elapsed_ms += decision_ms
+        request_s = self.elapsed_ms / _MS_PER_S
         download = self.link.download(size_bytes)
-        stall_s = self.buffer.drain(download.delay_ms) / _MS_PER_S
+        stall_s = (deciding_stall_ms + self.buffer.drain(download.delay_ms)) / _MS_PER_S
         self.buffer.add_chunk()
         self.elapsed_ms += download.delay_ms
         download_s = download.delay_ms / _MS_PER_S
@@ -215,7 +224,7 @@ class _Session:
                 buffer_after_s=past.buffer_s,
                 wait_s=wait_ms / _MS_PER_S,
                 stall_s=stall_s,
-                decision_s=0.0,
+                decision_s=decision_ms / _MS_PER_S,
                 by=decision.by,
                 reason=decision.reason,
                 rtt_ms=download.rtt_ms,

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from player.link_published import PublishedLink
 from player.observation import Observation
+from player.options import add_json_option, add_video_option
 from player.policy import Decision, Policy
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
@@ -91,10 +92,9 @@ def parser() -> Parser:
         default="rate,bba,bola,panda,robustmpc,mpc-published",
         help="policies, by commas (default: %(default)s)",
     )
-    what.add_argument("--video", default="envivio", help="name, directory or MPD (default: %(default)s)")
+    add_video_option(what)
     what.add_argument("--sessions", type=int, default=20, help="sessions each (default: %(default)s)")
-    output = top.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    add_json_option(top.add_argument_group("output"))
     return top
 
 

@@ -8,7 +8,6 @@ of sessions and actions is part of the time; compiling is not, and is printed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -32,17 +31,16 @@ from player.batch.threads import cores
 from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.link_published import PAYLOAD, RTT_MS, PublishedLink
 from player.observation import Observation
+from player.options import add_json_option, add_video_option
 from player.qoe import QoE
 from player.simulated import CHUNKS, simulate
 from player.video import Video, VideoError
 from player.videos import load_video
 from policies.batch_mpc import BatchMPC
 from policies.oracle import best_plan
+from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
-
-BAD_INPUT = 2
-"""Exit status of a command that was asked for what it cannot do."""
 
 PLAN_SESSIONS = 100
 """Sessions that RobustMPC plays."""
@@ -305,18 +303,17 @@ def machine() -> dict[str, str | float]:
     }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m policies.bench_batch", description=__doc__)
+    top = Parser(prog="python -m policies.bench_batch", description=__doc__)
     what = top.add_argument_group("what to simulate")
     what.add_argument("--traces", default="4g[0:100]", metavar="SPEC", help="default: %(default)s")
-    what.add_argument("--video", default="envivio", help="name, directory or MPD (default: %(default)s)")
+    add_video_option(what)
     how = top.add_argument_group("how")
     how.add_argument("--sessions", type=int, default=16_384, help="in the batch (default: %(default)s)")
     how.add_argument("--seconds", type=float, default=2.0, help="for each way (default: %(default)g)")
     how.add_argument("--threads", type=int, default=cores(), help="default: all cores, here %(default)s")
-    output = top.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    add_json_option(top.add_argument_group("output"))
     return top
 
 

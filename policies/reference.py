@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from player.link_published import PublishedLink
+from player.options import add_json_option, add_scoring_options, add_video_option, scoring
 from player.policy import Policy
-from player.qoe import MU, QoE
+from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
 from player.simulated import CHUNKS, simulate
 from player.video import Video, VideoError
@@ -35,9 +36,13 @@ class Mean:
     qoe: float
 
 
-def session_qoe(video: Video, trace: Trace, policy: Policy, qoe: QoE, chunks: int) -> float:
+def session_qoe(
+    video: Video, trace: Trace, policy: Policy, qoe: QoE, chunks: int, delay_ms: float = 0.0
+) -> float:
     """Mean QoE of one session's chunks, the first left out."""
-    rows, _ = simulate(video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=chunks)
+    rows, _ = simulate(
+        video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=chunks, delay_ms=delay_ms
+    )
     levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
     values = qoe.per_chunk(levels, stalls_s, video.ladder_kbps)
     return sum(values) / len(values)
@@ -50,8 +55,8 @@ def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks
         PolicyError: a policy that cannot be had.
         VideoError: the video has fewer than `chunks` chunks.
     """
-    policy = load_policy(spec).policy
-    values = [session_qoe(video, trace, policy, qoe, chunks) for trace in traces]
+    loaded = load_policy(spec)
+    values = [session_qoe(video, trace, loaded.policy, qoe, chunks, loaded.delay_ms) for trace in traces]
     return Mean(spec, len(values), sum(values) / len(values))
 
 
@@ -62,16 +67,13 @@ def parser() -> Parser:
     what.add_argument(
         "--traces", required=True, metavar="SPEC", help="a folder or file of traces, or a family's 4g[0:100]"
     )
-    what.add_argument("--video", default="envivio", help="name, directory or MPD (default: %(default)s)")
+    add_video_option(what)
     what.add_argument("--chunks", type=int, default=CHUNKS, help="of the video (default: %(default)s)")
     what.add_argument(
         "--policy", default="bba,mpc-published,robustmpc", help="by commas (default: %(default)s)"
     )
-    score = top.add_argument_group("score")
-    score.add_argument("--qoe", choices=sorted(MU), default="linear", help="default: %(default)s")
-    score.add_argument("--mu", type=float, help="stall weight (default: the published one of its kind)")
-    output = top.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    add_scoring_options(top)
+    add_json_option(top.add_argument_group("output"))
     return top
 
 
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.chunks < 2:
         top.error(f"--chunks {options.chunks}: must be 2 or more, as the first does not count")
     try:
-        qoe = QoE(options.qoe, MU[options.qoe] if options.mu is None else options.mu)
+        qoe = scoring(options)
         traces, video = resolve_many(options.traces), load_video(options.video)
         specs = split_policies(options.policy)
         means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]

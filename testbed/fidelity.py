@@ -33,6 +33,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from player.options import add_json_option
 from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench, Fidelity, quantile
@@ -40,7 +41,7 @@ from testbed.fidelity_plot import check_plot, draw
 from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.options import add_link_options, capped, link_settings
 from testbed.settings import check_carried
-from traces.arguments import Parser, exit_with
+from traces.arguments import BAD_INPUT, Parser, exit_with
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
@@ -126,9 +127,7 @@ def parser() -> Parser:
         metavar="FILE",
         help="where the plot goes (default: %(default)s)",
     )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
     return command
 
 
@@ -254,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"fidelity.py: {where}{error.strerror or error}", file=sys.stderr)
-    return 2
+    return BAD_INPUT
 
 
 if __name__ == "__main__":

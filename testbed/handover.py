@@ -28,14 +28,18 @@ OLDEST_PYTHON = (3, 11)
 PACKAGES = (
     "aiohttp",
     "gymnasium",
+    "jinja2",
     "matplotlib",
     "mininet",
     "numba",
     "numpy",
+    "prometheus_client",
+    "pyarrow",
     "rich",
     "safetensors",
     "scapy",
     "scipy",
+    "tomlkit",
 )
 """What an interpreter must be able to import to run us; pyproject.toml asks for the same."""
 NEEDED_MODULES = (*PACKAGES, "distutils")

@@ -5,11 +5,57 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+from collections.abc import Iterable
 
+from player.options import Group, add_video_option, scoring
+from player.qoe import QoE
+from player.registry import split_policies
+from player.simulated import CHUNKS
+from player.video import Video
 from testbed.errors import TestbedError
 from testbed.settings import BACKENDS, LinkSettings, Loss
 from traces.catalogue import resolve
 from traces.trace import Trace, TraceError
+
+DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
+
+
+def add_video_options(group: Group) -> None:
+    """What is streamed of which video."""
+    add_video_option(group, default=None)
+    group.add_argument(
+        "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
+    )
+
+
+def add_policy_option(group: Group, note: str = "", default: str = DEFAULT_POLICIES) -> None:
+    """`--policy`, for `asked_policies`; `note` begins its help."""
+    group.add_argument(
+        "--policy",
+        action="append",
+        metavar="NAME[,NAME…]",
+        help=f"{note}NAME:key=value sets options, file.py:Class is yours (default: {default})",
+    )
+
+
+def asked_policies(args: argparse.Namespace) -> list[str]:
+    """Names of all `--policy`, in their order."""
+    return [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
+
+
+def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> QoE:
+    """The QoE of the scoring options, which has a value for every level of the videos.
+
+    Raises:
+        TestbedError: a weight that is none, or a ladder that this kind does not know.
+    """
+    try:
+        qoe = scoring(args)
+        for video in videos:
+            qoe.quality(video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+    return qoe
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +85,20 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         metavar="PCT",
         help="Gilbert-Elliott loss as tc-netem writes it: P [R [1-H [1-K]]]",
     )
+    add_tcp_options(link)
+    link.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    link.add_argument(
+        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
+    )
+
+
+def add_tcp_options(link: Group) -> None:
+    """The bottleneck's queue and the sender's TCP, of emulated links and of the simulated `tcp` link."""
     queue = link.add_mutually_exclusive_group()
     queue.add_argument(
         "--queue-ms",
@@ -52,15 +112,6 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         "--no-slow-start-after-idle",
         action="store_true",
         help="keep the congestion window over idle times (Linux's default is to restart)",
-    )
-    link.add_argument(
-        "--delay-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
-    )
-    link.add_argument(
-        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
     )
 
 

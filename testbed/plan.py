@@ -5,24 +5,34 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import fcntl
 import math
 import os
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from player.decide import DEADLINE_S
+from player.options import add_json_option, add_scoring_options
 from player.policy import Served, ServerCommand
-from player.qoe import MU, QoE
+from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
+from player.simulated import CHUNKS
 from player.video import Video
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.options import add_link_options, link_settings, load_trace
+from testbed.options import (
+    add_link_options,
+    add_policy_option,
+    add_video_options,
+    link_settings,
+    load_trace,
+    scoring_of,
+)
 from testbed.ownership import give_to_caller, make_directory
 from testbed.policy_server import DEVICES
 from testbed.settings import check_carried
@@ -34,9 +44,6 @@ DEFAULT_POLICIES = "netllm,bba,robustmpc,genet"
 """Those of them that can stream the video."""
 OUR_POLICIES = "policies."
 """Package of the policies that come with Streambed."""
-
-DEFAULT_CHUNKS = 48
-"""As in the published tests: 192 s of a video of 4-s chunks."""
 
 RESULTS = Path("results")
 NEEDED_BYTES = 64 * 1024 * 1024
@@ -55,25 +62,16 @@ def parser() -> Parser:
         metavar="TRACE",
         help="a family (3g, 4g, lte, 5g, fcc, wifi), a member (4g/17), or a file in any known format",
     )
+    what.add_argument(
+        "--reproduce",
+        metavar="RECORD",
+        help="instead of all others but --out and --json: a record's session again, and what differs",
+    )
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
-    what.add_argument(
-        "--video",
-        metavar="VIDEO",
-        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
-        " (default: uhd with lte, 5g and wifi, else envivio)",
-    )
-    what.add_argument(
-        "--chunks", type=int, metavar="N", help=f"stream this many (default: {DEFAULT_CHUNKS}, or all it has)"
-    )
+    add_video_options(what)
     who = command.add_argument_group("who decides")
-    who.add_argument(
-        "--policy",
-        action="append",
-        metavar="NAME[,NAME…]",
-        help="a lane each; NAME:key=value sets options, file.py:Class is yours"
-        f" (default: {DEFAULT_POLICIES})",
-    )
+    add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
     who.add_argument(
         "--decision-deadline-s",
@@ -89,18 +87,13 @@ def parser() -> Parser:
         help="where a policy's server puts its model (default: cuda if there, else cpu)",
     )
     add_link_options(command)
-    scoring = command.add_argument_group("scoring")
-    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
-    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
-    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
     )
     output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
     return command
 
 
@@ -139,21 +132,17 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     whole = load_video(video_spec)
     if args.chunks is not None and args.chunks < 1:
         raise TestbedError(f"--chunks {args.chunks}: must be 1 or more")
-    video = whole.first(min(DEFAULT_CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
-    try:
-        qoe = QoE(args.qoe, MU[args.qoe] if args.mu is None else args.mu, args.smooth)
-        qoe.quality(video.ladder_kbps)
-    except ValueError as error:
-        raise TestbedError(str(error)) from None
+    video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
+    qoe = scoring_of(args, [video])
     policies, left_out = _policies(args.policy, whole, args.seed, qoe)
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
     backend = delay_backend(settings.delay_backend)
     check_carried(trace, settings, backend)
-    if args.out is not None and args.out.is_dir() and any(args.out.glob("*.jsonl")):
-        raise TestbedError(f"--out {args.out} holds records already; name another folder")
-    out = args.out or _claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
+    if args.out is not None:
+        check_no_records(args.out)
+    out = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
     sessions = tuple(
         SessionPlan(
             policy=policy.spec,
@@ -190,20 +179,20 @@ def _policies(
     if asked:
         policies = [load_policy(spec) for text in asked for spec in split_policies(text)]
         for policy in policies:
-            _check_policy(policy, video, seed, qoe)
+            check_policy(policy, video, seed, qoe)
         return policies, []
     found, left_out = [], []
     for spec in split_policies(DEFAULT_POLICIES):
         try:
             policy = load_policy(spec)
-            _check_policy(policy, video, seed, qoe)
+            check_policy(policy, video, seed, qoe)
             found.append(policy)
         except (PolicyError, TestbedError) as error:
             left_out.append(str(error))
     return found, left_out
 
 
-def _check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
+def check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
     """Refuse now what one of our own policies would refuse of this video when the session begins.
 
     (What a user's does in `reset` is its own business: if it raises, the fallback plays the session.)
@@ -226,7 +215,7 @@ def _word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.=_-]+", "-", Path(text).name if "." in text else text).strip("-.") or "trace"
 
 
-def _claim(path: Path) -> Path:
+def claim(path: Path) -> Path:
     """A new folder: `path`, or the first of `path-2`, `path-3`, … that nobody has, not even a run
     that began in the same second.
 
@@ -284,7 +273,51 @@ def prepare_folder(out: Path) -> None:
         )
 
 
-def drop_if_empty(plan: RunPlan) -> None:
+@contextlib.contextmanager
+def folder_of(plan: RunPlan) -> Iterator[None]:
+    """Make the run's folder and keep other runs out of it; what of it stays empty goes in the end.
+
+    Raises:
+        TestbedError: another run has it, it holds records already, or see `prepare_folder`.
+    """
+    try:
+        make_directory(plan.out)
+        descriptor = os.open(plan.out, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _unwritable(plan.out, error) from None
+    try:
+        _lock(plan.out, descriptor)
+        check_no_records(plan.out)  # once more: another run may have come and gone
+        try:
+            prepare_folder(plan.out)
+            yield
+        finally:
+            _drop_if_empty(plan)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(out: Path, descriptor: int) -> None:
+    """Hold the folder until its descriptor is closed, by whatever end of this process."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise TestbedError(f"--out {out}: another run is writing there; name another folder") from None
+    except OSError:  # a file system without locks (a shared folder of a virtual machine): on trust
+        return
+
+
+def check_no_records(out: Path) -> None:
+    """Refuse a folder in which records would be mixed with those of another run.
+
+    Raises:
+        TestbedError: it holds records.
+    """
+    if out.is_dir() and any(out.glob("*.jsonl")):
+        raise TestbedError(f"--out {out} holds records already; name another folder")
+
+
+def _drop_if_empty(plan: RunPlan) -> None:
     """Remove the folders of a run that came to nothing."""
     for folder in (plan.out / LOGS, *(() if plan.named else (plan.out,))):
         with contextlib.suppress(OSError):  # it holds something, or was never made

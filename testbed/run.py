@@ -33,18 +33,19 @@ from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.files import write_aside
-from testbed.plan import RunPlan, describe, drop_if_empty, parser, plan_run, prepare_folder
+from testbed.plan import RunPlan, describe, folder_of, parser, plan_run
+from testbed.reproduce import reproduce
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.streaming import finished
 from testbed.summary import as_json, remarks, table
+from traces.arguments import BAD_INPUT
 
-BAD_INPUT, NOT_ALL_GOOD = 2, 1
+NOT_ALL_GOOD = 1
 
 
 async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     console = person_console(out, as_object)
     interrupt = Interrupt()
-    prepare_folder(plan.out)
     console.print(Text(describe(plan)), soft_wrap=True)
     for why in plan.left_out:
         console.print(Text(f"left out: {why}"), soft_wrap=True)
@@ -70,14 +71,15 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = parser().parse_args(words)
+    again = any(word.partition("=")[0] == "--reproduce" for word in words)
+    args = None if again else parser().parse_args(words)
     try:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
+            if args is None:
+                return reproduce(words, out)
             plan = plan_run(args, words)
-            try:
+            with folder_of(plan):
                 return asyncio.run(_run(plan, args.json, out))
-            finally:
-                drop_if_empty(plan)
     except (TestbedError, PolicyError, VideoError) as error:
         print(f"run.py: {error}", file=sys.stderr)
     except OSError as error:

@@ -248,6 +248,8 @@ class Shaper:
             self._forget(lane)
             if lane in self._faults:
                 raise TestbedError(f"the replay of lane {lane} broke off: {self._faults.pop(lane)}")
+            if lane not in self._replays:
+                raise TestbedError(f"no lane {lane} is attached")
             return {"lane": lane, "rows": self._replays[lane].end()}
         else:
             raise TestbedError(f"unknown command {line['do']!r}")

@@ -24,6 +24,7 @@ class ShaperClient:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._exchanges: set[asyncio.Task[dict[str, Any]]] = set()
         self.real_time = False
         """Whether the machine granted real-time priority."""
 
@@ -50,7 +51,8 @@ class ShaperClient:
         assert process is not None and process.stdin is not None
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -80,6 +82,20 @@ class ShaperClient:
         return int((await self._do(do="stop", lane=lane))["rows"])
 
     async def _do(self, **command: Any) -> dict[str, Any]:
+        """Ask and read the answer. Who is cancelled meanwhile leaves at once; the exchange goes on to its
+        end all the same, or the next command would be given this one's answer.
+        """
+        exchange = asyncio.create_task(self._exchange(command))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanged)
+        return await asyncio.shield(exchange)
+
+    def _exchanged(self, exchange: asyncio.Task[dict[str, Any]]) -> None:
+        self._exchanges.discard(exchange)
+        if not exchange.cancelled():
+            exchange.exception()  # a fault that nobody waits for any more is no fault
+
+    async def _exchange(self, command: dict[str, Any]) -> dict[str, Any]:
         async with self._turn:
             assert self._process is not None and self._process.stdin is not None
             self._process.stdin.write((json.dumps(command) + "\n").encode())
@@ -92,7 +108,8 @@ class ShaperClient:
     async def _answer(self) -> dict[str, Any]:
         assert self._process is not None and self._process.stdout is not None
         try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), _ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                line = await self._process.stdout.readline()
         except TimeoutError:
             raise TestbedError(f"the shaper process does not answer within {_ANSWER_TIMEOUT_S:g} s") from None
         if not line:

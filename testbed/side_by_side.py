@@ -112,7 +112,8 @@ async def _interrupt_all(sessions: Sequence[LaneSession], interrupt: Interrupt) 
     for session in sessions:
         session.interrupt()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(interrupt.again.wait(), END_WITHIN_S)
+        async with asyncio.timeout(END_WITHIN_S):
+            await interrupt.again.wait()
     for session in sessions:
         session.kill_player()
 

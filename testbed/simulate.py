@@ -42,15 +42,24 @@ from rich.text import Text
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
 from player.link_published import RTT_MS, PublishedLink
+from player.link_tcp import CONGESTION_CONTROL, QUEUE_MS, TcpLink
 from player.live import LiveConsole, silence
+from player.options import add_json_option, add_scoring_options
 from player.policy import BY_FALLBACK
-from player.qoe import MU, QoE, SessionSummary
+from player.qoe import QoE, SessionSummary
 from player.record import FINISHED
-from player.registry import PolicyError, load_policy, split_policies
+from player.registry import PolicyError, load_policy
 from player.simulated import CHUNKS, Link
 from player.video import Video, VideoError
 from player.videos import load_video
 from testbed.errors import TestbedError
+from testbed.options import (
+    add_policy_option,
+    add_tcp_options,
+    add_video_options,
+    asked_policies,
+    scoring_of,
+)
 from testbed.ownership import make_directory
 from testbed.simulation import (
     RunFacts,
@@ -60,11 +69,10 @@ from testbed.simulation import (
     run_jobs,
 )
 from testbed.starts import Starts, read_starts
-from traces.arguments import Parser
+from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import default_video, resolve_many
 from traces.trace import Trace, TraceError
 
-DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
 RESULTS = Path("results")
 LONGEST_NAME = 200
 """Characters of a record's name; file systems take 255 bytes."""
@@ -74,11 +82,48 @@ PIPE_COLUMNS = 160
 PROGRESS_LINES = 10
 """On a pipe, so many in all."""
 
-BAD_INPUT = 2
 
-LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {
-    "published": lambda args: PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
-}
+def _published_link(args: argparse.Namespace) -> Link:
+    """The link of the public simulators.
+
+    Raises:
+        TestbedError: something that it has not was asked for.
+    """
+    asked = {
+        "--queue-ms": args.queue_ms is not None,
+        "--queue-bytes": args.queue_bytes is not None,
+        "--cc": args.cc != CONGESTION_CONTROL,
+        "--no-slow-start-after-idle": args.no_slow_start_after_idle,
+    }
+    for option, given in asked.items():
+        if given:
+            raise TestbedError(f"{option}: the published link has no TCP and no queue; add --link tcp")
+    if not 0 <= args.rtt_ms < float("inf"):
+        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
+    return PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
+
+
+def _tcp_link(args: argparse.Namespace) -> Link:
+    """The emulator's TCP, computed.
+
+    Raises:
+        TestbedError: figures that make no link.
+    """
+    if args.noise:
+        raise TestbedError("--noise: the tcp link has none; it is the published link's")
+    try:
+        return TcpLink(
+            rtt_ms=args.rtt_ms,
+            queue_ms=QUEUE_MS if args.queue_ms is None else args.queue_ms,
+            queue_bytes=args.queue_bytes,
+            congestion_control=args.cc,
+            slow_start_after_idle=not args.no_slow_start_after_idle,
+        )
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+
+
+LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {"published": _published_link, "tcp": _tcp_link}
 """Link models by name."""
 
 
@@ -101,22 +146,9 @@ def parser() -> Parser:
         help="where in its trace each session begins: lines of `trace-name start_index`"
         " (at time[start_index-1]), drawn by a seed, or all at their beginning (default: 0)",
     )
-    what.add_argument(
-        "--video",
-        metavar="VIDEO",
-        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
-        " (default: uhd with lte, 5g and wifi, else envivio)",
-    )
-    what.add_argument(
-        "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
-    )
+    add_video_options(what)
     who = command.add_argument_group("who decides")
-    who.add_argument(
-        "--policy",
-        action="append",
-        metavar="NAME[,NAME…]",
-        help=f"NAME:key=value sets options, file.py:Class is yours (default: {DEFAULT_POLICIES})",
-    )
+    add_policy_option(who)
     who.add_argument(
         "--first-level",
         default="0",
@@ -131,24 +163,25 @@ def parser() -> Parser:
     )
     link = command.add_argument_group("link")
     link.add_argument(
-        "--link", choices=list(LINKS), default="published", help="the link model (default: published)"
+        "--link",
+        choices=list(LINKS),
+        default="published",
+        help="the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
     link.add_argument(
         "--rtt-ms", type=float, default=RTT_MS, metavar="MS", help=f"round trip (default: {RTT_MS:g})"
     )
-    link.add_argument("--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1)")
-    scoring = command.add_argument_group("scoring")
-    scoring.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
-    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
-    scoring.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+    link.add_argument(
+        "--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1); published only"
+    )
+    add_tcp_options(link)
+    add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
     )
     output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
     return command
 
 
@@ -174,15 +207,8 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     traces = _traces(args.traces, args.format)
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
-    try:
-        qoe = QoE.published(args.qoe, args.mu, args.smooth)
-        for video in videos.values():
-            qoe.quality(video.ladder_kbps)
-    except ValueError as error:
-        raise TestbedError(str(error)) from None
-    if not 0 <= args.rtt_ms < float("inf"):
-        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
-    policies = _unique([name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)])
+    qoe = scoring_of(args, videos.values())
+    policies = _unique(asked_policies(args))
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         carrying = [name for name in policies if carries_state(load_policy(name))]
     seeds = _seeds(args.seed)

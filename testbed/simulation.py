@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ class SimulatedSession:
     qoe: QoE
     run_seed: int
     record: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says besides."""
 
     @property
     def seed(self) -> int:
@@ -130,7 +132,7 @@ def manifest(
             "name": policy.name,
             "parameters": policy.parameters,
             "weights_sha256": policy.weights_sha256,
-            "source_sha256": _source_sha256(policy),
+            "source_sha256": source_sha256(policy),
             **(_chain_facts(earlier) if carries_state(policy) else {}),
         },
         "told_qoe": dataclasses.asdict(session.qoe),
@@ -156,6 +158,7 @@ def manifest(
         "command_line": list(facts.command_line),
         "host": platform.platform(),
         "versions": {"python": platform.python_version(), "streambed": _version("streambed")},
+        **session.facts,
     }
 
 
@@ -172,7 +175,7 @@ def _chain_facts(earlier: Sequence[SimulatedSession]) -> dict[str, Any]:
     return {"earlier_sessions": len(earlier), "earlier_sha256": digest.hexdigest()}
 
 
-def _source_sha256(policy: LoadedPolicy) -> str | None:
+def source_sha256(policy: LoadedPolicy) -> str | None:
     """Hash of the file that a policy's class stands in; None if it stands in none."""
     try:
         return hashlib.sha256(Path(inspect.getfile(type(policy.policy))).read_bytes()).hexdigest()
@@ -306,6 +309,7 @@ def _simulated(
             chunks=session.chunks,
             first_level=session.first_level,
             fallback=fallback.policy,
+            delay_ms=policy.delay_ms,
         )
     except Exception as error:  # a policy's reset may raise anything; the way out is in its text
         known = isinstance(error, TraceError | VideoError | PolicyError)
@@ -337,7 +341,7 @@ def run_jobs(jobs: Sequence[Job], processes: int) -> Iterator[dict[Path, Session
             yield written
         return
     workers = ProcessPoolExecutor(
-        min(processes, len(jobs)), multiprocessing.get_context("spawn"), initializer=_begin_worker
+        min(processes, len(jobs)), multiprocessing.get_context("spawn"), initializer=begin_worker
     )
     try:
         for done in as_completed([workers.submit(run_job, job) for job in jobs]):
@@ -350,7 +354,7 @@ def run_jobs(jobs: Sequence[Job], processes: int) -> Iterator[dict[Path, Session
         workers.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_worker() -> None:
+def begin_worker() -> None:
     """Die with the command, leave Ctrl-C to it, and keep what a policy prints off its stdout."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,7 +11,7 @@ import platform
 import signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,6 +75,8 @@ class SessionPlan:
     command_line: tuple[str, ...]
     cap_mbps: float | None = None
     pcap: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says besides."""
     server: ServerCommand | None = None
     """Which the policy asks."""
 
@@ -192,7 +194,8 @@ class Child:
             TestbedError: it ended, or said nothing for long; its last word is in the message.
         """
         try:
-            line = await asyncio.wait_for(self.line(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                line = await self.line()
         except TimeoutError:
             raise TestbedError(f"{self.what} did not start within {timeout_s:g} s") from None
         if line is None:
@@ -227,7 +230,8 @@ class Child:
             if number is not None:
                 self.signal_group(number)
             try:
-                await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT_S if number else 0.5)
+                async with asyncio.timeout(_STOP_TIMEOUT_S if number else 0.5):
+                    await self.process.wait()
                 break
             except TimeoutError:
                 continue
@@ -308,10 +312,7 @@ class LaneSession:
             TestbedError: something did not start.
         """
         plan = self.plan
-        limit = plan.settings.queue_limit_bytes(plan.trace)
-        await self._shaper.attach(
-            self.lane.name, self.lane.pid("router"), BOTTLENECK, limit, plan.trace.mean_mbps
-        )
+        await self._attach_link()
         if plan.pcap:
             capture = await self._child(
                 "capture", "player", "testbed.capture", str(self._aside("pcap")), "player-0"
@@ -330,6 +331,13 @@ class LaneSession:
         )
         self._manifest = (await self._player.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
         self._path = await asyncio.to_thread(self._path_in_force)
+
+    async def _attach_link(self) -> None:
+        """Hand the link to the shaper."""
+        trace = self.plan.trace
+        limit = self.plan.settings.queue_limit_bytes(trace)
+        router = self.lane.pid("router")
+        await self._shaper.attach(self.lane.name, router, BOTTLENECK, limit, trace.mean_mbps)
 
     async def _child(
         self, what: str, role: str, module: str, *arguments: str, variables: Mapping[str, str] | None = None
@@ -358,19 +366,14 @@ class LaneSession:
         plan, player = self.plan, self._player
         assert player is not None and player.process.stdin is not None
         self._t0 = t0
-        link_log = self._aside("link.jsonl")
-        await self._shaper.play(self.lane.name, plan.trace, plan.start_s, t0, link_log)
+        await self._play_link(t0)
         with RecordWriter(plan.record, self._whole_manifest()) as writer:
             try:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: see `_follow`
                     player.process.stdin.write((json.dumps({"start_s": t0}) + "\n").encode())
                     await player.process.stdin.drain()
                 end = await self._unless_broken(self._follow(player, writer, watcher))
-                broken = await self._stop_link()
-                verdict = judge(self._while_streaming(read_link_log(link_log), end))
-                stage = await self._stage_report(broken)
-                if broken:
-                    verdict = dataclasses.replace(verdict, valid=False, reasons=(*verdict.reasons, *broken))
+                verdict, stage = await self._judge_link(end)
                 link = {**dataclasses.asdict(verdict), "delay_stage": stage}
                 end = dataclasses.replace(end, valid=verdict.valid, link=link)
                 await self._finish_logs()
@@ -381,6 +384,20 @@ class LaneSession:
         watcher.end(self.index, end)
         notes = () if self._server is None else tuple(self._server.notes)
         return SessionResult(plan, tuple(self._chunks), end, verdict, notes)
+
+    async def _play_link(self, t0: float) -> None:
+        """Begin the replay at monotonic time `t0`."""
+        plan = self.plan
+        await self._shaper.play(self.lane.name, plan.trace, plan.start_s, t0, self._aside("link.jsonl"))
+
+    async def _judge_link(self, end: EndRow) -> tuple[Verdict, dict[str, Any]]:
+        """End the replay; the verdict on it until the session's end, and what the delay stage did."""
+        broken = await self._stop_link()
+        verdict = judge(self._while_streaming(read_link_log(self._aside("link.jsonl")), end))
+        stage = await self._stage_report(broken)
+        if broken:
+            verdict = dataclasses.replace(verdict, valid=False, reasons=(*verdict.reasons, *broken))
+        return verdict, stage
 
     async def _stage_report(self, broken: list[str]) -> dict[str, Any]:
         """What the delay stage did; what of it was not as asked joins `broken`."""
@@ -517,6 +534,7 @@ class LaneSession:
             "simulated": False,
             "lane": self.lane.name,
             **self._manifest,
+            "video": {**self._manifest["video"], "spec": plan.video_spec},
             "command_line": list(plan.command_line),
             "trace": {
                 "name": trace.name,
@@ -544,6 +562,7 @@ class LaneSession:
                 **self._manifest.get("versions", {}),
                 **{name: package_version(name) for name in ("mininet", "scapy")},
             },
+            **plan.facts,
         }
 
     async def close(self) -> None:

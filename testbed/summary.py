@@ -66,6 +66,13 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
     return {"qoe": dataclasses.asdict(qoe), "policies": policies, "out": out}
 
 
+def row_names(results: Sequence[SessionResult]) -> list[str]:
+    """What each session is called: its policy, as it was asked for; where several sessions have one
+    policy, its record (`bba`, `bba-2`)."""
+    times = Counter(result.plan.policy for result in results)
+    return [one.plan.name if times[one.plan.policy] > 1 else one.plan.policy for one in results]
+
+
 def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
     """A line a session, the QoE with its weights."""
     shown = Table(
@@ -84,7 +91,7 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
         "link",
     ):
         shown.add_column(name, justify="left" if name in ("policy", "decided by", "link") else "right")
-    for result in results:
+    for name, result in zip(row_names(results), results, strict=True):
         one = summary(result)
         by = ", ".join(f"{who} {count}" for who, count in one.decided_by.items() if who != BY_POLICY)
         link = "valid" if result.end.valid else "INVALID"
@@ -92,7 +99,7 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
             *map(
                 Text,
                 (
-                    result.plan.policy + ("" if one.outcome == FINISHED else f" ({one.outcome})"),
+                    name + ("" if one.outcome == FINISHED else f" ({one.outcome})"),
                     _shown(one.qoe, ".3f"),
                     _shown(one.bitrate_mbps, ".3f"),
                     f"{100 * one.stall_ratio:.2f} %",
@@ -115,8 +122,7 @@ def _shown(value: float | None, form: str) -> str:
 def remarks(results: Sequence[SessionResult]) -> list[str]:
     """What a reader of the table has to know besides: untrue links, and decisions by the fallback."""
     lines = list(dict.fromkeys(note for result in results for note in result.notes))
-    for result in results:
-        policy = result.plan.policy
+    for policy, result in zip(row_names(results), results, strict=True):
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
         replaced = [row for row in result.chunks if row.by == BY_FALLBACK]
         if replaced:

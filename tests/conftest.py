@@ -12,6 +12,9 @@ import pytest
 
 from testbed import doctor
 
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")  # tests run side by side: idle threads of a pool would spin
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave `stress` tests out unless the command line names that mark."""

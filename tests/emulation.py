@@ -117,9 +117,9 @@ def marked(mark: str) -> list[int]:
 
 
 class Run:
-    """`run.py` as a process."""
+    """`run.py`, or another script, as a process."""
 
-    def __init__(self, folder: Path, *words: str | Path, path: str | None = None) -> None:
+    def __init__(self, folder: Path, *words: str | Path, path: str | None = None, script: Path = RUN) -> None:
         self.folder = folder
         self._mark = uuid.uuid4().hex
         environment = {**os.environ, MARK: self._mark, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -129,7 +129,7 @@ class Run:
         self._stderr = folder / f"{self._mark}.err"
         with self._stdout.open("w") as out, self._stderr.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, RUN, *map(str, words)],
+                [sys.executable, script, *map(str, words)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -33,6 +33,9 @@ def write_session(
     link: dict[str, Any] | None = None,
     seed: int = 0,
     simulated: bool = True,
+    by: Sequence[str] = (),
+    decisions_s: Sequence[float] = (),
+    link_check: dict[str, Any] | None = None,
     **manifest: Any,
 ) -> Path:
     """A record of `len(levels)` chunks, each downloaded in a second over a link of 2 Mbit/s.
@@ -77,14 +80,25 @@ def write_session(
             buffer_after_s=CHUNK_S,
             wait_s=0.0,
             stall_s=stall_s,
-            decision_s=0.0,
-            by="policy",
+            decision_s=decisions_s[index] if decisions_s else 0.0,
+            by=by[index] if by else "policy",
+            reason="policy took longer than 5 s" if by and by[index] == "fallback" else "",
         )
         for index, (level, stall_s) in enumerate(zip(levels, stalls, strict=True))
     ]
     stall_s = sum(stalls) + last_stall_s
     played_s = CHUNK_S * len(levels)
-    end = EndRow(outcome, "", len(levels), DOWNLOAD_S, stall_s, played_s, played_s + stall_s + 1.0, valid)
+    end = EndRow(
+        outcome,
+        "",
+        len(levels),
+        DOWNLOAD_S,
+        stall_s,
+        played_s,
+        played_s + stall_s + 1.0,
+        valid,
+        {} if link_check is None else {"valid": valid, **link_check},
+    )
     with RecordWriter(path, facts | manifest) as writer:
         for row in rows:
             writer.chunk(row)

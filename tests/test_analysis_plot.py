@@ -9,12 +9,13 @@ from typing import Any
 import matplotlib
 import pytest
 from matplotlib.colors import to_rgb
+from session_records import write_session
 
 from analysis import style
 from analysis.cli import main
-from analysis.sessions import load_sessions
+from analysis.sessions import SessionRecord, load_sessions
 from analysis.timeline import MOST_SESSIONS, draw_timeline, shared_facts
-from player.record import ChunkRow, EndRow, RecordWriter
+from player.record import ChunkRow, EndRow, RecordWriter, read_record
 
 PNG_HEAD, PDF_HEAD = b"\x89PNG\r\n", b"%PDF-"
 
@@ -223,6 +224,16 @@ def test_the_figure_shows_what_the_record_says(tmp_path: Path) -> None:
     assert [to_rgb(line.get_color()) for line in buffer.lines] == [to_rgb(style.BLUE)]
     said = [text.get_text() for text in figure.legends[0].get_texts()]
     assert said == ["ladder", "link rate (trace)", "stall", "decided by the fallback", "cut short"]
+
+
+def test_a_simulated_link_has_no_congestion_control_to_be_said(tmp_path: Path) -> None:
+    session = SessionRecord(read_record(write_session(tmp_path / "a.jsonl")))
+    figure = draw_timeline([session])
+    assert (
+        figure.get_suptitle()
+        .replace("\n", " ")
+        .startswith("trace t0 from 0 s; video small; RTT 80 ms; simulated; QoE linear")
+    )
 
 
 def test_facts_that_all_share_are_said_once() -> None:

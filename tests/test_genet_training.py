@@ -23,7 +23,7 @@ from player.simulated import simulate
 from player.videos import load_video
 from policies.batch_mpc import BatchMPC
 from policies.bba import BBA
-from policies.genet import future, inputs
+from policies.genet import future, inputs, train
 from policies.genet.__main__ import main
 from policies.genet.curriculum import gap, search
 from policies.genet.data import group, held_out, load
@@ -31,13 +31,13 @@ from policies.genet.environment import CHOICES, SPACE, Environment, make_trace, 
 from policies.genet.mix import TRACE_SHARE, Mix
 from policies.genet.net import SHAPES, Actor, checked, read
 from policies.genet.score import by_baseline, over_traces
-from policies.genet.train import CHECKPOINT, FROZEN, WEIGHTS, Run, RunError, Settings
+from policies.genet.train import CHECKPOINT, WEIGHTS, Run, RunError, Settings
 from policies.genet.train_env import KNEE, REWARD_UNIT, STEPS, TrainEnv, reward
 from policies.genet.train_net import POLICY_KWARGS, Policy, action_space, actor_of, observation_space, scores
 from traces.catalogue import resolve_many
 from traces.trace import Trace
 
-TINY = Settings(iterations=6, sessions=8, every=4, trials=2, members=3, warm_start=False)
+TINY = Settings(iterations=2, sessions=8, every=1, trials=1, members=2, warm_start=False)
 ENVIRONMENT = Environment(2.0, 0.25, 8.0, 80.0, 60.0, 4.0, "envivio")
 
 
@@ -123,7 +123,7 @@ def test_slower_changes_make_smoother_traces() -> None:
 
 
 def test_a_promoted_environment_takes_its_weight_of_the_mix() -> None:
-    mix = Mix(resolve_many("3g[0:3]"), seed=5)
+    mix = Mix(resolve_many("3g[0:3]"), seed=5, uniform_environments=20)
     found = replace(ENVIRONMENT, rtt_ms=333.0)
     draw = mix.draw(np.random.default_rng(1), 20_000)
     assert not (draw.rtt_ms == 333.0).any()
@@ -136,15 +136,15 @@ def test_a_promoted_environment_takes_its_weight_of_the_mix() -> None:
 
 
 def test_a_mix_made_anew_from_what_was_promoted_is_the_same() -> None:
-    grown = Mix(resolve_many("3g[0:3]"), seed=5)
+    grown = Mix(resolve_many("3g[0:3]"), seed=5, uniform_environments=20)
     grown.promote(ENVIRONMENT)
-    anew = Mix(resolve_many("3g[0:3]"), 5, [ENVIRONMENT])
+    anew = Mix(resolve_many("3g[0:3]"), 5, [ENVIRONMENT], uniform_environments=20)
     assert np.array_equal(grown.library.packed.bytes_per_s, anew.library.packed.bytes_per_s)
     assert np.array_equal(*(mix.draw(np.random.default_rng(0), 500).trace for mix in (grown, anew)))
 
 
 def test_the_reward_is_what_a_chunk_gains_on_robustmpc() -> None:
-    env = TrainEnv(Mix(resolve_many("3g[0:3]"), 5, uniform_environments=20), 64)
+    env = TrainEnv(Mix(resolve_many("3g[0:3]"), 5, uniform_environments=20), 32)
 
     def streamed(choose: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         env.begin(np.random.default_rng(0))
@@ -160,7 +160,7 @@ def test_the_reward_is_what_a_chunk_gains_on_robustmpc() -> None:
 
     as_robustmpc, its_qoe = streamed(lambda: BatchMPC(env.sessions).select())
     assert not as_robustmpc.any()
-    top, top_qoe = streamed(lambda: np.full(64, 5))
+    top, top_qoe = streamed(lambda: np.full(32, 5))
     gained = top_qoe - its_qoe
     mild = np.abs(gained) <= KNEE
     assert top[mild] == pytest.approx(gained[mild] / REWARD_UNIT, abs=1e-5)
@@ -200,13 +200,16 @@ def test_the_search_returns_the_largest_gap_it_met_and_repeats_itself() -> None:
     assert found.gap in [gap(actor, found.environment, "bba", seed) for seed in seeds]
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "FROZEN", 0)
     lines: list[str] = []
     whole = Run(TINY, tmp_path / "whole", lines.append).carry_out()
-    Run(TINY, tmp_path / "parts", lines.append).carry_out(until=FROZEN + 1)
+    Run(TINY, tmp_path / "parts", lines.append).carry_out(until=1)
     parts = Run(TINY, tmp_path / "parts", lines.append).carry_out()
-    assert any("goes on at iteration 5" in line for line in lines)
-    assert len(whole.found) == 1 and whole.found[0]["iteration"] == FROZEN
+    assert any("goes on at iteration 1" in line for line in lines)
+    assert [found["iteration"] for found in whole.found] == [0, 1]  # before the stop and after it
     assert whole.scores == parts.scores and whole.found == parts.found
     ends = [
         torch.load(tmp_path / name / CHECKPOINT, weights_only=True)["policy"] for name in ("whole", "parts")
@@ -216,20 +219,25 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     assert set(about.tensors) == set(SHAPES)
 
 
-def test_the_actor_rests_while_the_critic_learns(tmp_path: Path) -> None:
+def test_the_actor_rests_while_the_critic_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "FROZEN", 2)
+
     def saved(until: int) -> dict[str, torch.Tensor]:
-        Run(TINY, tmp_path, lambda _: None).carry_out(until=until)
+        Run(replace(TINY, udr=True, iterations=3), tmp_path, lambda _: None).carry_out(until=until)
         content: dict[str, torch.Tensor] = torch.load(tmp_path / CHECKPOINT, weights_only=True)["policy"]
         return content
 
-    first, rested, moved = saved(1), saved(FROZEN), saved(FROZEN + 1)
+    first, rested, moved = saved(1), saved(2), saved(3)
     actor, critic = "action_net.weight", "value_net.weight"
     assert torch.equal(first[actor], rested[actor]) and not torch.equal(rested[actor], moved[actor])
     assert not torch.equal(first[critic], rested[critic])
 
 
-def test_udr_promotes_nothing_and_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
-    run = replace(TINY, udr=True, iterations=2)
+def test_udr_promotes_nothing_and_another_run_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(TINY, udr=True, iterations=1)
+    monkeypatch.setattr(train, "FROZEN", 0)
     assert Run(run, tmp_path, lambda _: None).carry_out().found == []
     with pytest.raises(RunError, match="is of a run with seed 1, asked for 2; name another --out"):
         Run(replace(run, seed=2), tmp_path, lambda _: None).carry_out()
@@ -237,7 +245,7 @@ def test_udr_promotes_nothing_and_another_run_is_not_gone_on_with(tmp_path: Path
 
 def test_the_warm_start_brings_the_actor_near_robustmpc(tmp_path: Path) -> None:
     lines: list[str] = []
-    settings = replace(TINY, warm_start=True)
+    settings = replace(TINY, warm_start=True, members=3)
     run = Run(settings, tmp_path, lines.append)
     run.carry_out(until=0)
     share = int(next(line for line in lines if line.startswith("warm start")).split("%")[0].split()[-1])

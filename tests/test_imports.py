@@ -146,7 +146,7 @@ def test_no_file_names_a_registry_or_a_persons_folder() -> None:
 
 def test_handover_asks_for_what_pyproject_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {re.split(r"[<>=!~; \[]", line)[0] for line in project["dependencies"]}
+    names = {re.split(r"[<>=!~; \[]", line)[0].replace("-", "_") for line in project["dependencies"]}
     assert names - {"setuptools"} == set(handover.PACKAGES)
 
 
@@ -156,5 +156,5 @@ def test_constraints_pin_exact_versions_of_all_that_pyproject_names() -> None:
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.split(r"[<>=!~; \[]", line)[0].lower() for line in wanted}
-    assert names <= {name.lower() for name in pins}
+    names = {re.split(r"[<>=!~; \[]", line)[0].lower().replace("_", "-") for line in wanted}
+    assert names <= {name.lower().replace("_", "-") for name in pins}

@@ -38,7 +38,9 @@ class Scripted:
 
 def scaled(video: Video, factor: int, chunk_s: float) -> Video:
     """Another ladder of the same shape, and another chunk length."""
-    sizes = tuple(tuple(int(size * factor * chunk_s / video.chunk_s) for size in row) for row in video.sizes_bytes)
+    sizes = tuple(
+        tuple(int(size * factor * chunk_s / video.chunk_s) for size in row) for row in video.sizes_bytes
+    )
     return Video("scaled", chunk_s, tuple(kbps * factor for kbps in video.ladder_kbps), sizes)
 
 
@@ -68,9 +70,9 @@ def test_the_published_ladder_keeps_its_numbers() -> None:
         theirs = hindsight.of(observation)
         mine = abr.features(observation, abr.VideoFacts.of(video))
         levels = mine[abr.PLACES["levels"]].reshape(abr.LEVELS, abr.ATTRIBUTES)
-        plans = theirs[hindsight.PLANS_AT : hindsight.SLACK_AT].reshape(3, abr.LEVELS)
-        assert np.allclose(levels[:, :3].T, plans, atol=1e-6)
-        assert np.allclose(levels[:, 3], theirs[hindsight.SLACK_AT : hindsight.LAST_AT], atol=1e-6)
+        plans = theirs[hindsight.PLANS_AT : hindsight.SLACK_AT].reshape(hindsight.GUESSES, abr.LEVELS)
+        assert np.allclose(levels[:, :3].T, plans[:3], atol=1e-6)
+        assert np.allclose(levels[:, abr.GUESSES], theirs[hindsight.SLACK_AT : hindsight.LAST_AT], atol=1e-6)
         assert (abr.sane(mine[None]) == hindsight.sane(theirs[None])).all()
 
 
@@ -85,7 +87,9 @@ def test_a_ladder_and_a_link_twice_as_fast_look_alike_but_for_the_weight_of_a_st
         seen.append(np.stack([abr.features(one, abr.VideoFacts.of(each)) for one in policy.seen]))
     differ = (~np.isclose(*seen, atol=1e-5)).any(axis=0)
     levels, playback = abr.PLACES["levels"], abr.PLACES["playback"]
-    planned = {levels.start + level * abr.ATTRIBUTES + guess for level in range(6) for guess in range(3)}
+    planned = {
+        levels.start + level * abr.ATTRIBUTES + guess for level in range(6) for guess in range(abr.GUESSES)
+    }
     assert set(np.flatnonzero(differ)) <= planned | {playback.stop - 2}
     assert differ[playback.stop - 2]
 

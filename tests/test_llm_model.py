@@ -59,7 +59,8 @@ def test_another_tasks_modalities_need_no_other_encoder(tokens: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "fault"), [("graph", (2, 2), "graph"), (SERIES, (3,), "dimensions"), (SCALAR, (0,), "1 or more")]
+    ("kind", "shape", "fault"),
+    [("graph", (2, 2), "graph"), (SERIES, (3,), "dimensions"), (SCALAR, (0,), "1 or more")],
 )
 def test_what_is_no_modality_is_refused(kind: str, shape: tuple[int, ...], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
@@ -110,14 +111,20 @@ def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     folder = tiny_base(tmp_path)
     first, again, other = (resolve(f"random:{seed}:{folder}") for seed in (1, 1, 2))
     assert first.sha256 == again.sha256 != other.sha256
-    weights = [backbone.load(base, 2).state_dict()["layers.1.mlp.up_proj.weight"] for base in (first, again, other)]
+    weights = [
+        backbone.load(base, 2).state_dict()["layers.1.mlp.up_proj.weight"] for base in (first, again, other)
+    ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("nonsense", "no such directory"), ("scratch:2x100:1", "multiple of 64"), ("random:1:scratch:2x64:1", "random")],
+    [
+        ("nonsense", "no such directory"),
+        ("scratch:2x100:1", "multiple of 64"),
+        ("random:1:scratch:2x64:1", "random"),
+    ],
 )
 def test_a_base_that_is_not_there_is_refused_by_name(name: str, fault: str) -> None:
     with pytest.raises(BaseError, match=fault) as caught:
@@ -131,7 +138,12 @@ def test_a_base_that_is_not_there_is_refused_by_name(name: str, fault: str) -> N
 @pytest.mark.parametrize(
     ("kind", "shape"),
     [(kind, {}) for kind in CONFIGS]
-    + [("llama", {"tokens": 6}), ("llama", {"targets": ALL}), ("gpt2", {"tokens": 6}), ("qwen2", {"train": "full"})],
+    + [
+        ("llama", {"tokens": 6}),
+        ("llama", {"targets": ALL}),
+        ("gpt2", {"tokens": 6}),
+        ("qwen2", {"train": "full"}),
+    ],
     ids=str,
 )
 def test_the_engine_decides_as_the_training_forward(tmp_path: Path, kind: str, shape: dict) -> None:
@@ -229,7 +241,7 @@ def changed(folder: Path, **values: object) -> Path:
 def test_other_weights_under_the_same_name_are_refused(tmp_path: Path) -> None:
     folder = tiny_adapter(tmp_path)
     tiny_base(tmp_path / "base", seed=5)
-    with pytest.raises(adapter.AdapterError, match="made for .*base with weights .* but those here") as caught:
+    with pytest.raises(adapter.AdapterError, match=r"made for .*base with weights .* but those") as caught:
         Engine(folder)
     assert "\n" not in str(caught.value)
 
@@ -246,7 +258,7 @@ def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path)
     model = tiny_model(tiny_base(tmp_path / "base"), train="frozen")
     save(model, tmp_path / "adapter")
     shape = json.loads((tmp_path / "adapter" / adapter.CONFIG).read_text())["shape"]
-    with pytest.raises(adapter.AdapterError, match="made for 9 layers, but .* has 3"):
+    with pytest.raises(adapter.AdapterError, match=r"made for 9 layers, but .* has 3"):
         Engine(changed(tmp_path / "adapter", shape=shape | {"layers": 9}))
 
 
@@ -255,7 +267,10 @@ def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path)
     [
         ({"format": 99}, "no adapter of format 1"),
         ({"task": "cc"}, "no adapter of format 1 for the task abr"),
-        ({"modalities": [{"name": "clock", "kind": "scalar", "shape": [3]}]}, "made for the modalities clock"),
+        (
+            {"modalities": [{"name": "clock", "kind": "scalar", "shape": [3]}]},
+            "made for the modalities clock",
+        ),
         ({"shape": {}}, "KeyError"),
     ],
     ids=str,

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -212,6 +213,16 @@ def test_what_cannot_be_streamed_is_one_line_and_status_2(
     assert message in done.err
     assert len(done.err.splitlines()) == 1
     assert names(tmp_path) == []
+
+
+def test_a_closed_port_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:  # bound, but it does not listen
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v/manifest.mpd"
+        assert main([url]) == 2
+    told = capsys.readouterr()
+    assert (told.out, len(told.err.splitlines())) == ("", 1)
+    assert "no byte for 2 s; last: connection refused; does a server listen on port" in told.err
 
 
 def test_hd_with_a_ladder_it_does_not_know(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,16 @@ from player.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
 SIZE = 400_000
 QUICK = Timeouts(connect_s=5.0, read_s=0.8, give_up_s=20.0)
 HASTY = Timeouts(connect_s=0.5, read_s=0.3, give_up_s=0.8)
+
+
+class FakeClock:
+    """`time`, which passes only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.time_s
 
 
 def fetch(
@@ -142,8 +153,44 @@ def test_nobody_listens() -> None:
             async with Fetcher(HASTY) as fetcher:
                 await fetcher.fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/x")
 
-    with pytest.raises(OriginLost, match="Connect"):
+    with pytest.raises(OriginLost, match="connection refused"):
         asyncio.run(work())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "nobody.invalid"])
+def test_a_host_that_says_no_is_not_waited_for(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed port, one of two addresses, a name that nobody has: four tries; a chunk has more patience."""
+    waits_s: list[float] = []
+    clock = FakeClock()
+
+    async def passes(seconds: float) -> None:
+        waits_s.append(seconds)
+        clock.time_s += seconds
+
+    def no_such_name(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(player.fetch, "asyncio", SimpleNamespace(sleep=passes))
+    monkeypatch.setattr(player.fetch, "time", clock)
+    if host == "nobody.invalid":  # the answer of a machine without a network would be another
+        monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+
+    async def work() -> None:
+        with socket.socket() as taken:  # bound, but it does not listen
+            taken.bind(("127.0.0.1", 0))
+            async with Fetcher(Timeouts(connect_s=5.0, read_s=5.0, give_up_s=120.0)) as fetcher:
+                url = f"http://{host}:{taken.getsockname()[1]}/x"
+                with pytest.raises(
+                    OriginLost,
+                    match=r"no byte for 2 s; last: (connection refused|no host is named nobody.invalid)",
+                ):
+                    await fetcher.read(url, give_up_s=10.0)
+                assert waits_s == [0.25, 0.5, 1.0]
+                with pytest.raises(OriginLost, match="no byte for 120 s"):
+                    await fetcher.fetch(url)
+                assert sum(waits_s[3:]) > 100.0
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("url", ["http://", "nonsense", "http://[::1/x"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -15,9 +17,10 @@ import pytest
 from testbed import lane, plan, run
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.plan import RunPlan, parser, plan_run, prepare_folder
+from testbed.plan import RunPlan, folder_of, parser, plan_run, prepare_folder
 from testbed.run import main
 from testbed.settings import KERNEL_MAX_MBPS
+from testbed.streaming import LOGS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -143,6 +146,37 @@ def test_an_out_folder_that_holds_records_is_refused_and_left_as_it_is(
     told = refusal("--trace", "4g", "--out", "mine")
     assert "--out mine holds records already; name another folder" in told
     assert record.read_text() == "facts"
+
+
+@pytest.mark.usefixtures("able")
+def test_two_runs_at_the_same_moment_are_kept_apart(refusal: Callable[..., str], tmp_path: Path) -> None:
+    first = planned("--trace", "4g", "--policy", "bba", "--out", "mine")
+    with folder_of(first):  # it has just begun: no record is there, its folder of logs is empty
+        told = refusal("--trace", "4g", "--policy", "bba", "--out", "mine")
+        assert "--out mine: another run is writing there; name another folder" in told
+        assert (tmp_path / "mine" / LOGS).is_dir()
+    with folder_of(planned("--trace", "4g", "--policy", "bba", "--out", "mine")):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
+@pytest.mark.usefixtures("able")
+def test_a_run_that_came_and_went_since_the_folder_was_looked_at_is_seen(tmp_path: Path) -> None:
+    late = planned("--trace", "4g", "--policy", "bba", "--out", "mine")
+    with folder_of(planned("--trace", "4g", "--policy", "bba", "--out", "mine")):
+        (tmp_path / "mine" / "bba.jsonl").write_text("facts")
+    with pytest.raises(TestbedError, match="--out mine holds records already"), folder_of(late):
+        pytest.fail("it was not refused")
+
+
+@pytest.mark.usefixtures("able")
+def test_a_file_system_without_locks_is_no_reason_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with folder_of(planned("--trace", "4g", "--policy", "bba", "--out", "mine")):
+        assert Path("mine", LOGS).is_dir()
 
 
 def test_who_is_not_root_is_told_to_use_sudo(

@@ -14,7 +14,7 @@ from player.video import Video
 from testbed.selfcheck import judge
 from testbed.settings import LinkSettings
 from testbed.streaming import SessionPlan, SessionResult, finished
-from testbed.summary import as_json, table
+from testbed.summary import as_json, row_names, table
 from traces.trace import Trace
 
 QOE = QoE()
@@ -124,3 +124,16 @@ def test_the_table_prints_the_weights_and_says_whose_link_was_untrue() -> None:
     assert "linear, mu 4.3, smooth 1" in lines[0]
     assert any(line.startswith("bba") and line.rstrip().endswith(" valid") for line in lines)
     assert any(line.startswith("rate") and line.rstrip().endswith(" INVALID") for line in lines)
+
+
+def test_rows_of_one_policy_are_told_apart_by_their_records() -> None:
+    results = [
+        result("bba", "bba"),
+        result("my.py:P:x=1", "my.py-P-x=1"),
+        result("bba", "bba-2", valid=False),
+    ]
+    assert row_names(results) == ["bba", "my.py:P:x=1", "bba-2"]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(results, QOE))
+    shown = [line.split()[0] for line in console.export_text().splitlines()[2:]]
+    assert shown == ["bba", "my.py:P:x=1", "bba-2"]

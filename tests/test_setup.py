@@ -167,9 +167,8 @@ def test_a_machine_with_packages_gets_an_environment_and_no_apt(machine: Machine
     assert calls[0] == "venv"
     assert [call.split()[0] for call in calls[1:]] == ["pip", "pip"]
     assert "--constraint constraints.txt setuptools" in calls[1]
-    assert calls[2].endswith(
-        "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster]"
-    )
+    rest = "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster]"
+    assert calls[2].endswith(rest)
 
 
 def test_the_second_time_nothing_runs_and_nothing_is_said(ready: Machine) -> None:

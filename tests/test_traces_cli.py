@@ -96,6 +96,44 @@ def test_convert(capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path,
     assert formats.load(out, target).mean_mbps == pytest.approx(catalogue.resolve("3g").mean_mbps, rel=0.01)
 
 
+def test_lint_goes_on_after_a_file_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path
+) -> None:
+    bad = logs / "bad"
+    bad.write_text("0 1\n1 -3\n")
+    none = str(tmp_path / "none")
+    capsys.readouterr()
+    assert cli.main(["lint", none, str(bad)]) == 2
+    told = capsys.readouterr()
+    assert f"{bad}:2: error: rate is negative" in told.out
+    assert told.err.splitlines()[0].endswith(f"{none}: no such file or directory")
+    assert cli.main(["lint", none, str(bad), "--json"]) == 2
+    body = json.loads(capsys.readouterr().out)
+    assert (body["files"], body["missing"], body["errors"]) == (1, [none], 1)
+
+
+def test_convert_writes_over_nothing_unless_told(
+    capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("a letter")
+    words = ["convert", str(logs / "3g_0"), str(out), "--to", "cooked"]
+    assert cli.main(words) == 2
+    assert f"{out} is there already; name another file, or say --force" in capsys.readouterr().err
+    assert out.read_text() == "a letter"
+    assert cli.main([*words, "--force"]) == 0
+    assert formats.load(out, "cooked").mean_mbps == pytest.approx(catalogue.resolve("3g").mean_mbps, rel=0.01)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "out"]
+
+
+def test_convert_to_standard_output(logs: Path) -> None:
+    words = [sys.executable, "-m", "traces", "convert", str(logs / "3g_0"), "/dev/stdout", "--to", "text"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=True, cwd=Path(cli.__file__).parent.parent
+    )
+    assert done.stdout.startswith((logs / "3g_0").read_text())
+
+
 def test_generate_names_and_hashes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     body = run_json(capsys, "generate", "fcc", "--members", "8:11", "--out", str(tmp_path / "a" / "b"))
     assert [Path(file["file"]).name for file in body["written"]] == ["fcc_08", "fcc_09", "fcc_10"]

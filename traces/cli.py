@@ -81,6 +81,7 @@ def _parser() -> Parser:
         "source", metavar="IN", help="a trace file, or anything that `show` takes for one trace"
     )
     what.add_argument("target", metavar="OUT", help="the file to write")
+    what.add_argument("--force", action="store_true", help="write over OUT if it is there")
     what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
     _add_format(what)
 
@@ -287,11 +288,13 @@ def _columns(trace: Trace, width: int) -> list[float]:
 
 
 def _lint(arguments: argparse.Namespace) -> int:
+    missing = [name for name in arguments.paths if not Path(name).exists()]
+    for name in missing:
+        print(f"{PROGRAM}: {name}: no such file or directory", file=sys.stderr)
+    if len(missing) == len(arguments.paths):
+        return BAD_INPUT
     files: list[Path] = []
-    for name in arguments.paths:
-        path = Path(name)
-        if not path.exists():
-            raise TraceError(f"{name}: no such file or directory")
+    for path in (Path(name) for name in arguments.paths if name not in missing):
         files += catalogue.trace_files(path) if path.is_dir() else [path]
     found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
     errors = sum(fault.severity == "error" for fault in found)
@@ -299,6 +302,7 @@ def _lint(arguments: argparse.Namespace) -> int:
         _print_json(
             {
                 "files": len(files),
+                "missing": missing,
                 "errors": errors,
                 "warnings": len(found) - errors,
                 "faults": [asdict(fault) for fault in found],
@@ -308,11 +312,13 @@ def _lint(arguments: argparse.Namespace) -> int:
         for fault in found:
             print(fault)
         print(f"{len(files)} files: {errors} errors, {len(found) - errors} warnings", file=sys.stderr)
-    return 1 if errors else 0
+    return BAD_INPUT if missing else 1 if errors else 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     trace = catalogue.resolve(arguments.source, arguments.format)
+    if Path(arguments.target).is_file() and not arguments.force:
+        raise TraceError(f"{arguments.target} is there already; name another file, or say --force")
     formats.save(trace, arguments.target, arguments.to)
     if arguments.json:
         _print_json(

@@ -26,10 +26,10 @@ from policies.genet.inputs import LEVELS, TOP_KBPS
 from policies.genet.net import WeightsError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import BASELINES, Chooser, Means, by_actor, by_baseline, over_traces
+from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import resolve_many
 from traces.trace import TraceError
 
-BAD_INPUT = 2
 INTERRUPTED = 130
 BOOTSTRAPS = 10_000
 SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
@@ -37,7 +37,7 @@ SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m policies.genet",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

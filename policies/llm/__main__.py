@@ -1,28 +1,92 @@
-"""`python -m policies.llm`: the commands of an adapted language model."""
+"""`python -m policies.llm`: NetLLM's three calls, collect, adapt and test, and what belongs to them.
+
+    prepare     have the default base model ready (set-up does this)
+    collect     play existing policies and keep what happened
+    adapt       teach a base model on that
+    test        score an adapter beside other policies, in simulated sessions
+    controls    what the language model itself is worth: the same data and steps without it
+    cost        LoRA against full fine-tuning: memory and time of a step
+    serve       decide for players, over a socket
+    bench       latency and cost of decisions
+
+Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on where it can).
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-from policies.llm import serve
+from player.registry import PolicyError
+from player.video import VideoError
+from policies.hindsight.data import DataError
+from policies.hindsight.net import WeightsError
 from traces.arguments import BAD_INPUT, Parser, exit_with
+from traces.trace import TraceError
 
-COMMANDS = (serve,)
+INTERRUPTED = 130
+COMMANDS = {
+    "prepare": "prepare",
+    "collect": "collect",
+    "adapt": "adapt",
+    "test": "evaluate",
+    "controls": "controls",
+    "cost": "cost",
+    "serve": "serve",
+    "bench": "bench",
+}
+"""Each command's module here; it has `add_parser(commands)` and `run(args, say)`."""
+PROG = "python -m policies.llm"
+
+
+def parser(wanted: Sequence[str] = tuple(COMMANDS)) -> Parser:
+    """The command line.
+
+    Args:
+        wanted: commands whose own options are needed; modules of the others are not imported.
+    """
+    top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for name in wanted:
+        if find_spec(f"policies.llm.{COMMANDS[name]}"):
+            importlib.import_module(f"policies.llm.{COMMANDS[name]}").add_parser(commands)
+    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status."""
-    top = Parser(prog="python -m policies.llm", description=__doc__)
-    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for command in COMMANDS:
-        command.add_parser(commands)
-    args = top.parse_args(arguments)
+    """The command; its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    known = words[0] if words and words[0] in COMMANDS else None
     try:
-        return int(args.run(args))
-    except (ValueError, OSError) as error:
-        print(f"{top.prog}: {error}", file=sys.stderr)
-    return BAD_INPUT
+        args = parser([known] if known else tuple(COMMANDS)).parse_args(words)
+        module = importlib.import_module(f"policies.llm.{COMMANDS[args.command]}")
+        report = module.run(args, say)
+    except ModuleNotFoundError as error:
+        print(f"{PROG}: this needs {error.name}; run: make setup", file=sys.stderr)
+        return BAD_INPUT
+    except (DataError, PolicyError, TraceError, VideoError, WeightsError, ValueError) as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        print(f"{PROG}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{PROG}: interrupted; the same command goes on where it can", file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(report, int):
+        return report
+    if args.json:
+        print(json.dumps(report))
+    return 0
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

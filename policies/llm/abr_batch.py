@@ -19,10 +19,16 @@ from policies.llm.abr import (
     GUESSES,
     HISTORY,
     LEVELS,
+    LONG,
     PLACES,
     PLAN_CHUNKS,
+    QUARTERS,
+    RATE_SCALE,
+    SHARES_OF_MEAN,
+    SHORT,
     SIZE_UNIT_BYTES,
     SLACK_LIMIT,
+    TRUSTED_GUESSES,
     WIDTH,
     WORST_VALUE,
     Vectors,
@@ -82,6 +88,18 @@ class Filler:
             vectors[:, abr.GOAL_AT] = goal
         return vectors
 
+    def before_first(self) -> Vectors:
+        """(sessions, WIDTH) what was known when each session's first chunk was asked for."""
+        sessions = self._sessions
+        nothing = np.zeros(len(sessions))
+        state = sessions.state._replace(chunk=nothing.astype(np.int64), buffer_ms=nothing, stall_ms=nothing)
+        vectors = np.empty((len(sessions), WIDTH), np.float32)
+        packed = sessions.library.packed
+        _fill(
+            packed, state, self._scale, self._gains, self._nominal, sessions.chunks, vectors, 0, len(sessions)
+        )  # fmt: skip
+        return vectors
+
 
 @compiled
 def _fill(
@@ -108,7 +126,7 @@ def _fill(
         for back in range(HISTORY):
             past = chunk - HISTORY + back
             if past >= 0:
-                vector[back] = np.log1p(past_mbps[past] * scale)
+                vector[back] = np.log1p(RATE_SCALE * scale * past_mbps[past])
                 vector[_DOWNLOAD_AT + back] = np.log1p(past_s[past])
         sizes = packed.sizes_bytes[video]
         size_scale = scale * CHUNK_UNIT_S / chunk_s / SIZE_UNIT_BYTES
@@ -128,6 +146,8 @@ def _fill(
                     mbps = robust
                 elif guess == 1:
                     mbps = mean
+                elif guess >= TRUSTED_GUESSES:
+                    mbps = SHARES_OF_MEAN[guess - TRUSTED_GUESSES] * mean
                 download_s = 8.0 * sizes[chunk : chunk + steps, :LEVELS] / 1e6 / mbps
                 _plan_values(
                     download_s, buffer_s, chunk_s, last, all_gains[video], _MU * scale, room, other, values
@@ -140,25 +160,49 @@ def _fill(
                 at = _LEVELS_AT + level * ATTRIBUTES + GUESSES
                 vector[at] = min(max(slack, -SLACK_LIMIT), SLACK_LIMIT)
             vector[_LEVELS_AT + last * ATTRIBUTES + GUESSES + 1] = 1.0
-            total, squares, least = 0.0, 0.0, np.inf
-            for past in range(chunk):
-                value = np.log1p(past_mbps[past] * scale)
-                total += value
-                squares += value * value
-                least = min(least, value)
-            centre = total / chunk
-            vector[_LINK_AT] = np.log1p(robust * scale)
-            vector[_LINK_AT + 1] = np.log1p(mean * scale)
-            vector[_LINK_AT + 2] = centre
-            vector[_LINK_AT + 3] = np.sqrt(max(squares / chunk - centre * centre, 0.0))
-            vector[_LINK_AT + 4] = least
-            vector[_LINK_AT + 5] = 1.0
+            vector[_LINK_AT] = np.log1p(RATE_SCALE * scale * robust)
+            vector[_LINK_AT + 1] = np.log1p(RATE_SCALE * scale * mean)
+            _session_logs(past_mbps[:chunk], past_s[:chunk], RATE_SCALE * scale, vector[_LINK_AT + 2 :])
+            vector[_LINK_AT + 13] = 1.0
         vector[_PLAYBACK_AT] = buffer_s / BUFFER_UNIT_S
         vector[_PLAYBACK_AT + 1] = (chunks - chunk) / CHUNKS_UNIT
         vector[_PLAYBACK_AT + 2] = steps / PLAN_CHUNKS
         vector[_PLAYBACK_AT + 3] = chunk_s / CHUNK_UNIT_S
         vector[_PLAYBACK_AT + 4] = np.log1p(stall_s)
         vector[_PLAYBACK_AT + 5] = np.log1p(_MU * scale)
+
+
+@compiled
+def _session_logs(past_mbps: Floats, past_s: Floats, scale: float, numbers: Vectors) -> None:
+    """Fill the first eleven of `numbers` as `abr._session_logs` returns them."""
+    chunks = len(past_mbps)
+    total, squares, least, most, changes = 0.0, 0.0, np.inf, -np.inf, 0.0
+    short, long, megabits, seconds, before = 0.0, 0.0, 0.0, 0.0, 0.0
+    for past in range(chunks):
+        value = np.log1p(scale * past_mbps[past])
+        total += value
+        squares += value * value
+        least, most = min(least, value), max(most, value)
+        if past > 0:
+            changes += abs(value - before)
+        before = value
+        if past >= chunks - SHORT:
+            short += value
+        if past >= chunks - LONG:
+            long += value
+        megabits += past_mbps[past] * past_s[past]
+        seconds += past_s[past]
+    centre = total / chunks
+    numbers[0] = centre
+    numbers[1] = np.sqrt(max(squares / chunks - centre * centre, 0.0))
+    numbers[2], numbers[3] = least, most
+    numbers[4] = changes / max(chunks - 1, 1)
+    numbers[5] = short / min(chunks, SHORT)
+    numbers[6] = long / min(chunks, LONG)
+    ordered = np.sort(past_mbps)
+    for quarter in range(len(QUARTERS)):
+        numbers[7 + quarter] = np.log1p(scale * ordered[int(QUARTERS[quarter] * (chunks - 1))])
+    numbers[10] = np.log1p(scale * megabits / seconds)
 
 
 @compiled
@@ -194,9 +238,14 @@ def _plan_values(
         room, other = other, room
     values[:] = -np.inf
     plans_each = max(count // LEVELS, 1)
-    for row in range(count):
+    most = np.empty(LEVELS)
+    for level in range(LEVELS):
+        most[level] = gains[level].max()
+    for row in range(count - 1, -1, -1):  # from the highest levels down: the bound then cuts most
         left_s, worth = room[0, row], room[1, row]
         before = last if steps == 1 else row % LEVELS
+        if steps > 1 and worth + most[before] <= values[row // plans_each]:
+            continue
         for level in range(LEVELS):
             late_s = download_s[steps - 1, level] - left_s
             reward = worth + (gains[before, level] - mu * max(late_s, 0.0))

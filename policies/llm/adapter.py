@@ -78,8 +78,8 @@ class Adapter:
         found = resolve(self.shape.base)
         if found.sha256 != self.base_sha256:
             raise AdapterError(
-                f"{self.folder}: made for {self.shape.base} with weights {self.base_sha256[:12]}…, but those here "
-                f"are {found.sha256[:12]}…; get the same weights, or {MAKES_ONE}"
+                f"{self.folder}: made for {self.shape.base} with weights {self.base_sha256[:12]}…, but those "
+                f"here are {found.sha256[:12]}…; get the same weights, or {MAKES_ONE}"
             )
         return found
 
@@ -210,5 +210,3 @@ def settle(final: Path, content: bytes) -> None:
 
 def _names(modalities: Sequence[Modality]) -> str:
     return ", ".join(f"{each.name} {each.kind} {each.shape}" for each in modalities)
-
-

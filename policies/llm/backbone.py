@@ -81,7 +81,7 @@ def config_of(base: Base, layers: int | None) -> Any:
 
 
 def embedding_rms(base: Base) -> float:
-    """Root mean square of the word embeddings, what the encoder's should look like; 1 where there are none."""
+    """Root mean square of the word embeddings, to be like; 1 where there are none."""
     if base.folder is None or base.random_seed is not None:
         return 1.0
     for name, values in _tensors(base, re.compile(r".*(embed_tokens|wte|embed_in|word_embeddings)\.weight")):
@@ -108,7 +108,9 @@ def lora_targets(model: nn.Module, which: str = ATTENTION) -> list[str]:
         found = [name for name, last in layers.items() if _QUERY_VALUE.fullmatch(last)]
         found = found or [name for name, last in layers.items() if _FUSED.fullmatch(last)]
     if not found:
-        raise BaseError(f"{type(model).__name__}: no projections for LoRA found; its layers hold {set(layers.values())}")
+        raise BaseError(
+            f"{type(model).__name__}: no projections for LoRA found; its layers hold {set(layers.values())}"
+        )
     return found
 
 

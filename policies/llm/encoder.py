@@ -43,7 +43,9 @@ class Series(nn.Module):
         kernel = min(KERNEL, length)
         self.shape = shape
         self.convolution = nn.Conv1d(channels, CHANNELS, kernel)
-        self.body = nn.Sequential(nn.GELU(), nn.Flatten(), nn.Linear(CHANNELS * (length - kernel + 1), hidden))
+        self.body = nn.Sequential(
+            nn.GELU(), nn.Flatten(), nn.Linear(CHANNELS * (length - kernel + 1), hidden)
+        )
         self.last = nn.GELU()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -92,9 +94,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if tokens not in (1, len(modalities)):
-            raise ValueError(
-                f"{tokens} tokens a step; take 1, or {len(modalities)}: one for each modality"
-            )
+            raise ValueError(f"{tokens} tokens a step; take 1, or {len(modalities)}: one for each modality")
         self.tokens = tokens
         self.sizes = [each.size for each in modalities]
         self.networks = nn.ModuleList(NETWORKS[each.kind](each.shape, hidden) for each in modalities)

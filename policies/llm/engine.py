@@ -59,7 +59,9 @@ class Runner(Protocol):
 
     parameters: int
 
-    def forward(self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """(work, width) the state after each slot's last new token.
 
         Args:
@@ -112,6 +114,7 @@ class Engine:
         base, shape = self.adapter.base(), self.adapter.shape
         tensors = self.adapter.tensors()
         check_layers(self.adapter, tensors, base.layers)
+        self.slots = slots
         self._max_steps = max_steps if max_steps is not None else self.adapter.max_steps
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
         self._device = place
@@ -125,7 +128,7 @@ class Engine:
         head = within(tensors, "head.")
         self._head_weight, self._head_bias = head["weight"].to(place), head["bias"].to(place)
         self._steps = torch.zeros(slots, self._max_steps, abr.WIDTH)
-        self._slots: dict[int, _Slot] = {}
+        self._open: dict[int, _Slot] = {}
         self._free = list(range(slots - 1, -1, -1))
         parts = (*self._encoder.parameters(), self._head_weight, self._head_bias)
         self.info = EngineInfo(
@@ -150,9 +153,9 @@ class Engine:
             EngineFull: there is none.
         """
         if not self._free:
-            raise EngineFull(f"all {len(self._slots)} slots are taken; close one, or make more slots")
+            raise EngineFull(f"all {len(self._open)} slots are taken; close one, or make more slots")
         slot = self._free.pop()
-        self._slots[slot] = _Slot()
+        self._open[slot] = _Slot()
         return slot
 
     def close(self, slot: int) -> None:
@@ -161,7 +164,7 @@ class Engine:
         Raises:
             KeyError: it is not open.
         """
-        del self._slots[slot]
+        del self._open[slot]
         self._free.append(slot)
 
     def length(self, slot: int) -> int:
@@ -170,7 +173,7 @@ class Engine:
         Raises:
             KeyError: it is not open.
         """
-        return self._slots[slot].steps
+        return self._open[slot].steps
 
     def context(self, steps: int) -> int:
         """The first step that the decision after `steps` steps sees."""
@@ -216,7 +219,7 @@ class Engine:
     def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
         seen = set()
         for slot, steps in work:
-            if slot not in self._slots:
+            if slot not in self._open:
                 raise KeyError(f"slot {slot} is not open")
             if steps.ndim != 2 or not len(steps) or steps.shape[1] != abr.WIDTH:
                 raise ValueError(f"steps of shape {steps.shape}; expected (1 or more, {abr.WIDTH})")
@@ -226,7 +229,7 @@ class Engine:
 
     def _take(self, slot: int, new: torch.Tensor) -> tuple[int, torch.Tensor]:
         """Keep a slot's new steps; how many of its cached ones stay, and the steps to compute."""
-        state = self._slots[slot]
+        state = self._open[slot]
         steps = state.steps + len(new)
         begin = self.context(steps)
         context = torch.cat((self._steps[slot, : state.steps - state.begin], new))[begin - state.begin :]

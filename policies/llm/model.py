@@ -18,6 +18,7 @@ from policies.llm.encoder import Encoder
 from policies.llm.modality import Modality
 from policies.llm.model_shape import FULL, LORA, Shape
 
+
 class Model(nn.Module):
     """(B, steps, width) of B sessions to (B, steps, levels) logits.
 
@@ -34,7 +35,9 @@ class Model(nn.Module):
         self.base, self.shape, self.modalities = base, shape, tuple(modalities)
         self.llm = backbone.load(base, shape.layers)
         if shape.train == LORA:
-            backbone.add_lora(self.llm, shape.rank, shape.alpha, backbone.lora_targets(self.llm, shape.targets))
+            backbone.add_lora(
+                self.llm, shape.rank, shape.alpha, backbone.lora_targets(self.llm, shape.targets)
+            )
         elif shape.train == FULL:
             self.llm.requires_grad_(True)
             self.llm.get_input_embeddings().requires_grad_(False)

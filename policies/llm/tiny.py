@@ -55,7 +55,9 @@ def tiny_model(base_folder: Path, seed: int = 0, **shape: Any) -> Model:
     base = resolve(str(base_folder))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Model(base, Shape(base.name, **{"layers": 2, "rank": 4, "hidden": 16} | shape), abr.MODALITIES)
+        model = Model(
+            base, Shape(base.name, **{"layers": 2, "rank": 4, "hidden": 16} | shape), abr.MODALITIES
+        )
         for name, weight in model.named_parameters():
             if "lora_B" in name or name.startswith("head."):
                 torch.nn.init.normal_(weight, std=0.3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,13 +130,24 @@ def load(path: str | Path, format: str | None = None) -> Trace:
 
 
 def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
-    """Write a trace to a file.
+    """Write a trace to a file, which has its name only when it is complete.
 
     Raises:
         TraceError: the format can't hold the trace, or the file can't be written.
     """
     text = format_named(format).write(trace)
+    path = Path(path)
+    in_place = path.is_symlink() or (path.exists() and not path.is_file())  # /dev/stdout, a pipe
+    written = path if in_place else path.with_name(f"{path.name}.partial")
     try:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
+        with written.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            if not in_place:
+                os.fsync(file.fileno())
+        if not in_place:
+            written.replace(path)
     except OSError as error:
+        if not in_place:
+            written.unlink(missing_ok=True)
         raise TraceError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,320 @@
+"""`python -m analysis collect DIR`: a table of sessions, a row each, for pandas, polars or DuckDB.
+
+`sessions.parquet` holds what comparisons and reports ask for, computed from the records alone; `COLUMNS`
+names the columns with their units. QoE is by the weights that the policies were told; with other weights,
+the linear one is ``bitrate_mbps - mu * stall_s_per_chunk - smooth * smoothness_mbps``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.outcomes import utilisation
+from analysis.sessions import AnalysisError, SessionRecord, record_files
+from player.record import RecordError, make_folder, read_record
+
+TABLE = "sessions.parquet"
+
+ROWS_AT_ONCE = 1000
+"""Written together; no more are held in memory."""
+
+DECIDERS = ("policy", "llm", "light", "fallback", "player")
+
+TEXT, WHOLE, NUMBER, TRUTH, TEXTS = "string", "int64", "float64", "bool", "list"
+
+COLUMNS: dict[str, str] = {
+    "record": TEXT,  # file name
+    "run_id": TEXT,
+    "started_at": TEXT,
+    "simulated": TRUTH,
+    # which session of a sweep; null where no sweep made it
+    "sweep": TEXT,
+    "setting": TEXT,
+    "seen": TRUTH,
+    "repetition": WHOLE,
+    "block": WHOLE,
+    "attempt": WHOLE,
+    "session": TEXT,
+    # who decided
+    "policy": TEXT,  # as asked for, options included
+    "policy_label": TEXT,  # the sweep's name for it
+    "policy_name": TEXT,
+    "delay_ms": NUMBER,
+    "weights_sha256": TEXT,
+    "seed": WHOLE,
+    # what was streamed over what
+    "trace": TEXT,
+    "trace_spec": TEXT,
+    "family": TEXT,
+    "trace_sha256": TEXT,
+    "trace_mean_mbps": NUMBER,
+    "start_s": NUMBER,
+    "video": TEXT,
+    "video_sha256": TEXT,
+    "chunk_s": NUMBER,
+    "chunks_asked": WHOLE,
+    "link_model": TEXT,
+    "delay_backend": TEXT,
+    "rtt_ms": NUMBER,
+    "jitter_ms": NUMBER,
+    "loss": TEXT,  # none, uniform or gemodel
+    "loss_pct": NUMBER,
+    "queue_ms": NUMBER,
+    "queue_bytes": NUMBER,  # the limit in force
+    "cc": TEXT,
+    "group": TEXT,  # players that shared a bottleneck; null for one alone
+    "players": WHOLE,
+    "player_index": WHOLE,
+    "offset_s": NUMBER,  # began so much after the group's first
+    # how it ended
+    "outcome": TEXT,
+    "reason": TEXT,
+    "valid": TRUTH,
+    "invalid_reasons": TEXTS,
+    "chunks": WHOLE,
+    # how it went: means over all chunks but the first
+    "qoe": NUMBER,
+    "qoe_kind": TEXT,
+    "mu": NUMBER,
+    "smooth": NUMBER,
+    "bitrate_mbps": NUMBER,
+    "smoothness_mbps": NUMBER,  # mean change of bitrate from chunk to chunk
+    "stall_s": NUMBER,
+    "stall_s_per_chunk": NUMBER,
+    "stall_ratio": NUMBER,
+    "switches": WHOLE,
+    "startup_s": NUMBER,
+    "played_s": NUMBER,
+    "elapsed_s": NUMBER,
+    "downloaded_bytes": WHOLE,
+    "retries": WHOLE,
+    "utilisation": NUMBER,
+    "decision_mean_ms": NUMBER,
+    "decision_p50_ms": NUMBER,
+    "decision_p99_ms": NUMBER,
+    "decision_max_ms": NUMBER,
+    **{f"share_{who}": NUMBER for who in DECIDERS},  # of the chunks that each of these decided
+    # how true the link was; null where it was computed
+    "link_steps": WHOLE,
+    "link_error_median": NUMBER,
+    "link_error_p95": NUMBER,
+    "link_late_p99_ms": NUMBER,
+    "link_late_max_ms": NUMBER,
+    "link_drops": WHOLE,
+    "host": TEXT,
+    "streambed": TEXT,  # version
+}
+"""Column -> kind, in order."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What came of it."""
+
+    table: Path
+    rows: int
+    unreadable: tuple[str, ...]
+    """Records that could not be read, with their faults."""
+
+
+def session_row(session: SessionRecord) -> dict[str, Any]:
+    """One session's row; None where the record does not say.
+
+    Raises:
+        RecordError: a manifest that no figures can be made of.
+    """
+    manifest, end, one = session.record.manifest, session.end, session.summary
+    trace, video, policy, link, sweep, shared = (
+        session.section(name) for name in ("trace", "video", "policy", "link", "sweep", "shared")
+    )
+    parameters = policy.get("parameters")
+    loss = link.get("loss")
+    decisions_ms = [1000.0 * row.decision_s for row in session.chunks]
+    verdict = end.link
+    versions = session.section("versions")
+    return {
+        "record": Path(session.path).name,
+        "run_id": manifest.get("run_id"),
+        "started_at": manifest.get("started_at"),
+        "simulated": bool(manifest.get("simulated")),
+        "sweep": sweep.get("name"),
+        **{key: sweep.get(key) for key in ("setting", "seen", "repetition", "block", "attempt", "session")},
+        "policy": session.policy,
+        "policy_label": sweep.get("policy"),
+        "policy_name": policy.get("name"),
+        "delay_ms": _number((parameters if isinstance(parameters, dict) else {}).get("delay_ms", 0.0)),
+        "weights_sha256": policy.get("weights_sha256"),
+        "seed": manifest.get("seed"),
+        "trace": trace.get("name"),
+        "trace_spec": trace.get("spec"),
+        "family": trace.get("family"),
+        "trace_sha256": trace.get("sha256"),
+        "trace_mean_mbps": _number(trace.get("mean_mbps")),
+        "start_s": _number(trace.get("start_s")),
+        "video": video.get("name"),
+        "video_sha256": video.get("sha256"),
+        "chunk_s": _number(video.get("chunk_s")),
+        "chunks_asked": video.get("chunks"),
+        "link_model": link.get("model"),
+        "delay_backend": link.get("delay_backend"),
+        "rtt_ms": _number(link.get("rtt_ms")),
+        "jitter_ms": _number(link.get("jitter_ms")),
+        "loss": loss.get("kind") if isinstance(loss, dict) else None,
+        "loss_pct": _number(loss.get("p")) if isinstance(loss, dict) else None,
+        "queue_ms": _number(link.get("queue_ms")),
+        "queue_bytes": _number(link.get("queue_limit_bytes")),
+        "cc": link.get("congestion_control"),
+        "group": shared.get("group"),
+        "players": shared.get("players", 1),
+        "player_index": shared.get("index", 0),
+        "offset_s": _number(shared.get("offset_s", 0.0)),
+        "outcome": end.outcome,
+        "reason": end.reason,
+        "valid": end.valid,
+        "invalid_reasons": [str(reason) for reason in verdict.get("reasons", [])],
+        "chunks": one.chunks,
+        "qoe": one.qoe,
+        "qoe_kind": one.weights.kind,
+        "mu": one.weights.mu,
+        "smooth": one.weights.smooth,
+        **{
+            key: getattr(one, key)
+            for key in (
+                "bitrate_mbps",
+                "smoothness_mbps",
+                "stall_s",
+                "stall_s_per_chunk",
+                "stall_ratio",
+                "switches",
+                "startup_s",
+                "decision_p50_ms",
+                "decision_p99_ms",
+            )
+        },
+        "played_s": end.played_s,
+        "elapsed_s": end.elapsed_s,
+        "downloaded_bytes": sum(row.size_bytes for row in session.chunks),
+        "retries": sum(row.retries for row in session.chunks),
+        "utilisation": utilisation(session),
+        "decision_mean_ms": sum(decisions_ms) / len(decisions_ms) if decisions_ms else None,
+        "decision_max_ms": max(decisions_ms, default=None),
+        **{
+            f"share_{who}": one.decided_by.get(who, 0) / one.chunks if one.chunks else None
+            for who in DECIDERS
+        },
+        "link_steps": verdict.get("steps"),
+        "link_error_median": _number(verdict.get("error_median")),
+        "link_error_p95": _number(verdict.get("error_p95")),
+        "link_late_p99_ms": _number(verdict.get("late_p99_ms")),
+        "link_late_max_ms": _number(verdict.get("late_max_ms")),
+        "link_drops": verdict.get("drops"),
+        "host": manifest.get("host"),
+        "streambed": versions.get("streambed"),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def collect(places: Sequence[Path], table: Path) -> Collected:
+    """Write the table of all records of folders and record files.
+
+    Args:
+        places: folders that directly hold records (`*.jsonl`), or records.
+        table: the file to be written; it appears complete or not at all.
+
+    Raises:
+        AnalysisError: nothing to read in a place, or no record that can be read.
+        OSError: a place cannot be read, or the table not written.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    kinds = {
+        TEXT: pyarrow.string(),
+        WHOLE: pyarrow.int64(),
+        NUMBER: pyarrow.float64(),
+        TRUTH: pyarrow.bool_(),
+        TEXTS: pyarrow.list_(pyarrow.string()),
+    }
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+    files = record_files(places)
+    partial = table.with_name(f"{table.name}.partial")
+    unreadable: list[str] = []
+    rows = 0
+    try:
+        with partial.open("wb") as file:
+            with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+                for batch in _batches(files, unreadable):
+                    rows += len(batch)
+                    columns = {name: [row[name] for row in batch] for name in COLUMNS}
+                    writer.write_table(pyarrow.table(columns, schema=schema))
+            if not rows:
+                raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(table)
+    except pyarrow.ArrowException as error:
+        raise AnalysisError(
+            f"{table}: {error}; a record's manifest is not as this version writes it"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return Collected(table, rows, tuple(unreadable))
+
+
+def _batches(files: Sequence[Path], unreadable: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """Rows of all records that can be read; the faults of others are added to `unreadable`."""
+    batch: list[dict[str, Any]] = []
+    for path in files:
+        try:
+            batch.append(session_row(SessionRecord(read_record(path))))
+        except RecordError as error:
+            unreadable.append(str(error))
+        if len(batch) >= ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def add_collect(commands: Any) -> None:
+    """The command `collect`."""
+    text = "write a table of sessions, a row each (Parquet)"
+    command = commands.add_parser("collect", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_collect)
+    command.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="folders of records (the *.jsonl directly in them), or records",
+    )
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help=f"the table (default: {TABLE} in the first folder)"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+
+
+def _collect(args: argparse.Namespace) -> int:
+    first: Path = args.results[0]
+    table = args.out or (first if first.is_dir() else first.parent) / TABLE
+    make_folder(table.parent)
+    found = collect(args.results, table)
+    for fault in found.unreadable:
+        print(f"left out: {fault}", file=sys.stderr)
+    if args.json:
+        print(json.dumps({"table": str(table), "sessions": found.rows, "unreadable": list(found.unreadable)}))
+    else:
+        print(f"{found.rows} sessions, {len(found.unreadable)} unreadable: {table}")
+    return 0

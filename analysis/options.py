@@ -1,0 +1,84 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from analysis.clusters import ClusterRule
+from analysis.sessions import AnalysisError
+from player.qoe import MU, QoE
+
+
+def add_sessions(what: Any) -> None:
+    """Where the records are, and `--policy`."""
+    what.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="folders of records (the *.jsonl directly in them), or records",
+    )
+    add_policies(what)
+
+
+def add_policies(what: Any) -> None:
+    """`--policy`, again and again."""
+    what.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this policy, as it was asked for; may be given again (default: all)",
+    )
+
+
+def add_cluster(what: Any) -> None:
+    """`--cluster`: which traces are one draw of the bootstrap."""
+    what.add_argument(
+        "--cluster",
+        metavar="REGEX",
+        help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
+        " (default: FCC home lines, Puffer sessions, WiFi places by day; other traces each)",
+    )
+
+
+def add_scoring(
+    command: argparse.ArgumentParser, note: str = "", kind: str | None = "linear", kind_note: str = "linear"
+) -> None:
+    """`--qoe`, `--mu`, `--smooth`.
+
+    Args:
+        note: of the group, in brackets.
+        kind: of QoE, where none is asked for; None is left to the command …
+        kind_note: … which is put like this.
+    """
+    scoring = command.add_argument_group(f"scoring{note}")
+    scoring.add_argument(
+        "--qoe", choices=sorted(MU), default=kind, help=f"kind of QoE (default: {kind_note})"
+    )
+    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    smooth = None if kind is None else 1.0
+    scoring.add_argument(
+        "--smooth", type=float, default=smooth, metavar="X", help="switch weight (default: 1)"
+    )
+
+
+def add_json(output: Any) -> None:
+    """`--json`."""
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+
+
+def scored_by(args: argparse.Namespace) -> tuple[QoE, ClusterRule]:
+    """The QoE and the clusters that the options ask for.
+
+    Raises:
+        AnalysisError: weights or a pattern that are none.
+    """
+    try:
+        return QoE.published(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from None

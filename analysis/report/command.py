@@ -1,0 +1,261 @@
+"""`python -m analysis report`: from a folder of records to a page, figures and tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from analysis.clusters import ClusterRule
+from analysis.options import add_cluster, add_json, add_policies, add_scoring
+from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
+from analysis.report import extremes, sections
+from analysis.report.files import Folder
+from analysis.report.missing import state_sentence
+from analysis.report.page import FIGURES, TABLES, Page, Section, to_html
+from analysis.report.planned import MISSING, STATUSES, Sweep, read_sweep
+from analysis.report.repeat import checksums
+from analysis.report.rows import Row, Unreadable, row_of
+from analysis.report.study import Study, study_of
+from analysis.report.tables import to_csv, to_latex
+from analysis.sessions import AnalysisError, record_files
+from player.qoe import QoE
+
+BASELINE = "robustmpc"
+PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
+WORTH_DRAWING_APART = 4
+"""Fewer timelines are drawn before a second process has started."""
+
+
+def add_report(commands: Any) -> None:
+    """The command's options."""
+    text = "a page, figures and tables of a sweep or of any folder of records"
+    command = commands.add_parser("report", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=report)
+    what = command.add_argument_group("what to report")
+    what.add_argument(
+        "results", type=Path, metavar="RESULTS", help="a folder of records (the *.jsonl directly in it)"
+    )
+    add_policies(what)
+    what.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help=f"compare all with this policy (default: the sweep's, else {BASELINE})",
+    )
+    add_cluster(what)
+    add_scoring(command, kind=None, kind_note="the sweep's, else linear")
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the report (default: RESULTS/report)"
+    )
+    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
+    add_json(output)
+
+
+def report(args: argparse.Namespace) -> int:
+    """Make the report; returns the exit status.
+
+    Raises:
+        AnalysisError: what is wrong and the way out.
+        OSError: a file cannot be read or written.
+    """
+    begun = time.monotonic()
+    jobs = processes_here() if args.jobs is None else args.jobs
+    if jobs < 1:
+        raise AnalysisError(f"--jobs {jobs}: must be 1 or more")
+    paths = record_files([args.results])
+    sweep = read_sweep(args.results) if args.results.is_dir() else None
+    qoe = _qoe(args, sweep)
+    rule = _rule(args)
+    out = args.out or (args.results if args.results.is_dir() else args.results.parent) / "report"
+    with ExitStack() as stack:
+        pool = stack.enter_context(workers(jobs)) if jobs > 1 else None
+        rows, unreadable = _read(paths, qoe, pool if len(paths) >= WORTH_PROCESSES else None)
+        chosen = _chosen(rows, args.policy, sweep)
+        study = study_of(
+            chosen,
+            unreadable,
+            qoe,
+            sweep=sweep,
+            baseline=args.baseline or (sweep.baseline if sweep and sweep.baseline else BASELINE),
+            baseline_asked=args.baseline is not None,
+            rule=rule,
+        )
+        page = _page(study, _command(args), pool)
+    folder = Folder(out)
+    for picture in page.pictures:
+        folder.write(f"{FIGURES}/{picture.name}.pdf", picture.pdf)
+        folder.write(f"{FIGURES}/{picture.name}.png", picture.png)
+    folder.write(CHECKSUMS, checksums(study.rows, out))
+    for table in page.tables:
+        folder.write(f"{TABLES}/{table.name}.csv", to_csv(table))
+        folder.write(f"{TABLES}/{table.name}.tex", to_latex(table))
+    folder.write(PAGE, to_html(page))
+    found = _facts(study, page, out, folder.files)
+    folder.finish(FACTS, json.dumps(found, indent=2, allow_nan=False) + "\n")
+    spent = {"seconds": round(time.monotonic() - begun, 2), "peak_memory_mb": _peak_memory_mb(jobs)}
+    if args.json:
+        print(json.dumps({**found, **spent}, allow_nan=False))
+    else:
+        _say(study, found, spent)
+    return 0
+
+
+def _qoe(args: argparse.Namespace, sweep: Sweep | None) -> QoE:
+    """What is asked for, else what the sweep's policies were told."""
+    told = sweep.qoe if sweep else None
+    if args.qoe is None and args.mu is None and args.smooth is None and told is not None:
+        return told
+    kind = args.qoe or (told.kind if told else "linear")
+    try:
+        return QoE.published(kind, args.mu, 1.0 if args.smooth is None else args.smooth)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from None
+
+
+def _rule(args: argparse.Namespace) -> ClusterRule:
+    try:
+        return ClusterRule(args.cluster)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from None
+
+
+def _read(
+    paths: Sequence[Path], qoe: QoE, pool: ProcessPoolExecutor | None
+) -> tuple[list[Row], list[Unreadable]]:
+    rows: list[Row] = []
+    unreadable: list[Unreadable] = []
+    for found in each(partial(row_of, qoe=qoe), paths, pool):
+        if isinstance(found, Row):
+            rows.append(found)
+        else:
+            unreadable.append(found)
+    return rows, unreadable
+
+
+def _chosen(rows: Sequence[Row], policies: Sequence[str], sweep: Sweep | None) -> list[Row]:
+    """The rows of these policies, or of all, in the sweep's order of policies."""
+    there = dict.fromkeys(row.outcome.policy for row in rows)
+    for policy in policies:
+        if policy not in there:
+            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
+    order = [one.label for one in sweep.policies] if sweep else []
+    place = {policy: order.index(policy) if policy in order else len(order) for policy in there}
+    wanted = [row for row in rows if not policies or row.outcome.policy in policies]
+    return sorted(wanted, key=lambda row: place[row.outcome.policy])
+
+
+def _page(study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None) -> Page:
+    """Draw everything, and put the page together."""
+    lines = extremes.timelines(study)
+    apart = pool if len(lines) >= WORTH_DRAWING_APART else None
+    drawn = map(extremes.draw, lines) if apart is None else apart.map(extremes.draw, lines)
+    parts: list[Section | None] = [
+        sections.results(study),
+        sections.setting(study),
+        sections.comparison(study),
+        sections.generalization(study),
+        sections.distributions(study),
+        None,
+        sections.decisions(study),
+        sections.sharing_section(study),
+        sections.fidelity(study),
+        sections.lacking(study),
+        sections.repeating(study, command, CHECKSUMS),
+    ]
+    parts[5] = sections.timelines(list(drawn))
+    return Page(
+        title=_title(study),
+        question=study.sweep.question if study.sweep else "",
+        facts=sections.facts(study),
+        sections=tuple(part for part in parts if part is not None),
+        made=f"Made by Streambed {_version()} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
+    )
+
+
+def _title(study: Study) -> str:
+    if study.sweep is not None and study.sweep.name:
+        return study.sweep.name
+    return Path(study.rows[0].path).absolute().parent.name
+
+
+def _command(args: argparse.Namespace) -> list[str]:
+    """What was typed, with nothing that a default would have given."""
+    words = ["python", "-m", "analysis", "report", str(args.results)]
+    for policy in args.policy:
+        words += ["--policy", policy]
+    for name in ("baseline", "cluster", "qoe", "mu", "smooth", "out"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", str(getattr(args, name))]
+    return words
+
+
+def _version() -> str:
+    try:
+        return version("streambed")
+    except PackageNotFoundError:
+        return "of an unknown version"
+
+
+def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[str, Any]:
+    """The object of `--json`, which also lies beside the page."""
+    sweep = study.sweep
+    return {
+        "out": str(out),
+        "page": str(out / PAGE),
+        "title": page.title,
+        "qoe": asdict(study.qoe),
+        "baseline": study.baseline,
+        "clusters": str(study.rule),
+        "policies": study.policies,
+        "sessions": len(study.outcomes.counted),
+        "records": len(study.rows) + len(study.unreadable),
+        "invalid": len(study.outcomes.invalid),
+        "unfinished": len(study.outcomes.unfinished),
+        "unreadable": [asdict(one) for one in study.unreadable],
+        "settings": [
+            {
+                "setting": one.name,
+                "seen": one.seen,
+                "traces": one.traces,
+                "sessions": len(one.outcomes.counted),
+                "verdicts": {policy: pair.verdict for policy, pair in one.pairs.items()},
+            }
+            for one in study.conditions
+        ],
+        "planned": None if sweep is None else {status: sweep.count(status) for status in STATUSES},
+        "complete": None if sweep is None else sweep.complete and not sweep.count(MISSING),
+        "files": list(files),
+    }
+
+
+def _peak_memory_mb(jobs: int) -> int:
+    """At most so much at once: this process's peak, and the largest other one's as often as there are."""
+    unit = 1024 if sys.platform == "linux" else 1024 * 1024
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if jobs > 1 else 0
+    return round((mine + jobs * others) / unit)
+
+
+def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
+    print(state_sentence(study))
+    for what in ("invalid", "unfinished"):
+        if found[what]:
+            print(f"{what}: {found[what]} sessions")
+    for one in study.unreadable:
+        print(f"cannot be read: {one.path}: {one.reason}")
+    print(
+        f"{found['sessions']} sessions, {len(found['policies'])} policies, {len(found['settings'])} settings;"
+        f" {spent['seconds']} s, {spent['peak_memory_mb']} MB: {os.fspath(found['page'])}"
+    )

@@ -1,0 +1,124 @@
+"""A look at single sessions: each policy's best and worst, and where it was furthest from the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+from analysis.compare import cells
+from analysis.outcomes import Figures, Outcome, Setting
+from analysis.report.pictures import Picture, picture
+from analysis.report.study import Study
+from analysis.report.tables import shown as number_shown
+from analysis.sessions import SessionRecord
+from analysis.style import RC
+from analysis.timeline import draw_timeline
+from player.record import read_record
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A session to draw."""
+
+    head: str
+    record: str
+    beside: str | None
+    """A session of the baseline over the same link, to be drawn with it."""
+    told: str
+    """What is to be seen, as text."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A policy's sessions that are to be drawn in one figure."""
+
+    name: str
+    policy: str
+    shown: tuple[Shown, ...]
+    sessions: int
+    """Of which they were chosen."""
+
+
+def timelines(study: Study) -> list[Timeline]:
+    """A figure a policy, of its sessions with the highest and the lowest QoE, the first of equals."""
+    found = cells(study.outcomes)
+    by_policy: dict[str, list[Outcome]] = {}
+    for one in study.outcomes.counted:
+        by_policy.setdefault(one.policy, []).append(one)
+    result = []
+    for place, policy in enumerate(study.policies):
+        mine = by_policy.get(policy)
+        if not mine:
+            continue
+        best = max(mine, key=lambda one: one.figures.qoe)
+        worst = min(mine, key=lambda one: one.figures.qoe)
+        shown = [_of(study, "best session", best)]
+        if worst is not best:
+            shown.append(_of(study, "worst session", worst))
+        if study.baseline is not None and policy != study.baseline:
+            shown += _against(study, mine, by_policy[study.baseline], found[policy], found[study.baseline])
+        result.append(Timeline(f"timeline-{place + 1:02d}", policy, tuple(shown), len(mine)))
+    return result
+
+
+def _of(study: Study, head: str, one: Outcome, beside: Outcome | None = None, told: str = "") -> Shown:
+    name = study.grouping.of(one.setting)
+    where = f"{one.setting.trace} ({name})" if len(study.conditions) > 1 else one.setting.trace
+    text = f"{head}: {where}, QoE {number_shown(one.figures.qoe, '.3f')}{told}"
+    return Shown(head, one.record, beside.record if beside else None, text)
+
+
+def _against(
+    study: Study,
+    mine: Sequence[Outcome],
+    others: Sequence[Outcome],
+    figures: dict[Setting, Figures],
+    baseline: dict[Setting, Figures],
+) -> list[Shown]:
+    """Where the policy was furthest ahead of the baseline, and furthest behind."""
+    differences = {
+        setting: figures[setting].qoe - baseline[setting].qoe for setting in figures if setting in baseline
+    }
+    chosen: list[tuple[str, Setting]] = []
+    if differences:
+        ahead = max(differences, key=lambda setting: differences[setting])
+        behind = min(differences, key=lambda setting: differences[setting])
+        if differences[ahead] > 0:
+            chosen.append((f"furthest ahead of {study.baseline}", ahead))
+        if differences[behind] < 0:
+            chosen.append((f"furthest behind {study.baseline}", behind))
+    first = {one.setting: one for one in reversed(mine)}
+    other = {one.setting: one for one in reversed(others)}
+    return [
+        _of(study, head, first[setting], other[setting], f" ({number_shown(differences[setting], '+.3f')})")
+        for head, setting in chosen
+    ]
+
+
+def draw(timeline: Timeline) -> Picture:
+    """Read the sessions again, and draw them.
+
+    Raises:
+        RecordError, OSError: a record that was there is gone or has changed.
+    """
+    sessions = [_read(one.record) for one in timeline.shown]
+    beside = [_read(one.beside) if one.beside else None for one in timeline.shown]
+    with matplotlib.rc_context(RC):
+        figure = draw_timeline(
+            sessions, heads=[one.head for one in timeline.shown], beside=beside, own_axes=True
+        )
+        told = "; ".join(one.told for one in timeline.shown)
+        count = f"{len(timeline.shown)} of {timeline.sessions} sessions"
+        return picture(
+            figure,
+            timeline.name,
+            f"{timeline.policy}, {count}. {told[0].upper()}{told[1:]}. Each has axes of its own.",
+            f"Buffer, chosen bitrate and throughput over time of {timeline.policy}: {told}",
+        )
+
+
+def _read(path: str) -> SessionRecord:
+    return SessionRecord(read_record(Path(path)))

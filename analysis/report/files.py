@@ -1,0 +1,79 @@
+"""A folder of files that appear only when complete; what only an earlier report had made there goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from player.record import make_folder
+
+LISTED = "files"
+"""Key, in the last file, of the names of all others."""
+
+
+class Folder:
+    """Where a report is written.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._made: dict[str, None] = {}
+        make_folder(path)
+
+    @property
+    def files(self) -> list[str]:
+        """All that was made so far, as seen from the folder."""
+        return list(self._made)
+
+    def write(self, name: str, what: str | bytes) -> None:
+        """Write a file aside, sync it, and give it its name.
+
+        Raises:
+            OSError: it cannot be written; nothing is left behind then.
+        """
+        final = self.path / name
+        if final.parent != self.path:
+            make_folder(final.parent)
+        partial = final.with_name(f"{final.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.write(what.encode() if isinstance(what, str) else what)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(final)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _own(final)
+        self._made[name] = None
+
+    def finish(self, name: str, text: str) -> None:
+        """Write the last file, which lists the others, and remove what only an earlier report had listed.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        before = self._listed(name)
+        self.write(name, text)
+        for old in before:
+            path = self.path / old
+            if old not in self._made and path.resolve().is_relative_to(self.path.resolve()):
+                path.unlink(missing_ok=True)
+
+    def _listed(self, name: str) -> list[str]:
+        try:
+            found = json.loads((self.path / name).read_text(encoding="utf-8"))[LISTED]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+def _own(path: Path) -> None:
+    """Under sudo a file belongs to whom its folder belongs to, as the records do."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)

@@ -1,0 +1,86 @@
+"""QoE of every policy in every setting, seen and unseen side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis.compare import cells, common_settings
+from analysis.figures import MEAN_MARK, colour
+from analysis.report.grids import absent, policy_rows
+from analysis.report.study import Condition, Study
+from analysis.style import BLACK, GREY, is_bound
+
+BOX_WIDTH = 0.62
+SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"
+
+
+def common_values(condition: Condition) -> dict[str, list[float]]:
+    """QoE of each policy over the traces that all have, seeds and repeats averaged."""
+    found = cells(condition.outcomes)
+    common = common_settings(found)
+    return {policy: [mine[setting].qoe for setting in common] for policy, mine in found.items()}
+
+
+def draw_generalization(study: Study) -> Figure:
+    """Box plots: quartiles, 5th and 95th percentile, mean; a line at the baseline's mean.
+
+    To be called within `matplotlib.rc_context(style.RC)`.
+    """
+    policies = study.policies
+    figure, axes = policy_rows(study.conditions, policies, "mean QoE of a session")
+    for axis, condition in zip(axes, study.conditions, strict=True):
+        values = common_values(condition)
+        if condition.seen:
+            axis.set_facecolor(SEEN_GROUND)
+        if of_baseline := values.get(study.baseline or ""):
+            mean = sum(of_baseline) / len(of_baseline)
+            axis.axvline(mean, color=GREY, linewidth=0.8, linestyle=(0.0, (3.0, 2.0)), zorder=1)
+        for row, policy in enumerate(policies):
+            if values.get(policy):
+                _box(axis, row, values[policy], policy)
+            else:
+                absent(axis, row)
+        axis.margins(x=0.05)
+    handles: list[Line2D | Patch] = [Line2D([], [], **MEAN_MARK, label="mean")]
+    if study.baseline:
+        dashes: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0.0, (3.0, 2.0))}
+        handles.append(Line2D([], [], **dashes, label=f"mean of {study.baseline}"))
+    if any(one.seen for one in study.conditions):
+        handles.append(Patch(facecolor=SEEN_GROUND, edgecolor=GREY, linewidth=0.4, label="seen"))
+        handles.append(Patch(facecolor=UNSEEN_GROUND, edgecolor=GREY, linewidth=0.4, label="unseen"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    return figure
+
+
+def _box(axis: Axes, row: float, values: Sequence[float], policy: str) -> None:
+    bound = is_bound(policy)
+    thin = {"color": BLACK, "linewidth": 0.7}
+    axis.boxplot(
+        [list(values)],
+        positions=[row],
+        widths=BOX_WIDTH,
+        orientation="horizontal",
+        whis=(5, 95),
+        showfliers=False,
+        showmeans=True,
+        meanprops=MEAN_MARK,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={
+            "facecolor": "white" if bound else colour(policy),
+            "edgecolor": BLACK,
+            "linewidth": 0.7,
+            "linestyle": "dotted" if bound else "solid",
+            "alpha": 0.8,
+        },
+        medianprops={"color": BLACK, "linewidth": 1.1},
+        whiskerprops=thin,
+        capprops=thin,
+        zorder=3,
+    )

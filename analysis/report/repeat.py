@@ -1,0 +1,158 @@
+"""All that is needed to have the same results again: commands, versions, settings, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from analysis.report.planned import in_words
+from analysis.report.rows import Row, TraceFacts
+from analysis.report.study import Study
+from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, word
+
+SHORT_HASH = 12
+"""Characters of a hash that a reader is shown; CSV has them all."""
+
+COMMANDS = 30
+"""So many different ones are shown."""
+
+Fact = TypeVar("Fact")
+
+
+def _hash(value: str | None) -> Cell:
+    if not value:
+        return Cell("–", (None,))
+    return Cell(value[:SHORT_HASH], (value,), kind="code")
+
+
+def commands(study: Study) -> list[tuple[str, int]]:
+    """Command lines that made the sessions, and how many each made; a sweep's own where there is one."""
+    if study.sweep is not None:
+        return [(quoted(words), 0) for words in study.sweep.commands]
+    found = Counter(row.made.command for row in study.rows)
+    return [(quoted(words), count) for words, count in found.most_common(COMMANDS) if words]
+
+
+def quoted(words: Sequence[str]) -> str:
+    """Words as a shell takes them; one that makes scripts run gets its interpreter."""
+    line = shlex.join(words)
+    return f"python {line}" if words and words[0].endswith(".py") else line
+
+
+def policies_table(study: Study) -> Table:
+    """Each policy as it was asked for, with its options, weights and source."""
+    rows = []
+    for facts, count in _counted(row.made.policy for row in study.rows):
+        rows.append(
+            (
+                word(facts.label),
+                word(facts.spec),
+                word(in_words(json.loads(facts.parameters))),
+                _hash(facts.weights_sha256),
+                _hash(facts.source_sha256),
+                number(count, "d"),
+            )
+        )
+    columns = (
+        Column("policy", ("policy",), LEFT),
+        Column("asked for as", ("spec",), LEFT),
+        Column("options", ("parameters",), LEFT),
+        Column("weights", ("weights_sha256",), LEFT),
+        Column("source", ("source_sha256",), LEFT),
+        Column("sessions", ("sessions",)),
+    )
+    caption = f"Policies. Of SHA-256 hashes the first {SHORT_HASH} digits are shown; the CSV file has all."
+    return Table("policies", caption, columns, (Group(None, tuple(rows)),), wide=True)
+
+
+def traces_table(study: Study) -> Table:
+    """Families of traces and what was typed for them, each with one hash over all."""
+    families: dict[tuple[str, str], set[TraceFacts]] = {}
+    for row in study.rows:
+        if (trace := row.made.trace) is not None:
+            families.setdefault((trace.family, trace.spec), set()).add(trace)
+    rows = []
+    for (family, spec), traces in sorted(families.items()):
+        lines = sorted(f"{one.sha256}  {one.name}\n" for one in traces)
+        digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+        rows.append((word(family or "–"), word(spec), number(len(traces), "d"), _hash(digest)))
+    columns = (
+        Column("family", ("family",), LEFT),
+        Column("asked for as", ("spec",), LEFT),
+        Column("traces", ("traces",)),
+        Column("hash of all", ("sha256",), LEFT),
+    )
+    caption = "Traces. The hash is over the sorted lines of each trace's own hash and name."
+    return Table("traces", caption, columns, (Group(None, tuple(rows)),))
+
+
+def videos_table(study: Study) -> Table:
+    """Videos as they were streamed."""
+    rows = []
+    for facts, count in _counted(row.made.video for row in study.rows):
+        rows.append(
+            (
+                word(facts.name),
+                number(facts.chunks, "d"),
+                number(facts.chunk_s, "g"),
+                word(", ".join(map(str, facts.ladder_kbps))),
+                _hash(facts.sha256),
+                number(count, "d"),
+            )
+        )
+    columns = (
+        Column("video", ("video",), LEFT),
+        Column("chunks", ("chunks",)),
+        Column("chunk s", ("chunk_s",)),
+        Column("ladder kbit/s", ("ladder_kbps",), LEFT),
+        Column("hash", ("sha256",), LEFT),
+        Column("sessions", ("sessions",)),
+    )
+    return Table("videos", "Videos.", columns, (Group(None, tuple(rows)),))
+
+
+def links_table(study: Study) -> Table:
+    """Link and player settings in full."""
+    rows = []
+    for (link, player), count in _counted((row.made.link, row.made.player) for row in study.rows):
+        text = in_words(json.loads(link))
+        rows.append((word(text or "a real network"), word(in_words(json.loads(player))), number(count, "d")))
+    columns = (
+        Column("link", ("link",), LEFT),
+        Column("player", ("player",), LEFT),
+        Column("sessions", ("sessions",)),
+    )
+    return Table("links", "Links and players as they were asked for.", columns, (Group(None, tuple(rows)),))
+
+
+def machines_table(study: Study) -> Table:
+    """On what, and with which versions."""
+    rows = []
+    for (host, versions), count in _counted((row.made.host, row.made.versions) for row in study.rows):
+        text = ", ".join(f"{name} {version}" for name, version in versions)
+        rows.append((word(host), word(text), number(count, "d")))
+    columns = (
+        Column("machine", ("host",), LEFT),
+        Column("versions", ("versions",), LEFT),
+        Column("sessions", ("sessions",)),
+    )
+    return Table("machines", "Machines and versions.", columns, (Group(None, tuple(rows)),))
+
+
+def _counted(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
+    """Different ones in order of appearance, with how many sessions have them."""
+    return list(Counter(facts).items())
+
+
+def checksums(rows: Sequence[Row], folder: Path) -> str:
+    """What `sha256sum --check` takes: every record's hash and where it is, seen from a folder."""
+    lines = []
+    for row in rows:
+        lines.append(f"{row.sha256}  {os.path.relpath(row.path, folder)}\n")
+    return "".join(sorted(lines, key=lambda line: line[66:]))

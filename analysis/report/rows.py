@@ -1,0 +1,224 @@
+"""A session record reduced to what a report needs of it, so that ten thousand fit in memory.
+
+Each record is read once and let go; the timelines read again the few that they show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis import curves
+from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
+from analysis.sessions import SessionRecord, Shared
+from player.qoe import QoE
+from player.record import RecordError, read_record
+
+FALLBACK = "fallback"
+"""As a row's `by` says it."""
+
+
+@dataclass(frozen=True)
+class LinkCheck:
+    """What the link's self-check found in a session; the names are those of the record's last line."""
+
+    valid: bool
+    reasons: tuple[str, ...]
+    steps: int
+    backlogged_steps: int
+    error_median: float
+    error_p95: float
+    late_p99_ms: float
+    late_max_ms: float
+    drops: int
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """A policy as a manifest has it."""
+
+    label: str
+    spec: str
+    parameters: str
+    """JSON."""
+    weights_sha256: str | None
+    source_sha256: str | None
+
+
+@dataclass(frozen=True)
+class TraceFacts:
+    """A trace as a manifest has it, without its values."""
+
+    name: str
+    spec: str
+    family: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """A video as it was streamed."""
+
+    name: str
+    sha256: str
+    chunks: int | None
+    chunk_s: float | None
+    ladder_kbps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a session came about: all that is needed to have it again."""
+
+    run_id: str
+    command: tuple[str, ...]
+    host: str
+    versions: tuple[tuple[str, str], ...]
+    policy: PolicyFacts
+    trace: TraceFacts | None
+    video: VideoFacts
+    link: str
+    """JSON of what was asked for."""
+    player: str
+    """JSON."""
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One session."""
+
+    path: str
+    sha256: str
+    """Of the record's bytes."""
+    outcome: Outcome | LeftOut
+    decisions_ms: dict[str, array[float]]
+    """How long each decision took, by who decided."""
+    fallback_reasons: dict[str, int]
+    """Why the fallback decided, and for how many chunks."""
+    link: LinkCheck | None
+    """None where there was no emulated link."""
+    shared: Shared | None
+    played_bytes: int
+    """Of bodies."""
+    last_arrival_s: float
+    """When the last chunk was in, since the session began; 0 without chunks."""
+    made: Made
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that is no record, and why."""
+
+    path: str
+    reason: str
+
+
+def row_of(path: Path, qoe: QoE) -> Row | Unreadable:
+    """Read one record."""
+    try:
+        session = SessionRecord(read_record(path))
+        return _row(session, qoe, hashlib.sha256(path.read_bytes()).hexdigest())
+    except RecordError as error:
+        return Unreadable(str(path), str(error).removeprefix(f"{path}:"))
+    except OSError as error:
+        return Unreadable(str(path), error.strerror or str(error))
+
+
+def _row(session: SessionRecord, qoe: QoE, sha256: str) -> Row:
+    decisions_ms: dict[str, array[float]] = {}
+    for row in session.chunks:
+        decisions_ms.setdefault(row.by, array("d")).append(1000.0 * row.decision_s)
+    return Row(
+        path=session.path,
+        sha256=sha256,
+        outcome=outcome_of(session, qoe),
+        decisions_ms=decisions_ms,
+        fallback_reasons=dict(Counter(row.reason for row in session.chunks if row.by == FALLBACK)),
+        link=_link_check(session),
+        shared=session.shared,
+        played_bytes=sum(row.size_bytes for row in session.chunks),
+        last_arrival_s=curves.arrival_s(session.chunks[-1]) if session.chunks else 0.0,
+        made=_made(session),
+    )
+
+
+def _link_check(session: SessionRecord) -> LinkCheck | None:
+    found = session.end.link
+    if not found:
+        return None
+
+    def number(name: str) -> float:
+        value = found.get(name)
+        return float(value) if isinstance(value, int | float) else 0.0
+
+    reasons = found.get("reasons")
+    return LinkCheck(
+        valid=session.end.valid,
+        reasons=tuple(map(str, reasons)) if isinstance(reasons, list | tuple) else (),
+        steps=int(number("steps")),
+        backlogged_steps=int(number("backlogged_steps")),
+        error_median=number("error_median"),
+        error_p95=number("error_p95"),
+        late_p99_ms=number("late_p99_ms"),
+        late_max_ms=number("late_max_ms"),
+        drops=int(number("drops")),
+    )
+
+
+def _made(session: SessionRecord) -> Made:
+    manifest = session.record.manifest
+    policy, trace, video = (session.section(name) for name in ("policy", "trace", "video"))
+    link = {key: value for key, value in session.section("link").items() if key not in MEASURED_OF_LINK}
+    command, seed = manifest.get("command_line"), manifest.get("seed")
+    return Made(
+        run_id=str(manifest.get("run_id", "")),
+        command=tuple(map(str, command)) if isinstance(command, list) else (),
+        host=str(manifest.get("host", "")),
+        versions=tuple(sorted((name, str(value)) for name, value in session.section("versions").items())),
+        policy=PolicyFacts(
+            label=session.policy,
+            spec=str(policy.get("spec", "?")),
+            parameters=_canonical(policy.get("parameters", {})),
+            weights_sha256=_text(policy.get("weights_sha256")),
+            source_sha256=_text(policy.get("source_sha256")),
+        ),
+        trace=TraceFacts(
+            name=str(trace.get("name", "?")),
+            spec=str(trace.get("spec", "")),
+            family=str(trace.get("family") or ""),
+            sha256=str(trace.get("sha256", "")),
+        )
+        if trace
+        else None,
+        video=VideoFacts(
+            name=str(video.get("name", "?")),
+            sha256=str(video.get("sha256", "")),
+            chunks=_number(video.get("chunks"), int),
+            chunk_s=_number(video.get("chunk_s"), float),
+            ladder_kbps=session.record.ladder_kbps,
+        ),
+        link=_canonical(link),
+        player=_canonical(session.section("player")),
+        seed=_number(seed, int),
+    )
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object, kind: type) -> Any:
+    """The value, if it is a number of this kind; a whole number may be a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if kind is float or isinstance(value, int) else None

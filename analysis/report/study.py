@@ -1,0 +1,225 @@
+"""What a report is about: sessions in their settings, and how each policy stands to the baseline there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from analysis.clusters import ClusterRule
+from analysis.compare import Comparison, Grouping, PairResult, PolicyMeans, compare, grouped, policy_means
+from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
+from analysis.report.planned import Sweep
+from analysis.report.rows import Row, Unreadable
+from analysis.sessions import AnalysisError
+from analysis.style import in_order
+from player.qoe import QoE
+
+JOIN = " / "
+"""Between what a setting is called by: `3g / envivio`."""
+
+SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A setting as a sweep has it: its sessions differ in policy, trace and seed, not in the network."""
+
+    name: str
+    seen: bool | None
+    outcomes: Outcomes
+    means: tuple[PolicyMeans, ...]
+    """In the figures' order of policies; empty when no trace is common to all."""
+    pairs: dict[str, PairResult]
+    """Of each policy against the baseline."""
+
+    @property
+    def title(self) -> str:
+        """The name, and whether the policies had seen such networks."""
+        return f"{self.name} ({SEEN_WORDS[self.seen]})" if self.seen is not None else self.name
+
+    @property
+    def policies(self) -> list[str]:
+        return in_order(self.outcomes.policies)
+
+    @property
+    def traces(self) -> int:
+        return len({one.setting.trace_sha256 for one in self.outcomes.counted})
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that the sections of a report draw on."""
+
+    rows: tuple[Row, ...]
+    unreadable: tuple[Unreadable, ...]
+    outcomes: Outcomes
+    sweep: Sweep | None
+    rule: ClusterRule
+    grouping: Grouping
+    baseline: str | None
+    no_baseline: str
+    """Why there is none, if there is none."""
+    comparison: Comparison | None
+    """By setting; None where nothing can be paired."""
+    together: Comparison | None
+    """Over all settings; None with one setting, or where nothing can be paired."""
+    conditions: tuple[Condition, ...]
+
+    @property
+    def policies(self) -> list[str]:
+        return in_order(self.outcomes.policies)
+
+    @property
+    def qoe(self) -> QoE:
+        return self.outcomes.qoe
+
+    @property
+    def simulated(self) -> set[bool]:
+        """{True}, {False}, or both."""
+        return {one.simulated for one in self.outcomes.counted}
+
+    @property
+    def kind(self) -> str:
+        """How the sessions were made, in a word or three."""
+        if len(self.simulated) > 1:
+            return "simulated and emulated"
+        return "simulated" if True in self.simulated else "emulated"
+
+
+def study_of(
+    rows: Sequence[Row],
+    unreadable: Sequence[Unreadable],
+    qoe: QoE,
+    *,
+    sweep: Sweep | None,
+    baseline: str,
+    baseline_asked: bool,
+    rule: ClusterRule,
+) -> Study:
+    """Put sessions into settings and compare them.
+
+    Args:
+        baseline: the policy that is subtracted.
+        baseline_asked: whether somebody asked for it; else there may be none.
+
+    Raises:
+        AnalysisError: no session can be counted, or a baseline that was asked for is not there.
+    """
+    outcomes = Outcomes(
+        qoe,
+        tuple(row.outcome for row in rows if isinstance(row.outcome, Outcome)),
+        tuple(row.outcome for row in rows if isinstance(row.outcome, LeftOut)),
+    )
+    if not outcomes.counted:
+        raise AnalysisError(_nothing(outcomes, unreadable))
+    there = dict.fromkeys(one.policy for one in outcomes.counted)
+    no_baseline = ""
+    if baseline not in there:
+        if baseline_asked:
+            raise AnalysisError(
+                f"--baseline {baseline}: no session that counts is of this policy; there are"
+                f" {', '.join(there)}"
+            )
+        no_baseline = f"{baseline} is not among the policies; --baseline names another"
+    elif len(there) < 2:
+        no_baseline = f"{baseline} is the only policy"
+    used = None if no_baseline else baseline
+    grouping = conditions_of(outcomes, sweep)
+    by_setting = _compared(outcomes, used, grouping, rule)
+    parts = grouped(outcomes, grouping)
+    pairs = {group.name: group.pairs for group in by_setting.groups} if by_setting else {}
+    conditions = tuple(
+        _condition(str(name), part, pairs.get(name, ()), rule) for name, part in parts.items() if part.counted
+    )
+    return Study(
+        rows=tuple(rows),
+        unreadable=tuple(unreadable),
+        outcomes=outcomes,
+        sweep=sweep,
+        rule=rule,
+        grouping=grouping,
+        baseline=used,
+        no_baseline=no_baseline,
+        comparison=by_setting,
+        together=_compared(outcomes, used, None, rule) if len(conditions) > 1 else None,
+        conditions=conditions,
+    )
+
+
+def _nothing(outcomes: Outcomes, unreadable: Sequence[Unreadable]) -> str:
+    invalid = len(outcomes.invalid)
+    others = len(outcomes.left_out) - invalid
+    parts = [
+        f"{count} {what}"
+        for count, what in (
+            (invalid, "over invalid links"),
+            (others, "without a trace or a second chunk"),
+            (len(unreadable), "unreadable"),
+        )
+        if count
+    ]
+    return f"no session can be counted: {', '.join(parts)}"
+
+
+def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
+    """Settings under names no longer than it takes to tell them apart.
+
+    In the sweep's order; without one those that the policies had seen first, then by name.
+    """
+    found: dict[tuple[str, ...], bool | None] = {}
+    settings = [one.setting for one in outcomes.counted] + [one.setting for one in outcomes.left_out]
+    for setting in settings:
+        if setting is not None:
+            found.setdefault(setting.condition, setting.seen)
+    common = [fact for fact in next(iter(found)) if all(fact in others for others in found)]
+    names = {
+        facts: JOIN.join(fact for fact in facts if fact not in common) or JOIN.join(facts) for facts in found
+    }
+    if len(set(names.values())) < len(names):
+        names = {facts: JOIN.join(facts) for facts in found}
+    planned = [one.label for one in sweep.settings] if sweep else []
+
+    def place(facts: tuple[str, ...]) -> tuple[int, int, str]:
+        rank = {True: 0, False: 1, None: 2}[found[facts]]
+        return planned.index(facts[0]) if facts[0] in planned else len(planned), rank, names[facts]
+
+    def name(setting: Setting) -> str:
+        return names[setting.condition]
+
+    return Grouping("setting", name, tuple(names[facts] for facts in sorted(found, key=place)))
+
+
+def _compared(
+    outcomes: Outcomes, baseline: str | None, by: Grouping | None, rule: ClusterRule
+) -> Comparison | None:
+    if baseline is None:
+        return None
+    try:
+        return compare(outcomes, baseline=baseline, by=by, rule=rule)
+    except AnalysisError:  # nothing can be paired, as happens when a sweep has just begun
+        return None
+
+
+def _condition(name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule: ClusterRule) -> Condition:
+    means = {one.policy: one for one in policy_means(outcomes, rule)}
+    return Condition(
+        name=name,
+        seen=outcomes.counted[0].setting.seen,
+        outcomes=outcomes,
+        means=tuple(means[policy] for policy in in_order(means)),
+        pairs={pair.policy: pair for pair in pairs},
+    )
+
+
+def only(outcomes: Outcomes, policies: Sequence[str]) -> Outcomes:
+    """The sessions of some policies."""
+    return replace(
+        outcomes,
+        counted=tuple(one for one in outcomes.counted if one.policy in policies),
+        left_out=tuple(one for one in outcomes.left_out if one.policy in policies),
+    )
+
+
+def invalid_rows(study: Study) -> list[Row]:
+    """Sessions over links that were not what they should be."""
+    return [row for row in study.rows if isinstance(row.outcome, LeftOut) and row.outcome.reason == INVALID]

@@ -1,0 +1,148 @@
+"""Policies by groups: one table of mean QoE with intervals, the figures that a paper begins with.
+
+A group's means are over the settings that all its policies have, seeds averaged first. A policy that
+streamed nothing in a group (it refuses that ladder) has no cell there. Against a baseline a cell is
+marked by its paired difference, not by whether intervals overlap: those of means are wide with what
+traces do to all policies alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.bootstrap import CONFIDENCE
+from analysis.clusters import ClusterRule
+from analysis.compare import AHEAD, BEHIND, TIE, UNKNOWN, Group, groups_with_means, missing_of, told_others
+from analysis.compare_report import accounted, say
+from analysis.outcomes import Outcomes
+from analysis.sessions import AnalysisError
+from analysis.style import in_order, label
+
+MARKS = {AHEAD: "+", BEHIND: "-", TIE: "=", UNKNOWN: "?"}
+"""Of a cell, by the verdict of its difference to the baseline."""
+MARK_WORDS = "+ ahead, - behind, = a tie (the 95 % interval of the paired difference holds 0)"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Policies (rows) by groups (columns)."""
+
+    outcomes: Outcomes
+    by: str
+    baseline: str | None
+    rule: ClusterRule
+    policies: list[str]
+    groups: tuple[Group, ...]
+
+
+def matrix(outcomes: Outcomes, by: str, baseline: str | None, rule: ClusterRule) -> Matrix:
+    """Means of all policies in all groups.
+
+    Raises:
+        AnalysisError: a baseline that is not there, a group in which no setting is common to all.
+    """
+    groups = groups_with_means(outcomes, by, baseline, rule)
+    for group in groups:
+        if not group.policies:
+            raise AnalysisError(
+                f"no setting of {group.name} is common to all its policies; choose policies with --policy"
+            )
+    policies = in_order({one.policy for group in groups for one in group.policies})
+    return Matrix(outcomes, by, baseline, rule, policies, groups)
+
+
+def as_json(found: Matrix) -> dict[str, Any]:
+    """The object of `--json`: groups, and within each the policies that it has."""
+    outcomes = found.outcomes
+    return {
+        "qoe": asdict(outcomes.qoe),
+        "by": found.by,
+        "baseline": found.baseline,
+        "clusters": str(found.rule),
+        "sessions": len(outcomes.counted),
+        "invalid": len(outcomes.invalid),
+        "groups": [
+            {
+                "group": group.name,
+                "settings": group.policies[0].settings,
+                "traces": group.traces,
+                "clusters": group.clusters,
+                "policies": [
+                    {
+                        "policy": one.policy,
+                        "qoe": one.qoe.mean,
+                        "qoe_ci95": one.qoe.bounds,
+                        "verdict": _verdicts(group).get(one.policy),
+                    }
+                    for one in group.policies
+                ],
+            }
+            for group in found.groups
+        ],
+        **accounted(outcomes, missing_of(outcomes)),
+    }
+
+
+def show(found: Matrix, console: Console, markdown: bool = False) -> None:
+    """Print it for a person, in columns or as Markdown."""
+    outcomes = found.outcomes
+    heads = ["policy", *(f"{group.name} (n = {group.policies[0].settings})" for group in found.groups)]
+    rows = [[label(policy), *(_cell(group, policy) for group in found.groups)] for policy in found.policies]
+    say(console, f"QoE per chunk: {outcomes.qoe}; first chunk not counted; {_made(outcomes)}")
+    say(console, f"mean [{CONFIDENCE:.0%} interval, bootstrap over {found.rule}]")
+    if found.baseline is not None:
+        say(console, f"against {found.baseline}: {MARK_WORDS}")
+    console.print()
+    if markdown:
+        for cells in (heads, ["---", *["---:"] * len(found.groups)], *rows):
+            say(console, f"| {' | '.join(cell.strip() for cell in cells)} |")
+    else:
+        console.print(_columns(heads, rows))
+    if others := told_others(outcomes):
+        say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
+    for count, what in (
+        (len(outcomes.invalid), "invalid sessions are left out"),
+        (len(missing_of(outcomes)), "settings are missing of policies; `compare` and --json name them"),
+        (len(outcomes.unfinished), "sessions did not finish; they count with what they played and all stall"),
+    ):
+        if count:
+            say(console, f"note: {count} {what}")
+
+
+def _columns(heads: list[str], rows: list[list[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(heads[0])
+    for head in heads[1:]:
+        table.add_column(head, justify="right")
+    for cells in rows:
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _cell(group: Group, policy: str) -> str:
+    """`1.033 [0.893, 1.176] +`; a dash where the group has none of this policy."""
+    verdicts = _verdicts(group)
+    blank = "  " if verdicts else ""
+    found = next((one for one in group.policies if one.policy == policy), None)
+    if found is None:
+        return f"-{blank}"
+    bounds = found.qoe.bounds
+    interval = "" if bounds is None else f" [{bounds[0]:.3f}, {bounds[1]:.3f}]"
+    mark = f" {MARKS[verdicts[policy]]}" if policy in verdicts else blank
+    return f"{found.qoe.mean:.3f}{interval}{mark}"
+
+
+def _verdicts(group: Group) -> dict[str, str]:
+    """Of each policy that is compared with the baseline."""
+    return {pair.policy: pair.verdict for pair in group.pairs}
+
+
+def _made(outcomes: Outcomes) -> str:
+    """How the sessions came about, where all did in one way."""
+    ways = list(dict.fromkeys(one.setting.link_label for one in outcomes.counted))
+    return ways[0] if len(ways) == 1 else f"over {len(ways)} links"

@@ -1,0 +1,47 @@
+"""Command-line options that commands of several packages share.
+
+`analysis` reads records and knows of the rest only two leaves, so it has scoring options of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from player.qoe import MU, QoE
+
+Group = Any
+"""An `argparse` parser or one of its groups; argparse has no public name for what they share."""
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `scoring`."""
+    group = parser.add_argument_group("scoring")
+    group.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
+    group.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    group.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+
+
+def scoring(args: argparse.Namespace) -> QoE:
+    """The QoE that `add_scoring_options` asked for.
+
+    Raises:
+        ValueError: a weight that is none.
+    """
+    return QoE.published(args.qoe, args.mu, args.smooth)
+
+
+def add_video_option(group: Group, default: str | None = "envivio") -> None:
+    """`--video`, for `load_video`; without a default, the trace's family has one (`default_video`)."""
+    group.add_argument(
+        "--video",
+        default=default,
+        metavar="VIDEO",
+        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
+        f" (default: {default or 'uhd with lte, 5g and wifi, else envivio'})",
+    )
+
+
+def add_json_option(group: Group) -> None:
+    """`--json`."""
+    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")

@@ -1,0 +1,350 @@
+"""A whole experiment from one file: sessions by the hundred, emulated or simulated, whatever happens.
+
+    sudo python testbed/sweep.py testbed/sweeps/quick.toml [--lanes 8] [--out results/quick]
+    python testbed/sweep.py testbed/sweeps/quick.toml --simulate
+
+The plan is printed first. Each finished session is on disk at once; after `kill -9`, a reboot or Ctrl-C
+the same command goes on where it stopped. Exit status: 0 every session is good, 1 some were tried in
+vain, 2 bad input or a machine that cannot, 130 or 143 when interrupted.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from testbed.handover import hand_over
+
+    hand_over()
+
+import argparse
+import json
+import re
+import shutil
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from analysis.collect import TABLE, collect
+from analysis.sessions import AnalysisError
+from player.registry import PolicyError
+from player.stdout import kept_for_us
+from player.video import VideoError
+from testbed.console import person_console
+from testbed.errors import TestbedError
+from testbed.ownership import give_to_caller
+from testbed.settings import BACKENDS
+from testbed.sweeps import estimate
+from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
+from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.plan import SweepPlan, Unit, plan_sweep
+from testbed.sweeps.progress import Display, duration
+from testbed.sweeps.schema import read_sweep
+from testbed.sweeps.state import RunFacts, command_facts, utc_now
+from testbed.sweeps.work import Work
+from traces.arguments import Parser
+from traces.trace import TraceError
+
+RESULTS = Path("results")
+BAD_INPUT, NOT_ALL_GOOD = 2, 1
+SPARE_BYTES = 64 * 1024 * 1024
+"""Free disk that is wanted beside what the sessions take."""
+MOST_LISTED = 20
+"""Sessions that were tried in vain, on the screen; `sweep.json` has all."""
+INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(prog="sweep.py", description="Run all sessions of an experiment that a file describes.")
+    what = command.add_argument_group("what is run")
+    what.add_argument("file", type=Path, metavar="FILE", help="the experiment (TOML), see testbed/sweeps/")
+    what.add_argument(
+        "--simulate",
+        action="store_true",
+        help="compute the sessions instead of emulating them; needs no root",
+    )
+    how = command.add_argument_group("how")
+    how.add_argument(
+        "--lanes",
+        default=AUTO,
+        metavar="N|auto",
+        help="emulated lanes at once; auto: as many as this machine holds with true links, which is measured"
+        " once and kept (default: auto)",
+    )
+    how.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
+    how.add_argument(
+        "--engine",
+        choices=("here", Cluster.name),
+        default="here",
+        help="where: on this machine, or on a Ray cluster (see testbed/sweeps/cluster.py; default: here)",
+    )
+    how.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of the Ray cluster (default: RAY_ADDRESS, or a Ray of its own)",
+    )
+    how.add_argument("--plan", action="store_true", help="print the plan and stop")
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of records (default: results/NAME-emulated or -simulated)",
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+    return command
+
+
+def _default_out(plan: SweepPlan) -> Path:
+    word = re.sub(r"[^A-Za-z0-9.=_-]+", "-", plan.file.name).strip("-.") or "sweep"
+    return RESULTS / f"{word}-{'simulated' if plan.simulated else 'emulated'}"
+
+
+def describe(plan: SweepPlan, left: Sequence[Unit], wall: str, disk: int, out: Path) -> list[str]:
+    """The plan in a few lines."""
+    file = plan.file
+    how = f"simulated, link {plan.link_model}" if plan.simulated else "emulated"
+    lines = [f"{file.name}, {how}" + (f": {file.question}" if file.question else "")]
+    policies = [policy.label for policy in plan.policies if policy.left_out is None]
+    lines.append(f"policies: {', '.join(policies)}")
+    for setting in plan.settings:
+        mine = [unit for unit in plan.units if unit.setting is setting]
+        if mine:
+            lines.append(f"setting {setting.label}: {_setting_words(setting, mine)}")
+    lines += [f"note: {note}" for note in plan.notes]
+    recorded = plan.sessions - sum(unit.players for unit in left)
+    there = f", {recorded} of them over already" if recorded else ""
+    lines.append(f"{plan.sessions} sessions{there}; {wall}; {_bytes(disk)} of disk in {out}")
+    return lines
+
+
+def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
+    traces = len({unit.swept.trace.name for unit in units})
+    videos = sorted({f"{unit.whole.name} {unit.chunks} x {unit.whole.chunk_s:g} s" for unit in units})
+    words = [
+        f"{traces} trace{'s' if traces > 1 else ''}",
+        " and ".join(videos),
+        f"RTT {setting.link.rtt_ms:g} ms",
+    ]
+    if setting.link.loss.kind != "none":
+        words.append(f"loss {setting.link.loss.p:g} %")
+    if setting.players > 1:
+        words.append(f"{setting.players} players on a bottleneck, {setting.stagger_s:g} s apart")
+    if setting.seen is not None:
+        words.append("seen" if setting.seen else "unseen")
+    return f"{', '.join(words)}: {sum(unit.players for unit in units)} sessions"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"
+
+
+def _check_room(out: Path, wanted_bytes: int) -> None:
+    place = out
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < wanted_bytes + SPARE_BYTES:
+        raise TestbedError(
+            f"--out {out}: {_bytes(free)} free, {_bytes(wanted_bytes + SPARE_BYTES)} wanted; make room there"
+        )
+
+
+def _finish(work: Work, console: Console, report: dict[str, Any]) -> int:
+    """Collect, list what was tried in vain, and say where all is."""
+    counts = report["counts"]
+    if counts["expected"] > counts["missing"]:
+        try:
+            collected = collect([work.out], work.out / TABLE)
+            give_to_caller(collected.table)
+            report["table"] = str(collected.table)
+        except AnalysisError as error:  # no session came to a record
+            console.print(Text(f"no {TABLE}: {error}"), soft_wrap=True)
+    in_vain = work.not_good
+    for unit, status, reasons in in_vain[:MOST_LISTED]:
+        console.print(Text(f"{status}: {unit.name}: {'; '.join(reasons)}"), soft_wrap=True)
+    if len(in_vain) > MOST_LISTED:
+        console.print(Text(f"… and {len(in_vain) - MOST_LISTED} more, see {work.out / 'sweep.json'}"))
+    words = [f"{counts['done']} done"] + [
+        f"{counts[key]} {key}" for key in ("invalid", "failed", "missing") if counts[key]
+    ]
+    console.print(
+        Text(f"{counts['expected']} sessions: {', '.join(words)}, in {duration(report['spent']['wall_s'])}")
+    )
+    console.print(Text(f"records: {work.out}"), soft_wrap=True)
+    return 0 if not in_vain else NOT_ALL_GOOD
+
+
+def _as_json(report: dict[str, Any], work: Work) -> dict[str, Any]:
+    """The object of `--json`: counts, policy by policy too, and where all is."""
+    by_policy: dict[str, Counter[str]] = {}
+    for row in report["sessions"]:
+        by_policy.setdefault(row["policy"], Counter())[row["status"]] += 1
+    return {
+        "name": report["name"],
+        "simulated": report["simulated"],
+        "complete": report["complete"],
+        "counts": report["counts"],
+        "policies": [{"policy": policy, **counts} for policy, counts in by_policy.items()],
+        "not_good": [
+            {"session": row["session"], "status": row["status"], "reasons": row["reasons"]}
+            for row in report["sessions"]
+            if row["status"] not in ("done", "missing")
+        ],
+        "spent": report["spent"],
+        "table": report.get("table"),
+        "out": str(work.out),
+    }
+
+
+def _plan_as_json(plan: SweepPlan, engine: Engine, disk: int, out: Path) -> dict[str, Any]:
+    """The object of `--plan --json`."""
+    return {
+        "name": plan.file.name,
+        "simulated": plan.simulated,
+        "sessions": plan.sessions,
+        "left_out": plan.left_out,
+        "settings": dict(Counter(unit.setting.label for unit in plan.units for _ in unit.sessions)),
+        "policies": dict(Counter(unit.policy.label for unit in plan.units for _ in unit.sessions)),
+        "wall_s": round(engine.wall_s(plan.units), 1),
+        "at_once": engine.at_once,
+        "disk_bytes": disk,
+        "notes": list(plan.notes),
+        "out": str(out),
+    }
+
+
+def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
+    console = person_console(out, args.json)
+    plan = plan_sweep(read_sweep(args.file), simulated=args.simulate)
+    place = args.out or _default_out(plan)
+    if not plan.units:
+        raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
+    engine = _engine(plan, args, words)
+    if args.plan:
+        disk = _show_plan(console, plan, plan.units, engine, place)
+        if args.json:
+            print(json.dumps(_plan_as_json(plan, engine, disk, place), allow_nan=False), file=out, flush=True)
+        return 0
+    engine.check()
+    with SweepFolder(plan, place) as folder:
+        folder.remove_leftovers()
+        left = folder.pending()
+        disk = _show_plan(console, plan, left, engine, place)
+        _check_room(place, disk)
+        facts = _facts(folder, words, engine, left, disk)
+        if left:
+            engine.prepare(folder, facts, console)
+        with Display(console, engine.wall_s(left), engine.at_once) as display:
+            work = Work(folder, facts, display)
+            work.write()
+            try:
+                status = engine.run(work)
+            finally:
+                report = work.write()
+        if status:
+            raise Interrupted(status)
+        status = _finish(work, console, report)
+        if args.json:
+            print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
+        return status
+
+
+def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> Engine:
+    if args.engine == Cluster.name:
+        return Cluster(plan, args, words)
+    return Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
+
+
+def _show_plan(console: Console, plan: SweepPlan, left: Sequence[Unit], engine: Engine, out: Path) -> int:
+    """Print the plan; the bytes that are still to be written."""
+    disk = sum(estimate.disk_bytes(unit, plan.simulated) for unit in left)
+    for line in describe(plan, left, engine.describe(left), disk, out):
+        console.print(Text(line), soft_wrap=True)
+    return disk
+
+
+def _facts(
+    folder: SweepFolder, words: Sequence[str], engine: Engine, left: Sequence[Unit], disk: int
+) -> RunFacts:
+    """What is known of the commands, this one included."""
+    before = folder.before
+    spent = before.get("spent", {})
+    return RunFacts(
+        engine=engine.name,
+        begun_at=before.get("begun_at") or utc_now(),
+        commands=[*before.get("commands", []), command_facts(words)],
+        estimate=before.get("estimate")
+        or {"sessions": folder.plan.sessions, "wall_s": round(engine.wall_s(left), 1), "disk_bytes": disk},
+        lanes=before.get("lanes"),
+        wall_s=float(spent.get("wall_s", 0.0)),
+        session_s=float(spent.get("session_s", 0.0)),
+    )
+
+
+class Interrupted(Exception):
+    """A signal came while sessions were streaming."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, which end the command as Ctrl-C does."""
+
+    number: int = signal.SIGTERM
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    Terminated.number = number
+    raise Terminated
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    args = parser().parse_args(words)
+    before = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with kept_for_us() as out:  # what a policy prints may not mix with our lines
+            return _sweep(args, words, out)
+    except (TestbedError, PolicyError, TraceError, VideoError) as error:
+        print(f"sweep.py: {error}", file=sys.stderr)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or error
+        print(f"sweep.py: {where}{reason}; once that is mended the same command goes on", file=sys.stderr)
+    except Interrupted as interrupted:
+        print(INTERRUPTED, file=sys.stderr)
+        return interrupted.status
+    except KeyboardInterrupt as interrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        return 128 + (Terminated.number if isinstance(interrupt, Terminated) else signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which `hand_over` took away
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Run a sweep's sessions in the simulated player, in processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import sys
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from player.policy import BY_FALLBACK
+from player.qoe import SessionSummary
+from player.record import FINISHED
+from testbed.errors import TestbedError
+from testbed.simulation import Job, RunFacts, SimulatedSession, begin_worker, run_job
+from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt, by_fallback_alone
+from testbed.sweeps.plan import SweepPlan, Unit, simulated_link
+from testbed.sweeps.state import DONE, FAILED
+from testbed.sweeps.work import Work
+
+AHEAD = 4
+"""Sessions handed out for each process."""
+
+
+def sweep_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dict[str, Any]:
+    """What a record's manifest says of its place in the sweep."""
+    return {
+        "sweep": {
+            "name": plan.file.name,
+            "setting": unit.setting.label,
+            "seen": unit.setting.seen,
+            "policy": unit.policy.label,
+            "repetition": unit.repetition,
+            "block": unit.block,
+            "attempt": attempt,
+            "session": unit.sessions[index],
+        }
+    }
+
+
+def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> SimulatedSession:
+    """A unit as the simulator knows it. The policy chooses the first chunk too, as it does emulated."""
+    return SimulatedSession(
+        policy=unit.policy.spec,
+        start=unit.start,
+        trace_spec=unit.swept.spec,
+        video=unit.whole,
+        chunks=unit.chunks,
+        first_level=None,
+        link_name=plan.link_model or "",
+        link=simulated_link(plan.link_model or "", unit.setting),
+        qoe=plan.qoe,
+        run_seed=unit.seed,
+        record=out / unit.records[0],
+        facts=sweep_facts(plan, unit, 0, attempt),
+    )
+
+
+def compute(session: SimulatedSession, facts: RunFacts) -> Attempt:
+    """Compute one session and write its record.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        (summary,) = run_job(Job((session,), (False,), facts)).values()
+    except TestbedError as error:  # it would be so again
+        return Attempt(FAILED, (str(error),), for_good=True)
+    return _judged(session, summary)
+
+
+def _judged(session: SimulatedSession, summary: SessionSummary) -> Attempt:
+    length_s = summary.startup_s + summary.stall_s + summary.chunks * session.video.chunk_s
+    if summary.outcome != FINISHED:
+        return Attempt(FAILED, (summary.outcome,), for_good=True, session_s=length_s)
+    if by_fallback_alone(summary.decided_by):
+        count = summary.decided_by[BY_FALLBACK]
+        return Attempt(FAILED, (f"{ALL_BY_FALLBACK} ({count})",), for_good=True, session_s=length_s)
+    return Attempt(DONE, session_s=length_s)
+
+
+def run_computed(work: Work, processes: int, facts: RunFacts) -> None:
+    """Compute all that is left. A process that dies costs what it was at, which is tried again alone.
+
+    Raises:
+        OSError: a record cannot be written.
+    """
+    if processes == 1:
+        while (taken := work.take()) is not None:
+            unit, number = taken
+            session = computed_session(work.folder.plan, unit, work.out, number)
+            with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
+                work.end(unit, compute(session, facts))
+        return
+    lonely: list[Unit] = []
+    while not work.finished:
+        lonely = _until_broken(work, processes, facts, len(lonely))
+
+
+def _until_broken(work: Work, processes: int, facts: RunFacts, alone: int) -> list[Unit]:
+    """Compute in a pool of processes until nothing is left or one of them dies.
+
+    Args:
+        alone: the first so many are computed one at a time: one of them may be what kills.
+
+    Returns:
+        what was at work when a process died, given back; empty at the end.
+    """
+    workers = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=begin_worker)
+    flying: dict[Future[Attempt], Unit] = {}
+    try:
+        while True:
+            most = 1 if alone > 0 else AHEAD * processes
+            while len(flying) < most and (taken := work.take()) is not None:
+                unit, number = taken
+                session = computed_session(work.folder.plan, unit, work.out, number)
+                flying[workers.submit(compute, session, facts)] = unit
+            if not flying:
+                return []
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                work.end(flying.pop(future), result)
+                alone -= 1
+    except BrokenProcessPool:
+        died = [unit for future, unit in flying.items() if _died(future)]
+        for future, unit in flying.items():
+            if unit not in died:
+                work.end(unit, future.result())
+        if alone > 0:
+            for unit in died:
+                work.end(unit, Attempt(FAILED, ("its process died (is memory short?)",)))
+            return []
+        for unit in reversed(died):
+            work.give_back(unit)
+        return died
+    finally:
+        workers.shutdown(wait=True, cancel_futures=True)
+
+
+def _died(future: Future[Attempt]) -> bool:
+    return not future.done() or isinstance(future.exception(), BrokenProcessPool)

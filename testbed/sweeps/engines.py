@@ -1,0 +1,202 @@
+"""Who runs a sweep's sessions: processes that compute them, emulated lanes, or a Ray cluster."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich.console import Console
+
+from testbed.errors import TestbedError
+from testbed.side_by_side import Interrupt
+from testbed.simulation import RunFacts as SimulationFacts
+from testbed.sweeps import estimate
+from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
+from testbed.sweeps.cluster import RayNodes, run_on
+from testbed.sweeps.computed import run_computed
+from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.lanes import Lanes
+from testbed.sweeps.machine import check_machine
+from testbed.sweeps.plan import SweepPlan, Unit
+from testbed.sweeps.progress import duration
+from testbed.sweeps.state import RunFacts, utc_now
+from testbed.sweeps.work import Work
+
+AUTO = "auto"
+MOST_LANES = 250
+"""As many as `testbed/fidelity.py` measures."""
+
+
+class Engine(Protocol):
+    """What `testbed/sweep.py` asks of one."""
+
+    name: str
+
+    @property
+    def at_once(self) -> int:
+        """How many units run at a time."""
+
+    def describe(self, left: Sequence[Unit]) -> str:
+        """How long the units will take, in words."""
+
+    def wall_s(self, left: Sequence[Unit]) -> float:
+        """How long the units will take."""
+
+    def check(self) -> None:
+        """Refuse, before anything is made, what cannot be run here.
+
+        Raises:
+            TestbedError: what is missing and the way out.
+        """
+
+    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+        """Find out what has to be known before the start."""
+
+    def run(self, work: Work) -> int:
+        """Run all that is left; 0, or the exit status that a signal asks for.
+
+        Raises:
+            OSError: a record cannot be written.
+            TestbedError: nothing can be run any more.
+        """
+
+
+class Computed:
+    """Sessions computed in processes of this machine."""
+
+    name = "processes"
+
+    def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
+        if args.jobs is not None and args.jobs < 1:
+            raise TestbedError(f"--jobs {args.jobs}: must be 1 or more")
+        self._plan = plan
+        self._processes: int = args.jobs or len(os.sched_getaffinity(0))
+        self._command_line = ("testbed/sweep.py", *words)
+        self._wall_s: dict[int, float] = {}
+
+    @property
+    def at_once(self) -> int:
+        return self._processes
+
+    def wall_s(self, left: Sequence[Unit]) -> float:
+        if len(left) not in self._wall_s:  # sessions are tried for it
+            self._wall_s[len(left)] = estimate.computed_s(self._plan, left, self._processes)
+        return self._wall_s[len(left)]
+
+    def describe(self, left: Sequence[Unit]) -> str:
+        return f"about {duration(self.wall_s(left))}"
+
+    def check(self) -> None:
+        """Any machine can compute."""
+
+    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+        """Nothing has to be known."""
+
+    def run(self, work: Work) -> int:
+        run_computed(work, self._processes, SimulationFacts(work.out.name, utc_now(), self._command_line))
+        return 0
+
+
+class Emulated:
+    """Sessions streamed over emulated lanes of this machine."""
+
+    name = "lanes"
+
+    def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
+        self._plan = plan
+        self._asked = _lanes(args.lanes)
+        self._asked_backend: str = args.delay_backend
+        self._backend = ""
+        self._command_line = ("testbed/sweep.py", *words)
+        self._lanes = self._asked or 1
+
+    @property
+    def at_once(self) -> int:
+        return self._lanes
+
+    def wall_s(self, left: Sequence[Unit]) -> float:
+        return estimate.emulated_s(left, min(self._lanes, max(len(left), 1)))
+
+    def describe(self, left: Sequence[Unit]) -> str:
+        if self._asked is None:
+            return f"{duration(estimate.emulated_s(left, 1))} of lane time"
+        return f"about {duration(self.wall_s(left))} on {self._lanes} lane{'s' if self._lanes > 1 else ''}"
+
+    def check(self) -> None:
+        self._backend = check_machine(self._plan, self._asked_backend)
+
+    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+        """Find out how many lanes this machine holds, if nobody has said.
+
+        Raises:
+            TestbedError: not even one lane is true.
+        """
+        if self._asked is not None:
+            facts.lanes = {"asked": self._asked, "used": self._asked, "measured": []}
+            return
+        known = facts.lanes
+        if known is None or known["asked"] != AUTO or known["host"] != os.uname().nodename:
+            most = min(AUTO_MOST, len(folder.pending()))
+            known = asyncio.run(lanes_that_hold(self._plan, self._backend, most, console))
+            facts.lanes = {"asked": AUTO, "host": os.uname().nodename, **known}
+        self._lanes = int(known["used"])
+        left = folder.pending()
+        console.print(f"{self._lanes} lanes at once: about {duration(self.wall_s(left))}")
+
+    def run(self, work: Work) -> int:
+        return asyncio.run(self._run(work))
+
+    async def _run(self, work: Work) -> int:
+        interrupt = Interrupt()
+        await Lanes(work, self._lanes, self._backend, self._command_line).run(interrupt)
+        return interrupt.status
+
+
+class Cluster:
+    """Sessions computed or emulated on the nodes of a Ray cluster."""
+
+    name = "ray"
+
+    def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
+        self._plan = plan
+        self._address: str | None = args.address
+        self._lanes = _lanes(args.lanes)
+        self._command_line = ("testbed/sweep.py", *words)
+
+    @property
+    def at_once(self) -> int:
+        return 1
+
+    def wall_s(self, left: Sequence[Unit]) -> float:
+        """On one lane or CPU: how many there are is known when the cluster is."""
+        if self._plan.simulated:
+            return estimate.computed_s(self._plan, left, 1)
+        return estimate.emulated_s(left, 1)
+
+    def describe(self, left: Sequence[Unit]) -> str:
+        what = "CPU" if self._plan.simulated else "lane"
+        return f"{duration(self.wall_s(left))} of {what} time, on as many as the cluster has"
+
+    def check(self) -> None:
+        """Each node is asked when it is to be used."""
+
+    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+        """Nothing has to be known."""
+
+    def run(self, work: Work) -> int:
+        facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
+        with RayNodes(self._address, not self._plan.simulated, self._lanes, work.say) as nodes:
+            run_on(nodes, work, facts, work.say)
+        return 0
+
+
+def _lanes(text: str) -> int | None:
+    """How many; None to find out."""
+    if text == AUTO:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_LANES:
+        raise TestbedError(f"--lanes {text}: expected a number from 1 to {MOST_LANES}, or auto")
+    return int(text)

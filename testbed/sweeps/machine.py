@@ -1,0 +1,33 @@
+"""Can this machine emulate a sweep? Asked before anything is made."""
+
+from __future__ import annotations
+
+from testbed.errors import TestbedError
+from testbed.lane import check_congestion_control, delay_backend, require_tools
+from testbed.settings import check_carried
+from testbed.sweeps.plan import SweepPlan
+
+
+def check_machine(plan: SweepPlan, asked_backend: str) -> str:
+    """Refuse what this machine cannot carry; else who delays and loses frames here.
+
+    Raises:
+        TestbedError: what is missing, or the line of the file that asks for too much.
+    """
+    require_tools()
+    backend = delay_backend(asked_backend)
+    entries = {entry.label: entry for entry in plan.file.settings}
+    for setting in plan.settings:
+        try:
+            check_congestion_control(setting.link.congestion_control)
+        except TestbedError as error:
+            raise plan.file.fault(entries[setting.group].where["cc"], str(error)) from None
+    pairs = {(unit.setting.label, unit.swept.trace.name): unit for unit in plan.units}
+    for unit in pairs.values():
+        try:
+            check_carried(unit.swept.trace, unit.setting.link, backend)
+        except TestbedError as error:
+            place = entries[unit.setting.group].where["traces"]
+            way_out = str(error).replace("--cap-mbps ", "cap_mbps = ")
+            raise plan.file.fault(place, way_out, unit.swept.spec) from None
+    return backend

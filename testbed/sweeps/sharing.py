@@ -1,0 +1,127 @@
+"""Several players behind one lane's bottleneck.
+
+Each has a process, connections and a record of its own; they begin one after the other. The first one's
+session has the lane's origin and link log. The link is judged once, from the first begin to the last
+end, and the verdict stands in every record: a link that was not true was so for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from player.record import EndRow
+from testbed.lane import Lane
+from testbed.selfcheck import Verdict
+from testbed.shaper_client import ShaperClient
+from testbed.streaming import LaneSession, SessionPlan, SessionResult, Watcher
+
+Judged = tuple[Verdict, dict[str, Any]]
+
+
+@dataclass
+class Bottleneck:
+    """What the players of one lane have in common."""
+
+    players: int
+    first: SharingSession | None = None
+    """Who has the origin and the link."""
+    ended_s: list[float] = field(default_factory=list)
+    """When players ended, since the first one's begin."""
+    judged: asyncio.Future[Judged] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class SharingSession(LaneSession):
+    """One player of several behind a bottleneck; with one alone, a `LaneSession`.
+
+    Args:
+        offset_s: when it begins after the first.
+    """
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        lane: Lane,
+        shaper: ShaperClient,
+        index: int,
+        bottleneck: Bottleneck,
+        offset_s: float,
+    ) -> None:
+        super().__init__(plan, lane, shaper, index)
+        self._bottleneck = bottleneck
+        self._offset_s = offset_s
+        if index == 0:
+            bottleneck.first = self
+
+    @property
+    def _is_first(self) -> bool:
+        return self._bottleneck.first is self
+
+    async def start(self) -> None:
+        if self._is_first:
+            await super().start()
+            return
+        for path in self.leftovers():
+            path.unlink(missing_ok=True)
+
+    async def probe(self) -> None:
+        if self._is_first:
+            await super().probe()
+
+    async def _attach_link(self) -> None:
+        if self._is_first:
+            await super()._attach_link()
+
+    async def ready(self) -> None:
+        first = self._bottleneck.first
+        assert first is not None
+        self._origin, self._origin_says, self._probe = first._origin, first._origin_says, first._probe
+        await super().ready()
+
+    async def _play_link(self, t0: float) -> None:
+        if self._is_first:
+            await super()._play_link(t0)
+
+    async def _judge_link(self, end: EndRow) -> Judged:
+        """Wait for all to end; the last one has the link judged."""
+        shared = self._bottleneck
+        shared.ended_s.append(self._offset_s + end.elapsed_s)
+        if len(shared.ended_s) == shared.players:
+            assert shared.first is not None
+            whole = dataclasses.replace(end, elapsed_s=max(shared.ended_s))
+            shared.judged.set_result(await LaneSession._judge_link(shared.first, whole))
+        return await asyncio.shield(shared.judged)  # whoever is cancelled while waiting cancels only itself
+
+
+def sharing(
+    plans: Sequence[SessionPlan], lane: Lane, shaper: ShaperClient, stagger_s: float
+) -> list[SharingSession]:
+    """The sessions of a lane's players, in order of their begins."""
+    bottleneck = Bottleneck(len(plans))
+    return [
+        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s)
+        for index, plan in enumerate(plans)
+    ]
+
+
+async def play_together(
+    sessions: Sequence[SharingSession], t0: float, stagger_s: float, watcher: Watcher
+) -> list[SessionResult]:
+    """Play all from monotonic time `t0` on, each `stagger_s` after the one before; all or none.
+
+    Raises:
+        TestbedError, OSError: the first fault; nothing is recorded then.
+    """
+    tasks = [
+        asyncio.create_task(session.stream(t0 + index * stagger_s, watcher))
+        for index, session in enumerate(sessions)
+    ]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

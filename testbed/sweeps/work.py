@@ -1,0 +1,92 @@
+"""What is left to run: handed out, taken back, noted in the folder, shown to the person."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from testbed.files import write_aside
+from testbed.sweeps.folder import Attempt, SweepFolder
+from testbed.sweeps.plan import Unit
+from testbed.sweeps.progress import Display
+from testbed.sweeps.state import DONE, STATE, RunFacts, state_of
+
+WRITE_EVERY_S = 10.0
+"""`sweep.json` is at most this old while sessions run."""
+
+
+class Work:
+    """The units that are to be run. An engine takes them, runs them, and says how they ended.
+
+    One that was not good goes to the end of the queue: a bad hour should not use up its tries.
+    """
+
+    def __init__(self, folder: SweepFolder, facts: RunFacts, display: Display) -> None:
+        self.folder = folder
+        self.facts = facts
+        self._display = display
+        self._queue = deque(folder.pending())
+        self._flying = 0
+        self._written_at = 0.0
+        self._begun_at = time.monotonic()
+        self._wall_before_s = facts.wall_s
+        left = {unit.name for unit in self._queue}
+        display.plan(folder.plan.units, [unit for unit in folder.plan.units if unit.name not in left])
+
+    @property
+    def out(self) -> Path:
+        return self.folder.out
+
+    def say(self, text: str) -> None:
+        """A line for the person."""
+        self._display.say(text)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left, in hand or in the queue."""
+        return not self._queue and self._flying == 0
+
+    def take(self) -> tuple[Unit, int] | None:
+        """The next unit and the number of the attempt; None when there is none now."""
+        if not self._queue:
+            return None
+        unit = self._queue.popleft()
+        self._flying += 1
+        return unit, self.folder.begin(unit)
+
+    def give_back(self, unit: Unit) -> None:
+        """It did not come to an attempt: whoever ran it is gone. It is the next to be taken."""
+        self._flying -= 1
+        self._queue.appendleft(unit)
+
+    def end(self, unit: Unit, attempt: Attempt) -> None:
+        """How an attempt ended; its records are on disk."""
+        self._flying -= 1
+        self.facts.session_s += attempt.session_s
+        again = self.folder.end(unit, attempt)
+        if again:
+            self._queue.append(unit)
+        self._display.ended(unit, attempt, again)
+        if time.monotonic() - self._written_at >= WRITE_EVERY_S:
+            self.write()
+
+    def write(self) -> dict[str, Any]:
+        """Bring `sweep.json` up to date; what is in it."""
+        self._written_at = time.monotonic()
+        self.facts.wall_s = self._wall_before_s + self._written_at - self._begun_at
+        state = state_of(self.folder.plan, self.folder.progress, self.facts)
+        write_aside(self.out / STATE, json.dumps(state, allow_nan=False) + "\n")
+        return state
+
+    @property
+    def not_good(self) -> list[tuple[Unit, str, tuple[str, ...]]]:
+        """Units that were tried in vain often enough: unit, status, reasons."""
+        found = []
+        for unit in self.folder.plan.units:
+            one = self.folder.progress[unit.name]
+            if one.status != DONE:
+                found.append((unit, one.status, one.reasons))
+        return found

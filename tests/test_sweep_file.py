@@ -1,0 +1,164 @@
+"""A sweep's file: mistakes name their line and the nearest right word; the plan is the grid, in blocks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.sweeps.lines import Lines
+from testbed.sweeps.plan import SweepPlan, plan_sweep
+from testbed.sweeps.schema import KEYS, read_sweep
+
+ROOT = Path(__file__).resolve().parent.parent
+
+GOOD = """\
+name = "good"
+policies = [
+    "bba",
+    { spec = "rate", label = "by rate", delay_ms = [0, 100] },
+]
+
+[defaults]
+chunks = 6
+
+[[setting]]
+label = "usual"
+seen = true
+traces = ["4g[0:3]"]
+rtt_ms = [40, 80]
+
+[[setting]]
+label = "other"
+seen = false
+traces = "3g[0:2]"
+loss_pct = 1
+seeds = [1, 2]
+repetitions = 2
+players = 2
+"""
+
+
+def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False) -> SweepPlan:
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    return plan_sweep(read_sweep(path), simulated=simulated)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("\n[defaults]", 'base_line = "bba"\n[defaults]', 6, ["key 'base_line'", "did you mean baseline?"]),
+        ("\n[defaults]", 'baseline = "bb"\n[defaults]', 6, ["'bb' is none of", "did you mean bba?"]),
+        ('"bba",', '"bbq",', 3, ["unknown name 'bbq'", "did you mean bba?"]),
+        ("delay_ms", "delay", 4, ["unknown key 'delay' of a policy", "did you mean delay_ms?"]),
+        ("[0, 100]", '"soon"', 4, ["delay_ms is 'soon'"]),
+        ('label = "by rate", delay_ms = [0, 100]', 'label = "bba"', 4, ["two policies are labelled 'bba'"]),
+        ("chunks = 6", "chunks = 6.5", 8, ["chunks is 6.5", "a whole number"]),
+        ("chunks = 6", "chunks = 999", 8, ["chunks is 999", "envivio has 48"]),
+        ("rtt_ms = [40, 80]", "rtt_ms = [40, 40]", 14, ["40.0 twice"]),
+        ("rtt_ms = [40, 80]", "rtt_ms = [40, -80]", 14, ["rtt_ms is -80"]),
+        ("rtt_ms = [40, 80]", "rtt = 80", 14, ["unknown key 'rtt' in a [[setting]]", "did you mean rtt_ms?"]),
+        ("seen = true", 'seen = "yes"', 12, ["seen is 'yes'", "true or false"]),
+        ('"4g[0:3]"', '"4g[0:3]", "5G"', 13, ["no family and no file is named '5G'", "did you mean '5g'"]),
+        ('"4g[0:3]"', '"4g[0:3]", "4g/1"', 13, ["trace 4g/1 is named twice"]),
+        ("loss_pct = 1", "loss_pct = 100", 20, ["loss_pct is 100"]),
+        ('label = "other"', 'label = "usual"', 17, ["two settings are labelled 'usual'"]),
+        ('label = "other"', 'video = "envivo"\nlabel = "other"', 17, ["envivo", "envivio"]),
+        ("players = 2", "queue_ms = 3\nqueue_bytes = 4000", 24, ["exclude each other"]),
+        ("players = 2", "players = 2 2", 23, ["Expected newline"]),
+    ],
+)
+def test_a_mistake_names_its_line_and_the_way_out(
+    tmp_path: Path, old: str, new: str, line: int, words: Sequence[str]
+) -> None:
+    assert old in GOOD
+    with pytest.raises(TestbedError) as caught:
+        planned(tmp_path, GOOD.replace(old, new, 1))
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'sweep.toml'}:{line}: ") and "\n" not in message, message
+    assert all(word in message for word in words), message
+
+
+def test_lines_of_tables_keys_and_words_in_them() -> None:
+    lines = Lines(GOOD)
+    places = (("setting", 1), ("setting", 1, "seeds"), ("defaults", "chunks"))
+    assert [lines.of(place) for place in places] == [16, 21, 8]
+    assert lines.of(("policies", 1), "rate") == 4
+    assert lines.of(("policies", 1, "delay_ms")) == 4
+    assert lines.of(("nothing",)) == 1
+
+
+def test_the_plan_is_the_whole_grid(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    assert [policy.spec for policy in plan.policies] == ["bba", "rate:delay_ms=0", "rate:delay_ms=100"]
+    assert [policy.label for policy in plan.policies] == ["bba", "by rate delay_ms=0", "by rate delay_ms=100"]
+    labels = ["usual, rtt_ms 40", "usual, rtt_ms 80", "other"]
+    assert [setting.label for setting in plan.settings] == labels
+    usual, other = (
+        [unit for unit in plan.units if unit.setting.group == group] for group in ("usual", "other")
+    )
+    assert len(usual) == 2 * 3 * 3 and len(other) == 2 * 2 * 2 * 3  # rtt, trace, policy; trace, seed, again
+    assert plan.sessions == len(usual) + 2 * len(other)
+    assert {unit.setting.seen for unit in usual} == {True} and {unit.setting.seen for unit in other} == {
+        False
+    }
+    assert all(unit.chunks == 6 for unit in plan.units)
+    names = [session for unit in plan.units for session in unit.sessions]
+    assert len(set(names)) == plan.sessions and len({plan.identity(unit) for unit in plan.units}) == len(
+        plan.units
+    )
+
+
+def test_every_policy_meets_a_trace_in_one_block_and_the_seed_gives_the_order(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    blocks = [list(units) for _, units in itertools.groupby(plan.units, key=lambda unit: unit.block)]
+    assert [block[0].block for block in blocks] == list(range(2 * 3 + 2 * 2 * 2))
+    for block in blocks:
+        assert sorted(unit.policy.label for unit in block) == sorted(policy.label for policy in plan.policies)
+        assert (
+            len({(unit.setting.label, unit.swept.trace.name, unit.seed, unit.repetition) for unit in block})
+            == 1
+        )
+    names = [unit.name for unit in plan.units]
+    assert names == [unit.name for unit in planned(tmp_path).units]
+    other = planned(tmp_path, "order_seed = 1\n" + GOOD)
+    assert names != [unit.name for unit in other.units] and set(names) == {unit.name for unit in other.units}
+    assert plan.sha256 == other.sha256  # the same sessions, in whatever order
+
+
+def test_what_an_engine_cannot_do_is_left_out_and_named(tmp_path: Path) -> None:
+    text = GOOD.replace('"bba",', '"bba", "oracle",')
+    computed, emulated = planned(tmp_path, text, simulated=True), planned(tmp_path, text)
+    assert {unit.setting.group for unit in computed.units} == {"usual"}
+    assert computed.sessions == 2 * 3 * 4 and computed.left_out == 2 * (2 * 2) * 4
+    assert any("other: simulated players do not share" in note for note in computed.notes)
+    assert any("comes out the same" in note for note in computed.notes)
+    assert "oracle" not in {unit.policy.label for unit in emulated.units}
+    assert any("oracle" in note and "future" in note for note in emulated.notes)
+
+
+def test_a_start_is_the_traces_own_point(tmp_path: Path) -> None:
+    plan = planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", "start_s = [0, 100.3, 730]"))
+    at_s = {unit.start.at_s for unit in plan.units if unit.setting.label == "usual"}
+    assert len(at_s) == 3 and 0.0 in at_s  # 730 s wraps in a trace of 600 s
+    for unit in plan.units:
+        assert unit.start.at_s == unit.swept.trace.time_s[unit.start.index - 1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "testbed" / "sweeps").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_shipped_files_are_good(path: Path) -> None:
+    for simulated in (False, True):
+        plan = plan_sweep(read_sweep(path), simulated=simulated)
+        assert plan.units and plan.file.question and plan.file.baseline
+
+
+def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
+    """A key that is checked and never used would be a promise."""
+    source = (ROOT / "testbed" / "sweeps" / "plan.py").read_text()
+    assert all(f'"{key}"' in source for key in KEYS)
