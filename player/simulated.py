@@ -8,6 +8,7 @@ come later.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -115,7 +116,7 @@ def simulate(
     """
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
-    session = _Session(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
+    session = SimulatedSession(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
     chooser = _Chooser(policy, fallback, video.levels)
     chooser.reset(video, seed, qoe)
     if isinstance(policy, ToldFuture):
@@ -154,8 +155,15 @@ class _Chooser:
             return Decision(level, BY_FALLBACK, one_line(error))
 
 
-class _Session:
-    """The state of a session: a buffer, a link, the clock and the rows so far."""
+class SimulatedSession:
+    """The state of a session: a buffer, a link, the clock and the rows so far.
+
+    For each chunk, in this order: `wait`, `observation`, `fetch`. Whoever plays many side by side, or
+    tries out what another level would have brought, drives it by itself; else there is `simulate`.
+
+    Args:
+        video: as many chunks of it as are streamed.
+    """
 
     def __init__(self, video: Video, link: LinkSession, cap_ms: float) -> None:
         self.video = video
@@ -164,6 +172,15 @@ class _Session:
         self.elapsed_ms = 0.0
         self.history: tuple[PastChunk, ...] = ()
         self.rows: list[ChunkRow] = []
+
+    def branch(self) -> SimulatedSession:
+        """Another one that stands where this one does and goes its own way.
+
+        For links whose sessions `copy.copy` copies whole, as those of `published` without noise.
+        """
+        other = copy.copy(self)
+        other.buffer, other.link, other.rows = copy.copy(self.buffer), copy.copy(self.link), list(self.rows)
+        return other
 
     def wait(self) -> float:
         """Hold the next request until the buffer is at its cap or below; ms waited."""

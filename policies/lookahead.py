@@ -76,8 +76,12 @@ class PlanTable:
         Args:
             stalls_s: (plans,) in seconds.
         """
-        rewards = self.rewards(stalls_s)
-        return len(rewards) - 1 - int(np.argmax(rewards[::-1]))
+        return best_plan(self.rewards(stalls_s))
+
+
+def best_plan(rewards: Floats) -> int:
+    """The number of the plan with the largest of (plans,) rewards; of equal ones the last."""
+    return len(rewards) - 1 - int(np.argmax(rewards[::-1]))
 
 
 def affordable_steps(levels: int, steps: int) -> int:

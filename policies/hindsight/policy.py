@@ -46,13 +46,20 @@ class Hindsight:
             raise ValueError(f"{video.name}: {reason}")
 
     def select(self, observation: Observation) -> Decision:
+        decision, _ = self.decide(observation)
+        return decision
+
+    def decide(self, observation: Observation) -> tuple[Decision, float]:
+        """The decision, and how much more the network holds it worth than the next best."""
         if not observation.history:
-            return Decision(0, reason="no throughput known yet")
+            return Decision(0, reason="no throughput known yet"), 0.0
         values = sane_values(self._net, features.of(observation)[None, :])[0]
         level = int(np.argmax(values))
-        second = float(np.partition(values, -2)[-2])
-        lead = f"worth {values[level] - second:.2f} more than the next best"
-        return Decision(level, reason=lead if np.isfinite(second) else "the others would stall for long")
+        lead = float(values[level] - np.partition(values, -2)[-2])
+        reason = f"worth {lead:.2f} more than the next best"
+        if not np.isfinite(lead):
+            reason = "the others would stall for long"
+        return Decision(level, reason=reason), lead
 
 
 class BatchHindsight:

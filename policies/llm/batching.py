@@ -48,6 +48,10 @@ class Late(Exception):
     """The deadline passed before the forward began."""
 
 
+class Hopeless(Late):
+    """It would be late, by what forwards take, and is refused while it can still be decided otherwise."""
+
+
 class QueueFull(Exception):
     """More is waiting already than may wait."""
 
@@ -63,6 +67,8 @@ class Work:
     deadline_s: float
     """Both on the scale of time.monotonic()."""
     result: asyncio.Future[Forwarded] = field(repr=False)
+    answered: bool = False
+    """Nobody waits for it: only its steps are to be taken in, when there is time."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class BatchQueue(Protocol):
         """A request arrived.
 
         Raises:
-            QueueFull: it may not wait.
+            QueueFull, Hopeless: it may not wait.
         """
 
     def due_s(self) -> float:
@@ -198,16 +204,22 @@ class Batcher:
         """Give a slot back, between two forwards."""
         await self._on_thread(lambda: self._engine.close(slot))
 
-    async def forward(self, slot: int, features: NDArray[np.float32], deadline_s: float) -> Forwarded:
+    async def forward(
+        self, slot: int, features: NDArray[np.float32], deadline_s: float, answered: bool = False
+    ) -> Forwarded:
         """The logits after a session's new steps. Its forward, once begun, is not broken off.
 
+        Args:
+            answered: the session has its answer already; the steps are taken in after all others.
+
         Raises:
+            Hopeless: its queue holds that it would be late; the steps were not taken in.
             Late: the deadline passed before it began; the steps were not taken in.
             QueueFull: too many wait.
             Exception: what the engine raised; the slot's state is then unknown.
         """
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
-        self.queue.push(Work(slot, features, time.monotonic(), deadline_s, result))
+        self.queue.push(Work(slot, features, time.monotonic(), deadline_s, result, answered))
         self._arrival.set()
         return await result
 

@@ -104,12 +104,21 @@ class NetLLM:
         self._steps: list[Step] = []
         self._session = self._begin(VideoFacts.of(video))
 
-    def select(self, observation: Observation) -> Decision:
-        """Raises ServerError where the server has not decided by the deadline."""
-        assert self._session is not None, "reset first"
+    @property
+    def remote(self) -> bool:
+        """Whether this session is a server's, which may be late, and not this process's."""
+        return isinstance(self._session, RemoteSession)
+
+    def note(self, observation: Observation) -> None:
+        """Somebody else decides this chunk; the model is told of it with the next one that it is asked."""
         for chunk in range(len(self._steps), observation.chunk):
             self._steps.append(Step.of(unasked(self._video, observation, chunk)))
         self._steps.append(Step.of(observation))
+
+    def select(self, observation: Observation) -> Decision:
+        """Raises ServerError where the server has not decided by the deadline."""
+        assert self._session is not None, "reset first"
+        self.note(observation)
         answer = self._session.decide(self._steps)
         return Decision(answer.level, answer.by, _reason(answer))
 

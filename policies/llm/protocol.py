@@ -4,7 +4,9 @@
                            409 {"steps": n}  the server holds n steps of this session: send all again
                            422 {"field": …}  a field that is not as it must be
                            429               queue or sessions are full; Retry-After says when to come back
-                           504 {"steps": n}  it can't be decided by the deadline; n steps are held
+                           504 {"steps": n}  it can't be decided by the deadline, said then or, where the
+                             server keeps a budget, at once: the client's light policy decides;
+                             n steps are held
     DELETE /v1/sessions/ID the session is over
     GET /healthz           what is served; GET /readyz; GET /metrics (Prometheus)
 

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,13 @@ def add_parser(commands: Any) -> None:
         help="wait so long for others to share a forward (default: %(default)g)",
     )
     limits.add_argument(
+        "--budget-ms",
+        type=_positive,
+        metavar="MS",
+        help="earliest deadline first, none later than this: what can't make it is refused at once"
+        " (default: first come, first served)",
+    )
+    limits.add_argument(
         "--delay-ms",
         type=_not_negative,
         default=0.0,
@@ -139,7 +146,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, _say: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; the exit status.
 
     Raises:
@@ -163,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
             waiting=args.max_waiting,
             batch=args.max_batch,
             gather_s=args.gather_ms / 1000.0,
+            budget_s=None if args.budget_ms is None else args.budget_ms / 1000.0,
         ),
         token=token,
         delay_s=args.delay_ms / 1000.0,

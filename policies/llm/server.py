@@ -29,6 +29,7 @@ from policies.llm.batching import (
     QueueFull,
     Work,
 )
+from policies.llm.deadline_queue import DeadlineQueue
 from policies.llm.metrics import Metrics
 from policies.llm.protocol import (
     DECIDE,
@@ -62,7 +63,15 @@ class Limits:
     waiting: int = LONGEST_QUEUE
     batch: int = LARGEST_BATCH
     gather_s: float = GATHER_S
+    budget_s: float | None = None
+    """Earliest deadline first, and none later than this after its arrival; None: first come, first served."""
     body_bytes: int = MOST_BODY_BYTES
+
+    def queue(self, sessions: Callable[[], int]) -> BatchQueue:
+        """A queue within these limits, given how many sessions are open."""
+        if self.budget_s is None:
+            return GatheringQueue(self.gather_s, self.batch, self.waiting, sessions)
+        return DeadlineQueue(self.budget_s, self.gather_s, self.batch, self.waiting, sessions)
 
 
 class Server:
@@ -74,8 +83,7 @@ class Server:
         limits: how much it takes on; `Limits()` if None.
         token: without it in `Authorization: Bearer`, only health is told.
         delay_s: wait so long before every forward: a slow model, for tests.
-        queue: decides which requests go next, given the number of open sessions; first come, first
-            served if None.
+        queue: decides which requests go next, given the number of open sessions; by the limits if None.
     """
 
     def __init__(
@@ -90,10 +98,7 @@ class Server:
     ) -> None:
         limits = limits or Limits()
         self._engine, self._limits, self._token, self._delay_s = engine, limits, token, delay_s
-        make = queue or (
-            lambda sessions: GatheringQueue(limits.gather_s, limits.batch, limits.waiting, sessions)
-        )
-        self._queue = make(lambda: len(self.sessions))
+        self._queue = (queue or limits.queue)(lambda: len(self.sessions))
         self._batcher = Batcher(engine, self._queue, delay_s=delay_s, observe=self._observe)
         self.sessions = Sessions(self._batcher, task, most=limits.sessions, idle_s=limits.idle_s)
         labels = {name: str(value) for name, value in asdict(engine.info).items()}

@@ -10,13 +10,17 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from policies.llm.batching import Batcher, Late, QueueFull
+from policies.llm.batching import Batcher, Hopeless, Late, QueueFull
 from policies.llm.protocol import BY_LLM, Answer, FieldError, Request, Step, check_levels
 from policies.llm.transcript import Task, Transcript
 
 MOST_SESSIONS = 64
 IDLE_S = 300.0
 """A player on a dark link may be silent for long; rebuilding is quick."""
+PIECE_STEPS = 8
+"""Of a refused request's steps that are taken in at a time, between others' forwards."""
+KEEP_WITHIN_S = 3.0
+"""So long they may wait for that: until about the session's next request."""
 
 
 class Behind(Exception):
@@ -48,6 +52,8 @@ class _Session:
     decided: tuple[int, float | None] = (0, None)
     """Level and margin after the last step: a request may come twice, when its answer was lost."""
     gone: bool = False
+    keeping: bool = False
+    """A refused request's steps are being taken in."""
 
 
 class Sessions:
@@ -72,7 +78,7 @@ class Sessions:
         self._most, self._idle_s = most, idle_s
         self._open: dict[str, _Session] = {}
         self._opening = 0
-        self._closing: set[asyncio.Task[None]] = set()
+        self._working: set[asyncio.Task[None]] = set()
         self.rebuilt_steps = 0
         """Steps beyond the first that came with the beginning of a session."""
 
@@ -120,6 +126,9 @@ class Sessions:
             features = session.transcript.features(fresh)
             try:
                 done = await self._batcher.forward(session.slot, features, deadline_s)
+            except Hopeless:
+                self._keep(session, fresh)
+                raise
             except (Late, QueueFull):
                 raise
             except BaseException:
@@ -139,6 +148,41 @@ class Sessions:
             server_ms=1000.0 * (time.monotonic() - arrived_s),
             steps=len(session.transcript.steps),
         )
+
+    def _keep(self, session: _Session, steps: tuple[Step, ...]) -> None:
+        """Take a refused request's steps in when there is time, so that the next one isn't dearer still."""
+        if not session.keeping:
+            session.keeping = True
+            keeping = asyncio.create_task(self._keep_up(session, steps))
+            self._working.add(keeping)
+            keeping.add_done_callback(self._working.discard)
+
+    async def _keep_up(self, session: _Session, steps: tuple[Step, ...]) -> None:
+        begin = len(session.transcript.steps)
+        session.asking += 1
+        try:
+            while steps and not session.gone:
+                async with session.turn:
+                    held = len(session.transcript.steps)
+                    steps = steps[max(held - begin, 0) :]
+                    begin = held
+                    piece = steps[:PIECE_STEPS]
+                    if session.gone or not piece:
+                        return
+                    features = session.transcript.features(piece)
+                    until_s = time.monotonic() + KEEP_WITHIN_S
+                    done = await self._batcher.forward(session.slot, features, until_s, answered=True)
+                    session.transcript.append(piece)
+                    session.decided = session.transcript.decide(done.logits, features[-1])
+        except (Late, QueueFull):
+            pass  # no time: they come with the session's next request
+        except Exception:
+            self._forget(session)
+        finally:
+            session.keeping = False
+            session.asking -= 1
+            if session.gone and not session.asking:
+                self._give_back(session.slot)
 
     def _fresh(self, session: _Session, request: Request) -> tuple[Step, ...]:
         """The request's steps that the session has not yet; what it has must be the same.
@@ -214,5 +258,5 @@ class Sessions:
 
     def _give_back(self, slot: int) -> None:
         closing = asyncio.create_task(self._batcher.close(slot))
-        self._closing.add(closing)  # the event loop itself keeps no hold of a task
-        closing.add_done_callback(self._closing.discard)
+        self._working.add(closing)  # the event loop itself keeps no hold of a task
+        closing.add_done_callback(self._working.discard)

@@ -14,9 +14,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
+from player.registry import load_policy
 from testbed.errors import TestbedError
 from testbed.lane import Lane
+from testbed.policy_server import PolicyServers
 from testbed.shaper_client import ShaperClient
 from testbed.side_by_side import BEGIN_AFTER_S, Interrupt
 from testbed.streaming import SessionPlan
@@ -41,10 +44,31 @@ class Silent:
     def end(self, index: int, row: EndRow) -> None: ...
 
 
+def server_commands(units: Sequence[Unit]) -> dict[str, ServerCommand]:
+    """The servers that the units' policies ask, by the policy's spec.
+
+    Raises:
+        PolicyError: a policy that cannot be had.
+    """
+    policies = {spec: load_policy(spec).policy for spec in {unit.policy.spec for unit in units}}
+    asked = {spec: policy.server() for spec, policy in policies.items() if isinstance(policy, Served)}
+    return {spec: command for spec, command in asked.items() if command is not None}
+
+
 def session_plans(
-    plan: SweepPlan, unit: Unit, out: Path, attempt: int, backend: str, command_line: Sequence[str]
+    plan: SweepPlan,
+    unit: Unit,
+    out: Path,
+    attempt: int,
+    backend: str,
+    command_line: Sequence[str],
+    server: ServerCommand | None = None,
 ) -> list[SessionPlan]:
-    """A unit's sessions as the emulator knows them, one a player."""
+    """A unit's sessions as the emulator knows them, one a player.
+
+    Args:
+        server: which the policy asks; without one it sees for itself who decides.
+    """
     setting = unit.setting
     plans = []
     for index, record in enumerate(unit.records):
@@ -75,6 +99,7 @@ def session_plans(
                 command_line=tuple(command_line),
                 cap_mbps=setting.cap_mbps,
                 facts=facts,
+                server=server,
             )
         )
     return plans
@@ -97,15 +122,19 @@ class Lanes:
         self._beginning = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._shaper: ShaperClient | None = None
+        self._commands = server_commands(work.folder.plan.units)
+        self._servers = PolicyServers(self._commands.values(), "auto")
 
     async def run(self, interrupt: Interrupt) -> None:
         """Stream all that is left, or until a signal comes; sessions in flight then come to nothing.
 
         Raises:
             OSError: a record cannot be written.
-            TestbedError: no shaper can be had.
+            TestbedError: no shaper can be had, or a policy's server does not start.
         """
         async with self._stack:
+            await self._stack.enter_async_context(self._servers)
+            await self._servers.start()
             lanes = [asyncio.create_task(self._lane(number)) for number in range(self._lanes)]
             together = asyncio.gather(*lanes)
             heard = asyncio.create_task(interrupt.heard.wait())
@@ -136,8 +165,10 @@ class Lanes:
 
     async def _attempt(self, unit: Unit, attempt: int, name: str) -> Attempt:
         plan, out = self._work.folder.plan, self._work.out
-        plans = session_plans(plan, unit, out, attempt, self._backend, self._command_line)
-        return await stream_unit(plans, unit.setting.stagger_s, name, self._the_shaper, self._beginning)
+        server = self._commands.get(unit.policy.spec)
+        plans = session_plans(plan, unit, out, attempt, self._backend, self._command_line, server)
+        stagger_s = unit.setting.stagger_s
+        return await stream_unit(plans, stagger_s, name, self._the_shaper, self._beginning, self._servers)
 
     async def _the_shaper(self) -> ShaperClient:
         """The shaper; a new one if it has died (the sessions that it served are tried again)."""
@@ -152,6 +183,7 @@ async def stream_unit(
     name: str,
     shaper: Callable[[], Awaitable[ShaperClient]],
     beginning: asyncio.Lock,
+    servers: PolicyServers | None = None,
 ) -> Attempt:
     """One attempt at a unit, from the first namespace to the last record.
 
@@ -160,6 +192,7 @@ async def stream_unit(
         name: of the lane.
         shaper: gives the one that is to be used.
         beginning: held by whoever begins; see this file's first words.
+        servers: that run; those of the plans are among them.
 
     Raises:
         TestbedError: a lane, a process or a path that is not as asked.
@@ -167,7 +200,7 @@ async def stream_unit(
     """
     async with _lane_of(plans[0], name, beginning) as lane:
         async with beginning:
-            sessions = sharing(plans, lane, await shaper(), stagger_s)
+            sessions = sharing(plans, lane, await shaper(), stagger_s, servers)
         async with _open(sessions):
             async with beginning:
                 await sessions[0].start()

@@ -15,6 +15,7 @@ from typing import Any
 
 from player.record import EndRow
 from testbed.lane import Lane
+from testbed.policy_server import PolicyServer, PolicyServers
 from testbed.selfcheck import Verdict
 from testbed.shaper_client import ShaperClient
 from testbed.streaming import LaneSession, SessionPlan, SessionResult, Watcher
@@ -49,8 +50,9 @@ class SharingSession(LaneSession):
         index: int,
         bottleneck: Bottleneck,
         offset_s: float,
+        server: PolicyServer | None = None,
     ) -> None:
-        super().__init__(plan, lane, shaper, index)
+        super().__init__(plan, lane, shaper, index, server)
         self._bottleneck = bottleneck
         self._offset_s = offset_s
         if index == 0:
@@ -97,12 +99,17 @@ class SharingSession(LaneSession):
 
 
 def sharing(
-    plans: Sequence[SessionPlan], lane: Lane, shaper: ShaperClient, stagger_s: float
+    plans: Sequence[SessionPlan],
+    lane: Lane,
+    shaper: ShaperClient,
+    stagger_s: float,
+    servers: PolicyServers | None = None,
 ) -> list[SharingSession]:
     """The sessions of a lane's players, in order of their begins."""
     bottleneck = Bottleneck(len(plans))
+    found = [None if servers is None else servers.of(plan.server) for plan in plans]
     return [
-        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s)
+        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s, found[index])
         for index, plan in enumerate(plans)
     ]
 

@@ -1,0 +1,156 @@
+"""A learned scheduler: how much QoE asking the model would gain, by a tiny network over the facts.
+
+What Trailblazer leaves open. The network (one hidden layer, numpy, some hundred numbers in a JSON file) is
+fitted to simulated decisions where both levels, the model's and the light policy's, were played out
+(`train.py`). A decision goes to the model where the predicted gain *per millisecond* that the model takes is
+worth it, so that a busier or slower machine is asked for less.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.apc.facts import Facts
+from policies.apc.rule import SchedulerError
+from policies.apc.scheduler import Routing
+
+SHIPPED = Path(__file__).parent / "learned.json"
+INPUTS = 10
+MEMORY = 0.8
+"""Of the model's delay: an exponential average's weight on what was."""
+SHORTEST_MS = 0.1
+
+Floats = NDArray[np.float64]
+
+
+def inputs(facts: Facts) -> Floats:
+    """(INPUTS,) what the network sees; logarithms where a fact spans decades."""
+    return np.array(
+        (
+            np.log1p(facts.buffer_s),
+            np.log(facts.rate + 1e-3),
+            facts.variation,
+            facts.trend,
+            np.log1p(facts.stall_s),
+            np.log(max(facts.lead, 0.0) + 1e-2),
+            np.log1p(facts.rtt_ms),
+            facts.last,
+            facts.left,
+            facts.buffer_s * facts.rate / 10.0,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network from facts to gained QoE, and what a millisecond is worth.
+
+    Raises:
+        ValueError: numbers that are none, or shapes that do not fit.
+    """
+
+    centre: Floats
+    """(INPUTS,)"""
+    scale: Floats
+    """(INPUTS,)"""
+    hidden: Floats
+    """(INPUTS, units)"""
+    hidden_bias: Floats
+    """(units,)"""
+    out: Floats
+    """(units,)"""
+    out_bias: float
+    worth_per_ms: float
+    """QoE that a millisecond of the model must gain."""
+    llm_ms: float
+    """What a decision of the model takes until one has been measured."""
+
+    def __post_init__(self) -> None:
+        units = self.hidden.shape[-1]
+        shapes = (
+            self.centre.shape,
+            self.scale.shape,
+            self.hidden.shape,
+            self.hidden_bias.shape,
+            self.out.shape,
+        )
+        if shapes != ((INPUTS,), (INPUTS,), (INPUTS, units), (units,), (units,)):
+            raise ValueError(f"shapes {shapes} do not fit {INPUTS} inputs")
+        parts = (self.centre, self.scale, self.hidden, self.hidden_bias, self.out, [self.out_bias])
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ValueError("a number that is none")
+        if not (self.worth_per_ms > 0.0 and self.llm_ms > 0.0):
+            raise ValueError(f"worth_per_ms {self.worth_per_ms}, llm_ms {self.llm_ms}: both must be positive")
+
+    def gains(self, rows: Floats) -> Floats:
+        """(n,) predicted gains of (n, INPUTS) or, of (INPUTS,), one."""
+        hidden = np.maximum((rows - self.centre) / self.scale @ self.hidden + self.hidden_bias, 0.0)
+        return np.asarray(hidden @ self.out + self.out_bias)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, Any]) -> Net:
+        """Raises KeyError, TypeError or ValueError for what is none."""
+        arrays = {
+            name: np.asarray(held[name], np.float64)
+            for name in ("centre", "scale", "hidden", "hidden_bias", "out")
+        }
+        numbers = {name: float(held[name]) for name in ("out_bias", "worth_per_ms", "llm_ms")}
+        return cls(**arrays, **numbers)
+
+
+class Learned:
+    """Routes by predicted gain per millisecond."""
+
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._llm_ms = net.llm_ms
+
+    def reset(self, seed: int) -> None:
+        """The machine is the same one in the next session: what was measured of it stays."""
+
+    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+        gain = float(self._net.gains(inputs(facts)))
+        score = gain / self._llm_ms / self._net.worth_per_ms
+        return Routing(score >= price, f"gain {gain:+.3f} for {self._llm_ms:.1f} ms", score)
+
+    def heard(self, delay_ms: float) -> None:
+        self._llm_ms = MEMORY * self._llm_ms + (1.0 - MEMORY) * max(delay_ms, SHORTEST_MS)
+
+
+def read_net(light: str, path: Path = SHIPPED) -> Net:
+    """The network beside a light policy.
+
+    Raises:
+        SchedulerError: no such file, none for this policy, or something else in it.
+    """
+    way_out = f"make one with: python -m policies.apc train --light {light}"
+    try:
+        nets = json.loads(path.read_text(encoding="utf-8"))["nets"]
+        if light not in nets:
+            raise SchedulerError(f"{path}: no network beside the light policy {light}; {way_out}")
+        return Net.from_json(nets[light])
+    except OSError as error:
+        raise SchedulerError(f"{path}: {error.strerror}; {way_out}") from None
+    except SchedulerError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise SchedulerError(f"{path}: no network ({type(error).__name__}: {error}); {way_out}") from None
+
+
+def file_sha256(path: Path) -> str:
+    """A scheduler's file, for the record."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

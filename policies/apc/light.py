@@ -1,0 +1,74 @@
+"""The light policy: any registered one, with how sure it is where it can tell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from player.observation import Observation
+from player.policy import Decision, HearsEnd, Policy, as_decision
+from player.qoe import QoE
+from player.registry import load_policy
+from player.video import Video
+
+
+@runtime_checkable
+class TellsLead(Protocol):
+    """A policy that also says how far its best level is ahead of the second best, in its own unit."""
+
+    def decide(self, observation: Observation) -> tuple[Decision, float]:
+        """The decision and the lead; inf where nothing else could be taken."""
+
+
+@dataclass(frozen=True)
+class LightDecision:
+    """What the light policy would do."""
+
+    level: int
+    reason: str
+    lead: float
+    """How far its two best candidates are apart; inf where it doesn't tell."""
+
+
+class Light:
+    """A registered policy in the role of the light one.
+
+    Args:
+        name: as on a command line.
+
+    Raises:
+        PolicyError: no such policy.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._policy: Policy = load_policy(name).policy
+        self._levels = 0
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        """A new session.
+
+        Raises:
+            ValueError: the policy can't stream this video.
+        """
+        self._levels = video.levels
+        self._policy.reset(video, seed, qoe)
+
+    def decide(self, observation: Observation) -> LightDecision:
+        """Its decision.
+
+        Raises:
+            IllegalDecision: its answer is no level; or whatever it raises itself.
+        """
+        if isinstance(self._policy, TellsLead):
+            answer, lead = self._policy.decide(observation)
+        else:
+            answer, lead = as_decision(self._policy.select(observation), self._levels), math.inf
+        decision = as_decision(answer, self._levels)
+        return LightDecision(decision.level, decision.reason, lead)
+
+    def ended(self, observation: Observation) -> None:
+        """The session is over."""
+        if isinstance(self._policy, HearsEnd):
+            self._policy.ended(observation)
