@@ -278,19 +278,20 @@ class Adaptation:
         if score > state.best:
             state.best, state.best_step, state.target = score, state.step, target
             self._write(self.out / BEST, target)
+        gains = {name: round(float(each.mean()), 4) for name, each in found[target].items()}
         entry = {
             "step": state.step,
             "loss": round(loss, 5),
             "score": round(score, 4),
             "best": round(state.best, 4),
-            "gain": {name: round(float(each.mean()), 4) for name, each in found[target].items()},
+            "gain": gains,
             "target": target,
             "sessions": len(self.experience),
             "seconds": round(state.seconds, 1),
             "check_seconds": round(time.monotonic() - began, 1),
         }
         self.board.add_scalar("validation/gain over robustmpc", score, state.step)
-        for name, gain in entry["gain"].items():
+        for name, gain in gains.items():
             self.board.add_scalar(f"validation/{name}", gain, state.step)
         with (self.out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
