@@ -33,8 +33,8 @@ from policies.llm.transcript import Bitrates
 
 AUTO, NONE = "auto", "none"
 DEADLINE_MS = 3000.0
-"""Under a chunk's 4 s. A late decision costs its own time at most; one by BBA in the middle of a careful session
-was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
+"""Under a chunk's 4 s. A late decision costs its own time at most; one by BBA in the middle of a careful
+session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
 HEALTH_WITHIN_S = 2.0
 MODULE = "policies.llm"
 
