@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,8 +14,14 @@ from rich.text import Text
 
 from player.policy import BY_FALLBACK, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
-from player.record import FINISHED
+from player.record import FINISHED, ChunkRow
 from testbed.streaming import SessionResult
+
+SHARED = ("llm", "light")
+"""Deciders of one policy that shares a session among them (`policies/apc`)."""
+MOST_WHYS = 4
+_FIGURES = re.compile(r"[;+-]?\s*[-+]?\d|;")
+"""Where a reason's words end and its figures begin."""
 
 
 def summary(result: SessionResult) -> SessionSummary:
@@ -120,7 +127,8 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def remarks(results: Sequence[SessionResult]) -> list[str]:
-    """What a reader of the table has to know besides: untrue links, and decisions by the fallback."""
+    """What a reader of the table has to know besides: untrue links, decisions by the fallback, and why
+    who decided where a policy has several deciders."""
     lines = list(dict.fromkeys(note for result in results for note in result.notes))
     for policy, result in zip(row_names(results), results, strict=True):
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
@@ -128,6 +136,25 @@ def remarks(results: Sequence[SessionResult]) -> list[str]:
         if replaced:
             count = f"{len(replaced)} of {len(result.chunks)} chunks"
             lines.append(f"{policy}: the fallback decided {count}, first because {replaced[0].reason}")
+        lines += [f"{policy}: {shared}" for shared in _deciders(result.chunks)]
         if (said := result.plan.log("stderr.txt")).exists():
             lines.append(f"{policy}: its player printed something, see {said.name} in {said.parent.name}/")
     return lines
+
+
+def _deciders(chunks: Sequence[ChunkRow]) -> list[str]:
+    """Of a session that policies shared, who decided how much and why; nothing of other sessions."""
+    mine = [row for row in chunks if row.by in SHARED]
+    if len({row.by for row in mine}) < 2:
+        return []
+    parts = []
+    for who in SHARED:
+        whys = Counter(_why(row.reason) for row in mine if row.by == who)
+        listed = ", ".join(f"{why} {count}" for why, count in whys.most_common(MOST_WHYS) if why)
+        parts.append(f"{who} decided {100 * whys.total() / len(chunks):.0f} % ({listed})")
+    return ["; ".join(parts)]
+
+
+def _why(reason: str) -> str:
+    """A reason without its figures, so that equal ones can be counted."""
+    return "asked in vain" if "; but " in reason else _FIGURES.split(reason)[0].strip()

@@ -56,6 +56,14 @@ def test_the_bound_grows_with_what_is_not_foreseen() -> None:
     assert times.bound_s(5) - times.expect_s(5) > calm + 0.5 * forward_s(5)
 
 
+def test_one_forward_in_which_the_process_stood_still_refuses_nobody_for_long() -> None:
+    queue = DeadlineQueue(step_time=known())
+    queue.took([work(0)], 10.0)
+    assert queue.step_time.expect_s(1) < 4 * forward_s(1)
+    queue.push(work(1))
+    assert [each.slot for each in queue.take(0.0)[0]] == [1]
+
+
 def test_the_earliest_deadline_goes_first() -> None:
     queue = DeadlineQueue(largest=2, step_time=known())
     for slot, deadline_s in enumerate((0.09, 0.05, 0.08, 0.06)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from player.video import Video
 from testbed.selfcheck import judge
 from testbed.settings import LinkSettings
 from testbed.streaming import SessionPlan, SessionResult, finished
-from testbed.summary import as_json, row_names, table
+from testbed.summary import as_json, remarks, row_names, table
 from traces.trace import Trace
 
 QOE = QoE()
@@ -137,3 +138,29 @@ def test_rows_of_one_policy_are_told_apart_by_their_records() -> None:
     console.print(table(results, QOE))
     shown = [line.split()[0] for line in console.export_text().splitlines()[2:]]
     assert shown == ["bba", "my.py:P:x=1", "bba-2"]
+
+
+def decided(policy: str, chunks: tuple[ChunkRow, ...]) -> list[str]:
+    said = remarks([replace(result(policy, policy), chunks=chunks)])
+    return [line for line in said if " decided " in line]
+
+
+def test_deciders_that_share_a_session_are_counted_with_their_reasons() -> None:
+    reasons = (
+        ("light", "easy: variation 0.12; plans with 3.10 Mbit/s"),
+        ("llm", "hard: variation 0.50; ahead by 1.20"),
+        ("llm", "still hard: variation 0.45; ahead by 1.20"),
+        (
+            "light",
+            "hard: buffer_s 2.00; but policy server x.sock: no answer within 90 ms; plans with 2 Mbit/s",
+        ),
+        ("light", "easy: buffer_s 24.12; plans with 3.10 Mbit/s"),
+    )
+    rows = tuple(replace(chunk_row(0), by=by, reason=why) for by, why in reasons)
+    (line,) = decided("apc", rows)
+    assert line == (
+        "apc: llm decided 40 % (hard: variation 1, still hard: variation 1);"
+        " light decided 60 % (easy: variation 1, asked in vain 1, easy: buffer_s 1)"
+    )
+    alone = tuple(replace(row, by="llm") for row in rows)
+    assert decided("netllm", alone) == []

@@ -2,9 +2,10 @@
 
 Sessions are played with half of the decisions drawn for the model, so that both kinds of states are met. At
 each, both levels are known. Where they differ, two copies of the session go on from there: one takes the
-model's level, the other the light policy's, and for the chunks after it the light policy decides in both. The
-*gain* is what the first brings more over `AHEAD` chunks. By the performance difference lemma (Kakade and
-Langford, 2002) a scheduler that asks where this is positive does better than the light policy alone.
+model's level, the other the light policy's, and for the chunks after it the light policy decides in both, to
+the end of the session, so that a buffer that is kept counts. The *gain* is what the first brings more. By
+the performance difference lemma (Kakade and Langford, 2002) a scheduler that asks where this is positive does
+better than the light policy alone.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
 from policies.llm.batching import Engine
 
-AHEAD = 8
-"""Chunks that a level's consequences are followed over, its own included."""
 EXPLORED = 0.5
 """Share of decisions that the model makes while data are collected."""
 
@@ -44,7 +43,7 @@ class Moments:
     facts: Floats
     """(decisions, len(NAMES))"""
     gains: Floats
-    """(decisions,) QoE over `AHEAD` chunks, on a ladder that ends at `TOP_MBPS`; 0 where both agree."""
+    """(decisions,) QoE to the session's end, on a ladder that ends at `TOP_MBPS`; 0 where both agree."""
     sessions: NDArray[np.int64]
     """(decisions,) which session each is of."""
 
@@ -133,13 +132,13 @@ def gain(moment: Moment, light: Light) -> float:
 
 
 def _follow(moment: Moment, level: int, light: Light) -> float:
-    """QoE summed over `AHEAD` chunks of a copy that takes a level, and then the light policy's."""
+    """QoE summed over what is left of a copy that takes a level, and then the light policy's."""
     qoe = QoE()
     session = moment.seat.session.branch()
     light.reset(moment.seat.start.video, 0, qoe)
     begin = len(session.rows)
     session.fetch(Decision(level, BY_LIGHT), 0.0)
-    while len(session.rows) < min(begin + AHEAD, session.video.chunks):
+    while len(session.rows) < session.video.chunks:
         wait_ms = session.wait()
         session.fetch(Decision(light.decide(session.observation()).level, BY_LIGHT), wait_ms)
     rows = session.rows[begin - 1 :]

@@ -25,6 +25,9 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--threads", type=count, metavar="N", help="of the model on the CPU (default: all cores)"
     )
     model.add_argument(
+        "--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="default: %(default)s"
+    )
+    model.add_argument(
         "--together",
         type=count,
         default=TOGETHER,
@@ -64,4 +67,5 @@ def load_engine(args: argparse.Namespace) -> Any:
     """
     from policies.llm.engine import Engine
 
-    return Engine(args.adapter, device=args.device, slots=args.together + 1, threads=args.threads)
+    slots = args.together + 1
+    return Engine(args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)

@@ -19,7 +19,7 @@ BUDGET_S = 0.1
 LONGEST_FORWARD = 0.5
 """Of the budget."""
 GUARD = 0.1
-"""Of the budget, kept for the way there and back."""
+"""Of what a request allows, kept for the way there and back."""
 
 
 class DeadlineQueue:
@@ -56,8 +56,8 @@ class DeadlineQueue:
         """When a request's forward has to be done."""
         if work.answered:
             return work.deadline_s
-        guard_s = GUARD * self._budget_s
-        return min(work.deadline_s, work.arrived_s + self._budget_s) - guard_s
+        allowed_s = min(work.deadline_s - work.arrived_s, self._budget_s)
+        return work.arrived_s + (1.0 - GUARD) * allowed_s
 
     def push(self, work: Work) -> None:
         """Admit a request.
@@ -72,6 +72,8 @@ class DeadlineQueue:
         ahead = self._waiting[:place]
         begin_s = max(work.arrived_s, self._busy_until_s)
         done_s = begin_s + self._time_of([*ahead, work])
+        if not self._waiting and not self._busy_until_s:  # idle: try what can be expected to be in time
+            done_s = begin_s + self.step_time.expect_s(len(work.features))
         if done_s > self.deadline_s(work):
             self.refused += 1
             raise Hopeless(
@@ -108,7 +110,7 @@ class DeadlineQueue:
         steps, most = 0, self._most_steps()
         for work in self._waiting:
             own = len(work.features)
-            if now_s + self.step_time.bound_s(own) > self.deadline_s(work):
+            if now_s + self.step_time.expect_s(own) > self.deadline_s(work):
                 late.append(work)
             elif (
                 len(batch) >= self._largest

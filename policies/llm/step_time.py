@@ -10,6 +10,9 @@ PRIOR_WEIGHT = 1.0
 SAFETY = 2.0
 """Mean absolute errors that a bound lies above the expectation."""
 SHORTEST_S = 1e-4
+OUTLIER = 4.0
+"""A forward counts as no longer than so many bounds: one during which the process was stopped says nothing of
+the next, and a machine that has become slower is caught up with in some forwards."""
 
 
 class StepTime:
@@ -27,6 +30,7 @@ class StepTime:
 
     def took(self, steps: int, seconds: float) -> None:
         """A forward of so many new steps took so long."""
+        seconds = min(seconds, OUTLIER * self.bound_s(steps))
         error_s = abs(seconds - self.expect_s(steps))
         self._error_s = MEMORY * self._error_s + (1.0 - MEMORY) * error_s
         for name in ("_weight", "_x", "_y", "_xx", "_xy"):

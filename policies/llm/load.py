@@ -1,0 +1,349 @@
+"""`load`: simulated players in real time against the server, more and more of them.
+
+Three ways to decide: `llm` asks the model for every chunk, first come, first served; `apc` routes, and the
+server keeps a budget; `light` asks nobody. *Full load* is the first at which `llm` takes `FULL_MS` on
+average.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.simulated import CHUNKS
+from player.videos import load_video
+from policies.apc.dynamic import Price
+from policies.apc.files import write_json
+from policies.apc.light import Light
+from policies.apc.policy import BUDGET_MS, LIGHT, RESERVE_MS, make_scheduler
+from policies.apc.router import Router
+from policies.llm.console import say
+from policies.llm.load_client import Connections
+from policies.llm.load_players import Observed, Workload, play
+from policies.llm.protocol import BY_LLM
+from traces.catalogue import default_video, resolve_many
+
+LLM, APC, LIGHT_ONLY = "llm", "apc", "light"
+WAYS = (LLM, APC, LIGHT_ONLY)
+SESSIONS = (1, 4, 16, 64, 256, 1024)
+TRACES = "4g[400:464]"
+FULL_MS = 345.0
+"""Trailblazer's average before collaboration."""
+LLM_DEADLINE_S = 5.0
+"""Without a budget, as the player's own deadline."""
+LAG_MS = 20.0
+"""A generator that wakes later than this, at the 99th percentile, is late itself; its figures are marked."""
+READY_WITHIN_S = 180.0
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `load`."""
+    command = commands.add_parser("load", help="many simulated players in real time against the server")
+    what = command.add_argument_group("who comes")
+    what.add_argument(
+        "--sessions",
+        type=_counts,
+        default=list(SESSIONS),
+        metavar="N,N,…",
+        help="default: 1,4,16,64,256,1024",
+    )
+    what.add_argument(
+        "--ways", type=_ways, default=list(WAYS), metavar="WAY,…", help="default: llm,apc,light"
+    )
+    what.add_argument("--traces", default=TRACES, metavar="SPEC", help="default: %(default)s")
+    what.add_argument("--duration-s", type=float, default=20.0, help="of each load (default: %(default)g)")
+    what.add_argument(
+        "--ramp-s", type=float, default=4.0, help="within which players arrive (default: %(default)g)"
+    )
+    what.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    how = command.add_argument_group("who decides")
+    how.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="what `adapt` made (default: the shipped one)"
+    )
+    how.add_argument(
+        "--layers",
+        type=_counts,
+        metavar="N,N",
+        help="other numbers than the adapter's: random weights, for timing",
+    )
+    how.add_argument("--threads", type=int, metavar="N", help="of the model on the CPU (default: one a core)")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    how.add_argument("--light", default=LIGHT, metavar="POLICY", help="default: %(default)s")
+    how.add_argument("--scheduler", default="rule", help="default: %(default)s")
+    how.add_argument("--static", action="store_true", help="leave the thresholds as they are under load")
+    how.add_argument("--budget-ms", type=float, default=BUDGET_MS, help="default: %(default)g")
+    output = command.add_argument_group("output")
+    output.add_argument("--out", type=Path, metavar="DIR", help="load.json and load.png")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        found = [0]
+    if min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected whole numbers by commas, each 1 or more")
+    return found
+
+
+def _ways(text: str) -> list[str]:
+    found = text.split(",")
+    if unknown := set(found) - set(WAYS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: there are {', '.join(WAYS)}")
+    return found
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Play every load in every way; what `--json` says.
+
+    Raises:
+        ValueError, OSError: something named can't be used, or the server does not start.
+    """
+    if not (0.0 < args.ramp_s < args.duration_s < math.inf):
+        raise ValueError(
+            f"--ramp-s {args.ramp_s:g}, --duration-s {args.duration_s:g}: expected 0 < ramp < duration"
+        )
+    if not (0.0 < args.budget_ms < math.inf):
+        raise ValueError(f"--budget-ms {args.budget_ms:g}: must be positive")
+    make_router(args, APC)
+    rows: list[dict[str, Any]] = []
+    say(HEADER)
+    with tempfile.TemporaryDirectory(prefix="streambed-load-") as folder:
+        for adapter, layers, random in _adapters(args, Path(folder)):
+            for way in args.ways:
+                rows += _loads(args, way, adapter, layers, random, Path(folder), say)
+    report = {
+        "rows": rows,
+        "full": {
+            str(layers): full_load(rows, layers) for layers in dict.fromkeys(row["layers"] for row in rows)
+        },
+        "budget_ms": args.budget_ms,
+        "traces": args.traces,
+        "duration_s": args.duration_s,
+        "light": args.light,
+        "scheduler": args.scheduler,
+        "dynamic": not args.static,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    for layers, sessions in report["full"].items():
+        say(f"{layers} layers: full load (llm at {FULL_MS:g} ms on average) is {sessions or 'beyond these'}")
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_json(args.out / "load.json", report)
+        from policies.llm.load_figure import draw
+
+        draw(report, args.out / "load.png")
+    return report
+
+
+def full_load(rows: list[dict[str, Any]], layers: int) -> int | None:
+    """The fewest sessions at which `llm` takes `FULL_MS` on average; None where it never does."""
+    found = [
+        row["sessions"]
+        for row in rows
+        if row["way"] == LLM and row["layers"] == layers and row["mean_ms"] >= FULL_MS
+    ]
+    return min(found, default=None)
+
+
+def _adapters(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, int, bool]]:
+    """Folder, layers, and whether the weights are random."""
+    from policies.llm.abr import MODALITIES
+    from policies.llm.adapter import SHIPPED, read
+
+    place = (args.adapter or SHIPPED).absolute()
+    own = read(place, MODALITIES)
+    for layers in args.layers or [own.shape.layers]:
+        if layers == own.shape.layers:
+            yield place, layers, False
+        else:
+            yield random_adapter(folder / f"layers-{layers}", own.shape.base, layers), layers, True
+
+
+def random_adapter(folder: Path, base: str, layers: int) -> Path:
+    """An adapter that knows nothing: for timing.
+
+    Raises:
+        BaseError: the base has fewer layers.
+    """
+    import torch
+
+    from policies.llm import abr
+    from policies.llm.base import resolve
+    from policies.llm.model import Model
+    from policies.llm.model_shape import Shape
+    from policies.llm.tiny import save
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save(Model(resolve(base), Shape(base, layers=layers), abr.MODALITIES), folder)
+    return folder
+
+
+def make_router(args: argparse.Namespace, way: str) -> Router:
+    """One session's.
+
+    Raises:
+        ValueError: no such scheduler or light policy.
+    """
+    if way == LLM:
+        return Router(Light("bba"), make_scheduler("always", "bba", 0.5, None))
+    if way == LIGHT_ONLY:
+        return Router(Light(args.light), make_scheduler("never", args.light, 0.5, None))
+    price = None if args.static else Price(args.budget_ms)
+    return Router(Light(args.light), make_scheduler(args.scheduler, args.light, 0.5, None), price)
+
+
+def _loads(
+    args: argparse.Namespace,
+    way: str,
+    adapter: Path,
+    layers: int,
+    random: bool,
+    folder: Path,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """A way to decide at every load."""
+    traces = resolve_many(args.traces)
+    video = load_video(default_video(traces[0].family or ""))
+    rows = []
+    asked_ms = args.budget_ms - min(RESERVE_MS, args.budget_ms / 10.0)
+    deadline_s = LLM_DEADLINE_S if way == LLM else asked_ms / 1000.0
+    budget_ms = None if way == LLM else args.budget_ms
+    path = folder / f"{way}-{layers}.sock"
+    context = (
+        contextlib.nullcontext(None)
+        if way == LIGHT_ONLY
+        else served(path, adapter, max(args.sessions), args.threads, args.device, budget_ms)
+    )
+    with context:
+        for sessions in args.sessions:
+            workload = Workload(
+                sessions, traces, video, CHUNKS, args.ramp_s, args.ramp_s / 2.0, args.duration_s, args.seed
+            )
+            observed = asyncio.run(
+                _play(args, way, workload, None if way == LIGHT_ONLY else path, deadline_s)
+            )
+            rows.append(row_of(observed, workload, way, layers, random, args.budget_ms))
+            say(line_of(rows[-1]))
+    return rows
+
+
+async def _play(
+    args: argparse.Namespace, way: str, workload: Workload, path: Path | None, deadline_s: float
+) -> Observed:
+    connections = None if path is None else Connections(path)
+    try:
+        return await play(workload, lambda: make_router(args, way), connections, deadline_s)
+    finally:
+        if connections is not None:
+            connections.close()
+
+
+@contextlib.contextmanager
+def served(
+    path: Path, adapter: Path, sessions: int, threads: int | None, device: str, budget_ms: float | None
+) -> Iterator[int]:
+    """A server at a socket while the context lasts; its process id.
+
+    Raises:
+        ValueError: it does not start.
+    """
+    words = [sys.executable, "-m", "policies.llm", "serve", "--adapter", str(adapter), "--socket", str(path)]
+    words += [
+        "--device",
+        device,
+        "--max-sessions",
+        str(sessions),
+        "--max-waiting",
+        str(max(2 * sessions, 256)),
+    ]
+    words += [] if threads is None else ["--threads", str(threads)]
+    words += [] if budget_ms is None else ["--budget-ms", str(budget_ms)]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                said.seek(0)
+                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise ValueError(f"the server does not start: {' '.join(last) or 'it says nothing'}")
+            json.loads(line)
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def row_of(
+    observed: Observed, workload: Workload, way: str, layers: int, random: bool, budget_ms: float
+) -> dict[str, Any]:
+    """A load's figures."""
+    delays = np.array(observed.delays_ms or [0.0])
+    count = max(len(observed.delays_ms), 1)
+    lag_ms = float(np.quantile(observed.lags_ms or [0.0], 0.99))
+    p50, p95, p99 = (float(value) for value in np.quantile(delays, [0.5, 0.95, 0.99]))
+    qoe = float(np.mean(observed.qoe)) if observed.qoe and not (random and way != LIGHT_ONLY) else None
+    return {
+        "layers": layers,
+        "way": way,
+        "sessions": workload.sessions,
+        "decisions": len(observed.delays_ms),
+        "per_s": len(observed.delays_ms) / (workload.duration_s - workload.counted_from_s),
+        "mean_ms": float(delays.mean()),
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "max_ms": float(delays.max()),
+        "by": dict(observed.by),
+        "llm_share": observed.by.get(BY_LLM, 0) / count,
+        "asked": observed.asked,
+        "missed": int((delays > budget_ms).sum()),
+        "missed_share": float((delays > budget_ms).mean()),
+        "faults": dict(observed.faults),
+        "qoe": qoe,
+        "random_weights": random,
+        "generator_lag_p99_ms": lag_ms,
+        "generator_late": lag_ms > LAG_MS,
+    }
+
+
+HEADER = (
+    "layers  way    sessions  decisions/s  mean ms    p50     p95     p99  by the model  over budget     QoE"
+    "  generator's lag p99 ms"
+)
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A load's figures on one line."""
+    qoe = "-" if row["qoe"] is None else f"{row['qoe']:.3f}"
+    return (
+        f"{row['layers']:>6}  {row['way']:<5} {row['sessions']:>9}  {row['per_s']:>11.1f}"
+        f"  {row['mean_ms']:>7.1f}"
+        f" {row['p50_ms']:>6.1f}  {row['p95_ms']:>6.1f}  {row['p99_ms']:>6.1f}"
+        f"  {100 * row['llm_share']:>10.1f} %"
+        f"  {100 * row['missed_share']:>9.2f} %  {qoe:>6}"
+        f"  {row['generator_lag_p99_ms']:.1f}{' LATE' if row['generator_late'] else ''}"
+    )
