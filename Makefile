@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST_AS_ROOT = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 STREAMBED_REQUIRE_EMULATION=$(STREAMBED_REQUIRE_EMULATION) \
 	$(PYTHON_HERE) -m pytest -p no:cacheprovider
 
-.PHONY: help setup run test stress lint doctor constraints clean
+.PHONY: help setup test-tools run test stress lint doctor constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,6 +20,10 @@ help: ## this list
 
 setup: ## install what is missing: system packages by apt-get, Python packages into .venv
 	@testbed/setup.sh
+
+# What only tests need: a browser that opens a report. Without it those tests are skipped, in CI they fail.
+test-tools:
+	@testbed/setup.sh test-tools
 
 run: setup ## the main job: four players over one replayed 4G trace; more options by ARGS="--rtt-ms 40"
 	@$(SUDO) $(PYTHON_HERE) testbed/run.py --trace $(TRACE) $(ARGS)
@@ -30,7 +34,7 @@ run: setup ## the main job: four players over one replayed 4G trace; more option
 # one, which would have the last word, is left out.
 EMULATION_TESTS = $(PYTEST_AS_ROOT) -m "emulation and not stress" $(ARGS)
 FOUND_NONE := 5
-test: setup ## all tests but the long fault tests
+test: test-tools ## all tests but the long fault tests
 	@if [ "$$(id -u)" -eq 0 ] || [ -n "$(SUDO)" ]; then \
 		first=0; $(PYTHON_HERE) -m pytest -n $(JOBS) -m "not emulation and not stress" $(ARGS) || first=$$?; \
 		second=0; $(if $(ARGS),$(EMULATION_TESTS) --collect-only >/dev/null 2>&1 || second=$$?;) \

@@ -8,6 +8,7 @@ the linear one is ``bitrate_mbps - mu * stall_s_per_chunk - smooth * smoothness_
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.outcomes import utilisation
+from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.record import RecordError, make_folder, read_record
 
@@ -274,16 +276,27 @@ def collect(places: Sequence[Path], table: Path) -> Collected:
 def _batches(files: Sequence[Path], unreadable: list[str]) -> Iterator[list[dict[str, Any]]]:
     """Rows of all records that can be read; the faults of others are added to `unreadable`."""
     batch: list[dict[str, Any]] = []
-    for path in files:
-        try:
-            batch.append(session_row(SessionRecord(read_record(path))))
-        except RecordError as error:
-            unreadable.append(str(error))
-        if len(batch) >= ROWS_AT_ONCE:
-            yield batch
-            batch = []
+    with contextlib.ExitStack() as stack:
+        pool = None
+        if len(files) >= WORTH_PROCESSES and processes_here() > 1:
+            pool = stack.enter_context(workers(processes_here()))
+        for found in each(_row_or_fault, files, pool):
+            if isinstance(found, str):
+                unreadable.append(found)
+            else:
+                batch.append(found)
+            if len(batch) >= ROWS_AT_ONCE:
+                yield batch
+                batch = []
     if batch:
         yield batch
+
+
+def _row_or_fault(path: Path) -> dict[str, Any] | str:
+    try:
+        return session_row(SessionRecord(read_record(path)))
+    except RecordError as error:
+        return str(error)
 
 
 def add_collect(commands: Any) -> None:

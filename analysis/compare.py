@@ -408,8 +408,9 @@ def notes(comparison: Comparison) -> list[str]:
         )
     lacking = {missing.policy for missing in comparison.missing}
     if lacking:
+        lack = "lacks" if len(lacking) == 1 else "lack"
         found.append(
-            f"{', '.join(sorted(lacking))} lack sessions that others have; a table of means counts only"
+            f"{', '.join(sorted(lacking))} {lack} sessions that others have; a table of means counts only"
             " what all its policies have, a difference what both have"
         )
     kinds = {one.simulated for one in outcomes.counted}

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from analysis.bootstrap import Interval, mean_interval
+from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
 from analysis.compare import Cells, Grouping, cells, common_settings, grouped, told_others
 from analysis.outcomes import Figures, Outcomes, Setting
@@ -80,9 +80,11 @@ class Panel:
         """(settings,) of one policy."""
         return [get(self.cells[policy][setting]) for setting in self.settings]
 
-    def interval(self, policy: str, get: Callable[[Figures], float], rule: ClusterRule) -> Interval:
-        """The mean over the settings, with its interval over traces."""
-        return mean_interval(self.values(policy, get), [rule.key(s.trace) for s in self.settings])
+    def intervals(self, get: Callable[[Figures], float], rule: ClusterRule) -> dict[str, Interval]:
+        """Each policy's mean over the settings, with its interval over traces."""
+        columns = [self.values(policy, get) for policy in self.policies]
+        found = mean_intervals(columns, [rule.key(setting.trace) for setting in self.settings])
+        return dict(zip(self.policies, found, strict=True))
 
 
 @dataclass(frozen=True)
@@ -162,10 +164,11 @@ def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) 
     places = _places(len(policies))
     lows: list[float] = []
     for group, part in enumerate(parts):
+        intervals = part.intervals(_qoe, rule)
         for policy, place in zip(policies, places, strict=True):
             if policy not in part.policies:
                 continue
-            interval = part.interval(policy, _qoe, rule)
+            interval = intervals[policy]
             axis.bar(
                 group + place,
                 interval.mean,
@@ -178,7 +181,7 @@ def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) 
             )
             lows.append(_whisker(axis, group + place, interval))
         for policy in filter(is_bound, part.policies):
-            mean = part.interval(policy, _qoe, rule).mean
+            mean = intervals[policy].mean
             axis.hlines(mean, group - 0.46, group + 0.46, **BOUND_LINE, zorder=4)
     axis.axhline(0, color=BLACK, linewidth=0.6, zorder=3)
     _group_ticks(axis, parts)
@@ -259,9 +262,10 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
     figure, axes = _row_of_axes(len(parts))
     wide = len(parts) <= WIDE_COLUMNS
     for axis, part in zip(axes, parts, strict=True):
+        stalls = part.intervals(lambda one: 100 * one.stall_ratio, rule)
+        rates = part.intervals(lambda one: one.bitrate_mbps, rule)
         for policy in part.policies:
-            stall = part.interval(policy, lambda one: 100 * one.stall_ratio, rule)
-            rate = part.interval(policy, lambda one: one.bitrate_mbps, rule)
+            stall, rate = stalls[policy], rates[policy]
             axis.errorbar(
                 stall.mean,
                 rate.mean,

@@ -213,7 +213,8 @@ def _counted(sessions: Sequence[SessionRecord]) -> str:
 
 def _numbers(values: Any) -> TypeGuard[list[float]]:
     """Whether this is a list of finite numbers."""
-    return isinstance(values, list) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        for value in values
+    return (
+        isinstance(values, list)
+        and {int, float}.issuperset(map(type, values))
+        and all(map(math.isfinite, values))
     )

@@ -94,12 +94,14 @@ def short_name(policy: str) -> str:
 
 
 def in_order(policies: Iterable[str]) -> list[str]:
-    """Known policies in the style's order, then others by name, the bound last."""
+    """Known policies in the style's order, then others by name and number, the bound last."""
     known = list(KNOWN)
 
-    def rank(policy: str) -> tuple[bool, int, str]:
+    def rank(policy: str) -> tuple[bool, int, list[str | float]]:
         name = short_name(policy)
-        return is_bound(policy), known.index(name) if name in known else len(known), name
+        parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number by turns: `x=50` comes before `x=200`
+        words: list[str | float] = [float(part) if place % 2 else part for place, part in enumerate(parts)]
+        return is_bound(policy), known.index(name) if name in known else len(known), words
 
     return sorted(policies, key=rank)
 

@@ -12,8 +12,9 @@ import json
 import math
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.ownership import give_to_caller, make_directory
@@ -261,13 +262,17 @@ def _name(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _fits(value: Any, hint: Any) -> bool:
     """Whether a JSON value can stand in a field of this type (a whole number may be a float)."""
+    kinds, kind = _kinds(hint), type(value)
+    if kind is float or kind is int:
+        return math.isfinite(value) and (float in kinds or kind in kinds)
+    return kind in kinds
+
+
+@cache
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The types that a field's values may have: looked up for each of a million fields."""
     if get_origin(hint) is dict:
-        return isinstance(value, dict)
-    kinds = get_args(hint) or (hint,)
-    if value is None:
-        return NoneType in kinds
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return type(value) in kinds
-    return math.isfinite(value) and (float in kinds or (isinstance(value, int) and int in kinds))
+        return (dict,)
+    return get_args(hint) or (hint,)

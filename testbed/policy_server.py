@@ -65,6 +65,11 @@ class PolicyServer:
         return f"policy server `{' '.join((self.command.module, *self.command.arguments))}`"
 
     @property
+    def gone(self) -> bool:
+        """Whether it died too often to be started again."""
+        return self._watching is not None and self._watching.done()
+
+    @property
     def environment(self) -> dict[str, str]:
         """What its players have to know."""
         return {self.command.variable: str(self._path)}
@@ -87,7 +92,7 @@ class PolicyServer:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_nice_and_bound,
+            preexec_fn=nice_and_bound,
             start_new_session=True,
             env={"OMP_WAIT_POLICY": "PASSIVE", **environment()},
         )
@@ -174,7 +179,7 @@ class PolicyServers:
         return None if command is None else self._servers[command]
 
 
-def _nice_and_bound() -> None:
+def nice_and_bound() -> None:
     """For `preexec_fn`."""
     os.nice(NICE)
     die_with_parent()

@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from player.link_published import PublishedLink
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import FINISHED, Record, RecordError, read_record
 from player.video import Video, VideoError
@@ -36,12 +35,12 @@ from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.ownership import give_to_caller, make_directory
 from testbed.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.settings import LinkSettings, Loss, check_carried
-from testbed.shaper_client import ShaperClient
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulation import Job, RunFacts, SimulatedSession, run_job
 from testbed.starts import Start
 from testbed.streaming import SessionPlan
-from testbed.sweeps.lanes import stream_unit
+from testbed.sweeps.lanes import Shared, server_of, stream_unit
+from testbed.sweeps.models import MODELS
 from traces.arguments import Parser
 from traces.trace import Trace
 
@@ -50,8 +49,6 @@ OF_THE_RUN = ("line", "schema", "run_id", "started_at", "command_line", "lane", 
 MEASURED = ("probe", "qdiscs")
 """What a link's section has seen before the session."""
 LONGEST_VALUE = 60
-
-MODELS: Mapping[str, type[PublishedLink]] = {"published": PublishedLink}
 
 
 @dataclass(frozen=True)
@@ -166,7 +163,7 @@ def _computed(record: Record, folder: Path, command_line: Sequence[str]) -> tupl
         chunks=int(told["video"]["chunks"]),
         first_level=told["player"]["first_level"],
         link_name=model,
-        link=MODELS[model](**link),
+        link=MODELS[model].kind(**link),
         qoe=QoE(**told["told_qoe"]),
         run_seed=int(told["run_seed"]),
         record=_free(folder / Path(record.path).name),
@@ -245,6 +242,7 @@ def session_plans(record: Record, folder: Path, command_line: Sequence[str]) -> 
                 record=(folder / (name if player == index else f"other-player-{player}.jsonl")).absolute(),
                 command_line=tuple(command_line),
                 cap_mbps=told["trace"].get("cap_mbps"),
+                server=server_of(str(told["policy"]["spec"])),
                 facts={"shared": facts} if facts else {},
             )
         )
@@ -261,13 +259,10 @@ async def _stream(run: RunPlan, stagger_s: float, console: Console) -> int:
     if len(run.sessions) == 1:
         await side_by_side(run, console, interrupt)
         return interrupt.status
-    async with ShaperClient() as shaper:
-
-        async def the_shaper() -> ShaperClient:
-            return shaper
-
+    async with contextlib.AsyncExitStack() as stack:
+        shared = Shared(stack, run.device)
         streaming = asyncio.create_task(
-            stream_unit(run.sessions, stagger_s, "sb-again", the_shaper, asyncio.Lock())
+            stream_unit(run.sessions, stagger_s, "sb-again", shared, asyncio.Lock())
         )
         heard = asyncio.create_task(interrupt.heard.wait())
         await asyncio.wait({streaming, heard}, return_when=asyncio.FIRST_COMPLETED)

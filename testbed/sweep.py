@@ -42,10 +42,12 @@ from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.ownership import give_to_caller
+from testbed.policy_server import DEVICES
 from testbed.settings import BACKENDS
 from testbed.sweeps import estimate
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
 from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.models import MODELS, PUBLISHED
 from testbed.sweeps.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.progress import Display, duration
 from testbed.sweeps.schema import read_sweep
@@ -73,6 +75,11 @@ def parser() -> Parser:
         action="store_true",
         help="compute the sessions instead of emulating them; needs no root",
     )
+    what.add_argument(
+        "--link",
+        choices=list(MODELS),
+        help="with --simulate: the public simulators' arithmetic, or the emulator's TCP (default: published)",
+    )
     how = command.add_argument_group("how")
     how.add_argument(
         "--lanes",
@@ -86,6 +93,12 @@ def parser() -> Parser:
         choices=BACKENDS,
         default="auto",
         help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    how.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where a policy's server puts its model (default: cuda if there, else cpu)",
     )
     how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
     how.add_argument(
@@ -105,7 +118,7 @@ def parser() -> Parser:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of records (default: results/NAME-emulated or -simulated)",
+        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
     )
     output.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else on stdout"
@@ -115,7 +128,8 @@ def parser() -> Parser:
 
 def _default_out(plan: SweepPlan) -> Path:
     word = re.sub(r"[^A-Za-z0-9.=_-]+", "-", plan.file.name).strip("-.") or "sweep"
-    return RESULTS / f"{word}-{'simulated' if plan.simulated else 'emulated'}"
+    how = "emulated" if plan.link_model is None else f"simulated-{plan.link_model}"
+    return RESULTS / f"{word}-{how}"
 
 
 def describe(plan: SweepPlan, left: Sequence[Unit], wall: str, disk: int, out: Path) -> list[str]:
@@ -171,9 +185,12 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
 def _finish(work: Work, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
-    if counts["expected"] > counts["missing"]:
+    table = work.out / TABLE
+    if table.exists() and not work.ran:
+        report["table"] = str(table)
+    elif counts["expected"] > counts["missing"]:
         try:
-            collected = collect([work.out], work.out / TABLE)
+            collected = collect([work.out], table)
             give_to_caller(collected.table)
             report["table"] = str(collected.table)
         except AnalysisError as error:  # no session came to a record
@@ -234,7 +251,9 @@ def _plan_as_json(plan: SweepPlan, engine: Engine, disk: int, out: Path) -> dict
 
 def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     console = person_console(out, args.json)
-    plan = plan_sweep(read_sweep(args.file), simulated=args.simulate)
+    if args.link and not args.simulate:
+        raise TestbedError(f"--link {args.link} is a model of a link; add --simulate, or leave it out")
+    plan = plan_sweep(read_sweep(args.file), simulated=args.simulate, link_model=args.link or PUBLISHED)
     place = args.out or _default_out(plan)
     if not plan.units:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")

@@ -91,6 +91,7 @@ def write_sweep(
         },
         "estimate": {"sessions": len(sessions), "wall_s": 100.0, "disk_bytes": 1000},
         "spent": {"wall_s": 1800.0, "session_s": 25000.0},
+        "refused": [{"policy": "bba", "video": "uhd", "why": "its ladder is another"}],
         "settings": [
             {
                 "label": label,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import find_browser, look
 from report_sweeps import INVALID_REASON, SEEN, UNSEEN, small_sweep
 from session_records import write_session
 
+import analysis.report
 from analysis.cli import main
 from analysis.clusters import ClusterRule
 from analysis.report import headline, missing
@@ -21,7 +25,7 @@ from analysis.report.planned import read_sweep
 from analysis.report.rows import Row, row_of
 from analysis.report.sharing import jain, shared_links
 from analysis.report.study import Study, study_of
-from analysis.report.tables import Table, escape_latex, rows, to_csv, to_latex
+from analysis.report.tables import Group, Table, escape_latex, rows, to_csv, to_latex, word
 from player.qoe import QoE
 
 HOSTILE = '<script>alert("x")</script>&_%'
@@ -88,17 +92,16 @@ def test_the_tables_numbers_are_those_of_compare(
     with (made / "tables" / "headline.csv").open(newline="") as file:
         lines = {(line["setting"], line["policy"]): line for line in csv.DictReader(file)}
     assert len(lines) == 6
-    names = {SEEN: f"{SEEN} (seen)", UNSEEN: f"{UNSEEN} (unseen)"}
     for group in compared["groups"]:
         for one in group["policies"]:
-            line = lines[names[group["group"]], one["policy"]]
+            line = lines[group["group"], one["policy"]]
             assert int(line["settings"]) == one["settings"] and int(line["sessions"]) == one["sessions"]
             for measure in ("qoe", "bitrate_mbps", "stall_ratio", "startup_s", "switches"):
                 interval = [float(line[f"{measure}_low"]), float(line[f"{measure}_high"])]
                 assert float(line[measure]) == pytest.approx(one[measure], abs=1e-12)
                 assert interval == pytest.approx(one[f"{measure}_ci95"], abs=1e-12)
         for pair in group["pairs"]:
-            line = lines[names[group["group"]], pair["policy"]]
+            line = lines[group["group"], pair["policy"]]
             assert float(line["difference"]) == pytest.approx(pair["difference"], abs=1e-12)
             assert float(line["difference_high"]) == pytest.approx(pair["ci95"][1], abs=1e-12)
             assert (line["verdict"], int(line["pairs"])) == (pair["verdict"], pair["settings"])
@@ -108,8 +111,8 @@ def test_the_tables_numbers_are_those_of_compare(
 def test_in_short_a_tie_is_a_tie_and_counts_are_given(study: Study) -> None:
     sentences = dict(headline.in_short(study))
     assert sentences[HOSTILE] == (
-        f"ahead of robustmpc in 1 of 2 settings ({SEEN}; 1 seen, 0 unseen);"
-        f" a tie with robustmpc in 1 of 2 settings ({UNSEEN}; 0 seen, 1 unseen)."
+        f"ahead of robustmpc in 1 of 2 settings, 1 seen and 0 unseen ({SEEN});"
+        f" a tie with robustmpc in 1 of 2 settings, 0 seen and 1 unseen ({UNSEEN})."
     )
     assert "behind robustmpc in 2 of 2" in sentences["bba"] and "robustmpc" not in sentences
 
@@ -182,6 +185,7 @@ def test_what_is_missing_is_said(study: Study) -> None:
     assert column(table, "planned") == [4, 4, 4, 8, 8, 9] and column(table, "missing") == [0, 0, 0, 0, 0, 2]
     assert column(lost, "reason") == [INVALID_REASON, "the player died: no route"]
     other = " ".join(missing.left_out_sentences(study))
+    assert "bba was not run with video uhd: its ladder is another." in other
     assert "bba lacks 2 of the traces" in other and "cut.jsonl cannot be read" in other
 
 
@@ -238,10 +242,8 @@ def test_latex_says_what_was_written() -> None:
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(study: Study) -> None:
-    table = headline.headline_table(study)
-    group = table.groups[0]
-    cell = group.rows[0][0].__class__("=1+1", ("=1+1",))
-    changed = Table("t", "", table.columns[:1], (group.__class__(None, ((cell,),)),))
+    columns = headline.headline_table(study).columns[:1]
+    changed = Table("t", "", columns, (Group(None, ((word("=1+1"),),)),))
     assert to_csv(changed) == "policy\n'=1+1\n"
 
 
@@ -304,11 +306,19 @@ def test_a_second_report_removes_what_only_the_first_had_made(
 
 
 def test_installed_reports_have_their_template() -> None:
-    import tomllib
-
-    import analysis.report
-
     folder = Path(analysis.report.__file__).parent
     packaged = tomllib.loads((folder.parent.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
     others = {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
     assert others == set(packaged["package-data"]["analysis.report"])
+
+
+def test_a_browser_shows_the_page_whole_and_complains_of_nothing(made: Path, tmp_path: Path) -> None:
+    page = made / "index.html"
+    found, wrong = asyncio.run(look(find_browser(), tmp_path / "profile", page))
+    assert wrong == []
+    assert found["title"] == "quick" and found["scripts"] == 0 and found["broken"] == 0
+    assert len(found["pictures"]) == 10
+    for complete, natural_width, width in found["pictures"]:
+        assert complete and natural_width > 0 and width > 300
+    assert found["overflow"] <= 0 and found["narrow_overflow"] <= 0
+    assert found["fetched"] == 0 and found["requests"] == [page.as_uri()]

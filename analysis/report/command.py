@@ -104,7 +104,11 @@ def report(args: argparse.Namespace) -> int:
     folder.write(PAGE, to_html(page))
     found = _facts(study, page, out, folder.files)
     folder.finish(FACTS, json.dumps(found, indent=2, allow_nan=False) + "\n")
-    spent = {"seconds": round(time.monotonic() - begun, 2), "peak_memory_mb": _peak_memory_mb(jobs)}
+    spent = {
+        "seconds": round(time.monotonic() - begun, 2),
+        "cpu_seconds": _cpu_seconds(),
+        "peak_memory_mb": _peak_memory_mb(jobs),
+    }
     if args.json:
         print(json.dumps({**found, **spent}, allow_nan=False))
     else:
@@ -238,6 +242,12 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
         "complete": None if sweep is None else sweep.complete and not sweep.count(MISSING),
         "files": list(files),
     }
+
+
+def _cpu_seconds() -> float:
+    """Of this process and those that it started, which are more than one at a time."""
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(one.ru_utime + one.ru_stime for one in spent), 2)
 
 
 def _peak_memory_mb(jobs: int) -> int:

@@ -10,7 +10,7 @@ from analysis.compare import AHEAD, BEHIND, MEASURES, TIE, UNKNOWN, PairResult, 
 from analysis.outcomes import Outcome
 from analysis.report.deciding import Timing, milliseconds, timing
 from analysis.report.rows import Row
-from analysis.report.study import Condition, Study
+from analysis.report.study import Condition, Study, per_setting
 from analysis.report.tables import (
     LEFT,
     MINUS,
@@ -58,8 +58,8 @@ def glance_table(study: Study) -> Table | None:
     caption = (
         f"Mean difference of QoE per chunk to {study.baseline} over the traces that both have streamed,"
         " with its"
-        f" {CONFIDENCE:.0%} interval. A tie is an interval that holds 0. QoE: {study.qoe}; n:"
-        f" {'; '.join(pairs_counted(one) for one in study.conditions)}."
+        f" {CONFIDENCE:.0%} interval. A tie is an interval that holds 0. QoE: {study.qoe}. Pairs:"
+        f" {per_setting(study, pairs_counted)}."
     )
     return Table("verdicts", caption, tuple(columns), (Group(None, tuple(rows)),), wide=True)
 
@@ -76,11 +76,11 @@ def _glance_cell(pair: PairResult | None) -> Cell:
 
 
 def pairs_counted(one: Condition) -> str:
-    """Of a setting, its name and how many pairs its policies make with the baseline."""
+    """How many pairs a setting's policies make with the baseline."""
     counts = sorted({pair.settings for pair in one.pairs.values()})
     if not counts:
-        return f"{one.name} none"
-    return f"{one.name} {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
+        return "none"
+    return f"{counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
 
 
 def headline_table(study: Study) -> Table:
@@ -273,10 +273,10 @@ def _where(ones: Sequence[Condition], total: int, study: Study) -> str:
     """`2 of 4 settings (3g, 4g)`, and how many of them it had seen."""
     if len(study.conditions) == 1:
         return f"the one setting, over {study.conditions[0].traces} traces"
-    names = ", ".join(one.name for one in ones)
+    names = "; ".join(one.name for one in ones)
     seen = Counter(one.seen for one in ones)
-    told = f"; {seen[True]} seen, {seen[False]} unseen" if seen[True] + seen[False] == len(ones) else ""
-    return f"{len(ones)} of {total} settings ({names}{told})"
+    told = f", {seen[True]} seen and {seen[False]} unseen" if seen[True] + seen[False] == len(ones) else ""
+    return f"{len(ones)} of {total} settings{told} ({names})"
 
 
 def together_table(study: Study) -> Table:

@@ -143,6 +143,7 @@ def left_out_sentences(study: Study) -> list[str]:
 
 def _left_out_of_plan(sweep: Sweep) -> list[str]:
     said = [f"Setting {one.label} was not run: {one.left_out}." for one in sweep.settings if one.left_out]
+    said += [f"{policy} was not run with video {video}: {why}." for policy, video, why in sweep.refused]
     return said + [
         f"Policy {one.label} was not run: {one.left_out}." for one in sweep.policies if one.left_out
     ]

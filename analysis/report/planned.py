@@ -85,6 +85,8 @@ class Sweep:
     """How many were used, in words; empty where nothing says so."""
     spent: str
     """What it took so far, in words."""
+    refused: tuple[tuple[str, str, str], ...]
+    """Policy, video, and why the policy does not play it."""
     settings: tuple[PlannedSetting, ...]
     policies: tuple[PlannedPolicy, ...]
     sessions: tuple[PlannedSession, ...]
@@ -150,6 +152,9 @@ def _sweep(path: Path, found: dict[str, Any]) -> Sweep:
         versions=_pairs(found.get("versions")),
         lanes=_lanes(found.get("lanes")),
         spent=_spent(found.get("spent")),
+        refused=tuple(
+            (str(one["policy"]), str(one["video"]), str(one["why"])) for one in found.get("refused") or ()
+        ),
         settings=tuple(_setting(one) for one in found["settings"]),
         policies=tuple(
             PlannedPolicy(

@@ -12,11 +12,12 @@ from analysis.compare import notes
 from analysis.figures import draw_cdf, draw_scatter
 from analysis.outcomes import Outcomes
 from analysis.report import deciding, headline, links, missing, repeat, sharing
+from analysis.report.delays import draw_delays
 from analysis.report.differences import draw_differences
 from analysis.report.generalization import common_values, draw_generalization
 from analysis.report.page import Block, Bullets, Code, Paragraph, Section
 from analysis.report.pictures import Picture, picture
-from analysis.report.study import Condition, Study
+from analysis.report.study import Study, per_setting
 from analysis.report.tables import LEFT, Column, Group, Table, counted, number, word
 from analysis.sessions import AnalysisError
 from analysis.style import BOUND, RC, is_bound
@@ -174,16 +175,23 @@ def comparison(study: Study) -> Section:
     """The large table, and differences as a figure."""
     blocks: list[Block] = []
     if study.baseline is not None:
-        counts = "; ".join(headline.pairs_counted(one) for one in study.conditions)
+        pairs = f"Pairs: {per_setting(study, headline.pairs_counted)}."
         blocks += _drawn(
             "differences",
             lambda: draw_differences(study),
             f"Mean difference of QoE to {study.baseline} in pairs of sessions, with 95 % intervals over"
             " traces."
             " To the right of the line is better; a hollow mark is a tie, as its interval holds 0."
-            f" Pairs: {counts}.",
+            f" {pairs}",
             f"Differences of QoE to {study.baseline} by policy and setting; the table of verdicts has the"
             " numbers.",
+        )
+        blocks += _drawn(
+            "delays",
+            lambda: draw_delays(study),
+            f"Mean difference of QoE to {study.baseline} against how much later each decision came, with 95 %"
+            f" intervals over traces; a hollow mark is a tie. {pairs}",
+            "Difference of QoE against the delay of decisions; the table of verdicts has the numbers.",
         )
     blocks.append(headline.headline_table(study))
     if study.together is not None:
@@ -194,14 +202,12 @@ def comparison(study: Study) -> Section:
 def generalization(study: Study) -> Section:
     """Does it hold where the policies have not been?"""
     blocks: list[Block] = [*map(Paragraph, headline.generalization_sentences(study))]
-    counts = "; ".join(
-        f"{one.name} {max(map(len, common_values(one).values()), default=0)}" for one in study.conditions
-    )
+    n = per_setting(study, lambda one: max(map(len, common_values(one).values()), default=0))
     blocks += _drawn(
         "generalization",
         lambda: draw_generalization(study),
         "QoE of sessions by policy and setting, over the traces that all policies of a setting have"
-        f" (n: {counts}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
+        f" ({n}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
         + (f"; the dashed line is {study.baseline}'s mean" if study.baseline else "")
         + (". The oracle, which is told the future, is the bound" if _has_bound(study) else "")
         + ". Scales differ from panel to panel.",
@@ -218,7 +224,7 @@ def distributions(study: Study) -> Section:
     """The sessions' QoE as CDFs, and what bitrate was bought with what stalls."""
     outcomes, left = drawable(study)
     blocks: list[Block] = [Paragraph(text, "warning") for text in left]
-    n = "; ".join(_common_count(one) for one in study.conditions)
+    n = per_setting(study, lambda one: one.means[0].settings if one.means else 0)
     if outcomes is not None:
         blocks += _drawn(
             "cdf",
@@ -236,10 +242,6 @@ def distributions(study: Study) -> Section:
             "Mean bitrate against stall ratio by policy and setting; the headline table has the numbers.",
         )
     return Section("distributions", "Distributions, and bitrate against stalls", tuple(blocks))
-
-
-def _common_count(one: Condition) -> str:
-    return f"{one.name} {one.means[0].settings if one.means else 0}"
 
 
 def drawable(study: Study) -> tuple[Outcomes | None, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.clusters import ClusterRule
@@ -35,7 +35,8 @@ class Condition:
     @property
     def title(self) -> str:
         """The name, and whether the policies had seen such networks."""
-        return f"{self.name} ({SEEN_WORDS[self.seen]})" if self.seen is not None else self.name
+        told = SEEN_WORDS[self.seen]
+        return f"{self.name} ({told})" if told and told not in self.name.split() else self.name
 
     @property
     def policies(self) -> list[str]:
@@ -209,6 +210,14 @@ def _condition(name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule:
         means=tuple(means[policy] for policy in in_order(means)),
         pairs={pair.policy: pair for pair in pairs},
     )
+
+
+def per_setting(study: Study, count: Callable[[Condition], int | str]) -> str:
+    """Counts in words: one for all settings where they are the same, else one a setting."""
+    found = {one.name: str(count(one)) for one in study.conditions}
+    if len(set(found.values())) > 1:
+        return "; ".join(f"{name}: {value}" for name, value in found.items())
+    return f"{next(iter(found.values()))}{' in each setting' if len(found) > 1 else ''}"
 
 
 def only(outcomes: Outcomes, policies: Sequence[str]) -> Outcomes:

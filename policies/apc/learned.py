@@ -109,7 +109,8 @@ class Net:
             for name in ("centre", "scale", "hidden", "hidden_bias", "out")
         }
         numbers = {name: float(held[name]) for name in ("out_bias", "worth_per_ms", "llm_ms")}
-        return cls(**arrays, **numbers)
+        values: dict[str, Any] = {**arrays, **numbers}
+        return cls(**values)
 
 
 class Learned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     compared = {f"{light.arm.name} - llm only": difference(light.qoe, model.qoe)}
     for kind in makers:
         mine = bench.play(
-            Arm(
-                f"apc {kind}", kind, args.light, lambda kind=kind: make_scheduler(kind, args.light, 0.5, None)
-            )
+            Arm(f"apc {kind}", kind, args.light, partial(make_scheduler, kind, args.light, 0.5, None))
         )
         drawn = _random(bench, args.light, mine.llm_share)
         rows += [mine, drawn]
@@ -79,7 +78,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
 def _random(bench: Bench, light: str, share: float) -> Result:
     """Random routing of a share, each session the mean of a few draws."""
     drawn = [
-        bench.play(Arm("random", "random", light, lambda number=number: _Seeded(share, number)))
+        bench.play(Arm("random", "random", light, partial(_Seeded, share, number)))
         for number in range(RANDOM_SEEDS)
     ]
     return Result(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,13 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     bench = Bench(engine, starts_of(args.traces, args.video), args.together, asking_time(engine))
     arms = [always(args.light), never(args.light)]
     arms += [
-        Arm(f"random {each:g}", "random", args.light, lambda each=each: RandomShare(each))
-        for each in RANDOM_SHARES
+        Arm(f"random {each:g}", "random", args.light, partial(RandomShare, each)) for each in RANDOM_SHARES
     ]
     arms += [
-        Arm(f"rule {name}", "rule", args.light, lambda each=each: rule.Rule(each))
-        for name, each in rules.items()
+        Arm(f"rule {name}", "rule", args.light, partial(rule.Rule, each)) for name, each in rules.items()
     ]
     arms += [
-        Arm(f"learned {name}", "learned", args.light, lambda each=each: learned.Learned(each))
+        Arm(f"learned {name}", "learned", args.light, partial(learned.Learned, each))
         for name, each in nets.items()
     ]
     results = []
@@ -144,4 +143,7 @@ def ship(
 
 def _short(held: dict[str, Any]) -> dict[str, Any]:
     """Six digits are enough for a network's numbers."""
-    return json.loads(json.dumps(held), parse_float=lambda text: float(f"{float(text):.6g}"))  # type: ignore[no-any-return]
+    shorter: dict[str, Any] = json.loads(
+        json.dumps(held), parse_float=lambda text: float(f"{float(text):.6g}")
+    )
+    return shorter

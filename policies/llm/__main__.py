@@ -5,6 +5,7 @@
     adapt       teach a base model on that
     test        score an adapter beside other policies, in simulated sessions
     controls    what the language model itself is worth: the same data and steps without it
+    prompt      a control: the language model asked in words
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
     bench       latency and cost of decisions
@@ -37,13 +38,15 @@ COMMANDS = {
     "adapt": "adapt",
     "test": "evaluate",
     "controls": "controls",
+    "prompt": "prompt",
     "cost": "cost",
     "serve": "serve",
     "bench": "bench",
     "load": "load",
     "scale": "scale",
 }
-"""Each command's module here; it has `add_parser(commands)` and `run(args, say)`."""
+"""Each command's module here; it has `add_parser(commands)` and `run(args)`, which returns what
+`--json` prints, or an exit status."""
 PROG = "python -m policies.llm"
 
 
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = parser([known] if known else tuple(COMMANDS)).parse_args(words)
         module = importlib.import_module(f"policies.llm.{COMMANDS[args.command]}")
-        report = module.run(args, say)
+        report = module.run(args)
     except ModuleNotFoundError as error:
         print(f"{PROG}: this needs {error.name}; run: make setup", file=sys.stderr)
         return BAD_INPUT
@@ -86,11 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps(report))
     return 0
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from torch.nn import functional
 
 from policies.llm import abr, adapter, pool
 from policies.llm.base import DEFAULT, resolve
+from policies.llm.console import Say, say
 from policies.llm.draw import Mix, draw
 from policies.llm.engine import Engine, pick_device, pick_dtype
 from policies.llm.model import Model
@@ -53,8 +53,6 @@ CROP_SHARE = 0.2
 CLIP = 1.0
 SAID_OF_POOL = ("traces", "rescaled", "video", "ladders", "policies", "seed")
 """In an adapter's notes."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -280,19 +278,20 @@ class Adaptation:
         if score > state.best:
             state.best, state.best_step, state.target = score, state.step, target
             self._write(self.out / BEST, target)
+        gains = {name: round(float(each.mean()), 4) for name, each in found[target].items()}
         entry = {
             "step": state.step,
             "loss": round(loss, 5),
             "score": round(score, 4),
             "best": round(state.best, 4),
-            "gain": {name: round(float(each.mean()), 4) for name, each in found[target].items()},
+            "gain": gains,
             "target": target,
             "sessions": len(self.experience),
             "seconds": round(state.seconds, 1),
             "check_seconds": round(time.monotonic() - began, 1),
         }
         self.board.add_scalar("validation/gain over robustmpc", score, state.step)
-        for name, gain in entry["gain"].items():
+        for name, gain in gains.items():
             self.board.add_scalar(f"validation/{name}", gain, state.step)
         with (self.out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
@@ -388,7 +387,7 @@ def add_parser(commands: Any) -> None:
     where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
-def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Adapt; what `--json` says.
 
     Raises:

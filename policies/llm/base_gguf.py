@@ -108,7 +108,7 @@ def _convert(source: Path, folder: Path) -> None:
             values = _unpermuted(values, heads[projection])
         into = vocabulary if "embed_tokens" in name else layers
         into[name] = values.to(torch.bfloat16).contiguous()
-    places = {}
+    places: dict[str, str] = {}
     for file, held in ((LAYERS_FILE, layers), (VOCABULARY_FILE, vocabulary)):
         save_file(held, folder / file, {"format": "pt"})
         (folder / file).chmod(READABLE)  # it is made for its owner only

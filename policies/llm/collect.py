@@ -8,7 +8,6 @@ they can; `hindsight`, which cannot, leaves these to `robustmpc`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from player.batch.library import Ints
 from player.registry import split_policies
 from policies.hindsight import features
 from policies.llm import pool
+from policies.llm.console import say
 from policies.llm.draw import Drawn, Mix, draw
 from policies.llm.play import Explore, batch_policy, watch
 from policies.llm.pool import Experience
@@ -26,8 +26,6 @@ from policies.llm.teacher import Teacher
 STANDS_IN = "robustmpc"
 EXPLORE = 0.05
 """Share of random levels."""
-
-Say = Callable[[str], None]
 
 
 def add_parser(commands: Any) -> None:
@@ -78,7 +76,7 @@ def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
     )
 
 
-def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Collect; what `--json` says.
 
     Raises:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from player.videos import load_video
 from policies.llm import play
 from policies.llm.adapt import LAST, RETURN, Adaptation, Settings
 from policies.llm.base import DEFAULT
+from policies.llm.console import say
 from policies.llm.engine import Engine
 from policies.llm.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.model_shape import FROZEN, FULL, Shape
@@ -40,8 +40,6 @@ RESULTS = "results.jsonl"
 SMALL = "hindsight"
 """The small network, the teacher itself, scored beside every control."""
 SCRATCH = "scratch:2x256"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ CONTROLS = (
 """The most important first."""
 
 
-def run_one(control: Control, seed: int, args: argparse.Namespace, say: Say) -> dict[str, Any]:
+def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Adapt and score one control."""
     steps = max(round(args.steps * control.share), 1)
     settings = Settings(
@@ -153,7 +151,7 @@ def add_parser(commands: Any) -> None:
     where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
-def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run what is not yet in the results; what `--json` says. Without it the table is printed.
 
     Raises:
@@ -170,7 +168,7 @@ def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
         for name in names:
             if (name, seed) in {(row["control"], row["seed"]) for row in read(args.out)}:
                 continue
-            row = run_one(known[name], seed, args, say)
+            row = run_one(known[name], seed, args)
             with (args.out / RESULTS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
                 file.flush()

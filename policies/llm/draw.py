@@ -87,14 +87,14 @@ def draw(mix: Mix, count: int, seed: Sequence[int]) -> Iterator[Drawn]:
     ladders = min(LADDERS, others)
     for place in range(ladders):
         each = others * (place + 1) // ladders - others * place // ladders
-        video = drawn_video(mix.videos[random.integers(len(mix.videos))], random)
-        factor = video.ladder_kbps[-1] / 1000.0 / abr.TOP_MBPS
-        varied = draw_library(mix.sources, [video], random).traces[:LADDER_TRACES]
+        other = drawn_video(mix.videos[random.integers(len(mix.videos))], random)
+        factor = other.ladder_kbps[-1] / 1000.0 / abr.TOP_MBPS
+        varied = draw_library(mix.sources, [other], random).traces[:LADDER_TRACES]
         traces = [
             Trace(trace.name, trace.time_s, tuple(rate * factor for rate in trace.rate_mbps), trace.family)
             for trace in varied
         ]
-        library = Library(traces, [video])
+        library = Library(traces, [other])
         yield Drawn(library, _anywhere(library, np.zeros(each, np.int64), random))
 
 

@@ -35,8 +35,6 @@ BASELINE = "robustmpc"
 BOOTSTRAPS = 10_000
 CONFIDENCE = (0.025, 0.975)
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -144,7 +142,7 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def run(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Test; what `--json` says. Without it the tables are printed.
 
     Raises:

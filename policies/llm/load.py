@@ -30,6 +30,7 @@ from policies.apc.files import write_json
 from policies.apc.light import Light
 from policies.apc.policy import BUDGET_MS, LIGHT, RESERVE_MS, make_scheduler
 from policies.apc.router import Router
+from policies.llm.console import say
 from policies.llm.load_client import Connections
 from policies.llm.load_players import Observed, Workload, play
 from policies.llm.protocol import BY_LLM
@@ -106,7 +107,7 @@ def _ways(text: str) -> list[str]:
     return found
 
 
-def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Play every load in every way; what `--json` says.
 
     Raises:

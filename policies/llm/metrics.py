@@ -22,33 +22,36 @@ class Metrics:
         self, facts: Mapping[str, str], sessions: Callable[[], int], waiting: Callable[[], int]
     ) -> None:
         self._registry = CollectorRegistry()
-        where = {"registry": self._registry}
-        Info("streambed_llm", "What is served.", **where).info(dict(facts))
-        self.decisions = Counter("streambed_llm_decisions", "Answers, by who decided.", ["by"], **where)
+        here = self._registry
+        Info("streambed_llm", "What is served.", registry=here).info(dict(facts))
+        self.decisions = Counter("streambed_llm_decisions", "Answers, by who decided.", ["by"], registry=here)
         self.refusals = Counter(
-            "streambed_llm_refusals", "Requests without an answer, by HTTP status.", ["status"], **where
+            "streambed_llm_refusals", "Requests without an answer, by HTTP status.", ["status"], registry=here
         )
         self.decision_s = Histogram(
             "streambed_llm_decision_seconds",
             "From a request's arrival to its answer.",
             buckets=_SECONDS,
-            **where,
+            registry=here,
         )
         self.queue_s = Histogram(
             "streambed_llm_queue_seconds",
             "From a request's arrival to its forward.",
             buckets=_SECONDS,
-            **where,
+            registry=here,
         )
         self.forward_s = Histogram(
-            "streambed_llm_forward_seconds", "One batched forward.", buckets=_SECONDS, **where
+            "streambed_llm_forward_seconds", "One batched forward.", buckets=_SECONDS, registry=here
         )
         self.batch = Histogram(
-            "streambed_llm_batch_sessions", "Sessions that shared a forward.", buckets=_SESSIONS, **where
+            "streambed_llm_batch_sessions",
+            "Sessions that shared a forward.",
+            buckets=_SESSIONS,
+            registry=here,
         )
-        self.steps = Counter("streambed_llm_steps", "Steps that forwards took in.", **where)
-        Gauge("streambed_llm_sessions", "Open sessions.", **where).set_function(sessions)
-        Gauge("streambed_llm_waiting", "Requests in the queue.", **where).set_function(waiting)
+        self.steps = Counter("streambed_llm_steps", "Steps that forwards took in.", registry=here)
+        Gauge("streambed_llm_sessions", "Open sessions.", registry=here).set_function(sessions)
+        Gauge("streambed_llm_waiting", "Requests in the queue.", registry=here).set_function(waiting)
 
     def text(self) -> bytes:
         """All of them in the text format 0.0.4."""

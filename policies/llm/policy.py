@@ -32,8 +32,9 @@ from policies.llm.protocol import Answer, Step
 from policies.llm.transcript import Bitrates
 
 AUTO, NONE = "auto", "none"
-DEADLINE_MS = 1000.0
-"""A decision that takes a second costs a quarter of a chunk; BBA's, at once, is worth more."""
+DEADLINE_MS = 3000.0
+"""Under a chunk's 4 s. A late decision costs its own time at most; one by BBA in the middle of a careful
+session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
 HEALTH_WITHIN_S = 2.0
 MODULE = "policies.llm"
 

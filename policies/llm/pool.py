@@ -75,7 +75,8 @@ class Experience:
     def returns_to_go(self) -> NDArray[np.float32]:
         """(N, T) what each step's chunk and those after it bring, over the chunks that count."""
         counted = max(self.rewards.shape[1] - 1, 1)
-        return np.ascontiguousarray(self.rewards[:, ::-1].cumsum(axis=1)[:, ::-1]) / np.float32(counted)
+        left = np.ascontiguousarray(self.rewards[:, ::-1].cumsum(axis=1)[:, ::-1]) / np.float32(counted)
+        return left.astype(np.float32, copy=False)
 
 
 def write_part(path: Path, part: Experience) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 from policies.llm.base import DEFAULT
@@ -17,7 +16,7 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Prepare; what `--json` says.
 
     Raises:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def run(args: argparse.Namespace, _say: Callable[[str], None]) -> int:
+def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; the exit status.
 
     Raises:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from rich.text import Text
 from testbed.children import die_with_parent, environment
 from testbed.errors import TestbedError
 from testbed.fidelity_measure import Bench
+from testbed.policy_server import nice_and_bound, threads
 from testbed.settings import RELAY_MAX_MBPS, LinkSettings
+from testbed.sweeps.lanes import server_of
 from testbed.sweeps.load import SESSION_LOAD
 from testbed.sweeps.plan import SweepPlan
 from traces.trace import Trace
@@ -48,6 +50,7 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
     traces = list({unit.swept.trace.name: unit.swept.trace for unit in plan.units}.values())
     settings = _hardest(plan)
     flow = "udp" if max(max(trace.rate_mbps[1:]) for trace in traces) <= RELAY_MAX_MBPS else "tcp"
+    servers = len({server_of(unit.policy.spec) for unit in plan.units} - {None})
     measured: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
         quiet = Console(file=sys.stderr, quiet=True)
@@ -57,7 +60,7 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
             lanes = _next(lanes, good, most)
             if lanes == good:
                 break
-            row = await _measured(bench, lanes, traces, settings)
+            row = await _measured(bench, lanes, traces, settings, servers)
             measured.append(row)
             console.print(Text(_words(row)), soft_wrap=True)
             if row["within_bounds"]:
@@ -85,28 +88,21 @@ def _hardest(plan: SweepPlan) -> LinkSettings:
     return next((link for link in links if link.loss.kind != "none"), links[0])
 
 
-async def _measured(bench: Bench, lanes: int, traces: list[Trace], settings: LinkSettings) -> dict[str, Any]:
-    async with _load(lanes):
+async def _measured(
+    bench: Bench, lanes: int, traces: list[Trace], settings: LinkSettings, servers: int
+) -> dict[str, Any]:
+    async with _load(lanes, servers):
         found = await bench.measure(lanes, traces[:lanes], MEASURE_S)
-    return {**found.row(settings), "load_cores": round(lanes * SESSION_LOAD, 2)}
+    return {**found.row(settings), "load_cores": round(lanes * SESSION_LOAD, 2), "servers": servers}
 
 
 @contextlib.asynccontextmanager
-async def _load(lanes: int) -> AsyncIterator[None]:
-    """Processors as busy as so many sessions keep them."""
+async def _load(lanes: int, servers: int) -> AsyncIterator[None]:
+    """Processors as busy as so many sessions keep them, and servers that never rest."""
     cpus = len(os.sched_getaffinity(0))
     share = min(lanes * SESSION_LOAD / cpus, 1.0)
-    burning = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "testbed.sweeps.load", f"{share:.4f}"),
-            stdin=asyncio.subprocess.PIPE,
-            preexec_fn=die_with_parent,
-            start_new_session=True,
-            env=environment(),
-        )
-        for _ in range(cpus)
-    ]
+    burning = [await _burning(share, die_with_parent) for _ in range(cpus)]
+    burning += [await _burning(1.0, nice_and_bound) for _ in range(servers * threads())]
     try:
         yield
     finally:
@@ -114,6 +110,17 @@ async def _load(lanes: int) -> AsyncIterator[None]:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+async def _burning(share: float, first: Callable[[], None]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-P", "-m", "testbed.sweeps.load", f"{share:.4f}"),
+        stdin=asyncio.subprocess.PIPE,
+        preexec_fn=first,
+        start_new_session=True,
+        env=environment(),
+    )
 
 
 def _words(row: dict[str, Any]) -> str:

@@ -14,28 +14,29 @@ a worker that dies gives its sessions back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from testbed import doctor
 from testbed.errors import TestbedError
 from testbed.files import settle
 from testbed.lane import delay_backend, require_tools
 from testbed.ownership import make_directory
-from testbed.shaper_client import ShaperClient
 from testbed.simulation import RunFacts as SimulationFacts
 from testbed.simulation import SimulatedSession
 from testbed.streaming import LOGS, SessionPlan
 from testbed.sweeps.computed import compute, computed_session
 from testbed.sweeps.folder import Attempt
-from testbed.sweeps.lanes import session_plans, stream_unit
+from testbed.sweeps.lanes import Shared, session_plans, stream_unit
 from testbed.sweeps.plan import Unit
 from testbed.sweeps.state import FAILED
 from testbed.sweeps.work import Work
@@ -59,6 +60,8 @@ class Task:
     emulated: tuple[SessionPlan, ...] = ()
     """Of its players, on one lane."""
     stagger_s: float = 0.0
+    device: str = "auto"
+    """Of a server that the policy asks: each session has one of its own."""
     facts: SimulationFacts | None = None
 
 
@@ -94,31 +97,24 @@ def _computed(task: Task, folder: Path) -> Attempt:
 
 
 def _emulated(task: Task, folder: Path) -> Attempt:
+    require_tools()
     backend = delay_backend(task.emulated[0].settings.delay_backend)
     plans = [
         dataclasses.replace(plan, record=folder / plan.record.name, backend=backend) for plan in task.emulated
     ]
 
     async def streamed() -> Attempt:
-        async with ShaperClient() as shaper:
-
-            async def the_shaper() -> ShaperClient:
-                return shaper
-
-            name = f"sb{os.getpid()}-0"
-            return await stream_unit(plans, task.stagger_s, name, the_shaper, asyncio.Lock())
+        async with contextlib.AsyncExitStack() as stack:
+            shared = Shared(stack, task.device)
+            return await stream_unit(plans, task.stagger_s, f"sb{os.getpid()}-0", shared, asyncio.Lock())
 
     return asyncio.run(streamed())
 
 
 def fault_of_node() -> str | None:
     """On a node: why it cannot emulate; None if it can."""
-    try:
-        require_tools()
-        delay_backend("auto")
-    except TestbedError as error:
-        return str(error)
-    return None
+    report = doctor.probe()
+    return None if report.can_emulate else report.summary()
 
 
 class Lost(Exception):
@@ -148,7 +144,9 @@ class Nodes(Protocol):
         """Forget them, now."""
 
 
-def run_on(nodes: Nodes, work: Work, facts: SimulationFacts, say: Any) -> None:
+def run_on(
+    nodes: Nodes, work: Work, facts: SimulationFacts, say: Callable[[str], None], device: str = "auto"
+) -> None:
     """Give all that is left to the nodes, and write what comes back.
 
     Raises:
@@ -167,7 +165,7 @@ def run_on(nodes: Nodes, work: Work, facts: SimulationFacts, say: Any) -> None:
                 raise TestbedError("no node is left that can run a session; the same command goes on")
             while (node := _free(slots, flying)) is not None and (taken := work.take()) is not None:
                 unit, number = taken
-                flying[nodes.start(node, _task(work, unit, number, facts))] = unit, node
+                flying[nodes.start(node, _task(work, unit, number, facts, device))] = unit, node
             for handle in nodes.ended(list(flying), timeout_s=1.0):
                 unit, node = flying.pop(handle)
                 try:
@@ -195,12 +193,12 @@ def _free(slots: Mapping[str, int], flying: Mapping[Any, tuple[Unit, str]]) -> s
     return best if best is not None and room[best] > 0 else None
 
 
-def _task(work: Work, unit: Unit, number: int, facts: SimulationFacts) -> Task:
+def _task(work: Work, unit: Unit, number: int, facts: SimulationFacts, device: str) -> Task:
     plan = work.folder.plan
     if plan.simulated:
         return Task(computed=computed_session(plan, unit, work.out, number), facts=facts)
     plans = session_plans(plan, unit, work.out, number, "", facts.command_line)
-    return Task(emulated=tuple(plans), stagger_s=unit.setting.stagger_s)
+    return Task(emulated=tuple(plans), stagger_s=unit.setting.stagger_s, device=device)
 
 
 def _store(out: Path, files: Mapping[str, bytes]) -> None:
@@ -225,7 +223,9 @@ class RayNodes:
         TestbedError: Ray is not installed, or no cluster answers.
     """
 
-    def __init__(self, address: str | None, emulated: bool, lanes: int | None, say: Any) -> None:
+    def __init__(
+        self, address: str | None, emulated: bool, lanes: int | None, say: Callable[[str], None]
+    ) -> None:
         self._address = address
         self._lanes = lanes
         self._emulated = emulated

@@ -8,7 +8,6 @@ import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
@@ -17,27 +16,11 @@ from testbed.errors import TestbedError
 from testbed.simulation import Job, RunFacts, SimulatedSession, begin_worker, run_job
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt, by_fallback_alone
 from testbed.sweeps.plan import SweepPlan, Unit, simulated_link
-from testbed.sweeps.state import DONE, FAILED
+from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import Work
 
 AHEAD = 4
 """Sessions handed out for each process."""
-
-
-def sweep_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dict[str, Any]:
-    """What a record's manifest says of its place in the sweep."""
-    return {
-        "sweep": {
-            "name": plan.file.name,
-            "setting": unit.setting.label,
-            "seen": unit.setting.seen,
-            "policy": unit.policy.label,
-            "repetition": unit.repetition,
-            "block": unit.block,
-            "attempt": attempt,
-            "session": unit.sessions[index],
-        }
-    }
 
 
 def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> SimulatedSession:
@@ -54,7 +37,7 @@ def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> Si
         qoe=plan.qoe,
         run_seed=unit.seed,
         record=out / unit.records[0],
-        facts=sweep_facts(plan, unit, 0, attempt),
+        facts=manifest_facts(plan, unit, 0, attempt),
     )
 
 

@@ -110,6 +110,7 @@ class Emulated:
         self._asked = _lanes(args.lanes)
         self._asked_backend: str = args.delay_backend
         self._backend = ""
+        self._device: str = args.device
         self._command_line = ("testbed/sweep.py", *words)
         self._lanes = self._asked or 1
 
@@ -151,7 +152,7 @@ class Emulated:
 
     async def _run(self, work: Work) -> int:
         interrupt = Interrupt()
-        await Lanes(work, self._lanes, self._backend, self._command_line).run(interrupt)
+        await Lanes(work, self._lanes, self._backend, self._device, self._command_line).run(interrupt)
         return interrupt.status
 
 
@@ -164,6 +165,7 @@ class Cluster:
         self._plan = plan
         self._address: str | None = args.address
         self._lanes = _lanes(args.lanes)
+        self._device: str = args.device
         self._command_line = ("testbed/sweep.py", *words)
 
     @property
@@ -189,7 +191,7 @@ class Cluster:
     def run(self, work: Work) -> int:
         facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
         with RayNodes(self._address, not self._plan.simulated, self._lanes, work.say) as nodes:
-            run_on(nodes, work, facts, work.say)
+            run_on(nodes, work, facts, work.say, self._device)
         return 0
 
 

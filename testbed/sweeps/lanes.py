@@ -10,24 +10,22 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
-from player.registry import load_policy
 from testbed.errors import TestbedError
 from testbed.lane import Lane
-from testbed.policy_server import PolicyServers
+from testbed.policy_server import PolicyServer, PolicyServers
 from testbed.shaper_client import ShaperClient
 from testbed.side_by_side import BEGIN_AFTER_S, Interrupt
 from testbed.streaming import SessionPlan
-from testbed.sweeps.computed import sweep_facts
 from testbed.sweeps.folder import Attempt, judged
-from testbed.sweeps.plan import SweepPlan, Unit
+from testbed.sweeps.plan import SweepPlan, Unit, loaded
 from testbed.sweeps.sharing import SharingSession, play_together, sharing
-from testbed.sweeps.state import FAILED
+from testbed.sweeps.state import FAILED, manifest_facts
 from testbed.sweeps.work import Work
 
 LOOK_AGAIN_S = 0.5
@@ -44,44 +42,21 @@ class Silent:
     def end(self, index: int, row: EndRow) -> None: ...
 
 
-def server_commands(units: Sequence[Unit]) -> dict[str, ServerCommand]:
-    """The servers that the units' policies ask, by the policy's spec.
-
-    Raises:
-        PolicyError: a policy that cannot be had.
-    """
-    policies = {spec: load_policy(spec).policy for spec in {unit.policy.spec for unit in units}}
-    asked = {spec: policy.server() for spec, policy in policies.items() if isinstance(policy, Served)}
-    return {spec: command for spec, command in asked.items() if command is not None}
+def server_of(spec: str) -> ServerCommand | None:
+    """What has to be started for a policy; None for one that decides by itself."""
+    policy = loaded(spec).policy
+    return policy.server() if isinstance(policy, Served) else None
 
 
 def session_plans(
-    plan: SweepPlan,
-    unit: Unit,
-    out: Path,
-    attempt: int,
-    backend: str,
-    command_line: Sequence[str],
-    server: ServerCommand | None = None,
+    plan: SweepPlan, unit: Unit, out: Path, attempt: int, backend: str, command_line: Sequence[str]
 ) -> list[SessionPlan]:
-    """A unit's sessions as the emulator knows them, one a player.
-
-    Args:
-        server: which the policy asks; without one it sees for itself who decides.
-    """
+    """A unit's sessions as the emulator knows them, one a player."""
     setting = unit.setting
     plans = []
     for index, record in enumerate(unit.records):
         offset_s = index * setting.stagger_s
-        facts = {"run_id": out.name, **sweep_facts(plan, unit, index, attempt)}
-        if unit.players > 1:
-            facts["shared"] = {
-                "group": unit.name,
-                "players": unit.players,
-                "index": index,
-                "stagger_s": setting.stagger_s,
-                "offset_s": offset_s,
-            }
+        facts = {"run_id": out.name, **manifest_facts(plan, unit, index, attempt)}
         plans.append(
             SessionPlan(
                 policy=unit.policy.spec,
@@ -98,57 +73,110 @@ def session_plans(
                 record=(out / record).absolute(),
                 command_line=tuple(command_line),
                 cap_mbps=setting.cap_mbps,
+                server=server_of(unit.policy.spec),
                 facts=facts,
-                server=server,
             )
         )
     return plans
 
 
+class Shared:
+    """What the lanes of a sweep share: one shaper, and the servers that policies ask. Both are had when
+    they are first wanted, and anew when they have died (the sessions that they served are tried again).
+
+    Args:
+        stack: takes them down in the end.
+        device: where servers put their models.
+    """
+
+    def __init__(self, stack: contextlib.AsyncExitStack, device: str) -> None:
+        self._stack = stack
+        self._device = device
+        self._shaper: ShaperClient | None = None
+        self._servers: dict[ServerCommand, PolicyServer] = {}
+        self._shaper_starting, self._server_starting = asyncio.Lock(), asyncio.Lock()
+
+    async def shaper(self) -> ShaperClient:
+        """The shaper.
+
+        Raises:
+            TestbedError: it does not start.
+        """
+        async with self._shaper_starting:
+            if self._shaper is None or self._shaper.died():
+                self._shaper = await self._stack.enter_async_context(ShaperClient())
+            return self._shaper
+
+    async def server(self, command: ServerCommand | None) -> PolicyServer | None:
+        """The server of a command; None of none.
+
+        Raises:
+            TestbedError: it does not start.
+        """
+        if command is None:
+            return None
+        async with self._server_starting:
+            server = self._servers.get(command)
+            if server is None or server.gone:
+                servers = await self._stack.enter_async_context(PolicyServers([command], self._device))
+                await servers.start()
+                server = servers.of(command)
+                assert server is not None
+                self._servers[command] = server
+            return server
+
+
 class Lanes:
-    """The lanes of a sweep and the one shaper that they share.
+    """The lanes of a sweep.
 
     Args:
         lanes: how many at once.
         backend: who delays and loses (`testbed.lane.delay_backend`).
+        device: where servers that policies ask put their models.
         command_line: for the manifests.
     """
 
-    def __init__(self, work: Work, lanes: int, backend: str, command_line: Sequence[str]) -> None:
+    def __init__(
+        self, work: Work, lanes: int, backend: str, device: str, command_line: Sequence[str]
+    ) -> None:
         self._work = work
         self._lanes = lanes
         self._backend = backend
         self._command_line = command_line
         self._beginning = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
-        self._shaper: ShaperClient | None = None
-        self._commands = server_commands(work.folder.plan.units)
-        self._servers = PolicyServers(self._commands.values(), "auto")
+        self._shared = Shared(self._stack, device)
 
     async def run(self, interrupt: Interrupt) -> None:
         """Stream all that is left, or until a signal comes; sessions in flight then come to nothing.
 
         Raises:
             OSError: a record cannot be written.
-            TestbedError: no shaper can be had, or a policy's server does not start.
+            TestbedError: no shaper can be had, or a server that a policy asks does not start.
         """
         async with self._stack:
-            await self._stack.enter_async_context(self._servers)
-            await self._servers.start()
-            lanes = [asyncio.create_task(self._lane(number)) for number in range(self._lanes)]
-            together = asyncio.gather(*lanes)
+            streaming = asyncio.create_task(self._all())
             heard = asyncio.create_task(interrupt.heard.wait())
-            first: set[asyncio.Future[Any]] = {together, heard}
             try:
-                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({streaming, heard}, return_when=asyncio.FIRST_COMPLETED)
                 if not interrupt.heard.is_set():
-                    await together
+                    await streaming
             finally:
                 heard.cancel()
-                together.cancel()
-                for lane in lanes:
-                    lane.cancel()
-                await asyncio.gather(heard, together, *lanes, return_exceptions=True)
+                streaming.cancel()
+                await asyncio.gather(heard, streaming, return_exceptions=True)
+
+    async def _all(self) -> None:
+        """Start what policies ask before anything streams; then all lanes."""
+        for command in dict.fromkeys(server_of(unit.policy.spec) for unit in self._work.folder.pending()):
+            await self._shared.server(command)
+        lanes = [asyncio.create_task(self._lane(number)) for number in range(self._lanes)]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
 
     async def _lane(self, number: int) -> None:
         while not self._work.finished:
@@ -165,42 +193,32 @@ class Lanes:
 
     async def _attempt(self, unit: Unit, attempt: int, name: str) -> Attempt:
         plan, out = self._work.folder.plan, self._work.out
-        server = self._commands.get(unit.policy.spec)
-        plans = session_plans(plan, unit, out, attempt, self._backend, self._command_line, server)
-        stagger_s = unit.setting.stagger_s
-        return await stream_unit(plans, stagger_s, name, self._the_shaper, self._beginning, self._servers)
-
-    async def _the_shaper(self) -> ShaperClient:
-        """The shaper; a new one if it has died (the sessions that it served are tried again)."""
-        if self._shaper is None or self._shaper.died():
-            self._shaper = await self._stack.enter_async_context(ShaperClient())
-        return self._shaper
+        plans = session_plans(plan, unit, out, attempt, self._backend, self._command_line)
+        return await stream_unit(plans, unit.setting.stagger_s, name, self._shared, self._beginning)
 
 
 async def stream_unit(
     plans: Sequence[SessionPlan],
     stagger_s: float,
     name: str,
-    shaper: Callable[[], Awaitable[ShaperClient]],
+    shared: Shared,
     beginning: asyncio.Lock,
-    servers: PolicyServers | None = None,
 ) -> Attempt:
     """One attempt at a unit, from the first namespace to the last record.
 
     Args:
         plans: of its players.
         name: of the lane.
-        shaper: gives the one that is to be used.
+        shared: the shaper, and the server that the policy asks.
         beginning: held by whoever begins; see this file's first words.
-        servers: that run; those of the plans are among them.
 
     Raises:
         TestbedError: a lane, a process or a path that is not as asked.
         OSError: a record cannot be written.
     """
+    shaper, server = await shared.shaper(), await shared.server(plans[0].server)
     async with _lane_of(plans[0], name, beginning) as lane:
-        async with beginning:
-            sessions = sharing(plans, lane, await shaper(), stagger_s, servers)
+        sessions = sharing(plans, lane, shaper, stagger_s, server)
         async with _open(sessions):
             async with beginning:
                 await sessions[0].start()

@@ -22,18 +22,19 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from player.link_published import PublishedLink
+from player.buffer import CAP_MS
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
-from player.simulated import ToldFuture
+from player.simulated import Future, Link, ToldFuture
 from player.video import Video, VideoError
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.options import capped
-from testbed.plan import check_policy
+from testbed.plan import OUR_POLICIES, check_policy
 from testbed.settings import LinkSettings, Loss
 from testbed.simulation import source_sha256
 from testbed.starts import Start
+from testbed.sweeps.models import MODELS, PUBLISHED
 from testbed.sweeps.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
 from traces.catalogue import default_video, resolve_many
 from traces.trace import Trace, TraceError
@@ -42,7 +43,6 @@ LONGEST_NAME = 170
 """Characters of a unit's name: endings follow, and file systems take 255 bytes."""
 
 TOLD_FUTURE = "it is told the future, which only the simulated player knows"
-PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
     Raises:
         TestbedError: a policy, trace or video that is not there or does not go together; with the line.
     """
-    policies = tuple(_policy(file, entry, simulated) for entry in file.policies)
+    policies = tuple(_policy(file, entry, link_model if simulated else None) for entry in file.policies)
     settings: list[Setting] = []
     blocks: list[tuple[Setting, SweptTrace, Start, int, int, SettingEntry]] = []
     traces: dict[str, SweptTrace] = {}
@@ -272,12 +272,11 @@ def _left_out_notes(policies: Sequence[Policy], settings: Sequence[Setting]) -> 
             yield f"left out, setting {setting.label}: {setting.left_out}"
 
 
-def _policy(file: SweepFile, entry: PolicyEntry, simulated: bool) -> Policy:
+def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Policy:
     try:
         found = loaded(entry.spec)
     except PolicyError as error:
         raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
-    told = isinstance(found.policy, ToldFuture)
     return Policy(
         label=entry.label,
         spec=entry.spec,
@@ -285,8 +284,21 @@ def _policy(file: SweepFile, entry: PolicyEntry, simulated: bool) -> Policy:
         delay_ms=found.delay_ms,
         weights_sha256=found.weights_sha256,
         source_sha256=source_sha256(found),
-        left_out=TOLD_FUTURE if told and not simulated else None,
+        left_out=_untellable(found.policy, link_model) if isinstance(found.policy, ToldFuture) else None,
     )
+
+
+def _untellable(policy: ToldFuture, link_model: str | None) -> str | None:
+    """Why a policy cannot be told the future of such a link; None if it can."""
+    if link_model is None:
+        return TOLD_FUTURE
+    if type(policy).__module__.startswith(OUR_POLICIES):
+        steady = Trace("steady", (0.0, 1.0), (1.0, 1.0))
+        try:
+            policy.tell(Future(steady, 1, MODELS[link_model].link(LinkSettings()), 2, CAP_MS, 0))
+        except ValueError as error:
+            return str(error)
+    return None
 
 
 @cache
@@ -347,22 +359,17 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def simulated_link(model: str, setting: Setting) -> PublishedLink:
-    """The link model of a setting that it can do."""
-    return PublishedLink(rtt_ms=setting.link.rtt_ms)
+def simulated_link(model: str, setting: Setting) -> Link:
+    """A setting's link by a model that can do it."""
+    return MODELS[model].link(setting.link)
 
 
 def _beyond(model: str, link: LinkSettings, players: int) -> str | None:
     """What of a setting a link model does not know; None if it can do all of it."""
     if players > 1:
         return "simulated players do not share a bottleneck"
-    usual = LinkSettings(rtt_ms=link.rtt_ms)
-    unknown = [
-        field.name
-        for field in dataclasses.fields(link)
-        if getattr(link, field.name) != getattr(usual, field.name)
-    ]
-    return f"the link model {model} knows no {' and no '.join(unknown)}" if unknown else None
+    beyond = MODELS[model].beyond(link)
+    return None if beyond is None else f"link model {model}: {beyond}"
 
 
 def _starts(starts_s: Sequence[float], trace: Trace) -> list[Start]:

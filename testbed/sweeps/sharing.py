@@ -15,10 +15,9 @@ from typing import Any
 
 from player.record import EndRow
 from testbed.lane import Lane
-from testbed.policy_server import PolicyServer, PolicyServers
 from testbed.selfcheck import Verdict
 from testbed.shaper_client import ShaperClient
-from testbed.streaming import LaneSession, SessionPlan, SessionResult, Watcher
+from testbed.streaming import LaneSession, Server, SessionPlan, SessionResult, Watcher
 
 Judged = tuple[Verdict, dict[str, Any]]
 
@@ -50,7 +49,7 @@ class SharingSession(LaneSession):
         index: int,
         bottleneck: Bottleneck,
         offset_s: float,
-        server: PolicyServer | None = None,
+        server: Server | None,
     ) -> None:
         super().__init__(plan, lane, shaper, index, server)
         self._bottleneck = bottleneck
@@ -103,13 +102,12 @@ def sharing(
     lane: Lane,
     shaper: ShaperClient,
     stagger_s: float,
-    servers: PolicyServers | None = None,
+    server: Server | None = None,
 ) -> list[SharingSession]:
-    """The sessions of a lane's players, in order of their begins."""
+    """The sessions of a lane's players, in order of their begins; `server` is who their policy asks."""
     bottleneck = Bottleneck(len(plans))
-    found = [None if servers is None else servers.of(plan.server) for plan in plans]
     return [
-        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s, found[index])
+        SharingSession(plan, lane, shaper, index, bottleneck, index * stagger_s, server)
         for index, plan in enumerate(plans)
     ]
 

@@ -188,6 +188,37 @@ def session_rows(plan: SweepPlan, unit: Unit, progress: Progress) -> list[dict[s
     ]
 
 
+def manifest_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dict[str, Any]:
+    """What a record's manifest says of its place in the sweep.
+
+    Args:
+        index: of the player.
+        attempt: from 1.
+    """
+    setting = unit.setting
+    facts: dict[str, Any] = {
+        "sweep": {
+            "name": plan.file.name,
+            "setting": setting.label,
+            "seen": setting.seen,
+            "policy": unit.policy.label,
+            "repetition": unit.repetition,
+            "block": unit.block,
+            "attempt": attempt,
+            "session": unit.sessions[index],
+        }
+    }
+    if unit.players > 1:
+        facts["shared"] = {
+            "group": unit.name,
+            "players": unit.players,
+            "index": index,
+            "stagger_s": setting.stagger_s,
+            "offset_s": index * setting.stagger_s,
+        }
+    return facts
+
+
 def _versions() -> dict[str, str]:
     names = ("streambed", "numpy", "aiohttp", "mininet", "numba")
     return {"python": platform.python_version(), **{name: package_version(name) for name in names}}

@@ -30,6 +30,8 @@ class Work:
         self._display = display
         self._queue = deque(folder.pending())
         self._flying = 0
+        self.ran = 0
+        """Attempts that have ended."""
         self._written_at = 0.0
         self._begun_at = time.monotonic()
         self._wall_before_s = facts.wall_s
@@ -65,6 +67,7 @@ class Work:
     def end(self, unit: Unit, attempt: Attempt) -> None:
         """How an attempt ended; its records are on disk."""
         self._flying -= 1
+        self.ran += 1
         self.facts.session_s += attempt.session_s
         again = self.folder.end(unit, attempt)
         if again:
