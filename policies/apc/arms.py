@@ -143,7 +143,7 @@ class Bench:
 
 
 def asking_time(engine: Engine) -> StepTime:
-    """What the model takes for one session's question of a few steps: the best of a dozen, now."""
+    """What the model takes for one session's question with a few steps: the best of a dozen, now."""
     width, times = engine.info.feature_width, StepTime()
     slot = engine.open()
     engine.forward([(slot, np.zeros((4, width), np.float32))])
