@@ -36,6 +36,7 @@ from player.videos import load_video
 from policies.bench import walk
 from policies.llm.abr import VideoFacts
 from policies.llm.client import Address, Client, RemoteSession
+from policies.llm.console import say
 from policies.llm.protocol import Step
 from policies.llm.transcript import Bitrates, Transcript, Vectors
 
@@ -123,7 +124,7 @@ def _counts(text: str) -> tuple[int, ...]:
     return counts
 
 
-def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure; what `--json` prints.
 
     Raises:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from player.videos import load_video
+from policies.llm.console import say
 from policies.llm.engine import Engine
 from policies.llm.evaluate import Setting, mean_interval
 from policies.llm.play import engine_qoe, policy_qoe
@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
     output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
-def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Play and time every adapter; what `--json` says.
 
     Raises:
