@@ -366,7 +366,10 @@ def test_a_client_waits_no_longer_than_it_said_and_says_for_whom(place: Path) ->
             writer.close()
 
         async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")  # who closes sooner may break the request off
             writer.write(b"220 mail ready\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.2)
             writer.close()
 
         for how, deadline_s, said in (

@@ -26,7 +26,7 @@ forward a decision. `abr_batch.py` fills the same vectors for every session of a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -81,6 +81,8 @@ GOAL_AT = PLACES["playback"].stop - 1
 
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
+PlanValues = Callable[[Sequence[Sequence[int]], float, float, int, "VideoFacts"], Floats]
+"""What `plan_values` is."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,18 @@ class VideoFacts:
         return TOP_MBPS / (self.ladder_kbps[-1] / 1000.0)
 
 
-def features(observation: Observation, video: VideoFacts, goal: float = 0.0) -> Vectors:
+def features(
+    observation: Observation, video: VideoFacts, goal: float = 0.0, plans: PlanValues | None = None
+) -> Vectors:
     """(WIDTH,) one decision step.
 
     Args:
         observation: with one chunk or more still to come; it may be the first of all.
         goal: the mean return a chunk that is asked of the rest of the session, in relative units, for
             an adapter that was made with returns; else 0.
+        plans: `plan_values` where None; `abr_batch.plan_values` is quicker once it is compiled.
     """
+    plans = plans or plan_values
     vector = np.zeros(WIDTH, np.float32)
     past, scale = observation.history, video.scale
     recent = past[-HISTORY:]
@@ -141,7 +147,7 @@ def features(observation: Observation, video: VideoFacts, goal: float = 0.0) -> 
         robust, mean, last = robust_mbps(past), harmonic_mean_mbps(past), past[-1]
         guesses = (robust, mean, observed_mbps(last), *(share * mean for share in SHARES_OF_MEAN))
         for guess, mbps in enumerate(guesses):
-            values = plan_values(sizes[:steps], mbps, observation.buffer_s, last.level, video)
+            values = plans(sizes[:steps], mbps, observation.buffer_s, last.level, video)
             levels[:, guess] = np.maximum(values - values.max(), WORST_VALUE)
         slack = (8.0 * np.asarray(sizes[0]) / 1e6 / mean - observation.buffer_s) / BUFFER_UNIT_S
         levels[:, GUESSES] = np.clip(slack, -SLACK_LIMIT, SLACK_LIMIT)

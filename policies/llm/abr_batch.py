@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from player.batch.compiled import compiled
@@ -99,6 +101,18 @@ class Filler:
             packed, state, self._scale, self._gains, self._nominal, sessions.chunks, vectors, 0, len(sessions)
         )  # fmt: skip
         return vectors
+
+
+def plan_values(
+    sizes_bytes: Sequence[Sequence[int]], mbps: float, buffer_s: float, last: int, video: abr.VideoFacts
+) -> Floats:
+    """(LEVELS,) as `abr.plan_values`, compiled: for one client, in a tenth of the time."""
+    download_s = 8.0 * np.asarray(sizes_bytes, np.float64) / 1e6 / mbps
+    room, other = np.empty((2, 2, LEVELS ** (PLAN_CHUNKS - 1)))
+    values = np.empty(LEVELS)
+    gains, mu = abr.gains_of(video.ladder_kbps), _MU * video.scale
+    _plan_values(download_s, float(buffer_s), float(video.chunk_s), int(last), gains, mu, room, other, values)
+    return values
 
 
 @compiled

@@ -19,6 +19,7 @@ from policies.llm.abr import VideoFacts
 from policies.llm.protocol import Step
 
 Vectors = NDArray[np.float32]
+_ANY_VIDEO = VideoFacts(tuple(range(1, abr.LEVELS + 1)), 1.0)
 
 
 class Task(Protocol):
@@ -35,17 +36,22 @@ class Task(Protocol):
 
 
 class Bitrates:
-    """The task `abr`, with the return that the adapter wants to be asked for.
+    """The task `abr`.
 
     Args:
-        goal: as `abr.features` takes it; None for an adapter that was made without returns.
+        target: the mean return a chunk that the adapter wants to be asked for, `EngineInfo.target`; None
+            for one that was made without returns.
     """
 
-    def __init__(self, goal: float | None = None) -> None:
-        self._goal = 0.0 if goal is None else goal
+    def __init__(self, target: float | None = None) -> None:
+        from policies.llm.abr_batch import plan_values  # brings numba along
+
+        self._target, self._plans = target, plan_values
+        plan_values([[1] * abr.LEVELS], 1.0, 0.0, 0, _ANY_VIDEO)  # compiled now, not at the first decision
 
     def features(self, observation: Observation, video: VideoFacts) -> Vectors:
-        return abr.features(observation, video, self._goal)
+        goal = 0.0 if self._target is None else abr.goal(observation, video, self._target)
+        return abr.features(observation, video, goal, self._plans)
 
     def level(self, logits: Vectors, vector: Vectors) -> int:
         return abr.level(logits, vector)
