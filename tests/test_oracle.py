@@ -193,7 +193,7 @@ class OtherLink:
     """A link model that the oracle cannot compute."""
 
     def open(self, trace: Trace, start_index: int, seed: int) -> LinkSession:
-        raise NotImplementedError  # the oracle has to refuse this link before it is opened
+        raise AssertionError("the oracle has to refuse this link before it is opened")
 
 
 def test_who_knows_no_future_says_so() -> None:
