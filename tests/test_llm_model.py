@@ -143,6 +143,8 @@ def test_a_base_that_is_not_there_is_refused_by_name(name: str, fault: str) -> N
         ("llama", {"targets": ALL}),
         ("gpt2", {"tokens": 6}),
         ("qwen2", {"train": "full"}),
+        ("llama", {"prompt": "next level"}),
+        ("gpt2", {"prompt": "stall", "tokens": 6}),
     ],
     ids=str,
 )
@@ -206,6 +208,28 @@ def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at
             seen = one_pass(folder, vectors[None, engine.context(count) : count])[0, -1]
             assert np.allclose(alone, seen, atol=CLOSE)
     assert engine.length(one) == 60
+
+
+def test_a_task_prompt_stands_before_every_context_also_one_begun_anew(tmp_path: Path) -> None:
+    folder = tiny_adapter(tmp_path, prompt="next level stall")
+    engine = Engine(folder, slots=2, max_steps=40, device="cpu")
+    vectors = steps(1, 45)[0]
+    engine.open()
+    slot = engine.open()
+    for count in range(1, 46):
+        got = engine.forward([(slot, vectors[count - 1 : count])])[0]
+    seen = vectors[None, engine.context(45) : 45]
+    assert engine.context(45) == 8
+    assert np.allclose(got, one_pass(folder, seen)[0, -1], atol=CLOSE)
+    other = tiny_adapter(tmp_path / "other", prompt="stall stall stall")
+    assert not np.allclose(one_pass(other, seen)[0, -1], got, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["scratch:2x64:7", "random:3:{}"])
+def test_a_base_without_words_takes_no_task_prompt(tmp_path: Path, name: str) -> None:
+    base = resolve(name.format(tiny_base(tmp_path / "base")))
+    with pytest.raises(BaseError, match="leave out the task prompt"):
+        Model(base, adapter.Shape(base=base.name, layers=2, prompt="level"), abr.MODALITIES)
 
 
 def test_an_engine_refuses_what_it_cannot_do_and_stays_as_it_is(tmp_path: Path) -> None:

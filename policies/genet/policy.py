@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+
+import numpy as np
 
 from player.observation import Observation
 from player.policy import Decision
@@ -49,10 +52,15 @@ class Genet:
         self._video = video
 
     def select(self, observation: Observation) -> Decision:
+        return self.decide(observation)[0]
+
+    def decide(self, observation: Observation) -> tuple[Decision, float]:
+        """The decision, and how far its score (a log-probability) is ahead of the second best one."""
         if not observation.history:
-            return Decision(0, reason="no throughput known yet")
+            return Decision(0, reason="no throughput known yet"), math.inf
         scores = self._actor.scores(of_client(observation, self._video)[None])[0]
-        return Decision(int(scores.argmax()), reason="highest score")
+        second, best = np.sort(scores)[-2:]
+        return Decision(int(scores.argmax()), reason="highest score"), float(best - second)
 
 
 class UDR(Genet):

@@ -39,6 +39,7 @@ from policies.llm.play import BATCH, BatchEngine, part_of, watch
 from policies.llm.pool import BY_PLAN, Experience
 from policies.llm.teacher import SHARPNESS, Teacher
 from policies.llm.validation import Validation
+from policies.llm.words import TASK_PROMPT
 
 DISTILL, RETURN = "distill", "return"
 CHECKPOINT, LOG, BEST, LAST = "checkpoint.pt", "log.jsonl", "best", "last"
@@ -368,6 +369,10 @@ def add_parser(commands: Any) -> None:
         "--targets", choices=TARGETS, default=Shape.targets, help="of LoRA (default: %(default)s)"
     )
     what.add_argument("--tokens", type=int, default=1, help="a step makes: 1, or 6 as in NetLLM (default: 1)")
+    what.add_argument(
+        "--task-prompt", nargs="?", const=TASK_PROMPT, default="", metavar="TEXT",
+        help="words in front of every session's steps (without TEXT: what words.py has)",
+    )  # fmt: skip
     what.add_argument("--hidden", type=int, default=Shape.hidden, help="encoder's (default: %(default)s)")
     how = made.add_argument_group("how")
     how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
@@ -404,5 +409,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         targets=args.targets,
         tokens=args.tokens,
         hidden=args.hidden,
+        prompt=args.task_prompt,
     )
     return Adaptation(shape, args.pool, args.out, settings, say).go()

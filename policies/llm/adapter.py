@@ -105,7 +105,10 @@ def read(folder: Path, modalities: Sequence[Modality]) -> Adapter:
     if not isinstance(held, dict) or held.get("format") != FORMAT or held.get("task") != TASK:
         raise AdapterError(f"{path}: no adapter of format {FORMAT} for the task {TASK}; {MAKES_ONE}")
     try:
-        shape = Shape(**{each.name: held["shape"][each.name] for each in fields(Shape)})
+        shape = Shape(
+            **{each.name: held["shape"][each.name] for each in fields(Shape) if each.name != "prompt"},
+            prompt=str(held["shape"].get("prompt", "")),
+        )
         found = tuple(Modality.from_json(each) for each in held["modalities"])
         adapter = Adapter(
             folder=folder,

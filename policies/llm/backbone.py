@@ -84,7 +84,7 @@ def embedding_rms(base: Base) -> float:
     """Root mean square of the word embeddings, to be like; 1 where there are none."""
     if base.folder is None or base.random_seed is not None:
         return 1.0
-    for name, values in _tensors(base, re.compile(r".*(embed_tokens|wte|embed_in|word_embeddings)\.weight")):
+    for name, values in stored(base, re.compile(r".*(embed_tokens|wte|embed_in|word_embeddings)\.weight")):
         if values.ndim == 2 and name:
             return float(values[:: max(len(values) // 4096, 1)].float().square().mean().sqrt())
     return 1.0
@@ -155,7 +155,7 @@ def load_lora(model: nn.Module, held: Mapping[str, torch.Tensor]) -> None:
                 weight.data.copy_(held[f"{name.partition('.lora_')[0]}.{mark}"])
 
 
-def _tensors(base: Base, wanted: re.Pattern[str]) -> list[tuple[str, torch.Tensor]]:
+def stored(base: Base, wanted: re.Pattern[str]) -> list[tuple[str, torch.Tensor]]:
     """Tensors of a directory's safetensors whose names match."""
     from safetensors import safe_open
 
@@ -174,7 +174,7 @@ def tensors(base: Base, layers: int) -> dict[str, torch.Tensor]:
     """
     if base.folder is not None and base.random_seed is None and any(base.folder.glob("*.safetensors")):
         held = {}
-        for name, values in _tensors(base, re.compile(r"(?:model\.)?(layers\.\d+\..+|norm\..+)")):
+        for name, values in stored(base, re.compile(r"(?:model\.)?(layers\.\d+\..+|norm\..+)")):
             short = name.removeprefix("model.")
             layer = layer_of(short)
             if layer is None or layer < layers:

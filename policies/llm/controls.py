@@ -11,6 +11,8 @@ there is not run again, and a control that was killed goes on from its checkpoin
     scratch         a 2-layer transformer, width 256, from nothing, every weight learns
     return          NetLLM's objective in the place of distillation
     six-tokens      a token for each modality
+    task-prompt     words in front of the steps: task, goal, units
+    full            no LoRA: every weight of the language model learns
     layers-N        4, 8, 15 and 30 layers, a third of the steps each
 """
 
@@ -34,6 +36,7 @@ from policies.llm.console import say
 from policies.llm.engine import Engine
 from policies.llm.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.model_shape import FROZEN, FULL, Shape
+from policies.llm.words import TASK_PROMPT
 from traces.catalogue import resolve_many
 
 RESULTS = "results.jsonl"
@@ -66,6 +69,8 @@ CONTROLS = (
     Control("return", settings={"objective": RETURN}),
     Control("frozen-random", f"random:{{seed}}:{DEFAULT}", {"train": FROZEN}),
     Control("six-tokens", shape={"tokens": 6}),
+    Control("task-prompt", shape={"prompt": TASK_PROMPT}),
+    Control("full", shape={"train": FULL}),
     *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
 )
 """The most important first."""

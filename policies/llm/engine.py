@@ -69,6 +69,9 @@ class Runner(Protocol):
             tokens: (new, width) of each slot.
         """
 
+    def share(self, prefix: torch.Tensor) -> None:
+        """Begin every slot's context with the same (tokens, width); what `held` counts comes after it."""
+
 
 @dataclass
 class _Slot:
@@ -119,9 +122,13 @@ class Engine:
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
         self._device = place
         config = base.config()
-        tokens = self._max_steps * shape.tokens
+        prompt = tensors.get("prompt", torch.zeros(0, base.width))
+        tokens = len(prompt) + self._max_steps * shape.tokens
         maker = Packed if config["model_type"] in PACKED_KINDS and Packed.can(config) else Whole
         self._runner: Runner = maker(base, shape, tensors, place, kind, slots, tokens)
+        if len(prompt):
+            with torch.inference_mode():
+                self._runner.share(prompt.to(place))
         self._encoder = Encoder(self.adapter.modalities, base.width, shape.tokens, shape.hidden)
         self._encoder.load_state_dict(within(tensors, "encoder."))
         self._encoder.to(place).eval()

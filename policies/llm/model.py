@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from policies.llm import backbone
+from policies.llm import backbone, words
 from policies.llm.base import Base
 from policies.llm.encoder import Encoder
 from policies.llm.modality import Modality
@@ -30,6 +30,9 @@ class Model(nn.Module):
         BaseError: no such layers, nothing for LoRA to go to.
     """
 
+    prompt: torch.Tensor
+    """(tokens, width) of the task prompt; none without one."""
+
     def __init__(self, base: Base, shape: Shape, modalities: Sequence[Modality]) -> None:
         super().__init__()
         self.base, self.shape, self.modalities = base, shape, tuple(modalities)
@@ -44,6 +47,8 @@ class Model(nn.Module):
         model_width = self.llm.config.hidden_size
         gain = backbone.embedding_rms(base)
         self.encoder = Encoder(modalities, model_width, shape.tokens, shape.hidden, gain)
+        prompt = words.embedded(base, shape.prompt) if shape.prompt else torch.zeros(0, model_width)
+        self.register_buffer("prompt", prompt, persistent=False)
         self.head = nn.Linear(model_width, shape.levels)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -51,15 +56,16 @@ class Model(nn.Module):
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
         sessions, count, _ = steps.shape
         tokens = self.encoder(steps.flatten(0, 1)).view(sessions, count * self.shape.tokens, -1)
+        tokens = torch.cat((self.prompt.to(tokens).expand(sessions, -1, -1), tokens), 1)
         states = self.llm(inputs_embeds=tokens, use_cache=False).last_hidden_state
-        return self.head(states[:, self.shape.tokens - 1 :: self.shape.tokens])
+        return self.head(states[:, len(self.prompt) + self.shape.tokens - 1 :: self.shape.tokens])
 
     def learned(self) -> list[nn.Parameter]:
         """Parameters that training changes."""
         return [each for each in self.parameters() if each.requires_grad]
 
     def learned_state(self) -> dict[str, torch.Tensor]:
-        """All that an adapter has to hold: `encoder.`, `head.` and `lora.` or `llm.` tensors."""
+        """All that an adapter has to hold: `encoder.`, `head.`, `lora.` or `llm.` tensors, and `prompt`."""
         held = {f"encoder.{name}": each.detach() for name, each in self.encoder.state_dict().items()}
         held |= {f"head.{name}": each.detach() for name, each in self.head.state_dict().items()}
         if self.shape.train == LORA:
@@ -70,7 +76,7 @@ class Model(nn.Module):
                 for name, each in self.llm.named_parameters()
                 if each.requires_grad
             }
-        return held
+        return held | ({"prompt": self.prompt} if len(self.prompt) else {})
 
     def load_learned(self, held: dict[str, torch.Tensor]) -> None:
         """Put back what `learned_state` gave.
@@ -81,6 +87,8 @@ class Model(nn.Module):
         with torch.no_grad():
             self.encoder.load_state_dict(within(held, "encoder."))
             self.head.load_state_dict(within(held, "head."))
+            if len(self.prompt):
+                self.prompt.copy_(held["prompt"])
             if self.shape.train == LORA:
                 backbone.load_lora(self.llm, within(held, "lora."))
             elif self.shape.train == FULL:

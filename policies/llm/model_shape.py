@@ -33,3 +33,5 @@ class Shape:
     hidden: int = 128
     """Width of each modality's features."""
     levels: int = 6
+    prompt: str = ""
+    """Words in front of every session's steps (`words.py`)."""

@@ -54,6 +54,7 @@ class Packed:
         room = shape.layers, slots, self._kv_heads, max_tokens, self._head_width
         self._keys = torch.zeros(room, device=device, dtype=dtype)
         self._values = torch.zeros(room, device=device, dtype=dtype)
+        self._shared = 0
         self._cos, self._sin = _rotation(_theta(config), self._head_width, max_tokens, device, dtype)
 
     @staticmethod
@@ -63,12 +64,19 @@ class Packed:
         plain = rope.get("rope_type", rope.get("type", "default")) == "default"
         return plain and config.get("hidden_act", "silu") == "silu" and not config.get("use_sliding_window")
 
+    def share(self, prefix: torch.Tensor) -> None:
+        """Compute a prefix once; every slot's cache begins with it."""
+        self.forward([0], [0], [prefix])
+        self._shared = len(prefix)
+        for cache in (self._keys, self._values):
+            cache[:, :, :, : self._shared] = cache[:, :1, :, : self._shared].clone()
+
     def forward(
         self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         counts = [len(each) for each in tokens]
         hidden = torch.cat(list(tokens)).to(self._dtype)  # (N, width)
-        batch = _Batch(slots, held, counts, self._device)
+        batch = _Batch(slots, [self._shared + each for each in held], counts, self._device)
         cos, sin = self._cos[batch.position].unsqueeze(1), self._sin[batch.position].unsqueeze(1)
         for number, layer in enumerate(self._layers):
             normed = self._rms(hidden, layer["before"])

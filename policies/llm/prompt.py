@@ -29,6 +29,7 @@ from policies.llm.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.play import mean_qoe, policy_qoe
 from policies.llm.pool import BY_POLICY
 from policies.llm.teacher import Teacher
+from policies.llm.words import tokenizer_of
 from traces.catalogue import resolve_many
 
 SHOWN = 8
@@ -145,17 +146,6 @@ class Answers:
         self.invalid += sum(level is None for level in said)
         self.agreed += sum(level == best for level, best in zip(said, taught, strict=True))
         return np.array([level or 0 for level in said], np.int64)
-
-
-def tokenizer_of(base: Base) -> Any:
-    """The vocabulary of a base; the default one's comes out of its GGUF file."""
-    module = backbone.transformers()
-    if base.name == DEFAULT:
-        from policies.llm.base_gguf import gguf_file
-
-        path = gguf_file()
-        return module.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return module.AutoTokenizer.from_pretrained(base.folder)
 
 
 def score(asked: Asked, setting: Setting) -> dict[str, Any]:

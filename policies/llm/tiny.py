@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from policies.llm import abr, adapter
 from policies.llm.backbone import transformers
@@ -35,7 +38,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def tiny_base(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
-    """Write a tiny language model's directory; a base model by that name."""
+    """Write a tiny language model's directory, which knows three words; a base model by that name."""
     module = transformers()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -47,6 +50,10 @@ def tiny_base(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
             if name.endswith("bias"):  # zeros in the beginning, which would hide one that is left out
                 torch.nn.init.normal_(weight, std=0.1)
         model.save_pretrained(folder)
+    words = {word: place for place, word in enumerate(("?", "next", "level", "stall"))}
+    pieces = Tokenizer(WordLevel(words, "?"))
+    pieces.pre_tokenizer = Whitespace()
+    module.PreTrainedTokenizerFast(tokenizer_object=pieces, unk_token="?").save_pretrained(folder)
     return folder
 
 

@@ -41,11 +41,18 @@ class Whole:
         self._tokens = torch.zeros(
             slots, max_tokens, self._model.config.hidden_size, device=device, dtype=dtype
         )
+        self._shared = 0
         self.parameters = sum(each.numel() for each in self._model.parameters())
+
+    def share(self, prefix: torch.Tensor) -> None:
+        """Begin every slot's tokens with a prefix."""
+        self._shared = len(prefix)
+        self._tokens[:, : self._shared] = prefix.to(self._dtype)
 
     def forward(
         self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]
     ) -> torch.Tensor:
+        held = [self._shared + each for each in held]
         for slot, before, new in zip(slots, held, tokens, strict=True):
             self._tokens[slot, before : before + len(new)] = new.to(self._dtype)
         lengths = [before + len(new) for before, new in zip(held, tokens, strict=True)]
