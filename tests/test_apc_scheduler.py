@@ -124,7 +124,7 @@ def test_random_routing_keeps_its_share_and_is_the_seeds() -> None:
 
 
 def a_net(worth_per_ms: float = 0.01) -> Net:
-    """Its gain is the variation."""
+    """Its gain is twice the logistic function of the variation."""
     weights = np.zeros((INPUTS, 2))
     weights[2] = (1.0, -1.0)
     return Net(
@@ -134,20 +134,22 @@ def a_net(worth_per_ms: float = 0.01) -> Net:
         np.zeros(2),
         np.array([1.0, -1.0]),
         0.0,
+        2.0,
         worth_per_ms,
         10.0,
     )
 
 
 def test_learned_routes_by_gain_per_millisecond() -> None:
-    scheduler = Learned(a_net())
+    scheduler = Learned(a_net(worth_per_ms=0.08))
     routing = scheduler.route(seen(variation=0.2))
-    assert routing.to_llm and routing.gain == pytest.approx(0.2 / 10 / 0.01)
+    gain = 2.0 / (1.0 + math.exp(-0.2))
+    assert routing.to_llm and routing.gain == pytest.approx(gain / 10 / 0.08)
     for _ in range(60):
         scheduler.heard(40.0)
     slow = scheduler.route(seen(variation=0.2))
-    assert not slow.to_llm and slow.gain == pytest.approx(0.5, rel=0.01)
-    assert slow.reason == "gain +0.200 for 40.0 ms"
+    assert not slow.to_llm and slow.gain == pytest.approx(gain / 40 / 0.08, rel=0.01)
+    assert slow.reason == f"gain {gain:+.3f} for 40.0 ms"
 
 
 def test_a_network_survives_its_file(tmp_path: Path) -> None:

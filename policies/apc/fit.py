@@ -25,6 +25,8 @@ RATE = 0.01
 DECAY = 1e-3
 GAIN_LIMIT = 4.0
 """A single gain counts as no more, up or down: one long stall is not to be the whole lesson."""
+LEAST_GAIN = 0.01
+"""Of a difference, where the average shows none: asking is never worth nothing."""
 HELD_OUT = 5
 """One session in so many chooses the step at which fitting stops."""
 CHECK_EVERY = 50
@@ -84,9 +86,12 @@ class Fitted:
 
 
 def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) -> Fitted:
-    """A network that predicts gains: squared error, Adam (Kingma and Ba, 2015), all decisions at once.
+    """A network that predicts gains: logistic regression of "the two differ", Adam (Kingma and Ba, 2015).
 
-    The same for a seed on one machine. Where it is asked for a `share`, its threshold is set to it.
+    What one decision gains is mostly the noise of what the link did afterwards, and squared error on it found
+    little; whether the two would differ has no such noise. The gain is the chance of that, times what a
+    difference gained on average. The same for a seed on one machine. Where it is asked for a `share`, its
+    threshold is set to it.
 
     Args:
         llm_ms: what a decision of the model takes.
@@ -97,14 +102,15 @@ def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) 
     held = moments.sessions % HELD_OUT == HELD_OUT - 1
     centre, scale = rows[~held].mean(axis=0), rows[~held].std(axis=0)
     scale = np.where(scale < 1e-6, 1.0, scale)
-    x, y = (rows[~held] - centre) / scale, gains[~held]
+    differ = (moments.gains != 0.0).astype(np.float64)
+    x, y = (rows[~held] - centre) / scale, differ[~held]
     held_x = (rows[held] - centre) / scale
     width = rows.shape[1]
     weights = [
         random.standard_normal((width, UNITS)) / np.sqrt(width),
         np.zeros(UNITS),
         random.standard_normal(UNITS) / np.sqrt(UNITS) * 0.1,
-        np.array([y.mean()]),
+        np.array([_logit(float(y.mean()))]),
     ]
     means = [np.zeros_like(each) for each in weights]
     squares = [np.zeros_like(each) for each in weights]
@@ -116,13 +122,15 @@ def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) 
             move = means[place] / (1 - 0.9**step) / (np.sqrt(squares[place] / (1 - 0.999**step)) + 1e-8)
             weights[place] = weights[place] - RATE * move
         if step % CHECK_EVERY == 0:
-            score = -float(((_forward(weights, held_x) - gains[held]) ** 2).mean()) if held.any() else step
+            score = -_log_loss(_forward(weights, held_x), differ[held]) if held.any() else step
             if score > best[0]:
                 best = (score, step, [each.copy() for each in weights])
     _, step, (hidden, hidden_bias, out, out_bias) = best
-    predicted = _forward(best[2], (rows - centre) / scale)
-    worth = max(float(np.quantile(predicted, 1.0 - share)), 1e-4) / llm_ms
-    net = Net(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), worth, llm_ms)
+    differing = gains[(differ > 0.0) & ~held]
+    each = max(float(differing.mean()), LEAST_GAIN) if len(differing) else LEAST_GAIN
+    net = Net(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), each, 1.0, llm_ms)
+    predicted = net.gains(rows)
+    net = with_share(net, moments, share)
     return Fitted(net, step, _captures(predicted[held], gains[held]))
 
 
@@ -150,11 +158,20 @@ def _forward(weights: list[Floats], x: Floats) -> Floats:
     return np.asarray(np.maximum(x @ hidden + hidden_bias, 0.0) @ out + out_bias)
 
 
+def _logit(share: float) -> float:
+    kept = min(max(share, 1e-3), 1.0 - 1e-3)
+    return float(np.log(kept / (1.0 - kept)))
+
+
+def _log_loss(scores: Floats, differ: Floats) -> float:
+    return float((np.logaddexp(0.0, scores) - differ * scores).mean())
+
+
 def _gradients(weights: list[Floats], x: Floats, y: Floats) -> Iterator[Floats]:
     hidden, hidden_bias, out, out_bias = weights
     before = x @ hidden + hidden_bias
     active = np.maximum(before, 0.0)
-    error = 2.0 * (active @ out + out_bias - y) / len(y)
+    error = (1.0 / (1.0 + np.exp(-(active @ out + out_bias))) - y) / len(y)
     back = np.outer(error, out) * (before > 0.0)
     yield x.T @ back + DECAY * hidden
     yield back.sum(axis=0)

@@ -2,8 +2,9 @@
 
 What Trailblazer leaves open. The network (one hidden layer, numpy, some hundred numbers in a JSON file) is
 fitted to simulated decisions where both levels, the model's and the light policy's, were played out
-(`train.py`). A decision goes to the model where the predicted gain *per millisecond* that the model takes is
-worth it, so that a busier or slower machine is asked for less.
+(`train.py`): how likely they differ, times what a difference gained. A decision goes to the model where the
+predicted gain *per millisecond* that the model takes is worth it, so that a busier or slower machine is
+asked for less.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Net:
     out: Floats
     """(units,)"""
     out_bias: float
+    each: float
+    """QoE that asking gains where the model and the light policy differ, on average."""
     worth_per_ms: float
     """QoE that a millisecond of the model must gain."""
     llm_ms: float
@@ -87,13 +90,14 @@ class Net:
         parts = (self.centre, self.scale, self.hidden, self.hidden_bias, self.out, [self.out_bias])
         if not all(np.isfinite(part).all() for part in parts):
             raise ValueError("a number that is none")
-        if not (self.worth_per_ms > 0.0 and self.llm_ms > 0.0):
-            raise ValueError(f"worth_per_ms {self.worth_per_ms}, llm_ms {self.llm_ms}: both must be positive")
+        named = {name: getattr(self, name) for name in ("each", "worth_per_ms", "llm_ms")}
+        if wrong := [f"{name} {value}" for name, value in named.items() if not 0.0 < value < np.inf]:
+            raise ValueError(f"{', '.join(wrong)}: must be positive")
 
     def gains(self, rows: Floats) -> Floats:
         """(n,) predicted gains of (n, INPUTS) or, of (INPUTS,), one."""
         hidden = np.maximum((rows - self.centre) / self.scale @ self.hidden + self.hidden_bias, 0.0)
-        return np.asarray(hidden @ self.out + self.out_bias)
+        return np.asarray(self.each / (1.0 + np.exp(-(hidden @ self.out + self.out_bias))))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -108,7 +112,7 @@ class Net:
             name: np.asarray(held[name], np.float64)
             for name in ("centre", "scale", "hidden", "hidden_bias", "out")
         }
-        numbers = {name: float(held[name]) for name in ("out_bias", "worth_per_ms", "llm_ms")}
+        numbers = {name: float(held[name]) for name in ("out_bias", "each", "worth_per_ms", "llm_ms")}
         values: dict[str, Any] = {**arrays, **numbers}
         return cls(**values)
 

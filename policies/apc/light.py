@@ -11,6 +11,10 @@ from player.policy import Decision, HearsEnd, Policy, as_decision
 from player.qoe import QoE
 from player.registry import load_policy
 from player.video import Video
+from policies.hindsight.features import unfit
+
+TRAINED, OTHERWISE = "genet", "robustmpc"
+"""The light policy on the ladder that the small networks were trained for, by validation, and on others."""
 
 
 @runtime_checkable
@@ -29,6 +33,11 @@ class LightDecision:
     reason: str
     lead: float
     """How far its two best candidates are apart; inf where it doesn't tell."""
+
+
+def light_for(video: Video) -> str:
+    """The light policy for a video's ladder."""
+    return OTHERWISE if unfit(video.ladder_kbps, video.chunk_s) else TRAINED
 
 
 class Light:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from policies.apc.policy import LIGHT
+from policies.apc.light import TRAINED
 
 TOGETHER = 32
 """Sessions at a time: more share a forward, and take more memory."""
@@ -39,7 +39,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
 def add_light_option(group: Any) -> None:
     """The light policy."""
     group.add_argument(
-        "--light", default=LIGHT, metavar="POLICY", help="the light policy (default: %(default)s)"
+        "--light", default=TRAINED, metavar="POLICY", help="the light policy (default: %(default)s)"
     )
 
 

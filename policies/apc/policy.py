@@ -16,7 +16,7 @@ from player.qoe import QoE
 from player.video import Video
 from policies.apc import learned, rule
 from policies.apc.dynamic import Price
-from policies.apc.light import Light
+from policies.apc.light import TRAINED, Light, light_for
 from policies.apc.router import Considered, Router
 from policies.apc.scheduler import Always, Never, RandomShare, Scheduler
 from policies.llm.client import ServerError
@@ -24,7 +24,7 @@ from policies.llm.policy import AUTO, NetLLM
 from policies.llm.protocol import BY_LLM
 
 BY_LIGHT = "light"
-LIGHT = "robustmpc"
+BY_LADDER = "auto"
 BUDGET_MS = 100.0
 """Of one decision, as in Trailblazer."""
 RESERVE_MS = 10.0
@@ -37,7 +37,7 @@ class APC:
 
     Args:
         light: a registered policy, without options; decides what is easy, and at once what the model
-            has not decided within the budget.
+            has not decided within the budget. `auto` takes one for the video's ladder (`light.py`).
         scheduler: rule, learned, random, always or never.
         share: of decisions that `random` gives to the model.
         dynamic: raise the thresholds while the measured delay of a server is over its target.
@@ -51,7 +51,7 @@ class APC:
 
     def __init__(
         self,
-        light: str = LIGHT,
+        light: str = BY_LADDER,
         scheduler: str = "rule",
         share: float = 0.5,
         dynamic: bool = True,
@@ -65,9 +65,11 @@ class APC:
             raise ValueError(f"budget_ms {budget_ms}: must be positive")
         asked_ms = budget_ms - min(RESERVE_MS, budget_ms / 10.0)
         self._llm = NetLLM(server, asked_ms, adapter, device)
-        behind = Light(light)  # before its thresholds: a name that is none is said to be none
-        made = make_scheduler(scheduler, light, share, Path(thresholds) if thresholds else None)
-        self._router = Router(behind, made, Price(budget_ms) if dynamic else None)
+        self._light, self._scheduler, self._share = light, scheduler, share
+        self._thresholds = Path(thresholds) if thresholds else None
+        self._price = Price(budget_ms) if dynamic else None
+        self._routers: dict[str, Router] = {}
+        self._router = self._with(TRAINED if light == BY_LADDER else light)
         self.weights_sha256 = _digest(self._llm.weights_sha256, scheduler, thresholds)
 
     def server(self) -> ServerCommand | None:
@@ -77,11 +79,12 @@ class APC:
     def check(self, video: Video, qoe: QoE) -> None:
         """Raises ValueError for a video that one of the two can't stream."""
         self._llm.check(video, qoe)
-        self._router.reset(video, 0, qoe)
+        self._of(video).reset(video, 0, qoe)
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """A new session; see `NetLLM.reset`."""
         self._llm.reset(video, seed, qoe)
+        self._router = self._of(video)
         self._router.reset(video, seed, qoe)
 
     def select(self, observation: Observation) -> Decision:
@@ -99,6 +102,16 @@ class APC:
     def ended(self, observation: Observation) -> None:
         """Tell a light policy that wants to know."""
         self._router.light.ended(observation)
+
+    def _of(self, video: Video) -> Router:
+        return self._with(light_for(video) if self._light == BY_LADDER else self._light)
+
+    def _with(self, light: str) -> Router:
+        if light not in self._routers:
+            behind = Light(light)  # before its thresholds: a name that is none is said to be none
+            made = make_scheduler(self._scheduler, light, self._share, self._thresholds)
+            self._routers[light] = Router(behind, made, self._price)
+        return self._routers[light]
 
     def _ask(self, observation: Observation, considered: Considered) -> Decision:
         try:

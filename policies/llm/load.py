@@ -27,8 +27,8 @@ from player.simulated import CHUNKS
 from player.videos import load_video
 from policies.apc.dynamic import Price
 from policies.apc.files import write_json
-from policies.apc.light import Light
-from policies.apc.policy import BUDGET_MS, LIGHT, RESERVE_MS, make_scheduler
+from policies.apc.light import TRAINED, Light
+from policies.apc.policy import BUDGET_MS, RESERVE_MS, make_scheduler
 from policies.apc.router import Router
 from policies.llm.console import say
 from policies.llm.load_client import Connections
@@ -81,7 +81,7 @@ def add_parser(commands: Any) -> None:
     )
     how.add_argument("--threads", type=int, metavar="N", help="of the model on the CPU (default: one a core)")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
-    how.add_argument("--light", default=LIGHT, metavar="POLICY", help="default: %(default)s")
+    how.add_argument("--light", default=TRAINED, metavar="POLICY", help="default: %(default)s")
     how.add_argument("--scheduler", default="rule", help="default: %(default)s")
     how.add_argument("--static", action="store_true", help="leave the thresholds as they are under load")
     how.add_argument("--budget-ms", type=float, default=BUDGET_MS, help="default: %(default)g")
