@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from policies.llm import __main__ as command
-from policies.llm.load import full_load, row_of
 from policies.llm.load_players import Observed, Workload
+from policies.llm.load_report import full_load, qoe_gap, row_of
 from policies.llm.tiny import tiny_adapter
 from tests.llm_server_fakes import TRACES, VIDEO
 
@@ -62,7 +62,7 @@ def test_players_arrive_and_are_decided_for_in_three_ways(
 def test_full_load_and_misses_are_counted() -> None:
     workload = Workload(3, TRACES, VIDEO, 12, 1.0, 0.5, 10.5, 0)
     observed = Observed(
-        [10.0, 50.0, 101.0, 400.0], {"llm": 3, "light": 1}, [0.1] * 3 + [80.0], 4, {}, [1.0, 2.0]
+        [10.0, 50.0, 101.0, 400.0], {"llm": 3, "light": 1}, [0.1] * 3 + [80.0], 4, {}, [[1.0], [], [3.0, 1.0]]
     )
     row = row_of(observed, workload, "llm", 8, False, 100.0)
     assert (row["missed"], row["missed_share"], row["llm_share"], row["qoe"]) == (2, 0.5, 0.75, 1.5)
@@ -72,6 +72,17 @@ def test_full_load_and_misses_are_counted() -> None:
         {"way": "llm", "layers": 8, "sessions": n, "mean_ms": ms} for n, ms in ((4, 20), (16, 344), (64, 900))
     ]
     assert full_load(rows, 8) == 64 and full_load(rows[:2], 8) is None
+
+
+def test_the_same_sessions_are_compared_by_the_chunks_of_both() -> None:
+    names = ["a", "a", "b", "c"]
+    mine = Observed(chunk_qoe=[[2.0, 4.0], [1.0], [5.0, 9.0], []], traces=names)
+    other = Observed(chunk_qoe=[[1.0], [1.0, 9.0], [4.0, 4.0], [7.0]], traces=names)
+    gap = qoe_gap(mine, other)
+    assert gap is not None and (gap["pairs"], gap["traces"]) == (3, 2)
+    assert gap["mean"] == pytest.approx((1.0 + 0.0 + 3.0) / 3)
+    assert 0.5 <= gap["low"] < gap["mean"] < gap["high"] <= 3.0
+    assert qoe_gap(mine, Observed(chunk_qoe=[[]] * 4, traces=names)) is None
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from player.simulated import CHUNKS
 from player.videos import load_video
@@ -33,19 +31,25 @@ from policies.apc.router import Router
 from policies.llm.console import say
 from policies.llm.load_client import Connections
 from policies.llm.load_players import Observed, Workload, play
-from policies.llm.protocol import BY_LLM
+from policies.llm.load_report import (
+    APC,
+    FULL_MS,
+    HEADER,
+    LIGHT_ONLY,
+    LLM,
+    WAYS,
+    full_load,
+    gap_line,
+    gaps,
+    line_of,
+    row_of,
+)
 from traces.catalogue import default_video, resolve_many
 
-LLM, APC, LIGHT_ONLY = "llm", "apc", "light"
-WAYS = (LLM, APC, LIGHT_ONLY)
 SESSIONS = (1, 4, 16, 64, 256, 1024)
 TRACES = "4g[400:464]"
-FULL_MS = 345.0
-"""Trailblazer's average before collaboration."""
 LLM_DEADLINE_S = 5.0
 """Without a budget, as the player's own deadline."""
-LAG_MS = 20.0
-"""A generator that wakes later than this, at the 99th percentile, is late itself; its figures are marked."""
 READY_WITHIN_S = 180.0
 
 
@@ -121,13 +125,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--budget-ms {args.budget_ms:g}: must be positive")
     make_router(args, APC)
     rows: list[dict[str, Any]] = []
+    seen: dict[tuple[int, int, str], Observed] = {}
     say(HEADER)
     with tempfile.TemporaryDirectory(prefix="streambed-load-") as folder:
         for adapter, layers, random in _adapters(args, Path(folder)):
             for way in args.ways:
-                rows += _loads(args, way, adapter, layers, random, Path(folder), say)
+                for row, observed in _loads(args, way, adapter, layers, random, Path(folder)):
+                    rows.append(row)
+                    say(line_of(row))
+                    if row["qoe"] is not None:
+                        seen[layers, row["sessions"], way] = observed
+    differences = list(gaps(seen))
+    for each in differences:
+        say(gap_line(each))
     report = {
         "rows": rows,
+        "qoe_differences": differences,
         "full": {
             str(layers): full_load(rows, layers) for layers in dict.fromkeys(row["layers"] for row in rows)
         },
@@ -148,16 +161,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
         draw(report, args.out / "load.png")
     return report
-
-
-def full_load(rows: list[dict[str, Any]], layers: int) -> int | None:
-    """The fewest sessions at which `llm` takes `FULL_MS` on average; None where it never does."""
-    found = [
-        row["sessions"]
-        for row in rows
-        if row["way"] == LLM and row["layers"] == layers and row["mean_ms"] >= FULL_MS
-    ]
-    return min(found, default=None)
 
 
 def _adapters(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, int, bool]]:
@@ -215,12 +218,10 @@ def _loads(
     layers: int,
     random: bool,
     folder: Path,
-    say: Callable[[str], None],
-) -> list[dict[str, Any]]:
+) -> Iterator[tuple[dict[str, Any], Observed]]:
     """A way to decide at every load."""
     traces = resolve_many(args.traces)
     video = load_video(default_video(traces[0].family or ""))
-    rows = []
     asked_ms = args.budget_ms - min(RESERVE_MS, args.budget_ms / 10.0)
     deadline_s = LLM_DEADLINE_S if way == LLM else asked_ms / 1000.0
     budget_ms = None if way == LLM else args.budget_ms
@@ -238,9 +239,7 @@ def _loads(
             observed = asyncio.run(
                 _play(args, way, workload, None if way == LIGHT_ONLY else path, deadline_s)
             )
-            rows.append(row_of(observed, workload, way, layers, random, args.budget_ms))
-            say(line_of(rows[-1]))
-    return rows
+            yield row_of(observed, workload, way, layers, random, args.budget_ms), observed
 
 
 async def _play(
@@ -295,55 +294,3 @@ def served(
                 process.wait()
             assert process.stdout is not None
             process.stdout.close()
-
-
-def row_of(
-    observed: Observed, workload: Workload, way: str, layers: int, random: bool, budget_ms: float
-) -> dict[str, Any]:
-    """A load's figures."""
-    delays = np.array(observed.delays_ms or [0.0])
-    count = max(len(observed.delays_ms), 1)
-    lag_ms = float(np.quantile(observed.lags_ms or [0.0], 0.99))
-    p50, p95, p99 = (float(value) for value in np.quantile(delays, [0.5, 0.95, 0.99]))
-    qoe = float(np.mean(observed.qoe)) if observed.qoe and not (random and way != LIGHT_ONLY) else None
-    return {
-        "layers": layers,
-        "way": way,
-        "sessions": workload.sessions,
-        "decisions": len(observed.delays_ms),
-        "per_s": len(observed.delays_ms) / (workload.duration_s - workload.counted_from_s),
-        "mean_ms": float(delays.mean()),
-        "p50_ms": p50,
-        "p95_ms": p95,
-        "p99_ms": p99,
-        "max_ms": float(delays.max()),
-        "by": dict(observed.by),
-        "llm_share": observed.by.get(BY_LLM, 0) / count,
-        "asked": observed.asked,
-        "missed": int((delays > budget_ms).sum()),
-        "missed_share": float((delays > budget_ms).mean()),
-        "faults": dict(observed.faults),
-        "qoe": qoe,
-        "random_weights": random,
-        "generator_lag_p99_ms": lag_ms,
-        "generator_late": lag_ms > LAG_MS,
-    }
-
-
-HEADER = (
-    "layers  way    sessions  decisions/s  mean ms    p50     p95     p99  by the model  over budget     QoE"
-    "  generator's lag p99 ms"
-)
-
-
-def line_of(row: dict[str, Any]) -> str:
-    """A load's figures on one line."""
-    qoe = "-" if row["qoe"] is None else f"{row['qoe']:.3f}"
-    return (
-        f"{row['layers']:>6}  {row['way']:<5} {row['sessions']:>9}  {row['per_s']:>11.1f}"
-        f"  {row['mean_ms']:>7.1f}"
-        f" {row['p50_ms']:>6.1f}  {row['p95_ms']:>6.1f}  {row['p99_ms']:>6.1f}"
-        f"  {100 * row['llm_share']:>10.1f} %"
-        f"  {100 * row['missed_share']:>9.2f} %  {qoe:>6}"
-        f"  {row['generator_lag_p99_ms']:.1f}{' LATE' if row['generator_late'] else ''}"
-    )

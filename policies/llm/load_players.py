@@ -57,8 +57,10 @@ class Observed:
     asked: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     """Why the model did not decide where it was asked, shortened."""
-    qoe: list[float] = field(default_factory=list)
-    """(sessions with a counted chunk,) mean a chunk."""
+    chunk_qoe: list[list[float]] = field(default_factory=list)
+    """Of every session, in the workload's order, that of each chunk but the first."""
+    traces: list[str] = field(default_factory=list)
+    """Every session's."""
 
 
 async def play(
@@ -84,7 +86,8 @@ async def play(
     await asyncio.gather(
         *(player.play(begun_s, begun_s + at) for player, at in zip(players, arrivals, strict=True))
     )
-    observed.qoe = [qoe for player in players if (qoe := player.qoe()) is not None]
+    observed.chunk_qoe = [player.chunk_qoe() for player in players]
+    observed.traces = [player.trace for player in players]
     return observed
 
 
@@ -100,6 +103,7 @@ class _Player:
         observed: Observed,
     ) -> None:
         trace = workload.traces[number % len(workload.traces)]
+        self.trace = trace.name
         link = PublishedLink().open(trace, 1 + start % (len(trace.time_s) - 1), number)
         self._session = SimulatedSession(workload.video.first(workload.chunks), link, CAP_MS)
         self._workload, self._router, self._observed = workload, router, observed
@@ -159,13 +163,11 @@ class _Player:
         self._observed.lags_ms.append(lag_ms)
         self._observed.by[decision.by] = self._observed.by.get(decision.by, 0) + 1
 
-    def qoe(self) -> float | None:
-        """Mean QoE a chunk, the first not counted; None where there is none."""
+    def chunk_qoe(self) -> list[float]:
+        """QoE of each chunk, the first not counted."""
         rows = self._session.rows
-        values = QoE().per_chunk(
-            [row.level for row in rows], [row.stall_s for row in rows], self._workload.video.ladder_kbps
-        )
-        return sum(values) / len(values) if values else None
+        levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
+        return list(QoE().per_chunk(levels, stalls_s, self._workload.video.ladder_kbps))
 
 
 async def _sleep_until(at_s: float) -> None:
