@@ -80,6 +80,11 @@ def parser() -> Parser:
         choices=list(MODELS),
         help="with --simulate: the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
+    what.add_argument(
+        "--only",
+        metavar="LABEL,…",
+        help="run the sessions of these settings now; the same folder takes the others another time",
+    )
     how = command.add_argument_group("how")
     how.add_argument(
         "--lanes",
@@ -258,13 +263,14 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     if not plan.units:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
     engine = _engine(plan, args, words)
+    only = _only(plan, args.only)
     if args.plan:
         disk = _show_plan(console, plan, plan.units, engine, place)
         if args.json:
             print(json.dumps(_plan_as_json(plan, engine, disk, place), allow_nan=False), file=out, flush=True)
         return 0
     engine.check()
-    with SweepFolder(plan, place) as folder:
+    with SweepFolder(plan, place, only) as folder:
         folder.remove_leftovers()
         left = folder.pending()
         disk = _show_plan(console, plan, left, engine, place)
@@ -285,6 +291,17 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         if args.json:
             print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
         return status
+
+
+def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:
+    """The labels of `--only`."""
+    known = list(dict.fromkeys(setting.group for setting in plan.settings))
+    chosen = frozenset(word.strip() for word in words.split(",")) if words is not None else frozenset()
+    if unknown := sorted(chosen - set(known)):
+        raise TestbedError(
+            f"--only {unknown[0]}: no such setting in {plan.file.name}; it has {', '.join(known)}"
+        )
+    return chosen
 
 
 def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> Engine:

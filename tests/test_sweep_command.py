@@ -139,6 +139,22 @@ def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.C
     assert len(state(out)["commands"]) == 2
 
 
+def test_some_settings_now_and_the_others_another_time(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = '[[setting]]\nlabel = "far"\ntraces = "3g[0:2]"\nchunks = 5\nrtt_ms = 200\n'
+    (place / "s.toml").write_text(SWEEP + other)
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out, "--only", "far") == 0
+    before = held(out)
+    assert len(before) == 4 and state(out)["counts"]["missing"] == 6
+    assert run(place / "s.toml", "--out", out) == 0
+    assert len(held(out)) == 10 and held(out).items() >= before.items() and state(out)["complete"]
+    capsys.readouterr()
+    assert run(place / "s.toml", "--only", "near") == 2
+    assert "--only near: no such setting in small; it has usual, far" in capsys.readouterr().err
+
+
 def test_what_the_file_no_longer_asks_for_is_named_and_nothing_is_mixed(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

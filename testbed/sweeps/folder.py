@@ -72,13 +72,17 @@ def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:
 class SweepFolder:
     """A sweep's folder, ours until the context is left.
 
+    Args:
+        only: labels of the `[[setting]]`s that are run now; empty for all. The others stay missing.
+
     Raises:
         TestbedError: somebody else works in it, it is of something else, or of another state of the file.
         OSError: it cannot be read or written.
     """
 
-    def __init__(self, plan: SweepPlan, out: Path) -> None:
+    def __init__(self, plan: SweepPlan, out: Path, only: Collection[str] = ()) -> None:
         self.plan = plan
+        self._only = frozenset(only)
         self.out = out
         self.progress: dict[str, Progress] = {unit.name: Progress() for unit in plan.units}
         self.before: dict[str, Any] = {}
@@ -243,7 +247,12 @@ class SweepFolder:
 
     def pending(self) -> list[Unit]:
         """What is to be run, in order."""
-        return [unit for unit in self.plan.units if self.progress[unit.name].status == MISSING]
+        missing = [unit for unit in self.plan.units if self.progress[unit.name].status == MISSING]
+        return [unit for unit in missing if self.chosen(unit)]
+
+    def chosen(self, unit: Unit) -> bool:
+        """Whether it is one of those that are run now."""
+        return not self._only or unit.setting.group in self._only
 
     def remove_leftovers(self) -> None:
         """Remove what a killed command has half written."""

@@ -90,6 +90,6 @@ class Work:
         found = []
         for unit in self.folder.plan.units:
             one = self.folder.progress[unit.name]
-            if one.status != DONE:
+            if one.status != DONE and self.folder.chosen(unit):
                 found.append((unit, one.status, one.reasons))
         return found
