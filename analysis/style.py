@@ -28,7 +28,7 @@ PNG_DPI = 200
 
 STALL_COLOUR = "#F4C7AB"
 """Vermillion, pale enough that every line shows on it."""
-WINE, INDIGO, OLIVE, ROSE = "#882255", "#332288", "#999933", "#CC6677"
+WINE, INDIGO, OLIVE, ROSE, TEAL = "#882255", "#332288", "#999933", "#CC6677", "#44AA99"
 """Of Paul Tol's muted scheme ("Colour Schemes", 2021), for when seven are not enough."""
 GREY = "#606060"
 
@@ -73,6 +73,7 @@ KNOWN = {
     "udr": OLIVE,
     "hindsight": INDIGO,
     "netllm": BLACK,
+    "small": TEAL,
     "apc": ROSE,
     "oracle": GREY,
 }

@@ -22,6 +22,7 @@ import numpy as np
 
 from player.video import Video, VideoError
 from player.videos import load_video
+from policies.genet.data import FAMILIES
 from policies.genet.inputs import LEVELS, TOP_KBPS
 from policies.genet.net import WeightsError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
@@ -51,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="DIR",
         help="logs beside the built-in families; one group of lines or trips in four only validates",
+    )
+    what.add_argument(
+        "--families",
+        default=",".join(FAMILIES),
+        metavar="NAME,…",
+        help="built-in families to train on (default: %(default)s)",
     )
     how = train.add_argument_group("how")
     how.add_argument("--udr", action="store_true", help="uniform environments, no curriculum")
@@ -142,6 +149,7 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             sessions=options.sessions,
             trials=options.trials,
             members=options.members,
+            families=tuple(options.families.split(",")),
         )
 
         def say(line: str, seed: int = seed) -> None:

@@ -51,7 +51,7 @@ def held_out(name: str) -> bool:
     return hashlib.sha1(group(name).encode()).digest()[0] % HELD_OUT_OF == 0
 
 
-def load(specs: Sequence[str] = (), members: int | None = None) -> Data:
+def load(specs: Sequence[str] = (), members: int | None = None, families: Sequence[str] = FAMILIES) -> Data:
     """The families' data, and a user's logs beside it.
 
     Logs count as much as the families do: where they are fewer, each stands in the list several times.
@@ -59,13 +59,14 @@ def load(specs: Sequence[str] = (), members: int | None = None) -> Data:
     Args:
         specs: what `traces/catalogue.py` understands; each becomes a validation set of its own.
         members: at most so many of each family, for trials.
+        families: of the generator's.
 
     Raises:
         TraceError: a log cannot be read, or there is none.
     """
     found = {spec: resolve_many(spec) for spec in specs}  # first: making the members takes seconds
-    training = [trace for family in FAMILIES for trace in _members(family, TRAINING, members)]
-    validation = {family: tuple(_members(family, VALIDATION, members)) for family in FAMILIES}
+    training = [trace for family in families for trace in _members(family, TRAINING, members)]
+    validation = {family: tuple(_members(family, VALIDATION, members)) for family in families}
     own: list[Trace] = []
     for spec, logs in found.items():
         own += [log for log in logs if not held_out(log.name)]

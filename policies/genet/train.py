@@ -23,7 +23,7 @@ from stable_baselines3.common.utils import explained_variance
 
 from player.videos import load_video
 from policies.genet.curriculum import search
-from policies.genet.data import Data, load
+from policies.genet.data import FAMILIES, Data, load
 from policies.genet.environment import Environment, as_dict, described
 from policies.genet.imitate import warm_start
 from policies.genet.mix import UNIFORM_ENVIRONMENTS, Mix
@@ -73,6 +73,8 @@ class Settings:
     """Environments that a search tries."""
     members: int | None = None
     """At most so many members of each family, and uniform environments, for trials."""
+    families: tuple[str, ...] = FAMILIES
+    """Of the generator's, whose members are trained on."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ class Run:
 
     def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
         self.settings, self.folder, self._say = settings, folder, say
-        self.data: Data = load(settings.traces, settings.members)
+        self.data: Data = load(settings.traces, settings.members, settings.families)
         self._video = load_video("envivio")
         self.state = State()
         self._model: PPO | None = None

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from policies.hindsight.net import Net
 from policies.llm import abr, adapter, pool
 from policies.llm.base import DEFAULT, resolve
 from policies.llm.console import Say, say
@@ -112,6 +113,8 @@ class Adaptation:
         self.device = pick_device(settings.device)
         self.experience, self.facts = pool.read(pool_folder)
         self.mix = Mix.of(self.facts)
+        teacher = self.facts.get("teacher")
+        self._teacher = Net.read(Path(teacher)) if teacher else None
         torch.manual_seed(settings.seed)
         self.base = resolve(shape.base)
         self.model = Model(self.base, shape, abr.MODALITIES)
@@ -245,7 +248,7 @@ class Adaptation:
                     part = type(drawn)(drawn.library, part_of(drawn.setup, begin, begin + BATCH))
                     sessions = part.sessions(settings.threads)
                     player = BatchEngine(sessions, engine)
-                    parts.append(watch(sessions, player, Teacher(sessions)))
+                    parts.append(watch(sessions, player, Teacher(sessions, self._teacher)))
                     player.close()
             pool.write_part(path, Experience.joined(parts))
         mine = pool.read_part(path)

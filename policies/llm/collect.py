@@ -16,6 +16,8 @@ import numpy as np
 from player.batch.library import Ints
 from player.registry import split_policies
 from policies.hindsight import features
+from policies.hindsight.net import Net
+from policies.hindsight.policy import BatchHindsight
 from policies.llm import pool
 from policies.llm.console import say
 from policies.llm.draw import Drawn, Mix, draw
@@ -34,6 +36,12 @@ def add_parser(commands: Any) -> None:
     add_mix(made, required=True)
     how = made.add_argument_group("how")
     how.add_argument("--policy", default="hindsight,robustmpc,genet", help="by commas (default: %(default)s)")
+    how.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="weights that `policies.hindsight train` made (default: the shipped ones)",
+    )
     how.add_argument("--sessions", type=int, default=1536, help="in all (default: %(default)s)")
     how.add_argument(
         "--explore", type=float, default=EXPLORE, help="share of random levels (default: %(default)s)"
@@ -84,6 +92,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         OSError: the pool cannot be written.
     """
     words = {"traces": args.traces, "rescaled": args.rescaled, "video": args.video, "ladders": args.ladders}
+    net = Net.read(args.teacher) if args.teacher else None
     mix, policies = Mix.of(words), split_policies(args.policy)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
@@ -92,7 +101,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         share = args.sessions * (number + 1) // len(policies) - args.sessions * number // len(policies)
         random = np.random.default_rng([args.seed, number, 1])
         found = [
-            play(drawn, policy, args.threads, exploring(random, args.explore))
+            play(drawn, policy, args.threads, exploring(random, args.explore), net)
             for drawn in draw(mix, share, (args.seed, number))
         ]
         part = Experience.joined(found)
@@ -105,6 +114,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     facts = words | {
         "seed": args.seed,
         "explore": args.explore,
+        "teacher": None if args.teacher is None else str(args.teacher.resolve()),
         "policies": counts,
         "qoe": gained,
         "parts": parts,
@@ -113,14 +123,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {"out": str(args.out), "sessions": sum(counts.values()), "policies": counts, "qoe": gained}
 
 
-def play(drawn: Drawn, policy: str, threads: int, explore: Explore | None) -> Experience:
-    """One batch of drawn sessions, played by a policy."""
+def play(
+    drawn: Drawn, policy: str, threads: int, explore: Explore | None, net: Net | None = None
+) -> Experience:
+    """One batch of drawn sessions, played by a policy.
+
+    Args:
+        net: the teacher's; None for the shipped one. `hindsight` plays with it, too.
+    """
     if policy == "hindsight" and any(
         features.unfit(video.ladder_kbps, video.chunk_s) for video in drawn.library.videos
     ):
         policy = STANDS_IN
     sessions = drawn.sessions(threads)
-    return watch(sessions, batch_policy(policy, sessions, drawn.setup), Teacher(sessions), explore)
+    if policy == "hindsight":
+        return watch(sessions, BatchHindsight(sessions, net), Teacher(sessions, net), explore)
+    return watch(sessions, batch_policy(policy, sessions, drawn.setup), Teacher(sessions, net), explore)
 
 
 def exploring(random: np.random.Generator, share: float) -> Explore:
