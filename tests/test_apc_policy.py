@@ -17,12 +17,14 @@ from player.qoe import QoE
 from player.record import ChunkRow
 from player.registry import load_policy
 from player.simulated import simulate
+from player.videos import load_video
 from policies.apc import __main__ as command
 from policies.apc.light import Light
 from policies.apc.lockstep import Start, mean_qoe, play
 from policies.apc.policy import APC, BY_LIGHT
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, RandomShare
+from policies.genet.policy import Genet
 from policies.llm.deadline_queue import DeadlineQueue
 from policies.llm.engine import Engine
 from policies.llm.policy import NetLLM
@@ -91,7 +93,7 @@ def test_the_model_decides_as_if_it_had_been_asked_every_time(adapter: Path, her
 def test_the_extremes_are_the_two_policies(adapter: Path, here: Path) -> None:
     alone = [row.level for row in session(NetLLM(server="none", adapter=str(adapter)), 2)]
     assert [row.level for row in session(apc(adapter, "always"), 2)] == alone
-    light = [row.level for row in session(RobustMPC(), 2)]  # type: ignore[arg-type]
+    light = [row.level for row in session(Genet(), 2)]  # type: ignore[arg-type]
     assert [row.level for row in session(apc(adapter, "never"), 2)] == light != alone
 
 
@@ -119,6 +121,15 @@ def test_what_it_is_asked_for_is_checked(adapter: Path, tmp_path: Path) -> None:
     assert apc(adapter, "rule").weights_sha256 != loaded.weights_sha256
 
 
+def test_the_light_policy_is_one_for_the_ladder(adapter: Path, here: Path) -> None:
+    """GENET, which knows no other than the published one, leaves others to RobustMPC."""
+    policy = apc(adapter, "never")
+    for video, light in ((VIDEO, Genet()), (load_video("uhd"), RobustMPC()), (VIDEO, Genet())):
+        alone, _ = simulate(video, TRACES[1], light, qoe=QoE(), link=PublishedLink(), chunks=12, seed=0)
+        mine, _ = simulate(video, TRACES[1], policy, qoe=QoE(), link=PublishedLink(), chunks=12, seed=0)
+        assert [row.level for row in mine] == [row.level for row in alone]
+
+
 def test_a_run_starts_one_server_for_both(adapter: Path, here: Path) -> None:
     mine = APC(adapter=str(adapter), scheduler="random").server()
     assert mine is not None and mine == NetLLM(adapter=str(adapter)).server()
@@ -128,7 +139,7 @@ def test_without_a_server_the_light_policy_decides_and_says_so(adapter: Path, he
     path = here / "gone.sock"
     policy = apc(adapter, "always", server=str(path))
     rows = session(policy, 1)[1:]
-    assert [row.level for row in rows] == [row.level for row in session(RobustMPC(), 1)][1:]  # type: ignore[arg-type]
+    assert [row.level for row in rows] == [row.level for row in session(Genet(), 1)][1:]  # type: ignore[arg-type]
     assert all(row.by == BY_LIGHT and "No such file" in row.reason for row in rows)
     assert policy._router.price > 10.0
 
@@ -185,7 +196,7 @@ def test_side_by_side_is_as_alone(adapter: Path, here: Path) -> None:
         engine, starts, lambda: Router(Light("robustmpc"), RandomShare(0.5)), together=2, chunks=CHUNKS
     )
     for number in range(len(TRACES)):
-        rows = session(apc(adapter, share=0.5), number)
+        rows = session(apc(adapter, share=0.5, light="robustmpc"), number)
         values = QoE().per_chunk(
             [row.level for row in rows], [row.stall_s for row in rows], VIDEO.ladder_kbps
         )

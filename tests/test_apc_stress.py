@@ -25,10 +25,10 @@ from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, read_record
 from player.simulated import Download, Link, LinkSession, SimulatedSession
 from policies.apc.policy import APC, BY_LIGHT
+from policies.genet.policy import Genet
 from policies.llm.load import served
 from policies.llm.protocol import BY_LLM
 from policies.llm.tiny import tiny_adapter
-from policies.mpc import RobustMPC
 from tests.emulation import Run, write_trace
 from tests.llm_server_fakes import VIDEO
 from traces.trace import Trace
@@ -95,7 +95,7 @@ def expect_light(rows: list[ChunkRow], alone: list[ChunkRow]) -> None:
 
 def test_frozen_killed_and_started_again(adapter: Path, tmp_path: Path) -> None:
     """Over a link that is dark now and then; afterwards the model decides as if nothing had been."""
-    path, alone = tmp_path / "s.sock", session(RobustMPC())
+    path, alone = tmp_path / "s.sock", session(Genet())
     with served(path, adapter, 4, 1, "cpu", BUDGET_MS) as server:
         before = [row.level for row in session(apc(adapter, path))]
         os.kill(server, signal.SIGSTOP)
@@ -132,7 +132,7 @@ def test_frozen_killed_and_started_again(adapter: Path, tmp_path: Path) -> None:
 
 def test_round_trips_that_step(adapter: Path, tmp_path: Path) -> None:
     """From 20 to 400 ms and back, with nobody at the socket: the light policy's session, no more stall."""
-    alone = session(RobustMPC(), link=SteppingRtt())
+    alone = session(Genet(), link=SteppingRtt())
     rows = session(apc(adapter, tmp_path / "none.sock"), link=SteppingRtt())
     expect_light(rows, alone)
     assert [row.level for row in rows] == [row.level for row in alone]
@@ -154,7 +154,7 @@ def test_over_emulated_links(tmp_path: Path, link: str, fault: str) -> None:
     """Beside the light policy on a lane of its own; a server that dies is started again by the run."""
     rates, more = LINKS[link]
     write_trace(tmp_path / "t.log", rates)
-    policies = "apc,robustmpc"
+    policies = "apc,genet"
     words = ("--trace", "t.log", "--video", "envivio", "--chunks", "16", "--rtt-ms", "40", *more)
     run = Run(tmp_path, *words, "--policy", policies, "--out", "o")
     run.expect_chunk(tmp_path / "o", "apc")
@@ -178,7 +178,7 @@ def test_over_emulated_links(tmp_path: Path, link: str, fault: str) -> None:
         ends[policy] = record
     by = Counter(row.by for row in ends["apc"].chunks)
     assert set(by) <= {BY_LLM, BY_LIGHT}
-    allowed_s = ends["robustmpc"].end.stall_s + 16 * 0.1
+    allowed_s = ends["genet"].end.stall_s + 16 * 0.1
     print(f"{link}, {fault}: {dict(by)}, stall {ends['apc'].end.stall_s:.2f} s, allowed {allowed_s:.2f} s")
     assert ends["apc"].end.stall_s <= allowed_s
     run.expect_nothing_left()
