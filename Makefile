@@ -25,7 +25,7 @@ setup: ## install what is missing: system packages by apt-get, Python packages i
 test-tools:
 	@testbed/setup.sh test-tools
 
-run: setup ## the main job: four players over one replayed 4G trace; more options by ARGS="--rtt-ms 40"
+run: setup ## the main job: five players over one replayed 4G trace; more options by ARGS="--rtt-ms 40"
 	@$(SUDO) $(PYTHON_HERE) testbed/run.py --trace $(TRACE) $(ARGS)
 
 # Emulation tests run one at a time, on a machine that does nothing else; where nobody can be root

@@ -40,7 +40,7 @@ from testbed.streaming import LOGS, SessionPlan
 from traces.arguments import Parser
 from traces.catalogue import default_video
 
-DEFAULT_POLICIES = "netllm,bba,robustmpc,genet"
+DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
 """Those of them that can stream the video."""
 OUR_POLICIES = "policies."
 """Package of the policies that come with Streambed."""

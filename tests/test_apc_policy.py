@@ -186,7 +186,8 @@ def test_a_busy_server_refuses_at_once_and_takes_the_steps_in_later(adapter: Pat
 
 def test_a_budget_makes_a_queue_with_deadlines() -> None:
     assert isinstance(Limits(budget_s=0.1).queue(lambda: 1), DeadlineQueue)
-    assert not isinstance(Limits().queue(lambda: 1), DeadlineQueue)
+    assert isinstance(Limits().queue(lambda: 1), DeadlineQueue)
+    assert not isinstance(Limits(budget_s=None).queue(lambda: 1), DeadlineQueue)
 
 
 def test_side_by_side_is_as_alone(adapter: Path, here: Path) -> None:

@@ -30,7 +30,7 @@ def known() -> StepTime:
     return times
 
 
-def work(slot: int, at_s: float = 0.0, deadline_s: float = 10.0, steps: int = 1, **more: Any) -> Work:
+def work(slot: int, at_s: float = 0.0, deadline_s: float = 0.1, steps: int = 1, **more: Any) -> Work:
     return Work(slot, np.zeros((steps, 3), np.float32), at_s, deadline_s, None, **more)  # type: ignore[arg-type]
 
 

@@ -1,7 +1,8 @@
 """A queue with deadlines: the earliest first, and what cannot make it is told so at once.
 
-Batches are formed under a latency budget. No forward takes longer than half of it, so that whoever arrives
-while one runs can still have the next. A request is admitted if, after all with earlier deadlines, its own
+Every request names its own deadline: `apc` its budget, `netllm` what a player can wait. Batches are formed
+under the server's budget: no forward takes longer than half of it, so that whoever arrives while one runs
+can still have the next. A request is admitted if, after all with earlier deadlines, its own
 forward would be done in time by what the machine's forwards have taken lately (`step_time.py`); else it is
 refused while there is still time to decide it otherwise. Overload means more refusals, not late answers.
 """
@@ -23,10 +24,10 @@ GUARD = 0.1
 
 
 class DeadlineQueue:
-    """Earliest deadline first, under a budget; a `batching.BatchQueue`.
+    """Earliest deadline first, in short forwards; a `batching.BatchQueue`.
 
     Args:
-        budget_s: no request waits longer for its answer, whatever deadline it names.
+        budget_s: the shortest that a request is expected to allow; no forward takes longer than half of it.
         gather_s, largest, longest, sessions: as of `GatheringQueue`.
         step_time: what forwards take; learned anew if None.
     """
@@ -56,8 +57,7 @@ class DeadlineQueue:
         """When a request's forward has to be done."""
         if work.answered:
             return work.deadline_s
-        allowed_s = min(work.deadline_s - work.arrived_s, self._budget_s)
-        return work.arrived_s + (1.0 - GUARD) * allowed_s
+        return work.arrived_s + (1.0 - GUARD) * (work.deadline_s - work.arrived_s)
 
     def push(self, work: Work) -> None:
         """Admit a request.

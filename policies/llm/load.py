@@ -272,7 +272,7 @@ def served(
         str(max(2 * sessions, 256)),
     ]
     words += [] if threads is None else ["--threads", str(threads)]
-    words += [] if budget_ms is None else ["--budget-ms", str(budget_ms)]
+    words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
         try:

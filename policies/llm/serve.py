@@ -20,6 +20,7 @@ from aiohttp import web
 
 from policies.llm.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, Engine
 from policies.llm.client import default_socket, runtime_folder
+from policies.llm.deadline_queue import BUDGET_S
 from policies.llm.server import Limits, Server
 from policies.llm.sessions import IDLE_S, MOST_SESSIONS
 from policies.llm.transcript import Bitrates
@@ -100,9 +101,13 @@ def add_parser(commands: Any) -> None:
     limits.add_argument(
         "--budget-ms",
         type=_positive,
+        default=1000.0 * BUDGET_S,
         metavar="MS",
-        help="earliest deadline first, none later than this: what can't make it is refused at once"
-        " (default: first come, first served)",
+        help="the shortest that a request allows: the earliest deadline goes first, no forward takes over"
+        " half of this, and what can't make its deadline is refused at once (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--first-come", action="store_true", help="first come, first served, in the largest batches"
     )
     limits.add_argument(
         "--delay-ms",
@@ -170,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
             waiting=args.max_waiting,
             batch=args.max_batch,
             gather_s=args.gather_ms / 1000.0,
-            budget_s=None if args.budget_ms is None else args.budget_ms / 1000.0,
+            budget_s=None if args.first_come else args.budget_ms / 1000.0,
         ),
         token=token,
         delay_s=args.delay_ms / 1000.0,

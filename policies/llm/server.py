@@ -29,7 +29,7 @@ from policies.llm.batching import (
     QueueFull,
     Work,
 )
-from policies.llm.deadline_queue import DeadlineQueue
+from policies.llm.deadline_queue import BUDGET_S, DeadlineQueue
 from policies.llm.metrics import Metrics
 from policies.llm.protocol import (
     DECIDE,
@@ -63,8 +63,8 @@ class Limits:
     waiting: int = LONGEST_QUEUE
     batch: int = LARGEST_BATCH
     gather_s: float = GATHER_S
-    budget_s: float | None = None
-    """Earliest deadline first, and none later than this after its arrival; None: first come, first served."""
+    budget_s: float | None = BUDGET_S
+    """Earliest deadline first, no forward longer than half of this; None: first come, first served."""
     body_bytes: int = MOST_BODY_BYTES
 
     def queue(self, sessions: Callable[[], int]) -> BatchQueue:
