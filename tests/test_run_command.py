@@ -278,9 +278,9 @@ def test_a_disk_that_is_nearly_full_is_refused(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("able")
-def test_the_default_plan_is_four_policies_over_one_trace() -> None:
+def test_the_default_plan_is_five_policies_over_one_trace() -> None:
     plan = planned("--trace", "4g")
-    assert [session.policy for session in plan.sessions] == ["netllm", "bba", "robustmpc", "genet"]
+    assert [session.policy for session in plan.sessions] == ["netllm", "apc", "bba", "robustmpc", "genet"]
     assert len({session.trace.sha256 for session in plan.sessions}) == 1
     assert len({session.settings for session in plan.sessions}) == 1
     assert {session.video.name for session in plan.sessions} == {"envivio"}
