@@ -40,6 +40,7 @@ COLUMNS: dict[str, str] = {
     "sweep": TEXT,
     "setting": TEXT,
     "seen": TRUTH,
+    "stress": TRUTH,  # null where the sweep is older than the word
     "repetition": WHOLE,
     "block": WHOLE,
     "attempt": WHOLE,
@@ -147,7 +148,10 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
         "started_at": manifest.get("started_at"),
         "simulated": bool(manifest.get("simulated")),
         "sweep": sweep.get("name"),
-        **{key: sweep.get(key) for key in ("setting", "seen", "repetition", "block", "attempt", "session")},
+        **{
+            key: sweep.get(key)
+            for key in ("setting", "seen", "stress", "repetition", "block", "attempt", "session")
+        },
         "policy": session.policy,
         "policy_label": sweep.get("policy"),
         "policy_name": policy.get("name"),

@@ -46,6 +46,8 @@ class Setting:
     """What it was, its trace apart, in words: the sweep's label for it, else family, video and link."""
     seen: bool | None = field(compare=False)
     """Whether policies were made on networks like this one, as the sweep says; None where none says so."""
+    stress: bool = field(compare=False, default=False)
+    """Whether the sweep calls it a network that is meant to break policies."""
 
     def __str__(self) -> str:
         return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label})"
@@ -57,6 +59,7 @@ class Figures:
 
     qoe: float
     bitrate_mbps: float
+    stall_s: float
     stall_ratio: float
     startup_s: float
     switches: float
@@ -192,6 +195,7 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
         figures=Figures(
             qoe=one.qoe,
             bitrate_mbps=one.bitrate_mbps,
+            stall_s=one.stall_s,
             stall_ratio=one.stall_ratio,
             startup_s=one.startup_s,
             switches=float(one.switches),
@@ -253,6 +257,7 @@ def _setting(session: SessionRecord) -> Setting | None:
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
         condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
         seen=seen if isinstance(seen, bool) else None,
+        stress=sweep.get("stress") is True,
     )
 
 
@@ -329,6 +334,7 @@ def means(figures: Iterable[Figures]) -> Figures:
     return Figures(
         qoe=mean([one.qoe for one in every]),
         bitrate_mbps=mean([one.bitrate_mbps for one in every]),
+        stall_s=mean([one.stall_s for one in every]),
         stall_ratio=mean([one.stall_ratio for one in every]),
         startup_s=mean([one.startup_s for one in every]),
         switches=mean([one.switches for one in every]),

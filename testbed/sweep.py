@@ -169,6 +169,8 @@ def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
         words.append(f"{setting.players} players on a bottleneck, {setting.stagger_s:g} s apart")
     if setting.seen is not None:
         words.append("seen" if setting.seen else "unseen")
+    if setting.stress:
+        words.append("stress")
     return f"{', '.join(words)}: {sum(unit.players for unit in units)} sessions"
 
 

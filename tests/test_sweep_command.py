@@ -118,6 +118,7 @@ def test_a_sweep_leaves_records_its_state_and_a_table(
         manifest = read_record(out / row["record"]).manifest
         assert manifest["simulated"] is True
         assert (manifest["sweep"]["setting"], manifest["sweep"]["seen"]) == ("usual", True)
+        assert manifest["sweep"]["stress"] is False
         assert (manifest["policy"]["spec"], manifest["trace"]["name"]) == (row["policy"], row["trace"])
     assert not list(out.rglob("*.partial"))
     table = pyarrow.parquet.read_table(out / "sessions.parquet").to_pylist()
@@ -137,6 +138,36 @@ def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.C
         name: before[name] for name in before if name != gone
     }
     assert len(state(out)["commands"]) == 2
+
+
+def test_stress_is_in_the_records_the_state_and_the_table(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out) == 0
+    (place / "s.toml").write_text(SWEEP.replace("seen = true", "seen = true\nstress = true"))
+    assert "setting 'usual': stress was null, is true" in refused(place, capsys)
+    assert run(place / "s.toml", "--out", place / "new") == 0
+    assert all(read_record(place / "new" / name).manifest["sweep"]["stress"] is True for name in held(out))
+    assert [setting.get("stress") for setting in state(place / "new")["settings"]] == [True]
+    assert "stress" not in state(out)["settings"][0]
+    (place / "s.toml").write_text(SWEEP)
+    capsys.readouterr()
+    assert run(place / "s.toml", "--out", place / "new") == 2
+    assert "setting 'usual': stress was true, is null" in capsys.readouterr().err
+    table = pyarrow.parquet.read_table(place / "new" / "sessions.parquet").to_pylist()
+    assert {row["stress"] for row in table} == {True}
+
+
+def test_the_shipped_stress_sweep_has_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(Path(sweep.__file__).parent / "sweeps" / "stress.toml", "--plan", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["settings"] == {"dark 5 s in 30": 15, "RTT, rtt_ms 20": 40, "RTT, rtt_ms 400": 40}
+    assert set(report["policies"]) == {"netllm", "apc", "genet", "robustmpc", "bba"}
+    assert any("loss 5 %" in note for note in report["notes"])
 
 
 def test_some_settings_now_and_the_others_another_time(

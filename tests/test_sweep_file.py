@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +65,7 @@ def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False, model: st
         ("rtt_ms = [40, 80]", "rtt_ms = [40, -80]", 14, ["rtt_ms is -80"]),
         ("rtt_ms = [40, 80]", "rtt = 80", 14, ["unknown key 'rtt' in a [[setting]]", "did you mean rtt_ms?"]),
         ("seen = true", 'seen = "yes"', 12, ["seen is 'yes'", "true or false"]),
+        ("seen = true", "stress = 1", 12, ["stress is 1", "true or false"]),
         ('"4g[0:3]"', '"4g[0:3]", "5G"', 13, ["no family and no file is named '5G'", "did you mean '5g'"]),
         ('"4g[0:3]"', '"4g[0:3]", "4g/1"', 13, ["trace 4g/1 is named twice"]),
         ("loss_pct = 1", "loss_pct = 100", 20, ["loss_pct is 100"]),
@@ -167,6 +170,45 @@ def test_shipped_files_are_good(path: Path) -> None:
     for simulated in (False, True):
         plan = plan_sweep(read_sweep(path), simulated=simulated)
         assert plan.units and plan.file.question and plan.file.baseline
+
+
+def test_stress_is_false_unless_said_and_then_changes_no_session(tmp_path: Path) -> None:
+    plain, told = (
+        planned(tmp_path, GOOD.replace("seen = true", f"seen = true{more}"))
+        for more in ("", "\nstress = false")
+    )
+    assert not any(setting.stress or "stress" in setting.facts for setting in plain.settings)
+    assert plain.sha256 == told.sha256  # a folder from before the word goes on
+    stressed = planned(tmp_path, GOOD.replace("seen = true", "seen = true\nstress = true"))
+    assert [setting.facts.get("stress") for setting in stressed.settings] == [True, True, None]
+    assert stressed.sha256 != plain.sha256
+
+
+def test_a_trace_is_found_beside_the_file_from_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    text = GOOD.replace('"4g[0:3]"', '"4g[0:1]", "own.log", "logs[1:2]"')
+    (tmp_path / "own.log").write_text("1 2.5\n2 3\n")
+    (tmp_path / "logs").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "logs" / f"{name}.log").write_text("1 4\n2 5\n")
+    plan = planned(tmp_path, text)
+    beside = {swept.spec: swept.trace.rate_mbps[-1] for swept in plan.traces}
+    assert beside[str(tmp_path / "own.log")] == 3 and beside[str(tmp_path / "logs[1:2]")] == 5
+    (tmp_path / "here" / "own.log").write_text("1 2.5\n2 9\n")  # where one stands comes first
+    assert {swept.spec: swept.trace.rate_mbps[-1] for swept in planned(tmp_path, text).traces}["own.log"] == 9
+
+
+def test_the_link_that_goes_dark_is_packaged_and_dark_for_5_s_in_30() -> None:
+    plan = plan_sweep(read_sweep(ROOT / "testbed" / "sweeps" / "stress.toml"), simulated=False)
+    (dark,) = (swept.trace for swept in plan.traces if swept.spec.endswith("dark.log"))
+    assert dark.duration_s == 30.0 and dark.time_s[-2:] == (25.0, 30.0)
+    assert dark.rate_mbps[-1] == 0.0 and set(dark.rate_mbps[:-1]) == {2.5}
+    assert all(setting.stress and setting.seen is False for setting in plan.settings)
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert any(fnmatch.fnmatch("dark.log", pattern) for pattern in packaged["testbed.sweeps"])
 
 
 def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:

@@ -113,6 +113,18 @@ def resolve_many(spec: str, format: str | None = None) -> list[Trace]:
     return found
 
 
+def placed(spec: str, folder: Path) -> str:
+    """The word, with `folder` before it where its path is not here but there.
+
+    Raises:
+        TraceError: it is no word for traces.
+    """
+    base = _take_apart(spec).base
+    if base in FAMILIES or Path(base).exists() or not (folder / base).exists():
+        return spec
+    return str(folder / spec)
+
+
 def _take_apart(spec: str) -> Spec:
     match = _SPEC.fullmatch(spec)
     if match is None:

@@ -170,6 +170,7 @@ def _page(study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None
         sections.setting(study),
         sections.comparison(study),
         sections.generalization(study),
+        sections.under_stress(study),
         sections.distributions(study),
         None,
         sections.decisions(study),
@@ -178,7 +179,7 @@ def _page(study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None
         sections.lacking(study),
         sections.repeating(study, command, CHECKSUMS),
     ]
-    parts[5] = sections.timelines(list(drawn))
+    parts[6] = sections.timelines(list(drawn))
     return Page(
         title=_title(study),
         question=study.sweep.question if study.sweep else "",
@@ -232,6 +233,7 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
             {
                 "setting": one.name,
                 "seen": one.seen,
+                "stress": one.stress,
                 "traces": one.traces,
                 "sessions": len(one.outcomes.counted),
                 "verdicts": {policy: pair.verdict for policy, pair in one.pairs.items()},

@@ -102,7 +102,7 @@ def headline_table(study: Study) -> Table:
         Column("switches", _names("switches")),
         Column("startup s", _names("startup_s")),
     ]
-    by_place = _rows_by_place(study)
+    by_place = rows_by_place(study)
     times = {place: timing(rows, study.rule) for place, rows in by_place.items()}
     timed = any(times.values())
     if timed:
@@ -139,7 +139,7 @@ def _names(measure: str) -> tuple[str, str, str]:
     return measure, f"{measure}_low", f"{measure}_high"
 
 
-def _rows_by_place(study: Study) -> dict[tuple[str, str], list[Row]]:
+def rows_by_place(study: Study) -> dict[tuple[str, str], list[Row]]:
     """Sessions that count, by setting and policy."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in study.rows:

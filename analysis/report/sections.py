@@ -11,7 +11,7 @@ from analysis.bootstrap import CONFIDENCE, QUANTILE_RESAMPLES, RESAMPLES, SEED
 from analysis.compare import notes
 from analysis.figures import draw_cdf, draw_scatter
 from analysis.outcomes import Outcomes
-from analysis.report import deciding, headline, links, missing, repeat, sharing
+from analysis.report import deciding, headline, links, missing, repeat, sharing, stress
 from analysis.report.delays import draw_delays
 from analysis.report.differences import draw_differences
 from analysis.report.generalization import common_values, draw_generalization
@@ -214,6 +214,15 @@ def generalization(study: Study) -> Section:
         "Box plots of session QoE by policy in every setting; the headline table has the means.",
     )
     return Section("generalization", "Does it hold on networks it has not seen?", tuple(blocks))
+
+
+def under_stress(study: Study) -> Section | None:
+    """What policies did where the sweep meant to break them; None where it did not."""
+    table = stress.stress_table(study)
+    if table is None:
+        return None
+    sentences = stress.budget_sentences(study)
+    return Section("stress", "Under stress", (*map(Paragraph, sentences), table))
 
 
 def _has_bound(study: Study) -> bool:

@@ -26,6 +26,8 @@ class Condition:
 
     name: str
     seen: bool | None
+    stress: bool
+    """Whether the sweep meant to break policies here."""
     outcomes: Outcomes
     means: tuple[PolicyMeans, ...]
     """In the figures' order of policies; empty when no trace is common to all."""
@@ -206,6 +208,7 @@ def _condition(name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule:
     return Condition(
         name=name,
         seen=outcomes.counted[0].setting.seen,
+        stress=outcomes.counted[0].setting.stress,
         outcomes=outcomes,
         means=tuple(means[policy] for policy in in_order(means)),
         pairs={pair.policy: pair for pair in pairs},

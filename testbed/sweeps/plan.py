@@ -36,7 +36,7 @@ from testbed.simulation import source_sha256
 from testbed.starts import Start
 from testbed.sweeps.models import MODELS, PUBLISHED
 from testbed.sweeps.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
-from traces.catalogue import default_video, resolve_many
+from traces.catalogue import default_video, placed, resolve_many
 from traces.trace import Trace, TraceError
 
 LONGEST_NAME = 170
@@ -68,6 +68,7 @@ class Setting:
     group: str
     """The label of the `[[setting]]`."""
     seen: bool | None
+    stress: bool
     link: LinkSettings
     video: str | None
     """None: the family's own."""
@@ -80,8 +81,13 @@ class Setting:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What makes a session of this setting this and no other, in plain values."""
+        """What makes a session of this setting this and no other, in plain values.
+
+        `stress` is there only where it is true: sessions from before the key was known are still the same.
+        """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if not self.stress:
+            del mine["stress"]
         return {**mine, "link": dataclasses.asdict(self.link)}
 
 
@@ -309,11 +315,13 @@ def loaded(spec: str) -> LoadedPolicy:
 
 def _traces(file: SweepFile, entry: SettingEntry) -> list[SweptTrace]:
     found: list[SweptTrace] = []
-    for spec in entry.traces:
+    for typed in entry.traces:
+        spec = typed
         try:
+            spec = placed(typed, file.path.parent)
             traces = [capped(trace, entry.values["cap_mbps"][0]) for trace in resolve_many(spec)]
         except (TraceError, TestbedError, OSError) as error:
-            raise file.fault(entry.where["traces"], str(error), spec) from None
+            raise file.fault(entry.where["traces"], str(error), typed) from None
         found += [SweptTrace(spec, trace) for trace in traces]
     names = [swept.trace.name for swept in found]
     for swept in found:
@@ -345,6 +353,7 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[Setting]:
             label=f"{entry.label}, {words}" if words else entry.label,
             group=entry.label,
             seen=entry.seen,
+            stress=entry.stress,
             link=link,
             video=chosen["video"],
             chunks=chosen["chunks"],

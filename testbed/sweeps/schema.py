@@ -11,11 +11,12 @@
     [[setting]]
     label = "usual"
     seen = true                     # or false: a network that the policies were not made for
+    stress = false                  # true: a network that is meant to break them; the report looks at stalls
     traces = ["4g[0:4]", "my-logs"]
     rtt_ms = [40, 80]               # a list is a grid: each with each
 
 `KEYS` names all keys of a setting. Policies and traces are written as on the command line, paths from
-where one stands.
+where one stands; a trace's path that is not there is looked for beside the file.
 """
 
 from __future__ import annotations
@@ -101,15 +102,15 @@ KEYS: dict[str, Key] = {
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
-"""What a setting may say beside `label`, `seen` and `traces`: units are in the names, `video` is the
-family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `seeds` are
+"""What a setting may say beside `label`, `seen`, `stress` and `traces`: units are in the names, `video` is
+the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `seeds` are
 of policies and of the relay's loss, `repetitions` run the same again (emulated)."""
 
 TOP = ("name", "question", "policies", "baseline", "order_seed", "retries", "decision_deadline_s", "qoe")
 TOP_TABLES = ("defaults", "setting")
 QOE = ("kind", "mu", "smooth")
 POLICY = ("spec", "label", "delay_ms", "parameters")
-SETTING = ("label", "seen", "traces")
+SETTING = ("label", "seen", "stress", "traces")
 
 RETRIES = 2
 """How often a session that failed, or whose link was invalid, is tried again, unless the file says else."""
@@ -133,6 +134,7 @@ class SettingEntry:
 
     label: str
     seen: bool | None
+    stress: bool
     traces: tuple[str, ...]
     values: Mapping[str, tuple[Any, ...]]
     """For each of `KEYS` the values asked for; one where it is no grid."""
@@ -363,6 +365,7 @@ class _Reader:
         return SettingEntry(
             label=label,
             seen=self._one(place, "seen", bool, None),
+            stress=self._one(place, "stress", bool, False),
             traces=self._listed((*where["traces"], "traces"), whole["traces"], str, _anything),
             values=values,
             place=place,

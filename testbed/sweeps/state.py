@@ -21,7 +21,8 @@ few seconds, and at the end. One object:
     estimate          {"sessions", "wall_s", "disk_bytes"}: what the plan was expected to take
     spent             {"wall_s", "session_s"}: all commands together, and the sessions' own lengths
     settings          [{"label", "group", "seen", "link", "video", "chunks", "players", …, "left_out"}]
-                      group: the [[setting]] that it is a point of; left_out: why the engine cannot do it
+                      group: the [[setting]] that it is a point of; left_out: why the engine cannot do it;
+                      "stress": true where the file says so, else not there
     policies          [{"label", "spec", "name", "delay_ms", "weights_sha256", "source_sha256", "left_out"}]
     refused           [{"policy", "video", "why"}]: policies that cannot stream a video; no such sessions
     traces            [{"name", "spec", "family", "sha256", "mean_mbps"}]
@@ -36,9 +37,10 @@ record is kept), `failed` (cut short, or no record came of it; the last is kept,
 run yet, or to be tried again). `reasons` are the last attempt's, in words. `group` names players that
 shared a bottleneck; null for a player that has one to itself.
 
-A record's manifest says under `sweep` which of these it is: `name`, `setting`, `seen`, `policy`,
-`repetition`, `block`, `attempt`, `session`; and under `shared`, where players shared a bottleneck:
-`group`, `players`, `index`, `stagger_s`, and `offset_s`, by which this one began after the first.
+A record's manifest says under `sweep` which of these it is: `name`, `setting`, `seen`, `stress` (older
+records lack it: false), `policy`, `repetition`, `block`, `attempt`, `session`; and under `shared`, where
+players shared a bottleneck: `group`, `players`, `index`, `stagger_s`, and `offset_s`, by which this one
+began after the first.
 """
 
 from __future__ import annotations
@@ -201,6 +203,7 @@ def manifest_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dic
             "name": plan.file.name,
             "setting": setting.label,
             "seen": setting.seen,
+            "stress": setting.stress,
             "policy": unit.policy.label,
             "repetition": unit.repetition,
             "block": unit.block,
@@ -305,9 +308,9 @@ def _plain(value: Any) -> Any:
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any], place: str = "") -> list[str]:
     """Where two tables differ, in words."""
     found: list[str] = []
-    for key in new:
+    for key in dict.fromkeys([*new, *old]):
         here = f"{place}.{key}" if place else key
-        there, wanted = old.get(key), new[key]
+        there, wanted = old.get(key), new.get(key)
         if isinstance(there, dict) and isinstance(wanted, dict):
             found += _differences(wanted, there, here)
         elif there != wanted:
