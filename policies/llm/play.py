@@ -23,6 +23,7 @@ from policies.llm import abr
 from policies.llm.abr_batch import Filler
 from policies.llm.engine import Engine
 from policies.llm.pool import Experience
+from policies.llm.small import WEIGHTS as SMALL
 from policies.llm.teacher import Teacher
 
 BATCH = 128
@@ -123,6 +124,8 @@ def batch_policy(name: str, sessions: Sessions, setup: Setup) -> Selects:
     if name in ("genet", "udr"):
         shipped = {"genet": Genet, "udr": UDR}[name].shipped
         return _Chooses(sessions, by_actor(read_actor(WEIGHTS / shipped)))
+    if name == "small":
+        return BatchEngine(sessions, Engine(SMALL, slots=len(sessions)))
     if name == "bba":
         return _Chooses(sessions, by_baseline(name))
     return Replays(sessions, _one_by_one(name, sessions, setup))
