@@ -59,6 +59,13 @@ def test_players_arrive_and_are_decided_for_in_three_ways(
     assert rows["light", 6]["decisions"] > rows["light", 2]["decisions"]
 
 
+def test_loads_are_counts_or_a_range() -> None:
+    parsed = command.parser(["load"]).parse_args
+    assert parsed(["load", "--sessions", "2,6"]).sessions == [2, 6]
+    assert parsed(["load", "--sessions", "1..100"]).sessions == [1, 4, 16, 64, 100]
+    assert parsed(["load"]).sessions == parsed(["load", "--sessions", "1..1024"]).sessions
+
+
 def test_full_load_and_misses_are_counted() -> None:
     workload = Workload(3, TRACES, VIDEO, 12, 1.0, 0.5, 10.5, 0)
     observed = Observed(
@@ -89,6 +96,7 @@ def test_the_same_sessions_are_compared_by_the_chunks_of_both() -> None:
     ("words", "fault"),
     [
         (("--sessions", "0"), "1 or more"),
+        (("--sessions", "64..4"), "FEWEST..MOST"),
         (("--ways", "magic"), "llm, apc, light"),
         (("--ramp-s", "5", "--duration-s", "4"), "ramp < duration"),
         (("--scheduler", "best"), "rule, learned"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -61,8 +62,8 @@ def add_parser(commands: Any) -> None:
         "--sessions",
         type=_counts,
         default=list(SESSIONS),
-        metavar="N,N,…",
-        help="default: 1,4,16,64,256,1024",
+        metavar="N,N,…|N..N",
+        help="1..256 is 1,4,16,64,256 (default: 1..1024)",
     )
     what.add_argument(
         "--ways", type=_ways, default=list(WAYS), metavar="WAY,…", help="default: llm,apc,light"
@@ -95,13 +96,22 @@ def add_parser(commands: Any) -> None:
 
 
 def _counts(text: str) -> list[int]:
+    """`1,16,40`, or `1..64` for 1,4,16,64: four times as many each time, and the last."""
+    first, dots, last = text.partition("..")
     try:
-        found = [int(word) for word in text.split(",")]
+        found = [int(first), int(last)] if dots else [int(word) for word in text.split(",")]
     except ValueError:
         found = [0]
-    if min(found) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected whole numbers by commas, each 1 or more")
-    return found
+    if min(found) < 1 or (dots and found[0] > found[1]):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected whole numbers, each 1 or more, by commas, or two as FEWEST..MOST"
+        )
+    if not dots:
+        return found
+    counts = list(
+        itertools.takewhile(lambda count: count < found[1], (found[0] * 4**n for n in itertools.count()))
+    )
+    return [*counts, found[1]]
 
 
 def _ways(text: str) -> list[str]:
