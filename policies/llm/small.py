@@ -1,6 +1,6 @@
 """`small`: the same encoder, training and server as `netllm`, on a 2-layer transformer that knew nothing.
 
-The control that did as well as the language model (`weights/card.md`), for a fifteenth of the work.
+The control that did as well as the language model (`weights/card.md`), with a tenth of the weights.
 """
 
 from __future__ import annotations
