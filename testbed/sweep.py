@@ -137,8 +137,14 @@ def _default_out(plan: SweepPlan) -> Path:
     return RESULTS / f"{word}-{how}"
 
 
-def describe(plan: SweepPlan, left: Sequence[Unit], wall: str, disk: int, out: Path) -> list[str]:
-    """The plan in a few lines."""
+def describe(
+    plan: SweepPlan, left: Sequence[Unit], wall: str, disk: int, out: Path, another_time: int = 0
+) -> list[str]:
+    """The plan in a few lines.
+
+    Args:
+        another_time: sessions that `--only` leaves for then.
+    """
     file = plan.file
     how = f"simulated, link {plan.link_model}" if plan.simulated else "emulated"
     lines = [f"{file.name}, {how}" + (f": {file.question}" if file.question else "")]
@@ -149,8 +155,9 @@ def describe(plan: SweepPlan, left: Sequence[Unit], wall: str, disk: int, out: P
         if mine:
             lines.append(f"setting {setting.label}: {_setting_words(setting, mine)}")
     lines += [f"note: {note}" for note in plan.notes]
-    recorded = plan.sessions - sum(unit.players for unit in left)
-    there = f", {recorded} of them over already" if recorded else ""
+    recorded = plan.sessions - another_time - _players(left)
+    there = f", {another_time} of them another time (--only)" if another_time else ""
+    there += f", {recorded} of them over already" if recorded else ""
     lines.append(f"{plan.sessions} sessions{there}; {wall}; {_bytes(disk)} of disk in {out}")
     return lines
 
@@ -267,7 +274,8 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     engine = _engine(plan, args, words)
     only = _only(plan, args.only)
     if args.plan:
-        disk = _show_plan(console, plan, plan.units, engine, place)
+        now = [unit for unit in plan.units if not only or unit.setting.group in only]
+        disk = _show_plan(console, plan, now, engine, place, plan.sessions - _players(now))
         if args.json:
             print(json.dumps(_plan_as_json(plan, engine, disk, place), allow_nan=False), file=out, flush=True)
         return 0
@@ -275,7 +283,8 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     with SweepFolder(plan, place, only) as folder:
         folder.remove_leftovers()
         left = folder.pending()
-        disk = _show_plan(console, plan, left, engine, place)
+        waiting = [unit for unit in folder.missing() if not folder.chosen(unit)]
+        disk = _show_plan(console, plan, left, engine, place, _players(waiting))
         _check_room(place, disk)
         facts = _facts(folder, words, engine, left, disk)
         if left:
@@ -312,10 +321,16 @@ def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> 
     return Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
 
 
-def _show_plan(console: Console, plan: SweepPlan, left: Sequence[Unit], engine: Engine, out: Path) -> int:
+def _players(units: Sequence[Unit]) -> int:
+    return sum(unit.players for unit in units)
+
+
+def _show_plan(
+    console: Console, plan: SweepPlan, left: Sequence[Unit], engine: Engine, out: Path, another_time: int
+) -> int:
     """Print the plan; the bytes that are still to be written."""
     disk = sum(estimate.disk_bytes(unit, plan.simulated) for unit in left)
-    for line in describe(plan, left, engine.describe(left), disk, out):
+    for line in describe(plan, left, engine.describe(left), disk, out, another_time):
         console.print(Text(line), soft_wrap=True)
     return disk
 

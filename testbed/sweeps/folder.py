@@ -247,8 +247,11 @@ class SweepFolder:
 
     def pending(self) -> list[Unit]:
         """What is to be run, in order."""
-        missing = [unit for unit in self.plan.units if self.progress[unit.name].status == MISSING]
-        return [unit for unit in missing if self.chosen(unit)]
+        return [unit for unit in self.missing() if self.chosen(unit)]
+
+    def missing(self) -> list[Unit]:
+        """What is not over, whether it is to be run now or another time."""
+        return [unit for unit in self.plan.units if self.progress[unit.name].status == MISSING]
 
     def chosen(self, unit: Unit) -> bool:
         """Whether it is one of those that are run now."""
