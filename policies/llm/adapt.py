@@ -129,8 +129,8 @@ class Adaptation:
         self.mix = Mix.of(self.facts)
         if not any(source.validation for source in self.mix.sources):
             raise AdaptError(
-                f"{pool_folder}: none of its traces is held out, so that no checkpoint could be chosen; collect"
-                " on more: a folder of logs, or members of a family such as 4g[0:50]"
+                f"{pool_folder}: none of its traces is held out, so that no checkpoint could be chosen;"
+                " collect on more: a folder of logs, or members of a family such as 4g[0:50]"
             )
         if len(self.experience) < settings.batch:
             raise AdaptError(
@@ -295,7 +295,7 @@ class Adaptation:
     # ---- looking at it ------------------------------------------------------------------------------
 
     def _check(self, loss: float) -> None:
-        """Score on the validation traces; write the adapter, also as the best when it is so far; checkpoint."""
+        """Score on the validation traces; write the adapter, and as the best if it is so far; checkpoint."""
         began, state = time.monotonic(), self.state
         self._write(self.out / LAST, state.target)
         engine = self._engine(
@@ -467,8 +467,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     report = Adaptation(shape, args.pool, args.out, settings, say, command).go()
     if not args.json:
         print(
-            f"adapter: {report['out']}, of step {report['best_step']}: {report['score']:+.3f} QoE a chunk more"
-            f" than robustmpc on held-out traces; the teacher has {report['teacher_score']:+.3f}"
+            f"adapter: {report['out']}, of step {report['best_step']}: {report['score']:+.3f} QoE a chunk"
+            f" more than robustmpc on held-out traces; the teacher has {report['teacher_score']:+.3f}"
         )
         print(f"score it:  {typed(('test', '--adapter', str(args.out)))}")
         print(f"the same again, with another --out: {typed(args.words)}")
