@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from policies.llm.base import Base, BaseError
@@ -164,8 +165,6 @@ def is_words(name: str) -> bool:
 
 def stored(base: Base, wanted: Callable[[str], bool]) -> dict[str, torch.Tensor]:
     """Tensors of a directory's safetensors whose names are wanted; no other one is read."""
-    from safetensors import safe_open
-
     assert base.folder is not None
     found = {}
     for file in sorted(base.folder.glob("*.safetensors")):

@@ -184,7 +184,7 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "features": asdict(features_ms),
         "engine": [asdict(row) for row in engine_rows],
         "window": {"tokens": WINDOW_TOKENS, **asdict(window)},
-        "random_weights": adapter is not None and adapter != args.adapter,
+        "random_adapter": adapter is not None and adapter != args.adapter,
         "alone": asdict(alone),
         "window_over_cached": window.p50_ms / alone.cached.p50_ms,
         "anew_over_cached": alone.anew.p50_ms / alone.cached.p50_ms,
@@ -413,7 +413,7 @@ def device_memory(engine: Engine) -> dict[str, float]:
 def lines(report: dict[str, Any]) -> Iterator[str]:
     """The report for a person."""
     served, window, memory = report["served"], report["window"], report["memory"]
-    known = ", random weights" if report["random_weights"] else ""
+    known = ", random adapter" if report["random_adapter"] else ""
     yield (
         f"{served['base']}, {served['layers']} layers, {served['parameters'] / 1e6:.1f}M parameters,"
         f" {served['tokens_per_step']} token{'s' * (served['tokens_per_step'] > 1)} a step, {served['dtype']}"
