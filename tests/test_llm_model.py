@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.torch
 import torch
 
 from policies.llm import abr, adapter, backbone
@@ -16,9 +19,12 @@ from policies.llm.engine import Engine, EngineFull
 from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
 from policies.llm.model import Model
 from policies.llm.model_shape import ALL, ATTENTION
+from policies.llm.play import BFLOAT16
 from policies.llm.tiny import CONFIGS, save, tiny_adapter, tiny_base, tiny_model
 
 CLOSE = 1e-4
+BFLOAT16_ROUNDINGS = 4
+"""Of a logit on its way through two layers, of the relative size `BFLOAT16`, at worst."""
 
 
 def steps(sessions: int, count: int, seed: int = 0) -> np.ndarray:
@@ -107,6 +113,34 @@ def test_fewer_layers_are_the_first_ones(tmp_path: Path) -> None:
         backbone.load(base, 4)
 
 
+def test_layers_that_are_left_out_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = resolve(str(tiny_base(tmp_path)))
+    read: list[str] = []
+
+    class Noted:
+        def __init__(self, *args: object, **words: object) -> None:
+            self.held = safetensors.safe_open(*args, **words)
+
+        def __enter__(self) -> Noted:
+            self.opened = self.held.__enter__()
+            return self
+
+        def __exit__(self, *fault: object) -> None:
+            self.held.__exit__(*fault)
+
+        def keys(self) -> list[str]:
+            return list(self.opened.keys())
+
+        def get_tensor(self, name: str) -> torch.Tensor:
+            read.append(name)
+            return self.opened.get_tensor(name)
+
+    monkeypatch.setattr(backbone, "safe_open", Noted)
+    held = backbone.tensors(base, 2)
+    assert {backbone.layer_of(name) for name in read} == {None, 0, 1}
+    assert len(read) == len(held) and not any("embed" in name for name in read)
+
+
 def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     folder = tiny_base(tmp_path)
     first, again, other = (resolve(f"random:{seed}:{folder}") for seed in (1, 1, 2))
@@ -177,25 +211,43 @@ def test_the_engine_decides_as_the_training_forward(tmp_path: Path, kind: str, s
     assert np.allclose(engine.forward([(slot, vectors[2, :2])])[0], expected[2, 1], atol=CLOSE)
 
 
+def test_in_bfloat16_another_level_is_taken_only_where_two_are_close(tmp_path: Path) -> None:
+    folder, vectors = tiny_adapter(tmp_path), steps(16, 48)
+    expected = one_pass(folder, vectors)
+    engine = Engine(folder, slots=16, device="cpu", dtype="bfloat16")
+    slots = [engine.open() for _ in range(16)]
+    got = np.stack(
+        [
+            engine.forward([(slot, vectors[at, step : step + 1]) for at, slot in enumerate(slots)])
+            for step in range(48)
+        ],
+        axis=1,
+    )
+    assert np.abs(got - expected).max() > CLOSE  # it is another format
+    taken = got.argmax(-1)
+    behind = expected.max(-1) - np.take_along_axis(expected, taken[..., None], -1)[..., 0]
+    assert (behind <= BFLOAT16_ROUNDINGS * BFLOAT16 * np.abs(expected).max(-1)).all()
+    assert 0 < (behind > 0).sum() < 0.05 * behind.size
+
+
 def test_new_and_random_bases_serve_too(tmp_path: Path) -> None:
     folder = tiny_base(tmp_path / "base")
     for number, (name, train) in enumerate([("scratch:2x64:7", "full"), (f"random:3:{folder}", "lora")]):
         torch.manual_seed(0)
-        model = tiny_model(folder) if number else None
         base = resolve(name)
         shape = adapter.Shape(base=name, layers=2, train=train, rank=4, hidden=16)
         model = Model(base, shape, abr.MODALITIES).eval()
         torch.nn.init.normal_(model.head.weight, std=0.3)
         save(model, tmp_path / str(number))
         vectors = steps(1, 5)
-        engine = Engine(tmp_path / str(number), slots=1, device="cpu")
+        engine = Engine(tmp_path / str(number), slots=1, device="cpu", dtype="float32")
         got = engine.forward([(engine.open(), vectors[0])])
         assert np.allclose(got[0], one_pass(tmp_path / str(number), vectors)[0, -1], atol=CLOSE)
 
 
 def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at_once(tmp_path: Path) -> None:
     folder = tiny_adapter(tmp_path)
-    engine = Engine(folder, slots=3, max_steps=40, device="cpu")
+    engine = Engine(folder, slots=3, max_steps=40, device="cpu", dtype="float32")
     assert [engine.context(count) for count in (1, 40, 41, 48, 49, 57)] == [0, 0, 8, 8, 16, 24]
     vectors = steps(1, 60)[0]
     one = engine.open()
@@ -212,7 +264,7 @@ def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at
 
 def test_a_task_prompt_stands_before_every_context_also_one_begun_anew(tmp_path: Path) -> None:
     folder = tiny_adapter(tmp_path, prompt="next level stall")
-    engine = Engine(folder, slots=2, max_steps=40, device="cpu")
+    engine = Engine(folder, slots=2, max_steps=40, device="cpu", dtype="float32")
     vectors = steps(1, 45)[0]
     engine.open()
     slot = engine.open()
@@ -276,6 +328,49 @@ def test_another_number_of_layers_is_refused(tmp_path: Path, layers: int) -> Non
     shape = json.loads((folder / adapter.CONFIG).read_text())["shape"]
     with pytest.raises(adapter.AdapterError, match=f"says {layers} layers, but holds matrices of 2"):
         Engine(changed(folder, shape=shape | {"layers": layers}))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize(
+    ("name", "size", "fault"),
+    [
+        ("head.weight", None, r"head\.weight is None, not \(6, 32\)"),
+        ("head.bias", (5,), r"head\.bias is \(5,\), not \(6,\)"),
+        ("encoder.norms.0.weight", (31,), r"encoder\.norms\.0\.weight is"),
+        ("lora.*.B", None, r"without lora\..*\.B"),
+        ("lora.*.A", (5, 32), "not of rank 4"),
+        ("lora.*.A", (4, 31), "31"),
+    ],
+    ids=str,
+)
+def test_tensors_that_are_missing_or_of_other_sizes_are_refused_by_name(
+    tmp_path: Path, kind: str, name: str, size: tuple[int, ...] | None, fault: str
+) -> None:
+    folder = tiny_adapter(tmp_path, kind)
+    path = folder / adapter.TENSORS
+    tensors = safetensors.torch.load_file(path)
+    named = next(each for each in sorted(tensors) if fnmatch(each, name))
+    if size is None:
+        del tensors[named]
+    else:
+        tensors[named] = torch.zeros(size, dtype=torch.float16)
+    safetensors.torch.save_file(tensors, path)
+    with pytest.raises(adapter.AdapterError, match=fault) as caught:
+        Engine(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_folder_that_adapt_wrote_to_is_an_adapter_too(tmp_path: Path) -> None:
+    made = tiny_adapter(tmp_path)
+    (tmp_path / "run").mkdir()
+    made.rename(tmp_path / "run" / adapter.BEST)
+    held = [
+        adapter.read(folder, abr.MODALITIES) for folder in (tmp_path / "run", tmp_path / "run" / adapter.BEST)
+    ]
+    assert held[0] == held[1] and held[0].tensors()
+    (held[0].folder / adapter.TENSORS).unlink()
+    with pytest.raises(adapter.AdapterError, match=r"run/best/adapter\.safetensors: No such file"):
+        adapter.read(tmp_path / "run", abr.MODALITIES)
 
 
 def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path) -> None:

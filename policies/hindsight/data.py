@@ -93,6 +93,11 @@ def held_out(trace: Trace) -> bool:
     return int(hashlib.sha1(line_of(trace.name).encode()).hexdigest(), 16) % HOLD_OUT == 0
 
 
+def generated(spec: str) -> bool:
+    """Whether a word names members of the generator's families."""
+    return re.split(r"[/\[]", spec)[0] in FAMILIES
+
+
 def read_source(word: str, rescaled: bool) -> Source:
     """A source from the command line.
 
@@ -102,11 +107,11 @@ def read_source(word: str, rescaled: bool) -> Source:
     """
     spec, weight = weighted(word)
     found = resolve_many(spec)
-    generated = re.split(r"[/\[]", spec)[0] in FAMILIES
-    training = tuple(trace for trace in found if generated or not held_out(trace))
+    members = generated(spec)
+    training = tuple(trace for trace in found if members or not held_out(trace))
     if not training:
         raise DataError(f"{spec}: all of its {len(found)} traces are held out; name more")
-    validation = () if generated else tuple(trace for trace in found if held_out(trace))
+    validation = () if members else tuple(trace for trace in found if held_out(trace))
     return Source(spec, weight, rescaled, training, validation)
 
 

@@ -46,7 +46,7 @@ COMMANDS = {
     "scale": "scale",
 }
 """Each command's module here; it has `add_parser(commands)` and `run(args)`, which returns what
-`--json` prints, or an exit status."""
+`--json` prints, or an exit status. `args.words` is the command line as typed."""
 PROG = "python -m policies.llm"
 
 
@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = words[0] if words and words[0] in COMMANDS else None
     try:
         args = parser([known] if known else tuple(COMMANDS)).parse_args(words)
+        args.words = words
         module = importlib.import_module(f"policies.llm.{COMMANDS[args.command]}")
         report = module.run(args)
     except ModuleNotFoundError as error:

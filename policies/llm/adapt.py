@@ -19,8 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
+import shutil
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +33,13 @@ from torch.nn import functional
 
 from policies.hindsight.net import Net
 from policies.llm import abr, adapter, pool
-from policies.llm.base import DEFAULT, resolve
+from policies.llm.base import DEFAULT, placed, resolve
 from policies.llm.console import Say, say
 from policies.llm.draw import Mix, draw
 from policies.llm.engine import Engine, pick_device, pick_dtype
 from policies.llm.model import Model
 from policies.llm.model_shape import TARGETS, TRAINED, Shape
+from policies.llm.numbers import count, not_negative, positive, share, whole
 from policies.llm.play import BATCH, BatchEngine, part_of, watch
 from policies.llm.pool import BY_PLAN, Experience
 from policies.llm.teacher import SHARPNESS, Teacher
@@ -43,7 +47,8 @@ from policies.llm.validation import Validation
 from policies.llm.words import TASK_PROMPT
 
 DISTILL, RETURN = "distill", "return"
-CHECKPOINT, LOG, BEST, LAST = "checkpoint.pt", "log.jsonl", "best", "last"
+CHECKPOINT, LOG, BEST, LAST = "checkpoint.pt", "log.jsonl", adapter.BEST, "last"
+ROUNDS, BOARD = "rounds", "tensorboard"
 TARGET_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the best return in the pool, tried as what to ask for."""
 BEST_RETURN = 0.99
@@ -55,31 +60,34 @@ CROP_SHARE = 0.2
 CLIP = 1.0
 SAID_OF_POOL = ("traces", "rescaled", "video", "ladders", "policies", "seed")
 """In an adapter's notes."""
+OF_THE_MACHINE = ("threads", "device")
+"""Settings that a run may go on with others of."""
+
+
+def option(default: Any, kind: Callable[[str], Any], text: str) -> Any:
+    """A field that is an option of the command line, too, checked and explained there."""
+    return field(default=default, metadata={"kind": kind, "help": text})
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a run does; two runs with equal settings and pools are equal."""
 
-    seed: int = 1
+    seed: int = option(1, whole, "of all that is drawn")
     objective: str = DISTILL
-    steps: int = 600
-    """Of the optimizer, in all."""
-    batch: int = 16
-    """Sessions of each."""
-    rounds: int = 2
-    """Of sessions that the student plays, evenly over the steps after the pool's own share."""
-    round_sessions: int = 384
-    pool_share: float = 0.5
-    """Of the steps, before the first round."""
-    lr: float = 1e-3
-    decay: float = 0.01
-    warmup: int = 20
-    check_every: int = 100
-    """Steps between two looks at the validation traces."""
-    validation_sessions: int = 48
-    """Of each source."""
-    threads: int = 1
+    steps: int = option(600, count, "of the optimizer, in all")
+    batch: int = option(16, count, "sessions of each step")
+    rounds: int = option(
+        2, whole, "of sessions that the student plays, evenly over the steps after the pool's own share"
+    )
+    round_sessions: int = option(384, count, "of each round")
+    pool_share: float = option(0.5, share, "of the steps, before the first round")
+    lr: float = option(1e-3, positive, "the highest learning rate")
+    decay: float = option(0.01, not_negative, "of weights (AdamW)")
+    warmup: int = option(20, count, "steps in which the learning rate rises")
+    check_every: int = option(100, count, "steps between two looks at the validation traces")
+    validation_sessions: int = option(48, count, "of each source")
+    threads: int = option(1, count, "cores to use")
     device: str = "auto"
 
 
@@ -100,19 +108,35 @@ class State:
 
 
 class Adaptation:
-    """One run: a model, a pool, settings and a folder.
+    """One run: a model, a pool, settings and a folder. What a folder without a checkpoint holds of an earlier
+    run is removed, but for its adapters.
+
+    Args:
+        command: what is noted in the adapter as the way to make it.
 
     Raises:
-        AdaptError: the folder holds another run.
+        AdaptError: the folder holds another run, or the pool is too small.
         BaseError, PoolError, DataError: something is not there.
     """
 
-    def __init__(self, shape: Shape, pool_folder: Path, out: Path, settings: Settings, say: Say) -> None:
+    def __init__(
+        self, shape: Shape, pool_folder: Path, out: Path, settings: Settings, say: Say, command: str = ""
+    ) -> None:
         torch.set_num_threads(settings.threads)
-        self.shape, self.settings, self.out, self.say = shape, settings, out, say
+        self.shape, self.settings, self.out, self.say, self.command = shape, settings, out, say, command
         self.device = pick_device(settings.device)
         self.experience, self.facts = pool.read(pool_folder)
         self.mix = Mix.of(self.facts)
+        if not any(source.validation for source in self.mix.sources):
+            raise AdaptError(
+                f"{pool_folder}: none of its traces is held out, so that no checkpoint could be chosen;"
+                " collect on more: a folder of logs, or members of a family such as 4g[0:50]"
+            )
+        if len(self.experience) < settings.batch:
+            raise AdaptError(
+                f"{pool_folder}: {len(self.experience)} sessions, fewer than a batch of {settings.batch};"
+                " collect more, or take a smaller --batch"
+            )
         teacher = self.facts.get("teacher")
         self._teacher = Net.read(Path(teacher)) if teacher else None
         torch.manual_seed(settings.seed)
@@ -128,10 +152,14 @@ class Adaptation:
         self.half = pick_dtype("auto", self.device) == torch.bfloat16
         self.state = State()
         out.mkdir(parents=True, exist_ok=True)
-        (out / "rounds").mkdir(exist_ok=True)
         if (out / CHECKPOINT).exists():
             self._load()
             say(f"going on from step {self.state.step}")
+        else:
+            for name in (ROUNDS, BOARD):
+                shutil.rmtree(out / name, ignore_errors=True)
+            (out / LOG).unlink(missing_ok=True)
+        (out / ROUNDS).mkdir(exist_ok=True)
         self.validation = Validation.of(
             self.mix.sources, self.mix.videos[0], settings.threads, settings.validation_sessions
         )
@@ -143,7 +171,7 @@ class Adaptation:
         from torch.utils.tensorboard import SummaryWriter
 
         settings, state = self.settings, self.state
-        with SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1) as self.board:
+        with SummaryWriter(str(self.out / BOARD), purge_step=state.step + 1) as self.board:
             losses, began = [], time.monotonic()
             while state.step < settings.steps:
                 if state.round < self._rounds_due():
@@ -238,7 +266,7 @@ class Adaptation:
     def _play_round(self) -> None:
         """Sessions that the student plays, with what the teacher says of them, join the experience."""
         settings, state = self.settings, self.state
-        path = self.out / "rounds" / f"{state.round}.npz"
+        path = self.out / ROUNDS / f"{state.round}.npz"
         if not path.exists():
             self._write(self.out / LAST, None)
             parts = []
@@ -267,7 +295,7 @@ class Adaptation:
     # ---- looking at it ------------------------------------------------------------------------------
 
     def _check(self, loss: float) -> None:
-        """Score on the validation traces; write the adapter when it is the best so far; checkpoint."""
+        """Score on the validation traces; write the adapter, and as the best if it is so far; checkpoint."""
         began, state = time.monotonic(), self.state
         self._write(self.out / LAST, state.target)
         engine = self._engine(
@@ -279,6 +307,8 @@ class Adaptation:
         found = {target: self.validation.gains(engine, target) for target in targets}
         target = max(found, key=lambda each: self.validation.score(found[each]))
         score = self.validation.score(found[target])
+        if target != state.target:
+            self._write(self.out / LAST, target)
         if score > state.best:
             state.best, state.best_step, state.target = score, state.step, target
             self._write(self.out / BEST, target)
@@ -303,11 +333,12 @@ class Adaptation:
         self._save()
 
     def _write(self, folder: Path, target: float | None) -> None:
-        said = {
-            name: short(self.facts[name])
-            for name in ("traces", "rescaled", "video", "ladders", "policies", "seed")
+        notes = {
+            "command": self.command,
+            "settings": asdict(self.settings),
+            "step": self.state.step,
+            "pool": {name: short(self.facts[name]) for name in SAID_OF_POOL},
         }
-        notes = {"settings": asdict(self.settings), "step": self.state.step, "pool": said}
         adapter.write(
             folder,
             self.model.learned_state(),
@@ -323,6 +354,13 @@ class Adaptation:
         return json.dumps(
             [asdict(self.settings), asdict(self.shape), self.facts, self.base.sha256], sort_keys=True
         )
+
+    def _is_of_this_run(self, identity: str) -> bool:
+        held, mine = json.loads(identity), json.loads(self._identity())
+        for each in (held, mine):
+            for name in OF_THE_MACHINE:
+                each[0].pop(name, None)
+        return bool(held == mine)
 
     def _save(self) -> None:
         held = {
@@ -341,14 +379,14 @@ class Adaptation:
             held = torch.load(path, weights_only=True, map_location=self.device)
         except Exception as error:
             raise AdaptError(f"{path}: no checkpoint ({type(error).__name__}); name another --out") from None
-        if held["identity"] != self._identity():
+        if not self._is_of_this_run(held["identity"]):
             raise AdaptError(
-                f"{path}: a run with other settings or another pool; name another --out, or delete it"
+                f"{path}: a run with other settings or another pool; name another --out, or delete the folder"
             )
         self.model.load_learned(held["learned"])
         self.optimizer.load_state_dict(held["optimizer"])
         self.state = State(**held["state"])
-        rounds = [pool.read_part(self.out / "rounds" / f"{number}.npz") for number in range(self.state.round)]
+        rounds = [pool.read_part(self.out / ROUNDS / f"{number}.npz") for number in range(self.state.round)]
         self.experience = Experience.joined([self.experience, *rounds])
 
 
@@ -359,35 +397,46 @@ def short(words: Any) -> Any:
     return ["/".join(str(word).rstrip("/").split("/")[-2:]) for word in words]
 
 
+def _short_word(word: str) -> str:
+    """A word of a command line, its path as `short` has it."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{short([value])[0]}" if "/" in value else word
+
+
+def typed(words: Sequence[str]) -> str:
+    """The command line that these words of `policies.llm` are."""
+    return shlex.join(("python", "-m", "policies.llm", *words))
+
+
 def add_parser(commands: Any) -> None:
     """The command line of `adapt`."""
     made = commands.add_parser("adapt", help="teach a base model on a pool; goes on from --out's checkpoint")
     what = made.add_argument_group("what")
     what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
     what.add_argument("--base", default=DEFAULT, help="name, hub name or directory (default: %(default)s)")
-    what.add_argument("--layers", type=int, default=8, help="of the base's first (default: %(default)s)")
+    what.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
     what.add_argument("--train", choices=TRAINED, default="lora", help="what learns (default: %(default)s)")
-    what.add_argument("--rank", type=int, default=32, help="of LoRA (default: %(default)s)")
+    what.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
     what.add_argument(
         "--targets", choices=TARGETS, default=Shape.targets, help="of LoRA (default: %(default)s)"
     )
-    what.add_argument("--tokens", type=int, default=1, help="a step makes: 1, or 6 as in NetLLM (default: 1)")
+    what.add_argument(
+        "--tokens", type=count, default=1, help="a step makes: 1, or 6 as in NetLLM (default: 1)"
+    )
     what.add_argument(
         "--task-prompt", nargs="?", const=TASK_PROMPT, default="", metavar="TEXT",
         help="words in front of every session's steps (without TEXT: what words.py has)",
     )  # fmt: skip
-    what.add_argument("--hidden", type=int, default=Shape.hidden, help="encoder's (default: %(default)s)")
+    what.add_argument("--hidden", type=count, default=Shape.hidden, help="encoder's (default: %(default)s)")
     how = made.add_argument_group("how")
     how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
-    kinds = {"int": int, "float": float}
     for each in fields(Settings):
-        kind = kinds.get(str(each.type))
-        if kind is not None:
+        if each.metadata:
             how.add_argument(
                 f"--{each.name.replace('_', '-')}",
-                type=kind,
+                type=each.metadata["kind"],
                 default=each.default,
-                help="default: %(default)s",
+                help=f"{each.metadata['help']} (default: %(default)s)",
             )
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     where = made.add_argument_group("output")
@@ -404,7 +453,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     settings = Settings(**{each.name: getattr(args, each.name) for each in fields(Settings)})
     shape = Shape(
-        base=args.base,
+        base=placed(args.base),
         layers=args.layers,
         train=args.train,
         rank=args.rank,
@@ -414,4 +463,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         hidden=args.hidden,
         prompt=args.task_prompt,
     )
-    return Adaptation(shape, args.pool, args.out, settings, say).go()
+    command = typed([_short_word(word) for word in args.words])
+    report = Adaptation(shape, args.pool, args.out, settings, say, command).go()
+    if not args.json:
+        print(
+            f"adapter: {report['out']}, of step {report['best_step']}: {report['score']:+.3f} QoE a chunk"
+            f" more than robustmpc on held-out traces; the teacher has {report['teacher_score']:+.3f}"
+        )
+        print(f"score it:  {typed(('test', '--adapter', str(args.out)))}")
+        print(f"the same again, with another --out: {typed(args.words)}")
+    return report

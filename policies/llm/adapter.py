@@ -1,6 +1,7 @@
 """The file that adaptation makes: encoder, low-rank matrices and head, and which model they belong to.
 
-A folder with `adapter.json` and `adapter.safetensors` (half precision). peft would load matrices made
+A folder with `adapter.json` and `adapter.safetensors` (half precision); what `adapt` writes has them in
+`best`, and is one, too. peft would load matrices made
 for eight layers into four without a word; here the base's name, the hash of its weights, the number of layers
 and the task's modalities are kept, checked, and refused by name.
 """
@@ -20,6 +21,8 @@ from policies.llm.modality import Modality
 from policies.llm.model_shape import Shape
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
+BEST = "best"
+"""Of a folder that `adapt` made: the adapter."""
 FORMAT = 1
 TASK = "abr"
 SHIPPED = Path(__file__).resolve().parent / "weights"
@@ -88,11 +91,14 @@ def read(folder: Path, modalities: Sequence[Modality]) -> Adapter:
     """An adapter that fits a task.
 
     Args:
+        folder: its own, or the one that `adapt` was told to write to.
         modalities: the task's.
 
     Raises:
         AdapterError: it is none, or made for other modalities.
     """
+    if not (folder / CONFIG).exists() and (folder / BEST / CONFIG).exists():
+        folder = folder / BEST
     path = folder / CONFIG
     try:
         text = path.read_bytes()
@@ -152,6 +158,38 @@ def check_layers(adapter: Adapter, tensors: dict[str, Any], has: int) -> None:
         raise AdapterError(
             f"{adapter.folder}: made for {wanted} layers, but {adapter.shape.base} has {has}; {MAKES_ONE}"
         )
+
+
+def check_sizes(adapter: Adapter, tensors: dict[str, Any], width: int) -> None:
+    """Raise unless encoder, head and low-rank matrices are there in the sizes that the adapter says.
+
+    Args:
+        width: of the base's states.
+
+    Raises:
+        AdapterError: names the tensor.
+    """
+    import torch
+
+    from policies.llm.encoder import Encoder
+
+    shape = adapter.shape
+    with torch.device("meta"):
+        encoder = Encoder(adapter.modalities, width, shape.tokens, shape.hidden)
+    wanted = {f"encoder.{name}": tuple(each.shape) for name, each in encoder.state_dict().items()}
+    wanted |= {"head.weight": (shape.levels, width), "head.bias": (shape.levels,)}
+    held = {name: tuple(each.shape) for name, each in tensors.items()}
+    wrong = [
+        f"{name} is {held.get(name)}, not {size}" for name, size in wanted.items() if held.get(name) != size
+    ]
+    for name, size in held.items():
+        if name.startswith("lora.") and name.endswith((".A", ".B")):
+            high = name.endswith(".A")
+            other = f"{name[:-1]}{'B' if high else 'A'}"
+            if len(size) != 2 or size[0 if high else 1] != shape.rank or other not in held:
+                wrong.append(f"{name} is {size}, without {other} or not of rank {shape.rank}")
+    if wrong:
+        raise AdapterError(f"{adapter.folder / TENSORS}: {wrong[0]}; {MAKES_ONE}")
 
 
 def write(

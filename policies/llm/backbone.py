@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from policies.llm.base import Base, BaseError
@@ -20,6 +21,8 @@ from policies.llm.model_shape import ALL, ATTENTION
 
 _QUERY_VALUE = re.compile(r"(q_proj|v_proj|query|value|q_lin|v_lin|wq|wv|q|v)")
 _FUSED = re.compile(r"(c_attn|query_key_value|qkv_proj|qkv|Wqkv|wqkv|in_proj|att_proj)")
+_WORDS = re.compile(r".*(embed_tokens|wte|embed_in|word_embeddings)\.weight")
+_NEEDED = re.compile(r"(?:model\.)?(layers\.\d+\..+|norm\..+)")
 _LAYER = re.compile(r"(?:.*\.)?(?:layers|h|blocks|block|layer)\.(\d+)\.(.+)")
 
 
@@ -84,8 +87,8 @@ def embedding_rms(base: Base) -> float:
     """Root mean square of the word embeddings, to be like; 1 where there are none."""
     if base.folder is None or base.random_seed is not None:
         return 1.0
-    for name, values in stored(base, re.compile(r".*(embed_tokens|wte|embed_in|word_embeddings)\.weight")):
-        if values.ndim == 2 and name:
+    for values in stored(base, is_words).values():
+        if values.ndim == 2:
             return float(values[:: max(len(values) // 4096, 1)].float().square().mean().sqrt())
     return 1.0
 
@@ -155,15 +158,18 @@ def load_lora(model: nn.Module, held: Mapping[str, torch.Tensor]) -> None:
                 weight.data.copy_(held[f"{name.partition('.lora_')[0]}.{mark}"])
 
 
-def stored(base: Base, wanted: re.Pattern[str]) -> list[tuple[str, torch.Tensor]]:
-    """Tensors of a directory's safetensors whose names match."""
-    from safetensors import safe_open
+def is_words(name: str) -> bool:
+    """Whether a tensor's name is that of the table of words."""
+    return _WORDS.fullmatch(name) is not None
 
+
+def stored(base: Base, wanted: Callable[[str], bool]) -> dict[str, torch.Tensor]:
+    """Tensors of a directory's safetensors whose names are wanted; no other one is read."""
     assert base.folder is not None
-    found = []
+    found = {}
     for file in sorted(base.folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as opened:
-            found += [(name, opened.get_tensor(name)) for name in opened.keys() if wanted.fullmatch(name)]  # noqa: SIM118
+            found |= {name: opened.get_tensor(name) for name in opened.keys() if wanted(name)}  # noqa: SIM118
     return found
 
 
@@ -173,11 +179,10 @@ def tensors(base: Base, layers: int) -> dict[str, torch.Tensor]:
     Read straight from the files where that is possible, which takes a tenth of the time.
     """
     if base.folder is not None and base.random_seed is None and any(base.folder.glob("*.safetensors")):
-        held = {}
-        for name, values in stored(base, re.compile(r"(?:model\.)?(layers\.\d+\..+|norm\..+)")):
-            short = name.removeprefix("model.")
-            layer = layer_of(short)
-            if layer is None or layer < layers:
-                held[short] = values
-        return held
+
+        def wanted(name: str) -> bool:
+            layer = layer_of(name)
+            return _NEEDED.fullmatch(name) is not None and (layer is None or layer < layers)
+
+        return {name.removeprefix("model."): each for name, each in stored(base, wanted).items()}
     return dict(load(base, layers).state_dict())

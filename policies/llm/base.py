@@ -96,6 +96,13 @@ def resolve(name: str) -> Base:
     return Base(name, weights_sha256(folder), folder)
 
 
+def placed(name: str) -> str:
+    """The name, which means the same in any working directory: a directory's becomes its whole path."""
+    if found := _RANDOM.fullmatch(name):
+        return f"random:{found[1]}:{placed(found[2])}"
+    return str(Path(name).resolve()) if name != DEFAULT and Path(name).is_dir() else name
+
+
 def weights_sha256(folder: Path) -> str:
     """Hex digest over a directory's weight files, in the order of their names.
 

@@ -4,7 +4,8 @@ In one run, on the same steps: a step on the KV cache; the same contexts compute
 window of 20 steps of 8 tokens through transformers, as NetLLM's public code computes for every decision
 (`plm_special/models/rl_policy.py`: `max_length` 20, eight tokens a step, no cache); and the whole way of a
 player's request, with all sessions asking at the same moment, their own time included. Sessions are
-simulated ones that BBA plays, so that contexts grow as they do when streaming.
+simulated ones that BBA plays, so that contexts grow as they do when streaming. Times do not depend on what
+an adapter knows: `--base` and `--layers` measure a model of any shape, with a random one.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ from player.video import Video
 from player.videos import load_video
 from policies.bench import walk
 from policies.llm.abr import VideoFacts
+from policies.llm.batching import LONGEST_QUEUE
 from policies.llm.client import Address, Client, RemoteSession
 from policies.llm.console import say
+from policies.llm.numbers import count, counts
 from policies.llm.protocol import Step
 from policies.llm.transcript import Bitrates, Transcript, Vectors
 
@@ -53,7 +56,7 @@ DEADLINE_S = 60.0
 """Of a decision here: nothing is to be cut off that is to be measured."""
 
 
-class BenchError(RuntimeError):
+class BenchError(ValueError):
     """The server to be measured does not serve."""
 
 
@@ -96,19 +99,30 @@ class ServerRow:
 def add_parser(commands: Any) -> None:
     """Add this subcommand to an argparse `add_subparsers`."""
     command = commands.add_parser("bench", help="latency and cost of decisions")
-    command.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
+    model = command.add_mutually_exclusive_group()
+    model.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
+    model.add_argument("--base", metavar="NAME", help="of a random adapter (default: the shipped one's)")
+    command.add_argument(
+        "--layers",
+        type=count,
+        metavar="N",
+        help="of the base's first, with a random adapter (default: the adapter's; all of a --base)",
+    )
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
     command.add_argument(
-        "--threads", type=int, metavar="N", help="of the model on the CPU (default: one for every two cores)"
+        "--threads",
+        type=count,
+        metavar="N",
+        help="of the model on the CPU (default: one for two cores)",
     )
     command.add_argument(
-        "--sessions", type=_counts, default=(1, 4, 16, 64), metavar="N[,N…]", help="default: 1,4,16,64"
+        "--sessions", type=counts, default=[1, 4, 16, 64], metavar="N[,N…]", help="default: 1,4,16,64"
     )
     command.add_argument(
         "--rounds",
-        type=int,
+        type=count,
         default=3,
         metavar="N",
         help="videos that each session plays (default: %(default)s)",
@@ -117,44 +131,49 @@ def add_parser(commands: Any) -> None:
     command.set_defaults(run=run)
 
 
-def _counts(text: str) -> tuple[int, ...]:
-    counts = tuple(int(each) for each in text.split(","))
-    if min(counts) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more each")
-    return counts
-
-
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure; what `--json` prints.
 
     Raises:
-        ValueError, OSError: the model can't be loaded, or options that make no sense.
+        ValueError, OSError: the model can't be loaded.
         BenchError: the server does not start.
     """
+    with tempfile.TemporaryDirectory(prefix="streambed-bench-") as folder:
+        return measured(args, Path(folder))
+
+
+def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """As `run`.
+
+    Args:
+        folder: where files may lie meanwhile.
+    """
     threads = args.threads if args.threads is not None else max(len(os.sched_getaffinity(0)) // 2, 1)
-    if min(threads, args.rounds) < 1:
-        raise ValueError(f"--threads {threads} --rounds {args.rounds}: must be 1 or more")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
     from policies.llm.engine import Engine
 
     video, most = load_video("envivio"), max(args.sessions)
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
+    adapter = chosen_adapter(args, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(args.adapter, device=args.device, slots=most, threads=threads)
+    engine = Engine(adapter, device=args.device, slots=most, threads=threads)
     loading_s = time.perf_counter() - begun_s
     task, facts = Bitrates(engine.info.target), VideoFacts.of(video)
     vectors, features_ms = timed_features(task, facts, sessions)
     engine_rows = []
-    for count in args.sessions:
-        engine_rows.append(engine_row(engine, count, vectors, args.rounds))
-        say(f"engine, {count} sessions: {engine_rows[-1].cached.p50_ms:.1f} ms a batch")
+    for number in args.sessions:
+        engine_rows.append(engine_row(engine, number, vectors, args.rounds))
+        say(f"engine, {number} sessions: {engine_rows[-1].cached.p50_ms:.1f} ms a batch")
+    alone = next((row for row in engine_rows if row.sessions == 1), None)
+    alone = alone or engine_row(engine, 1, vectors, args.rounds)
+    assert alone.anew is not None
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
     server_rows = []
-    with a_server(args, most, threads) as (process, address):
-        for count in args.sessions:
-            server_rows.append(server_row(address, facts, count, sessions, args.rounds))
-            say(f"server, {count} sessions at once: {server_rows[-1].asked.p50_ms:.1f} ms")
+    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
+        for number in args.sessions:
+            server_rows.append(server_row(address, facts, number, sessions, args.rounds))
+            say(f"server, {number} sessions at once: {server_rows[-1].asked.p50_ms:.1f} ms")
         memory["server_mib"] = resident_mib(process.pid)
     report = {
         "served": asdict(engine.info),
@@ -165,13 +184,36 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "features": asdict(features_ms),
         "engine": [asdict(row) for row in engine_rows],
         "window": {"tokens": WINDOW_TOKENS, **asdict(window)},
-        "window_over_cached": window.p50_ms / engine_rows[0].cached.p50_ms,
+        "random_adapter": adapter is not None and adapter != args.adapter,
+        "alone": asdict(alone),
+        "window_over_cached": window.p50_ms / alone.cached.p50_ms,
+        "anew_over_cached": alone.anew.p50_ms / alone.cached.p50_ms,
         "server": [asdict(row) for row in server_rows],
         "memory": memory,
     }
     if not args.json:
         print("\n".join(lines(report)))
     return report
+
+
+def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:
+    """The adapter to measure with, None for the shipped one; where `--base` or another number of layers asks
+    for it, a random one in `folder`.
+
+    Raises:
+        AdapterError, BaseError: it is not there.
+    """
+    from policies.llm import abr
+    from policies.llm.adapter import SHIPPED, read
+    from policies.llm.base import placed, resolve
+    from policies.llm.load import random_adapter
+
+    if args.base is not None:
+        base = placed(args.base)
+        return random_adapter(folder, base, args.layers or resolve(base).layers)
+    own: Path | None = args.adapter
+    shape = read(own or SHIPPED, abr.MODALITIES).shape
+    return own if args.layers in (None, shape.layers) else random_adapter(folder, shape.base, args.layers)
 
 
 class _Watching:
@@ -276,35 +318,40 @@ def window_spread(engine: Engine) -> Spread:
 
 @contextmanager
 def a_server(
-    args: argparse.Namespace, most: int, threads: int
+    adapter: Path | None, device: str, most: int, threads: int, path: Path
 ) -> Iterator[tuple[subprocess.Popen[str], Address]]:
-    """A server process of the same model.
+    """A server process of the same model, at a socket, that holds every session's request.
 
     Raises:
         BenchError: it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="streambed-bench-") as folder:
-        path = Path(folder) / "s.sock"
-        words = ["serve", "--socket", str(path), "--device", args.device, "--threads", str(threads)]
-        words += ["--max-sessions", str(most), "--json"]
-        if args.adapter is not None:
-            words += ["--adapter", str(args.adapter)]
+    words = ["serve", "--socket", str(path), "--device", device, "--threads", str(threads)]
+    words += ["--max-sessions", str(most), "--max-waiting", str(max(2 * most, LONGEST_QUEUE)), "--json"]
+    if adapter is not None:
+        words += ["--adapter", str(adapter)]
+    with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "policies.llm", *words], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "policies.llm", *words], stdout=subprocess.PIPE, stderr=said, text=True
         )
+        overdue = threading.Timer(START_WITHIN_S, process.kill)
+        overdue.start()
         try:
             assert process.stdout is not None
-            overdue = threading.Timer(START_WITHIN_S, process.kill)
-            overdue.start()
             line = process.stdout.readline()
             overdue.cancel()
             if not line:
-                raise BenchError(f"the server did not start: exit status {process.wait()}")
+                status = process.wait()
+                said.seek(0)
+                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise BenchError(f"the server did not start: {' '.join(last) or f'exit status {status}'}")
             json.loads(line)
             yield process, Address.of(str(path))
         finally:
+            overdue.cancel()
             process.terminate()
             process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 def server_row(
@@ -340,7 +387,9 @@ def server_row(
         player.join()
     took_s = time.perf_counter() - begun_s
     if faults:
-        raise BenchError(str(next((each for each in faults if str(each)), faults[0])))
+        fault = next((each for each in faults if str(each)), faults[0])
+        reason = " ".join(str(fault).split()) or type(fault).__name__
+        raise BenchError(f"{count} sessions through the server: {reason}")
     return ServerRow(count, Spread.of(times_ms), float(np.mean(batches)), len(times_ms) / took_s)
 
 
@@ -364,10 +413,11 @@ def device_memory(engine: Engine) -> dict[str, float]:
 def lines(report: dict[str, Any]) -> Iterator[str]:
     """The report for a person."""
     served, window, memory = report["served"], report["window"], report["memory"]
+    known = ", random adapter" if report["random_adapter"] else ""
     yield (
         f"{served['base']}, {served['layers']} layers, {served['parameters'] / 1e6:.1f}M parameters,"
         f" {served['tokens_per_step']} token{'s' * (served['tokens_per_step'] > 1)} a step, {served['dtype']}"
-        f" on {served['device']}, {report['threads']} of {report['cores']} cores, load"
+        f" on {served['device']}{known}, {report['threads']} of {report['cores']} cores, load"
         f" {report['load_average']:.1f}; loaded in {report['loading_s']:.1f} s"
     )
     features = report["features"]
@@ -391,6 +441,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield (
         f"a window of {window['tokens']} tokens through transformers, as NetLLM's public code for every"
         f" decision: {window['p50_ms']:.1f} / {window['p99_ms']:.1f} ms,"
-        f" {report['window_over_cached']:.1f} times a cached step"
+        f" {report['window_over_cached']:.1f} times one session's cached step;"
+        f" the same engine anew {report['anew_over_cached']:.1f} times"
     )
     yield "memory: " + ", ".join(f"{name.removesuffix('_mib')} {mib:.0f} MiB" for name, mib in memory.items())

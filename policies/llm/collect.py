@@ -18,9 +18,10 @@ from player.registry import split_policies
 from policies.hindsight import features
 from policies.hindsight.net import Net
 from policies.hindsight.policy import BatchHindsight
-from policies.llm import pool
+from policies.llm import abr, pool
 from policies.llm.console import say
 from policies.llm.draw import Drawn, Mix, draw
+from policies.llm.numbers import count, share, whole
 from policies.llm.play import Explore, batch_policy, watch
 from policies.llm.pool import Experience
 from policies.llm.teacher import Teacher
@@ -42,12 +43,12 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="weights that `policies.hindsight train` made (default: the shipped ones)",
     )
-    how.add_argument("--sessions", type=int, default=1536, help="in all (default: %(default)s)")
+    how.add_argument("--sessions", type=count, default=1536, help="in all (default: %(default)s)")
     how.add_argument(
-        "--explore", type=float, default=EXPLORE, help="share of random levels (default: %(default)s)"
+        "--explore", type=share, default=EXPLORE, help="share of random levels (default: %(default)s)"
     )
-    how.add_argument("--seed", type=int, default=1)
-    how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--seed", type=whole, default=1)
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     where = made.add_argument_group("output")
     where.add_argument("--out", type=Path, required=True, metavar="DIR", help="the pool")
     where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
@@ -77,7 +78,7 @@ def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
     )  # fmt: skip
     what.add_argument(
         "--ladders",
-        type=float,
+        type=share,
         default=0.1,
         metavar="SHARE",
         help="of drawn ladders (default: 0.1)",
@@ -98,11 +99,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
     parts, counts, gained = [], dict.fromkeys(policies, 0), dict.fromkeys(policies, 0.0)
     for number, policy in enumerate(policies):
-        share = args.sessions * (number + 1) // len(policies) - args.sessions * number // len(policies)
+        mine = args.sessions * (number + 1) // len(policies) - args.sessions * number // len(policies)
         random = np.random.default_rng([args.seed, number, 1])
         found = [
             play(drawn, policy, args.threads, exploring(random, args.explore), net)
-            for drawn in draw(mix, share, (args.seed, number))
+            for drawn in draw(mix, mine, (args.seed, number))
         ]
         part = Experience.joined(found)
         name = f"{number}-{policy.replace(':', '_').replace('/', '_')}.npz"
@@ -141,11 +142,11 @@ def play(
     return watch(sessions, batch_policy(policy, sessions, drawn.setup), Teacher(sessions, net), explore)
 
 
-def exploring(random: np.random.Generator, share: float) -> Explore:
-    """Puts a random level in the place of a share of those chosen."""
+def exploring(random: np.random.Generator, often: float) -> Explore:
+    """Puts a random level in the place of such a share of those chosen."""
 
     def explore(levels: Ints) -> Ints:
-        astray = random.random(len(levels)) < share
-        return np.where(astray, random.integers(6, size=len(levels)), levels)
+        astray = random.random(len(levels)) < often
+        return np.where(astray, random.integers(abr.LEVELS, size=len(levels)), levels)
 
     return explore

@@ -2,7 +2,8 @@
 
 Each control is an adaptation without rounds of its own, so that all learn from the very same sessions, and
 each is scored as its last step left it: nothing is chosen. One line of `results.jsonl` for each; what stands
-there is not run again, and a control that was killed goes on from its checkpoint.
+there is not run again (and must be of the same pool, steps and traces), and a control that was killed goes on
+from its checkpoint.
 
     pretrained      LoRA on the first layers of the language model: what is shipped, without rounds
     random          the same shape and LoRA, weights drawn at random
@@ -12,13 +13,14 @@ there is not run again, and a control that was killed goes on from its checkpoin
     return          NetLLM's objective in the place of distillation
     six-tokens      a token for each modality
     task-prompt     words in front of the steps: task, goal, units
-    full            no LoRA: every weight of the language model learns
+    full            no LoRA: every weight of the language model learns, at a tenth of the learning rate
     layers-N        4, 8, 15 and 30 layers, a third of the steps each
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
@@ -29,13 +31,14 @@ import numpy as np
 
 from player.simulated import CHUNKS
 from player.videos import load_video
-from policies.llm import play
+from policies.llm import play, pool
 from policies.llm.adapt import LAST, RETURN, Adaptation, Settings
 from policies.llm.base import DEFAULT
 from policies.llm.console import say
 from policies.llm.engine import Engine
 from policies.llm.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.model_shape import FROZEN, FULL, Shape
+from policies.llm.numbers import count, wholes
 from policies.llm.words import TASK_PROMPT
 from traces.catalogue import resolve_many
 
@@ -43,6 +46,10 @@ RESULTS = "results.jsonl"
 SMALL = "hindsight"
 """The small network, the teacher itself, scored beside every control."""
 SCRATCH = "scratch:2x256"
+FULL_LR = 1e-4
+"""Where every weight of the language model learns: the rate that suits LoRA undoes what it knows."""
+CHECKS = 6
+"""Looks at the validation traces."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,10 @@ class Control:
         """The base's name; random weights are drawn anew for each seed."""
         return self.base.format(seed=seed)
 
+    def steps(self, of: int) -> int:
+        """Its own number of steps, where others take `of`."""
+        return max(round(of * self.share), 1)
+
 
 CONTROLS = (
     Control("pretrained"),
@@ -70,7 +81,7 @@ CONTROLS = (
     Control("frozen-random", f"random:{{seed}}:{DEFAULT}", {"train": FROZEN}),
     Control("six-tokens", shape={"tokens": 6}),
     Control("task-prompt", shape={"prompt": TASK_PROMPT}),
-    Control("full", shape={"train": FULL}),
+    Control("full", shape={"train": FULL}, settings={"lr": FULL_LR}),
     *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
 )
 """The most important first."""
@@ -78,13 +89,13 @@ CONTROLS = (
 
 def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Adapt and score one control."""
-    steps = max(round(args.steps * control.share), 1)
+    steps = control.steps(args.steps)
     settings = Settings(
         seed=seed,
         steps=steps,
         batch=args.batch,
         rounds=0,
-        check_every=max(steps // 2, 1),
+        check_every=max(steps // CHECKS, 1),
         validation_sessions=args.validation_sessions,
         threads=args.threads,
     )
@@ -114,8 +125,8 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     return {
         "control": control.name,
         "seed": seed,
-        "steps": steps,
-        "batch": args.batch,
+        **conditions(control, args),
+        "lr": settings.lr,
         "base": shape.base,
         "shape": asdict(shape),
         "objective": settings.objective,
@@ -129,6 +140,36 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     }
 
 
+def conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:
+    """What a control's line has to say of how it was run for the line to stand in another one's place.
+
+    Raises:
+        OSError: no such pool.
+    """
+    manifest = (args.pool / pool.MANIFEST).read_bytes()
+    return {
+        "steps": control.steps(args.steps),
+        "batch": args.batch,
+        "pool": hashlib.sha256(manifest).hexdigest()[:12],
+        "traces": list(args.traces),
+        "video": args.video,
+    }
+
+
+def check_same(found: dict[str, Any], control: Control, args: argparse.Namespace) -> None:
+    """Raise unless a line is of the run that is asked for; what a line does not say is not held against it.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    for name, asked in conditions(control, args).items():
+        if (was := found.get(name, asked)) != asked:
+            raise ValueError(
+                f"{args.out / RESULTS}: {control.name} {found['seed']} was run with {name} {was}, not {asked}"
+                "; name another --out, or ask for the same"
+            )
+
+
 def add_parser(commands: Any) -> None:
     """The command line of `controls`."""
     names = ", ".join(control.name for control in CONTROLS)
@@ -136,12 +177,12 @@ def add_parser(commands: Any) -> None:
     what = made.add_argument_group("what")
     what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
     what.add_argument("--only", metavar="NAME,…", help=f"of {names} (default: all)")
-    what.add_argument("--seeds", default="1,2", metavar="N,…", help="(default: %(default)s)")
+    what.add_argument("--seeds", type=wholes, default="1,2", metavar="N,…", help="(default: %(default)s)")
     how = made.add_argument_group("how")
-    how.add_argument("--steps", type=int, default=300, help="of each (default: %(default)s)")
-    how.add_argument("--batch", type=int, default=8, help="sessions of a step (default: %(default)s)")
-    how.add_argument("--validation-sessions", type=int, default=12, help="of a source (default: 12)")
-    how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--steps", type=count, default=300, help="of each (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--validation-sessions", type=count, default=12, help="of a source (default: 12)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     on = made.add_argument_group("scored on")
     on.add_argument(
         "--traces",
@@ -160,19 +201,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run what is not yet in the results; what `--json` says. Without it the table is printed.
 
     Raises:
-        ValueError: an unknown control, and what `adapt` raises.
+        ValueError: an unknown control, results of another run, and what `adapt` raises.
         OSError: something cannot be written.
     """
     known = {control.name: control for control in CONTROLS}
     names = args.only.split(",") if args.only else list(known)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--only {unknown[0]}: no such control; there are {', '.join(known)}")
-    seeds = [int(word) for word in args.seeds.split(",")]
     args.out.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        for name in names:
-            if (name, seed) in {(row["control"], row["seed"]) for row in read(args.out)}:
-                continue
+    done = {(row["control"], row["seed"]): row for row in read(args.out)}
+    wanted = [(name, seed) for seed in args.seeds for name in names]
+    for name, seed in wanted:
+        if (name, seed) in done:
+            check_same(done[name, seed], known[name], args)
+    for name, seed in wanted:
+        if (name, seed) not in done:
             row = run_one(known[name], seed, args)
             with (args.out / RESULTS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -197,7 +240,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     """A line for each run, as Markdown."""
     if not rows:
         return []
-    settings = list(rows[0]["scores"])
+    settings = list(dict.fromkeys(name for row in rows for name in row["scores"]))
     head = "| control | seed | steps | learned | seconds | loss |"
     lines = [head + "".join(f" {name}: gain over RobustMPC |" for name in settings)]
     lines.append("| --- " * (6 + len(settings)) + "|")
@@ -207,6 +250,9 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             f"| {row['seconds']:.0f} | {row['loss']:.3f} |"
         )
         for name in settings:
+            if name not in row["scores"]:
+                line += " - |"
+                continue
             mean, low, high = row["scores"][name]["less_robustmpc"]
             line += f" {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
         lines.append(line)

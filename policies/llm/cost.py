@@ -31,6 +31,7 @@ from policies.llm.base import DEFAULT, resolve
 from policies.llm.engine import Engine, pick_device
 from policies.llm.model import Model
 from policies.llm.model_shape import FROZEN, FULL, LORA, Shape
+from policies.llm.numbers import count
 from traces.catalogue import resolve_many
 
 KIB_PER_MIB = 1024.0
@@ -106,14 +107,14 @@ def add_parser(commands: Any) -> None:
     made = commands.add_parser("cost", help="LoRA beside full fine-tuning: memory and time of a step")
     what = made.add_argument_group("what")
     what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
-    what.add_argument("--layers", type=int, default=8, help="of the base's first (default: %(default)s)")
-    what.add_argument("--rank", type=int, default=32, help="of LoRA (default: %(default)s)")
-    what.add_argument("--tokens", type=int, default=1, help="a step makes (default: %(default)s)")
+    what.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
+    what.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
+    what.add_argument("--tokens", type=count, default=1, help="a step makes (default: %(default)s)")
     what.add_argument("--train", choices=(LORA, FULL, FROZEN), help="one kind only, in this process")
     how = made.add_argument_group("how")
-    how.add_argument("--batch", type=int, default=8, help="sessions of a step (default: %(default)s)")
-    how.add_argument("--steps", type=int, default=10, help="measured (default: %(default)s)")
-    how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--steps", type=count, default=10, help="measured (default: %(default)s)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument_group("output").add_argument(
         "--json", action="store_true", help="one JSON object and nothing else on stdout"

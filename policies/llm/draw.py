@@ -1,14 +1,15 @@
 """Sessions to learn from: varied traces and videos, among them ladders that nobody has published.
 
-Sources, variation and who is held out are those of `policies/hindsight/data.py`. A drawn ladder has six
-levels at random up to 2 to 50 Mbit/s, the chunk sizes of a real video brought to it, and traces brought to
-its rates, so that an adapter meets other ladders than the one that its teacher knows.
+Sources, variation and who is held out are those of `policies/hindsight/data.py`; but where no measured line
+is held out, members of generated families are, by the same rule. A drawn ladder has six levels at random up
+to 2 to 50 Mbit/s, the chunk sizes of a real video brought to it, and traces brought to its rates, so that an
+adapter meets other ladders than the one that its teacher knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,15 @@ from player.batch.library import Ints, Library
 from player.batch.sessions import Sessions, Setup
 from player.simulated import CHUNKS
 from player.video import Video
-from policies.hindsight.data import Source, draw_library, read_source, read_videos
+from policies.hindsight.data import (
+    DataError,
+    Source,
+    draw_library,
+    generated,
+    held_out,
+    read_source,
+    read_videos,
+)
 from policies.llm import abr
 from traces.trace import Trace
 
@@ -54,6 +63,8 @@ class Mix:
         """
         sources = [read_source(word, False) for word in words["traces"]]
         sources += [read_source(word, True) for word in words["rescaled"]]
+        if not any(source.validation for source in sources):
+            sources = [_with_members_held_out(source) for source in sources]
         videos, shares = read_videos(words["video"])
         return cls(tuple(sources), videos, shares, float(words["ladders"]))
 
@@ -96,6 +107,20 @@ def draw(mix: Mix, count: int, seed: Sequence[int]) -> Iterator[Drawn]:
         ]
         library = Library(traces, [other])
         yield Drawn(library, _anywhere(library, np.zeros(each, np.int64), random))
+
+
+def _with_members_held_out(source: Source) -> Source:
+    """A generated source, some of its members for validation; any other as it is.
+
+    Raises:
+        DataError: none would be left to learn from.
+    """
+    if not generated(source.spec):
+        return source
+    training = tuple(trace for trace in source.training if not held_out(trace))
+    if not training:
+        raise DataError(f"{source.spec}: all of its {len(source.training)} traces are held out; name more")
+    return replace(source, training=training, validation=tuple(filter(held_out, source.training)))
 
 
 def drawn_video(like: Video, random: np.random.Generator) -> Video:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from policies.llm import abr
-from policies.llm.adapter import SHIPPED, check_layers, read
+from policies.llm.adapter import SHIPPED, check_layers, check_sizes, read
 from policies.llm.encoder import Encoder
 from policies.llm.model import within
 from policies.llm.packed import PACKED_KINDS, Packed
@@ -117,6 +117,7 @@ class Engine:
         base, shape = self.adapter.base(), self.adapter.shape
         tensors = self.adapter.tensors()
         check_layers(self.adapter, tensors, base.layers)
+        check_sizes(self.adapter, tensors, base.width)
         self.slots = slots
         self._max_steps = max_steps if max_steps is not None else self.adapter.max_steps
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))

@@ -27,6 +27,7 @@ from player.videos import load_video
 from policies.hindsight.data import held_out, line_of
 from policies.llm import play
 from policies.llm.engine import Engine
+from policies.llm.numbers import count
 from traces.catalogue import resolve_many
 from traces.trace import Trace
 
@@ -124,7 +125,7 @@ def add_parser(commands: Any) -> None:
         help="each is a setting: 4g[0:100], a file, a folder (default: %(default)s)",
     )  # fmt: skip
     what.add_argument("--video", nargs="+", default=["envivio"], metavar="SPEC", help="(default: envivio)")
-    what.add_argument("--starts", type=int, default=1, help="sessions on each trace (default: %(default)s)")
+    what.add_argument("--starts", type=count, default=1, help="sessions on each trace (default: %(default)s)")
     what.add_argument(
         "--held-out", action="store_true", help="only traces of lines that training leaves out (data.py)"
     )
@@ -136,7 +137,7 @@ def add_parser(commands: Any) -> None:
     against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
     how = made.add_argument_group("how")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     made.add_argument_group("output").add_argument(
         "--json", action="store_true", help="one JSON object and nothing else on stdout"
     )
@@ -148,8 +149,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         AdapterError, BaseError, PolicyError, TraceError, VideoError, ValueError: something is not there.
     """
-    if args.starts < 1:
-        raise ValueError(f"--starts {args.starts}: must be 1 or more")
     policies = [*split_policies(args.policy), *(["oracle"] if args.oracle else [])]
     settings = [
         Setting.of(spec, _traces(spec, args.held_out), load_video(video), args.starts)

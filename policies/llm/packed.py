@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from policies.llm import backbone
+from policies.llm.adapter import MAKES_ONE, AdapterError
 from policies.llm.base import Base
 from policies.llm.model_shape import Shape
 
@@ -164,15 +165,25 @@ def merged(
     """A model's weights, in float32, with an adapter's matrices added or its weights put in place.
 
     Raises:
-        KeyError: the adapter has matrices for what the model lacks.
+        AdapterError: the adapter has matrices or weights for what the model lacks, or of other sizes.
     """
     found = {name: each.float() for name, each in weights.items()}
+
+    def fits(name: str, size: Sequence[int]) -> None:
+        has = tuple(found[name].shape) if name in found else None
+        if has != tuple(size):
+            raise AdapterError(
+                f"the adapter's tensors for {name} make {tuple(size)}; {shape.base} has {has}; {MAKES_ONE}"
+            )
+
     for name, low in tensors.items():
         if name.startswith("lora.") and name.endswith(".A"):
             projection = name.removeprefix("lora.").removesuffix(".A")
             high = tensors[f"lora.{projection}.B"]
+            fits(f"{projection}.weight", (len(high), low.shape[1]))
             found[f"{projection}.weight"] += shape.alpha / shape.rank * (high.float() @ low.float())
         elif name.startswith("llm."):
+            fits(name.removeprefix("llm."), low.shape)
             found[name.removeprefix("llm.")] = low.float()
     return found
 

@@ -21,6 +21,7 @@ from policies.genet.score import by_actor, by_baseline
 from policies.hindsight.policy import BatchHindsight
 from policies.llm import abr
 from policies.llm.abr_batch import Filler
+from policies.llm.adapter import MAX_STEPS
 from policies.llm.engine import Engine
 from policies.llm.pool import Experience
 from policies.llm.small import WEIGHTS as SMALL
@@ -125,10 +126,15 @@ def batch_policy(name: str, sessions: Sessions, setup: Setup) -> Selects:
         shipped = {"genet": Genet, "udr": UDR}[name].shipped
         return _Chooses(sessions, by_actor(read_actor(WEIGHTS / shipped)))
     if name == "small":
-        return BatchEngine(sessions, Engine(SMALL, slots=len(sessions)))
+        return BatchEngine(sessions, _small(len(sessions), sessions.chunks, sessions.threads))
     if name == "bba":
         return _Chooses(sessions, by_baseline(name))
     return Replays(sessions, _one_by_one(name, sessions, setup))
+
+
+def _small(slots: int, chunks: int, threads: int) -> Engine:
+    """On the CPU, where it is faster than the way to a GPU; contexts as long as short sessions."""
+    return Engine(SMALL, device="cpu", slots=slots, max_steps=min(chunks, MAX_STEPS), threads=threads)
 
 
 class _Chooses:
@@ -178,6 +184,8 @@ def mean_qoe(sessions: Sessions, selects: Selects) -> Floats:
 
 def policy_qoe(name: str, library: Library, setup: Setup, chunks: int = CHUNKS, threads: int = 1) -> Floats:
     """(sessions,) mean QoE of a registered policy; the first level is 0."""
+    if name == "small":
+        return engine_qoe(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
     sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
     return mean_qoe(sessions, batch_policy(name, sessions, setup))
 

@@ -26,6 +26,7 @@ from policies.llm.abr_batch import Filler
 from policies.llm.base import DEFAULT, Base, resolve
 from policies.llm.console import say
 from policies.llm.evaluate import BASELINE, Setting, mean_interval
+from policies.llm.numbers import count, positive, whole
 from policies.llm.play import mean_qoe, policy_qoe
 from policies.llm.pool import BY_POLICY
 from policies.llm.teacher import Teacher
@@ -183,16 +184,16 @@ def add_parser(commands: Any) -> None:
     what = made.add_argument_group("what")
     what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
     what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
-    what.add_argument("--layers", type=int, help="of the base's first (default: all)")
+    what.add_argument("--layers", type=count, help="of the base's first (default: all)")
     what.add_argument("--traces", default="fcc[400:410]", metavar="SPEC", help="(default: %(default)s)")
     what.add_argument("--video", default="envivio", help="(default: %(default)s)")
     how = made.add_argument_group("how")
-    how.add_argument("--steps", type=int, default=60, help="of tuning (default: %(default)s)")
-    how.add_argument("--batch", type=int, default=8, help="prompts of a step (default: %(default)s)")
-    how.add_argument("--rank", type=int, default=32, help="of LoRA (default: %(default)s)")
-    how.add_argument("--lr", type=float, default=5e-4, help="(default: %(default)s)")
-    how.add_argument("--seed", type=int, default=1)
-    how.add_argument("--threads", type=int, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--steps", type=count, default=60, help="of tuning (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=8, help="prompts of a step (default: %(default)s)")
+    how.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
+    how.add_argument("--lr", type=positive, default=5e-4, help="(default: %(default)s)")
+    how.add_argument("--seed", type=whole, default=1)
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     made.add_argument_group("output").add_argument(
         "--json", action="store_true", help="one JSON object and nothing else on stdout"
     )

@@ -18,6 +18,7 @@ from player.videos import load_video
 from policies.llm.console import say
 from policies.llm.engine import Engine
 from policies.llm.evaluate import Setting, mean_interval
+from policies.llm.numbers import count
 from policies.llm.play import engine_qoe, policy_qoe
 from traces.catalogue import resolve_many
 
@@ -39,7 +40,9 @@ def add_parser(commands: Any) -> None:
         what.add_argument(f"--{name}-video", default=video, metavar="NAME", help="default: %(default)s")
     how = command.add_argument_group("how")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
-    how.add_argument("--threads", type=int, metavar="N", help="of the model on the CPU (default: one a core)")
+    how.add_argument(
+        "--threads", type=count, metavar="N", help="of the model on the CPU (default: one a core)"
+    )
     output = command.add_argument_group("output")
     output.add_argument("--plot", type=Path, metavar="FILE", help="the picture, .png or .pdf")
     output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")

@@ -6,11 +6,12 @@ are padded at their end, where a causal model does not look.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from policies.llm import backbone
+from policies.llm.adapter import MAKES_ONE, AdapterError
 from policies.llm.base import Base
 from policies.llm.model import within
 from policies.llm.model_shape import FULL, LORA, Shape
@@ -33,9 +34,9 @@ class Whole:
         if shape.train == LORA:
             targets = backbone.lora_targets(self._model, shape.targets)
             backbone.add_lora(self._model, shape.rank, shape.alpha, targets)
-            backbone.load_lora(self._model, within(tensors, "lora."))
+            _loaded(shape, lambda: backbone.load_lora(self._model, within(tensors, "lora.")))
         elif shape.train == FULL:
-            self._model.load_state_dict(within(tensors, "llm."), strict=False)
+            _loaded(shape, lambda: self._model.load_state_dict(within(tensors, "llm."), strict=False))
         self._model.to(device, dtype).eval()
         self._dtype = dtype
         self._tokens = torch.zeros(
@@ -59,3 +60,16 @@ class Whole:
         contexts = self._tokens[list(slots), : max(lengths)]
         states = self._model(inputs_embeds=contexts, use_cache=False).last_hidden_state
         return states[torch.arange(len(lengths)), torch.tensor(lengths) - 1]
+
+
+def _loaded(shape: Shape, load: Callable[[], object]) -> None:
+    """Put an adapter's weights in.
+
+    Raises:
+        AdapterError: they do not fit.
+    """
+    try:
+        load()
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise AdapterError(f"the adapter does not fit {shape.base} ({reason}); {MAKES_ONE}") from None

@@ -8,7 +8,6 @@ computes them once and every session's context begins with them.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
@@ -21,7 +20,6 @@ TASK_PROMPT = (
     "(each second costs 4.3), few changes. Each step tells throughput, download times in s, sizes in MB, "
     "buffer in s."
 )
-_TABLE = re.compile(r".*(embed_tokens|wte|embed_in|word_embeddings)\.weight")
 
 
 def tokenizer_of(base: Base) -> Any:
@@ -48,6 +46,6 @@ def embedded(base: Base, text: str) -> torch.Tensor:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BaseError(f"base {base.name}: no tokenizer ({reason}); leave out the task prompt") from None
-    for _, table in backbone.stored(base, _TABLE):
+    for table in backbone.stored(base, backbone.is_words).values():
         return table[torch.tensor(ids)].float()
     raise BaseError(f"base {base.name}: no table of words in its files; leave out the task prompt")

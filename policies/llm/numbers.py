@@ -1,0 +1,67 @@
+"""Numbers of a command line, each refused in one line when it makes no sense."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def whole(text: str) -> int:
+    """0 or more."""
+    return _integer(text, 0)
+
+
+def count(text: str) -> int:
+    """1 or more."""
+    return _integer(text, 1)
+
+
+def counts(text: str) -> list[int]:
+    """By commas, each 1 or more."""
+    return [count(word) for word in text.split(",")]
+
+
+def wholes(text: str) -> list[int]:
+    """By commas, each 0 or more."""
+    return [whole(word) for word in text.split(",")]
+
+
+def positive(text: str) -> float:
+    """Above 0, and finite."""
+    value = _real(text)
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: must be positive, and finite")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """0 or more, and finite."""
+    value = _real(text)
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: must be 0 or more, and finite")
+    return value
+
+
+def share(text: str) -> float:
+    """0 to 1."""
+    value = _real(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text}: must be 0 to 1")
+    return value
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, {least} or more")
+    return value
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: must be a number") from None
