@@ -243,7 +243,7 @@ def test_netllm_refuses_what_it_can_not_do() -> None:
         "netllm:adapter=/nowhere",
     ):
         with pytest.raises(ValueError, match=r"^policy netllm:"):
-            load_policy(wrong)
+            load_policy(f"netllm:{wrong}")
     assert isinstance(NetLLM(), Served) and NetLLM("none").server() is None
     assert FACTS.ladder_kbps == VIDEO.ladder_kbps
 
