@@ -29,6 +29,8 @@ class Packed:
         max_tokens: of a context.
     """
 
+    caches = True
+
     def __init__(
         self,
         base: Base,
