@@ -32,7 +32,7 @@ from policies.llm.batching import GatheringQueue, Hopeless, Work
 from policies.llm.client import Address, Client, RemoteSession, ServerError, StepsLost, ask_health
 from policies.llm.local import LocalSession
 from policies.llm.protocol import Answer, Request, Step, dump_request
-from policies.llm.serve import listening
+from policies.llm.serve import ServeError, listening
 from policies.llm.server import Limits, Server
 from policies.llm.step_time import StepTime
 from policies.llm.transcript import Bitrates
@@ -466,6 +466,17 @@ def test_a_client_waits_no_longer_than_it_said_and_says_for_whom(place: Path) ->
             async with await asyncio.start_unix_server(how, place):
                 assert said in await blocking(lambda s=deadline_s: ask(s))
             place.unlink(missing_ok=True)
+
+    run(whole())
+
+
+def test_a_server_that_came_first_keeps_its_place(place: Path) -> None:
+    async def whole() -> None:
+        async with serving(place):
+            with pytest.raises(ServeError, match="a server listens there already"):
+                async with listening(Server(FakeEngine(), Bitrates()), place):
+                    pass
+            assert facts(await blocking(lambda: remote(place).decide(STEPS[0][:1]))) == alone(STEPS[0])[0]
 
     run(whole())
 
