@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
@@ -31,6 +32,8 @@ READY_WITHIN_S = 180.0
 NICE = 10
 """The links' processes come first. (Rate changes and due frames run in real time where that is granted.)"""
 FOLDER = "streambed-servers-"
+PROBE_WITHIN_S = 1.0
+"""A socket whose server does not even take a connection by then is a living one's."""
 STARTS = 2
 """The first, and once more if it dies."""
 
@@ -145,12 +148,13 @@ class PolicyServers:
         self._commands = tuple(dict.fromkeys(commands))
         self._device = device
         self._folder: Path | None = None
+        self._lock: int | None = None
         self._servers: dict[ServerCommand, PolicyServer] = {}
 
     async def __aenter__(self) -> PolicyServers:
         if self._commands:
             _remove_dead()
-            self._folder = Path(tempfile.mkdtemp(prefix=FOLDER))
+            self._folder, self._lock = _own_folder()
             self._servers = {
                 command: PolicyServer(command, self._folder / f"{number}.sock", self._device)
                 for number, command in enumerate(self._commands)
@@ -163,6 +167,9 @@ class PolicyServers:
         await asyncio.gather(*(server.close() for server in self._servers.values()))
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def start(self) -> None:
         """Start all and wait until they can decide; after that they are watched.
@@ -185,18 +192,44 @@ def nice_and_bound() -> None:
     die_with_parent()
 
 
+def _own_folder() -> tuple[Path, int]:
+    """A new folder, and the descriptor whose lock says that its run lives: the kernel lets go of it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, lock
+        os.close(lock)  # another run took it for a dead one's before it was locked
+
+
 def _remove_dead() -> None:
-    """Remove the folders of runs that were killed: sockets at which nobody listens any more."""
+    """Remove the folders of runs that were killed: nobody has the lock, and nobody listens there."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         with contextlib.suppress(OSError):
-            sockets = list(folder.iterdir())
-            if folder.lstat().st_uid == os.getuid() and sockets and all(map(_is_dead, sockets)):
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.lstat().st_uid == os.getuid():
+                _remove_if_dead(folder)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove one of them.
+
+    Raises:
+        OSError: its run lives, or it has gone.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if all(map(_is_dead, folder.iterdir())):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
 
 
 def _is_dead(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
+            probe.settimeout(PROBE_WITHIN_S)
             probe.connect(str(path))
         except ConnectionRefusedError:
             return True

@@ -19,6 +19,7 @@ from player.qoe import QoE
 from player.simulated import simulate
 from player.video import Video
 from policies.llm import abr
+from policies.llm.batching import EngineFull
 from policies.llm.client import Address, Client, RemoteSession
 from policies.llm.serve import listening
 from policies.llm.server import Limits, Server
@@ -70,17 +71,26 @@ class FakeEngine:
         self._memory: dict[int, NDArray[np.float64]] = {}
         self.batches: list[list[tuple[int, int]]] = []
         """(slot, new steps) of every forward."""
+        self.closed: list[int] = []
+        """Every slot that was given back."""
         self.fail_once = False
         self.go = threading.Event()
         """A forward waits for it."""
         self.go.set()
 
     def open(self) -> int:
+        if not self._free:
+            raise EngineFull
         slot = self._free.pop()
         self._memory[slot] = np.zeros(abr.LEVELS)
         return slot
 
+    def rows(self, slot: int, new: int) -> int:
+        assert slot in self._memory
+        return new
+
     def close(self, slot: int) -> None:
+        self.closed.append(slot)
         del self._memory[slot]
         self._free.append(slot)
 

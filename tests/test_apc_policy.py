@@ -32,7 +32,7 @@ from policies.llm.protocol import BY_LLM
 from policies.llm.server import Limits
 from policies.llm.tiny import tiny_adapter
 from policies.mpc import RobustMPC
-from tests.llm_server_fakes import TRACES, VIDEO, FakeEngine, blocking, released, run, serving
+from tests.llm_server_fakes import TRACES, VIDEO, FakeEngine, FakeInfo, blocking, released, run, serving
 
 CHUNKS = 24
 
@@ -147,6 +147,7 @@ def test_without_a_server_the_light_policy_decides_and_says_so(adapter: Path, he
 def test_a_server_that_stands_still_costs_a_budget_and_no_more(adapter: Path, here: Path) -> None:
     async def play_there() -> None:
         engine = FakeEngine()
+        engine.info = FakeInfo(adapter_sha256=NetLLM(adapter=str(adapter)).weights_sha256)
         async with serving(here / "s.sock", engine):
             policy = apc(adapter, "always", server=str(here / "s.sock"), budget_ms=60.0)
             with released(engine):

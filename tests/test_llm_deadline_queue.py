@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from policies.llm.batching import Hopeless, QueueFull, Work
-from policies.llm.deadline_queue import GUARD, DeadlineQueue
+from policies.llm.deadline_queue import GUARD, PROBE_EVERY_S, DeadlineQueue
 from policies.llm.step_time import StepTime
 
 FIXED_S, STEP_S = 0.004, 0.0015
@@ -31,7 +31,9 @@ def known() -> StepTime:
 
 
 def work(slot: int, at_s: float = 0.0, deadline_s: float = 0.1, steps: int = 1, **more: Any) -> Work:
-    return Work(slot, np.zeros((steps, 3), np.float32), at_s, deadline_s, None, **more)  # type: ignore[arg-type]
+    features = np.zeros((steps, 3), np.float32)
+    more = {"rows": steps, "result": None, **more}
+    return Work(slot, features, arrived_s=at_s, deadline_s=deadline_s, **more)
 
 
 def test_the_machines_forwards_are_learned_and_followed() -> None:
@@ -102,6 +104,67 @@ def test_who_cannot_make_it_hears_so_at_once() -> None:
     with pytest.raises(Hopeless):
         queue.push(work(3, at_s=0.01, deadline_s=0.05))
     assert queue.refused == 3
+
+
+def test_a_context_that_begins_anew_is_priced_by_what_is_computed() -> None:
+    queue = DeadlineQueue(budget_s=0.1, step_time=known())
+    with pytest.raises(Hopeless):
+        queue.push(work(0, rows=70))
+    queue.push(work(1, steps=300, rows=20))
+    queue.push(work(2, rows=20))
+    batch, _ = queue.take(0.0)
+    assert [each.slot for each in batch] == [1], "two of them would take longer than half of the budget"
+    before_s = queue.step_time.expect_s(20)
+    queue.took(batch, forward_s(20))
+    assert queue.step_time.expect_s(20) == pytest.approx(before_s, rel=0.01)
+
+
+def slow_for_long() -> StepTime:
+    """A machine that took 10 s a forward."""
+    times = known()
+    for _ in range(200):
+        times.took(1, 10.0)
+    return times
+
+
+def test_a_machine_that_was_slow_for_a_while_is_tried_again() -> None:
+    """What is refused teaches nothing, so now and then one is let through."""
+    queue, at_s, ran = DeadlineQueue(step_time=slow_for_long()), 0.0, []
+    while at_s < 5 * PROBE_EVERY_S:
+        one = work(0, at_s, at_s + 0.1)
+        try:
+            queue.push(one)
+        except Hopeless:
+            pass
+        else:
+            assert queue.take(at_s) == ([one], [])
+            ran.append(at_s)
+            queue.took([one], 10.0 if len(ran) == 1 else forward_s(1))
+        at_s += 0.25
+    assert ran[0] == PROBE_EVERY_S, "the first one that was let through"
+    assert ran[1] == pytest.approx(2 * PROBE_EVERY_S, abs=0.26), "still slow: as long again"
+    assert len(ran) > 20, "quick again: all that came"
+
+
+def test_a_probe_whose_deadline_passed_is_given_up_for_the_next() -> None:
+    queue = DeadlineQueue(step_time=slow_for_long())
+    with pytest.raises(Hopeless):
+        queue.push(work(0))
+    queue.push(work(1, PROBE_EVERY_S, PROBE_EVERY_S + 0.1))
+    batch, late = queue.take(PROBE_EVERY_S + 0.2)
+    assert (batch, [each.slot for each in late]) == ([], [1])
+    queue.push(work(2, PROBE_EVERY_S + 0.3, PROBE_EVERY_S + 0.4))
+    assert [each.slot for each in queue.take(PROBE_EVERY_S + 0.3)[0]] == [2]
+
+
+def test_after_a_forward_that_raised_the_machine_is_free() -> None:
+    queue = DeadlineQueue(step_time=known())
+    queue.push(work(0, steps=30))
+    queue.take(0.0)
+    with pytest.raises(Hopeless):
+        queue.push(work(1, deadline_s=0.03))
+    queue.failed()
+    queue.push(work(1, deadline_s=0.03))
 
 
 def test_too_many_waiting_is_another_fault() -> None:

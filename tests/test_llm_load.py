@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from policies.llm import __main__ as command
+from policies.llm.load import served
 from policies.llm.load_players import Observed, Workload
 from policies.llm.load_report import full_load, qoe_gap, row_of
 from policies.llm.tiny import tiny_adapter
@@ -122,3 +123,9 @@ def test_scale_sets_sizes_side_by_side(
     assert [row["layers"] for row in rows] == [1, 2] and rows[0]["parameters"] < rows[1]["parameters"]
     assert all(row["seen"]["gain_ci95"][0] <= row["seen"]["gain"] for row in rows)
     assert (tmp_path / "s.png").stat().st_size > 5_000
+
+
+def test_a_server_that_is_never_ready_is_not_waited_for(adapters: list[Path], tmp_path: Path) -> None:
+    asked = served(tmp_path / "s.sock", adapters[0], 1, 1, "cpu", None, within_s=0.01)
+    with pytest.raises(ValueError, match=r"not ready within 0\.01 s"), asked:
+        pass

@@ -245,21 +245,34 @@ def test_new_and_random_bases_serve_too(tmp_path: Path) -> None:
         assert np.allclose(got[0], one_pass(tmp_path / str(number), vectors)[0, -1], atol=CLOSE)
 
 
-def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at_once(tmp_path: Path) -> None:
+def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tiny_adapter(tmp_path)
     engine = Engine(folder, slots=3, max_steps=40, device="cpu", dtype="float32")
     assert [engine.context(count) for count in (1, 40, 41, 48, 49, 57)] == [0, 0, 8, 8, 16, 24]
     vectors = steps(1, 60)[0]
+    computed: list[int] = []
+    forward = engine._runner.forward
+
+    def counted(slots: list[int], held: list[int], tokens: list[torch.Tensor]) -> torch.Tensor:
+        computed.append(len(tokens[0]))
+        return forward(slots, held, tokens)
+
+    monkeypatch.setattr(engine._runner, "forward", counted)
     one = engine.open()
     for count in range(1, 61):
+        priced = engine.rows(one, 1)
         alone = engine.forward([(one, vectors[count - 1 : count])])[0]
+        assert computed[-1] == priced
         if count in (39, 40, 41, 48, 49, 60):
             at_once = engine.open()
+            assert engine.rows(at_once, count) == count - engine.context(count)
             assert np.allclose(engine.forward([(at_once, vectors[:count])])[0], alone, atol=CLOSE)
             engine.close(at_once)
             seen = one_pass(folder, vectors[None, engine.context(count) : count])[0, -1]
             assert np.allclose(alone, seen, atol=CLOSE)
-    assert engine.length(one) == 60
+    assert engine.length(one) == 60 and max(computed) == 40
 
 
 def test_a_task_prompt_stands_before_every_context_also_one_begun_anew(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 from llm_server_fakes import (
     CHUNKS,
@@ -27,11 +28,13 @@ from llm_server_fakes import (
     until,
 )
 
+from policies.llm.batching import GatheringQueue, Hopeless, Work
 from policies.llm.client import Address, Client, RemoteSession, ServerError, StepsLost, ask_health
 from policies.llm.local import LocalSession
 from policies.llm.protocol import Answer, Request, Step, dump_request
-from policies.llm.serve import listening
+from policies.llm.serve import ServeError, listening
 from policies.llm.server import Limits, Server
+from policies.llm.step_time import StepTime
 from policies.llm.transcript import Bitrates
 
 STEPS = [[Step.of(seen) for seen in observations(number)] for number in range(6)]
@@ -266,6 +269,73 @@ def test_sessions_are_bounded_and_idle_ones_give_way(place: Path) -> None:
     run(whole())
 
 
+def test_a_slot_is_given_back_once_whoever_lets_go_of_it_last(place: Path) -> None:
+    class Refusing(GatheringQueue):
+        def push(self, work: Work) -> None:
+            raise Hopeless
+
+    async def whole() -> None:
+        engine = FakeEngine()
+        async with serving(place, engine) as server:
+            first = Request("twin", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
+            twins = [server.sessions.decide(first, time.monotonic()) for _ in range(2)]
+            one, other = await asyncio.gather(*twins)
+            assert facts(one) == facts(other) == alone(STEPS[0])[0]
+            server.sessions.end("twin")
+            await until(lambda: len(engine.closed) == 2)
+            server._batcher.queue = Refusing()
+            with pytest.raises(Hopeless):
+                await server.sessions.decide(replace(first, session="kept"), time.monotonic())
+            server.sessions.end("kept")  # what keeps its steps has not begun yet
+            await until(lambda: not server.sessions._working)
+        assert len(engine.closed) == 3
+
+    run(whole())
+
+
+def test_slots_of_sessions_that_are_over_but_in_a_forward_are_no_fault_of_the_model(place: Path) -> None:
+    async def whole() -> None:
+        engine = FakeEngine(slots=1)
+        async with serving(place, engine, Limits(sessions=1)) as server, http(place) as session:
+            first = Request("s0", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
+            assert (await post(session, first))[0] == 200
+            held = server.sessions._open["s0"]
+            held.asking += 1
+            server.sessions.end("s0")
+            status, _, headers = await post(session, replace(first, session="s1"))
+            assert status == 429 and int(headers["Retry-After"]) == 1
+            held.asking -= 1
+            server.sessions._give_back(held)
+            assert (await post(session, replace(first, session="s1")))[0] == 200
+
+    run(whole())
+
+
+def test_what_no_finite_number_can_be_made_of_never_reaches_the_model(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def whole() -> None:
+        engine = FakeEngine()
+        async with serving(place, engine) as server, http(place) as session:
+            good = Request("s", 0, tuple(STEPS[0][:3]), FACTS, 3e4)
+            assert (await post(session, replace(good, steps=good.steps[:1])))[0] == 200
+            real = server.sessions._task.features
+
+            def broken(observation: Any, video: Any) -> Any:
+                row = real(observation, video)
+                row[5] = np.nan if observation.chunk == 2 else row[5]
+                return row
+
+            monkeypatch.setattr(server.sessions._task, "features", broken)
+            status, body, _ = await post(session, good)
+            assert (status, body["field"]) == (422, "steps[2]")
+            monkeypatch.undo()
+            assert (await post(session, good))[0] == 200
+        assert [new for batch in engine.batches for _, new in batch] == [1, 2]
+
+    run(whole())
+
+
 def test_the_queue_is_bounded(place: Path) -> None:
     async def whole() -> None:
         engine = FakeEngine()
@@ -320,23 +390,39 @@ def test_on_tcp_nothing_of_a_session_is_told_without_the_token() -> None:
 
 def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
     async def whole() -> None:
-        async with serving(place), http(place) as session:
+        engine = FakeEngine()
+        async with serving(place, engine) as server, http(place) as session:
             asked = remote(place)
             for count in (1, 2, 6):
                 await blocking(lambda n=count: asked.decide(STEPS[0][:n]))
             assert (await post(session, Request("s", 3, tuple(STEPS[0][3:4]), None, 5e3)))[0] == 409
+            at_once = Request("t", 0, tuple(STEPS[1][:4]), FACTS, 5e3)
+            assert (await post(session, at_once))[0] == 200
+            with released(engine):
+                status, *_ = await post(session, replace(at_once, session="late", deadline_ms=1e3))
+                assert status == 504
+            await until(lambda: not server._asking)
+            server._queue.step_time = StepTime()
+            for _ in range(60):
+                server._queue.step_time.took(1, 100.0)
+            status, body, _ = await post(session, replace(at_once, session="early"))
+            assert status == 504 and body["error"].startswith("light: ")
             async with session.get("/metrics") as response:
                 assert response.content_type == "text/plain"
                 text = await response.text()
             told = await blocking(lambda: ask_health(Address.of(str(place)), None, 30))
         values = dict(re.findall(r"^(streambed_llm_\S+) (\S+)$", text, re.MULTILINE))
-        assert float(values['streambed_llm_decisions_total{by="llm"}']) == 3
+        assert float(values['streambed_llm_decisions_total{by="llm"}']) == 4
         assert float(values['streambed_llm_refusals_total{status="409"}']) == 1
-        assert float(values["streambed_llm_steps_total"]) == 6
-        assert float(values["streambed_llm_decision_seconds_count"]) == 3
-        assert float(values["streambed_llm_sessions"]) == 1
+        assert float(values["streambed_llm_steps_total"]) == 6 + 4 + 4
+        assert float(values["streambed_llm_rows_total"]) == 6 + 4 + 4
+        assert float(values["streambed_llm_rebuilt_steps_total"]) == 3 + 3
+        assert float(values['streambed_llm_undecided_total{when="early"}']) == 1
+        assert float(values['streambed_llm_undecided_total{when="late"}']) == 1
+        assert float(values["streambed_llm_decision_seconds_count"]) == 4
+        assert float(values["streambed_llm_sessions"]) == 4
         assert 'adapter_sha256="aaaa' in text
-        assert (told["status"], told["base"], told["max_steps"], told["sessions"]) == ("ok", "fake", 64, 1)
+        assert (told["status"], told["base"], told["max_steps"], told["sessions"]) == ("ok", "fake", 64, 4)
 
     run(whole())
 
@@ -380,6 +466,17 @@ def test_a_client_waits_no_longer_than_it_said_and_says_for_whom(place: Path) ->
             async with await asyncio.start_unix_server(how, place):
                 assert said in await blocking(lambda s=deadline_s: ask(s))
             place.unlink(missing_ok=True)
+
+    run(whole())
+
+
+def test_a_server_that_came_first_keeps_its_place(place: Path) -> None:
+    async def whole() -> None:
+        async with serving(place):
+            with pytest.raises(ServeError, match="a server listens there already"):
+                async with listening(Server(FakeEngine(), Bitrates()), place):
+                    pass
+            assert facts(await blocking(lambda: remote(place).decide(STEPS[0][:1]))) == alone(STEPS[0])[0]
 
     run(whole())
 

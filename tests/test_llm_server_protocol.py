@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llm_server_fakes import FACTS, observations
 
 from player.observation import HORIZON, PastChunk
-from policies.llm.protocol import FieldError, Request, Step, dump_request, load_request
+from policies.llm.protocol import SHORTEST_DOWNLOAD_S, FieldError, Request, Step, dump_request, load_request
 
 STEPS = tuple(Step.of(observation) for observation in observations(1))
 WHOLE = Request("a-session", 0, STEPS, FACTS, 250.0)
@@ -28,12 +28,13 @@ def test_a_steps_way_over_the_wire_gives_the_observation_back() -> None:
 
 
 amount = st.floats(0.0, 1e15)
+duration = st.floats(SHORTEST_DOWNLOAD_S, 1e15)
 rows = st.lists(st.tuples(*[st.integers(1, 10**15)] * 6), min_size=1, max_size=HORIZON).map(tuple)
 
 
 @settings(max_examples=60)
 @given(
-    past=st.builds(PastChunk, st.integers(0, 5), st.integers(0, 10**15), *[amount] * 5),
+    past=st.builds(PastChunk, st.integers(0, 5), st.integers(1, 10**15), duration, *[amount] * 4),
     step=st.tuples(amount, rows, st.integers(HORIZON, 4096), amount),
     start=st.integers(1, 4000),
     deadline_ms=st.floats(0.0, 60_000.0),
@@ -74,6 +75,8 @@ FIELDS: list[tuple[tuple[str | int, ...], object, str]] = [
     (("steps", 2, "past", "level"), 64, "steps[2].past.level"),
     (("steps", 2, "past", "level"), 1.0, "steps[2].past.level"),
     (("steps", 2, "past", "throughput_mbps"), -0.5, "steps[2].past.throughput_mbps"),
+    (("steps", 2, "past", "download_s"), 0, "steps[2].past.download_s"),
+    (("steps", 2, "past", "size_bytes"), 0, "steps[2].past.size_bytes"),
     (("steps", 2, "past", "rtt_ms"), None, "steps[2].past.rtt_ms"),
     (("steps", 2, "past", "name"), "x", "steps[2].past.name"),
     (("steps", 1, "buffer_s"), [1], "steps[1].buffer_s"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from player.qoe import QoE
 from player.record import ChunkRow, read_record
 from player.registry import load_policy
 from player.simulated import simulate
-from policies.llm.client import SERVER_VARIABLE, Address, ask_health
+from policies.llm.client import SERVER_VARIABLE, Address, ServerError, ask_health
 from policies.llm.engine import Engine
 from policies.llm.policy import NetLLM
 from policies.llm.protocol import Step
@@ -158,9 +159,30 @@ def test_serve_takes_a_dead_ones_place_keeps_it_and_leaves_nothing(
         other = NetLLM(adapter=str(tiny_adapter(tmp_path / "other", seed=1)))
         other.reset(VIDEO, 0, QoE())
         assert not other.remote, "who listens there has other weights"
+        told = NetLLM(str(place), adapter=str(adapter))
+        assert levels(told) == served and told.remote
+        told = NetLLM(str(place), adapter=str(tmp_path / "other" / "adapter"))
+        with pytest.raises(ValueError, match=f"{place}: it has adapter {ready['adapter_sha256'][:12]}"):
+            told.reset(VIDEO, 0, QoE())
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert not place.exists()
+
+
+def test_a_server_that_is_down_at_the_beginning_is_asked_for_its_adapter_once_it_decides(
+    adapter: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "s.sock"
+    mine = NetLLM(str(place), adapter=str(adapter))
+    other = NetLLM(str(place), adapter=str(tiny_adapter(tmp_path / "other", seed=1)))
+    for policy in (mine, other):
+        policy.reset(VIDEO, 0, QoE())
+        with pytest.raises(ServerError):
+            policy.select(observations(0)[0])
+    with command(place, adapter):
+        assert mine.select(observations(0)[1]).by == "llm"
+        with pytest.raises(ValueError, match="it has adapter"):
+            other.select(observations(0)[1])
 
 
 def test_serve_refuses_in_one_line(adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,9 +236,14 @@ def test_netllm_refuses_what_it_can_not_do() -> None:
     three = VIDEO.__class__("three", 4.0, (1, 2, 3), ((1, 2, 3),) * 8)
     with pytest.raises(ValueError, match="three: a ladder of 3 levels"):
         NetLLM().check(three, QoE())
-    for wrong in ("netllm:deadline_ms=0", "netllm:server=ftp://x", "netllm:adapter=/nowhere"):
+    for wrong in (
+        "netllm:deadline_ms=0",
+        "netllm:deadline_ms=90000",
+        "netllm:server=ftp://x",
+        "netllm:adapter=/nowhere",
+    ):
         with pytest.raises(ValueError, match=r"^policy netllm:"):
-            load_policy(wrong)
+            load_policy(f"netllm:{wrong}")
     assert isinstance(NetLLM(), Served) and NetLLM("none").server() is None
     assert FACTS.ladder_kbps == VIDEO.ladder_kbps
 
@@ -232,12 +259,13 @@ def test_default_policies_are_those_that_can_stream_the_video(
         return plan_run(parser().parse_args(words), words)
 
     whole = planned("--trace", "4g", "--out", "a", "--device", "cpu")
-    assert [one.policy for one in whole.sessions] == ["netllm", "bba", "robustmpc", "genet"]
+    assert [one.policy for one in whole.sessions] == ["netllm", "apc", "bba", "robustmpc", "genet"]
     assert len(whole.servers) == 1 and whole.device == "cpu" and whole.left_out == ()
     write_video(tmp_path / "three", 4, 1.0)
     some = planned("--trace", "4g", "--out", "b", "--video", "three")
     assert [one.policy for one in some.sessions] == ["bba", "robustmpc"] and some.servers == ()
-    assert [why.split(":")[0] for why in some.left_out] == ["policy netllm", "policy genet"]
+    left_out = [why.split(":")[0] for why in some.left_out]
+    assert left_out == ["policy netllm", "policy apc", "policy genet"]
 
 
 def six_levels(folder: Path, chunks: int) -> Path:
@@ -305,18 +333,14 @@ def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback
 def test_a_server_that_is_killed_is_started_again_and_the_session_goes_on(
     adapter: Path, tmp_path: Path, start: Callable[..., Run]
 ) -> None:
-    partial = tmp_path / "o" / f"{'netllm'}.jsonl.partial"
     whole = start("--video", "long", "--policy", f"netllm:adapter={adapter}", "--json")
 
     def rows() -> list[dict[str, Any]]:
-        found = list((tmp_path / "o").glob("*.jsonl.partial")) if (tmp_path / "o").exists() else []
+        found = list((tmp_path / "o").glob("*.jsonl.partial"))
         return partial_rows(found[0]) if found else []
 
-    assert partial.name
     whole.expect(lambda: len(rows()) >= 3, "chunks")
     (server,) = whole.children("policies.llm serve")
-    import os
-
     os.kill(server, signal.SIGKILL)
     whole.expect(lambda: any(row["by"] == "fallback" for row in rows()), "the fallback")
     whole.expect(lambda: rows()[-1]["by"] == "llm", "the model again")

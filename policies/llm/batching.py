@@ -35,13 +35,24 @@ class Engine(Protocol):
         """An `EngineInfo`."""
 
     def open(self) -> int:
-        """A free slot."""
+        """A free slot.
+
+        Raises:
+            EngineFull: there is none.
+        """
 
     def close(self, slot: int) -> None:
         """Forget a slot's steps."""
 
+    def rows(self, slot: int, new: int) -> int:
+        """Steps that a forward would compute for so many new ones: its price. From any thread."""
+
     def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """(slot, new steps' features (steps, width)) each; (len(work), levels) logits after the last."""
+
+
+class EngineFull(RuntimeError):
+    """Every slot is taken by a session."""
 
 
 class Late(Exception):
@@ -63,6 +74,8 @@ class Work:
     slot: int
     features: NDArray[np.float32]
     """(new steps, width)"""
+    rows: int
+    """Steps that its forward computes, those of a context that begins anew among them."""
     arrived_s: float
     deadline_s: float
     """Both on the scale of time.monotonic()."""
@@ -104,6 +117,9 @@ class BatchQueue(Protocol):
 
     def took(self, batch: Sequence[Work], seconds: float) -> None:
         """A batch's forward took so long."""
+
+    def failed(self) -> None:
+        """The batch's forward raised."""
 
 
 class GatheringQueue:
@@ -149,6 +165,9 @@ class GatheringQueue:
 
     def took(self, batch: Sequence[Work], seconds: float) -> None:
         """First come, first served needs no forecast."""
+
+    def failed(self) -> None:
+        """Nor here."""
 
 
 class Batcher:
@@ -219,7 +238,8 @@ class Batcher:
             Exception: what the engine raised; the slot's state is then unknown.
         """
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
-        self.queue.push(Work(slot, features, time.monotonic(), deadline_s, result, answered))
+        rows = self._engine.rows(slot, len(features))
+        self.queue.push(Work(slot, features, rows, time.monotonic(), deadline_s, result, answered))
         self._arrival.set()
         return await result
 
@@ -250,6 +270,7 @@ class Batcher:
         try:
             logits = await self._on_thread(lambda: self._compute(batch))
         except Exception as error:
+            self.queue.failed()
             for work in batch:
                 _settle(work, error)
             return

@@ -21,6 +21,11 @@ LONGEST_FORWARD = 0.5
 """Of the budget."""
 GUARD = 0.1
 """Of what a request allows, kept for the way there and back."""
+PROBE_EVERY_S = 2.0
+"""An idle machine that refused everybody for so long takes the next request all the same: only forwards teach
+that it has become quicker again."""
+RECOVERED = 0.5
+"""A probe that took less than this share of what was expected: what was learned is of another time."""
 
 
 class DeadlineQueue:
@@ -48,6 +53,9 @@ class DeadlineQueue:
         """By deadline."""
         self._busy_until_s = 0.0
         """When the forward that runs will be done."""
+        self._refusing_since_s: float | None = None
+        """No forward has run since, though the machine was idle."""
+        self._probe: Work | None = None
         self.refused = 0
 
     def __len__(self) -> int:
@@ -72,20 +80,29 @@ class DeadlineQueue:
         ahead = self._waiting[:place]
         begin_s = max(work.arrived_s, self._busy_until_s)
         done_s = begin_s + self._time_of([*ahead, work])
-        if not self._waiting and not self._busy_until_s:  # idle: try what can be expected to be in time
-            done_s = begin_s + self.step_time.expect_s(len(work.features))
-        if done_s > self.deadline_s(work):
+        idle = not self._waiting and not self._busy_until_s
+        if idle:  # try what can be expected to be in time
+            done_s = begin_s + self.step_time.expect_s(work.rows)
+        if done_s > self.deadline_s(work) and idle and self._may_probe(work.arrived_s):
+            self._probe = work
+        elif done_s > self.deadline_s(work):
             self.refused += 1
             raise Hopeless(
                 f"light: it would take {1000.0 * (done_s - work.arrived_s):.0f} ms, {place} requests ahead"
             )
         self._waiting.insert(place, work)
 
+    def _may_probe(self, now_s: float) -> bool:
+        """Whether everybody was refused for long; remembers since when."""
+        if self._refusing_since_s is None:
+            self._refusing_since_s = now_s
+        return now_s >= self._refusing_since_s + PROBE_EVERY_S
+
     def _time_of(self, works: Sequence[Work]) -> float:
         """What the forwards of these requests take, one after the other, by their bounds."""
         most, seconds, steps, sessions = self._most_steps(), 0.0, 0, 0
         for work in works:
-            own = len(work.features)
+            own = work.rows
             if sessions and (steps + own > most or sessions >= self._largest):
                 seconds += self.step_time.bound_s(steps)
                 steps = sessions = 0
@@ -109,8 +126,9 @@ class DeadlineQueue:
         left: list[Work] = []
         steps, most = 0, self._most_steps()
         for work in self._waiting:
-            own = len(work.features)
-            if now_s + self.step_time.expect_s(own) > self.deadline_s(work):
+            own = work.rows
+            probes = work is self._probe and now_s < work.deadline_s
+            if not probes and now_s + self.step_time.expect_s(own) > self.deadline_s(work):
                 late.append(work)
             elif (
                 len(batch) >= self._largest
@@ -122,6 +140,8 @@ class DeadlineQueue:
                 batch.append(work)
                 steps += own
         self._waiting = left
+        if self._probe in late:
+            self._probe = None
         self.refused += len(late)
         if batch:
             self._busy_until_s = now_s + self.step_time.bound_s(steps)
@@ -129,5 +149,16 @@ class DeadlineQueue:
 
     def took(self, batch: Sequence[Work], seconds: float) -> None:
         """Learn what forwards take."""
-        self.step_time.took(sum(len(work.features) for work in batch), seconds)
+        rows = sum(work.rows for work in batch)
+        if self._probe in batch and seconds < RECOVERED * self.step_time.expect_s(rows):
+            self.step_time.forget()
+        self.step_time.took(rows, seconds)
+        self._ran()
+
+    def failed(self) -> None:
+        """The forward is over, and teaches nothing."""
+        self._ran()
+
+    def _ran(self) -> None:
         self._busy_until_s = 0.0
+        self._refusing_since_s = self._probe = None

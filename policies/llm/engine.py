@@ -22,16 +22,13 @@ from numpy.typing import NDArray
 
 from policies.llm import abr
 from policies.llm.adapter import SHIPPED, check_layers, check_sizes, read
+from policies.llm.batching import EngineFull
 from policies.llm.encoder import Encoder
 from policies.llm.model import within
 from policies.llm.packed import PACKED_KINDS, Packed
 from policies.llm.whole import Whole
 
 SLOTS = 64
-
-
-class EngineFull(RuntimeError):
-    """Every slot is taken by a session."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,8 @@ class Runner(Protocol):
     """A language model that continues the contexts of slots."""
 
     parameters: int
+    caches: bool
+    """Whether what a slot holds need not be computed again."""
 
     def forward(
         self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]
@@ -182,6 +181,19 @@ class Engine:
             KeyError: it is not open.
         """
         return self._open[slot].steps
+
+    def rows(self, slot: int, new: int) -> int:
+        """How many steps a `forward` would compute for so many new ones: more than these where the context
+        begins anew, fewer where not all of them are in it.
+
+        Raises:
+            KeyError: the slot is not open.
+        """
+        state = self._open[slot]
+        steps = state.steps + new
+        begin = self.context(steps)
+        kept = state.steps - state.begin if begin == state.begin and self._runner.caches else 0
+        return steps - begin - kept
 
     def context(self, steps: int) -> int:
         """The first step that the decision after `steps` steps sees."""

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -265,12 +266,18 @@ async def _play(
 
 @contextlib.contextmanager
 def served(
-    path: Path, adapter: Path, sessions: int, threads: int | None, device: str, budget_ms: float | None
+    path: Path,
+    adapter: Path,
+    sessions: int,
+    threads: int | None,
+    device: str,
+    budget_ms: float | None,
+    within_s: float = READY_WITHIN_S,
 ) -> Iterator[int]:
     """A server at a socket while the context lasts; its process id.
 
     Raises:
-        ValueError: it does not start.
+        ValueError: it does not start, or is not ready in time.
     """
     words = [sys.executable, "-m", "policies.llm", "serve", "--adapter", str(adapter), "--socket", str(path)]
     words += [
@@ -287,7 +294,13 @@ def served(
         process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
         try:
             assert process.stdout is not None
+            overdue = threading.Timer(within_s, process.kill)
+            overdue.daemon = True
+            overdue.start()
             line = process.stdout.readline()
+            overdue.cancel()
+            if not line and process.wait() == -signal.SIGKILL:
+                raise ValueError(f"the server does not start: not ready within {within_s:g} s")
             if not line:
                 said.seek(0)
                 last = said.read().decode(errors="replace").strip().splitlines()[-1:]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+EARLY, LATE = "early", "late"
 _SESSIONS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -28,6 +29,15 @@ class Metrics:
         self.refusals = Counter(
             "streambed_llm_refusals", "Requests without an answer, by HTTP status.", ["status"], registry=here
         )
+        self.undecided = Counter(
+            "streambed_llm_undecided",
+            "Requests without a decision in time: refused at once, as it would be late (early), or not"
+            " decided by the deadline (late).",
+            ["when"],
+            registry=here,
+        )
+        for when in (EARLY, LATE):
+            self.undecided.labels(when)
         self.decision_s = Histogram(
             "streambed_llm_decision_seconds",
             "From a request's arrival to its answer.",
@@ -50,6 +60,16 @@ class Metrics:
             registry=here,
         )
         self.steps = Counter("streambed_llm_steps", "Steps that forwards took in.", registry=here)
+        self.rows = Counter(
+            "streambed_llm_rows",
+            "Steps that forwards computed, those of contexts begun anew among them.",
+            registry=here,
+        )
+        self.rebuilt = Counter(
+            "streambed_llm_rebuilt_steps",
+            "Steps beyond the first that came with the beginning of a session.",
+            registry=here,
+        )
         Gauge("streambed_llm_sessions", "Open sessions.", registry=here).set_function(sessions)
         Gauge("streambed_llm_waiting", "Requests in the queue.", registry=here).set_function(waiting)
 

@@ -30,6 +30,8 @@ class Packed:
         max_tokens: of a context.
     """
 
+    caches = True
+
     def __init__(
         self,
         base: Base,
@@ -63,7 +65,10 @@ class Packed:
         """Whether a configuration has nothing that this forward does not know."""
         rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
         plain = rope.get("rope_type", rope.get("type", "default")) == "default"
-        return plain and config.get("hidden_act", "silu") == "silu" and not config.get("use_sliding_window")
+        plain = plain and config.get("hidden_act", "silu") == "silu" and not config.get("use_sliding_window")
+        # Llama's `attention_bias` is of the output's projection too; Qwen2 has no such option
+        biased = config.get("mlp_bias") or (config["model_type"] == "llama" and config.get("attention_bias"))
+        return plain and not biased
 
     def share(self, prefix: torch.Tensor) -> None:
         """Compute a prefix once; every slot's cache begins with it."""
@@ -104,11 +109,11 @@ class Packed:
         fused = fused.view(len(fused), -1, self._head_width)  # (N, heads + 2 kv heads, head width)
         turned = _rotate(fused[:, : self._heads + self._kv_heads], cos, sin)
         query, key = turned[:, : self._heads], turned[:, self._heads :]
-        keys, values = self._keys[number], self._values[number]
+        keys, values = self._keys[number], self._values[number]  # (slots, kv heads, max tokens, head width)
         keys[batch.slot, :, batch.position] = key
         values[batch.slot, :, batch.position] = fused[:, self._heads + self._kv_heads :]
-        seen_keys = batch.of_sessions(keys)[:, :, : batch.longest]
-        seen_values = batch.of_sessions(values)[:, :, : batch.longest]
+        seen_keys = batch.of_sessions(keys[:, :, : batch.longest])
+        seen_values = batch.of_sessions(values[:, :, : batch.longest])
         mixed = functional.scaled_dot_product_attention(
             batch.padded(query).transpose(1, 2), seen_keys, seen_values, attn_mask=batch.mask, enable_gqa=True
         )  # (sessions, heads, most new, head width)

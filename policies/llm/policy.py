@@ -28,7 +28,7 @@ from policies.llm.client import (
     default_socket,
     is_socket,
 )
-from policies.llm.protocol import Answer, Step
+from policies.llm.protocol import LONGEST_DEADLINE_MS, Answer, Step
 from policies.llm.transcript import Bitrates
 
 AUTO, NONE = "auto", "none"
@@ -62,14 +62,17 @@ class NetLLM:
         device: of the model in this process: auto, cpu or cuda.
 
     Raises:
-        ValueError: no such adapter, an address that is none, a deadline that is not positive.
+        ValueError: no such adapter, an address that is none, a deadline that is not positive or longer than
+            a server takes.
     """
 
     def __init__(
         self, server: str = AUTO, deadline_ms: float = DEADLINE_MS, adapter: str = "", device: str = AUTO
     ) -> None:
-        if not (math.isfinite(deadline_ms) and deadline_ms > 0):
-            raise ValueError(f"deadline_ms {deadline_ms}: must be positive")
+        if not (math.isfinite(deadline_ms) and 0 < deadline_ms <= LONGEST_DEADLINE_MS):
+            raise ValueError(
+                f"deadline_ms {deadline_ms}: must be positive, and at most {LONGEST_DEADLINE_MS:g}"
+            )
         self._deadline_s = deadline_ms / 1000.0
         self._where = server
         self._address = None if server in (AUTO, NONE) else Address.of(server)
@@ -77,6 +80,8 @@ class NetLLM:
         self._device = device
         self.weights_sha256 = read(self._adapter or SHIPPED, MODALITIES).sha256
         self._session: DecidedSession | None = None
+        self._unchecked: Address | None = None
+        """A server that has not said yet which adapter it has."""
 
     def server(self) -> ServerCommand | None:
         """What a run has to start; None where the user said who decides."""
@@ -101,6 +106,7 @@ class NetLLM:
         self.check(video, qoe)
         if self._session is not None:
             self._session.end()
+        self._unchecked = None
         self._video = video
         self._steps: list[Step] = []
         self._session = self._begin(VideoFacts.of(video))
@@ -117,10 +123,17 @@ class NetLLM:
         self._steps.append(Step.of(observation))
 
     def select(self, observation: Observation) -> Decision:
-        """Raises ServerError where the server has not decided by the deadline."""
+        """Ask for one chunk.
+
+        Raises:
+            ServerError: the server has not decided by the deadline.
+            ValueError: it was down at `reset`, and has another adapter.
+        """
         assert self._session is not None, "reset first"
         self.note(observation)
         answer = self._session.decide(self._steps)
+        if self._unchecked is not None:
+            self._check_adapter(self._unchecked)
         return Decision(answer.level, answer.by, _reason(answer))
 
     def _begin(self, video: VideoFacts) -> DecidedSession:
@@ -130,7 +143,35 @@ class NetLLM:
 
             engine = shared_engine(self._adapter, self._device)
             return LocalSession(engine, Bitrates(engine.info.target), video)
+        self._check_adapter(address)
         return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), video, self._deadline_s)
+
+    def _check_adapter(self, address: Address) -> None:
+        """A record names the weights that decided. A server that is down is the fallback's business now,
+        and is asked again once it decides.
+
+        Raises:
+            ValueError: the server there has another adapter.
+        """
+        self._unchecked = address
+        try:
+            serves = self._serves(address)
+        except ServerError:
+            return
+        if serves != self.weights_sha256:
+            raise ValueError(
+                f"policy server {address}: it has adapter {str(serves)[:12]}, the policy"
+                f" {self.weights_sha256[:12]}; name its folder with `adapter`, or another server"
+            )
+        self._unchecked = None
+
+    def _serves(self, address: Address) -> object:
+        """The hash of a server's adapter.
+
+        Raises:
+            ServerError: it doesn't say.
+        """
+        return ask_health(address, None, HEALTH_WITHIN_S).get("adapter_sha256")
 
     def _found(self) -> Address | None:
         """The server to ask; None for this process."""
@@ -146,7 +187,7 @@ class NetLLM:
             return None
         address = Address.of(str(default_socket()))
         try:
-            serves = ask_health(address, None, HEALTH_WITHIN_S).get("adapter_sha256")
+            serves = self._serves(address)
         except ServerError:  # it is a dead one's socket
             return None
         return address if serves == self.weights_sha256 else None

@@ -38,6 +38,8 @@ MOST_LEVELS = 64
 MOST_BODY_BYTES = 8 * 1024 * 1024
 """All steps of the longest session of an ordinary ladder."""
 LONGEST_DEADLINE_MS = 60_000.0
+SHORTEST_DOWNLOAD_S = 1e-6
+"""No chunk arrives within a microsecond; a time of 0 would make what is worked out of it no number."""
 _MOST = 1e15
 """No size, time or rate of a client is larger; beyond it arithmetic in single precision breaks."""
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -211,8 +213,8 @@ def _past(given: object, where: str, index: int) -> PastChunk | None:
     past = _Fields.of(given, where)
     made = PastChunk(
         level=past.whole("level", 0, MOST_LEVELS - 1),
-        size_bytes=past.whole("size_bytes", 0),
-        download_s=past.number("download_s", 0.0),
+        size_bytes=past.whole("size_bytes", 1),
+        download_s=past.number("download_s", SHORTEST_DOWNLOAD_S),
         throughput_mbps=past.number("throughput_mbps", 0.0),
         rtt_ms=past.number("rtt_ms", 0.0),
         stall_s=past.number("stall_s", 0.0),

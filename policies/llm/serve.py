@@ -325,6 +325,7 @@ async def listening(
             bound = runner.addresses[0][1]
             yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         else:
+            free_place(path)  # again: another server may have come while the model was loaded
             before = os.umask(0o177)
             try:
                 await _start(web.UnixSite(runner, str(path)), f"--socket {path}")

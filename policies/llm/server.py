@@ -25,12 +25,13 @@ from policies.llm.batching import (
     BatchQueue,
     Engine,
     GatheringQueue,
+    Hopeless,
     Late,
     QueueFull,
     Work,
 )
 from policies.llm.deadline_queue import BUDGET_S, DeadlineQueue
-from policies.llm.metrics import Metrics
+from policies.llm.metrics import EARLY, LATE, Metrics
 from policies.llm.protocol import (
     DECIDE,
     HEALTH,
@@ -100,9 +101,15 @@ class Server:
         self._engine, self._limits, self._token, self._delay_s = engine, limits, token, delay_s
         self._queue = (queue or limits.queue)(lambda: len(self.sessions))
         self._batcher = Batcher(engine, self._queue, delay_s=delay_s, observe=self._observe)
-        self.sessions = Sessions(self._batcher, task, most=limits.sessions, idle_s=limits.idle_s)
         labels = {name: str(value) for name, value in asdict(engine.info).items()}
         self.metrics = Metrics(labels, lambda: len(self.sessions), lambda: len(self._queue))
+        self.sessions = Sessions(
+            self._batcher,
+            task,
+            most=limits.sessions,
+            idle_s=limits.idle_s,
+            rebuilt=self.metrics.rebuilt.inc,
+        )
         self._asking: set[asyncio.Task[Answer]] = set()
         self._began_s = time.monotonic()
 
@@ -144,6 +151,7 @@ class Server:
         self.metrics.forward_s.observe(seconds)
         self.metrics.batch.observe(len(batch))
         self.metrics.steps.inc(sum(len(work.features) for work in batch))
+        self.metrics.rows.inc(sum(work.rows for work in batch))
 
     @web.middleware
     async def _answer_in_json(
@@ -187,6 +195,7 @@ class Server:
         except SessionsFull as error:
             return _refusal(429, str(error), headers={"Retry-After": str(math.ceil(error.retry_after_s))})
         except Late as error:
+            self.metrics.undecided.labels(EARLY if isinstance(error, Hopeless) else LATE).inc()
             return _refusal(504, str(error), late=True, steps=self.sessions.steps(asked.session))
         self.metrics.decisions.labels(answer.by).inc()
         self.metrics.decision_s.observe(answer.server_ms / 1000.0)

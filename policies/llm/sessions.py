@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from policies.llm.batching import Batcher, Hopeless, Late, QueueFull
+import numpy as np
+
+from policies.llm.batching import Batcher, EngineFull, Hopeless, Late, QueueFull
 from policies.llm.protocol import BY_LLM, Answer, FieldError, Request, Step, check_levels
-from policies.llm.transcript import Task, Transcript
+from policies.llm.transcript import Task, Transcript, Vectors
 
 MOST_SESSIONS = 64
 IDLE_S = 300.0
 """A player on a dark link may be silent for long; rebuilding is quick."""
 PIECE_STEPS = 8
-"""Of a refused request's steps that are taken in at a time, between others' forwards."""
+"""Of a refused request's steps that are taken in at a time, between others' forwards; of any request's,
+whose features are built at a time, between what else the event loop has to do."""
 KEEP_WITHIN_S = 3.0
 """So long they may wait for that: until about the session's next request."""
+RETRY_SLOT_S = 1.0
+"""A slot of a session that is over is free once its last request is."""
 
 
 class Behind(Exception):
@@ -54,6 +60,8 @@ class _Session:
     gone: bool = False
     keeping: bool = False
     """A refused request's steps are being taken in."""
+    returned: bool = False
+    """Its slot was given back."""
 
 
 class Sessions:
@@ -64,6 +72,7 @@ class Sessions:
         task: the model's input and output.
         most: sessions at once.
         idle_s: a session that asked nothing for so long gives way.
+        rebuilt: told of the steps beyond the first that came with the beginning of a session.
     """
 
     def __init__(
@@ -73,14 +82,14 @@ class Sessions:
         *,
         most: int = MOST_SESSIONS,
         idle_s: float = IDLE_S,
+        rebuilt: Callable[[int], None] = lambda steps: None,
     ) -> None:
         self._batcher, self._task = batcher, task
         self._most, self._idle_s = most, idle_s
         self._open: dict[str, _Session] = {}
         self._opening = 0
         self._working: set[asyncio.Task[None]] = set()
-        self.rebuilt_steps = 0
-        """Steps beyond the first that came with the beginning of a session."""
+        self._rebuilt = rebuilt
 
     def __len__(self) -> int:
         return len(self._open) + self._opening
@@ -112,8 +121,7 @@ class Sessions:
         finally:
             session.asking -= 1
             session.used_s = time.monotonic()
-            if session.gone and not session.asking:
-                self._give_back(session.slot)
+            self._give_back(session)
 
     async def _decide(
         self, session: _Session, request: Request, arrived_s: float, deadline_s: float
@@ -123,7 +131,7 @@ class Sessions:
         began_s, batch = time.monotonic(), 1
         if fresh:
             check_levels(request.steps, session.transcript.video)
-            features = session.transcript.features(fresh)
+            features = await self._features(session, request, fresh)
             try:
                 done = await self._batcher.forward(session.slot, features, deadline_s)
             except Hopeless:
@@ -137,7 +145,8 @@ class Sessions:
             began_s, batch = done.began_s, done.batch
             session.transcript.append(fresh)
             session.decided = session.transcript.decide(done.logits, features[-1])
-            self.rebuilt_steps += len(fresh) - 1 if held == 0 else 0
+            if held == 0:
+                self._rebuilt(len(fresh) - 1)
         level, margin = session.decided
         return Answer(
             level=level,
@@ -153,13 +162,13 @@ class Sessions:
         """Take a refused request's steps in when there is time, so that the next one isn't dearer still."""
         if not session.keeping:
             session.keeping = True
+            session.asking += 1
             keeping = asyncio.create_task(self._keep_up(session, steps))
             self._working.add(keeping)
             keeping.add_done_callback(self._working.discard)
 
     async def _keep_up(self, session: _Session, steps: tuple[Step, ...]) -> None:
         begin = len(session.transcript.steps)
-        session.asking += 1
         try:
             while steps and not session.gone:
                 async with session.turn:
@@ -181,8 +190,23 @@ class Sessions:
         finally:
             session.keeping = False
             session.asking -= 1
-            if session.gone and not session.asking:
-                self._give_back(session.slot)
+            self._give_back(session)
+
+    async def _features(self, session: _Session, request: Request, fresh: tuple[Step, ...]) -> Vectors:
+        """(len(fresh), width) of the request's last steps, built in pieces, so that others are heard.
+
+        Raises:
+            FieldError: a step of which nothing finite can be made.
+        """
+        rows: list[Vectors] = []
+        for row in session.transcript.rows(fresh):
+            if not np.isfinite(row).all():
+                place = len(request.steps) - len(fresh) + len(rows)
+                raise FieldError(f"steps[{place}]", "its numbers are beyond what the model can be fed")
+            rows.append(row)
+            if not len(rows) % PIECE_STEPS:
+                await asyncio.sleep(0)
+        return np.stack(rows)
 
     def _fresh(self, session: _Session, request: Request) -> tuple[Step, ...]:
         """The request's steps that the session has not yet; what it has must be the same.
@@ -218,11 +242,13 @@ class Sessions:
         self._opening += 1
         try:
             slot = await self._batcher.open()
+        except EngineFull:  # slots of sessions that are over, but still in a forward
+            raise SessionsFull(self._most, RETRY_SLOT_S) from None
         finally:
             self._opening -= 1
         already = self._open.get(request.session)
         if already is not None:  # a second request of the same beginning was quicker
-            await self._batcher.close(slot)
+            self._close(slot)
             return already
         transcript = Transcript(self._task, request.video)
         session = _Session(request.session, transcript, slot, time.monotonic())
@@ -253,10 +279,15 @@ class Sessions:
             return
         session.gone = True
         del self._open[session.name]
-        if not session.asking:
-            self._give_back(session.slot)
+        self._give_back(session)
 
-    def _give_back(self, slot: int) -> None:
+    def _give_back(self, session: _Session) -> None:
+        """Give the slot of a session back, once, that is over and that no request has in hand."""
+        if session.gone and not session.asking and not session.returned:
+            session.returned = True
+            self._close(session.slot)
+
+    def _close(self, slot: int) -> None:
         closing = asyncio.create_task(self._batcher.close(slot))
         self._working.add(closing)  # the event loop itself keeps no hold of a task
         closing.add_done_callback(self._working.discard)

@@ -23,6 +23,10 @@ class StepTime:
     """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know no more than before the first forward."""
         self._weight = self._x = self._y = self._xx = self._xy = 0.0
         for steps in (1.0, 16.0):
             self._add(PRIOR_WEIGHT, steps, FIRST_FIXED_S + FIRST_STEP_S * steps)

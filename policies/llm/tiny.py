@@ -25,6 +25,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 2,
         "vocab_size": 64,
     },
+    "llama-biased": {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 64,
+        "attention_bias": True,
+        "mlp_bias": True,
+    },
     "qwen2": {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -43,7 +53,7 @@ def tiny_base(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = module.AutoConfig.for_model(
-            kind, **CONFIGS[kind], pad_token_id=None, bos_token_id=0, eos_token_id=0
+            kind.removesuffix("-biased"), **CONFIGS[kind], pad_token_id=None, bos_token_id=0, eos_token_id=0
         )
         model = module.AutoModelForCausalLM.from_config(config)
         for name, weight in model.named_parameters():

@@ -7,7 +7,7 @@ that both feed the model the same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -71,11 +71,14 @@ class Transcript:
 
     def features(self, steps: Sequence[Step]) -> Vectors:
         """(len(steps), width) the model's input for steps that follow those of the session."""
-        history, rows = self._history, []
+        return np.stack(list(self.rows(steps)))
+
+    def rows(self, steps: Sequence[Step]) -> Iterator[Vectors]:
+        """The rows of `features`, one by one; the session may not grow in between."""
+        history = self._history
         for step in steps:
             history = _grown(history, step)
-            rows.append(self._task.features(step.observation(history), self.video))
-        return np.stack(rows)
+            yield self._task.features(step.observation(history), self.video)
 
     def append(self, steps: Sequence[Step]) -> None:
         """The model has taken these steps in."""

@@ -20,6 +20,8 @@ from policies.llm.model_shape import FULL, LORA, Shape
 class Whole:
     """A base model with an adapter, and every slot's tokens; as `Packed` in all else."""
 
+    caches = False
+
     def __init__(
         self,
         base: Base,
