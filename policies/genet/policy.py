@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,15 @@ from player.policy import Decision
 from player.qoe import QoE
 from player.video import Video
 from policies.genet.inputs import LEVELS, of_client
-from policies.genet.net import read, sha256
+from policies.genet.net import Actor, read, sha256
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
+
+
+@lru_cache
+def _shipped(name: str) -> tuple[Actor, str]:
+    """Weights and hash of a shipped file, read once for all sessions of a process."""
+    return read(WEIGHTS / name), sha256(WEIGHTS / name)
 
 
 class Genet:
@@ -34,9 +41,10 @@ class Genet:
     shipped = "genet.safetensors"
 
     def __init__(self, weights: str | None = None) -> None:
-        path = WEIGHTS / self.shipped if weights is None else Path(weights)
-        self._actor = read(path)
-        self.weights_sha256 = sha256(path)
+        if weights is None:
+            self._actor, self.weights_sha256 = _shipped(self.shipped)
+        else:
+            self._actor, self.weights_sha256 = read(Path(weights)), sha256(Path(weights))
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """A new session.

@@ -78,11 +78,11 @@ async def play(
     arrivals = np.sort(dice.uniform(0.0, workload.ramp_s, workload.sessions))
     order = dice.permutation(workload.sessions)
     starts = dice.integers(1 << 30, size=workload.sessions)
-    begun_s = time.monotonic() + 0.1
     players = [
         _Player(workload, int(order[number]), int(starts[number]), make(), connections, deadline_s, observed)
         for number in range(workload.sessions)
     ]
+    begun_s = time.monotonic() + 0.1  # when all are made: that takes seconds for a thousand
     await asyncio.gather(
         *(player.play(begun_s, begun_s + at) for player, at in zip(players, arrivals, strict=True))
     )
