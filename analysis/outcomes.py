@@ -16,13 +16,14 @@ from typing import Any
 from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
-from player.record import FINISHED, SCHEMA, RecordError, read_record
+from player.record import FINISHED, SCHEMA, RecordError, by_fallback_alone, read_record
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
 INVALID = "its link was not what the manifest says"
 NO_TRACE = "its manifest has no trace (a real network), so it has no pair"
+NOT_ITS_OWN = "the fallback decided all of it"
 NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
 
 
@@ -178,6 +179,8 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
     setting = _setting(session)
     if not session.end.valid:
         return LeftOut(session.path, session.policy, setting, INVALID)
+    if by_fallback_alone({row.by for row in session.chunks}):
+        return LeftOut(session.path, session.policy, setting, NOT_ITS_OWN)
     if setting is None or session.trace is None:
         return LeftOut(session.path, session.policy, None, NO_TRACE)
     try:

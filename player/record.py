@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,11 @@ FINISHED = "finished"
 
 class RecordError(ValueError):
     """A record that cannot be read; the message names file, line and fault."""
+
+
+def by_fallback_alone(deciders: Collection[str]) -> bool:
+    """Whether nobody but the fallback decided (the simulated player may fix the first chunk's level)."""
+    return "fallback" in deciders and set(deciders) <= {"fallback", "player"}
 
 
 @dataclass(frozen=True)

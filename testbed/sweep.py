@@ -196,11 +196,17 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
         )
 
 
+def _is_newest(table: Path, out: Path) -> bool:
+    """Whether a table was made after every record: a killed command may have left it behind."""
+    made = table.stat().st_mtime_ns if table.exists() else -1
+    return all(path.stat().st_mtime_ns < made for path in out.glob("*.jsonl")) and made >= 0
+
+
 def _finish(work: Work, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
     table = work.out / TABLE
-    if table.exists() and not work.ran:
+    if not work.ran and _is_newest(table, work.out):
         report["table"] = str(table)
     elif counts["expected"] > counts["missing"]:
         try:

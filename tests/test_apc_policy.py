@@ -166,6 +166,7 @@ def test_a_busy_server_refuses_at_once_and_takes_the_steps_in_later(adapter: Pat
 
     async def play_there() -> None:
         engine = FakeEngine()
+        engine.info = FakeInfo(adapter_sha256=NetLLM(adapter=str(adapter)).weights_sha256)
         queues: list[DeadlineQueue] = []
 
         def make(sessions: object) -> DeadlineQueue:

@@ -150,6 +150,9 @@ def test_learned_routes_by_gain_per_millisecond() -> None:
     slow = scheduler.route(seen(variation=0.2))
     assert not slow.to_llm and slow.gain == pytest.approx(gain / 40 / 0.08, rel=0.01)
     assert slow.reason == f"gain {gain:+.3f} for 40.0 ms"
+    for _ in range(300):  # a busy hour is forgotten
+        last = scheduler.route(seen(variation=0.2))
+    assert last.to_llm
 
 
 def test_a_network_survives_its_file(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
     test     the shipped schedulers on other traces, beside the model alone, the light policy alone, random
     bench    how long routing takes
 
-Exit status: 0 done, 2 bad input, 130 interrupted (`train` keeps what it has collected).
+Exit status: 0 done, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations

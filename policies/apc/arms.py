@@ -171,6 +171,9 @@ class _Nobody:
     def close(self, slot: int) -> None:
         """Nothing to give back."""
 
+    def rows(self, slot: int, new: int) -> int:
+        return new
+
     def forward(self, work: Sequence[Any]) -> NDArray[np.float32]:
         raise AssertionError("nobody asks")
 

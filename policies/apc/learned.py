@@ -27,6 +27,9 @@ SHIPPED = Path(__file__).parent / "learned.json"
 INPUTS = 10
 MEMORY = 0.8
 """Of the model's delay: an exponential average's weight on what was."""
+FORGET = 0.02
+"""Of the way back to what the file says, for each decision that is not asked: only questions are measured,
+and one busy hour is not to keep the model unasked for ever."""
 SHORTEST_MS = 0.1
 
 Floats = NDArray[np.float64]
@@ -130,7 +133,10 @@ class Learned:
     def route(self, facts: Facts, price: float = 1.0) -> Routing:
         gain = float(self._net.gains(inputs(facts)))
         score = gain / self._llm_ms / self._net.worth_per_ms
-        return Routing(score >= price, f"gain {gain:+.3f} for {self._llm_ms:.1f} ms", score)
+        routing = Routing(score >= price, f"gain {gain:+.3f} for {self._llm_ms:.1f} ms", score)
+        if not routing.to_llm:
+            self._llm_ms += FORGET * (self._net.llm_ms - self._llm_ms)
+        return routing
 
     def heard(self, delay_ms: float) -> None:
         self._llm_ms = MEMORY * self._llm_ms + (1.0 - MEMORY) * max(delay_ms, SHORTEST_MS)

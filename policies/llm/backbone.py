@@ -166,7 +166,7 @@ def is_words(name: str) -> bool:
 def stored(base: Base, wanted: Callable[[str], bool]) -> dict[str, torch.Tensor]:
     """Tensors of a directory's safetensors whose names are wanted; no other one is read."""
     assert base.folder is not None
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for file in sorted(base.folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as opened:
             found |= {name: opened.get_tensor(name) for name in opened.keys() if wanted(name)}  # noqa: SIM118

@@ -140,7 +140,7 @@ class Emulated:
             return
         known = facts.lanes
         if known is None or known["asked"] != AUTO or known["host"] != os.uname().nodename:
-            most = min(AUTO_MOST, len(folder.pending()))
+            most = min(AUTO_MOST, len(self._plan.units))
             known = asyncio.run(lanes_that_hold(self._plan, self._backend, most, console))
             facts.lanes = {"asked": AUTO, "host": os.uname().nodename, **known}
         self._lanes = int(known["used"])

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from player.policy import BY_FALLBACK
-from player.record import FINISHED, ChunkRow, EndRow, RecordError, read_record
-from player.simulated import BY_PLAYER
+from player.record import FINISHED, ChunkRow, EndRow, RecordError, by_fallback_alone, read_record
 from testbed.errors import TestbedError
 from testbed.ownership import give_to_caller, make_directory
 from testbed.streaming import LOGS
@@ -43,11 +42,6 @@ class Attempt:
     """Trying again would come to the same."""
     session_s: float = 0.0
     """Of sessions that were played, together."""
-
-
-def by_fallback_alone(deciders: Collection[str]) -> bool:
-    """Whether nobody else decided (the simulated player may fix the first chunk's level)."""
-    return BY_FALLBACK in deciders and set(deciders) <= {BY_FALLBACK, BY_PLAYER}
 
 
 def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:

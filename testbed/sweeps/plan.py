@@ -407,7 +407,8 @@ def _units(
             words = (setting.label, swept.trace.name, f"s{start.at_s:g}", policy_word)
             name = _name((*words, f"seed{seed}", f"r{repetition}"))
             if name in names or len(name) > LONGEST_NAME:
-                digest = hashlib.sha256("\n".join((*words, str(seed), str(repetition))).encode()).hexdigest()
+                whole_words = (*words, policy.label, str(seed), str(repetition))
+                digest = hashlib.sha256("\n".join(whole_words).encode()).hexdigest()
                 name = f"{name[:LONGEST_NAME]}-{digest[:8]}"
             names.add(name)
             yield Unit(

@@ -54,7 +54,7 @@ class Key:
 
 def _at_least(least: float, most: float = math.inf) -> Check:
     bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
-    return lambda value: None if least <= value <= most else f"expected {bounds}"
+    return lambda value: None if least <= value <= most and math.isfinite(value) else f"expected {bounds}"
 
 
 def _link(name: str) -> Check:
@@ -311,6 +311,8 @@ class _Reader:
         variants: list[tuple[str, str]] = [("", "")]
         for key, value in parameters.items():
             values = value if isinstance(value, list) else [value]
+            if not values:
+                raise self._fault((*place, key), f"{key} is an empty list; leave it out, or give values")
             for one in values:
                 if not isinstance(one, str | int | float | bool):
                     raise self._fault((*place, key), f"{key} is {_shown(one)}; expected text or a number")
