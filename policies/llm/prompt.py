@@ -161,7 +161,7 @@ def score(asked: Asked, setting: Setting) -> dict[str, Any]:
         "sessions": len(mine),
         "answers": player.given,
         "invalid_share": player.invalid / player.given,
-        "as_the_teacher_share": player.agreed / player.given,
+        "as_the_teacher_share": float(player.agreed / player.given),
         "qoe": float(mine.mean()),
         f"less_{BASELINE}": mean_interval(gain, setting.lines()),
         "batched_seconds_an_answer": round(took_s / player.given, 3),
