@@ -22,7 +22,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
     model.add_argument(
-        "--threads", type=count, metavar="N", help="of the model on the CPU (default: all cores)"
+        "--threads", type=count, default=1, metavar="N", help="of the model on the CPU (default: 1)"
     )
     model.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="default: %(default)s"

@@ -44,7 +44,9 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """
     makers = {kind: make_scheduler(kind, args.light, 0.5, None) for kind in args.scheduler}
     engine = load_engine(args)
-    bench = Bench(engine, starts_of(args.traces, args.video), args.together, asking_time(engine))
+    starts = starts_of(args.traces, args.video)
+    say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
+    bench = Bench(engine, starts, args.together, asking_time(engine))
     model, light = bench.play(always(args.light)), bench.play(never(args.light))
     rows = [model, light]
     lines = [_shown(model), _shown(light)]

@@ -57,7 +57,9 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """
     rules, nets = candidates(args.candidates / CANDIDATES, args.light)
     engine = load_engine(args)
-    bench = Bench(engine, starts_of(args.traces, args.video), args.together, asking_time(engine))
+    starts = starts_of(args.traces, args.video)
+    say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
+    bench = Bench(engine, starts, args.together, asking_time(engine))
     arms = [always(args.light), never(args.light)]
     arms += [
         Arm(f"random {each:g}", "random", args.light, partial(RandomShare, each)) for each in RANDOM_SHARES
