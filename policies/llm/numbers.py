@@ -56,7 +56,7 @@ def _integer(text: str, least: int) -> int:
     except ValueError:
         value = least - 1
     if value < least:
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, {least} or more")
+        raise argparse.ArgumentTypeError(f"{text}: must be {least} or more, a whole number")
     return value
 
 

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import math
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from aiohttp import web
 from policies.llm.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, Engine
 from policies.llm.client import default_socket, runtime_folder
 from policies.llm.deadline_queue import BUDGET_S
+from policies.llm.numbers import count, not_negative, positive
 from policies.llm.server import Limits, Server
 from policies.llm.sessions import IDLE_S, MOST_SESSIONS
 from policies.llm.transcript import Bitrates
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
     model.add_argument(
-        "--threads", type=_count, metavar="N", help="of the model on the CPU (default: one for every core)"
+        "--threads", type=count, metavar="N", help="of the model on the CPU (default: one for every core)"
     )
     where = command.add_argument_group("where it listens")
     place = where.add_mutually_exclusive_group()
@@ -68,39 +68,39 @@ def add_parser(commands: Any) -> None:
     )
     limits = command.add_argument_group("limits")
     limits.add_argument(
-        "--max-sessions", type=_count, default=MOST_SESSIONS, metavar="N", help="default: %(default)s"
+        "--max-sessions", type=count, default=MOST_SESSIONS, metavar="N", help="default: %(default)s"
     )
     limits.add_argument(
         "--idle-s",
-        type=_positive,
+        type=positive,
         default=IDLE_S,
         metavar="S",
         help="forget a silent session (default: %(default)g)",
     )
     limits.add_argument(
         "--max-waiting",
-        type=_count,
+        type=count,
         default=LONGEST_QUEUE,
         metavar="N",
         help="requests (default: %(default)s)",
     )
     limits.add_argument(
         "--max-batch",
-        type=_count,
+        type=count,
         default=LARGEST_BATCH,
         metavar="N",
         help="sessions a forward (default: %(default)s)",
     )
     limits.add_argument(
         "--gather-ms",
-        type=_not_negative,
+        type=not_negative,
         default=1000.0 * GATHER_S,
         metavar="MS",
         help="wait so long for others to share a forward (default: %(default)g)",
     )
     limits.add_argument(
         "--budget-ms",
-        type=_positive,
+        type=positive,
         default=1000.0 * BUDGET_S,
         metavar="MS",
         help="the shortest that a request allows: the earliest deadline goes first, no forward takes over"
@@ -111,7 +111,7 @@ def add_parser(commands: Any) -> None:
     )
     limits.add_argument(
         "--delay-ms",
-        type=_not_negative,
+        type=not_negative,
         default=0.0,
         metavar="MS",
         help="be slow: wait so long before every forward (for tests)",
@@ -123,31 +123,10 @@ def add_parser(commands: Any) -> None:
     command.set_defaults(run=run)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
-    return value
-
-
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"{text}: must be 0 to 65535")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: must be 0 or more, and finite")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _not_negative(text)
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text}: must be positive")
     return value
 
 

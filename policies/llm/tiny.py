@@ -16,33 +16,18 @@ from policies.llm.base import resolve
 from policies.llm.model import Model
 from policies.llm.model_shape import Shape
 
+_LLAMA: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 64,
+}
 CONFIGS: dict[str, dict[str, Any]] = {
-    "llama": {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 64,
-    },
-    "llama-biased": {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 64,
-        "attention_bias": True,
-        "mlp_bias": True,
-    },
-    "qwen2": {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 64,
-    },
+    "llama": _LLAMA,
+    "llama-biased": _LLAMA | {"attention_bias": True, "mlp_bias": True},
+    "qwen2": _LLAMA,
     "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 256, "vocab_size": 64},
 }
 
