@@ -133,7 +133,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     times.plot(layers, [row["decision_ms"] for row in report["rows"]], ":", color="0.4", marker=".")
     times.set_ylabel("decision (ms, dotted)")
     times.set_ylim(bottom=0.0)
-    gain.legend(fontsize="small")
+    gain.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     figure.savefig(partial, dpi=150)
     partial.replace(path)
