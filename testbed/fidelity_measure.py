@@ -25,11 +25,11 @@ from testbed.children import die_with_parent, environment
 from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
 from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
+from testbed.link_log import LinkRow, read_link_log
 from testbed.namespace import network_namespace
 from testbed.probe import RTT_TOLERANCE_MS, probe_path
-from testbed.selfcheck import read_link_log
 from testbed.settings import LinkSettings
-from testbed.shaper import LinkRow, burst_bytes
+from testbed.shaper import burst_bytes
 from testbed.shaper_client import ShaperClient
 from testbed.tbf import FRAME_BYTES
 from traces.trace import Trace

@@ -8,12 +8,11 @@ is judged beside it (`testbed/delay_stage.py`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from testbed.shaper import LinkRow, burst_bytes
+from testbed.link_log import LinkRow
+from testbed.shaper import burst_bytes
 from testbed.tbf import FRAME_BYTES
 
 LATE_MS = 20.0
@@ -57,17 +56,6 @@ class Verdict:
     """Error of the bytes of backlogged steps, as a share; 0 where no step was backlogged."""
     sent_bytes: int
     drops: int
-
-
-def read_link_log(path: Path) -> list[LinkRow]:
-    """The rows of a link log; a last line that was cut off is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(LinkRow(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
-            break
-    return rows
 
 
 def carried_bytes(rows: Sequence[LinkRow], index: int) -> float:

@@ -22,12 +22,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
 from testbed.children import SHAPER_PRIORITY, real_time
 from testbed.errors import TestbedError
+from testbed.link_log import LinkRow
 from testbed.tbf import FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from traces.trace import Step, Trace
 
@@ -54,32 +55,6 @@ REPAY_FRAMES = 3
 
 REPAY_SHARE = 0.5
 """… and at most this share of the next step's bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkRow:
-    """One step of the link log. Times are seconds since the replay's t0."""
-
-    step: int
-    start_s: float
-    """When the step was due to begin."""
-    duration_s: float
-    late_ms: float
-    """How much later than due its rate was in force."""
-    rate_mbps: float
-    """What the trace says."""
-    applied_bytes_per_s: int
-    """What was asked of the kernel (the trace's rate, less or plus what was carried over)."""
-    kernel_bytes_per_s: int
-    """What the kernel had in force when the step ended."""
-    measured_s: float
-    """Between the counter readings at its two ends."""
-    sent_bytes: int
-    backlog_start_bytes: int
-    backlog_min_bytes: int
-    """Lowest of the samples within the step and at its two ends."""
-    backlog_end_bytes: int
-    drops: int
 
 
 def burst_bytes(rate_mbps: float) -> int:

@@ -26,9 +26,10 @@ from testbed.children import die_with_parent, environment, python_in
 from testbed.errors import TestbedError
 from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
+from testbed.link_log import read_link_log
 from testbed.origin import url_name
 from testbed.probe import PathProbe, probe_path
-from testbed.selfcheck import Verdict, judge, read_link_log
+from testbed.selfcheck import Verdict, judge
 from testbed.settings import LinkSettings
 from testbed.shaper import burst_bytes
 from testbed.shaper_client import ShaperClient

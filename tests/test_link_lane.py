@@ -17,9 +17,10 @@ from emulation import MARK, all_namespaces, marked, net_namespace, surroundings,
 from testbed import doctor
 from testbed.errors import TestbedError
 from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
+from testbed.link_log import read_link_log
 from testbed.namespace import network_namespace
 from testbed.probe import PathProbe, probe_path
-from testbed.selfcheck import judge, read_link_log
+from testbed.selfcheck import judge
 from testbed.settings import LinkSettings, Loss
 from testbed.shaper import burst_bytes
 from testbed.shaper_client import ShaperClient

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.selfcheck import LATE_MAX_MS, LATE_MS, carried_bytes, judge, read_link_log
-from testbed.shaper import BURST_BYTES, LONGEST_STEP_S, LinkRow, burst_bytes, pieces
+from testbed.link_log import LinkRow, read_link_log
+from testbed.selfcheck import LATE_MAX_MS, LATE_MS, carried_bytes, judge
+from testbed.shaper import BURST_BYTES, LONGEST_STEP_S, burst_bytes, pieces
 from testbed.tbf import DARK_BYTES_PER_S, FRAME_BYTES, bytes_per_s
 from traces.trace import Trace
 

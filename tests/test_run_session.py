@@ -12,7 +12,7 @@ from emulation import Run, a_namespace, surroundings, write_trace, write_video
 
 from player.record import Record, read_record
 from testbed.lane import BOTTLENECK
-from testbed.selfcheck import read_link_log
+from testbed.link_log import read_link_log
 
 pytestmark = pytest.mark.emulation
 

@@ -1,0 +1,58 @@
+"""The link log: a line at the end of every step of a replay, from the kernel's own counters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One step of a replay. Times are seconds since the replay's t0."""
+
+    step: int
+    start_s: float
+    """When the step was due to begin."""
+    duration_s: float
+    late_ms: float
+    """How much later than due its rate was in force."""
+    rate_mbps: float
+    """What the trace says."""
+    applied_bytes_per_s: int
+    """What was asked of the kernel last: the trace's rate, less or plus a correction."""
+    kernel_bytes_per_s: int
+    """What the kernel had in force when the step ended."""
+    measured_s: float
+    """Between the counter readings at its two ends."""
+    sent_bytes: int
+    backlog_start_bytes: int
+    backlog_min_bytes: int
+    """Lowest of the samples within the step and at its two ends."""
+    backlog_end_bytes: int
+    drops: int
+    sent_packets: int = 0
+    corrections: int = 0
+    """How often the rate was changed within the step so that its bytes come out."""
+    corrected_bytes: float = 0.0
+    """What these changes asked for in all, more (or less) than the trace's rate."""
+    refills: int = 0
+    """Changes of any kind: each fills the bucket."""
+    foreign: str = ""
+    """What the kernel had that we had not set (a limit, a burst, counters that ran backwards); empty when
+    all was ours."""
+    delay_ms: float = 0.0
+    """What the trace adds to the round trip."""
+    loss_pct: float = 0.0
+    """What the trace adds to the loss."""
+
+
+def read_link_log(path: Path) -> list[LinkRow]:
+    """The rows of a link log; a last line that was cut off is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(LinkRow(**json.loads(line)))
+        except (json.JSONDecodeError, TypeError):
+            break
+    return rows
