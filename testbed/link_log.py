@@ -45,6 +45,8 @@ class LinkRow:
     """What the trace adds to the round trip."""
     loss_pct: float = 0.0
     """What the trace adds to the loss."""
+    read_s: float | None = None
+    """When the counters were read at its begin; older logs know `late_ms` only."""
 
 
 def read_link_log(path: Path) -> list[LinkRow]:

@@ -1,54 +1,99 @@
 """The user-space delay and loss stage, for kernels without netem.
 
-A node between server and router routes the packets to be treated into a TUN interface. This process
-reads them there, keeps them until they are due, and writes them back; a policy rule then routes them
-on. It sees whole IP packets, checksums complete, and needs no raw sockets.
+A process on the node between server and router takes frames off one interface and puts them on the other
+when they are due; the kernel itself forwards none of them (`testbed/delay_stage.py`). The kernel stamps
+each frame as it arrives, and a frame is due a delay after *that*: a process that was away for a moment
+shorter than the delay has delayed nothing. What leaves late all the same is counted, from the stamp on.
 
 `python -m testbed.relay` is started by a lane inside the node's namespace; its settings come as one
-JSON object on stdin, which stays open as long as the parent lives. Each further line asks for the
-counters, as one JSON object. On end of input it leaves, and the interface with it.
+JSON object on stdin, which stays open as long as the parent lives. Each further line is a question,
+answered by one JSON object: {"do": "report"}, or {"do": "play", "trace": {...}, "start_s": S, "t0":
+MONOTONIC} for a trace whose delay or loss vary. On end of input it leaves.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import random
 import select
+import socket
 import struct
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
-from testbed.children import RELAY_PRIORITY, real_time
+from testbed.children import RELAY_PRIORITY, real_time, undisturbed
 from testbed.settings import Loss
+from traces.trace import Step, Trace
 
-_TUNSETIFF = 0x400454CA
-_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
-"""<linux/if_tun.h>"""
+ETHERNET_BYTES = 14
+_ETH_P_IP = 0x0800
+_SOL_PACKET, _PACKET_STATISTICS, _PACKET_IGNORE_OUTGOING = 263, 6, 23
+"""<linux/if_packet.h>"""
+_SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
+"""<asm-generic/socket.h>"""
 
-_PACKET_BYTES = 65536
+_FRAME_BYTES = 65536
 _BATCH = 64
-"""Packets read before those that are due go out."""
+"""Frames taken in before those that are due go out."""
+_BUFFER_BYTES = 32 << 20
+"""What may wait in the kernel while this process is away."""
 
-QUEUE_PACKETS = 200_000
-"""More waiting packets than this are dropped, and counted."""
+QUEUE_FRAMES = 200_000
+"""More waiting frames than this are dropped, and counted."""
+
+_FINE_BELOW_MS = 100
+_CLOCKS_WITHIN_S = 0.00005
+"""Two clocks are read together when nothing came between: a reading takes less than this."""
 
 
-@dataclass
-class RelayCounters:
+@dataclass(frozen=True)
+class RelayReport:
     """What the relay did."""
 
-    up_packets: int = 0
-    down_packets: int = 0
-    lost: int = 0
-    overflowed: int = 0
-    late_max_ms: float = 0.0
-    late_over_2ms: int = 0
-    """Packets that left more than 2 ms after they were due."""
-    real_time: bool = False
+    up_packets: int
+    down_packets: int
+    lost: int
+    overflowed: int
+    late_mean_ms: float
+    """From the moment that a frame was due to leave, its arrival being the kernel's stamp."""
+    late_p50_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+    real_time: bool
+
+
+class Lateness:
+    """How late frames left: counts in steps of 0.1 ms, of 10 ms where it is a matter of seconds."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[float] = Counter()
+        self._sum_ms = 0.0
+        self.max_ms = 0.0
+
+    def add(self, late_s: float) -> None:
+        late_ms = late_s * 1000
+        self._counts[round(late_ms, 1 if late_ms < _FINE_BELOW_MS else -1)] += 1
+        self._sum_ms += late_ms
+        if late_ms > self.max_ms:
+            self.max_ms = late_ms
+
+    @property
+    def mean_ms(self) -> float:
+        return self._sum_ms / max(self._counts.total(), 1)
+
+    def quantile_ms(self, share: float) -> float:
+        """The lateness that `share` of the frames do not exceed; 0 of none."""
+        rank = share * self._counts.total()
+        for late_ms in sorted(self._counts):
+            rank -= self._counts[late_ms]
+            if rank <= 0:
+                return late_ms
+        return 0.0
 
 
 class LossProcess:
@@ -61,6 +106,8 @@ class LossProcess:
 
     def lost(self) -> bool:
         loss = self._loss
+        if loss.kind == "none":
+            return False
         if loss.kind == "uniform":
             return self._draw() * 100 < loss.p
         if self._draw() * 100 < (loss.r if self._bad else loss.p):
@@ -68,109 +115,229 @@ class LossProcess:
         return self._draw() * 100 < (loss.bad if self._bad else loss.good)
 
 
-def open_tun(name: str) -> int:
-    """A TUN interface of this name in our namespace; it lives as long as the descriptor."""
-    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI))
-    return descriptor
+class Schedule:
+    """What a trace adds to delay and loss, over time; asked with times that do not go back."""
+
+    def __init__(self, trace: Trace, start_s: float, t0: float) -> None:
+        self._steps: Iterator[Step] = trace.steps(start_s)
+        self._t0 = t0
+        self._step = next(self._steps)
+
+    def at(self, now: float) -> Step:
+        """The step that a frame falls into which arrives at monotonic time `now` (the first, before t0)."""
+        while now - self._t0 >= self._step.start_s + self._step.duration_s:
+            self._step = next(self._steps)
+        return self._step
+
+
+class Port(Protocol):
+    """One of the node's two interfaces."""
+
+    def take(self) -> tuple[bytes, float] | None:
+        """An IP packet that has come, and the wall clock when it did; None when there is none."""
+
+    def put(self, packet: bytes) -> bool:
+        """Send an IP packet out; False when there was no room."""
+
+    def dropped(self) -> int:
+        """Packets that came while there was no room, since the last question."""
+
+    def fileno(self) -> int: ...
+
+
+class Interface:
+    """A `Port` on a network interface of our namespace.
+
+    Args:
+        name: of the interface.
+        header: the Ethernet header of what we send out there.
+        taking: whether what comes in there is ours to forward.
+
+    Raises:
+        OSError: no such interface, or packet sockets are not allowed.
+    """
+
+    def __init__(self, name: str, header: bytes, taking: bool) -> None:
+        self._header = header
+        protocol = socket.htons(_ETH_P_IP) if taking else 0
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.bind((name, _ETH_P_IP if taking else 0))
+
+    def take(self) -> tuple[bytes, float] | None:
+        try:
+            frame, ancillary, _, _ = self._socket.recvmsg(_FRAME_BYTES, 64)
+        except BlockingIOError:
+            return None
+        seconds, nanoseconds = struct.unpack_from("=qq", ancillary[0][2])
+        return frame[ETHERNET_BYTES:], seconds + nanoseconds / 1e9
+
+    def put(self, packet: bytes) -> bool:
+        try:
+            self._socket.send(self._header + packet)
+        except (BlockingIOError, OSError):  # ENOBUFS: a full device queue
+            return False
+        return True
+
+    def dropped(self) -> int:
+        _, drops = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        return int(drops)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+
+def clock_offset(before: float) -> float:
+    """Wall clock less monotonic clock, s; `before`, the last one, when the two can't be read together."""
+    for _ in range(3):
+        begun, wall, ended = time.monotonic(), time.time(), time.monotonic()
+        if ended - begun < _CLOCKS_WITHIN_S:
+            return wall - (begun + ended) / 2
+    return before
 
 
 class Relay:
-    """Packets to `server` wait `delay_s` (give or take `jitter_s`, in order); others may be lost."""
+    """Packets from the router wait `delay_s` (give or take `jitter_s`, in order) on their way to the server;
+    those from the server may be lost.
+
+    Args:
+        near: where packets to the server come in and those to the player go out.
+        far: the other way; its packets are taken only when some of them are to be lost.
+        lossy: whether that is so.
+    """
 
     def __init__(
-        self, tun: int, server: bytes, delay_s: float, jitter_s: float, loss: Loss, seed: int
+        self, near: Port, far: Port, delay_s: float, jitter_s: float, loss: Loss, seed: int, lossy: bool
     ) -> None:
-        self.counters = RelayCounters()
-        self._tun = tun
-        self._server = server
-        self._delay_s = delay_s
-        self._jitter_s = jitter_s
-        self._loss = LossProcess(loss, seed) if loss.kind != "none" else None
+        self._near, self._far, self._lossy = near, far, lossy
+        self._delay_s, self._jitter_s = delay_s, jitter_s
+        self._loss = LossProcess(loss, seed)
         self._random = random.Random(seed + 1)
+        self._schedule: Schedule | None = None
         self._waiting: deque[tuple[float, bytes]] = deque()
+        self._lateness = Lateness()
+        self._offset_s = clock_offset(0.0)
+        self._emptied_at = time.monotonic()
+        """When there was last nothing to take in: what comes now came after it, whatever clocks say."""
+        self.up_packets = self.down_packets = self.lost = self.overflowed = 0
+        self.real_time = False
+
+    def report(self) -> RelayReport:
+        """What was done so far."""
+        self.overflowed += self._near.dropped() + (self._far.dropped() if self._lossy else 0)
+        late = self._lateness
+        return RelayReport(
+            self.up_packets,
+            self.down_packets,
+            self.lost,
+            self.overflowed,
+            round(late.mean_ms, 4),
+            late.quantile_ms(0.5),
+            late.quantile_ms(0.99),
+            round(late.max_ms, 3),
+            self.real_time,
+        )
+
+    def play(self, trace: Trace, start_s: float, t0: float) -> None:
+        """Add what a trace says of delay and loss, from monotonic time `t0` on."""
+        self._schedule = Schedule(trace, start_s, t0)
 
     def take_in(self) -> None:
-        """Read what has come, up to a batch."""
+        """Take in what has come, up to a batch of either side."""
+        self._offset_s = clock_offset(self._offset_s)
+        looked_at = time.monotonic()
         for _ in range(_BATCH):
-            try:
-                packet = os.read(self._tun, _PACKET_BYTES)
-            except BlockingIOError:
-                return
-            if packet[16:20] == self._server:  # IPv4 destination
-                self._hold(packet)
-            else:
-                self._pass_down(packet)
+            taken = self._near.take()
+            if taken is None:
+                self._emptied_at = looked_at
+                break
+            self._hold(*taken)
+        if self._lossy:
+            for _ in range(_BATCH):
+                taken = self._far.take()
+                if taken is None:
+                    break
+                self._pass_down(*taken)
 
-    def _hold(self, packet: bytes) -> None:
-        self.counters.up_packets += 1
-        if len(self._waiting) >= QUEUE_PACKETS:
-            self.counters.overflowed += 1
+    def _arrival(self, wall: float) -> float:
+        """The monotonic time of a stamp."""
+        return min(max(wall - self._offset_s, self._emptied_at), time.monotonic())
+
+    def _hold(self, packet: bytes, wall: float) -> None:
+        self.up_packets += 1
+        if len(self._waiting) >= QUEUE_FRAMES:
+            self.overflowed += 1
             return
-        due = time.monotonic() + self._delay_s
+        arrived = self._arrival(wall)
+        due = arrived + self._delay_s
+        if self._schedule is not None:
+            due += self._schedule.at(arrived).delay_ms / 1000
         if self._jitter_s:
             due += self._random.uniform(-self._jitter_s, self._jitter_s)
-            if self._waiting:
-                due = max(due, self._waiting[-1][0])
+        if self._waiting:
+            due = max(due, self._waiting[-1][0])
         self._waiting.append((due, packet))
 
-    def _pass_down(self, packet: bytes) -> None:
-        self.counters.down_packets += 1
-        if self._loss and self._loss.lost():
-            self.counters.lost += 1
-        else:
-            self._send(packet)
-
-    def _send(self, packet: bytes) -> None:
-        try:
-            os.write(self._tun, packet)
-        except BlockingIOError:
-            self.counters.overflowed += 1
+    def _pass_down(self, packet: bytes, wall: float) -> None:
+        self.down_packets += 1
+        more_pct = self._schedule.at(self._arrival(wall)).loss_pct if self._schedule is not None else 0.0
+        if self._loss.lost() or (more_pct and self._random.random() * 100 < more_pct):
+            self.lost += 1
+        elif not self._near.put(packet):
+            self.overflowed += 1
 
     def send_due(self) -> float | None:
         """Send what is due; seconds until the next, None when nothing waits."""
-        waiting, counters = self._waiting, self.counters
+        waiting = self._waiting
         while waiting:
-            late_s = time.monotonic() - waiting[0][0]
+            due, packet = waiting[0]
+            late_s = time.monotonic() - due
             if late_s < 0:
                 return -late_s
-            self._send(waiting.popleft()[1])
-            if late_s > 0.002:
-                counters.late_over_2ms += 1
-            counters.late_max_ms = max(counters.late_max_ms, late_s * 1000)
+            waiting.popleft()
+            if not self._far.put(packet):
+                self.overflowed += 1
+            self._lateness.add(late_s)
         return None
 
     def run(self, questions: int) -> None:
         """Relay, and answer each line on descriptor `questions`, until its end."""
+        ports = [self._near.fileno(), *([self._far.fileno()] if self._lossy else [])]
+        pending = b""
         rest = self.send_due()
         while True:
-            ready, _, _ = select.select([self._tun, questions], [], [], rest)
+            ready, _, _ = select.select([*ports, questions], [], [], rest)
             if questions in ready:
-                asked = os.read(questions, 4096)
-                if not asked:
+                data = os.read(questions, 1 << 20)
+                if not data:
                     return
-                print(json.dumps(asdict(self.counters)), flush=True)
-            if self._tun in ready:
-                self.take_in()
+                *lines, pending = (pending + data).split(b"\n")
+                for line in lines:
+                    print(json.dumps(self._answer(json.loads(line))), flush=True)
+            self.take_in()
             rest = self.send_due()
+
+    def _answer(self, question: dict[str, object]) -> dict[str, object]:
+        if question["do"] == "play":
+            self.play(Trace.from_json(question["trace"]), question["start_s"], question["t0"])  # type: ignore[arg-type]
+            return {"playing": True}
+        return asdict(self.report())
 
 
 def main() -> int:
     spec = json.loads(sys.stdin.readline())
     try:
-        tun = open_tun(spec["interface"])
+        near = Interface(spec["near"], bytes.fromhex(spec["near_header"]), taking=True)
+        far = Interface(spec["far"], bytes.fromhex(spec["far_header"]), taking=spec["lossy"])
     except OSError as error:
-        print(f"cannot open /dev/net/tun: {error.strerror}; try `modprobe tun`", file=sys.stderr)
+        print(f"cannot open a packet socket: {error.strerror}; CAP_NET_RAW is needed", file=sys.stderr)
         return 2
-    relay = Relay(
-        tun,
-        bytes(int(part) for part in spec["server"].split(".")),
-        spec["delay_ms"] / 1000,
-        spec["jitter_ms"] / 1000,
-        Loss(**spec["loss"]),
-        spec["seed"],
-    )
-    relay.counters.real_time = real_time(RELAY_PRIORITY)
+    delay_s, jitter_s = spec["delay_ms"] / 1000, spec["jitter_ms"] / 1000
+    relay = Relay(near, far, delay_s, jitter_s, Loss(**spec["loss"]), spec["seed"], spec["lossy"])
+    relay.real_time = real_time(RELAY_PRIORITY)
+    undisturbed()
     print(json.dumps({"ready": True}), flush=True)
     relay.run(sys.stdin.fileno())
     return 0

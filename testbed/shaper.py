@@ -22,11 +22,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from testbed.children import SHAPER_PRIORITY, real_time
+from testbed.children import SHAPER_PRIORITY, real_time, undisturbed
+from testbed.correction import HORIZON_S, Correction
 from testbed.errors import TestbedError
 from testbed.link_log import LinkRow
 from testbed.tbf import FRAME_BYTES, Counters, TokenBucket, bytes_per_s
@@ -44,22 +45,37 @@ BURST_BYTES = 1600
 BURST_S = 0.0004
 """… but at least what passes in this time, so that a late timer loses nothing at high rates."""
 
-KICK_BELOW_MBPS = 12.0
-"""Below it a sleeping tbf may oversleep a change by more than a millisecond (a frame's time)."""
+OVERSLEEP_S = 0.0005
+"""A sleeping tbf that would oversleep a change by more is woken."""
 
 MOST_AT_ONCE = 4096
 """Deadlines served before the next look at the commands."""
 
-REPAY_FRAMES = 3
-"""At most this many frames of credit or debt are carried from one step into the next."""
+CORRECTING_SAMPLE_S = 0.02
+"""… and how often while its rate is corrected."""
 
-REPAY_SHARE = 0.5
-"""… and at most this share of the next step's bytes."""
+SHORTEST_CORRECTION_S = 0.004
+"""Nothing is corrected this near to the end of a step: the next change does it."""
+
+SAME_SHARE = 0.02
+"""A corrected rate within this share of the trace's rate of the one in force is left there: a change costs
+a refill."""
+
+READ_WITHIN_S = 0.0005
+READ_TRIES = 3
+"""A reading takes 50 µs; one that took longer was interrupted, and is taken again so often."""
 
 
 def burst_bytes(rate_mbps: float) -> int:
     """The bucket's size at a rate: it follows the rate (see DESIGN on tbf bursts)."""
     return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * BURST_S))
+
+
+def oversleep_s(before_mbps: float, rate_mbps: float) -> float:
+    """How much longer than needed a tbf sleeps that waits for a frame's tokens when its rate changes."""
+    frame_megabits = FRAME_BYTES * 8 / 1e6
+    before_s, after_s = (frame_megabits / max(rate, 1e-6) for rate in (before_mbps, rate_mbps))
+    return before_s - after_s
 
 
 def pieces(steps: Iterator[Step]) -> Iterator[Step]:
@@ -68,7 +84,37 @@ def pieces(steps: Iterator[Step]) -> Iterator[Step]:
         parts = math.ceil(step.duration_s / LONGEST_STEP_S)
         length = step.duration_s / parts
         for part in range(parts):
-            yield Step(step.start_s + part * length, length, step.rate_mbps)
+            yield replace(step, start_s=step.start_s + part * length, duration_s=length)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The kernel's counters at a moment."""
+
+    counters: Counters
+    at: float
+    """Monotonic."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether at least a frame waits."""
+        return self.counters.backlog_bytes >= FRAME_BYTES
+
+
+def read(bucket: TokenBucket) -> Reading:
+    """Read the counters, again where the clock says that we were away meanwhile: who doesn't know when a
+    counter was read knows nothing of a rate."""
+    best, best_took_s = None, math.inf
+    for _ in range(READ_TRIES):
+        begun = time.monotonic()
+        counters = bucket.read()
+        took_s = time.monotonic() - begun
+        if took_s < best_took_s:
+            best, best_took_s = Reading(counters, begun + took_s / 2), took_s
+        if took_s <= READ_WITHIN_S:
+            break
+    assert best is not None
+    return best
 
 
 class Replay:
@@ -86,69 +132,99 @@ class Replay:
         self._log: IO[str] | None = None
         self._number = 0
         self._late_s = 0.0
-        self._read_at = 0.0
-        self._last = bucket.read()
-        self._lowest_bytes = 0
-        self._owed_bytes = 0.0
         bucket.change(rate_mbps, burst_bytes(rate_mbps), limit_bytes)
+        self._begin = self._last = read(bucket)
+        """The readings at the step's begin, and the last one."""
+        self._lowest_bytes = 0
+        self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
+        self._foreign = ""
+        self._correction = Correction()
 
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
         self._steps, self._t0, self._log = pieces(trace.steps(start_s)), t0, log
         self._step, self._next, self._number = None, next(self._steps), 0
-        self._owed_bytes = 0.0
+        self._correction = Correction()
         return t0
 
-    def sample(self) -> None:
-        """Look at the queue in the middle of a step."""
-        self._lowest_bytes = min(self._lowest_bytes, self.bucket.read().backlog_bytes)
+    def sample(self) -> float:
+        """Look at the link in the middle of a step and correct its rate; seconds until the next look."""
+        step = self._step
+        if step is None:
+            return SAMPLE_S
+        reading = read(self.bucket)
+        self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
+        end = self._end_of(step)
+        self._correct(step.rate_mbps, end - reading.at, reading.waiting)
+        return SAMPLE_S if self._asked_mbps == step.rate_mbps else CORRECTING_SAMPLE_S
 
     def advance(self, due: float) -> float:
         """End the present step (if any), apply the next rate, log; returns the next deadline."""
         step, self._step = self._step, self._next
         assert self._step is not None
         self._next = next(self._steps)
-        counters = self.bucket.read()
-        read_at = time.monotonic()
+        reading = read(self.bucket)
         if step is not None:
-            self._settle(step, self._step, counters.sent_bytes, counters.backlog_bytes, read_at)
-            self._write(step, counters, read_at)
-        self._apply(self._step, counters.backlog_bytes)
+            end = self._end_of(step)
+            megabits = step.rate_mbps * (end - self._last.at) + self._step.rate_mbps * (reading.at - end)
+            self._account(reading, megabits, step.rate_mbps)
+            self._correction.end_step(step.duration_s, self._step.rate_mbps)
+            self._write(step, reading)
+        self._begin = self._last = reading
+        self._lowest_bytes = reading.counters.backlog_bytes
+        self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
+        self._begin_rate(self._step, reading)
         self._late_s = time.monotonic() - due
-        self._last, self._read_at, self._lowest_bytes = counters, read_at, counters.backlog_bytes
         return self._t0 + self._next.start_s
 
-    def _settle(
-        self, step: Step, following: Step, sent_bytes: int, backlog_bytes: int, read_at: float
-    ) -> None:
-        """Carry what the link delivered too much, or backlogged too little, into the next step.
+    def _end_of(self, step: Step) -> float:
+        return self._t0 + step.start_s + step.duration_s
 
-        Every change of a tbf refills its bucket, and timers are late now and then; both show as a
-        difference between the kernel's counter and the trace's integral between the two readings.
-        Less than the integral is a debt to the player only while frames were waiting: an idle link
-        saves nothing up.
-        """
-        end = self._t0 + following.start_s
-        megabits = step.rate_mbps * (end - self._read_at) + following.rate_mbps * (read_at - end)
-        over = sent_bytes - self._last.sent_bytes - megabits * 1e6 / 8
-        backlogged = min(self._lowest_bytes, backlog_bytes) >= FRAME_BYTES
-        limit = REPAY_FRAMES * FRAME_BYTES
-        self._owed_bytes = max(-limit if backlogged else 0.0, min(limit, self._owed_bytes + over))
+    def _account(self, reading: Reading, megabits: float, rate_mbps: float) -> None:
+        """What passed since the last reading, and what the trace carries meanwhile."""
+        before, now = self._last.counters, reading.counters
+        if now.sent_bytes < before.sent_bytes or now.drops < before.drops:
+            self._foreign = self._foreign or "counters that ran backwards: another qdisc stood there meanwhile"
+        self._foreign = self._foreign or self.bucket.foreign(now)
+        self._lowest_bytes = min(self._lowest_bytes, now.backlog_bytes)
+        waiting = reading.waiting and self._last.waiting
+        self._correction.account(now.sent_bytes - before.sent_bytes, megabits * 1e6 / 8, waiting, rate_mbps)
+        self._last = reading
 
-    def _apply(self, step: Step, backlog_bytes: int) -> None:
-        rate = step.rate_mbps
-        if rate > 0 and self._owed_bytes:
-            repay = self._owed_bytes * 8 / 1e6 / step.duration_s
-            rate -= max(-REPAY_SHARE * rate, min(REPAY_SHARE * rate, repay))
-        before, self._asked_mbps = self._asked_mbps, rate
-        if rate == before:
+    def _begin_rate(self, step: Step, reading: Reading) -> None:
+        """Put a step's rate in force: a change that comes anyway carries the correction with it."""
+        if step.rate_mbps == self._asked_mbps and not self._correction.matters:
             return
-        self.bucket.change(rate, burst_bytes(rate), self._limit_bytes)
-        if backlog_bytes and before < KICK_BELOW_MBPS and rate > before:
+        self._change(self._corrected(step.rate_mbps, step.duration_s, reading.waiting), step.rate_mbps)
+
+    def _correct(self, rate_mbps: float, left_s: float, waiting: bool) -> None:
+        """Set the rate right in the middle of a step that goes on for `left_s`."""
+        if left_s < SHORTEST_CORRECTION_S:
+            return
+        if self._correction.matters:
+            wanted = self._corrected(rate_mbps, left_s, waiting)
+            if abs(wanted - self._asked_mbps) > SAME_SHARE * rate_mbps:
+                self._corrections += 1
+                self._corrected_bytes += (wanted - rate_mbps) * min(left_s, HORIZON_S) * 1e6 / 8
+                self._change(wanted, rate_mbps)
+        elif self._asked_mbps != rate_mbps:
+            self._change(rate_mbps, rate_mbps)
+
+    def _corrected(self, rate_mbps: float, left_s: float, waiting: bool) -> float:
+        refill = burst_bytes(rate_mbps) - FRAME_BYTES / 2 if waiting else 0.0
+        return self._correction.rate(rate_mbps, refill, left_s)
+
+    def _change(self, rate_mbps: float, true_mbps: float) -> None:
+        """Have the kernel change the rate, in place; the bucket is the trace's own rate's."""
+        before, self._asked_mbps = self._asked_mbps, rate_mbps
+        self.bucket.change(rate_mbps, burst_bytes(true_mbps), self._limit_bytes)
+        self._refills += 1
+        if self._last.counters.backlog_bytes and oversleep_s(before, rate_mbps) > OVERSLEEP_S:
             self.bucket.kick()
 
-    def _write(self, step: Step, counters: Counters, read_at: float) -> None:
+    def _write(self, step: Step, reading: Reading) -> None:
         assert self._log is not None
+        counters, begin = reading.counters, self._begin
         row = LinkRow(
             step=self._number,
             start_s=round(step.start_s, 6),
@@ -157,14 +233,23 @@ class Replay:
             rate_mbps=step.rate_mbps,
             applied_bytes_per_s=bytes_per_s(self._asked_mbps),
             kernel_bytes_per_s=counters.rate_bytes_per_s,
-            measured_s=round(read_at - self._read_at, 6),
-            sent_bytes=counters.sent_bytes - self._last.sent_bytes,
-            backlog_start_bytes=self._last.backlog_bytes,
+            measured_s=round(reading.at - begin.at, 6),
+            sent_bytes=counters.sent_bytes - begin.counters.sent_bytes,
+            backlog_start_bytes=begin.counters.backlog_bytes,
             backlog_min_bytes=min(self._lowest_bytes, counters.backlog_bytes),
             backlog_end_bytes=counters.backlog_bytes,
-            drops=counters.drops - self._last.drops,
+            drops=counters.drops - begin.counters.drops,
+            sent_packets=counters.sent_packets - begin.counters.sent_packets,
+            corrections=self._corrections,
+            corrected_bytes=round(self._corrected_bytes, 1),
+            refills=self._refills,
+            foreign=self._foreign,
+            delay_ms=step.delay_ms,
+            loss_pct=step.loss_pct,
+            read_s=round(begin.at - self._t0, 6),
         )
         self._number += 1
+        self._foreign = ""
         self._log.write(json.dumps(asdict(row), separators=(",", ":")) + "\n")
 
     def end(self) -> int:
@@ -182,9 +267,10 @@ class Replay:
 
     def _write_cut(self, step: Step) -> None:
         """The row of a step that is cut short now."""
-        counters, read_at = self.bucket.read(), time.monotonic()
-        cut = replace(step, duration_s=max(read_at - self._t0 - step.start_s, 0.0))
-        self._write(cut, counters, read_at)
+        reading = read(self.bucket)
+        cut = replace(step, duration_s=max(reading.at - self._t0 - step.start_s, 0.0))
+        self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
+        self._write(cut, reading)
 
     def give_up(self) -> None:
         """Close the log as it is."""
@@ -248,8 +334,8 @@ class Shaper:
                 if kind == 0:
                     heapq.heappush(self._due, (replay.advance(due), 0, lane))
                 else:
-                    replay.sample()
-                    heapq.heappush(self._due, (max(due, time.monotonic()) + SAMPLE_S, 1, lane))
+                    rest = replay.sample()
+                    heapq.heappush(self._due, (max(due, time.monotonic()) + rest, 1, lane))
             except (TestbedError, OSError) as error:  # its qdisc is gone, or there is no room for its log
                 self._faults[lane] = str(error)
                 self._forget(lane)
@@ -286,6 +372,7 @@ class Shaper:
 
 def main() -> int:
     granted = real_time(SHAPER_PRIORITY)
+    undisturbed()
     print(json.dumps({"ready": True, "real_time": granted}), flush=True)
     Shaper().run(sys.stdin.fileno())
     return 0

@@ -34,6 +34,9 @@ _LINKLAYER_ETHERNET = 1
 _TICK_NS = 64
 """The packet scheduler's tick (net/pkt_sched.h, PSCHED_SHIFT 6)."""
 
+_TICKS_TOLERANCE = 0.002
+"""The kernel divides by multiplying: its bucket is off by as much as this, a larger one (a dark link) overflows."""
+
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _TCMSG = struct.Struct("=BxxxiIII")  # family, ifindex, handle, parent, info
 _RATESPEC = struct.Struct("=BBHhHI")  # cell_log, linklayer, overhead, cell_align, mpu, rate
@@ -53,6 +56,10 @@ class Counters:
     drops: int
     rate_bytes_per_s: int
     """The rate in force."""
+    limit_bytes: int = 0
+    """The queue in force."""
+    buffer_ticks: int = 0
+    """The bucket in force, as the time that its bytes take (64 ns each)."""
 
 
 def bytes_per_s(rate_mbps: float) -> int:
@@ -85,6 +92,7 @@ class TokenBucket:
         self._socket.bind((0, 0))
         self._socket.settimeout(_ANSWER_TIMEOUT_S)
         self._sequence = 0
+        self._ours = (0, 0)
         self._get = _TCMSG.pack(socket.AF_UNSPEC, self._index, HANDLE, _ROOT, 0)
 
     def _ask(self, kind: int, flags: int, body: bytes) -> bytes:
@@ -109,6 +117,7 @@ class TokenBucket:
 
     def _set(self, flags: int, rate: int, burst_bytes: int, limit_bytes: int) -> None:
         buffer_ticks = min(burst_bytes * 1_000_000_000 // rate // _TICK_NS, _MAX_U32)
+        self._ours = (limit_bytes, buffer_ticks)
         parms = (
             _RATESPEC.pack(0, _LINKLAYER_ETHERNET, 0, 0, 0, min(rate, _MAX_U32))
             + bytes(_RATESPEC.size)
@@ -151,11 +160,23 @@ class TokenBucket:
         options = _nested(answer, fields[_TCA_OPTIONS])
         sent_bytes, sent_packets = struct.unpack_from("=QI", answer, stats[_STATS_BASIC][0])
         _, backlog, drops, _, _ = struct.unpack_from("=IIIII", answer, stats[_STATS_QUEUE][0])
+        parms = options[_TBF_PARMS][0]
         if _TBF_RATE64 in options:
             rate = struct.unpack_from("=Q", answer, options[_TBF_RATE64][0])[0]
         else:
-            rate = _RATESPEC.unpack_from(answer, options[_TBF_PARMS][0])[5]
-        return Counters(sent_bytes, sent_packets, backlog, drops, rate)
+            rate = _RATESPEC.unpack_from(answer, parms)[5]
+        limit, ticks, _ = struct.unpack_from("=III", answer, parms + 2 * _RATESPEC.size)
+        return Counters(sent_bytes, sent_packets, backlog, drops, rate, limit, ticks)
+
+    def foreign(self, counters: Counters) -> str:
+        """What of queue and bucket, as read, is not what this object set last, in words; empty if all is."""
+        limit, ticks = self._ours
+        if counters.limit_bytes != limit:
+            return f"a queue of {counters.limit_bytes} bytes where {limit} were set"
+        if ticks < _MAX_U32 and abs(counters.buffer_ticks - ticks) > 2 + ticks * _TICKS_TOLERANCE:
+            in_force = counters.buffer_ticks * _TICK_NS * counters.rate_bytes_per_s / 1e9
+            return f"a bucket of {in_force:.0f} bytes that nobody here set"
+        return ""
 
     def close(self) -> None:
         """Close our sockets; the qdisc stays with its interface."""
