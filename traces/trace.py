@@ -136,7 +136,7 @@ class Trace:
         return self.rate_mbps[self._index_after(time_s)]
 
     def delay_at(self, time_s: float) -> float:
-        """Milliseconds that the trace adds to the round trip just after `time_s`, wrapped; 0 without delays."""
+        """Milliseconds added to the round trip just after `time_s`, wrapped; 0 without delays."""
         return 0.0 if self.delay_ms is None else self.delay_ms[self._index_after(time_s)]
 
     def loss_at(self, time_s: float) -> float:
