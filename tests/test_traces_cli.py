@@ -263,3 +263,48 @@ def test_the_readme_shows_the_fit_that_is_shipped(capsys: pytest.CaptureFixture[
     assert [shown[number] for number in measured] == [printed[number] for number in measured]
     assert cli.main(["list", "4g", "--fit"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] in shown
+
+
+@pytest.fixture
+def delayed(tmp_path: Path) -> Path:
+    file = tmp_path / "delayed.json"
+    file.write_text(
+        '[{"duration_ms": 1000, "bandwidth_kbps": 1000, "latency_ms": 20},'
+        ' {"duration_ms": 3000, "bandwidth_kbps": 1000, "latency_ms": 900}]'
+    )
+    return file
+
+
+def test_show_says_delays(capsys: pytest.CaptureFixture[str], delayed: Path) -> None:
+    [shown] = run_json(capsys, "show", str(delayed))["traces"]
+    assert shown["delay_ms"] == {"least": 20.0, "mean": 680.0, "most": 900.0} and "loss_pct" not in shown
+    assert cli.main(["show", str(delayed)]) == 0
+    assert "  delays of 20 to 900 ms, mean 680," in capsys.readouterr().out
+
+
+def test_lint_counts_notes_apart(capsys: pytest.CaptureFixture[str], delayed: Path) -> None:
+    body = run_json(capsys, "lint", str(delayed))
+    assert (body["errors"], body["warnings"], body["notes"]) == (0, 1, 1)
+
+
+def test_convert_drops_delays_only_where_told_to_and_says_so(
+    capsys: pytest.CaptureFixture[str], delayed: Path, tmp_path: Path
+) -> None:
+    target = str(tmp_path / "t.txt")
+    assert cli.main(["convert", str(delayed), target, "--to", "text"]) == 2
+    assert "delayed.json: has delay, which text can't hold" in capsys.readouterr().err
+    assert cli.main(["convert", str(delayed), target, "--to", "text", "--drop-delay-loss"]) == 0
+    assert "dropped: delays of 20 to 900 ms" in capsys.readouterr().out
+    assert formats.load(target).delay_ms is None
+    kept = str(tmp_path / "t.csv")
+    assert run_json(capsys, "convert", str(delayed), kept, "--to", "csv")["dropped"] == []
+    assert formats.load(kept).delay_ms == (20.0, 20.0, 900.0)
+    assert run_json(capsys, "convert", kept, target, "--to", "text", "--force", "--drop-delay-loss")[
+        "dropped"
+    ] == ["delay_ms"]
+
+
+def test_series_are_traces_and_no_family(tmp_path: Path) -> None:
+    file = tmp_path / "path.json"
+    file.write_text('{"timestamps": [0, 1, 2], "bandwidths": [1, 2, 2], "delays": [40], "loss": 0}')
+    assert catalogue.resolve(str(file)).delay_ms == (80.0, 80.0, 80.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from traces import formats
 from traces.formats import mahimahi
 from traces.trace import Trace, TraceError
 
-EXACT = ("text", "cooked", "csv")
+EXACT = ("text", "cooked", "csv", "series")
+RATES_ONLY = ("text", "cooked", "mahimahi")
 
 
 @st.composite
@@ -33,10 +35,64 @@ def traces(draw: st.DrawFn) -> Trace:
 @pytest.mark.parametrize("name", EXACT)
 @settings(deadline=None)
 @given(trace=traces())
-def test_round_trip_of_text_cooked_and_csv_is_exact(name: str, trace: Trace) -> None:
+def test_round_trip_of_text_cooked_csv_and_series_is_exact(name: str, trace: Trace) -> None:
+    if name == "series":  # what holds in no interval has no place there
+        trace = replace(trace, rate_mbps=(trace.rate_mbps[1], *trace.rate_mbps[1:]))
     text = formats.FORMATS[name].write(trace)
     assert formats.parse(text, "dir/t", name) == trace
     assert formats.parse(text, "dir/t") == trace, "detected"
+
+
+@st.composite
+def whole_traces(draw: st.DrawFn) -> Trace:
+    """Traces with delay, loss, both or neither; point 0 as point 1, as JSON logs have it."""
+    trace = draw(traces())
+    points = len(trace.time_s)
+
+    def column(values: st.SearchStrategy[float]) -> tuple[float, ...] | None:
+        drawn = draw(st.none() | st.lists(values, min_size=points - 1, max_size=points - 1))
+        return None if drawn is None else (drawn[0], *drawn)
+
+    return replace(
+        trace,
+        rate_mbps=(trace.rate_mbps[1], *trace.rate_mbps[1:]),
+        delay_ms=column(st.floats(0, 10_000)),
+        loss_pct=column(st.floats(0, 99.99)),
+    )
+
+
+@settings(deadline=None)
+@given(whole_traces())
+def test_csv_and_json_keep_delay_and_loss_exactly(trace: Trace) -> None:
+    assert formats.parse(formats.FORMATS["csv"].write(trace), "dir/t") == trace
+    back = formats.parse(formats.FORMATS["json"].write(trace), "t")
+    assert (back.delay_ms, back.loss_pct) == (trace.delay_ms, trace.loss_pct)
+
+
+@settings(deadline=None)
+@given(whole_traces())
+def test_series_keep_delays_and_one_loss(trace: Trace) -> None:
+    if trace.loss_pct is not None and len(set(trace.loss_pct)) > 1:
+        with pytest.raises(TraceError, match=r"its loss varies \(.*; write csv or json"):
+            formats.FORMATS["series"].write(trace)
+        trace = replace(trace, loss_pct=(trace.loss_pct[0],) * len(trace.time_s))
+    back = formats.parse(formats.FORMATS["series"].write(trace), "t")
+    assert (back.time_s, back.rate_mbps) == (trace.time_s, trace.rate_mbps)
+    assert back.delay_ms == trace.delay_ms or back.delay_ms == pytest.approx(trace.delay_ms)
+    assert back.loss_pct == trace.loss_pct or back.loss_pct == pytest.approx(trace.loss_pct)
+
+
+@pytest.mark.parametrize("name", RATES_ONLY)
+@pytest.mark.parametrize(
+    ("columns", "said"), [({"delay_ms": (5.0, 5.0)}, "has delay"), ({"loss_pct": (0.0, 0.0)}, "has loss")]
+)
+def test_formats_of_rates_alone_refuse_to_write_more(
+    name: str, columns: dict[str, tuple[float, ...]], said: str
+) -> None:
+    trace = Trace("t", (0.0, 1.0), (3.0, 3.0), **columns)
+    with pytest.raises(TraceError, match=f"^t: {said}, which {name} can't hold; .*--drop-delay-loss"):
+        formats.FORMATS[name].write(trace)
+    formats.FORMATS[name].write(trace.without_delay_loss)
 
 
 @settings(deadline=None)
@@ -141,6 +197,57 @@ def test_json_log_as_sabre_has_it() -> None:
     ]
     trace = formats.parse(json.dumps(log, indent=2), "x")
     assert (trace.time_s, trace.rate_mbps) == ((0.0, 1.0, 1.5), (2.5, 2.5, 0.0))
+    assert (trace.delay_ms, trace.loss_pct) == ((20.0, 20.0, 20.0), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "delay_ms", "loss_pct"),
+    [
+        ("delay_ms", "15", 15.0, None),
+        ("latency_ms", "15", 15.0, None),
+        ("Latency (ms)", "15", 15.0, None),
+        ("rtt_s", "0.25", 250.0, None),
+        ("avg_rtt_us", "1500", 1.5, None),
+        ("rtt_mean_msec", "7", 7.0, None),
+        ("loss_pct", "2", None, 2.0),
+        ("Packet Loss (%)", "2", None, 2.0),
+        ("packet_loss_percent", "2", None, 2.0),
+        ("loss_rate", "0.02", None, 2.0),
+        ("packet_loss_rate", "0.02", None, 2.0),
+        ("plr", "0.5", None, 50.0),
+        ("loss", "0", None, 0.0),
+        ("latency", "0", 0.0, None),
+        ("owd_ms", "0", 0.0, None),
+        ("max_rtt_ms", "5", None, None),
+        ("PINGAVG", "5", None, None),
+        ("path_loss_db", "5", None, None),
+    ],
+)
+def test_delay_and_loss_are_read_in_the_units_of_their_names(
+    name: str, raw: str, delay_ms: float | None, loss_pct: float | None
+) -> None:
+    """In CSV and in JSON; the first row here lasts from 0 on."""
+    delays = None if delay_ms is None else (delay_ms,) * 2
+    losses = None if loss_pct is None else (loss_pct,) * 2
+    item = {"duration_ms": 1000, "bandwidth_kbps": 1000, name: float(raw)}
+    for text in (f"time_s,mbps,{name}\n1,1,{raw}\n", json.dumps([item])):
+        trace = formats.parse(text, "x")
+        assert trace.delay_ms == (delays and pytest.approx(delays))
+        assert trace.loss_pct == (losses and pytest.approx(losses))
+
+
+def test_a_column_with_a_unit_goes_before_one_without() -> None:
+    trace = formats.parse("time_s,latency,rtt_ms,mbps,delay_ms\n0,9,5,1,7\n1,9,5,1,7\n", "x")
+    assert trace.delay_ms == (5.0, 5.0)
+
+
+def test_series_as_congestion_control_sets_have_them() -> None:
+    body = {"timestamps": [0.5, 1.0, 3.0], "bandwidths": [1, 2, 9], "loss": 0.02, "queue": 10}
+    trace = formats.parse(json.dumps({**body, "delays": [30.5]}), "dir/bbr.json")
+    assert (trace.name, trace.time_s, trace.rate_mbps) == ("bbr.json", (0.0, 0.5, 2.5), (1.0, 1.0, 2.0))
+    assert (trace.delay_ms, trace.loss_pct) == ((61.0, 61.0, 61.0), (2.0, 2.0, 2.0))
+    assert formats.parse(json.dumps({**body, "delays": [10, 20, 30]}), "x").delay_ms == (20.0, 20.0, 40.0)
+    assert formats.parse(json.dumps({**body, "delays": []}), "x").delay_ms is None
 
 
 @pytest.mark.parametrize(
@@ -170,6 +277,39 @@ def test_json_log_as_sabre_has_it() -> None:
         ('{"duration_ms": 1}', r"^f:1: not a JSON list"),
         ("[1]", r"^f:1: not an object \(1\)"),
         ('[{"duration_ms": 5, "bandwidth_kbps": 1}] x', r"^f:1: text after the list's end"),
+        ("time_s,mbps,latency\n0,1,0\n1,1,20\n", r"^f:3: latency 20: milliseconds or seconds\? name"),
+        ("time_s,mbps,loss\n0,1,0.5\n1,1,0\n", r"^f:2: loss 0.5: a share or per cent\? name"),
+        ("time_s,mbps,owd_ms\n0,1,5\n1,1,5\n", r"^f:2: owd_ms 5: one way of two; name"),
+        ("time_s,mbps,loss_rate\n0,1,5\n1,1,0\n", r"^f:2: loss_rate 5 is no share from 0 to 1"),
+        ("time_s,mbps,loss_rate\n0,1,1\n1,1,0\n", r"^f:2: loss_rate: loss 100 %: nothing arrives"),
+        ("time_s,mbps,rtt_s\n0,1,80\n1,1,80\n", r"^f:2: rtt_s: delay 80000 ms; write milliseconds"),
+        ("time_s,mbps,rtt_ms\n0,1,80\n1,1,-\n", r"^f:3: rtt_ms is not a number \('-'\)"),
+        ("time_s,mbps,rtt_ms\n0,1,80\n1,1\n", r"^f:3: 2 columns; the header asks for 3"),
+        (
+            '[{"duration_ms": 5, "bandwidth_kbps": 1, "latency_ms": 2},\n'
+            '{"duration_ms": 5, "bandwidth_kbps": 1}]',
+            r"^f:2: no latency_ms, which the first object has",
+        ),
+        (
+            '[{"duration_ms": 5, "bandwidth_kbps": 1},\n'
+            '{"duration_ms": 5, "bandwidth_kbps": 1, "loss_pct": 1}]',
+            r"^f:2: loss_pct begins here; give it to every object",
+        ),
+        ('{"timestamps": [0, 1]', r"^f:1: broken JSON .*cut off"),
+        ('{"timestamps": [0, 1]}', r"^f:1: bandwidths is no list \(None\)"),
+        ('{"timestamps": [0, 1], "bandwidths": [1]}', r"^f:1: 2 timestamps but 1 bandwidths"),
+        ('{"timestamps": [0, 1], "bandwidths": [1, -1]}', r"^f:1: bandwidths\[1\] is -1"),
+        ('{"timestamps": [0, true], "bandwidths": [1, 1]}', r"^f:1: timestamps\[1\] is not a number"),
+        ('{"timestamps": [0, 0], "bandwidths": [1, 1]}', r"^f:1: time repeats"),
+        (
+            '{"timestamps": [0, 1, 2], "bandwidths": [1, 1, 1], "delays": [1, 2]}',
+            r"^f:1: 2 delays for 3 timestamps",
+        ),
+        (
+            '{"timestamps": [0, 1], "bandwidths": [1, 1], "delays": [6000]}',
+            r"^f:1: delays\[0\], both ways: delay 12000 ms",
+        ),
+        ('{"timestamps": [0, 1], "bandwidths": [1, 1], "loss": 2}', r"^f:1: loss is 2; write a share"),
     ],
 )
 def test_errors_name_the_place_the_value_and_the_way_out(text: str, message: str) -> None:
@@ -189,7 +329,7 @@ def test_bytes_that_are_no_text_and_missing_files(tmp_path: Path) -> None:
 
 NUMBERS = ["0", "1", "2.5", "-1", "nan", "inf", "1e999", ""]
 MARKS = ["[", "{", "]", "#", ",", ";", "\t", " ", '"', '{"duration_ms": 1, "bandwidth_kbps": 2}']
-NAMES = ["time_s", "mbps", "timestamp", "duration_ms"]
+NAMES = ["time_s", "mbps", "timestamp", "duration_ms", "latency_ms", "loss", '{"timestamps": [0, 1]']
 fields = st.one_of(
     st.sampled_from([*NUMBERS, *MARKS, *NAMES]),
     st.integers(-5, 10**20).map(str),

@@ -164,3 +164,30 @@ def test_lint_finds_an_error_exactly_where_a_reader_refuses(text: str) -> None:
     assert bool(errors) == refused
     for each in found:
         assert re.match(r"f:\d+: (error|warning): \S", str(each))
+
+
+def csv_lines(header: str, row: str) -> list[str]:
+    return [header, *(f"{second},{row}" for second in range(100))]
+
+
+def test_delay_and_loss_are_noted_with_their_range_and_mean() -> None:
+    lines = csv_lines("time_s,mbps,rtt_ms,loss_pct", "2,20,0")
+    lines[-1] = "99,2,140,4.95"
+    found = lint_lines(lines)
+    assert [(fault.line, fault.severity) for fault in found] == [(2, "note"), (2, "note")]
+    assert "delays of 20 to 140 ms, mean 21.2" in found[0].fault
+    assert "loss of 0 to 4.95 %, mean 0.05" in found[1].fault
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "fault"),
+    [
+        ("time_s,mbps,PINGAVG", "2,20", "column 'PINGAVG' is passed over"),
+        ("time_s,mbps,delay_ms,rtt_ms", "2,20,20", "column 'rtt_ms' is passed over"),
+        ("time_s,mbps,delay_ms", "2,0.02", "delays look like seconds taken as milliseconds (most 0.02 ms)"),
+    ],
+)
+def test_columns_that_may_be_meant_otherwise_are_named(header: str, row: str, fault: str) -> None:
+    found = [each for each in lint_lines(csv_lines(header, row)) if each.severity != "note"]
+    assert [(each.line, each.severity) for each in found] == [(2, "warning")]
+    assert fault in found[0].fault

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import struct
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -12,6 +15,8 @@ from hypothesis import strategies as st
 from traces.trace import Trace, TraceError
 
 rates = st.floats(0, 100).map(lambda rate: round(rate, 3))
+delays_ms = st.floats(0, 10_000)
+losses_pct = st.floats(0, 99.9)
 
 
 @st.composite
@@ -23,6 +28,16 @@ def traces(draw: st.DrawFn) -> Trace:
         times.append(times[-1] + step / 8)
     values = draw(st.lists(rates, min_size=len(times), max_size=len(times)).filter(lambda v: any(v[1:])))
     return Trace("t", tuple(times), tuple(values))
+
+
+@st.composite
+def whole_traces(draw: st.DrawFn) -> Trace:
+    """Traces with delay, loss, both or neither."""
+    trace = draw(traces())
+    points = len(trace.time_s)
+    delay_ms = draw(st.none() | st.lists(delays_ms, min_size=points, max_size=points).map(tuple))
+    loss_pct = draw(st.none() | st.lists(losses_pct, min_size=points, max_size=points).map(tuple))
+    return replace(trace, delay_ms=delay_ms, loss_pct=loss_pct)
 
 
 offsets = st.integers(0, 4000).map(lambda sixteenths: sixteenths / 16)
@@ -70,6 +85,20 @@ def test_steps_follow_each_other_without_gap_and_carry_what_the_trace_carries(
 
 
 @settings(deadline=None)
+@given(whole_traces(), offsets)
+def test_delay_and_loss_hold_over_the_interval_of_their_rate(trace: Trace, start_s: float) -> None:
+    for step in islice(trace.steps(start_s), 2 * len(trace.time_s)):
+        at_s = start_s + step.start_s
+        assert (step.delay_ms, step.loss_pct) == (trace.delay_at(at_s), trace.loss_at(at_s))
+        place = next(
+            index for index, end_s in enumerate(trace.time_s) if end_s > math.fmod(at_s, trace.duration_s)
+        )
+        assert step.rate_mbps == trace.rate_mbps[place]
+        assert step.delay_ms == (0.0 if trace.delay_ms is None else trace.delay_ms[place])
+        assert step.loss_pct == (0.0 if trace.loss_pct is None else trace.loss_pct[place])
+
+
+@settings(deadline=None)
 @given(traces())
 def test_wrapping_repeats_the_same_pass(trace: Trace) -> None:
     steps = len(trace.time_s) - 1
@@ -99,6 +128,39 @@ def test_what_no_link_can_be_is_refused(
 ) -> None:
     with pytest.raises(TraceError, match=fragment):
         Trace("bad", times, values)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fragment"),
+    [
+        ({"delay_ms": (1.0,)}, "2 times but 1 delays"),
+        ({"loss_pct": (1.0, 1.0, 1.0)}, "2 times but 3 losses"),
+        ({"delay_ms": (1.0, -1.0)}, "point 1: delay -1 ms; write milliseconds from 0 to 10000"),
+        ({"delay_ms": (1.0, 10_001.0)}, "point 1: delay 10001 ms"),
+        ({"delay_ms": (math.nan, 1.0)}, "point 0: delay nan ms"),
+        ({"loss_pct": (0.0, -0.1)}, "point 1: loss -0.1 %; write per cent from 0 to under 100"),
+        ({"loss_pct": (0.0, 100.0)}, "point 1: loss 100 %: nothing arrives; write rate 0"),
+        ({"loss_pct": (0.0, math.inf)}, "point 1: loss inf %"),
+    ],
+)
+def test_a_delay_or_loss_that_no_link_has_is_refused(
+    columns: dict[str, tuple[float, ...]], fragment: str
+) -> None:
+    with pytest.raises(TraceError, match=fragment):
+        Trace("bad", (0.0, 1.0), (1.0, 1.0), **columns)
+
+
+def test_the_hash_of_rates_alone_stays_and_that_of_more_tells_the_columns_apart() -> None:
+    rates = Trace("t", (0.0, 1.0), (2.0, 3.0))
+    assert rates.sha256 == hashlib.sha256(struct.pack("<4d", 0.0, 1.0, 2.0, 3.0)).hexdigest()
+    zeros = (0.0, 0.0)
+    hashes = {
+        replace(rates, delay_ms=delay_ms, loss_pct=loss_pct).sha256
+        for delay_ms in (None, zeros, (0.0, 5.0))
+        for loss_pct in (None, zeros, (0.0, 5.0))
+    }
+    assert len(hashes) == 9
+    assert replace(rates, delay_ms=zeros, loss_pct=zeros).without_delay_loss.sha256 == rates.sha256
 
 
 def test_the_hash_is_of_the_values_and_not_of_the_name() -> None:

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from traces import formats
+from traces.formats import series
 from traces.generator import member
 from traces.model import FamilyModel, parse_model, read_model
 from traces.trace import Trace, TraceError
@@ -141,9 +142,10 @@ def _model(word: Spec) -> FamilyModel | None:
     if word.base in FAMILIES:
         return load_family(word.base)
     path = Path(word.base)
-    if path.suffix == ".json" and path.is_file() and formats.read_text(path).lstrip().startswith("{"):
-        return read_model(path)
-    return None
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    text = formats.read_text(path)
+    return read_model(path) if text.lstrip().startswith("{") and not series.looks_like(text) else None
 
 
 def _files(name: str, format: str | None) -> list[Trace]:

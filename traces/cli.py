@@ -16,8 +16,8 @@ from traces import catalogue, fit, formats, lint
 from traces.arguments import BAD_INPUT, Parser
 from traces.generator import member
 from traces.model import FamilyModel, read_model
-from traces.report import FIT_HEADER, fit_rows, sparkline, statistics_lines
-from traces.statistics import Statistics, resample, summarise
+from traces.report import FIT_HEADER, fit_rows, more_lines, sparkline, statistics_lines
+from traces.statistics import Statistics, ranges, resample, summarise
 from traces.trace import Trace, TraceError
 
 PROGRAM = "python -m traces"
@@ -82,6 +82,11 @@ def _parser() -> Parser:
     )
     what.add_argument("target", metavar="OUT", help="the file to write")
     what.add_argument("--force", action="store_true", help="write over OUT if it is there")
+    what.add_argument(
+        "--drop-delay-loss",
+        action="store_true",
+        help="write the rates alone, for formats that can't hold delay and loss",
+    )
     what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
     _add_format(what)
 
@@ -267,6 +272,7 @@ def _show(arguments: argparse.Namespace) -> int:
                 "duration_s": trace.duration_s,
                 "sha256": trace.sha256,
                 "mean_mbps": round(trace.mean_mbps, 4),
+                **{name: figures.as_json() for name, figures in ranges(trace).items()},
             }
             for trace in traces
         ]
@@ -276,6 +282,8 @@ def _show(arguments: argparse.Namespace) -> int:
         rates = _columns(trace, arguments.width)
         print(f"{trace.name}  0 to {trace.duration_s:g} s, up to {max(trace.rate_mbps[1:]):g} Mbit/s")
         print(f"  {sparkline(rates, sys.stdout.encoding or 'ascii')}")
+        for line in more_lines(trace):
+            print(f"  {line}")
     if len(traces) > LISTED_MEMBERS:
         print(f"and {len(traces) - LISTED_MEMBERS} more")
     for line in statistics_lines(figures):
@@ -297,21 +305,24 @@ def _lint(arguments: argparse.Namespace) -> int:
     for path in (Path(name) for name in arguments.paths if name not in missing):
         files += catalogue.trace_files(path) if path.is_dir() else [path]
     found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
-    errors = sum(fault.severity == "error" for fault in found)
+    errors, warnings, notes = (
+        sum(fault.severity == severity for fault in found) for severity in ("error", "warning", "note")
+    )
     if arguments.json:
         _print_json(
             {
                 "files": len(files),
                 "missing": missing,
                 "errors": errors,
-                "warnings": len(found) - errors,
+                "warnings": warnings,
+                "notes": notes,
                 "faults": [asdict(fault) for fault in found],
             }
         )
     else:
         for fault in found:
             print(fault)
-        print(f"{len(files)} files: {errors} errors, {len(found) - errors} warnings", file=sys.stderr)
+        print(f"{len(files)} files: {errors} errors, {warnings} warnings", file=sys.stderr)
     return BAD_INPUT if missing else 1 if errors else 0
 
 
@@ -319,7 +330,9 @@ def _convert(arguments: argparse.Namespace) -> int:
     trace = catalogue.resolve(arguments.source, arguments.format)
     if Path(arguments.target).is_file() and not arguments.force:
         raise TraceError(f"{arguments.target} is there already; name another file, or say --force")
-    formats.save(trace, arguments.target, arguments.to)
+    written = trace.without_delay_loss if arguments.drop_delay_loss else trace
+    formats.save(written, arguments.target, arguments.to)
+    dropped = [] if written is trace else more_lines(trace)
     if arguments.json:
         _print_json(
             {
@@ -328,13 +341,13 @@ def _convert(arguments: argparse.Namespace) -> int:
                 "format": arguments.to,
                 "duration_s": trace.duration_s,
                 "mean_mbps": round(trace.mean_mbps, 4),
+                "dropped": [] if written is trace else list(ranges(trace)),
             }
         )
-    else:
-        print(
-            f"{arguments.target}: {trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, "
-            f"as {arguments.to}"
-        )
+        return 0
+    print(f"{arguments.target}: {trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}")
+    for line in [f"dropped: {words}" for words in dropped] or more_lines(trace):
+        print(f"  {line}")
     return 0
 
 

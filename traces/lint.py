@@ -12,6 +12,7 @@ from typing import Literal
 from traces import formats
 from traces.formats import mahimahi
 from traces.formats.rows import Row, Scan, time_fault
+from traces.report import more_lines
 from traces.trace import Trace, TraceError
 
 MAX_SAME_FAULT = 20
@@ -34,13 +35,20 @@ GAP_STEPS = 10.0
 GAP_S = 15.0
 
 
+SHORT_DELAY_MS = 1.0
+"""No access network's delays stay below this: they are seconds."""
+
+Severity = Literal["error", "warning", "note"]
+"""A note says what is in the file; nothing is wrong."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One finding."""
 
     file: str
     line: int
-    severity: Literal["error", "warning"]
+    severity: Severity
     fault: str
     """What is wrong (the value), and the way out."""
 
@@ -71,6 +79,7 @@ def lint_text(text: str, source: str, format: str | None = None) -> list[Fault]:
         if not found:
             found.append(_refused(source, error))
         trace = None
+    found += [Fault(source, line, severity, fault) for line, severity, fault in _more(trace, scan)]
     points = _trace_points(trace, scan) if chosen.name == mahimahi.NAME else _sound_points(scan)
     found += [Fault(source, line, severity, fault) for line, severity, fault in _doubts(points)]
     return sorted(found, key=lambda fault: fault.line)
@@ -105,6 +114,29 @@ def _errors(scan: Scan, source: str) -> list[Fault]:
         hidden = Fault(source, found[MAX_SAME_FAULT].line, "error", f"and {rest} more faults from here on")
         found = [*found[:MAX_SAME_FAULT], hidden]
     return found
+
+
+def _more(trace: Trace | None, scan: Scan) -> Iterator[tuple[int, Severity, str]]:
+    """What the file says of delay and loss, and what in it looks like them and is not read."""
+    line = scan.rows[0].line if scan.rows else 1
+    for name in scan.passed_over:
+        yield (
+            line,
+            "warning",
+            f"column {name!r} is passed over; if it is the delay or loss to replay, name it delay_ms,"
+            " loss_pct or loss_rate",
+        )
+    if trace is None:
+        return
+    for words in more_lines(trace):
+        yield line, "note", words
+    if trace.delay_ms is not None and 0 < max(trace.delay_ms[1:]) < SHORT_DELAY_MS:
+        yield (
+            line,
+            "warning",
+            f"delays look like seconds taken as milliseconds (most {max(trace.delay_ms[1:]):g} ms);"
+            " multiply by 1000 if so",
+        )
 
 
 def _is_cut(row: Row) -> bool:
@@ -145,7 +177,7 @@ def _trace_points(trace: Trace | None, scan: Scan) -> list[_Point]:
     return points
 
 
-def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Literal["error", "warning"], str]]:
+def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
     if not points:
         return
     first, last = points[0], points[-1]
@@ -199,7 +231,7 @@ def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Literal["error", "w
             )
 
 
-def _dark_stretches(points: Sequence[_Point]) -> Iterator[tuple[int, Literal["error", "warning"], str]]:
+def _dark_stretches(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
     begun: _Point | None = None
     for point, after in zip(points, [*points[1:], None], strict=True):
         if point.rate_mbps >= DARK_MBPS:

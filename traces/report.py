@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from traces.model import FamilyModel
-from traces.statistics import Statistics
+from traces.statistics import Statistics, ranges
+from traces.trace import Trace
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _ASCII_BARS = " .:-=+*#%@"
@@ -66,6 +67,22 @@ def statistics_lines(figures: Statistics) -> list[str]:
     """A line a figure."""
     lines = [f"{name}: {show(value(figures))}" for name, value, show in _ROWS]
     return [f"traces: {figures.traces}, {figures.duration_s:g} s in all", *lines]
+
+
+def more_lines(trace: Trace) -> list[str]:
+    """A line each on the trace's delays and losses, if it has them."""
+    found = ranges(trace)
+    lines = []
+    if (delay := found.get("delay_ms")) is not None:
+        lines.append(
+            f"delays of {delay.least:g} to {delay.most:g} ms, mean {_plain(delay.mean)}, on top of the link's"
+            " RTT"
+        )
+    if (loss := found.get("loss_pct")) is not None:
+        lines.append(
+            f"loss of {loss.least:g} to {loss.most:g} %, mean {_plain(loss.mean)}, towards the player"
+        )
+    return lines
 
 
 _COLUMNS = (

@@ -53,6 +53,32 @@ class Statistics:
         }
 
 
+@dataclass(frozen=True)
+class Range:
+    """What a column beside the rate holds over one pass."""
+
+    least: float
+    mean: float
+    """Weighted by time."""
+    most: float
+
+    def as_json(self) -> dict[str, float]:
+        """Field by field, rounded to 4 decimals."""
+        return {key: round(value, 4) for key, value in asdict(self).items()}
+
+
+def ranges(trace: Trace) -> dict[str, Range]:
+    """The ranges of `delay_ms` and `loss_pct`, of those that the trace has."""
+    held_s = np.diff(np.asarray(trace.time_s))
+    return {
+        name: Range(
+            min(values[1:]), float(np.average(np.asarray(values[1:]), weights=held_s)), max(values[1:])
+        )
+        for name, values in (("delay_ms", trace.delay_ms), ("loss_pct", trace.loss_pct))
+        if values is not None
+    }
+
+
 def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
     """The smallest value below or at which `share` of the weight lies.
 

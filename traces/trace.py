@@ -7,12 +7,33 @@ import math
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+MOST_DELAY_MS = 10_000.0
+"""No path takes longer, and no link is asked to (`testbed/settings.py`): the unit is another one."""
+ALL_LOST_PCT = 100.0
+"""A link that loses every frame is dark: its rate is 0."""
 
 
 class TraceError(ValueError):
     """A trace that cannot be used; the message names the place, the value and the way out."""
+
+
+def delay_fault(value_ms: float) -> str:
+    """What is wrong with a delay and the way out, empty if nothing."""
+    if 0 <= value_ms <= MOST_DELAY_MS:
+        return ""
+    return f"delay {value_ms:g} ms; write milliseconds from 0 to {MOST_DELAY_MS:g}"
+
+
+def loss_fault(value_pct: float) -> str:
+    """What is wrong with a loss and the way out, empty if nothing."""
+    if 0 <= value_pct < ALL_LOST_PCT:
+        return ""
+    if value_pct == ALL_LOST_PCT:
+        return "loss 100 %: nothing arrives; write rate 0 and loss 0 there, which is a dark link"
+    return f"loss {value_pct:g} %; write per cent from 0 to under 100"
 
 
 @dataclass(frozen=True)
@@ -23,6 +44,10 @@ class Step:
     """Since the replay began."""
     duration_s: float
     rate_mbps: float
+    delay_ms: float = 0.0
+    """What the trace adds to the idle round trip."""
+    loss_pct: float = 0.0
+    """Share of the frames towards the player that are lost, before the bottleneck."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +56,11 @@ class Trace:
 
     `time_s[0]` is 0 and marks the start; `rate_mbps[0]` belongs to no interval and is kept as read.
     After the end the trace wraps to its start. Rates are Mbit/s (10^6 bits) of whole Ethernet
-    frames; 0 means a dark link.
+    frames; 0 means a dark link. Delay and loss, where a trace has them, hold over the same intervals.
 
     Raises:
         TraceError: fewer than two points, time that does not start at 0 or does not increase,
-            a rate that is negative or not finite, or nothing but zeros.
+            a rate that is negative or not finite, nothing but zeros, or a delay or loss that no link has.
     """
 
     name: str
@@ -43,10 +68,27 @@ class Trace:
     rate_mbps: tuple[float, ...]
     family: str = ""
     """The generator family or data set it belongs to, empty when unknown."""
+    delay_ms: tuple[float, ...] | None = field(default=None, kw_only=True)
+    """What is added to the idle round trip, 0 to `MOST_DELAY_MS`; None: nothing is known of it."""
+    loss_pct: tuple[float, ...] | None = field(default=None, kw_only=True)
+    """Share of the frames towards the player that are lost, from 0 to under 100; None: nothing is known."""
 
     def __post_init__(self) -> None:
-        if len(self.time_s) != len(self.rate_mbps):
-            raise TraceError(f"{self.name}: {len(self.time_s)} times but {len(self.rate_mbps)} rates")
+        self._check_times()
+        for index, rate in enumerate(self.rate_mbps):
+            if not (math.isfinite(rate) and rate >= 0):
+                raise TraceError(f"{self.name}: point {index} has rate {rate} Mbit/s; must be 0 or more")
+        if not any(rate > 0 for rate in self.rate_mbps[1:]):
+            raise TraceError(f"{self.name}: every rate is 0; nothing could ever be delivered")
+        for values, fault_of in ((self.delay_ms, delay_fault), (self.loss_pct, loss_fault)):
+            for index, value in enumerate(values or ()):
+                if fault := fault_of(value):
+                    raise TraceError(f"{self.name}: point {index}: {fault}")
+
+    def _check_times(self) -> None:
+        for values, what in ((self.rate_mbps, "rates"), (self.delay_ms, "delays"), (self.loss_pct, "losses")):
+            if values is not None and len(values) != len(self.time_s):
+                raise TraceError(f"{self.name}: {len(self.time_s)} times but {len(values)} {what}")
         if len(self.time_s) < 2:
             raise TraceError(f"{self.name}: {len(self.time_s)} points; a trace needs at least two")
         if self.time_s[0] != 0.0:
@@ -57,11 +99,6 @@ class Trace:
                     f"{self.name}: point {index} is at {self.time_s[index]} s, not after "
                     f"{self.time_s[index - 1]} s; times must increase"
                 )
-        for index, rate in enumerate(self.rate_mbps):
-            if not (math.isfinite(rate) and rate >= 0):
-                raise TraceError(f"{self.name}: point {index} has rate {rate} Mbit/s; must be 0 or more")
-        if not any(rate > 0 for rate in self.rate_mbps[1:]):
-            raise TraceError(f"{self.name}: every rate is 0; nothing could ever be delivered")
 
     @property
     def duration_s(self) -> float:
@@ -86,13 +123,32 @@ class Trace:
         """The interval that holds `time_s` (0 < time_s <= duration); its start for time 0."""
         return max(bisect_left(self.time_s, time_s), 1)
 
-    def rate_at(self, time_s: float) -> float:
-        """Mbit/s just after `time_s`, wrapped."""
+    def _index_after(self, time_s: float) -> int:
+        """The interval that runs just after `time_s` (>= 0, wrapped)."""
         wrapped = math.fmod(time_s, self.duration_s)
         index = self._index_at(wrapped)
         if self.time_s[index] <= wrapped:
             index = index + 1 if index + 1 < len(self.time_s) else 1
-        return self.rate_mbps[index]
+        return index
+
+    def rate_at(self, time_s: float) -> float:
+        """Mbit/s just after `time_s`, wrapped."""
+        return self.rate_mbps[self._index_after(time_s)]
+
+    def delay_at(self, time_s: float) -> float:
+        """Milliseconds added to the round trip just after `time_s`, wrapped; 0 without delays."""
+        return 0.0 if self.delay_ms is None else self.delay_ms[self._index_after(time_s)]
+
+    def loss_at(self, time_s: float) -> float:
+        """Per cent of frames lost just after `time_s`, wrapped; 0 without losses."""
+        return 0.0 if self.loss_pct is None else self.loss_pct[self._index_after(time_s)]
+
+    @property
+    def without_delay_loss(self) -> Trace:
+        """The rates alone; itself when it has nothing else."""
+        if self.delay_ms is None and self.loss_pct is None:
+            return self
+        return replace(self, delay_ms=None, loss_pct=None)
 
     def megabits_until(self, time_s: float) -> float:
         """Megabits that a saturated link has carried from 0 to `time_s` (>= 0), wrapped."""
@@ -116,7 +172,13 @@ class Trace:
         elapsed = 0.0
         while True:
             duration = self.time_s[index] - offset
-            yield Step(elapsed, duration, self.rate_mbps[index])
+            yield Step(
+                elapsed,
+                duration,
+                self.rate_mbps[index],
+                0.0 if self.delay_ms is None else self.delay_ms[index],
+                0.0 if self.loss_pct is None else self.loss_pct[index],
+            )
             elapsed += duration
             index = index + 1 if index + 1 < len(self.time_s) else 1
             offset = self.time_s[index - 1]
@@ -127,4 +189,7 @@ class Trace:
         digest = hashlib.sha256()
         for values in (self.time_s, self.rate_mbps):
             digest.update(struct.pack(f"<{len(values)}d", *values))
+        for name, more in (("delay_ms", self.delay_ms), ("loss_pct", self.loss_pct)):
+            if more is not None:  # a trace of rates alone keeps the hash that it has in older records
+                digest.update(name.encode() + struct.pack(f"<{len(more)}d", *more))
         return digest.hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from traces.formats import cooked, json_log, mahimahi, table, two_column
+from traces.formats import cooked, json_log, mahimahi, series, table, two_column
 from traces.formats.rows import Scan, is_number, text_lines
 from traces.trace import Trace, TraceError
 
@@ -33,7 +33,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     module.NAME: Format(module.NAME, module.ABOUT, module.read, module.write, module.scan)
-    for module in (two_column, cooked, mahimahi, table, json_log)
+    for module in (two_column, cooked, mahimahi, table, json_log, series)
 }
 
 
@@ -60,6 +60,8 @@ def detect(text: str, source: str) -> Format:
     if not head:
         raise TraceError(f"{source}: no data; a trace needs at least two points")
     number, line = head[0]
+    if series.looks_like(text):
+        return FORMATS[series.NAME]
     if line[0] in "[{":
         return FORMATS[json_log.NAME]
     if re.fullmatch(r"\d+", line):

@@ -9,7 +9,7 @@ Source: `load_trace.py` and `fixed_env.py` of github.com/hongzimao/pensieve.
 
 from __future__ import annotations
 
-from traces.formats.rows import Scan, build, plain, shifted
+from traces.formats.rows import Scan, build, plain, refuse_delay_loss, shifted
 from traces.formats.two_column import scan_columns
 from traces.trace import Trace
 
@@ -32,6 +32,11 @@ def read(text: str, source: str) -> Trace:
 
 
 def write(trace: Trace) -> str:
-    """The file's text."""
+    """The file's text.
+
+    Raises:
+        TraceError: the trace has delay or loss.
+    """
+    refuse_delay_loss(trace, NAME)
     rows = zip(trace.time_s, trace.rate_mbps, strict=True)
     return "".join(f"{plain(time_s)}\t{plain(rate)}\n" for time_s, rate in rows)

@@ -1,9 +1,10 @@
 """JSON logs, as the HSDPA and Ghent 4G sets come with Sabre: a list of objects, one an interval.
 
-Each has `duration_ms` (how long it lasts) and `bandwidth_kbps` (its rate); `latency_ms` and other members
-are passed over. The first interval begins at 0, so the trace has one point more than the list. A round
-trip keeps durations to a nanosecond and rates to 1e-9 kbit/s; the value of point 0, which belongs to no
-interval, becomes that of point 1.
+Each has `duration_ms` (how long it lasts) and `bandwidth_kbps` (its rate), and may have `latency_ms` (Sabre
+waits so long from the request to the first byte: a round trip) and a loss such as `packet_loss_pct`; see
+`columns.py`. Other members are passed over. The first interval begins at 0, so the trace has one point more
+than the list. A round trip keeps durations to a nanosecond, rates to 1e-9 kbit/s, and delay and loss
+exactly; the values of point 0, which belongs to no interval, become those of point 1.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ import math
 import re
 from typing import Any
 
+from traces.formats.columns import Found, Reading, find
 from traces.formats.rows import Row, Scan, build
 from traces.trace import Trace
 
 NAME = "json"
-ABOUT = "HSDPA and Ghent 4G logs: a JSON list of {duration_ms, bandwidth_kbps}"
+ABOUT = "HSDPA and Ghent 4G logs: a JSON list of {duration_ms, bandwidth_kbps, latency_ms}"
 _SPACE = re.compile(r"[\s,]*")
 
 
 def scan(text: str) -> Scan:
     """A row an object, on the line where the object begins."""
     rows: list[Row] = []
+    more: Found | None = None
     decoder = json.JSONDecoder()
     position = len(text) - len(text.lstrip())
     if text[position : position + 1] != "[":
@@ -47,16 +50,19 @@ def scan(text: str) -> Scan:
         except ValueError as error:  # an integer of thousands of digits
             rows.append(Row(line, fault=f"broken JSON ({error}); write plain decimal numbers"))
             return Scan(tuple(rows), 0.0)
-        row, elapsed_ms = _row(line, item, elapsed_ms)
+        if more is None and isinstance(item, dict):
+            more = find(item)
+        row, elapsed_ms = _row(line, item, elapsed_ms, more)
         rows.append(row)
     rest = text[position + 1 :].strip()
     if rest:
         rows.append(Row(line, fault=f"text after the list's end ({rest[:20]!r}); a file is one list"))
-    return Scan(tuple(rows), 0.0)
+    return Scan(tuple(rows), 0.0, more.passed_over if more else ())
 
 
-def _row(line: int, item: Any, elapsed_ms: float) -> tuple[Row, float]:
-    if not isinstance(item, dict):
+def _row(line: int, item: Any, elapsed_ms: float, more: Found | None) -> tuple[Row, float]:
+    """The row, and when it ends. What delay and loss are called, the first object says."""
+    if not isinstance(item, dict) or more is None:
         return Row(
             line, fault=f"not an object ({str(item)[:40]}); write {{duration_ms, bandwidth_kbps}}"
         ), elapsed_ms
@@ -66,7 +72,30 @@ def _row(line: int, item: Any, elapsed_ms: float) -> tuple[Row, float]:
         fault = "duration_ms is 0; drop the object"
     if not fault:
         elapsed_ms += duration_ms
-    return Row(line, elapsed_ms / 1000.0, kbps / 1000.0, fault or rate_fault), elapsed_ms
+    delay_ms, delay_fault = _more(item, more.delay)
+    loss_pct, loss_fault = _more(item, more.loss)
+    fault = fault or rate_fault or delay_fault or loss_fault or _begins_late(item, more)
+    return Row(line, elapsed_ms / 1000.0, kbps / 1000.0, fault, delay_ms, loss_pct), elapsed_ms
+
+
+def _more(item: dict[str, Any], column: tuple[int, Reading] | None) -> tuple[float | None, str]:
+    """(value, fault) of an object's delay or loss; None where the list has none."""
+    if column is None:
+        return None, ""
+    reading = column[1]
+    if reading.name not in item:
+        return math.nan, f"no {reading.name}, which the first object has; give it to every object, or to none"
+    raw, fault = _value(item, reading.name)
+    return (math.nan, fault) if fault else reading.value(raw)
+
+
+def _begins_late(item: dict[str, Any], more: Found) -> str:
+    """The fault of a delay or loss that the first object has not."""
+    mine = find(item)
+    for here, there in ((mine.delay, more.delay), (mine.loss, more.loss)):
+        if here is not None and there is None:
+            return f"{here[1].name} begins here; give it to every object, or to none"
+    return ""
 
 
 def _value(item: dict[str, Any], key: str) -> tuple[float, str]:
@@ -100,13 +129,17 @@ def read(text: str, source: str) -> Trace:
 
 def write(trace: Trace) -> str:
     """The file's text."""
-    items = [
-        {
+    items = []
+    for index in range(1, len(trace.time_s)):
+        item = {
             "duration_ms": _tidy((trace.time_s[index] - trace.time_s[index - 1]) * 1000.0, 6),
             "bandwidth_kbps": _tidy(trace.rate_mbps[index] * 1000.0, 9),
         }
-        for index in range(1, len(trace.time_s))
-    ]
+        if trace.delay_ms is not None:
+            item["latency_ms"] = trace.delay_ms[index]
+        if trace.loss_pct is not None:
+            item["packet_loss_pct"] = trace.loss_pct[index]
+        items.append(item)
     return "[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n"
 
 

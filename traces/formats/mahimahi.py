@@ -16,7 +16,7 @@ import math
 import re
 from pathlib import PurePath
 
-from traces.formats.rows import Row, Scan, text_lines
+from traces.formats.rows import Row, Scan, refuse_delay_loss, text_lines
 from traces.trace import Trace, TraceError
 
 NAME = "mahimahi"
@@ -97,8 +97,9 @@ def write(trace: Trace) -> str:
     """The file's text.
 
     Raises:
-        TraceError: less than one packet in all, or more than `MAX_PACKETS`.
+        TraceError: delay or loss, less than one packet in all, or more than `MAX_PACKETS`.
     """
+    refuse_delay_loss(trace, NAME)
     total = trace.mean_mbps * trace.duration_s
     if total > MAX_PACKETS * MEGABITS_PER_PACKET:
         raise TraceError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import PurePath
 from statistics import median
@@ -14,7 +14,7 @@ from traces.trace import Trace, TraceError
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_MAX_VALUE = 1e18
+MAX_VALUE = 1e18
 """Microseconds since 1970 are 2e15."""
 MAX_FIRST_STEPS = 10
 """A first time of more than so many usual steps after 0 is taken for a clock, not for a first interval."""
@@ -31,6 +31,9 @@ class Row:
     rate_mbps: float = math.nan
     fault: str = ""
     """What is wrong with the value and the way out, empty if nothing."""
+    delay_ms: float | None = None
+    """None: the file has no such column."""
+    loss_pct: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Scan:
     rows: tuple[Row, ...]
     start_s: float | None
     """Where the first row's interval begins; None: the first row only marks the start."""
+    passed_over: tuple[str, ...] = ()
+    """Names of columns that are like delay or loss and were not taken."""
 
 
 def text_lines(text: str) -> list[tuple[int, str]]:
@@ -64,7 +69,7 @@ def number(field: str, what: str) -> tuple[float, str]:
     if not is_number(field):
         return math.nan, f"{what} is not a number ({field[:40]!r}); write a plain decimal number"
     value = float(field)
-    if value > _MAX_VALUE:
+    if value > MAX_VALUE:
         return (
             math.nan,
             f"{what} is beyond all sense ({field[:40]}); drop the line or write the value measured",
@@ -87,7 +92,7 @@ def shifted(rows: Sequence[Row]) -> Scan:
     """Rows of a clock: the first marks the start and becomes time 0."""
     known = [row.time_s for row in rows if not row.fault]
     first_s = known[0] if known else 0.0
-    moved = tuple(Row(row.line, row.time_s - first_s, row.rate_mbps, row.fault) for row in rows)
+    moved = tuple(replace(row, time_s=row.time_s - first_s) for row in rows)
     return Scan(moved, None)
 
 
@@ -103,7 +108,7 @@ def from_zero(rows: Sequence[Row]) -> Scan:
             f"time starts at {times[0]:g} s, {times[0] / median(steps):.0f} usual steps after 0; count from "
             "0, or read the file with --format cooked, which takes the first line for the start"
         )
-        rows = (Row(rows[0].line, rows[0].time_s, rows[0].rate_mbps, fault), *rows[1:])
+        rows = (replace(rows[0], fault=fault), *rows[1:])
     return Scan(rows, 0.0)
 
 
@@ -114,22 +119,44 @@ def build(scan: Scan, source: str) -> Trace:
         TraceError: the first fault as `source:line: what (value), way out`.
     """
     name = PurePath(source).name or source
-    times: list[float] = []
-    rates: list[float] = []
+    points: list[Row] = []
     if scan.start_s is not None and scan.rows:
-        times, rates = [scan.start_s], [scan.rows[0].rate_mbps]
+        points = [replace(scan.rows[0], time_s=scan.start_s)]
     for row in scan.rows:
-        fault = row.fault or (time_fault(times[-1], row.time_s) if times else "")
+        fault = row.fault or (time_fault(points[-1].time_s, row.time_s) if points else "")
         if fault:
             raise TraceError(f"{source}:{row.line}: {fault}")
-        times.append(row.time_s)
-        rates.append(row.rate_mbps)
-    if len(times) < 2:
-        raise TraceError(f"{source}: {len(times)} points; a trace needs at least two")
+        points.append(row)
+    if len(points) < 2:
+        raise TraceError(f"{source}: {len(points)} points; a trace needs at least two")
+    delays = [point.delay_ms for point in points if point.delay_ms is not None]
+    losses = [point.loss_pct for point in points if point.loss_pct is not None]
     try:
-        return Trace(name, tuple(times), tuple(rates))
+        return Trace(
+            name,
+            tuple(point.time_s for point in points),
+            tuple(point.rate_mbps for point in points),
+            delay_ms=tuple(delays) or None,
+            loss_pct=tuple(losses) or None,
+        )
     except TraceError as error:
         raise TraceError(f"{source}: {error}") from error
+
+
+def refuse_delay_loss(trace: Trace, format: str) -> None:
+    """For writers of formats that hold rates alone.
+
+    Raises:
+        TraceError: the trace has more, which nothing would tell a reader.
+    """
+    lost = [
+        what for what, values in (("delay", trace.delay_ms), ("loss", trace.loss_pct)) if values is not None
+    ]
+    if lost:
+        raise TraceError(
+            f"{trace.name}: has {' and '.join(lost)}, which {format} can't hold; write csv or json,"
+            " or drop them with --drop-delay-loss"
+        )
 
 
 def plain(value: float) -> str:

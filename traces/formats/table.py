@@ -9,6 +9,8 @@
 * `throughput_mbps`, or any name that ends in `bps`, `kbps`, `mbps` or `gbps`: the rate; `DL_bitrate` is
   G-NetTrack's, in kbps.
 
+* `delay_ms`, `latency_ms`, `rtt_ms`, `loss_pct`, `loss_rate` and their like: see `columns.py`.
+
 The first column that fits is taken, other columns are passed over; a name may write its unit in brackets,
 `Throughput (Mbps)`. With semicolons a decimal comma is read. A round trip keeps every value exactly.
 """
@@ -20,9 +22,10 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from traces.formats.columns import Found, Reading, find, normal
 from traces.formats.rows import Row, Scan, build, from_zero, is_number, number, plain, shifted
 from traces.trace import Trace
 
@@ -55,10 +58,8 @@ class Columns:
     """Time units in a second; None: to be told from the value."""
     rate: int
     per_mbps: float
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+    more: Found
+    """Delay and loss."""
 
 
 def find_columns(header: str) -> Columns | None:
@@ -67,7 +68,8 @@ def find_columns(header: str) -> Columns | None:
     most, delimiter = max(counts, key=lambda pair: pair[0])
     if most == 0:
         return None
-    names = [_normal(name) for name in header.lstrip("\ufeff").split(delimiter)]
+    written = [name.strip() for name in header.lstrip("\ufeff").split(delimiter)]
+    names = [normal(name) for name in written]
     time = next(((i, match) for i, name in enumerate(names) if (match := _TIME.fullmatch(name))), None)
     rate = next(((i, per) for i, name in enumerate(names) if (per := _per_mbps(name)) is not None), None)
     if time is None or rate is None:
@@ -76,7 +78,7 @@ def find_columns(header: str) -> Columns | None:
     kind = match["kind"] or "time"
     unit = match["unit"] or match["bare"]
     per_second = _TIME_UNITS[unit] if unit else (None if kind == "timestamp" else 1.0)
-    return Columns(delimiter, time[0], "time" if kind == "t" else kind, per_second, *rate)
+    return Columns(delimiter, time[0], "time" if kind == "t" else kind, per_second, *rate, find(written))
 
 
 def _per_mbps(name: str) -> float | None:
@@ -128,10 +130,12 @@ def scan(text: str) -> Scan:
         return Scan((Row(lines[0][0], fault=fault),), None)
     rows = [_row(line_number, line, columns) for line_number, line in lines[1:]]
     if columns.time_kind == "timestamp":
-        return shifted(rows)
-    if columns.time_kind == "duration":
-        return Scan(_summed(rows), 0.0)
-    return from_zero(rows)
+        found = shifted(rows)
+    elif columns.time_kind == "duration":
+        found = Scan(_summed(rows), 0.0)
+    else:
+        found = from_zero(rows)
+    return replace(found, passed_over=columns.more.passed_over)
 
 
 def _row(line_number: int, line: str, columns: Columns) -> Row:
@@ -139,19 +143,31 @@ def _row(line_number: int, line: str, columns: Columns) -> Row:
         fields = _split(line, columns.delimiter)
     except csv.Error as error:
         return Row(line_number, fault=f"no line of a CSV file ({error}); drop the line")
-    needed = max(columns.time, columns.rate)
+    needed = max(columns.time, columns.rate, *(place for place, _ in columns.more.taken()))
     if len(fields) <= needed:
         return Row(line_number, fault=f"{len(fields)} columns; the header asks for {needed + 1} or more")
-    time_field, rate_field = fields[columns.time], fields[columns.rate]
     if columns.delimiter == ";":
-        time_field, rate_field = time_field.replace(",", "."), rate_field.replace(",", ".")
+        numeric = {columns.time, columns.rate, *(place for place, _ in columns.more.taken())}
+        fields = [field.replace(",", ".") if at in numeric else field for at, field in enumerate(fields)]
     if columns.time_kind == "timestamp":
-        time_s, time_fault = _clock_s(time_field, columns.per_second)
+        time_s, time_fault = _clock_s(fields[columns.time], columns.per_second)
     else:
-        value, time_fault = number(time_field, columns.time_kind)
+        value, time_fault = number(fields[columns.time], columns.time_kind)
         time_s = value / (columns.per_second or 1.0)
-    rate, rate_fault = number(rate_field, "rate")
-    return Row(line_number, time_s, rate / columns.per_mbps, time_fault or rate_fault)
+    rate, rate_fault = number(fields[columns.rate], "rate")
+    delay_ms, delay_fault = _more(fields, columns.more.delay)
+    loss_pct, loss_fault = _more(fields, columns.more.loss)
+    fault = time_fault or rate_fault or delay_fault or loss_fault
+    return Row(line_number, time_s, rate / columns.per_mbps, fault, delay_ms, loss_pct)
+
+
+def _more(fields: Sequence[str], column: tuple[int, Reading] | None) -> tuple[float | None, str]:
+    """(value, fault) of a row's delay or loss; None where the file has no such column."""
+    if column is None:
+        return None, ""
+    place, reading = column
+    raw, fault = number(fields[place], reading.name)
+    return (math.nan, fault) if fault else reading.value(raw)
 
 
 def _summed(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -160,7 +176,7 @@ def _summed(rows: Sequence[Row]) -> tuple[Row, ...]:
         fault = row.fault or ("duration is 0; drop the row" if row.time_s == 0 else "")
         if not fault and math.isfinite(row.time_s):
             elapsed_s += row.time_s
-        summed.append(Row(row.line, elapsed_s, row.rate_mbps, fault))
+        summed.append(replace(row, time_s=elapsed_s, fault=fault))
     return tuple(summed)
 
 
@@ -174,6 +190,10 @@ def read(text: str, source: str) -> Trace:
 
 
 def write(trace: Trace) -> str:
-    """The file's text, with the columns `time_s,throughput_mbps`."""
-    rows = zip(trace.time_s, trace.rate_mbps, strict=True)
-    return "time_s,throughput_mbps\n" + "".join(f"{plain(time_s)},{plain(rate)}\n" for time_s, rate in rows)
+    """The file's text: `time_s,throughput_mbps` and, where the trace has them, `delay_ms` and `loss_pct`."""
+    columns = {"time_s": trace.time_s, "throughput_mbps": trace.rate_mbps}
+    for name, values in (("delay_ms", trace.delay_ms), ("loss_pct", trace.loss_pct)):
+        if values is not None:
+            columns[name] = values
+    rows = zip(*columns.values(), strict=True)
+    return "".join(",".join(row) + "\n" for row in (tuple(columns), *(map(plain, row) for row in rows)))

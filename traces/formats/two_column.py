@@ -7,7 +7,7 @@ round trip keeps every value exactly.
 
 from __future__ import annotations
 
-from traces.formats.rows import Row, Scan, build, from_zero, number, plain, text_lines
+from traces.formats.rows import Row, Scan, build, from_zero, number, plain, refuse_delay_loss, text_lines
 from traces.trace import Trace
 
 NAME = "text"
@@ -45,6 +45,11 @@ def read(text: str, source: str) -> Trace:
 
 
 def write(trace: Trace) -> str:
-    """The file's text."""
+    """The file's text.
+
+    Raises:
+        TraceError: the trace has delay or loss.
+    """
+    refuse_delay_loss(trace, NAME)
     rows = zip(trace.time_s, trace.rate_mbps, strict=True)
     return "".join(f"{plain(time_s)} {plain(rate)}\n" for time_s, rate in rows)

@@ -1,0 +1,125 @@
+"""JSON series, as Genet's congestion-control sets made from Pantheon's paths come: one object of lists.
+
+`timestamps` (s) and `bandwidths` (Mbit/s) are of one length: bandwidth i holds from timestamp i to the next,
+and the last one's is not used. `delays` (ms, one way; both ways take it, so the round trip gets it twice) has
+that length too, or one value for all; `loss` is a share from 0 to 1. `queue`, `delay_noise` and other
+members are passed over. The first timestamp marks the start. A round trip keeps times, rates and delays
+exactly and a loss to the rounding of a double; a loss that varies can't be written.
+
+Source: `simulator/trace.py` of github.com/PCCproject/PCC-RL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+from traces.formats.rows import MAX_VALUE, Row, Scan, build, shifted
+from traces.trace import Trace, TraceError, delay_fault, loss_fault
+
+NAME = "series"
+ABOUT = "Genet's and Pantheon's paths: a JSON object of timestamps, bandwidths, delays, loss"
+WAYS = 2
+"""Their simulator sends data and ACKs over two links, each with the one-way delay."""
+_MARK = re.compile(r'"(timestamps|bandwidths)"\s*:')
+
+
+def looks_like(text: str) -> bool:
+    """Whether a text that begins so is an object of this format."""
+    return text.lstrip().startswith("{") and _MARK.search(text) is not None
+
+
+def scan(text: str) -> Scan:
+    """A row an interval; all on line 1, because where in a list a value stands is what tells it."""
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return _refused(f"broken JSON ({str(error)[:80]}); the file may be cut off")
+    if not isinstance(held, dict):
+        return _refused('not a JSON object; write {"timestamps": [...], "bandwidths": [...]}')
+    times, rates = (held.get(name) for name in ("timestamps", "bandwidths"))
+    for name, values in (("timestamps", times), ("bandwidths", rates)):
+        if fault := _list_fault(name, values):
+            return _refused(fault)
+    if len(times) != len(rates):
+        return _refused(f"{len(times)} timestamps but {len(rates)} bandwidths; they go in pairs")
+    delays, fault = _delays(held.get("delays"), len(times))
+    loss, loss_problem = _loss(held.get("loss"))
+    if fault or loss_problem:
+        return _refused(fault or loss_problem)
+    rows = [Row(1, float(times[0]), float(rates[0]), "", delays and delays[0], loss)] if times else []
+    for place, (_, end_s) in enumerate(pairwise(times)):
+        rows.append(Row(1, float(end_s), float(rates[place]), "", delays and delays[place], loss))
+    return shifted(rows)
+
+
+def _refused(fault: str) -> Scan:
+    return Scan((Row(1, fault=fault),), None)
+
+
+def _list_fault(name: str, values: Any) -> str:
+    """What is wrong with a list of numbers from 0 on, empty if nothing."""
+    if not isinstance(values, list):
+        return f"{name} is no list ({str(values)[:40]}); write numbers, one a timestamp"
+    for place, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"{name}[{place}] is not a number ({str(value)[:40]!r}); write plain numbers"
+        if not 0 <= value <= MAX_VALUE:
+            return f"{name}[{place}] is {str(value)[:40]}; write finite numbers from 0 on"
+    return ""
+
+
+def _delays(values: Any, points: int) -> tuple[list[float] | None, str]:
+    """(what each value adds to the round trip in ms, fault)."""
+    if values is None or values == []:
+        return None, ""
+    if fault := _list_fault("delays", values):
+        return None, fault
+    if len(values) not in (1, points):
+        return None, f"{len(values)} delays for {points} timestamps; write one for each, or one for all"
+    both = [float(value) * WAYS for value in (values * points if len(values) == 1 else values)]
+    wrong = next((place for place, value in enumerate(both) if delay_fault(value)), None)
+    return both, "" if wrong is None else f"delays[{wrong}], both ways: {delay_fault(both[wrong])}"
+
+
+def _loss(value: Any) -> tuple[float | None, str]:
+    """(per cent, fault) of the loss, None where the object names none."""
+    if value is None:
+        return None, ""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        return None, f"loss is {str(value)[:40]}; write a share from 0 to under 1"
+    return value * 100.0, loss_fault(value * 100.0)
+
+
+def read(text: str, source: str) -> Trace:
+    """The trace in a file's text.
+
+    Raises:
+        TraceError: names `source`, the value and the way out.
+    """
+    return build(scan(text), source)
+
+
+def write(trace: Trace) -> str:
+    """The file's text.
+
+    Raises:
+        TraceError: the loss varies.
+    """
+    losses = set(trace.loss_pct[1:]) if trace.loss_pct is not None else set()
+    if len(losses) > 1:
+        raise TraceError(
+            f"{trace.name}: its loss varies ({min(losses):g} to {max(losses):g} %), and {NAME} holds one"
+            " value; write csv or json"
+        )
+    held: dict[str, Any] = {
+        "timestamps": list(trace.time_s),
+        "bandwidths": [*trace.rate_mbps[1:], trace.rate_mbps[-1]],
+    }
+    if trace.delay_ms is not None:
+        held["delays"] = [value / WAYS for value in (*trace.delay_ms[1:], trace.delay_ms[-1])]
+    if losses:
+        held["loss"] = losses.pop() / 100.0
+    return json.dumps(held) + "\n"
