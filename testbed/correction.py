@@ -61,7 +61,7 @@ class Correction:
         self.excess_bytes = min(max(self.excess_bytes, -carried), carried)
 
     def rate(self, rate_mbps: float, refill_bytes: float, over_s: float = HORIZON_S) -> float:
-        """The rate (Mbit/s) that makes up for the difference within `over_s`, the change's own refill counted.
+        """The rate (Mbit/s) that makes up for the difference within `over_s`.
 
         Args:
             rate_mbps: the trace's; 0 stays 0.

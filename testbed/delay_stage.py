@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-import select
-import subprocess
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from testbed.children import die_with_parent, environment, python_in
 from testbed.errors import TestbedError
 from testbed.hosts import in_host, run_script
+from testbed.line_process import LineProcess
 from testbed.netem import netem_commands
 from testbed.settings import LinkSettings
+from traces.trace import Step, Trace
 
-START_TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = 5.0
+_INTERFACES = ("wan-up", "wan-down")
+"""The wan host's, towards the server and towards the router."""
 
-LATE_SHARE = 0.01
-"""At most this share of the delayed packets may leave more than 2 ms after they were due."""
+LATE_MEAN_MS = 2.0
+"""The mean lateness of the delayed packets is what the round trip was longer than asked: no more than the
+probe tolerates of an idle path."""
 
-_TABLE = 100
-"""Routing table of packets that are to be treated."""
+LATE_P99_MS = 30.0
+"""One acknowledgement in a hundred may be this late: a window of data then waits that long once, which a
+chunk of half a second and more cannot tell from the frame that its queue moved on."""
+
+LATE_MAX_MS = 150.0
+"""Short of the 200 ms after which a sender takes silence for loss (Linux's shortest retransmission timer):
+beyond it a single late packet can cost a window."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,10 @@ class StageReport:
     """Towards the player, as asked."""
     dropped: int
     """Anywhere, not as asked: queues that were full."""
-    late_over_2ms: int = 0
-    """Packets that left more than 2 ms after they were due (netem does not tell)."""
+    late_mean_ms: float = 0.0
+    """From the moment a packet was due to leave, which counts from its arrival (netem does not tell)."""
+    late_p50_ms: float = 0.0
+    late_p99_ms: float = 0.0
     late_max_ms: float = 0.0
     real_time: bool = True
     """Whether the stage runs before ordinary processes."""
@@ -46,19 +53,31 @@ class StageReport:
         found = []
         if self.dropped:
             found.append(f"the delay stage dropped {self.dropped} packets for want of room")
-        if self.late_over_2ms > LATE_SHARE * self.packets and self.late_over_2ms > 1:
-            found.append(
-                f"{self.late_over_2ms} of {self.packets} delayed packets left more than 2 ms late"
-                f" (worst {self.late_max_ms:.0f} ms)"
-            )
+        for name, late_ms, most_ms in (
+            ("in the mean", self.late_mean_ms, LATE_MEAN_MS),
+            ("one in a hundred", self.late_p99_ms, LATE_P99_MS),
+            ("at worst", self.late_max_ms, LATE_MAX_MS),
+        ):
+            if late_ms > most_ms:
+                found.append(
+                    f"delayed packets left late: {name} {late_ms:.1f} ms, where {most_ms:g} ms is the most"
+                    f" ({self.packets} packets)"
+                )
         return found
 
 
 class DelayStage(Protocol):
     """What a lane needs of it."""
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that delays; None where the kernel does it alone."""
+
     def start(self) -> None:
         """Put it into the path."""
+
+    def play(self, trace: Trace, start_s: float, t0: float) -> None:
+        """From monotonic time `t0` on, add what the trace says of delay and loss."""
 
     def died(self) -> bool:
         """Whether it has gone though nobody stopped it."""
@@ -71,25 +90,57 @@ class DelayStage(Protocol):
 
 
 class NetemStage:
-    """netem on both interfaces of the wan host `pid`."""
+    """netem on both interfaces of the wan host `pid`.
 
-    def __init__(self, lane: str, pid: int, settings: LinkSettings) -> None:
+    Args:
+        varying: whether a trace will be played whose delay or loss vary.
+    """
+
+    def __init__(self, lane: str, pid: int, settings: LinkSettings, varying: bool) -> None:
         self._lane = lane
         self._pid = pid
         self._settings = settings
+        self._varying = varying
+        self._replay: LineProcess | None = None
 
     def start(self) -> None:
-        commands = netem_commands(self._settings, "wan-up", "wan-down")
+        """See `DelayStage`.
+
+        Raises:
+            TestbedError: the kernel refuses.
+        """
+        first = Step(0.0, 0.0, 0.0) if self._varying else None
+        commands = netem_commands(self._settings, *_INTERFACES, first)
         run_script(self._pid, commands, f"lane {self._lane}: netem")
+        if self._varying:
+            up, down = _INTERFACES
+            spec = {"settings": asdict(self._settings), "up": up, "down": down}
+            what = f"lane {self._lane}: the replay of delays"
+            self._replay = LineProcess(what, self._pid, "testbed.netem_replay", spec)
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._replay is None else self._replay.pid
+
+    def play(self, trace: Trace, start_s: float, t0: float) -> None:
+        if self._replay is not None:
+            self._replay.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
 
     def died(self) -> bool:
-        return False
+        return self._replay is not None and self._replay.died()
 
     def report(self) -> StageReport:
-        up, down = self._counters("wan-up"), self._counters("wan-down")
+        """See `DelayStage`.
+
+        Raises:
+            TestbedError: the replay of delays does not answer.
+        """
+        up, down = (self._counters(interface) for interface in _INTERFACES)
+        late_ms = 0.0 if self._replay is None else float(self._replay.ask(do="report")["late_max_ms"])
         # netem counts what it loses on purpose and what finds its queue full as the same drops; on the
         # uplink nothing is to be lost.
-        return StageReport("netem", up.get("packets", 0), down.get("drops", 0), up.get("drops", 0))
+        dropped = up.get("drops", 0)
+        return StageReport("netem", up.get("packets", 0), down.get("drops", 0), dropped, late_max_ms=late_ms)
 
     def _counters(self, interface: str) -> dict[str, Any]:
         shown = in_host(self._pid, "tc", "-s", "-j", "qdisc", "show", "dev", interface)
@@ -100,19 +151,36 @@ class NetemStage:
         return next((qdisc for qdisc in qdiscs if qdisc.get("kind") == "netem"), {})
 
     def stop(self) -> None:
-        """It goes with its interfaces."""
+        """The qdiscs go with their interfaces."""
+        if self._replay is not None:
+            self._replay.stop()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What the relay has to know of the wan host's neighbours: the Ethernet header of what goes to each."""
+
+    server_header: bytes
+    router_header: bytes
 
 
 class RelayStage:
-    """The relay process in the wan host `pid`, and the rules that route packets through it."""
+    """The relay process in the wan host `pid`; the kernel there forwards nothing of what is the relay's.
 
-    def __init__(self, lane: str, pid: int, settings: LinkSettings, server: str, seed: int) -> None:
+    Args:
+        lossy: whether packets to the player pass through it too.
+    """
+
+    def __init__(
+        self, lane: str, pid: int, settings: LinkSettings, ends: Ends, lossy: bool, seed: int
+    ) -> None:
         self._lane = lane
         self._pid = pid
         self._settings = settings
-        self._server = server
+        self._ends = ends
+        self._lossy = lossy
         self._seed = seed
-        self._process: subprocess.Popen[str] | None = None
+        self._process: LineProcess | None = None
 
     def start(self) -> None:
         """See `DelayStage`.
@@ -120,64 +188,34 @@ class RelayStage:
         Raises:
             TestbedError: it did not start; its last word is in the message.
         """
+        up, down = _INTERFACES
         spec = {
-            "interface": "relay",
-            "server": self._server,
+            "near": down,
+            "near_header": self._ends.router_header.hex(),
+            "far": up,
+            "far_header": self._ends.server_header.hex(),
             "delay_ms": self._settings.rtt_ms,
             "jitter_ms": self._settings.jitter_ms,
             "loss": asdict(self._settings.loss),
+            "lossy": self._lossy,
             "seed": self._seed,
         }
-        self._process = subprocess.Popen(
-            python_in(self._pid, "-m", "testbed.relay"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-            preexec_fn=die_with_parent,
-            start_new_session=True,
-        )
-        if self._ask(json.dumps(spec), START_TIMEOUT_S) is None:
-            raise TestbedError(f"lane {self._lane}: the relay did not start: {self._last_word()}")
-        rules = [
-            "ip link set relay up txqueuelen 10000",
-            "echo 0 > /proc/sys/net/ipv4/conf/relay/rp_filter",
-            f"ip route add default dev relay table {_TABLE}",
-            f"ip rule add iif wan-down table {_TABLE}",
-        ]
-        if self._settings.loss.kind != "none":
-            rules.append(f"ip rule add iif wan-up table {_TABLE}")
+        self._process = LineProcess(f"lane {self._lane}: the relay", self._pid, "testbed.relay", spec)
+        taken = [down, up] if self._lossy else [down]
+        rules = [f"ip rule add iif {interface} blackhole" for interface in taken]
         run_script(self._pid, rules, f"lane {self._lane}: the way through the relay")
 
-    def _ask(self, line: str, timeout_s: float) -> dict[str, Any] | None:
-        """Send a line and read one; None when there is no answer."""
-        process = self._process
-        assert process is not None and process.stdin and process.stdout
-        try:
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return None
-        waiting = select.poll()  # select() stops at descriptor 1023, and a hundred lanes go beyond
-        waiting.register(process.stdout, select.POLLIN)
-        text = process.stdout.readline() if waiting.poll(timeout_s * 1000) else ""
-        answer: dict[str, Any] | None = json.loads(text) if text else None
-        return answer
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
 
-    def _last_word(self) -> str:
-        process = self._process
-        assert process is not None and process.stderr is not None
-        if process.poll() is None:
-            try:
-                process.wait(0.5)
-            except subprocess.TimeoutExpired:
-                return "no word"
-        said = process.stderr.read().strip().splitlines()
-        return said[-1] if said else f"exit status {process.returncode}"
+    def play(self, trace: Trace, start_s: float, t0: float) -> None:
+        if trace.varies:
+            assert self._process is not None
+            self._process.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
 
     def died(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
+        return self._process is not None and self._process.died()
 
     def report(self) -> StageReport:
         """See `DelayStage`.
@@ -185,33 +223,21 @@ class RelayStage:
         Raises:
             TestbedError: the relay does not answer.
         """
-        counted = self._ask("report", ANSWER_TIMEOUT_S) if self._process is not None else None
-        if counted is None:
-            raise TestbedError(f"lane {self._lane}: the delay stage's relay does not answer")
+        if self._process is None:
+            raise TestbedError(f"lane {self._lane}: the relay was stopped")
+        counted = self._process.ask(do="report")
         return StageReport(
             backend="relay",
             packets=counted["up_packets"],
             lost=counted["lost"],
-            dropped=counted["overflowed"] + self._dropped_before(),
-            late_over_2ms=counted["late_over_2ms"],
+            dropped=counted["overflowed"],
+            late_mean_ms=counted["late_mean_ms"],
+            late_p50_ms=counted["late_p50_ms"],
+            late_p99_ms=counted["late_p99_ms"],
             late_max_ms=counted["late_max_ms"],
             real_time=counted["real_time"],
         )
 
-    def _dropped_before(self) -> int:
-        """Packets that found the TUN interface's queue full."""
-        shown = in_host(self._pid, "ip", "-s", "-j", "link", "show", "dev", "relay")
-        try:
-            return int(json.loads(shown.stdout)[0]["stats64"]["tx"]["dropped"])
-        except (ValueError, LookupError):
-            return 0
-
     def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            process.communicate("", timeout=ANSWER_TIMEOUT_S)
-        except (subprocess.TimeoutExpired, ValueError):
-            process.kill()
-            process.wait()
+        if self._process is not None:
+            self._process.stop()

@@ -203,8 +203,10 @@ class Bench:
         async with contextlib.AsyncExitStack() as stack:
             shaper = await stack.enter_async_context(ShaperClient())
             lanes = [
-                stack.enter_context(Lane(f"sb{os.getpid()}-{index}", self._settings, self._backend))
-                for index in range(len(traces))
+                stack.enter_context(
+                    Lane(f"sb{os.getpid()}-{index}", self._settings, self._backend, trace=trace)
+                )
+                for index, trace in enumerate(traces)
             ]
             trips = [
                 await self._attach(shaper, lane, trace) for lane, trace in zip(lanes, traces, strict=True)
@@ -214,6 +216,8 @@ class Bench:
             flows.stdin.write((json.dumps({"t0": t0, "seconds": seconds + _SETTLE_S}) + "\n").encode())
             logs = [self._folder / f"{lane.name}.jsonl" for lane in lanes]
             for lane, trace, log in zip(lanes, traces, logs, strict=True):
+                assert lane.delay_stage is not None
+                lane.delay_stage.play(trace, 0.0, t0)
                 await shaper.play(lane.name, trace, 0.0, t0, log)
             await asyncio.sleep(t0 + seconds + 0.3 - time.monotonic())
             for lane in lanes:

@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Any
 
 from testbed.children import allow_many_files, die_with_parent
-from testbed.delay_stage import DelayStage, NetemStage, RelayStage, StageReport
+from testbed.delay_stage import DelayStage, Ends, NetemStage, RelayStage, StageReport
 from testbed.doctor import probe
 from testbed.errors import TestbedError
 from testbed.hosts import in_host, run_checked, run_script
 from testbed.settings import LinkSettings
 from testbed.tbf import TokenBucket
+from traces.trace import Trace
 
 SERVER_IP, WAN_UP_IP, WAN_DOWN_IP = "10.0.1.2", "10.0.1.1", "10.0.2.1"
 ROUTER_UP_IP, ROUTER_DOWN_IP, PLAYER_IP = "10.0.2.2", "10.0.3.1", "10.0.3.2"
@@ -58,6 +59,11 @@ _HOST_SYSCTLS = {
     "ipv4/conf/default/rp_filter": "0",
     "ipv4/tcp_no_metrics_save": "1",
 }
+
+
+def _header(to: str, sender: str) -> bytes:
+    """The Ethernet header of an IP packet between two interfaces."""
+    return b"".join(bytes.fromhex(MAC[name].replace(":", "")) for name in (to, sender)) + b"\x08\0"
 
 
 def require_tools() -> None:
@@ -127,16 +133,25 @@ class Lane:
         settings: what the link is asked to be.
         backend: `netem` or `relay` (`delay_backend`).
         seed: of the relay's loss and jitter.
+        trace: that will be played on it: its delay and loss, where it has any, need a stage for them.
 
     Raises:
         TestbedError: a step of the set-up failed; what it was and what the system said.
     """
 
-    def __init__(self, name: str, settings: LinkSettings, backend: str, seed: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: LinkSettings,
+        backend: str,
+        seed: int = 0,
+        trace: Trace | None = None,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.backend = backend
         self.seed = seed
+        self.trace = trace
         self._hosts: dict[str, Any] = {}
         self.delay_stage: DelayStage | None = None
         """Set once the lane is up."""
@@ -240,9 +255,14 @@ class Lane:
     def _delay_stage(self) -> None:
         wan = self.pid("wan")
         if self.backend == "netem":
-            self.delay_stage = NetemStage(self.name, wan, self.settings)
+            varying = self.trace is not None and self.trace.varies
+            self.delay_stage = NetemStage(self.name, wan, self.settings, varying)
         else:
-            self.delay_stage = RelayStage(self.name, wan, self.settings, SERVER_IP, self.seed)
+            ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
+            lossy = self.settings.loss.kind != "none" or (
+                self.trace is not None and self.trace.loss_pct is not None
+            )
+            self.delay_stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
         self.delay_stage.start()
 
     def bucket(self) -> TokenBucket:

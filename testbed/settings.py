@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from testbed.errors import TestbedError
@@ -51,6 +51,18 @@ class Loss:
                 raise TestbedError(f"loss {name} {value} %: expected 0 to 100")
         if self.kind == "uniform" and self.p >= 100:
             raise TestbedError("loss 100 %: nothing would arrive; give less")
+
+    def plus(self, more_pct: float) -> Loss:
+        """This loss, and of what it leaves another `more_pct` per cent, lost independently."""
+
+        def both(pct: float) -> float:
+            return 100 - (100 - pct) * (100 - more_pct) / 100
+
+        if not more_pct:
+            return self
+        if self.kind == "gemodel":
+            return replace(self, bad=both(self.bad), good=both(self.good))
+        return Loss("uniform", both(self.p if self.kind == "uniform" else 0.0))
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ class Replay:
         """What passed since the last reading, and what the trace carries meanwhile."""
         before, now = self._last.counters, reading.counters
         if now.sent_bytes < before.sent_bytes or now.drops < before.drops:
-            self._foreign = self._foreign or "counters that ran backwards: another qdisc stood there meanwhile"
+            self._foreign = self._foreign or "counters that ran backwards: another qdisc was there"
         self._foreign = self._foreign or self.bucket.foreign(now)
         self._lowest_bytes = min(self._lowest_bytes, now.backlog_bytes)
         waiting = reading.waiting and self._last.waiting
@@ -297,8 +297,7 @@ class Shaper:
             bucket = TokenBucket(line["pid"], line["interface"])
             self._replays[lane] = Replay(lane, bucket, line["limit_bytes"], line["rate_mbps"])
         elif line["do"] == "play":
-            values = line["trace"]
-            trace = Trace(values["name"], tuple(values["time_s"]), tuple(values["rate_mbps"]))
+            trace = Trace.from_json(line["trace"])
             log = Path(line["log"]).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `end`
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))

@@ -69,8 +69,7 @@ class ShaperClient:
 
     async def play(self, lane: str, trace: Trace, start_s: float, t0: float, log: Path) -> None:
         """Replay a trace from `start_s` of it on, beginning at monotonic time `t0`."""
-        values = {"name": trace.name, "time_s": trace.time_s, "rate_mbps": trace.rate_mbps}
-        await self._do(do="play", lane=lane, trace=values, start_s=start_s, t0=t0, log=str(log))
+        await self._do(do="play", lane=lane, trace=trace.as_json(), start_s=start_s, t0=t0, log=str(log))
 
     async def fault(self, lane: str) -> str | None:
         """What broke a lane's replay off; None while it goes on."""

@@ -70,7 +70,13 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
                     raise Interrupted
                 name = f"sb{os.getpid()}-{index}"
                 lane = stack.enter_context(
-                    Lane(name, session_plan.settings, session_plan.backend, session_plan.seed)
+                    Lane(
+                        name,
+                        session_plan.settings,
+                        session_plan.backend,
+                        session_plan.seed,
+                        session_plan.trace,
+                    )
                 )
                 session = LaneSession(session_plan, lane, shaper, index, servers.of(session_plan.server))
                 stack.push_async_callback(session.close)

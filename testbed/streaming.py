@@ -389,6 +389,8 @@ class LaneSession:
     async def _play_link(self, t0: float) -> None:
         """Begin the replay at monotonic time `t0`."""
         plan = self.plan
+        assert self.lane.delay_stage is not None
+        await asyncio.to_thread(self.lane.delay_stage.play, plan.trace, plan.start_s, t0)
         await self._shaper.play(self.lane.name, plan.trace, plan.start_s, t0, self._aside("link.jsonl"))
 
     async def _judge_link(self, end: EndRow) -> tuple[Verdict, dict[str, Any]]:

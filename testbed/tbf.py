@@ -35,7 +35,7 @@ _TICK_NS = 64
 """The packet scheduler's tick (net/pkt_sched.h, PSCHED_SHIFT 6)."""
 
 _TICKS_TOLERANCE = 0.002
-"""The kernel divides by multiplying: its bucket is off by as much as this, a larger one (a dark link) overflows."""
+"""The kernel divides by multiplying: its bucket is off by as much as this. (A dark link's overflows.)"""
 
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _TCMSG = struct.Struct("=BxxxiIII")  # family, ifindex, handle, parent, info

@@ -6,9 +6,10 @@ import hashlib
 import math
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 MOST_DELAY_MS = 10_000.0
 """No path takes longer, and no link is asked to (`testbed/settings.py`): the unit is another one."""
@@ -144,6 +145,11 @@ class Trace:
         return 0.0 if self.loss_pct is None else self.loss_pct[self._index_after(time_s)]
 
     @property
+    def varies(self) -> bool:
+        """Whether it says anything of delay or loss."""
+        return self.delay_ms is not None or self.loss_pct is not None
+
+    @property
     def without_delay_loss(self) -> Trace:
         """The rates alone; itself when it has nothing else."""
         if self.delay_ms is None and self.loss_pct is None:
@@ -193,3 +199,27 @@ class Trace:
             if more is not None:  # a trace of rates alone keeps the hash that it has in older records
                 digest.update(name.encode() + struct.pack(f"<{len(more)}d", *more))
         return digest.hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """The values as JSON holds them, for another process; `from_json` reads them."""
+        more = {"delay_ms": self.delay_ms, "loss_pct": self.loss_pct}
+        varying = {key: list(values) for key, values in more.items() if values is not None}
+        return {
+            "name": self.name,
+            "family": self.family,
+            "time_s": list(self.time_s),
+            "rate_mbps": list(self.rate_mbps),
+            **varying,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Trace:
+        """What `as_json` made.
+
+        Raises:
+            KeyError: a field is missing.
+            TraceError: the values make no trace.
+        """
+        more = {key: tuple(values[key]) for key in ("delay_ms", "loss_pct") if values.get(key) is not None}
+        family = values.get("family", "")
+        return cls(values["name"], tuple(values["time_s"]), tuple(values["rate_mbps"]), family, **more)

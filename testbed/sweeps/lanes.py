@@ -241,7 +241,7 @@ async def stream_unit(
 @contextlib.asynccontextmanager
 async def _lane_of(plan: SessionPlan, name: str, beginning: asyncio.Lock) -> AsyncIterator[Lane]:
     """A lane; making it and taking it down keep the event loop busy, so nobody begins meanwhile."""
-    lane = Lane(name, plan.settings, plan.backend, plan.seed)
+    lane = Lane(name, plan.settings, plan.backend, plan.seed, plan.trace)
     async with beginning:
         lane.__enter__()
     try:
