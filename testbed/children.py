@@ -20,7 +20,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 SHAPER_PRIORITY = 20
 RELAY_PRIORITY = 10
-"""SCHED_FIFO: a rate change and a due frame go before any player or server, in this order."""
+FILLER_PRIORITY = 5
+"""SCHED_FIFO: a rate change and a due frame go before any player or server, in this order; and before what
+fills the links while they are measured."""
 
 
 _forking = os.getpid()
@@ -82,6 +84,19 @@ def undisturbed() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+
+
+_SHORT_WAIT_S = 0.01
+_MOST_OF = 0.99
+
+
+def to_wait_s(rest_s: float | None) -> float | None:
+    """What to give select() when a deadline is `rest_s` away (None: there is none).
+
+    The kernel may let a select() sleep 0.1 % longer than asked. So a long wait is ended a little early, and
+    its rest waited for again.
+    """
+    return rest_s if rest_s is None or rest_s < _SHORT_WAIT_S else rest_s * _MOST_OF
 
 
 def real_time(priority: int) -> bool:

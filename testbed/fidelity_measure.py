@@ -28,6 +28,7 @@ from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link_log import LinkRow, read_link_log
 from testbed.namespace import network_namespace
 from testbed.probe import RTT_TOLERANCE_MS, probe_path
+from testbed.selfcheck import carried_bytes
 from testbed.settings import LinkSettings
 from testbed.shaper import burst_bytes
 from testbed.shaper_client import ShaperClient
@@ -100,11 +101,15 @@ class LaneFidelity:
 
 
 def windows(rows: Sequence[LinkRow]) -> Iterator[Window]:
-    """Join the steps of a link log; the first window, in which the flow fills the queue, is left out."""
+    """Join the steps of a link log; the first window, in which the flow fills the queue, is left out.
+
+    What passed is held against what the trace carries between the very moments at which the counters
+    were read: a reading that comes late is no fault of the link, a rate that comes late is.
+    """
     begin, expected, sent, saturated = rows[0].start_s if rows else 0.0, 0.0, 0, True
     first = True
-    for row in rows:
-        expected += row.rate_mbps * 1e6 / 8 * row.duration_s
+    for index, row in enumerate(rows):
+        expected += carried_bytes(rows, index)
         sent += row.sent_bytes
         saturated = saturated and row.backlog_min_bytes >= FRAME_BYTES
         end = row.start_s + row.duration_s
@@ -274,7 +279,7 @@ class Bench:
             {
                 "server_pid": lane.pid("server"),
                 "player_pid": lane.pid("player"),
-                "trace": {"name": trace.name, "time_s": trace.time_s, "rate_mbps": trace.rate_mbps},
+                "trace": trace.as_json(),
                 "start_s": 0.0,
             }
             for lane, trace in zip(lanes, traces, strict=True)

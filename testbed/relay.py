@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from testbed.children import RELAY_PRIORITY, real_time, undisturbed
+from testbed.children import RELAY_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.settings import Loss
 from traces.trace import Step, Trace
 
@@ -308,7 +308,7 @@ class Relay:
         pending = b""
         rest = self.send_due()
         while True:
-            ready, _, _ = select.select([*ports, questions], [], [], rest)
+            ready, _, _ = select.select([*ports, questions], [], [], to_wait_s(rest))
             if questions in ready:
                 data = os.read(questions, 1 << 20)
                 if not data:

@@ -58,12 +58,17 @@ class Verdict:
     drops: int
 
 
+def begins_s(row: LinkRow) -> float:
+    """When the counters were read at a step's begin, s since t0."""
+    return row.start_s + row.late_ms / 1000 if row.read_s is None else row.read_s
+
+
 def carried_bytes(rows: Sequence[LinkRow], index: int) -> float:
     """What the trace carries between the two counter readings of a row.
 
     Both readings may be late, by more than a step even: what the trace holds between them counts.
     """
-    begin = rows[index].start_s + rows[index].late_ms / 1000
+    begin = begins_s(rows[index])
     end = begin + rows[index].measured_s
     megabits = 0.0
     for later in range(index, len(rows)):

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from testbed.children import SHAPER_PRIORITY, real_time, undisturbed
+from testbed.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.correction import HORIZON_S, Correction
 from testbed.errors import TestbedError
 from testbed.link_log import LinkRow
@@ -56,6 +56,9 @@ CORRECTING_SAMPLE_S = 0.02
 
 SHORTEST_CORRECTION_S = 0.004
 """Nothing is corrected this near to the end of a step: the next change does it."""
+
+WRITING_S = 0.0005
+"""With less time than this to the next deadline no log is written."""
 
 SAME_SHARE = 0.02
 """A corrected rate within this share of the trace's rate of the one in force is left there: a change costs
@@ -139,6 +142,7 @@ class Replay:
         self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
         self._foreign = ""
         self._correction = Correction()
+        self._unwritten: list[LinkRow] = []
 
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
@@ -223,7 +227,6 @@ class Replay:
             self.bucket.kick()
 
     def _write(self, step: Step, reading: Reading) -> None:
-        assert self._log is not None
         counters, begin = reading.counters, self._begin
         row = LinkRow(
             step=self._number,
@@ -250,7 +253,14 @@ class Replay:
         )
         self._number += 1
         self._foreign = ""
-        self._log.write(json.dumps(asdict(row), separators=(",", ":")) + "\n")
+        self._unwritten.append(row)
+
+    def write_rows(self) -> None:
+        """Write what the steps that are over have left to be written: no lane's rate waits for it."""
+        rows, self._unwritten = self._unwritten, []
+        for row in rows:
+            assert self._log is not None
+            self._log.write(json.dumps(asdict(row), separators=(",", ":")) + "\n")
 
     def end(self) -> int:
         """Log what has passed of the present step and finish the log; the number of its rows.
@@ -262,6 +272,7 @@ class Replay:
             with log:
                 if self._step is not None:
                     self._write_cut(self._step)
+                self.write_rows()
             self._log = None
         return self._number
 
@@ -275,6 +286,7 @@ class Replay:
     def give_up(self) -> None:
         """Close the log as it is."""
         log, self._log = self._log, None
+        self._unwritten = []
         if log is not None:
             with suppress(OSError):  # what could not be written is why we give up
                 log.close()
@@ -289,6 +301,8 @@ class Shaper:
         """(monotonic deadline, 0 for a step and 1 for a sample, lane), a heap."""
         self._faults: dict[str, str] = {}
         """Why a lane is no longer replayed, until its `stop` asks."""
+        self._written = True
+        """Whether no row of a step waits to be written."""
 
     def command(self, line: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command and answer it."""
@@ -326,8 +340,12 @@ class Shaper:
             due, kind, lane = self._due[0]
             rest = due - time.monotonic()
             if rest > 0:
-                return rest
+                if self._written or rest < WRITING_S:
+                    return rest
+                self._write_logs()
+                continue
             heapq.heappop(self._due)
+            self._written = self._written and kind == 1
             replay = self._replays[lane]
             try:
                 if kind == 0:
@@ -335,11 +353,23 @@ class Shaper:
                 else:
                     rest = replay.sample()
                     heapq.heappush(self._due, (max(due, time.monotonic()) + rest, 1, lane))
-            except (TestbedError, OSError) as error:  # its qdisc is gone, or there is no room for its log
-                self._faults[lane] = str(error)
-                self._forget(lane)
-                replay.give_up()
+            except (TestbedError, OSError) as error:  # its qdisc is gone
+                self._break_off(lane, error)
         return 0.0
+
+    def _write_logs(self) -> None:
+        """Write the rows of steps that are over, now that nothing is due."""
+        self._written = True
+        for lane, replay in self._replays.items():
+            try:
+                replay.write_rows()
+            except OSError as error:  # there is no room for its log
+                self._break_off(lane, error)
+
+    def _break_off(self, lane: str, error: Exception) -> None:
+        self._faults[lane] = str(error)
+        self._forget(lane)
+        self._replays[lane].give_up()
 
     def _forget(self, lane: str) -> None:
         """Nothing more is due for a lane."""
@@ -351,7 +381,7 @@ class Shaper:
         pending = b""
         rest: float | None = None
         while True:
-            ready, _, _ = select.select([commands], [], [], rest)
+            ready, _, _ = select.select([commands], [], [], to_wait_s(rest))
             if ready:
                 data = os.read(commands, 1 << 20)
                 if not data:
