@@ -53,8 +53,8 @@ class _Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Header(ctypes.Structure):
-    """struct mmsghdr"""
+class _Message(ctypes.Structure):
+    """struct msghdr"""
 
     _fields_ = (
         ("name", ctypes.c_void_p),
@@ -64,8 +64,13 @@ class _Header(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
-        ("sent", ctypes.c_uint),
     )
+
+
+class _Header(ctypes.Structure):
+    """struct mmsghdr"""
+
+    _fields_ = (("message", _Message), ("sent", ctypes.c_uint))
 
 
 class Datagrams:
@@ -76,8 +81,8 @@ class Datagrams:
         self._vector = _Vector(ctypes.addressof(self._payload), len(payload))
         self._headers = (_Header * MOST_AT_ONCE)()
         for header in self._headers:
-            header.vectors = ctypes.pointer(self._vector)
-            header.vector_count = 1
+            header.message.vectors = ctypes.pointer(self._vector)
+            header.message.vector_count = 1
 
     def send(self, descriptor: int, count: int) -> int:
         """Send up to `count` of them on a connected socket; how many went.
