@@ -57,11 +57,11 @@ def refuse_loss(trace: Trace) -> None:
     Raises:
         TraceError: the trace loses frames.
     """
-    if trace.loss_pct is not None and any(trace.loss_pct[1:]):
+    if trace.loses_frames:
         raise TraceError(
-            f"{trace.name}: loses up to {max(trace.loss_pct[1:]):g} % of its frames, which the published link"
-            " has no TCP to repair; take the tcp link, or drop the losses (python -m traces convert"
-            " --drop-delay-loss)"
+            f"{trace.name}: loses up to {max((trace.loss_pct or ())[1:]):g} % of its frames, which the"
+            " published link has no TCP to repair; take the tcp link, or drop the losses (python -m traces"
+            " convert --drop-delay-loss)"
         )
 
 

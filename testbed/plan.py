@@ -35,8 +35,9 @@ from testbed.options import (
 )
 from testbed.ownership import give_to_caller, make_directory
 from testbed.policy_server import DEVICES
-from testbed.settings import check_carried, delay_loss_notes
+from testbed.settings import check_carried
 from testbed.streaming import LOGS, SessionPlan
+from testbed.trace_notes import delay_loss_notes
 from traces.arguments import Parser
 from traces.catalogue import default_video
 

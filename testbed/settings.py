@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -97,42 +96,6 @@ class LinkSettings:
         return max(limit, MIN_QUEUE_FRAMES * FRAME_BYTES)
 
 
-def delay_loss_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
-    """What a person should know before sessions over traces that bring delays or losses; a line each.
-
-    Args:
-        rtts_ms: the round trips asked for, and …
-        option: … by what.
-    """
-    traces, found = list(traces), []
-    delayed = {trace.name: (trace.delay_ms or ())[1:] for trace in traces if trace.delay_ms is not None}
-    if delayed:
-        asked = " or ".join(f"{rtt_ms:g}" for rtt_ms in rtts_ms)
-        found.append(
-            f"{_bring(delayed)} delays of {_range(delayed)} ms; the round trip is these plus {asked} ms"
-            f" ({option})"
-        )
-    lossy = {trace.name: (trace.loss_pct or ())[1:] for trace in traces if loses_frames(trace)}
-    if lossy:
-        found.append(f"{_bring(lossy)} losses of {_range(lossy)} % of the frames towards the player")
-    return found
-
-
-def loses_frames(trace: Trace) -> bool:
-    """Whether the trace loses any."""
-    return any((trace.loss_pct or ())[1:])
-
-
-def _bring(columns: Mapping[str, Sequence[float]]) -> str:
-    first = next(iter(columns))
-    return f"trace {first} brings" if len(columns) == 1 else f"{len(columns)} traces ({first}, …) bring"
-
-
-def _range(columns: Mapping[str, Sequence[float]]) -> str:
-    least, most = min(map(min, columns.values())), max(map(max, columns.values()))
-    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
-
-
 SHORTEST_STEP_S = 0.002
 """A rate that changes faster is no trace that tc could follow (times in a wrong unit, more likely)."""
 
@@ -150,7 +113,7 @@ def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
             f"trace {trace.name} has a step of {shortest * 1000:g} ms; a link can follow"
             f" {SHORTEST_STEP_S * 1000:g} ms and more. Are its times in seconds? See `python -m traces lint`"
         )
-    lossy = settings.loss.kind != "none" or loses_frames(trace)
+    lossy = settings.loss.kind != "none" or trace.loses_frames
     relayed = backend == "relay" and lossy
     limit = RELAY_MAX_MBPS if relayed else KERNEL_MAX_MBPS
     highest = max(trace.rate_mbps[1:])

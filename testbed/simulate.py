@@ -61,7 +61,6 @@ from testbed.options import (
     scoring_of,
 )
 from testbed.ownership import make_directory
-from testbed.settings import delay_loss_notes
 from testbed.simulation import (
     RunFacts,
     SimulatedSession,
@@ -70,6 +69,7 @@ from testbed.simulation import (
     run_jobs,
 )
 from testbed.starts import Starts, read_starts
+from testbed.trace_notes import delay_loss_notes
 from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import default_video, resolve_many
 from traces.trace import Trace, TraceError

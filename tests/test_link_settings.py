@@ -19,9 +19,9 @@ from testbed.settings import (
     LinkSettings,
     Loss,
     check_carried,
-    delay_loss_notes,
 )
 from testbed.tbf import FRAME_BYTES
+from testbed.trace_notes import delay_loss_notes
 from traces.arguments import Parser
 from traces.trace import Trace
 

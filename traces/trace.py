@@ -106,6 +106,11 @@ class Trace:
         """Length of one pass."""
         return self.time_s[-1]
 
+    @property
+    def loses_frames(self) -> bool:
+        """Whether any interval has a loss."""
+        return any((self.loss_pct or ())[1:])
+
     @cached_property
     def mean_mbps(self) -> float:
         """Mean rate over one pass, weighted by time."""

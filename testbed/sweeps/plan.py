@@ -32,11 +32,12 @@ from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.options import capped
 from testbed.plan import OUR_POLICIES, check_policy
-from testbed.settings import LinkSettings, Loss, delay_loss_notes
+from testbed.settings import LinkSettings, Loss
 from testbed.simulation import source_sha256
 from testbed.starts import Start
 from testbed.sweeps.models import MODELS, PUBLISHED
 from testbed.sweeps.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
+from testbed.trace_notes import delay_loss_notes
 from traces.catalogue import default_video, placed, resolve_many
 from traces.trace import Trace, TraceError
 
