@@ -29,6 +29,10 @@ class RateSeries:
     """Where in the trace the session began."""
     time_s: tuple[float, ...]
     rate_mbps: tuple[float, ...]
+    delay_ms: tuple[float, ...] | None = None
+    """What the trace added to the idle round trip, over the same intervals; None if it did not say."""
+    loss_pct: tuple[float, ...] | None = None
+    """Share of the frames towards the player that it lost."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,15 @@ class SessionRecord:
             and all(before < after for before, after in pairwise(times))
         ):
             raise RecordError(f"{self.path}:1: the manifest's trace is no series of rising times and rates")
-        return RateSeries(str(section.get("name", "trace")), start_s, tuple(times), tuple(rates))
+        more = {}
+        for name in ("delay_ms", "loss_pct"):
+            values = section.get(name)
+            if values is None:
+                continue
+            if not (_numbers(values) and len(values) == len(times)):
+                raise RecordError(f"{self.path}:1: the manifest's trace has a {name} that is not one a point")
+            more[name] = tuple(values)
+        return RateSeries(str(section.get("name", "trace")), start_s, tuple(times), tuple(rates), **more)
 
     @cached_property
     def shared(self) -> Shared | None:

@@ -3,7 +3,8 @@
 Pensieve's `fixed_env.py` (Mao et al., SIGCOMM 2017), Genet's `fig_reproduce/sim/fixed_env.py` and
 NetLLM's `baseline_special/env.py` compute a download the same way: bytes flow at 0.95 x rate, and
 one round trip of 80 ms is added at the end. TCP does not exist. Every float operation here is done
-on the same values in the same order as there; don't tidy the arithmetic.
+on the same values in the same order as there; don't tidy the arithmetic. Where a trace has delays, the one
+in force at the request is part of that round trip, as SABRE has it; the published simulators know none.
 """
 
 from __future__ import annotations
@@ -45,8 +46,23 @@ class PublishedLink:
 
         Raises:
             ValueError: `start_index` is not 1 to the trace's last index.
+            TraceError: the trace loses frames.
         """
         return PublishedSession(self, trace, start_index, seed)
+
+
+def refuse_loss(trace: Trace) -> None:
+    """What these simulators cannot play, they may not leave out without a word.
+
+    Raises:
+        TraceError: the trace loses frames.
+    """
+    if trace.loses_frames:
+        raise TraceError(
+            f"{trace.name}: loses up to {max((trace.loss_pct or ())[1:]):g} % of its frames, which the"
+            " published link has no TCP to repair; take the tcp link, or drop the losses (python -m traces"
+            " convert --drop-delay-loss)"
+        )
 
 
 class PublishedSession:
@@ -57,6 +73,7 @@ class PublishedSession:
             raise ValueError(
                 f"{trace.name}: start index {start_index}; expected 1 to {len(trace.time_s) - 1}"
             )
+        refuse_loss(trace)
         self._settings = settings
         self._trace = trace
         self._index = start_index
@@ -69,11 +86,14 @@ class PublishedSession:
         Raises:
             TraceError: the trace is so near to dark that the chunk would never arrive.
         """
+        rtt_ms = self._settings.rtt_ms
+        if self._trace.delay_ms is not None:
+            rtt_ms += self._trace.delay_ms[self._index]
         delay_ms = self._transfer_s(size_bytes) * _MS_PER_S
-        delay_ms += self._settings.rtt_ms
+        delay_ms += rtt_ms
         if self._draws is not None:
             delay_ms *= self._draws.uniform(NOISE_LOW, NOISE_HIGH)
-        return Download(delay_ms, min(self._settings.rtt_ms, delay_ms), self._settings.rtt_ms)
+        return Download(delay_ms, min(rtt_ms, delay_ms), rtt_ms)
 
     def _transfer_s(self, size_bytes: int) -> float:
         """Let `size_bytes` through, from the present position on; seconds."""

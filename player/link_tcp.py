@@ -5,10 +5,11 @@ windows that open from ten segments on, are cut by loss where the bottleneck's q
 again when the player has been idle; the queue stands in the way of the next chunk; and of every
 Ethernet frame of 1514 bytes only 1448 are the video's. So this model sends every frame: one connection
 of Linux's TCP (CUBIC, SACK, its timers), through a token bucket that follows the trace and a queue in
-bytes, with all of the RTT on the way up, as the emulator has it (`player/tcp/`). It has no dice: the
-same session comes out the same.
+bytes, with all of the RTT on the way up, as the emulator has it (`player/tcp/`). Where the trace has delays,
+that way takes so much longer, in order; where it or `loss_pct` loses frames, the session's seed decides
+which. Without loss there are no dice. The same session comes out the same.
 
-What it leaves out: loss but by the queue, jitter, the receiver's window, the time that a policy and a
+What it leaves out: loss in bursts, jitter, the receiver's window, the time that a policy and a
 busy machine take, and a player's patience (`player/fetch.py` gives a silent connection up after 15 s).
 """
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from player.simulated import Download
-from traces.trace import Trace, TraceError
+from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
 RTT_MS = 80.0
 QUEUE_MS = 200.0
@@ -61,6 +62,8 @@ class TcpLink:
     congestion_control: str = CONGESTION_CONTROL
     slow_start_after_idle: bool = True
     handling_ms: float = HANDLING_MS
+    loss_pct: float = 0.0
+    """Frames lost towards the player, independently and besides those that the trace loses."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rtt_ms <= _LONGEST_RTT_MS:
@@ -77,6 +80,8 @@ class TcpLink:
             )
         if not 0 <= self.handling_ms < math.inf:
             raise ValueError(f"handling {self.handling_ms} ms: must be 0 or more")
+        if not 0 <= self.loss_pct < ALL_LOST_PCT:
+            raise ValueError(f"loss {self.loss_pct} %: expected 0 to under 100")
 
     def queue_limit_bytes(self, trace: Trace) -> int:
         """The bottleneck's queue for this trace, as the emulator sets it."""
@@ -90,18 +95,18 @@ class TcpLink:
         """A warm connection, over which the MPD came: streaming begins at `trace.time_s[start_index - 1]`.
 
         Args:
-            seed: changes nothing; there is no chance in this model.
+            seed: of the losses; without loss it changes nothing.
 
         Raises:
             ValueError: `start_index` is not 1 to the trace's last index.
         """
-        return TcpSession(self, trace, start_index)
+        return TcpSession(self, trace, start_index, seed)
 
 
 class TcpSession:
     """A connection and its link, moved on by downloads and waits."""
 
-    def __init__(self, settings: TcpLink, trace: Trace, start_index: int) -> None:
+    def __init__(self, settings: TcpLink, trace: Trace, start_index: int, seed: int = 0) -> None:
         if not 1 <= start_index < len(trace.time_s):
             raise ValueError(
                 f"{trace.name}: start index {start_index}; expected 1 to {len(trace.time_s) - 1}"
@@ -114,12 +119,17 @@ class TcpSession:
         self._trace = trace
         self._time_s = np.array(trace.time_s)
         self._bytes_per_s = np.array(trace.rate_mbps) * 1e6 / 8
-        self._rtt_s = settings.rtt_ms / _MS_PER_S
+        self._delay_s = np.array(trace.delay_ms or ()) / _MS_PER_S
+        self._loss = np.array(trace.loss_pct or ()) / 100.0
+        self._begun_s = trace.time_s[start_index - 1]
         self._state = new_connection(
             start_index,
-            -trace.time_s[start_index - 1],
-            self._rtt_s,
+            -self._begun_s,
+            settings.rtt_ms / _MS_PER_S,
             settings.queue_limit_bytes(trace),
+            added_s=float(self._delay_s[start_index]) if len(self._delay_s) else 0.0,
+            asked_loss=settings.loss_pct / 100.0,
+            seed=seed,
         )
         self._now_s = 0.0
 
@@ -134,8 +144,10 @@ class TcpSession:
             *self._state,
             self._time_s,
             self._bytes_per_s,
+            self._delay_s,
+            self._loss,
             asked_s,
-            asked_s + self._rtt_s + self._settings.handling_ms / _MS_PER_S,
+            self._settings.handling_ms / _MS_PER_S,
             size_bytes + HEAD_BYTES,
             self._settings.slow_start_after_idle,
         )
@@ -145,9 +157,8 @@ class TcpSession:
                 " the rates are too near to 0 to stream over"
             )
         self._now_s = last_s
-        return Download(
-            (last_s - asked_s) * _MS_PER_S, (first_s - asked_s) * _MS_PER_S, self._settings.rtt_ms
-        )
+        rtt_ms = self._settings.rtt_ms + self._trace.delay_at(self._begun_s + asked_s)
+        return Download((last_s - asked_s) * _MS_PER_S, (first_s - asked_s) * _MS_PER_S, rtt_ms)
 
     def idle(self, wait_ms: float) -> None:
         """Let `wait_ms` pass without a download."""

@@ -7,7 +7,9 @@ Only the simulator can tell the future (`player.simulated.ToldFuture`). The plan
 60 s the two nearly always coincide and the plan is the best there is. They can differ where the player
 waits at its cap, in whole half seconds, because the bound is that of a player which waits exactly as
 long as it must; and where so many plans stay possible that near equals are given up, at most
-`Plan.gap` in the mean. With the link's noise on there is no bound, only a good plan.
+`Plan.gap` in the mean. With the link's noise on there is no bound, only a good plan. Over a trace whose
+delays vary there is no plan: who asks earlier may then be answered later, which the search takes for
+impossible.
 """
 
 from __future__ import annotations
@@ -81,11 +83,12 @@ def best_plan(
 
     Raises:
         ValueError: settings that no session can have, or a cap below the player's step of waiting, with
-            which a wait may empty the buffer.
+            which a wait may empty the buffer; delays that vary.
         TraceError: the trace never delivers.
     """
     if cap_ms < WAIT_STEP_MS:
         raise ValueError(f"cap {cap_ms} ms; the oracle needs {WAIT_STEP_MS:g} ms or more")
+    _refuse_varying_delay(trace)
     if not prefix:
         firsts = [
             best_plan(
@@ -106,6 +109,20 @@ def best_plan(
     library = Library([trace], [video.first(chunks)], qoe)
     setup = Setup.of(1, start_index=start_index, seed=seed, rtt_ms=link.rtt_ms, cap_ms=cap_ms)
     return _Searches(library, setup, chunks, link.noise, np.array(prefix, np.int64)).best()
+
+
+def _refuse_varying_delay(trace: Trace) -> None:
+    """What the proof in `oracle_search.py` does not hold for.
+
+    Raises:
+        ValueError: the trace's delays vary.
+    """
+    delays_ms = set((trace.delay_ms or ())[1:])
+    if len(delays_ms) > 1:
+        raise ValueError(
+            f"{trace.name}: its delays vary ({min(delays_ms):g} to {max(delays_ms):g} ms), and the oracle"
+            " plans with one round trip; leave the oracle out"
+        )
 
 
 class _Searches:
@@ -161,7 +178,7 @@ class _Searches:
             qoe.mu,
             qoe.smooth,
             float(packed.chunk_ms[0]),
-            float(setup.rtt_ms[0]),
+            float(setup.rtt_ms[0] + packed.delay_ms[-1]),
             float(setup.cap_ms[0]),
             self._noise,
             self._prefix,
@@ -212,10 +229,11 @@ class Oracle:
         """What is to come; the simulated player says it after `reset`.
 
         Raises:
-            ValueError: over a link model that the oracle cannot compute.
+            ValueError: over a link model or a trace that the oracle cannot compute.
         """
         if not isinstance(future.link, PublishedLink):
             raise ValueError("the oracle plans for the published link only; choose --link published")
+        _refuse_varying_delay(future.trace)
         self._future = future
 
     def select(self, observation: Observation) -> Decision:

@@ -94,9 +94,12 @@ def recorded(session: SessionRecord) -> Recorded:
     loss = link.get("loss")
     if link.get("jitter_ms") or not isinstance(loss, dict) or loss.get("kind") != "none":
         raise TestbedError(f"{path}: its link had jitter or loss, which the models have not")
+    if any((series.loss_pct or ())[1:]):
+        raise TestbedError(f"{path}: its trace loses frames; no model loses the same ones")
     video = session.section("video")
     try:
-        trace = Trace(series.name, series.time_s, series.rate_mbps, str(session.section("trace")["family"]))
+        told = session.section("trace")
+        trace = Trace.of(series.name, told, str(told["family"]))
         start_s = series.start_s % trace.duration_s
         index = next(place for place, time_s in enumerate(trace.time_s) if time_s > start_s)
         qoe = session.summary.qoe

@@ -62,7 +62,11 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     """The options of `link_settings`."""
     link = parser.add_argument_group("link")
     link.add_argument(
-        "--rtt-ms", type=float, default=80.0, metavar="MS", help="idle round trip (default: 80)"
+        "--rtt-ms",
+        type=float,
+        default=80.0,
+        metavar="MS",
+        help="idle round trip; a trace's delays are added to it (default: 80)",
     )
     link.add_argument(
         "--jitter-ms",
@@ -76,7 +80,7 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="PCT",
-        help="frames lost towards the player, independently",
+        help="frames lost towards the player, independently and besides those that the trace loses",
     )
     link.add_argument(
         "--loss-gemodel",

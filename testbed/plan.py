@@ -37,6 +37,7 @@ from testbed.ownership import give_to_caller, make_directory
 from testbed.policy_server import DEVICES
 from testbed.settings import check_carried
 from testbed.streaming import LOGS, SessionPlan
+from testbed.trace_notes import delay_loss_notes
 from traces.arguments import Parser
 from traces.catalogue import default_video
 
@@ -110,6 +111,8 @@ class RunPlan:
     """For the servers that policies ask."""
     left_out: tuple[str, ...] = ()
     """Why policies that nobody asked for by name are not among them."""
+    notes: tuple[str, ...] = ()
+    """What a person should know before."""
 
     @property
     def servers(self) -> tuple[ServerCommand, ...]:
@@ -164,7 +167,8 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
-    return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out))
+    notes = delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms")
+    return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out), tuple(notes))
 
 
 def _policies(

@@ -117,8 +117,7 @@ def reproduce(words: Sequence[str], out: TextIO) -> int:
 
 def _trace(record: Record) -> Trace:
     told = record.manifest["trace"]
-    times, rates = tuple(map(float, told["time_s"])), tuple(map(float, told["rate_mbps"]))
-    return Trace(str(told["name"]), times, rates, str(told.get("family", "")))
+    return Trace.of(str(told["name"]), told, str(told.get("family", "")))
 
 
 def _video(record: Record, folder: Path) -> tuple[Video, str]:

@@ -47,6 +47,8 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     console = person_console(out, as_object)
     interrupt = Interrupt()
     console.print(Text(describe(plan)), soft_wrap=True)
+    for note in plan.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
     for why in plan.left_out:
         console.print(Text(f"left out: {why}"), soft_wrap=True)
     try:

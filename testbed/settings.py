@@ -74,7 +74,8 @@ class LinkSettings:
     """
 
     rtt_ms: float = 80.0
-    """Idle round trip; all of it is spent on the uplink, where requests and ACKs pass."""
+    """Idle round trip, to which a trace's delays are added; all of it is spent on the uplink, where requests
+    and ACKs pass."""
     jitter_ms: float = 0.0
     """The uplink's delay varies uniformly by this much to either side; order is kept."""
     loss: Loss = field(default_factory=Loss)
@@ -115,7 +116,8 @@ def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
     """Refuse a trace that the path cannot carry, rather than cut it quietly.
 
     Raises:
-        TestbedError: its highest rate is beyond the backend, or its steps are too short.
+        TestbedError: its highest rate is beyond the backend (where frames are lost, by the trace or as
+            asked, the relay's), or its steps are too short.
     """
     shortest = min(later - earlier for earlier, later in pairwise(trace.time_s))
     if shortest < SHORTEST_STEP_S:
@@ -123,7 +125,8 @@ def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
             f"trace {trace.name} has a step of {shortest * 1000:g} ms; a link can follow"
             f" {SHORTEST_STEP_S * 1000:g} ms and more. Are its times in seconds? See `python -m traces lint`"
         )
-    relayed = backend == "relay" and settings.loss.kind != "none"
+    lossy = settings.loss.kind != "none" or trace.loses_frames
+    relayed = backend == "relay" and lossy
     limit = RELAY_MAX_MBPS if relayed else KERNEL_MAX_MBPS
     highest = max(trace.rate_mbps[1:])
     if highest > limit:

@@ -41,7 +41,7 @@ from rich.text import Text
 
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
-from player.link_published import RTT_MS, PublishedLink
+from player.link_published import RTT_MS, PublishedLink, refuse_loss
 from player.link_tcp import CONGESTION_CONTROL, QUEUE_MS, TcpLink
 from player.live import LiveConsole, silence
 from player.options import add_json_option, add_scoring_options
@@ -69,6 +69,7 @@ from testbed.simulation import (
     run_jobs,
 )
 from testbed.starts import Starts, read_starts
+from testbed.trace_notes import delay_loss_notes
 from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import default_video, resolve_many
 from traces.trace import Trace, TraceError
@@ -94,6 +95,7 @@ def _published_link(args: argparse.Namespace) -> Link:
         "--queue-bytes": args.queue_bytes is not None,
         "--cc": args.cc != CONGESTION_CONTROL,
         "--no-slow-start-after-idle": args.no_slow_start_after_idle,
+        "--loss-pct": args.loss_pct != 0,
     }
     for option, given in asked.items():
         if given:
@@ -118,6 +120,7 @@ def _tcp_link(args: argparse.Namespace) -> Link:
             queue_bytes=args.queue_bytes,
             congestion_control=args.cc,
             slow_start_after_idle=not args.no_slow_start_after_idle,
+            loss_pct=args.loss_pct,
         )
     except ValueError as error:
         raise TestbedError(str(error)) from None
@@ -169,7 +172,18 @@ def parser() -> Parser:
         help="the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
     link.add_argument(
-        "--rtt-ms", type=float, default=RTT_MS, metavar="MS", help=f"round trip (default: {RTT_MS:g})"
+        "--rtt-ms",
+        type=float,
+        default=RTT_MS,
+        metavar="MS",
+        help=f"round trip; a trace's delays are added to it (default: {RTT_MS:g})",
+    )
+    link.add_argument(
+        "--loss-pct",
+        type=float,
+        default=0.0,
+        metavar="PCT",
+        help="frames lost towards the player, besides those that the trace loses; tcp only",
     )
     link.add_argument(
         "--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1); published only"
@@ -214,6 +228,9 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     link = LINKS[args.link](args)
+    if isinstance(link, PublishedLink):
+        for _, trace in traces:
+            refuse_loss(trace)
     spec_of = {trace.name: spec for spec, trace in traces}
     sessions = tuple(
         SimulatedSession(
@@ -240,7 +257,11 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         command_line=("testbed/simulate.py", *arguments),
     )
-    return Plan(sessions, facts, out, _processes(args.jobs), qoe, _notes(args, starts, carrying))
+    notes = (
+        *_notes(args, starts, carrying),
+        *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
+    )
+    return Plan(sessions, facts, out, _processes(args.jobs), qoe, notes)
 
 
 def _traces(specs: Sequence[str], format: str | None) -> list[tuple[str, Trace]]:

@@ -151,8 +151,7 @@ def manifest(
             "start_s": session.start.at_s,
             "start_index": session.start.index,
             "mean_mbps": trace.mean_mbps,
-            "time_s": list(trace.time_s),
-            "rate_mbps": list(trace.rate_mbps),
+            **trace.columns,
         },
         "link": {"model": session.link_name, **_settings(session.link)},
         "command_line": list(facts.command_line),
@@ -164,7 +163,12 @@ def manifest(
 
 def _settings(link: Link) -> dict[str, Any]:
     """A link model's settings; models are dataclasses."""
-    return dataclasses.asdict(link) if dataclasses.is_dataclass(link) and not isinstance(link, type) else {}
+    if not dataclasses.is_dataclass(link) or isinstance(link, type):
+        return {}
+    settings = dataclasses.asdict(link)
+    if settings.get("loss_pct") == 0.0:  # as in records of before there was such a setting
+        del settings["loss_pct"]
+    return settings
 
 
 def _chain_facts(earlier: Sequence[SimulatedSession]) -> dict[str, Any]:

@@ -547,8 +547,7 @@ class LaneSession:
                 "start_s": plan.start_s,
                 "cap_mbps": plan.cap_mbps,
                 "mean_mbps": trace.mean_mbps,
-                "time_s": list(trace.time_s),
-                "rate_mbps": list(trace.rate_mbps),
+                **trace.columns,
             },
             "link": {
                 **dataclasses.asdict(plan.settings),

@@ -170,6 +170,10 @@ def test_refuses_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         ({"trace": {"time_s": [0.0, 1.0, 1.0], "rate_mbps": [1.0, 1.0, 1.0]}}, "no series of rising times"),
         ({"trace": {"time_s": [0.0, 1.0], "rate_mbps": [1.0]}}, "no series of rising times"),
         ({"trace": {"name": "4g/0"}}, "no series of rising times"),
+        (
+            {"trace": {"time_s": [0.0, 1.0], "rate_mbps": [1.0, 1.0], "delay_ms": [5.0]}},
+            "a delay_ms that is not one a point",
+        ),
         ({"told_qoe": {"kind": "best"}}, "no QoE"),
         ({"told_qoe": {"kind": "hd"}, "video": {"ladder_kbps": [1, 2]}}, "no value for 1 kbit/s"),
     ],

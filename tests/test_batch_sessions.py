@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ CHUNKS = 30
 FLAT = Trace("flat", (0.0, 10.0, 20.0), (8.0, 8.0, 4.0))
 CBR = Video("cbr", 4.0, LADDER_KBPS, ((150_000, 375_000, 600_000),) * CHUNKS)
 
+
+@st.composite
+def delayed_traces(draw: st.DrawFn) -> Trace:
+    trace = draw(traces())
+    points = len(trace.time_s)
+    return replace(
+        trace, delay_ms=tuple(draw(st.lists(st.floats(0.0, 900.0), min_size=points, max_size=points)))
+    )
+
+
 levels = st.lists(st.integers(0, 2), min_size=CHUNKS, max_size=CHUNKS)
 
 
@@ -34,7 +45,7 @@ levels = st.lists(st.integers(0, 2), min_size=CHUNKS, max_size=CHUNKS)
 def test_every_number_is_the_simulated_players(data: st.DataObject) -> None:
     """Two sessions in one batch, against two sessions one after the other."""
     library = Library(
-        [data.draw(traces()), data.draw(traces())],
+        [data.draw(traces()), data.draw(delayed_traces())],
         [data.draw(videos(CHUNKS)), data.draw(videos(CHUNKS))],
         data.draw(st.sampled_from(QOES)),
     )
@@ -205,3 +216,8 @@ def test_ladders_may_differ() -> None:
     assert batch.state.size_bytes.tolist() == [600_000.0, 90_000.0]
     vectors = Features(levels=3, chunks=12, history=1, ahead=1).fill(batch)
     assert vectors[:, 2:5].tolist() == pytest.approx(np.array([[0.15, 0.375, 0.6], [0.05, 0.09, 0.0]]))
+
+
+def test_a_library_takes_no_trace_that_loses_frames() -> None:
+    with pytest.raises(TraceError, match=r"^flat: loses up to 1 %"):
+        Library([replace(FLAT, loss_pct=(0.0, 1.0, 0.0))], [CBR])

@@ -27,7 +27,9 @@ QUEUE_BYTES = 60_000
 
 def trace_of(number: int, family: str) -> Trace:
     rates = np.random.default_rng([number, *family.encode()]).uniform(0.5, 4.0, 61)
-    return Trace(f"{family}/{number}", tuple(map(float, range(61))), tuple(map(float, rates)), family)
+    trace = Trace(f"{family}/{number}", tuple(map(float, range(61))), tuple(map(float, rates)), family)
+    delays = tuple(float(7 * second % 90) for second in range(61))
+    return dataclasses.replace(trace, delay_ms=delays) if number == 2 else trace
 
 
 def write(folder: Path, trace: Trace, link: Link, **changes: Any) -> Path:
@@ -51,8 +53,7 @@ def write(folder: Path, trace: Trace, link: Link, **changes: Any) -> Path:
             "name": trace.name,
             "family": trace.family,
             "start_s": 0.0,
-            "time_s": list(trace.time_s),
-            "rate_mbps": list(trace.rate_mbps),
+            **trace.columns,
         },
         "link": {
             "rtt_ms": 80.0,
@@ -157,6 +158,16 @@ def test_places_without_records_are_said_in_a_line(
         status, out, err = run(capsys, *words)
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert said in err
+
+
+def test_a_session_over_a_trace_that_loses_frames_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lossy = dataclasses.replace(trace_of(1, "4g"), loss_pct=(0.0, *(1.0,) * 60))
+    write(tmp_path, lossy, TcpLink(queue_bytes=QUEUE_BYTES))
+    status, out, err = run(capsys, "compare", str(tmp_path))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "its trace loses frames; no model loses the same ones" in err
 
 
 def test_a_session_that_began_within_a_step_is_played_from_there(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from testbed.settings import (
     check_carried,
 )
 from testbed.tbf import FRAME_BYTES
+from testbed.trace_notes import delay_loss_notes
 from traces.arguments import Parser
 from traces.trace import Trace
 
@@ -140,6 +142,45 @@ def test_a_rate_that_the_path_cannot_carry_is_refused(
         check_carried(flat(rate_mbps), LinkSettings(loss=loss), backend)
 
 
+@pytest.mark.parametrize(
+    ("loss_pct", "backend", "carried"),
+    [(0.5, "relay", False), (0.0, "relay", True), (0.5, "netem", True)],
+)
+def test_a_trace_that_loses_frames_needs_what_asked_loss_needs(
+    loss_pct: float, backend: str, carried: bool
+) -> None:
+    trace = replace(flat(RELAY_MAX_MBPS + 1), loss_pct=(0.0, loss_pct))
+    if carried:
+        check_carried(trace, LinkSettings(), backend)
+        return
+    with pytest.raises(TestbedError, match="the user-space relay carries 190 here"):
+        check_carried(trace, LinkSettings(), backend)
+
+
+@pytest.mark.parametrize(("step_s", "carried"), [(0.02, True), (0.001, False)])
+def test_fine_steps_are_carried_and_wrong_units_are_not(step_s: float, carried: bool) -> None:
+    times = tuple(step_s * step for step in range(100))
+    trace = Trace("fine", times, (5.0,) * 100, delay_ms=(30.0,) * 100)
+    if carried:
+        check_carried(trace, LinkSettings(), "relay")
+        return
+    with pytest.raises(TestbedError, match="fine has a step of 1 ms"):
+        check_carried(trace, LinkSettings(), "relay")
+
+
+def test_what_traces_bring_is_said_in_a_line() -> None:
+    plain, delayed = flat(5.0), replace(flat(5.0), name="d", delay_ms=(0.0, 20.0))
+    lossy = Trace("l", (0.0, 1.0, 2.0), (5.0,) * 3, delay_ms=(0.0, 30.0, 140.0), loss_pct=(9.0, 0.0, 2.5))
+    assert delay_loss_notes([plain, replace(plain, loss_pct=(1.0, 0.0))], [80.0], "--rtt-ms") == []
+    assert delay_loss_notes([plain, delayed], [80.0], "--rtt-ms") == [
+        "trace d brings delays of 20 ms; the round trip is these plus 80 ms (--rtt-ms)"
+    ]
+    assert delay_loss_notes([delayed, lossy], [40.0, 80.0], "rtt_ms") == [
+        "2 traces (d, …) bring delays of 20 to 140 ms; the round trip is these plus 40 or 80 ms (rtt_ms)",
+        "trace l brings losses of 0 to 2.5 % of the frames towards the player",
+    ]
+
+
 def test_the_rate_before_the_first_interval_belongs_to_no_interval() -> None:
     start_is_wild = Trace("wild start", (0.0, 10.0), (9999.0, 5.0))
     check_carried(start_is_wild, LinkSettings(), "relay")
@@ -147,7 +188,9 @@ def test_the_rate_before_the_first_interval_belongs_to_no_interval() -> None:
 
 def test_a_cap_cuts_the_rates_and_shows_in_the_name() -> None:
     trace = Trace("t", (0.0, 1.0, 2.0), (50.0, 50.0, 3.0))
+    trace = replace(trace, delay_ms=(1.0, 2.0, 3.0), loss_pct=(0.0, 1.0, 2.0))
     cut = capped(trace, 10.0)
+    assert (cut.delay_ms, cut.loss_pct) == (trace.delay_ms, trace.loss_pct)
     assert (cut.rate_mbps, cut.name) == ((10.0, 10.0, 3.0), "t (cap 10)")
     assert capped(trace, 50.0) is trace
     assert capped(trace, None) is trace

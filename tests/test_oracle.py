@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,3 +224,15 @@ def test_means_leave_the_first_chunk_out() -> None:
 
 def test_it_can_be_had_by_name() -> None:
     assert isinstance(load_policy("oracle").policy, Oracle)
+
+
+def test_one_delay_is_a_longer_round_trip_and_delays_that_vary_are_refused() -> None:
+    delayed = replace(STEPS, delay_ms=(0.0, 120.0, 120.0, 120.0))
+    plan = best_plan(CBR, delayed, PublishedLink(rtt_ms=80.0), QoE(), chunks=20)
+    same = best_plan(CBR, STEPS, PublishedLink(rtt_ms=200.0), QoE(), chunks=20)
+    assert plan.gap <= NOTHING and plan.total == pytest.approx(same.total)
+    varying = replace(STEPS, delay_ms=(0.0, 120.0, 120.0, 20.0))
+    with pytest.raises(ValueError, match=r"^steps: its delays vary \(20 to 120 ms\).*leave the oracle out"):
+        Oracle().tell(Future(varying, 1, PublishedLink(), 20, 60_000.0, 0))
+    with pytest.raises(ValueError, match="delays vary"):
+        best_plan(CBR, varying, PublishedLink(), QoE(), chunks=20)

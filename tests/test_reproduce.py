@@ -41,6 +41,21 @@ def test_a_computed_session_comes_out_the_same(record: Path, capsys: pytest.Capt
     assert again.manifest["command_line"][0] == "testbed/run.py"
 
 
+def test_a_session_over_a_trace_with_delay_and_loss_comes_out_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lossy.csv").write_text("time_s,mbps,rtt_ms,loss_pct\n0,5,20,0\n30,5,20,1\n60,5,300,3\n")
+    words = ("--traces", "lossy.csv", "--policy", "bba", "--chunks", "6", "--link", "tcp", "--loss-pct", "1")
+    assert simulate.main([*words, "--jobs", "1", "--out", "made"]) == 0
+    Path("lossy.csv").unlink()
+    (record,) = Path("made").glob("*.jsonl")
+    capsys.readouterr()
+    assert run.main(["--reproduce", str(record), "--out", "again", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["same_settings"], report["same_outcome"]) == (True, True)
+
+
 def test_what_differs_is_said_of_settings_and_of_the_outcome(
     record: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -290,6 +290,15 @@ def test_the_default_plan_is_five_policies_over_one_trace() -> None:
 
 
 @pytest.mark.usefixtures("able")
+def test_what_a_trace_brings_besides_its_rate_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("time_s,mbps,rtt_ms\n0,5,20\n30,5,20\n60,5,140\n")
+    assert planned("--trace", "4g").notes == ()
+    assert planned("--trace", str(tmp_path / "d.csv"), "--rtt-ms", "30").notes == (
+        "trace d.csv brings delays of 20 to 140 ms; the round trip is these plus 30 ms (--rtt-ms)",
+    )
+
+
+@pytest.mark.usefixtures("able")
 def test_policies_may_be_given_together_or_apart() -> None:
     plan = planned("--trace", "4g", "--policy", "bba,rate", "--policy", "fixed:1")
     assert [session.policy for session in plan.sessions] == ["bba", "rate", "fixed:1"]

@@ -353,3 +353,46 @@ def test_the_first_level_may_be_the_policys(tmp_path: Path) -> None:
     words = ("--traces", "4g/0", "--policy", "fixed:3", *SHORT)
     assert run(*words, "--first-level", "policy", "--out", tmp_path) == 0
     assert records(tmp_path)[0].chunks[0].level == 3
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> Path:
+    """A trace file with delays and losses."""
+    file = tmp_path / "lossy.csv"
+    rows = "".join(f"{end},5,{20 + end},0\n" for end in range(0, 121, 10))
+    rows += "125,5,145,2\n"
+    file.write_text("time_s,throughput_mbps,delay_ms,loss_pct\n" + rows)
+    return file
+
+
+def test_a_traces_delay_and_loss_are_said_recorded_and_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lossy: Path
+) -> None:
+    words = ("--traces", lossy, "--policy", "bba", *SHORT, "--link", "tcp", "--loss-pct", "1")
+    assert run(*words, "--out", tmp_path / "one") == 0
+    said = capsys.readouterr().err
+    assert "note: trace lossy.csv brings delays of 30 to 145 ms; the round trip is these plus 80 ms" in said
+    assert "brings losses of 0 to 2 % of the frames towards the player" in said
+    (record,) = records(tmp_path / "one")
+    trace = resolve(str(lossy))
+    assert record.manifest["trace"]["delay_ms"] == list(trace.delay_ms or ())
+    assert record.manifest["trace"]["loss_pct"] == list(trace.loss_pct or ())
+    assert record.manifest["link"]["loss_pct"] == 1.0
+    assert record.chunks[0].rtt_ms == 110.0
+    assert run(*words, "--out", tmp_path / "two") == 0
+    assert facts(tmp_path / "one") == facts(tmp_path / "two")
+
+
+def test_records_of_traces_of_rates_alone_say_no_more_than_before(tmp_path: Path) -> None:
+    assert run("--traces", "4g/1", "--policy", "bba", *SHORT, "--link", "tcp", "--out", tmp_path) == 0
+    (record,) = records(tmp_path)
+    assert not {"delay_ms", "loss_pct"} & {*record.manifest["trace"], *record.manifest["link"]}
+
+
+def test_the_published_link_refuses_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lossy: Path
+) -> None:
+    said = refused(capsys, "--traces", lossy, "--out", tmp_path / "out")
+    assert "lossy.csv: loses up to 2 % of its frames" in said and "take the tcp link" in said
+    said = refused(capsys, "--traces", "4g", "--loss-pct", "1", "--out", tmp_path / "out")
+    assert "--loss-pct: the published link has no TCP and no queue; add --link tcp" in said

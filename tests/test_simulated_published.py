@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -165,6 +166,40 @@ def test_a_start_index_begins_at_the_time_before_it() -> None:
         PublishedLink().open(trace, 3, 0)
     with pytest.raises(ValueError, match="start index 0"):
         PublishedLink().open(trace, 0, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(trace=traces(), video=videos(), noise=st.booleans())
+def test_columns_of_zeros_are_as_none_to_the_last_bit(trace: Trace, video: Video, noise: bool) -> None:
+    zeros = (0.0,) * len(trace.time_s)
+    plain, same = (
+        simulate(video, one, Dice(), seed=4, qoe=QoE(), link=PublishedLink(noise=noise), chunks=video.chunks)
+        for one in (trace, replace(trace, delay_ms=zeros, loss_pct=zeros))
+    )
+    assert plain == same
+
+
+@settings(max_examples=60, deadline=None)
+@given(trace=traces(), sizes=st.lists(st.integers(1, 2_000_000), min_size=1, max_size=10), data=st.data())
+def test_the_delay_in_force_at_the_request_is_added(
+    trace: Trace, sizes: list[int], data: st.DataObject
+) -> None:
+    points = len(trace.time_s)
+    delays = data.draw(st.lists(st.floats(0, 2000), min_size=points, max_size=points))
+    plain = PublishedLink().open(trace, 1, 0)
+    delayed = PublishedLink().open(replace(trace, delay_ms=tuple(delays)), 1, 0)
+    for size in sizes:
+        added_ms = delays[plain._index]
+        before, after = plain.download(size), delayed.download(size)
+        assert after.delay_ms == pytest.approx(before.delay_ms + added_ms)
+        assert after.rtt_ms == 80.0 + added_ms
+
+
+def test_a_trace_that_loses_frames_is_refused() -> None:
+    lossy = Trace("lossy", (0.0, 1.0), (5.0, 5.0), loss_pct=(0.0, 2.5))
+    with pytest.raises(TraceError, match=r"^lossy: loses up to 2.5 % .*; take the tcp link, or drop"):
+        PublishedLink().open(lossy, 1, 0)
+    PublishedLink().open(replace(lossy, loss_pct=(2.5, 0.0)), 1, 0)
 
 
 def test_a_trace_that_never_delivers_is_an_error_and_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:

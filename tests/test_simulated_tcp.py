@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from player.link_tcp import HANDLING_MS, HEAD_BYTES, TcpLink
 from player.qoe import QoE
 from player.simulated import simulate
 from player.tcp.bottleneck import BURST_S
+from player.tcp.state import DROPPED, RING
 from player.video import Video
 from policies.fixed import Fixed
 from traces.trace import Trace, TraceError
@@ -46,6 +48,16 @@ def traces(draw: st.DrawFn) -> Trace:
     )
     rates[-1] = max(rates[-1], 1.0)
     return Trace("random", tuple(map(float, np.cumsum([0.0, *gaps_s]))), tuple(rates))
+
+
+@st.composite
+def whole_traces(draw: st.DrawFn) -> Trace:
+    """Those, with delays and losses."""
+    trace = draw(traces())
+    points = len(trace.time_s)
+    delays = st.lists(st.sampled_from((0.0, 3.0, 40.0, 900.0)), min_size=points, max_size=points)
+    losses = st.lists(st.sampled_from((0.0, 0.5, 5.0)), min_size=points, max_size=points)
+    return replace(trace, delay_ms=tuple(draw(delays)), loss_pct=tuple(draw(losses)))
 
 
 sizes = st.lists(st.integers(1, 1_500_000), min_size=1, max_size=6)
@@ -164,6 +176,7 @@ def test_many_megabytes_at_a_gigabit_do_not_overrun_the_rings() -> None:
         ({"queue_bytes": 100}, "queue 100 bytes: must hold a frame of 1514"),
         ({"congestion_control": "bbr"}, "'bbr': the tcp link models cubic only; emulate the others"),
         ({"handling_ms": math.inf}, "handling inf ms: must be 0 or more"),
+        ({"loss_pct": 100.0}, "loss 100.0 %: expected 0 to under 100"),
     ],
 )
 def test_a_link_that_is_none_is_refused(given: dict[str, float], said: str) -> None:
@@ -175,6 +188,102 @@ def test_the_queue_is_the_emulators() -> None:
     assert TcpLink().queue_limit_bytes(steady(4.0)) == 100_000
     assert TcpLink(queue_ms=1.0).queue_limit_bytes(steady(4.0)) == 4 * 1514
     assert TcpLink(queue_bytes=9999).queue_limit_bytes(steady(4.0)) == 9999
+
+
+@settings(max_examples=100, deadline=None)
+@given(trace=traces(), sizes_bytes=sizes, rtt_ms=rtts_ms, wait_ms=st.sampled_from((0.0, 700.0)))
+def test_columns_of_zeros_are_as_none_to_the_last_bit(
+    trace: Trace, sizes_bytes: list[int], rtt_ms: float, wait_ms: float
+) -> None:
+    zeros = (0.0,) * len(trace.time_s)
+    link, same = TcpLink(rtt_ms=rtt_ms), replace(trace, delay_ms=zeros, loss_pct=zeros)
+    assert seconds(link, trace, *sizes_bytes, wait_ms=wait_ms) == seconds(
+        link, same, *sizes_bytes, wait_ms=wait_ms
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(trace=whole_traces(), sizes_bytes=sizes, seed=st.integers(0, 2**32 - 1))
+def test_a_request_waits_out_its_delay_and_no_ack_overtakes(
+    trace: Trace, sizes_bytes: list[int], seed: int
+) -> None:
+    session, now_s = TcpLink(rtt_ms=20.0).open(trace, 1, seed), 0.0
+    for size_bytes in sizes_bytes:
+        download = session.download(size_bytes)
+        assert download.ttfb_ms >= 20.0 + trace.delay_at(now_s) + HANDLING_MS - 1e-6
+        assert download.rtt_ms == 20.0 + trace.delay_at(now_s)
+        now_s += download.delay_ms / 1000
+    connection, _, _, acks, _ = session._state
+    sent = int(connection[0]["acks_sent"])
+    arrivals = [float(acks[number % RING]["arrives_s"]) for number in range(max(sent - RING, 0), sent)]
+    assert arrivals == sorted(arrivals)
+
+
+def test_a_steady_delay_is_a_longer_round_trip() -> None:
+    delayed = replace(steady(4.0), delay_ms=(60.0, 60.0))
+    chunks = [500_000, 100_000, 2_000_000]
+    assert seconds(TcpLink(rtt_ms=20.0), delayed, *chunks) == pytest.approx(
+        seconds(TcpLink(rtt_ms=80.0), steady(4.0), *chunks), abs=1e-6
+    )
+
+
+def test_the_delay_in_force_at_the_request_holds_from_the_sessions_start_and_wraps() -> None:
+    trace = Trace("two", (0.0, 10.0, 20.0), (8.0, 8.0, 8.0), delay_ms=(0.0, 0.0, 400.0))
+    session = TcpLink(rtt_ms=20.0).open(trace, 2)
+    seen = []
+    for _ in range(4):
+        seen.append(session.download(1000).ttfb_ms)
+        session.idle(8000.0)
+    rtts_ms = [400.0, 400.0, 0.0, 400.0]  # at 10, 18.4, 26.8 and 34.9 s of the trace
+    assert seen == pytest.approx([20.0 + rtt_ms + HANDLING_MS for rtt_ms in rtts_ms], abs=3.0)
+
+
+def lost_share(link: TcpLink, trace: Trace, seed: int = 0) -> float:
+    """Of the frames of a chunk that fits into one ring, those that were lost; the queue drops none."""
+    session = link.open(trace, 1, seed)
+    session.download(9_000_000)
+    connection, _, flights, _, _ = session._state
+    sent = int(connection[0]["flights"])
+    assert 6000 < sent < RING
+    return float(np.mean(flights["leaves_s"][:sent] == DROPPED))
+
+
+@pytest.mark.parametrize(
+    ("asked_pct", "trace_pct", "share"),
+    [(0.0, 0.0, 0.0), (2.0, 0.0, 0.02), (0.0, 2.0, 0.02), (10.0, 10.0, 0.19)],
+)
+def test_so_many_frames_are_lost(asked_pct: float, trace_pct: float, share: float) -> None:
+    link = TcpLink(rtt_ms=5.0, queue_bytes=20_000_000, loss_pct=asked_pct)
+    trace = replace(steady(20.0), loss_pct=(trace_pct, trace_pct))
+    for seed in (1, 2, 3):
+        bound = 5 * math.sqrt(share / 6000)
+        assert lost_share(link, trace, seed) == pytest.approx(share, abs=bound)
+
+
+def test_losses_are_the_seeds_and_only_where_the_trace_has_them() -> None:
+    trace = Trace("two", (0.0, 30.0, 600.0), (20.0, 20.0, 20.0), loss_pct=(0.0, 0.0, 5.0))
+    link = TcpLink(queue_bytes=20_000_000)
+
+    def times(seed: int) -> list[float]:
+        session = link.open(trace, 1, seed)
+        early = session.download(2_000_000).delay_ms
+        session.idle(40_000.0)
+        return [early, session.download(2_000_000).delay_ms]
+
+    one, other = times(1), times(2)
+    assert one == times(1)
+    assert one[0] == other[0] and one[1] != other[1]
+    assert min(one[1], other[1]) > 1.2 * one[0]
+
+
+def test_without_loss_the_seed_changes_nothing() -> None:
+    delays = [TcpLink().open(steady(4.0), 1, seed).download(3_000_000).delay_ms for seed in (0, 7)]
+    assert delays[0] == delays[1]
+
+
+def test_a_chunk_arrives_even_where_most_frames_are_lost() -> None:
+    [took_s] = seconds(TcpLink(loss_pct=70.0), steady(4.0), 20_000)
+    assert 1.0 < took_s < 36_000.0
 
 
 def test_a_session_of_the_simulated_player() -> None:

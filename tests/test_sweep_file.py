@@ -215,3 +215,16 @@ def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
     """A key that is checked and never used would be a promise."""
     source = (ROOT / "testbed" / "sweeps" / "plan.py").read_text()
     assert all(f'"{key}"' in source for key in KEYS)
+
+
+def test_delays_of_traces_are_noted_and_losses_refused_where_nobody_can_play_them(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("time_s,mbps,rtt_ms,loss_pct\n0,5,20,0\n30,5,20,0\n60,5,300,0\n")
+    text = GOOD.replace('["4g[0:3]"]', '["d.csv"]')
+    note = (
+        "usual: trace d.csv brings delays of 20 to 300 ms; the round trip is these plus 40 or 80 ms (rtt_ms)"
+    )
+    assert note in planned(tmp_path, text).notes and note in planned(tmp_path, text, simulated=True).notes
+    (tmp_path / "d.csv").write_text("time_s,mbps,loss_pct\n0,5,0\n30,5,1\n")
+    assert planned(tmp_path, text).units and planned(tmp_path, text, True, "tcp").units
+    with pytest.raises(TestbedError, match=r"sweep.toml:13: .*d.csv: loses up to 1 % of its frames"):
+        planned(tmp_path, text, simulated=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import struct
 from dataclasses import replace
@@ -128,6 +129,17 @@ def test_what_no_link_can_be_is_refused(
 ) -> None:
     with pytest.raises(TraceError, match=fragment):
         Trace("bad", times, values)
+
+
+@settings(deadline=None)
+@given(whole_traces())
+def test_a_trace_comes_back_from_what_records_are_told_of_it(trace: Trace) -> None:
+    told = json.loads(json.dumps(trace.columns))
+    assert ("delay_ms" in told, "loss_pct" in told) == (
+        trace.delay_ms is not None,
+        trace.loss_pct is not None,
+    )
+    assert Trace.of(trace.name, told) == trace
 
 
 @pytest.mark.parametrize(

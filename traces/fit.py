@@ -80,7 +80,7 @@ def split(logs: Sequence[Trace], every: int, block_s: float | None = None) -> Sp
 
 
 def on_grid(log: Trace, step_s: float) -> Trace:
-    """The log averaged to even steps; an incomplete last one is dropped.
+    """The log's rates averaged to even steps; an incomplete last one is dropped. A model is of rates alone.
 
     Raises:
         TraceError: the log has no complete step, or only dark ones.

@@ -106,6 +106,11 @@ class Trace:
         """Length of one pass."""
         return self.time_s[-1]
 
+    @property
+    def loses_frames(self) -> bool:
+        """Whether any interval has a loss."""
+        return any((self.loss_pct or ())[1:])
+
     @cached_property
     def mean_mbps(self) -> float:
         """Mean rate over one pass, weighted by time."""
@@ -188,6 +193,28 @@ class Trace:
             elapsed += duration
             index = index + 1 if index + 1 < len(self.time_s) else 1
             offset = self.time_s[index - 1]
+
+    @property
+    def columns(self) -> dict[str, list[float]]:
+        """Times, rates and what else it has, by name: as records and other processes are told of a trace."""
+        held = {"time_s": self.time_s, "rate_mbps": self.rate_mbps}
+        more = {"delay_ms": self.delay_ms, "loss_pct": self.loss_pct}
+        return {name: list(values) for name, values in (held | more).items() if values is not None}
+
+    @classmethod
+    def of(cls, name: str, told: Mapping[str, Any], family: str = "") -> Trace:
+        """The trace of such columns; others in `told` are passed over.
+
+        Raises:
+            KeyError: no times or no rates.
+            TypeError, ValueError (TraceError): values that make no trace.
+        """
+        times, rates = (tuple(map(float, told[column])) for column in ("time_s", "rate_mbps"))
+        delays, losses = (
+            None if told.get(column) is None else tuple(map(float, told[column]))
+            for column in ("delay_ms", "loss_pct")
+        )
+        return cls(name, times, rates, family, delay_ms=delays, loss_pct=losses)
 
     @cached_property
     def sha256(self) -> str:

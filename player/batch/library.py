@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from player.link_published import refuse_loss
 from player.qoe import QoE
 from player.video import Video
 from traces.trace import Trace
@@ -27,6 +28,8 @@ class Packed(NamedTuple):
     """(points of all traces,)"""
     bytes_per_s: Floats
     """(points of all traces,) of whole frames, as `player/link_published.py` computes it."""
+    delay_ms: Floats
+    """(points of all traces,) what the trace adds to the round trip; 0 where it says nothing of that."""
     trace_begin: Ints
     """(traces,) where each begins in the two above."""
     trace_end: Ints
@@ -51,11 +54,14 @@ class Library:
 
     Raises:
         ValueError: no trace, no video, or `hd` with a ladder that its table does not know.
+        TraceError: a trace loses frames.
     """
 
     def __init__(self, traces: Sequence[Trace], videos: Sequence[Video], qoe: QoE | None = None) -> None:
         if not traces or not videos:
             raise ValueError(f"{len(traces)} traces and {len(videos)} videos; a batch needs one of each")
+        for trace in traces:
+            refuse_loss(trace)
         self.traces = tuple(traces)
         self.videos = tuple(videos)
         self.qoe = qoe if qoe is not None else QoE()
@@ -87,6 +93,7 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE) -> Pac
     return Packed(
         time_s=np.concatenate([np.array(trace.time_s) for trace in traces]),
         bytes_per_s=rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
+        delay_ms=np.concatenate([trace.delay_ms or np.zeros(len(trace.time_s)) for trace in traces]),
         trace_begin=np.concatenate(([0], ends[:-1])).astype(np.int64),
         trace_end=ends.astype(np.int64),
         sizes_bytes=sizes,

@@ -324,13 +324,14 @@ def _step(
             continue
         first, last = state.begin[session], state.end[session]
         size_bytes = packed.sizes_bytes[video, chunk, level]
+        rtt_ms = state.rtt_ms[session] + packed.delay_ms[state.interval[session]]
         index, at_s, took_s = transfer(
             time_s, bytes_per_s, first, last, state.interval[session], state.at_s[session], size_bytes
         )
         if index == NEVER:
             return session
         delay_ms = took_s * _MS_PER_S
-        delay_ms += state.rtt_ms[session]
+        delay_ms += rtt_ms
         if noisy:
             delay_ms *= state.noise[session, chunk]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from player.batch.compiled import compiled
 from player.batch.library import Floats
+from player.tcp.now import is_lost
 from player.tcp.state import DROPPED, HEADERS_BYTES, MASK, NEVER, Record, Ring
 
 BURST_BYTES = 1600.0
@@ -68,7 +69,7 @@ def _next_interval(c: Record, time_s: Floats) -> None:
 def enqueue(
     c: Record, segments: Ring, flights: Ring, time_s: Floats, bytes_per_s: Floats, segment: int, now_s: float
 ) -> None:
-    """A frame with this segment comes to the queue: a new flight, dropped if there is no room."""
+    """A frame with this segment is sent: a new flight, lost before the queue, or dropped by a full one."""
     while c.backlog_from < c.flights and flights[c.backlog_from & MASK].leaves_s <= now_s:
         gone = flights[c.backlog_from & MASK]
         if gone.leaves_s != DROPPED:
@@ -77,7 +78,7 @@ def enqueue(
     frame_bytes = segments[segment & MASK].bytes + HEADERS_BYTES
     flight = flights[c.flights & MASK]
     flight.segment, flight.sent_s = segment, now_s
-    if c.backlog_bytes + frame_bytes > c.limit_bytes:
+    if is_lost(c) or c.backlog_bytes + frame_bytes > c.limit_bytes:
         flight.leaves_s = DROPPED
     else:
         flight.leaves_s = departure_s(c, time_s, bytes_per_s, now_s, frame_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from player.batch.compiled import compiled
 from player.batch.library import Floats
+from player.tcp.now import follow, through_uplink_s
 from player.tcp.receiver import acknowledge, arrive
 from player.tcp.sender import fill, hear, ring, wake
 from player.tcp.state import DROPPED, MASK, MSS_BYTES, NEVER, Record, Ring
@@ -26,6 +27,8 @@ def _step(
     arrived: Ring,
     time_s: Floats,
     bytes_per_s: Floats,
+    delay_s: Floats,
+    loss: Floats,
     until_s: float,
 ) -> float:
     """Let the next event happen, unless it comes after `until_s`; when it was (NEVER: none did)."""
@@ -34,6 +37,7 @@ def _step(
     now_s = min(delivery_s, ack_s, c.delayed_ack_s, c.timer_s)
     if now_s > until_s or now_s == NEVER:
         return NEVER
+    follow(c, time_s, delay_s, loss, now_s)
     if now_s == delivery_s:
         flight = c.next_delivery
         c.next_delivery += 1
@@ -58,24 +62,32 @@ def download(
     arrived: Ring,
     time_s: Floats,
     bytes_per_s: Floats,
+    delay_s: Floats,
+    loss: Floats,
     asked_s: float,
-    answered_s: float,
+    handling_s: float,
     answer_bytes: int,
     after_idle: bool,
 ) -> tuple[float, float]:
-    """Ask at `asked_s` for so many bytes, which the server begins to send at `answered_s`.
+    """Ask at `asked_s` for so many bytes, which the server begins to send `handling_s` after it is asked.
+
+    Args:
+        delay_s, loss: what the trace says of them, see `now.follow`.
 
     Returns:
         when the first and the last segment arrived; NEVER if the trace is too near to dark.
     """
     c = connection[0]
-    while _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, asked_s) < NEVER:
+    while _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, delay_s, loss, asked_s) < NEVER:
         pass
+    follow(c, time_s, delay_s, loss, asked_s)
     if c.unacked > 0:  # the request carries the ACK
         acknowledge(c, acks, asked_s)
+    answered_s = through_uplink_s(c, asked_s) + handling_s
     c.requests += 1
-    while _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, answered_s) < NEVER:
+    while _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, delay_s, loss, answered_s) < NEVER:
         pass
+    follow(c, time_s, delay_s, loss, answered_s)
     if after_idle:
         wake(c, answered_s)
     begin = c.written
@@ -84,7 +96,7 @@ def download(
     fill(c, segments, flights, time_s, bytes_per_s, answered_s)
     first_s = NEVER
     while c.expected < c.written:
-        now_s = _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, NEVER)
+        now_s = _step(c, segments, flights, acks, arrived, time_s, bytes_per_s, delay_s, loss, NEVER)
         if now_s == NEVER or c.link_s == NEVER:  # timers would ring for ever
             return NEVER, NEVER
         if first_s == NEVER and c.expected > begin:

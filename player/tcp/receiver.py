@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from player.batch.compiled import compiled
+from player.tcp.now import through_uplink_s
 from player.tcp.state import MASK, NEVER, Record, Ring
 
 DELAYED_ACK_S = 0.04
@@ -38,7 +39,7 @@ def arrive(
 def acknowledge(c: Record, acks: Ring, now_s: float) -> None:
     """Send an ACK of all that has come; it takes the whole round trip."""
     ack = acks[c.acks_sent & MASK]
-    ack.arrives_s = now_s + c.rtt_s
+    ack.arrives_s = through_uplink_s(c, now_s)
     ack.expected, ack.flight = c.expected, c.newest_arrival
     c.acks_sent += 1
     c.unacked = 0

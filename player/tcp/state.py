@@ -46,6 +46,9 @@ NEVER = np.inf
 DROPPED = -1.0
 """The departure of a frame that found the queue full."""
 
+DICE_BEGIN = 0x330E
+"""What POSIX's srand48 puts behind the seed."""
+
 _FLOATS = (
     # the link
     "pass_s",  # when the present pass of the trace began
@@ -53,7 +56,12 @@ _FLOATS = (
     "tokens_bytes",  # what it may send at once
     "backlog_bytes",  # in its queue
     "limit_bytes",  # most that the queue holds
-    "rtt_s",  # of the empty path, without any frame's own time
+    "rtt_s",  # of the empty path, without any frame's own time and without what the trace adds
+    "added_s",  # what the trace adds to it now
+    "uplink_s",  # when the last that entered the uplink's varying delay leaves it
+    "lost_share",  # of the frames towards the player, now
+    "asked_loss",  # the part of that which does not come from the trace
+    "begun_s",  # when the pass of the trace began in which it is now
     # both ends
     "delayed_ack_s",  # when the receiver's delayed ACK is due
     "timer_s",  # when the sender's timer is due
@@ -74,7 +82,10 @@ _FLOATS = (
     "train_s",  # the last ACK of HyStart's train [last_ack]
 )
 _INTS = (
-    "interval",  # of the trace
+    "interval",  # of the trace, up to where the link has been followed
+    "now_interval",  # of the trace, in which it is now: frames on the way are ahead of it
+    "varying",  # 1 if the trace has delays
+    "dice",  # 48 bits that decide who is lost
     "backlog_from",  # flights before it have left the queue
     "next_delivery",  # flights before it have arrived, or were dropped
     "flights",  # so many were sent
@@ -147,8 +158,21 @@ Ring = Any
 """A structured array of RING records."""
 
 
-def new_connection(interval: int, pass_s: float, rtt_s: float, limit_bytes: float) -> tuple[Any, ...]:
+def new_connection(
+    interval: int,
+    pass_s: float,
+    rtt_s: float,
+    limit_bytes: float,
+    added_s: float = 0.0,
+    asked_loss: float = 0.0,
+    seed: int = 0,
+) -> tuple[Any, ...]:
     """A warm connection at time 0: it has fetched a small file and has been idle since.
+
+    Args:
+        rtt_s: of the empty path, to which the trace adds `added_s` when the session begins.
+        asked_loss: share of frames lost whatever the trace says.
+        seed: of the losses.
 
     Returns:
         (1,) of CONNECTION; (RING,) of SEGMENT, FLIGHT, ACK and ARRIVED.
@@ -157,8 +181,11 @@ def new_connection(interval: int, pass_s: float, rtt_s: float, limit_bytes: floa
     one["interval"], one["pass_s"] = interval, pass_s
     one["rtt_s"], one["limit_bytes"] = rtt_s, limit_bytes
     one["tokens_bytes"] = MSS_BYTES + HEADERS_BYTES
-    one["srtt_s"] = one["min_rtt_s"] = one["delay_min_s"] = rtt_s
-    one["deviation_s"] = rtt_s / 2
+    one["now_interval"], one["begun_s"], one["added_s"] = interval, pass_s, added_s
+    one["asked_loss"] = one["lost_share"] = asked_loss
+    one["dice"] = (seed % 2**32 << 16) + DICE_BEGIN
+    one["srtt_s"] = one["min_rtt_s"] = one["delay_min_s"] = rtt_s + added_s
+    one["deviation_s"] = (rtt_s + added_s) / 2
     one["variance_s"] = one["deviation_most_s"] = RTO_MIN_S
     one["last_sent_s"] = one["window_used_s"] = -RTO_MAX_S
     one["delayed_ack_s"] = one["timer_s"] = one["round_rtt_s"] = NEVER

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -135,6 +135,7 @@ def draw_library(sources: Sequence[Source], videos: Sequence[Video], random: np.
 
 def _varied(source: Source, random: np.random.Generator) -> Trace:
     trace = source.training[random.integers(len(source.training))]
+    delays, losses = trace.delay_ms, trace.loss_pct
     times, rates = np.array(trace.time_s), np.array(trace.rate_mbps)
     factor = np.exp(JITTER * random.standard_normal())
     if source.rescaled:
@@ -142,8 +143,15 @@ def _varied(source: Source, random: np.random.Generator) -> Trace:
     if random.random() < REVERSED_SHARE:
         times = times[-1] - times[::-1]
         rates = np.concatenate((rates[:1], rates[:0:-1]))
+        delays, losses = (values and (values[0], *values[:0:-1]) for values in (delays, losses))
     rates = np.maximum(rates * factor, FLOOR_MBPS)
-    return Trace(trace.name, tuple(times.tolist()), tuple(rates.tolist()), trace.family)
+    return replace(
+        trace,
+        time_s=tuple(times.tolist()),
+        rate_mbps=tuple(rates.tolist()),
+        delay_ms=delays,
+        loss_pct=losses,
+    )
 
 
 def draw_sessions(

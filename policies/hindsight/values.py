@@ -173,7 +173,7 @@ def _grow(
                 if index >= last:
                     index, at_s = first + 1, 0.0
             sent = size
-            delay_ms = took_s * _MS_PER_S + state.rtt_ms[session]
+            delay_ms = took_s * _MS_PER_S + state.rtt_ms[session] + packed.delay_ms[beam_at[row, 0]]
             buffer_ms = beam[row, _BUFFER]
             stall_ms = max(delay_ms - buffer_ms, 0.0)
             buffer_ms = max(buffer_ms - delay_ms, 0.0) + packed.chunk_ms[video]

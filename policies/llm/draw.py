@@ -28,7 +28,6 @@ from policies.hindsight.data import (
     read_videos,
 )
 from policies.llm import abr
-from traces.trace import Trace
 
 LADDER_TOP_KBPS = (2_000, 50_000)
 LADDER_SPAN = (8.0, 40.0)
@@ -102,8 +101,7 @@ def draw(mix: Mix, count: int, seed: Sequence[int]) -> Iterator[Drawn]:
         factor = other.ladder_kbps[-1] / 1000.0 / abr.TOP_MBPS
         varied = draw_library(mix.sources, [other], random).traces[:LADDER_TRACES]
         traces = [
-            Trace(trace.name, trace.time_s, tuple(rate * factor for rate in trace.rate_mbps), trace.family)
-            for trace in varied
+            replace(trace, rate_mbps=tuple(rate * factor for rate in trace.rate_mbps)) for trace in varied
         ]
         library = Library(traces, [other])
         yield Drawn(library, _anywhere(library, np.zeros(each, np.int64), random))

@@ -23,6 +23,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from player.buffer import CAP_MS
+from player.link_published import refuse_loss
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.simulated import Future, Link, ToldFuture
@@ -36,6 +37,7 @@ from testbed.simulation import source_sha256
 from testbed.starts import Start
 from testbed.sweeps.models import MODELS, PUBLISHED
 from testbed.sweeps.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
+from testbed.trace_notes import delay_loss_notes
 from traces.catalogue import default_video, placed, resolve_many
 from traces.trace import Trace, TraceError
 
@@ -226,7 +228,7 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
     traces: dict[str, SweptTrace] = {}
     notes: list[str] = []
     for entry in file.settings:
-        found = _traces(file, entry)
+        found = _traces(file, entry, link_model if simulated else None)
         for swept in found:
             other = traces.setdefault(swept.trace.name, swept)
             if other.trace.sha256 != swept.trace.sha256:
@@ -235,6 +237,10 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
                     f"two traces are named {swept.trace.name} (of {other.spec} and {swept.spec}); rename one",
                     swept.spec,
                 )
+        notes += [
+            f"{entry.label}: {note}"
+            for note in delay_loss_notes((one.trace for one in found), entry.values["rtt_ms"], "rtt_ms")
+        ]
         repetitions = entry.values["repetitions"][0]
         if simulated and repetitions > 1:
             notes.append(f"{entry.label}: a computed session comes out the same; it is not repeated")
@@ -313,13 +319,17 @@ def loaded(spec: str) -> LoadedPolicy:
     return load_policy(spec)
 
 
-def _traces(file: SweepFile, entry: SettingEntry) -> list[SweptTrace]:
+def _traces(file: SweepFile, entry: SettingEntry, link_model: str | None) -> list[SweptTrace]:
+    """A setting's traces, which the link model can play (None: they are emulated)."""
     found: list[SweptTrace] = []
     for typed in entry.traces:
         spec = typed
         try:
             spec = placed(typed, file.path.parent)
             traces = [capped(trace, entry.values["cap_mbps"][0]) for trace in resolve_many(spec)]
+            if link_model == PUBLISHED:
+                for trace in traces:
+                    refuse_loss(trace)
         except (TraceError, TestbedError, OSError) as error:
             raise file.fault(entry.where["traces"], str(error), typed) from None
         found += [SweptTrace(spec, trace) for trace in traces]

@@ -95,13 +95,18 @@ def reading(name: str) -> Reading | None:
     return None
 
 
+@lru_cache(maxsize=1000)
+def _sounds_alike(name: str) -> bool:
+    return _ABOUT.fullmatch(normal(name)) is not None
+
+
 def find(names: Iterable[str]) -> Found:
     """The first column of each kind; a name that says its unit goes before one that does not."""
     taken: dict[Kind, tuple[int, Reading]] = {}
     like: list[tuple[int, str]] = []
     for place, name in enumerate(names):
         found = reading(name)
-        if found is None and not _ABOUT.fullmatch(normal(name)):
+        if found is None and not _sounds_alike(name):
             continue
         like.append((place, name))
         if found is None:

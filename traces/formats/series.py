@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import pairwise
 from typing import Any
 
 from traces.formats.rows import MAX_VALUE, Row, Scan, build, shifted
@@ -39,19 +38,20 @@ def scan(text: str) -> Scan:
         return _refused(f"broken JSON ({str(error)[:80]}); the file may be cut off")
     if not isinstance(held, dict):
         return _refused('not a JSON object; write {"timestamps": [...], "bandwidths": [...]}')
-    times, rates = (held.get(name) for name in ("timestamps", "bandwidths"))
-    for name, values in (("timestamps", times), ("bandwidths", rates)):
-        if fault := _list_fault(name, values):
+    for name in ("timestamps", "bandwidths"):
+        if fault := _list_fault(name, held.get(name)):
             return _refused(fault)
+    times, rates = ([float(value) for value in held[name]] for name in ("timestamps", "bandwidths"))
     if len(times) != len(rates):
         return _refused(f"{len(times)} timestamps but {len(rates)} bandwidths; they go in pairs")
     delays, fault = _delays(held.get("delays"), len(times))
     loss, loss_problem = _loss(held.get("loss"))
     if fault or loss_problem:
         return _refused(fault or loss_problem)
-    rows = [Row(1, float(times[0]), float(rates[0]), "", delays and delays[0], loss)] if times else []
-    for place, (_, end_s) in enumerate(pairwise(times)):
-        rows.append(Row(1, float(end_s), float(rates[place]), "", delays and delays[place], loss))
+    rows = []
+    for place, time_s in enumerate(times):
+        holds = max(place - 1, 0)  # what began at the timestamp before; the first only marks the start
+        rows.append(Row(1, time_s, rates[holds], "", None if delays is None else delays[holds], loss))
     return shifted(rows)
 
 

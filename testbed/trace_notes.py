@@ -1,0 +1,38 @@
+"""What a person should know of traces that bring more than a rate, before sessions begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from traces.trace import Trace
+
+
+def delay_loss_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
+    """What a person should know before sessions over traces that bring delays or losses; a line each.
+
+    Args:
+        rtts_ms: the round trips asked for, and …
+        option: … by what.
+    """
+    traces, found = list(traces), []
+    delayed = {trace.name: (trace.delay_ms or ())[1:] for trace in traces if trace.delay_ms is not None}
+    if delayed:
+        asked = " or ".join(f"{rtt_ms:g}" for rtt_ms in rtts_ms)
+        found.append(
+            f"{_bring(delayed)} delays of {_range(delayed)} ms; the round trip is these plus {asked} ms"
+            f" ({option})"
+        )
+    lossy = {trace.name: (trace.loss_pct or ())[1:] for trace in traces if trace.loses_frames}
+    if lossy:
+        found.append(f"{_bring(lossy)} losses of {_range(lossy)} % of the frames towards the player")
+    return found
+
+
+def _bring(columns: Mapping[str, Sequence[float]]) -> str:
+    first = next(iter(columns))
+    return f"trace {first} brings" if len(columns) == 1 else f"{len(columns)} traces ({first}, …) bring"
+
+
+def _range(columns: Mapping[str, Sequence[float]]) -> str:
+    least, most = min(map(min, columns.values())), max(map(max, columns.values()))
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
