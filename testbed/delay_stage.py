@@ -57,6 +57,10 @@ class StageReport:
 class DelayStage(Protocol):
     """What a lane needs of it."""
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process; None where the kernel does it."""
+
     def start(self) -> None:
         """Put it into the path."""
 
@@ -77,6 +81,10 @@ class NetemStage:
         self._lane = lane
         self._pid = pid
         self._settings = settings
+
+    @property
+    def pid(self) -> int | None:
+        return None
 
     def start(self) -> None:
         commands = netem_commands(self._settings, "wan-up", "wan-down")
@@ -113,6 +121,10 @@ class RelayStage:
         self._server = server
         self._seed = seed
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """See `DelayStage`.
