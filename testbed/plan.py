@@ -25,6 +25,7 @@ from player.video import Video
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
+from testbed.machine import Reading, read_machine
 from testbed.options import (
     add_link_options,
     add_policy_option,
@@ -87,6 +88,13 @@ def parser() -> Parser:
         help="where a policy's server puts its model (default: cuda if there, else cpu)",
     )
     add_link_options(command)
+    how = command.add_argument_group("how")
+    how.add_argument(
+        "--lanes",
+        type=int,
+        metavar="N",
+        help="stream so many at once, whatever the machine (default: all, or as many as it holds now)",
+    )
     add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -110,6 +118,10 @@ class RunPlan:
     """For the servers that policies ask."""
     left_out: tuple[str, ...] = ()
     """Why policies that nobody asked for by name are not among them."""
+    lanes: int | None = None
+    """How many stream at once; None for as many as the machine holds."""
+    begun: Reading | None = None
+    """The machine when planning began; None for nobody who wants to know how busy it has been since."""
 
     @property
     def servers(self) -> tuple[ServerCommand, ...]:
@@ -123,7 +135,10 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     Raises:
         TestbedError, PolicyError, VideoError: what is wrong and the way out.
     """
+    begun = read_machine()
     trace = load_trace(args.trace, args.format, args.cap_mbps)
+    if args.lanes is not None and args.lanes < 1:
+        raise TestbedError(f"--lanes {args.lanes}: must be 1 or more")
     if not (math.isfinite(args.start_s) and args.start_s >= 0):
         raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
     if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
@@ -164,7 +179,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
-    return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out))
+    return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out), args.lanes, begun)
 
 
 def _policies(
@@ -328,6 +343,8 @@ def describe(plan: RunPlan) -> str:
     """The run in one line."""
     first = plan.sessions[0]
     trace, video, settings = first.trace, first.video, first.settings
+    fewer = plan.lanes is not None and plan.lanes < len(plan.sessions)
+    at_once = f", {plan.lanes} at once" if fewer else ""
     return ", ".join(
         (
             f"{trace.name} (mean {trace.mean_mbps:.2f} Mbit/s, {trace.duration_s:.0f} s)",
@@ -336,6 +353,6 @@ def describe(plan: RunPlan) -> str:
             f"RTT {settings.rtt_ms:g} ms by {first.backend}",
             f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",
             settings.congestion_control,
-            f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}",
+            f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}{at_once}",
         )
     )
