@@ -26,7 +26,7 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ from traces.trace import Trace, TraceError
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _percents(values: Iterable[float | None], between: str = " / ") -> str:
+    """Several in one cell, the unit once."""
+    return between.join("-" if value is None else f"{100 * value:.2f}" for value in values) + " %"
 
 
 def _ms(value: float | None) -> str:
@@ -82,8 +87,8 @@ def table(rows: Sequence[dict[str, Any]], backend: str, dark: str) -> Table:
             f"{row['mbps']:.1f}",
             f"{row['windows']}"
             + (f" (+{row['unsaturated_windows']} not full)" if row["unsaturated_windows"] else ""),
-            " / ".join(_percent(row[key]) for key in ("error_median", "error_p95", "error_max")),
-            " / ".join(_percent(row[key]) for key in ("beyond_a_frame_median", "beyond_a_frame_p95")),
+            _percents(row[key] for key in ("error_median", "error_p95", "error_max")),
+            _percents(row[key] for key in ("beyond_a_frame_median", "beyond_a_frame_p95")),
             f"{100 * row['bound_median']:g} / {100 * row['bound_p95']:g} %",
             f"{_ms(row['late_p99_ms'])} / {_ms(row['late_max_ms'])}",
             _ms(row["rtt_off_max_ms"]),
@@ -144,10 +149,10 @@ def repeats_table(found: Sequence[dict[str, Any]]) -> Table:
         cells = []
         for name in SUMMED[:2]:
             one = row[name]
-            cells.append(f"{_percent(one['median'])}, {_percent(one['worst'])}")
-            cells.append(f"{_percent(one['least'])} to {_percent(one['worst'])}")
+            cells.append(_percents((one["median"], one["worst"]), ", "))
+            cells.append(_percents((one["least"], one["worst"]), " to "))
         steal, wait = row["steal"], row["wait_max_ms_per_s"]
-        cells.append(f"{_percent(steal['least'])} to {_percent(steal['worst'])}")
+        cells.append(_percents((steal["least"], steal["worst"]), " to "))
         cells.append(f"{_ms(wait['least'])} to {_ms(wait['worst'])}")
         shown.add_row(
             str(row["lanes"]), str(row["runs"]), *cells, f"{row['runs_within_bounds']} of {row['runs']}"

@@ -56,7 +56,7 @@ def test_several_runs_are_told_by_median_worst_and_range() -> None:
     assert (many["lanes"], many["runs_within_bounds"]) == (16, 2)
     assert many["steal"] == {"least": 0.001, "median": 0.001, "worst": 0.001}
     text = shown(repeats_table([one, many]))
-    assert "0.40 %, 2.00 %" in text and "0.00 % to 2.00 %" in text and "1 of 3" in text and "2 of 3" in text
+    assert "0.40, 2.00 %" in text and "0.00 to 2.00 %" in text and "1 of 3" in text and "2 of 3" in text
 
 
 def test_a_figure_that_no_run_has_has_no_spread() -> None:
