@@ -52,7 +52,7 @@ def in_words(noise: Noise, sessions: int) -> str:
     turns = len(in_turns(sessions, noise.lanes))
     return (
         f"this machine holds about {noise.lanes} lane{'s' * (noise.lanes > 1)} now:"
-        f" other work wants {noise.others:.1f} of its {noise.cpus} processor{'s' * (noise.cpus > 1)},"
+        f" {noise.others:.1f} threads of others want its {noise.cpus} processor{'s' * (noise.cpus > 1)},"
         f" {100 * noise.stolen:.1f} % of the time that is wanted is stolen,"
         f" timers are {noise.late_p99_ms:.1f} ms late; {sessions} sessions stream in {turns} turns"
         f" (--lanes {sessions}: all at once, whatever the machine)"

@@ -49,7 +49,9 @@ def test_a_machine_that_others_use_is_said_to_hold_fewer_and_why() -> None:
     noise = noise_of(seen(others=8.0), STOLEN)
     assert noise.lanes == 1
     line = in_words(noise, 5)
-    assert line.startswith("this machine holds about 1 lane now: other work wants 8.0 of its 2 processors,")
+    assert line.startswith(
+        "this machine holds about 1 lane now: 8.0 threads of others want its 2 processors,"
+    )
     assert "75.0 % of the time that is wanted is stolen" in line
     assert "5 sessions stream in 5 turns (--lanes 5: all at once" in line
     assert "\n" not in line
