@@ -207,6 +207,11 @@ def parser() -> Parser:
     )
     what.add_argument("--no-dark", action="store_true", help="leave the dark-link test out")
     add_link_options(command)
+    _add_output_options(command)
+    return command
+
+
+def _add_output_options(command: Parser) -> None:
     output = command.add_argument_group("output")
     output.add_argument(
         "--plot",
@@ -216,7 +221,6 @@ def parser() -> Parser:
         help="where the plot goes (default: %(default)s)",
     )
     add_json_option(output)
-    return command
 
 
 def _lane_counts(text: str) -> list[int]:

@@ -237,21 +237,7 @@ class Bench:
             found = []
             for lane, trace, log, rtt_ms in zip(lanes, traces, logs, trips, strict=True):
                 rows = [row for row in read_link_log(log) if row.start_s + row.duration_s <= seconds + 1e-6]
-                rates = [row.rate_mbps for row in rows]
-                lasted_s = sum(row.duration_s for row in rows)
-                megabits = sum(row.rate_mbps * row.duration_s for row in rows)
-                found.append(
-                    LaneFidelity(
-                        trace.name,
-                        megabits / lasted_s if lasted_s else 0.0,
-                        min(rates, default=0.0),
-                        max(rates, default=0.0),
-                        tuple(windows(rows)),
-                        tuple(row.late_ms for row in rows),
-                        rtt_ms,
-                        lane.stage_report(),
-                    )
-                )
+                found.append(_lane_fidelity(trace, rows, rtt_ms, lane.stage_report()))
                 log.unlink()
             return found, change
 
@@ -336,6 +322,23 @@ class Saturator:
 
     process: asyncio.subprocess.Process
     stdin: asyncio.StreamWriter
+
+
+def _lane_fidelity(trace: Trace, rows: Sequence[LinkRow], rtt_ms: float, stage: StageReport) -> LaneFidelity:
+    """What a lane's link log comes to."""
+    rates = [row.rate_mbps for row in rows]
+    lasted_s = sum(row.duration_s for row in rows)
+    megabits = sum(row.rate_mbps * row.duration_s for row in rows)
+    return LaneFidelity(
+        trace.name,
+        megabits / lasted_s if lasted_s else 0.0,
+        min(rates, default=0.0),
+        max(rates, default=0.0),
+        tuple(windows(rows)),
+        tuple(row.late_ms for row in rows),
+        rtt_ms,
+        stage,
+    )
 
 
 def _machine(shaper: ShaperClient, lanes: Sequence[Lane]) -> Reading:

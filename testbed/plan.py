@@ -71,22 +71,7 @@ def parser() -> Parser:
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     add_video_options(what)
-    who = command.add_argument_group("who decides")
-    add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
-    who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
-    who.add_argument(
-        "--decision-deadline-s",
-        type=float,
-        default=DEADLINE_S,
-        metavar="S",
-        help="a slower decision is made by the fallback, bba (default: %(default)g)",
-    )
-    who.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="where a policy's server puts its model (default: cuda if there, else cpu)",
-    )
+    _add_who_options(command)
     add_link_options(command)
     how = command.add_argument_group("how")
     how.add_argument(
@@ -103,6 +88,25 @@ def parser() -> Parser:
     output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
     add_json_option(output)
     return command
+
+
+def _add_who_options(command: Parser) -> None:
+    who = command.add_argument_group("who decides")
+    add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
+    who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
+    who.add_argument(
+        "--decision-deadline-s",
+        type=float,
+        default=DEADLINE_S,
+        metavar="S",
+        help="a slower decision is made by the fallback, bba (default: %(default)g)",
+    )
+    who.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where a policy's server puts its model (default: cuda if there, else cpu)",
+    )
 
 
 @dataclass(frozen=True)
@@ -137,16 +141,9 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     """
     begun = read_machine()
     trace = load_trace(args.trace, args.format, args.cap_mbps)
-    if args.lanes is not None and args.lanes < 1:
-        raise TestbedError(f"--lanes {args.lanes}: must be 1 or more")
-    if not (math.isfinite(args.start_s) and args.start_s >= 0):
-        raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
-    if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
-        raise TestbedError(f"--decision-deadline-s {args.decision_deadline_s}: must be positive")
+    _check_numbers(args)
     video_spec = args.video or default_video(trace.family)
     whole = load_video(video_spec)
-    if args.chunks is not None and args.chunks < 1:
-        raise TestbedError(f"--chunks {args.chunks}: must be 1 or more")
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
     qoe = scoring_of(args, [video])
     policies, left_out = _policies(args.policy, whole, args.seed, qoe)
@@ -180,6 +177,22 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
     return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out), args.lanes, begun)
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse figures that no run could have.
+
+    Raises:
+        TestbedError: the option, its value and what it may be.
+    """
+    if not (math.isfinite(args.start_s) and args.start_s >= 0):
+        raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
+    if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
+        raise TestbedError(f"--decision-deadline-s {args.decision_deadline_s}: must be positive")
+    for option in ("chunks", "lanes"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise TestbedError(f"--{option} {value}: must be 1 or more")
 
 
 def _policies(
