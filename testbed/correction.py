@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from testbed.tbf import FRAME_BYTES
 
-HORIZON_S = 0.05
+HORIZON_S = 0.02
 """A difference is spread over this long."""
 
 MOST_SHARE = 0.5

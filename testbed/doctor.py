@@ -29,7 +29,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.capacity import LATE_ALONE_MS, highest_true_mbps, lanes_held
 from testbed.handover import ENVIRONMENT, ROOT, can_stay, search_path
+from testbed.lateness import Look, look
+from testbed.machine import CpuTimes, Reading, read_machine
+from testbed.settings import KERNEL_MAX_MBPS
 from traces.arguments import Parser, exit_with
 
 OK = "ok"
@@ -58,10 +62,9 @@ SEARCH_PATH = search_path()
 PROBE_LIMIT_S = 30.0
 LEAST_DISK_MB = 200
 """A session's record is some 50 kB; a capture of its headers can be a hundred MB."""
-TIMER_STEPS = 50
-TIMER_STEP_S = 0.001
-LATE_TIMER_MS = 5.0
-"""A wake-up this late is a percent of a 0.5-s step: the link's own check would begin to see it."""
+LOOK_S = 2.0
+"""Of timers and processors: long enough to meet what a hypervisor does, short enough to be waited for."""
+WAY_OUT_OF_NOISE = "end other work, or give this virtual machine more of its host"
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ CONGESTION_CONTROLS = {"cubic": True, "reno": False, "bbr": False}
 
 
 def probe() -> Report:
-    """Look at this machine; takes about a third of a second and changes nothing."""
+    """Find out what is there; takes about a third of a second and changes nothing."""
     tools = _tools()
     iproute = all(shutil.which(tool, path=SEARCH_PATH) for tool in ("ip", "tc"))
     kernel = _kernel_features() if iproute else _kernel_unknown("ip and tc are missing")
@@ -231,7 +234,6 @@ def probe() -> Report:
             _cores(),
             _load(),
             _clock(),
-            _timer(),
             _disk(),
             *_sysctls(),
         )
@@ -419,20 +421,6 @@ def _clock() -> Finding:
     )
 
 
-def _timer() -> Finding:
-    """How late this process wakes from short sleeps that end on absolute deadlines."""
-    start = time.monotonic()
-    late_ms = []
-    for step in range(1, TIMER_STEPS + 1):
-        deadline = start + step * TIMER_STEP_S
-        time.sleep(max(deadline - time.monotonic(), 0.0))
-        late_ms.append((time.monotonic() - deadline) * 1e3)
-    worst = max(late_ms)
-    way_out = "end other work, or give this virtual machine more of its host" if worst > LATE_TIMER_MS else ""
-    middle = sorted(late_ms)[TIMER_STEPS // 2]
-    return Finding("machine", "timer", NOTE, f"wakes {middle:.2f} ms late, at worst {worst:.2f} ms", way_out)
-
-
 def _disk() -> Finding:
     free_mb = shutil.disk_usage(ROOT).free // 10**6
     detail = f"{free_mb} MB free beside the repository"
@@ -474,9 +462,87 @@ def _command(*command: str) -> str:
     return " ".join(done.stderr.split()) or f"{command[0]} ended with status {done.returncode}"
 
 
+# ---- what it holds now -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How the machine keeps time at the moment, and what that is enough for."""
+
+    timer_late_p50_ms: float
+    timer_late_p99_ms: float
+    timer_late_max_ms: float
+    real_time: bool
+    """Whether the timer ran in real time, as the shaper's does."""
+    steal: float | None
+    """Share of the processors' time that others took meanwhile, and …"""
+    steal_since_boot: float | None
+    idle: float | None
+    highest_mbps: float
+    """Of a link that stays within a percent of every second."""
+    lanes: int
+    """That go side by side, a player on each."""
+
+
+def capacity_of(seen: Look, since_boot: Reading) -> Capacity:
+    """What a look at the machine comes to."""
+    stolen, late = seen.change.stolen_of_wanted, seen.lateness
+    whole = since_boot.since(Reading(0.0, (CpuTimes(0.0, 0.0, 0.0),) * len(since_boot.cpus), None, {}, 0.0))
+    return Capacity(
+        timer_late_p50_ms=late.p50_ms,
+        timer_late_p99_ms=late.p99_ms,
+        timer_late_max_ms=late.max_ms,
+        real_time=late.real_time,
+        steal=seen.change.steal,
+        steal_since_boot=whole.steal,
+        idle=seen.change.idle,
+        highest_mbps=round(highest_true_mbps(late.max_ms / 1000, stolen), 1),
+        lanes=lanes_held(seen.change.cpus, seen.others, stolen, late.p99_ms),
+    )
+
+
+def capacity_findings(found: Capacity) -> list[Finding]:
+    """The same in words."""
+    timer = (
+        f"{found.timer_late_p50_ms:.2f} ms late, {found.timer_late_p99_ms:.2f} at p99,"
+        f" {found.timer_late_max_ms:.2f} at worst" + ("" if found.real_time else " (not in real time)")
+    )
+    noisy = found.highest_mbps < KERNEL_MAX_MBPS or found.timer_late_p99_ms >= LATE_ALONE_MS
+    if found.steal is None:
+        steal = "the kernel does not tell what others take"
+    else:
+        steal = f"{100 * found.steal:.1f} % of its time goes to others"
+        if found.steal_since_boot is not None:
+            steal += f" ({100 * found.steal_since_boot:.1f} % since boot)"
+        if found.idle is not None:
+            steal += f", {100 * found.idle:.0f} % is idle"
+    way_out = WAY_OUT_OF_NOISE if noisy else ""
+    return [
+        Finding("machine", "timer", NOTE, timer, way_out),
+        Finding("machine", "steal", NOTE, steal),
+        Finding("machine", "links", NOTE, _links(found)),
+        Finding("machine", "lanes", NOTE, f"about {found.lanes} side by side, a player on each"),
+    ]
+
+
+def _links(found: Capacity) -> str:
+    if not found.highest_mbps:
+        return "no link stays within 1 % of every second's bytes while the machine is away that long"
+    rate = found.highest_mbps
+    shown = f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
+    return f"up to about {shown} Mbit/s they stay within 1 % of every second's bytes"
+
+
 # ---- the command -----------------------------------------------------------------------------------
 
 COLOURS = {OK: "32", MISSING: "31", UNKNOWN: "33", NOTE: "2"}
+
+
+def examine() -> tuple[Report, Capacity]:
+    """All that the command tells: what is there, and what the machine holds now, which takes `LOOK_S`."""
+    report = probe()
+    found = capacity_of(look(LOOK_S), read_machine())
+    return Report((*report.findings, *capacity_findings(found))), found
 
 
 def render(report: Report, colour: bool) -> str:
@@ -509,9 +575,9 @@ def main(arguments: list[str] | None = None) -> int:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one object on stdout, nothing else")
     options = parser.parse_args(arguments)
-    report = probe()
+    report, found = examine()
     if options.json:
-        print(json.dumps(report.as_json(), indent=2))
+        print(json.dumps({**report.as_json(), "capacity": dataclasses.asdict(found)}, indent=2))
     else:
         print(render(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return 0 if report.can_emulate else 1

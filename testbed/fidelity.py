@@ -26,10 +26,11 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -40,7 +41,7 @@ from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench, Fidelity, quan
 from testbed.fidelity_plot import check_plot, draw
 from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.options import add_link_options, capped, link_settings
-from testbed.settings import check_carried
+from testbed.settings import LinkSettings, check_carried
 from traces.arguments import BAD_INPUT, Parser, exit_with
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
@@ -48,6 +49,11 @@ from traces.trace import Trace, TraceError
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _percents(values: Iterable[float | None], between: str = " / ") -> str:
+    """Several in one cell, the unit once."""
+    return between.join("-" if value is None else f"{100 * value:.2f}" for value in values) + " %"
 
 
 def _ms(value: float | None) -> str:
@@ -69,6 +75,8 @@ def table(rows: Sequence[dict[str, Any]], backend: str, dark: str) -> Table:
         "bound",
         "late p99 / max ms",
         "RTT off by ms",
+        "steal",
+        "wait ms/s",
         "within",
     ):
         shown.add_column(name, justify="right")
@@ -79,17 +87,90 @@ def table(rows: Sequence[dict[str, Any]], backend: str, dark: str) -> Table:
             f"{row['mbps']:.1f}",
             f"{row['windows']}"
             + (f" (+{row['unsaturated_windows']} not full)" if row["unsaturated_windows"] else ""),
-            " / ".join(_percent(row[key]) for key in ("error_median", "error_p95", "error_max")),
-            " / ".join(_percent(row[key]) for key in ("beyond_a_frame_median", "beyond_a_frame_p95")),
+            _percents(row[key] for key in ("error_median", "error_p95", "error_max")),
+            _percents(row[key] for key in ("beyond_a_frame_median", "beyond_a_frame_p95")),
             f"{100 * row['bound_median']:g} / {100 * row['bound_p95']:g} %",
             f"{_ms(row['late_p99_ms'])} / {_ms(row['late_max_ms'])}",
             _ms(row["rtt_off_max_ms"]),
+            _percent(row["steal"]),
+            _ms(row["wait_max_ms_per_s"]),
             "yes" if row["within_bounds"] else "NO",
         )
     if dark:
         shown.caption = dark
         shown.caption_justify = "left"
     return shown
+
+
+SUMMED = ("beyond_a_frame_median", "beyond_a_frame_p95", "steal", "wait_max_ms_per_s")
+"""Figures of a run whose spread over several runs is told."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A figure over several runs; None where no run has it."""
+
+    least: float | None
+    median: float | None
+    worst: float | None
+
+
+def spread(values: Sequence[float | None]) -> Spread:
+    """Of a figure of which more is worse; the median is one that a run had (the upper of two)."""
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return Spread(None, None, None)
+    return Spread(known[0], known[len(known) // 2], known[-1])
+
+
+def repeats(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All runs of a number of lanes as one row, in the order of the numbers: one run proves nothing."""
+    return [
+        {
+            "lanes": lanes,
+            "runs": len(mine),
+            "runs_within_bounds": sum(row["within_bounds"] for row in mine),
+            **{name: dataclasses.asdict(spread([row[name] for row in mine])) for name in SUMMED},
+        }
+        for lanes in dict.fromkeys(row["lanes"] for row in rows)
+        for mine in [[row for row in rows if row["lanes"] == lanes]]
+    ]
+
+
+def repeats_table(found: Sequence[dict[str, Any]]) -> Table:
+    """A line a number of lanes: median and worst of the runs, and from where to where they went."""
+    shown = Table(
+        title="over all runs, error beyond one frame", title_justify="left", box=None, pad_edge=False
+    )
+    names = ("median: median, worst", "range", "p95: median, worst", "range", "steal", "wait ms/s", "within")
+    for name in ("lanes", "runs", *names):
+        shown.add_column(name, justify="right")
+    for row in found:
+        cells = []
+        for name in SUMMED[:2]:
+            one = row[name]
+            cells.append(_percents((one["median"], one["worst"]), ", "))
+            cells.append(_percents((one["least"], one["worst"]), " to "))
+        steal, wait = row["steal"], row["wait_max_ms_per_s"]
+        cells.append(_percents((steal["least"], steal["worst"]), " to "))
+        cells.append(f"{_ms(wait['least'])} to {_ms(wait['worst'])}")
+        shown.add_row(
+            str(row["lanes"]), str(row["runs"]), *cells, f"{row['runs_within_bounds']} of {row['runs']}"
+        )
+    return shown
+
+
+def joined(found: Sequence[Fidelity]) -> list[Fidelity]:
+    """The runs of each number of lanes as one, for the plot."""
+    return [
+        Fidelity(
+            lanes,
+            tuple(result for one in mine for result in one.results),
+            tuple(change for one in mine for change in one.machine),
+        )
+        for lanes in dict.fromkeys(one.lanes for one in found)
+        for mine in [[one for one in found if one.lanes == lanes]]
+    ]
 
 
 def parser() -> Parser:
@@ -110,6 +191,13 @@ def parser() -> Parser:
         metavar="N[,N…]",
         help="lanes at once; a list shows where it breaks (default: 1)",
     )
+    what.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="measure each N times and tell median and worst of the runs (default: 1)",
+    )
     what.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of each replay (default: 60)")
     what.add_argument(
         "--flow",
@@ -119,6 +207,11 @@ def parser() -> Parser:
     )
     what.add_argument("--no-dark", action="store_true", help="leave the dark-link test out")
     add_link_options(command)
+    _add_output_options(command)
+    return command
+
+
+def _add_output_options(command: Parser) -> None:
     output = command.add_argument_group("output")
     output.add_argument(
         "--plot",
@@ -128,7 +221,6 @@ def parser() -> Parser:
         help="where the plot goes (default: %(default)s)",
     )
     add_json_option(output)
-    return command
 
 
 def _lane_counts(text: str) -> list[int]:
@@ -157,10 +249,11 @@ def _in_short(row: dict[str, Any]) -> str:
     return f"  {row['lanes']} lane{'s' if row['lanes'] > 1 else ''}: error median / p95 {errors}, {verdict}"
 
 
-def _per_trace(found: Sequence[Fidelity]) -> list[dict[str, Any]]:
+def _per_trace(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [
         {
-            "lanes": one.lanes,
+            "run": run.number,
+            "lanes": run.found.lanes,
             "trace": lane.trace,
             "mean_mbps": lane.mean_mbps,
             "lowest_mbps": lane.lowest_mbps,
@@ -171,15 +264,43 @@ def _per_trace(found: Sequence[Fidelity]) -> list[dict[str, Any]]:
             "rtt_ms": lane.rtt_ms,
             "delay_stage": dataclasses.asdict(lane.stage),
         }
-        for one in found
-        for lane in one.results
+        for run in runs
+        for lane in run.found.results
     ]
 
 
-async def _run(args: argparse.Namespace) -> int:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One measurement of one number of lanes."""
+
+    number: int
+    """Of the repetition, from 1."""
+    found: Fidelity
+    row: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What is measured."""
+
+    counts: tuple[int, ...]
+    """Numbers of lanes."""
+    traces: tuple[Trace, ...]
+    settings: LinkSettings
+    backend: str
+
+
+def _asked(args: argparse.Namespace) -> Asked:
+    """Check all that can be checked before anything is made.
+
+    Raises:
+        TestbedError, TraceError: what is wrong and the way out.
+    """
     counts = _lane_counts(args.lanes)
     if not 5 <= args.seconds <= 3600:
         raise TestbedError(f"--seconds {args.seconds:g}: expected 5 to 3600")
+    if args.repeat < 1:
+        raise TestbedError(f"--repeat {args.repeat}: must be 1 or more")
     check_plot(args.plot)
     settings = link_settings(args)
     require_tools()
@@ -190,35 +311,62 @@ async def _run(args: argparse.Namespace) -> int:
         traces += [capped(trace, args.cap_mbps) for trace in resolve_many(spec, args.format)]
     for trace in traces:
         check_carried(trace, settings, backend)
-    console = person_console(sys.stdout, args.json)
-    dark_s = None
+    return Asked(tuple(counts), tuple(traces), settings, backend)
+
+
+async def _measure(
+    args: argparse.Namespace, asked: Asked, console: Console
+) -> tuple[list[Run], list[float | None]]:
+    """All runs, a number of lanes after the other, that often; and each time the return from the dark."""
+    runs: list[Run] = []
+    dark_s: list[float | None] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
-        bench = Bench(settings, backend, args.flow, Path(folder), console)
-        found = []
-        for lanes in counts:
-            found.append(await bench.measure(lanes, traces, args.seconds))
-            console.print(Text(_in_short(found[-1].row(settings))), soft_wrap=True)
-        if not args.no_dark:
-            dark_s = await bench.after_dark()
-    rows = [one.row(settings) for one in found]
+        bench = Bench(asked.settings, asked.backend, args.flow, Path(folder), console)
+        for number in range(1, args.repeat + 1):
+            for lanes in asked.counts:
+                found = await bench.measure(lanes, asked.traces, args.seconds)
+                runs.append(Run(number, found, {"run": number, **found.row(asked.settings)}))
+                console.print(Text(_in_short(runs[-1].row)), soft_wrap=True)
+            if not args.no_dark:
+                dark_s.append(await bench.after_dark())
+    return runs, dark_s
+
+
+def _worst_dark_s(dark_s: Sequence[float | None]) -> float | None:
+    """The longest wait for bytes after the dark; None where they once did not come, or nobody waited."""
+    known = [seconds for seconds in dark_s if seconds is not None]
+    return max(known) if known and len(known) == len(dark_s) else None
+
+
+async def _run(args: argparse.Namespace) -> int:
+    asked = _asked(args)
+    console = person_console(sys.stdout, args.json)
+    runs, dark = await _measure(args, asked, console)
+    dark_s = _worst_dark_s(dark)
+    rows = [run.row for run in runs]
     returned = args.no_dark or (dark_s is not None and dark_s <= DARK_BOUND_S)
     within = all(row["within_bounds"] for row in rows) and returned
-    console.print(table(rows, backend, "" if args.no_dark else _dark_words(dark_s)))
-    broken = [row["lanes"] for row in rows if not row["within_bounds"]]
+    console.print(table(rows, asked.backend, "" if args.no_dark else _dark_words(dark_s)))
+    over_runs = repeats(rows)
+    if args.repeat > 1:
+        console.print(repeats_table(over_runs))
+    broken = dict.fromkeys(row["lanes"] for row in rows if not row["within_bounds"])
     if broken:
-        console.print(f"out of bounds with {', '.join(map(str, broken))} lanes")
+        console.print(f"out of bounds with {', '.join(map(str, broken))} lane{'s' * (list(broken) != [1])}")
     if args.json:
         report = {
-            "delay_backend": backend,
-            "link": dataclasses.asdict(settings),
+            "delay_backend": asked.backend,
+            "link": dataclasses.asdict(asked.settings),
             "rows": rows,
-            "per_trace": _per_trace(found),
+            "repeats": over_runs,
+            "per_trace": _per_trace(runs),
             "after_dark_s": dark_s,
+            "after_dark_runs_s": dark,
             "within_bounds": within,
             "plot": str(args.plot),
         }
         print(json.dumps(report, allow_nan=False), flush=True)
-    draw(found, args.plot)
+    draw(joined([run.found for run in runs]), args.plot)
     console.print(Text(f"plot: {args.plot}"), soft_wrap=True)
     return 0 if within else 1
 

@@ -26,6 +26,7 @@ from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
 from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link_log import LinkRow, read_link_log
+from testbed.machine import Change, Reading, read_machine
 from testbed.namespace import network_namespace
 from testbed.probe import RTT_TOLERANCE_MS, probe_path
 from testbed.selfcheck import carried_bytes
@@ -131,6 +132,8 @@ class Fidelity:
 
     lanes: int
     results: tuple[LaneFidelity, ...]
+    machine: tuple[Change, ...] = ()
+    """What it did meanwhile, for each replay of the lanes."""
 
     @property
     def judged(self) -> list[Window]:
@@ -174,6 +177,11 @@ class Fidelity:
             "late_max_ms": max(late, default=None),
             "rtt_off_max_ms": rtt,
             "mbps": sum(lane.mean_mbps for lane in self.results) * self.lanes / len(self.results),
+            "steal": max((one.steal for one in self.machine if one.steal is not None), default=None),
+            "pressure": max((one.pressure for one in self.machine if one.pressure is not None), default=None),
+            "wait_max_ms_per_s": max(
+                (ms for one in self.machine if (ms := one.worst_wait_ms_per_s) is not None), default=None
+            ),
             "within_bounds": within,
         }
 
@@ -195,16 +203,20 @@ class Bench:
         wanted = -(-max(len(traces), lanes) // lanes) * lanes
         queue = [traces[index % len(traces)] for index in range(wanted)]
         results: list[LaneFidelity] = []
+        machine: list[Change] = []
         for begin in range(0, wanted, lanes):
             batch = queue[begin : begin + lanes]
             names = ", ".join(dict.fromkeys(trace.name for trace in batch))
             self._console.print(
                 Text(f"{lanes} lane{'s' if lanes > 1 else ''}, {seconds:g} s: {names}"), soft_wrap=True
             )
-            results += await self._batch(batch, seconds)
-        return Fidelity(lanes, tuple(results))
+            measured, change = await self._batch(batch, seconds)
+            results += measured
+            machine.append(change)
+        return Fidelity(lanes, tuple(results), tuple(machine))
 
-    async def _batch(self, traces: Sequence[Trace], seconds: float) -> list[LaneFidelity]:
+    async def _batch(self, traces: Sequence[Trace], seconds: float) -> tuple[list[LaneFidelity], Change]:
+        """Replay each trace on a lane of its own; what came of them, and what the machine did meanwhile."""
         async with contextlib.AsyncExitStack() as stack:
             shaper = await stack.enter_async_context(ShaperClient())
             lanes = [
@@ -224,7 +236,9 @@ class Bench:
                 assert lane.delay_stage is not None
                 lane.delay_stage.play(trace, 0.0, t0)
                 await shaper.play(lane.name, trace, 0.0, t0, log)
+            before = _machine(shaper, lanes)
             await asyncio.sleep(t0 + seconds + 0.3 - time.monotonic())
+            change = _machine(shaper, lanes).since(before)
             for lane in lanes:
                 await shaper.stop(lane.name)
             if await flows.process.wait() != 0:
@@ -232,23 +246,9 @@ class Bench:
             found = []
             for lane, trace, log, rtt_ms in zip(lanes, traces, logs, trips, strict=True):
                 rows = [row for row in read_link_log(log) if row.start_s + row.duration_s <= seconds + 1e-6]
-                rates = [row.rate_mbps for row in rows]
-                lasted_s = sum(row.duration_s for row in rows)
-                megabits = sum(row.rate_mbps * row.duration_s for row in rows)
-                found.append(
-                    LaneFidelity(
-                        trace.name,
-                        megabits / lasted_s if lasted_s else 0.0,
-                        min(rates, default=0.0),
-                        max(rates, default=0.0),
-                        tuple(windows(rows)),
-                        tuple(row.late_ms for row in rows),
-                        rtt_ms,
-                        lane.stage_report(),
-                    )
-                )
+                found.append(_lane_fidelity(trace, rows, rtt_ms, lane.stage_report()))
                 log.unlink()
-            return found
+            return found, change
 
     async def _attach(self, shaper: ShaperClient, lane: Lane, trace: Trace) -> float:
         """Shape and probe a lane; its idle RTT in ms."""
@@ -331,6 +331,30 @@ class Saturator:
 
     process: asyncio.subprocess.Process
     stdin: asyncio.StreamWriter
+
+
+def _lane_fidelity(trace: Trace, rows: Sequence[LinkRow], rtt_ms: float, stage: StageReport) -> LaneFidelity:
+    """What a lane's link log comes to."""
+    rates = [row.rate_mbps for row in rows]
+    lasted_s = sum(row.duration_s for row in rows)
+    megabits = sum(row.rate_mbps * row.duration_s for row in rows)
+    return LaneFidelity(
+        trace.name,
+        megabits / lasted_s if lasted_s else 0.0,
+        min(rates, default=0.0),
+        max(rates, default=0.0),
+        tuple(windows(rows)),
+        tuple(row.late_ms for row in rows),
+        rtt_ms,
+        stage,
+    )
+
+
+def _machine(shaper: ShaperClient, lanes: Sequence[Lane]) -> Reading:
+    """The machine's counters, and how long the processes that make the links waited for a processor."""
+    stages = [(lane.name, lane.delay_stage) for lane in lanes]
+    relays = [(f"relay of {name}", stage.pid) for name, stage in stages if stage is not None]
+    return read_machine([("shaper", shaper.pid), *relays])
 
 
 def _arrivals(lane: Lane, congestion_control: str, until: float, stop: threading.Event) -> list[float]:

@@ -25,6 +25,7 @@ from player.video import Video
 from player.videos import load_video
 from testbed.errors import TestbedError
 from testbed.lane import check_congestion_control, delay_backend, require_tools
+from testbed.machine import Reading, read_machine
 from testbed.options import (
     add_link_options,
     add_policy_option,
@@ -71,6 +72,26 @@ def parser() -> Parser:
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     add_video_options(what)
+    _add_who_options(command)
+    add_link_options(command)
+    how = command.add_argument_group("how")
+    how.add_argument(
+        "--lanes",
+        type=int,
+        metavar="N",
+        help="stream so many at once, whatever the machine (default: all, or as many as it holds now)",
+    )
+    add_scoring_options(command)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
+    )
+    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
+    add_json_option(output)
+    return command
+
+
+def _add_who_options(command: Parser) -> None:
     who = command.add_argument_group("who decides")
     add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
@@ -87,15 +108,6 @@ def parser() -> Parser:
         default="auto",
         help="where a policy's server puts its model (default: cuda if there, else cpu)",
     )
-    add_link_options(command)
-    add_scoring_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
-    )
-    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
-    add_json_option(output)
-    return command
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,10 @@ class RunPlan:
     """Why policies that nobody asked for by name are not among them."""
     notes: tuple[str, ...] = ()
     """What a person should know before."""
+    lanes: int | None = None
+    """How many stream at once; None for as many as the machine holds."""
+    begun: Reading | None = None
+    """The machine when planning began; None for nobody who wants to know how busy it has been since."""
 
     @property
     def servers(self) -> tuple[ServerCommand, ...]:
@@ -126,15 +142,11 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     Raises:
         TestbedError, PolicyError, VideoError: what is wrong and the way out.
     """
+    begun = read_machine()
     trace = load_trace(args.trace, args.format, args.cap_mbps)
-    if not (math.isfinite(args.start_s) and args.start_s >= 0):
-        raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
-    if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
-        raise TestbedError(f"--decision-deadline-s {args.decision_deadline_s}: must be positive")
+    _check_numbers(args)
     video_spec = args.video or default_video(trace.family)
     whole = load_video(video_spec)
-    if args.chunks is not None and args.chunks < 1:
-        raise TestbedError(f"--chunks {args.chunks}: must be 1 or more")
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
     qoe = scoring_of(args, [video])
     policies, left_out = _policies(args.policy, whole, args.seed, qoe)
@@ -168,7 +180,33 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
     notes = delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms")
-    return RunPlan(sessions, out, qoe, args.out is not None, args.device, tuple(left_out), tuple(notes))
+    return RunPlan(
+        sessions,
+        out,
+        qoe,
+        args.out is not None,
+        args.device,
+        tuple(left_out),
+        tuple(notes),
+        args.lanes,
+        begun,
+    )
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse figures that no run could have.
+
+    Raises:
+        TestbedError: the option, its value and what it may be.
+    """
+    if not (math.isfinite(args.start_s) and args.start_s >= 0):
+        raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
+    if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
+        raise TestbedError(f"--decision-deadline-s {args.decision_deadline_s}: must be positive")
+    for option in ("chunks", "lanes"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise TestbedError(f"--{option} {value}: must be 1 or more")
 
 
 def _policies(
@@ -332,6 +370,8 @@ def describe(plan: RunPlan) -> str:
     """The run in one line."""
     first = plan.sessions[0]
     trace, video, settings = first.trace, first.video, first.settings
+    fewer = plan.lanes is not None and plan.lanes < len(plan.sessions)
+    at_once = f", {plan.lanes} at once" if fewer else ""
     return ", ".join(
         (
             f"{trace.name} (mean {trace.mean_mbps:.2f} Mbit/s, {trace.duration_s:.0f} s)",
@@ -340,6 +380,6 @@ def describe(plan: RunPlan) -> str:
             f"RTT {settings.rtt_ms:g} ms by {first.backend}",
             f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",
             settings.congestion_control,
-            f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}",
+            f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}{at_once}",
         )
     )

@@ -38,13 +38,16 @@ from testbed.settings import LinkSettings, Loss, check_carried
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulation import Job, RunFacts, SimulatedSession, run_job
 from testbed.starts import Start
-from testbed.streaming import SessionPlan
+from testbed.streaming import LANES_AT_ONCE, SessionPlan
 from testbed.sweeps.lanes import Shared, server_of, stream_unit
 from testbed.sweeps.models import MODELS
 from traces.arguments import Parser
 from traces.trace import Trace
 
-OF_THE_RUN = ("line", "schema", "run_id", "started_at", "command_line", "lane", "url", "sweep")
+OF_THE_RUN = (
+    *("line", "schema", "run_id", "started_at", "command_line"),
+    *("lane", LANES_AT_ONCE, "url", "sweep"),
+)
 """What a manifest says of its run, not of its session."""
 MEASURED = ("probe", "qdiscs")
 """What a link's section has seen before the session."""

@@ -36,8 +36,11 @@ from traces.trace import Step, Trace
 LONGEST_STEP_S = 1.1
 """Longer steps are logged in equal pieces of at most this; the rate is not sent again."""
 
-SAMPLE_S = 0.05
-"""How often the queue is looked at within a step, to know that it was never empty."""
+SAMPLE_S = 0.02
+"""How often a link is looked at within a step: whether its queue was ever empty, what passed …"""
+
+SAMPLES_PER_S = 1250
+"""… but all of them together no more often than this: a look takes 50 µs."""
 
 BURST_BYTES = 1600
 """One frame and a little: idle links save up no more credit than that."""
@@ -50,9 +53,6 @@ OVERSLEEP_S = 0.0005
 
 MOST_AT_ONCE = 4096
 """Deadlines served before the next look at the commands."""
-
-CORRECTING_SAMPLE_S = 0.02
-"""… and how often while its rate is corrected."""
 
 SHORTEST_CORRECTION_S = 0.004
 """Nothing is corrected this near to the end of a step: the next change does it."""
@@ -151,16 +151,15 @@ class Replay:
         self._correction = Correction()
         return t0
 
-    def sample(self) -> float:
-        """Look at the link in the middle of a step and correct its rate; seconds until the next look."""
+    def sample(self) -> None:
+        """Look at the link in the middle of a step and correct its rate."""
         step = self._step
         if step is None:
-            return SAMPLE_S
+            return
         reading = read(self.bucket)
         self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
         end = self._end_of(step)
         self._correct(step.rate_mbps, end - reading.at, reading.waiting)
-        return SAMPLE_S if self._asked_mbps == step.rate_mbps else CORRECTING_SAMPLE_S
 
     def advance(self, due: float) -> float:
         """End the present step (if any), apply the next rate, log; returns the next deadline."""
@@ -315,7 +314,7 @@ class Shaper:
             log = Path(line["log"]).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `end`
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))
-            heapq.heappush(self._due, (begin + SAMPLE_S, 1, lane))
+            heapq.heappush(self._due, (begin + self._sample_s, 1, lane))
         elif line["do"] == "check":
             return {"lane": lane, "fault": self._faults.get(lane)}
         elif line["do"] == "stop":
@@ -328,6 +327,10 @@ class Shaper:
         else:
             raise TestbedError(f"unknown command {line['do']!r}")
         return {"lane": lane}
+
+    @property
+    def _sample_s(self) -> float:
+        return max(SAMPLE_S, len(self._replays) / SAMPLES_PER_S)
 
     def work(self) -> float | None:
         """Do what is due; seconds until the next deadline, None when nothing is planned.
@@ -351,8 +354,8 @@ class Shaper:
                 if kind == 0:
                     heapq.heappush(self._due, (replay.advance(due), 0, lane))
                 else:
-                    rest = replay.sample()
-                    heapq.heappush(self._due, (max(due, time.monotonic()) + rest, 1, lane))
+                    replay.sample()
+                    heapq.heappush(self._due, (max(due, time.monotonic()) + self._sample_s, 1, lane))
             except (TestbedError, OSError) as error:  # its qdisc is gone
                 self._break_off(lane, error)
         return 0.0

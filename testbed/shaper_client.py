@@ -57,6 +57,11 @@ class ShaperClient:
             process.kill()
             await process.wait()
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None before it is started."""
+        return None if self._process is None else self._process.pid
+
     def died(self) -> bool:
         """Whether the process has ended on its own."""
         return self._process is not None and self._process.returncode is not None

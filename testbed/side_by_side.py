@@ -1,9 +1,10 @@
-"""Run sessions at the same time, each on its lane, from the first namespace to the last record."""
+"""Run sessions side by side, each on its lane, from the first namespace to the last record."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import time
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
+from testbed.capacity import in_turns
 from testbed.lane import Lane
+from testbed.lanes_now import lanes_now
 from testbed.plan import RunPlan
 from testbed.policy_server import PolicyServers
 from testbed.shaper_client import ShaperClient
-from testbed.streaming import LaneSession, SessionResult
+from testbed.streaming import LANES_AT_ONCE, LaneSession, SessionPlan, SessionResult
 from testbed.watch import Display
 
 BEGIN_AFTER_S = 0.5
@@ -48,49 +52,66 @@ class Interrupted(Exception):
 
 
 async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) -> list[SessionResult]:
-    """Stream all sessions at once, each on its lane.
+    """Stream all sessions at once, each on its lane, or in turns where the machine does not hold as many.
+
+    After an interrupt the turns that have not begun are left out.
 
     Raises:
         TestbedError: a lane, a process or a path that is not as asked.
         OSError: a record cannot be written.
-        Interrupted: before the start.
+        Interrupted: before the first start.
     """
+    async with PolicyServers(plan.servers, plan.device) as servers:
+        if plan.servers:
+            console.print(f"starting {len(plan.servers)} policy server{'s' * (len(plan.servers) > 1)}")
+        await _all(interrupt, servers.start())
+        at_once, why = await asyncio.to_thread(lanes_now, plan)
+        if why:
+            console.print(Text(why), soft_wrap=True)
+        results: list[SessionResult] = []
+        for count in in_turns(len(plan.sessions), at_once):
+            sessions = plan.sessions[len(results) : len(results) + count]
+            try:
+                results += await _turn(sessions, len(results), servers, console, interrupt)
+            except Interrupted:
+                if not results:
+                    raise
+            if interrupt.heard.is_set():
+                break
+        if left_out := len(plan.sessions) - len(results):
+            console.print(f"{left_out} session{'s' * (left_out > 1)} had not begun and left no record")
+        return results
+
+
+async def _turn(
+    plans: Sequence[SessionPlan], first: int, servers: PolicyServers, console: Console, interrupt: Interrupt
+) -> list[SessionResult]:
+    """Stream sessions at once, on lanes that are made for it; `first` is the number of the first lane."""
     leftovers: list[Path] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
             sessions = []
-            servers = await stack.enter_async_context(PolicyServers(plan.servers, plan.device))
-            if plan.servers:
-                console.print(f"starting {len(plan.servers)} policy server{'s' * (len(plan.servers) > 1)}")
-            await _all(interrupt, servers.start())
             shaper = await stack.enter_async_context(ShaperClient())
-            for index, session_plan in enumerate(plan.sessions):
+            for index, plan in enumerate(plans):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
                 if interrupt.heard.is_set():
                     raise Interrupted
-                name = f"sb{os.getpid()}-{index}"
-                lane = stack.enter_context(
-                    Lane(
-                        name,
-                        session_plan.settings,
-                        session_plan.backend,
-                        session_plan.seed,
-                        session_plan.trace,
-                    )
-                )
-                session = LaneSession(session_plan, lane, shaper, index, servers.of(session_plan.server))
+                facts = {**plan.facts, LANES_AT_ONCE: len(plans)}
+                mine = dataclasses.replace(plan, facts=facts)
+                name = f"sb{os.getpid()}-{first + index}"
+                lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
+                session = LaneSession(mine, lane, shaper, index, servers.of(mine.server))
                 stack.push_async_callback(session.close)
                 leftovers += session.leftovers()
                 sessions.append(session)
-            results = await _run_lanes(plan, sessions, console, interrupt)
-        return results
+            return await _run_lanes(sessions, console, interrupt)
     finally:
         for path in leftovers:
             path.unlink(missing_ok=True)
 
 
 async def _run_lanes(
-    plan: RunPlan, sessions: Sequence[LaneSession], console: Console, interrupt: Interrupt
+    sessions: Sequence[LaneSession], console: Console, interrupt: Interrupt
 ) -> list[SessionResult]:
     await _all(interrupt, *(session.start() for session in sessions))
     for session in sessions:  # one after the other: a probe wants a quiet machine
@@ -98,7 +119,7 @@ async def _run_lanes(
     await _all(interrupt, *(session.ready() for session in sessions))
 
     names = [session.plan.name for session in sessions]
-    first = plan.sessions[0]
+    first = sessions[0].plan
     with Display(console, names, first.video, first.trace, first.start_s) as display:
         t0 = time.monotonic() + BEGIN_AFTER_S
         display.begin(t0)

@@ -27,6 +27,7 @@ from testbed.errors import TestbedError
 from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.link_log import read_link_log
+from testbed.machine import Reading, read_machine
 from testbed.origin import url_name
 from testbed.probe import PathProbe, probe_path
 from testbed.selfcheck import Verdict, judge
@@ -41,6 +42,9 @@ LINK_LOST = "link-lost"
 """The shaper or the relay died: there is no emulated link any more."""
 
 RELAY_DIED = "the delay stage's relay process died"
+
+LANES_AT_ONCE = "lanes_at_once"
+"""Where a manifest says how many lanes streamed side by side when its session began."""
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures, what players said."""
@@ -367,6 +371,7 @@ class LaneSession:
         plan, player = self.plan, self._player
         assert player is not None and player.process.stdin is not None
         self._t0 = t0
+        before = self._machine()
         await self._play_link(t0)
         with RecordWriter(plan.record, self._whole_manifest()) as writer:
             try:
@@ -374,8 +379,9 @@ class LaneSession:
                     player.process.stdin.write((json.dumps({"start_s": t0}) + "\n").encode())
                     await player.process.stdin.drain()
                 end = await self._unless_broken(self._follow(player, writer, watcher))
+                machine = dataclasses.asdict(self._machine().since(before))
                 verdict, stage = await self._judge_link(end)
-                link = {**dataclasses.asdict(verdict), "delay_stage": stage}
+                link = {**dataclasses.asdict(verdict), "delay_stage": stage, "machine": machine}
                 end = dataclasses.replace(end, valid=verdict.valid, link=link)
                 await self._finish_logs()
                 writer.finish(end)
@@ -385,6 +391,11 @@ class LaneSession:
         watcher.end(self.index, end)
         notes = () if self._server is None else tuple(self._server.notes)
         return SessionResult(plan, tuple(self._chunks), end, verdict, notes)
+
+    def _machine(self) -> Reading:
+        """What the machine's processors have done so far, and how long those of the link waited for one."""
+        stage = self.lane.delay_stage
+        return read_machine([("shaper", self._shaper.pid), ("relay", None if stage is None else stage.pid)])
 
     async def _play_link(self, t0: float) -> None:
         """Begin the replay at monotonic time `t0`."""

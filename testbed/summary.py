@@ -126,9 +126,56 @@ def _shown(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+STEAL_SAID = 0.01
+"""A machine that loses more of its processors' time than this to others is told so."""
+
+
+def _machine(results: Sequence[SessionResult]) -> dict[str, Any]:
+    """What records say of the machine, at worst; only what some record tells."""
+    told = [machine for result in results if (machine := result.end.link.get("machine"))]
+    figures = {
+        name: [one[name] for one in told if one.get(name) is not None]
+        for name in ("cpus", "steal", "pressure", "others_cores")
+    }
+    worst = {name: max(values) for name, values in figures.items() if values}
+    waits = [ms for one in told for ms in one.get("waits_ms_per_s", {}).values()]
+    return {**worst, **({"wait_ms_per_s": max(waits)} if waits else {})}
+
+
+def machine_line(results: Sequence[SessionResult]) -> list[str]:
+    """What the machine lost meanwhile, in a line, where it was much or where a link was not true."""
+    worst = _machine(results)
+    invalid = any(not result.end.valid for result in results)
+    if not worst or not (invalid or worst.get("steal", 0.0) > STEAL_SAID):
+        return []
+    parts = []
+    if "steal" in worst:
+        parts.append(f"{100 * worst['steal']:.1f} % of its time went to others (steal)")
+    if "others_cores" in worst:
+        processors = "processors" if worst["cpus"] > 1 else "processor"
+        parts.append(f"other work kept {worst['others_cores']:.1f} of {worst['cpus']} {processors} busy")
+    if "wait_ms_per_s" in worst:
+        parts.append(f"shaper and relays waited {worst['wait_ms_per_s']:.1f} ms a second for one")
+    return [f"machine, at worst: {', '.join(parts)}"]
+
+
+def _what_to_do(results: Sequence[SessionResult]) -> list[str]:
+    """For whoever sees INVALID for the first time: what it means, and the way out."""
+    count = sum(not result.end.valid for result in results)
+    if not count:
+        return []
+    subject = "an INVALID link was" if count == 1 else f"{count} INVALID links were"
+    whose = "its session counts" if count == 1 else "their sessions count"
+    fewer = " or stream fewer at once (--lanes 1)," if len(results) > 1 else ""
+    return [
+        f"{subject} not what the trace says, so {whose} in no mean: end other work on this machine,{fewer}"
+        " and run again; `python testbed/doctor.py` says what this machine holds"
+    ]
+
+
 def remarks(results: Sequence[SessionResult]) -> list[str]:
-    """What a reader of the table has to know besides: untrue links, decisions by the fallback, and why
-    who decided where a policy has several deciders."""
+    """What a reader of the table has to know besides: untrue links and what to do about them, decisions by
+    the fallback, why who decided where a policy has several deciders, and what the machine was."""
     lines = list(dict.fromkeys(note for result in results for note in result.notes))
     for policy, result in zip(row_names(results), results, strict=True):
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
@@ -139,7 +186,7 @@ def remarks(results: Sequence[SessionResult]) -> list[str]:
         lines += [f"{policy}: {shared}" for shared in _deciders(result.chunks)]
         if (said := result.plan.log("stderr.txt")).exists():
             lines.append(f"{policy}: its player printed something, see {said.name} in {said.parent.name}/")
-    return lines
+    return lines + _what_to_do(results) + machine_line(results)
 
 
 def _deciders(chunks: Sequence[ChunkRow]) -> list[str]:

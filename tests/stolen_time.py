@@ -130,9 +130,7 @@ def taker() -> Iterator[socket.socket]:
     jumps = _bpf(_MAP_CREATE, struct.pack("=IIII", _PROG_ARRAY, 4, 4, 1))
     spin, enter = _load(_spinning(jumps)), _load(_entering(jumps))
     key, value = ctypes.c_uint32(0), ctypes.c_uint32(spin)
-    _bpf(
-        _MAP_UPDATE, struct.pack("=IIQQQ", jumps, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
-    )
+    _bpf(_MAP_UPDATE, struct.pack("=IIQQQ", jumps, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending,

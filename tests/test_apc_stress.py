@@ -155,7 +155,19 @@ def test_over_emulated_links(tmp_path: Path, link: str, fault: str) -> None:
     rates, more = LINKS[link]
     write_trace(tmp_path / "t.log", rates)
     policies = "apc,genet"
-    words = ("--trace", "t.log", "--video", "envivio", "--chunks", "16", "--rtt-ms", "40", *more)
+    words = (
+        "--trace",
+        "t.log",
+        "--video",
+        "envivio",
+        "--chunks",
+        "16",
+        "--rtt-ms",
+        "40",
+        "--lanes",
+        "2",
+        *more,
+    )
     run = Run(tmp_path, *words, "--policy", policies, "--out", "o")
     run.expect_chunk(tmp_path / "o", "apc")
     if fault != "none":

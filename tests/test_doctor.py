@@ -14,6 +14,8 @@ import pytest
 
 from testbed import doctor
 from testbed.doctor import MISSING, OK, UNKNOWN, Finding, Report
+from testbed.lateness import Lateness, Look
+from testbed.machine import Change, CpuTimes, Reading
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "testbed" / "doctor.py"
@@ -125,6 +127,38 @@ def test_json_is_one_object_and_exit_status_follows_it() -> None:
     answer = json.loads(done.stdout)
     assert done.returncode == (0 if answer["can_emulate"] else 1), done.stderr
     assert {"root", "environment", "mnexec", "tbf", "netem", "TUN"} <= {f["name"] for f in answer["findings"]}
+    assert answer["capacity"]["lanes"] >= 1 and answer["capacity"]["timer_late_p50_ms"] >= 0
+
+
+def machine_words(late: Lateness, change: Change, others: float = 0.0) -> dict[str, Finding]:
+    """What the doctor says of a machine whose processors were away for a fortieth since boot."""
+    boot = Reading(1000.0, (CpuTimes(100.0, 875.0, 25.0),) * change.cpus, None, {}, 0.0)
+    found = doctor.capacity_of(Look(late, change, others), boot)
+    return {one.name: one for one in doctor.capacity_findings(found)}
+
+
+def test_a_machine_that_loses_time_is_told_what_it_still_holds() -> None:
+    change = Change(2.0, 2, 0.041, 0.05, 0.25, 0.709, 0.1, 0.1)
+    said = machine_words(Lateness(0.05, 3.0, 12.0, True), change)
+    assert said["timer"].detail == "0.05 ms late, 3.00 at p99, 12.00 at worst"
+    assert said["timer"].way_out == doctor.WAY_OUT_OF_NOISE
+    assert said["steal"].detail == "4.1 % of its time goes to others (2.5 % since boot), 71 % is idle"
+    assert said["links"].detail.startswith("up to about 6.4 Mbit/s they stay within 1 %")
+    assert said["lanes"].detail.startswith("about 17 side by side")
+
+
+def test_a_quiet_machine_is_not_told_to_end_other_work() -> None:
+    said = machine_words(Lateness(0.05, 0.1, 1.0, False), Change(2.0, 2, None, None, None, None, None, None))
+    assert said["timer"].way_out == "" and "not in real time" in said["timer"].detail
+    assert said["steal"].detail == "the kernel does not tell what others take"
+    assert said["links"].detail.startswith("up to about 1000 Mbit/s")
+    assert said["lanes"].detail.startswith("about 20 side by side")
+
+
+def test_a_machine_that_is_away_half_of_the_time_holds_no_link() -> None:
+    said = machine_words(Lateness(9.0, 40.0, 90.0, True), Change(2.0, 2, 0.3, 0.4, 0.3, 0.4, 0.5, 0.3))
+    assert said["links"].detail.startswith("no link stays within 1 %")
+    assert said["lanes"].detail.startswith("about 1 side by side")
 
 
 def test_a_person_reads_each_finding_and_its_way_out() -> None:
@@ -142,15 +176,10 @@ def test_a_person_reads_each_finding_and_its_way_out() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_is_not_root_is_told_so_and_gets_no_traceback(tmp_path: Path) -> None:
     copy = tmp_path / "testbed"
-    for name in (
-        "testbed/__init__.py",
-        "testbed/doctor.py",
-        "testbed/handover.py",
-        "traces/__init__.py",
-        "traces/arguments.py",
-    ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    for folder in ("testbed", "testbed/sweeps", "traces"):
+        (tmp_path / folder).mkdir()
+        for module in (ROOT / folder).glob("*.py"):
+            (tmp_path / folder / module.name).write_text(module.read_text())
     for folder in (tmp_path, *tmp_path.parents[:3]):
         if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)

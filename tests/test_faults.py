@@ -44,7 +44,7 @@ def start(place: Path) -> Iterator[Start]:
 
     def start_one(*words: str, video: str = "long", policy: str = "bba", path: str | None = None) -> Run:
         chunks = "3" if video == "short" else "400"
-        common = ("--trace", "t.log", "--video", video, "--chunks", chunks, "--rtt-ms", "10")
+        common = ("--trace", "t.log", "--video", video, "--chunks", chunks, "--rtt-ms", "10", "--lanes", "9")
         run = Run(place, *common, "--policy", policy, *words, path=path)
         runs.append(run)
         return run

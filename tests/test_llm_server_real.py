@@ -310,7 +310,7 @@ def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback
             f"netllm:adapter={adapter}:deadline_ms=100:server={slow}",
             f"netllm:adapter={adapter}:server={tmp_path}/none.sock",
         )
-        whole = start("--video", "short", "--policy", ",".join(asks), "--json")
+        whole = start("--video", "short", "--policy", ",".join(asks), "--lanes", "3", "--json")
         status = whole.finish()
     assert status == 1, whole.err
     whole.expect_nothing_left()

@@ -84,6 +84,7 @@ def planned(*words: str) -> RunPlan:
         (("--trace", "4g", "--chunks", "0"), "--chunks 0: must be 1 or more"),
         (("--trace", "4g", "--chunks", "4800"), "asked for 4800 chunks; it has"),
         (("--trace", "4g", "--chunks", "ten"), "--chunks"),
+        (("--trace", "4g", "--lanes", "0"), "--lanes 0: must be 1 or more"),
         (("--trace", "4g", "--start-s", "-1"), "--start-s -1.0: must be 0 or more"),
         (("--trace", "4g", "--start-s", "nan"), "--start-s nan"),
         (("--trace", "4g", "--decision-deadline-s", "0"), "--decision-deadline-s 0.0: must be positive"),

@@ -78,7 +78,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
             "bba,mine.py:Mine:level=2",
         ),
         *("--rtt-ms", "20", "--queue-ms", "100", "--cc", "cubic", "--seed", "7", "--out", "mine"),
-        *("--qoe", "linear", "--mu", "10", "--pcap", "--json"),
+        *("--qoe", "linear", "--mu", "10", "--pcap", "--lanes", "2", "--json"),
     )
     status = run.finish()
     run.expect_nothing_left()
@@ -210,6 +210,36 @@ def test_the_capture_holds_the_sessions_headers(whole: Whole) -> None:
     assert len({bool(packet[IP].src == "10.0.1.2") for packet in packets if IP in packet}) == 2
 
 
+def test_a_record_says_what_the_machine_was_meanwhile(whole: Whole) -> None:
+    for name in ("bba", "mine.py-Mine-level=2"):
+        record = whole.record(name)
+        machine = record.end.link["machine"]
+        assert record.manifest["lanes_at_once"] == 2
+        assert machine["cpus"] >= 1 and machine["duration_s"] >= record.end.elapsed_s - 0.1
+        assert 0.0 <= machine["steal"] <= 1.0 and machine["busy"] + machine["idle"] <= 1.0 + 1e-5
+        watched = {"shaper", "relay"} if record.manifest["link"]["delay_backend"] == "relay" else {"shaper"}
+        assert set(machine["waits_ms_per_s"]) <= watched
+
+
+def test_lanes_that_take_turns_leave_the_same_records_and_one_table(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t.log", RATES_MBPS)
+    write_video(tmp_path / "v", CHUNKS, 0.4)
+    run = Run(
+        tmp_path,
+        *("--trace", "t.log", "--video", "v", "--policy", "fixed:0,fixed:1,fixed:2", "--start-s", "0.5"),
+        *("--rtt-ms", "10", "--out", "o", "--lanes", "2"),
+    )
+    assert run.finish() == 0, run.err
+    run.expect_nothing_left()
+    records = [read_record(tmp_path / "o" / f"fixed-{level}.jsonl") for level in range(3)]
+    assert [one.manifest["lanes_at_once"] for one in records] == [2, 2, 1]
+    assert len({one.manifest["lane"] for one in records}) == 3
+    assert {one.manifest["trace"]["start_s"] for one in records} == {0.5}
+    assert run.out.count("QoE: linear") == 1 and run.out.count(" valid") == 3
+    report = json.loads((tmp_path / "o" / "summary.json").read_text())
+    assert [line["policy"] for line in report["policies"]] == ["fixed:0", "fixed:1", "fixed:2"]
+
+
 def test_a_link_that_somebody_changed_makes_its_session_invalid(tmp_path: Path) -> None:
     """On lane 0 another rate is put in force, on lane 1 the qdisc is removed; lane 2 is left alone."""
     write_trace(tmp_path / "t.log", [4.0, 4.5] * 4, step_s=0.5)
@@ -217,7 +247,7 @@ def test_a_link_that_somebody_changed_makes_its_session_invalid(tmp_path: Path) 
     run = Run(
         tmp_path,
         *("--trace", "t.log", "--video", "v", "--policy", "fixed:0,fixed:1,fixed:2"),
-        *("--rtt-ms", "10", "--out", "o"),
+        *("--rtt-ms", "10", "--out", "o", "--lanes", "3"),
     )
     for policy in ("fixed-0", "fixed-1", "fixed-2"):
         run.expect_chunk(tmp_path / "o", policy)

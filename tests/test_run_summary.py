@@ -15,7 +15,7 @@ from player.video import Video
 from testbed.selfcheck import judge
 from testbed.settings import LinkSettings
 from testbed.streaming import SessionPlan, SessionResult, finished
-from testbed.summary import as_json, remarks, row_names, table
+from testbed.summary import as_json, machine_line, remarks, row_names, table
 from traces.trace import Trace
 
 QOE = QoE()
@@ -164,3 +164,39 @@ def test_deciders_that_share_a_session_are_counted_with_their_reasons() -> None:
     )
     alone = tuple(replace(row, by="llm") for row in rows)
     assert decided("netllm", alone) == []
+
+
+def of_machine(valid: bool, **machine: Any) -> SessionResult:
+    one = result("bba", "bba", valid=valid)
+    return replace(one, end=replace(one.end, link={"machine": machine}))
+
+
+def test_the_machine_is_told_of_where_it_lost_time_or_a_link_was_untrue() -> None:
+    quiet: dict[str, Any] = {"cpus": 2, "steal": 0.002, "others_cores": 0.1, "waits_ms_per_s": {"relay": 0.4}}
+    assert machine_line([of_machine(True, **quiet)]) == []
+    (line,) = machine_line([of_machine(False, **quiet)])
+    assert line == (
+        "machine, at worst: 0.2 % of its time went to others (steal),"
+        " other work kept 0.1 of 2 processors busy, shaper and relays waited 0.4 ms a second for one"
+    )
+    (line,) = machine_line([of_machine(True, **quiet), of_machine(True, cpus=1, steal=0.041)])
+    assert "4.1 % of its time went to others" in line
+
+
+def test_records_without_a_word_of_the_machine_say_nothing_of_it() -> None:
+    assert machine_line([result("bba", "bba", valid=False)]) == []
+    (line,) = machine_line([of_machine(False, cpus=1, steal=None, others_cores=0.5, waits_ms_per_s={})])
+    assert line == "machine, at worst: other work kept 0.5 of 1 processor busy"
+
+
+def test_who_sees_an_invalid_link_is_told_once_what_to_do() -> None:
+    def told(*valid: bool) -> list[str]:
+        results = [result("bba", f"bba-{index}", valid=one) for index, one in enumerate(valid)]
+        return [line for line in remarks(results) if "not what the trace says" in line]
+
+    assert told(True, True) == []
+    (alone,) = told(False)
+    assert alone.startswith("an INVALID link was not what the trace says, so its session counts in no mean")
+    assert "--lanes" not in alone  # fewer than one cannot be had
+    (two,) = told(False, True, False)
+    assert two.startswith("2 INVALID links were") and "their sessions count" in two and "--lanes 1" in two

@@ -18,6 +18,7 @@ import pytest
 from session_records import write_session
 
 from analysis import cli as analysis
+from analysis.report.planned import read_sweep as read_planned
 from player.qoe import summarise
 from player.record import read_record
 from testbed import sweep
@@ -271,6 +272,9 @@ class Told:
 
     def plan(self, units: Sequence[Unit], ended: Sequence[Unit]) -> None: ...
 
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
     def ended(self, unit: Unit, attempt: Attempt, again: bool) -> None:
         self.lines.append(f"{attempt.status} {again}")
 
@@ -316,6 +320,29 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
     assert work.write()["counts"]["done"] == 6
     folder.close()
     assert (out / "attempts" / "2" / f"{first}.jsonl").exists()
+
+
+def test_a_change_of_lanes_is_said_and_stands_in_the_state_beside_earlier_ones(place: Path) -> None:
+    told = Told()
+    (place / "s.toml").write_text(SWEEP)
+    plan = plan_sweep(read_sweep(place / "s.toml"), simulated=True)
+    with SweepFolder(plan, place / "paced") as folder:
+        work = Work(folder, RunFacts("lanes", "", [], {}, lanes={"asked": 8, "used": 8}), told)  # type: ignore[arg-type]
+        work.paced(6, "3 invalid links in a row")
+        work.paced(1, "4 of the last 8 links invalid")
+    lanes = json.loads((place / "paced" / STATE).read_text())["lanes"]
+    assert (lanes["used"], lanes["now"]) == (8, 1)
+    assert [(one["lanes"], one["why"]) for one in lanes["changes"]] == [
+        (6, "3 invalid links in a row"),
+        (1, "4 of the last 8 links invalid"),
+    ]
+    assert told.lines == [
+        "6 lanes at once from now on: 3 invalid links in a row",
+        "1 lane at once from now on: 4 of the last 8 links invalid",
+    ]
+    shown = read_planned(place / "paced")
+    assert shown is not None and "8 at once, asked for: 8; then 6 from 20" in shown.lanes
+    assert shown.lanes.endswith("on (4 of the last 8 links invalid)")
 
 
 def forked(*words: str | Path, jobs: int) -> int:

@@ -216,7 +216,14 @@ def _lanes(found: dict[str, Any] | None) -> str:
         f"{one['lanes']} ({'held' if one.get('within_bounds') else 'out of bounds'})" for one in measured
     )
     asked = f", asked for: {in_words(found.get('asked'))}"
-    return f"{found.get('used')} at once{asked}" + (f"; measured under load: {tried}" if tried else "")
+    changes = ", ".join(
+        f"{one['lanes']} from {one['at']} on ({one['why']})" for one in found.get("changes") or ()
+    )
+    return (
+        f"{found.get('used')} at once{asked}"
+        + (f"; measured under load: {tried}" if tried else "")
+        + (f"; then {changes}" if changes else "")
+    )
 
 
 def _spent(found: dict[str, Any] | None) -> str:

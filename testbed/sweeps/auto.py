@@ -129,4 +129,6 @@ def _words(row: dict[str, Any]) -> str:
         for key in ("beyond_a_frame_median", "beyond_a_frame_p95")
     )
     verdict = "within bounds" if row["within_bounds"] else "OUT of bounds"
-    return f"{row['lanes']} lanes under load: error beyond a frame, median / p95 {errors}: {verdict}"
+    steal = "" if row["steal"] is None else f", steal {100 * row['steal']:.1f} %"
+    lanes = f"{row['lanes']} lane{'s' * (row['lanes'] > 1)}"
+    return f"{lanes} under load: error beyond a frame, median / p95 {errors}{steal}: {verdict}"

@@ -135,17 +135,21 @@ class Emulated:
         Raises:
             TestbedError: not even one lane is true.
         """
-        if self._asked is not None:
-            facts.lanes = {"asked": self._asked, "used": self._asked, "measured": []}
-            return
         known = facts.lanes
+        changes = (known or {}).get("changes", [])  # of earlier commands; a busy night is forgotten
+        if self._asked is not None:
+            used = {"asked": self._asked, "used": self._asked, "measured": []}
+            facts.lanes = {**used, "now": self._asked, "changes": changes}
+            return
         if known is None or known["asked"] != AUTO or known["host"] != os.uname().nodename:
             most = min(AUTO_MOST, len(self._plan.units))
             known = asyncio.run(lanes_that_hold(self._plan, self._backend, most, console))
-            facts.lanes = {"asked": AUTO, "host": os.uname().nodename, **known}
+            known = {"asked": AUTO, "host": os.uname().nodename, **known}
         self._lanes = int(known["used"])
+        facts.lanes = {**known, "now": self._lanes, "changes": changes}
         left = folder.pending()
-        console.print(f"{self._lanes} lanes at once: about {duration(self.wall_s(left))}")
+        lanes = f"{self._lanes} lane{'s' * (self._lanes > 1)}"
+        console.print(f"{lanes} at once: about {duration(self.wall_s(left))}")
 
     def run(self, work: Work) -> int:
         return asyncio.run(self._run(work))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -21,11 +22,12 @@ from testbed.lane import Lane
 from testbed.policy_server import PolicyServer, PolicyServers
 from testbed.shaper_client import ShaperClient
 from testbed.side_by_side import BEGIN_AFTER_S, Interrupt
-from testbed.streaming import SessionPlan
+from testbed.streaming import LANES_AT_ONCE, SessionPlan
 from testbed.sweeps.folder import Attempt, judged
+from testbed.sweeps.pace import Pace
 from testbed.sweeps.plan import SweepPlan, Unit, loaded
 from testbed.sweeps.sharing import SharingSession, play_together, sharing
-from testbed.sweeps.state import FAILED, manifest_facts
+from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts
 from testbed.sweeps.work import Work
 
 LOOK_AGAIN_S = 0.5
@@ -127,10 +129,10 @@ class Shared:
 
 
 class Lanes:
-    """The lanes of a sweep.
+    """The lanes of a sweep. Where links are no longer true, fewer stream at once (`Pace`): the others wait.
 
     Args:
-        lanes: how many at once.
+        lanes: how many at once, at most.
         backend: who delays and loses (`testbed.lane.delay_backend`).
         device: where servers that policies ask put their models.
         command_line: for the manifests.
@@ -141,6 +143,8 @@ class Lanes:
     ) -> None:
         self._work = work
         self._lanes = lanes
+        self._pace = Pace(lanes)
+        self._streaming = 0
         self._backend = backend
         self._command_line = command_line
         self._beginning = asyncio.Lock()
@@ -180,20 +184,33 @@ class Lanes:
 
     async def _lane(self, number: int) -> None:
         while not self._work.finished:
-            taken = self._work.take()
+            taken = self._work.take() if self._streaming < self._pace.lanes else None
             if taken is None:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 continue
             unit, attempt = taken
+            begun_on = self._pace.lanes
+            self._streaming += 1
             try:
                 ended = await self._attempt(unit, attempt, f"sb{os.getpid()}-{number}")
             except TestbedError as error:
                 ended = Attempt(FAILED, (str(error),))
+            finally:
+                self._streaming -= 1
             self._work.end(unit, ended)
+            self._keep_pace(begun_on, ended)
+
+    def _keep_pace(self, begun_on: int, ended: Attempt) -> None:
+        """Learn from a session whether the machine holds its lanes; one cut short tells nothing of that."""
+        if ended.status in (DONE, INVALID) and (why := self._pace.ended(begun_on, ended.status == DONE)):
+            self._work.paced(self._pace.lanes, why)
 
     async def _attempt(self, unit: Unit, attempt: int, name: str) -> Attempt:
         plan, out = self._work.folder.plan, self._work.out
-        plans = session_plans(plan, unit, out, attempt, self._backend, self._command_line)
+        plans = [
+            dataclasses.replace(one, facts={**one.facts, LANES_AT_ONCE: self._streaming})
+            for one in session_plans(plan, unit, out, attempt, self._backend, self._command_line)
+        ]
         return await stream_unit(plans, unit.setting.stagger_s, name, self._shared, self._beginning)
 
 

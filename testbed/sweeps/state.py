@@ -17,7 +17,9 @@ few seconds, and at the end. One object:
     order_seed, retries, decision_deadline_s
     qoe               {"kind", "mu", "smooth"}: what policies are told
     versions          {"python", "streambed", …};  host  {"platform", "kernel", "cpus", "cpu", "memory_bytes"}
-    lanes             null, or {"asked": "auto" | N, "used": N, "measured": [rows of `testbed/fidelity.py`]}
+    lanes             null, or {"asked": "auto" | N, "used": N, "measured": [rows of `testbed/fidelity.py`],
+                      "now": N, "changes": [{"at", "lanes", "why"}]}: used is what a command begins with, now
+                      what it streams on since the last change (older sweeps lack both)
     estimate          {"sessions", "wall_s", "disk_bytes"}: what the plan was expected to take
     spent             {"wall_s", "session_s"}: all commands together, and the sessions' own lengths
     settings          [{"label", "group", "seen", "link", "video", "chunks", "players", …, "left_out"}]

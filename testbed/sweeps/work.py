@@ -12,7 +12,7 @@ from testbed.files import write_aside
 from testbed.sweeps.folder import Attempt, SweepFolder
 from testbed.sweeps.plan import Unit
 from testbed.sweeps.progress import Display
-from testbed.sweeps.state import DONE, STATE, RunFacts, state_of
+from testbed.sweeps.state import DONE, STATE, RunFacts, state_of, utc_now
 
 WRITE_EVERY_S = 10.0
 """`sweep.json` is at most this old while sessions run."""
@@ -75,6 +75,14 @@ class Work:
         self._display.ended(unit, attempt, again)
         if time.monotonic() - self._written_at >= WRITE_EVERY_S:
             self.write()
+
+    def paced(self, lanes: int, why: str) -> None:
+        """So many lanes stream at once from now on: said, and written down at once."""
+        known = self.facts.lanes or {}
+        change = {"at": utc_now(), "lanes": lanes, "why": why}
+        self.facts.lanes = {**known, "now": lanes, "changes": [*known.get("changes", []), change]}
+        self.say(f"{lanes} lane{'s' * (lanes > 1)} at once from now on: {why}")
+        self.write()
 
     def write(self) -> dict[str, Any]:
         """Bring `sweep.json` up to date; what is in it."""
