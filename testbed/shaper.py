@@ -57,7 +57,10 @@ MOST_AT_ONCE = 4096
 SHORTEST_CORRECTION_S = 0.004
 """Nothing is corrected this near to the end of a step: the next change does it."""
 
-WRITING_S = 0.0005
+EARLY_S = 0.0005
+"""The shaper is awake this long before a step begins: a processor that slept takes a while to come back."""
+
+WRITING_S = 0.001
 """With less time than this to the next deadline no log is written."""
 
 SAME_SHARE = 0.02
@@ -343,9 +346,14 @@ class Shaper:
             due, kind, lane = self._due[0]
             rest = due - time.monotonic()
             if rest > 0:
-                if self._written or rest < WRITING_S:
+                if not self._written and rest > WRITING_S:
+                    self._write_logs()
+                elif kind != 0:
                     return rest
-                self._write_logs()
+                elif rest > EARLY_S:
+                    return rest - EARLY_S
+                else:
+                    self._await(due, lane)
                 continue
             heapq.heappop(self._due)
             self._written = self._written and kind == 1
@@ -359,6 +367,12 @@ class Shaper:
             except (TestbedError, OSError) as error:  # its qdisc is gone
                 self._break_off(lane, error)
         return 0.0
+
+    def _await(self, due: float, lane: str) -> None:
+        """Be there when a step begins: awake, and with what it takes in the processor's caches."""
+        self._replays[lane].bucket.read()
+        while time.monotonic() < due:
+            pass
 
     def _write_logs(self) -> None:
         """Write the rows of steps that are over, now that nothing is due."""
