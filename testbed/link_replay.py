@@ -16,7 +16,7 @@ from player.qoe import QoE, summarise
 from player.record import ChunkRow
 from player.registry import load_policy
 from player.session import FALLBACK
-from player.simulated import Link, LinkSession, simulate
+from player.simulated import Download, Link, LinkSession, simulate
 from player.video import Video, VideoError
 from testbed.errors import TestbedError
 from traces.trace import Trace, TraceError
@@ -97,8 +97,7 @@ def recorded(session: SessionRecord) -> Recorded:
     video = session.section("video")
     try:
         trace = Trace(series.name, series.time_s, series.rate_mbps, str(session.section("trace")["family"]))
-        start_s = series.start_s % trace.duration_s
-        index = next(place for place, time_s in enumerate(trace.time_s) if time_s > start_s)
+        index, into_s = place_of(trace, series.start_s)
         qoe = session.summary.qoe
         assert qoe is not None  # two chunks or more have one
         return Recorded(
@@ -106,7 +105,7 @@ def recorded(session: SessionRecord) -> Recorded:
             policy=session.policy,
             trace=trace,
             start_index=index,
-            into_s=start_s - trace.time_s[index - 1],
+            into_s=into_s,
             video=Video(
                 str(video["name"]),
                 float(video["chunk_s"]),
@@ -128,24 +127,44 @@ def recorded(session: SessionRecord) -> Recorded:
         raise TestbedError(f"{path}:1: {error}; cannot play it again") from None
 
 
-def errors_at_recorded_times(session: Recorded, link: Link) -> list[float]:
-    """Relative error of each chunk's download time where every request leaves when the emulator's did.
+def place_of(trace: Trace, start_s: float) -> tuple[int, float]:
+    """The interval of a trace that holds `start_s`, and how far into it that is."""
+    within_s = start_s % trace.duration_s
+    index = next(place for place, time_s in enumerate(trace.time_s) if time_s > within_s)
+    return index, within_s - trace.time_s[index - 1]
+
+
+def downloads_at_recorded_times(
+    chunks: Sequence[ChunkRow], link: Link, trace: Trace, start_index: int, into_s: float, seed: int = 0
+) -> list[Download]:
+    """Each chunk's download over a model, where every request leaves when the emulator's did.
 
     A chunk's error does not shift the trace under the next one; what a model's connection has been
     through is the model's own.
+
+    Raises:
+        TraceError: a trace so near to dark that a chunk would never arrive.
     """
-    errors = []
-    opened = link.open(session.trace, session.start_index, session.seed)
+    downloads = []
+    opened = link.open(trace, start_index, seed)
     set_clock: Callable[[float], None] | None = getattr(opened, "set_clock", None)
-    for row in session.chunks:
-        at_s = session.into_s + row.request_s
+    for row in chunks:
+        at_s = into_s + row.request_s
         if set_clock is not None:
             set_clock(at_s)
         else:  # a link without a past: one that has waited until then is the same
-            opened = link.open(session.trace, session.start_index, session.seed)
+            opened = link.open(trace, start_index, seed)
             opened.idle(1000.0 * at_s)
-        errors.append(_error(opened, row))
-    return errors
+        downloads.append(opened.download(row.size_bytes))
+    return downloads
+
+
+def errors_at_recorded_times(session: Recorded, link: Link) -> list[float]:
+    """Relative error of each chunk's download time where every request leaves when the emulator's did."""
+    downloads = downloads_at_recorded_times(
+        session.chunks, link, session.trace, session.start_index, session.into_s, session.seed
+    )
+    return [_off(download, row) for download, row in zip(downloads, session.chunks, strict=True)]
 
 
 def errors_by_own_clock(session: Recorded, link: Link) -> list[float]:
@@ -156,13 +175,13 @@ def errors_by_own_clock(session: Recorded, link: Link) -> list[float]:
     for row in session.chunks:
         gap_s = row.request_s - before_s + (0.0 if errors else session.into_s)
         opened.idle(1000.0 * max(gap_s, 0.0))
-        errors.append(_error(opened, row))
+        errors.append(_off(opened.download(row.size_bytes), row))
         before_s = row.request_s + row.download_s
     return errors
 
 
-def _error(opened: LinkSession, row: ChunkRow) -> float:
-    return opened.download(row.size_bytes).delay_ms / 1000.0 / row.download_s - 1.0
+def _off(download: Download, row: ChunkRow) -> float:
+    return download.delay_ms / 1000.0 / row.download_s - 1.0
 
 
 @dataclass(frozen=True)

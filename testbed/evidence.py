@@ -1,0 +1,59 @@
+"""What is known of a link after a session: everything that the self-check judges, in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed.link_log import LinkRow
+from testbed.path_counters import PathUse
+from testbed.settings import LinkSettings
+
+
+@dataclass(frozen=True)
+class ChunkTime:
+    """How long a chunk took, and how long it should have taken over the link that was asked for."""
+
+    chunk: int
+    request_s: float
+    """Since the session began."""
+    ttfb_s: float
+    download_s: float
+    expected_ttfb_s: float | None = None
+    """By the `tcp` link model (`player/link_tcp.py`); None where the model knows no such link."""
+    expected_download_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one lane, from the start of streaming to its end. What could not be gathered is None."""
+
+    rows: Sequence[LinkRow]
+    """Of the link log, up to the session's end."""
+    elapsed_s: float | None = None
+    """From the replay's t0 to the session's end."""
+    settings: LinkSettings | None = None
+    """What the link was asked to be."""
+    path: PathUse | None = None
+    chunks: Sequence[ChunkTime] = ()
+    """Of all players, those that came whole."""
+    payload_bytes: int | None = None
+    """Of these chunks; None where a chunk was cut short or asked for twice, so that nobody knows."""
+    alone: bool = True
+    """One player in the lane: nobody else's data waits before its own."""
+    changes: Sequence[str] = ()
+    """What others changed in the lane, in words."""
+    probe_faults: Sequence[str] = ()
+    """What the path was found to be after the session, where it is not as asked."""
+
+    @property
+    def lossy(self) -> bool:
+        """Whether any loss was asked for."""
+        asked = self.settings is not None and self.settings.loss.kind != "none"
+        return asked or any(row.loss_pct for row in self.rows)
+
+    @property
+    def late_ms(self) -> float:
+        """The most by which the asked round trip may vary to either side."""
+        jitter = self.settings.jitter_ms if self.settings is not None else 0.0
+        return jitter + max((row.delay_ms for row in self.rows), default=0.0)
