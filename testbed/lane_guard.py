@@ -196,7 +196,7 @@ def modelled_times(
     A chunk that was asked for twice is left out, and all after it: the model's connection is another.
     """
     from player.link_tcp import TcpLink
-    from testbed.link_replay import downloads_at_recorded_times, place_of
+    from testbed.link_replay import downloads_in_turn
 
     link = TcpLink(
         rtt_ms=settings.rtt_ms,
@@ -207,9 +207,8 @@ def modelled_times(
     times = chunk_times(rows)
     if not whole:
         return times
-    index, into_s = place_of(trace, start_s)
     try:
-        downloads = downloads_at_recorded_times(whole, link, trace, index, into_s)
+        downloads = downloads_in_turn(whole, link, trace, start_s)
     except TraceError:  # a trace that goes dark for good: the session cannot have ended well
         return times
     modelled = [

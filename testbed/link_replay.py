@@ -134,37 +134,45 @@ def place_of(trace: Trace, start_s: float) -> tuple[int, float]:
     return index, within_s - trace.time_s[index - 1]
 
 
-def downloads_at_recorded_times(
-    chunks: Sequence[ChunkRow], link: Link, trace: Trace, start_index: int, into_s: float, seed: int = 0
+def downloads_in_turn(
+    chunks: Sequence[ChunkRow], link: TcpLink, trace: Trace, start_s: float
 ) -> list[Download]:
-    """Each chunk's download over a model, where every request leaves when the emulator's did.
-
-    A chunk's error does not shift the trace under the next one; what a model's connection has been
-    through is the model's own.
+    """Each chunk's download over a model, requested when the emulator's was, or as soon as the model's
+    own last download is in: so a chunk that the model gets wrong leaves the next ones' times alone.
 
     Raises:
         TraceError: a trace so near to dark that a chunk would never arrive.
     """
-    downloads = []
-    opened = link.open(trace, start_index, seed)
-    set_clock: Callable[[float], None] | None = getattr(opened, "set_clock", None)
+    index, into_s = place_of(trace, start_s)
+    opened = link.open(trace, index)
+    downloads: list[Download] = []
+    ended_s = 0.0
     for row in chunks:
-        at_s = into_s + row.request_s
-        if set_clock is not None:
-            set_clock(at_s)
-        else:  # a link without a past: one that has waited until then is the same
-            opened = link.open(trace, start_index, seed)
-            opened.idle(1000.0 * at_s)
+        begun_s = max(into_s + row.request_s, ended_s)
+        opened.set_clock(begun_s)
         downloads.append(opened.download(row.size_bytes))
+        ended_s = begun_s + downloads[-1].delay_ms / 1000.0
     return downloads
 
 
 def errors_at_recorded_times(session: Recorded, link: Link) -> list[float]:
-    """Relative error of each chunk's download time where every request leaves when the emulator's did."""
-    downloads = downloads_at_recorded_times(
-        session.chunks, link, session.trace, session.start_index, session.into_s, session.seed
-    )
-    return [_off(download, row) for download, row in zip(downloads, session.chunks, strict=True)]
+    """Relative error of each chunk's download time where every request leaves when the emulator's did.
+
+    A chunk's error does not shift the trace under the next one; what a model's connection has been
+    through is the model's own.
+    """
+    errors = []
+    opened = link.open(session.trace, session.start_index, session.seed)
+    set_clock: Callable[[float], None] | None = getattr(opened, "set_clock", None)
+    for row in session.chunks:
+        at_s = session.into_s + row.request_s
+        if set_clock is not None:
+            set_clock(at_s)
+        else:  # a link without a past: one that has waited until then is the same
+            opened = link.open(session.trace, session.start_index, session.seed)
+            opened.idle(1000.0 * at_s)
+        errors.append(_error(opened, row))
+    return errors
 
 
 def errors_by_own_clock(session: Recorded, link: Link) -> list[float]:
@@ -175,13 +183,13 @@ def errors_by_own_clock(session: Recorded, link: Link) -> list[float]:
     for row in session.chunks:
         gap_s = row.request_s - before_s + (0.0 if errors else session.into_s)
         opened.idle(1000.0 * max(gap_s, 0.0))
-        errors.append(_off(opened.download(row.size_bytes), row))
+        errors.append(_error(opened, row))
         before_s = row.request_s + row.download_s
     return errors
 
 
-def _off(download: Download, row: ChunkRow) -> float:
-    return download.delay_ms / 1000.0 / row.download_s - 1.0
+def _error(opened: LinkSession, row: ChunkRow) -> float:
+    return opened.download(row.size_bytes).delay_ms / 1000.0 / row.download_s - 1.0
 
 
 @dataclass(frozen=True)
