@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from testbed.link_log import LinkRow
 from testbed.path_counters import PathUse
 from testbed.settings import LinkSettings
+from testbed.step_bytes import StepBytes, step_bytes
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,7 @@ class Evidence:
     probe_faults: Sequence[str] = ()
     """What the path was found to be after the session, where it is not as asked."""
 
-    @property
-    def lossy(self) -> bool:
-        """Whether any loss was asked for."""
-        asked = self.settings is not None and self.settings.loss.kind != "none"
-        return asked or any(row.loss_pct for row in self.rows)
-
-    @property
-    def late_ms(self) -> float:
-        """The most by which the asked round trip may vary to either side."""
-        jitter = self.settings.jitter_ms if self.settings is not None else 0.0
-        return jitter + max((row.delay_ms for row in self.rows), default=0.0)
+    @cached_property
+    def steps(self) -> list[StepBytes]:
+        """The rows as bytes; several bounds look at them."""
+        return step_bytes(self.rows)

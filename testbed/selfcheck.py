@@ -12,10 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.evidence import Evidence
-from testbed.link_bounds import LINK_BOUNDS, carried_bytes, step_bytes
+from testbed.link_bounds import LINK_BOUNDS
 from testbed.path_bounds import PATH_BOUNDS
-
-__all__ = ["BOUNDS", "Evidence", "Verdict", "carried_bytes", "judge"]
 
 BOUNDS = LINK_BOUNDS + PATH_BOUNDS
 
@@ -46,7 +44,7 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on one session's link."""
     reasons = tuple(reason for bound in BOUNDS for reason in bound(evidence))
-    steps = step_bytes(evidence.rows)
+    steps = evidence.steps
     late_ms = sorted(row.late_ms for row in evidence.rows)
     errors = sorted(step.error for step in steps if step.backlogged)
     return Verdict(
