@@ -195,7 +195,10 @@ class HostWatch:
         return f"{_TC[kind & ~1]} {what} {done} on {self._name(index)}".replace("  ", " ")
 
     def _link(self, kind: int, body: bytes) -> list[str]:
-        index, now, features = link_state(body)
+        try:
+            index, now, features = link_state(body)
+        except TestbedError as error:
+            return [str(error)]
         before = self.links.get(index)
         if kind == _DELLINK:
             self.links.pop(index, None)

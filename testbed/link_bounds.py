@@ -28,13 +28,22 @@ UNLOGGED_S = 2.5
 
 
 def windows(steps: Sequence[StepBytes]) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of every run of steps that lasts `NOTICE_S`, or of all where they are fewer."""
-    begin = 0
-    for end in range(len(steps)):
-        while begin < end and steps[end].end_s - steps[begin + 1].start_s >= NOTICE_S:
-            begin += 1
-        if steps[end].end_s - steps[begin].start_s >= NOTICE_S or end + 1 == len(steps):
-            yield begin, end + 1
+    """(first, last + 1) of the shortest run of steps from each step on that lasts `NOTICE_S`; then the
+    last such run, or all steps where they are fewer. Every step is in one."""
+
+    def lasts(begin: int, end: int) -> bool:
+        return end > begin and steps[end - 1].end_s - steps[begin].start_s >= NOTICE_S
+
+    end = 0
+    for begin in range(len(steps)):
+        while end < len(steps) and not lasts(begin, end):
+            end += 1
+        if not lasts(begin, end):
+            while begin > 0 and not lasts(begin, end):
+                begin -= 1
+            yield begin, end
+            return
+        yield begin, end
 
 
 def an_empty_log(evidence: Evidence) -> list[str]:

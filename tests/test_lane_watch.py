@@ -83,6 +83,7 @@ def test_changes_and_readings_of_our_own_bucket_are_not_heard() -> None:
         bucket = TokenBucket(host.pid, "one")
         watch = LaneWatch({"host": host.pid}, (os.getpid(),), time.monotonic())
         try:
+            watch.know("host", snapshot_host(host.pid).links)
             bucket.create(10.0, 1600, 100_000)
             watch.drain()
             before = watch.heard  # the queue that was there before goes, and says so
