@@ -139,9 +139,12 @@ class LaneGuard:
             return None
         try:
             after = await self._counters(time.monotonic() + quiet_s + SETTLE_S, quiet_s)
-            return path_use(self._before, after)
+            path = path_use(self._before, after)
         except TestbedError:
             return None
+        if after.stage.backend == "netem" and not self._lane.settings.rtt_ms:
+            return dataclasses.replace(path, delayed=path.wan_down_rx)  # no netem on the way up to count
+        return path
 
     def _differences(self) -> list[str]:
         found = []

@@ -43,6 +43,8 @@ OTHER_MEDIAN = 0.025
 OTHER_SUM = 0.03
 """Chunks may take so much longer or less long than over the modelled link, by their median and in all.
 The model is within 0.3 % by its median; a controller's own noise is larger than this."""
+HANDLING_S = 0.008
+"""So much of a chunk's time either way is the work of both ends: a busy processor's, not the link's."""
 ONE_CHUNK_SHARE = 0.2
 """One chunk counts with at most this share: the model errs on a chunk whose end met a full queue."""
 HELD_UP_S = 1.0
@@ -257,13 +259,19 @@ def a_longer_round_trip(evidence: Evidence) -> list[str]:
     return []
 
 
+def _off(took_s: float, due_s: float) -> float:
+    """How much longer than due, as a share, the work of both ends left out."""
+    off_s = took_s - due_s
+    return math.copysign(max(abs(off_s) - HANDLING_S, 0.0), off_s) / due_s
+
+
 def time_off(chunks: Sequence[ChunkTime]) -> tuple[float, float]:
     """(sum, median) of how much longer chunks took than modelled, as shares."""
     pairs = [(one.download_s, one.expected_download_s) for one in chunks if one.expected_download_s]
-    within = (min(max(took - due, -ONE_CHUNK_SHARE * due), ONE_CHUNK_SHARE * due) for took, due in pairs)
-    return sum(within) / sum(due for _, due in pairs), statistics.median(
-        took / due for took, due in pairs
-    ) - 1
+    off = [_off(took, due) for took, due in pairs]
+    within = [min(max(share, -ONE_CHUNK_SHARE), ONE_CHUNK_SHARE) for share in off]
+    in_all = sum(share * due for share, (_, due) in zip(within, pairs, strict=True))
+    return in_all / sum(due for _, due in pairs), statistics.median(off)
 
 
 def slower_or_faster(evidence: Evidence) -> list[str]:

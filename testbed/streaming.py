@@ -452,7 +452,11 @@ class LaneSession:
             "delay_stage": {} if stage is None else dataclasses.asdict(stage),
             **found.record(),
             "probe_at_end": None if probe is None else dataclasses.asdict(probe),
-            "chunk_times": [dataclasses.asdict(one) for one in evidence.chunks],
+            "expected": [
+                [one.chunk, one.expected_ttfb_s, one.expected_download_s]
+                for one in evidence.chunks
+                if one.expected_ttfb_s is not None
+            ],
         }
 
     async def _found(self, rows: Sequence[LinkRow]) -> Found:
@@ -465,8 +469,8 @@ class LaneSession:
         """The path as it is now, after the session, and what of it is not as asked."""
         try:
             return await self._probed()
-        except TestbedError as error:
-            broken.append(str(error))
+        except (TestbedError, OSError) as error:  # an interface may be down, or take no full frame
+            broken.append(f"after the session the path cannot be probed: {error}")
             return None, []
 
     @property

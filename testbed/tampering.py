@@ -228,7 +228,7 @@ def relay_stopped(hands: Hands) -> None:
 
 
 def shaper_stopped(hands: Hands) -> None:
-    _stopped(hands.shaper_pid, 1.0)
+    _stopped(hands.shaper_pid, 1.4)
 
 
 def mtu_600(hands: Hands) -> None:
@@ -386,7 +386,7 @@ KINDS = (
     Kind("queue-replaced", "the bottleneck's qdisc deleted and added", queue_replaced, constant=True),
     Kind("rate-once", "the rate changed by hand once", rate_once, constant=True),
     Kind("relay-stopped", "the delay stage stopped for 2 s", relay_stopped),
-    Kind("shaper-stopped", "the shaper stopped for 1 s", shaper_stopped),
+    Kind("shaper-stopped", "the shaper stopped for 1.4 s", shaper_stopped),
     Kind("mtu", "the server's MTU cut to 600", mtu_600),
     Kind("another-route", "data by another way, past the bottleneck", another_route),
     Kind("flood-server", "UDP at 30 % of the rate from the server", flood_from_the_server, constant=True),

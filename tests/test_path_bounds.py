@@ -245,7 +245,12 @@ def test_one_chunk_moves_the_sum_by_no_more_than_its_bound(shares: list[float]) 
     chunks = [chunk_time(chunk, download_s=2.0 * (1 + share)) for chunk, share in enumerate(shares)]
     in_all, median = time_off(chunks)
     assert -0.2 - 1e-9 <= in_all <= 0.2 + 1e-9
-    assert min(shares) - 1e-9 <= median <= max(shares) + 1e-9
+    assert min(*shares, 0.0) - 1e-9 <= median <= max(*shares, 0.0) + 1e-9
+
+
+def test_work_of_both_ends_is_not_the_links_time() -> None:
+    quick = [ChunkTime(chunk, 0.0, 0.083, 0.107, 0.083, 0.1) for chunk in range(20)]
+    assert time_off(quick) == (0.0, 0.0)
 
 
 def test_what_was_not_gathered_is_not_judged() -> None:
