@@ -215,10 +215,8 @@ def modelled_times(
     except TraceError:  # a trace that goes dark for good: the session cannot have ended well
         return times
     modelled = [
-        dataclasses.replace(
-            time_, expected_ttfb_s=download.ttfb_ms / 1000, expected_download_s=download.delay_ms / 1000
-        )
-        for time_, download in zip(times, downloads, strict=False)
+        dataclasses.replace(time_, expected_ttfb_s=due.ttfb_s, expected_download_s=due.download_s)
+        for time_, due in zip(times, downloads, strict=False)
     ]
     return modelled + times[len(modelled) :]
 

@@ -231,6 +231,10 @@ def test_without_a_model_or_with_few_chunks_times_are_not_judged() -> None:
 def test_a_chunk_that_stood_still_is_named() -> None:
     chunks = [chunk_time(chunk, download_s=4.1 if chunk == 9 else 2.0) for chunk in range(20)]
     assert "chunk 9 took 4.10 s where the asked path explains 2.00 s" in said(chunks=chunks)
+    dropping = rows_with(40, where=[19], drops=5, sent_packets=25)
+    assert said(chunks=chunks, rows=dropping) == "", "TCP may have waited for its timers"
+    chunks[9] = chunk_time(9, download_s=5.2)
+    assert "chunk 9 took 5.20 s" in said(chunks=chunks, rows=dropping)
 
 
 def test_what_others_changed_and_what_the_probe_found_are_said() -> None:
