@@ -120,16 +120,19 @@ STEPS_BESIDES = 10
 
 def conserved_packets(evidence: Evidence) -> list[str]:
     """Each packet lost or added costs a retransmission, a smaller window, or its share of the rate."""
-    if evidence.path is None:
+    use = evidence.path
+    if use is None:
         return []
-    faults = (hop.fault() for hop in hops(evidence.path, kicks_at_most(evidence)))
+    if min(use.queued, use.sent, use.sent_bytes) < 0:
+        return ["the bottleneck's counters ran backwards: its queue was replaced"]
+    faults = (hop.fault() for hop in hops(use, kicks_at_most(evidence)))
     return [fault for fault in faults if fault is not None]
 
 
 def conserved_bytes(evidence: Evidence) -> list[str]:
     """Packets that were cut, padded or exchanged carry another session's bytes."""
     use = evidence.path
-    if use is None or not use.settled:
+    if use is None or not use.settled or use.sent_bytes < 0:
         return []
     arrived = use.player_ip_bytes + ETHERNET_BYTES * use.player_ip_in + KICK_BYTES * use.kicks
     if arrived == use.sent_bytes:

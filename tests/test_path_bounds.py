@@ -141,6 +141,12 @@ def test_what_waits_in_the_bottleneck_is_not_lost() -> None:
     assert not [hop for hop in hops(waiting, KICKS) if hop.where.startswith("in the router") and hop.fault()]
 
 
+def test_a_queue_that_was_replaced_is_told_by_its_counters() -> None:
+    assert said(path=path_use(sent=-12, queued=-12, sent_bytes=-5267)).startswith(
+        "the bottleneck's counters ran backwards: its queue was replaced"
+    )
+
+
 def test_bytes_that_do_not_agree_are_named() -> None:
     assert "bytes and" in said(path=path_use(sent_bytes=path_use().sent_bytes + 60))
 
