@@ -21,7 +21,7 @@ from testbed.evidence import ChunkTime
 from testbed.lane import Lane
 from testbed.lane_snapshot import HostSnapshot, differences, snapshot_host
 from testbed.lane_watch import Change, LaneWatch
-from testbed.path_counters import ROLES, PathCounters, PathUse, path_use, settle
+from testbed.path_counters import ROLES, PathCounters, PathUse, on_the_way, path_use, read_hosts, settle
 from testbed.settings import LinkSettings
 from testbed.tbf import TokenBucket
 from traces.trace import Trace, TraceError
@@ -113,11 +113,15 @@ class LaneGuard:
         self._before = await self._counters(t0 - BEFORE_T0_S, self._quiet_s)
 
     async def _counters(self, until: float, quiet_s: float) -> PathCounters:
-        hosts, settled = await settle(self._pids, quiet_s, until)
+        """All counters of one moment: nothing may have moved while they were read."""
         assert self._lane.delay_stage is not None
-        queue = self._bucket.read()
-        stage = await asyncio.to_thread(self._lane.delay_stage.report)
-        return PathCounters(time.monotonic(), hosts, queue, stage, settled)
+        while True:
+            hosts, settled = await settle(self._pids, quiet_s, until)
+            queue = self._bucket.read()
+            stage = await asyncio.to_thread(self._lane.delay_stage.report)
+            settled = settled and on_the_way(read_hosts(self._pids)) == on_the_way(hosts)
+            if settled or time.monotonic() >= until:
+                return PathCounters(time.monotonic(), hosts, queue, stage, settled)
 
     async def end(self, longest_delay_ms: float = 0.0) -> Found:
         """After the session; `longest_delay_ms` is what a trace adds to the round trip at most."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
+from testbed.lane import BOTTLENECK
 from testbed.tbf import FRAME_BYTES, Counters
 
 ROLES = ("server", "wan", "router", "player")
@@ -47,14 +48,6 @@ class HostCounters:
     interfaces: Mapping[str, InterfaceCounters]
     protocols: Mapping[str, int]
     """As `Ip.InReceives`, `Tcp.RetransSegs`, `TcpExt.TCPTimeouts`."""
-
-    def rx(self, interface: str) -> int:
-        """Packets that came in."""
-        return self.interfaces[interface].rx_packets
-
-    def tx(self, interface: str) -> int:
-        """Packets that went out."""
-        return self.interfaces[interface].tx_packets
 
 
 def parse_dev(text: str) -> dict[str, InterfaceCounters]:
@@ -213,73 +206,77 @@ class PathUse:
         return self.player_rx - self.player_ip_in
 
 
-_STRANGERS = (
-    "Udp.InDatagrams",
-    "Udp.NoPorts",
-    "Udp.OutDatagrams",
-    "Icmp.InMsgs",
-    "Icmp.OutMsgs",
-)
+_INTERFACES = {
+    "server_tx": ("server", "server-0", "tx_packets"),
+    "wan_up_rx": ("wan", "wan-up", "rx_packets"),
+    "wan_down_tx": ("wan", "wan-down", "tx_packets"),
+    "router_up_rx": ("router", "router-up", "rx_packets"),
+    "router_down_tx": ("router", BOTTLENECK, "tx_packets"),
+    "player_rx": ("player", "player-0", "rx_packets"),
+    "player_tx": ("player", "player-0", "tx_packets"),
+    "router_down_rx": ("router", BOTTLENECK, "rx_packets"),
+    "router_up_tx": ("router", "router-up", "tx_packets"),
+    "wan_down_rx": ("wan", "wan-down", "rx_packets"),
+    "wan_up_tx": ("wan", "wan-up", "tx_packets"),
+    "server_rx": ("server", "server-0", "rx_packets"),
+}
+"""Where a place's packets are counted: host, interface, counter."""
+
+_PROTOCOLS = {
+    "server_ip_out": (("server",), ("Ip.OutRequests",)),
+    "player_ip_in": (("player",), ("Ip.InReceives",)),
+    "player_delivered": (("player",), ("Ip.InDelivers",)),
+    "player_ip_out": (("player",), ("Ip.OutRequests",)),
+    "server_ip_in": (("server",), ("Ip.InReceives",)),
+    "server_delivered": (("server",), ("Ip.InDelivers",)),
+    "player_ip_bytes": (("player",), ("IpExt.InOctets",)),
+    "retransmits": (("server",), ("Tcp.RetransSegs",)),
+    "timeouts": (("server",), ("TcpExt.TCPTimeouts",)),
+    "loss_probes": (("server",), ("TcpExt.TCPLossProbes",)),
+    "tcp_segments_out": (("server",), ("Tcp.OutSegs",)),
+    "strangers": (
+        ("server", "player"),
+        ("Udp.InDatagrams", "Udp.NoPorts", "Udp.OutDatagrams", "Icmp.InMsgs", "Icmp.OutMsgs"),
+    ),
+    "connections": (("player",), ("Tcp.ActiveOpens",)),
+    "checksum_errors": (("server", "player"), ("Tcp.InErrs",)),
+}
+"""What a kernel's protocols count: hosts, and counters that are added up."""
 
 
 def path_use(before: PathCounters, after: PathCounters) -> PathUse:
     """What passed between two readings of a lane.
 
     Raises:
-        TestbedError: an interface or a counter is gone.
+        TestbedError: an interface is gone.
     """
 
-    def counted(role: str, *names: str) -> int:
-        new, old = after.hosts[role].protocols, before.hosts[role].protocols
-        return sum(new.get(name, 0) - old.get(name, 0) for name in names)
+    def at(read: PathCounters, role: str, interface: str, counter: str) -> int:
+        return int(getattr(read.hosts[role].interfaces[interface], counter))
 
-    def rx(role: str, interface: str) -> int:
-        return after.hosts[role].rx(interface) - before.hosts[role].rx(interface)
+    def counted(read: PathCounters, roles: tuple[str, ...], names: tuple[str, ...]) -> int:
+        return sum(read.hosts[role].protocols.get(name, 0) for role in roles for name in names)
 
-    def tx(role: str, interface: str) -> int:
-        return after.hosts[role].tx(interface) - before.hosts[role].tx(interface)
-
-    new, old = after.bottleneck, before.bottleneck
     try:
-        return PathUse(
-            seconds=round(after.at_s - before.at_s, 3),
-            server_ip_out=counted("server", "Ip.OutRequests"),
-            server_tx=tx("server", "server-0"),
-            wan_up_rx=rx("wan", "wan-up"),
-            lost_as_asked=after.stage.lost - before.stage.lost,
-            wan_down_tx=tx("wan", "wan-down"),
-            router_up_rx=rx("router", "router-up"),
-            queued=new.sent_packets - old.sent_packets + new.drops - old.drops,
-            dropped=new.drops - old.drops,
-            waiting_bytes=new.backlog_bytes,
-            sent=new.sent_packets - old.sent_packets,
-            router_down_tx=tx("router", "router-down"),
-            player_rx=rx("player", "player-0"),
-            player_ip_in=counted("player", "Ip.InReceives"),
-            player_delivered=counted("player", "Ip.InDelivers"),
-            player_ip_out=counted("player", "Ip.OutRequests"),
-            player_tx=tx("player", "player-0"),
-            router_down_rx=rx("router", "router-down"),
-            router_up_tx=tx("router", "router-up"),
-            wan_down_rx=rx("wan", "wan-down"),
-            delayed=after.stage.packets - before.stage.packets,
-            wan_up_tx=tx("wan", "wan-up"),
-            server_rx=rx("server", "server-0"),
-            server_ip_in=counted("server", "Ip.InReceives"),
-            server_delivered=counted("server", "Ip.InDelivers"),
-            sent_bytes=new.sent_bytes - old.sent_bytes,
-            player_ip_bytes=counted("player", "IpExt.InOctets"),
-            retransmits=counted("server", "Tcp.RetransSegs"),
-            timeouts=counted("server", "TcpExt.TCPTimeouts"),
-            loss_probes=counted("server", "TcpExt.TCPLossProbes"),
-            tcp_segments_out=counted("server", "Tcp.OutSegs"),
-            strangers=counted("server", *_STRANGERS) + counted("player", *_STRANGERS),
-            connections=counted("player", "Tcp.ActiveOpens"),
-            checksum_errors=counted("server", "Tcp.InErrs") + counted("player", "Tcp.InErrs"),
-            settled=before.settled and after.settled,
-        )
+        places = {name: at(after, *where) - at(before, *where) for name, where in _INTERFACES.items()}
     except KeyError as error:
         raise TestbedError(f"the interface {error.args[0]} is gone; somebody changed the lane") from None
+    protocols = {name: counted(after, *what) - counted(before, *what) for name, what in _PROTOCOLS.items()}
+    new, old = after.bottleneck, before.bottleneck
+    sent, dropped = new.sent_packets - old.sent_packets, new.drops - old.drops
+    return PathUse(
+        seconds=round(after.at_s - before.at_s, 3),
+        lost_as_asked=after.stage.lost - before.stage.lost,
+        delayed=after.stage.packets - before.stage.packets,
+        queued=sent + dropped,
+        dropped=dropped,
+        waiting_bytes=new.backlog_bytes,
+        sent=sent,
+        sent_bytes=new.sent_bytes - old.sent_bytes,
+        settled=before.settled and after.settled,
+        **places,
+        **protocols,
+    )
 
 
 async def settle(
