@@ -41,8 +41,6 @@ class Evidence:
     """Of all players, those that came whole."""
     payload_bytes: int | None = None
     """Of these chunks; None where a chunk was cut short or asked for twice, so that nobody knows."""
-    alone: bool = True
-    """One player in the lane: nobody else's data waits before its own."""
     changes: Sequence[str] = ()
     """What others changed in the lane, in words."""
     probe_faults: Sequence[str] = ()

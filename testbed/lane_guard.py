@@ -1,8 +1,8 @@
 """Gather what the self-check needs of a lane besides the link log, from streaming's start to its end.
 
-`begin` before the first packet of a session: snapshots, counters, and an ear in every host. `end` after
-the last: the same again, and what differs. Both take some milliseconds of the processor, and wait until
-nothing is on its way.
+`listen` when the lane is ready: snapshots, and an ear in every host. `begin` before the first packet of a
+session: counters. `end` after the last: all of it again, and what differs. In all they take about 0.12 s
+of the processor a session, whatever its length, and wait until nothing is on its way.
 """
 
 from __future__ import annotations

@@ -292,8 +292,6 @@ class LaneWatch:
         self.changes: list[Change] = []
         self.heard = 0
         """All changes, also those beyond the first `MOST_EVENTS`."""
-        self.overflowed = False
-        """More was told than could be kept."""
         try:
             for host, pid in pids.items():
                 self._open(host, pid, own_ports)
@@ -340,7 +338,6 @@ class LaneWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self.overflowed = True
                 self._note(host, "more changes than could be heard")
 
     def _note(self, host: str, what: str) -> None:

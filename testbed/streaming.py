@@ -441,7 +441,6 @@ class LaneSession:
             path=found.path,
             chunks=await asyncio.to_thread(self._chunk_times, rows),
             payload_bytes=self._payload_bytes(end),
-            alone=self._alone,
             changes=found.words(),
             probe_faults=faults,
         )
