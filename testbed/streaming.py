@@ -424,8 +424,8 @@ class LaneSession:
         """Begin the replay at monotonic time `t0`."""
         plan = self.plan
         assert self._guard is not None
-        await self._guard.begin(t0)
         await self._shaper.play(self.lane.name, plan.trace, plan.start_s, t0, self._aside("link.jsonl"))
+        await self._guard.begin(t0)
 
     async def _judge_link(self, end: EndRow) -> tuple[Verdict, dict[str, Any]]:
         """End the replay; the verdict on the lane until the session's end, and what it rests on."""
