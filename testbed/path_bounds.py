@@ -50,6 +50,8 @@ LEFT_OUT_SHARE = 0.15
 LEFT_OUT_CHUNKS = 2
 """Of the chunks this share, and no fewer than these, are left out of the sum: those farthest off. In an
 overflow the model's TCP may lose another frame than the kernel's, and then wait for a timer or not."""
+FIRST_BYTE_HELD_UP_S = 0.5
+"""A first byte waits behind nothing of its own: so much later than modelled, the path stood still."""
 HELD_UP_S = 1.0
 """A chunk that takes so much longer than the link explains has stood still somewhere …"""
 HELD_UP_RECOVERING_S = 3.0
@@ -309,6 +311,11 @@ def _recovering(evidence: Evidence, chunk: ChunkTime) -> bool:
 def held_up(evidence: Evidence) -> list[str]:
     """A chunk stood still for a second: a stall, or the policy's next choice, may hang on it."""
     for one in _modelled(evidence):
+        if one.ttfb_s - (one.expected_ttfb_s or 0.0) > FIRST_BYTE_HELD_UP_S:
+            return [
+                f"chunk {one.chunk}: its first byte came after {one.ttfb_s:.2f} s"
+                f" where the asked path explains {one.expected_ttfb_s:.2f} s"
+            ]
         expected_s = one.expected_download_s or 0.0
         excess = one.download_s - expected_s
         if excess <= HELD_UP_S or excess <= HELD_UP_SHARE * expected_s:

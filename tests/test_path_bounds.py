@@ -243,6 +243,12 @@ def test_a_chunk_that_stood_still_is_named() -> None:
     assert "chunk 9 took 5.20 s" in said(chunks=chunks, rows=dropping)
 
 
+def test_a_first_byte_that_was_held_up_is_no_recovery() -> None:
+    chunks = [chunk_time(chunk, ttfb_ms=2100.0 if chunk == 2 else 83.0) for chunk in range(20)]
+    rows = rows_with(40, where=[4, 5], drops=5, sent_packets=25)
+    assert "chunk 2: its first byte came after 2.10 s" in said(chunks=chunks, rows=rows)
+
+
 def test_what_others_changed_and_what_the_probe_found_are_said() -> None:
     assert "somebody changed the lane: rule deleted (wan, at 2.00 s)" in said(
         changes=["rule deleted (wan, at 2.00 s)"]
