@@ -79,6 +79,9 @@ class DelayStage(Protocol):
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         """From monotonic time `t0` on, add what the trace says of delay and loss."""
 
+    def rest(self) -> None:
+        """From now on the trace adds nothing."""
+
     def died(self) -> bool:
         """Whether it has gone though nobody stopped it."""
 
@@ -125,6 +128,10 @@ class NetemStage:
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if self._replay is not None:
             self._replay.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
+
+    def rest(self) -> None:
+        if self._replay is not None:
+            self._replay.ask(do="rest")
 
     def died(self) -> bool:
         return self._replay is not None and self._replay.died()
@@ -213,6 +220,10 @@ class RelayStage:
         if trace.varies:
             assert self._process is not None
             self._process.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
+
+    def rest(self) -> None:
+        if self._process is not None:
+            self._process.ask(do="rest")
 
     def died(self) -> bool:
         return self._process is not None and self._process.died()

@@ -29,10 +29,10 @@ from testbed.link_log import LinkRow, read_link_log
 from testbed.machine import Change, Reading, read_machine
 from testbed.namespace import network_namespace
 from testbed.probe import RTT_TOLERANCE_MS, probe_path
-from testbed.selfcheck import carried_bytes
 from testbed.settings import LinkSettings
 from testbed.shaper import burst_bytes
 from testbed.shaper_client import ShaperClient
+from testbed.step_bytes import carried_bytes
 from testbed.tbf import FRAME_BYTES
 from traces.trace import Trace
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from analysis.sessions import SessionRecord
 from player.link_published import PublishedLink
-from player.link_tcp import CONGESTION_CONTROL, TcpLink
+from player.link_tcp import CONGESTION_CONTROL, FRAME_BYTES, TcpLink
 from player.qoe import QoE, summarise
 from player.record import ChunkRow
 from player.registry import load_policy
@@ -22,6 +22,9 @@ from testbed.errors import TestbedError
 from traces.trace import Trace, TraceError
 
 MODELS = ("published", "tcp")
+
+SEGMENT_BYTES = 1448
+"""Of the video in a full frame: the rest is Ethernet, IP, and TCP with its time stamps."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,7 @@ def recorded(session: SessionRecord) -> Recorded:
     try:
         told = session.section("trace")
         trace = Trace.of(series.name, told, str(told["family"]))
-        start_s = series.start_s % trace.duration_s
-        index = next(place for place, time_s in enumerate(trace.time_s) if time_s > start_s)
+        index, into_s = place_of(trace, series.start_s)
         qoe = session.summary.qoe
         assert qoe is not None  # two chunks or more have one
         return Recorded(
@@ -109,7 +111,7 @@ def recorded(session: SessionRecord) -> Recorded:
             policy=session.policy,
             trace=trace,
             start_index=index,
-            into_s=start_s - trace.time_s[index - 1],
+            into_s=into_s,
             video=Video(
                 str(video["name"]),
                 float(video["chunk_s"]),
@@ -129,6 +131,60 @@ def recorded(session: SessionRecord) -> Recorded:
         raise TestbedError(f"{path}:1: the manifest has no {error.args[0]}; cannot play it again") from None
     except (TypeError, ValueError, VideoError, TraceError) as error:
         raise TestbedError(f"{path}:1: {error}; cannot play it again") from None
+
+
+def place_of(trace: Trace, start_s: float) -> tuple[int, float]:
+    """The interval of a trace that holds `start_s`, and how far into it that is."""
+    within_s = start_s % trace.duration_s
+    index = next(place for place, time_s in enumerate(trace.time_s) if time_s > within_s)
+    return index, within_s - trace.time_s[index - 1]
+
+
+def carrying_s(trace: Trace, at_s: float, payload_bytes: int) -> float:
+    """How long a trace takes from `at_s` on to carry so many bytes in full frames."""
+    rest_megabits = payload_bytes * FRAME_BYTES / SEGMENT_BYTES * 8 / 1e6
+    for step in trace.steps(at_s):
+        if step.rate_mbps * step.duration_s >= rest_megabits > 0:
+            return step.start_s + rest_megabits / step.rate_mbps
+        rest_megabits -= step.rate_mbps * step.duration_s
+    raise AssertionError("a trace has no end")
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a chunk's download takes by the `tcp` model."""
+
+    ttfb_s: float
+    download_s: float
+
+
+def downloads_in_turn(chunks: Sequence[ChunkRow], link: TcpLink, trace: Trace, start_s: float) -> list[Due]:
+    """Each chunk's download over a model, requested when the emulator's was, or as soon as the model's
+    own last download is in: a chunk that the model gets wrong leaves the next ones' times alone.
+
+    Where the model is behind, it meets another part of the trace; what the trace alone makes of that is
+    taken off.
+
+    Raises:
+        TraceError: a trace so near to dark that a chunk would never arrive.
+    """
+    index, into_s = place_of(trace, start_s)
+    opened = link.open(trace, index)
+    found: list[Due] = []
+    ended_s = 0.0
+    for row in chunks:
+        asked_s = into_s + row.request_s
+        begun_s = max(asked_s, ended_s)
+        opened.set_clock(begun_s)
+        download = opened.download(row.size_bytes)
+        took_s = download.delay_ms / 1000.0
+        ended_s = begun_s + took_s
+        if begun_s > asked_s:
+            first_s, base_s = link.rtt_ms / 1000.0, trace.time_s[index - 1]
+            took_s += carrying_s(trace, base_s + asked_s + first_s, row.size_bytes)
+            took_s -= carrying_s(trace, base_s + begun_s + first_s, row.size_bytes)
+        found.append(Due(download.ttfb_ms / 1000.0, took_s))
+    return found
 
 
 def errors_at_recorded_times(session: Recorded, link: Link) -> list[float]:

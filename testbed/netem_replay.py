@@ -2,7 +2,7 @@
 
 `python -m testbed.netem_replay` runs in the namespace of the node between server and router. JSON lines on
 stdin: the link's settings and its interfaces, then {"do": "play", "trace": {...}, "start_s": S, "t0":
-MONOTONIC} and {"do": "report"}. On end of input it leaves, and tc with it.
+MONOTONIC} {"do": "rest"} and {"do": "report"}. On end of input it leaves, and tc with it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,20 @@ class NetemReplay:
         self._steps, self._t0 = trace.steps(start_s), t0
         self._next = next(self._steps)
 
+    def rest(self) -> None:
+        """Take back what the trace added."""
+        self._next = None
+        self._apply(Step(0.0, 0.0, 0.0))
+
+    def _apply(self, step: Step) -> bool:
+        """Have tc put a step in force; whether that changed anything."""
+        lines = netem_changes(self._settings, self._up, self._down, self._step, step)
+        self._step = step
+        if lines:
+            self._tc.write(("\n".join(lines) + "\n").encode())
+            self._tc.flush()
+        return bool(lines)
+
     def work(self) -> float | None:
         """Make the changes that are due; seconds until the next, None while nothing is played."""
         while self._next is not None:
@@ -50,19 +64,18 @@ class NetemReplay:
             rest = due - time.monotonic()
             if rest > 0:
                 return rest
-            lines = netem_changes(self._settings, self._up, self._down, self._step, self._next)
-            if lines:
-                self._tc.write(("\n".join(lines) + "\n").encode())
-                self._tc.flush()
+            if self._apply(self._next):
                 self.changes += 1
                 self.late_max_ms = max(self.late_max_ms, (time.monotonic() - due) * 1000)
-            self._step, self._next = self._next, next(self._steps)
+            self._next = next(self._steps)
         return None
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Carry out a line of stdin."""
         if question["do"] == "play":
             self.play(Trace.from_json(question["trace"]), question["start_s"], question["t0"])
+        elif question["do"] == "rest":
+            self.rest()
         return {"changes": self.changes, "late_max_ms": round(self.late_max_ms, 3)}
 
     def run(self, questions: int) -> None:

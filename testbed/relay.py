@@ -7,7 +7,7 @@ shorter than the delay has delayed nothing. What leaves late all the same is cou
 
 `python -m testbed.relay` is started by a lane inside the node's namespace; its settings come as one
 JSON object on stdin, which stays open as long as the parent lives. Each further line is a question,
-answered by one JSON object: {"do": "report"}, or {"do": "play", "trace": {...}, "start_s": S, "t0":
+answered by one JSON object: {"do": "report"}, {"do": "rest"}, or {"do": "play", "trace": {...}, "start_s": S, "t0":
 MONOTONIC} for a trace whose delay or loss vary. On end of input it leaves.
 """
 
@@ -323,6 +323,9 @@ class Relay:
         if question["do"] == "play":
             self.play(Trace.from_json(question["trace"]), question["start_s"], question["t0"])  # type: ignore[arg-type]
             return {"playing": True}
+        if question["do"] == "rest":
+            self._schedule = None
+            return {"playing": False}
         return asdict(self.report())
 
 

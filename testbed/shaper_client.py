@@ -13,6 +13,9 @@ from testbed.children import die_with_parent, environment
 from testbed.errors import TestbedError
 from traces.trace import Trace
 
+PROBES_AT_ONCE = 2
+"""A probe takes a third of a second, most of it waiting; more at once would measure each other."""
+
 _LINE_LIMIT = 1 << 24
 _STOP_TIMEOUT_S = 5.0
 _ANSWER_TIMEOUT_S = 30.0
@@ -27,6 +30,8 @@ class ShaperClient:
         self._exchanges: set[asyncio.Task[dict[str, Any]]] = set()
         self.real_time = False
         """Whether the machine granted real-time priority."""
+        self.probing = asyncio.Semaphore(PROBES_AT_ONCE)
+        """Lanes whose sessions end together are probed one or two at a time."""
 
     async def __aenter__(self) -> ShaperClient:
         self._process = await asyncio.create_subprocess_exec(
@@ -61,6 +66,13 @@ class ShaperClient:
     def pid(self) -> int | None:
         """Of the process; None before it is started."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def netlink_port(self) -> int:
+        """What the kernel knows its messages by: the first netlink socket of a process in a namespace has
+        the process's id."""
+        assert self._process is not None
+        return self._process.pid
 
     def died(self) -> bool:
         """Whether the process has ended on its own."""

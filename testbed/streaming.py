@@ -23,10 +23,21 @@ from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
 from player.session import INTERRUPTED, ORIGIN_LOST
 from player.video import Video
 from testbed.children import die_with_parent, environment, python_in
+from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
+from testbed.evidence import ChunkTime, Evidence
 from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
-from testbed.link_log import read_link_log
+from testbed.lane_guard import (
+    NOTHING_FOUND,
+    Found,
+    LaneGuard,
+    chunk_times,
+    modelled_times,
+    models,
+    warm_model,
+)
+from testbed.link_log import LinkRow, read_link_log
 from testbed.machine import Reading, read_machine
 from testbed.origin import url_name
 from testbed.probe import PathProbe, probe_path
@@ -248,6 +259,9 @@ class Child:
 class LaneSession:
     """One session on one lane. `start`, then `probe`, then `stream`, then `close`."""
 
+    listens = True
+    """Whether it hears who changes something in its lane; without that only the counters tell."""
+
     def __init__(
         self, plan: SessionPlan, lane: Lane, shaper: ShaperClient, index: int, server: Server | None = None
     ) -> None:
@@ -264,6 +278,7 @@ class LaneSession:
         self._manifest: dict[str, Any] = {}
         self._bucket: TokenBucket | None = None
         self._probe: PathProbe | None = None
+        self._guard: LaneGuard | None = None
         self._chunks: list[ChunkRow] = []
         self._path: dict[str, Any] = {}
         self._t0 = 0.0
@@ -281,6 +296,8 @@ class LaneSession:
         self._bucket.create(mean, burst_bytes(mean), limit)
         for path in self.leftovers():  # of a run that was killed: the origin's log is appended to
             path.unlink(missing_ok=True)
+        if models(plan.settings, alone=True, varies=False):
+            await asyncio.to_thread(warm_model)  # now, when nothing is measured
         self._origin = await self._child(
             "origin",
             "server",
@@ -297,18 +314,28 @@ class LaneSession:
         Raises:
             TestbedError: it is not as asked, after several tries.
         """
-        assert self._bucket is not None
-        settings = self.plan.settings
-        for _ in range(_PROBE_TRIES):
-            self._probe = await asyncio.to_thread(probe_path, self.lane, self._bucket)
-            faults = self._probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
-            if not faults:
-                break
-        else:
+        self._probe, faults = await self._probed()
+        if faults:
             raise TestbedError(
                 f"the path of lane {self.lane.name} is not as asked: {'; '.join(faults)}."
                 " Is the machine busy? `python testbed/fidelity.py` tells what it holds"
             )
+
+    async def _probed(self) -> tuple[PathProbe, list[str]]:
+        """A probe of the path and its faults: of several tries the first without any, or the last.
+
+        Raises:
+            TestbedError: the bucket cannot be changed.
+        """
+        assert self._bucket is not None
+        settings = self.plan.settings
+        async with self._shaper.probing:
+            for _ in range(_PROBE_TRIES):
+                probe = await asyncio.to_thread(probe_path, self.lane, self._bucket)
+                faults = probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
+                if not faults:
+                    break
+        return probe, faults
 
     async def ready(self) -> None:
         """Hand the link to the shaper and start the player, which reads the MPD over the link.
@@ -336,6 +363,7 @@ class LaneSession:
         )
         self._manifest = (await self._player.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
         self._path = await asyncio.to_thread(self._path_in_force)
+        await self._watch_link()
 
     async def _attach_link(self) -> None:
         """Hand the link to the shaper."""
@@ -343,6 +371,12 @@ class LaneSession:
         limit = self.plan.settings.queue_limit_bytes(trace)
         router = self.lane.pid("router")
         await self._shaper.attach(self.lane.name, router, BOTTLENECK, limit, trace.mean_mbps)
+
+    async def _watch_link(self) -> None:
+        """From now on nobody else may change anything in the lane."""
+        assert self._bucket is not None
+        self._guard = LaneGuard(self.lane, self._bucket, self._shaper.netlink_port, self.listens)
+        await self._guard.listen()
 
     async def _child(
         self, what: str, role: str, module: str, *arguments: str, variables: Mapping[str, str] | None = None
@@ -380,8 +414,8 @@ class LaneSession:
                     await player.process.stdin.drain()
                 end = await self._unless_broken(self._follow(player, writer, watcher))
                 machine = dataclasses.asdict(self._machine().since(before))
-                verdict, stage = await self._judge_link(end)
-                link = {**dataclasses.asdict(verdict), "delay_stage": stage, "machine": machine}
+                verdict, found = await self._judge_link(end)
+                link = {**dataclasses.asdict(verdict), **found, "machine": machine}
                 end = dataclasses.replace(end, valid=verdict.valid, link=link)
                 await self._finish_logs()
                 writer.finish(end)
@@ -400,32 +434,88 @@ class LaneSession:
     async def _play_link(self, t0: float) -> None:
         """Begin the replay at monotonic time `t0`."""
         plan = self.plan
-        assert self.lane.delay_stage is not None
+        assert self._guard is not None and self.lane.delay_stage is not None
         await asyncio.to_thread(self.lane.delay_stage.play, plan.trace, plan.start_s, t0)
         await self._shaper.play(self.lane.name, plan.trace, plan.start_s, t0, self._aside("link.jsonl"))
+        await self._guard.begin(t0)
 
     async def _judge_link(self, end: EndRow) -> tuple[Verdict, dict[str, Any]]:
-        """End the replay; the verdict on it until the session's end, and what the delay stage did."""
+        """End the replay; the verdict on the lane until the session's end, and what it rests on."""
         broken = await self._stop_link()
-        verdict = judge(self._while_streaming(read_link_log(self._aside("link.jsonl")), end))
+        rows = self._while_streaming(read_link_log(self._aside("link.jsonl")), end)
+        found = await self._found(rows)
         stage = await self._stage_report(broken)
+        probe, faults = (None, []) if broken else await self._probe_again(broken)
+        evidence = Evidence(
+            rows=rows,
+            elapsed_s=end.elapsed_s,
+            settings=self.plan.settings,
+            path=found.path,
+            chunks=await asyncio.to_thread(self._chunk_times, rows),
+            payload_bytes=self._payload_bytes(end),
+            changes=found.words(),
+            probe_faults=faults,
+        )
+        verdict = judge(evidence)
         if broken:
             verdict = dataclasses.replace(verdict, valid=False, reasons=(*verdict.reasons, *broken))
-        return verdict, stage
+        return verdict, {
+            "delay_stage": {} if stage is None else dataclasses.asdict(stage),
+            **found.record(),
+            "probe_at_end": None if probe is None else dataclasses.asdict(probe),
+            "expected": [
+                [one.chunk, one.expected_ttfb_s, one.expected_download_s]
+                for one in evidence.chunks
+                if one.expected_ttfb_s is not None
+            ],
+        }
 
-    async def _stage_report(self, broken: list[str]) -> dict[str, Any]:
+    async def _found(self, rows: Sequence[LinkRow]) -> Found:
+        """What the hosts' counters and the watch tell."""
+        if self._guard is None:
+            return NOTHING_FOUND
+        return await self._guard.end(max((row.delay_ms for row in rows), default=0.0))
+
+    async def _probe_again(self, broken: list[str]) -> tuple[PathProbe | None, list[str]]:
+        """The path as it is now, after the session, and what of it is not as asked."""
+        try:
+            return await self._probed()
+        except (TestbedError, OSError) as error:  # an interface may be down, or take no full frame
+            broken.append(f"after the session the path cannot be probed: {error}")
+            return None, []
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the lane has no other player."""
+        return True
+
+    def _chunk_times(self, rows: Sequence[LinkRow]) -> list[ChunkTime]:
+        """What the lane's chunks took, and by the model should have taken."""
+        plan = self.plan
+        varies = any(row.delay_ms or row.loss_pct for row in rows)
+        if not models(plan.settings, self._alone, varies):
+            return chunk_times(self._chunks)
+        return modelled_times(self._chunks, plan.trace, plan.start_s, plan.settings)
+
+    def _payload_bytes(self, end: EndRow) -> int | None:
+        """What the lane's chunks hold; None where more than that was asked for."""
+        if end.outcome != FINISHED or any(row.retries for row in self._chunks):
+            return None
+        return sum(row.size_bytes for row in self._chunks)
+
+    async def _stage_report(self, broken: list[str]) -> StageReport | None:
         """What the delay stage did; what of it was not as asked joins `broken`."""
         assert self.lane.delay_stage is not None
         if self.lane.delay_stage.died():
             broken.append(RELAY_DIED)
-            return {}
+            return None
         try:
             report = await asyncio.to_thread(self.lane.delay_stage.report)
         except TestbedError as error:
             broken.append(str(error))
-            return {}
+            return None
         broken += report.faults()
-        return dataclasses.asdict(report)
+        return report
 
     async def _finish_logs(self) -> None:
         """Give the session's logs their final names, complete and on disk."""
@@ -479,6 +569,8 @@ class LaneSession:
         broken = []
         try:
             await self._shaper.stop(self.lane.name)
+            if self.lane.delay_stage is not None:
+                await asyncio.to_thread(self.lane.delay_stage.rest)
         except TestbedError as error:
             broken.append(str(error))
         return broken
@@ -582,6 +674,8 @@ class LaneSession:
         """End this session's processes; safe to call twice."""
         if self._origin is not None:  # it serves until it is told to stop, whatever its input does
             self._origin.signal(signal.SIGTERM)
+        if self._guard is not None:
+            self._guard.close()
         children, self._children = self._children, []
         await asyncio.gather(*(child.close() for child in children))
         if self._bucket is not None:

@@ -16,6 +16,7 @@ from emulation import MARK, all_namespaces, marked, net_namespace, surroundings,
 
 from testbed import doctor
 from testbed.errors import TestbedError
+from testbed.evidence import Evidence
 from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link_log import read_link_log
 from testbed.namespace import network_namespace
@@ -248,6 +249,6 @@ def test_a_replay_stopped_within_its_first_step_has_a_row(tmp_path: Path) -> Non
     with shaped_lane(LinkSettings(rtt_ms=0.0)) as (lane, _):
         assert asyncio.run(replay(lane)) >= 1
     rows = read_link_log(log)
-    assert judge(rows).reasons == () or rows[0].late_ms > 20  # a machine that was asleep just then
+    assert judge(Evidence(rows)).reasons == () or rows[0].late_ms > 20  # a machine that was asleep just then
     assert rows[0].duration_s <= rows[0].measured_s + rows[0].late_ms / 1000 + 1e-3
     assert json.loads(log.read_text().splitlines()[0])["rate_mbps"] == 4.0

@@ -12,6 +12,7 @@ from rich.console import Console
 from player.qoe import QoE
 from player.record import ChunkRow, EndRow
 from player.video import Video
+from testbed.evidence import Evidence
 from testbed.selfcheck import judge
 from testbed.settings import LinkSettings
 from testbed.streaming import SessionPlan, SessionResult, finished
@@ -81,7 +82,7 @@ def result(
     )
     rows = tuple(chunk_row(chunk, level) for chunk in range(3))
     end = EndRow(outcome, "", 3, 0.5, 0.0, 12.0, 12.5, valid=valid)
-    return SessionResult(plan, rows, end, judge([]))
+    return SessionResult(plan, rows, end, judge(Evidence([])))
 
 
 def test_json_has_exactly_the_named_figures() -> None:

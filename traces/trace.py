@@ -229,15 +229,7 @@ class Trace:
 
     def as_json(self) -> dict[str, Any]:
         """The values as JSON holds them, for another process; `from_json` reads them."""
-        more = {"delay_ms": self.delay_ms, "loss_pct": self.loss_pct}
-        varying = {key: list(values) for key, values in more.items() if values is not None}
-        return {
-            "name": self.name,
-            "family": self.family,
-            "time_s": list(self.time_s),
-            "rate_mbps": list(self.rate_mbps),
-            **varying,
-        }
+        return {"name": self.name, "family": self.family, **self.columns}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Trace:
@@ -247,6 +239,4 @@ class Trace:
             KeyError: a field is missing.
             TraceError: the values make no trace.
         """
-        more = {key: tuple(values[key]) for key in ("delay_ms", "loss_pct") if values.get(key) is not None}
-        family = values.get("family", "")
-        return cls(values["name"], tuple(values["time_s"]), tuple(values["rate_mbps"]), family, **more)
+        return cls.of(values["name"], values, values.get("family", ""))

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from player.record import EndRow
+from player.record import FINISHED, EndRow
+from testbed.evidence import ChunkTime
 from testbed.lane import Lane
+from testbed.lane_guard import chunk_times
+from testbed.link_log import LinkRow
 from testbed.selfcheck import Verdict
 from testbed.shaper_client import ShaperClient
 from testbed.streaming import LaneSession, Server, SessionPlan, SessionResult, Watcher
@@ -29,8 +32,12 @@ class Bottleneck:
     players: int
     first: SharingSession | None = None
     """Who has the origin and the link."""
+    sessions: list[SharingSession] = field(default_factory=list)
+    """All of them."""
     ended_s: list[float] = field(default_factory=list)
     """When players ended, since the first one's begin."""
+    all_finished: bool = True
+    """Of those that have ended."""
     judged: asyncio.Future[Judged] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -54,6 +61,7 @@ class SharingSession(LaneSession):
         super().__init__(plan, lane, shaper, index, server)
         self._bottleneck = bottleneck
         self._offset_s = offset_s
+        bottleneck.sessions.append(self)
         if index == 0:
             bottleneck.first = self
 
@@ -76,6 +84,10 @@ class SharingSession(LaneSession):
         if self._is_first:
             await super()._attach_link()
 
+    async def _watch_link(self) -> None:
+        if self._is_first:
+            await super()._watch_link()
+
     async def ready(self) -> None:
         first = self._bottleneck.first
         assert first is not None
@@ -90,11 +102,28 @@ class SharingSession(LaneSession):
         """Wait for all to end; the last one has the link judged."""
         shared = self._bottleneck
         shared.ended_s.append(self._offset_s + end.elapsed_s)
+        shared.all_finished = shared.all_finished and end.outcome == FINISHED
         if len(shared.ended_s) == shared.players:
             assert shared.first is not None
             whole = dataclasses.replace(end, elapsed_s=max(shared.ended_s))
             shared.judged.set_result(await LaneSession._judge_link(shared.first, whole))
         return await asyncio.shield(shared.judged)  # whoever is cancelled while waiting cancels only itself
+
+    @property
+    def _alone(self) -> bool:
+        return self._bottleneck.players == 1
+
+    def _chunk_times(self, rows: Sequence[LinkRow]) -> list[ChunkTime]:
+        if self._alone:
+            return super()._chunk_times(rows)
+        sessions = self._bottleneck.sessions
+        return [one for session in sessions for one in chunk_times(session._chunks, session._offset_s)]
+
+    def _payload_bytes(self, end: EndRow) -> int | None:
+        if not self._bottleneck.all_finished:
+            return None
+        held = [LaneSession._payload_bytes(session, end) for session in self._bottleneck.sessions]
+        return None if None in held else sum(bytes_ for bytes_ in held if bytes_ is not None)
 
 
 def sharing(
