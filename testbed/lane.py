@@ -260,7 +260,7 @@ class Lane:
         else:
             ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
             lossy = self.settings.loss.kind != "none" or (
-                self.trace is not None and self.trace.loss_pct is not None
+                self.trace is not None and self.trace.loses_frames
             )
             self.delay_stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
         self.delay_stage.start()

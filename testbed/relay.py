@@ -7,8 +7,8 @@ shorter than the delay has delayed nothing. What leaves late all the same is cou
 
 `python -m testbed.relay` is started by a lane inside the node's namespace; its settings come as one
 JSON object on stdin, which stays open as long as the parent lives. Each further line is a question,
-answered by one JSON object: {"do": "report"}, {"do": "rest"}, or {"do": "play", "trace": {...}, "start_s": S, "t0":
-MONOTONIC} for a trace whose delay or loss vary. On end of input it leaves.
+answered by one JSON object: {"do": "report"}, {"do": "rest"}, or {"do": "play", "trace": {...}, "start_s":
+S, "t0": MONOTONIC} for a trace whose delay or loss vary. On end of input it leaves.
 """
 
 from __future__ import annotations
