@@ -127,9 +127,11 @@ class Ledger:
     def _until_the_end(self, true_rate: float, refill: float, left_s: float, least: float) -> float | None:
         """The rate for the rest of a step whose end will settle the matter."""
         kept = self.ahead_bytes + (self.rate - true_rate) * left_s
-        if abs(kept) <= TOLERATED_BYTES or not left_s > 0:
+        if abs(kept) <= WORTH_BYTES or not left_s > 0:
             return None
         rate = true_rate - (self.ahead_bytes + refill) / left_s
         rate = min(max(rate, least * true_rate), (1 + MOST_SHARE) * true_rate)
+        if least == 0 and abs(self.ahead_bytes + refill - true_rate * left_s) <= TOLERATED_BYTES:
+            rate = 0.0  # the refill is the frame that is due, and what may follow needs no other change
         changed = self.ahead_bytes + refill + (rate - true_rate) * left_s
         return rate if abs(changed) + WORTH_BYTES < abs(kept) else None

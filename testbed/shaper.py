@@ -42,7 +42,7 @@ SAMPLE_S = 0.02
 SAMPLES_PER_S = 1250
 """… but all of them together no more often than this: a look takes 50 µs."""
 
-BURST_BYTES = 1600
+BURST_BYTES = 1520
 """One frame and a little: idle links save up no more credit than that."""
 
 BURST_S = 0.0004
