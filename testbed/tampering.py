@@ -174,7 +174,7 @@ def slow_uplink(hands: Hands) -> None:
 
 
 def rule_removed(hands: Hands) -> None:
-    hands.run("wan", "ip rule del iif wan-down table 100")
+    hands.run("wan", "ip rule del iif wan-down type blackhole")
 
 
 def player_down(hands: Hands) -> None:

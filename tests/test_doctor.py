@@ -143,7 +143,7 @@ def test_a_machine_that_loses_time_is_told_what_it_still_holds() -> None:
     assert said["timer"].detail == "0.05 ms late, 3.00 at p99, 12.00 at worst"
     assert said["timer"].way_out == doctor.WAY_OUT_OF_NOISE
     assert said["steal"].detail == "4.1 % of its time goes to others (2.5 % since boot), 71 % is idle"
-    assert said["links"].detail.startswith("up to about 6.4 Mbit/s they stay within 1 %")
+    assert said["links"].detail.startswith("up to about 6.1 Mbit/s they stay within 1 %")
     assert said["lanes"].detail.startswith("about 17 side by side")
 
 

@@ -44,19 +44,19 @@ def test_a_row_tells_the_worst_steal_and_wait_of_its_replays() -> None:
     assert (told["steal"], told["pressure"], told["wait_max_ms_per_s"]) == (0.041, 0.05, 1.5)
     nothing = row(1, 0, TELLS_NOTHING)
     assert (nothing["steal"], nothing["pressure"], nothing["wait_max_ms_per_s"]) == (None, None, None)
-    text = shown(table([told, nothing], "relay", ""))
+    text = shown(table([told, nothing], "relay", []))
     assert "4.10 %" in text and " 1.50 " in text
 
 
 def test_several_runs_are_told_by_median_worst_and_range() -> None:
-    rows = [row(lanes, missing, QUIET) for missing in (20_000, 0, 4_000) for lanes in (1, 16)]
+    rows = [row(lanes, missing, QUIET) for missing in (20_000, 0, 4_000) for lanes in (1, 48)]
     one, many = repeats(rows)
     assert (one["lanes"], one["runs"], one["runs_within_bounds"]) == (1, 3, 1)
     assert one["beyond_a_frame_median"] == {"least": 0.0, "median": 0.004, "worst": 0.02}
-    assert (many["lanes"], many["runs_within_bounds"]) == (16, 2)
+    assert (many["lanes"], many["runs_within_bounds"]) == (48, 1)
     assert many["steal"] == {"least": 0.001, "median": 0.001, "worst": 0.001}
     text = shown(repeats_table([one, many]))
-    assert "0.40, 2.00 %" in text and "0.00 to 2.00 %" in text and "1 of 3" in text and "2 of 3" in text
+    assert "0.40, 2.00 %" in text and "0.00 to 2.00 %" in text and text.count("1 of 3") == 2
 
 
 def test_a_figure_that_no_run_has_has_no_spread() -> None:
