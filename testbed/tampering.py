@@ -302,9 +302,9 @@ def forwarding_off(hands: Hands) -> None:
 
 
 _DELAY = """
-import collections, os, select, time
-from testbed.relay import open_tun
-tun = open_tun("second")
+import collections, fcntl, os, select, struct, time
+tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"second", 0x1001))  # TUNSETIFF: a TUN without headers
 os.system("ip link set second up; ip route add default dev second table 77")
 os.system("ip rule add iif router-down table 77")
 waiting = collections.deque()
