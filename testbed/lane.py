@@ -259,9 +259,7 @@ class Lane:
             self.delay_stage = NetemStage(self.name, wan, self.settings, varying)
         else:
             ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
-            lossy = self.settings.loss.kind != "none" or (
-                self.trace is not None and self.trace.loses_frames
-            )
+            lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
             self.delay_stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
         self.delay_stage.start()
 

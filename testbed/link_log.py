@@ -39,7 +39,7 @@ class LinkRow:
     refills: int = 0
     """Changes of any kind: each fills the bucket."""
     foreign: str = ""
-    """What the kernel had that we had not set (a limit, a burst, counters that ran backwards); empty when
+    """What the kernel had that we had not set (a rate, a limit, a burst, counters that ran backwards); empty when
     all was ours."""
     delay_ms: float = 0.0
     """What the trace adds to the round trip."""
