@@ -37,7 +37,8 @@ from rich.text import Text
 from player.options import add_json_option
 from testbed.console import person_console
 from testbed.errors import TestbedError
-from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench, Fidelity, quantile
+from testbed.fidelity_burst import Burst
+from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, WINDOW_S, Bench, Fidelity, quantile
 from testbed.fidelity_plot import check_plot, draw
 from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.options import add_link_options, capped, link_settings
@@ -60,8 +61,9 @@ def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def table(rows: Sequence[dict[str, Any]], backend: str, dark: str) -> Table:
-    """What was found, against its bounds."""
+def table(rows: Sequence[dict[str, Any]], backend: str, besides: Sequence[str]) -> Table:
+    """What was found, against its bounds; `besides`, lines under it."""
+    varying = any(row["delay_packets"] for row in rows)
     shown = Table(
         title=f"link fidelity, delay stage: {backend}", title_justify="left", box=None, pad_edge=False
     )
@@ -69,12 +71,13 @@ def table(rows: Sequence[dict[str, Any]], backend: str, dark: str) -> Table:
         "lanes",
         "traces",
         "Mbit/s in all",
-        "1-s windows",
+        f"{rows[0]['window_s']:g}-s windows",
         "error median / p95 / max",
         "beyond one frame: median / p95",
         "bound",
         "late p99 / max ms",
         "RTT off by ms",
+        *(["delay off by ms: median / p95 / max"] if varying else []),
         "steal",
         "wait ms/s",
         "within",
@@ -92,14 +95,19 @@ def table(rows: Sequence[dict[str, Any]], backend: str, dark: str) -> Table:
             f"{100 * row['bound_median']:g} / {100 * row['bound_p95']:g} %",
             f"{_ms(row['late_p99_ms'])} / {_ms(row['late_max_ms'])}",
             _ms(row["rtt_off_max_ms"]),
+            *([_delays(row)] if varying else []),
             _percent(row["steal"]),
             _ms(row["wait_max_ms_per_s"]),
             "yes" if row["within_bounds"] else "NO",
         )
-    if dark:
-        shown.caption = dark
+    if besides:
+        shown.caption = "\n".join(besides)
         shown.caption_justify = "left"
     return shown
+
+
+def _delays(row: dict[str, Any]) -> str:
+    return " / ".join(_ms(row[f"delay_off_{which}_ms"]) for which in ("median", "p95", "max"))
 
 
 SUMMED = ("beyond_a_frame_median", "beyond_a_frame_p95", "steal", "wait_max_ms_per_s")
@@ -167,6 +175,7 @@ def joined(found: Sequence[Fidelity]) -> list[Fidelity]:
             lanes,
             tuple(result for one in mine for result in one.results),
             tuple(change for one in mine for change in one.machine),
+            mine[0].window_s,
         )
         for lanes in dict.fromkeys(one.lanes for one in found)
         for mine in [[one for one in found if one.lanes == lanes]]
@@ -205,7 +214,16 @@ def parser() -> Parser:
         default="udp",
         help="what fills the links: paced UDP, or TCP for more than about 200 Mbit/s (default: udp)",
     )
-    what.add_argument("--no-dark", action="store_true", help="leave the dark-link test out")
+    what.add_argument(
+        "--window-s",
+        type=float,
+        default=WINDOW_S,
+        metavar="S",
+        help="bytes are held against the trace over this long (default: %(default)g)",
+    )
+    what.add_argument(
+        "--no-dark", action="store_true", help="leave out the tests of a dark, an idle and a bursty link"
+    )
     add_link_options(command)
     _add_output_options(command)
     return command
@@ -299,6 +317,8 @@ def _asked(args: argparse.Namespace) -> Asked:
     counts = _lane_counts(args.lanes)
     if not 5 <= args.seconds <= 3600:
         raise TestbedError(f"--seconds {args.seconds:g}: expected 5 to 3600")
+    if not 0.01 <= args.window_s <= args.seconds / 5:
+        raise TestbedError(f"--window-s {args.window_s:g}: expected 0.01 to a fifth of --seconds")
     if args.repeat < 1:
         raise TestbedError(f"--repeat {args.repeat}: must be 1 or more")
     check_plot(args.plot)
@@ -316,12 +336,14 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 async def _measure(
     args: argparse.Namespace, asked: Asked, console: Console
-) -> tuple[list[Run], list[float | None]]:
-    """All runs, a number of lanes after the other, that often; and each time the return from the dark."""
+) -> tuple[list[Run], list[float | None], list[Burst]]:
+    """All runs, a number of lanes after the other, that often; and each time the return from the dark, and
+    how even a link is."""
     runs: list[Run] = []
     dark_s: list[float | None] = []
+    bursts: list[Burst] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
-        bench = Bench(asked.settings, asked.backend, args.flow, Path(folder), console)
+        bench = Bench(asked.settings, asked.backend, args.flow, Path(folder), console, args.window_s)
         for number in range(1, args.repeat + 1):
             for lanes in asked.counts:
                 found = await bench.measure(lanes, asked.traces, args.seconds)
@@ -329,7 +351,8 @@ async def _measure(
                 console.print(Text(_in_short(runs[-1].row)), soft_wrap=True)
             if not args.no_dark:
                 dark_s.append(await bench.after_dark())
-    return runs, dark_s
+                bursts.append(await bench.burst())
+    return runs, dark_s, bursts
 
 
 def _worst_dark_s(dark_s: Sequence[float | None]) -> float | None:
@@ -341,12 +364,14 @@ def _worst_dark_s(dark_s: Sequence[float | None]) -> float | None:
 async def _run(args: argparse.Namespace) -> int:
     asked = _asked(args)
     console = person_console(sys.stdout, args.json)
-    runs, dark = await _measure(args, asked, console)
+    runs, dark, bursts = await _measure(args, asked, console)
     dark_s = _worst_dark_s(dark)
     rows = [run.row for run in runs]
     returned = args.no_dark or (dark_s is not None and dark_s <= DARK_BOUND_S)
-    within = all(row["within_bounds"] for row in rows) and returned
-    console.print(table(rows, asked.backend, "" if args.no_dark else _dark_words(dark_s)))
+    even = all(burst.within_bounds() for burst in bursts)
+    within = all(row["within_bounds"] for row in rows) and returned and even
+    besides = [] if args.no_dark else [_dark_words(dark_s)]
+    console.print(table(rows, asked.backend, [*besides, *(burst.words() for burst in bursts)]))
     over_runs = repeats(rows)
     if args.repeat > 1:
         console.print(repeats_table(over_runs))
@@ -362,6 +387,7 @@ async def _run(args: argparse.Namespace) -> int:
             "per_trace": _per_trace(runs),
             "after_dark_s": dark_s,
             "after_dark_runs_s": dark,
+            "bursts": [dataclasses.asdict(burst) for burst in bursts],
             "within_bounds": within,
             "plot": str(args.plot),
         }

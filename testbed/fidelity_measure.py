@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from rich.text import Text
 from testbed.children import die_with_parent, environment
 from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
+from testbed.fidelity_burst import RATE_MBPS, Burst, measure
+from testbed.fidelity_delay import DelayMeter, errors_ms
 from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link_log import LinkRow, read_link_log
 from testbed.machine import Change, Reading, read_machine
@@ -36,12 +38,24 @@ from testbed.step_bytes import carried_bytes
 from testbed.tbf import FRAME_BYTES
 from traces.trace import Trace
 
-WINDOW_S = 0.95
-"""Steps are joined until they last at least this long: a second, whatever the trace's own step."""
+WINDOW_S = 1.0
+"""Steps are joined until they last about this long, whatever the trace's own step."""
+ABOUT = 0.95
 
-BOUNDS = {1: (0.003, 0.01), 2: (0.005, 0.02)}
-"""(median, p95) of the error of a window's bytes, for one lane and for two or more; an error of at
-most one frame is always within bounds."""
+MANY_LANES = 16
+SHORT_WINDOW_S = 0.5
+
+
+def bounds(lanes: int, window_s: float) -> tuple[float, float]:
+    """(median, p95) that the error of a window's bytes may have, as a share; an error of at most one frame
+    is always within bounds. Nothing a player or its policy sees is as fine as this."""
+    if window_s < SHORT_WINDOW_S:
+        return 0.02, 0.06
+    return (0.003, 0.01) if lanes <= MANY_LANES else (0.003, 0.02)
+
+
+DELAY_P95_BOUND_MS = 1.0
+"""A varying delay may be this far off in 95 of 100 packets."""
 
 DARK_S = 10.0
 LIT_S = 4.0
@@ -51,6 +65,9 @@ RTT_BOUND_MS = RTT_TOLERANCE_MS
 _DARK_PORT = 4462
 _SETTLE_S = 1.0
 _LOOK_S = 0.2
+
+SKIPPED_S = 1.0
+"""Windows that end by then are left out: the flow only fills the queue."""
 
 FULL_SHARE = 0.8
 """A lane whose queue was empty at some look in more than a fifth of the windows proves nothing."""
@@ -90,6 +107,8 @@ class LaneFidelity:
     rtt_ms: float
     """Idle, at 10 Mbit/s."""
     stage: StageReport
+    delay_errors_ms: tuple[float, ...] = ()
+    """Of a trace whose delay varies: how far off each packet's was."""
 
     @property
     def judged(self) -> list[Window]:
@@ -101,8 +120,9 @@ class LaneFidelity:
         return len(self.judged) >= max(FULL_SHARE * len(self.windows), 1)
 
 
-def windows(rows: Sequence[LinkRow]) -> Iterator[Window]:
-    """Join the steps of a link log; the first window, in which the flow fills the queue, is left out.
+def windows(rows: Sequence[LinkRow], window_s: float = WINDOW_S) -> Iterator[Window]:
+    """Join the steps of a link log; what lies in the first second, in which the flow fills the queue, is
+    left out.
 
     What passed is held against what the trace carries between the very moments at which the counters
     were read: a reading that comes late is no fault of the link, a rate that comes late is.
@@ -114,8 +134,8 @@ def windows(rows: Sequence[LinkRow]) -> Iterator[Window]:
         sent += row.sent_bytes
         saturated = saturated and row.backlog_min_bytes >= FRAME_BYTES
         end = row.start_s + row.duration_s
-        if end - begin >= WINDOW_S:
-            if not first:
+        if end - begin >= ABOUT * window_s:
+            if not first and end > SKIPPED_S:
                 yield Window(begin, end - begin, expected, sent, saturated)
             begin, expected, sent, saturated, first = end, 0.0, 0, True, False
 
@@ -134,6 +154,7 @@ class Fidelity:
     results: tuple[LaneFidelity, ...]
     machine: tuple[Change, ...] = ()
     """What it did meanwhile, for each replay of the lanes."""
+    window_s: float = WINDOW_S
 
     @property
     def judged(self) -> list[Window]:
@@ -149,20 +170,24 @@ class Fidelity:
 
     def row(self, settings: LinkSettings) -> dict[str, Any]:
         """Figures and whether they are within bounds."""
-        median_bound, p95_bound = BOUNDS[min(self.lanes, 2)]
+        median_bound, p95_bound = bounds(self.lanes, self.window_s)
         errors = [window.error for window in self.judged]
         beyond = self.beyond_a_frame()
         late = [ms for lane in self.results for ms in lane.late_ms]
         rtt = max((abs(lane.rtt_ms - settings.rtt_ms) for lane in self.results), default=None)
         median, p95 = quantile(beyond, 0.5), quantile(beyond, 0.95)
+        delays = [ms for lane in self.results for ms in lane.delay_errors_ms]
+        delay_p95_ms = quantile(delays, 0.95)
         within = (
             all(lane.enough and not lane.stage.faults() for lane in self.results)
             and (median is not None and median <= median_bound)
             and (p95 is not None and p95 <= p95_bound)
             and (rtt is not None and rtt <= RTT_BOUND_MS + settings.jitter_ms)
+            and (delay_p95_ms is None or delay_p95_ms <= DELAY_P95_BOUND_MS + settings.jitter_ms)
         )
         return {
             "lanes": self.lanes,
+            "window_s": self.window_s,
             "traces": len({lane.trace for lane in self.results}),
             "windows": len(errors),
             "unsaturated_windows": self.unsaturated,
@@ -176,6 +201,10 @@ class Fidelity:
             "late_p99_ms": quantile(late, 0.99),
             "late_max_ms": max(late, default=None),
             "rtt_off_max_ms": rtt,
+            "delay_packets": len(delays),
+            "delay_off_median_ms": quantile(delays, 0.5),
+            "delay_off_p95_ms": delay_p95_ms,
+            "delay_off_max_ms": max(delays, default=None),
             "mbps": sum(lane.mean_mbps for lane in self.results) * self.lanes / len(self.results),
             "steal": max((one.steal for one in self.machine if one.steal is not None), default=None),
             "pressure": max((one.pressure for one in self.machine if one.pressure is not None), default=None),
@@ -190,9 +219,16 @@ class Bench:
     """Measures batches of lanes with one link setting."""
 
     def __init__(
-        self, settings: LinkSettings, backend: str, flow: str, folder: Path, console: Console
+        self,
+        settings: LinkSettings,
+        backend: str,
+        flow: str,
+        folder: Path,
+        console: Console,
+        window_s: float = WINDOW_S,
     ) -> None:
         self._settings = settings
+        self._window_s = window_s
         self._flow = flow
         self._backend = backend
         self._folder = folder
@@ -213,7 +249,7 @@ class Bench:
             measured, change = await self._batch(batch, seconds)
             results += measured
             machine.append(change)
-        return Fidelity(lanes, tuple(results), tuple(machine))
+        return Fidelity(lanes, tuple(results), tuple(machine), self._window_s)
 
     async def _batch(self, traces: Sequence[Trace], seconds: float) -> tuple[list[LaneFidelity], Change]:
         """Replay each trace on a lane of its own; what came of them, and what the machine did meanwhile."""
@@ -236,6 +272,11 @@ class Bench:
                 assert lane.delay_stage is not None
                 lane.delay_stage.play(trace, 0.0, t0)
                 await shaper.play(lane.name, trace, 0.0, t0, log)
+            varying = [trace.delay_ms is not None for trace in traces]
+            meters = [
+                DelayMeter(lane, t0, seconds) if varies else None
+                for lane, varies in zip(lanes, varying, strict=True)
+            ]
             before = _machine(shaper, lanes)
             await asyncio.sleep(t0 + seconds + 0.3 - time.monotonic())
             change = _machine(shaper, lanes).since(before)
@@ -244,9 +285,13 @@ class Bench:
             if await flows.process.wait() != 0:
                 raise TestbedError("the process that fills the links died; see its message above")
             found = []
-            for lane, trace, log, rtt_ms in zip(lanes, traces, logs, trips, strict=True):
+            for lane, trace, log, rtt_ms, meter in zip(lanes, traces, logs, trips, meters, strict=True):
                 rows = [row for row in read_link_log(log) if row.start_s + row.duration_s <= seconds + 1e-6]
-                found.append(_lane_fidelity(trace, rows, rtt_ms, lane.stage_report()))
+                measured = _lane_fidelity(trace, rows, rtt_ms, lane.stage_report(), self._window_s)
+                if meter is not None:
+                    off_ms = errors_ms(await asyncio.to_thread(meter.trips), trace, self._settings.rtt_ms)
+                    measured = replace(measured, delay_errors_ms=tuple(off_ms))
+                found.append(measured)
                 log.unlink()
             return found, change
 
@@ -294,6 +339,23 @@ class Bench:
             raise TestbedError("the process that fills the links did not start; see its message above")
         return Saturator(process, process.stdin)
 
+    async def burst(self) -> Burst:
+        """How even a link is within moments, and what it has saved up after an idle time."""
+        trace = Trace(f"{RATE_MBPS:g} Mbit/s", (0.0, 1.0), (RATE_MBPS, RATE_MBPS))
+        async with contextlib.AsyncExitStack() as stack:
+            shaper = await stack.enter_async_context(ShaperClient())
+            lane = stack.enter_context(Lane(f"sb{os.getpid()}-burst", self._settings, self._backend))
+            await self._attach(shaper, lane, trace)
+            loop, log = asyncio.get_running_loop(), self._folder / "burst.jsonl"
+
+            def begins(t0: float) -> None:
+                playing = shaper.play(lane.name, trace, 0.0, t0, log)
+                asyncio.run_coroutine_threadsafe(playing, loop).result()
+
+            found = await asyncio.to_thread(measure, lane, begins)
+            await shaper.stop(lane.name)
+            return found
+
     async def after_dark(self) -> float | None:
         """Seconds from the link's return until bytes flow again, under a TCP flow; None if they don't.
 
@@ -333,7 +395,9 @@ class Saturator:
     stdin: asyncio.StreamWriter
 
 
-def _lane_fidelity(trace: Trace, rows: Sequence[LinkRow], rtt_ms: float, stage: StageReport) -> LaneFidelity:
+def _lane_fidelity(
+    trace: Trace, rows: Sequence[LinkRow], rtt_ms: float, stage: StageReport, window_s: float
+) -> LaneFidelity:
     """What a lane's link log comes to."""
     rates = [row.rate_mbps for row in rows]
     lasted_s = sum(row.duration_s for row in rows)
@@ -343,7 +407,7 @@ def _lane_fidelity(trace: Trace, rows: Sequence[LinkRow], rtt_ms: float, stage: 
         megabits / lasted_s if lasted_s else 0.0,
         min(rates, default=0.0),
         max(rates, default=0.0),
-        tuple(windows(rows)),
+        tuple(windows(rows, window_s)),
         tuple(row.late_ms for row in rows),
         rtt_ms,
         stage,

@@ -49,7 +49,7 @@ def draw(found: Sequence[Fidelity], path: Path) -> None:
         heights = [(rank + 1) / len(errors) for rank in range(len(errors))]
         share.step(errors, heights, where="post", label=f"{one.lanes} lane{'s' if one.lanes > 1 else ''}")
     share.set_xscale("log")
-    share.set_xlabel("error of the bytes of a 1-s window (%)")
+    share.set_xlabel(f"error of the bytes of a {found[0].window_s:g}-s window (%)")
     share.set_ylabel("share of windows")
     share.axhline(0.95, color="0.6", linewidth=0.8, zorder=0, linestyle=":", label="95 %")
     share.grid(alpha=0.3)

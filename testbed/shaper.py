@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from testbed.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
-from testbed.correction import HORIZON_S, Correction
+from testbed.correction import HORIZON_S, SHORT_S, Ledger
 from testbed.errors import TestbedError
 from testbed.link_log import LinkRow
-from testbed.tbf import FRAME_BYTES, Counters, TokenBucket, bytes_per_s
+from testbed.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from traces.trace import Step, Trace
 
 LONGEST_STEP_S = 1.1
@@ -63,10 +63,6 @@ EARLY_S = 0.0005
 WRITING_S = 0.001
 """With less time than this to the next deadline no log is written."""
 
-SAME_SHARE = 0.02
-"""A corrected rate within this share of the trace's rate of the one in force is left there: a change costs
-a refill."""
-
 READ_WITHIN_S = 0.0005
 READ_TRIES = 3
 """A reading takes 50 µs; one that took longer was interrupted, and is taken again so often."""
@@ -75,13 +71,6 @@ READ_TRIES = 3
 def burst_bytes(rate_mbps: float) -> int:
     """The bucket's size at a rate: it follows the rate (see DESIGN on tbf bursts)."""
     return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * BURST_S))
-
-
-def oversleep_s(before_mbps: float, rate_mbps: float) -> float:
-    """How much longer than needed a tbf sleeps that waits for a frame's tokens when its rate changes."""
-    frame_megabits = FRAME_BYTES * 8 / 1e6
-    before_s, after_s = (frame_megabits / max(rate, 1e-6) for rate in (before_mbps, rate_mbps))
-    return before_s - after_s
 
 
 def pieces(steps: Iterator[Step]) -> Iterator[Step]:
@@ -144,14 +133,14 @@ class Replay:
         self._lowest_bytes = 0
         self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
         self._foreign = ""
-        self._correction = Correction()
+        self._ledger = Ledger(rate_mbps * 1e6 / 8, burst_bytes(rate_mbps), burst_bytes(rate_mbps))
         self._unwritten: list[LinkRow] = []
 
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
         self._steps, self._t0, self._log = pieces(trace.steps(start_s)), t0, log
         self._step, self._next, self._number = None, next(self._steps), 0
-        self._correction = Correction()
+        self._ledger.ahead_bytes = 0.0
         return t0
 
     def sample(self) -> None:
@@ -161,8 +150,9 @@ class Replay:
             return
         reading = read(self.bucket)
         self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
-        end = self._end_of(step)
-        self._correct(step.rate_mbps, end - reading.at, reading.waiting)
+        left_s = self._end_of(step) - reading.at
+        if left_s >= SHORTEST_CORRECTION_S:
+            self._settle_rate(step, left_s)
 
     def advance(self, due: float) -> float:
         """End the present step (if any), apply the next rate, log; returns the next deadline."""
@@ -174,12 +164,12 @@ class Replay:
             end = self._end_of(step)
             megabits = step.rate_mbps * (end - self._last.at) + self._step.rate_mbps * (reading.at - end)
             self._account(reading, megabits, step.rate_mbps)
-            self._correction.end_step(step.duration_s, self._step.rate_mbps)
+            self._ledger.end_step(step.duration_s, self._step.rate_mbps * 1e6 / 8)
             self._write(step, reading)
         self._begin = self._last = reading
         self._lowest_bytes = reading.counters.backlog_bytes
         self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
-        self._begin_rate(self._step, reading)
+        self._settle_rate(self._step, self._end_of(self._step) - reading.at, begins=True)
         self._late_s = time.monotonic() - due
         return self._t0 + self._next.start_s
 
@@ -193,39 +183,37 @@ class Replay:
             self._foreign = self._foreign or "counters that ran backwards: another qdisc was there"
         self._foreign = self._foreign or self.bucket.foreign(now)
         self._lowest_bytes = min(self._lowest_bytes, now.backlog_bytes)
-        waiting = reading.waiting and self._last.waiting
-        self._correction.account(now.sent_bytes - before.sent_bytes, megabits * 1e6 / 8, waiting, rate_mbps)
+        self._ledger.account(
+            reading.at - self._last.at,
+            now.sent_bytes - before.sent_bytes,
+            megabits * 1e6 / 8,
+            reading.waiting and self._last.waiting,
+            rate_mbps * 1e6 / 8,
+        )
         self._last = reading
 
-    def _begin_rate(self, step: Step, reading: Reading) -> None:
-        """Put a step's rate in force: a change that comes anyway carries the correction with it."""
-        if step.rate_mbps == self._asked_mbps and not self._correction.matters:
+    def _settle_rate(self, step: Step, left_s: float, begins: bool = False) -> None:
+        """Put in force what the step wants for the `left_s` that it lasts: its rate, or one that sets right
+        what was too much or too little; or leave the link alone where a change would bring nothing."""
+        true_rate = step.rate_mbps * 1e6 / 8
+        bucket, short = burst_bytes(step.rate_mbps), step.duration_s < SHORT_S
+        wanted = self._ledger.wanted(true_rate, bucket, left_s, short, begins)
+        if wanted is None:
             return
-        self._change(self._corrected(step.rate_mbps, step.duration_s, reading.waiting), step.rate_mbps)
-
-    def _correct(self, rate_mbps: float, left_s: float, waiting: bool) -> None:
-        """Set the rate right in the middle of a step that goes on for `left_s`."""
-        if left_s < SHORTEST_CORRECTION_S:
-            return
-        if self._correction.matters:
-            wanted = self._corrected(rate_mbps, left_s, waiting)
-            if abs(wanted - self._asked_mbps) > SAME_SHARE * rate_mbps:
-                self._corrections += 1
-                self._corrected_bytes += (wanted - rate_mbps) * min(left_s, HORIZON_S) * 1e6 / 8
-                self._change(wanted, rate_mbps)
-        elif self._asked_mbps != rate_mbps:
-            self._change(rate_mbps, rate_mbps)
-
-    def _corrected(self, rate_mbps: float, left_s: float, waiting: bool) -> float:
-        refill = burst_bytes(rate_mbps) - FRAME_BYTES / 2 if waiting else 0.0
-        return self._correction.rate(rate_mbps, refill, left_s)
+        if wanted != true_rate:
+            self._corrections += 1
+            self._corrected_bytes += (wanted - true_rate) * min(left_s, HORIZON_S)
+        self._change(wanted * 8 / 1e6, step.rate_mbps)
 
     def _change(self, rate_mbps: float, true_mbps: float) -> None:
         """Have the kernel change the rate, in place; the bucket is the trace's own rate's."""
-        before, self._asked_mbps = self._asked_mbps, rate_mbps
-        self.bucket.change(rate_mbps, burst_bytes(true_mbps), self._limit_bytes)
+        sleeps_s = (FRAME_BYTES - self._ledger.tokens_bytes) / max(self._ledger.rate, DARK_BYTES_PER_S)
+        bucket = burst_bytes(true_mbps)
+        self._asked_mbps = rate_mbps
+        self.bucket.change(rate_mbps, bucket, self._limit_bytes)
+        self._ledger.changed(rate_mbps * 1e6 / 8, bucket)
         self._refills += 1
-        if self._last.counters.backlog_bytes and oversleep_s(before, rate_mbps) > OVERSLEEP_S:
+        if self._last.counters.backlog_bytes and sleeps_s > OVERSLEEP_S:
             self.bucket.kick()
 
     def _write(self, step: Step, reading: Reading) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 import re
@@ -38,16 +39,30 @@ FORMATS: dict[str, Format] = {
 
 
 def format_named(name: str) -> Format:
-    """The format of this name.
+    """The format of this name; `mahimahi:bin_ms=20` reads steps of 20 ms from Mahimahi's timestamps.
 
     Raises:
         TraceError: there is none; names the nearest.
     """
     if name in FORMATS:
         return FORMATS[name]
+    if fine := re.fullmatch(rf"{mahimahi.NAME}:bin_ms=(\d{{1,5}})", name):
+        return _fine_mahimahi(int(fine[1]))
     near = difflib.get_close_matches(name, FORMATS, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise TraceError(f"unknown format {name!r}{hint} Formats: {', '.join(FORMATS)}")
+
+
+def _fine_mahimahi(bin_ms: int) -> Format:
+    """Mahimahi's packet timestamps, read in bins of another length than the usual.
+
+    Raises:
+        TraceError: no bin is that short.
+    """
+    if bin_ms < 1:
+        raise TraceError(f"{mahimahi.NAME}:bin_ms={bin_ms}: a bin is 1 ms or longer")
+    usual = FORMATS[mahimahi.NAME]
+    return dataclasses.replace(usual, read=lambda text, source: mahimahi.read(text, source, bin_ms / 1000))
 
 
 def detect(text: str, source: str) -> Format:
