@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import subprocess
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,9 @@ class LineProcess:
 
     def __init__(self, what: str, pid: int, module: str, settings: Mapping[str, Any]) -> None:
         self._what = what
+        self._turn = threading.Lock()
+        self._silent = False
+        """It has left a question open: its late answer would be taken for the next one's."""
         self._process: subprocess.Popen[str] | None = subprocess.Popen(
             python_in(pid, "-m", module),
             stdin=subprocess.PIPE,
@@ -43,12 +47,17 @@ class LineProcess:
         return None if self._process is None else self._process.pid
 
     def ask(self, **question: Any) -> dict[str, Any]:
-        """Ask and read the answer.
+        """Ask and read the answer; threads take turns.
 
         Raises:
-            TestbedError: there is none.
+            TestbedError: there is none, or there was none to an earlier question.
         """
-        answer = None if self._process is None else self._exchange(question, ANSWER_TIMEOUT_S)
+        with self._turn:
+            if self._process is None or self._silent:
+                answer = None
+            else:
+                answer = self._exchange(question, ANSWER_TIMEOUT_S)
+                self._silent = answer is None
         if answer is None:
             raise TestbedError(f"{self._what} does not answer")
         return answer
@@ -84,7 +93,8 @@ class LineProcess:
 
     def stop(self) -> None:
         """End its input and wait; then insist. Safe to call twice."""
-        process, self._process = self._process, None
+        with self._turn:
+            process, self._process = self._process, None
         if process is None:
             return
         try:

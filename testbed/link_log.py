@@ -39,8 +39,8 @@ class LinkRow:
     refills: int = 0
     """Changes of any kind: each fills the bucket."""
     foreign: str = ""
-    """What the kernel had that we had not set (a limit, a burst, counters that ran backwards); empty when
-    all was ours."""
+    """What the kernel had that we had not set (a rate, a limit, a burst, counters that ran backwards);
+    empty when all was ours."""
     delay_ms: float = 0.0
     """What the trace adds to the round trip."""
     loss_pct: float = 0.0

@@ -259,11 +259,13 @@ class Replay:
         """
         log = self._log
         if log is not None:
-            with log:
-                if self._step is not None:
-                    self._write_cut(self._step)
-                self.write_rows()
-            self._log = None
+            try:
+                with log:
+                    if self._step is not None:
+                        self._write_cut(self._step)
+                    self.write_rows()
+            finally:  # a log that there is no room for ends all the same
+                self._log = None
         return self._number
 
     def _write_cut(self, step: Step) -> None:

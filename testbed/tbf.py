@@ -92,7 +92,7 @@ class TokenBucket:
         self._socket.bind((0, 0))
         self._socket.settimeout(_ANSWER_TIMEOUT_S)
         self._sequence = 0
-        self._ours = (0, 0)
+        self._ours = (0, 0, 0)
         self._get = _TCMSG.pack(socket.AF_UNSPEC, self._index, HANDLE, _ROOT, 0)
 
     def _ask(self, kind: int, flags: int, body: bytes) -> bytes:
@@ -117,7 +117,7 @@ class TokenBucket:
 
     def _set(self, flags: int, rate: int, burst_bytes: int, limit_bytes: int) -> None:
         buffer_ticks = min(burst_bytes * 1_000_000_000 // rate // _TICK_NS, _MAX_U32)
-        self._ours = (limit_bytes, buffer_ticks)
+        self._ours = (rate, limit_bytes, buffer_ticks)
         parms = (
             _RATESPEC.pack(0, _LINKLAYER_ETHERNET, 0, 0, 0, min(rate, _MAX_U32))
             + bytes(_RATESPEC.size)
@@ -169,8 +169,11 @@ class TokenBucket:
         return Counters(sent_bytes, sent_packets, backlog, drops, rate, limit, ticks)
 
     def foreign(self, counters: Counters) -> str:
-        """What of queue and bucket, as read, is not what this object set last, in words; empty if all is."""
-        limit, ticks = self._ours
+        """What of rate, queue and bucket, as read, is not what this object set last, in words; empty if all
+        is."""
+        rate, limit, ticks = self._ours
+        if counters.rate_bytes_per_s != rate:
+            return f"a rate of {counters.rate_bytes_per_s} bytes/s where {rate} were set"
         if counters.limit_bytes != limit:
             return f"a queue of {counters.limit_bytes} bytes where {limit} were set"
         if ticks < _MAX_U32 and abs(counters.buffer_ticks - ticks) > 2 + ticks * _TICKS_TOLERANCE:

@@ -37,8 +37,9 @@ LONGEST_MS = 30
 """The kernel follows at most 33 tail calls, each of a millisecond."""
 SHORTEST_MS = 1
 
-_LOOKS, _SPINS = 100, 400
-"""The clock is read so often at most within a millisecond; the verifier follows every turn of a loop."""
+_LOOKS, _SPINS = 300, 400
+"""Within a millisecond the clock is read at most this often, three times what it takes where a reading is
+25 ns (with too few a moment ends early); the verifier follows every turn of a loop."""
 _MS_NS = 1_000_000
 
 

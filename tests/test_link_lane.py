@@ -6,9 +6,12 @@ import asyncio
 import dataclasses
 import json
 import socket
+import statistics
+import struct
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -39,9 +42,9 @@ NOISE_MS = 40.0
 
 @contextmanager
 def shaped_lane(
-    settings: LinkSettings, backend: str = "relay", rate_mbps: float = 10.0
+    settings: LinkSettings, backend: str = "relay", rate_mbps: float = 10.0, trace: Trace | None = None
 ) -> Iterator[tuple[Lane, TokenBucket]]:
-    with Lane("sbtest", settings, backend, seed=3) as lane:
+    with Lane("sbtest", settings, backend, seed=3, trace=trace) as lane:
         bucket = lane.bucket()
         bucket.create(rate_mbps, burst_bytes(rate_mbps), LIMIT_BYTES)
         try:
@@ -117,6 +120,81 @@ def test_loss_on_the_way_to_the_player_is_near_the_asked_share(backend: str) -> 
     assert (sent - arrived) / sent == pytest.approx(0.2, abs=0.08)
     if backend == "relay":
         assert report.lost == sent - arrived
+
+
+def trips_up(lane: Lane, t0: float, seconds: float) -> list[tuple[float, float]]:
+    """(when it was sent, s since t0; how long it took, ms) of small packets to the server, 10 ms apart."""
+    found: list[tuple[float, float]] = []
+    with (
+        udp(lane.pid("server"), SERVER_IP, PLAYER_IP) as server,
+        udp(lane.pid("player"), PLAYER_IP, SERVER_IP) as player,
+    ):
+
+        def receive() -> None:
+            with suppress(TimeoutError):
+                while True:
+                    (sent_at,) = struct.unpack("=d", server.recv(100))
+                    found.append((sent_at - t0, (time.monotonic() - sent_at) * 1000))
+
+        receiving = threading.Thread(target=receive)
+        receiving.start()
+        while time.monotonic() < t0 + seconds:
+            player.send(struct.pack("=d", time.monotonic()))
+            time.sleep(0.01)
+        receiving.join()
+    return found
+
+
+def test_a_traces_delays_are_those_of_its_steps(backend: str) -> None:
+    """20, 120 and 20 ms on top of 10, half a second each."""
+    delays_ms, step_s = (20.0, 120.0, 20.0), 0.5
+    times = tuple(step_s * step for step in range(4))
+    trace = Trace("t", times, (10.0,) * 4, delay_ms=(0.0, *delays_ms))
+    with shaped_lane(LinkSettings(rtt_ms=10.0), backend, trace=trace) as (lane, _):
+        assert lane.delay_stage is not None
+        t0 = time.monotonic() + 0.05
+        lane.delay_stage.play(trace, 0.0, t0)
+        trips = trips_up(lane, t0, 3 * step_s - 0.02)
+        lane.delay_stage.rest()
+        after = trips_up(lane, time.monotonic(), 0.1)
+        report = lane.stage_report()
+    for step, delay_ms in enumerate(delays_ms):
+        # Where the delay has fallen, frames wait for those before them: order is kept.
+        begins = step * step_s + (0.15 if step else 0.02)
+        took = [ms for at, ms in trips if begins <= at < (step + 1) * step_s - 0.02]
+        assert len(took) > 5
+        assert min(took) >= 10.0 + delay_ms - 1
+        assert statistics.median(took) <= 10.0 + delay_ms + NOISE_MS
+    assert 10.0 - 1 <= statistics.median(ms for _, ms in after) <= 10.0 + NOISE_MS
+    assert (report.lost, report.dropped) == (0, 0)
+
+
+def test_a_traces_loss_is_that_of_its_steps(backend: str) -> None:
+    """Nothing is lost in the first second and a third of the frames in the next."""
+    trace = Trace("t", (0.0, 1.0, 60.0), (100.0,) * 3, loss_pct=(0.0, 0.0, 33.0))
+    sent, arrived = [0, 0], [0, 0]
+    with shaped_lane(LinkSettings(rtt_ms=0.0), backend, 100.0, trace) as (lane, _):
+        with (
+            udp(lane.pid("server"), SERVER_IP, PLAYER_IP) as server,
+            udp(lane.pid("player"), PLAYER_IP, SERVER_IP) as player,
+        ):
+            assert lane.delay_stage is not None
+            t0 = time.monotonic() + 0.05
+            lane.delay_stage.play(trace, 0.0, t0)
+            while (since_s := time.monotonic() - t0) < 2.0:
+                step = 0 if since_s < 0.8 else 1
+                if not 0.8 <= since_s < 1.05:  # the border itself is left out
+                    server.send(bytes([step]) * 20)
+                    sent[step] += 1
+                time.sleep(0.001)
+            with suppress(TimeoutError):
+                while True:
+                    arrived[player.recv(100)[0]] += 1
+        report = lane.stage_report()
+    assert arrived[0] == sent[0] > 100
+    assert (sent[1] - arrived[1]) / sent[1] == pytest.approx(0.33, abs=0.12)
+    if backend == "relay":
+        assert report.lost == sent[1] - arrived[1]
 
 
 def test_the_probe_tells_a_wrong_round_trip_and_a_wrong_rate(backend: str) -> None:

@@ -1,4 +1,4 @@
-"""What a link may be asked to be, from the command line to the tc commands that a kernel with netem gets."""
+"""What a link may be asked to be, on the command line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.netem import netem_commands
 from testbed.options import add_link_options, capped, link_settings, load_trace
 from testbed.settings import (
     KERNEL_MAX_MBPS,
@@ -207,30 +208,22 @@ def test_a_trace_that_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:
         load_trace(str(tmp_path / "nowhere.log"), None, None)
 
 
-@pytest.mark.parametrize(
-    ("settings", "commands"),
-    [
-        (
-            LinkSettings(rtt_ms=80),
-            ["tc qdisc add dev up root netem limit 200000 delay 80ms"],
-        ),
-        (
-            LinkSettings(rtt_ms=62.5, jitter_ms=5),
-            ["tc qdisc add dev up root netem limit 200000 delay 62.5ms 5ms rate 10gbit"],
-        ),
-        (
-            LinkSettings(rtt_ms=0, loss=Loss("uniform", 0.5)),
-            ["tc qdisc add dev down root netem limit 200000 loss random 0.5%"],
-        ),
-        (
-            LinkSettings(rtt_ms=40, loss=Loss("gemodel", 1, 20, 80, 0.1)),
-            [
-                "tc qdisc add dev up root netem limit 200000 delay 40ms",
-                "tc qdisc add dev down root netem limit 200000 loss gemodel 1% 20% 80% 0.1%",
-            ],
-        ),
-        (LinkSettings(rtt_ms=0), []),
-    ],
+@given(
+    st.one_of(
+        st.just(Loss()),
+        st.builds(Loss, st.just("uniform"), st.floats(0, 99)),
+        st.builds(Loss, st.just("gemodel"), *[st.floats(0, 100)] * 4),
+    ),
+    st.floats(0, 99),
 )
-def test_netem_gets_exactly_these_commands(settings: LinkSettings, commands: list[str]) -> None:
-    assert netem_commands(settings, "up", "down") == commands
+def test_loss_on_top_of_loss_leaves_the_product_of_what_each_leaves(asked: Loss, more_pct: float) -> None:
+    both = asked.plus(more_pct)
+    kept = (100 - more_pct) / 100
+    if asked.kind == "gemodel":
+        assert (both.kind, both.p, both.r) == ("gemodel", asked.p, asked.r), "when a burst comes stays"
+        assert 100 - both.bad == pytest.approx((100 - asked.bad) * kept)
+        assert 100 - both.good == pytest.approx((100 - asked.good) * kept)
+    else:
+        assert both.kind == ("uniform" if more_pct else asked.kind)
+        assert 100 - both.p == pytest.approx((100 - asked.p) * kept)
+    assert asked.plus(0.0) is asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from emulation import ROOT, Namespace, a_namespace, wait_until
 
 from testbed.errors import TestbedError
 from testbed.namespace import network_namespace
-from testbed.tbf import DARK_BYTES_PER_S, FRAME_BYTES, TokenBucket
+from testbed.shaper import burst_bytes
+from testbed.tbf import DARK_BYTES_PER_S, FRAME_BYTES, TokenBucket, bytes_per_s
 
 pytestmark = pytest.mark.emulation
 
@@ -169,6 +171,34 @@ def test_what_somebody_else_does_to_the_qdisc_is_seen() -> None:
             bench.bucket.change(2.0, 1600, LIMIT_BYTES)
         with pytest.raises(TestbedError, match="near"):
             bench.bucket.read()
+
+
+@pytest.mark.parametrize("rate_mbps", [0.0, 0.3, 5.0, 50.0, 900.0])
+def test_what_is_ours_is_not_foreign_and_what_is_not_is_named(rate_mbps: float) -> None:
+    burst = burst_bytes(rate_mbps)
+    with shaped(1.0) as bench:
+        assert bench.bucket.foreign(bench.bucket.read()) == ""
+        bench.bucket.change(rate_mbps, burst, LIMIT_BYTES)
+        assert bench.bucket.foreign(bench.bucket.read()) == ""
+        rate = bytes_per_s(rate_mbps)
+        change = f"tc qdisc change dev near root handle 1: tbf rate {8 * rate}bit"
+        bench.namespace.run(f"{change} burst {burst} limit {LIMIT_BYTES // 2}")
+        assert bench.bucket.foreign(bench.bucket.read()) == "a queue of 30000 bytes where 60000 were set"
+        bench.bucket.change(rate_mbps, burst, LIMIT_BYTES)
+        assert bench.bucket.foreign(bench.bucket.read()) == ""
+        if rate_mbps:  # the bucket of a dark link overflows the kernel's field whatever its size
+            bench.namespace.run(f"{change} burst {2 * burst} limit {LIMIT_BYTES}")
+            said = re.fullmatch(
+                r"a bucket of (\d+) bytes that nobody here set", bench.bucket.foreign(bench.bucket.read())
+            )
+            assert said and int(said[1]) == pytest.approx(2 * burst, rel=0.02)
+
+
+def test_a_foreign_rate_is_named_though_its_bucket_lasts_as_long_as_ours() -> None:
+    with shaped(4.0, burst_bytes=2000) as bench:
+        bench.namespace.run("tc qdisc change dev near root handle 1: tbf rate 8mbit burst 4000 limit 60000")
+        said = bench.bucket.foreign(bench.bucket.read())
+        assert said == "a rate of 1000000 bytes/s where 500000 were set"
 
 
 def test_two_buckets_on_one_interface_are_refused() -> None:
