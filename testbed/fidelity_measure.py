@@ -32,7 +32,7 @@ from testbed.machine import Change, Reading, read_machine
 from testbed.namespace import network_namespace
 from testbed.probe import RTT_TOLERANCE_MS, probe_path
 from testbed.settings import LinkSettings
-from testbed.shaper import burst_bytes
+from testbed.shaper import AS_IS, Making, burst_bytes
 from testbed.shaper_client import ShaperClient
 from testbed.step_bytes import carried_bytes
 from testbed.tbf import FRAME_BYTES
@@ -226,8 +226,10 @@ class Bench:
         folder: Path,
         console: Console,
         window_s: float = WINDOW_S,
+        making: Making = AS_IS,
     ) -> None:
         self._settings = settings
+        self._making = making
         self._window_s = window_s
         self._flow = flow
         self._backend = backend
@@ -306,7 +308,8 @@ class Bench:
             bucket.close()
         if probe.rtt_ms is None:
             raise TestbedError(f"lane {lane.name}: no echo came back; the path is broken")
-        await shaper.attach(lane.name, lane.pid("router"), BOTTLENECK, limit, trace.mean_mbps)
+        router = lane.pid("router")
+        await shaper.attach(lane.name, router, BOTTLENECK, limit, trace.mean_mbps, self._making)
         return probe.rtt_ms
 
     async def _saturate(self, lanes: Sequence[Lane], traces: Sequence[Trace]) -> Saturator:

@@ -2,7 +2,8 @@
 
 Commands come as JSON lines on stdin, answers go as JSON lines to stdout:
 
-    {"do": "attach", "lane": NAME, "pid": PID, "interface": NAME, "limit_bytes": N, "rate_mbps": R}
+    {"do": "attach", "lane": NAME, "pid": PID, "interface": NAME, "limit_bytes": N, "rate_mbps": R,
+     "making": {"bucket_s": S, "corrects": BOOL}}
     {"do": "play", "lane": NAME, "trace": {...}, "start_s": S, "t0": MONOTONIC, "log": PATH}
     {"do": "check", "lane": NAME}     what broke its replay off, or null
     {"do": "stop", "lane": NAME}
@@ -68,9 +69,22 @@ READ_TRIES = 3
 """A reading takes 50 µs; one that took longer was interrupted, and is taken again so often."""
 
 
-def burst_bytes(rate_mbps: float) -> int:
-    """The bucket's size at a rate: it follows the rate (see DESIGN on tbf bursts)."""
-    return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * BURST_S))
+@dataclass(frozen=True)
+class Making:
+    """How a link is made true. The defaults are what was found best; `fidelity.py` measures others."""
+
+    bucket_s: float = BURST_S
+    """What the bucket holds, as time at the trace's rate; never less than `BURST_BYTES`."""
+    corrects: bool = True
+    """Whether the rate is corrected within a step."""
+
+
+AS_IS = Making()
+
+
+def burst_bytes(rate_mbps: float, bucket_s: float = BURST_S) -> int:
+    """The bucket's size at a rate: it follows the rate."""
+    return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * bucket_s))
 
 
 def pieces(steps: Iterator[Step]) -> Iterator[Step]:
@@ -115,8 +129,11 @@ def read(bucket: TokenBucket) -> Reading:
 class Replay:
     """One lane's replay: the token bucket, where it is in the trace, and its log."""
 
-    def __init__(self, lane: str, bucket: TokenBucket, limit_bytes: int, rate_mbps: float) -> None:
+    def __init__(
+        self, lane: str, bucket: TokenBucket, limit_bytes: int, rate_mbps: float, making: Making = AS_IS
+    ) -> None:
         self.lane = lane
+        self._making = making
         self.bucket = bucket
         self._limit_bytes = limit_bytes
         self._asked_mbps = rate_mbps
@@ -127,14 +144,18 @@ class Replay:
         self._log: IO[str] | None = None
         self._number = 0
         self._late_s = 0.0
-        bucket.change(rate_mbps, burst_bytes(rate_mbps), limit_bytes)
+        bucket.change(rate_mbps, self._bucket_bytes(rate_mbps), limit_bytes)
         self._begin = self._last = read(bucket)
         """The readings at the step's begin, and the last one."""
         self._lowest_bytes = 0
         self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
         self._foreign = ""
-        self._ledger = Ledger(rate_mbps * 1e6 / 8, burst_bytes(rate_mbps), burst_bytes(rate_mbps))
+        full = self._bucket_bytes(rate_mbps)
+        self._ledger = Ledger(rate_mbps * 1e6 / 8, full, full)
         self._unwritten: list[LinkRow] = []
+
+    def _bucket_bytes(self, rate_mbps: float) -> int:
+        return burst_bytes(rate_mbps, self._making.bucket_s)
 
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
@@ -151,7 +172,7 @@ class Replay:
         reading = read(self.bucket)
         self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
         left_s = self._end_of(step) - reading.at
-        if left_s >= SHORTEST_CORRECTION_S:
+        if self._making.corrects and left_s >= SHORTEST_CORRECTION_S:
             self._settle_rate(step, left_s)
 
     def advance(self, due: float) -> float:
@@ -196,8 +217,10 @@ class Replay:
         """Put in force what the step wants for the `left_s` that it lasts: its rate, or one that sets right
         what was too much or too little; or leave the link alone where a change would bring nothing."""
         true_rate = step.rate_mbps * 1e6 / 8
-        bucket, short = burst_bytes(step.rate_mbps), step.duration_s < SHORT_S
+        bucket, short = self._bucket_bytes(step.rate_mbps), step.duration_s < SHORT_S
         wanted = self._ledger.wanted(true_rate, bucket, left_s, short, begins)
+        if not self._making.corrects:
+            wanted = true_rate if step.rate_mbps != self._asked_mbps else None
         if wanted is None:
             return
         if wanted != true_rate:
@@ -208,7 +231,7 @@ class Replay:
     def _change(self, rate_mbps: float, true_mbps: float) -> None:
         """Have the kernel change the rate, in place; the bucket is the trace's own rate's."""
         sleeps_s = (FRAME_BYTES - self._ledger.tokens_bytes) / max(self._ledger.rate, DARK_BYTES_PER_S)
-        bucket = burst_bytes(true_mbps)
+        bucket = self._bucket_bytes(true_mbps)
         self._asked_mbps = rate_mbps
         self.bucket.change(rate_mbps, bucket, self._limit_bytes)
         self._ledger.changed(rate_mbps * 1e6 / 8, bucket)
@@ -301,7 +324,8 @@ class Shaper:
         lane = line["lane"]
         if line["do"] == "attach":
             bucket = TokenBucket(line["pid"], line["interface"])
-            self._replays[lane] = Replay(lane, bucket, line["limit_bytes"], line["rate_mbps"])
+            making = Making(**line.get("making", {}))
+            self._replays[lane] = Replay(lane, bucket, line["limit_bytes"], line["rate_mbps"], making)
         elif line["do"] == "play":
             trace = Trace.from_json(line["trace"])
             log = Path(line["log"]).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `end`

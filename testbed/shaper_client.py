@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from testbed.children import die_with_parent, environment
 from testbed.errors import TestbedError
+from testbed.shaper import AS_IS, Making
 from traces.trace import Trace
 
 PROBES_AT_ONCE = 2
@@ -78,10 +80,24 @@ class ShaperClient:
         """Whether the process has ended on its own."""
         return self._process is not None and self._process.returncode is not None
 
-    async def attach(self, lane: str, pid: int, interface: str, limit_bytes: int, rate_mbps: float) -> None:
+    async def attach(
+        self,
+        lane: str,
+        pid: int,
+        interface: str,
+        limit_bytes: int,
+        rate_mbps: float,
+        making: Making = AS_IS,
+    ) -> None:
         """Take over a bucket that is on its interface, at a first rate."""
         await self._do(
-            do="attach", lane=lane, pid=pid, interface=interface, limit_bytes=limit_bytes, rate_mbps=rate_mbps
+            do="attach",
+            lane=lane,
+            pid=pid,
+            interface=interface,
+            limit_bytes=limit_bytes,
+            rate_mbps=rate_mbps,
+            making=asdict(making),
         )
 
     async def play(self, lane: str, trace: Trace, start_s: float, t0: float, log: Path) -> None:
