@@ -21,6 +21,7 @@ import errno
 import json
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -97,15 +98,15 @@ class Report:
         return self.has("netem")
 
     @property
-    def has_tun(self) -> bool:
-        return self.has("TUN")
+    def has_packet_sockets(self) -> bool:
+        return self.has(PACKET_SOCKETS)
 
     @property
     def delay_backend(self) -> str | None:
         """What delays and drops packets here: `netem`, else the user-space `relay`, else None."""
         if self.has_netem:
             return "netem"
-        return "relay" if self.has_tun else None
+        return "relay" if self.has_packet_sockets else None
 
     @property
     def missing(self) -> tuple[Finding, ...]:
@@ -159,6 +160,15 @@ class KernelFeature:
     needed: bool = False
 
 
+PACKET_SOCKETS = "packet sockets"
+_OPEN_A_PACKET_SOCKET = """
+import socket, sys
+try:
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+except OSError as error:
+    sys.exit(error.strerror)
+"""
+
 KERNEL_FEATURES = (
     KernelFeature(
         "veth",
@@ -191,10 +201,11 @@ KERNEL_FEATURES = (
         "tc qdisc replace dev sb1 root handle 3: netem delay 1ms limit 100000",
     ),
     KernelFeature(
-        "TUN",
-        "tun",
-        "delay and loss by the user-space relay, for kernels without netem",
-        "ip tuntap add dev sbtun mode tun",
+        PACKET_SOCKETS,
+        "af_packet",
+        "probes, and delay and loss by the user-space relay where there is no netem",
+        f"{shlex.quote(sys.executable)} -ISc '{_OPEN_A_PACKET_SOCKET}'",
+        needed=True,
     ),
     KernelFeature(
         "htb",
@@ -211,6 +222,11 @@ KERNEL_FEATURES = (
         "tc qdisc replace dev sb1 root handle 4: fq",
     ),
 )
+NOT_PERMITTED = "Operation not permitted"
+WAY_TO_CAPABILITIES = (
+    "this root has no CAP_NET_RAW or CAP_NET_ADMIN: in a container, --cap-add both or --privileged"
+)
+
 CONGESTION_CONTROLS = {"cubic": True, "reno": False, "bbr": False}
 """Name: whether the main job needs it (it pins cubic unless told otherwise)."""
 
@@ -341,7 +357,8 @@ def _feature(feature: KernelFeature, answer: str) -> Finding:
     if os.geteuid() != 0:
         return Finding("kernel", feature.name, UNKNOWN, said, "ask again as root", feature.needed)
     detail = f"{feature.purpose} ({said})"
-    return Finding("kernel", feature.name, MISSING, detail, _way_to_module(feature.module), feature.needed)
+    way_out = WAY_TO_CAPABILITIES if NOT_PERMITTED in said else _way_to_module(feature.module)
+    return Finding("kernel", feature.name, MISSING, detail, way_out, feature.needed)
 
 
 def _kernel_unknown(why: str) -> list[Finding]:
@@ -352,14 +369,14 @@ def _kernel_unknown(why: str) -> list[Finding]:
 
 def _delay_stage(kernel: list[Finding]) -> Finding:
     status = {finding.name: finding.status for finding in kernel}
-    either = {status["netem"], status["TUN"]}
+    either = {status["netem"], status[PACKET_SOCKETS]}
     if OK in either:
-        detail = "by netem" if status["netem"] == OK else "by the user-space relay over TUN"
+        detail = "by netem" if status["netem"] == OK else "by the user-space relay"
         return Finding("kernel", "delay stage", OK, detail, needed=True)
-    detail = "needs netem or TUN"
+    detail = "needs netem or packet sockets"
     if UNKNOWN in either:
         return Finding("kernel", "delay stage", UNKNOWN, detail, needed=True)
-    return Finding("kernel", "delay stage", MISSING, detail, f"for TUN: {_way_to_module('tun')}", needed=True)
+    return Finding("kernel", "delay stage", MISSING, detail, _way_to_module("af_packet"), needed=True)
 
 
 def modules_folder() -> Path:

@@ -92,12 +92,12 @@ def delay_backend(asked: str) -> str:
             "this kernel has no netem: `modprobe sch_netem` (Ubuntu: apt-get install"
             " linux-modules-extra-$(uname -r)), or take --delay-backend relay"
         )
-    if asked == "relay" and not report.has_tun:
-        raise TestbedError("this kernel has no TUN: `modprobe tun`, or take --delay-backend netem")
+    if asked == "relay" and not report.has_packet_sockets:
+        raise TestbedError("no packet sockets here: `modprobe af_packet`, or take --delay-backend netem")
     backend = report.delay_backend if asked == "auto" else asked
     if backend is None:
         raise TestbedError(
-            "this kernel has neither netem nor TUN: `python testbed/doctor.py` says how to get them"
+            "neither netem nor packet sockets here: `python testbed/doctor.py` says how to get them"
         )
     return backend
 

@@ -34,19 +34,23 @@ def namespaces_and_links() -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.parametrize(
-    ("netem", "tun", "backend"),
+    ("netem", "sockets", "backend"),
     [(OK, OK, "netem"), (OK, MISSING, "netem"), (MISSING, OK, "relay"), (UNKNOWN, MISSING, None)],
 )
-def test_delay_backend_is_netem_where_the_kernel_has_it(netem: str, tun: str, backend: str | None) -> None:
-    assert report(netem=netem, TUN=tun).delay_backend == backend
+def test_delay_backend_is_netem_where_the_kernel_has_it(
+    netem: str, sockets: str, backend: str | None
+) -> None:
+    assert report(**{"netem": netem, doctor.PACKET_SOCKETS: sockets}).delay_backend == backend
 
 
 @pytest.mark.parametrize(
-    ("netem", "tun", "status"),
+    ("netem", "sockets", "status"),
     [(MISSING, OK, OK), (MISSING, MISSING, MISSING), (UNKNOWN, MISSING, UNKNOWN), (OK, UNKNOWN, OK)],
 )
-def test_one_of_netem_and_tun_is_needed(netem: str, tun: str, status: str) -> None:
-    stage = doctor._delay_stage([Finding("kernel", "netem", netem, ""), Finding("kernel", "TUN", tun, "")])
+def test_one_of_netem_and_packet_sockets_is_needed(netem: str, sockets: str, status: str) -> None:
+    stage = doctor._delay_stage(
+        [Finding("kernel", "netem", netem, ""), Finding("kernel", doctor.PACKET_SOCKETS, sockets, "")]
+    )
     assert (stage.status, stage.needed) == (status, True)
 
 
@@ -126,7 +130,9 @@ def test_json_is_one_object_and_exit_status_follows_it() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "--json"], capture_output=True, text=True)
     answer = json.loads(done.stdout)
     assert done.returncode == (0 if answer["can_emulate"] else 1), done.stderr
-    assert {"root", "environment", "mnexec", "tbf", "netem", "TUN"} <= {f["name"] for f in answer["findings"]}
+    assert {"root", "environment", "mnexec", "tbf", "netem", "packet sockets"} <= {
+        f["name"] for f in answer["findings"]
+    }
     assert answer["capacity"]["lanes"] >= 1 and answer["capacity"]["timer_late_p50_ms"] >= 0
 
 

@@ -212,13 +212,13 @@ def test_without_any_tool_the_command_ends_in_one_line(
 
 
 class FakeReport:
-    def __init__(self, has_netem: bool, has_tun: bool) -> None:
-        self.has_netem, self.has_tun = has_netem, has_tun
-        self.delay_backend = "netem" if has_netem else "relay" if has_tun else None
+    def __init__(self, has_netem: bool, has_packet_sockets: bool) -> None:
+        self.has_netem, self.has_packet_sockets = has_netem, has_packet_sockets
+        self.delay_backend = "netem" if has_netem else "relay" if has_packet_sockets else None
 
 
 @pytest.mark.parametrize(
-    ("asked", "netem", "tun", "given"),
+    ("asked", "netem", "sockets", "given"),
     [
         ("auto", True, True, "netem"),
         ("auto", False, True, "relay"),
@@ -227,24 +227,24 @@ class FakeReport:
     ],
 )
 def test_the_delay_backend_is_what_was_asked_or_what_there_is(
-    monkeypatch: pytest.MonkeyPatch, asked: str, netem: bool, tun: bool, given: str
+    monkeypatch: pytest.MonkeyPatch, asked: str, netem: bool, sockets: bool, given: str
 ) -> None:
-    monkeypatch.setattr(lane, "probe", lambda: FakeReport(netem, tun))
+    monkeypatch.setattr(lane, "probe", lambda: FakeReport(netem, sockets))
     assert delay_backend(asked) == given
 
 
 @pytest.mark.parametrize(
-    ("asked", "netem", "tun", "said"),
+    ("asked", "netem", "sockets", "said"),
     [
         ("netem", False, True, "no netem: `modprobe sch_netem`"),
-        ("relay", True, False, "no TUN: `modprobe tun`"),
-        ("auto", False, False, "neither netem nor TUN"),
+        ("relay", True, False, "no packet sockets here: `modprobe af_packet`"),
+        ("auto", False, False, "neither netem nor packet sockets"),
     ],
 )
 def test_a_delay_backend_that_is_not_there_is_refused_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, asked: str, netem: bool, tun: bool, said: str
+    monkeypatch: pytest.MonkeyPatch, asked: str, netem: bool, sockets: bool, said: str
 ) -> None:
-    monkeypatch.setattr(lane, "probe", lambda: FakeReport(netem, tun))
+    monkeypatch.setattr(lane, "probe", lambda: FakeReport(netem, sockets))
     with pytest.raises(TestbedError, match=said):
         delay_backend(asked)
 
