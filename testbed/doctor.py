@@ -224,7 +224,7 @@ KERNEL_FEATURES = (
 )
 NOT_PERMITTED = "Operation not permitted"
 WAY_TO_CAPABILITIES = (
-    "this root has no CAP_NET_RAW or CAP_NET_ADMIN: in a container, --cap-add both or --privileged"
+    "CAP_NET_RAW or CAP_NET_ADMIN is missing: in a container, --cap-add both or --privileged"
 )
 
 CONGESTION_CONTROLS = {"cubic": True, "reno": False, "bbr": False}
@@ -376,7 +376,8 @@ def _delay_stage(kernel: list[Finding]) -> Finding:
     detail = "needs netem or packet sockets"
     if UNKNOWN in either:
         return Finding("kernel", "delay stage", UNKNOWN, detail, needed=True)
-    return Finding("kernel", "delay stage", MISSING, detail, _way_to_module("af_packet"), needed=True)
+    way_out = next(finding.way_out for finding in kernel if finding.name == PACKET_SOCKETS)
+    return Finding("kernel", "delay stage", MISSING, detail, way_out, needed=True)
 
 
 def modules_folder() -> Path:
