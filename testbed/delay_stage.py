@@ -73,6 +73,10 @@ class DelayStage(Protocol):
     def pid(self) -> int | None:
         """Of the process that delays; None where the kernel does it alone."""
 
+    @property
+    def netlink_ports(self) -> tuple[int, ...]:
+        """Of those who change qdiscs for it while a trace is played: they are no strangers."""
+
     def start(self) -> None:
         """Put it into the path."""
 
@@ -124,6 +128,11 @@ class NetemStage:
     @property
     def pid(self) -> int | None:
         return None if self._replay is None else self._replay.pid
+
+    @property
+    def netlink_ports(self) -> tuple[int, ...]:
+        """The kernel knows tc's messages by its process id: they come from its first netlink socket."""
+        return () if self._replay is None else (int(self._replay.ready["tc_pid"]),)
 
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if self._replay is not None:
@@ -215,6 +224,10 @@ class RelayStage:
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
+
+    @property
+    def netlink_ports(self) -> tuple[int, ...]:
+        return ()
 
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if trace.varies:

@@ -92,7 +92,9 @@ class LaneGuard:
         """
         if not self._listens:
             return
-        self._watch = LaneWatch(self._pids, (self._port, os.getpid()), time.monotonic())
+        stage = self._lane.delay_stage
+        ours = (self._port, os.getpid(), *(() if stage is None else stage.netlink_ports))
+        self._watch = LaneWatch(self._pids, ours, time.monotonic())
         self._snapshots = await asyncio.to_thread(self._look)
         for role, snapshot in self._snapshots.items():
             self._watch.know(role, snapshot.links)

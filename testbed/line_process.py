@@ -38,8 +38,11 @@ class LineProcess:
             preexec_fn=die_with_parent,
             start_new_session=True,
         )
-        if self._exchange(settings, START_TIMEOUT_S) is None:
+        ready = self._exchange(settings, START_TIMEOUT_S)
+        if ready is None:
             raise TestbedError(f"{what} did not start: {self._last_word()}")
+        self.ready = ready
+        """What it said of itself when it was ready."""
 
     @property
     def pid(self) -> int | None:

@@ -102,7 +102,7 @@ def main() -> int:
     replay = NetemReplay(settings, spec["up"], spec["down"], tc.stdin)
     real_time(RELAY_PRIORITY)
     undisturbed()
-    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"ready": True, "tc_pid": tc.pid}), flush=True)
     replay.run(sys.stdin.fileno())
     tc.stdin.close()
     return tc.wait()
