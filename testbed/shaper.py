@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from testbed.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
-from testbed.correction import HORIZON_S, SHORT_S, Ledger
+from testbed.correction import SHORT_S, Ledger
 from testbed.errors import TestbedError
 from testbed.link_log import LinkRow
 from testbed.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
@@ -204,12 +204,14 @@ class Replay:
             self._foreign = self._foreign or "counters that ran backwards: another qdisc was there"
         self._foreign = self._foreign or self.bucket.foreign(now)
         self._lowest_bytes = min(self._lowest_bytes, now.backlog_bytes)
+        elapsed_s, true_rate = reading.at - self._last.at, rate_mbps * 1e6 / 8
+        self._corrected_bytes += (self._ledger.rate - true_rate) * elapsed_s
         self._ledger.account(
-            reading.at - self._last.at,
+            elapsed_s,
             now.sent_bytes - before.sent_bytes,
             megabits * 1e6 / 8,
             reading.waiting and self._last.waiting,
-            rate_mbps * 1e6 / 8,
+            true_rate,
         )
         self._last = reading
 
@@ -225,7 +227,6 @@ class Replay:
             return
         if wanted != true_rate:
             self._corrections += 1
-            self._corrected_bytes += (wanted - true_rate) * min(left_s, HORIZON_S)
         self._change(wanted * 8 / 1e6, step.rate_mbps)
 
     def _change(self, rate_mbps: float, true_mbps: float) -> None:
@@ -284,9 +285,11 @@ class Replay:
         if log is not None:
             try:
                 with log:
-                    if self._step is not None:
-                        self._write_cut(self._step)
-                    self.write_rows()
+                    try:
+                        if self._step is not None:
+                            self._write_cut(self._step)
+                    finally:  # its qdisc may be gone: what the steps before it passed is known all the same
+                        self.write_rows()
             finally:  # a log that there is no room for ends all the same
                 self._log = None
         return self._number
@@ -384,7 +387,8 @@ class Shaper:
 
     def _await(self, due: float, lane: str) -> None:
         """Be there when a step begins: awake, and with what it takes in the processor's caches."""
-        self._replays[lane].bucket.read()
+        with suppress(TestbedError, OSError):  # a qdisc that is gone breaks off the step itself
+            self._replays[lane].bucket.read()
         while time.monotonic() < due:
             pass
 
