@@ -39,7 +39,9 @@ class LineProcess:
             start_new_session=True,
         )
         if self._exchange(settings, START_TIMEOUT_S) is None:
-            raise TestbedError(f"{what} did not start: {self._last_word()}")
+            said = self._last_word()
+            self.stop()
+            raise TestbedError(f"{what} did not start: {said}")
 
     @property
     def pid(self) -> int | None:
