@@ -79,8 +79,9 @@ class StepBytes:
 
     @property
     def error(self) -> float:
-        """Of a backlogged step, as a share."""
-        return abs(self.sent - self.carried) / self.carried
+        """Of a backlogged step, as a share of what was carried; of a frame, where that is more: both readings
+        may have come so late that only a dark step lies between them."""
+        return abs(self.sent - self.carried) / max(self.carried, FRAME_BYTES)
 
 
 def step_bytes(rows: Sequence[LinkRow]) -> list[StepBytes]:
