@@ -1,15 +1,17 @@
 """What a machine can hold, from what it does to timers and processors: arithmetic, no measurement.
 
 A token bucket covers a timer that is late by as long as its bytes last at the rate. What is lost beyond
-that, the shaper's loop gives back: it passes up to half as much again as the trace carries, over the next
-tenth of a second. So a second's bytes are wrong by no more than what the machine was away for too late in
-that second to be given back, and a link is true as long as that stays below a percent of a second.
+that, the shaper's loop gives back within the next moments: it passes up to half as much again as the trace
+carries until that is made up for. So a second's bytes are wrong by no more than what the machine was away
+for too late in that second to be given back, and a link is true as long as that stays below a percent of a
+second.
 """
 
 from __future__ import annotations
 
 import math
 
+from testbed.correction import MOST_SHARE
 from testbed.settings import KERNEL_MAX_MBPS
 from testbed.shaper import burst_bytes
 from testbed.sweeps.load import SESSION_LOAD
@@ -17,9 +19,6 @@ from testbed.sweeps.load import SESSION_LOAD
 WITHIN = 0.01
 WINDOW_S = 1.0
 """Bytes are held against the trace second by second; within a percent is as `testbed/fidelity.py` has it."""
-
-REPAID_SHARE = 0.5
-"""The loop passes at most this share more than the trace carries, to make up for what was lost."""
 
 SLOWEST_MBPS = 0.1
 """Below it a second holds fewer than nine frames, and a percent of it is no frame."""
@@ -47,7 +46,7 @@ def is_true(rate_mbps: float, worst_late_s: float, stolen: float) -> bool:
         worst_late_s: how long a processor was away, at worst.
         stolen: share of the wanted time in which it was away.
     """
-    if stolen >= 1.0 or stolen / (1.0 - stolen) > REPAID_SHARE:  # more than the loop can give back
+    if stolen >= 1.0 or stolen / (1.0 - stolen) > MOST_SHARE:  # more than the loop can give back
         return False
     return worst_late_s - covered_s(rate_mbps) <= WITHIN * WINDOW_S
 

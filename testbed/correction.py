@@ -20,7 +20,8 @@ HORIZON_S = 0.02
 """A difference is set right within this long, where the next bound allows it."""
 
 MOST_SHARE = 0.5
-"""At most this share of the trace's rate is added or taken: nothing a queue of 50 ms would notice."""
+"""At most this share of the trace's rate is added, or taken (all of it in a step shorter than `SHORT_S`, in
+which the refill of the change may be all that is due): nothing a queue of 50 ms would notice."""
 
 TOLERATED_BYTES = FRAME_BYTES / 2
 """Less ahead or behind is no difference: a link moves by whole frames."""

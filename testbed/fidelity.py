@@ -43,7 +43,7 @@ from testbed.fidelity_plot import check_plot, draw
 from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.options import add_link_options, capped, link_settings
 from testbed.settings import LinkSettings, check_carried
-from testbed.shaper import BURST_S, Making
+from testbed.shaper import Making
 from traces.arguments import BAD_INPUT, Parser, exit_with
 from traces.catalogue import resolve_many
 from traces.trace import Trace, TraceError
@@ -229,9 +229,8 @@ def parser() -> Parser:
     making.add_argument(
         "--bucket-ms",
         type=float,
-        default=1000 * BURST_S,
         metavar="MS",
-        help="what a link's bucket holds, at least a frame (default: %(default)g)",
+        help="what a link's bucket holds, at least a frame (default: it follows the timers' lateness)",
     )
     making.add_argument("--uncorrected", action="store_true", help="never correct a rate within a step")
     add_link_options(command)
@@ -329,7 +328,7 @@ def _asked(args: argparse.Namespace) -> Asked:
         raise TestbedError(f"--seconds {args.seconds:g}: expected 5 to 3600")
     if not 0.01 <= args.window_s <= args.seconds / 5:
         raise TestbedError(f"--window-s {args.window_s:g}: expected 0.01 to a fifth of --seconds")
-    if not 0 <= args.bucket_ms <= 1000:
+    if args.bucket_ms is not None and not 0 <= args.bucket_ms <= 1000:
         raise TestbedError(f"--bucket-ms {args.bucket_ms:g}: expected 0 to 1000")
     if args.repeat < 1:
         raise TestbedError(f"--repeat {args.repeat}: must be 1 or more")
@@ -355,7 +354,7 @@ async def _measure(
     dark_s: list[float | None] = []
     bursts: list[Burst] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
-        making = Making(args.bucket_ms / 1000, not args.uncorrected)
+        making = Making(None if args.bucket_ms is None else args.bucket_ms / 1000, not args.uncorrected)
         bench = Bench(asked.settings, asked.backend, args.flow, Path(folder), console, args.window_s, making)
         for number in range(1, args.repeat + 1):
             for lanes in asked.counts:

@@ -46,6 +46,8 @@ class Found:
     """Changes in all, also those that are not listed."""
     differences: tuple[str, ...]
     """Between the snapshots at both ends."""
+    fault: str = ""
+    """Why there is no path; empty where there is one."""
 
     def words(self) -> list[str]:
         """All that others changed: what was heard; without it, what is not as it was."""
@@ -59,9 +61,6 @@ class Found:
             "changes_heard": self.heard,
             "differences": list(self.differences),
         }
-
-
-NOTHING_FOUND = Found(None, (), 0, ())
 
 
 class LaneGuard:
@@ -127,7 +126,7 @@ class LaneGuard:
 
     async def end(self, longest_delay_ms: float = 0.0) -> Found:
         """After the session; `longest_delay_ms` is what a trace adds to the round trip at most."""
-        path = await self._used(self._quiet_s + longest_delay_ms / 1000)
+        path, fault = await self._used(self._quiet_s + longest_delay_ms / 1000)
         changes: tuple[Change, ...] = ()
         differing: list[str] = []
         heard = 0
@@ -137,20 +136,20 @@ class LaneGuard:
             changes, heard = tuple(self._watch.changes), self._watch.heard
             differing = await asyncio.to_thread(self._differences)
         self.close()
-        return Found(path, changes, heard, tuple(differing))
+        return Found(path, changes, heard, tuple(differing), fault)
 
-    async def _used(self, quiet_s: float) -> PathUse | None:
-        """None where a host, the queue or the delay stage is gone: the session's end says so."""
+    async def _used(self, quiet_s: float) -> tuple[PathUse | None, str]:
+        """What passed, or why that cannot be told: a host, the queue or the delay stage is gone."""
         if self._before is None:
-            return None
+            return None, "nothing was counted at its begin"
         try:
             after = await self._counters(time.monotonic() + quiet_s + SETTLE_S, quiet_s)
             path = path_use(self._before, after)
-        except TestbedError:
-            return None
+        except TestbedError as error:
+            return None, str(error)
         if after.stage.backend == "netem" and not self._lane.settings.rtt_ms:
-            return dataclasses.replace(path, delayed=path.wan_down_rx)  # no netem on the way up to count
-        return path
+            path = dataclasses.replace(path, delayed=path.wan_down_rx)  # no netem on the way up to count
+        return path, ""
 
     def _differences(self) -> list[str]:
         found = []

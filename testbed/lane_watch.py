@@ -37,16 +37,8 @@ HEADER = struct.Struct("=IHHII")
 _NEWLINK, _DELLINK = 16, 17
 _NEWQDISC = 36
 _NEIGHBOURS = (28, 29)
-_TC = {
-    36: "qdisc",
-    37: "qdisc",
-    40: "class",
-    41: "class",
-    44: "filter",
-    45: "filter",
-    100: "chain",
-    101: "chain",
-}
+_TC = {36: "qdisc", 40: "class", 44: "filter", 100: "chain"}
+"""RTM_NEW…; the deletion of each is one more."""
 _OTHERS = {
     20: "address added",
     21: "address deleted",
@@ -63,7 +55,7 @@ _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, _IFLA_MASTER, IFLA_TXQLEN = 1, 3, 4, 10, 13
 _IFLA_GSO_SEGS, _IFLA_GSO_SIZE, _IFLA_XDP, _IFLA_EVENT = 40, 41, 43, 44
 _EVENT_FEATURES = 2
-_NUD_NOARP, _NUD_FAILED, _NUD_PERMANENT = 0x40, 0x20, 0x80
+_NUD_NOARP = 0x40
 _TCA_KIND = 1
 
 
@@ -214,7 +206,7 @@ class HostWatch:
         if len(body) < 12:
             return []
         index, state = struct.unpack_from("=iH", body, 4)
-        if state & _NUD_NOARP or index not in self.links or self.links[index].name == "relay":
+        if state & _NUD_NOARP or index not in self.links:
             return []
         return [f"neighbour {'deleted' if kind % 2 else 'changed'} on {self._name(index)}"]
 

@@ -40,7 +40,9 @@ class LineProcess:
         )
         ready = self._exchange(settings, START_TIMEOUT_S)
         if ready is None:
-            raise TestbedError(f"{what} did not start: {self._last_word()}")
+            said = self._last_word()
+            self.stop()
+            raise TestbedError(f"{what} did not start: {said}")
         self.ready = ready
         """What it said of itself when it was ready."""
 

@@ -69,18 +69,17 @@ def late_changes(evidence: Evidence) -> list[str]:
     found = [f"a rate change came {latest:.0f} ms late"] if latest > LATE_MAX_MS else []
     late = [0.0, *accumulate(step.late for step in evidence.steps)]
     carried = [0.0, *accumulate(step.carried for step in evidence.steps)]
-    worst, where = 0.0, 0.0
+    worst, words = 1.0, []
     for begin, end in windows(evidence.steps):
-        allowed = MISPLACED_SHARE * (carried[end] - carried[begin]) + STEP_FRAMES * FRAME_BYTES
-        times = (late[end] - late[begin]) / allowed
-        if times > max(worst, 1.0):
-            worst, where = times, evidence.steps[begin].start_s
-    if worst:
-        found.append(
-            f"late rate changes misplaced {worst * MISPLACED_SHARE:.1%} of what {NOTICE_S:g} s from"
-            f" {where:.1f} s on carry"
-        )
-    return found
+        misplaced, due = late[end] - late[begin], carried[end] - carried[begin]
+        times = misplaced / (MISPLACED_SHARE * due + STEP_FRAMES * FRAME_BYTES)
+        if times > worst:
+            worst = times
+            words = [
+                f"late rate changes misplaced {misplaced:.0f} of the {due:.0f} bytes that {NOTICE_S:g} s from"
+                f" {evidence.steps[begin].start_s:.1f} s on carry"
+            ]
+    return found + words
 
 
 def another_rate(evidence: Evidence) -> list[str]:

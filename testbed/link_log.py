@@ -35,7 +35,8 @@ class LinkRow:
     corrections: int = 0
     """How often the rate was changed within the step so that its bytes come out."""
     corrected_bytes: float = 0.0
-    """What these changes asked for in all, more (or less) than the trace's rate."""
+    """What the rates in force carry in all beyond the trace's, or (negative) short of it, each for as long as
+    it was in force: corrections, and in fine steps a rate that was better left alone."""
     refills: int = 0
     """Changes of any kind: each fills the bucket."""
     foreign: str = ""
@@ -45,6 +46,8 @@ class LinkRow:
     """What the trace adds to the round trip."""
     loss_pct: float = 0.0
     """What the trace adds to the loss."""
+    bucket_bytes: int | None = None
+    """What the bucket held at most in the end of the step; older logs have that of a quiet machine."""
     read_s: float | None = None
     """When the counters were read at its begin; older logs know `late_ms` only."""
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from testbed.delay_stage import LATE_MAX_MS
 from testbed.evidence import ChunkTime, Evidence
+from testbed.link_log import LinkRow
 from testbed.path_counters import ETHERNET_BYTES, FULL_SEGMENT_BYTES, KICK_BYTES, PathUse
 from testbed.settings import Loss
 
@@ -159,15 +162,22 @@ def _lost_share(loss: Loss) -> tuple[float, float]:
     return bad * loss.bad / 100 + (1 - bad) * loss.good / 100, 1 + 2 * memory / max(1 - memory, 1e-9)
 
 
+def _added_loss(rows: Sequence[LinkRow]) -> float:
+    """The share that a trace's own losses take of the packets that came to them, step by step: those that
+    passed the bottleneck, and those that for each of them were lost before."""
+    came = [max(row.sent_packets, 0) / (1 - row.loss_pct / 100) for row in rows]
+    lost = sum(packets * row.loss_pct / 100 for packets, row in zip(came, rows, strict=True))
+    return lost / sum(came) if lost else 0.0
+
+
 def asked_loss(evidence: Evidence) -> list[str]:
     """Loss at another rate than the asked one gives TCP another throughput."""
     use, settings = evidence.path, evidence.settings
     if use is None or settings is None:
         return []
     share, spread = _lost_share(settings.loss)
-    passed = sum(row.sent_packets for row in evidence.rows)
-    added = sum(row.loss_pct * row.sent_packets for row in evidence.rows) / 100 / passed if passed else 0.0
-    share = 1 - (1 - share) * (1 - min(added, 1.0))
+    added = _added_loss(evidence.rows)
+    share = 1 - (1 - share) * (1 - added)
     due = use.wan_up_rx * share
     off = abs(use.lost_as_asked - due)
     allowed = LOSS_SIGMAS * math.sqrt(due * (1 - share) * spread) + (LOSS_PACKETS if share else 0)
@@ -231,14 +241,25 @@ def a_way_around_the_delay(evidence: Evidence) -> list[str]:
     settings = evidence.settings
     if settings is None or not evidence.chunks:
         return []
-    least_ms = settings.rtt_ms - settings.jitter_ms - RTT_TOLERANCE_MS
-    soonest = min(evidence.chunks, key=lambda one: one.ttfb_s)
-    if soonest.ttfb_s * 1000 >= least_ms:
+    asked_ms = [settings.rtt_ms + _least_delay_ms(evidence.rows, one) for one in evidence.chunks]
+    soonest, due_ms = max(
+        zip(evidence.chunks, asked_ms, strict=True), key=lambda found: found[1] - 1000 * found[0].ttfb_s
+    )
+    if due_ms - 1000 * soonest.ttfb_s <= settings.jitter_ms + RTT_TOLERANCE_MS:
         return []
     return [
         f"chunk {soonest.chunk}: its first byte came after {soonest.ttfb_s * 1000:.1f} ms"
-        f" where a round trip of {settings.rtt_ms:g} ms was asked"
+        f" where a round trip of {due_ms:g} ms was asked"
     ]
+
+
+def _least_delay_ms(rows: Sequence[LinkRow], chunk: ChunkTime) -> float:
+    """What a trace adds at least to the round trip while a chunk's first byte is waited for; a change of the
+    delay may have been as late as the stage is allowed to be."""
+    begin_s, end_s = chunk.request_s - LATE_MAX_MS / 1000, chunk.request_s + chunk.ttfb_s
+    first = bisect_left(rows, begin_s, key=lambda row: row.start_s + row.duration_s)
+    last = bisect_right(rows, end_s, key=lambda row: row.start_s)
+    return min((row.delay_ms for row in rows[first:last]), default=0.0)
 
 
 def _modelled(evidence: Evidence) -> list[ChunkTime]:

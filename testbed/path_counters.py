@@ -32,13 +32,10 @@ FULL_SEGMENT_BYTES = FRAME_BYTES - 66
 
 @dataclass(frozen=True, slots=True)
 class InterfaceCounters:
-    """A line of `/proc/net/dev`."""
+    """What of a line of `/proc/net/dev` the path's bounds look at."""
 
-    rx_bytes: int
     rx_packets: int
-    tx_bytes: int
     tx_packets: int
-    tx_dropped: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def parse_dev(text: str) -> dict[str, InterfaceCounters]:
                 f"/proc/net/dev: {line.strip()[:80]!r} is no line of counters; which kernel is it?"
             )
         counted = [int(value) for value in values]
-        found[name.strip()] = InterfaceCounters(counted[0], counted[1], counted[8], counted[9], counted[11])
+        found[name.strip()] = InterfaceCounters(rx_packets=counted[1], tx_packets=counted[9])
     return found
 
 

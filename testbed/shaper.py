@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from testbed.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
-from testbed.correction import HORIZON_S, SHORT_S, Ledger
+from testbed.correction import SHORT_S, Ledger
 from testbed.errors import TestbedError
 from testbed.link_log import LinkRow
 from testbed.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
+from testbed.wakes import LEAST_S, Wakes
 from traces.trace import Step, Trace
 
 LONGEST_STEP_S = 1.1
@@ -45,9 +46,6 @@ SAMPLES_PER_S = 1250
 
 BURST_BYTES = 1520
 """One frame and a little: idle links save up no more credit than that."""
-
-BURST_S = 0.0004
-"""… but at least what passes in this time, so that a late timer loses nothing at high rates."""
 
 OVERSLEEP_S = 0.0005
 """A sleeping tbf that would oversleep a change by more is woken."""
@@ -73,8 +71,9 @@ READ_TRIES = 3
 class Making:
     """How a link is made true. The defaults are what was found best; `fidelity.py` measures others."""
 
-    bucket_s: float = BURST_S
-    """What the bucket holds, as time at the trace's rate; never less than `BURST_BYTES`."""
+    bucket_s: float | None = None
+    """What the bucket holds, as time at the trace's rate, never less than `BURST_BYTES`; None: it follows
+    the lateness of this machine's timers."""
     corrects: bool = True
     """Whether the rate is corrected within a step."""
 
@@ -82,8 +81,8 @@ class Making:
 AS_IS = Making()
 
 
-def burst_bytes(rate_mbps: float, bucket_s: float = BURST_S) -> int:
-    """The bucket's size at a rate: it follows the rate."""
+def burst_bytes(rate_mbps: float, bucket_s: float = LEAST_S) -> int:
+    """The bucket's size at a rate, which it follows; a quiet machine's if nothing else is said."""
     return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * bucket_s))
 
 
@@ -130,10 +129,16 @@ class Replay:
     """One lane's replay: the token bucket, where it is in the trace, and its log."""
 
     def __init__(
-        self, lane: str, bucket: TokenBucket, limit_bytes: int, rate_mbps: float, making: Making = AS_IS
+        self,
+        lane: str,
+        bucket: TokenBucket,
+        limit_bytes: int,
+        rate_mbps: float,
+        making: Making = AS_IS,
+        wakes: Wakes | None = None,
     ) -> None:
         self.lane = lane
-        self._making = making
+        self._making, self._wakes = making, wakes or Wakes()
         self.bucket = bucket
         self._limit_bytes = limit_bytes
         self._asked_mbps = rate_mbps
@@ -155,7 +160,8 @@ class Replay:
         self._unwritten: list[LinkRow] = []
 
     def _bucket_bytes(self, rate_mbps: float) -> int:
-        return burst_bytes(rate_mbps, self._making.bucket_s)
+        fixed_s = self._making.bucket_s
+        return burst_bytes(rate_mbps, self._wakes.bucket_s if fixed_s is None else fixed_s)
 
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
@@ -204,12 +210,14 @@ class Replay:
             self._foreign = self._foreign or "counters that ran backwards: another qdisc was there"
         self._foreign = self._foreign or self.bucket.foreign(now)
         self._lowest_bytes = min(self._lowest_bytes, now.backlog_bytes)
+        elapsed_s, true_rate = reading.at - self._last.at, rate_mbps * 1e6 / 8
+        self._corrected_bytes += (self._ledger.rate - true_rate) * elapsed_s
         self._ledger.account(
-            reading.at - self._last.at,
+            elapsed_s,
             now.sent_bytes - before.sent_bytes,
             megabits * 1e6 / 8,
             reading.waiting and self._last.waiting,
-            rate_mbps * 1e6 / 8,
+            true_rate,
         )
         self._last = reading
 
@@ -225,7 +233,6 @@ class Replay:
             return
         if wanted != true_rate:
             self._corrections += 1
-            self._corrected_bytes += (wanted - true_rate) * min(left_s, HORIZON_S)
         self._change(wanted * 8 / 1e6, step.rate_mbps)
 
     def _change(self, rate_mbps: float, true_mbps: float) -> None:
@@ -263,6 +270,7 @@ class Replay:
             delay_ms=step.delay_ms,
             loss_pct=step.loss_pct,
             read_s=round(begin.at - self._t0, 6),
+            bucket_bytes=self._ledger.bucket_bytes,
         )
         self._number += 1
         self._foreign = ""
@@ -284,9 +292,11 @@ class Replay:
         if log is not None:
             try:
                 with log:
-                    if self._step is not None:
-                        self._write_cut(self._step)
-                    self.write_rows()
+                    try:
+                        if self._step is not None:
+                            self._write_cut(self._step)
+                    finally:  # its qdisc may be gone: what the steps before it passed is known all the same
+                        self.write_rows()
             finally:  # a log that there is no room for ends all the same
                 self._log = None
         return self._number
@@ -311,6 +321,7 @@ class Shaper:
     """All lanes' replays, one loop."""
 
     def __init__(self) -> None:
+        self._wakes = Wakes()
         self._replays: dict[str, Replay] = {}
         self._due: list[tuple[float, int, str]] = []
         """(monotonic deadline, 0 for a step and 1 for a sample, lane), a heap."""
@@ -325,7 +336,8 @@ class Shaper:
         if line["do"] == "attach":
             bucket = TokenBucket(line["pid"], line["interface"])
             making = Making(**line.get("making", {}))
-            self._replays[lane] = Replay(lane, bucket, line["limit_bytes"], line["rate_mbps"], making)
+            limit, rate = line["limit_bytes"], line["rate_mbps"]
+            self._replays[lane] = Replay(lane, bucket, limit, rate, making, self._wakes)
         elif line["do"] == "play":
             trace = Trace.from_json(line["trace"])
             log = Path(line["log"]).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `end`
@@ -384,7 +396,8 @@ class Shaper:
 
     def _await(self, due: float, lane: str) -> None:
         """Be there when a step begins: awake, and with what it takes in the processor's caches."""
-        self._replays[lane].bucket.read()
+        with suppress(TestbedError, OSError):  # a qdisc that is gone breaks off the step itself
+            self._replays[lane].bucket.read()
         while time.monotonic() < due:
             pass
 
@@ -412,7 +425,10 @@ class Shaper:
         pending = b""
         rest: float | None = None
         while True:
-            ready, _, _ = select.select([commands], [], [], to_wait_s(rest))
+            slept, waited_s = time.monotonic(), to_wait_s(rest)
+            ready, _, _ = select.select([commands], [], [], waited_s)
+            if not ready and waited_s:
+                self._wakes.add(time.monotonic() - slept - waited_s)
             if ready:
                 data = os.read(commands, 1 << 20)
                 if not data:

@@ -79,8 +79,9 @@ class StepBytes:
 
     @property
     def error(self) -> float:
-        """Of a backlogged step, as a share."""
-        return abs(self.sent - self.carried) / self.carried
+        """Of a backlogged step, as a share of what was carried; of a frame, where that is more: both readings
+        may have come so late that only a dark step lies between them."""
+        return abs(self.sent - self.carried) / max(self.carried, FRAME_BYTES)
 
 
 def step_bytes(rows: Sequence[LinkRow]) -> list[StepBytes]:
@@ -92,7 +93,7 @@ def step_bytes(rows: Sequence[LinkRow]) -> list[StepBytes]:
             carried=carried_bytes(rows, index),
             sent=row.sent_bytes,
             late=_late_change_bytes(rows, index),
-            burst=burst_bytes(row.rate_mbps),
+            burst=burst_bytes(row.rate_mbps) if row.bucket_bytes is None else row.bucket_bytes,
             backlogged=row.backlog_min_bytes >= FRAME_BYTES and row.rate_mbps > 0,
         )
         for index, row in enumerate(rows)

@@ -29,7 +29,6 @@ from testbed.evidence import ChunkTime, Evidence
 from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.lane_guard import (
-    NOTHING_FOUND,
     Found,
     LaneGuard,
     chunk_times,
@@ -400,6 +399,7 @@ class LaneSession:
         """Play from monotonic time `t0` on; the record is complete when this returns.
 
         Raises:
+            TestbedError: the replay cannot begin, or the lane's counters cannot be read before it does.
             OSError: the record cannot be written.
         """
         plan, player = self.plan, self._player
@@ -445,6 +445,8 @@ class LaneSession:
         rows = self._while_streaming(read_link_log(self._aside("link.jsonl")), end)
         found = await self._found(rows)
         stage = await self._stage_report(broken)
+        if found.fault and not broken:
+            broken.append(f"nobody can tell what passed the lane: {found.fault}")
         probe, faults = (None, []) if broken else await self._probe_again(broken)
         evidence = Evidence(
             rows=rows,
@@ -472,8 +474,7 @@ class LaneSession:
 
     async def _found(self, rows: Sequence[LinkRow]) -> Found:
         """What the hosts' counters and the watch tell."""
-        if self._guard is None:
-            return NOTHING_FOUND
+        assert self._guard is not None
         return await self._guard.end(max((row.delay_ms for row in rows), default=0.0))
 
     async def _probe_again(self, broken: list[str]) -> tuple[PathProbe | None, list[str]]:

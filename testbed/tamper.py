@@ -174,7 +174,7 @@ class Bench:
                 plan = self._plan(job, place)
                 shaper = await stack.enter_async_context(ShaperClient())  # its own: it may be stopped
                 name = f"sb{os.getpid()}-{self._batch}-{place}"
-                lane = stack.enter_context(Lane(name, plan.settings, plan.backend, plan.seed))
+                lane = stack.enter_context(Lane(name, plan.settings, plan.backend, plan.seed, plan.trace))
                 session = LaneSession(plan, lane, shaper, place)
                 session.listens = self._listens
                 stack.push_async_callback(session.close)
@@ -236,16 +236,13 @@ def table(outcomes: Sequence[Outcome]) -> Table:
                     kind,
                     mine[0].sentence,
                     str(len(counted)),
-                    str(sum(not one.valid for one in counted)) + (" !" if any(map(_missed, mine)) else ""),
+                    str(sum(not one.valid for one in counted))
+                    + (" !" if any(one.missed for one in mine) else ""),
                     reasons[0] if reasons else "",
                 ),
             )
         )
     return shown
-
-
-def _missed(one: Outcome) -> bool:
-    return one.missed
 
 
 def parser() -> Parser:
@@ -284,6 +281,8 @@ def chosen(args: argparse.Namespace) -> list[Job]:
     if unknown:
         raise TestbedError(f"--kinds {unknown[0]}: expected some of {', '.join(known)}")
     kinds = [known[name] for name in names if known[name].counted or not args.no_watch]
+    if not kinds:
+        raise TestbedError(f"--kinds {args.kinds}: only who listens can tell these; leave --no-watch out")
     return [Job(kind, number) for number in range(args.sessions) for kind in kinds]
 
 

@@ -15,12 +15,25 @@ from dataclasses import dataclass
 
 from testbed.children import die_with_parent, environment, python_in
 from testbed.hosts import in_host
-from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, WAN_DOWN_IP, Lane
+from testbed.lane import (
+    BOTTLENECK,
+    MAC,
+    PLAYER_IP,
+    ROUTER_DOWN_IP,
+    ROUTER_UP_IP,
+    SERVER_IP,
+    WAN_DOWN_IP,
+    Lane,
+)
 
 CONSTANT_MBPS = 4.0
 """The rate of the constant trace, in which the shaper has no reason to change anything."""
 FLOOD_S = 8.0
 FLOOD_MBPS = 0.3 * CONSTANT_MBPS
+
+
+STARTED_S = 0.5
+"""A program that was to stay and has ended by then could not do what it was to do."""
 
 
 class NotHere(Exception):
@@ -61,10 +74,10 @@ class Hands:
         Raises:
             NotHere: netem delays here.
         """
-        process = getattr(self.lane.delay_stage, "_process", None)
-        if process is None:
+        stage = self.lane.delay_stage
+        if self.lane.backend == "netem" or stage is None or stage.pid is None:
             raise NotHere("the delay stage is no process here: it is netem's")
-        return int(process.pid)
+        return stage.pid
 
 
 @dataclass(frozen=True)
@@ -183,8 +196,8 @@ def player_down(hands: Hands) -> None:
         "ip link set player-0 down",
         "sleep 2",
         "ip link set player-0 up",
-        "ip route replace default via 10.0.3.1",
-        "ip neigh replace 10.0.3.1 lladdr 02:00:00:00:03:01 dev player-0 nud permanent",
+        f"ip route replace default via {ROUTER_DOWN_IP}",
+        f"ip neigh replace {ROUTER_DOWN_IP} lladdr {MAC[BOTTLENECK]} dev player-0 nud permanent",
     )
 
 
@@ -318,8 +331,17 @@ while True:
 
 
 def second_delay(hands: Hands) -> None:
-    """20 ms more on the way up; it goes with the lane's router, or with us."""
-    hands.python("router", _DELAY)
+    """20 ms more on the way up; the kernel ends it with the thread that began it.
+
+    Raises:
+        NotHere: its tunnel did not open.
+    """
+    started = hands.python("router", _DELAY)
+    try:
+        started.wait(STARTED_S)
+    except subprocess.TimeoutExpired:
+        return
+    raise NotHere("the second delay's tunnel did not open: `modprobe tun`")
 
 
 def no_selective_acks(hands: Hands) -> None:
@@ -335,9 +357,9 @@ def other_idle_restart(hands: Hands) -> None:
 def neighbour_broken(hands: Hands) -> None:
     hands.run(
         "wan",
-        "ip neigh replace 10.0.2.2 lladdr 02:00:00:00:99:99 dev wan-down nud permanent",
+        f"ip neigh replace {ROUTER_UP_IP} lladdr 02:00:00:00:99:99 dev wan-down nud permanent",
         "sleep 1",
-        "ip neigh replace 10.0.2.2 lladdr 02:00:00:00:02:02 dev wan-down nud permanent",
+        f"ip neigh replace {ROUTER_UP_IP} lladdr {MAC['router-up']} dev wan-down nud permanent",
     )
 
 
@@ -348,11 +370,11 @@ def router_link_blinks(hands: Hands) -> None:
         "sleep 0.3",
         "ip link set router-up up",
         f"ip route replace 10.0.1.0/24 via {WAN_DOWN_IP}",
-        f"ip neigh replace {WAN_DOWN_IP} lladdr 02:00:00:00:02:01 dev router-up nud permanent",
+        f"ip neigh replace {WAN_DOWN_IP} lladdr {MAC['wan-down']} dev router-up nud permanent",
     )
 
 
-def longer_transmit_queue(hands: Hands) -> None:
+def shorter_transmit_queue(hands: Hands) -> None:
     hands.run("wan", "ip link set wan-down txqueuelen 5")
 
 
@@ -395,9 +417,9 @@ KINDS = (
     Kind("offloads", "segmentation left to the server's interface", offloads_on),
     Kind("no-forwarding", "the router forwards nothing for 1 s", forwarding_off),
     Kind("second-delay", "20 ms more on the way up, from the start", second_delay, at_start=True),
-    Kind("no-sack", "the player's TCP without selective ACKs", no_selective_acks, counted=False),
+    Kind("no-sack", "the player's TCP without SACK, its buffer fixed", no_selective_acks, counted=False),
     Kind("idle-restart", "the server's TCP keeps its window when idle", other_idle_restart, counted=False),
     Kind("neighbour", "the router's address wrong for 1 s", neighbour_broken),
     Kind("link-blinks", "the router's uplink down for 0.3 s", router_link_blinks),
-    Kind("short-queue", "a transmit queue of 5 packets", longer_transmit_queue, counted=False),
+    Kind("short-queue", "a transmit queue of 5 packets", shorter_transmit_queue, counted=False),
 )

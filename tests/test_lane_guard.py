@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from player.link_tcp import TcpLink
 from player.record import ChunkRow
-from testbed.lane_guard import Found, chunk_times, modelled_times, models
+from testbed.errors import TestbedError
+from testbed.lane_guard import Found, LaneGuard, chunk_times, modelled_times, models
 from testbed.lane_watch import Change
 from testbed.link_replay import carrying_s, place_of
 from testbed.settings import LinkSettings, Loss
@@ -93,6 +96,25 @@ def test_the_model_knows_one_player_over_a_queue_and_nothing_else() -> None:
 
 def test_players_that_share_have_times_of_one_clock() -> None:
     assert [one.request_s for one in chunk_times([row(0, 1.0, 2.0)], offset_s=5.0)] == [6.0]
+
+
+class Gone:
+    """A bottleneck whose qdisc is no longer there."""
+
+    def read(self) -> None:
+        raise TestbedError("the tbf on router-down has been replaced by another qdisc")
+
+
+def test_a_lane_whose_counters_cannot_be_read_in_the_end_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_rest(*arguments: object) -> tuple[dict[str, object], bool]:
+        return {}, True
+
+    monkeypatch.setattr("testbed.lane_guard.settle", at_rest)
+    lane = SimpleNamespace(pid=lambda role: 1, settings=SETTINGS, delay_stage=SimpleNamespace())
+    guard = LaneGuard(lane, Gone(), 1, listens=False)  # type: ignore[arg-type]
+    guard._before = SimpleNamespace()  # type: ignore[assignment]
+    found = asyncio.run(guard.end())
+    assert (found.path, found.fault) == (None, "the tbf on router-down has been replaced by another qdisc")
 
 
 def test_what_was_heard_is_said_and_else_what_differs() -> None:

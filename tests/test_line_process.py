@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,10 +70,22 @@ def test_threads_take_turns_and_get_their_own_answers(script: Path) -> None:
         ("import os; os.close(1); import time; time.sleep(60)", "no word"),
     ],
 )
-def test_what_does_not_start_is_told_with_its_last_word(script: Path, text: str, said: str) -> None:
+def test_what_does_not_start_is_told_with_its_last_word_and_ended(
+    script: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    begun: list[subprocess.Popen[str]] = []
+
+    def popen(*words: Any, **options: Any) -> subprocess.Popen[str]:
+        begun.append(popened(*words, **options))
+        return begun[-1]
+
+    popened = subprocess.Popen
+    monkeypatch.setattr("testbed.line_process.subprocess.Popen", popen)
+    monkeypatch.setattr("testbed.line_process.ANSWER_TIMEOUT_S", 0.3)
     with pytest.raises(TestbedError) as caught, started(script, text):
         pass
     assert str(caught.value) == f"the echo did not start: {said}"
+    assert begun[0].returncode is not None, "it was not left behind"
 
 
 def test_who_did_not_answer_is_not_asked_again(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:

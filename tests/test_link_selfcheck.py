@@ -106,6 +106,16 @@ def test_a_bound_on_late_changes_does_not_thin_with_the_sessions_length() -> Non
     assert not judge(changing(3000, late)).valid
 
 
+def test_a_step_between_whose_readings_the_link_was_dark_has_an_error_all_the_same() -> None:
+    """The shaper was away past the end of a backlogged step: both its readings lie in the dark one."""
+    rows = rows_with(10)
+    rows[4] = link_row(4, read_s=5.2, measured_s=0.1, sent_bytes=0)
+    rows[5] = link_row(5, rate_mbps=0.0, read_s=5.3, measured_s=0.7, sent_bytes=0)
+    assert step_bytes(rows)[4].carried == 0.0
+    assert step_bytes(rows)[4].error == 0.0
+    assert judge(rows).backlogged_steps == 9
+
+
 def test_late_changes_between_equal_rates_misplace_nothing() -> None:
     assert judge(rows_with(100, range(100), late_ms=60.0)).valid
 

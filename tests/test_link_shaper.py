@@ -146,6 +146,18 @@ def test_what_was_too_much_is_taken_back(bench: Bench) -> None:
     assert bench.rows()[0].corrected_bytes < 0
 
 
+def test_a_correction_counts_for_as_long_as_it_is_in_force(bench: Bench) -> None:
+    """The shaper looks again only after 50 ms, so that it corrects for longer than it wanted to."""
+    bench.begin(flat(8.0))
+    bench.advance(0.0)
+    bench.sample(0.02, 12_000)
+    (more,) = bench.asked()
+    bench.sample(0.07, 58_000)
+    assert bench.asked() == [8.0]
+    bench.advance(1.0, 930_000)
+    assert bench.rows()[0].corrected_bytes == pytest.approx((more - 8.0) * 0.05 * 1e6 / 8, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("at_s", "sent_bytes", "backlog_bytes", "why"),
     [
@@ -435,14 +447,14 @@ def test_a_shaper_that_cannot_keep_up_still_hears_commands(
     assert len(course.events) == 5
 
 
+def gone() -> None:
+    raise TestbedError("the kernel refused a tbf on bad: No such file or directory")
+
+
 def test_a_lane_whose_qdisc_has_gone_breaks_off_alone(course: Course) -> None:
     for lane in ("good", "bad"):
         course.play(lane, TENTHS, in_s=0.1)
     course.go_on(0.3)
-
-    def gone() -> None:
-        raise TestbedError("the kernel refused a tbf on bad: No such file or directory")
-
     course.buckets["bad"].on_read = gone
     course.go_on(0.3)
     assert course.shaper.command({"do": "check", "lane": "good"}) == {"lane": "good", "fault": None}
@@ -461,6 +473,30 @@ def test_a_log_that_cannot_be_written_is_told_and_the_shaper_goes_on(course: Cou
         course.stop("full")
     assert course.stop("full")["rows"] >= 4, "asked again it says what it counted"
     assert course.stop("good")["rows"] == len(read_link_log(course.log("good"))) >= 4
+
+
+def test_a_qdisc_that_is_gone_when_its_step_is_awaited_takes_no_other_lane_along(course: Course) -> None:
+    for lane in ("good", "bad"):
+        course.play(lane, TENTHS, in_s=0.1)
+    course.buckets["bad"].on_read = gone
+    course.shaper._await(course.clock.now, "bad")
+    course.go_on(0.5)
+    assert "No such file" in course.shaper.command({"do": "check", "lane": "bad"})["fault"]
+    assert course.stop("good")["rows"] >= 4
+
+
+def test_a_qdisc_that_is_gone_at_the_stop_leaves_its_rows_and_the_other_lanes(course: Course) -> None:
+    fine = Trace("fine", (0.0, 0.002, 0.004), (0.0, 2.0, 4.0))
+    for lane in ("good", "bad"):
+        course.play(lane, fine, in_s=0.1)
+    course.go_on(0.12)
+    course.buckets["bad"].on_read = gone
+    with pytest.raises(TestbedError, match="No such file"):
+        course.stop("bad")
+    assert read_link_log(course.log("bad")), "what was known before is told"
+    course.go_on(0.1)
+    course.shaper._write_logs()
+    assert course.stop("good")["rows"] >= 40
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from testbed.path_bounds import (
     FEWEST_CHUNKS,
     PATH_BOUNDS,
     UNSETTLED_PACKETS,
+    _added_loss,
     hops,
     time_off,
 )
@@ -204,6 +205,29 @@ def test_a_first_byte_sooner_than_the_round_trip_went_around_the_delay() -> None
     assert "chunk 7: its first byte came after 38.0 ms" in said(chunks=chunks)
     jittery = LinkSettings(rtt_ms=80.0, jitter_ms=45.0)
     assert "first byte" not in said(chunks=chunks, settings=jittery)
+
+
+def test_a_first_byte_sooner_than_the_traces_delay_went_around_it() -> None:
+    """From 10 s on the trace adds 100 ms; a request just after that may still have passed without."""
+    rows = rows_with(40, where=range(10, 40), delay_ms=100.0, sent_packets=25)
+    rows = [dataclasses.replace(row, sent_packets=25) for row in rows]
+    late = [chunk_time(chunk, 83.0 if chunk < 6 else 183.0) for chunk in range(20)]
+    delayed = [dataclasses.replace(one, expected_ttfb_s=None) for one in late]
+    assert said(rows=rows, chunks=delayed) == ""
+    delayed[5] = ChunkTime(5, 10.1, 0.083, 2.0)
+    assert said(rows=rows, chunks=delayed) == ""
+    delayed[12] = ChunkTime(12, 24.0, 0.12, 2.0)
+    assert "chunk 12: its first byte came after 120.0 ms where a round trip of 180 ms was asked" in said(
+        rows=rows, chunks=delayed
+    )
+
+
+def test_a_traces_losses_count_by_the_packets_that_came_to_them() -> None:
+    """Half of 20,000 packets met a loss of 40 %: 4,000 are lost, and 6,000 of those 10,000 pass."""
+    rows = rows_with(20, where=range(10, 20), loss_pct=40.0)
+    rows = [dataclasses.replace(row, sent_packets=600 if row.loss_pct else 1000) for row in rows]
+    assert _added_loss(rows) == pytest.approx(0.2)
+    assert _added_loss(rows_with(3)) == 0.0
 
 
 @pytest.mark.parametrize("more_ms", [20.0, 160.0])
