@@ -15,8 +15,8 @@ SHARE = 0.98
 LEAST_S = 0.0004
 """On a quiet machine a bucket holds what passes in this time, or a frame."""
 
-MOST_S = 0.005
-"""However late the machine is: more would come at once after an idle time than a call's frame holds."""
+MOST_S = 0.0025
+"""However late the machine is: a bucket of 5 ms was no nearer to the trace, and gives twice the credit."""
 
 
 class Wakes:

@@ -52,7 +52,7 @@ def test_frames_that_come_at_once_are_credit_and_excess(together: int) -> None:
     assert credit_bytes(arrivals) == together * FRAME_BYTES
     found = of_arrivals(arrivals, arrivals)
     assert found.excess_bytes[0] == pytest.approx((together + 1) * FRAME_BYTES - 0.01 * BYTES_PER_S)
-    assert found.within_bounds() == (together * FRAME_BYTES <= 3125)
+    assert found.within_bounds() == (together * FRAME_BYTES <= 1562)
     assert f"{found.idle_credit_bytes:.0f} bytes came at once" in found.words()
 
 
