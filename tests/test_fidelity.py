@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from testbed.delay_stage import StageReport
-from testbed.fidelity import Spread, _worst_dark_s, joined, main, repeats, repeats_table, spread, table
+from testbed.fidelity import _worst_dark_s, joined, main
 from testbed.fidelity_measure import Fidelity, LaneFidelity, Window
+from testbed.fidelity_tables import Spread, repeats, repeats_table, spread, table
 from testbed.machine import Change
 from testbed.settings import LinkSettings
 
