@@ -36,7 +36,8 @@ from rich.text import Text
 from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.fidelity_burst import Burst
-from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench, Fidelity, quantile
+from testbed.fidelity_figures import Fidelity, quantile
+from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench
 from testbed.fidelity_options import Asked, asked_of, parser
 from testbed.fidelity_plot import draw
 from testbed.fidelity_tables import percent, repeats, repeats_table, table
@@ -63,6 +64,7 @@ def joined(found: Sequence[Fidelity]) -> list[Fidelity]:
             tuple(result for one in mine for result in one.results),
             tuple(change for one in mine for change in one.machine),
             mine[0].window_s,
+            sum(one.filler_late for one in mine),
         )
         for lanes in dict.fromkeys(one.lanes for one in found)
         for mine in [[one for one in found if one.lanes == lanes]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from player.options import add_json_option
 from testbed.errors import TestbedError
-from testbed.fidelity_measure import WINDOW_S
+from testbed.fidelity_figures import WINDOW_S
 from testbed.fidelity_plot import check_plot
 from testbed.lane import check_congestion_control, delay_backend, require_tools
 from testbed.options import add_link_options, capped, link_settings

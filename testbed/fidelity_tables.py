@@ -41,13 +41,13 @@ def table(rows: Sequence[dict[str, Any]], backend: str, besides: Sequence[str]) 
 
 def _cells(row: dict[str, Any], varying: bool) -> dict[str, str]:
     """A row's cells by the names of their columns; `varying`, whether some run's delay varied."""
-    not_full = row["unsaturated_windows"]
+    late = f", filler {row['filler_late']} x late" if row["filler_late"] else ""
+    not_full = f" (+{row['unsaturated_windows']} not full{late})" if row["unsaturated_windows"] else ""
     return {
         "lanes": str(row["lanes"]),
         "traces": str(row["traces"]),
         "Mbit/s in all": f"{row['mbps']:.1f}",
-        f"{row['window_s']:g}-s windows": f"{row['windows']}"
-        + (f" (+{not_full} not full)" if not_full else ""),
+        f"{row['window_s']:g}-s windows": f"{row['windows']}{not_full}",
         "error median / p95 / max": _percents(row[key] for key in ("error_median", "error_p95", "error_max")),
         "beyond one frame: median / p95": _percents(
             row[key] for key in ("beyond_a_frame_median", "beyond_a_frame_p95")
