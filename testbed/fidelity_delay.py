@@ -72,11 +72,13 @@ class DelayMeter:
 
     def _send(self) -> None:
         due = self._t0
-        while due < self._until:
-            time.sleep(max(due - time.monotonic(), 0))
-            self._sender.send(struct.pack("=dd", time.monotonic(), time.time()))
-            due += EVERY_S
-        self._done.set()
+        try:
+            while due < self._until:
+                time.sleep(max(due - time.monotonic(), 0))
+                self._sender.send(struct.pack("=dd", time.monotonic(), time.time()))
+                due += EVERY_S
+        finally:  # a path that is gone ends the receiver's waiting as well
+            self._done.set()
 
     def _receive(self) -> None:
         self._receiver.settimeout(_QUIET_S)

@@ -13,206 +13,38 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from testbed.children import die_with_parent, environment
-from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
 from testbed.fidelity_burst import RATE_MBPS, Burst, measure
 from testbed.fidelity_delay import DelayMeter, errors_ms
+from testbed.fidelity_figures import WINDOW_S, Fidelity, LaneFidelity, lane_fidelity
 from testbed.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
-from testbed.link_log import LinkRow, read_link_log
+from testbed.link_log import read_link_log
 from testbed.machine import Change, Reading, read_machine
 from testbed.namespace import network_namespace
-from testbed.probe import RTT_TOLERANCE_MS, probe_path
+from testbed.probe import probe_path
 from testbed.settings import LinkSettings
 from testbed.shaper import AS_IS, Making, burst_bytes
 from testbed.shaper_client import ShaperClient
-from testbed.step_bytes import carried_bytes
 from testbed.tbf import FRAME_BYTES
 from traces.trace import Trace
-
-WINDOW_S = 1.0
-"""Steps are joined until they last about this long, whatever the trace's own step."""
-ABOUT = 0.95
-
-MANY_LANES = 16
-SHORT_WINDOW_S = 0.5
-
-
-def bounds(lanes: int, window_s: float) -> tuple[float, float]:
-    """(median, p95) that the error of a window's bytes may have, as a share; an error of at most one frame
-    is always within bounds. Nothing a player or its policy sees is as fine as this."""
-    if window_s < SHORT_WINDOW_S:
-        return 0.02, 0.06
-    return (0.003, 0.01) if lanes <= MANY_LANES else (0.003, 0.02)
-
-
-DELAY_P95_BOUND_MS = 1.0
-"""A varying delay may be this far off in 95 of 100 packets."""
 
 DARK_S = 10.0
 LIT_S = 4.0
 LIT_MBPS = 5.0
 DARK_BOUND_S = 1.0
-RTT_BOUND_MS = RTT_TOLERANCE_MS
 _DARK_PORT = 4462
 _SETTLE_S = 1.0
 _LOOK_S = 0.2
-
-SKIPPED_S = 1.0
-"""Windows that end by then are left out: the flow only fills the queue."""
-
-FULL_SHARE = 0.8
-"""A lane whose queue was empty at some look in more than a fifth of the windows proves nothing."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """About a second of one lane's replay."""
-
-    start_s: float
-    duration_s: float
-    expected_bytes: float
-    sent_bytes: int
-    saturated: bool
-    """Frames were waiting at every look."""
-
-    @property
-    def error_bytes(self) -> float:
-        return abs(self.sent_bytes - self.expected_bytes)
-
-    @property
-    def error(self) -> float:
-        """As a share of what was expected (of one frame in the dark)."""
-        return self.error_bytes / max(self.expected_bytes, FRAME_BYTES)
-
-
-@dataclass(frozen=True)
-class LaneFidelity:
-    """One lane's replay of one trace."""
-
-    trace: str
-    mean_mbps: float
-    lowest_mbps: float
-    highest_mbps: float
-    windows: tuple[Window, ...]
-    late_ms: tuple[float, ...]
-    rtt_ms: float
-    """Idle, at 10 Mbit/s."""
-    stage: StageReport
-    delay_errors_ms: tuple[float, ...] = ()
-    """Of a trace whose delay varies: how far off each packet's was."""
-
-    @property
-    def judged(self) -> list[Window]:
-        return [window for window in self.windows if window.saturated]
-
-    @property
-    def enough(self) -> bool:
-        """Whether the flow kept the link full most of the time, so that the windows tell something."""
-        return len(self.judged) >= max(FULL_SHARE * len(self.windows), 1)
-
-
-def windows(rows: Sequence[LinkRow], window_s: float = WINDOW_S) -> Iterator[Window]:
-    """Join the steps of a link log; what lies in the first second, in which the flow fills the queue, is
-    left out.
-
-    What passed is held against what the trace carries between the very moments at which the counters
-    were read: a reading that comes late is no fault of the link, a rate that comes late is.
-    """
-    begin, expected, sent, saturated = rows[0].start_s if rows else 0.0, 0.0, 0, True
-    first = True
-    for index, row in enumerate(rows):
-        expected += carried_bytes(rows, index)
-        sent += row.sent_bytes
-        saturated = saturated and row.backlog_min_bytes >= FRAME_BYTES
-        end = row.start_s + row.duration_s
-        if end - begin >= ABOUT * window_s:
-            if not first and end > SKIPPED_S:
-                yield Window(begin, end - begin, expected, sent, saturated)
-            begin, expected, sent, saturated, first = end, 0.0, 0, True, False
-
-
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """The value below which `share` of the values lie (nearest rank); None for none."""
-    ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """What was found with one number of lanes."""
-
-    lanes: int
-    results: tuple[LaneFidelity, ...]
-    machine: tuple[Change, ...] = ()
-    """What it did meanwhile, for each replay of the lanes."""
-    window_s: float = WINDOW_S
-
-    @property
-    def judged(self) -> list[Window]:
-        return [window for lane in self.results for window in lane.judged]
-
-    @property
-    def unsaturated(self) -> int:
-        return sum(len(lane.windows) for lane in self.results) - len(self.judged)
-
-    def beyond_a_frame(self) -> list[float]:
-        """Errors, 0 where they are within one frame."""
-        return [0.0 if window.error_bytes <= FRAME_BYTES else window.error for window in self.judged]
-
-    def row(self, settings: LinkSettings) -> dict[str, Any]:
-        """Figures and whether they are within bounds."""
-        median_bound, p95_bound = bounds(self.lanes, self.window_s)
-        errors = [window.error for window in self.judged]
-        beyond = self.beyond_a_frame()
-        late = [ms for lane in self.results for ms in lane.late_ms]
-        rtt = max((abs(lane.rtt_ms - settings.rtt_ms) for lane in self.results), default=None)
-        median, p95 = quantile(beyond, 0.5), quantile(beyond, 0.95)
-        delays = [ms for lane in self.results for ms in lane.delay_errors_ms]
-        delay_p95_ms = quantile(delays, 0.95)
-        within = (
-            all(lane.enough and not lane.stage.faults() for lane in self.results)
-            and (median is not None and median <= median_bound)
-            and (p95 is not None and p95 <= p95_bound)
-            and (rtt is not None and rtt <= RTT_BOUND_MS + settings.jitter_ms)
-            and (delay_p95_ms is None or delay_p95_ms <= DELAY_P95_BOUND_MS + settings.jitter_ms)
-        )
-        return {
-            "lanes": self.lanes,
-            "window_s": self.window_s,
-            "traces": len({lane.trace for lane in self.results}),
-            "windows": len(errors),
-            "unsaturated_windows": self.unsaturated,
-            "error_median": quantile(errors, 0.5),
-            "error_p95": quantile(errors, 0.95),
-            "error_max": max(errors, default=None),
-            "beyond_a_frame_median": median,
-            "beyond_a_frame_p95": p95,
-            "bound_median": median_bound,
-            "bound_p95": p95_bound,
-            "late_p99_ms": quantile(late, 0.99),
-            "late_max_ms": max(late, default=None),
-            "rtt_off_max_ms": rtt,
-            "delay_packets": len(delays),
-            "delay_off_median_ms": quantile(delays, 0.5),
-            "delay_off_p95_ms": delay_p95_ms,
-            "delay_off_max_ms": max(delays, default=None),
-            "mbps": sum(lane.mean_mbps for lane in self.results) * self.lanes / len(self.results),
-            "steal": max((one.steal for one in self.machine if one.steal is not None), default=None),
-            "pressure": max((one.pressure for one in self.machine if one.pressure is not None), default=None),
-            "wait_max_ms_per_s": max(
-                (ms for one in self.machine if (ms := one.worst_wait_ms_per_s) is not None), default=None
-            ),
-            "within_bounds": within,
-        }
+_BEYOND_S = 0.3
+"""After the end of a replay, until its last whole step has its row."""
 
 
 class Bench:
@@ -240,21 +72,24 @@ class Bench:
         """Replay all traces, `lanes` at a time (the list is repeated to fill the lanes)."""
         wanted = -(-max(len(traces), lanes) // lanes) * lanes
         queue = [traces[index % len(traces)] for index in range(wanted)]
-        results: list[LaneFidelity] = []
-        machine: list[Change] = []
+        batches: list[Batch] = []
         for begin in range(0, wanted, lanes):
             batch = queue[begin : begin + lanes]
             names = ", ".join(dict.fromkeys(trace.name for trace in batch))
             self._console.print(
                 Text(f"{lanes} lane{'s' if lanes > 1 else ''}, {seconds:g} s: {names}"), soft_wrap=True
             )
-            measured, change = await self._batch(batch, seconds)
-            results += measured
-            machine.append(change)
-        return Fidelity(lanes, tuple(results), tuple(machine), self._window_s)
+            batches.append(await self._batch(batch, seconds))
+        return Fidelity(
+            lanes,
+            tuple(result for one in batches for result in one.results),
+            tuple(one.machine for one in batches),
+            self._window_s,
+            sum(one.filler_late for one in batches),
+        )
 
-    async def _batch(self, traces: Sequence[Trace], seconds: float) -> tuple[list[LaneFidelity], Change]:
-        """Replay each trace on a lane of its own; what came of them, and what the machine did meanwhile."""
+    async def _batch(self, traces: Sequence[Trace], seconds: float) -> Batch:
+        """Replay each trace on a lane of its own."""
         async with contextlib.AsyncExitStack() as stack:
             shaper = await stack.enter_async_context(ShaperClient())
             lanes = [
@@ -263,39 +98,46 @@ class Bench:
                 )
                 for index, trace in enumerate(traces)
             ]
-            trips = [
-                await self._attach(shaper, lane, trace) for lane, trace in zip(lanes, traces, strict=True)
-            ]
+            paired = list(zip(lanes, traces, strict=True))
+            trips = [await self._attach(shaper, lane, trace) for lane, trace in paired]
             flows = await self._saturate(lanes, traces)
             t0 = time.monotonic() + _SETTLE_S
             flows.stdin.write((json.dumps({"t0": t0, "seconds": seconds + _SETTLE_S}) + "\n").encode())
-            logs = [self._folder / f"{lane.name}.jsonl" for lane in lanes]
-            for lane, trace, log in zip(lanes, traces, logs, strict=True):
+            for lane, trace in paired:
                 assert lane.delay_stage is not None
                 lane.delay_stage.play(trace, 0.0, t0)
-                await shaper.play(lane.name, trace, 0.0, t0, log)
-            varying = [trace.delay_ms is not None for trace in traces]
+                await shaper.play(lane.name, trace, 0.0, t0, self._log(lane))
             meters = [
-                DelayMeter(lane, t0, seconds) if varies else None
-                for lane, varies in zip(lanes, varying, strict=True)
+                DelayMeter(lane, t0, seconds) if trace.delay_ms is not None else None
+                for lane, trace in paired
             ]
             before = _machine(shaper, lanes)
-            await asyncio.sleep(t0 + seconds + 0.3 - time.monotonic())
+            await asyncio.sleep(t0 + seconds + _BEYOND_S - time.monotonic())
             change = _machine(shaper, lanes).since(before)
             for lane in lanes:
                 await shaper.stop(lane.name)
-            if await flows.process.wait() != 0:
-                raise TestbedError("the process that fills the links died; see its message above")
-            found = []
-            for lane, trace, log, rtt_ms, meter in zip(lanes, traces, logs, trips, meters, strict=True):
-                rows = [row for row in read_link_log(log) if row.start_s + row.duration_s <= seconds + 1e-6]
-                measured = _lane_fidelity(trace, rows, rtt_ms, lane.stage_report(), self._window_s)
-                if meter is not None:
-                    off_ms = errors_ms(await asyncio.to_thread(meter.trips), trace, self._settings.rtt_ms)
-                    measured = replace(measured, delay_errors_ms=tuple(off_ms))
-                found.append(measured)
-                log.unlink()
-            return found, change
+            late = await flows.ended()
+            results = [
+                await self._result(lane, trace, rtt_ms, meter, seconds)
+                for (lane, trace), rtt_ms, meter in zip(paired, trips, meters, strict=True)
+            ]
+            return Batch(results, change, late)
+
+    def _log(self, lane: Lane) -> Path:
+        return self._folder / f"{lane.name}.jsonl"
+
+    async def _result(
+        self, lane: Lane, trace: Trace, rtt_ms: float, meter: DelayMeter | None, seconds: float
+    ) -> LaneFidelity:
+        """What came of a lane's replay, whose log is done with then."""
+        log = self._log(lane)
+        rows = [row for row in read_link_log(log) if row.start_s + row.duration_s <= seconds + 1e-6]
+        log.unlink()
+        measured = lane_fidelity(trace, rows, rtt_ms, lane.stage_report(), self._window_s)
+        if meter is None:
+            return measured
+        off_ms = errors_ms(await asyncio.to_thread(meter.trips), trace, self._settings.rtt_ms)
+        return replace(measured, delay_errors_ms=tuple(off_ms))
 
     async def _attach(self, shaper: ShaperClient, lane: Lane, trace: Trace) -> float:
         """Shape and probe a lane; its idle RTT in ms."""
@@ -340,7 +182,7 @@ class Bench:
         )
         if not await process.stdout.readline():
             raise TestbedError("the process that fills the links did not start; see its message above")
-        return Saturator(process, process.stdin)
+        return Saturator(process, process.stdin, process.stdout)
 
     async def burst(self) -> Burst:
         """How even a link is within moments, and what it has saved up after an idle time."""
@@ -391,30 +233,33 @@ class Bench:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What came of replays at once, and what the machine did meanwhile."""
+
+    results: list[LaneFidelity]
+    machine: Change
+    filler_late: int
+    """See `Fidelity`."""
+
+
+@dataclass(frozen=True)
 class Saturator:
     """The process that fills the links."""
 
     process: asyncio.subprocess.Process
     stdin: asyncio.StreamWriter
+    stdout: asyncio.StreamReader
 
+    async def ended(self) -> int:
+        """Wait for its end; how often it was late (0 of TCP flows, which the kernel paces).
 
-def _lane_fidelity(
-    trace: Trace, rows: Sequence[LinkRow], rtt_ms: float, stage: StageReport, window_s: float
-) -> LaneFidelity:
-    """What a lane's link log comes to."""
-    rates = [row.rate_mbps for row in rows]
-    lasted_s = sum(row.duration_s for row in rows)
-    megabits = sum(row.rate_mbps * row.duration_s for row in rows)
-    return LaneFidelity(
-        trace.name,
-        megabits / lasted_s if lasted_s else 0.0,
-        min(rates, default=0.0),
-        max(rates, default=0.0),
-        tuple(windows(rows, window_s)),
-        tuple(row.late_ms for row in rows),
-        rtt_ms,
-        stage,
-    )
+        Raises:
+            TestbedError: it died.
+        """
+        said = await self.stdout.readline()
+        if await self.process.wait() != 0:
+            raise TestbedError("the process that fills the links died; see its message above")
+        return int(json.loads(said)["late"]) if said else 0
 
 
 def _machine(shaper: ShaperClient, lanes: Sequence[Lane]) -> Reading:

@@ -11,7 +11,7 @@ from testbed.errors import TestbedError
 from testbed.files import settle
 
 if TYPE_CHECKING:
-    from testbed.fidelity_measure import Fidelity
+    from testbed.fidelity_figures import Fidelity
 
 _LOWEST_PERCENT = 1e-3
 """Errors below it are drawn here (the axis is logarithmic)."""

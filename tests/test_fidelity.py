@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from testbed.delay_stage import StageReport
-from testbed.fidelity import Spread, _worst_dark_s, joined, main, repeats, repeats_table, spread, table
-from testbed.fidelity_measure import Fidelity, LaneFidelity, Window
+from testbed.fidelity import _worst_dark_s, joined, main
+from testbed.fidelity_figures import Fidelity, LaneFidelity, Window
+from testbed.fidelity_tables import Spread, repeats, repeats_table, spread, table
 from testbed.machine import Change
 from testbed.settings import LinkSettings
 
@@ -46,6 +48,16 @@ def test_a_row_tells_the_worst_steal_and_wait_of_its_replays() -> None:
     assert (nothing["steal"], nothing["pressure"], nothing["wait_max_ms_per_s"]) == (None, None, None)
     text = shown(table([told, nothing], "relay", []))
     assert "4.10 %" in text and " 1.50 " in text
+
+
+def test_a_filler_that_was_late_stands_beside_the_windows_that_were_not_full() -> None:
+    one = found(1, 0, QUIET)
+    (lane,) = one.results
+    idle = dataclasses.replace(lane.windows[0], saturated=False)
+    lane = dataclasses.replace(lane, windows=(idle, *lane.windows[1:]))
+    one = dataclasses.replace(one, results=(lane,), filler_late=3)
+    assert "9 (+1 not full, filler 3 x late)" in shown(table([one.row(LinkSettings())], "relay", []))
+    assert joined([one, one])[0].filler_late == 6
 
 
 def test_several_runs_are_told_by_median_worst_and_range() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from testbed.fidelity_burst import RATE_MBPS, bound_bytes, credit_bytes, excesses, of_arrivals
 from testbed.fidelity_delay import Trip, asked_ms, errors_ms
-from testbed.fidelity_measure import bounds, windows
+from testbed.fidelity_figures import bounds, windows
 from testbed.link_log import LinkRow
 from testbed.tbf import FRAME_BYTES
 from traces import formats
