@@ -46,6 +46,10 @@ class Evidence:
     probe_faults: Sequence[str] = ()
     """What the path was found to be after the session, where it is not as asked."""
 
+    wanted_share: float = 0.0
+    """Of the time in which some process wanted a processor and had none (0 to 1): both ends of a session are
+    processes, and answer late then."""
+
     @cached_property
     def steps(self) -> list[StepBytes]:
         """The rows as bytes; several bounds look at them."""

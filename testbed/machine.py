@@ -75,6 +75,12 @@ class Change:
         return self.steal / max(self.steal + self.busy, LEAST_WANTED_SHARE)
 
     @property
+    def wanted_share(self) -> float:
+        """Of the time in which somebody waited for a processor; that in which processors were busy where
+        the kernel does not tell."""
+        return self.pressure if self.pressure is not None else self.busy or 0.0
+
+    @property
     def worst_wait_ms_per_s(self) -> float | None:
         """Of the process that waited most; None where none was watched."""
         return max(self.waits_ms_per_s.values(), default=None)

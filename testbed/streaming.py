@@ -281,6 +281,7 @@ class LaneSession:
         self._chunks: list[ChunkRow] = []
         self._path: dict[str, Any] = {}
         self._t0 = 0.0
+        self._wanted_share = 0.0
 
     async def start(self) -> None:
         """Shape the link at the trace's mean and start the origin.
@@ -413,7 +414,8 @@ class LaneSession:
                     player.process.stdin.write((json.dumps({"start_s": t0}) + "\n").encode())
                     await player.process.stdin.drain()
                 end = await self._unless_broken(self._follow(player, writer, watcher))
-                machine = dataclasses.asdict(self._machine().since(before))
+                change = self._machine().since(before)
+                machine, self._wanted_share = dataclasses.asdict(change), change.wanted_share
                 verdict, found = await self._judge_link(end)
                 link = {**dataclasses.asdict(verdict), **found, "machine": machine}
                 end = dataclasses.replace(end, valid=verdict.valid, link=link)
@@ -457,6 +459,7 @@ class LaneSession:
             payload_bytes=self._payload_bytes(end),
             changes=found.words(),
             probe_faults=faults,
+            wanted_share=self._wanted_share,
         )
         verdict = judge(evidence)
         if broken:

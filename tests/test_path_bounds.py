@@ -16,6 +16,7 @@ from testbed.path_bounds import (
     PATH_BOUNDS,
     UNSETTLED_PACKETS,
     _added_loss,
+    a_longer_round_trip,
     hops,
     time_off,
 )
@@ -304,3 +305,12 @@ def test_work_of_both_ends_is_not_the_links_time() -> None:
 def test_what_was_not_gathered_is_not_judged() -> None:
     bare = Evidence(rows_with(10))
     assert [reason for bound in PATH_BOUNDS for reason in bound(bare)] == []
+
+
+def test_first_bytes_may_come_later_where_processes_wait_for_a_processor() -> None:
+    late = [chunk_time(chunk, ttfb_ms=83 + 16) for chunk in range(20)]
+    evidence = Evidence(rows=(), chunks=late)
+    assert a_longer_round_trip(evidence)
+    assert not a_longer_round_trip(dataclasses.replace(evidence, wanted_share=0.6))
+    later = [chunk_time(chunk, ttfb_ms=83 + 80) for chunk in range(20)]
+    assert a_longer_round_trip(Evidence(rows=(), chunks=later, wanted_share=1.0))
