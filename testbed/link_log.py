@@ -39,6 +39,8 @@ class LinkRow:
     it was in force: corrections, and in fine steps a rate that was better left alone."""
     refills: int = 0
     """Changes of any kind: each fills the bucket."""
+    kicks: int = 0
+    """Frames of our own that woke a sleeping bucket (`TokenBucket.kick`)."""
     foreign: str = ""
     """What the kernel had that we had not set (a rate, a limit, a burst, counters that ran backwards);
     empty when all was ours."""

@@ -31,6 +31,10 @@ HEADER_BYTES = 52
 """IP and TCP with its time stamps."""
 HEAD_MOST_BYTES = 1000
 """Of the head of an answer; the origin's have about 400."""
+KICKS_BESIDES = 10
+"""So many kicks may have come after the last row that counts: a replay ends moments after its session."""
+CHANGES_SAID = 5
+"""So many of others' changes are reasons; the record has them all."""
 FOREIGN_SHARE = 0.01
 """Payload that no chunk explains: more of it would take a session's bandwidth."""
 RTT_TOLERANCE_MS = 2.0
@@ -122,12 +126,8 @@ def hops(use: PathUse, kicks: int) -> list[Hop]:
 
 
 def kicks_at_most(evidence: Evidence) -> int:
-    """A kick goes with a change of rate, of which a step has one and those that are counted."""
-    return len(evidence.rows) + sum(row.refills for row in evidence.rows) + STEPS_BESIDES
-
-
-STEPS_BESIDES = 10
-"""Steps between the session's end and the replay's."""
+    """Those of the link log, and some between the session's end and the replay's."""
+    return sum(row.kicks for row in evidence.rows) + KICKS_BESIDES
 
 
 def conserved_packets(evidence: Evidence) -> list[str]:
@@ -362,10 +362,6 @@ def held_up(evidence: Evidence) -> list[str]:
 def somebody_changed_it(evidence: Evidence) -> list[str]:
     """A session over a lane that was changed under way has two halves over two links."""
     return [f"somebody changed the lane: {change}" for change in evidence.changes[:CHANGES_SAID]]
-
-
-CHANGES_SAID = 5
-"""The record has them all."""
 
 
 def the_probe_at_the_end(evidence: Evidence) -> list[str]:

@@ -153,7 +153,7 @@ class Replay:
         self._begin = self._last = read(bucket)
         """The readings at the step's begin, and the last one."""
         self._lowest_bytes = 0
-        self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
+        self._corrections, self._corrected_bytes, self._refills, self._kicks = 0, 0.0, 0, 0
         self._foreign = ""
         full = self._bucket_bytes(rate_mbps)
         self._ledger = Ledger(rate_mbps * 1e6 / 8, full, full)
@@ -195,7 +195,7 @@ class Replay:
             self._write(step, reading)
         self._begin = self._last = reading
         self._lowest_bytes = reading.counters.backlog_bytes
-        self._corrections, self._corrected_bytes, self._refills = 0, 0.0, 0
+        self._corrections, self._corrected_bytes, self._refills, self._kicks = 0, 0.0, 0, 0
         self._settle_rate(self._step, self._end_of(self._step) - reading.at, begins=True)
         self._late_s = time.monotonic() - due
         return self._t0 + self._next.start_s
@@ -244,6 +244,7 @@ class Replay:
         self._ledger.changed(rate_mbps * 1e6 / 8, bucket)
         self._refills += 1
         if self._last.counters.backlog_bytes and sleeps_s > OVERSLEEP_S:
+            self._kicks += 1
             self.bucket.kick()
 
     def _write(self, step: Step, reading: Reading) -> None:
@@ -266,6 +267,7 @@ class Replay:
             corrections=self._corrections,
             corrected_bytes=round(self._corrected_bytes, 1),
             refills=self._refills,
+            kicks=self._kicks,
             foreign=self._foreign,
             delay_ms=step.delay_ms,
             loss_pct=step.loss_pct,

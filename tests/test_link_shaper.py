@@ -282,6 +282,8 @@ def test_a_bucket_that_would_oversleep_a_change_is_woken(
     bench.bucket.kicks = 0
     bench.advance(1.0, rates_mbps[0] * 62_500)
     assert bench.bucket.kicks == kicks
+    bench.advance(2.0, rates_mbps[1] * 125_000)
+    assert bench.rows()[1].kicks == kicks
 
 
 @given(st.floats(0, 1e5))

@@ -125,6 +125,14 @@ def test_a_packet_that_goes_missing_is_named_with_its_place(place: str, where: s
     assert f"packets were lost {where}" in said(path=path_use(**{place: count - missing}))
 
 
+def test_packets_beyond_our_own_kicks_are_named_however_often_the_rate_was_changed() -> None:
+    rows = rows_with(40, where=range(40), refills=50, kicks=2, sent_packets=25)
+    ours = path_use(queued=SENT + 80, sent=SENT - DROPS + 80, router_down_tx=SENT - DROPS + 80)
+    assert "in the router before" not in said(path=ours, rows=rows)
+    more = dataclasses.replace(ours, queued=SENT + 100)
+    assert "100 packets came out in the router before the bottleneck" in said(path=more, rows=rows)
+
+
 def test_packets_that_nobody_sent_are_named() -> None:
     assert "50 packets came out between the delay stage and the router" in said(
         path=path_use(router_up_rx=SENT + 50)
