@@ -20,15 +20,22 @@ from testbed.lane import Lane
 from testbed.lanes_now import lanes_now
 from testbed.plan import RunPlan
 from testbed.policy_server import PolicyServers
+from testbed.settings import LinkSettings
 from testbed.shaper_client import ShaperClient
 from testbed.streaming import LANES_AT_ONCE, LaneSession, SessionPlan, SessionResult
 from testbed.watch import Display
 
 BEGIN_AFTER_S = 0.5
-"""From the moment that all players are ready to the common start."""
+"""From the moment that all players are ready to the common start, and a round trip besides: what is still on
+its way is counted on neither side."""
 
 END_WITHIN_S = 10.0
 """After an interrupt a player that has not ended by itself is killed, or at the second interrupt."""
+
+
+def begin_after_s(settings: LinkSettings) -> float:
+    """How long after the last preparation sessions over such a link may begin."""
+    return BEGIN_AFTER_S + (settings.rtt_ms + settings.jitter_ms) / 1000
 
 
 class Interrupt:
@@ -121,7 +128,7 @@ async def _run_lanes(
     names = [session.plan.name for session in sessions]
     first = sessions[0].plan
     with Display(console, names, first.video, first.trace, first.start_s) as display:
-        t0 = time.monotonic() + BEGIN_AFTER_S
+        t0 = time.monotonic() + max(begin_after_s(session.plan.settings) for session in sessions)
         display.begin(t0)
         streaming = [asyncio.create_task(session.stream(t0, display)) for session in sessions]
         stopping = asyncio.create_task(_interrupt_all(sessions, interrupt))

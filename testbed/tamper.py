@@ -45,6 +45,7 @@ from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.lane import Lane
 from testbed.shaper_client import ShaperClient
+from testbed.side_by_side import begin_after_s
 from testbed.streaming import LaneSession, SessionPlan
 from testbed.tampering import CONSTANT_MBPS, KINDS, UNTOUCHED, Hands, Kind, NotHere
 from traces.arguments import BAD_INPUT, Parser, exit_with
@@ -55,7 +56,6 @@ LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
 ACT_AFTER_CHUNK = 1
 """The second."""
 TRACE = "4g"
-BEGIN_AFTER_S = 0.5
 POLICIES = ("bba", "rate")
 _SIZES_VARY = (1.0, 1.15, 0.9, 1.05, 0.85)
 """Chunks of a real video differ by so much, in turn."""
@@ -185,7 +185,7 @@ class Bench:
             for session in sessions:
                 await session.probe()
             await asyncio.gather(*(session.ready() for session in sessions))
-            t0 = time.monotonic() + BEGIN_AFTER_S
+            t0 = time.monotonic() + begin_after_s(plan.settings)
             tasks = [
                 asyncio.create_task(_one(job, session, tamperer, t0))
                 for job, session, tamperer in zip(jobs, sessions, tamperers, strict=True)

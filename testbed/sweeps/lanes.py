@@ -21,7 +21,7 @@ from testbed.errors import TestbedError
 from testbed.lane import Lane
 from testbed.policy_server import PolicyServer, PolicyServers
 from testbed.shaper_client import ShaperClient
-from testbed.side_by_side import BEGIN_AFTER_S, Interrupt
+from testbed.side_by_side import Interrupt, begin_after_s
 from testbed.streaming import LANES_AT_ONCE, SessionPlan
 from testbed.sweeps.folder import Attempt, judged
 from testbed.sweeps.pace import Pace
@@ -244,9 +244,10 @@ async def stream_unit(
                     await session.start()
                 for session in sessions:
                     await session.ready()
-                t0 = time.monotonic() + BEGIN_AFTER_S
+                rest_s = begin_after_s(plans[0].settings)
+                t0 = time.monotonic() + rest_s
                 playing = asyncio.create_task(play_together(sessions, t0, stagger_s, Silent()))
-                await asyncio.wait([playing], timeout=BEGIN_AFTER_S)
+                await asyncio.wait([playing], timeout=rest_s)
             try:
                 results = await playing
             finally:
