@@ -60,7 +60,6 @@ from testbed.options import (
     asked_policies,
     scoring_of,
 )
-from testbed.ownership import make_directory
 from testbed.simulation import (
     RunFacts,
     SimulatedSession,
@@ -72,6 +71,7 @@ from testbed.starts import Starts, read_starts
 from testbed.trace_notes import delay_loss_notes
 from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import default_video, resolve_many
+from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
 
 RESULTS = Path("results")

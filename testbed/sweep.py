@@ -41,7 +41,6 @@ from player.stdout import kept_for_us
 from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
-from testbed.ownership import give_to_caller
 from testbed.policy_server import DEVICES
 from testbed.settings import BACKENDS
 from testbed.sweeps import estimate
@@ -54,6 +53,7 @@ from testbed.sweeps.schema import read_sweep
 from testbed.sweeps.state import RunFacts, command_facts, utc_now
 from testbed.sweeps.work import Work
 from traces.arguments import Parser
+from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
 RESULTS = Path("results")
