@@ -26,15 +26,11 @@ from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessi
 from analysis.style import RC, save
 from analysis.timeline import draw_timeline
 from player.record import RecordError, make_folder
+from traces.arguments import BAD_INPUT, PIPE_COLUMNS
 
 TIMELINE = "timeline"
 
 PICTURES = (".png", ".pdf")
-
-BAD_INPUT = 2
-
-PIPE_COLUMNS = 160
-"""Nothing is folded for a pipe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.record import RecordError, make_folder, read_record
+from traces.files import aside
 
 TABLE = "sessions.parquet"
 
@@ -242,6 +242,24 @@ def collect(places: Sequence[Path], table: Path) -> Collected:
         OSError: a place cannot be read, or the table not written.
     """
     import pyarrow
+
+    files = record_files(places)
+    unreadable: list[str] = []
+    try:
+        with aside(table) as partial:
+            rows = _write_rows(partial, _batches(files, unreadable))
+            if not rows:
+                raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
+    except pyarrow.ArrowException as error:
+        raise AnalysisError(
+            f"{table}: {error}; a record's manifest is not as this version writes it"
+        ) from None
+    return Collected(table, rows, tuple(unreadable))
+
+
+def _write_rows(path: Path, batches: Iterable[list[dict[str, Any]]]) -> int:
+    """Write batches of rows as parquet, and say how many rows they are."""
+    import pyarrow
     import pyarrow.parquet
 
     kinds = {
@@ -252,29 +270,13 @@ def collect(places: Sequence[Path], table: Path) -> Collected:
         TEXTS: pyarrow.list_(pyarrow.string()),
     }
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-    files = record_files(places)
-    partial = table.with_name(f"{table.name}.partial")
-    unreadable: list[str] = []
     rows = 0
-    try:
-        with partial.open("wb") as file:
-            with pyarrow.parquet.ParquetWriter(file, schema) as writer:
-                for batch in _batches(files, unreadable):
-                    rows += len(batch)
-                    columns = {name: [row[name] for row in batch] for name in COLUMNS}
-                    writer.write_table(pyarrow.table(columns, schema=schema))
-            if not rows:
-                raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(table)
-    except pyarrow.ArrowException as error:
-        raise AnalysisError(
-            f"{table}: {error}; a record's manifest is not as this version writes it"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return Collected(table, rows, tuple(unreadable))
+    with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        for batch in batches:
+            rows += len(batch)
+            columns = {name: [row[name] for row in batch] for name in COLUMNS}
+            writer.write_table(pyarrow.table(columns, schema=schema))
+    return rows
 
 
 def _batches(files: Sequence[Path], unreadable: list[str]) -> Iterator[list[dict[str, Any]]]:

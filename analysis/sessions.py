@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, Record, RecordError, read_record
+from traces.files import PARTIAL
 
 ENDING = ".jsonl"
 
@@ -210,7 +211,7 @@ def _records(place: Path) -> list[Path]:
     paths = sorted(path for path in place.iterdir() if path.suffix == ENDING and path.is_file())
     if paths:
         return paths
-    partial = sum(path.name.endswith(f"{ENDING}.partial") for path in place.iterdir())
+    partial = sum(path.name.endswith(f"{ENDING}{PARTIAL}") for path in place.iterdir())
     unfinished = f" ({partial} of a run that goes on or was killed)" if partial else ""
     raise AnalysisError(
         f"{place}: no records{unfinished}; name a folder that a run has written *{ENDING} into"

@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from traces.files import aside
+
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
@@ -147,9 +149,5 @@ def save(figure: Figure, path: Path) -> None:
         OSError: it cannot be written.
     """
     kind = path.suffix[1:].lower()
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    with aside(path) as partial:
         figure.savefig(partial, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -34,6 +34,7 @@ from player.stdout import kept_for_us
 from player.stream import LineSink, StartError, stream
 from player.video import VideoError
 from traces.arguments import BAD_INPUT, Parser
+from traces.files import partial_of
 
 MPD_GIVE_UP_S = 10.0
 """Without a byte of the MPD: whoever typed the URL is waiting."""
@@ -330,7 +331,7 @@ def _default_path(spec: str) -> Path:
     """results/TIME-POLICY.jsonl, numbered when that is taken."""
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9.=_-]+', '-', Path(spec).name)}"
     path, number = RESULTS / f"{name}.jsonl", 1
-    while path.exists() or path.with_name(f"{path.name}.partial").exists():
+    while path.exists() or partial_of(path).exists():
         number += 1
         path = RESULTS / f"{name}-{number}.jsonl"
     return path

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from player.ownership import give_to_caller, make_directory
+from traces.files import partial_of, settle, sync_folder
+from traces.ownership import give_to_caller, make_directory
 
 SCHEMA = 1
 
@@ -144,7 +144,7 @@ class RecordWriter:
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
-        self.partial = path.with_name(path.name + ".partial")
+        self.partial = partial_of(path)
         self._file = self.partial.open("wb", buffering=0)  # so that closing has nothing left to write
         try:
             give_to_caller(self.partial)
@@ -164,14 +164,9 @@ class RecordWriter:
     def finish(self, row: EndRow) -> None:
         """Write the last line, sync, and let the file appear under its final name."""
         self._write(end_line(row))
-        os.fsync(self._file.fileno())
+        settle(self.partial, self.path)
         self._file.close()
-        self.partial.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
     def abandon(self) -> None:
         """Leave nothing: the session came to no record."""

@@ -6,9 +6,7 @@ import sys
 from typing import TextIO
 
 from player.live import LiveConsole
-
-PIPE_COLUMNS = 160
-"""Nothing is folded for a pipe."""
+from traces.arguments import PIPE_COLUMNS
 
 
 def person_console(out: TextIO, as_object: bool) -> LiveConsole:

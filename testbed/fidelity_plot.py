@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
-from testbed.files import settle
+from traces.files import settle
 
 if TYPE_CHECKING:
     from testbed.fidelity_figures import Fidelity

@@ -40,9 +40,9 @@ from analysis.bootstrap import SEED, Interval, expanded_tail, mean_interval
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError, load_sessions
 from player.link_tcp import HANDLING_MS
-from player.live import LiveConsole
 from player.record import FINISHED, RecordError
 from player.registry import PolicyError
+from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.fidelity_plot import ENDINGS
 from testbed.link_models_plot import draw
@@ -58,8 +58,6 @@ GRID_MS = tuple(step / 2 for step in range(13))
 
 ALL = "all"
 CLOCKS = {"recorded": "at_recorded_times", "own": "by_own_clock"}
-PIPE_COLUMNS = 160
-"""Nothing is folded for a pipe."""
 
 
 def parser() -> Parser:
@@ -282,10 +280,6 @@ def _qoe_table(rows: Sequence[dict[str, Any]]) -> Table:
     return shown
 
 
-def _console() -> LiveConsole:
-    return LiveConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-
-
 def _compare(args: argparse.Namespace) -> None:
     if args.out is not None and (args.out.suffix not in ENDINGS or not args.out.parent.is_dir()):
         raise TestbedError(
@@ -316,7 +310,7 @@ def _compare(args: argparse.Namespace) -> None:
             flush=True,
         )
         return
-    console = _console()
+    console = person_console(sys.stdout, as_object=False)
     console.print(Text(str(found)), soft_wrap=True)
     console.print(_download_table(downloads))
     console.print(Text())
@@ -357,7 +351,7 @@ def _fit(args: argparse.Namespace) -> None:
     shown = _table("Median error of a chunk's download time", ("HANDLING_MS", "median"), 0)
     for value, median in tried:
         shown.add_row(f"{value:g}", f"{100 * median:.3f} %")
-    console = _console()
+    console = person_console(sys.stdout, as_object=False)
     console.print(Text(str(found)), soft_wrap=True)
     console.print(shown)
     console.print(Text(f"HANDLING_MS = {best_ms:g} fits best (player/link_tcp.py has {HANDLING_MS:g})"))

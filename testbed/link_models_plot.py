@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from testbed.files import settle
 from testbed.link_replay import MODELS, Replayed
+from traces.files import aside
 
 _LEAST_PERCENT = 0.01
 _LEAST_QOE = 0.001
@@ -56,7 +56,6 @@ def draw(sessions: Sequence[Replayed], path: Path) -> None:
             for level in (0.5, 0.95):
                 axes.axhline(level, color="0.6", linewidth=0.6, linestyle=":", zorder=0)
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-        partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-        figure.savefig(partial, dpi=200)
+        with aside(path, keep_suffix=True) as partial:
+            figure.savefig(partial, dpi=200)
         plt.close(figure)
-    settle(partial, path)

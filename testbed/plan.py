@@ -34,13 +34,13 @@ from testbed.options import (
     load_trace,
     scoring_of,
 )
-from testbed.ownership import give_to_caller, make_directory
 from testbed.policy_server import DEVICES
 from testbed.settings import check_carried
 from testbed.streaming import LOGS, SessionPlan
 from testbed.trace_notes import delay_loss_notes
 from traces.arguments import Parser
 from traces.catalogue import default_video
+from traces.ownership import give_to_caller, make_directory
 
 DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
 """Those of them that can stream the video."""

@@ -30,9 +30,7 @@ from player.video import Video, VideoError
 from player.videos import load_video
 from testbed.console import person_console
 from testbed.errors import TestbedError
-from testbed.files import write_aside
 from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.ownership import give_to_caller, make_directory
 from testbed.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.settings import LinkSettings, Loss, check_carried
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
@@ -42,6 +40,8 @@ from testbed.streaming import LANES_AT_ONCE, SessionPlan
 from testbed.sweeps.lanes import Shared, server_of, stream_unit
 from testbed.sweeps.models import MODELS
 from traces.arguments import Parser
+from traces.files import write_aside
+from traces.ownership import give_to_caller, make_directory
 from traces.trace import Trace
 
 OF_THE_RUN = (

@@ -32,13 +32,13 @@ from player.stdout import kept_for_us
 from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
-from testbed.files import write_aside
 from testbed.plan import RunPlan, describe, folder_of, parser, plan_run
 from testbed.reproduce import reproduce
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.streaming import finished
 from testbed.summary import as_json, remarks, table
 from traces.arguments import BAD_INPUT
+from traces.files import write_aside
 
 NOT_ALL_GOOD = 1
 

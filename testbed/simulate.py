@@ -31,7 +31,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -43,7 +42,7 @@ from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
 from player.link_published import RTT_MS, PublishedLink, refuse_loss
 from player.link_tcp import CONGESTION_CONTROL, QUEUE_MS, TcpLink
-from player.live import LiveConsole, silence
+from player.live import silence
 from player.options import add_json_option, add_scoring_options
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
@@ -52,6 +51,7 @@ from player.registry import PolicyError, load_policy
 from player.simulated import CHUNKS, Link
 from player.video import Video, VideoError
 from player.videos import load_video
+from testbed.console import person_console
 from testbed.errors import TestbedError
 from testbed.options import (
     add_policy_option,
@@ -60,7 +60,7 @@ from testbed.options import (
     asked_policies,
     scoring_of,
 )
-from testbed.ownership import make_directory
+from testbed.signals import exit_status, terminated_by
 from testbed.simulation import (
     RunFacts,
     SimulatedSession,
@@ -72,14 +72,13 @@ from testbed.starts import Starts, read_starts
 from testbed.trace_notes import delay_loss_notes
 from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import default_video, resolve_many
+from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
 
 RESULTS = Path("results")
 LONGEST_NAME = 200
 """Characters of a record's name; file systems take 255 bytes."""
 
-PIPE_COLUMNS = 160
-"""Nothing is folded for a pipe."""
 PROGRESS_LINES = 10
 """On a pipe, so many in all."""
 
@@ -519,24 +518,21 @@ def _report(plan: Plan, outcomes: Sequence[Outcome], as_object: bool) -> None:
     if as_object:
         print(json.dumps(report), flush=True)
         return
-    console = LiveConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    console = person_console(sys.stdout, as_object=False)
     console.print(table(report, plan.qoe))
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends the command as Ctrl-C does."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = parser().parse_args(words)
-    before = signal.signal(signal.SIGTERM, _terminate)
+    with terminated_by(signal.SIGTERM):
+        return _carried_out(args, words)
+
+
+def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
+    """Plan, simulate and report; what goes wrong is a line on stderr. Returns the exit status."""
     try:
         plan = plan_simulation(args, words)
         _report(plan, carry_out(plan), args.json)
@@ -551,9 +547,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"simulate.py: {where}{error.strerror or error}; nothing more was recorded", file=sys.stderr)
     except KeyboardInterrupt as interrupt:
         print("simulate.py: interrupted; the same command with --out goes on from there", file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return exit_status(interrupt)
     return BAD_INPUT
 
 

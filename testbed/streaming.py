@@ -26,7 +26,6 @@ from testbed.children import die_with_parent, environment, python_in
 from testbed.delay_stage import StageReport
 from testbed.errors import TestbedError
 from testbed.evidence import ChunkTime, Evidence
-from testbed.files import settle
 from testbed.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.lane_guard import (
     Found,
@@ -45,6 +44,7 @@ from testbed.settings import LinkSettings
 from testbed.shaper import burst_bytes
 from testbed.shaper_client import ShaperClient
 from testbed.tbf import TokenBucket
+from traces.files import settle
 from traces.trace import Trace
 
 PLAYER_DIED = "player-died"

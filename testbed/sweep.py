@@ -28,7 +28,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -41,9 +40,9 @@ from player.stdout import kept_for_us
 from player.video import VideoError
 from testbed.console import person_console
 from testbed.errors import TestbedError
-from testbed.ownership import give_to_caller
 from testbed.policy_server import DEVICES
 from testbed.settings import BACKENDS
+from testbed.signals import exit_status, terminated_by
 from testbed.sweeps import estimate
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
 from testbed.sweeps.folder import SweepFolder
@@ -54,6 +53,7 @@ from testbed.sweeps.schema import read_sweep
 from testbed.sweeps.state import RunFacts, command_facts, utc_now
 from testbed.sweeps.work import Work
 from traces.arguments import Parser
+from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -367,22 +367,16 @@ class Interrupted(Exception):
         self.status = status
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, which end the command as Ctrl-C does."""
-
-    number: int = signal.SIGTERM
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    Terminated.number = number
-    raise Terminated
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = parser().parse_args(words)
-    before = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
+    with terminated_by(signal.SIGTERM, signal.SIGHUP):
+        return _carried_out(args, words)
+
+
+def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
+    """Run the sweep; what goes wrong is a line on stderr. Returns the exit status."""
     try:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
             return _sweep(args, words, out)
@@ -397,10 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return interrupted.status
     except KeyboardInterrupt as interrupt:
         print(INTERRUPTED, file=sys.stderr)
-        return 128 + (Terminated.number if isinstance(interrupt, Terminated) else signal.SIGINT)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        return exit_status(interrupt)
     return BAD_INPUT
 
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "player": {"traces", "player"},
     "policies": {"traces", "player", "policies"},
     "testbed": {"traces", "player", "policies", "testbed", "analysis"},
-    "analysis": {"analysis", "player.record", "player.qoe"},
+    "analysis": {"analysis", "player.record", "player.qoe", "traces.arguments", "traces.files"},
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}
 MUST_NOT_KNOW = {

@@ -282,7 +282,7 @@ def test_steps_that_are_short_enough_stay_whole() -> None:
 def test_the_burst_follows_the_rate_and_never_cuts_a_frame() -> None:
     assert burst_bytes(0.0) == burst_bytes(10.0) == BURST_BYTES >= FRAME_BYTES
     assert burst_bytes(100.0) == 5000
-    assert burst_bytes(190.0) >= 3200  # less reaches 84 % of it only, see DESIGN
+    assert burst_bytes(190.0) >= 3200  # 1600 bytes reached 84 % of it only
 
 
 def test_a_dark_link_passes_no_full_frame() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from player import ownership
+from traces import ownership
 
 CALLER, GROUP, OTHER = 4242, 4243, 4244
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -11,6 +11,9 @@ from typing import NoReturn
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
 
+PIPE_COLUMNS = 160
+"""How wide a table may be that goes to a pipe or a file: none of ours is folded there."""
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong, and where help is, in one line."""

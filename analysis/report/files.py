@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from player.record import make_folder
+from traces.files import write_aside
 
 LISTED = "files"
 """Key, in the last file, of the names of all others."""
@@ -38,16 +39,7 @@ class Folder:
         final = self.path / name
         if final.parent != self.path:
             make_folder(final.parent)
-        partial = final.with_name(f"{final.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                file.write(what.encode() if isinstance(what, str) else what)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(final)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        write_aside(final, what)
         _own(final)
         self._made[name] = None
 

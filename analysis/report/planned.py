@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,8 +239,3 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-def missing_sessions(sweep: Sweep, status: str) -> Sequence[PlannedSession]:
-    """Those in a state, in the order of the plan."""
-    return [one for one in sweep.sessions if one.status == status]

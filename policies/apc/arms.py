@@ -17,12 +17,11 @@ from policies.apc.light import Light
 from policies.apc.lockstep import Lockstep, Start, play
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, Never, Scheduler
+from policies.bootstrap import percentile_interval
 from policies.llm.batching import Engine
 from policies.llm.step_time import StepTime
 from traces.catalogue import default_video, resolve_many
 
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
 TIMED_STEPS = (1, 2, 4, 8, 16)
 TIMED_EACH = 12
 
@@ -87,10 +86,7 @@ def difference(mine: Floats, other: Floats, seed: int = 20_220_822) -> Differenc
         mine, other: (traces,) of the same sessions, one a trace.
     """
     gaps = mine - other
-    drawn = np.random.default_rng(seed).integers(len(gaps), size=(RESAMPLES, len(gaps)))
-    tail = (1.0 - CONFIDENCE) / 2.0
-    low, high = np.quantile(gaps[drawn].mean(axis=1), [tail, 1.0 - tail])
-    return Difference(float(gaps.mean()), float(low), float(high), len(gaps))
+    return Difference(float(gaps.mean()), *percentile_interval(gaps, seed=seed), len(gaps))
 
 
 def starts_of(specs: Sequence[str], video: str | None = None) -> list[Start]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from traces.files import aside
+
 COLOURS = {
     "llm": "#000000", "light": "#009E73", "random": "#606060", "rule": "#D55E00", "learned": "#0072B2"
 }  # fmt: skip
@@ -59,6 +61,5 @@ def front(report: Mapping[str, Any], path: Path) -> None:
     left.set_ylabel("QoE a chunk (linear, mu 4.3)")
     left.legend(fontsize="small")
     figure.suptitle(f"{report['sessions']} validation sessions; circles: picked", fontsize="medium")
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    with aside(path, keep_suffix=True) as partial:
+        figure.savefig(partial, dpi=150)

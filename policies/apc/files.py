@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from policies.apc.rule import SchedulerError
+from traces.files import write_aside
 
 
 def write_json(path: Path, held: Any) -> None:
     """Write a file aside, sync it, give it its name.
 
     Raises:
-        OSError: it can't be written.
+        OSError: it can't be written; nothing is left behind then.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(held, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    write_aside(path, json.dumps(held, indent=1) + "\n")
 
 
 def read_json(path: Path, default: Any) -> Any:

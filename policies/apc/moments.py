@@ -29,6 +29,7 @@ from policies.apc.router import Router
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
 from policies.llm.batching import Engine
+from traces.files import aside
 
 EXPLORED = 0.5
 """Share of decisions that the model makes while data are collected."""
@@ -64,10 +65,8 @@ class Moments:
         Raises:
             OSError: they can't be written.
         """
-        aside = path.with_name(f"{path.name}.partial")
-        with aside.open("wb") as file:
+        with aside(path) as partial, partial.open("wb") as file:
             np.savez(file, facts=self.facts, gains=self.gains, sessions=self.sessions)
-        aside.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Moments:

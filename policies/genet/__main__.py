@@ -22,17 +22,17 @@ import numpy as np
 
 from player.video import Video, VideoError
 from player.videos import load_video
+from policies.bootstrap import percentile_interval
 from policies.genet.data import FAMILIES
 from policies.genet.inputs import LEVELS, TOP_KBPS
 from policies.genet.net import WeightsError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
-from policies.genet.score import BASELINES, Chooser, Means, by_actor, by_baseline, over_traces
+from policies.genet.score import BASELINES, Chooser, by_actor, by_baseline, over_traces
 from traces.arguments import BAD_INPUT, Parser
 from traces.catalogue import resolve_many
 from traces.trace import TraceError
 
 INTERRUPTED = 130
-BOOTSTRAPS = 10_000
 SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
 
 
@@ -207,18 +207,14 @@ def _table(spec: str, video: Video, choosers: dict[str, Chooser]) -> dict[str, A
     means = {name: over_traces(traces, video, choose) for name, choose in choosers.items()}
     rows: dict[str, dict[str, Any]] = {}
     for name, values in means.items():
-        rows[name] = {"qoe": float(values.mean()), "qoe_ci95": _interval(values)}
+        rows[name] = {"qoe": float(values.mean()), "qoe_ci95": list(percentile_interval(values))}
         if name not in BASELINES:
             ahead = values - means["robustmpc"]
-            rows[name] |= {"less_robustmpc": float(ahead.mean()), "less_robustmpc_ci95": _interval(ahead)}
+            rows[name] |= {
+                "less_robustmpc": float(ahead.mean()),
+                "less_robustmpc_ci95": list(percentile_interval(ahead)),
+            }
     return {"sessions": len(traces), "policies": rows}
-
-
-def _interval(values: Means) -> list[float]:
-    """Percentile bootstrap of the mean over traces."""
-    random = np.random.default_rng(0)
-    drawn = values[random.integers(len(values), size=(BOOTSTRAPS, len(values)))].mean(axis=1)
-    return [float(edge) for edge in np.quantile(drawn, (0.025, 0.975))]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,6 +30,7 @@ from policies.genet.net import Actor, packed
 from policies.genet.score import by_actor, by_baseline, over_traces
 from policies.genet.train_env import STEPS, TrainEnv
 from policies.genet.train_net import POLICY_KWARGS, Policy, actor_of, actor_parameters
+from traces.files import aside, write_aside
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "best.safetensors"
@@ -220,7 +220,7 @@ class Run:
             self.state.best_score, self.state.best_iteration = score, self.state.iteration
             self.state.scores = means
             about = {"format": "streambed genet", "settings": json.dumps(asdict(self.settings))}
-            _write(self.folder / WEIGHTS, packed(actor, about))
+            write_aside(self.folder / WEIGHTS, packed(actor, about))
         text = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
         return f"validation {score:.4f} ({text}){' best' if better else ''}"
 
@@ -252,9 +252,8 @@ class Run:
             "settings": json.dumps(asdict(self.settings)),
             "state": json.dumps(asdict(self.state)),
         }
-        aside = self.folder / f"{CHECKPOINT}.partial"
-        torch.save(content, aside)
-        aside.replace(self.folder / CHECKPOINT)
+        with aside(self.folder / CHECKPOINT) as partial:
+            torch.save(content, partial)
 
     def _finish(self) -> Result:
         state = self.state
@@ -274,14 +273,5 @@ class Run:
             spent_s=state.spent_s,
             weights=str(self.folder / WEIGHTS),
         )
-        _write(self.folder / SUMMARY, json.dumps(asdict(result), indent=1).encode())
+        write_aside(self.folder / SUMMARY, json.dumps(asdict(result), indent=1))
         return result
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Appear under the final name only when complete."""
-    aside = path.with_name(f"{path.name}.partial")
-    with aside.open("wb") as file:
-        file.write(content)
-        os.fsync(file.fileno())
-    aside.replace(path)

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 from player.video import VideoError
 from policies.hindsight.data import DataError, read_source
 from policies.hindsight.net import Net, WeightsError, write_net
+from traces.arguments import BAD_INPUT
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
     from policies.hindsight.train import Settings
-
-BAD_INPUT = 2
 
 
 def parser() -> argparse.ArgumentParser:

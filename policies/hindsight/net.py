@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from policies.hindsight.features import LEVELS, WIDTH
+from traces.files import write_aside
 
 Array = NDArray[np.float32]
 Layers = tuple[tuple[Array, Array], ...]
@@ -86,9 +87,7 @@ def write_net(path: Path, members: Sequence[Layers], notes: dict[str, str]) -> N
         for place, (weight, bias) in enumerate(layers):
             tensors[f"{number}.{place}.weight"] = np.ascontiguousarray(weight, np.float16)
             tensors[f"{number}.{place}.bias"] = np.ascontiguousarray(bias, np.float16)
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(save(tensors, notes))
-    aside.replace(path)
+    write_aside(path, save(tensors, notes))
 
 
 def _layers(path: Path, tensors: dict[str, Any], number: int) -> Layers:

@@ -33,6 +33,7 @@ from policies.hindsight.net import Net, write_net
 from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.torch_net import Scaled, follow, layers_of, new_actor, new_critic, twin
 from policies.hindsight.validate import Validation
+from traces.files import aside
 
 SHARPNESS = 3.0
 """PPO's logits are this x the values."""
@@ -137,9 +138,8 @@ class Run:
         held["random"] = json.dumps(self.random.bit_generator.state)
         held["torch"] = torch.get_rng_state()
         held["settings"] = asdict(settings)
-        aside = path.with_name(path.name + ".part")
-        torch.save(held, aside)
-        aside.replace(path)
+        with aside(path) as partial:
+            torch.save(held, partial)
 
     def load(self, path: Path, settings: Settings) -> None:
         """Go on from a checkpoint.
@@ -366,17 +366,18 @@ class Training:
     def check(self) -> dict[str, Any]:
         """Score the average on the validation traces; write it when it is the best so far."""
         layers = layers_of(self.run.average)
-        aside = self.out / "candidate.safetensors"
-        write_net(aside, [layers], {"seed": str(self.settings.seed), "iteration": str(self.run.iteration)})
-        net = Net.read(aside)
+        candidate = self.out / "candidate.safetensors"
+        notes = {"seed": str(self.settings.seed), "iteration": str(self.run.iteration)}
+        write_net(candidate, [layers], notes)
+        net = Net.read(candidate)
         if not self.validation.groups:
-            aside.replace(self.out / BEST)
+            candidate.replace(self.out / BEST)
             return {}
         gains = self.validation.gains(lambda sessions: BatchHindsight(sessions, net))
         score = self.validation.score(gains)
         if score > self.run.best:
             self.run.best = score
-            aside.replace(self.out / BEST)
+            candidate.replace(self.out / BEST)
         return {
             "score": score,
             "best": self.run.best,

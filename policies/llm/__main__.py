@@ -22,7 +22,6 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from player.registry import PolicyError
 from player.video import VideoError
@@ -59,8 +58,7 @@ def parser(wanted: Sequence[str] = tuple(COMMANDS)) -> Parser:
     top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name in wanted:
-        if find_spec(f"policies.llm.{COMMANDS[name]}"):
-            importlib.import_module(f"policies.llm.{COMMANDS[name]}").add_parser(commands)
+        importlib.import_module(f"policies.llm.{COMMANDS[name]}").add_parser(commands)
     return top
 
 

@@ -45,6 +45,7 @@ from policies.llm.pool import BY_PLAN, Experience
 from policies.llm.teacher import SHARPNESS, Teacher
 from policies.llm.validation import Validation
 from policies.llm.words import TASK_PROMPT
+from traces.files import aside
 
 DISTILL, RETURN = "distill", "return"
 CHECKPOINT, LOG, BEST, LAST = "checkpoint.pt", "log.jsonl", adapter.BEST, "last"
@@ -369,9 +370,8 @@ class Adaptation:
             "learned": self.model.learned_state(),
             "optimizer": self.optimizer.state_dict(),
         }
-        aside = self.out / f"{CHECKPOINT}.partial"
-        torch.save(held, aside)
-        aside.replace(self.out / CHECKPOINT)
+        with aside(self.out / CHECKPOINT) as partial:
+            torch.save(held, partial)
 
     def _load(self) -> None:
         path = self.out / CHECKPOINT

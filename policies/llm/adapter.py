@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from policies.llm.base import Base, resolve
 from policies.llm.modality import Modality
 from policies.llm.model_shape import Shape
+from traces.files import write_aside
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
 BEST = "best"
@@ -227,26 +227,8 @@ def write(
         "keep_steps": keep_steps,
         "notes": notes,
     }
-    settle(folder / TENSORS, save(halves, {"base": base.name}))
-    settle(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
-
-
-def settle(final: Path, content: bytes) -> None:
-    """Write a whole file aside, sync it, and give it its name.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    aside = final.with_name(f"{final.name}.partial")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(final)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    write_aside(folder / TENSORS, save(halves, {"base": base.name}))
+    write_aside(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def _names(modalities: Sequence[Modality]) -> str:

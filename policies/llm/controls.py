@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from policies.llm.model_shape import FROZEN, FULL, Shape
 from policies.llm.numbers import count, wholes
 from policies.llm.words import TASK_PROMPT
 from traces.catalogue import resolve_many
+from traces.files import sync
 
 RESULTS = "results.jsonl"
 SMALL = "hindsight"
@@ -219,8 +219,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             row = run_one(known[name], seed, args)
             with (args.out / RESULTS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+                sync(file)
     rows = read(args.out)
     if not args.json:
         for line in table(rows):

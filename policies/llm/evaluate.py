@@ -24,6 +24,7 @@ from player.registry import split_policies
 from player.simulated import CHUNKS
 from player.video import Video
 from player.videos import load_video
+from policies.bootstrap import percentile_interval
 from policies.hindsight.data import held_out, line_of
 from policies.llm import play
 from policies.llm.engine import Engine
@@ -33,8 +34,6 @@ from traces.trace import Trace
 
 NAME = "netllm"
 BASELINE = "robustmpc"
-BOOTSTRAPS = 10_000
-CONFIDENCE = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,7 @@ class Setting:
 
 def mean_interval(values: Floats, lines: Sequence[str]) -> tuple[float, float, float]:
     """Mean, and the percentile bootstrap's bounds when whole lines are drawn."""
-    _, of = np.unique(np.asarray(lines), return_inverse=True)
-    totals, counts = np.bincount(of, values), np.bincount(of)
-    random = np.random.default_rng(0)
-    drawn = random.integers(len(totals), size=(BOOTSTRAPS, len(totals)))
-    low, high = np.quantile(totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1), CONFIDENCE)
-    return float(values.mean()), float(low), float(high)
+    return float(values.mean()), *percentile_interval(values, lines)
 
 
 def table(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from traces.files import aside
+
 COLOURS = {"llm": "#000000", "apc": "#D55E00", "light": "#009E73"}
 """Okabe and Ito's."""
 STYLES = ("-", "--", ":")
@@ -56,6 +58,5 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
     delay.legend(fontsize="x-small")
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    with aside(path, keep_suffix=True) as partial:
+        figure.savefig(partial, dpi=150)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm import abr
-from policies.llm.adapter import settle
+from traces.files import write_aside
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -87,7 +87,7 @@ def write_part(path: Path, part: Experience) -> None:
     """
     buffer = io.BytesIO()
     np.savez(buffer, **{each.name: getattr(part, each.name) for each in fields(Experience)})
-    settle(path, buffer.getvalue())
+    write_aside(path, buffer.getvalue())
 
 
 def read_part(path: Path) -> Experience:
@@ -111,7 +111,7 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """
     modalities = [each.to_json() for each in abr.MODALITIES]
     text = json.dumps({"format": FORMAT, "modalities": modalities} | facts, indent=1) + "\n"
-    settle(folder / MANIFEST, text.encode())
+    write_aside(folder / MANIFEST, text)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

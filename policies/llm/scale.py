@@ -21,6 +21,7 @@ from policies.llm.evaluate import Setting, mean_interval
 from policies.llm.numbers import count
 from policies.llm.play import engine_qoe, policy_qoe
 from traces.catalogue import resolve_many
+from traces.files import aside
 
 SEEN = ("fcc[0:40]", "envivio")
 UNSEEN = ("4g[400:440]", "envivio")
@@ -134,6 +135,5 @@ def draw(report: dict[str, Any], path: Path) -> None:
     times.set_ylabel("decision (ms, dotted)")
     times.set_ylim(bottom=0.0)
     gain.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    figure.savefig(partial, dpi=150)
-    partial.replace(path)
+    with aside(path, keep_suffix=True) as partial:
+        figure.savefig(partial, dpi=150)

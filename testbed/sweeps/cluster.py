@@ -28,9 +28,7 @@ from typing import Any, Protocol
 
 from testbed import doctor
 from testbed.errors import TestbedError
-from testbed.files import settle
 from testbed.lane import delay_backend, require_tools
-from testbed.ownership import make_directory
 from testbed.simulation import RunFacts as SimulationFacts
 from testbed.simulation import SimulatedSession
 from testbed.streaming import LOGS, SessionPlan
@@ -40,6 +38,8 @@ from testbed.sweeps.lanes import Shared, session_plans, stream_unit
 from testbed.sweeps.plan import Unit
 from testbed.sweeps.state import FAILED
 from testbed.sweeps.work import Work
+from traces.files import PARTIAL, write_aside
+from traces.ownership import make_directory
 
 LANE = "lane"
 
@@ -86,7 +86,7 @@ def run_task(task: Task) -> Result:
         files = {
             str(path.relative_to(folder)): path.read_bytes()
             for path in sorted(folder.rglob("*"))
-            if path.is_file() and not path.name.endswith(".partial")
+            if path.is_file() and not path.name.endswith(PARTIAL)
         }
     return Result(attempt, files)
 
@@ -204,10 +204,7 @@ def _task(work: Work, unit: Unit, number: int, facts: SimulationFacts, device: s
 def _store(out: Path, files: Mapping[str, bytes]) -> None:
     """Write what a node has sent: whole files, the records last."""
     for name in sorted(files, key=lambda name: (not name.startswith(f"{LOGS}/"), name)):
-        final = out / name
-        partial = final.with_name(f"{final.name}.partial")
-        partial.write_bytes(files[name])
-        settle(partial, final)
+        write_aside(out / name, files[name])
 
 
 class RayNodes:

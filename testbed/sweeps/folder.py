@@ -20,10 +20,11 @@ from typing import IO, Any
 from player.policy import BY_FALLBACK
 from player.record import FINISHED, ChunkRow, EndRow, RecordError, by_fallback_alone, read_record
 from testbed.errors import TestbedError
-from testbed.ownership import give_to_caller, make_directory
 from testbed.streaming import LOGS
 from testbed.sweeps.plan import SweepPlan, Unit
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
+from traces.files import PARTIAL, sync
+from traces.ownership import give_to_caller, make_directory
 
 JOURNAL, LOCK, ATTEMPTS = "sweep.attempts", "sweep.lock", "attempts"
 
@@ -232,9 +233,10 @@ class SweepFolder:
             line["for_good"] = True
         assert self._journal is not None
         self._journal.write(json.dumps(line) + "\n")
-        self._journal.flush()
-        if attempt.status != DONE:  # a record says by itself that it is good
-            os.fsync(self._journal.fileno())
+        if attempt.status == DONE:  # a record says by itself that it is good
+            self._journal.flush()
+        else:
+            sync(self._journal)
         again = attempt.status != DONE and not attempt.for_good and mine.attempts <= self.plan.file.retries
         mine.status = MISSING if again else attempt.status
         return again
@@ -254,5 +256,5 @@ class SweepFolder:
     def remove_leftovers(self) -> None:
         """Remove what a killed command has half written."""
         for folder in (self.out, self.out / LOGS):
-            for path in folder.glob("*.partial"):
+            for path in folder.glob(f"*{PARTIAL}"):
                 path.unlink(missing_ok=True)

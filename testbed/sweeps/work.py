@@ -8,11 +8,11 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from testbed.files import write_aside
 from testbed.sweeps.folder import Attempt, SweepFolder
 from testbed.sweeps.plan import Unit
 from testbed.sweeps.progress import Display
 from testbed.sweeps.state import DONE, STATE, RunFacts, state_of, utc_now
+from traces.files import write_aside
 
 WRITE_EVERY_S = 10.0
 """`sweep.json` is at most this old while sessions run."""

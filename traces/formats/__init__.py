@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from traces.files import write_aside
 from traces.formats import cooked, json_log, mahimahi, series, table, two_column
 from traces.formats.rows import Scan, is_number, text_lines
 from traces.trace import Trace, TraceError
@@ -155,16 +155,10 @@ def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
     text = format_named(format).write(trace)
     path = Path(path)
     in_place = path.is_symlink() or (path.exists() and not path.is_file())  # /dev/stdout, a pipe
-    written = path if in_place else path.with_name(f"{path.name}.partial")
     try:
-        with written.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            if not in_place:
-                os.fsync(file.fileno())
-        if not in_place:
-            written.replace(path)
+        if in_place:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            write_aside(path, text)
     except OSError as error:
-        if not in_place:
-            written.unlink(missing_ok=True)
         raise TraceError(f"{path}: {error.strerror or error}") from error
