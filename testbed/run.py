@@ -37,7 +37,7 @@ from testbed.reproduce import reproduce
 from testbed.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.streaming import finished
 from testbed.summary import as_json, remarks, table
-from traces.arguments import BAD_INPUT
+from traces.arguments import BAD_INPUT, leave
 from traces.files import write_aside
 
 NOT_ALL_GOOD = 1
@@ -95,4 +95,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which `hand_over` took away
-    sys.exit(main())
+    leave(main())

@@ -70,7 +70,7 @@ from testbed.simulation import (
 )
 from testbed.starts import Starts, read_starts
 from testbed.trace_notes import delay_loss_notes
-from traces.arguments import BAD_INPUT, Parser
+from traces.arguments import BAD_INPUT, Parser, leave
 from traces.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
@@ -552,4 +552,4 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

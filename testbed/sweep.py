@@ -52,7 +52,7 @@ from testbed.sweeps.progress import Display, duration
 from testbed.sweeps.schema import read_sweep
 from testbed.sweeps.state import RunFacts, command_facts, utc_now
 from testbed.sweeps.work import Work
-from traces.arguments import Parser
+from traces.arguments import Parser, leave
 from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
@@ -397,4 +397,4 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which `hand_over` took away
-    sys.exit(main())
+    leave(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -22,6 +23,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def leave(status: int) -> NoReturn:
+    """End with a status. A Ctrl-C that is pressed once more meanwhile has been heard already: it may not turn
+    the status into a death."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)
+
+
 def exit_with(command: Callable[[], int]) -> NoReturn:
     """Run a command and end with its status. A reader that leaves (`| head`) is no fault."""
     try:
@@ -30,4 +38,4 @@ def exit_with(command: Callable[[], int]) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
         status = 0
-    sys.exit(status)
+    leave(status)
