@@ -70,7 +70,7 @@ def draw(found: Sequence[Fidelity], path: Path) -> None:
     course.set_ylim(bottom=0)
     course.set_title(lane.trace, fontsize="medium", loc="left")
     course.grid(alpha=0.3)
-    course.legend(loc="upper right", fontsize="small")
+    course.legend(loc="lower right", fontsize="small")
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     figure.savefig(partial, dpi=150)
     plt.close(figure)
