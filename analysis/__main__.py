@@ -1,8 +1,252 @@
-"""`python -m analysis`."""
+"""The command line of `python -m analysis`."""
 
+from __future__ import annotations
+
+import argparse
+import json
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
 
-from analysis.cli import main
+import matplotlib
+from rich.console import Console
+
+from analysis import table
+from analysis.collect import add_collect
+from analysis.compare import GROUPINGS, compare, missing_of
+from analysis.compare_report import as_json, show
+from analysis.figures import FIGURES
+from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
+from analysis.outcomes import read_outcomes
+from analysis.report.command import add_report
+from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
+from analysis.style import RC, save
+from analysis.timeline import draw_timeline
+from player.record import RecordError, make_folder
+from traces.commands import BAD_INPUT, PIPE_COLUMNS
+
+TIMELINE = "timeline"
+
+PICTURES = (".png", ".pdf")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 2 when the command could not be carried out; 130 when interrupted.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except (AnalysisError, RecordError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return BAD_INPUT
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"error: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m analysis", description="Figures from session records.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    _add_compare(commands)
+    _add_table(commands)
+    add_collect(commands)
+    add_report(commands)
+    text = "draw sessions"
+    command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_plot)
+    what = command.add_argument_group("what to draw")
+    add_sessions(what)
+    what.add_argument(
+        "--what",
+        required=True,
+        choices=[*FIGURES, TIMELINE],
+        help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
+        " bitrate against stall ratio; timeline: sessions over time, side by side",
+    )
+    what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
+    add_cluster(what)
+    what.add_argument(
+        "--invalid",
+        action="store_true",
+        help="in a timeline also sessions over links that the self-check found untrue",
+    )
+    add_scoring(command, " (a timeline has what the policies were told)")
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=_picture, required=True, metavar="FILE", help="the picture, FILE.png or FILE.pdf"
+    )
+    add_json(output)
+    return parser
+
+
+def _add_compare(commands: Any) -> None:
+    text = "compare policies over the same traces, with intervals"
+    command = commands.add_parser("compare", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_compare)
+    what = command.add_argument_group("what to compare")
+    add_sessions(what)
+    what.add_argument(
+        "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
+    )
+    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each of these")
+    add_cluster(what)
+    add_scoring(command)
+    add_json(command.add_argument_group("output"))
+
+
+def _add_table(commands: Any) -> None:
+    text = "mean QoE of policies by families (or videos, RTTs, settings), with intervals"
+    command = commands.add_parser("table", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_table)
+    what = command.add_argument_group("what to table")
+    add_sessions(what)
+    what.add_argument("--by", choices=list(GROUPINGS), default="family", help="the columns (default: family)")
+    what.add_argument(
+        "--baseline", metavar="NAME", help="mark who is ahead of it, behind it, or in a tie with it"
+    )
+    add_cluster(what)
+    add_scoring(command)
+    output = command.add_argument_group("output")
+    output.add_argument("--markdown", action="store_true", help="print a table in Markdown")
+    add_json(output)
+
+
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text}: a picture is a {' or a '.join(PICTURES)} file")
+    return path
+
+
+def _compare(args: argparse.Namespace) -> int:
+    qoe, rule = scored_by(args)
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
+    if args.json:
+        print(json.dumps(as_json(comparison)))
+        return 0
+    show(comparison, _console())
+    return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    qoe, rule = scored_by(args)
+    if args.json and args.markdown:
+        raise AnalysisError("--json and --markdown exclude each other; give one")
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    found = table.matrix(outcomes, args.by, args.baseline, rule)
+    if args.json:
+        print(json.dumps(table.as_json(found)))
+        return 0
+    table.show(found, _console(), args.markdown)
+    return 0
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+
+
+def _plot(args: argparse.Namespace) -> int:
+    return _plot_timeline(args) if args.what == TIMELINE else _plot_many(args)
+
+
+def _plot_many(args: argparse.Namespace) -> int:
+    """A figure of many sessions."""
+    qoe, rule = scored_by(args)
+    outcomes = read_outcomes(args.results, qoe, args.policy)
+    with matplotlib.rc_context(RC):
+        drawn = FIGURES[args.what](outcomes, args.by, rule)
+        make_folder(args.out.parent)
+        save(drawn.figure, args.out)
+    left_out = [{"record": one.record, "reason": one.reason} for one in outcomes.left_out]
+    missing = missing_of(outcomes)
+    if args.json:
+        facts = {
+            "what": args.what,
+            "out": str(args.out),
+            "qoe": asdict(qoe),
+            "policies": outcomes.policies,
+            "settings": drawn.settings,
+            "not_common": drawn.not_common,
+            "missing": [{"policy": one.policy, "setting": str(one.setting)} for one in missing],
+            "invalid": len(outcomes.invalid),
+            "left_out": left_out,
+        }
+        print(json.dumps(facts))
+        return 0
+    for one in outcomes.left_out:
+        print(f"left out, {one.reason}: {one.record}")
+    if drawn.not_common:
+        lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
+        print(
+            f"not drawn: {drawn.not_common} settings that {lacking} lack; `python -m analysis compare` names"
+            " them, --policy leaves a policy out"
+        )
+    print(f"{args.what} of {', '.join(outcomes.policies)} over {drawn.settings} settings: {args.out}")
+    return 0
+
+
+def _plot_timeline(args: argparse.Namespace) -> int:
+    sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
+    with matplotlib.rc_context(RC):
+        figure = draw_timeline(sessions.taken)
+        make_folder(args.out.parent)
+        save(figure, args.out)
+    if args.json:
+        print(json.dumps(_as_json(args, sessions)))
+        return 0
+    for session in sessions.left_out:
+        print(f"left out, its link was invalid (--invalid draws it): {session.path}")
+    counts = f"{_count(sessions.taken)}, {len(sessions.left_out)} invalid left out"
+    print(f"{args.what} of {counts}: {args.out}")
+    return 0
+
+
+def _count(sessions: Sequence[SessionRecord]) -> str:
+    return f"{len(sessions)} session{'' if len(sessions) == 1 else 's'}"
+
+
+def _as_json(args: argparse.Namespace, sessions: Sessions) -> dict[str, Any]:
+    return {
+        "what": args.what,
+        "out": str(args.out),
+        "sessions": [
+            {
+                "policy": session.policy,
+                "trace": session.trace.name if session.trace else None,
+                "outcome": session.end.outcome,
+                "valid": session.end.valid,
+                "qoe": session.summary.qoe,
+                "qoe_weights": asdict(session.weights),
+                "stall_s": session.summary.stall_s,
+                "record": session.path,
+            }
+            for session in sessions.taken
+        ],
+        "invalid": len(sessions.left_out),
+        "left_out": [session.path for session in sessions.left_out],
+    }
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -21,19 +21,19 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from player.decide import DEADLINE_S
-from player.fetch import Fetcher, OriginError, OriginLost, Timeouts
-from player.live import Display, LiveConsole, summary_table
-from player.manifest import player_manifest
-from player.mpd import MpdError, Presentation, read_mpd
 from player.options import add_json_option, add_scoring_options, scoring
 from player.qoe import SessionSummary, summarise
+from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
+from player.real.live import Display, LiveConsole, summary_table
+from player.real.manifest import player_manifest
+from player.real.session import PlayerSettings, Session, State, Stopped, unless
+from player.real.stdout import kept_for_us
+from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
-from player.session import PlayerSettings, Session, State, Stopped, unless
-from player.stdout import kept_for_us
-from player.stream import LineSink, StartError, stream
-from player.video import VideoError
-from traces.arguments import BAD_INPUT, Parser
+from player.video.mpd import MpdError, Presentation, read_mpd
+from player.video.video import VideoError
+from traces.commands import BAD_INPUT, Parser
 from traces.files import partial_of
 
 MPD_GIVE_UP_S = 10.0
@@ -112,7 +112,7 @@ def parser() -> Parser:
     output.add_argument(
         "--stream",
         action="store_true",
-        help="for a parent process: JSON lines on stdout, start line on stdin, no record (player/stream.py)",
+        help="for a parent process: JSON lines on stdout, start line on stdin, no record",
     )
     return top
 

@@ -20,7 +20,7 @@ from typing import Any
 from player.observation import Observation
 from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision
 from player.qoe import QoE
-from player.video import Video
+from player.video.video import Video
 
 DEADLINE_S = 5.0
 """A chunk is 4 s: a policy that takes longer than that to choose it can never keep up."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from player.observation import Observation
     from player.qoe import QoE
-    from player.video import Video
+    from player.video.video import Video
 
 BY_POLICY = "policy"
 BY_FALLBACK = "fallback"
@@ -51,7 +51,7 @@ class HearsEnd(Protocol):
     Both players tell it once the last chunk is in, before the buffer has played out. A session that
     is cut short has no such end. The real player does not wait for the call, whose error is logged
     and costs nothing; `python -m player` makes a policy for one session, so only a program that plays
-    several with one object (`player.session.play`, `player.simulated.simulate`) carries anything.
+    several with one object (`player.real.session`, `player.simulated.session`) carries anything.
     """
 
     def ended(self, observation: Observation) -> None:

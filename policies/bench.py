@@ -11,16 +11,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from player.link_published import PublishedLink
 from player.observation import Observation
 from player.options import add_json_option, add_video_option
 from player.policy import Decision, Policy
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
-from player.simulated import CHUNKS, simulate
-from player.video import Video, VideoError
-from player.videos import load_video
-from traces.arguments import BAD_INPUT, Parser, exit_with
+from player.simulated.link_published import PublishedLink
+from player.simulated.session import CHUNKS, simulate
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
+from traces.commands import BAD_INPUT, Parser, exit_with
 from traces.trace import Trace
 
 TRACE_S = 240

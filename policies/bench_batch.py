@@ -23,23 +23,23 @@ import gymnasium
 import numba
 import numpy as np
 
-import player.gym_env
-from player.batch.features import Features
-from player.batch.library import Library
-from player.batch.sessions import Sessions, Setup
-from player.batch.threads import cores
+import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
-from player.link_published import PAYLOAD, RTT_MS, PublishedLink
 from player.observation import Observation
 from player.options import add_json_option, add_video_option
 from player.qoe import QoE
-from player.simulated import CHUNKS, simulate
-from player.video import Video, VideoError
-from player.videos import load_video
-from policies.batch_mpc import BatchMPC
-from policies.oracle import best_plan
-from traces.arguments import BAD_INPUT, Parser
-from traces.catalogue import resolve_many
+from player.simulated.batch.features import Features
+from player.simulated.batch.library import Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.batch.threads import cores
+from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
+from player.simulated.session import CHUNKS, simulate
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
+from policies.rules.batch_mpc import BatchMPC
+from policies.rules.oracle import best_plan
+from traces.commands import BAD_INPUT, Parser
+from traces.families.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
 PLAN_SESSIONS = 100
@@ -160,7 +160,7 @@ def _draw(library: Library, dice: np.random.Generator, sessions: int) -> Setup:
 def _vector(world: World) -> Callable[[int], int]:
     """A round is as many steps as an episode has, autoreset included."""
     envs = gymnasium.make_vec(
-        player.gym_env.ID,
+        player.simulated.batch.gym_env.ID,
         num_envs=world.sessions,
         traces=list(world.traces),
         video=world.video,

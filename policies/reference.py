@@ -1,6 +1,6 @@
 """`python -m policies.reference`: mean QoE of policies over many traces, as papers report it.
 
-One session a trace, files in name order, over the `published` link (`player/link_published.py`): 48 chunks
+One session a trace, files in name order, over the `published` link (`simulated/link_published.py`): 48 chunks
 from time 0, first level 0, the first chunk left out of the mean. A policy is one object for all
 traces, so that `mpc-published` carries its errors from file to file as the public code does. With the
 published FCC and Norway traces and the chunk sizes of Pensieve's video the published figures of BBA
@@ -14,16 +14,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from player.link_published import PublishedLink
 from player.options import add_json_option, add_scoring_options, add_video_option, scoring
 from player.policy import Policy
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
-from player.simulated import CHUNKS, simulate
-from player.video import Video, VideoError
-from player.videos import load_video
-from traces.arguments import BAD_INPUT, Parser, exit_with
-from traces.catalogue import resolve_many
+from player.simulated.link_published import PublishedLink
+from player.simulated.session import CHUNKS, simulate
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
+from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.families.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
 

@@ -12,7 +12,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over(required=False)
 
@@ -30,12 +30,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.capacity import LATE_ALONE_MS, highest_true_mbps, lanes_held
-from testbed.handover import ENVIRONMENT, ROOT, can_stay, search_path
-from testbed.lateness import Look, look
-from testbed.machine import CpuTimes, Reading, read_machine
-from testbed.settings import KERNEL_MAX_MBPS
-from traces.arguments import Parser, exit_with
+from testbed.link.settings import KERNEL_MAX_MBPS
+from testbed.machine.capacity import LATE_ALONE_MS, highest_true_mbps, lanes_held
+from testbed.machine.lateness import Look, look
+from testbed.machine.readings import CpuTimes, Reading, read_machine
+from testbed.process.handover import ENVIRONMENT, ROOT, can_stay, search_path
+from traces.commands import Parser, exit_with
 
 OK = "ok"
 MISSING = "missing"

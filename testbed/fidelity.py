@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -33,16 +33,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.fidelity_burst import Burst
-from testbed.fidelity_figures import Fidelity, quantile
-from testbed.fidelity_measure import DARK_BOUND_S, DARK_S, Bench
-from testbed.fidelity_options import Asked, asked_of, parser
-from testbed.fidelity_plot import draw
-from testbed.fidelity_tables import percent, repeats, repeats_table, table
-from testbed.shaper import Making
-from traces.arguments import BAD_INPUT, exit_with
+from testbed.checks.fidelity.burst import Burst
+from testbed.checks.fidelity.figures import Fidelity, quantile
+from testbed.checks.fidelity.measure import DARK_BOUND_S, DARK_S, Bench
+from testbed.checks.fidelity.options import Asked, asked_of, parser
+from testbed.checks.fidelity.plot import draw
+from testbed.checks.fidelity.tables import percent, repeats, repeats_table, table
+from testbed.link.shaper import Making
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
+from traces.commands import BAD_INPUT, exit_with
 from traces.trace import TraceError
 
 

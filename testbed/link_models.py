@@ -18,7 +18,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -39,15 +39,22 @@ from rich.text import Text
 from analysis.bootstrap import SEED, Interval, expanded_tail, mean_interval
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError, load_sessions
-from player.link_tcp import HANDLING_MS
 from player.record import FINISHED, RecordError
 from player.registry import PolicyError
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.fidelity_plot import ENDINGS
-from testbed.link_models_plot import draw
-from testbed.link_replay import MODELS, Recorded, Replayed, errors_at_recorded_times, recorded, replay
-from traces.arguments import BAD_INPUT, Parser, exit_with
+from player.simulated.tcp.link import HANDLING_MS
+from testbed.checks.fidelity.plot import ENDINGS
+from testbed.checks.link_models_plot import draw
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
+from testbed.simulated.record_replay import (
+    MODELS,
+    Recorded,
+    Replayed,
+    errors_at_recorded_times,
+    recorded,
+    replay,
+)
+from traces.commands import BAD_INPUT, Parser, exit_with
 from traces.trace import TraceError
 
 RESAMPLES = 1000
@@ -354,7 +361,9 @@ def _fit(args: argparse.Namespace) -> None:
     console = person_console(sys.stdout, as_object=False)
     console.print(Text(str(found)), soft_wrap=True)
     console.print(shown)
-    console.print(Text(f"HANDLING_MS = {best_ms:g} fits best (player/link_tcp.py has {HANDLING_MS:g})"))
+    console.print(
+        Text(f"HANDLING_MS = {best_ms:g} fits best (player/simulated/tcp/link.py has {HANDLING_MS:g})")
+    )
 
 
 ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"compare": _compare, "fit": _fit}

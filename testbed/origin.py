@@ -8,7 +8,7 @@ A segment has exactly the described size; its bytes are noise that no link can c
 of video, level, chunk and position alone, so that a download resumed with Range fits its first
 part. A directory of encoded media is served as it is, beside the videos.
 
-Every answer carries the sender's view of the connection (`player/cmsd.py`), and every request
+Every answer carries the sender's view of the connection (`player/real/cmsd.py`), and every request
 leaves a line in the log with the connection's TCP_INFO at its end.
 """
 
@@ -19,7 +19,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -45,20 +45,20 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from player import cmsd
-from player.mpd import MpdError
-from player.mpd_write import write_mpd
-from player.tcp_info import TcpInfo, read_tcp_info
-from player.video import Video, VideoError
-from player.videos import builtin_names, load_video
-from testbed.http_semantics import (
+from player.real import cmsd
+from player.real.tcp_info import TcpInfo, read_tcp_info
+from player.video.built_in import builtin_names, load_video
+from player.video.mpd import MpdError
+from player.video.mpd_write import write_mpd
+from player.video.video import Video, VideoError
+from testbed.server.http_semantics import (
     RangeNotSatisfiable,
     Validators,
     asked_range,
     precondition_failed,
     unchanged,
 )
-from traces.arguments import BAD_INPUT, Parser
+from traces.commands import BAD_INPUT, Parser
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""

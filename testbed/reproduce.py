@@ -26,20 +26,20 @@ from rich.text import Text
 
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import FINISHED, Record, RecordError, read_record
-from player.video import Video, VideoError
-from player.videos import load_video
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.plan import RESULTS, RunPlan, claim, folder_of
-from testbed.settings import LinkSettings, Loss, check_carried
-from testbed.side_by_side import Interrupt, Interrupted, side_by_side
-from testbed.simulation import Job, RunFacts, SimulatedSession, run_job
-from testbed.starts import Start
-from testbed.streaming import LANES_AT_ONCE, SessionPlan
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
+from testbed.link.lane import check_congestion_control, delay_backend, require_tools
+from testbed.link.settings import LinkSettings, Loss, check_carried
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
+from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
+from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
+from testbed.session.streaming import LANES_AT_ONCE, SessionPlan
+from testbed.simulated.models import MODELS
+from testbed.simulated.simulation import Job, RunFacts, SimulatedSession, run_job
+from testbed.simulated.starts import Start
 from testbed.sweeps.lanes import Shared, server_of, stream_unit
-from testbed.sweeps.models import MODELS
-from traces.arguments import Parser
+from traces.commands import Parser
 from traces.files import write_aside
 from traces.ownership import give_to_caller, make_directory
 from traces.trace import Trace

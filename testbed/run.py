@@ -14,7 +14,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -27,17 +27,17 @@ from typing import TextIO
 
 from rich.text import Text
 
+from player.real.stdout import kept_for_us
 from player.registry import PolicyError
-from player.stdout import kept_for_us
-from player.video import VideoError
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.plan import RunPlan, describe, folder_of, parser, plan_run
+from player.video.video import VideoError
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
 from testbed.reproduce import reproduce
-from testbed.side_by_side import Interrupt, Interrupted, side_by_side
-from testbed.streaming import finished
-from testbed.summary import as_json, remarks, table
-from traces.arguments import BAD_INPUT, leave
+from testbed.session.plan import RunPlan, describe, folder_of, parser, plan_run
+from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
+from testbed.session.streaming import finished
+from testbed.session.summary import as_json, remarks, table
+from traces.commands import BAD_INPUT, leave
 from traces.files import write_aside
 
 NOT_ALL_GOOD = 1

@@ -14,7 +14,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -40,38 +40,32 @@ from rich.text import Text
 
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
-from player.link_published import RTT_MS, PublishedLink, refuse_loss
-from player.link_tcp import CONGESTION_CONTROL, QUEUE_MS, TcpLink
-from player.live import silence
 from player.options import add_json_option, add_scoring_options
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
+from player.real.live import silence
 from player.record import FINISHED
 from player.registry import PolicyError, load_policy
-from player.simulated import CHUNKS, Link
-from player.video import Video, VideoError
-from player.videos import load_video
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.options import (
+from player.simulated.link_published import RTT_MS, PublishedLink, refuse_loss
+from player.simulated.session import CHUNKS, Link
+from player.simulated.tcp.link import CONGESTION_CONTROL, QUEUE_MS, TcpLink
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
+from testbed.process.signals import exit_status, terminated_by
+from testbed.session.options import (
     add_policy_option,
     add_tcp_options,
     add_video_options,
     asked_policies,
     scoring_of,
 )
-from testbed.signals import exit_status, terminated_by
-from testbed.simulation import (
-    RunFacts,
-    SimulatedSession,
-    carries_state,
-    plan_jobs,
-    run_jobs,
-)
-from testbed.starts import Starts, read_starts
-from testbed.trace_notes import delay_loss_notes
-from traces.arguments import BAD_INPUT, Parser, leave
-from traces.catalogue import default_video, resolve_many
+from testbed.session.trace_notes import delay_loss_notes
+from testbed.simulated.simulation import RunFacts, SimulatedSession, carries_state, plan_jobs, run_jobs
+from testbed.simulated.starts import Starts, read_starts
+from traces.commands import BAD_INPUT, Parser, leave
+from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
 

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -35,24 +35,24 @@ from rich.text import Text
 
 from analysis.collect import TABLE, collect
 from analysis.sessions import AnalysisError
+from player.real.stdout import kept_for_us
 from player.registry import PolicyError
-from player.stdout import kept_for_us
-from player.video import VideoError
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.policy_server import DEVICES
-from testbed.settings import BACKENDS
-from testbed.signals import exit_status, terminated_by
-from testbed.sweeps import estimate
+from player.video.video import VideoError
+from testbed.link.settings import BACKENDS
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
+from testbed.process.signals import exit_status, terminated_by
+from testbed.session.policy_server import DEVICES
+from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
+from testbed.sweeps.experiment import estimate
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
+from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import SweepFolder
-from testbed.sweeps.models import MODELS, PUBLISHED
-from testbed.sweeps.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.progress import Display, duration
-from testbed.sweeps.schema import read_sweep
 from testbed.sweeps.state import RunFacts, command_facts, utc_now
 from testbed.sweeps.work import Work
-from traces.arguments import Parser, leave
+from traces.commands import Parser, leave
 from traces.ownership import give_to_caller
 from traces.trace import TraceError
 

@@ -3,7 +3,7 @@
     sudo python testbed/tamper.py [--kinds loss-3-after,mtu] [--sessions 5] [--lanes 8]
 
 Short sessions stream in several lanes at once; in each, one thing is changed when two chunks are in
-(`testbed/tampering.py` has the kinds). Every such session has to come out invalid, and every session
+(`testbed/checks/tampering.py` has the kinds). Every such session has to come out invalid, and every session
 that nobody touched valid. With `--no-watch` nobody listens for changes, so that only what the packets
 and the clocks tell counts.
 """
@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.handover import hand_over
+    from testbed.process.handover import hand_over
 
     hand_over()
 
@@ -40,15 +40,15 @@ from rich.text import Text
 from player.options import add_json_option
 from player.record import ChunkRow, EndRow
 from player.registry import PolicyError
-from testbed import plan as planning
-from testbed.console import person_console
-from testbed.errors import TestbedError
-from testbed.lane import Lane
-from testbed.shaper_client import ShaperClient
-from testbed.side_by_side import begin_after_s
-from testbed.streaming import LaneSession, SessionPlan
-from testbed.tampering import CONSTANT_MBPS, KINDS, UNTOUCHED, Hands, Kind, NotHere
-from traces.arguments import BAD_INPUT, Parser, exit_with
+from testbed.checks.tampering import CONSTANT_MBPS, KINDS, UNTOUCHED, Hands, Kind, NotHere
+from testbed.link.lane import Lane
+from testbed.link.shaper_client import ShaperClient
+from testbed.process.console import person_console
+from testbed.process.errors import TestbedError
+from testbed.session import plan as planning
+from testbed.session.side_by_side import begin_after_s
+from testbed.session.streaming import LaneSession, SessionPlan
+from traces.commands import BAD_INPUT, Parser, exit_with
 
 CHUNKS = 20
 CHUNK_S = 2.0
@@ -102,15 +102,15 @@ class Tamperer:
         self.acting = asyncio.get_running_loop().run_in_executor(self._pool, self._kind.act, self._hands)
 
     def state(self, index: int, state: dict[str, Any]) -> None:
-        """See `testbed.streaming.Watcher`."""
+        """See `testbed.session.streaming.Watcher`."""
 
     def chunk(self, index: int, row: ChunkRow) -> None:
-        """See `testbed.streaming.Watcher`."""
+        """See `testbed.session.streaming.Watcher`."""
         if row.chunk == ACT_AFTER_CHUNK and not self._kind.at_start:
             self.act()
 
     def end(self, index: int, row: EndRow) -> None:
-        """See `testbed.streaming.Watcher`."""
+        """See `testbed.session.streaming.Watcher`."""
 
 
 def write_video(folder: Path) -> Path:

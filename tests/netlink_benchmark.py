@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from testbed.children import die_with_parent
-from testbed.namespace import network_namespace
-from testbed.tbf import TokenBucket
+from testbed.link.namespace import network_namespace
+from testbed.link.tbf import TokenBucket
+from testbed.process.children import die_with_parent
 
 BURST_BYTES, LIMIT_BYTES = 1600, 100_000
 TC_SHARE = 20

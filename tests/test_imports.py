@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import handover
+from testbed.process import handover
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("traces", "player", "policies", "testbed", "analysis")
@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "player": {"traces", "player"},
     "policies": {"traces", "player", "policies"},
     "testbed": {"traces", "player", "policies", "testbed", "analysis"},
-    "analysis": {"analysis", "player.record", "player.qoe", "traces.arguments", "traces.files"},
+    "analysis": {"analysis", "player.record", "player.qoe", "traces.commands", "traces.files"},
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}
 MUST_NOT_KNOW = {
@@ -80,7 +80,7 @@ def test_imports_go_one_way(folder: str) -> None:
     ("folder", "source", "wrong"),
     [
         ("traces", "from player.qoe import QoE", ["player.qoe.QoE"]),
-        ("player", "def f():\n    import policies.bba", ["policies.bba"]),
+        ("player", "def f():\n    import policies.rules.bba", ["policies.rules.bba"]),
         ("player", "from mininet.net import Mininet", ["mininet.net.Mininet"]),
         ("analysis", "from player.record import read\nfrom player import buffer", ["player.buffer"]),
         ("analysis", "from player import qoe", []),

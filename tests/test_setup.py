@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.llm import base_gguf
+from policies.llm.model import base_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = """
@@ -428,8 +428,8 @@ def test_tests_run_twice_where_root_can_be_had(pytested: Machine) -> None:
         (PLAIN, 1, [], 2, False),
         (EMULATION, 1, [], 2, False),
         (EITHER, 1, ["ARGS=-x"], 2, False),
-        (PLAIN, 5, ["ARGS=tests/test_link_tbf.py"], 2, True),
-        (EMULATION, 5, ["ARGS=tests/test_buffer.py"], 1, True),
+        (PLAIN, 5, ["ARGS=tests/emulation/test_tbf.py"], 2, True),
+        (EMULATION, 5, ["ARGS=tests/player/test_buffer.py"], 1, True),
         (EITHER, 5, ["ARGS=-k nothing"], 1, False),
         (PLAIN, 5, [], 2, True),
         (EMULATION, 5, [], 2, True),

@@ -1,6 +1,470 @@
-"""`python -m traces`: list, show, lint, convert, fit and generate traces."""
+"""The command line of `python -m traces`."""
 
-from traces.cli import main
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from traces import formats
+from traces.commands import BAD_INPUT, Parser
+from traces.families import catalogue, fit
+from traces.families.generator import member
+from traces.families.model import FamilyModel, read_model
+from traces.families.statistics import Statistics, ranges, resample, summarise
+from traces.inspection import lint
+from traces.inspection.report import FIT_HEADER, fit_rows, more_lines, sparkline, statistics_lines
+from traces.trace import Trace, TraceError
+
+PROGRAM = "python -m traces"
+
+LISTED_MEMBERS = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 1 when lint found errors; 2 when the command could not be carried out.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except TraceError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"{PROGRAM}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return BAD_INPUT
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=PROGRAM, description="Bandwidth traces: look at, check, convert, fit, generate.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = _command(commands, "list", _list, "the families and what their members are like")
+    what = command.add_argument_group("what to list")
+    what.add_argument(
+        "family", nargs="?", help="list this family's members one by one (default: all families)"
+    )
+    what.add_argument("--members", metavar="BEGIN:END", help=f"which members (default: 0:{LISTED_MEMBERS})")
+
+    what.add_argument(
+        "--fit", action="store_true", help="a Markdown table: generated beside measured, as the README has it"
+    )
+
+    command = _command(commands, "show", _show, "statistics and a picture of traces")
+    what = command.add_argument_group("what to show")
+    what.add_argument("spec", help="4g, 4g/17, 4g[0:100], a file or a directory")
+    _add_format(what)
+    look = command.add_argument_group("how")
+    look.add_argument("--width", type=_positive, default=72, help="characters of the picture (default: 72)")
+
+    command = _command(commands, "lint", _lint, "faults of trace files: file, line, fault; exit 1 on errors")
+    what = command.add_argument_group("what to check")
+    what.add_argument("paths", nargs="+", metavar="FILE|DIR", help="trace files, or directories of them")
+    _add_format(what)
+
+    command = _command(commands, "convert", _convert, "write a trace in another format")
+    what = command.add_argument_group("from and to")
+    what.add_argument(
+        "source", metavar="IN", help="a trace file, or anything that `show` takes for one trace"
+    )
+    what.add_argument("target", metavar="OUT", help="the file to write")
+    what.add_argument("--force", action="store_true", help="write over OUT if it is there")
+    what.add_argument(
+        "--drop-delay-loss",
+        action="store_true",
+        help="write the rates alone, for formats that can't hold delay and loss",
+    )
+    what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
+    _add_format(what)
+
+    command = _command(commands, "generate", _generate, "write members of a family to files")
+    what = command.add_argument_group("what to generate")
+    what.add_argument("family", help="a family's name, or the data file that `fit` made")
+    what.add_argument("--members", metavar="BEGIN:END", default="0:10", help="which members (default: 0:10)")
+    where = command.add_argument_group("where to")
+    where.add_argument("--out", required=True, metavar="DIR", help="directory to write to, made if missing")
+    where.add_argument(
+        "--to", choices=formats.FORMATS, default="text", help="format to write (default: text)"
+    )
+
+    command = _command(commands, "fit", _fit, "fit a family to measured logs, and judge it on logs left out")
+    what = command.add_argument_group("logs")
+    what.add_argument("directories", nargs="+", metavar="DIR", help="directories (or files) of measured logs")
+    what.add_argument(
+        "--include", action="append", metavar="GLOB", help="only files whose names match (repeatable)"
+    )
+    what.add_argument(
+        "--exclude",
+        action="append",
+        metavar="GLOB",
+        default=[],
+        help="no files whose names match (repeatable)",
+    )
+    what.add_argument(
+        "--min-mean-mbps",
+        type=_number,
+        default=fit.DEFAULT_MIN_MEAN_MBPS,
+        metavar="MBPS",
+        help="leave out logs, and draw members anew, of a lower mean (default: %(default)s)",
+    )
+    what.add_argument(
+        "--max-mean-mbps", type=_number, metavar="MBPS", help="the same for a higher mean (default: no bound)"
+    )
+    _add_format(what)
+    judge = command.add_argument_group("judging")
+    judge.add_argument(
+        "--hold-out-every",
+        type=_positive,
+        metavar="N",
+        help="hold out every N-th log in name order (2 or more; default: fit all)",
+    )
+    judge.add_argument(
+        "--block-s",
+        type=_positive_s,
+        metavar="S",
+        help="for few logs: hold out every N-th block of this length instead",
+    )
+    judge.add_argument(
+        "--judge", nargs="+", metavar="DIR", help="judge on the logs in these directories instead"
+    )
+    judge.add_argument(
+        "--members",
+        type=_positive,
+        default=fit.JUDGED_MEMBERS,
+        help="members to judge (default: %(default)s)",
+    )
+    model = command.add_argument_group("model")
+    model.add_argument("--family", default="mine", help="the family's name (default: mine)")
+    model.add_argument(
+        "--about", default="", help="a line on where the logs come from, kept in the data file"
+    )
+    model.add_argument(
+        "--classes", type=_positive, default=3, help="kinds of link to tell apart (default: 3)"
+    )
+    model.add_argument(
+        "--step-s", type=_positive_s, default=1.0, help="step of logs and members (default: 1)"
+    )
+    model.add_argument(
+        "--length-s", type=_positive_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
+    )
+    model.add_argument("--out", metavar="FILE", help="the data file to write")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
+    parser: Parser = commands.add_parser(name, help=about, description=about)
+    parser.set_defaults(run=run)
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser
+
+
+def _add_format(group: Any) -> None:
+    group.add_argument(
+        "--format", choices=formats.FORMATS, help="format of the files read (default: detected)"
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
+
+
+def _positive_s(text: str) -> float:
+    value = _number(text)
+    if value < 0.01:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of 0.01 s or more")
+    return value
+
+
+def _print_json(body: Any) -> None:
+    print(json.dumps(body, allow_nan=False))
+
+
+def _member_range(text: str) -> range:
+    begin, colon, end = text.partition(":")
+    if not (colon and (begin or "0").isdigit() and end.isdigit()) or len(text) > 20:
+        raise TraceError(f"--members {text}: not a range; write it as 0:10")
+    wanted = range(int(begin or 0), int(end))
+    if not 0 < len(wanted) <= catalogue.MAX_SLICE:
+        raise TraceError(f"--members {text}: {len(wanted)} members; ask for 1 to {catalogue.MAX_SLICE}")
+    return wanted
+
+
+def _family_model(name: str) -> FamilyModel:
+    return read_model(Path(name)) if name.endswith(".json") else catalogue.load_family(name)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    if arguments.fit:
+        return _list_fit(arguments)
+    wanted = _member_range(arguments.members or f"0:{LISTED_MEMBERS}")
+    if arguments.family:
+        model = _family_model(arguments.family)
+        rows = [(trace.name, [trace]) for trace in (member(model, index) for index in wanted)]
+    else:
+        rows = [
+            (name, [member(catalogue.load_family(name), index) for index in wanted])
+            for name in catalogue.families()
+        ]
+    if arguments.json:
+        key = "members" if arguments.family else "families"
+        body = [{"name": name, **_about(name), **summarise(traces).as_json()} for name, traces in rows]
+        _print_json({key: body})
+        return 0
+    print(f"{'name':<9}{'mean':>9}{'dev.':>9}{'p5':>9}{'p95':>9}  < 0.3  ACF 5 s  length  (rates in Mbit/s)")
+    for name, traces in rows:
+        figures = summarise(traces)
+        memory = "-" if figures.autocorrelation_5s is None else f"{figures.autocorrelation_5s:.2f}"
+        print(
+            f"{name:<9}{figures.mean_mbps:>9.2f}{figures.deviation_mbps:>9.2f}{figures.p5_mbps:>9.2f}"
+            f"{figures.p95_mbps:>9.2f}{figures.share_below_0_3:>6.1%}"
+            f"{memory:>9}{traces[0].duration_s:>6.0f} s"
+            f"  {_about(name).get('about', '')}".rstrip()
+        )
+    if not arguments.family:
+        print(
+            f"Statistics of members {wanted.start} to {wanted.stop - 1}; "
+            "a family has members without end: 4g/0, 4g/1, ..."
+        )
+    return 0
+
+
+def _about(name: str) -> dict[str, Any]:
+    if name not in catalogue.families():
+        return {}
+    return {"about": catalogue.load_family(name).about, "default_video": catalogue.default_video(name)}
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    traces = catalogue.resolve_many(arguments.spec, arguments.format)
+    figures = summarise(traces)
+    if arguments.json:
+        shown = [
+            {
+                "name": trace.name,
+                "family": trace.family,
+                "duration_s": trace.duration_s,
+                "sha256": trace.sha256,
+                "mean_mbps": round(trace.mean_mbps, 4),
+                **{name: figures.as_json() for name, figures in ranges(trace).items()},
+            }
+            for trace in traces
+        ]
+        _print_json({"spec": arguments.spec, "traces": shown, "statistics": figures.as_json()})
+        return 0
+    for trace in traces[:LISTED_MEMBERS]:
+        rates = _columns(trace, arguments.width)
+        print(f"{trace.name}  0 to {trace.duration_s:g} s, up to {max(trace.rate_mbps[1:]):g} Mbit/s")
+        print(f"  {sparkline(rates, sys.stdout.encoding or 'ascii')}")
+        for line in more_lines(trace):
+            print(f"  {line}")
+    if len(traces) > LISTED_MEMBERS:
+        print(f"and {len(traces) - LISTED_MEMBERS} more")
+    for line in statistics_lines(figures):
+        print(f"  {line}")
+    return 0
+
+
+def _columns(trace: Trace, width: int) -> list[float]:
+    return [float(rate) for rate in resample(trace, trace.duration_s / width)]
+
+
+def _lint(arguments: argparse.Namespace) -> int:
+    missing = [name for name in arguments.paths if not Path(name).exists()]
+    for name in missing:
+        print(f"{PROGRAM}: {name}: no such file or directory", file=sys.stderr)
+    if len(missing) == len(arguments.paths):
+        return BAD_INPUT
+    files: list[Path] = []
+    for path in (Path(name) for name in arguments.paths if name not in missing):
+        files += catalogue.trace_files(path) if path.is_dir() else [path]
+    found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
+    errors, warnings, notes = (
+        sum(fault.severity == severity for fault in found) for severity in ("error", "warning", "note")
+    )
+    if arguments.json:
+        _print_json(
+            {
+                "files": len(files),
+                "missing": missing,
+                "errors": errors,
+                "warnings": warnings,
+                "notes": notes,
+                "faults": [asdict(fault) for fault in found],
+            }
+        )
+    else:
+        for fault in found:
+            print(fault)
+        print(f"{len(files)} files: {errors} errors, {warnings} warnings", file=sys.stderr)
+    return BAD_INPUT if missing else 1 if errors else 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    trace = catalogue.resolve(arguments.source, arguments.format)
+    if Path(arguments.target).is_file() and not arguments.force:
+        raise TraceError(f"{arguments.target} is there already; name another file, or say --force")
+    written = trace.without_delay_loss if arguments.drop_delay_loss else trace
+    formats.save(written, arguments.target, arguments.to)
+    dropped = [] if written is trace else more_lines(trace)
+    if arguments.json:
+        _print_json(
+            {
+                "from": arguments.source,
+                "to": arguments.target,
+                "format": arguments.to,
+                "duration_s": trace.duration_s,
+                "mean_mbps": round(trace.mean_mbps, 4),
+                "dropped": [] if written is trace else list(ranges(trace)),
+            }
+        )
+        return 0
+    print(f"{arguments.target}: {trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}")
+    for line in [f"dropped: {words}" for words in dropped] or more_lines(trace):
+        print(f"  {line}")
+    return 0
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    model = _family_model(arguments.family)
+    wanted = _member_range(arguments.members)
+    directory = Path(arguments.out)
+    directory.mkdir(parents=True, exist_ok=True)
+    digits = len(str(wanted.stop - 1))
+    written = []
+    for index in wanted:
+        trace = member(model, index)
+        file = directory / f"{model.family}_{index:0{digits}d}"
+        formats.save(trace, file, arguments.to)
+        written.append(
+            {
+                "file": str(file),
+                "name": trace.name,
+                "sha256": trace.sha256,
+                "mean_mbps": round(trace.mean_mbps, 4),
+            }
+        )
+    if arguments.json:
+        _print_json({"family": model.family, "format": arguments.to, "written": written})
+    else:
+        print(f"{directory}: {len(written)} traces of {model.family}, {model.length_s:g} s each")
+    return 0
+
+
+def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
+    """The logs in directories and files, those left out by name or mean aside."""
+    logs: list[Trace] = []
+    for name in names:
+        path = Path(name)
+        if not path.exists():
+            raise TraceError(f"{name}: no such file or directory")
+        for file in catalogue.trace_files(path) if path.is_dir() else [path]:
+            kept = not arguments.include or any(
+                fnmatch.fnmatch(file.name, glob) for glob in arguments.include
+            )
+            if kept and not any(fnmatch.fnmatch(file.name, glob) for glob in arguments.exclude):
+                logs.append(formats.load(file, arguments.format))
+    if not logs:
+        raise TraceError(f"{' '.join(names)}: no logs are left; widen --include and --exclude")
+    return fit.prepare(logs, arguments.step_s, arguments.min_mean_mbps, arguments.max_mean_mbps)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    if arguments.length_s < arguments.step_s:
+        raise TraceError(f"--length-s {arguments.length_s:g}: shorter than --step-s {arguments.step_s:g}")
+    logs = _logs(arguments.directories, arguments)
+    held_out: Sequence[Trace] = ()
+    if arguments.judge:
+        held_out = _logs(arguments.judge, arguments)
+    elif arguments.hold_out_every is not None:
+        if arguments.hold_out_every < 2:
+            raise TraceError("--hold-out-every 1: nothing would be left to fit; use 2 or more")
+        parts = fit.split(logs, arguments.hold_out_every, arguments.block_s)
+        logs, held_out = list(parts.fitted), parts.held_out
+    elif arguments.block_s is not None:
+        raise TraceError("--block-s: blocks are held out by --hold-out-every; give both")
+    if (arguments.judge or arguments.hold_out_every) and not (logs and held_out):
+        raise TraceError(
+            f"{len(logs)} logs to fit and {len(held_out)} held out; bring more logs, or set --block-s"
+        )
+    model = fit.fit(
+        logs,
+        arguments.family,
+        about=arguments.about,
+        classes=arguments.classes,
+        step_s=arguments.step_s,
+        length_s=arguments.length_s,
+        min_mean_mbps=arguments.min_mean_mbps,
+        max_mean_mbps=arguments.max_mean_mbps,
+    )
+    if held_out:
+        figures = fit.measured(held_out, model.piece_s)
+        model = replace(model, held_out=figures, held_out_logs=len(held_out))
+    generated = fit.generated(model, model.piece_s, arguments.members)
+    if arguments.out:
+        Path(arguments.out).write_text(model.to_json(), encoding="utf-8")
+    if arguments.json:
+        _print_json({"out": arguments.out, **_fit_body(model, generated, arguments.members)})
+    else:
+        print(FIT_HEADER)
+        print("\n".join(fit_rows(model, generated, arguments.members)))
+    return 0
+
+
+def _fit_body(model: FamilyModel, generated: Statistics, members: int) -> dict[str, Any]:
+    return {
+        "family": model.family,
+        "piece_s": model.piece_s,
+        "classes": len(model.classes),
+        "fitted_logs": model.fitted_logs,
+        "held_out_logs": model.held_out_logs,
+        "members": members,
+        "fitted": model.fitted.as_json(),
+        "held_out": model.held_out.as_json() if model.held_out else None,
+        "generated": generated.as_json(),
+    }
+
+
+def _list_fit(arguments: argparse.Namespace) -> int:
+    names = [arguments.family] if arguments.family else catalogue.families()
+    members = len(_member_range(arguments.members)) if arguments.members else fit.JUDGED_MEMBERS
+    shown = [(model, fit.generated(model, model.piece_s, members)) for model in map(_family_model, names)]
+    if arguments.json:
+        _print_json({"families": [_fit_body(model, generated, members) for model, generated in shown]})
+        return 0
+    print(FIT_HEADER)
+    for model, generated in shown:
+        print("\n".join(fit_rows(model, generated, members)))
+    return 0
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

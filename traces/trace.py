@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 MOST_DELAY_MS = 10_000.0
-"""No path takes longer, and no link is asked to (`testbed/settings.py`): the unit is another one."""
+"""No path takes longer, and no link is asked to (`testbed/link/settings.py`): the unit is another one."""
 ALL_LOST_PCT = 100.0
 """A link that loses every frame is dark: its rate is 0."""
 

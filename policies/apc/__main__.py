@@ -16,9 +16,9 @@ import sys
 from collections.abc import Sequence
 
 from player.registry import PolicyError
-from player.video import VideoError
-from policies.apc import bench, score, sweep, train
-from traces.arguments import BAD_INPUT, Parser, exit_with
+from player.video.video import VideoError
+from policies.apc.study import bench, score, sweep, train
+from traces.commands import BAD_INPUT, Parser, exit_with
 from traces.trace import TraceError
 
 INTERRUPTED = 130

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from player.observation import Observation, PastChunk
-from policies.throughput import harmonic_mean_mbps, observed_mbps
+from policies.rules.throughput import harmonic_mean_mbps, observed_mbps
 
 WINDOW = 8
 """Past chunks that variation and recent stall look back over."""

@@ -10,7 +10,7 @@ from player.observation import Observation
 from player.policy import Decision, HearsEnd, Policy, as_decision
 from player.qoe import QoE
 from player.registry import load_policy
-from player.video import Video
+from player.video.video import Video
 from policies.hindsight.features import unfit
 
 TRAINED, OTHERWISE = "genet", "robustmpc"

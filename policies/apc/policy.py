@@ -13,15 +13,15 @@ from pathlib import Path
 from player.observation import Observation
 from player.policy import Decision, ServerCommand
 from player.qoe import QoE
-from player.video import Video
+from player.video.video import Video
 from policies.apc import learned, rule
 from policies.apc.dynamic import Price
 from policies.apc.light import TRAINED, Light, light_for
 from policies.apc.router import Considered, Router
 from policies.apc.scheduler import Always, Never, RandomShare, Scheduler
-from policies.llm.client import ServerError
-from policies.llm.policy import AUTO, NetLLM
-from policies.llm.protocol import BY_LLM
+from policies.llm.serving.client import ServerError
+from policies.llm.serving.protocol import BY_LLM
+from policies.llm.tasks.abr.policy import AUTO, NetLLM
 
 BY_LIGHT = "light"
 BY_LADDER = "auto"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from player.observation import Observation
 from player.qoe import QoE
-from player.video import Video
+from player.video.video import Video
 from policies.apc import facts
 from policies.apc.dynamic import Price
 from policies.apc.light import Light, LightDecision

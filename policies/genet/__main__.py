@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from player.video import Video, VideoError
-from player.videos import load_video
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
 from policies.bootstrap import percentile_interval
 from policies.genet.data import FAMILIES
 from policies.genet.inputs import LEVELS, TOP_KBPS
 from policies.genet.net import WeightsError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import BASELINES, Chooser, by_actor, by_baseline, over_traces
-from traces.arguments import BAD_INPUT, Parser
-from traces.catalogue import resolve_many
+from traces.commands import BAD_INPUT, Parser
+from traces.families.catalogue import resolve_many
 from traces.trace import TraceError
 
 INTERRUPTED = 130

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 
-from player.batch.library import Library
-from player.batch.sessions import Setup
+from player.simulated.batch.library import Library
+from player.simulated.batch.sessions import Setup
 from policies.genet.environment import Environment, build, make_trace, video_index, videos
 from policies.genet.net import Actor
 from policies.genet.score import by_actor, by_baseline, mean_qoe

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from traces.catalogue import resolve_many
+from traces.families.catalogue import resolve_many
 from traces.trace import Trace
 
 FAMILIES = ("fcc", "3g", "4g")
@@ -57,7 +57,7 @@ def load(specs: Sequence[str] = (), members: int | None = None, families: Sequen
     Logs count as much as the families do: where they are fewer, each stands in the list several times.
 
     Args:
-        specs: what `traces/catalogue.py` understands; each becomes a validation set of its own.
+        specs: what `traces/families/catalogue.py` understands; each becomes a validation set of its own.
         members: at most so many of each family, for trials.
         families: of the generator's.
 

@@ -12,9 +12,9 @@ from functools import cache
 
 import numpy as np
 
-from player.simulated import CHUNKS
-from player.video import Video
-from player.videos import load_video
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from player.video.video import Video
 from traces.trace import Trace
 
 CHUNK_LENGTHS_S = (1.0, 2.0, 4.0, 6.0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.batch.compiled import compiled
-from player.batch.library import Packed
-from player.batch.sessions import Sessions, State
+from player.simulated.batch.compiled import compiled
+from player.simulated.batch.library import Packed
+from player.simulated.batch.sessions import Sessions, State
 from policies.genet.inputs import Vectors
 
 WINDOWS = 24

@@ -12,12 +12,12 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn.functional import cross_entropy
 
-from player.batch.sessions import Sessions
-from policies.batch_mpc import BatchMPC
+from player.simulated.batch.sessions import Sessions
 from policies.genet.inputs import of_sessions
 from policies.genet.mix import Mix
 from policies.genet.train_env import STEPS
 from policies.genet.train_net import actor_of, actor_parameters, scores
+from policies.rules.batch_mpc import BatchMPC
 
 TEACHER_DRIVES = (1.0, 0.5, 0.0, 0.0)
 """The share of decisions that RobustMPC takes, round by round."""

@@ -1,6 +1,6 @@
 """What the network is shown, made of one client's observation or of a batch of sessions.
 
-The vector of `player/batch/features.py` with the chunk length at its end, and two rows bent so that
+The vector of `player/simulated/batch/features.py` with the chunk length at its end, and two rows bent so that
 slow and fast links, which differ a hundredfold, both stay readable:
 
     throughput    ln(1 + 10 x Mbit/s) / 2       0 where there was no chunk yet
@@ -17,11 +17,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from player.batch.features import DOWNLOAD_UNIT_S, MBPS_UNIT, Features
-from player.batch.sessions import Sessions
 from player.observation import Observation
-from player.simulated import CHUNKS
-from player.video import Video
+from player.simulated.batch.features import DOWNLOAD_UNIT_S, MBPS_UNIT, Features
+from player.simulated.batch.sessions import Sessions
+from player.simulated.session import CHUNKS
+from player.video.video import Video
 
 LEVELS = 6
 HISTORY = 8

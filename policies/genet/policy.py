@@ -11,7 +11,7 @@ import numpy as np
 from player.observation import Observation
 from player.policy import Decision
 from player.qoe import QoE
-from player.video import Video
+from player.video.video import Video
 from policies.genet.inputs import LEVELS, of_client
 from policies.genet.net import Actor, read, sha256
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from player.batch.library import Library
-from player.batch.sessions import Sessions, Setup
-from player.simulated import CHUNKS
-from player.video import Video
-from policies.batch_mpc import BatchMPC
-from policies.bba import CUSHION_S, RESERVOIR_S
+from player.simulated.batch.library import Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.session import CHUNKS
+from player.video.video import Video
 from policies.genet.inputs import of_sessions
 from policies.genet.net import Actor
+from policies.rules.batch_mpc import BatchMPC
+from policies.rules.bba import CUSHION_S, RESERVOIR_S
 from traces.trace import Trace
 
 BASELINES = ("robustmpc", "bba")
@@ -40,7 +40,7 @@ def by_actor(actor: Actor) -> Chooser:
 
 
 def by_baseline(name: str) -> Chooser:
-    """`robustmpc` or `bba`, as `policies/mpc.py` and `policies/bba.py` decide."""
+    """`robustmpc` or `bba`, as `policies/rules/mpc.py` and `policies/rules/bba.py` decide."""
     return {"robustmpc": lambda sessions: BatchMPC(sessions).select(), "bba": _bba}[name]
 
 

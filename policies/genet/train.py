@@ -20,7 +20,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.utils import explained_variance
 
-from player.videos import load_video
+from player.video.built_in import load_video
 from policies.genet.curriculum import search
 from policies.genet.data import FAMILIES, Data, load
 from policies.genet.environment import Environment, as_dict, described

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from player.batch.library import Floats
-from player.batch.sessions import Sessions
-from player.simulated import CHUNKS
-from policies.batch_mpc import BatchMPC
+from player.simulated.batch.library import Floats
+from player.simulated.batch.sessions import Sessions
+from player.simulated.session import CHUNKS
 from policies.genet import future
 from policies.genet.inputs import Vectors, of_sessions
 from policies.genet.mix import Mix
 from policies.genet.train_net import action_space, observation_space
+from policies.rules.batch_mpc import BatchMPC
 
 STEPS = CHUNKS - 1
 """Decisions of a session; the first chunk comes at level 0."""

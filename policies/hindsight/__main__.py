@@ -10,10 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from player.video import VideoError
+from player.video.video import VideoError
 from policies.hindsight.data import DataError, read_source
 from policies.hindsight.net import Net, WeightsError, write_net
-from traces.arguments import BAD_INPUT
+from traces.commands import BAD_INPUT
 from traces.trace import TraceError
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Traces to learn from and traces to choose by: who is held out, and how the mix is drawn.
 
-A *source* is a word that `traces/catalogue.py` resolves, with its weight in the mix. Lines are held out
+A *source* is a word that the catalogue resolves, with its weight in the mix. Lines are held out
 whole: a trace belongs to the validation set when the SHA-1 of its line, as a number, is divisible by
 `HOLD_OUT`. Its line is the measuring unit of FCC cuts, the session of Puffer cuts, the place and day of
 WiFi logs, and else the trace itself. Members of the generator's families are never held out.
@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from player.batch.library import Library
-from player.batch.sessions import Sessions, Setup
-from player.simulated import CHUNKS
-from player.video import Video
-from player.videos import load_video
-from traces.catalogue import FAMILIES, resolve_many
+from player.simulated.batch.library import Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from player.video.video import Video
+from traces.families.catalogue import FAMILIES, resolve_many
 from traces.trace import Trace
 
 HOLD_OUT = 5

@@ -28,16 +28,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from player.batch.compiled import compiled
-from player.batch.library import Floats, Packed
-from player.batch.sessions import SMALLEST_PART, Sessions, State
-from player.batch.threads import share
 from player.observation import Observation, PastChunk
 from player.qoe import QoE
-from policies.batch_mpc import harmonic_mean_mbps, robust_mbps
-from policies.throughput import FLOOR_MBPS, observed_mbps
-from policies.throughput import harmonic_mean_mbps as harmonic_mean_of
-from policies.throughput import robust_mbps as robust_of
+from player.simulated.batch.compiled import compiled
+from player.simulated.batch.library import Floats, Packed
+from player.simulated.batch.sessions import SMALLEST_PART, Sessions, State
+from player.simulated.batch.threads import share
+from policies.rules.batch_mpc import harmonic_mean_mbps, robust_mbps
+from policies.rules.throughput import FLOOR_MBPS, observed_mbps
+from policies.rules.throughput import harmonic_mean_mbps as harmonic_mean_of
+from policies.rules.throughput import robust_mbps as robust_of
 
 LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
 """The ladder that the network is made for (Mao et al., SIGCOMM 2017)."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from player.batch.library import Ints
-from player.batch.sessions import Sessions
 from player.observation import Observation
 from player.policy import Decision
 from player.qoe import QoE
-from player.video import Video
+from player.simulated.batch.library import Ints
+from player.simulated.batch.sessions import Sessions
+from player.video.video import Video
 from policies.hindsight import features
 from policies.hindsight.net import Net
 

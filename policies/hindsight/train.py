@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from player.batch.library import Floats, Library
-from player.batch.sessions import Sessions
-from player.simulated import CHUNKS
-from policies.batch_mpc import BatchMPC
+from player.simulated.batch.library import Floats, Library
+from player.simulated.batch.sessions import Sessions
+from player.simulated.session import CHUNKS
 from policies.hindsight import data, features, values
 from policies.hindsight.net import Net, write_net
 from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.torch_net import Scaled, follow, layers_of, new_actor, new_critic, twin
 from policies.hindsight.validate import Validation
+from policies.rules.batch_mpc import BatchMPC
 from traces.files import aside
 
 SHARPNESS = 3.0

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from player.batch.library import Floats, Ints, Library
-from player.batch.sessions import Sessions, Setup
-from player.simulated import CHUNKS
-from player.video import Video
-from policies.batch_mpc import BatchMPC
+from player.simulated.batch.library import Floats, Ints, Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.session import CHUNKS
+from player.video.video import Video
 from policies.hindsight.data import Source
+from policies.rules.batch_mpc import BatchMPC
 
 STARTS = 12
 """Sessions on each validation trace, begun at places spread evenly over it."""

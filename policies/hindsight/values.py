@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.batch.compiled import compiled
-from player.batch.library import Floats, Ints, Packed
-from player.batch.link import hold_ms, idle
-from player.batch.sessions import Sessions, State
-from player.batch.threads import share
-from player.link_published import MAX_INTERVALS, PAYLOAD
+from player.simulated.batch.compiled import compiled
+from player.simulated.batch.library import Floats, Ints, Packed
+from player.simulated.batch.link import hold_ms, idle
+from player.simulated.batch.sessions import Sessions, State
+from player.simulated.batch.threads import share
+from player.simulated.link_published import MAX_INTERVALS, PAYLOAD
 
 HORIZON = 8
 SLOTS = 12

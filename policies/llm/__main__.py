@@ -24,10 +24,10 @@ import sys
 from collections.abc import Sequence
 
 from player.registry import PolicyError
-from player.video import VideoError
+from player.video.video import VideoError
 from policies.hindsight.data import DataError
 from policies.hindsight.net import WeightsError
-from traces.arguments import BAD_INPUT, Parser, exit_with
+from traces.commands import BAD_INPUT, Parser, exit_with
 from traces.trace import TraceError
 
 INTERRUPTED = 130

@@ -19,14 +19,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from testbed.children import die_with_parent, environment
-from testbed.errors import TestbedError
-from testbed.fidelity_measure import Bench
-from testbed.policy_server import nice_and_bound, threads
-from testbed.settings import RELAY_MAX_MBPS, LinkSettings
+from testbed.checks.fidelity.measure import Bench
+from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
+from testbed.machine.load import SESSION_LOAD
+from testbed.process.children import die_with_parent, environment
+from testbed.process.errors import TestbedError
+from testbed.session.policy_server import nice_and_bound, threads
+from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
-from testbed.sweeps.load import SESSION_LOAD
-from testbed.sweeps.plan import SweepPlan
 from traces.trace import Trace
 
 AUTO_MOST = 32
@@ -115,7 +115,7 @@ async def _load(lanes: int, servers: int) -> AsyncIterator[None]:
 async def _burning(share: float, first: Callable[[], None]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-P", "-m", "testbed.sweeps.load", f"{share:.4f}"),
+        *("-P", "-m", "testbed.machine.load", f"{share:.4f}"),
         stdin=asyncio.subprocess.PIPE,
         preexec_fn=first,
         start_new_session=True,

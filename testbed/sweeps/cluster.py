@@ -27,15 +27,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from testbed import doctor
-from testbed.errors import TestbedError
-from testbed.lane import delay_backend, require_tools
-from testbed.simulation import RunFacts as SimulationFacts
-from testbed.simulation import SimulatedSession
-from testbed.streaming import LOGS, SessionPlan
+from testbed.link.lane import delay_backend, require_tools
+from testbed.process.errors import TestbedError
+from testbed.session.streaming import LOGS, SessionPlan
+from testbed.simulated.simulation import RunFacts as SimulationFacts
+from testbed.simulated.simulation import SimulatedSession
 from testbed.sweeps.computed import compute, computed_session
+from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt
 from testbed.sweeps.lanes import Shared, session_plans, stream_unit
-from testbed.sweeps.plan import Unit
 from testbed.sweeps.state import FAILED
 from testbed.sweeps.work import Work
 from traces.files import PARTIAL, write_aside

@@ -12,10 +12,10 @@ from pathlib import Path
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
 from player.record import FINISHED, by_fallback_alone
-from testbed.errors import TestbedError
-from testbed.simulation import Job, RunFacts, SimulatedSession, begin_worker, run_job
+from testbed.process.errors import TestbedError
+from testbed.simulated.simulation import Job, RunFacts, SimulatedSession, begin_worker, run_job
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
-from testbed.sweeps.plan import SweepPlan, Unit, simulated_link
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import Work
 

@@ -10,17 +10,17 @@ from typing import Protocol
 
 from rich.console import Console
 
-from testbed.errors import TestbedError
-from testbed.side_by_side import Interrupt
-from testbed.simulation import RunFacts as SimulationFacts
-from testbed.sweeps import estimate
+from testbed.process.errors import TestbedError
+from testbed.session.side_by_side import Interrupt
+from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
 from testbed.sweeps.cluster import RayNodes, run_on
 from testbed.sweeps.computed import run_computed
+from testbed.sweeps.experiment import estimate
+from testbed.sweeps.experiment.plan import SweepPlan, Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
 from testbed.sweeps.machine import check_machine
-from testbed.sweeps.plan import SweepPlan, Unit
 from testbed.sweeps.progress import duration
 from testbed.sweeps.state import RunFacts, utc_now
 from testbed.sweeps.work import Work

@@ -19,9 +19,9 @@ from typing import IO, Any
 
 from player.policy import BY_FALLBACK
 from player.record import FINISHED, ChunkRow, EndRow, RecordError, by_fallback_alone, read_record
-from testbed.errors import TestbedError
-from testbed.streaming import LOGS
-from testbed.sweeps.plan import SweepPlan, Unit
+from testbed.process.errors import TestbedError
+from testbed.session.streaming import LOGS
+from testbed.sweeps.experiment.plan import SweepPlan, Unit
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
 from traces.files import PARTIAL, sync
 from traces.ownership import give_to_caller, make_directory

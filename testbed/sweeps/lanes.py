@@ -17,15 +17,15 @@ from typing import Any
 
 from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
-from testbed.errors import TestbedError
-from testbed.lane import Lane
-from testbed.policy_server import PolicyServer, PolicyServers
-from testbed.shaper_client import ShaperClient
-from testbed.side_by_side import Interrupt, begin_after_s
-from testbed.streaming import LANES_AT_ONCE, SessionPlan
+from testbed.link.lane import Lane
+from testbed.link.shaper_client import ShaperClient
+from testbed.process.errors import TestbedError
+from testbed.session.policy_server import PolicyServer, PolicyServers
+from testbed.session.side_by_side import Interrupt, begin_after_s
+from testbed.session.streaming import LANES_AT_ONCE, SessionPlan
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded
 from testbed.sweeps.folder import Attempt, judged
 from testbed.sweeps.pace import Pace
-from testbed.sweeps.plan import SweepPlan, Unit, loaded
 from testbed.sweeps.sharing import SharingSession, play_together, sharing
 from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts
 from testbed.sweeps.work import Work
@@ -133,7 +133,7 @@ class Lanes:
 
     Args:
         lanes: how many at once, at most.
-        backend: who delays and loses (`testbed.lane.delay_backend`).
+        backend: who delays and loses (`testbed.link.lane.delay_backend`).
         device: where servers that policies ask put their models.
         command_line: for the manifests.
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from testbed.errors import TestbedError
-from testbed.lane import check_congestion_control, delay_backend, require_tools
-from testbed.settings import check_carried
-from testbed.sweeps.plan import SweepPlan
+from testbed.link.lane import check_congestion_control, delay_backend, require_tools
+from testbed.link.settings import check_carried
+from testbed.process.errors import TestbedError
+from testbed.sweeps.experiment.plan import SweepPlan
 
 
 def check_machine(plan: SweepPlan, asked_backend: str) -> str:

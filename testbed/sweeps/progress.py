@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt
-from testbed.sweeps.plan import Unit
 from testbed.sweeps.state import DONE
 
 LINES = 20

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from player.record import FINISHED, EndRow
-from testbed.evidence import ChunkTime
-from testbed.lane import Lane
-from testbed.lane_guard import chunk_times
-from testbed.link_log import LinkRow
-from testbed.selfcheck import Verdict
-from testbed.shaper_client import ShaperClient
-from testbed.streaming import LaneSession, Server, SessionPlan, SessionResult, Watcher
+from testbed.link.lane import Lane
+from testbed.link.log import LinkRow
+from testbed.link.shaper_client import ShaperClient
+from testbed.session.streaming import LaneSession, Server, SessionPlan, SessionResult, Watcher
+from testbed.verdict.evidence import ChunkTime
+from testbed.verdict.lane_guard import chunk_times
+from testbed.verdict.selfcheck import Verdict
 
 Judged = tuple[Verdict, dict[str, Any]]
 

@@ -59,9 +59,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from player.manifest import package_version
-from testbed.errors import TestbedError
-from testbed.sweeps.plan import SweepPlan, Unit
+from player.real.manifest import package_version
+from testbed.process.errors import TestbedError
+from testbed.sweeps.experiment.plan import SweepPlan, Unit
 
 STATE = "sweep.json"
 SCHEMA = 1

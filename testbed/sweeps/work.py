@@ -8,8 +8,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt, SweepFolder
-from testbed.sweeps.plan import Unit
 from testbed.sweeps.progress import Display
 from testbed.sweeps.state import DONE, STATE, RunFacts, state_of, utc_now
 from traces.files import write_aside

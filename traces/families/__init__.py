@@ -1,1 +1,1 @@
-"""Data files: the fitted parameters of the built-in families, one JSON file each (see traces/model.py)."""
+"""Data files: the fitted parameters of the built-in families, one JSON file each (`model.py`)."""

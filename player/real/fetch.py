@@ -1,0 +1,359 @@
+"""Fetches chunks over one keep-alive HTTP connection and gets over broken ones.
+
+What is a broken connection, and what a slow one? A connection that the kernel reports as reset or
+closed is broken at once. A silent one may only be slow: TCP itself repairs a dark link, and every
+byte that comes proves it alive. But TCP's retransmission timer doubles at each try, so that after a
+minute of darkness the sender may sleep for another (measured: 60 s dark, bytes again 47 s after the
+link's return), while a new connection's SYNs go out every few seconds (bytes again after 5 s). Hence
+after `read_s` without a byte the connection is given up, new ones are tried, each for `connect_s`,
+and the body goes on where it broke (Range, RFC 9110 section 14). Only `give_up_s` without a single
+new byte ends the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import socket
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import aiohttp
+
+from player.decide import one_line
+from player.real.cmsd import HEADER, SenderInfo, decode
+from player.real.tcp_info import read_tcp_info
+
+BACKOFF_FIRST_S = 0.25
+REFUSED_GIVE_UP_S = 2.0
+"""Of a small file that somebody waits for: a server that is just starting is there by then (tries at 0,
+0.25, 0.75 and 1.75 s), and a closed port or a name that nobody has stays what it is."""
+
+BACKOFF_LONGEST_S = 4.0
+"""Between tries that fail at once (connection refused); a chunk's length at most."""
+
+MOST_KEPT_BYTES = 64 * 1024 * 1024
+"""Of a body that is kept. The MPD of a day in 2-s chunks, six levels, each with its URL, is some 15 MB."""
+
+IDLE_CONNECTION_S = 3600.0
+"""We never close an idle connection: a player with a full buffer waits, a lane waits for its start."""
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_TRY_AGAIN = {408, 425, 429}
+"""Client-error codes that say "later" (RFC 9110, RFC 8470, RFC 6585); so do all 5xx."""
+
+
+class OriginLost(Exception):
+    """No new byte for too long; the message names the last fault."""
+
+
+class OriginError(Exception):
+    """The origin answers, but not with what was asked for; trying again would not help."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long silence is borne.
+
+    Raises:
+        ValueError: one that is not positive.
+    """
+
+    connect_s: float = 10.0
+    """For a new connection: SYNs at 0, 1, 3 and 7 s, so a returned link is found within 4 s."""
+    read_s: float = 15.0
+    """Without a byte, after which a connection counts as broken (ExoPlayer takes 8 s, dash.js 20 s)."""
+    give_up_s: float = 120.0
+    """Without a new byte, over all connections, after which the origin counts as lost."""
+
+    def __post_init__(self) -> None:
+        for name in ("connect_s", "read_s", "give_up_s"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise ValueError(f"timeout {name} {seconds}: must be positive and finite")
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """One body that has arrived whole."""
+
+    requested_s: float
+    """time.monotonic() when the (first) request was sent."""
+    ttfb_s: float
+    """From the request to the headers of the first good answer."""
+    download_s: float
+    """From the request to the last byte, retries included."""
+    size_bytes: int
+    """Of the body; bytes that came twice count once."""
+    retries: int
+    """Requests after the first."""
+    rtt_ms: float | None
+    """Our end's smoothed RTT when the body was in."""
+    rcv_rtt_ms: float | None
+    """Our end's receive-side RTT estimate then."""
+    server_rtt_ms: float | None
+    """What the origin said of its end when it began to answer."""
+    server_retransmits: int | None
+    server_delivery_mbps: float | None
+
+
+@dataclass
+class _Download:
+    """The state of one body across connections."""
+
+    url: str
+    expected_bytes: int | None
+    requested_s: float
+    last_new_s: float
+    """When a byte came that had not come before."""
+    keep: bytearray | None = None
+    received: int = 0
+    furthest: int = 0
+    """The most that was ever received: a body that starts over brings nothing new below it."""
+    total: int | None = None
+    etag: str | None = None
+    first_byte_s: float | None = None
+    retries: int = 0
+    final_url: str = ""
+    sender: SenderInfo = field(default_factory=SenderInfo)
+
+
+class Fetcher:
+    """An HTTP client with one connection. Use it as an async context manager, one fetch at a time."""
+
+    def __init__(self, timeouts: Timeouts | None = None) -> None:
+        self._timeouts = timeouts or Timeouts()
+        self._http: aiohttp.ClientSession | None = None
+        self._now: _Download | None = None
+        self._sockets: list[socket.socket] = []
+
+    async def __aenter__(self) -> Fetcher:
+        connector = aiohttp.TCPConnector(
+            limit=1, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=None, socket_factory=self._make_socket
+        )
+        self._http = aiohttp.ClientSession(
+            connector=connector, headers={"Accept-Encoding": "identity"}, auto_decompress=False
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    @property
+    def progress_bytes(self) -> int:
+        """Of the body that is being fetched, how much has arrived; 0 between bodies."""
+        return self._now.received if self._now else 0
+
+    async def fetch(self, url: str, expected_bytes: int | None = None) -> FetchResult:
+        """Fetch a body and throw it away.
+
+        Args:
+            expected_bytes: its length where that is known for sure.
+
+        Raises:
+            OriginLost: no new byte for `give_up_s`.
+            OriginError: a 4xx, a body of another length, an answer that is not HTTP, a bad URL.
+        """
+        job = await self._run(url, expected_bytes, None, self._timeouts.give_up_s)
+        done_s = time.monotonic()
+        ours = read_tcp_info(self._socket())
+        first_s = job.first_byte_s if job.first_byte_s is not None else done_s
+        return FetchResult(
+            requested_s=job.requested_s,
+            ttfb_s=first_s - job.requested_s,
+            download_s=done_s - job.requested_s,
+            size_bytes=job.received,
+            retries=job.retries,
+            rtt_ms=ours.rtt_ms if ours else None,
+            rcv_rtt_ms=ours.rcv_rtt_ms if ours else None,
+            server_rtt_ms=job.sender.rtt_ms,
+            server_retransmits=job.sender.retransmits,
+            server_delivery_mbps=job.sender.delivery_mbps,
+        )
+
+    async def read(self, url: str, give_up_s: float) -> tuple[bytes, str]:
+        """Fetch a small file (an MPD) and keep it.
+
+        A host that says no (a closed port, no such name) is given up after `REFUSED_GIVE_UP_S` already.
+
+        Returns:
+            the body, and the URL that it came from in the end, redirects followed.
+
+        Raises:
+            OriginLost: no new byte for `give_up_s`.
+            OriginError: a 4xx, a bad URL, a body over `MOST_KEPT_BYTES`, …
+        """
+        body = bytearray()
+        job = await self._run(url, None, body, give_up_s)
+        return bytes(body), job.final_url
+
+    async def _run(
+        self, url: str, expected_bytes: int | None, keep: bytearray | None, give_up_s: float
+    ) -> _Download:
+        now = time.monotonic()
+        job = self._now = _Download(url, expected_bytes, requested_s=now, last_new_s=now, keep=keep)
+        backoff_s = BACKOFF_FIRST_S
+        try:
+            while True:
+                before = job.furthest
+                try:
+                    await self._attempt(job, give_up_s)
+                    return job
+                except (
+                    aiohttp.ClientConnectionError,
+                    aiohttp.ClientPayloadError,
+                    _TryAgain,
+                    OSError,
+                ) as error:
+                    fault = error  # TimeoutError is an OSError
+                if job.furthest > before:
+                    backoff_s = BACKOFF_FIRST_S
+                answer = _answer_no(fault)
+                soon = answer is not None and keep is not None
+                bears_s = min(give_up_s, REFUSED_GIVE_UP_S) if soon else give_up_s
+                if job.last_new_s + bears_s - time.monotonic() <= backoff_s:
+                    raise OriginLost(f"{url}: no byte for {bears_s:g} s; last: {answer or one_line(fault)}")
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_LONGEST_S)
+                job.retries += 1
+        finally:
+            self._now = None
+
+    async def _attempt(self, job: _Download, give_up_s: float) -> None:
+        """One request for what is still missing.
+
+        Raises:
+            OriginError: see `fetch`.
+            aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError, _TryAgain: it broke.
+        """
+        assert self._http is not None, "use the fetcher as a context manager"
+        left_s = max(job.last_new_s + give_up_s - time.monotonic(), 0.001)
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=min(self._timeouts.connect_s, left_s),
+            sock_read=min(self._timeouts.read_s, left_s),
+        )
+        try:
+            async with self._http.get(job.url, headers=_range_headers(job), timeout=timeout) as response:
+                _begin_body(job, response)
+                job.final_url = str(response.url)
+                async for data in response.content.iter_any():
+                    _take(job, data)
+        except aiohttp.InvalidURL:
+            raise OriginError(f"{job.url}: not a URL") from None
+        except aiohttp.ClientResponseError as error:
+            raise OriginError(f"{job.url}: not a usable HTTP answer: {error.message}") from None
+        _check_whole(job)
+
+    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket as aiohttp would make it, kept so that TCP_INFO can be read from it."""
+        family, kind, protocol, _, _ = address
+        sock = socket.socket(family, kind, protocol)
+        self._sockets = [*(each for each in self._sockets if each.fileno() >= 0), sock]
+        return sock
+
+    def _socket(self) -> socket.socket | None:
+        """The connection's own: of those that were tried (IPv6, IPv4, before a break) the one still open."""
+        return next((sock for sock in reversed(self._sockets) if sock.fileno() >= 0), None)
+
+    @property
+    def congestion_control(self) -> str | None:
+        """Of our end of the connection; None without one, or where the kernel doesn't say."""
+        return _congestion_control(self._socket())
+
+
+class _TryAgain(Exception):
+    """The origin is there but cannot answer now, or stopped short."""
+
+
+def _range_headers(job: _Download) -> dict[str, str]:
+    """Ask for the rest, on condition that the file is still the same (RFC 9110 section 13.1.5)."""
+    if not job.received:
+        return {}
+    headers = {"Range": f"bytes={job.received}-"}
+    if job.etag and not job.etag.startswith("W/"):  # a weak tag cannot promise equal bytes
+        headers["If-Range"] = job.etag
+    return headers
+
+
+def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
+    """Check an answer's head and set the download to where its body begins."""
+    status = f"{response.status} {response.reason}"
+    if response.status in _TRY_AGAIN or response.status >= 500:
+        raise _TryAgain(f"{job.url}: {status}")
+    if response.status == 206 and job.received:
+        start, total = _content_range(job, response)
+        if start != job.received or (job.total is not None and total not in (None, job.total)):
+            raise OriginError(
+                f"{job.url}: asked for bytes {job.received}- of {job.total}, "
+                f"got {response.headers.get('Content-Range')}"
+            )
+        job.total = total if job.total is None else job.total
+    elif response.status == 200:  # the first answer, or one that ignores Range: the body from its start
+        job.received = 0
+        if job.keep is not None:
+            job.keep.clear()
+        job.total = response.content_length
+    else:
+        raise OriginError(f"{job.url}: {status}")
+    if job.expected_bytes is not None and job.total not in (None, job.expected_bytes):
+        raise OriginError(f"{job.url}: has {job.total} bytes where the MPD says {job.expected_bytes}")
+    job.etag = response.headers.get("ETag")
+    if job.first_byte_s is None:
+        job.first_byte_s = time.monotonic()
+        job.sender = decode(response.headers.get(HEADER))
+
+
+def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[int, int | None]:
+    """First byte and whole length that a 206 names."""
+    text = response.headers.get("Content-Range", "")
+    match = _CONTENT_RANGE.fullmatch(text.strip())
+    if not match:
+        raise OriginError(f"{job.url}: 206 with Content-Range {text!r}")
+    return int(match[1]), None if match[3] == "*" else int(match[3])
+
+
+def _take(job: _Download, data: bytes) -> None:
+    job.received += len(data)
+    if job.keep is not None:
+        if job.received > MOST_KEPT_BYTES:
+            raise OriginError(f"{job.url}: over {MOST_KEPT_BYTES // 2**20} MiB; that is no MPD")
+        job.keep += data
+    if job.received > job.furthest:
+        job.furthest = job.received
+        job.last_new_s = time.monotonic()
+
+
+def _check_whole(job: _Download) -> None:
+    """An answer has ended without a fault: was it all?"""
+    whole = job.total if job.total is not None else job.expected_bytes
+    if whole is not None and job.received < whole:
+        raise _TryAgain(f"{job.url}: the body stopped at {job.received} of {whole} bytes")
+    if whole is not None and job.received > whole:
+        raise OriginError(f"{job.url}: {job.received} bytes came where {whole} were due")
+
+
+def _answer_no(fault: Exception) -> str | None:
+    """What was answered where a connection failed by an answer; None where it failed by silence."""
+    if not isinstance(fault, aiohttp.ClientConnectorError):
+        return None
+    if isinstance(fault.os_error, ConnectionRefusedError):
+        return f"connection refused; does a server listen on port {fault.port}?"
+    if isinstance(fault.os_error, socket.gaierror) and fault.os_error.errno == socket.EAI_NONAME:
+        return f"no host is named {fault.host}"
+    return None
+
+
+def _congestion_control(sock: socket.socket | None) -> str | None:
+    option = getattr(socket, "TCP_CONGESTION", None)
+    if sock is None or option is None:
+        return None
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, option, 16).partition(b"\0")[0].decode()
+    except OSError:
+        return None

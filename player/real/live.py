@@ -1,0 +1,111 @@
+"""What a person sees: a line per chunk, a live status line on a terminal, a table at the end."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from player.policy import BY_FALLBACK
+from player.qoe import SessionSummary
+from player.real.session import State
+from player.record import FINISHED, ChunkRow, EndRow
+from player.video.video import Video
+
+
+def silence(file: IO[str]) -> None:
+    """Let what is still written to a broken pipe go nowhere (Python flushes stdout at its exit)."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, file.fileno())
+    os.close(nowhere)
+
+
+class LiveConsole(Console):
+    """A console whose reader may leave (`| head`): the session and its record go on without it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        silence(self.file)
+
+
+class Display:
+    """A sink that shows a session. Use it as a context manager."""
+
+    def __init__(self, console: Console, video: Video) -> None:
+        self._console = console
+        self._video = video
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> Display:
+        self._shown: AbstractContextManager[Any] = self._live or nullcontext()
+        self._shown.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._shown.__exit__(*error)
+
+    def chunk(self, row: ChunkRow) -> None:
+        self._console.print(Text(chunk_text(row, self._video.chunks)), soft_wrap=True)
+
+    def state(self, state: State) -> None:
+        if self._live is not None:
+            self._live.update(Text(state_text(state, self._video)), refresh=True)
+
+    def end(self, row: EndRow) -> None:
+        if row.outcome != FINISHED:
+            self._console.print(Text(f"{row.outcome}: {row.reason}"), soft_wrap=True)
+
+
+def chunk_text(row: ChunkRow, chunks: int) -> str:
+    """One chunk on one line."""
+    text = (
+        f"chunk {row.chunk + 1:3}/{chunks}  level {row.level} ({row.bitrate_kbps} kbit/s)  "
+        f"{row.size_bytes / 1e6:.2f} MB in {row.download_s:.2f} s = {row.throughput_mbps:.2f} Mbit/s  "
+        f"buffer {row.buffer_after_s:.1f} s  stall {row.stall_s:.2f} s"
+    )
+    if row.retries:
+        text += f"  {row.retries} retries"
+    return f"{text}  fallback: {row.reason}" if row.by == BY_FALLBACK else text
+
+
+def state_text(state: State, video: Video) -> str:
+    """A running session on one line."""
+    level = "-" if state.level is None else f"{state.level} ({video.ladder_kbps[state.level]} kbit/s)"
+    return (
+        f"{state.t_s:6.1f} s  {state.phase:8}  chunk {state.chunk + 1}/{video.chunks}  level {level}  "
+        f"buffer {state.buffer_s:.1f} s  stall {state.stall_s:.2f} s  {state.downloaded_bytes / 1e6:.2f} MB"
+    )
+
+
+def summary_table(summary: SessionSummary, out: str) -> Table:
+    """A session's figures, the QoE with its weights."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    decided = ", ".join(f"{by} {count}" for by, count in summary.decided_by.items())
+    rows = {
+        f"QoE per chunk ({summary.weights})": _shown(summary.qoe, "{:.3f}"),
+        "mean bitrate": _shown(summary.bitrate_mbps, "{:.3f} Mbit/s"),
+        "stall ratio": f"{100 * summary.stall_ratio:.2f} % ({summary.stall_s:.2f} s)",
+        "switches": str(summary.switches),
+        "startup": f"{summary.startup_s:.2f} s",
+        "decision p50 / p99": f"{_shown(summary.decision_p50_ms, '{:.1f}')}"
+        f" / {_shown(summary.decision_p99_ms, '{:.1f}')} ms",
+        "decided by": decided or "-",
+        "outcome": f"{summary.outcome}, {summary.chunks} chunks",
+        "record": out,
+    }
+    for name, value in rows.items():
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -1,0 +1,77 @@
+"""The player's part of a record's manifest: what was streamed, by whom, with what."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from player.real.session import FALLBACK, PlayerSettings
+from player.registry import LoadedPolicy
+from player.video.mpd import Presentation
+
+
+def player_manifest(
+    presentation: Presentation,
+    policy: LoadedPolicy,
+    settings: PlayerSettings,
+    *,
+    url: str,
+    argv: list[str],
+    congestion_control: str | None = None,
+) -> dict[str, Any]:
+    """The manifest of a session over a real network; the testbed adds trace, link and so on.
+
+    Args:
+        url: of the MPD.
+        argv: the command line.
+        congestion_control: of the player's socket (a receiver's hardly matters, but it is cheap to know).
+    """
+    whole = presentation.video
+    video = whole if settings.chunks is None else whole.first(settings.chunks)
+    return {
+        "url": url,
+        "video": {
+            "name": video.name,
+            "chunk_s": video.chunk_s,
+            "ladder_kbps": list(video.ladder_kbps),
+            "chunks": video.chunks,
+            "sizes_bytes": [list(row) for row in video.sizes_bytes],
+            "sizes_exact": presentation.sizes_exact,
+            "sha256": video.sha256,
+            "notes": list(presentation.notes),
+        },
+        "policy": {
+            "spec": policy.spec,
+            "name": policy.name,
+            "parameters": policy.parameters,
+            "weights_sha256": policy.weights_sha256,
+        },
+        "told_qoe": dataclasses.asdict(settings.qoe),
+        "seed": settings.seed,
+        "player": {
+            "buffer_cap_s": settings.buffer_cap_s,
+            "decision_deadline_s": settings.decision_deadline_s,
+            "reset_deadline_s": settings.reset_deadline_s,
+            "timeouts": dataclasses.asdict(settings.timeouts),
+            "fallback": FALLBACK,
+            "congestion_control": congestion_control,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            "streambed": package_version("streambed"),
+            "aiohttp": package_version("aiohttp"),
+        },
+        "host": platform.platform(),
+        "command_line": argv,
+    }
+
+
+def package_version(package: str) -> str:
+    """The installed version of a package, `unknown` without one."""
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"

@@ -1,0 +1,420 @@
+"""The real player: one session in real time.
+
+For every chunk: wait while the buffer is above its cap, ask the policy, fetch, add. The buffer is
+the one of the simulated player; here a clock drives it, and every event first brings it up to the
+present. So the time that a policy takes is time in which the buffer drains, and startup, played and
+stalled time add up to the session's own length. A session ends with an end row whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from player.buffer import CAP_MS, WAIT_STEP_MS, PlaybackBuffer
+from player.decide import DEADLINE_S, RESET_DEADLINE_S, Decider, Timed, one_line
+from player.observation import HORIZON, Observation, PastChunk
+from player.policy import Policy
+from player.qoe import QoE
+from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
+from player.record import FINISHED, ChunkRow, EndRow
+from player.registry import LoadedPolicy, load_policy
+from player.video.mpd import Presentation
+
+FALLBACK = "bba"
+"""Who decides when the policy cannot."""
+
+INTERRUPTED = "interrupted"
+ORIGIN_LOST = "origin-lost"
+"""No byte for the give-up time."""
+ORIGIN_ERROR = "origin-error"
+"""The origin answered with something that is not the chunk."""
+PLAYER_ERROR = "player-error"
+"""A fault of this program."""
+
+STATE_PERIOD_S = 0.25
+"""How often a live display hears of the session."""
+
+STARTUP, PLAYING, STALLED, WAITING, ENDED = "startup", "playing", "stalled", "waiting", "ended"
+
+_Fact = TypeVar("_Fact")
+_Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlayerSettings:
+    """How a session is played.
+
+    Raises:
+        ValueError: a deadline that is not positive, a cap below the step of the wait (0.5 s), which
+            would itself stall the video.
+    """
+
+    chunks: int | None = None
+    """Only the first so many; None: all."""
+    seed: int = 0
+    """For the policy."""
+    qoe: QoE = field(default_factory=QoE)
+    """What the policy is told will be scored."""
+    decision_deadline_s: float = DEADLINE_S
+    reset_deadline_s: float = RESET_DEADLINE_S
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    buffer_cap_s: float = CAP_MS / 1000.0
+
+    def __post_init__(self) -> None:
+        for name in ("buffer_cap_s", "decision_deadline_s", "reset_deadline_s"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise ValueError(f"{name} {seconds}: must be positive and finite")
+        if self.buffer_cap_s < WAIT_STEP_MS / 1000.0:
+            raise ValueError(f"buffer_cap_s {self.buffer_cap_s:g}: must be {WAIT_STEP_MS / 1000.0:g} or more")
+
+
+@dataclass(frozen=True)
+class State:
+    """A glance at a running session."""
+
+    t_s: float
+    """Since the session began."""
+    phase: str
+    """`startup`, `playing`, `stalled`, `waiting` (buffer full) or `ended`."""
+    chunk: int
+    """The one that is being waited for, decided or fetched."""
+    level: int | None
+    """Of the chunk that is being fetched, or was last; None before the first decision."""
+    buffer_s: float
+    stall_s: float
+    """All stall so far."""
+    downloaded_bytes: int
+    """Of the chunk that is being fetched; 0 between chunks."""
+
+
+class Sink(Protocol):
+    """Where a session's facts go. What a method raises ends the session and goes to `play`'s caller."""
+
+    def chunk(self, row: ChunkRow) -> None:
+        """A chunk has been added to the buffer."""
+
+    def state(self, state: State) -> None:
+        """About four times a second."""
+
+    def end(self, row: EndRow) -> None:
+        """Once, last."""
+
+
+async def play(
+    presentation: Presentation,
+    policy: LoadedPolicy,
+    settings: PlayerSettings,
+    sink: Sink,
+    *,
+    fallback: Policy | None = None,
+    fetcher: Fetcher | None = None,
+    stop: asyncio.Future[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> EndRow:
+    """Stream a presentation in real time: prepare a session, run it, clean up.
+
+    Args:
+        fallback: decides where the policy cannot; `bba` if None.
+        fetcher: an open one, with a warm connection; one of its own if None.
+        stop: once it has a result (in words who stopped us), the session ends as `interrupted`.
+        clock: seconds on the scale of time.monotonic().
+
+    Returns:
+        the end row, which the sink has got too.
+
+    Raises:
+        PolicyError: no fallback could be loaded.
+        VideoError: fewer chunks than `settings.chunks`.
+        asyncio.CancelledError: it was cancelled; the sink has got an `interrupted` end row.
+        Exception: what the sink raised.
+    """
+    if fetcher is None:
+        async with Fetcher(settings.timeouts) as own:
+            return await play(
+                presentation, policy, settings, sink, fallback=fallback, fetcher=own, stop=stop, clock=clock
+            )
+    with Session(presentation, policy, settings, sink, fetcher, fallback, clock) as session:
+        await session.prepare(stop)
+        return await session.run(stop=stop)
+
+
+class Session:
+    """One session: `prepare`, then `run`, as a context manager."""
+
+    def __init__(
+        self,
+        presentation: Presentation,
+        policy: LoadedPolicy,
+        settings: PlayerSettings,
+        sink: Sink,
+        fetcher: Fetcher,
+        fallback: Policy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        whole = presentation.video
+        self.video = whole if settings.chunks is None else whole.first(settings.chunks)
+        self._presentation = presentation
+        self._settings = settings
+        self._sink = sink
+        self._fetcher = fetcher
+        self._clock = clock
+        self._decider = Decider(
+            policy.policy,
+            fallback if fallback is not None else load_policy(FALLBACK).policy,
+            self.video.levels,
+            settings.decision_deadline_s,
+            settings.reset_deadline_s,
+            policy.delay_ms / 1000.0,
+        )
+        self._buffer = PlaybackBuffer(self.video.chunk_s * 1000.0, settings.buffer_cap_s * 1000.0)
+        self._history: list[PastChunk] = []
+        self._began_s = self._present_s = 0.0
+        self._level: int | None = None
+        self._waiting = False
+        self._over = False
+        self._sink_fault: Exception | None = None
+        self._charged_ms = 0.0
+        """Stall that earlier chunks' rows hold."""
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._decider.close()
+
+    async def prepare(self, stop: asyncio.Future[str] | None = None) -> None:
+        """Reset the policies; the session's time has not begun. Once stopped, `run` ends at once."""
+        with suppress(Stopped):
+            whole = self._presentation.video  # as the simulated player tells it
+            await unless(stop, self._decider.reset(whole, self._settings.seed, self._settings.qoe))
+
+    async def run(self, *, begin_s: float | None = None, stop: asyncio.Future[str] | None = None) -> EndRow:
+        """Play to the end.
+
+        Args:
+            begin_s: the clock's time at which the session begins; now if None. It is slept until.
+            stop: see `play`.
+        """
+        self._began_s = self._present_s = self._clock() if begin_s is None else begin_s
+        work = asyncio.create_task(self._play())
+        ticker = asyncio.create_task(self._tick())
+        tasks: list[asyncio.Future[Any]] = [work, ticker] if stop is None else [work, ticker, stop]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await _cancel(work, ticker)
+            self._finish(INTERRUPTED, "cancelled")
+            raise
+        await _cancel(work, ticker)
+        if self._sink_fault is not None:
+            raise self._sink_fault
+        return self._finish(*_outcome(work, ticker, stop))
+
+    def _finish(self, outcome: str, reason: str) -> EndRow:
+        self._catch_up()
+        self._over = True
+        self._sink.state(self._state())
+        row = EndRow(
+            outcome=outcome,
+            reason=reason,
+            chunks=len(self._history),
+            startup_s=self._buffer.startup_ms / 1000.0,
+            stall_s=self._buffer.stall_ms / 1000.0,
+            played_s=self._buffer.played_ms / 1000.0,
+            elapsed_s=self._present_s - self._began_s,
+        )
+        self._sink.end(row)
+        return row
+
+    def _catch_up(self) -> None:
+        """Bring the buffer up to the present. Every event calls this first."""
+        now_s = self._clock()
+        if now_s > self._present_s:
+            self._buffer.drain((now_s - self._present_s) * 1000.0)
+            self._present_s = now_s
+
+    def _tell(self, call: Callable[[_Fact], None], fact: _Fact) -> None:
+        """Tell the sink, and remember that it was the sink that failed."""
+        try:
+            call(fact)
+        except Exception as error:
+            self._sink_fault = error
+            raise
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(STATE_PERIOD_S)
+            if self._clock() >= self._began_s:
+                self._catch_up()
+                self._tell(self._sink.state, self._state())
+
+    def _state(self) -> State:
+        return State(
+            t_s=self._present_s - self._began_s,
+            phase=self._phase(),
+            chunk=min(len(self._history), self.video.chunks - 1),
+            level=self._level,
+            buffer_s=self._buffer.level_ms / 1000.0,
+            stall_s=self._buffer.stall_ms / 1000.0,
+            downloaded_bytes=self._fetcher.progress_bytes,
+        )
+
+    def _phase(self) -> str:
+        if self._over:
+            return ENDED
+        if not self._buffer.started:
+            return STARTUP
+        if self._buffer.level_ms <= 0:
+            return STALLED
+        return WAITING if self._waiting else PLAYING
+
+    async def _play(self) -> None:
+        await asyncio.sleep(max(self._began_s - self._clock(), 0.0))
+        for chunk in range(self.video.chunks):
+            row = await self._next(chunk)
+            self._tell(self._sink.chunk, row)
+        self._decider.ended(self._observe(self.video.chunks))
+        self._buffer.end()
+        while self._buffer.level_ms > 0:
+            await asyncio.sleep(self._buffer.level_ms / 1000.0)
+            self._catch_up()
+
+    async def _next(self, chunk: int) -> ChunkRow:
+        """One chunk: wait, decide, fetch, add."""
+        wait_s = await self._wait()
+        before_s = self._buffer.level_ms / 1000.0
+        timed = await self._decider.select(self._observe(chunk))
+        self._level = timed.decision.level
+        url = self._presentation.url(self._level, chunk)
+        size_bytes = self.video.sizes_bytes[chunk][self._level]
+        fetched = await self._fetcher.fetch(url, size_bytes if self._presentation.sizes_exact else None)
+        self._catch_up()
+        self._buffer.add_chunk()
+        stall_s = (self._buffer.stall_ms - self._charged_ms) / 1000.0
+        self._charged_ms = self._buffer.stall_ms
+        past = self._remember(fetched, stall_s)
+        return self._row(past, fetched, timed, wait_s=wait_s, before_s=before_s)
+
+    async def _wait(self) -> float:
+        """Hold back until the buffer is at its cap or below; seconds it took."""
+        self._catch_up()
+        began_s = self._present_s
+        while (wait_ms := self._buffer.wait_ms()) > 0:
+            self._waiting = True
+            await asyncio.sleep(wait_ms / 1000.0)
+            self._catch_up()
+        self._waiting = False
+        return self._present_s - began_s
+
+    def _observe(self, chunk: int) -> Observation:
+        return Observation(
+            chunk=chunk,
+            history=tuple(self._history),
+            buffer_s=self._buffer.level_ms / 1000.0,
+            next_sizes_bytes=self.video.sizes_bytes[chunk : chunk + HORIZON],
+            chunks_left=self.video.chunks - chunk,
+            elapsed_s=self._present_s - self._began_s,
+        )
+
+    def _remember(self, fetched: FetchResult, stall_s: float) -> PastChunk:
+        assert self._level is not None
+        past = PastChunk(
+            level=self._level,
+            size_bytes=fetched.size_bytes,
+            download_s=fetched.download_s,
+            throughput_mbps=8 * fetched.size_bytes / fetched.download_s / 1e6,
+            rtt_ms=fetched.rtt_ms if fetched.rtt_ms is not None else fetched.ttfb_s * 1000.0,
+            stall_s=stall_s,
+            buffer_s=self._buffer.level_ms / 1000.0,
+        )
+        self._history.append(past)
+        return past
+
+    def _row(
+        self, past: PastChunk, fetched: FetchResult, timed: Timed, *, wait_s: float, before_s: float
+    ) -> ChunkRow:
+        return ChunkRow(
+            chunk=len(self._history) - 1,
+            level=past.level,
+            bitrate_kbps=self.video.ladder_kbps[past.level],
+            size_bytes=past.size_bytes,
+            request_s=fetched.requested_s - self._began_s,
+            ttfb_s=fetched.ttfb_s,
+            download_s=past.download_s,
+            throughput_mbps=past.throughput_mbps,
+            buffer_before_s=before_s,
+            buffer_after_s=past.buffer_s,
+            wait_s=wait_s,
+            stall_s=past.stall_s,
+            decision_s=timed.decision_s,
+            by=timed.decision.by,
+            reason=timed.decision.reason,
+            retries=fetched.retries,
+            rtt_ms=fetched.rtt_ms,
+            rcv_rtt_ms=fetched.rcv_rtt_ms,
+            server_rtt_ms=fetched.server_rtt_ms,
+            server_retransmits=fetched.server_retransmits,
+            server_delivery_mbps=fetched.server_delivery_mbps,
+        )
+
+
+class Stopped(Exception):
+    """Somebody asked us to stop; the text says who."""
+
+
+async def unless(stop: asyncio.Future[str] | None, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of `work`, which is cancelled when `stop` gets one first.
+
+    Raises:
+        Stopped: it was stopped.
+    """
+    task = asyncio.create_task(work)
+    either: list[asyncio.Future[Any]] = [task] if stop is None else [task, stop]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Stopped(_who(stop))
+    finally:
+        await _cancel(task)
+
+
+def _who(stop: asyncio.Future[str] | None) -> str:
+    """Who stopped us."""
+    told = stop is not None and stop.done() and not stop.cancelled()
+    return stop.result() if stop is not None and told else "cancelled"
+
+
+def _outcome(
+    work: asyncio.Task[None], ticker: asyncio.Task[None], stop: asyncio.Future[str] | None
+) -> tuple[str, str]:
+    """How the work ended: outcome and reason."""
+    faults = [task.exception() for task in (work, ticker) if not task.cancelled()]
+    error = next((fault for fault in faults if fault is not None), None)
+    if isinstance(error, OriginLost):
+        return ORIGIN_LOST, str(error)
+    if isinstance(error, OriginError):
+        return ORIGIN_ERROR, str(error)
+    if error is not None:
+        _log.error("the player failed", exc_info=error)
+        return PLAYER_ERROR, one_line(error)
+    if not work.cancelled():
+        return FINISHED, ""
+    return INTERRUPTED, _who(stop)
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel what still runs and wait for it; results and exceptions stay in the tasks."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -1,0 +1,130 @@
+"""The mode in which the testbed runs a player: JSON lines on stdout, one start line on stdin.
+
+    player  {"line": "ready", "manifest": {…}}     the MPD is read, the policy reset, the connection warm
+    parent  {"start_s": 12345.678}                 CLOCK_MONOTONIC, when the session is to begin
+    player  {"line": "state", …}                   about four times a second
+    player  {"line": "chunk", …}                   as in a record
+    player  {"line": "end", …}                     as in a record, always the last
+
+The end of stdin means that the parent has gone: the session ends as `interrupted`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import math
+import os
+import threading
+from contextlib import suppress
+from typing import IO, Any
+
+from player.real.session import Session, State, Stopped, unless
+from player.record import ChunkRow, EndRow, chunk_line, end_line
+
+STDIN = 0
+_MOST_START_BYTES = 4096
+
+
+class StartError(ValueError):
+    """The parent's start line is none."""
+
+
+class LineSink:
+    """Writes a session's facts as JSON lines, each at once.
+
+    Raises:
+        BrokenPipeError: nobody reads them any more.
+    """
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+
+    def ready(self, manifest: dict[str, Any]) -> None:
+        self._write({"line": "ready", "manifest": manifest})
+
+    def chunk(self, row: ChunkRow) -> None:
+        self._write(chunk_line(row))
+
+    def state(self, state: State) -> None:
+        self._write({"line": "state", **dataclasses.asdict(state)})
+
+    def end(self, row: EndRow) -> None:
+        self._write(end_line(row))
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._out.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._out.flush()
+
+
+class Parent:
+    """Listens to stdin in a daemon thread: for the start line, and for its end.
+
+    It reads the descriptor itself: a thread that is blocked in `sys.stdin` would hold up the exit.
+    """
+
+    def __init__(self, stop: asyncio.Future[str], descriptor: int = STDIN) -> None:
+        self._stop = stop
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._line: asyncio.Future[bytes] = self._loop.create_future()
+        threading.Thread(target=self._listen, name="parent", daemon=True).start()
+
+    async def start_s(self) -> float:
+        """When the session is to begin.
+
+        Raises:
+            StartError: the line is not `{"start_s": SECONDS}`.
+        """
+        text = await self._line
+        try:
+            start_s = float(json.loads(text)["start_s"])
+        except (ValueError, TypeError, KeyError):
+            start_s = math.nan
+        if not math.isfinite(start_s):
+            raise StartError(f'start line {text[:100]!r}: expected {{"start_s": CLOCK_MONOTONIC seconds}}')
+        return start_s
+
+    def _listen(self) -> None:
+        text = b""
+        while data := self._read():
+            if b"\n" not in text:
+                text = (text + data)[:_MOST_START_BYTES]
+                if b"\n" in text or len(text) == _MOST_START_BYTES:
+                    self._tell(self._line, text.partition(b"\n")[0])
+        self._tell(self._stop, "the parent closed our stdin")
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._descriptor, _MOST_START_BYTES)
+        except OSError:  # there is no stdin: nobody to wait for
+            return b""
+
+    def _tell(self, future: asyncio.Future[Any], result: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(result))
+        except RuntimeError:  # the loop is closed: the session is over
+            return
+
+
+async def stream(
+    session: Session,
+    lines: LineSink,
+    manifest: dict[str, Any],
+    stop: asyncio.Future[str],
+    descriptor: int = STDIN,
+) -> EndRow:
+    """Prepare a session whose sink is `lines`, say that it is ready, wait for the start, run it.
+
+    Raises:
+        StartError: see `Parent.start_s`.
+        BrokenPipeError: nobody reads the lines.
+    """
+    parent = Parent(stop, descriptor)
+    await session.prepare(stop)
+    lines.ready(manifest)
+    begin_s = None
+    with suppress(Stopped):  # then the session ends as it begins
+        begin_s = await unless(stop, parent.start_s())
+    return await session.run(begin_s=begin_s, stop=stop)

@@ -1,0 +1,135 @@
+"""`python -m player.video`: list the built-in videos, show one, fit a recipe, compare."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from player.video.built_in import builtin_names, load_recipe, load_video
+from player.video.fit import fit
+from player.video.statistics import SizeFigures, size_figures
+from player.video.video import Video, VideoError
+from traces.commands import BAD_INPUT, Parser, exit_with
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        answer, text = _COMMANDS[options.command](options)
+    except VideoError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    print(json.dumps(answer) if options.json else text)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m player.video", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=list(_COMMANDS), default="list")
+    parser.add_argument("video", nargs="?", help="a built-in name, a directory of video_size_N files, an MPD")
+    other = parser.add_argument_group("fit and compare")
+    other.add_argument("--against", metavar="VIDEO", help="compare: the measured video")
+    other.add_argument("--name", default="mine", help="fit: name of the new recipe (default: %(default)s)")
+    other.add_argument("--about", default="", help="fit: a line that says what it is")
+    other.add_argument("--chunks", type=int, help="use the first CHUNKS chunks only (published tests: 48)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _given(options: argparse.Namespace, spec: str | None, option: str = "VIDEO") -> Video:
+    if spec is None:
+        raise VideoError(f"{options.command} needs {option}; --help shows how")
+    video = load_video(spec)
+    return video if options.chunks is None else video.first(options.chunks)
+
+
+def _facts(video: Video) -> dict[str, Any]:
+    columns = zip(*video.sizes_bytes, strict=True)
+    return {
+        "name": video.name,
+        "levels": video.levels,
+        "chunks": video.chunks,
+        "chunk_s": video.chunk_s,
+        "ladder_kbps": video.ladder_kbps,
+        "mean_kbps": [round(math.fsum(sizes) * 8 / 1000 / video.duration_s, 1) for sizes in columns],
+        "sha256": video.sha256,
+    }
+
+
+def _list(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    videos = [{**_facts(load_video(name)), "about": load_recipe(name).about} for name in builtin_names()]
+    lines = []
+    for video in videos:
+        lines.append(
+            f"{video['name']:<11} {video['levels']} levels, {video['chunks']} chunks of"
+            f" {video['chunk_s']:g} s, sha256 {video['sha256'][:12]}"
+        )
+        lines.append(f"{'':<11} ladder {' '.join(f'{kbps:>7}' for kbps in video['ladder_kbps'])} kbit/s")
+        lines.append(f"{'':<11} mean   {' '.join(f'{kbps:>7.0f}' for kbps in video['mean_kbps'])} kbit/s")
+        lines.append(f"{'':<11} {video['about']}")
+    return {"videos": videos}, "\n".join(lines)
+
+
+def _show(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    video = _given(options, options.video)
+    answer = {**_facts(video), "sizes_bytes": video.sizes_bytes}
+    lines = ["chunk " + "".join(f"{kbps:>11}" for kbps in video.ladder_kbps) + "  kbit/s, sizes in bytes"]
+    for chunk, row in enumerate(video.sizes_bytes):
+        lines.append(f"{chunk:>5} " + "".join(f"{size:>11}" for size in row))
+    return answer, "\n".join(lines)
+
+
+def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    recipe = dataclasses.asdict(fit(_given(options, options.video), options.name, options.about))
+    del recipe["name"]  # the file's name says it
+    fields = (f" {json.dumps(key)}: {json.dumps(value)}" for key, value in recipe.items())
+    return recipe, "{\n" + ",\n".join(fields) + "\n}"
+
+
+def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    built = size_figures(_given(options, options.video))
+    measured = size_figures(_given(options, options.against, "--against VIDEO"))
+    if len(built.mean_bytes) != len(measured.mean_bytes):
+        raise VideoError(
+            f"{len(built.mean_bytes)} levels against {len(measured.mean_bytes)}; nothing to compare"
+        )
+    answer = {"built": dataclasses.asdict(built), "measured": dataclasses.asdict(measured)}
+    return answer, comparison_table(built, measured)
+
+
+def comparison_table(built: SizeFigures, measured: SizeFigures) -> str:
+    """Markdown: a line for each figure, `built / measured` for each level."""
+    levels = range(len(built.mean_bytes))
+    lines = [
+        "| built / measured |" + "".join(f" level {level} |" for level in levels),
+        "| --- |" + " --- |" * len(levels),
+    ]
+
+    def row(title: str, a: Sequence[float], b: Sequence[float], form: str) -> None:
+        pairs = (f" {x:{form}} / {y:{form}} |" for x, y in zip(a, b, strict=True))
+        lines.append(f"| {title} |" + "".join(pairs))
+
+    row("mean, bytes", built.mean_bytes, measured.mean_bytes, ".0f")
+    row("spread (deviation / mean)", built.spread, measured.spread, ".4f")
+    row("smallest / mean", built.smallest, measured.smallest, ".2f")
+    row("largest / mean", built.largest, measured.largest, ".2f")
+    row("autocorrelation, lag 1", built.lag1, measured.lag1, ".2f")
+    row("autocorrelation, lag 2", built.lag2, measured.lag2, ".2f")
+    for level in levels:
+        title = f"correlation with level {level}"
+        row(title, built.correlation[level], measured.correlation[level], ".3f")
+    return "\n".join(lines)
+
+
+_COMMANDS = {"list": _list, "show": _show, "fit": _fit, "compare": _compare}
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,133 @@
+"""Writing a video as a DASH MPD (ISO/IEC 23009-1) that any parser reads.
+
+A static presentation of the ISO BMFF live profile: SegmentTemplate with `$RepresentationID$` and
+`$Number$`, both counted from 0, so that level 2 of chunk 7 is `2/7.m4s` beside the manifest. There
+is no initialization segment, because every media segment counts as self-initializing: a session
+fetches exactly the described bytes and nothing else. The exact chunk sizes ride in a
+SupplementalProperty (`player/video/mpd.py`), which parsers that do not know it ignore.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from xml.etree import ElementTree
+
+from player.video.mpd import MAX_CHUNKS, SIZES_SCHEME, MpdError
+from player.video.video import Video
+
+NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
+"""The profile of segment templates; it serves static presentations too."""
+MEDIA_TEMPLATE = "$RepresentationID$/$Number$.m4s"
+
+H264_HIGH = ((12_500, "1E"), (25_000, "28"), (300_000, "33"), (1_000_000, "3E"))
+"""Largest bitrate in kbit/s of H.264 High profile and its level (3.0, 4.0, 5.1, 6.2) in hex as in
+a codecs string (ITU-T H.264 table A-1, factor 1.25 of the High profile)."""
+
+_LARGEST_TIMESCALE = 2**32 - 1
+"""xs:unsignedInt."""
+_COMMON_TIMESCALES = (1_000, 90_000, _LARGEST_TIMESCALE)
+
+
+def write_mpd(video: Video) -> str:
+    """The MPD of a video, as XML text. :func:`player.video.mpd.read_mpd` gives back the identical video.
+
+    `@bandwidth` is the nominal ladder; `@minBufferTime` is the least for which that is true of the
+    real sizes, as 5.3.5.2 defines the pair.
+
+    Raises:
+        MpdError: a name that is empty, padded or has control characters, too many chunks, or a
+            chunk length that no 32-bit timescale expresses.
+    """
+    if not video.name or not video.name.isprintable() or video.name.strip() != video.name:
+        raise MpdError(f"video name {video.name!r} cannot be written into an MPD; give it a plain one")
+    if video.chunks > MAX_CHUNKS:
+        raise MpdError(f"{video.name}: {video.chunks} chunks; {MAX_CHUNKS} are the limit")
+    length_s = _chunk_fraction(video)
+    mpd = ElementTree.Element(
+        "MPD",
+        {
+            "xmlns": NAMESPACE,
+            "profiles": LIVE_PROFILE,
+            "type": "static",
+            "mediaPresentationDuration": _xs_duration(float(video.chunks * length_s)),
+            "maxSegmentDuration": _xs_duration(video.chunk_s),
+            "minBufferTime": _xs_duration(math.ceil(_min_buffer_s(video) * 1000) / 1000),
+        },
+    )
+    information = ElementTree.SubElement(mpd, "ProgramInformation")
+    ElementTree.SubElement(information, "Title").text = video.name
+    period = ElementTree.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
+    video_set = ElementTree.SubElement(
+        period,
+        "AdaptationSet",
+        {
+            "id": "0",
+            "contentType": "video",
+            "mimeType": "video/mp4",
+            "segmentAlignment": "true",
+            "startWithSAP": "1",
+        },
+    )
+    ElementTree.SubElement(
+        video_set,
+        "SegmentTemplate",
+        {
+            "media": MEDIA_TEMPLATE,
+            "startNumber": "0",
+            "timescale": str(length_s.denominator),
+            "duration": str(length_s.numerator),
+        },
+    )
+    for level, kbps in enumerate(video.ladder_kbps):
+        sizes = [row[level] for row in video.sizes_bytes]
+        representation = ElementTree.SubElement(
+            video_set,
+            "Representation",
+            {
+                "id": str(level),
+                "bandwidth": str(kbps * 1000),
+                "codecs": f"avc1.6400{_h264_level(max(sizes) * 8 / 1000 / video.chunk_s)}",
+            },
+        )
+        ElementTree.SubElement(
+            representation,
+            "SupplementalProperty",
+            {"schemeIdUri": SIZES_SCHEME, "value": " ".join(map(str, sizes))},
+        )
+    ElementTree.indent(mpd)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(mpd, encoding="unicode") + "\n"
+
+
+def _chunk_fraction(video: Video) -> Fraction:
+    """The chunk length as duration / timescale that divides back to the identical float."""
+    for largest in _COMMON_TIMESCALES:
+        fraction = Fraction(video.chunk_s).limit_denominator(largest)
+        if fraction > 0 and float(fraction) == video.chunk_s:
+            return fraction
+    raise MpdError(f"{video.name}: no 32-bit timescale expresses chunks of {video.chunk_s!r} s; round it")
+
+
+def _min_buffer_s(video: Video) -> float:
+    """Seconds of `@bandwidth` to gather first, so that from any chunk on playback never starves.
+
+    With b bits for `chunk_s` seconds each, the need is the largest excess of any run of chunks:
+    max over runs of (bits of the run / bandwidth - length of all but its last chunk).
+    """
+    need_s = 0.0
+    for level, kbps in enumerate(video.ladder_kbps):
+        behind_s = 0.0  # largest need of a run that ends with the chunk before
+        for row in video.sizes_bytes:
+            chunk_need_s = row[level] * 8 / (kbps * 1000)
+            behind_s = max(behind_s - video.chunk_s, 0.0) + chunk_need_s
+            need_s = max(need_s, behind_s)
+    return need_s
+
+
+def _xs_duration(seconds: float) -> str:
+    return "PT" + f"{seconds:.9f}".rstrip("0").rstrip(".") + "S"
+
+
+def _h264_level(peak_kbps: float) -> str:
+    return next((level for largest, level in H264_HIGH if peak_kbps <= largest), H264_HIGH[-1][1])

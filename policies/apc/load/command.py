@@ -1,0 +1,319 @@
+"""`load`: simulated players in real time against the server, more and more of them.
+
+Three ways to decide: `llm` asks the model for every chunk, first come, first served; `apc` routes, and the
+server keeps a budget; `light` asks nobody. *Full load* is the first at which `llm` takes `FULL_MS` on
+average.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from policies.apc.dynamic import Price
+from policies.apc.light import TRAINED, Light
+from policies.apc.load.client import Connections
+from policies.apc.load.players import Observed, Workload, play
+from policies.apc.load.report import (
+    APC,
+    FULL_MS,
+    HEADER,
+    LIGHT_ONLY,
+    LLM,
+    WAYS,
+    full_load,
+    gap_line,
+    gaps,
+    line_of,
+    row_of,
+)
+from policies.apc.policy import BUDGET_MS, RESERVE_MS, make_scheduler
+from policies.apc.router import Router
+from policies.apc.study.files import write_json
+from traces.families.catalogue import default_video, resolve_many
+from traces.progress import say
+
+SESSIONS = (1, 4, 16, 64, 256, 1024)
+TRACES = "4g[400:464]"
+LLM_DEADLINE_S = 5.0
+"""Without a budget, as the player's own deadline."""
+READY_WITHIN_S = 180.0
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `load`."""
+    command = commands.add_parser("load", help="many simulated players in real time against the server")
+    what = command.add_argument_group("who comes")
+    what.add_argument(
+        "--sessions",
+        type=_counts,
+        default=list(SESSIONS),
+        metavar="N,N,…|N..N",
+        help="1..256 is 1,4,16,64,256 (default: 1..1024)",
+    )
+    what.add_argument(
+        "--ways", type=_ways, default=list(WAYS), metavar="WAY,…", help="default: llm,apc,light"
+    )
+    what.add_argument("--traces", default=TRACES, metavar="SPEC", help="default: %(default)s")
+    what.add_argument("--duration-s", type=float, default=20.0, help="of each load (default: %(default)g)")
+    what.add_argument(
+        "--ramp-s", type=float, default=4.0, help="within which players arrive (default: %(default)g)"
+    )
+    what.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    how = command.add_argument_group("who decides")
+    how.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="what `adapt` made (default: the shipped one)"
+    )
+    how.add_argument(
+        "--layers",
+        type=_counts,
+        metavar="N,N",
+        help="other numbers than the adapter's: random weights, for timing",
+    )
+    how.add_argument("--threads", type=int, metavar="N", help="of the model on the CPU (default: one a core)")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    how.add_argument("--light", default=TRAINED, metavar="POLICY", help="default: %(default)s")
+    how.add_argument("--scheduler", default="rule", help="default: %(default)s")
+    how.add_argument("--static", action="store_true", help="leave the thresholds as they are under load")
+    how.add_argument("--budget-ms", type=float, default=BUDGET_MS, help="default: %(default)g")
+    output = command.add_argument_group("output")
+    output.add_argument("--out", type=Path, metavar="DIR", help="load.json and load.png")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def _counts(text: str) -> list[int]:
+    """`1,16,40`, or `1..64` for 1,4,16,64: four times as many each time, and the last."""
+    first, dots, last = text.partition("..")
+    try:
+        found = [int(first), int(last)] if dots else [int(word) for word in text.split(",")]
+    except ValueError:
+        found = [0]
+    if min(found) < 1 or (dots and found[0] > found[1]):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected whole numbers, each 1 or more, by commas, or two as FEWEST..MOST"
+        )
+    if not dots:
+        return found
+    counts = list(
+        itertools.takewhile(lambda count: count < found[1], (found[0] * 4**n for n in itertools.count()))
+    )
+    return [*counts, found[1]]
+
+
+def _ways(text: str) -> list[str]:
+    found = text.split(",")
+    if unknown := set(found) - set(WAYS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: there are {', '.join(WAYS)}")
+    return found
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Play every load in every way; what `--json` says.
+
+    Raises:
+        ValueError, OSError: something named can't be used, or the server does not start.
+    """
+    if not (0.0 < args.ramp_s < args.duration_s < math.inf):
+        raise ValueError(
+            f"--ramp-s {args.ramp_s:g}, --duration-s {args.duration_s:g}: expected 0 < ramp < duration"
+        )
+    if not (0.0 < args.budget_ms < math.inf):
+        raise ValueError(f"--budget-ms {args.budget_ms:g}: must be positive")
+    make_router(args, APC)
+    rows: list[dict[str, Any]] = []
+    seen: dict[tuple[int, int, str], Observed] = {}
+    say(HEADER)
+    with tempfile.TemporaryDirectory(prefix="streambed-load-") as folder:
+        for adapter, layers, random in _adapters(args, Path(folder)):
+            for way in args.ways:
+                for row, observed in _loads(args, way, adapter, layers, random, Path(folder)):
+                    rows.append(row)
+                    say(line_of(row))
+                    if row["qoe"] is not None:
+                        seen[layers, row["sessions"], way] = observed
+    differences = list(gaps(seen))
+    for each in differences:
+        say(gap_line(each))
+    report = {
+        "rows": rows,
+        "qoe_differences": differences,
+        "full": {
+            str(layers): full_load(rows, layers) for layers in dict.fromkeys(row["layers"] for row in rows)
+        },
+        "budget_ms": args.budget_ms,
+        "traces": args.traces,
+        "duration_s": args.duration_s,
+        "light": args.light,
+        "scheduler": args.scheduler,
+        "dynamic": not args.static,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    for layers, sessions in report["full"].items():
+        say(f"{layers} layers: full load (llm at {FULL_MS:g} ms on average) is {sessions or 'beyond these'}")
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_json(args.out / "load.json", report)
+        from policies.apc.load.figure import draw
+
+        draw(report, args.out / "load.png")
+    return report
+
+
+def _adapters(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, int, bool]]:
+    """Folder, layers, and whether the weights are random."""
+    from policies.llm.model.adapter import SHIPPED, read
+    from policies.llm.tasks.abr.features import MODALITIES
+
+    place = (args.adapter or SHIPPED).absolute()
+    own = read(place, MODALITIES)
+    for layers in args.layers or [own.shape.layers]:
+        if layers == own.shape.layers:
+            yield place, layers, False
+        else:
+            yield random_adapter(folder / f"layers-{layers}", own.shape.base, layers), layers, True
+
+
+def random_adapter(folder: Path, base: str, layers: int) -> Path:
+    """An adapter that knows nothing: for timing.
+
+    Raises:
+        BaseError: the base has fewer layers.
+    """
+    import torch
+
+    from policies.llm.model.base import resolve
+    from policies.llm.model.model import Model
+    from policies.llm.model.shape import Shape
+    from policies.llm.model.tiny import save
+    from policies.llm.tasks.abr import features as abr
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save(Model(resolve(base), Shape(base, layers=layers), abr.MODALITIES), folder)
+    return folder
+
+
+def make_router(args: argparse.Namespace, way: str) -> Router:
+    """One session's.
+
+    Raises:
+        ValueError: no such scheduler or light policy.
+    """
+    if way == LLM:
+        return Router(Light("bba"), make_scheduler("always", "bba", 0.5, None))
+    if way == LIGHT_ONLY:
+        return Router(Light(args.light), make_scheduler("never", args.light, 0.5, None))
+    price = None if args.static else Price(args.budget_ms)
+    return Router(Light(args.light), make_scheduler(args.scheduler, args.light, 0.5, None), price)
+
+
+def _loads(
+    args: argparse.Namespace,
+    way: str,
+    adapter: Path,
+    layers: int,
+    random: bool,
+    folder: Path,
+) -> Iterator[tuple[dict[str, Any], Observed]]:
+    """A way to decide at every load."""
+    traces = resolve_many(args.traces)
+    video = load_video(default_video(traces[0].family or ""))
+    asked_ms = args.budget_ms - min(RESERVE_MS, args.budget_ms / 10.0)
+    deadline_s = LLM_DEADLINE_S if way == LLM else asked_ms / 1000.0
+    budget_ms = None if way == LLM else args.budget_ms
+    path = folder / f"{way}-{layers}.sock"
+    context = (
+        contextlib.nullcontext(None)
+        if way == LIGHT_ONLY
+        else served(path, adapter, max(args.sessions), args.threads, args.device, budget_ms)
+    )
+    with context:
+        for sessions in args.sessions:
+            workload = Workload(
+                sessions, traces, video, CHUNKS, args.ramp_s, args.ramp_s / 2.0, args.duration_s, args.seed
+            )
+            observed = asyncio.run(
+                _play(args, way, workload, None if way == LIGHT_ONLY else path, deadline_s)
+            )
+            yield row_of(observed, workload, way, layers, random, args.budget_ms), observed
+
+
+async def _play(
+    args: argparse.Namespace, way: str, workload: Workload, path: Path | None, deadline_s: float
+) -> Observed:
+    connections = None if path is None else Connections(path)
+    try:
+        return await play(workload, lambda: make_router(args, way), connections, deadline_s)
+    finally:
+        if connections is not None:
+            connections.close()
+
+
+@contextlib.contextmanager
+def served(
+    path: Path,
+    adapter: Path,
+    sessions: int,
+    threads: int | None,
+    device: str,
+    budget_ms: float | None,
+    within_s: float = READY_WITHIN_S,
+) -> Iterator[int]:
+    """A server at a socket while the context lasts; its process id.
+
+    Raises:
+        ValueError: it does not start, or is not ready in time.
+    """
+    words = [sys.executable, "-m", "policies.llm", "serve", "--adapter", str(adapter), "--socket", str(path)]
+    words += [
+        "--device",
+        device,
+        "--max-sessions",
+        str(sessions),
+        "--max-waiting",
+        str(max(2 * sessions, 256)),
+    ]
+    words += [] if threads is None else ["--threads", str(threads)]
+    words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
+        try:
+            assert process.stdout is not None
+            overdue = threading.Timer(within_s, process.kill)
+            overdue.daemon = True
+            overdue.start()
+            line = process.stdout.readline()
+            overdue.cancel()
+            if not line and process.wait() == -signal.SIGKILL:
+                raise ValueError(f"the server does not start: not ready within {within_s:g} s")
+            if not line:
+                said.seek(0)
+                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise ValueError(f"the server does not start: {' '.join(last) or 'it says nothing'}")
+            json.loads(line)
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()

@@ -1,0 +1,192 @@
+"""Ways to route, played over the same sessions and compared pair by pair."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from policies.apc.light import Light
+from policies.apc.router import Router
+from policies.apc.scheduler import Always, Never, Scheduler
+from policies.apc.study.lockstep import Lockstep, Start, play
+from policies.bootstrap import percentile_interval
+from policies.llm.serving.batching import Engine
+from policies.llm.serving.step_time import StepTime
+from traces.families.catalogue import default_video, resolve_many
+
+TIMED_STEPS = (1, 2, 4, 8, 16)
+TIMED_EACH = 12
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to route."""
+
+    name: str
+    kind: str
+    """llm, light, random, rule or learned."""
+    light: str
+    scheduler: Callable[[], Scheduler]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of an arm."""
+
+    arm: Arm
+    qoe: Floats
+    """(sessions,)"""
+    llm_share: float
+    delay_ms: float
+    """Mean over all decisions, on this machine when it does nothing else."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.arm.name,
+            "kind": self.arm.kind,
+            "light": self.arm.light,
+            "llm_share": round(self.llm_share, 4),
+            "delay_ms": round(self.delay_ms, 3),
+            "qoe": round(float(self.qoe.mean()), 4),
+        }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of paired differences with its 95 % interval, bootstrapped over traces."""
+
+    mean: float
+    low: float
+    high: float
+    pairs: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+    @property
+    def better(self) -> bool:
+        """Whether the interval excludes 0, on the good side."""
+        return self.low > 0.0
+
+
+def difference(mine: Floats, other: Floats, seed: int = 20_220_822) -> Difference:
+    """The first less the second.
+
+    Args:
+        mine, other: (traces,) of the same sessions, one a trace.
+    """
+    gaps = mine - other
+    return Difference(float(gaps.mean()), *percentile_interval(gaps, seed=seed), len(gaps))
+
+
+def starts_of(specs: Sequence[str], video: str | None = None) -> list[Start]:
+    """A session from the beginning of every trace; a family's own video unless one is named.
+
+    Raises:
+        TraceError, VideoError: no such trace or video.
+    """
+    traces = [trace for spec in specs for trace in resolve_many(spec)]
+    return [
+        Start(trace, load_video(video or default_video(trace.family or "")), seed=number)
+        for number, trace in enumerate(traces)
+    ]
+
+
+def always(light: str) -> Arm:
+    """The model alone (after the first chunk, which nobody decides)."""
+    return Arm("llm only", "llm", light, Always)
+
+
+def never(light: str) -> Arm:
+    """The light policy alone."""
+    return Arm(f"{light} only", "light", light, Never)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What an arm is played on."""
+
+    engine: Engine
+    starts: Sequence[Start]
+    together: int
+    asking: StepTime
+    """What a question to the model takes here."""
+    chunks: int = CHUNKS
+
+    def play(self, arm: Arm) -> Result:
+        """Every session to its end."""
+        played = play(
+            self.engine,
+            self.starts,
+            lambda: Router(Light(arm.light), arm.scheduler()),
+            together=self.together,
+            chunks=self.chunks,
+        )
+        asked_ms = 1000.0 * sum(self.asking.expect_s(steps) for steps in played.asked_steps)
+        own_ms = routing_ms(arm, self.starts[0])
+        delay_ms = asked_ms / played.decisions + own_ms
+        return Result(arm, played.qoe, float(played.by_llm.mean()), delay_ms)
+
+
+def asking_time(engine: Engine) -> StepTime:
+    """What the model takes for one session's question with a few steps: the best of a dozen, now."""
+    width, times = engine.info.feature_width, StepTime()
+    slot = engine.open()
+    engine.forward([(slot, np.zeros((4, width), np.float32))])
+    for steps in TIMED_STEPS:
+        took = []
+        for _ in range(TIMED_EACH):
+            begun_s = time.perf_counter()
+            engine.forward([(slot, np.zeros((steps, width), np.float32))])
+            took.append(time.perf_counter() - begun_s)
+        for _ in range(TIMED_EACH):
+            times.took(steps, min(took))
+    engine.close(slot)
+    return times
+
+
+class _Nobody:
+    """An engine that is not asked."""
+
+    def __init__(self, info: Any) -> None:
+        self.info = info
+
+    def open(self) -> int:
+        return 0
+
+    def close(self, slot: int) -> None:
+        """Nothing to give back."""
+
+    def rows(self, slot: int, new: int) -> int:
+        return new
+
+    def forward(self, work: Sequence[Any]) -> NDArray[np.float32]:
+        raise AssertionError("nobody asks")
+
+
+@dataclass(frozen=True)
+class _NoInfo:
+    target: float | None = None
+
+
+def routing_ms(arm: Arm, start: Start) -> float:
+    """What light policy and routing take for a decision together, the median over one session."""
+    router = Router(Light(arm.light), arm.scheduler())
+    lockstep = Lockstep(_Nobody(_NoInfo()), [start], lambda: Router(Light(arm.light), Never()))
+    router.reset(start.video, 0, lockstep.qoe)
+    took = []
+    for moments in lockstep.moments():
+        begun_s = time.perf_counter()
+        router.consider(moments[0].observation)
+        took.append(time.perf_counter() - begun_s)
+    return 1000.0 * median(took)

@@ -1,0 +1,151 @@
+"""`sweep`: the front of delay and model's share against QoE, and the thresholds that validation picks.
+
+Candidates that `train` made are played on validation traces beside the model alone, the light policy alone
+and random routing. Of each kind is picked the candidate with the smallest share whose QoE is within
+`TOLERANCE` of the kind's best, between the shares `LEAST` and `MOST`; `--write` ships them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from policies.apc import learned, rule
+from policies.apc.rule import SchedulerError
+from policies.apc.scheduler import RandomShare
+from policies.apc.study.arms import Arm, Bench, Result, always, asking_time, difference, never, starts_of
+from policies.apc.study.files import read_json, write_json
+from policies.apc.study.options import add_light_option, add_model_options, load_engine
+from policies.apc.study.train import CANDIDATES, candidates
+
+TRACES = ("fcc[340:372]", "3g[340:372]")
+LEAST, MOST = 0.2, 0.8
+TOLERANCE = 0.005
+"""Of the size of the model's own QoE."""
+KINDS = ("rule", "learned")
+RANDOM_SHARES = (0.25, 0.5, 0.75)
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `sweep`."""
+    command = commands.add_parser("sweep", help="play candidates on validation traces and pick")
+    what = command.add_argument_group("what to play")
+    what.add_argument(
+        "--traces", nargs="+", default=list(TRACES), metavar="SPEC", help="default: generated ones"
+    )
+    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what.add_argument("--candidates", type=Path, required=True, metavar="DIR", help="what `train` made")
+    add_light_option(what)
+    add_model_options(command)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="sweep-LIGHT.json and .png (default: --candidates)"
+    )
+    output.add_argument("--write", action="store_true", help="ship what was picked: rule.json, learned.json")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    """Play and pick; what `--json` says.
+
+    Raises:
+        ValueError, OSError: something named can't be used.
+    """
+    rules, nets = candidates(args.candidates / CANDIDATES, args.light)
+    engine = load_engine(args)
+    starts = starts_of(args.traces, args.video)
+    say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
+    bench = Bench(engine, starts, args.together, asking_time(engine))
+    arms = [always(args.light), never(args.light)]
+    arms += [
+        Arm(f"random {each:g}", "random", args.light, partial(RandomShare, each)) for each in RANDOM_SHARES
+    ]
+    arms += [
+        Arm(f"rule {name}", "rule", args.light, partial(rule.Rule, each)) for name, each in rules.items()
+    ]
+    arms += [
+        Arm(f"learned {name}", "learned", args.light, partial(learned.Learned, each))
+        for name, each in nets.items()
+    ]
+    results = []
+    for arm in arms:
+        results.append(bench.play(arm))
+        say(_line(results[-1], results[0]))
+    picked = {kind: pick(results, kind) for kind in KINDS}
+    report = {
+        "light": args.light,
+        "traces": list(args.traces),
+        "sessions": len(bench.starts),
+        "adapter_sha256": engine.info.adapter_sha256,
+        "arms": [each.to_json() for each in results],
+        "picked": {kind: None if each is None else each.arm.name for kind, each in picked.items()},
+    }
+    out = args.out or args.candidates
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / f"sweep-{args.light}.json", report)
+    from policies.apc.study.figures import front
+
+    front(report, out / f"sweep-{args.light}.png")
+    for kind, each in picked.items():
+        say(f"picked of {kind}: {each.arm.name if each else 'none has a share within the limits'}")
+    if args.write:
+        ship(args.light, picked, rules, nets)
+    return report
+
+
+def _line(result: Result, first: Result) -> str:
+    gap = difference(result.qoe, first.qoe)
+    return (
+        f"{result.arm.name:<16} share {100 * result.llm_share:5.1f} %  delay {result.delay_ms:6.2f} ms"
+        f"  QoE {result.qoe.mean():.4f}  minus llm {gap}"
+    )
+
+
+def pick(results: Sequence[Result], kind: str) -> Result | None:
+    """The candidate of a kind to ship; None where none has a share within the limits."""
+    model = next(each for each in results if each.arm.kind == "llm")
+    within = [each for each in results if each.arm.kind == kind and LEAST <= each.llm_share <= MOST]
+    if not within:
+        return None
+    best = max(float(each.qoe.mean()) for each in within)
+    enough = best - TOLERANCE * abs(float(model.qoe.mean()))
+    return min((each for each in within if each.qoe.mean() >= enough), key=lambda each: each.llm_share)
+
+
+def ship(
+    light: str,
+    picked: dict[str, Result | None],
+    rules: dict[str, rule.Thresholds],
+    nets: dict[str, learned.Net],
+    rule_file: Path = rule.SHIPPED,
+    net_file: Path = learned.SHIPPED,
+) -> None:
+    """Put what was picked into the shipped files, beside other light policies'.
+
+    Raises:
+        OSError: they can't be written.
+        SchedulerError: one holds something else.
+    """
+    of_name = {f"rule {name}": each.to_json() for name, each in rules.items()}
+    of_name |= {f"learned {name}": _short(each.to_json()) for name, each in nets.items()}
+    for kind, file, key in (("rule", rule_file, "rules"), ("learned", net_file, "nets")):
+        result = picked.get(kind)
+        if result is None:
+            continue
+        held = read_json(file, {}) if file.exists() else {}
+        if not isinstance(held, dict):
+            raise SchedulerError(f"{file}: no object")
+        held.setdefault(key, {})[light] = of_name[result.arm.name]
+        write_json(file, held)
+
+
+def _short(held: dict[str, Any]) -> dict[str, Any]:
+    """Six digits are enough for a network's numbers."""
+    shorter: dict[str, Any] = json.loads(
+        json.dumps(held), parse_float=lambda text: float(f"{float(text):.6g}")
+    )
+    return shorter

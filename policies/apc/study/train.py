@@ -1,0 +1,107 @@
+"""`train`: measure what asking the model gains, and make candidates of both kinds of scheduler from it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from player.simulated.session import CHUNKS
+from policies.apc.learned import Net
+from policies.apc.rule import SchedulerError, Thresholds
+from policies.apc.study.arms import starts_of
+from policies.apc.study.files import read_json, write_json
+from policies.apc.study.fit import fit_net, fit_rule, with_share
+from policies.apc.study.moments import Moments, collect
+from policies.apc.study.options import add_light_option, add_model_options, count, load_engine, share
+
+TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")
+"""Members that the shipped adapter was not trained on; validation and test use others again."""
+SHARES = (0.25, 0.4, 0.55, 0.7)
+LLM_MS = 10.0
+"""What a decision of the model takes, to begin with: of eight layers on two cores."""
+CANDIDATES = "candidates.json"
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `train`."""
+    command = commands.add_parser("train", help="make candidate schedulers from simulated decisions")
+    what = command.add_argument_group("what to play")
+    what.add_argument(
+        "--traces", nargs="+", default=list(TRACES), metavar="SPEC", help="default: generated ones"
+    )
+    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what.add_argument("--chunks", type=count, default=CHUNKS, help="of a session (default: %(default)s)")
+    add_light_option(what)
+    add_model_options(command)
+    how = command.add_argument_group("how")
+    how.add_argument("--seed", type=int, default=0, help="of the network's beginning (default: %(default)s)")
+    how.add_argument(
+        "--shares", nargs="+", type=share, default=list(SHARES), metavar="SHARE",
+        help="of decisions that candidates may ask for (default: 0.25 0.4 0.55 0.7)",
+    )  # fmt: skip
+    output = command.add_argument_group("output")
+    output.add_argument("--out", type=Path, required=True, metavar="DIR", help="moments and candidates")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    """Collect, unless DIR has the moments, and fit; what `--json` says.
+
+    Raises:
+        ValueError, OSError: something named can't be used.
+    """
+    args.out.mkdir(parents=True, exist_ok=True)
+    kept = args.out / f"{args.light}.moments.npz"
+    if kept.exists():
+        moments = Moments.load(kept)
+        say(f"{kept}: {len(moments)} decisions, collected before")
+    else:
+        starts = starts_of(args.traces, args.video)
+        engine = load_engine(args)
+        moments = collect(engine, starts, args.light, together=args.together, chunks=args.chunks, say=say)
+        moments.save(kept)
+    fitted = fit_net(moments, LLM_MS, seed=args.seed)
+    rules = {f"{each:g}": fit_rule(moments, each).to_json() for each in args.shares}
+    nets = {f"{each:g}": with_share(fitted.net, moments, each).to_json() for each in args.shares}
+    path = args.out / CANDIDATES
+    held = read_json(path, {}) if path.exists() else {}
+    held[args.light] = {"rule": rules, "learned": nets}
+    write_json(path, held)
+    report = {
+        "light": args.light,
+        "decisions": len(moments),
+        "agree": moments.agree,
+        "mean_gain": float(moments.gains.mean()),
+        "net_step": fitted.step,
+        "held_out": fitted.held_out,
+        "rules": rules,
+        "out": str(path),
+    }
+    say(
+        f"{args.light}: {len(moments)} decisions, {100 * moments.agree:.0f} % agree, asking gains"
+        f" {report['mean_gain']:+.4f} on average; the network stopped at step {fitted.step}"
+    )
+    for name, value in fitted.held_out.items():
+        say(f"  captured on sessions held out, {name} %: {value:+.4f} a decision")
+    for each, rule in rules.items():
+        say(f"  rule for {each}: {'; '.join(map(str, Thresholds.from_json(rule).conditions))}")
+    return report
+
+
+def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str, Net]]:
+    """The candidates that `train` made, rules and networks by the share that they were made for.
+
+    Raises:
+        SchedulerError: there are none for this light policy.
+    """
+    held = read_json(path, None)
+    if not isinstance(held, dict) or light not in held:
+        raise SchedulerError(f"{path}: no candidates for {light}; make them with: train --light {light}")
+    try:
+        rules = {name: Thresholds.from_json(each) for name, each in held[light]["rule"].items()}
+        nets = {name: Net.from_json(each) for name, each in held[light]["learned"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SchedulerError(f"{path}: no candidates ({type(error).__name__}: {error})") from None
+    return rules, nets

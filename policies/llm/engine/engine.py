@@ -1,0 +1,303 @@
+"""Deciding with an adapter: many sessions, each with its KV cache, in one batched forward.
+
+Llama's and Qwen2's family get a forward of our own (`packed.py`): LoRA merged into the weights, fused
+projections, caches that were set aside before. Any other architecture is asked through transformers, the
+whole context anew at every step: right, but slower (`whole.py`).
+
+A context holds at most `max_steps` steps. A session that has more begins it anew with its last
+`keep_steps`, and goes on: which steps a decision sees depends on their number alone, so that it is the
+same whether they came one by one or all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from policies.llm.engine.packed import PACKED_KINDS, Packed
+from policies.llm.engine.whole import Whole
+from policies.llm.model.adapter import SHIPPED, check_layers, check_sizes, read
+from policies.llm.model.encoder import Encoder
+from policies.llm.model.model import within
+from policies.llm.serving.batching import EngineFull
+from policies.llm.tasks.abr import features as abr
+
+SLOTS = 64
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What a session's record and a server's health say of an engine."""
+
+    base: str
+    base_sha256: str
+    adapter_sha256: str
+    layers: int
+    device: str
+    dtype: str
+    feature_width: int
+    levels: int
+    max_steps: int
+    parameters: int
+    """Of encoder, language model and head."""
+    tokens_per_step: int
+    target: float | None = None
+    """The return a chunk that `abr.features` has to be given, of an adapter that was made with returns."""
+
+
+class Runner(Protocol):
+    """A language model that continues the contexts of slots."""
+
+    parameters: int
+    caches: bool
+    """Whether what a slot holds need not be computed again."""
+
+    def forward(
+        self, slots: Sequence[int], held: Sequence[int], tokens: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """(work, width) the state after each slot's last new token.
+
+        Args:
+            held: tokens that each slot holds already; what lies beyond is forgotten.
+            tokens: (new, width) of each slot.
+        """
+
+    def share(self, prefix: torch.Tensor) -> None:
+        """Begin every slot's context with the same (tokens, width); what `held` counts comes after it."""
+
+
+@dataclass
+class _Slot:
+    """A session's place."""
+
+    steps: int = 0
+    """Fed in all."""
+    begin: int = 0
+    """The first step that the context holds."""
+
+
+class Engine:
+    """Many sessions' contexts and one batched forward. Not thread-safe: one caller at a time.
+
+    Args:
+        adapter: a folder; None takes the shipped one.
+        device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
+        slots: sessions at a time.
+        max_steps: of a context; None takes the adapter's.
+        threads: of torch, for this process; None leaves them.
+        dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it.
+
+    Raises:
+        AdapterError, BaseError: something is not there or does not fit.
+        ValueError: no such device.
+    """
+
+    def __init__(
+        self,
+        adapter: Path | None = None,
+        *,
+        device: str = "auto",
+        slots: int = SLOTS,
+        max_steps: int | None = None,
+        threads: int | None = None,
+        dtype: str = "auto",
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.adapter = read(SHIPPED if adapter is None else adapter, abr.MODALITIES)
+        place = pick_device(device)
+        kind = pick_dtype(dtype, place)
+        base, shape = self.adapter.base(), self.adapter.shape
+        tensors = self.adapter.tensors()
+        check_layers(self.adapter, tensors, base.layers)
+        check_sizes(self.adapter, tensors, base.width)
+        self.slots = slots
+        self._max_steps = max_steps if max_steps is not None else self.adapter.max_steps
+        self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
+        self._device = place
+        config = base.config()
+        prompt = tensors.get("prompt", torch.zeros(0, base.width))
+        tokens = len(prompt) + self._max_steps * shape.tokens
+        maker = Packed if config["model_type"] in PACKED_KINDS and Packed.can(config) else Whole
+        self._runner: Runner = maker(base, shape, tensors, place, kind, slots, tokens)
+        if len(prompt):
+            with torch.inference_mode():
+                self._runner.share(prompt.to(place))
+        self._encoder = Encoder(self.adapter.modalities, base.width, shape.tokens, shape.hidden)
+        self._encoder.load_state_dict(within(tensors, "encoder."))
+        self._encoder.to(place).eval()
+        head = within(tensors, "head.")
+        self._head_weight, self._head_bias = head["weight"].to(place), head["bias"].to(place)
+        self._steps = torch.zeros(slots, self._max_steps, abr.WIDTH)
+        self._open: dict[int, _Slot] = {}
+        self._free = list(range(slots - 1, -1, -1))
+        parts = (*self._encoder.parameters(), self._head_weight, self._head_bias)
+        self.info = EngineInfo(
+            base=base.name,
+            base_sha256=base.sha256,
+            adapter_sha256=self.adapter.sha256,
+            layers=shape.layers,
+            device=str(place),
+            dtype=str(kind).removeprefix("torch."),
+            feature_width=abr.WIDTH,
+            levels=shape.levels,
+            max_steps=self._max_steps,
+            parameters=self._runner.parameters + sum(each.numel() for each in parts),
+            tokens_per_step=shape.tokens,
+            target=self.adapter.target,
+        )
+
+    def open(self) -> int:
+        """A free slot, for a new session.
+
+        Raises:
+            EngineFull: there is none.
+        """
+        if not self._free:
+            raise EngineFull(f"all {len(self._open)} slots are taken; close one, or make more slots")
+        slot = self._free.pop()
+        self._open[slot] = _Slot()
+        return slot
+
+    def close(self, slot: int) -> None:
+        """Give a slot back.
+
+        Raises:
+            KeyError: it is not open.
+        """
+        del self._open[slot]
+        self._free.append(slot)
+
+    def length(self, slot: int) -> int:
+        """Steps that a slot has been fed since it was opened.
+
+        Raises:
+            KeyError: it is not open.
+        """
+        return self._open[slot].steps
+
+    def rows(self, slot: int, new: int) -> int:
+        """How many steps a `forward` would compute for so many new ones: more than these where the context
+        begins anew, fewer where not all of them are in it.
+
+        Raises:
+            KeyError: the slot is not open.
+        """
+        state = self._open[slot]
+        steps = state.steps + new
+        begin = self.context(steps)
+        kept = state.steps - state.begin if begin == state.begin and self._runner.caches else 0
+        return steps - begin - kept
+
+    def context(self, steps: int) -> int:
+        """The first step that the decision after `steps` steps sees."""
+        beyond = steps - 1 - self._max_steps
+        if beyond < 0:
+            return 0
+        stride = self._max_steps - self._keep_steps
+        return (beyond // stride + 1) * stride
+
+    @torch.inference_mode()
+    def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+        """(len(work), levels) logits after each slot's last new step.
+
+        Args:
+            work: of each slot, at most once, (new_steps, feature_width), with one step or more.
+
+        Raises:
+            KeyError: a slot is not open.
+            ValueError: no new step, or steps of another width; no slot has changed then.
+        """
+        self._check(work)
+        slots, held, counts, rows = [], [], [], []
+        for slot, steps in work:
+            kept, new = self._take(slot, torch.from_numpy(np.ascontiguousarray(steps, np.float32)))
+            slots.append(slot)
+            held.append(kept * self.info.tokens_per_step)
+            counts.append(len(new))
+            rows.append(new)
+        return self._logits(self._runner, slots, held, counts, rows)
+
+    @torch.inference_mode()
+    def recompute(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+        """As `forward`, but every context from its first step on, as a model without a cache must."""
+        self._check(work)
+        slots, counts, rows = [], [], []
+        for slot, steps in work:
+            kept, new = self._take(slot, torch.from_numpy(np.ascontiguousarray(steps, np.float32)))
+            slots.append(slot)
+            counts.append(kept + len(new))
+            rows.append(self._steps[slot, : kept + len(new)])
+        return self._logits(self._runner, slots, [0] * len(slots), counts, rows)
+
+    def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
+        seen = set()
+        for slot, steps in work:
+            if slot not in self._open:
+                raise KeyError(f"slot {slot} is not open")
+            if steps.ndim != 2 or not len(steps) or steps.shape[1] != abr.WIDTH:
+                raise ValueError(f"steps of shape {steps.shape}; expected (1 or more, {abr.WIDTH})")
+            if slot in seen:
+                raise ValueError(f"slot {slot} stands twice in one batch")
+            seen.add(slot)
+
+    def _take(self, slot: int, new: torch.Tensor) -> tuple[int, torch.Tensor]:
+        """Keep a slot's new steps; how many of its cached ones stay, and the steps to compute."""
+        state = self._open[slot]
+        steps = state.steps + len(new)
+        begin = self.context(steps)
+        context = torch.cat((self._steps[slot, : state.steps - state.begin], new))[begin - state.begin :]
+        kept = state.steps - state.begin if begin == state.begin else 0
+        self._steps[slot, : len(context)] = context
+        state.steps, state.begin = steps, begin
+        return kept, context[kept:]
+
+    def _logits(
+        self,
+        runner: Runner,
+        slots: Sequence[int],
+        held: Sequence[int],
+        counts: Sequence[int],
+        rows: Sequence[torch.Tensor],
+    ) -> NDArray[np.float32]:
+        tokens = self._encoder(torch.cat(list(rows)).to(self._device)).flatten(0, 1)
+        parts = tokens.split([count * self.info.tokens_per_step for count in counts])
+        states = runner.forward(slots, held, parts).float()
+        logits = torch.nn.functional.linear(states, self._head_weight, self._head_bias)
+        return np.asarray(logits.cpu().numpy(), np.float32)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: an unknown name, or no GPU where one is asked for.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r}; expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: torch sees no GPU here; take --device cpu")
+    return torch.device(name)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number format of a name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if name == "auto":
+        knows = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        return torch.bfloat16 if knows else torch.float32
+    if name not in kinds:
+        raise ValueError(f"dtype {name!r}; expected auto, {' or '.join(kinds)}")
+    return kinds[name]

@@ -1,0 +1,143 @@
+"""Experience on disk: whole sessions, what a teacher thinks of every step, and where they came from.
+
+A folder with `manifest.json` and parts of many sessions each, `PART.npz`; every session of a part has the
+same number of steps.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.llm.tasks.abr import features as abr
+from traces.files import write_aside
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+BY_POLICY = 0
+"""Scores are a teacher's: logits of the probabilities with which it would take each level."""
+BY_PLAN = 1
+"""Scores are planned with the true future: to be met in the mean, not one by one."""
+
+
+class PoolError(ValueError):
+    """A pool that cannot be used; the message names the folder, the fault and the way out."""
+
+
+@dataclass(frozen=True)
+class Experience:
+    """N sessions of T steps; QoE is relative, as in `abr.py`."""
+
+    vectors: NDArray[np.float32]
+    """(N, T, WIDTH) with no goal set."""
+    levels: NDArray[np.int8]
+    """(N, T) what was taken."""
+    rewards: NDArray[np.float32]
+    """(N, T) QoE of each chunk; 0 for the first."""
+    scores: NDArray[np.float32]
+    """(N, T, LEVELS) the teacher's logits."""
+    kinds: NDArray[np.int8]
+    """(N,) `BY_POLICY` or `BY_PLAN`."""
+
+    def __post_init__(self) -> None:
+        sessions, steps = self.levels.shape
+        shapes = {
+            "vectors": (sessions, steps, abr.WIDTH),
+            "rewards": (sessions, steps),
+            "scores": (sessions, steps, abr.LEVELS),
+            "kinds": (sessions,),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} of shape {getattr(self, name).shape}; expected {shape}")
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Experience]) -> Experience:
+        """All sessions of parts whose sessions are equally long."""
+        return cls(
+            **{
+                each.name: np.concatenate([getattr(part, each.name) for part in parts])
+                for each in fields(cls)
+            }
+        )
+
+    def returns_to_go(self) -> NDArray[np.float32]:
+        """(N, T) what each step's chunk and those after it bring, over the chunks that count."""
+        counted = max(self.rewards.shape[1] - 1, 1)
+        left = np.ascontiguousarray(self.rewards[:, ::-1].cumsum(axis=1)[:, ::-1]) / np.float32(counted)
+        return left.astype(np.float32, copy=False)
+
+
+def write_part(path: Path, part: Experience) -> None:
+    """Write sessions as one file that appears when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, **{each.name: getattr(part, each.name) for each in fields(Experience)})
+    write_aside(path, buffer.getvalue())
+
+
+def read_part(path: Path) -> Experience:
+    """Sessions of one file.
+
+    Raises:
+        PoolError: it is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return Experience(**{each.name: held[each.name] for each in fields(Experience)})
+    except (OSError, ValueError, KeyError) as error:
+        raise PoolError(f"{path}: no part of a pool ({error}); collect anew") from None
+
+
+def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+    """Say what a pool holds; written last, so that a pool with a manifest is complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    modalities = [each.to_json() for each in abr.MODALITIES]
+    text = json.dumps({"format": FORMAT, "modalities": modalities} | facts, indent=1) + "\n"
+    write_aside(folder / MANIFEST, text)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a pool says of itself.
+
+    Raises:
+        PoolError: no pool, an unfinished one, or one of other features.
+    """
+    path = folder / MANIFEST
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoolError(
+            f"{path}: {getattr(error, 'strerror', None) or error}; "
+            "make a pool with: python -m policies.llm collect"
+        ) from None
+    if held.get("format") != FORMAT or held.get("modalities") != [each.to_json() for each in abr.MODALITIES]:
+        raise PoolError(f"{path}: a pool of another format or of other features; collect anew")
+    return dict(held)
+
+
+def read(folder: Path) -> tuple[Experience, dict[str, Any]]:
+    """All sessions of a pool, and its manifest.
+
+    Raises:
+        PoolError: it cannot be used.
+    """
+    facts = read_manifest(folder)
+    return Experience.joined([read_part(folder / name) for name in facts["parts"]]), facts

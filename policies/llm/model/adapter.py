@@ -1,0 +1,235 @@
+"""The file that adaptation makes: encoder, low-rank matrices and head, and which model they belong to.
+
+A folder with `adapter.json` and `adapter.safetensors` (half precision); what `adapt` writes has them in
+`best`, and is one, too. peft would load matrices made
+for eight layers into four without a word; here the base's name, the hash of its weights, the number of layers
+and the task's modalities are kept, checked, and refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from policies.llm.model.base import Base, resolve
+from policies.llm.model.modality import Modality
+from policies.llm.model.shape import Shape
+from traces.files import write_aside
+
+CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
+BEST = "best"
+"""Of a folder that `adapt` made: the adapter."""
+FORMAT = 1
+TASK = "abr"
+SHIPPED = Path(__file__).resolve().parent / "weights"
+MAKES_ONE = "make one with: python -m policies.llm adapt"
+
+MAX_STEPS = 64
+"""Steps that a context holds; sessions that are adapted on have 48."""
+KEEP_STEPS = 32
+"""Steps that stay when a full context is begun anew."""
+
+
+class AdapterError(ValueError):
+    """An adapter that cannot be used; the message names the file, the fault and the way out."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter, read and checked; tensors by `tensors()`."""
+
+    folder: Path
+    shape: Shape
+    base_sha256: str
+    modalities: tuple[Modality, ...]
+    objective: str
+    target: float | None
+    """Mean return a chunk, relative, that is asked for; None for one made without returns."""
+    max_steps: int
+    keep_steps: int
+    notes: dict[str, Any] = field(default_factory=dict)
+    """How it was made."""
+    sha256: str = ""
+    """Over both files."""
+
+    def tensors(self) -> dict[str, Any]:
+        """Names to torch tensors, in half precision.
+
+        Raises:
+            AdapterError: the file cannot be read.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.folder / TENSORS
+        try:
+            return dict(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise AdapterError(f"{path}: no safetensors file ({error}); {MAKES_ONE}") from None
+
+    def base(self) -> Base:
+        """The base model that it was made for.
+
+        Raises:
+            AdapterError: the base has other weights.
+            BaseError: the base is not there.
+        """
+        found = resolve(self.shape.base)
+        if found.sha256 != self.base_sha256:
+            raise AdapterError(
+                f"{self.folder}: made for {self.shape.base} with weights {self.base_sha256[:12]}…, but those "
+                f"here are {found.sha256[:12]}…; get the same weights, or {MAKES_ONE}"
+            )
+        return found
+
+
+def read(folder: Path, modalities: Sequence[Modality]) -> Adapter:
+    """An adapter that fits a task.
+
+    Args:
+        folder: its own, or the one that `adapt` was told to write to.
+        modalities: the task's.
+
+    Raises:
+        AdapterError: it is none, or made for other modalities.
+    """
+    if not (folder / CONFIG).exists() and (folder / BEST / CONFIG).exists():
+        folder = folder / BEST
+    path = folder / CONFIG
+    try:
+        text = path.read_bytes()
+        tensors = (folder / TENSORS).read_bytes()
+        held = json.loads(text)
+    except OSError as error:
+        raise AdapterError(f"{error.filename}: {error.strerror}; {MAKES_ONE}") from None
+    except ValueError as error:
+        raise AdapterError(f"{path}: no JSON ({error}); {MAKES_ONE}") from None
+    if not isinstance(held, dict) or held.get("format") != FORMAT or held.get("task") != TASK:
+        raise AdapterError(f"{path}: no adapter of format {FORMAT} for the task {TASK}; {MAKES_ONE}")
+    try:
+        shape = Shape(
+            **{each.name: held["shape"][each.name] for each in fields(Shape) if each.name != "prompt"},
+            prompt=str(held["shape"].get("prompt", "")),
+        )
+        found = tuple(Modality.from_json(each) for each in held["modalities"])
+        adapter = Adapter(
+            folder=folder,
+            shape=shape,
+            base_sha256=str(held["base_sha256"]),
+            modalities=found,
+            objective=str(held["objective"]),
+            target=None if held["target"] is None else float(held["target"]),
+            max_steps=int(held["max_steps"]),
+            keep_steps=int(held["keep_steps"]),
+            notes=dict(held["notes"]),
+            sha256=hashlib.sha256(text + tensors).hexdigest(),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise AdapterError(f"{path}: {type(error).__name__}: {error}; {MAKES_ONE}") from None
+    if found != tuple(modalities):
+        raise AdapterError(
+            f"{path}: made for the modalities {_names(found)}; the task has {_names(modalities)}; {MAKES_ONE}"
+        )
+    return adapter
+
+
+def check_layers(adapter: Adapter, tensors: dict[str, Any], has: int) -> None:
+    """Raise unless an adapter's matrices are for all of the layers that it says, and the base has as many.
+
+    Args:
+        has: layers of the base.
+
+    Raises:
+        AdapterError: names the numbers.
+    """
+    from policies.llm.model.backbone import layer_of
+
+    wanted = adapter.shape.layers
+    held = {layer for name in tensors if (layer := layer_of(name)) is not None}
+    if held and held != set(range(wanted)):
+        raise AdapterError(
+            f"{adapter.folder}: says {wanted} layers, but holds matrices of {len(held)}; {MAKES_ONE}"
+        )
+    if wanted > has:
+        raise AdapterError(
+            f"{adapter.folder}: made for {wanted} layers, but {adapter.shape.base} has {has}; {MAKES_ONE}"
+        )
+
+
+def check_sizes(adapter: Adapter, tensors: dict[str, Any], width: int) -> None:
+    """Raise unless encoder, head and low-rank matrices are there in the sizes that the adapter says.
+
+    Args:
+        width: of the base's states.
+
+    Raises:
+        AdapterError: names the tensor.
+    """
+    import torch
+
+    from policies.llm.model.encoder import Encoder
+
+    shape = adapter.shape
+    with torch.device("meta"):
+        encoder = Encoder(adapter.modalities, width, shape.tokens, shape.hidden)
+    wanted = {f"encoder.{name}": tuple(each.shape) for name, each in encoder.state_dict().items()}
+    wanted |= {"head.weight": (shape.levels, width), "head.bias": (shape.levels,)}
+    held = {name: tuple(each.shape) for name, each in tensors.items()}
+    wrong = [
+        f"{name} is {held.get(name)}, not {size}" for name, size in wanted.items() if held.get(name) != size
+    ]
+    for name, size in held.items():
+        if name.startswith("lora.") and name.endswith((".A", ".B")):
+            high = name.endswith(".A")
+            other = f"{name[:-1]}{'B' if high else 'A'}"
+            if len(size) != 2 or size[0 if high else 1] != shape.rank or other not in held:
+                wrong.append(f"{name} is {size}, without {other} or not of rank {shape.rank}")
+    if wrong:
+        raise AdapterError(f"{adapter.folder / TENSORS}: {wrong[0]}; {MAKES_ONE}")
+
+
+def write(
+    folder: Path,
+    tensors: dict[str, Any],
+    *,
+    shape: Shape,
+    base: Base,
+    modalities: Sequence[Modality],
+    objective: str,
+    target: float | None,
+    notes: dict[str, Any],
+    max_steps: int = MAX_STEPS,
+    keep_steps: int = KEEP_STEPS,
+) -> None:
+    """Write an adapter; each file appears when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import torch
+    from safetensors.torch import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
+    config = {
+        "format": FORMAT,
+        "task": TASK,
+        "shape": asdict(shape),
+        "base_sha256": base.sha256,
+        "modalities": [each.to_json() for each in modalities],
+        "objective": objective,
+        "target": target,
+        "max_steps": max_steps,
+        "keep_steps": keep_steps,
+        "notes": notes,
+    }
+    write_aside(folder / TENSORS, save(halves, {"base": base.name}))
+    write_aside(folder / CONFIG, json.dumps(config, indent=1) + "\n")
+
+
+def _names(modalities: Sequence[Modality]) -> str:
+    return ", ".join(f"{each.name} {each.kind} {each.shape}" for each in modalities)

@@ -1,0 +1,100 @@
+"""The whole model while it learns: encoder, language model, head; one pass over whole sessions.
+
+The head is a linear layer from the language model's last state to the valid answers: always a legal
+level, no tokens generated (Wu et al., SIGCOMM 2024, section 4.2). Attention is causal, so a session's
+steps are all learned from at once, and step k's answer is what `engine.py` gives after k steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from policies.llm.model import backbone, words
+from policies.llm.model.base import Base
+from policies.llm.model.encoder import Encoder
+from policies.llm.model.modality import Modality
+from policies.llm.model.shape import FULL, LORA, Shape
+
+
+class Model(nn.Module):
+    """(B, steps, width) of B sessions to (B, steps, levels) logits.
+
+    Args:
+        base: of the name in `shape`.
+        modalities: what a step's vector holds.
+
+    Raises:
+        BaseError: no such layers, nothing for LoRA to go to.
+    """
+
+    prompt: torch.Tensor
+    """(tokens, width) of the task prompt; none without one."""
+
+    def __init__(self, base: Base, shape: Shape, modalities: Sequence[Modality]) -> None:
+        super().__init__()
+        self.base, self.shape, self.modalities = base, shape, tuple(modalities)
+        self.llm = backbone.load(base, shape.layers)
+        if shape.train == LORA:
+            backbone.add_lora(
+                self.llm, shape.rank, shape.alpha, backbone.lora_targets(self.llm, shape.targets)
+            )
+        elif shape.train == FULL:
+            self.llm.requires_grad_(True)
+            self.llm.get_input_embeddings().requires_grad_(False)
+        model_width = self.llm.config.hidden_size
+        gain = backbone.embedding_rms(base)
+        self.encoder = Encoder(modalities, model_width, shape.tokens, shape.hidden, gain)
+        prompt = words.embedded(base, shape.prompt) if shape.prompt else torch.zeros(0, model_width)
+        self.register_buffer("prompt", prompt, persistent=False)
+        self.head = nn.Linear(model_width, shape.levels)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        sessions, count, _ = steps.shape
+        tokens = self.encoder(steps.flatten(0, 1)).view(sessions, count * self.shape.tokens, -1)
+        tokens = torch.cat((self.prompt.to(tokens).expand(sessions, -1, -1), tokens), 1)
+        states = self.llm(inputs_embeds=tokens, use_cache=False).last_hidden_state
+        return self.head(states[:, len(self.prompt) + self.shape.tokens - 1 :: self.shape.tokens])
+
+    def learned(self) -> list[nn.Parameter]:
+        """Parameters that training changes."""
+        return [each for each in self.parameters() if each.requires_grad]
+
+    def learned_state(self) -> dict[str, torch.Tensor]:
+        """All that an adapter has to hold: `encoder.`, `head.`, `lora.` or `llm.` tensors, and `prompt`."""
+        held = {f"encoder.{name}": each.detach() for name, each in self.encoder.state_dict().items()}
+        held |= {f"head.{name}": each.detach() for name, each in self.head.state_dict().items()}
+        if self.shape.train == LORA:
+            held |= {f"lora.{name}": each for name, each in backbone.lora_state(self.llm).items()}
+        elif self.shape.train == FULL:
+            held |= {
+                f"llm.{name}": each.detach()
+                for name, each in self.llm.named_parameters()
+                if each.requires_grad
+            }
+        return held | ({"prompt": self.prompt} if len(self.prompt) else {})
+
+    def load_learned(self, held: dict[str, torch.Tensor]) -> None:
+        """Put back what `learned_state` gave.
+
+        Raises:
+            KeyError, RuntimeError: tensors that do not fit this model.
+        """
+        with torch.no_grad():
+            self.encoder.load_state_dict(within(held, "encoder."))
+            self.head.load_state_dict(within(held, "head."))
+            if len(self.prompt):
+                self.prompt.copy_(held["prompt"])
+            if self.shape.train == LORA:
+                backbone.load_lora(self.llm, within(held, "lora."))
+            elif self.shape.train == FULL:
+                self.llm.load_state_dict(within(held, "llm."), strict=False)
+
+
+def within(held: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors under a prefix, in float32, without it."""
+    return {name.removeprefix(prefix): each.float() for name, each in held.items() if name.startswith(prefix)}

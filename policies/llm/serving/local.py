@@ -1,0 +1,61 @@
+"""Decisions without a server: the engine in this process, loaded once and shared by its sessions."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from policies.llm.serving.batching import Engine
+from policies.llm.serving.protocol import BY_LLM, Answer, Step
+from policies.llm.serving.transcript import Task, Transcript
+from policies.llm.tasks.abr.features import VideoFacts
+
+SLOTS = 4
+"""Sessions of one process: a player has one, a simulated player its own and what is not collected yet."""
+THREADS = 1
+"""A simulation already has a process for every core."""
+
+
+@lru_cache(maxsize=2)
+def shared_engine(adapter: Path | None, device: str) -> Engine:
+    """The engine of this process.
+
+    Raises:
+        ValueError, OSError: it can't be loaded.
+    """
+    from policies.llm.engine.engine import Engine as LlmEngine
+
+    return LlmEngine(adapter, device=device, slots=SLOTS, threads=THREADS)
+
+
+class LocalSession:
+    """One session that the engine of this process decides; as `client.RemoteSession`, without a deadline.
+
+    Args:
+        engine: nobody else may be using it during a call.
+        task: its input and output.
+        video: the session's.
+    """
+
+    def __init__(self, engine: Engine, task: Task, video: VideoFacts) -> None:
+        self._engine = engine
+        self._transcript = Transcript(task, video)
+        slot = engine.open()
+        self._slot = slot
+        self._end = weakref.finalize(self, engine.close, slot)
+        self._end.atexit = False
+
+    def decide(self, steps: Sequence[Step]) -> Answer:
+        """The level of the last of all the session's steps."""
+        fresh = steps[len(self._transcript.steps) :]
+        features = self._transcript.features(fresh)
+        (logits,) = self._engine.forward([(self._slot, features)])
+        self._transcript.append(fresh)
+        level, margin = self._transcript.decide(logits, features[-1])
+        return Answer(level, margin, BY_LLM, batch=1, queue_ms=0.0, server_ms=0.0, steps=len(steps))
+
+    def end(self) -> None:
+        """Give the slot back."""
+        self._end()

@@ -1,0 +1,333 @@
+"""`python -m policies.llm serve`: hold the model and decide for whoever asks, until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from policies.llm.serving.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, Engine
+from policies.llm.serving.client import default_socket, runtime_folder
+from policies.llm.serving.deadline_queue import BUDGET_S
+from policies.llm.serving.server import Limits, Server
+from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
+from policies.llm.serving.transcript import Bitrates
+from traces.numbers import count, not_negative, positive
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes: sun_path of <linux/un.h> less its final zero."""
+SHUTDOWN_S = 2.0
+SHORTEST_TOKEN = 16
+WARM_UP_STEPS = 3
+
+
+class ServeError(ValueError):
+    """Nothing can be served; the message names the value and the way out."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand to an argparse `add_subparsers`."""
+    command = commands.add_parser("serve", help="hold the model and decide for whoever asks")
+    model = command.add_argument_group("model")
+    model.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="what `adapt` made (default: the shipped one)"
+    )
+    model.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
+    )
+    model.add_argument(
+        "--threads", type=count, metavar="N", help="of the model on the CPU (default: one for every core)"
+    )
+    where = command.add_argument_group("where it listens")
+    place = where.add_mutually_exclusive_group()
+    place.add_argument(
+        "--socket",
+        type=Path,
+        metavar="PATH",
+        help="a Unix socket (default: streambed/llm.sock for this user)",
+    )
+    place.add_argument("--port", type=_port, metavar="N", help="TCP instead; 0 takes a free one")
+    where.add_argument("--host", metavar="HOST", help="with --port (default: 127.0.0.1)")
+    where.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"its first line, {SHORTEST_TOKEN} characters or more, is asked for as bearer token;"
+        " needed off loopback",
+    )
+    limits = command.add_argument_group("limits")
+    limits.add_argument(
+        "--max-sessions", type=count, default=MOST_SESSIONS, metavar="N", help="default: %(default)s"
+    )
+    limits.add_argument(
+        "--idle-s",
+        type=positive,
+        default=IDLE_S,
+        metavar="S",
+        help="forget a silent session (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--max-waiting",
+        type=count,
+        default=LONGEST_QUEUE,
+        metavar="N",
+        help="requests (default: %(default)s)",
+    )
+    limits.add_argument(
+        "--max-batch",
+        type=count,
+        default=LARGEST_BATCH,
+        metavar="N",
+        help="sessions a forward (default: %(default)s)",
+    )
+    limits.add_argument(
+        "--gather-ms",
+        type=not_negative,
+        default=1000.0 * GATHER_S,
+        metavar="MS",
+        help="wait so long for others to share a forward (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--budget-ms",
+        type=positive,
+        default=1000.0 * BUDGET_S,
+        metavar="MS",
+        help="the shortest that a request allows: the earliest deadline goes first, no forward takes over"
+        " half of this, and what can't make its deadline is refused at once (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--first-come", action="store_true", help="first come, first served, in the largest batches"
+    )
+    limits.add_argument(
+        "--delay-ms",
+        type=not_negative,
+        default=0.0,
+        metavar="MS",
+        help="be slow: wait so long before every forward (for tests)",
+    )
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--json", action="store_true", help="say that it is ready by one line of JSON, with what is served"
+    )
+    command.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text}: must be 0 to 65535")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status.
+
+    Raises:
+        ServeError, ValueError, OSError: nothing can be served.
+    """
+    token = read_token(args.token_file)
+    if args.host is not None and args.port is None:
+        raise ServeError("--host needs --port")
+    host = args.host or "127.0.0.1"
+    if args.port is not None and token is None and not is_loopback(host):
+        raise ServeError(f"--host {host} can be reached from elsewhere: name a --token-file")
+    path = None if args.port is not None else free_place(args.socket)
+    began_s = time.monotonic()
+    engine = load_engine(args)
+    server = Server(
+        engine,
+        Bitrates(engine.info.target),
+        Limits(
+            sessions=args.max_sessions,
+            idle_s=args.idle_s,
+            waiting=args.max_waiting,
+            batch=args.max_batch,
+            gather_s=args.gather_ms / 1000.0,
+            budget_s=None if args.first_come else args.budget_ms / 1000.0,
+        ),
+        token=token,
+        delay_s=args.delay_ms / 1000.0,
+    )
+    loading_s = time.monotonic() - began_s
+    return asyncio.run(_serve(server, path, host, args.port, args.json, loading_s))
+
+
+def load_engine(args: argparse.Namespace) -> Engine:
+    """The engine, ready and warm.
+
+    Raises:
+        ValueError, OSError: it can't be loaded.
+    """
+    if args.threads is not None:  # read once, by libraries that torch loads, for every thread
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    from policies.llm.engine.engine import Engine as LlmEngine
+
+    engine = LlmEngine(args.adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
+    warm_up(engine)
+    return engine
+
+
+def warm_up(engine: Engine) -> None:
+    """Let the first forwards, which are slow, be nobody's."""
+    import numpy as np
+
+    slot = engine.open()
+    step = np.zeros((1, engine.info.feature_width), np.float32)
+    for _ in range(WARM_UP_STEPS):
+        engine.forward([(slot, step)])
+    engine.close(slot)
+
+
+def read_token(path: Path | None) -> str | None:
+    """The token of a file's first line.
+
+    Raises:
+        ServeError: there is none in it, or one that is guessed too easily.
+    """
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServeError(f"--token-file {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ServeError(
+            f"--token-file {path}: its first line must be {SHORTEST_TOKEN} or more letters, digits or signs"
+        )
+    return token
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host's address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def free_place(asked: Path | None) -> Path:
+    """Where a socket can be made: a dead server's is removed, a living one's stays.
+
+    Raises:
+        ServeError: a server listens there, something else lies there, or nothing can be made there.
+    """
+    path = (asked if asked is not None else default_socket()).absolute()
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise ServeError(f"--socket {path}: over {LONGEST_SOCKET_PATH} bytes; name a shorter path")
+    try:
+        if asked is None:
+            _own_folder(runtime_folder())
+        if not path.is_socket():
+            if path.exists():
+                raise ServeError(f"--socket {path}: a file that is no socket lies there; name another path")
+            if not path.parent.is_dir():
+                raise ServeError(f"--socket {path}: no folder {path.parent}")
+            return path
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.settimeout(1.0)
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+                return path
+    except OSError as error:
+        raise ServeError(f"--socket {path}: {error.strerror or error}; name another path") from None
+    raise ServeError(f"--socket {path}: a server listens there already; end it, or name another path")
+
+
+def _own_folder(folder: Path) -> None:
+    """A folder that nobody else can put a socket into.
+
+    Raises:
+        ServeError: it is somebody else's.
+        OSError: it can't be made.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise ServeError(f"{folder} can be written by others; name a --socket elsewhere")
+
+
+async def _serve(
+    server: Server, path: Path | None, host: str, port: int | None, as_object: bool, loading_s: float
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with listening(server, path, host, port) as where:
+        facts = {"line": "ready", "address": where, "loading_s": round(loading_s, 3), **server.facts()}
+        if as_object:
+            print(json.dumps(facts), flush=True)
+        else:
+            print(
+                f"{facts['base']}, {facts['layers']} layers, adapter {facts['adapter_sha256'][:12]}, on"
+                f" {facts['device']} in {facts['dtype']}: ready at {where} after {loading_s:.1f} s",
+                flush=True,
+            )
+        await stop.wait()
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    server: Server, path: Path | None, host: str = "127.0.0.1", port: int | None = 0
+) -> AsyncIterator[str]:
+    """The server answers at a socket's path, or on TCP, while the context lasts; gives the address.
+
+    Requests in hand have a moment to end; a socket's file goes.
+
+    Raises:
+        ServeError: it can't listen there.
+    """
+    runner = web.AppRunner(
+        server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+    )
+    await runner.setup()
+    made: tuple[int, int] | None = None
+    try:
+        if path is None:
+            await _start(web.TCPSite(runner, host, port), f"--host {host} --port {port}")
+            bound = runner.addresses[0][1]
+            yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        else:
+            free_place(path)  # again: another server may have come while the model was loaded
+            before = os.umask(0o177)
+            try:
+                await _start(web.UnixSite(runner, str(path)), f"--socket {path}")
+            finally:
+                os.umask(before)
+            made = _identity(path)
+            yield str(path)
+    finally:
+        if path is not None and made is not None and _identity(path) == made:  # another server's stays
+            path.unlink(missing_ok=True)
+        await runner.cleanup()
+
+
+async def _start(site: web.BaseSite, where: str) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise ServeError(f"{where}: {error.strerror or error}; name another place") from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

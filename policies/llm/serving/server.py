@@ -1,0 +1,264 @@
+"""The policy server: one process holds the model, and decides for every session that asks.
+
+An aiohttp application over `Sessions` and `Batcher`; `policies/llm/serving/protocol.py` says what it speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiohttp import web
+
+from policies.llm.serving.batching import (
+    GATHER_S,
+    LARGEST_BATCH,
+    LONGEST_QUEUE,
+    Batcher,
+    BatchQueue,
+    Engine,
+    GatheringQueue,
+    Hopeless,
+    Late,
+    QueueFull,
+    Work,
+)
+from policies.llm.serving.deadline_queue import BUDGET_S, DeadlineQueue
+from policies.llm.serving.metrics import EARLY, LATE, Metrics
+from policies.llm.serving.protocol import (
+    DECIDE,
+    HEALTH,
+    METRICS,
+    MOST_BODY_BYTES,
+    READY,
+    SESSIONS,
+    Answer,
+    FieldError,
+    Request,
+    load_request,
+)
+from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS, Behind, Sessions, SessionsFull
+from policies.llm.serving.transcript import Task
+
+EXPIRE_EVERY_S = 5.0
+RETRY_QUEUE_S = 1
+OPEN_TO_ALL = (HEALTH, READY)
+"""What may be asked without the token: it tells nothing of a session."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a server takes on."""
+
+    sessions: int = MOST_SESSIONS
+    idle_s: float = IDLE_S
+    waiting: int = LONGEST_QUEUE
+    batch: int = LARGEST_BATCH
+    gather_s: float = GATHER_S
+    budget_s: float | None = BUDGET_S
+    """Earliest deadline first, no forward longer than half of this; None: first come, first served."""
+    body_bytes: int = MOST_BODY_BYTES
+
+    def queue(self, sessions: Callable[[], int]) -> BatchQueue:
+        """A queue within these limits, given how many sessions are open."""
+        if self.budget_s is None:
+            return GatheringQueue(self.gather_s, self.batch, self.waiting, sessions)
+        return DeadlineQueue(self.budget_s, self.gather_s, self.batch, self.waiting, sessions)
+
+
+class Server:
+    """One engine behind an application.
+
+    Args:
+        engine: nobody else may use it.
+        task: its input and output.
+        limits: how much it takes on; `Limits()` if None.
+        token: without it in `Authorization: Bearer`, only health is told.
+        delay_s: wait so long before every forward: a slow model, for tests.
+        queue: decides which requests go next, given the number of open sessions; by the limits if None.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task,
+        limits: Limits | None = None,
+        *,
+        token: str | None = None,
+        delay_s: float = 0.0,
+        queue: Callable[[Callable[[], int]], BatchQueue] | None = None,
+    ) -> None:
+        limits = limits or Limits()
+        self._engine, self._limits, self._token, self._delay_s = engine, limits, token, delay_s
+        self._queue = (queue or limits.queue)(lambda: len(self.sessions))
+        self._batcher = Batcher(engine, self._queue, delay_s=delay_s, observe=self._observe)
+        labels = {name: str(value) for name, value in asdict(engine.info).items()}
+        self.metrics = Metrics(labels, lambda: len(self.sessions), lambda: len(self._queue))
+        self.sessions = Sessions(
+            self._batcher,
+            task,
+            most=limits.sessions,
+            idle_s=limits.idle_s,
+            rebuilt=self.metrics.rebuilt.inc,
+        )
+        self._asking: set[asyncio.Task[Answer]] = set()
+        self._began_s = time.monotonic()
+
+    def facts(self) -> dict[str, Any]:
+        """What is served, and how much may be asked of it."""
+        return {
+            **asdict(self._engine.info),
+            "limits": asdict(self._limits),
+            "delay_ms": 1000.0 * self._delay_s,
+        }
+
+    def application(self) -> web.Application:
+        """To be run once."""
+        app = web.Application(
+            middlewares=[self._answer_in_json], client_max_size=self._limits.body_bytes, logger=_log
+        )
+        app.cleanup_ctx.append(self._working)
+        app.router.add_post(DECIDE, self._decide)
+        app.router.add_delete(f"{SESSIONS}/{{name}}", self._end)
+        app.router.add_get(HEALTH, self._health)
+        app.router.add_get(READY, self._ready)
+        app.router.add_get(METRICS, self._metrics)
+        return app
+
+    async def _working(self, app: web.Application) -> AsyncIterator[None]:
+        async with self._batcher:
+            expiring = asyncio.create_task(self._expire())
+            yield
+            expiring.cancel()
+            for task in self._asking:
+                task.cancel()
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(min(EXPIRE_EVERY_S, self._limits.idle_s))
+            self.sessions.expire()
+
+    def _observe(self, batch: Sequence[Work], seconds: float) -> None:
+        self.metrics.forward_s.observe(seconds)
+        self.metrics.batch.observe(len(batch))
+        self.metrics.steps.inc(sum(len(work.features) for work in batch))
+        self.metrics.rows.inc(sum(work.rows for work in batch))
+
+    @web.middleware
+    async def _answer_in_json(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Every refusal is an object with `error`, whoever refuses, and is counted."""
+        try:
+            if self._token is not None and request.path not in OPEN_TO_ALL and not self._knows(request):
+                response: web.StreamResponse = _refusal(
+                    401, "wrong or no token", headers={"WWW-Authenticate": "Bearer"}
+                )
+            else:
+                response = await handler(request)
+        except web.HTTPException as error:
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            response = _refusal(error.status, error.reason, headers=allow)
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.path)
+            response = _refusal(500, "the model failed; see the server's log")
+        if response.status >= 400:
+            self.metrics.refusals.labels(str(response.status)).inc()
+        return response
+
+    def _knows(self, request: web.Request) -> bool:
+        assert self._token is not None
+        given = request.headers.get("Authorization", "").encode(errors="replace")
+        return hmac.compare_digest(given, f"Bearer {self._token}".encode())
+
+    async def _decide(self, request: web.Request) -> web.Response:
+        arrived_s = time.monotonic()
+        body = await request.read()
+        try:
+            asked = load_request(body)
+            answer = await self._by_deadline(asked, arrived_s)
+        except FieldError as error:
+            return _refusal(422, str(error), field=error.field)
+        except Behind as error:
+            return _refusal(409, str(error), steps=error.steps)
+        except QueueFull as error:
+            return _refusal(429, str(error), headers={"Retry-After": str(RETRY_QUEUE_S)})
+        except SessionsFull as error:
+            return _refusal(429, str(error), headers={"Retry-After": str(math.ceil(error.retry_after_s))})
+        except Late as error:
+            self.metrics.undecided.labels(EARLY if isinstance(error, Hopeless) else LATE).inc()
+            return _refusal(504, str(error), late=True, steps=self.sessions.steps(asked.session))
+        self.metrics.decisions.labels(answer.by).inc()
+        self.metrics.decision_s.observe(answer.server_ms / 1000.0)
+        self.metrics.queue_s.observe(answer.queue_ms / 1000.0)
+        return web.json_response(asdict(answer))
+
+    async def _by_deadline(self, asked: Request, arrived_s: float) -> Answer:
+        """The answer, never a late one: what has begun goes on for the session's next request.
+
+        Raises:
+            Late: and all that `Sessions.decide` raises.
+        """
+        if len(self._asking) >= self._limits.waiting:
+            raise QueueFull(f"{self._limits.waiting} requests are waiting")
+        task = asyncio.create_task(self.sessions.decide(asked, arrived_s))
+        self._asking.add(task)
+        task.add_done_callback(self._done)
+        left_s = arrived_s + asked.deadline_ms / 1000.0 - time.monotonic()
+        await asyncio.wait({task}, timeout=max(left_s, 0.0))
+        if not task.done():
+            raise Late(f"not decided within {asked.deadline_ms:.0f} ms")
+        return task.result()
+
+    def _done(self, task: asyncio.Task[Answer]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled():
+            task.exception()  # heard by whoever waited for it, if anyone still did
+
+    async def _end(self, request: web.Request) -> web.Response:
+        if self.sessions.end(request.match_info["name"]):
+            return web.json_response({})
+        return _refusal(404, "no such session")
+
+    async def _health(self, request: web.Request) -> web.Response:
+        alive = self._batcher.alive
+        facts = {
+            "status": "ok" if alive else "broken",
+            **self.facts(),
+            "sessions": len(self.sessions),
+            "waiting": len(self._queue),
+            "up_s": time.monotonic() - self._began_s,
+        }
+        return web.json_response(facts, status=200 if alive else 503)
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        """Whether a new session would be taken in now."""
+        self.sessions.expire()
+        if not self._batcher.alive:
+            return _refusal(503, "the engine's thread has ended")
+        if len(self.sessions) >= self._limits.sessions:
+            return _refusal(503, f"all {self._limits.sessions} sessions are taken")
+        return web.json_response({"status": "ready"})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=self.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+
+def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None, **more: Any) -> web.Response:
+    return web.Response(
+        status=status,
+        text=json.dumps({"error": error, **more}),
+        content_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,259 @@
+"""`controls`: what the language model itself is worth: the same pool and number of steps without it.
+
+Each control is an adaptation without rounds of its own, so that all learn from the very same sessions, and
+each is scored as its last step left it: nothing is chosen. One line of `results.jsonl` for each; what stands
+there is not run again (and must be of the same pool, steps and traces), and a control that was killed goes on
+from its checkpoint.
+
+    pretrained      LoRA on the first layers of the language model: what is shipped, without rounds
+    random          the same shape and LoRA, weights drawn at random
+    frozen          no LoRA: encoder and head alone learn
+    frozen-random   the same on random weights
+    scratch         a 2-layer transformer, width 256, from nothing, every weight learns
+    return          NetLLM's objective in the place of distillation
+    six-tokens      a token for each modality
+    task-prompt     words in front of the steps: task, goal, units
+    full            no LoRA: every weight of the language model learns, at a tenth of the learning rate
+    layers-N        4, 8, 15 and 30 layers, a third of the steps each
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from policies.llm.engine.engine import Engine
+from policies.llm.learning import pool
+from policies.llm.learning.adapt import LAST, RETURN, Adaptation, Settings
+from policies.llm.model.base import DEFAULT
+from policies.llm.model.shape import FROZEN, FULL, Shape
+from policies.llm.model.words import TASK_PROMPT
+from policies.llm.studies.evaluate import BASELINE, Setting, mean_interval
+from policies.llm.tasks.abr import play
+from traces.families.catalogue import resolve_many
+from traces.files import sync
+from traces.numbers import count, wholes
+from traces.progress import say
+
+RESULTS = "results.jsonl"
+SMALL = "hindsight"
+"""The small network, the teacher itself, scored beside every control."""
+SCRATCH = "scratch:2x256"
+FULL_LR = 1e-4
+"""Where every weight of the language model learns: the rate that suits LoRA undoes what it knows."""
+CHECKS = 6
+"""Looks at the validation traces."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control: what differs from the adapted language model."""
+
+    name: str
+    base: str = DEFAULT
+    shape: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+    """Of the number of steps."""
+
+    def based(self, seed: int) -> str:
+        """The base's name; random weights are drawn anew for each seed."""
+        return self.base.format(seed=seed)
+
+    def steps(self, of: int) -> int:
+        """Its own number of steps, where others take `of`."""
+        return max(round(of * self.share), 1)
+
+
+CONTROLS = (
+    Control("pretrained"),
+    Control("random", f"random:{{seed}}:{DEFAULT}"),
+    Control("scratch", f"{SCRATCH}:{{seed}}", {"train": FULL, "layers": 2}),
+    Control("frozen", shape={"train": FROZEN}),
+    Control("return", settings={"objective": RETURN}),
+    Control("frozen-random", f"random:{{seed}}:{DEFAULT}", {"train": FROZEN}),
+    Control("six-tokens", shape={"tokens": 6}),
+    Control("task-prompt", shape={"prompt": TASK_PROMPT}),
+    Control("full", shape={"train": FULL}, settings={"lr": FULL_LR}),
+    *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
+)
+"""The most important first."""
+
+
+def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Adapt and score one control."""
+    steps = control.steps(args.steps)
+    settings = Settings(
+        seed=seed,
+        steps=steps,
+        batch=args.batch,
+        rounds=0,
+        check_every=max(steps // CHECKS, 1),
+        validation_sessions=args.validation_sessions,
+        threads=args.threads,
+    )
+    settings = replace(settings, **control.settings)
+    shape = Shape(control.based(seed), **{"layers": 8} | control.shape)
+    folder = args.out / f"{control.name}-{seed}"
+    adaptation = Adaptation(
+        shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
+    )
+    adapted = adaptation.go()
+    engine = Engine(folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
+    scores = {}
+    for spec in args.traces:
+        setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)
+        others = {
+            name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
+            for name in (BASELINE, SMALL)
+        }
+        mine = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        scores[setting.name] = {
+            "sessions": len(mine),
+            "less_robustmpc": mean_interval(mine - others[BASELINE], setting.lines()),
+            "less_hindsight": mean_interval(mine - others[SMALL], setting.lines()),
+            "gains": np.round(mine - others[BASELINE], 4).tolist(),
+        }
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {
+        "control": control.name,
+        "seed": seed,
+        **conditions(control, args),
+        "lr": settings.lr,
+        "base": shape.base,
+        "shape": asdict(shape),
+        "objective": settings.objective,
+        "loss": log[-1]["loss"],
+        "validation": [entry["score"] for entry in log],
+        "target": adapted["target"],
+        "learned": adapted["learned"],
+        "parameters": engine.info.parameters,
+        "seconds": adapted["seconds"],
+        "scores": scores,
+    }
+
+
+def conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:
+    """What a control's line has to say of how it was run for the line to stand in another one's place.
+
+    Raises:
+        OSError: no such pool.
+    """
+    manifest = (args.pool / pool.MANIFEST).read_bytes()
+    return {
+        "steps": control.steps(args.steps),
+        "batch": args.batch,
+        "pool": hashlib.sha256(manifest).hexdigest()[:12],
+        "traces": list(args.traces),
+        "video": args.video,
+    }
+
+
+def check_same(found: dict[str, Any], control: Control, args: argparse.Namespace) -> None:
+    """Raise unless a line is of the run that is asked for; what a line does not say is not held against it.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    for name, asked in conditions(control, args).items():
+        if (was := found.get(name, asked)) != asked:
+            raise ValueError(
+                f"{args.out / RESULTS}: {control.name} {found['seed']} was run with {name} {was}, not {asked}"
+                "; name another --out, or ask for the same"
+            )
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `controls`."""
+    names = ", ".join(control.name for control in CONTROLS)
+    made = commands.add_parser("controls", help="the same data and steps without the language model")
+    what = made.add_argument_group("what")
+    what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
+    what.add_argument("--only", metavar="NAME,…", help=f"of {names} (default: all)")
+    what.add_argument("--seeds", type=wholes, default="1,2", metavar="N,…", help="(default: %(default)s)")
+    how = made.add_argument_group("how")
+    how.add_argument("--steps", type=count, default=300, help="of each (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--validation-sessions", type=count, default=12, help="of a source (default: 12)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    on = made.add_argument_group("scored on")
+    on.add_argument(
+        "--traces",
+        nargs="+",
+        default=["fcc[400:500]", "3g[400:500]"],
+        metavar="SPEC",
+        help="(default: %(default)s)",
+    )
+    on.add_argument("--video", default="envivio", help="(default: %(default)s)")
+    where = made.add_argument_group("output")
+    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.jsonl and each run")
+    where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run what is not yet in the results; what `--json` says. Without it the table is printed.
+
+    Raises:
+        ValueError: an unknown control, results of another run, and what `adapt` raises.
+        OSError: something cannot be written.
+    """
+    known = {control.name: control for control in CONTROLS}
+    names = args.only.split(",") if args.only else list(known)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"--only {unknown[0]}: no such control; there are {', '.join(known)}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    done = {(row["control"], row["seed"]): row for row in read(args.out)}
+    wanted = [(name, seed) for seed in args.seeds for name in names]
+    for name, seed in wanted:
+        if (name, seed) in done:
+            check_same(done[name, seed], known[name], args)
+    for name, seed in wanted:
+        if (name, seed) not in done:
+            row = run_one(known[name], seed, args)
+            with (args.out / RESULTS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+                sync(file)
+    rows = read(args.out)
+    if not args.json:
+        for line in table(rows):
+            print(line)
+    return {"out": str(args.out / RESULTS), "runs": rows}
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """What has been found so far."""
+    path = folder / RESULTS
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each run, as Markdown."""
+    if not rows:
+        return []
+    settings = list(dict.fromkeys(name for row in rows for name in row["scores"]))
+    head = "| control | seed | steps | learned | seconds | loss |"
+    lines = [head + "".join(f" {name}: gain over RobustMPC |" for name in settings)]
+    lines.append("| --- " * (6 + len(settings)) + "|")
+    for row in rows:
+        line = (
+            f"| {row['control']} | {row['seed']} | {row['steps']} | {row['learned'] / 1e6:.2f} M "
+            f"| {row['seconds']:.0f} | {row['loss']:.3f} |"
+        )
+        for name in settings:
+            if name not in row["scores"]:
+                line += " - |"
+                continue
+            mean, low, high = row["scores"][name]["less_robustmpc"]
+            line += f" {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
+        lines.append(line)
+    return lines

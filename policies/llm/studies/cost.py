@@ -1,0 +1,177 @@
+"""`cost`: what a step of adaptation takes, LoRA beside full fine-tuning and training the head alone.
+
+Each kind runs in a process of its own, with the same batch, precision, optimizer and threads and no
+checkpointing of activations, so that its peak memory is its own. Beside it stands what it would cost to
+play a step's sessions anew with the model, as learning online does; offline they are collected once (NetLLM's
+Figure 2).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from player.simulated.batch.library import Library
+from player.simulated.batch.sessions import Setup
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from policies.llm.engine.engine import Engine, pick_device
+from policies.llm.model import adapter
+from policies.llm.model.base import DEFAULT, resolve
+from policies.llm.model.model import Model
+from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
+from policies.llm.tasks.abr import features as abr
+from policies.llm.tasks.abr import play
+from traces.families.catalogue import resolve_many
+from traces.numbers import count
+
+KIB_PER_MIB = 1024.0
+
+
+def measure(shape: Shape, batch: int, steps: int, threads: int, device: str) -> dict[str, Any]:
+    """Steps of one kind in this process."""
+    torch.set_num_threads(threads)
+    place = pick_device(device)
+    base = resolve(shape.base)
+    before_mib = _peak_mib(place)
+    model = Model(base, shape, abr.MODALITIES).to(place)
+    optimizer = torch.optim.AdamW(model.learned(), 1e-4)
+    vectors = torch.randn(batch, CHUNKS, abr.WIDTH, device=place)
+    wanted = torch.zeros(batch * CHUNKS, dtype=torch.long, device=place)
+    times, spent = [], []
+    for _ in range(steps + 1):
+        began, began_cpu = time.perf_counter(), time.process_time()
+        loss = torch.nn.functional.cross_entropy(model(vectors).flatten(0, 1), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()  # waits for a GPU, too
+        times.append(time.perf_counter() - began)
+        spent.append(time.process_time() - began_cpu)
+    learned = sum(each.numel() for each in model.learned())
+    everything = sum(each.numel() for each in model.parameters())
+    return {
+        "train": shape.train,
+        "layers": shape.layers,
+        "learned": learned,
+        "share": learned / everything,
+        "step_s": statistics.median(times[1:]),
+        "step_cpu_s": statistics.median(spent[1:]),
+        "peak_mib": _peak_mib(place),
+        "imports_mib": before_mib,
+    }
+
+
+def playing_s(shape: Shape, batch: int, threads: int, device: str) -> float:
+    """Seconds that a batch of whole sessions takes to be played by the model."""
+    base = resolve(shape.base)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Model(base, shape, abr.MODALITIES)
+        adapter.write(
+            Path(folder),
+            model.learned_state(),
+            shape=shape,
+            base=base,
+            modalities=abr.MODALITIES,
+            objective="none",
+            target=None,
+            notes={},
+        )
+        del model
+        engine = Engine(Path(folder), device=device, slots=batch, max_steps=CHUNKS, threads=threads)
+    library = Library(resolve_many("4g[0:8]"), [load_video("envivio")])
+    setup = Setup.of(batch, trace=np.arange(batch) % 8)
+    play.engine_qoe(engine, library, setup)  # compiles
+    began = time.perf_counter()
+    play.engine_qoe(engine, library, setup)
+    return time.perf_counter() - began
+
+
+def _peak_mib(place: torch.device) -> float:
+    if place.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `cost`."""
+    made = commands.add_parser("cost", help="LoRA beside full fine-tuning: memory and time of a step")
+    what = made.add_argument_group("what")
+    what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
+    what.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
+    what.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
+    what.add_argument("--tokens", type=count, default=1, help="a step makes (default: %(default)s)")
+    what.add_argument("--train", choices=(LORA, FULL, FROZEN), help="one kind only, in this process")
+    how = made.add_argument_group("how")
+    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--steps", type=count, default=10, help="measured (default: %(default)s)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    made.add_argument_group("output").add_argument(
+        "--json", action="store_true", help="one JSON object and nothing else on stdout"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure; what `--json` says.
+
+    Raises:
+        BaseError, ValueError: something is not there.
+    """
+    shape = Shape(args.base, args.layers, args.train or LORA, args.rank, 2.0 * args.rank, tokens=args.tokens)
+    if args.train:
+        return measure(shape, args.batch, args.steps, args.threads, args.device)
+    rows = [_in_process(args, kind) for kind in (LORA, FULL, FROZEN)]
+    played_s = playing_s(shape, args.batch, args.threads, args.device)
+    full = rows[1]
+    report = {
+        "base": args.base,
+        "layers": args.layers,
+        "rank": args.rank,
+        "batch": args.batch,
+        "tokens_a_session": CHUNKS * args.tokens,
+        "threads": args.threads,
+        "dtype": "float32",
+        "kinds": rows,
+        "lora_memory_saved": 1.0 - rows[0]["peak_mib"] / full["peak_mib"],
+        "lora_time_saved": 1.0 - rows[0]["step_s"] / full["step_s"],
+        "lora_cpu_time_saved": 1.0 - rows[0]["step_cpu_s"] / full["step_cpu_s"],
+        "playing_a_batch_s": played_s,
+        "playing_share_online": played_s / (played_s + rows[0]["step_s"]),
+    }
+    if not args.json:
+        print(f"{args.base}, {args.layers} layers, {args.batch} sessions of {CHUNKS} steps, float32")
+        print("trained     learned   share  s a step   of CPU  peak MiB  (imports alone)")
+        for row in rows:
+            print(
+                f"{row['train']:<8}{row['learned'] / 1e6:9.2f} M {row['share']:7.2%}"
+                f"{row['step_s']:9.2f}{row['step_cpu_s']:9.2f}"
+                f"{row['peak_mib']:10.0f}  ({row['imports_mib']:.0f})"
+            )
+        memory, spent = -report["lora_memory_saved"], -report["lora_time_saved"]
+        print(f"LoRA against full: memory {memory:+.1%}, time {spent:+.1%}")
+        print(f"playing a step's sessions anew would add {played_s:.2f} s")
+    return report
+
+
+def _in_process(args: argparse.Namespace, kind: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "policies.llm", "cost", "--train", kind, "--json"]
+    for name in ("base", "layers", "rank", "tokens", "batch", "steps", "threads", "device"):
+        command += [f"--{name}", str(getattr(args, name))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(
+            f"cost of {kind}: {(done.stderr.strip().splitlines() or ['ended without a word'])[-1]}"
+        )
+    return dict(json.loads(done.stdout))

@@ -1,0 +1,214 @@
+"""`test`: an adapter in simulated sessions beside other policies (Test), each pair on the same session.
+
+One session a trace, from its beginning, or several spread over it; 48 chunks, first level 0, the `published`
+link, linear QoE with mu 4.3; the first chunk is not counted. Every combination of `--traces` and `--video` is
+a setting of its own, so that seen and unseen ones stand beside each other. Differences are paired, their
+intervals percentiles of a bootstrap over measured lines (a trace that belongs to none is its own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.qoe import QoE
+from player.registry import split_policies
+from player.simulated.batch.library import Floats, Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
+from player.video.video import Video
+from policies.bootstrap import percentile_interval
+from policies.hindsight.data import held_out, line_of
+from policies.llm.engine.engine import Engine
+from policies.llm.tasks.abr import play
+from traces.families.catalogue import resolve_many
+from traces.numbers import count
+from traces.trace import Trace
+
+NAME = "netllm"
+BASELINE = "robustmpc"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sessions over some traces with one video."""
+
+    name: str
+    library: Library
+    setup: Setup
+
+    @classmethod
+    def of(cls, spec: str, traces: Sequence[Trace], video: Video, starts: int) -> Setting:
+        library = Library(traces, [video])
+        trace = np.repeat(np.arange(len(traces)), starts)
+        places = np.tile(np.arange(starts), len(traces))
+        start = 1 + places * (library.points()[trace] - 1) // starts
+        return cls(f"{spec}, {video.name}", library, Setup.of(len(trace), trace=trace, start_index=start))
+
+    @property
+    def chunks(self) -> int:
+        return min(CHUNKS, self.library.chunks)
+
+    def lines(self) -> list[str]:
+        """(sessions,) what each was measured on."""
+        return [line_of(self.library.traces[at].name) for at in self.setup.trace]
+
+
+def mean_interval(values: Floats, lines: Sequence[str]) -> tuple[float, float, float]:
+    """Mean, and the percentile bootstrap's bounds when whole lines are drawn."""
+    return float(values.mean()), *percentile_interval(values, lines)
+
+
+def table(
+    setting: Setting,
+    engine: Engine | None,
+    policies: Sequence[str],
+    baseline: str,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """What every policy makes of a setting.
+
+    Args:
+        engine: under the name `netllm`; None leaves it out.
+        policies: registered ones; one that refuses the video is named with its reason.
+        baseline: one of them.
+    """
+    scores: dict[str, Floats] = {}
+    refused: dict[str, str] = {}
+    report: dict[str, Any] = {"setting": setting.name, "sessions": len(setting.setup)}
+    lines = setting.lines()
+    report["lines"] = len(set(lines))
+    if engine is not None:
+        began = time.monotonic()
+        scores[NAME] = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks, threads)
+        report["seconds"] = round(time.monotonic() - began, 2)
+    for name in dict.fromkeys((*policies, baseline)):
+        try:
+            scores[name] = play.policy_qoe(name, setting.library, setting.setup, setting.chunks, threads)
+        except ValueError as error:
+            if name == baseline:
+                raise
+            refused[name] = str(error)
+    rows = {}
+    for name, values in scores.items():
+        mean, low, high = mean_interval(values, lines)
+        rows[name] = {"qoe": mean, "qoe_ci95": [low, high]}
+        if name != baseline:
+            mean, low, high = mean_interval(values - scores[baseline], lines)
+            rows[name] |= {f"less_{baseline}": mean, f"less_{baseline}_ci95": [low, high]}
+        if name != NAME and NAME in scores:
+            mean, low, high = mean_interval(scores[NAME] - values, lines)
+            rows[name] |= {"netllm_less_this": mean, "netllm_less_this_ci95": [low, high]}
+    return report | {"policies": rows, "refused": refused}
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `test`."""
+    made = commands.add_parser("test", help="score an adapter beside other policies")
+    what = made.add_argument_group("what to stream")
+    what.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
+    what.add_argument(
+        "--traces", nargs="+", default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"], metavar="SPEC",
+        help="each is a setting: 4g[0:100], a file, a folder (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument("--video", nargs="+", default=["envivio"], metavar="SPEC", help="(default: envivio)")
+    what.add_argument("--starts", type=count, default=1, help="sessions on each trace (default: %(default)s)")
+    what.add_argument(
+        "--held-out", action="store_true", help="only traces of lines that training leaves out (data.py)"
+    )
+    against = made.add_argument_group("beside what")
+    against.add_argument("--baseline", default=BASELINE, help="differences are to it (default: %(default)s)")
+    against.add_argument(
+        "--policy", default="robustmpc,genet,bba,hindsight", help="by commas (default: %(default)s)"
+    )
+    against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
+    how = made.add_argument_group("how")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    made.add_argument_group("output").add_argument(
+        "--json", action="store_true", help="one JSON object and nothing else on stdout"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Test; what `--json` says. Without it the tables are printed.
+
+    Raises:
+        AdapterError, BaseError, PolicyError, TraceError, VideoError, ValueError: something is not there.
+    """
+    policies = [*split_policies(args.policy), *(["oracle"] if args.oracle else [])]
+    settings = [
+        Setting.of(spec, _traces(spec, args.held_out), load_video(video), args.starts)
+        for video in args.video
+        for spec in args.traces
+    ]
+    slots = min(play.BATCH, max(len(setting.setup) for setting in settings))
+    engine = Engine(args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads)
+    tables = []
+    for setting in settings:
+        found = table(setting, engine, policies, args.baseline, args.threads)
+        tables.append(found)
+        if not args.json:
+            show(found, args.baseline, print)
+    info = engine.info
+    return {
+        "adapter": str(args.adapter) if args.adapter else "shipped",
+        "adapter_sha256": info.adapter_sha256,
+        "base": info.base,
+        "layers": info.layers,
+        "qoe": str(QoE()),
+        "link": "published",
+        "chunks": CHUNKS,
+        "starts": args.starts,
+        "close_decisions": engine_close(engine, settings[0]),
+        "settings": tables,
+    }
+
+
+def engine_close(engine: Engine, setting: Setting) -> float:
+    """Share of a setting's decisions whose two best logits are closer than bfloat16 can tell."""
+    part = play.part_of(setting.setup, 0, engine.slots)
+    sessions = Sessions(setting.library, part, chunks=setting.chunks, first_level=0, threads=1)
+    player = play.BatchEngine(sessions, engine, engine.info.target)
+    close = total = 0
+    while not sessions.done.all():
+        levels = player.select()
+        close += int(player.close_calls().sum())
+        total += len(levels)
+        sessions.step(levels)
+    player.close()
+    return close / max(total, 1)
+
+
+def show(found: dict[str, Any], baseline: str, line: Callable[[str], None]) -> None:
+    """One setting as text."""
+    line(f"{found['setting']}: {found['sessions']} sessions on {found['lines']} lines; QoE a chunk [95 %]")
+    for name, row in found["policies"].items():
+        text = f"  {name:<12}{row['qoe']:8.3f} {_bounds(row['qoe_ci95'])}"
+        if f"less_{baseline}" in row:
+            ahead = _bounds(row[f"less_{baseline}_ci95"], "+")
+            text += f"   less {baseline} {row[f'less_{baseline}']:+.3f} {ahead}"
+        line(text)
+    for name, reason in found["refused"].items():
+        line(f"  {name}: {reason}")
+
+
+def _bounds(pair: Sequence[float], sign: str = "") -> str:
+    return f"[{pair[0]:{sign}.3f}, {pair[1]:{sign}.3f}]"
+
+
+def _traces(spec: str, only_held_out: bool) -> list[Trace]:
+    found = resolve_many(spec)
+    if not only_held_out:
+        return found
+    kept = [trace for trace in found if held_out(trace)]
+    if not kept:
+        raise ValueError(f"--held-out: none of the {len(found)} traces of {spec} is; leave it away")
+    return kept

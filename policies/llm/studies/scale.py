@@ -1,0 +1,139 @@
+"""`scale`: QoE on seen and unseen settings, and the time of a decision, against the number of layers.
+
+Takes adapters that differ in their layers (or their base): what `adapt` or `controls` made. The question is
+Trailblazer's "early saturation": from how many layers on does more of the model bring nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from player.video.built_in import load_video
+from policies.llm.engine.engine import Engine
+from policies.llm.studies.evaluate import Setting, mean_interval
+from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
+from traces.families.catalogue import resolve_many
+from traces.files import aside
+from traces.numbers import count
+from traces.progress import say
+
+SEEN = ("fcc[0:40]", "envivio")
+UNSEEN = ("4g[400:440]", "envivio")
+BASELINE = "robustmpc"
+TIMED = 40
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `scale`."""
+    command = commands.add_parser("scale", help="QoE and decision time against the number of layers")
+    what = command.add_argument_group("what")
+    what.add_argument(
+        "--adapters", nargs="+", type=Path, required=True, metavar="DIR", help="one for each size"
+    )
+    for name, (traces, video) in (("seen", SEEN), ("unseen", UNSEEN)):
+        what.add_argument(f"--{name}", default=traces, metavar="SPEC", help="traces (default: %(default)s)")
+        what.add_argument(f"--{name}-video", default=video, metavar="NAME", help="default: %(default)s")
+    how = command.add_argument_group("how")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    how.add_argument(
+        "--threads", type=count, metavar="N", help="of the model on the CPU (default: one a core)"
+    )
+    output = command.add_argument_group("output")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="the picture, .png or .pdf")
+    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Play and time every adapter; what `--json` says.
+
+    Raises:
+        ValueError, OSError: something named can't be used.
+    """
+    settings = {
+        name: Setting.of(spec, resolve_many(spec), load_video(video), 1)
+        for name, spec, video in (
+            ("seen", args.seen, args.seen_video),
+            ("unseen", args.unseen, args.unseen_video),
+        )
+    }
+    baselines = {
+        name: policy_qoe(BASELINE, each.library, each.setup, each.chunks) for name, each in settings.items()
+    }
+    rows = []
+    for folder in args.adapters:
+        engine = Engine(folder.absolute(), device=args.device, threads=args.threads)
+        row: dict[str, Any] = {
+            "adapter": str(folder),
+            "base": engine.info.base,
+            "layers": engine.info.layers,
+            "parameters": engine.info.parameters,
+            "device": engine.info.device,
+            "decision_ms": decision_ms(engine),
+        }
+        for name, setting in settings.items():
+            qoe = engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+            mean, low, high = mean_interval(qoe - baselines[name], setting.lines())
+            row[name] = {"qoe": float(qoe.mean()), "gain": mean, "gain_ci95": [low, high]}
+        rows.append(row)
+        say(
+            f"{row['base']}, {row['layers']} layers: {row['decision_ms']:.1f} ms;"
+            + ";".join(f" {name} {_shown(row[name])}" for name in settings)
+        )
+    rows.sort(key=lambda row: row["parameters"])
+    report = {"rows": rows, "baseline": BASELINE, "settings": {k: v.name for k, v in settings.items()}}
+    if args.plot is not None:
+        draw(report, args.plot)
+    return report
+
+
+def _shown(scores: dict[str, Any]) -> str:
+    low, high = scores["gain_ci95"]
+    return f"QoE {scores['qoe']:.3f}, minus {BASELINE} {scores['gain']:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def decision_ms(engine: Engine) -> float:
+    """Median of one session's decisions, each of one new step, over a session's length."""
+    slot, took = engine.open(), []
+    step = np.zeros((1, engine.info.feature_width), np.float32)
+    for _ in range(TIMED):
+        begun_s = time.perf_counter()
+        engine.forward([(slot, step)])
+        took.append(1000.0 * (time.perf_counter() - begun_s))
+    engine.close(slot)
+    return median(took)
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """QoE gained, and time, against layers.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    gain = figure.subplots()
+    layers = [row["layers"] for row in report["rows"]]
+    for name, colour in (("seen", "#0072B2"), ("unseen", "#D55E00")):
+        means = np.array([row[name]["gain"] for row in report["rows"]])
+        bounds = np.array([row[name]["gain_ci95"] for row in report["rows"]])
+        errors = np.abs(bounds.T - means)
+        gain.errorbar(layers, means, errors, color=colour, marker="o", capsize=2, linewidth=1, label=name)
+    gain.axhline(0.0, color="0.6", linewidth=0.8)
+    gain.set_xlabel("layers")
+    gain.set_ylabel(f"QoE a chunk more than {report['baseline']}")
+    times = gain.twinx()
+    times.plot(layers, [row["decision_ms"] for row in report["rows"]], ":", color="0.4", marker=".")
+    times.set_ylabel("decision (ms, dotted)")
+    times.set_ylim(bottom=0.0)
+    gain.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    with aside(path, keep_suffix=True) as partial:
+        figure.savefig(partial, dpi=150)

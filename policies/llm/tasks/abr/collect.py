@@ -1,0 +1,153 @@
+"""`collect`: experience that existing policies make, and what a teacher would do in their place (RL_Collect).
+
+Sessions are drawn as in `draw.py`, each played by one of the policies, with some random levels among
+their own; lines that are held out are never played on. What is drawn ladders' the policies play too, where
+they can; `hindsight`, which cannot, leaves these to `robustmpc`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from player.registry import split_policies
+from player.simulated.batch.library import Ints
+from policies.hindsight import features
+from policies.hindsight.net import Net
+from policies.hindsight.policy import BatchHindsight
+from policies.llm.learning import pool
+from policies.llm.learning.pool import Experience
+from policies.llm.tasks.abr import features as abr
+from policies.llm.tasks.abr.draw import Drawn, Mix, draw
+from policies.llm.tasks.abr.play import Explore, batch_policy, watch
+from policies.llm.tasks.abr.teacher import Teacher
+from traces.numbers import count, share, whole
+from traces.progress import say
+
+STANDS_IN = "robustmpc"
+EXPLORE = 0.05
+"""Share of random levels."""
+
+
+def add_parser(commands: Any) -> None:
+    """The command line of `collect`."""
+    made = commands.add_parser("collect", help="play existing policies and keep what happened")
+    add_mix(made, required=True)
+    how = made.add_argument_group("how")
+    how.add_argument("--policy", default="hindsight,robustmpc,genet", help="by commas (default: %(default)s)")
+    how.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="weights that `policies.hindsight train` made (default: the shipped ones)",
+    )
+    how.add_argument("--sessions", type=count, default=1536, help="in all (default: %(default)s)")
+    how.add_argument(
+        "--explore", type=share, default=EXPLORE, help="share of random levels (default: %(default)s)"
+    )
+    how.add_argument("--seed", type=whole, default=1)
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    where = made.add_argument_group("output")
+    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="the pool")
+    where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+
+
+def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
+    """Options that say where sessions come from."""
+    what = made.add_argument_group("what to stream (SPEC is a directory, a file, or like fcc[0:200])")
+    what.add_argument(
+        "--traces",
+        nargs="+",
+        default=[],
+        required=required,
+        metavar="SPEC[@WEIGHT]",
+        help="at own rates",
+    )
+    what.add_argument(
+        "--rescaled",
+        nargs="+",
+        default=[],
+        metavar="SPEC[@WEIGHT]",
+        help="traces brought to means of 0.5 to 8 Mbit/s",
+    )
+    what.add_argument(
+        "--video", nargs="+", default=["envivio"], metavar="SPEC[@WEIGHT]",
+        help="videos; the first is the one of validation (default: envivio)",
+    )  # fmt: skip
+    what.add_argument(
+        "--ladders",
+        type=share,
+        default=0.1,
+        metavar="SHARE",
+        help="of drawn ladders (default: 0.1)",
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Collect; what `--json` says.
+
+    Raises:
+        DataError, PolicyError, PoolError, TraceError, VideoError, ValueError: something is not there.
+        OSError: the pool cannot be written.
+    """
+    words = {"traces": args.traces, "rescaled": args.rescaled, "video": args.video, "ladders": args.ladders}
+    net = Net.read(args.teacher) if args.teacher else None
+    mix, policies = Mix.of(words), split_policies(args.policy)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / pool.MANIFEST).unlink(missing_ok=True)
+    parts, counts, gained = [], dict.fromkeys(policies, 0), dict.fromkeys(policies, 0.0)
+    for number, policy in enumerate(policies):
+        mine = args.sessions * (number + 1) // len(policies) - args.sessions * number // len(policies)
+        random = np.random.default_rng([args.seed, number, 1])
+        found = [
+            play(drawn, policy, args.threads, exploring(random, args.explore), net)
+            for drawn in draw(mix, mine, (args.seed, number))
+        ]
+        part = Experience.joined(found)
+        name = f"{number}-{policy.replace(':', '_').replace('/', '_')}.npz"
+        pool.write_part(args.out / name, part)
+        parts.append(name)
+        counts[policy] += len(part)
+        gained[policy] = float(part.rewards[:, 1:].mean())
+        say(f"{policy}: {len(part)} sessions, relative QoE {gained[policy]:.3f} a chunk")
+    facts = words | {
+        "seed": args.seed,
+        "explore": args.explore,
+        "teacher": None if args.teacher is None else str(args.teacher.resolve()),
+        "policies": counts,
+        "qoe": gained,
+        "parts": parts,
+    }
+    pool.write_manifest(args.out, facts)
+    return {"out": str(args.out), "sessions": sum(counts.values()), "policies": counts, "qoe": gained}
+
+
+def play(
+    drawn: Drawn, policy: str, threads: int, explore: Explore | None, net: Net | None = None
+) -> Experience:
+    """One batch of drawn sessions, played by a policy.
+
+    Args:
+        net: the teacher's; None for the shipped one. `hindsight` plays with it, too.
+    """
+    if policy == "hindsight" and any(
+        features.unfit(video.ladder_kbps, video.chunk_s) for video in drawn.library.videos
+    ):
+        policy = STANDS_IN
+    sessions = drawn.sessions(threads)
+    if policy == "hindsight":
+        return watch(sessions, BatchHindsight(sessions, net), Teacher(sessions, net), explore)
+    return watch(sessions, batch_policy(policy, sessions, drawn.setup), Teacher(sessions, net), explore)
+
+
+def exploring(random: np.random.Generator, often: float) -> Explore:
+    """Puts a random level in the place of such a share of those chosen."""
+
+    def explore(levels: Ints) -> Ints:
+        astray = random.random(len(levels)) < often
+        return np.where(astray, random.integers(abr.LEVELS, size=len(levels)), levels)
+
+    return explore

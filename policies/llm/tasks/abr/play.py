@@ -1,0 +1,237 @@
+"""Simulated sessions, many at once: played by an engine or by any policy, and looked at step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.qoe import QoE
+from player.registry import load_policy
+from player.simulated.batch.library import Floats, Ints, Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.link_published import PublishedLink
+from player.simulated.session import CHUNKS, simulate
+from policies.genet.net import read as read_actor
+from policies.genet.policy import UDR, WEIGHTS, Genet
+from policies.genet.score import by_actor, by_baseline
+from policies.hindsight.policy import BatchHindsight
+from policies.llm.engine.engine import Engine
+from policies.llm.learning.pool import Experience
+from policies.llm.model.adapter import MAX_STEPS
+from policies.llm.tasks.abr import features as abr
+from policies.llm.tasks.abr.batch import Filler
+from policies.llm.tasks.abr.small import WEIGHTS as SMALL
+from policies.llm.tasks.abr.teacher import Teacher
+from policies.rules.batch_mpc import BatchMPC
+
+BATCH = 128
+"""Sessions at a time: what their caches take stays small."""
+
+BFLOAT16 = 2.0**-8
+"""Relative distance of neighbouring numbers."""
+
+Bools = NDArray[np.bool_]
+Explore = Callable[[Ints], Ints]
+"""May put other levels in the place of those chosen."""
+
+
+class Selects(Protocol):
+    """What decides for every session of a batch."""
+
+    def select(self) -> Ints: ...
+
+
+class BatchEngine:
+    """An engine as the policy of a batch: every session has a slot, one step is fed for each decision.
+
+    Args:
+        sessions: at their beginning, their first chunk in or not; all are at the same chunk.
+        engine: with as many free slots.
+        target: the mean return a chunk to ask for, relative; None asks for none.
+    """
+
+    def __init__(self, sessions: Sessions, engine: Engine, target: float | None = None) -> None:
+        self._sessions, self._engine, self._target = sessions, engine, target
+        self._filler = Filler(sessions)
+        self._slots = [engine.open() for _ in range(len(sessions))]
+        self._gained = np.zeros(len(sessions))
+        self.vectors = self._filler.fill()
+        self.last = np.zeros((len(sessions), abr.LEVELS), np.float32)
+        self._owed = [self._filler.before_first()] if sessions.state.chunk.any() else []
+
+    def select(self) -> Ints:
+        """(sessions,) the level of each next chunk."""
+        logits = self.last = self.logits()
+        return np.asarray(abr.allowed(logits, self.vectors).argmax(axis=1), np.int64)
+
+    def logits(self) -> abr.Vectors:
+        """(sessions, LEVELS) for each next chunk."""
+        sessions = self._sessions
+        self._gained += sessions.state.reward * self._filler.scales
+        goal = None if self._target is None else self._target - self._gained / max(sessions.chunks - 1, 1)
+        self.vectors = self._filler.fill(goal=goal)
+        steps = [*self._owed, self.vectors]
+        if self._owed and self._target is not None:
+            self._owed[0][:, abr.GOAL_AT] = self._target
+        self._owed = []
+        fed = np.stack(steps, axis=1)  # (sessions, 1 or 2, WIDTH)
+        return self._engine.forward(list(zip(self._slots, fed, strict=True)))
+
+    def close_calls(self) -> Bools:
+        """(sessions,) whether the last decision's two best logits are closer than bfloat16 can tell."""
+        ordered = np.sort(abr.allowed(self.last, self.vectors), axis=1)
+        return np.asarray(ordered[:, -1] - ordered[:, -2] < BFLOAT16 * np.abs(ordered[:, -1]))
+
+    def close(self) -> None:
+        """Give the slots back."""
+        for slot in self._slots:
+            self._engine.close(slot)
+        self._slots = []
+
+
+class Replays:
+    """Takes levels that are known beforehand.
+
+    Args:
+        levels: (sessions, chunks).
+    """
+
+    def __init__(self, sessions: Sessions, levels: Ints) -> None:
+        self._sessions, self._levels = sessions, levels
+
+    def select(self) -> Ints:
+        chunk = np.minimum(self._sessions.state.chunk, self._levels.shape[1] - 1)
+        return np.asarray(self._levels[np.arange(len(self._levels)), chunk])
+
+
+def batch_policy(name: str, sessions: Sessions, setup: Setup) -> Selects:
+    """A registered policy over a batch: compiled where it has such a form, else played session by session.
+
+    Args:
+        name: as `player.registry` reads it.
+        setup: the one that the sessions were begun with.
+
+    Raises:
+        PolicyError: no such policy.
+        ValueError: a video that it refuses.
+    """
+    if name == "hindsight":
+        return BatchHindsight(sessions)
+    if name == "robustmpc":
+        return BatchMPC(sessions)
+    if name in ("genet", "udr"):
+        shipped = {"genet": Genet, "udr": UDR}[name].shipped
+        return _Chooses(sessions, by_actor(read_actor(WEIGHTS / shipped)))
+    if name == "small":
+        return BatchEngine(sessions, _small(len(sessions), sessions.chunks, sessions.threads))
+    if name == "bba":
+        return _Chooses(sessions, by_baseline(name))
+    return Replays(sessions, _one_by_one(name, sessions, setup))
+
+
+def _small(slots: int, chunks: int, threads: int) -> Engine:
+    """On the CPU, where it is faster than the way to a GPU; contexts as long as short sessions."""
+    return Engine(SMALL, device="cpu", slots=slots, max_steps=min(chunks, MAX_STEPS), threads=threads)
+
+
+class _Chooses:
+    def __init__(self, sessions: Sessions, choose: Callable[[Sessions], Ints]) -> None:
+        self._sessions, self._choose = sessions, choose
+
+    def select(self) -> Ints:
+        if not self._sessions.state.chunk.any():
+            return np.zeros(len(self._sessions), np.int64)
+        return self._choose(self._sessions)
+
+
+def _one_by_one(name: str, sessions: Sessions, setup: Setup) -> Ints:
+    library, chunks = sessions.library, sessions.chunks
+    policy = load_policy(name).policy
+    levels = np.zeros((len(setup), chunks), np.int64)
+    for at in range(len(setup)):
+        rows, _ = simulate(
+            library.videos[setup.video[at]],
+            library.traces[setup.trace[at]],
+            policy,
+            seed=int(setup.seed[at]),
+            qoe=QoE(),
+            link=PublishedLink(rtt_ms=float(setup.rtt_ms[at])),
+            start_index=int(setup.start_index[at]),
+            chunks=chunks,
+            cap_ms=float(setup.cap_ms[at]),
+        )
+        levels[at] = [row.level for row in rows]
+    return levels
+
+
+def part_of(setup: Setup, begin: int, end: int) -> Setup:
+    """Some sessions of a setup."""
+    names = ("trace", "start_index", "video", "seed", "rtt_ms", "cap_ms")
+    return Setup(**{name: getattr(setup, name)[begin:end] for name in names})
+
+
+def mean_qoe(sessions: Sessions, selects: Selects) -> Floats:
+    """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
+    total, counted = np.zeros(len(sessions)), max(sessions.chunks - 1, 1)
+    while not sessions.done.all():
+        sessions.step(selects.select())
+        total += sessions.state.reward
+    return total / counted
+
+
+def policy_qoe(name: str, library: Library, setup: Setup, chunks: int = CHUNKS, threads: int = 1) -> Floats:
+    """(sessions,) mean QoE of a registered policy; the first level is 0."""
+    if name == "small":
+        return engine_qoe(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
+    sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
+    return mean_qoe(sessions, batch_policy(name, sessions, setup))
+
+
+def engine_qoe(
+    engine: Engine,
+    library: Library,
+    setup: Setup,
+    chunks: int = CHUNKS,
+    threads: int = 1,
+    target: float | None = None,
+) -> Floats:
+    """(sessions,) mean QoE of an engine; the first level is 0. As many sessions at a time as it has slots."""
+    asked = target if target is not None else engine.info.target
+    found = []
+    for begin in range(0, len(setup), engine.slots):
+        part = part_of(setup, begin, begin + engine.slots)
+        sessions = Sessions(library, part, chunks=chunks, first_level=0, threads=threads)
+        player = BatchEngine(sessions, engine, asked)
+        try:
+            found.append(mean_qoe(sessions, player))
+        finally:
+            player.close()
+    return np.concatenate(found)
+
+
+def watch(
+    sessions: Sessions, selects: Selects, teacher: Teacher, explore: Explore | None = None
+) -> Experience:
+    """Play sessions that have not begun and keep every step; the first level is 0.
+
+    Args:
+        teacher: of the same sessions.
+    """
+    filler, count, chunks = Filler(sessions), len(sessions), sessions.chunks
+    vectors = np.zeros((count, chunks, abr.WIDTH), np.float32)
+    levels, rewards = np.zeros((count, chunks), np.int8), np.zeros((count, chunks), np.float32)
+    scores = np.zeros((count, chunks, abr.LEVELS), np.float32)
+    for step in range(chunks):
+        vectors[:, step], scores[:, step] = filler.fill(), teacher.scores()
+        chosen = selects.select()
+        if step == 0:
+            chosen = np.zeros_like(chosen)
+        elif explore is not None:
+            chosen = explore(chosen)
+        levels[:, step] = chosen
+        sessions.step(chosen)
+        rewards[:, step] = sessions.state.reward * filler.scales
+    return Experience(vectors, levels, rewards, scores, np.full(count, teacher.kind, np.int8))

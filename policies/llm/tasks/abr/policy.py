@@ -1,0 +1,214 @@
+"""`netllm`: the adapted language model as a policy, asked of a server or of this process.
+
+Importing this module, and making the policy, loads no model.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from player.observation import HORIZON, Observation
+from player.policy import Decision, ServerCommand
+from player.qoe import QoE
+from player.video.video import Video
+from policies.llm.model.adapter import SHIPPED, read
+from policies.llm.serving.client import (
+    SERVER_VARIABLE,
+    TOKEN_VARIABLE,
+    Address,
+    Client,
+    RemoteSession,
+    ServerError,
+    ask_health,
+    default_socket,
+    is_socket,
+)
+from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer, Step
+from policies.llm.serving.transcript import Bitrates
+from policies.llm.tasks.abr.features import MODALITIES, VideoFacts
+
+AUTO, NONE = "auto", "none"
+DEADLINE_MS = 3000.0
+"""Under a chunk's 4 s. A late decision costs its own time at most; one by BBA in the middle of a careful
+session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
+HEALTH_WITHIN_S = 2.0
+MODULE = "policies.llm"
+
+
+class DecidedSession(Protocol):
+    """One session with the model, wherever that is."""
+
+    def decide(self, steps: Sequence[Step]) -> Answer:
+        """The level of the last of all the session's steps."""
+
+    def end(self) -> None:
+        """It is over."""
+
+
+class NetLLM:
+    """Asks the adapted language model for every chunk.
+
+    Args:
+        server: `auto` takes the server that a run started, else one that listens at the default place with
+            the same adapter, else the model in this process; `none` always that; else a socket's path or
+            http://HOST:PORT, with the token in $STREAMBED_LLM_TOKEN.
+        deadline_ms: a decision that the server has not made by then fails, and the player's fallback makes
+            it. Does not bind the model in this process.
+        adapter: a folder that `python -m policies.llm adapt` made; empty for the shipped one.
+        device: of the model in this process: auto, cpu or cuda.
+
+    Raises:
+        ValueError: no such adapter, an address that is none, a deadline that is not positive or longer than
+            a server takes.
+    """
+
+    def __init__(
+        self, server: str = AUTO, deadline_ms: float = DEADLINE_MS, adapter: str = "", device: str = AUTO
+    ) -> None:
+        if not (math.isfinite(deadline_ms) and 0 < deadline_ms <= LONGEST_DEADLINE_MS):
+            raise ValueError(
+                f"deadline_ms {deadline_ms}: must be positive, and at most {LONGEST_DEADLINE_MS:g}"
+            )
+        self._deadline_s = deadline_ms / 1000.0
+        self._where = server
+        self._address = None if server in (AUTO, NONE) else Address.of(server)
+        self._adapter = Path(adapter).absolute() if adapter else None
+        self._device = device
+        self.weights_sha256 = read(self._adapter or SHIPPED, MODALITIES).sha256
+        self._session: DecidedSession | None = None
+        self._unchecked: Address | None = None
+        """A server that has not said yet which adapter it has."""
+
+    def server(self) -> ServerCommand | None:
+        """What a run has to start; None where the user said who decides."""
+        if self._where != AUTO or os.environ.get(SERVER_VARIABLE):
+            return None
+        adapter = () if self._adapter is None else ("--adapter", str(self._adapter))
+        return ServerCommand(MODULE, ("serve", *adapter), SERVER_VARIABLE)
+
+    def check(self, video: Video, qoe: QoE) -> None:
+        """Raises ValueError for a video that the model is not made for, or where nothing can load it."""
+        try:
+            VideoFacts.of(video)
+        except ValueError as error:
+            raise ValueError(f"{video.name}: {error}") from None
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        """A new session; where the model is in this process, it is loaded now.
+
+        Raises:
+            ValueError: see `check`, or a server with another adapter.
+        """
+        self.check(video, qoe)
+        if self._session is not None:
+            self._session.end()
+        self._unchecked = None
+        self._video = video
+        self._steps: list[Step] = []
+        self._session = self._begin(VideoFacts.of(video))
+
+    @property
+    def remote(self) -> bool:
+        """Whether this session is a server's, which may be late, and not this process's."""
+        return isinstance(self._session, RemoteSession)
+
+    def note(self, observation: Observation) -> None:
+        """Somebody else decides this chunk; the model is told of it with the next one that it is asked."""
+        for chunk in range(len(self._steps), observation.chunk):
+            self._steps.append(Step.of(unasked(self._video, observation, chunk)))
+        self._steps.append(Step.of(observation))
+
+    def select(self, observation: Observation) -> Decision:
+        """Ask for one chunk.
+
+        Raises:
+            ServerError: the server has not decided by the deadline.
+            ValueError: it was down at `reset`, and has another adapter.
+        """
+        assert self._session is not None, "reset first"
+        self.note(observation)
+        answer = self._session.decide(self._steps)
+        if self._unchecked is not None:
+            self._check_adapter(self._unchecked)
+        return Decision(answer.level, answer.by, _reason(answer))
+
+    def _begin(self, video: VideoFacts) -> DecidedSession:
+        address = self._address or self._found()
+        if address is None:
+            from policies.llm.serving.local import LocalSession, shared_engine
+
+            engine = shared_engine(self._adapter, self._device)
+            return LocalSession(engine, Bitrates(engine.info.target), video)
+        self._check_adapter(address)
+        return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), video, self._deadline_s)
+
+    def _check_adapter(self, address: Address) -> None:
+        """A record names the weights that decided. A server that is down is the fallback's business now,
+        and is asked again once it decides.
+
+        Raises:
+            ValueError: the server there has another adapter.
+        """
+        self._unchecked = address
+        try:
+            serves = self._serves(address)
+        except ServerError:
+            return
+        if serves != self.weights_sha256:
+            raise ValueError(
+                f"policy server {address}: it has adapter {str(serves)[:12]}, the policy"
+                f" {self.weights_sha256[:12]}; name its folder with `adapter`, or another server"
+            )
+        self._unchecked = None
+
+    def _serves(self, address: Address) -> object:
+        """The hash of a server's adapter.
+
+        Raises:
+            ServerError: it doesn't say.
+        """
+        return ask_health(address, None, HEALTH_WITHIN_S).get("adapter_sha256")
+
+    def _found(self) -> Address | None:
+        """The server to ask; None for this process."""
+        if self._where == NONE:
+            return None
+        if told := os.environ.get(SERVER_VARIABLE):
+            return Address.of(told)
+        return self._at_default_place()
+
+    def _at_default_place(self) -> Address | None:
+        """The server that listens there, if it would decide the same."""
+        if not is_socket(default_socket()):
+            return None
+        address = Address.of(str(default_socket()))
+        try:
+            serves = self._serves(address)
+        except ServerError:  # it is a dead one's socket
+            return None
+        return address if serves == self.weights_sha256 else None
+
+
+def unasked(video: Video, observation: Observation, chunk: int) -> Observation:
+    """What the client knew, as far as a later observation tells, when an earlier chunk was decided
+    without us: the first one where its level is fixed, one while we were late. Exact for the first.
+    """
+    history = observation.history[:chunk]
+    chunks = observation.chunk + observation.chunks_left
+    return Observation(
+        chunk=chunk,
+        history=history,
+        buffer_s=history[-1].buffer_s if history else 0.0,
+        next_sizes_bytes=video.sizes_bytes[chunk : min(chunk + HORIZON, chunks)],
+        chunks_left=chunks - chunk,
+        elapsed_s=sum(past.download_s for past in history),
+    )
+
+
+def _reason(answer: Answer) -> str:
+    lead = "the only sane level" if answer.margin is None else f"ahead by {answer.margin:.2f}"
+    return f"{lead}; batch {answer.batch}, {answer.server_ms:.1f} ms"

@@ -1,0 +1,77 @@
+"""The picture of `fidelity.py`: how far off the bytes were, and one lane over time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.process.errors import TestbedError
+from traces.files import settle
+
+if TYPE_CHECKING:
+    from testbed.checks.fidelity.figures import Fidelity
+
+_LOWEST_PERCENT = 1e-3
+"""Errors below it are drawn here (the axis is logarithmic)."""
+
+
+ENDINGS = (".png", ".pdf", ".svg")
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a place for the picture before anything is measured.
+
+    Raises:
+        TestbedError: an ending that is no picture's, or a folder that cannot be written.
+    """
+    if path.suffix not in ENDINGS:
+        raise TestbedError(f"--plot {path}: expected a name that ends in {', '.join(ENDINGS)}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise TestbedError(f"--plot {path}: {path.parent} is no folder that can be written")
+
+
+def draw(found: Sequence[Fidelity], path: Path) -> None:
+    """Write the picture, a kind of `ENDINGS`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (share, course) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(2, 3), layout="constrained")
+    for one in found:
+        errors = sorted(max(100 * window.error, _LOWEST_PERCENT) for window in one.judged)
+        heights = [(rank + 1) / len(errors) for rank in range(len(errors))]
+        share.step(errors, heights, where="post", label=f"{one.lanes} lane{'s' if one.lanes > 1 else ''}")
+    share.set_xscale("log")
+    share.set_xlabel(f"error of the bytes of a {found[0].window_s:g}-s window (%)")
+    share.set_ylabel("share of windows")
+    share.axhline(0.95, color="0.6", linewidth=0.8, zorder=0, linestyle=":", label="95 %")
+    share.grid(alpha=0.3)
+    share.legend(loc="upper left", fontsize="small")
+    lane = found[0].results[0]
+    edges = [window.start_s for window in lane.windows]
+    edges += [window.start_s + window.duration_s for window in lane.windows[-1:]]
+    scale = [8 / 1e6 / window.duration_s for window in lane.windows]
+    carried = [window.expected_bytes * factor for window, factor in zip(lane.windows, scale, strict=True)]
+    passed = [window.sent_bytes * factor for window, factor in zip(lane.windows, scale, strict=True)]
+    if lane.windows:
+        course.stairs(carried, edges, baseline=None, color="0.6", linewidth=4, label="trace")
+        course.stairs(
+            passed, edges, baseline=None, color="#0072B2", linewidth=1.2, label="passed (kernel's count)"
+        )
+    course.set_xlabel("time (s)")
+    course.set_ylabel("Mbit/s")
+    course.set_ylim(bottom=0)
+    course.set_title(lane.trace, fontsize="medium", loc="left")
+    course.grid(alpha=0.3)
+    course.legend(loc="lower right", fontsize="small")
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    figure.savefig(partial, dpi=150)
+    plt.close(figure)
+    settle(partial, path)

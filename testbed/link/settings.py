@@ -1,0 +1,138 @@
+"""What a link is asked to be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from testbed.link.tbf import FRAME_BYTES
+from testbed.process.errors import TestbedError
+from traces.trace import Trace
+
+MIN_QUEUE_FRAMES = 4
+"""However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
+
+RELAY_MAX_MBPS = 190.0
+"""What the user-space relay carries when data frames pass through it: a link of 190 Mbit/s stayed full with
+1.1 times as much sent through it (`fidelity.py` over a constant 190 with `--loss-pct 0.1`: 0.01 % at p95)."""
+
+KERNEL_MAX_MBPS = 1000.0
+"""What one lane carries on two small cores, frame by frame (offloads are off): a TCP bulk flow got
+99.7 % of 1000 Mbit/s and 87 % of 1500. That several lanes together do not ask too much is up to the
+self-check. `testbed/fidelity.py --flow tcp` measures yours."""
+
+BACKENDS = ("auto", "netem", "relay")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Frames lost on the way to the player, before the bottleneck, in per cent.
+
+    `uniform`: independent with probability `p`. `gemodel`: Gilbert-Elliott as tc-netem names it:
+    good to bad with `p`, bad to good with `r`, lost in the bad state with `bad`, in the good with
+    `good`.
+
+    Raises:
+        TestbedError: a figure outside 0 … 100.
+    """
+
+    kind: str = "none"
+    p: float = 0.0
+    r: float = 100.0
+    bad: float = 100.0
+    good: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("none", "uniform", "gemodel"):
+            raise TestbedError(f"loss kind {self.kind!r}: expected none, uniform or gemodel")
+        for name in ("p", "r", "bad", "good"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= 100):
+                raise TestbedError(f"loss {name} {value} %: expected 0 to 100")
+        if self.kind == "uniform" and self.p >= 100:
+            raise TestbedError("loss 100 %: nothing would arrive; give less")
+
+    def plus(self, more_pct: float) -> Loss:
+        """This loss, and of what it leaves another `more_pct` per cent, lost independently."""
+
+        def both(pct: float) -> float:
+            return 100 - (100 - pct) * (100 - more_pct) / 100
+
+        if not more_pct:
+            return self
+        if self.kind == "gemodel":
+            return replace(self, bad=both(self.bad), good=both(self.good))
+        return Loss("uniform", both(self.p if self.kind == "uniform" else 0.0))
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """A link, the trace apart.
+
+    Raises:
+        TestbedError: a figure that makes no link.
+    """
+
+    rtt_ms: float = 80.0
+    """Idle round trip, to which a trace's delays are added; all of it is spent on the uplink, where requests
+    and ACKs pass."""
+    jitter_ms: float = 0.0
+    """The uplink's delay varies uniformly by this much to either side; order is kept."""
+    loss: Loss = field(default_factory=Loss)
+    queue_ms: float | None = 200.0
+    """The bottleneck's queue in ms at the trace's mean rate; or …"""
+    queue_bytes: int | None = None
+    """… in bytes."""
+    congestion_control: str = "cubic"
+    slow_start_after_idle: bool = True
+    delay_backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= 10_000):
+            raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to 10000")
+        if not (math.isfinite(self.jitter_ms) and 0 <= self.jitter_ms <= max(self.rtt_ms, 0)):
+            raise TestbedError(f"jitter {self.jitter_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms)")
+        if self.queue_ms is not None and not (math.isfinite(self.queue_ms) and self.queue_ms > 0):
+            raise TestbedError(f"queue {self.queue_ms} ms: must be positive")
+        if self.queue_bytes is not None and self.queue_bytes < FRAME_BYTES:
+            raise TestbedError(f"queue {self.queue_bytes} bytes: must hold a frame of {FRAME_BYTES}")
+        if self.delay_backend not in BACKENDS:
+            raise TestbedError(f"delay backend {self.delay_backend!r}: expected {', '.join(BACKENDS)}")
+
+    def queue_limit_bytes(self, trace: Trace) -> int:
+        """The bottleneck's queue for this trace."""
+        if self.queue_bytes is not None:
+            return self.queue_bytes
+        assert self.queue_ms is not None
+        limit = round(trace.mean_mbps * 1e6 / 8 * self.queue_ms / 1000)
+        return max(limit, MIN_QUEUE_FRAMES * FRAME_BYTES)
+
+
+SHORTEST_STEP_S = 0.002
+"""A rate that changes faster is no trace that tc could follow (times in a wrong unit, more likely)."""
+
+
+def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
+    """Refuse a trace that the path cannot carry, rather than cut it quietly.
+
+    Raises:
+        TestbedError: its highest rate is beyond the backend (where frames are lost, by the trace or as
+            asked, the relay's), or its steps are too short.
+    """
+    shortest = min(later - earlier for earlier, later in pairwise(trace.time_s))
+    if shortest < SHORTEST_STEP_S:
+        raise TestbedError(
+            f"trace {trace.name} has a step of {shortest * 1000:g} ms; a link can follow"
+            f" {SHORTEST_STEP_S * 1000:g} ms and more. Are its times in seconds? See `python -m traces lint`"
+        )
+    lossy = settings.loss.kind != "none" or trace.loses_frames
+    relayed = backend == "relay" and lossy
+    limit = RELAY_MAX_MBPS if relayed else KERNEL_MAX_MBPS
+    highest = max(trace.rate_mbps[1:])
+    if highest > limit:
+        what = "the user-space relay" if relayed else "a frame-by-frame kernel path"
+        raise TestbedError(
+            f"trace {trace.name} reaches {highest:g} Mbit/s; {what} carries {limit:g} here."
+            f" Cap it in the open with --cap-mbps {limit:g} (recorded), or take a slower trace"
+        )

@@ -1,0 +1,100 @@
+"""What each step of a link log passed, against what the trace carries between its two readings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed.link.log import LinkRow
+from testbed.link.shaper import burst_bytes
+from testbed.link.tbf import FRAME_BYTES
+
+STEP_TOLERANCE = 0.03
+"""A chunk's time on end may pass this share more (or, backlogged, less) than it carries, and …"""
+STEP_FRAMES = 3
+"""… this many frames and a burst besides (a refill, a frame cut by the reading, a kick)."""
+
+
+def begins_s(row: LinkRow) -> float:
+    """When the counters were read at a step's begin, s since t0."""
+    return row.start_s + row.late_ms / 1000 if row.read_s is None else row.read_s
+
+
+def carried_bytes(rows: Sequence[LinkRow], index: int) -> float:
+    """What the trace carries between the two counter readings of a row.
+
+    Both readings may be late, by more than a step even: what the trace holds between them counts.
+    """
+    begin = begins_s(rows[index])
+    end = begin + rows[index].measured_s
+    megabits = 0.0
+    for later in range(index, len(rows)):
+        row = rows[later]
+        last = later + 1 == len(rows)
+        until = end if last else min(end, row.start_s + row.duration_s)
+        megabits += row.rate_mbps * max(until - max(begin, row.start_s), 0.0)
+        if row.start_s + row.duration_s >= end:
+            break
+    return megabits * 1e6 / 8
+
+
+def _late_change_bytes(rows: Sequence[LinkRow], index: int) -> float:
+    """What the end of a step may add or take because the next rate came late: the deadlines' fault."""
+    if index + 1 == len(rows):
+        return 0.0
+    following = rows[index + 1]
+    return abs(rows[index].rate_mbps - following.rate_mbps) * following.late_ms / 1000 * 1e6 / 8
+
+
+@dataclass(frozen=True)
+class StepBytes:
+    """What one step passed, against what it should have."""
+
+    start_s: float
+    end_s: float
+    carried: float
+    sent: int
+    late: float
+    """Bytes that a late change of rate explains."""
+    burst: int
+    backlogged: bool
+    """Frames were waiting at every look, so that less than carried is the link's fault."""
+
+    @property
+    def slack(self) -> float:
+        """Bytes of difference that mean nothing."""
+        return self.late + STEP_TOLERANCE * self.carried + STEP_FRAMES * FRAME_BYTES + self.burst
+
+    @property
+    def over(self) -> float:
+        """Passed too much, as a share of what was carried; 0 within tolerance."""
+        excess = self.sent - self.carried
+        return (excess - self.late) / max(self.carried, FRAME_BYTES) if excess > self.slack else 0.0
+
+    @property
+    def short(self) -> float:
+        """Missing while frames waited, as a share of what was carried; 0 within tolerance."""
+        lack = self.carried - self.sent
+        return (lack - self.late) / self.carried if self.backlogged and lack > self.slack else 0.0
+
+    @property
+    def error(self) -> float:
+        """Of a backlogged step, as a share of what was carried; of a frame, where that is more: both readings
+        may have come so late that only a dark step lies between them."""
+        return abs(self.sent - self.carried) / max(self.carried, FRAME_BYTES)
+
+
+def step_bytes(rows: Sequence[LinkRow]) -> list[StepBytes]:
+    """A log's rows as bytes."""
+    return [
+        StepBytes(
+            start_s=row.start_s,
+            end_s=row.start_s + row.duration_s,
+            carried=carried_bytes(rows, index),
+            sent=row.sent_bytes,
+            late=_late_change_bytes(rows, index),
+            burst=burst_bytes(row.rate_mbps) if row.bucket_bytes is None else row.bucket_bytes,
+            backlogged=row.backlog_min_bytes >= FRAME_BYTES and row.rate_mbps > 0,
+        )
+        for index, row in enumerate(rows)
+    ]

@@ -1,0 +1,103 @@
+"""Hand a script over to the project's own environment.
+
+`sudo python3 testbed/run.py` finds a system interpreter that has none of our packages. Each entry
+script therefore begins with this, before it imports anything of ours or anybody else's:
+
+    if __name__ == "__main__":
+        import sys
+        from pathlib import Path
+
+        sys.path[0] = str(Path(__file__).resolve().parent.parent)
+        from testbed.process.handover import hand_over
+
+        hand_over()
+
+Only the standard library is used, and only syntax that Python 3.6 reads, because the interpreter
+that runs this may be any.
+"""
+
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = ROOT / ".venv"
+OLDEST_PYTHON = (3, 11)
+PACKAGES = (
+    "aiohttp",
+    "gymnasium",
+    "jinja2",
+    "matplotlib",
+    "mininet",
+    "numba",
+    "numpy",
+    "prometheus_client",
+    "pyarrow",
+    "rich",
+    "safetensors",
+    "scapy",
+    "scipy",
+    "tomlkit",
+)
+"""What an interpreter must be able to import to run us; pyproject.toml asks for the same."""
+NEEDED_MODULES = (*PACKAGES, "distutils")
+"""Mininet imports distutils, which Python 3.12 has given up and setuptools brings."""
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where Debian keeps tc, ethtool and ifconfig; its plain `su` leaves root with a user's PATH."""
+MARK = "STREAMBED_HANDED_OVER"
+"""Set across the exec, so that a hand-over that does not arrive is reported and not repeated."""
+
+
+def missing_packages() -> "list[str]":
+    """What of `NEEDED_MODULES` the running interpreter lacks."""
+    return [name for name in NEEDED_MODULES if importlib.util.find_spec(name) is None]
+
+
+def can_stay() -> bool:
+    """Whether the running interpreter, ours or somebody's own, has all that is needed."""
+    return sys.version_info >= OLDEST_PYTHON and not missing_packages()
+
+
+def search_path() -> str:
+    """PATH with the folders of system programs, where it lacks them at its end."""
+    folders = (os.environ.get("PATH") or os.defpath).split(os.pathsep)
+    return os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
+
+
+def extend_path() -> None:
+    """Let this process and all that it starts find system programs. Twice is as once."""
+    os.environ["PATH"] = search_path()
+
+
+def hand_over(required: bool = True) -> None:
+    """Run this script, with its arguments, by the project's own interpreter, if this one won't do.
+
+    Returns when the running interpreter can do the work. Otherwise the process is replaced, or ends:
+    one line on stderr and status 2 when the project's environment is missing or broken. Whoever goes
+    on finds system programs (`extend_path`), and Ctrl-C among the imports that follow ends the process
+    without a traceback; a script that wants to hear it sets its own handler.
+
+    Args:
+        required: False lets a script that only needs the standard library go on where there is no
+            environment.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    extend_path()
+    arrived = os.environ.pop(MARK, None) is not None
+    if can_stay():
+        return
+    python = ENVIRONMENT / "bin" / "python"
+    inside = os.path.realpath(sys.prefix) == os.path.realpath(str(ENVIRONMENT))
+    if not arrived and not inside and os.access(str(python), os.X_OK):
+        os.environ[MARK] = "1"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            os.execv(str(python), [str(python), os.path.realpath(sys.argv[0]), *sys.argv[1:]])
+        except OSError:
+            os.environ.pop(MARK)
+    if required or sys.version_info < OLDEST_PYTHON:
+        sys.stderr.write(f"streambed: not set up yet; run `make setup` in {ROOT}\n")
+        sys.exit(2)

@@ -1,0 +1,180 @@
+"""Command-line options that several commands of this package share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from collections.abc import Iterable
+
+from player.options import Group, add_video_option, scoring
+from player.qoe import QoE
+from player.registry import split_policies
+from player.simulated.session import CHUNKS
+from player.video.video import Video
+from testbed.link.settings import BACKENDS, LinkSettings, Loss
+from testbed.process.errors import TestbedError
+from traces.families.catalogue import resolve
+from traces.trace import Trace, TraceError
+
+DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
+
+
+def add_video_options(group: Group) -> None:
+    """What is streamed of which video."""
+    add_video_option(group, default=None)
+    group.add_argument(
+        "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
+    )
+
+
+def add_policy_option(group: Group, note: str = "", default: str = DEFAULT_POLICIES) -> None:
+    """`--policy`, for `asked_policies`; `note` begins its help."""
+    group.add_argument(
+        "--policy",
+        action="append",
+        metavar="NAME[,NAME…]",
+        help=f"{note}NAME:key=value sets options, file.py:Class is yours (default: {default})",
+    )
+
+
+def asked_policies(args: argparse.Namespace) -> list[str]:
+    """Names of all `--policy`, in their order."""
+    return [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
+
+
+def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> QoE:
+    """The QoE of the scoring options, which has a value for every level of the videos.
+
+    Raises:
+        TestbedError: a weight that is none, or a ladder that this kind does not know.
+    """
+    try:
+        qoe = scoring(args)
+        for video in videos:
+            qoe.quality(video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+    return qoe
+
+
+def add_link_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `link_settings`."""
+    link = parser.add_argument_group("link")
+    link.add_argument(
+        "--rtt-ms",
+        type=float,
+        default=80.0,
+        metavar="MS",
+        help="idle round trip; a trace's delays are added to it (default: 80)",
+    )
+    link.add_argument(
+        "--jitter-ms",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="delay varies by this to either side, in order",
+    )
+    link.add_argument(
+        "--loss-pct",
+        type=float,
+        default=0.0,
+        metavar="PCT",
+        help="frames lost towards the player, independently and besides those that the trace loses",
+    )
+    link.add_argument(
+        "--loss-gemodel",
+        type=float,
+        nargs="+",
+        metavar="PCT",
+        help="Gilbert-Elliott loss as tc-netem writes it: P [R [1-H [1-K]]]",
+    )
+    add_tcp_options(link)
+    link.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    link.add_argument(
+        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
+    )
+
+
+def add_tcp_options(link: Group) -> None:
+    """The bottleneck's queue and the sender's TCP, of emulated links and of the simulated `tcp` link."""
+    queue = link.add_mutually_exclusive_group()
+    queue.add_argument(
+        "--queue-ms",
+        type=float,
+        metavar="MS",
+        help="bottleneck queue at the trace's mean rate (default: 200)",
+    )
+    queue.add_argument("--queue-bytes", type=int, metavar="BYTES", help="bottleneck queue in bytes")
+    link.add_argument("--cc", default="cubic", metavar="NAME", help="TCP congestion control (default: cubic)")
+    link.add_argument(
+        "--no-slow-start-after-idle",
+        action="store_true",
+        help="keep the congestion window over idle times (Linux's default is to restart)",
+    )
+
+
+def link_settings(args: argparse.Namespace) -> LinkSettings:
+    """The link that the options ask for.
+
+    Raises:
+        TestbedError: figures that make no link.
+    """
+    loss = Loss()
+    if args.loss_gemodel:
+        if args.loss_pct:
+            raise TestbedError("--loss-pct and --loss-gemodel exclude each other; give one")
+        if len(args.loss_gemodel) > 4:
+            raise TestbedError(
+                f"--loss-gemodel takes P [R [1-H [1-K]]]; {len(args.loss_gemodel)} figures given"
+            )
+        values: list[float] = args.loss_gemodel
+        defaults = [0.0, 100.0 - values[0], 100.0, 0.0]  # tc-netem's: R is 100 - P when left out
+        p, r, bad, good = [*values, *defaults[len(values) :]]
+        loss = Loss("gemodel", p, r, bad, good)
+    elif args.loss_pct:
+        loss = Loss("uniform", args.loss_pct)
+    return LinkSettings(
+        rtt_ms=args.rtt_ms,
+        jitter_ms=args.jitter_ms,
+        loss=loss,
+        queue_ms=None if args.queue_bytes is not None else 200.0 if args.queue_ms is None else args.queue_ms,
+        queue_bytes=args.queue_bytes,
+        congestion_control=args.cc,
+        slow_start_after_idle=not args.no_slow_start_after_idle,
+        delay_backend=args.delay_backend,
+    )
+
+
+def load_trace(spec: str, format: str | None, cap_mbps: float | None) -> Trace:
+    """The trace of a `--trace` option, capped if that was asked for.
+
+    Raises:
+        TestbedError: unknown, unreadable, or a cap that is no rate.
+    """
+    try:
+        trace = resolve(spec, format)
+    except (TraceError, OSError) as error:
+        raise TestbedError(str(error)) from None
+    return capped(trace, cap_mbps)
+
+
+def capped(trace: Trace, cap_mbps: float | None) -> Trace:
+    """The trace with rates cut at `cap_mbps`, which shows in its name; itself when none is higher.
+
+    Raises:
+        TestbedError: a cap that is no rate.
+    """
+    if cap_mbps is None:
+        return trace
+    if not (math.isfinite(cap_mbps) and cap_mbps > 0):
+        raise TestbedError(f"--cap-mbps {cap_mbps}: must be positive")
+    if max(trace.rate_mbps) <= cap_mbps:
+        return trace
+    rates = tuple(min(rate, cap_mbps) for rate in trace.rate_mbps)
+    return dataclasses.replace(trace, name=f"{trace.name} (cap {cap_mbps:g})", rate_mbps=rates)

@@ -1,0 +1,176 @@
+"""Run sessions side by side, each on its lane, from the first namespace to the last record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from testbed.link.lane import Lane
+from testbed.link.settings import LinkSettings
+from testbed.link.shaper_client import ShaperClient
+from testbed.machine.capacity import in_turns
+from testbed.session.lanes_now import lanes_now
+from testbed.session.plan import RunPlan
+from testbed.session.policy_server import PolicyServers
+from testbed.session.streaming import LANES_AT_ONCE, LaneSession, SessionPlan, SessionResult
+from testbed.session.watch import Display
+
+BEGIN_AFTER_S = 0.5
+"""From the moment that all players are ready to the common start, and a round trip besides: what is still on
+its way is counted on neither side."""
+
+END_WITHIN_S = 10.0
+"""After an interrupt a player that has not ended by itself is killed, or at the second interrupt."""
+
+
+def begin_after_s(settings: LinkSettings) -> float:
+    """How long after the last preparation sessions over such a link may begin."""
+    return BEGIN_AFTER_S + (settings.rtt_ms + settings.jitter_ms) / 1000
+
+
+class Interrupt:
+    """SIGINT, SIGTERM and SIGHUP; a second one means it."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+        self.again = asyncio.Event()
+        self.status = 0
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._hear, number)
+
+    def _hear(self, number: int) -> None:
+        self.status = self.status or 128 + number
+        (self.again if self.heard.is_set() else self.heard).set()
+
+
+class Interrupted(Exception):
+    """A signal came before any session had begun."""
+
+
+async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) -> list[SessionResult]:
+    """Stream all sessions at once, each on its lane, or in turns where the machine does not hold as many.
+
+    After an interrupt the turns that have not begun are left out.
+
+    Raises:
+        TestbedError: a lane, a process or a path that is not as asked.
+        OSError: a record cannot be written.
+        Interrupted: before the first start.
+    """
+    async with PolicyServers(plan.servers, plan.device) as servers:
+        if plan.servers:
+            console.print(f"starting {len(plan.servers)} policy server{'s' * (len(plan.servers) > 1)}")
+        await _all(interrupt, servers.start())
+        at_once, why = await asyncio.to_thread(lanes_now, plan)
+        if why:
+            console.print(Text(why), soft_wrap=True)
+        results: list[SessionResult] = []
+        for count in in_turns(len(plan.sessions), at_once):
+            sessions = plan.sessions[len(results) : len(results) + count]
+            try:
+                results += await _turn(sessions, len(results), servers, console, interrupt)
+            except Interrupted:
+                if not results:
+                    raise
+            if interrupt.heard.is_set():
+                break
+        if left_out := len(plan.sessions) - len(results):
+            console.print(f"{left_out} session{'s' * (left_out > 1)} had not begun and left no record")
+        return results
+
+
+async def _turn(
+    plans: Sequence[SessionPlan], first: int, servers: PolicyServers, console: Console, interrupt: Interrupt
+) -> list[SessionResult]:
+    """Stream sessions at once, on lanes that are made for it; `first` is the number of the first lane."""
+    leftovers: list[Path] = []
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            sessions = []
+            shaper = await stack.enter_async_context(ShaperClient())
+            for index, plan in enumerate(plans):
+                await asyncio.sleep(0)  # hear signals: a lane is made without a pause
+                if interrupt.heard.is_set():
+                    raise Interrupted
+                facts = {**plan.facts, LANES_AT_ONCE: len(plans)}
+                mine = dataclasses.replace(plan, facts=facts)
+                name = f"sb{os.getpid()}-{first + index}"
+                lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
+                session = LaneSession(mine, lane, shaper, index, servers.of(mine.server))
+                stack.push_async_callback(session.close)
+                leftovers += session.leftovers()
+                sessions.append(session)
+            return await _run_lanes(sessions, console, interrupt)
+    finally:
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+
+
+async def _run_lanes(
+    sessions: Sequence[LaneSession], console: Console, interrupt: Interrupt
+) -> list[SessionResult]:
+    await _all(interrupt, *(session.start() for session in sessions))
+    for session in sessions:  # one after the other: a probe wants a quiet machine
+        await _all(interrupt, session.probe())
+    await _all(interrupt, *(session.ready() for session in sessions))
+
+    names = [session.plan.name for session in sessions]
+    first = sessions[0].plan
+    with Display(console, names, first.video, first.trace, first.start_s) as display:
+        t0 = time.monotonic() + max(begin_after_s(session.plan.settings) for session in sessions)
+        display.begin(t0)
+        streaming = [asyncio.create_task(session.stream(t0, display)) for session in sessions]
+        stopping = asyncio.create_task(_interrupt_all(sessions, interrupt))
+        try:
+            return list(await asyncio.gather(*streaming))
+        finally:
+            stopping.cancel()
+            for task in streaming:
+                task.cancel()
+            await asyncio.gather(*streaming, return_exceptions=True)
+
+
+async def _interrupt_all(sessions: Sequence[LaneSession], interrupt: Interrupt) -> None:
+    await interrupt.heard.wait()
+    for session in sessions:
+        session.interrupt()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_WITHIN_S):
+            await interrupt.again.wait()
+    for session in sessions:
+        session.kill_player()
+
+
+async def _all(interrupt: Interrupt, *work: Coroutine[Any, Any, None]) -> None:
+    """Do all of it at once; a fault of one, or a signal, ends the others first.
+
+    Raises:
+        Interrupted: a signal came.
+        TestbedError: the first fault.
+    """
+    tasks = [asyncio.create_task(one) for one in work]
+    together = asyncio.ensure_future(asyncio.gather(*tasks))
+    waiting = asyncio.create_task(interrupt.heard.wait())
+    try:
+        first: set[asyncio.Future[Any]] = {waiting, together}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if interrupt.heard.is_set():
+            raise Interrupted
+        await together
+    finally:
+        waiting.cancel()
+        together.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(waiting, together, *tasks, return_exceptions=True)

@@ -1,0 +1,365 @@
+"""Sessions computed from traces: planned, carried out in processes, recorded as emulated ones are.
+
+Every session is a function of its plan alone: its policy is a new object, its seed comes from the
+run's seed, the trace and the start. So the records do not depend on how many processes there are. The
+exception is a policy that carries state from session to session (one that hears of a session's
+end, such as `mpc-published`): its sessions are a *chain*, run in order in one process by one object,
+and each manifest says what came before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import inspect
+import json
+import multiprocessing
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from player.buffer import CAP_MS
+from player.decide import one_line
+from player.policy import HearsEnd
+from player.qoe import QoE, SessionSummary, summarise
+from player.real.session import FALLBACK
+from player.record import RecordError, RecordWriter, read_record
+from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.simulated.session import Link, simulate
+from player.video.video import Video, VideoError
+from testbed.process.children import die_with_parent
+from testbed.process.errors import TestbedError
+from testbed.simulated.starts import Start
+from traces.trace import TraceError
+
+_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
+"""What a manifest says of the run, not of the session."""
+
+
+@dataclass(frozen=True)
+class SimulatedSession:
+    """One session to compute."""
+
+    policy: str
+    start: Start
+    trace_spec: str
+    video: Video
+    """As the policy is told it; `chunks` of it are streamed."""
+    chunks: int
+    first_level: int | None
+    link_name: str
+    link: Link
+    qoe: QoE
+    run_seed: int
+    record: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says besides."""
+
+    @property
+    def seed(self) -> int:
+        """Of the policy and of the link's noise: the same for all policies over this start."""
+        text = f"{self.run_seed}/{self.start.trace.sha256}/{self.start.index}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.policy} on {self.start.trace.name} from {self.start.at_s:g} s"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What all manifests of a run have in common."""
+
+    run_id: str
+    started_at: str
+    command_line: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Sessions of one policy that one process computes in order; more than one only in a chain."""
+
+    sessions: tuple[SimulatedSession, ...]
+    kept: tuple[bool, ...]
+    """Of each session: its record is there. In a chain it is computed all the same, for what it leaves."""
+    facts: RunFacts
+
+
+def carries_state(policy: LoadedPolicy) -> bool:
+    """Whether a policy takes something from one session into the next."""
+    return isinstance(policy.policy, HearsEnd)
+
+
+def manifest(
+    session: SimulatedSession,
+    policy: LoadedPolicy,
+    earlier: Sequence[SimulatedSession],
+    facts: RunFacts,
+) -> dict[str, Any]:
+    """A record's manifest, with an emulated one's fields where they make sense.
+
+    Args:
+        earlier: in a chain, the sessions before this one.
+    """
+    trace, streamed = session.start.trace, session.video.first(session.chunks)
+    return {
+        "run_id": facts.run_id,
+        "started_at": facts.started_at,
+        "simulated": True,
+        "video": {
+            "name": streamed.name,
+            "chunk_s": streamed.chunk_s,
+            "ladder_kbps": list(streamed.ladder_kbps),
+            "chunks": streamed.chunks,
+            "told_chunks": session.video.chunks,
+            "sizes_bytes": [list(row) for row in streamed.sizes_bytes],
+            "sizes_exact": True,
+            "sha256": streamed.sha256,
+            "notes": [],
+        },
+        "policy": {
+            "spec": policy.spec,
+            "name": policy.name,
+            "parameters": policy.parameters,
+            "weights_sha256": policy.weights_sha256,
+            "source_sha256": source_sha256(policy),
+            **(_chain_facts(earlier) if carries_state(policy) else {}),
+        },
+        "told_qoe": dataclasses.asdict(session.qoe),
+        "seed": session.seed,
+        "run_seed": session.run_seed,
+        "player": {
+            "buffer_cap_s": CAP_MS / 1000.0,
+            "first_level": session.first_level,
+            "fallback": FALLBACK,
+        },
+        "trace": {
+            "name": trace.name,
+            "spec": session.trace_spec,
+            "family": trace.family,
+            "sha256": trace.sha256,
+            "start_s": session.start.at_s,
+            "start_index": session.start.index,
+            "mean_mbps": trace.mean_mbps,
+            **trace.columns,
+        },
+        "link": {"model": session.link_name, **_settings(session.link)},
+        "command_line": list(facts.command_line),
+        "host": platform.platform(),
+        "versions": {"python": platform.python_version(), "streambed": _version("streambed")},
+        **session.facts,
+    }
+
+
+def _settings(link: Link) -> dict[str, Any]:
+    """A link model's settings; models are dataclasses."""
+    if not dataclasses.is_dataclass(link) or isinstance(link, type):
+        return {}
+    settings = dataclasses.asdict(link)
+    if settings.get("loss_pct") == 0.0:  # as in records of before there was such a setting
+        del settings["loss_pct"]
+    return settings
+
+
+def _chain_facts(earlier: Sequence[SimulatedSession]) -> dict[str, Any]:
+    """What a policy that carries state has behind it: how many sessions, and a hash that tells which."""
+    digest = hashlib.sha256()
+    for one in earlier:
+        digest.update(f"{one.start.trace.sha256} {one.start.index} {one.video.sha256} {one.seed}\n".encode())
+    return {"earlier_sessions": len(earlier), "earlier_sha256": digest.hexdigest()}
+
+
+def source_sha256(policy: LoadedPolicy) -> str | None:
+    """Hash of the file that a policy's class stands in; None if it stands in none."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(type(policy.policy))).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return None
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def plan_jobs(
+    sessions: Sequence[SimulatedSession], facts: RunFacts
+) -> tuple[list[Job], dict[Path, SessionSummary]]:
+    """What is to be computed, and what is there already.
+
+    Args:
+        sessions: in order; those of one policy and seed make its chain.
+
+    Returns:
+        the jobs, chains first, as they take longest; and the figures of the records that are kept.
+
+    Raises:
+        TestbedError: a record of another session is in the way.
+        PolicyError: a policy that cannot be had.
+    """
+    done: dict[Path, SessionSummary] = {}
+    chains: list[Job] = []
+    singles: list[Job] = []
+    for policy_sessions in _by_policy_and_seed(sessions):
+        policy = load_policy(policy_sessions[0].policy)
+        chained = carries_state(policy)
+        for place, session in enumerate(policy_sessions):
+            earlier = policy_sessions[:place] if chained else ()
+            found = _kept(session, manifest(session, policy, earlier, facts))
+            if found is not None:
+                done[session.record] = found
+        left = [place for place, session in enumerate(policy_sessions) if session.record not in done]
+        if chained and left:
+            needed = policy_sessions[: left[-1] + 1]
+            chains.append(Job(needed, tuple(one.record in done for one in needed), facts))
+        elif not chained:
+            singles += [Job((policy_sessions[place],), (False,), facts) for place in left]
+    return chains + singles, done
+
+
+def _by_policy_and_seed(sessions: Sequence[SimulatedSession]) -> list[tuple[SimulatedSession, ...]]:
+    groups: dict[tuple[str, int], list[SimulatedSession]] = {}
+    for session in sessions:
+        groups.setdefault((session.policy, session.run_seed), []).append(session)
+    return [tuple(group) for group in groups.values()]
+
+
+def _kept(session: SimulatedSession, asked: dict[str, Any]) -> SessionSummary | None:
+    """The figures of a session whose complete record is there; None if there is none.
+
+    Raises:
+        TestbedError: a file of that name that is no record of this session.
+    """
+    if not session.record.exists():
+        return None
+    way_out = "remove it, or name another --out"
+    try:
+        record = read_record(session.record)
+    except RecordError as error:
+        raise TestbedError(f"{error}; {way_out}") from None
+    there = {
+        key: value for key, value in record.manifest.items() if key not in ("line", "schema", *_OF_A_RUN)
+    }
+    wanted = json.loads(json.dumps({key: value for key, value in asked.items() if key not in _OF_A_RUN}))
+    for both in (there, wanted):
+        both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
+    difference = first_difference(there, wanted)
+    if difference is not None:
+        raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
+    return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
+
+
+def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:
+    """Where two JSON values differ first, in words; None when they are equal."""
+    if isinstance(there, dict) and isinstance(wanted, dict):
+        for key in dict.fromkeys((*wanted, *there)):
+            here = f"{place}.{key}" if place else key
+            if key not in wanted or key not in there:
+                return f"its manifest has {'no ' if key in wanted else ''}{here}"
+            found = first_difference(there[key], wanted[key], here)
+            if found is not None:
+                return found
+        return None
+    if there == wanted:
+        return None
+    short = [text if len(text) <= 60 else f"{text[:57]}…" for text in map(json.dumps, (there, wanted))]
+    return f"{place} is {short[0]}, asked for {short[1]}"
+
+
+def run_job(job: Job) -> dict[Path, SessionSummary]:
+    """Compute the sessions of a job and write the records that are not there.
+
+    Returns:
+        the figures of each record that was written.
+
+    Raises:
+        TestbedError: a session that cannot be computed.
+        OSError: a record cannot be written.
+    """
+    written: dict[Path, SessionSummary] = {}
+    policy, fallback = load_policy(job.sessions[0].policy), load_policy(FALLBACK)
+    for place, session in enumerate(job.sessions):
+        summary = _simulated(session, policy, fallback, job, place)
+        if summary is not None:
+            written[session.record] = summary
+    return written
+
+
+def _simulated(
+    session: SimulatedSession, policy: LoadedPolicy, fallback: LoadedPolicy, job: Job, place: int
+) -> SessionSummary | None:
+    """One session; its figures if it was recorded, None if its record was there."""
+    try:
+        rows, end = simulate(
+            session.video,
+            session.start.trace,
+            policy.policy,
+            seed=session.seed,
+            qoe=session.qoe,
+            link=session.link,
+            start_index=session.start.index,
+            chunks=session.chunks,
+            first_level=session.first_level,
+            fallback=fallback.policy,
+            delay_ms=policy.delay_ms,
+        )
+    except Exception as error:  # a policy's reset may raise anything; the way out is in its text
+        known = isinstance(error, TraceError | VideoError | PolicyError)
+        raise TestbedError(f"{session.name}: {error if known else one_line(error)}") from None
+    if job.kept[place]:
+        return None
+    with RecordWriter(session.record, manifest(session, policy, job.sessions[:place], job.facts)) as writer:
+        try:
+            for row in rows:
+                writer.chunk(row)
+            writer.finish(end)
+        except BaseException:
+            writer.abandon()
+            raise
+    return summarise(rows, end, session.video.ladder_kbps, session.qoe)
+
+
+def run_jobs(jobs: Sequence[Job], processes: int) -> Iterator[dict[Path, SessionSummary]]:
+    """Carry out all jobs; yields what `run_job` returns for each as it is done.
+
+    Raises:
+        TestbedError: a session cannot be computed, or a process died; what is recorded stays.
+        OSError: a record cannot be written.
+    """
+    if processes == 1 or len(jobs) < 2:
+        for job in jobs:
+            with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
+                written = run_job(job)
+            yield written
+        return
+    workers = ProcessPoolExecutor(
+        min(processes, len(jobs)), multiprocessing.get_context("spawn"), initializer=begin_worker
+    )
+    try:
+        for done in as_completed([workers.submit(run_job, job) for job in jobs]):
+            yield done.result()
+    except BrokenProcessPool:
+        raise TestbedError(
+            "a process of the simulation died (is memory short?); the same command goes on with --out"
+        ) from None
+    finally:
+        workers.shutdown(wait=True, cancel_futures=True)
+
+
+def begin_worker() -> None:
+    """Die with the command, leave Ctrl-C to it, and keep what a policy prints off its stdout."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -1,0 +1,484 @@
+"""From a sweep's file to its sessions: the grid, in blocks of random order.
+
+A *block* is one setting, trace, start, seed and repetition; every policy has its session in it, and a
+block's sessions follow each other. So whatever else the machine does for an hour hurts all policies
+alike. The blocks' order and each block's own are drawn from the file's `order_seed`.
+
+What goes onto a lane at a time is a *unit*: one session, or several of one policy whose players share
+the lane's bottleneck.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import random
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+from player.buffer import CAP_MS
+from player.qoe import QoE
+from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.simulated.link_published import refuse_loss
+from player.simulated.session import Future, Link, ToldFuture
+from player.video.built_in import load_video
+from player.video.video import Video, VideoError
+from testbed.link.settings import LinkSettings, Loss
+from testbed.process.errors import TestbedError
+from testbed.session.options import capped
+from testbed.session.plan import OUR_POLICIES, check_policy
+from testbed.session.trace_notes import delay_loss_notes
+from testbed.simulated.models import MODELS, PUBLISHED
+from testbed.simulated.simulation import source_sha256
+from testbed.simulated.starts import Start
+from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
+from traces.families.catalogue import default_video, placed, resolve_many
+from traces.trace import Trace, TraceError
+
+LONGEST_NAME = 170
+"""Characters of a unit's name: endings follow, and file systems take 255 bytes."""
+
+TOLD_FUTURE = "it is told the future, which only the simulated player knows"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One policy of the sweep."""
+
+    label: str
+    spec: str
+    name: str
+    delay_ms: float
+    weights_sha256: str | None
+    source_sha256: str | None
+    """Hash of the file that its class stands in."""
+    left_out: str | None
+    """Why this engine cannot ask it; None if it can."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point of a `[[setting]]`'s grid."""
+
+    label: str
+    group: str
+    """The label of the `[[setting]]`."""
+    seen: bool | None
+    stress: bool
+    link: LinkSettings
+    video: str | None
+    """None: the family's own."""
+    chunks: int
+    cap_mbps: float | None
+    players: int
+    stagger_s: float
+    left_out: str | None
+    """Why this engine cannot do it; None if it can."""
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What makes a session of this setting this and no other, in plain values.
+
+        `stress` is there only where it is true: sessions from before the key was known are still the same.
+        """
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if not self.stress:
+            del mine["stress"]
+        return {**mine, "link": dataclasses.asdict(self.link)}
+
+
+@dataclass(frozen=True)
+class SweptTrace:
+    """A trace and what was typed for it."""
+
+    spec: str
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What goes onto a lane at a time: sessions of one policy, by `setting.players` players."""
+
+    name: str
+    setting: Setting
+    policy: Policy
+    swept: SweptTrace
+    start: Start
+    video_spec: str
+    whole: Video
+    """As the policy is told it."""
+    chunks: int
+    """How many of its chunks are streamed."""
+    seed: int
+    repetition: int
+    block: int
+
+    @property
+    def players(self) -> int:
+        return self.setting.players
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Names of its sessions, one a player."""
+        if self.players == 1:
+            return (self.name,)
+        return tuple(f"{self.name}_p{index}" for index in range(self.players))
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """File names of its records."""
+        return tuple(f"{session}.jsonl" for session in self.sessions)
+
+    @property
+    def video(self) -> Video:
+        """Cut to the chunks that are streamed."""
+        return _first(self.whole, self.chunks)
+
+    @property
+    def length_s(self) -> float:
+        """How long it plays if nothing stalls."""
+        return self.chunks * self.whole.chunk_s + (self.players - 1) * self.setting.stagger_s
+
+
+@cache
+def _first(video: Video, chunks: int) -> Video:
+    return video.first(chunks)
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All that a sweep is to do, in order."""
+
+    file: SweepFile
+    simulated: bool
+    link_model: str | None
+    policies: tuple[Policy, ...]
+    settings: tuple[Setting, ...]
+    traces: tuple[SweptTrace, ...]
+    units: tuple[Unit, ...]
+    refused: Mapping[tuple[str, str], str]
+    """(policy's label, video) -> why the policy cannot stream it."""
+    left_out: int
+    """Sessions that cannot be had from this engine or this policy."""
+    notes: tuple[str, ...]
+
+    @property
+    def qoe(self) -> QoE:
+        return self.file.qoe
+
+    @property
+    def sessions(self) -> int:
+        return sum(unit.players for unit in self.units)
+
+    def identity(self, unit: Unit) -> str:
+        """Hash of all that makes a unit's sessions what they are."""
+        return self._identities[unit.name]
+
+    @cached_property
+    def _identities(self) -> dict[str, str]:
+        return {unit.name: self._identity(unit) for unit in self.units}
+
+    def _identity(self, unit: Unit) -> str:
+        facts = {
+            "simulated": self.simulated,
+            "link_model": self.link_model,
+            "qoe": dataclasses.asdict(self.qoe),
+            "decision_deadline_s": self.file.decision_deadline_s,
+            "setting": unit.setting.facts,
+            "policy": dataclasses.asdict(unit.policy),
+            "trace": [unit.swept.trace.name, unit.swept.trace.sha256, unit.start.index],
+            "video": [unit.whole.name, _sha256(unit.whole), unit.chunks],
+            "seed": unit.seed,
+            "repetition": unit.repetition,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the whole plan."""
+        digest = hashlib.sha256()
+        for unit in sorted(self.units, key=lambda one: one.name):
+            digest.update(f"{unit.name} {self.identity(unit)}\n".encode())
+        return digest.hexdigest()
+
+
+@cache
+def _sha256(video: Video) -> str:
+    return video.sha256
+
+
+def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED) -> SweepPlan:
+    """Check what the file names, and make its sessions.
+
+    Args:
+        simulated: whether sessions are computed, by `link_model`, or emulated.
+
+    Raises:
+        TestbedError: a policy, trace or video that is not there or does not go together; with the line.
+    """
+    policies = tuple(_policy(file, entry, link_model if simulated else None) for entry in file.policies)
+    settings: list[Setting] = []
+    blocks: list[tuple[Setting, SweptTrace, Start, int, int, SettingEntry]] = []
+    traces: dict[str, SweptTrace] = {}
+    notes: list[str] = []
+    for entry in file.settings:
+        found = _traces(file, entry, link_model if simulated else None)
+        for swept in found:
+            other = traces.setdefault(swept.trace.name, swept)
+            if other.trace.sha256 != swept.trace.sha256:
+                raise file.fault(
+                    entry.where["traces"],
+                    f"two traces are named {swept.trace.name} (of {other.spec} and {swept.spec}); rename one",
+                    swept.spec,
+                )
+        notes += [
+            f"{entry.label}: {note}"
+            for note in delay_loss_notes((one.trace for one in found), entry.values["rtt_ms"], "rtt_ms")
+        ]
+        repetitions = entry.values["repetitions"][0]
+        if simulated and repetitions > 1:
+            notes.append(f"{entry.label}: a computed session comes out the same; it is not repeated")
+            repetitions = 1
+        for setting in _grid(entry, link_model if simulated else None):
+            settings.append(setting)
+            blocks += [
+                (setting, swept, start, seed, repetition, entry)
+                for swept in found
+                for start in _starts(entry.values["start_s"], swept.trace)
+                for seed in entry.values["seeds"]
+                for repetition in range(repetitions)
+            ]
+    able = [block for block in blocks if block[0].left_out is None]
+    asked = [policy for policy in policies if policy.left_out is None]
+    everything = sum(setting.players for setting, *_ in blocks) * len(policies)
+    units = tuple(_units(file, able, asked))
+    refused = _refusals(file, units)
+    units = tuple(unit for unit in units if (unit.policy.label, unit.video_spec) not in refused)
+    notes += [f"left out, video {video}: {why}" for (_, video), why in refused.items()]
+    return SweepPlan(
+        file=file,
+        simulated=simulated,
+        link_model=link_model if simulated else None,
+        policies=policies,
+        settings=tuple(settings),
+        traces=tuple(traces.values()),
+        units=units,
+        refused=refused,
+        left_out=everything - sum(unit.players for unit in units),
+        notes=(*notes, *_left_out_notes(policies, settings)),
+    )
+
+
+def _left_out_notes(policies: Sequence[Policy], settings: Sequence[Setting]) -> Iterator[str]:
+    for policy in policies:
+        if policy.left_out is not None:
+            yield f"left out, policy {policy.label}: {policy.left_out}"
+    for setting in settings:
+        if setting.left_out is not None:
+            yield f"left out, setting {setting.label}: {setting.left_out}"
+
+
+def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Policy:
+    try:
+        found = loaded(entry.spec)
+    except PolicyError as error:
+        raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
+    return Policy(
+        label=entry.label,
+        spec=entry.spec,
+        name=found.name,
+        delay_ms=found.delay_ms,
+        weights_sha256=found.weights_sha256,
+        source_sha256=source_sha256(found),
+        left_out=_untellable(found.policy, link_model) if isinstance(found.policy, ToldFuture) else None,
+    )
+
+
+def _untellable(policy: ToldFuture, link_model: str | None) -> str | None:
+    """Why a policy cannot be told the future of such a link; None if it can."""
+    if link_model is None:
+        return TOLD_FUTURE
+    if type(policy).__module__.startswith(OUR_POLICIES):
+        steady = Trace("steady", (0.0, 1.0), (1.0, 1.0))
+        try:
+            policy.tell(Future(steady, 1, MODELS[link_model].link(LinkSettings()), 2, CAP_MS, 0))
+        except ValueError as error:
+            return str(error)
+    return None
+
+
+@cache
+def loaded(spec: str) -> LoadedPolicy:
+    """A policy to ask about itself; sessions have one of their own."""
+    return load_policy(spec)
+
+
+def _traces(file: SweepFile, entry: SettingEntry, link_model: str | None) -> list[SweptTrace]:
+    """A setting's traces, which the link model can play (None: they are emulated)."""
+    found: list[SweptTrace] = []
+    for typed in entry.traces:
+        spec = typed
+        try:
+            spec = placed(typed, file.path.parent)
+            traces = [capped(trace, entry.values["cap_mbps"][0]) for trace in resolve_many(spec)]
+            if link_model == PUBLISHED:
+                for trace in traces:
+                    refuse_loss(trace)
+        except (TraceError, TestbedError, OSError) as error:
+            raise file.fault(entry.where["traces"], str(error), typed) from None
+        found += [SweptTrace(spec, trace) for trace in traces]
+    names = [swept.trace.name for swept in found]
+    for swept in found:
+        if names.count(swept.trace.name) > 1:
+            raise file.fault(
+                entry.where["traces"], f"trace {swept.trace.name} is named twice; once will do", swept.spec
+            )
+    return found
+
+
+def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[Setting]:
+    """Each combination of a setting's listed values."""
+    several = [key for key, facts in KEYS.items() if facts.labelled and len(entry.values[key]) > 1]
+    for values in itertools.product(*(entry.values[key] for key in several)):
+        chosen = {key: value[0] for key, value in entry.values.items()} | dict(
+            zip(several, values, strict=True)
+        )
+        words = ", ".join(f"{key} {_shown(chosen[key])}" for key in several)
+        link = LinkSettings(
+            rtt_ms=chosen["rtt_ms"],
+            jitter_ms=chosen["jitter_ms"],
+            loss=Loss("uniform", chosen["loss_pct"]) if chosen["loss_pct"] else Loss(),
+            queue_ms=chosen["queue_ms"],
+            queue_bytes=chosen["queue_bytes"],
+            congestion_control=chosen["cc"],
+            slow_start_after_idle=chosen["slow_start_after_idle"],
+        )
+        yield Setting(
+            label=f"{entry.label}, {words}" if words else entry.label,
+            group=entry.label,
+            seen=entry.seen,
+            stress=entry.stress,
+            link=link,
+            video=chosen["video"],
+            chunks=chosen["chunks"],
+            cap_mbps=chosen["cap_mbps"],
+            players=chosen["players"],
+            stagger_s=chosen["stagger_s"],
+            left_out=None if link_model is None else _beyond(link_model, link, chosen["players"]),
+        )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def simulated_link(model: str, setting: Setting) -> Link:
+    """A setting's link by a model that can do it."""
+    return MODELS[model].link(setting.link)
+
+
+def _beyond(model: str, link: LinkSettings, players: int) -> str | None:
+    """What of a setting a link model does not know; None if it can do all of it."""
+    if players > 1:
+        return "simulated players do not share a bottleneck"
+    beyond = MODELS[model].beyond(link)
+    return None if beyond is None else f"link model {model}: {beyond}"
+
+
+def _starts(starts_s: Sequence[float], trace: Trace) -> list[Start]:
+    """Where sessions begin: at the trace's point at or before each time, wrapped."""
+    found = [bisect_right(trace.time_s, start_s % trace.duration_s) for start_s in starts_s]
+    return [Start(trace, index) for index in dict.fromkeys(found)]
+
+
+def _units(
+    file: SweepFile,
+    blocks: Sequence[tuple[Setting, SweptTrace, Start, int, int, SettingEntry]],
+    policies: Sequence[Policy],
+) -> Iterator[Unit]:
+    """All units in the order in which they are to run."""
+    draw = random.Random(file.order_seed)
+    order = list(blocks)
+    draw.shuffle(order)
+    names: set[str] = set()
+    for number, (setting, swept, start, seed, repetition, entry) in enumerate(order):
+        video_spec = setting.video or default_video(swept.trace.family)
+        whole, chunks = _video(file, entry, video_spec, setting.chunks)
+        for policy in draw.sample(policies, len(policies)):
+            policy_word = re.sub(
+                r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy.label
+            )  # a file without its folders
+            words = (setting.label, swept.trace.name, f"s{start.at_s:g}", policy_word)
+            name = _name((*words, f"seed{seed}", f"r{repetition}"))
+            if name in names or len(name) > LONGEST_NAME:
+                whole_words = (*words, policy.label, str(seed), str(repetition))
+                digest = hashlib.sha256("\n".join(whole_words).encode()).hexdigest()
+                name = f"{name[:LONGEST_NAME]}-{digest[:8]}"
+            names.add(name)
+            yield Unit(
+                name=name,
+                setting=setting,
+                policy=policy,
+                swept=swept,
+                start=start,
+                video_spec=video_spec,
+                whole=whole,
+                chunks=chunks,
+                seed=seed,
+                repetition=repetition,
+                block=number,
+            )
+
+
+def _name(words: Sequence[str]) -> str:
+    """A file's name that says what is in it."""
+    return "_".join(re.sub(r"[^A-Za-z0-9.=+-]+", "-", word).strip("-.") for word in words)
+
+
+def _video(file: SweepFile, entry: SettingEntry, spec: str, chunks: int) -> tuple[Video, int]:
+    """The whole video, and how many of its chunks are streamed."""
+    place = entry.where["video"]
+    try:
+        whole = _whole(spec)
+        file.qoe.quality(whole.ladder_kbps)
+    except VideoError as error:
+        raise file.fault(place, str(error), spec) from None
+    except ValueError as error:
+        raise file.fault(("qoe", "kind"), f"{error} (video {spec})") from None
+    if chunks > whole.chunks and chunks != KEYS["chunks"].default:
+        raise file.fault(
+            entry.where["chunks"],
+            f"chunks is {chunks}; video {spec} has {whole.chunks}; give at most that",
+        )
+    return whole, min(chunks, whole.chunks)
+
+
+@cache
+def _whole(spec: str) -> Video:
+    return load_video(spec)
+
+
+def _refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], str]:
+    """(policy's label, video) -> what one of our own policies refuses of a video, with the reason.
+
+    Raises:
+        TestbedError: a policy that refuses all of its sessions.
+    """
+    refused: dict[tuple[str, str], str] = {}
+    pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
+    for pair, unit in pairs.items():
+        try:
+            check_policy(loaded(unit.policy.spec), unit.whole, unit.seed, file.qoe)
+        except TestbedError as error:
+            refused[pair] = str(error)
+    for entry in file.policies:
+        mine = [pair for pair in pairs if pair[0] == entry.label]
+        if mine and all(pair in refused for pair in mine):
+            raise file.fault(entry.place, refused[mine[0]], entry.spec.partition(":")[0])
+    return refused

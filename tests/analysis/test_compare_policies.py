@@ -1,0 +1,323 @@
+"""`python -m analysis compare`: who is paired with whom, what is counted, named, and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.__main__ import main
+from analysis.bootstrap import mean_interval
+from analysis.compare import compare
+from analysis.outcomes import read_outcomes
+from player.qoe import QoE
+from tests.support.session_records import change_manifest, write_session
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    try:
+        status = main(["compare", *map(str, words)])
+    except SystemExit as stopped:
+        assert isinstance(stopped.code, int)
+        status = stopped.code
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def compared(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
+    """The object of `--json`, which is all that is on stdout."""
+    status, out, err = run(capsys, *words, "--json")
+    assert (status, err) == (0, ""), err
+    report: dict[str, Any] = json.loads(out)
+    return report
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    status, out, err = run(capsys, *words)
+    assert status == 2 and out == "" and err.count("\n") == 1 and "Traceback" not in err
+    return err
+
+
+def six_traces(folder: Path) -> None:
+    """`good` is ahead of `bba` by 1 on traces 0 to 4 and behind by 0.5 on trace 5."""
+    for index in range(6):
+        write_session(folder / f"b{index}.jsonl", "bba", f"t{index}", levels=(0, 0, 0))
+        levels, stalls_s = ((1, 1, 1), (0.0,) * 3) if index < 5 else ((0, 0, 0), (0.0, 1 / 4.3, 0.0))
+        write_session(folder / f"g{index}.jsonl", "good", f"t{index}", levels=levels, stalls_s=stalls_s)
+
+
+def test_differences_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    six_traces(tmp_path)
+    report = compared(capsys, tmp_path, "--baseline", "bba")
+    (group,) = report["groups"]
+    (pair,) = group["pairs"]
+    differences = [1.0] * 5 + [-0.5]
+    assert (pair["policy"], pair["baseline"], pair["settings"], pair["clusters"]) == ("good", "bba", 6, 6)
+    assert pair["difference"] == pytest.approx(0.75)
+    assert pair["ci95"] == pytest.approx(
+        mean_interval(differences, [f"t{index}" for index in range(6)]).bounds
+    )
+    assert pair["won"] == pytest.approx(5 / 6) and pair["drawn"] == 0
+    assert pair["worst"][0]["trace"] == "t5" and len(pair["worst"]) == 5
+    assert pair["worst"][0]["difference"] == pytest.approx(-0.5)
+    assert pair["wilcoxon_p"] == pair["holm_p"]
+    figures = {one["policy"]: one for one in group["policies"]}
+    assert figures["bba"]["qoe"] == pytest.approx(1.0) and figures["good"]["qoe"] == pytest.approx(1.75)
+    assert figures["good"]["stall_ratio"] == pytest.approx((1 / 4.3) / (1 / 4.3 + 12) / 6)
+    assert report["missing"] == report["unfinished"] == report["left_out"] == report["notes"] == []
+    five = compared(capsys, *(tmp_path / f"{who}{index}.jsonl" for who in "bg" for index in range(5)))
+    assert "over 5 independent traces: under 6, Wilcoxon's p is above 0.05" in five["notes"][0]
+
+
+def test_an_interval_that_holds_zero_is_a_tie_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index, stall_s in enumerate((0.1, -0.1, 0.2, -0.2, 0.3, -0.3)):
+        write_session(tmp_path / f"a{index}.jsonl", "a", f"t{index}", stalls_s=(0, max(stall_s, 0), 0))
+        write_session(tmp_path / f"b{index}.jsonl", "b", f"t{index}", stalls_s=(0, max(-stall_s, 0), 0))
+        write_session(tmp_path / f"c{index}.jsonl", "c", f"t{index}", levels=(2, 2, 2))
+    report = compared(capsys, tmp_path)
+    verdicts = {(one["policy"], one["baseline"]): one for one in report["groups"][0]["pairs"]}
+    assert set(verdicts) == {("b", "a"), ("c", "a"), ("c", "b")}
+    assert verdicts["b", "a"]["verdict"] == "tie" and "a tie" in verdicts["b", "a"]["words"]
+    assert verdicts["c", "a"]["verdict"] == "ahead" and "c is ahead of a" in verdicts["c", "a"]["words"]
+    swapped = compared(capsys, tmp_path, "--baseline", "c")["groups"][0]["pairs"]
+    assert [one["verdict"] for one in swapped] == ["behind", "behind"] and "a is behind c" in swapped[0][
+        "words"
+    ]
+    status, out, err = run(capsys, tmp_path)
+    assert status == 0 and err == "" and "b and a: a tie" in out
+
+
+def test_one_trace_proves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_session(tmp_path / "a.jsonl", "a")
+    write_session(tmp_path / "b.jsonl", "b", levels=(2, 2, 2))
+    (pair,) = compared(capsys, tmp_path)["groups"][0]["pairs"]
+    assert pair["verdict"] == "unknown" and pair["ci95"] is None and pair["wilcoxon_p"] is None
+
+
+def test_seeds_are_averaged_within_a_trace_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        write_session(tmp_path / f"a{seed}.jsonl", "a", "t0", levels=(0, 0, 0), seed=seed)
+    write_session(tmp_path / "a3.jsonl", "a", "t1", levels=(2, 2, 2))
+    for index in range(2):
+        write_session(tmp_path / f"b{index}.jsonl", "b", f"t{index}", levels=(0, 0, 0))
+    report = compared(capsys, tmp_path, "--baseline", "b")
+    (pair,) = report["groups"][0]["pairs"]
+    assert pair["difference"] == pytest.approx((0.0 + 2.0) / 2) and pair["settings"] == 2  # not 2 / 4
+    assert "up to 3 sessions" in " ".join(report["notes"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"start_s": 3.0},
+        {"video": "large"},
+        {"trace": "t9"},
+        {"link": {"model": "published", "rtt_ms": 40.0}},
+        {"simulated": False},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_only_equal_settings_are_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, Any]
+) -> None:
+    write_session(tmp_path / "a.jsonl", "a")
+    write_session(tmp_path / "b.jsonl", "b", **other)
+    assert "nothing can be paired" in refused(capsys, tmp_path)
+
+
+def test_what_a_link_was_seen_to_do_parts_no_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for policy, seen in (("a", 80.1), ("b", 80.3)):
+        link = {"rtt_ms": 80.0, "congestion_control": "cubic", "probe": {"rtt_ms": seen}, "qdiscs": [policy]}
+        write_session(tmp_path / f"{policy}.jsonl", policy, link=link, simulated=False)
+    assert compared(capsys, tmp_path)["groups"][0]["pairs"][0]["settings"] == 1
+
+
+def test_what_is_missing_from_a_pair_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(3):
+        write_session(tmp_path / f"a{index}.jsonl", "a", f"t{index}")
+    write_session(tmp_path / "b0.jsonl", "b", "t0")
+    bad = write_session(tmp_path / "b1.jsonl", "b", "t1", valid=False)
+    report = compared(capsys, tmp_path)
+    assert [(one["policy"], one["trace"], one["reason"]) for one in report["missing"]] == [
+        ("b", "t1", "its link was not what the manifest says"),
+        ("b", "t2", "there is no such session"),
+    ]
+    assert report["invalid"] == 1 and [one["record"] for one in report["left_out"]] == [str(bad)]
+    (group,) = report["groups"]
+    assert [one["settings"] for one in group["policies"]] == [1, 1]  # means over what both have
+    assert {one["policy"]: one["invalid"] for one in group["policies"]} == {"a": 0, "b": 1}
+    out = run(capsys, tmp_path)[1]
+    assert "missing: b lacks 1 settings (there is no such session): t2" in out and str(bad) in out
+
+
+def test_an_unfinished_session_counts_with_all_its_stall_and_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = write_session(tmp_path / "a.jsonl", "a", levels=(0, 0), last_stall_s=10.0, outcome="origin-lost")
+    write_session(tmp_path / "b.jsonl", "b", levels=(0, 0, 0))
+    report = compared(capsys, tmp_path, "--baseline", "b")
+    (pair,) = report["groups"][0]["pairs"]
+    assert pair["difference"] == pytest.approx((1.0 - 4.3 * 10.0) - 1.0)
+    (listed,) = report["unfinished"]
+    assert (listed["record"], listed["ended"], listed["chunks"], listed["chunks_asked"]) == (
+        str(lost),
+        "origin-lost",
+        2,
+        3,
+    )
+    assert "unfinished: a on t0" in run(capsys, tmp_path)[1]
+
+
+def test_a_session_without_a_qoe_is_missing_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for policy in ("a", "b"):
+        write_session(tmp_path / f"{policy}0.jsonl", policy, "t0")
+    write_session(tmp_path / "a1.jsonl", "a", "t1", levels=(0,), outcome="origin-lost")
+    write_session(tmp_path / "b1.jsonl", "b", "t1")
+    (missing,) = compared(capsys, tmp_path)["missing"]
+    assert missing["policy"] == "a" and "before two chunks" in missing["reason"]
+
+
+def test_a_session_over_a_real_network_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for policy in ("a", "b"):
+        write_session(tmp_path / f"{policy}.jsonl", policy)
+    real = write_session(tmp_path / "real.jsonl", "a", simulated=False)
+    change_manifest(real, trace=None)
+    (left,) = compared(capsys, tmp_path)["left_out"]
+    assert left["record"] == str(real) and "real network" in left["reason"]
+
+
+def test_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for policy, levels in (("a", (0, 0, 0)), ("b", (1, 1, 1))):
+        for rtt_ms in (160.0, 40.0):
+            for index in range(3):
+                path = tmp_path / f"{policy}{rtt_ms}{index}.jsonl"
+                link = {"model": "published", "rtt_ms": rtt_ms}
+                write_session(
+                    path, policy, f"t{index}", levels=levels, link=link, family="45"[index % 2] + "g"
+                )
+    by_rtt = compared(capsys, tmp_path, "--by", "rtt")["groups"]
+    assert [(group["group"], group["settings"]) for group in by_rtt] == [("RTT 40 ms", 3), ("RTT 160 ms", 3)]
+    by_family = compared(capsys, tmp_path, "--by", "family")["groups"]
+    assert [(group["group"], group["traces"]) for group in by_family] == [("4g", 2), ("5g", 1)]
+    assert [group["group"] for group in compared(capsys, tmp_path, "--by", "video")["groups"]] == ["small"]
+    whole = compared(capsys, tmp_path)["groups"]
+    assert [(group["settings"], group["traces"], group["clusters"]) for group in whole] == [(6, 3, 3)]
+
+
+def test_holm_looks_at_all_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for policy, levels in (("a", (0, 0, 0)), ("b", (1, 1, 1))):
+        for index in range(14):
+            name = f"{policy}{index}.jsonl"
+            write_session(tmp_path / name, policy, f"t{index}", levels=levels, family=f"f{index % 2}")
+    groups = compared(capsys, tmp_path, "--by", "family")["groups"]
+    p_values = [group["pairs"][0]["wilcoxon_p"] for group in groups]
+    assert [group["pairs"][0]["holm_p"] for group in groups] == pytest.approx([2 * p for p in p_values])
+
+
+def test_clusters_widen_the_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(12):
+        good = index < 6
+        trace = f"trip{int(good)}_{index}"
+        write_session(tmp_path / f"a{index}.jsonl", "a", trace, levels=(0, 0, 0))
+        write_session(tmp_path / f"b{index}.jsonl", "b", trace, levels=(1, 1, 1) if good else (0, 0, 0))
+    apart = compared(capsys, tmp_path)["groups"][0]["pairs"][0]
+    together = compared(capsys, tmp_path, "--cluster", r"^(trip\d)_")["groups"][0]["pairs"][0]
+    assert apart["verdict"] == "ahead" and apart["clusters"] == 12
+    assert together["verdict"] == "tie" and together["clusters"] == 2
+    assert apart["difference"] == together["difference"]
+
+
+def test_utilisation_by_hand(tmp_path: Path) -> None:
+    write_session(tmp_path / "a.jsonl", "a")  # 3 Mbit in 3 s of a link of 2 Mbit/s
+    cut = write_session(tmp_path / "b.jsonl", "b", levels=(0, 0), last_stall_s=2.0, outcome="interrupted")
+    whole, short = read_outcomes([tmp_path], QoE()).counted
+    assert whole.figures.utilisation == pytest.approx(3 / 6)
+    assert short.record == str(cut)
+    assert short.figures.utilisation == pytest.approx(2 / (2 * 11))  # the link went on until the end
+
+
+def test_weights_are_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_session(tmp_path / "a.jsonl", "a", levels=(0, 0, 0), stalls_s=(0, 2, 0))
+    write_session(tmp_path / "b.jsonl", "b", levels=(0, 0, 0))
+    report = compared(capsys, tmp_path, "--baseline", "b", "--mu", "10")
+    assert report["qoe"] == {"kind": "linear", "mu": 10.0, "smooth": 1.0}
+    assert report["groups"][0]["pairs"][0]["difference"] == pytest.approx(-10.0)
+    assert "told another QoE" in " ".join(report["notes"])
+    log = compared(capsys, tmp_path, "--baseline", "b", "--qoe", "log")
+    assert log["qoe"]["mu"] == 2.66 and log["groups"][0]["pairs"][0]["difference"] == pytest.approx(-2.66)
+    told = refused(capsys, tmp_path, "--qoe", "hd")
+    assert "hd has no value for 1000 kbit/s" in told and "remove" not in told  # the records are sound
+
+
+def test_several_folders_are_one_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for policy in ("a", "b"):
+        (tmp_path / policy).mkdir()
+        write_session(tmp_path / policy / "x.jsonl", policy)
+    report = compared(capsys, tmp_path / "a", tmp_path / "b", tmp_path / "a" / "x.jsonl")
+    assert report["sessions"] == 2  # a record that is named twice counts once
+
+
+def test_chosen_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for policy in ("a", "b", "c"):
+        write_session(tmp_path / f"{policy}.jsonl", policy)
+    report = compared(capsys, tmp_path, "--policy", "a", "--policy", "c")
+    assert [one["policy"] for one in report["groups"][0]["policies"]] == ["a", "c"]
+    assert "'d'; there are a, b, c" in refused(capsys, tmp_path, "--policy", "d")
+
+
+def test_a_cut_off_record_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_session(tmp_path / "a.jsonl", "a")
+    cut = write_session(tmp_path / "b.jsonl", "b")
+    cut.write_text("\n".join(cut.read_text().splitlines()[:-1]) + "\n")
+    said = refused(capsys, tmp_path)
+    assert f"{cut}:4: no end line; the session was cut off" in said and "remove it" in said
+    cut.write_text(cut.read_text()[:-30])
+    second = write_session(tmp_path / "c.jsonl", "b")
+    second.write_text("{")
+    said = refused(capsys, tmp_path)
+    assert "2 of 3 records cannot be read" in said and "also c.jsonl" in said
+
+
+def test_mixed_schema_versions_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_session(tmp_path / "a.jsonl", "a")
+    for name in ("b", "c"):
+        change_manifest(write_session(tmp_path / f"{name}.jsonl", "b"), schema=7)
+    said = refused(capsys, tmp_path)
+    assert "of 3 records 2 of schema 7, where this version reads 1" in said and "b.jsonl" in said
+
+
+def test_other_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no records" in refused(capsys, tmp_path)
+    assert "no such file" in refused(capsys, tmp_path / "nowhere")
+    write_session(tmp_path / "a.jsonl", "a", valid=False)
+    assert "no session can be counted: 1 left out, its link" in refused(capsys, tmp_path)
+    write_session(tmp_path / "b.jsonl", "b")
+    assert "nothing can be paired (1 sessions left out, 1 of them invalid)" in refused(capsys, tmp_path)
+    only = refused(capsys, tmp_path, "--policy", "b")
+    assert "only b is there; a comparison needs two policies" in only
+    write_session(tmp_path / "a.jsonl", "a")
+    assert "--baseline x: no record is of this policy; there are a, b" in refused(
+        capsys, tmp_path, "--baseline", "x"
+    )
+    assert "no regular expression" in refused(capsys, tmp_path, "--cluster", "(")
+    assert "QoE mu -1.0" in refused(capsys, tmp_path, "--mu", "-1")
+    assert "compare --help" in refused(capsys, tmp_path, "--by", "moon")
+    change_manifest(tmp_path / "a.jsonl", video={"ladder_kbps": [1000, 2000, 3000]})
+    assert "the manifest's video has no name or no sha256" in refused(capsys, tmp_path)
+
+
+def test_a_missing_baseline_in_one_group_is_no_pair_there(tmp_path: Path) -> None:
+    write_session(tmp_path / "a.jsonl", "a", family="x")
+    write_session(tmp_path / "b.jsonl", "b", family="x")
+    write_session(tmp_path / "c.jsonl", "b", "t1", family="y")
+    comparison = compare(read_outcomes([tmp_path], QoE()), baseline="a", by="family")
+    assert [(group.name, len(group.pairs)) for group in comparison.groups] == [("x", 1), ("y", 0)]
+    assert [(one.policy, one.setting.trace) for one in comparison.missing] == [("a", "t1")]

@@ -1,0 +1,68 @@
+"""The folders of policy servers: a killed run's goes, a living run's stays while its server is down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from player.policy import ServerCommand
+from testbed.session.policy_server import FOLDER, PolicyServers
+
+COMMAND = ServerCommand("nobody", (), "NOBODY")
+LIVES = """
+import asyncio, sys
+from tests.test_policy_server import COMMAND
+from testbed.session.policy_server import PolicyServers
+
+async def live():
+    async with PolicyServers([COMMAND], "cpu") as servers:
+        print(servers.of(COMMAND).environment["NOBODY"], flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(live())
+"""
+
+
+def dead_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(path))
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_killed_runs_folder_goes_and_a_living_runs_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def another_run() -> None:
+        async with PolicyServers([COMMAND], "cpu"):
+            assert len(list(tmp_path.glob(f"{FOLDER}*"))) >= 1
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIVES],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        assert process.stdout is not None
+        place = Path(process.stdout.readline().strip())
+        assert place.parent.parent == tmp_path
+        if not empty:
+            dead_socket(place)  # its server was killed, and is about to be started again
+        asyncio.run(another_run())
+        assert [each.name for each in tmp_path.iterdir()] == [place.parent.name]
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    asyncio.run(another_run())
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,398 @@
+"""`testbed/simulate.py`: records like the emulator's, whatever the processes, kept or refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from player.qoe import QoE
+from player.record import Record, read_record
+from player.registry import load_policy
+from player.simulated.link_published import PublishedLink
+from player.simulated.session import simulate
+from player.video.built_in import load_video
+from policies.reference import mean_over
+from testbed import simulate as command
+from traces.families.catalogue import resolve, resolve_many
+
+ROOT = Path(__file__).resolve().parents[3]
+SHORT = ("--chunks", "8", "--jobs", "1")
+
+
+def run(*words: str | Path) -> int:
+    try:
+        return command.main([str(word) for word in words])
+    except SystemExit as stopped:
+        assert isinstance(stopped.code, int)
+        return stopped.code
+
+
+def report_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
+    """The object of `--json`, which is all that is on stdout."""
+    capsys.readouterr()
+    assert run(*words, "--json") == 0
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return report
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    capsys.readouterr()
+    assert run(*words) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
+    return said.err
+
+
+def facts(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All lines of all records, without what a manifest says of its run."""
+    found = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        first, *others = map(json.loads, path.read_text().splitlines())
+        of_session = {
+            key: value for key, value in first.items() if key not in ("run_id", "started_at", "command_line")
+        }
+        found[path.name] = [of_session, *others]
+    return found
+
+
+def records(folder: Path) -> list[Record]:
+    return [read_record(path) for path in sorted(folder.glob("*.jsonl"))]
+
+
+def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
+    """By the script itself, with a policy that prints and one that carries state."""
+    (tmp_path / "dice.py").write_text(
+        "import random\n"
+        "class Dice:\n"
+        "    def reset(self, video, seed, qoe): self.random = random.Random(seed)\n"
+        "    def select(self, observation):\n"
+        "        print('thinking')\n"
+        "        return self.random.randrange(6)\n"
+    )
+    words = ["--traces", "4g[0:3]", "3g/1", "--chunks", "6", "--noise", "--starts", "5"]
+    policies = f"bba,mpc-published,{tmp_path / 'dice.py'}:Dice"
+    reports = []
+    for jobs in (1, 2):
+        out = tmp_path / f"jobs{jobs}"
+        script = [sys.executable, str(ROOT / "testbed" / "simulate.py"), *words, "--policy", policies]
+        done = subprocess.run(
+            [*script, "--out", str(out), "--jobs", str(jobs), "--json"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report.pop("out") == str(out)
+        assert "thinking" in done.stderr and "simulated 12 of 12 sessions" in done.stderr
+        reports.append(report)
+    assert reports[0] == reports[1]
+    one, two = facts(tmp_path / "jobs1"), facts(tmp_path / "jobs2")
+    assert len(one) == 12 and one == two
+
+
+def test_the_report_has_the_agreed_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of(capsys, "--traces", "4g[0:4]", "--policy", "bba,rate", *SHORT, "--out", tmp_path)
+    assert report["qoe"] == {"kind": "linear", "mu": 4.3, "smooth": 1.0} and report["out"] == str(tmp_path)
+    agreed = {"policy", "sessions", "qoe", "qoe_ci95", "bitrate_mbps", "stall_s_per_chunk", "stall_ratio"}
+    for one in report["policies"]:
+        assert agreed | {"smoothness_mbps", "startup_s", "invalid"} <= set(one)
+        assert one["sessions"] == 4 and one["invalid"] == 0
+        low, high = one["qoe_ci95"]
+        assert low < one["qoe"] < high
+        expected = one["bitrate_mbps"] - 4.3 * one["stall_s_per_chunk"] - one["smoothness_mbps"]
+        assert one["qoe"] == pytest.approx(expected)
+
+
+def test_a_record_is_the_simulated_players_and_says_so(tmp_path: Path) -> None:
+    assert run("--traces", "3g/2", "--policy", "robustmpc", *SHORT, "--out", tmp_path) == 0
+    (record,) = records(tmp_path)
+    trace, video = resolve("3g/2"), load_video("envivio")
+    rows, end = simulate(
+        video,
+        trace,
+        load_policy("robustmpc").policy,
+        seed=record.manifest["seed"],
+        qoe=QoE(),
+        link=PublishedLink(),
+        chunks=8,
+    )
+    assert record.chunks == rows and record.end == end
+    manifest = record.manifest
+    assert manifest["simulated"] is True
+    assert manifest["link"] == {"model": "published", "rtt_ms": 80.0, "noise": False}
+    assert manifest["trace"]["sha256"] == trace.sha256
+    assert tuple(manifest["trace"]["rate_mbps"]) == trace.rate_mbps
+    assert manifest["video"]["sha256"] == video.first(8).sha256
+    assert manifest["video"]["told_chunks"] == video.chunks
+    assert manifest["policy"]["spec"] == "robustmpc" and manifest["told_qoe"]["mu"] == 4.3
+    assert manifest["command_line"][0] == "testbed/simulate.py"
+
+
+def test_figures_are_those_of_the_reference_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also for the policy that carries its errors from trace to trace."""
+    report = report_of(
+        capsys, "--traces", "3g[0:5]", "--policy", "bba,mpc-published", "--chunks", "12", "--jobs", "1",
+        "--out", tmp_path,
+    )  # fmt: skip
+    traces, video = resolve_many("3g[0:5]"), load_video("envivio")
+    for one in report["policies"]:
+        assert one["qoe"] == pytest.approx(mean_over(traces, video, one["policy"], QoE(), 12).qoe, abs=1e-12)
+
+
+def test_starts_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    starts = tmp_path / "starts"
+    starts.write_text("# name index\n4g/1 7\n\n4g/0 3\n4g/1 2\n4g/77 1\n")
+    out = tmp_path / "out"
+    words = ("--traces", "4g[0:2]", "--policy", "bba", *SHORT, "--starts", starts, "--out", out)
+    assert run(*words) == 0
+    assert "1 of its traces are not among --traces (4g/77)" in capsys.readouterr().err
+    begun = {
+        (one.manifest["trace"]["name"], one.manifest["trace"]["start_index"]): one.manifest["trace"]
+        for one in records(out)
+    }
+    assert set(begun) == {("4g/0", 3), ("4g/1", 2), ("4g/1", 7)}
+    for (name, index), trace in begun.items():
+        assert trace["start_s"] == resolve(name).time_s[index - 1] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("4g/0\n", "starts:1: '4g/0'; expected: trace-name start_index"),
+        ("4g/0 1\n4g/1 x\n", "starts:2: '4g/1 x'"),
+        ("4g/0 0\n", "starts:1: start index 0; 4g/0 has 1 to"),
+        ("4g/0 9999999\n", "starts:1: start index 9999999"),
+        ("4g/0 1\n", "no line for 4g/1"),
+        ("4g/0 1\n4g/1 1\n4g/0 1\n", "starts:3: 4g/0 from 1 stands there already"),
+        ("\xff", "not text"),
+    ],
+)
+def test_bad_starts_are_named_by_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    starts = tmp_path / "starts"
+    starts.write_bytes(text.encode("latin-1"))
+    assert said in refused(
+        capsys, "--traces", "4g[0:2]", "--starts", starts, *SHORT, "--out", tmp_path / "out"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_draws_starts_for_each_trace_by_itself(tmp_path: Path) -> None:
+    for name, traces in (("few", "4g[2:4]"), ("many", "4g[0:5]")):
+        assert (
+            run("--traces", traces, "--policy", "bba", *SHORT, "--starts", "3", "--out", tmp_path / name) == 0
+        )
+    begun = {
+        name: {
+            one.manifest["trace"]["name"]: one.manifest["trace"]["start_index"]
+            for one in records(tmp_path / name)
+        }
+        for name in ("few", "many")
+    }
+    assert begun["few"].items() <= begun["many"].items()
+    assert len(set(begun["many"].values())) > 1
+
+
+def test_noise_is_the_same_for_all_policies_and_another_for_each_trace_and_seed(tmp_path: Path) -> None:
+    words = ("--traces", "4g[0:2]", "--policy", "bba,rate", *SHORT, "--noise", "--seed", "0,1")
+    assert run(*words, "--out", tmp_path) == 0
+    seeds: dict[tuple[str, int], set[int]] = {}
+    first: dict[tuple[str, int], set[float]] = {}
+    for one in records(tmp_path):
+        key = one.manifest["trace"]["name"], one.manifest["run_seed"]
+        seeds.setdefault(key, set()).add(one.manifest["seed"])
+        first.setdefault(key, set()).add(one.chunks[0].download_s)
+    assert len(seeds) == 4 and all(len(values) == 1 for values in seeds.values())
+    assert len(set.union(*seeds.values())) == 4
+    assert all(len(values) == 1 for values in first.values())  # the same level, hence the same time
+
+
+def test_complete_records_are_kept_and_the_rest_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--traces", "4g[0:4]", "--policy", "bba,mpc-published", *SHORT, "--out", tmp_path)
+    first = report_of(capsys, *words)
+    before, whole = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}, facts(tmp_path)
+    gone = [tmp_path / "4g-1_s1_bba.jsonl", tmp_path / "4g-2_s1_mpc-published.jsonl"]
+    for path in gone:
+        path.unlink()
+    assert report_of(capsys, *words) == first
+    assert facts(tmp_path) == whole
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert {path for path in before if before[path] != after[path]} == set(gone)
+
+
+def test_other_policies_join_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for policy in ("bba", "rate"):
+        assert run("--traces", "4g[0:2]", "--policy", policy, *SHORT, "--out", tmp_path) == 0
+    assert len(records(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--chunks", "9"), "video.chunks is 8, asked for 9"),
+        (("--mu", "7"), "told_qoe.mu is 4.3, asked for 7.0"),
+        (("--noise",), "link.noise is false, asked for true"),
+        (("--seed", "3"), "seed is"),
+        (("--first-level", "policy"), "player.first_level is 0, asked for null"),
+    ],
+)
+def test_records_of_another_run_are_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    base = ("--traces", "4g[0:2]", "--policy", "bba", *SHORT, "--out", tmp_path)
+    assert run(*base) == 0
+    whole = facts(tmp_path)
+    line = refused(capsys, *base, *words)
+    assert "4g-0_s1_bba.jsonl is of another session" in line and said in line and "another --out" in line
+    assert facts(tmp_path) == whole
+
+
+def test_a_chain_knows_what_came_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--policy", "mpc-published", *SHORT, "--out", tmp_path)
+    assert run("--traces", "4g[0:2]", *words) == 0
+    assert "carries state from session to session" in capsys.readouterr().err
+    assert [one.manifest["policy"]["earlier_sessions"] for one in records(tmp_path)] == [0, 1]
+    assert run("--traces", "4g[0:3]", *words) == 0  # the chain goes on
+    assert "policy.earlier_sessions is 1, asked for 0" in refused(capsys, "--traces", "4g[1:3]", *words)
+
+
+def test_a_cut_off_record_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--traces", "4g/0", "--policy", "bba", *SHORT, "--out", tmp_path)
+    assert run(*words) == 0
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text()[:-20])
+    said = refused(capsys, *words)
+    assert str(path) in said and "cut off" in said and "remove it" in said
+
+
+def test_who_cannot_decide_is_replaced_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.py").write_text(
+        "class Bad:\n"
+        "    def reset(self, video, seed, qoe): pass\n"
+        "    def select(self, observation): return 99\n"
+    )
+    words = ("--traces", "4g/0", "--policy", f"{tmp_path / 'bad.py'}:Bad", *SHORT, "--out", tmp_path / "out")
+    assert run(*words, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["policies"][0]["fallback_chunks"] == 7  # the first level is fixed
+    assert "7 chunks of" in said.err
+    assert {row.by for row in records(tmp_path / "out")[0].chunks} == {"player", "fallback"}
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_session_that_cannot_be_computed_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], jobs: str
+) -> None:
+    (tmp_path / "worse.py").write_text(
+        "class Worse:\n"
+        "    def reset(self, video, seed, qoe): raise RuntimeError('no weights')\n"
+        "    def select(self, observation): return 0\n"
+    )
+    words = ("--traces", "4g[0:2]", "--policy", f"{tmp_path / 'worse.py'}:Worse", "--chunks", "4")
+    script = [sys.executable, str(ROOT / "testbed" / "simulate.py"), *words, "--jobs", jobs]
+    done = subprocess.run([*script, "--out", str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert "worse.py:Worse on 4g/" in last and "RuntimeError: no weights" in last
+    assert "Traceback" not in done.stderr and not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--traces", "6g"), "no family and no file is named '6g'"),
+        (("--traces", "4g/0", "4g[0:2]"), "two traces are named 4g/0"),
+        (("--traces", "4g/0", "--policy", "bbaa"), "did you mean bba?"),
+        (("--traces", "4g/0", "--policy", "bba,bba"), "policy bba is given twice"),
+        (("--traces", "4g/0", "--video", "envivo"), "no video 'envivo'"),
+        (("--traces", "4g/0", "--chunks", "1"), "--chunks 1: must be 2 or more"),
+        (("--traces", "4g/0", "--chunks", "4000"), "asked for 4000 chunks"),
+        (("--traces", "4g/0", "--jobs", "0"), "--jobs 0: must be 1 or more"),
+        (("--traces", "4g/0", "--seed", "x"), "--seed x"),
+        (("--traces", "4g/0", "--seed", "1,1"), "that differ"),
+        (("--traces", "4g/0", "--mu", "-1"), "QoE mu -1.0"),
+        (("--traces", "4g/0", "--rtt-ms", "nan"), "--rtt-ms nan"),
+        (("--traces", "4g/0", "--first-level", "6"), "--first-level 6: envivio has 0 to 5"),
+        (("--traces", "5g/0", "--qoe", "hd"), "QoE hd has no value for"),
+        (("--traces", "4g/0", "--starts", "nowhere"), "--starts nowhere: No such file"),
+        (("--traces", "4g/0", "--link", "wire"), "invalid choice: 'wire'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert said in refused(capsys, *words, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    said = refused(capsys, "--traces", "4g/0", "--policy", "bba", *SHORT, "--out", tmp_path / "file" / "x")
+    assert "name a folder that can be written" in said
+
+
+def test_each_family_streams_the_video_that_fits_it(tmp_path: Path) -> None:
+    assert run("--traces", "4g/0", "5g/0", "--policy", "rate", *SHORT, "--out", tmp_path) == 0
+    assert [one.manifest["video"]["name"] for one in records(tmp_path)] == ["envivio", "uhd"]
+
+
+def test_the_first_level_may_be_the_policys(tmp_path: Path) -> None:
+    words = ("--traces", "4g/0", "--policy", "fixed:3", *SHORT)
+    assert run(*words, "--first-level", "policy", "--out", tmp_path) == 0
+    assert records(tmp_path)[0].chunks[0].level == 3
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> Path:
+    """A trace file with delays and losses."""
+    file = tmp_path / "lossy.csv"
+    rows = "".join(f"{end},5,{20 + end},0\n" for end in range(0, 121, 10))
+    rows += "125,5,145,2\n"
+    file.write_text("time_s,throughput_mbps,delay_ms,loss_pct\n" + rows)
+    return file
+
+
+def test_a_traces_delay_and_loss_are_said_recorded_and_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lossy: Path
+) -> None:
+    words = ("--traces", lossy, "--policy", "bba", *SHORT, "--link", "tcp", "--loss-pct", "1")
+    assert run(*words, "--out", tmp_path / "one") == 0
+    said = capsys.readouterr().err
+    assert "note: trace lossy.csv brings delays of 30 to 145 ms; the round trip is these plus 80 ms" in said
+    assert "brings losses of 0 to 2 % of the frames towards the player" in said
+    (record,) = records(tmp_path / "one")
+    trace = resolve(str(lossy))
+    assert record.manifest["trace"]["delay_ms"] == list(trace.delay_ms or ())
+    assert record.manifest["trace"]["loss_pct"] == list(trace.loss_pct or ())
+    assert record.manifest["link"]["loss_pct"] == 1.0
+    assert record.chunks[0].rtt_ms == 110.0
+    assert run(*words, "--out", tmp_path / "two") == 0
+    assert facts(tmp_path / "one") == facts(tmp_path / "two")
+
+
+def test_records_of_traces_of_rates_alone_say_no_more_than_before(tmp_path: Path) -> None:
+    assert run("--traces", "4g/1", "--policy", "bba", *SHORT, "--link", "tcp", "--out", tmp_path) == 0
+    (record,) = records(tmp_path)
+    assert not {"delay_ms", "loss_pct"} & {*record.manifest["trace"], *record.manifest["link"]}
+
+
+def test_the_published_link_refuses_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lossy: Path
+) -> None:
+    said = refused(capsys, "--traces", lossy, "--out", tmp_path / "out")
+    assert "lossy.csv: loses up to 2 % of its frames" in said and "take the tcp link" in said
+    said = refused(capsys, "--traces", "4g", "--loss-pct", "1", "--out", tmp_path / "out")
+    assert "--loss-pct: the published link has no TCP and no queue; add --link tcp" in said

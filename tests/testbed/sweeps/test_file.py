@@ -1,0 +1,230 @@
+"""A sweep's file: mistakes name their line and the nearest right word; the plan is the grid, in blocks."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from testbed.process.errors import TestbedError
+from testbed.sweeps.experiment.lines import Lines
+from testbed.sweeps.experiment.plan import SweepPlan, plan_sweep
+from testbed.sweeps.experiment.schema import KEYS, read_sweep
+
+ROOT = Path(__file__).resolve().parents[3]
+
+GOOD = """\
+name = "good"
+policies = [
+    "bba",
+    { spec = "rate", label = "by rate", delay_ms = [0, 100] },
+]
+
+[defaults]
+chunks = 6
+
+[[setting]]
+label = "usual"
+seen = true
+traces = ["4g[0:3]"]
+rtt_ms = [40, 80]
+
+[[setting]]
+label = "other"
+seen = false
+traces = "3g[0:2]"
+loss_pct = 1
+seeds = [1, 2]
+repetitions = 2
+players = 2
+"""
+
+
+def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False, model: str = "published") -> SweepPlan:
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    return plan_sweep(read_sweep(path), simulated=simulated, link_model=model)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("\n[defaults]", 'base_line = "bba"\n[defaults]', 6, ["key 'base_line'", "did you mean baseline?"]),
+        ("\n[defaults]", 'baseline = "bb"\n[defaults]', 6, ["'bb' is none of", "did you mean bba?"]),
+        ('"bba",', '"bbq",', 3, ["unknown name 'bbq'", "did you mean bba?"]),
+        ("delay_ms", "delay", 4, ["unknown key 'delay' of a policy", "did you mean delay_ms?"]),
+        ("[0, 100]", '"soon"', 4, ["delay_ms is 'soon'"]),
+        ('label = "by rate", delay_ms = [0, 100]', 'label = "bba"', 4, ["two policies are labelled 'bba'"]),
+        ("chunks = 6", "chunks = 6.5", 8, ["chunks is 6.5", "a whole number"]),
+        ("chunks = 6", "chunks = 999", 8, ["chunks is 999", "envivio has 48"]),
+        ("rtt_ms = [40, 80]", "rtt_ms = [40, 40]", 14, ["40.0 twice"]),
+        ("rtt_ms = [40, 80]", "rtt_ms = [40, -80]", 14, ["rtt_ms is -80"]),
+        ("rtt_ms = [40, 80]", "rtt = 80", 14, ["unknown key 'rtt' in a [[setting]]", "did you mean rtt_ms?"]),
+        ("seen = true", 'seen = "yes"', 12, ["seen is 'yes'", "true or false"]),
+        ("seen = true", "stress = 1", 12, ["stress is 1", "true or false"]),
+        ('"4g[0:3]"', '"4g[0:3]", "5G"', 13, ["no family and no file is named '5G'", "did you mean '5g'"]),
+        ('"4g[0:3]"', '"4g[0:3]", "4g/1"', 13, ["trace 4g/1 is named twice"]),
+        ("loss_pct = 1", "loss_pct = 100", 20, ["loss_pct is 100"]),
+        ('label = "other"', 'label = "usual"', 17, ["two settings are labelled 'usual'"]),
+        ('label = "other"', 'video = "envivo"\nlabel = "other"', 17, ["envivo", "envivio"]),
+        ("players = 2", "queue_ms = 3\nqueue_bytes = 4000", 24, ["exclude each other"]),
+        ("players = 2", "players = 2 2", 23, ["Expected newline"]),
+    ],
+)
+def test_a_mistake_names_its_line_and_the_way_out(
+    tmp_path: Path, old: str, new: str, line: int, words: Sequence[str]
+) -> None:
+    assert old in GOOD
+    with pytest.raises(TestbedError) as caught:
+        planned(tmp_path, GOOD.replace(old, new, 1))
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'sweep.toml'}:{line}: ") and "\n" not in message, message
+    assert all(word in message for word in words), message
+
+
+def test_lines_of_tables_keys_and_words_in_them() -> None:
+    lines = Lines(GOOD)
+    places = (("setting", 1), ("setting", 1, "seeds"), ("defaults", "chunks"))
+    assert [lines.of(place) for place in places] == [16, 21, 8]
+    assert lines.of(("policies", 1), "rate") == 4
+    assert lines.of(("policies", 1, "delay_ms")) == 4
+    assert lines.of(("nothing",)) == 1
+
+
+def test_the_plan_is_the_whole_grid(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    assert [policy.spec for policy in plan.policies] == ["bba", "rate:delay_ms=0", "rate:delay_ms=100"]
+    assert [policy.label for policy in plan.policies] == ["bba", "by rate delay_ms=0", "by rate delay_ms=100"]
+    labels = ["usual, rtt_ms 40", "usual, rtt_ms 80", "other"]
+    assert [setting.label for setting in plan.settings] == labels
+    usual, other = (
+        [unit for unit in plan.units if unit.setting.group == group] for group in ("usual", "other")
+    )
+    assert len(usual) == 2 * 3 * 3 and len(other) == 2 * 2 * 2 * 3  # rtt, trace, policy; trace, seed, again
+    assert plan.sessions == len(usual) + 2 * len(other)
+    assert {unit.setting.seen for unit in usual} == {True} and {unit.setting.seen for unit in other} == {
+        False
+    }
+    assert all(unit.chunks == 6 for unit in plan.units)
+    names = [session for unit in plan.units for session in unit.sessions]
+    assert len(set(names)) == plan.sessions and len({plan.identity(unit) for unit in plan.units}) == len(
+        plan.units
+    )
+
+
+def test_every_policy_meets_a_trace_in_one_block_and_the_seed_gives_the_order(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    blocks = [list(units) for _, units in itertools.groupby(plan.units, key=lambda unit: unit.block)]
+    assert [block[0].block for block in blocks] == list(range(2 * 3 + 2 * 2 * 2))
+    for block in blocks:
+        assert sorted(unit.policy.label for unit in block) == sorted(policy.label for policy in plan.policies)
+        assert (
+            len({(unit.setting.label, unit.swept.trace.name, unit.seed, unit.repetition) for unit in block})
+            == 1
+        )
+    names = [unit.name for unit in plan.units]
+    assert names == [unit.name for unit in planned(tmp_path).units]
+    other = planned(tmp_path, "order_seed = 1\n" + GOOD)
+    assert names != [unit.name for unit in other.units] and set(names) == {unit.name for unit in other.units}
+    assert plan.sha256 == other.sha256  # the same sessions, in whatever order
+
+
+def test_what_an_engine_cannot_do_is_left_out_and_named(tmp_path: Path) -> None:
+    assert (
+        planned(tmp_path, simulated=True, model="tcp").left_out == planned(tmp_path, simulated=True).left_out
+    )
+    queue = GOOD.replace("rtt_ms = [40, 80]", "queue_ms = [50, 200]")
+    by_tcp, published = (planned(tmp_path, queue, True, model) for model in ("tcp", "published"))
+    assert {unit.setting.label for unit in by_tcp.units} == {"usual, queue_ms 50", "usual, queue_ms 200"}
+    assert {unit.setting.label for unit in published.units} == {"usual, queue_ms 200"}
+    assert any("link model published: it knows no queue_ms" in note for note in published.notes)
+    reno = planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", 'cc = "reno"'), True, "tcp")
+    assert any("models cubic only" in note for note in reno.notes) and not reno.units
+    text = GOOD.replace('"bba",', '"bba", "oracle",')
+    assert "oracle" not in {unit.policy.label for unit in planned(tmp_path, text, True, "tcp").units}
+    computed, emulated = planned(tmp_path, text, simulated=True), planned(tmp_path, text)
+    assert {unit.setting.group for unit in computed.units} == {"usual"}
+    assert computed.sessions == 2 * 3 * 4 and computed.left_out == 2 * (2 * 2) * 4
+    assert any("other: simulated players do not share" in note for note in computed.notes)
+    assert any("comes out the same" in note for note in computed.notes)
+    assert "oracle" not in {unit.policy.label for unit in emulated.units}
+    assert any("oracle" in note and "future" in note for note in emulated.notes)
+
+
+def test_a_start_is_the_traces_own_point(tmp_path: Path) -> None:
+    plan = planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", "start_s = [0, 100.3, 730]"))
+    at_s = {unit.start.at_s for unit in plan.units if unit.setting.label == "usual"}
+    assert len(at_s) == 3 and 0.0 in at_s  # 730 s wraps in a trace of 600 s
+    for unit in plan.units:
+        assert unit.start.at_s == unit.swept.trace.time_s[unit.start.index - 1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "testbed" / "sweeps").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_shipped_files_are_good(path: Path) -> None:
+    for simulated in (False, True):
+        plan = plan_sweep(read_sweep(path), simulated=simulated)
+        assert plan.units and plan.file.question and plan.file.baseline
+
+
+def test_stress_is_false_unless_said_and_then_changes_no_session(tmp_path: Path) -> None:
+    plain, told = (
+        planned(tmp_path, GOOD.replace("seen = true", f"seen = true{more}"))
+        for more in ("", "\nstress = false")
+    )
+    assert not any(setting.stress or "stress" in setting.facts for setting in plain.settings)
+    assert plain.sha256 == told.sha256  # a folder from before the word goes on
+    stressed = planned(tmp_path, GOOD.replace("seen = true", "seen = true\nstress = true"))
+    assert [setting.facts.get("stress") for setting in stressed.settings] == [True, True, None]
+    assert stressed.sha256 != plain.sha256
+
+
+def test_a_trace_is_found_beside_the_file_from_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    text = GOOD.replace('"4g[0:3]"', '"4g[0:1]", "own.log", "logs[1:2]"')
+    (tmp_path / "own.log").write_text("1 2.5\n2 3\n")
+    (tmp_path / "logs").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "logs" / f"{name}.log").write_text("1 4\n2 5\n")
+    plan = planned(tmp_path, text)
+    beside = {swept.spec: swept.trace.rate_mbps[-1] for swept in plan.traces}
+    assert beside[str(tmp_path / "own.log")] == 3 and beside[str(tmp_path / "logs[1:2]")] == 5
+    (tmp_path / "here" / "own.log").write_text("1 2.5\n2 9\n")  # where one stands comes first
+    assert {swept.spec: swept.trace.rate_mbps[-1] for swept in planned(tmp_path, text).traces}["own.log"] == 9
+
+
+def test_the_link_that_goes_dark_is_packaged_and_dark_for_5_s_in_30() -> None:
+    plan = plan_sweep(read_sweep(ROOT / "testbed" / "sweeps" / "stress.toml"), simulated=False)
+    (dark,) = (swept.trace for swept in plan.traces if swept.spec.endswith("dark.log"))
+    assert dark.duration_s == 30.0 and dark.time_s[-2:] == (25.0, 30.0)
+    assert dark.rate_mbps[-1] == 0.0 and set(dark.rate_mbps[:-1]) == {2.5}
+    assert all(setting.stress and setting.seen is False for setting in plan.settings)
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert any(fnmatch.fnmatch("dark.log", pattern) for pattern in packaged["testbed.sweeps"])
+
+
+def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
+    """A key that is checked and never used would be a promise."""
+    source = (ROOT / "testbed" / "sweeps" / "plan.py").read_text()
+    assert all(f'"{key}"' in source for key in KEYS)
+
+
+def test_delays_of_traces_are_noted_and_losses_refused_where_nobody_can_play_them(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("time_s,mbps,rtt_ms,loss_pct\n0,5,20,0\n30,5,20,0\n60,5,300,0\n")
+    text = GOOD.replace('["4g[0:3]"]', '["d.csv"]')
+    note = (
+        "usual: trace d.csv brings delays of 20 to 300 ms; the round trip is these plus 40 or 80 ms (rtt_ms)"
+    )
+    assert note in planned(tmp_path, text).notes and note in planned(tmp_path, text, simulated=True).notes
+    (tmp_path / "d.csv").write_text("time_s,mbps,loss_pct\n0,5,0\n30,5,1\n")
+    assert planned(tmp_path, text).units and planned(tmp_path, text, True, "tcp").units
+    with pytest.raises(TestbedError, match=r"sweep.toml:13: .*d.csv: loses up to 1 % of its frames"):
+        planned(tmp_path, text, simulated=True)

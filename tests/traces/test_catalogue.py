@@ -1,0 +1,100 @@
+"""From a word to traces, and what is said when the word names none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from traces.families import catalogue
+from traces.trace import TraceError
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Three traces of 2 s and a hidden file."""
+    for index in range(3):
+        (tmp_path / f"t{index}.log").write_text(f"0 1\n1 {index + 1}\n2 1\n")
+    (tmp_path / ".hidden").write_text("not a trace")
+    return tmp_path
+
+
+def test_a_family_alone_is_its_first_member() -> None:
+    assert catalogue.families() == ("3g", "4g", "lte", "5g", "fcc", "wifi")
+    assert catalogue.resolve("4g") == catalogue.resolve("4g/0")
+    assert catalogue.resolve("4g/17").name == "4g/17"
+    assert [trace.name for trace in catalogue.resolve_many("4g")] == ["4g/0"]
+
+
+def test_slices() -> None:
+    assert [trace.name for trace in catalogue.resolve_many("fcc[2:5]")] == ["fcc/2", "fcc/3", "fcc/4"]
+    assert [trace.name for trace in catalogue.resolve_many("fcc[:2]")] == ["fcc/0", "fcc/1"]
+    assert catalogue.resolve("fcc[3:4]").name == "fcc/3"
+
+
+def test_files_and_directories(directory: Path) -> None:
+    assert catalogue.resolve(str(directory / "t1.log")).rate_mbps == (1.0, 2.0, 1.0)
+    found = catalogue.resolve_many(str(directory))
+    assert [trace.name for trace in found] == ["t0.log", "t1.log", "t2.log"]
+    assert [trace.name for trace in catalogue.resolve_many(f"{directory}[1:]")] == ["t1.log", "t2.log"]
+    assert catalogue.resolve(str(directory / "t1.log"), "cooked").duration_s == 2.0
+
+
+def test_a_file_may_have_a_number_for_a_name(tmp_path: Path) -> None:
+    (tmp_path / "17").write_text("0 1\n5 1\n")
+    assert catalogue.resolve(str(tmp_path / "17")).duration_s == 5.0
+
+
+def test_ones_own_family_is_named_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(catalogue.load_family("3g").to_json())
+    assert catalogue.resolve(f"{file}/5").sha256 == catalogue.resolve("3g/5").sha256
+    assert len(catalogue.resolve_many(f"{file}[0:2]")) == 2
+    file.write_text('{"schema": 99}')
+    with pytest.raises(TraceError, match=r"mine\.json: schema 99, not 1"):
+        catalogue.resolve(str(file))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("5gg", "did you mean '5g'"),
+        ("wfi/3", "did you mean 'wifi'"),
+        ("LTE", "did you mean 'lte'"),
+        ("no/such/file", "no family and no file is named 'no/such/file'. Families: 3g, 4g"),
+        ("", "no trace is named by ''"),
+        ("4g[5:5]", "holds no traces"),
+        ("4g[5:]", r"write where to end, such as 4g\[0:100\]"),
+        ("4g[0:99999]", "10000 at once"),
+    ],
+)
+def test_words_that_name_nothing(spec: str, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
+        catalogue.resolve_many(spec)
+
+
+def test_one_trace_is_wanted(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(TraceError, match="3 traces where one is wanted; name one, such as 4g/2"):
+        catalogue.resolve("4g[2:5]")
+    with pytest.raises(TraceError, match=r"3 traces where one is wanted; name one, such as .*t0\.log"):
+        catalogue.resolve(str(directory))
+    with pytest.raises(TraceError, match="no files in this directory"):
+        catalogue.resolve(str(tmp_path_factory.mktemp("empty")))
+
+
+def test_default_videos_fit_the_rates() -> None:
+    videos = {family: catalogue.default_video(family) for family in catalogue.families()}
+    assert videos == {
+        "3g": "envivio",
+        "4g": "envivio",
+        "lte": "uhd",
+        "5g": "uhd",
+        "fcc": "envivio",
+        "wifi": "uhd",
+    }
+    assert catalogue.default_video("") == "envivio"
+
+
+def test_an_unknown_family_has_no_parameters() -> None:
+    with pytest.raises(TraceError, match="did you mean '4g'"):
+        catalogue.load_family("4gg")

@@ -1,0 +1,180 @@
+"""A file has its final name only when it is complete; one module sees to it, and none does it by hand."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from traces import files
+from traces.files import PARTIAL, aside, partial_of, settle, sync, sync_folder, write_aside
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("traces", "player", "policies", "testbed", "analysis")
+HOME = "traces/files.py"
+Rule = Callable[[ast.AST], bool]
+
+RENAMES = {
+    "policies/hindsight/train.py": "a candidate that was read back becomes the best",
+    "policies/llm/model/base_gguf.py": "a folder, made under a lock",
+    "testbed/sweeps/folder.py": "moves what an attempt left out of the way",
+}
+"""Who else renames, and why that writes no file aside."""
+PARTIAL_NAMES = {
+    "testbed/checks/fidelity/plot.py": "a picture, which the shared `settle` ends",
+    "testbed/session/streaming.py": "logs that other processes write",
+}
+"""Who else composes a partial name."""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("content", ["größer\r\n", b"\x00\xff", ""])
+def test_a_whole_file_is_written_as_it_is(tmp_path: Path, content: str | bytes) -> None:
+    final = tmp_path / "a.json"
+    final.write_text("before")
+    write_aside(final, content)
+    assert final.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "keep_suffix", "partial"),
+    [
+        ("a.b.png", True, "a.b.partial.png"),
+        ("a.b.png", False, "a.b.png.partial"),
+        ("plain", True, "plain.partial"),
+    ],
+)
+def test_a_writer_is_given_the_partial_name(
+    tmp_path: Path, name: str, keep_suffix: bool, partial: str
+) -> None:
+    with aside(tmp_path / name, keep_suffix=keep_suffix) as path:
+        path.write_text("x")
+        assert names(tmp_path) == [partial]
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("error", [ValueError("the writer's own"), KeyboardInterrupt()])
+def test_a_writer_that_fails_leaves_what_was_there_before(tmp_path: Path, error: BaseException) -> None:
+    final = tmp_path / "a"
+    final.write_text("before")
+    with pytest.raises(type(error)), aside(final) as partial:
+        partial.write_text("half")
+        raise error
+    assert names(tmp_path) == ["a"]
+    assert final.read_text() == "before"
+
+
+def test_a_writer_that_fails_before_it_begins_raises_its_own_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write_aside(tmp_path / "no" / "a", "x")
+    assert caught.value.filename == str(tmp_path / "no" / "a.partial")
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_aside(tmp_path / "a", "x")
+    assert names(tmp_path) == []
+
+
+def test_a_file_is_synced_before_it_is_renamed_and_then_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "a"
+    seen: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append(("synced", names(tmp_path))))
+    monkeypatch.setattr(files, "give_to_caller", lambda path: seen.append(("given", names(tmp_path))))
+    partial_of(final).write_text("x")
+    settle(partial_of(final), final)
+    assert seen == [("synced", ["a.partial"]), ("given", ["a"])]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_under_sudo_a_file_belongs_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "4242")
+    monkeypatch.setenv("SUDO_GID", "4243")
+    write_aside(tmp_path / "a", "x")
+    status = (tmp_path / "a").stat()
+    assert (status.st_uid, status.st_gid) == (4242, 4243)
+
+
+def test_a_journal_and_a_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", note)
+    with (tmp_path / "journal").open("a") as journal:
+        journal.write("line\n")
+        sync(journal)
+        assert (tmp_path / "journal").read_text() == "line\n", "written before it is synced"
+    sync_folder(tmp_path)
+    assert synced == [tmp_path / "journal", tmp_path]
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
+
+
+def syncs(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node).split(".")[-1] in (
+        "fsync",
+        "fdatasync",
+    )
+
+
+def renames(node: ast.AST) -> bool:
+    """`path.replace(final)`: a text's takes two arguments, that of a moment or a dataclass names its own."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and (
+            (node.func.attr == "replace" and len(node.args) == 1 and not node.keywords)
+            or ast.unparse(node.func) in ("os.replace", "os.rename", "shutil.move")
+        )
+    )
+
+
+def names_a_partial(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "others"), [(syncs, {}), (renames, RENAMES), (names_a_partial, PARTIAL_NAMES)]
+)
+def test_no_other_module_does_it_by_hand(by_hand: Rule, others: dict[str, str]) -> None:
+    found = {path for path, tree in sources() if any(map(by_hand, ast.walk(tree)))}
+    assert found == {HOME, *others}
+
+
+@pytest.mark.parametrize(
+    ("source", "by_hand", "is_so"),
+    [
+        ("os.fsync(1)", syncs, True),
+        ("from os import fsync\nfsync(1)", syncs, True),
+        ("aside.replace(self.out / BEST)", renames, True),
+        ("os.replace(a, b)", renames, True),
+        ("text.replace(a, b)", renames, False),
+        ("dataclasses.replace(plan, start_s=0)", renames, False),
+        ("path.with_name(f'{path.name}.partial')", names_a_partial, True),
+        ("folder.glob('*.partial')", names_a_partial, True),
+    ],
+)
+def test_the_rule_sees_what_it_should(source: str, by_hand: Rule, is_so: bool) -> None:
+    assert any(map(by_hand, ast.walk(ast.parse(source)))) is is_so

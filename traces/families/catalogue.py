@@ -1,0 +1,187 @@
+"""From a word to traces: `4g`, `4g/17`, `4g[0:100]`, a file, a directory.
+
+A family's name comes before a file of the same name: write `./4g` for the file. A family that was fitted
+to one's own logs is named by its data file, `mine.json`, `mine.json/17`, `mine.json[0:10]`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from traces import formats
+from traces.families.generator import member
+from traces.families.model import FamilyModel, parse_model, read_model
+from traces.formats import series
+from traces.trace import Trace, TraceError
+
+FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
+
+DEFAULT_VIDEO = {"3g": "envivio", "4g": "envivio", "lte": "uhd", "5g": "uhd", "fcc": "envivio", "wifi": "uhd"}
+"""The video whose ladder the family's rates can stress."""
+FALLBACK_VIDEO = "envivio"
+MAX_SLICE = 10_000
+"""So many members at once."""
+
+_SPEC = re.compile(r"(?P<base>.+?)(/(?P<index>\d{1,9})|\[(?P<begin>\d{0,9}):(?P<end>\d{0,9})\])?")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A word taken apart."""
+
+    base: str
+    index: int | None
+    part: tuple[int | None, int | None] | None
+    """(begin, end) of a slice, None where left out."""
+
+
+def families() -> tuple[str, ...]:
+    """The names of the built-in families."""
+    return FAMILIES
+
+
+def default_video(family: str) -> str:
+    """The video that fits a family's rates; `envivio` where the family is not known."""
+    return DEFAULT_VIDEO.get(family, FALLBACK_VIDEO)
+
+
+@cache
+def load_family(family: str) -> FamilyModel:
+    """A built-in family's parameters.
+
+    Raises:
+        TraceError: there is no such family; names the nearest.
+    """
+    if family not in FAMILIES:
+        raise _unknown(family)
+    file = resources.files("traces.families") / f"{family}.json"
+    return parse_model(file.read_text(encoding="utf-8"), f"traces/families/{family}.json")
+
+
+def resolve(spec: str, format: str | None = None) -> Trace:
+    """The one trace that a word names; a family alone is its first member.
+
+    Args:
+        spec: `4g`, `4g/17`, a family's data file with or without `/17`, or a trace file.
+        format: the file's format; detected when None.
+
+    Raises:
+        TraceError: unknown, unreadable, or more than one.
+    """
+    word = _take_apart(spec)
+    model = _model(word)
+    if model is not None and word.part is None:
+        return member(model, word.index or 0)
+    found = resolve_many(spec, format) if word.part else _files(spec, format)
+    if len(found) != 1:
+        raise TraceError(
+            f"{spec}: {len(found)} traces where one is wanted; name one, such as {_example(word, found)}"
+        )
+    return found[0]
+
+
+def resolve_many(spec: str, format: str | None = None) -> list[Trace]:
+    """All traces that a word names, in order: as `resolve`, and slices and directories (files by name).
+
+    Raises:
+        TraceError: unknown, unreadable, or none.
+    """
+    word = _take_apart(spec)
+    model = _model(word)
+    if model is None:
+        if word.part is None:
+            return _files(spec, format)
+        begin, end = word.part
+        found = _files(word.base, format)[begin:end]
+    elif word.part is None:
+        return [member(model, word.index or 0)]
+    else:
+        begin, end = word.part
+        if end is None:
+            raise TraceError(
+                f"{spec}: a family has no last member; write where to end, such as {word.base}[0:100]"
+            )
+        if end - (begin or 0) > MAX_SLICE:
+            raise TraceError(f"{spec}: {end - (begin or 0)} members; {MAX_SLICE} at once is the most")
+        found = [member(model, index) for index in range(begin or 0, end)]
+    if not found:
+        raise TraceError(f"{spec}: the slice holds no traces; its end must be after its begin")
+    return found
+
+
+def placed(spec: str, folder: Path) -> str:
+    """The word, with `folder` before it where its path is not here but there.
+
+    Raises:
+        TraceError: it is no word for traces.
+    """
+    base = _take_apart(spec).base
+    if base in FAMILIES or Path(base).exists() or not (folder / base).exists():
+        return spec
+    return str(folder / spec)
+
+
+def _take_apart(spec: str) -> Spec:
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise TraceError(f"no trace is named by {spec!r}; name a family ({', '.join(FAMILIES)}) or a file")
+    part = None
+    if match["begin"] is not None:
+        begin, end = (int(text) if text else None for text in (match["begin"], match["end"]))
+        part = begin, end
+    return Spec(match["base"], int(match["index"]) if match["index"] else None, part)
+
+
+def _model(word: Spec) -> FamilyModel | None:
+    """The family that a word's base names, built in or in a data file; None if it names no family."""
+    if word.base in FAMILIES:
+        return load_family(word.base)
+    path = Path(word.base)
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    text = formats.read_text(path)
+    return read_model(path) if text.lstrip().startswith("{") and not series.looks_like(text) else None
+
+
+def _files(name: str, format: str | None) -> list[Trace]:
+    path = Path(name)
+    if path.is_dir():
+        files = trace_files(path)
+        if not files:
+            raise TraceError(f"{name}: no files in this directory; name one that holds traces")
+        return [formats.load(file, format) for file in files]
+    if not path.exists():
+        raise _unknown(name)
+    return [formats.load(path, format)]
+
+
+def trace_files(directory: Path) -> list[Path]:
+    """The files of a directory by name; hidden ones and its own directories are passed over.
+
+    Raises:
+        TraceError: it can't be listed.
+    """
+    try:
+        return sorted(
+            file for file in directory.iterdir() if file.is_file() and not file.name.startswith(".")
+        )
+    except OSError as error:
+        raise TraceError(f"{directory}: {error.strerror or error}") from error
+
+
+def _unknown(name: str) -> TraceError:
+    base = re.split(r"[/\[]", name)[0]
+    near = difflib.get_close_matches(base.lower(), FAMILIES, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return TraceError(f"no family and no file is named {name!r}{hint} Families: {', '.join(FAMILIES)}")
+
+
+def _example(word: Spec, found: list[Trace]) -> str:
+    if _model(word) is not None:
+        return f"{word.base}/{word.part[0] or 0}" if word.part else word.base
+    return str(Path(word.base) / found[0].name) if found else word.base
