@@ -193,10 +193,7 @@ def _bare_session(world: World, round: int) -> int:
 
 
 def bare_loop(trace: Trace, video: Video, levels: Sequence[int], qoe: QoE | None = None) -> float:
-    """Sum of QoE without the first chunk's: the arithmetic alone, as public simulators write it.
-
-    No objects, no observation, no numpy; plain Python does it no faster.
-    """
+    """Sum of QoE without the first chunk's: the arithmetic alone, as public simulators write it."""
     weights = qoe if qoe is not None else QoE()
     quality = weights.quality(video.ladder_kbps)
     time_s, speeds = trace.time_s, [rate * 1_000_000.0 / 8.0 for rate in trace.rate_mbps]
@@ -349,7 +346,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 0
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    work = f"{options.traces}, {video.name}, {world.chunks} chunks"
+    _print_tables(options.traces, video, world, rates, planners)
+    return 0
+
+
+def _print_tables(
+    words: Sequence[str], video: Video, world: World, rates: Sequence[Rate], planners: Sequence[Planner]
+) -> None:
+    work = f"{words}, {video.name}, {world.chunks} chunks"
     print(f"{work}, {world.sessions} sessions, {world.threads} threads\n")
     bare, played = rates[-2].per_s, rates[-1].per_s
     print(f"{'random policy':<28}{'chunks/s':>14}{'x bare loop':>14}{'x player':>12}{'compile s':>12}")
@@ -367,7 +371,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{each.name:<14}{each.sessions:>10}{each.seconds:>10.3f}{slowest:>12}{each.mean_qoe:>11.4f}"
             f"{unproven:>10}{each.compile_s:>12.2f}"
         )
-    return 0
 
 
 if __name__ == "__main__":

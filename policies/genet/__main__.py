@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from traces.commands import BAD_INPUT, Parser
 from traces.families.catalogue import resolve_many
 from traces.trace import TraceError
 
+if TYPE_CHECKING:
+    from policies.genet.train import Settings
+
 INTERRUPTED = 130
 SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
 
@@ -44,6 +47,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="train|score")
+    _add_train(commands)
+    _add_score(commands)
+    return top
+
+
+def _add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train one network a seed")
     what = train.add_argument_group("what to train on")
     what.add_argument(
@@ -77,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     )
     train_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
+
+def _add_score(commands: Any) -> None:
     score = commands.add_parser("score", help="score weights over traces, from each one's beginning")
     over = score.add_argument_group("what to stream")
     over.add_argument(
@@ -94,7 +105,6 @@ def parser() -> argparse.ArgumentParser:
     )
     score_out = score.add_argument_group("output")
     score_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
-    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +139,7 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             top.error(f"--{name} {value}: must be {least} or more")
     seeds = _seeds(top, options)
     try:
-        from policies.genet.train import Run, Settings
+        from policies.genet.train import Run
     except ModuleNotFoundError as error:
         print(
             f"policies.genet: training needs {error.name}; run: pip install 'streambed[learn]'",
@@ -139,29 +149,42 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     kind = "udr" if options.udr else "genet"
     results = []
     for seed in seeds:
-        settings = Settings(
-            seed=seed,
-            udr=options.udr,
-            traces=tuple(options.traces),
-            baseline=options.baseline,
-            warm_start=not options.no_warm_start,
-            iterations=options.iterations,
-            sessions=options.sessions,
-            trials=options.trials,
-            members=options.members,
-            families=tuple(options.families.split(",")),
-        )
-
-        def say(line: str, seed: int = seed) -> None:
-            print(f"{kind} seed {seed}: {line}", file=sys.stderr, flush=True)
-
-        results.append(asdict(Run(settings, options.out / f"{kind}-seed{seed}", say).carry_out()))
+        run = Run(_settings(options, seed), options.out / f"{kind}-seed{seed}", _sayer(kind, seed))
+        results.append(asdict(run.carry_out()))
     scores = [result["score"] for result in results]
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     if options.json:
         mean = sum(scores) / len(scores)
         print(json.dumps({"kind": kind, "runs": results, "mean": mean, "deviation": spread}))
         return 0
+    _print_runs(kind, results, scores, spread)
+    return 0
+
+
+def _settings(options: argparse.Namespace, seed: int) -> Settings:
+    from policies.genet.train import Settings
+
+    return Settings(
+        seed=seed,
+        udr=options.udr,
+        traces=tuple(options.traces),
+        baseline=options.baseline,
+        warm_start=not options.no_warm_start,
+        iterations=options.iterations,
+        sessions=options.sessions,
+        trials=options.trials,
+        members=options.members,
+        families=tuple(options.families.split(",")),
+    )
+
+
+def _sayer(kind: str, seed: int) -> Callable[[str], None]:
+    return lambda line: print(f"{kind} seed {seed}: {line}", file=sys.stderr, flush=True)
+
+
+def _print_runs(
+    kind: str, results: list[dict[str, Any]], scores: Sequence[float], spread: float | None
+) -> None:
     sets = list(results[0]["scores"])
     print(f"mean QoE a chunk (linear, mu 4.3) on validation traces; {kind}, chosen checkpoint of each seed")
     for result in results:
@@ -175,7 +198,6 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     for rule, means in results[0]["baselines"].items():
         row = ", ".join(f"{name} {means[name]:.3f}" for name in sets)
         print(f"  {rule}: {sum(means.values()) / len(means):.4f} ({row})")
-    return 0
 
 
 def _score(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,19 +91,9 @@ def best_plan(
         raise ValueError(f"cap {cap_ms} ms; the oracle needs {WAIT_STEP_MS:g} ms or more")
     _refuse_varying_delay(trace)
     if not prefix:
+        rest: dict[str, Any] = {"start_index": start_index, "chunks": chunks, "cap_ms": cap_ms, "seed": seed}
         firsts = [
-            best_plan(
-                video,
-                trace,
-                link,
-                qoe,
-                start_index=start_index,
-                chunks=chunks,
-                prefix=(level,),
-                cap_ms=cap_ms,
-                seed=seed,
-            )
-            for level in range(video.levels)
+            best_plan(video, trace, link, qoe, prefix=(level,), **rest) for level in range(video.levels)
         ]
         best = max(firsts, key=lambda plan: plan.total)
         return Plan(best.levels, best.total, max(plan.bound for plan in firsts))

@@ -21,7 +21,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
@@ -128,13 +128,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError, OSError: something named can't be used, or the server does not start.
     """
-    if not (0.0 < args.ramp_s < args.duration_s < math.inf):
-        raise ValueError(
-            f"--ramp-s {args.ramp_s:g}, --duration-s {args.duration_s:g}: expected 0 < ramp < duration"
-        )
-    if not (0.0 < args.budget_ms < math.inf):
-        raise ValueError(f"--budget-ms {args.budget_ms:g}: must be positive")
-    make_router(args, APC)
+    _check(args)
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[int, int, str], Observed] = {}
     say(HEADER)
@@ -146,10 +140,35 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     say(line_of(row))
                     if row["qoe"] is not None:
                         seen[layers, row["sessions"], way] = observed
-    differences = list(gaps(seen))
-    for each in differences:
-        say(gap_line(each))
-    report = {
+    report = _report(args, rows, list(gaps(seen)))
+    for difference in report["qoe_differences"]:
+        say(gap_line(difference))
+    for layers, sessions in report["full"].items():
+        say(f"{layers} layers: full load (llm at {FULL_MS:g} ms on average) is {sessions or 'beyond these'}")
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_json(args.out / "load.json", report)
+        from policies.apc.load.figure import draw
+
+        draw(report, args.out / "load.png")
+    return report
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises ValueError for settings that no load has."""
+    if not (0.0 < args.ramp_s < args.duration_s < math.inf):
+        raise ValueError(
+            f"--ramp-s {args.ramp_s:g}, --duration-s {args.duration_s:g}: expected 0 < ramp < duration"
+        )
+    if not (0.0 < args.budget_ms < math.inf):
+        raise ValueError(f"--budget-ms {args.budget_ms:g}: must be positive")
+    make_router(args, APC)
+
+
+def _report(
+    args: argparse.Namespace, rows: list[dict[str, Any]], differences: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
         "rows": rows,
         "qoe_differences": differences,
         "full": {
@@ -163,15 +182,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "dynamic": not args.static,
         "cores": len(os.sched_getaffinity(0)),
     }
-    for layers, sessions in report["full"].items():
-        say(f"{layers} layers: full load (llm at {FULL_MS:g} ms on average) is {sessions or 'beyond these'}")
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_json(args.out / "load.json", report)
-        from policies.apc.load.figure import draw
-
-        draw(report, args.out / "load.png")
-    return report
 
 
 def _adapters(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, int, bool]]:
@@ -280,40 +290,47 @@ def served(
         ValueError: it does not start, or is not ready in time.
     """
     words = [sys.executable, "-m", "policies.llm", "serve", "--adapter", str(adapter), "--socket", str(path)]
-    words += [
-        "--device",
-        device,
-        "--max-sessions",
-        str(sessions),
-        "--max-waiting",
-        str(max(2 * sessions, 256)),
-    ]
+    words += ["--device", device, "--max-sessions", str(sessions)]
+    words += ["--max-waiting", str(max(2 * sessions, 256))]
     words += [] if threads is None else ["--threads", str(threads)]
     words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
         try:
-            assert process.stdout is not None
-            overdue = threading.Timer(within_s, process.kill)
-            overdue.daemon = True
-            overdue.start()
-            line = process.stdout.readline()
-            overdue.cancel()
-            if not line and process.wait() == -signal.SIGKILL:
-                raise ValueError(f"the server does not start: not ready within {within_s:g} s")
-            if not line:
-                said.seek(0)
-                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-                raise ValueError(f"the server does not start: {' '.join(last) or 'it says nothing'}")
-            json.loads(line)
+            _await_ready(process, said, within_s)
             yield process.pid
         finally:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-            try:
-                process.wait(10.0)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            _stop(process)
+
+
+def _await_ready(process: subprocess.Popen[str], said: IO[bytes], within_s: float) -> None:
+    """Return once the server has said that it is ready.
+
+    Raises:
+        ValueError: it ended, or did not say so in time.
+    """
+    assert process.stdout is not None
+    overdue = threading.Timer(within_s, process.kill)
+    overdue.daemon = True
+    overdue.start()
+    line = process.stdout.readline()
+    overdue.cancel()
+    if not line and process.wait() == -signal.SIGKILL:
+        raise ValueError(f"the server does not start: not ready within {within_s:g} s")
+    if not line:
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+        raise ValueError(f"the server does not start: {' '.join(last) or 'it says nothing'}")
+    json.loads(line)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    try:
+        process.wait(10.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    assert process.stdout is not None
+    process.stdout.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +29,10 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     layer_counts = list(dict.fromkeys(row["layers"] for row in rows))
     for style, layers in zip(STYLES, layer_counts, strict=False):
         for way, colour in COLOURS.items():
-            mine = [row for row in rows if row["way"] == way and row["layers"] == layers]
-            if not mine:
-                continue
-            sessions = [row["sessions"] for row in mine]
-            look = {"color": colour, "linestyle": style, "marker": "o", "markersize": 3, "linewidth": 1}
-            delay.plot(sessions, [row["mean_ms"] for row in mine], label=f"{way}, {layers} layers", **look)
-            delay.fill_between(
-                sessions,
-                [row["p50_ms"] for row in mine],
-                [row["p99_ms"] for row in mine],
-                color=colour,
-                alpha=0.08,
-            )
-            who.plot(sessions, [100 * row["llm_share"] for row in mine], **look)
-            scored = [(row["sessions"], row["qoe"]) for row in mine if row["qoe"] is not None]
-            if scored:
-                quality.plot(*zip(*scored, strict=True), **look)
+            chosen = [row for row in rows if row["way"] == way and row["layers"] == layers]
+            if chosen:
+                look = {"color": colour, "linestyle": style, "marker": "o", "markersize": 3, "linewidth": 1}
+                _draw_way((delay, who, quality), chosen, f"{way}, {layers} layers", look)
     delay.set_yscale("log")
     delay.axhline(report["budget_ms"], color="0.6", linewidth=0.8)
     for axes, label in (
@@ -60,3 +47,18 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     delay.legend(fontsize="x-small")
     with aside(path, keep_suffix=True) as partial:
         figure.savefig(partial, dpi=150)
+
+
+def _draw_way(
+    axes: tuple[Any, Any, Any], rows: Sequence[Mapping[str, Any]], label: str, look: Mapping[str, Any]
+) -> None:
+    """Delay, who decided and QoE of one way to decide, over its numbers of sessions."""
+    delay, who, quality = axes
+    sessions = [row["sessions"] for row in rows]
+    delay.plot(sessions, [row["mean_ms"] for row in rows], label=label, **look)
+    low, high = [row["p50_ms"] for row in rows], [row["p99_ms"] for row in rows]
+    delay.fill_between(sessions, low, high, color=look["color"], alpha=0.08)
+    who.plot(sessions, [100 * row["llm_share"] for row in rows], **look)
+    scored = [(row["sessions"], row["qoe"]) for row in rows if row["qoe"] is not None]
+    if scored:
+        quality.plot(*zip(*scored, strict=True), **look)

@@ -33,29 +33,9 @@ def front(report: Mapping[str, Any], path: Path) -> None:
         (left, "llm_share", 100.0, "decided by the model (%)"),
         (right, "delay_ms", 1.0, "mean decision delay (ms)"),
     ):
-        for kind, colour in COLOURS.items():
-            rows = sorted(
-                (each for each in report["arms"] if each["kind"] == kind), key=lambda each: each[key]
-            )
-            if rows:
-                xs, ys = [scale * each[key] for each in rows], [each["qoe"] for each in rows]
-                alone = kind in ("llm", "light")
-                axes.plot(
-                    xs, ys, color=colour, marker="s" if alone else "o", markersize=4,
-                    linestyle="none" if alone else "-", linewidth=1,
-                    label={"llm": "model alone", "light": f"{report['light']} alone"}.get(kind, kind),
-                )  # fmt: skip
-        for name in report["picked"].values():
-            for each in report["arms"]:
-                if each["name"] == name:
-                    axes.plot(
-                        [scale * each[key]],
-                        [each["qoe"]],
-                        "o",
-                        markersize=9,
-                        color=COLOURS[each["kind"]],
-                        fillstyle="none",
-                    )
+        for kind in COLOURS:
+            _draw_kind(axes, report, kind, key, scale)
+        _circle_picked(axes, report, key, scale)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     left.set_ylabel("QoE a chunk (linear, mu 4.3)")
@@ -63,3 +43,29 @@ def front(report: Mapping[str, Any], path: Path) -> None:
     figure.suptitle(f"{report['sessions']} validation sessions; circles: picked", fontsize="medium")
     with aside(path, keep_suffix=True) as partial:
         figure.savefig(partial, dpi=150)
+
+
+def _draw_kind(axes: Any, report: Mapping[str, Any], kind: str, key: str, scale: float) -> None:
+    """QoE of all arms of a kind over `key`, in its order."""
+    arms = sorted((arm for arm in report["arms"] if arm["kind"] == kind), key=lambda arm: arm[key])
+    if not arms:
+        return
+    alone = kind in ("llm", "light")
+    axes.plot(
+        [scale * arm[key] for arm in arms],
+        [arm["qoe"] for arm in arms],
+        color=COLOURS[kind],
+        marker="s" if alone else "o",
+        markersize=4,
+        linestyle="none" if alone else "-",
+        linewidth=1,
+        label={"llm": "model alone", "light": f"{report['light']} alone"}.get(kind, kind),
+    )
+
+
+def _circle_picked(axes: Any, report: Mapping[str, Any], key: str, scale: float) -> None:
+    picked = set(report["picked"].values())
+    for arm in report["arms"]:
+        if arm["name"] in picked:
+            look = {"markersize": 9, "color": COLOURS[arm["kind"]], "fillstyle": "none"}
+            axes.plot([scale * arm[key]], [arm["qoe"]], "o", **look)

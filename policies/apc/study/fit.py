@@ -105,7 +105,20 @@ def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) 
     differ = (moments.gains != 0.0).astype(np.float64)
     x, y = (rows[~held] - centre) / scale, differ[~held]
     held_x = (rows[held] - centre) / scale
-    width = rows.shape[1]
+    step, (hidden, hidden_bias, out, out_bias) = _descend(random, x, y, held_x, differ[held])
+    differing = gains[(differ > 0.0) & ~held]
+    each = max(float(differing.mean()), LEAST_GAIN) if len(differing) else LEAST_GAIN
+    net = Net(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), each, 1.0, llm_ms)
+    predicted = net.gains(rows)
+    net = with_share(net, moments, share)
+    return Fitted(net, step, _captures(predicted[held], gains[held]))
+
+
+def _descend(
+    random: np.random.Generator, x: Floats, y: Floats, held_x: Floats, held_y: Floats
+) -> tuple[int, list[Floats]]:
+    """Adam over the log loss of (n, inputs) and (n,): the best step by what is held out."""
+    width = x.shape[1]
     weights = [
         random.standard_normal((width, UNITS)) / np.sqrt(width),
         np.zeros(UNITS),
@@ -122,16 +135,10 @@ def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) 
             move = means[place] / (1 - 0.9**step) / (np.sqrt(squares[place] / (1 - 0.999**step)) + 1e-8)
             weights[place] = weights[place] - RATE * move
         if step % CHECK_EVERY == 0:
-            score = -_log_loss(_forward(weights, held_x), differ[held]) if held.any() else step
+            score = -_log_loss(_forward(weights, held_x), held_y) if len(held_y) else step
             if score > best[0]:
                 best = (score, step, [each.copy() for each in weights])
-    _, step, (hidden, hidden_bias, out, out_bias) = best
-    differing = gains[(differ > 0.0) & ~held]
-    each = max(float(differing.mean()), LEAST_GAIN) if len(differing) else LEAST_GAIN
-    net = Net(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), each, 1.0, llm_ms)
-    predicted = net.gains(rows)
-    net = with_share(net, moments, share)
-    return Fitted(net, step, _captures(predicted[held], gains[held]))
+    return best[1], best[2]
 
 
 def with_share(net: Net, moments: Moments, share: float) -> Net:

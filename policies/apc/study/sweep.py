@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,19 +60,8 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     starts = starts_of(args.traces, args.video)
     say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
     bench = Bench(engine, starts, args.together, asking_time(engine))
-    arms = [always(args.light), never(args.light)]
-    arms += [
-        Arm(f"random {each:g}", "random", args.light, partial(RandomShare, each)) for each in RANDOM_SHARES
-    ]
-    arms += [
-        Arm(f"rule {name}", "rule", args.light, partial(rule.Rule, each)) for name, each in rules.items()
-    ]
-    arms += [
-        Arm(f"learned {name}", "learned", args.light, partial(learned.Learned, each))
-        for name, each in nets.items()
-    ]
     results = []
-    for arm in arms:
+    for arm in _arms(args.light, rules, nets):
         results.append(bench.play(arm))
         say(_line(results[-1], results[0]))
     picked = {kind: pick(results, kind) for kind in KINDS}
@@ -95,6 +84,20 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     if args.write:
         ship(args.light, picked, rules, nets)
     return report
+
+
+def _arms(light: str, rules: Mapping[str, Any], nets: Mapping[str, Any]) -> list[Arm]:
+    """Every way to decide that is played: alone, at random shares, by each rule and each network."""
+    return [
+        always(light),
+        never(light),
+        *(Arm(f"random {share:g}", "random", light, partial(RandomShare, share)) for share in RANDOM_SHARES),
+        *(Arm(f"rule {name}", "rule", light, partial(rule.Rule, held)) for name, held in rules.items()),
+        *(
+            Arm(f"learned {name}", "learned", light, partial(learned.Learned, held))
+            for name, held in nets.items()
+        ),
+    ]
 
 
 def _line(result: Result, first: Result) -> str:

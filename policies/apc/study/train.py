@@ -52,16 +52,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         ValueError, OSError: something named can't be used.
     """
-    args.out.mkdir(parents=True, exist_ok=True)
-    kept = args.out / f"{args.light}.moments.npz"
-    if kept.exists():
-        moments = Moments.load(kept)
-        say(f"{kept}: {len(moments)} decisions, collected before")
-    else:
-        starts = starts_of(args.traces, args.video)
-        engine = load_engine(args)
-        moments = collect(engine, starts, args.light, together=args.together, chunks=args.chunks, say=say)
-        moments.save(kept)
+    moments = _moments(args, say)
     fitted = fit_net(moments, LLM_MS, seed=args.seed)
     rules = {f"{each:g}": fit_rule(moments, each).to_json() for each in args.shares}
     nets = {f"{each:g}": with_share(fitted.net, moments, each).to_json() for each in args.shares}
@@ -88,6 +79,21 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     for each, rule in rules.items():
         say(f"  rule for {each}: {'; '.join(map(str, Thresholds.from_json(rule).conditions))}")
     return report
+
+
+def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
+    """What DIR has, or what is collected now and kept there."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    kept = args.out / f"{args.light}.moments.npz"
+    if kept.exists():
+        moments = Moments.load(kept)
+        say(f"{kept}: {len(moments)} decisions, collected before")
+        return moments
+    starts = starts_of(args.traces, args.video)
+    engine = load_engine(args)
+    moments = collect(engine, starts, args.light, together=args.together, chunks=args.chunks, say=say)
+    moments.save(kept)
+    return moments
 
 
 def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str, Net]]:
