@@ -169,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = command.parse_args(arguments)
     for number in sorted(os.sched_getaffinity(0)):
         if os.fork() == 0:
+            die_with_parent()
             taken = take(number, args.share / 100, args.mean_ms, args.seconds, args.seed + number)
             print(f"processor {number}: {100 * taken:.1f} % taken", flush=True)
             os._exit(0)
