@@ -32,19 +32,19 @@ from traces.trace import TraceError
 
 INTERRUPTED = 130
 COMMANDS = {
-    "prepare": "prepare",
-    "collect": "collect",
-    "adapt": "adapt",
-    "test": "evaluate",
-    "controls": "controls",
-    "prompt": "prompt",
-    "cost": "cost",
-    "serve": "serve",
-    "bench": "bench",
-    "load": "load",
-    "scale": "scale",
+    "prepare": "policies.llm.model.prepare",
+    "collect": "policies.llm.tasks.abr.collect",
+    "adapt": "policies.llm.learning.adapt",
+    "test": "policies.llm.studies.evaluate",
+    "controls": "policies.llm.studies.controls",
+    "prompt": "policies.llm.studies.ask_in_words",
+    "cost": "policies.llm.studies.cost",
+    "serve": "policies.llm.serving.serve",
+    "bench": "policies.llm.studies.bench",
+    "load": "policies.apc.load.command",
+    "scale": "policies.llm.studies.scale",
 }
-"""Each command's module here; it has `add_parser(commands)` and `run(args)`, which returns what
+"""Each command's module; it has `add_parser(commands)` and `run(args)`, which returns what
 `--json` prints, or an exit status. `args.words` is the command line as typed."""
 PROG = "python -m policies.llm"
 
@@ -58,7 +58,7 @@ def parser(wanted: Sequence[str] = tuple(COMMANDS)) -> Parser:
     top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name in wanted:
-        importlib.import_module(f"policies.llm.{COMMANDS[name]}").add_parser(commands)
+        importlib.import_module(COMMANDS[name]).add_parser(commands)
     return top
 
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = parser([known] if known else tuple(COMMANDS)).parse_args(words)
         args.words = words
-        module = importlib.import_module(f"policies.llm.{COMMANDS[args.command]}")
+        module = importlib.import_module(COMMANDS[args.command])
         report = module.run(args)
     except ModuleNotFoundError as error:
         print(f"{PROG}: this needs {error.name}; run: make setup", file=sys.stderr)

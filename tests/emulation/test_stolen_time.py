@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from stolen_time import LONGEST_MS, SHORTEST_MS, taker
+
+from tests.stolen_time import LONGEST_MS, SHORTEST_MS, taker
 
 pytestmark = pytest.mark.emulation
 

@@ -25,7 +25,7 @@ BEST = "best"
 """Of a folder that `adapt` made: the adapter."""
 FORMAT = 1
 TASK = "abr"
-SHIPPED = Path(__file__).resolve().parent / "weights"
+SHIPPED = Path(__file__).resolve().parents[1] / "tasks" / "abr" / "weights"
 MAKES_ONE = "make one with: python -m policies.llm adapt"
 
 MAX_STEPS = 64

@@ -71,8 +71,8 @@ def make_environment(place: Path, with_packages: bool) -> Path:
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     root = tmp_path / "my tree"
-    (root / "testbed").mkdir(parents=True)
-    for name in ("__init__.py", "handover.py"):
+    (root / "testbed" / "process").mkdir(parents=True)
+    for name in ("__init__.py", "process/__init__.py", "process/handover.py"):
         shutil.copy(ROOT / "testbed" / name, root / "testbed" / name)
     (root / "testbed" / "entry.py").write_text(ENTRY)
     return Tree(root, make_environment(tmp_path / "foreign", with_packages=False))

@@ -16,10 +16,11 @@ import pytest
 from player.policy import ServerCommand
 from testbed.session.policy_server import FOLDER, PolicyServers
 
+ROOT = Path(__file__).resolve().parents[3]
 COMMAND = ServerCommand("nobody", (), "NOBODY")
 LIVES = """
 import asyncio, sys
-from tests.test_policy_server import COMMAND
+from tests.testbed.session.test_policy_server import COMMAND
 from testbed.session.policy_server import PolicyServers
 
 async def live():
@@ -51,6 +52,7 @@ def test_a_killed_runs_folder_goes_and_a_living_runs_stays(
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        cwd=ROOT,
     )
     try:
         assert process.stdout is not None

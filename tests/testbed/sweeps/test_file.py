@@ -213,7 +213,7 @@ def test_the_link_that_goes_dark_is_packaged_and_dark_for_5_s_in_30() -> None:
 
 def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
     """A key that is checked and never used would be a promise."""
-    source = (ROOT / "testbed" / "sweeps" / "plan.py").read_text()
+    source = (ROOT / "testbed" / "sweeps" / "experiment" / "plan.py").read_text()
     assert all(f'"{key}"' in source for key in KEYS)
 
 
