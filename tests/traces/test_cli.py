@@ -256,7 +256,7 @@ def test_the_module_runs_and_survives_a_closed_pipe() -> None:
 
 
 def test_the_readme_shows_the_fit_that_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(cli.__file__).parent / "README.md").read_text(encoding="utf-8")
+    text = (Path(cli.__file__).parents[1] / "docs" / "traces.md").read_text(encoding="utf-8")
     shown = text.split("<!-- fit table: begin -->\n")[1].split("<!-- fit table: end -->")[0].splitlines()
     assert cli.main(["list", "--fit", "--members", "0:1"]) == 0
     printed = capsys.readouterr().out.splitlines()
