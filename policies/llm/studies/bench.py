@@ -37,9 +37,11 @@ from player.video.video import Video
 from policies.bench import walk
 from policies.llm.serving.batching import LONGEST_QUEUE
 from policies.llm.serving.client import Address, Client, RemoteSession
-from policies.llm.serving.protocol import Step
-from policies.llm.serving.transcript import Bitrates, Transcript, Vectors
+from policies.llm.serving.transcript import Transcript
+from policies.llm.task import Vectors
 from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import Step
 from traces.numbers import count, counts
 from traces.progress import say
 
@@ -156,10 +158,11 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
     adapter = chosen_adapter(args, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(adapter, device=args.device, slots=most, threads=threads)
+    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads)
     loading_s = time.perf_counter() - begun_s
-    task, facts = Bitrates(engine.info.target), VideoFacts.of(video)
-    vectors, features_ms = timed_features(task, facts, sessions)
+    facts = VideoFacts.of(video)
+    TASK.ready()
+    vectors, features_ms = timed_features(facts, engine.info.target, sessions)
     engine_rows = []
     for number in args.sessions:
         engine_rows.append(engine_row(engine, number, vectors, args.rounds))
@@ -203,17 +206,18 @@ def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:
     Raises:
         AdapterError, BaseError: it is not there.
     """
-    from policies.apc.load.command import random_adapter
-    from policies.llm.model.adapter import SHIPPED, read
+    from policies.llm.model.adapter import read
     from policies.llm.model.base import placed, resolve
-    from policies.llm.tasks.abr import features as abr
+    from policies.llm.model.random import random_adapter
 
     if args.base is not None:
         base = placed(args.base)
-        return random_adapter(folder, base, args.layers or resolve(base).layers)
+        return random_adapter(TASK, folder, base, args.layers or resolve(base).layers)
     own: Path | None = args.adapter
-    shape = read(own or SHIPPED, abr.MODALITIES).shape
-    return own if args.layers in (None, shape.layers) else random_adapter(folder, shape.base, args.layers)
+    shape = read(own, TASK).shape
+    return (
+        own if args.layers in (None, shape.layers) else random_adapter(TASK, folder, shape.base, args.layers)
+    )
 
 
 class _Watching:
@@ -249,12 +253,12 @@ def session_steps(video: Video, seed: int) -> list[Step]:
 
 
 def timed_features(
-    task: Bitrates, facts: VideoFacts, sessions: Sequence[Sequence[Step]]
+    facts: VideoFacts, target: float | None, sessions: Sequence[Sequence[Step]]
 ) -> tuple[list[Vectors], Spread]:
     """(steps, width) of each session, and what making one row takes."""
     vectors, times_ms = [], []
     for steps in sessions:
-        transcript, rows = Transcript(task, facts), []
+        transcript, rows = Transcript(TASK, facts, target), []
         for step in steps:
             begun_s = time.perf_counter()
             rows.append(transcript.features([step]))
@@ -367,7 +371,7 @@ def server_row(
         steps = sessions[place % len(sessions)]
         try:
             for _ in range(rounds):
-                session = RemoteSession(Client(address), facts, DEADLINE_S)
+                session = RemoteSession(Client(address), TASK, facts, DEADLINE_S)
                 for held in range(1, len(steps) + 1):
                     barrier.wait()
                     begun_s = time.perf_counter()

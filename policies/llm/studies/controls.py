@@ -32,12 +32,14 @@ from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
-from policies.llm.learning.adapt import LAST, RETURN, Adaptation, Settings
+from policies.llm.learning.adaptation import LAST, Adaptation
+from policies.llm.learning.settings import RETURN, Settings
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, Shape
 from policies.llm.model.words import TASK_PROMPT
 from policies.llm.studies.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.tasks.abr import play
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import sync
 from traces.numbers import count, wholes
@@ -104,10 +106,10 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     shape = Shape(control.based(seed), **{"layers": 8} | control.shape)
     folder = args.out / f"{control.name}-{seed}"
     adaptation = Adaptation(
-        shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
+        TASK, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
     )
     adapted = adaptation.go()
-    engine = Engine(folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
+    engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
     scores = {}
     for spec in args.traces:
         setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)

@@ -28,6 +28,7 @@ from policies.bootstrap import percentile_interval
 from policies.hindsight.data import held_out, line_of
 from policies.llm.engine.engine import Engine
 from policies.llm.tasks.abr import play
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.numbers import count
 from traces.trace import Trace
@@ -150,7 +151,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for spec in args.traces
     ]
     slots = min(play.BATCH, max(len(setting.setup) for setting in settings))
-    engine = Engine(args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads)
+    engine = Engine(
+        TASK, args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads
+    )
     tables = []
     for setting in settings:
         found = table(setting, engine, policies, args.baseline, args.threads)

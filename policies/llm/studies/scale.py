@@ -18,6 +18,7 @@ from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.studies.evaluate import Setting, mean_interval
 from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import aside
 from traces.numbers import count
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
     rows = []
     for folder in args.adapters:
-        engine = Engine(folder.absolute(), device=args.device, threads=args.threads)
+        engine = Engine(TASK, folder.absolute(), device=args.device, threads=args.threads)
         row: dict[str, Any] = {
             "adapter": str(folder),
             "base": engine.info.base,

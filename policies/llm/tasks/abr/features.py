@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from player.video.video import Video
-from policies.llm.model.modality import OPTIONS, SCALAR, SERIES, Modality, places, width
+from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, places, width
 from policies.rules.throughput import harmonic_mean_mbps, observed_mbps, robust_mbps
 
 LEVELS = 6
