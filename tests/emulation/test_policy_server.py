@@ -148,11 +148,8 @@ def test_serve_takes_a_dead_ones_place_keeps_it_and_leaves_nothing(
         process.wait()
         assert place.is_socket(), "a killed one leaves its socket"
     with command(place, adapter) as (process, ready):
-        assert (ready["line"], ready["tasks"]["abr"]["device"], ready["tasks"]["abr"]["outputs"]) == (
-            "ready",
-            "cpu",
-            6,
-        )
+        served_now = ready["tasks"]["abr"]
+        assert (ready["line"], served_now["device"], served_now["outputs"]) == ("ready", "cpu", 6)
         assert ask_health(Address.of(str(place)), None, 30)["tasks"] == ready["tasks"]
         assert place.stat().st_mode & 0o077 == 0
         assert "a server listens there already" in refusal(capsys, "--socket", place, "--adapter", adapter)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from player.policy import BY_POLICY, TaskEngine
+from player.policy import BY_POLICY, Served
 from player.qoe import QoE
 from player.registry import load_policy
 from player.simulated.batch.library import Library
@@ -42,7 +42,7 @@ def test_alone_and_in_a_batch_it_decides_the_same_and_no_language_model_is_named
 
 def test_it_has_a_server_of_its_own_and_weights_that_fit_into_the_repository() -> None:
     loaded = load_policy("small")
-    assert isinstance(loaded.policy, TaskEngine)
+    assert isinstance(loaded.policy, Served)
     assert loaded.policy.server() not in (None, NetLLM().server())
     assert loaded.weights_sha256 == NetLLM(adapter=str(WEIGHTS)).weights_sha256
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < MOST_BYTES
