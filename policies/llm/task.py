@@ -21,16 +21,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm.head import Choice, Head, Pointer
 from policies.llm.modality import Modality, width
-
-if TYPE_CHECKING:
-    from policies.llm.learning.course import Course
 
 Vectors = NDArray[np.float32]
 DEFAULT = "abr"
@@ -157,15 +154,13 @@ class Task(ABC):
 
     # ---- learning ----------------------------------------------------------------------------------
 
-    def course(self, facts: Mapping[str, Any]) -> Course:
-        """How an adapter learns this task from a pool.
+    def course(self, facts: Mapping[str, Any]) -> Any:
+        """How an adapter learns this task from a pool, a `learning.course.Course`; None: by imitation alone.
 
         Args:
             facts: what the pool's manifest says.
         """
-        from policies.llm.learning.course import Imitation
-
-        return Imitation(self, facts)
+        return None
 
 
 def register(task: Task) -> None:

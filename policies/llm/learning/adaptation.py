@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from policies.llm.engine.engine import Engine, pick_device, pick_dtype
 from policies.llm.learning import checkpoint, pool
 from policies.llm.learning.checkpoint import CHECKPOINT, State
-from policies.llm.learning.course import Batch, Course, Floats
+from policies.llm.learning.course import Batch, Course, Floats, Imitation
 from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import RETURN, AdaptError, Settings
 from policies.llm.model import adapter
@@ -294,7 +294,7 @@ def _course(task: Task, facts: Mapping[str, Any], settings: Settings) -> Course:
     Raises:
         AdaptError: it knows no such objective.
     """
-    course = task.course(facts)
+    course: Course = task.course(facts) or Imitation(task, facts)
     if settings.objective not in course.objectives:
         known = ", ".join(course.objectives)
         raise AdaptError(f"--objective {settings.objective}: the task {task.name} knows {known}")
