@@ -169,7 +169,6 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         say(f"engine, {number} sessions: {engine_rows[-1].cached.p50_ms:.1f} ms a batch")
     alone = next((row for row in engine_rows if row.sessions == 1), None)
     alone = alone or engine_row(engine, 1, vectors, args.rounds)
-    assert alone.anew is not None
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
     server_rows = []
@@ -180,23 +179,38 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         memory["server_mib"] = resident_mib(process.pid)
     report = {
         "served": asdict(engine.info),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "load_average": os.getloadavg()[0],
+        **machine(threads),
         "loading_s": loading_s,
         "features": asdict(features_ms),
         "engine": [asdict(row) for row in engine_rows],
-        "window": {"tokens": WINDOW_TOKENS, **asdict(window)},
         "random_adapter": adapter is not None and adapter != args.adapter,
-        "alone": asdict(alone),
-        "window_over_cached": window.p50_ms / alone.cached.p50_ms,
-        "anew_over_cached": alone.anew.p50_ms / alone.cached.p50_ms,
+        **beside_window(alone, window),
         "server": [asdict(row) for row in server_rows],
         "memory": memory,
     }
     if not args.json:
         print("\n".join(lines(report)))
     return report
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def beside_window(alone: EngineRow, window: Spread) -> dict[str, Any]:
+    """One session's step beside a whole window through transformers, and beside its own context anew."""
+    assert alone.anew is not None
+    return {
+        "window": {"tokens": WINDOW_TOKENS, **asdict(window)},
+        "alone": asdict(alone),
+        "window_over_cached": window.p50_ms / alone.cached.p50_ms,
+        "anew_over_cached": alone.anew.p50_ms / alone.cached.p50_ms,
+    }
 
 
 def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -92,17 +93,7 @@ CONTROLS = (
 
 def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Adapt and score one control."""
-    steps = control.steps(args.steps)
-    settings = Settings(
-        seed=seed,
-        steps=steps,
-        batch=args.batch,
-        rounds=0,
-        check_every=max(steps // CHECKS, 1),
-        validation_sessions=args.validation_sessions,
-        threads=args.threads,
-    )
-    settings = replace(settings, **control.settings)
+    settings = settings_of(control, seed, args)
     shape = Shape(control.based(seed), **{"layers": 8} | control.shape)
     folder = args.out / f"{control.name}-{seed}"
     adaptation = Adaptation(
@@ -110,20 +101,6 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     )
     adapted = adaptation.go()
     engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
-    scores = {}
-    for spec in args.traces:
-        setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)
-        others = {
-            name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
-            for name in (BASELINE, SMALL)
-        }
-        mine = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
-        scores[setting.name] = {
-            "sessions": len(mine),
-            "less_robustmpc": mean_interval(mine - others[BASELINE], setting.lines()),
-            "less_hindsight": mean_interval(mine - others[SMALL], setting.lines()),
-            "gains": np.round(mine - others[BASELINE], 4).tolist(),
-        }
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return {
         "control": control.name,
@@ -139,8 +116,43 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
         "learned": adapted["learned"],
         "parameters": engine.info.parameters,
         "seconds": adapted["seconds"],
-        "scores": scores,
+        "scores": dict(scored(engine, args)),
     }
+
+
+def settings_of(control: Control, seed: int, args: argparse.Namespace) -> Settings:
+    """How a control is adapted."""
+    steps = control.steps(args.steps)
+    settings = Settings(
+        seed=seed,
+        steps=steps,
+        batch=args.batch,
+        rounds=0,
+        check_every=max(steps // CHECKS, 1),
+        validation_sessions=args.validation_sessions,
+        threads=args.threads,
+    )
+    return replace(settings, **control.settings)
+
+
+def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each setting's name with what an engine is worth there."""
+    for spec in args.traces:
+        setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)
+        others = {
+            name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
+            for name in (BASELINE, SMALL)
+        }
+        qoe = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        yield (
+            setting.name,
+            {
+                "sessions": len(qoe),
+                "less_robustmpc": mean_interval(qoe - others[BASELINE], setting.lines()),
+                "less_hindsight": mean_interval(qoe - others[SMALL], setting.lines()),
+                "gains": np.round(qoe - others[BASELINE], 4).tolist(),
+            },
+        )
 
 
 def conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:

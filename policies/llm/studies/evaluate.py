@@ -97,7 +97,12 @@ def table(
             if name == baseline:
                 raise
             refused[name] = str(error)
-    rows = {}
+    return report | {"policies": _rows(scores, baseline, lines), "refused": refused}
+
+
+def _rows(scores: dict[str, Floats], baseline: str, lines: Sequence[str]) -> dict[str, Any]:
+    """Each policy's mean, and its difference to the baseline and to the model."""
+    rows: dict[str, dict[str, Any]] = {}
     for name, values in scores.items():
         mean, low, high = mean_interval(values, lines)
         rows[name] = {"qoe": mean, "qoe_ci95": [low, high]}
@@ -107,7 +112,7 @@ def table(
         if name != NAME and NAME in scores:
             mean, low, high = mean_interval(scores[NAME] - values, lines)
             rows[name] |= {"netllm_less_this": mean, "netllm_less_this_ci95": [low, high]}
-    return report | {"policies": rows, "refused": refused}
+    return rows
 
 
 def add_parser(commands: Any) -> None:

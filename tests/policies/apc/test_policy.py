@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from player.policy import Decision, TaskEngine
+from player.policy import Decision, Served
 from player.qoe import QoE
 from player.record import ChunkRow
 from player.registry import load_policy
@@ -126,7 +126,7 @@ def test_what_it_is_asked_for_is_checked(adapter: Path, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=fault):
             apc(adapter, **{"scheduler": "rule", **more})
     loaded = load_policy(f"apc:light=bba:scheduler=random:share=0.3:server=none:adapter={adapter}")
-    assert loaded.parameters["share"] == 0.3 and isinstance(loaded.policy, TaskEngine)
+    assert loaded.parameters["share"] == 0.3 and isinstance(loaded.policy, Served)
     assert loaded.weights_sha256 == NetLLM(adapter=str(adapter)).weights_sha256
     assert apc(adapter, "rule").weights_sha256 != loaded.weights_sha256
 
