@@ -171,12 +171,7 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     alone = alone or engine_row(engine, 1, vectors, args.rounds)
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
-    server_rows = []
-    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
-        for number in args.sessions:
-            server_rows.append(server_row(address, facts, number, sessions, args.rounds))
-            say(f"server, {number} sessions at once: {server_rows[-1].asked.p50_ms:.1f} ms")
-        memory["server_mib"] = resident_mib(process.pid)
+    server_rows, memory["server_mib"] = through_the_server(args, adapter, threads, facts, sessions, folder)
     report = {
         "served": asdict(engine.info),
         **machine(threads),
@@ -191,6 +186,23 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if not args.json:
         print("\n".join(lines(report)))
     return report
+
+
+def through_the_server(
+    args: argparse.Namespace,
+    adapter: Path | None,
+    threads: int,
+    facts: VideoFacts,
+    sessions: Sequence[Sequence[Step]],
+    folder: Path,
+) -> tuple[list[ServerRow], float]:
+    """A row for each number of sessions, and the memory that the server had at most, MiB."""
+    rows, most = [], max(args.sessions)
+    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
+        for number in args.sessions:
+            rows.append(server_row(address, facts, number, sessions, args.rounds))
+            say(f"server, {number} sessions at once: {rows[-1].asked.p50_ms:.1f} ms")
+        return rows, resident_mib(process.pid)
 
 
 def machine(threads: int) -> dict[str, Any]:
