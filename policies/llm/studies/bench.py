@@ -145,11 +145,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """As `run`.
-
-    Args:
-        folder: where files may lie meanwhile.
-    """
+    """As `run`; files may lie in `folder` meanwhile."""
     threads = args.threads if args.threads is not None else max(len(os.sched_getaffinity(0)) // 2, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
     from policies.llm.engine.engine import Engine
