@@ -27,50 +27,79 @@ from player.registry import PolicyError
 from player.video.video import VideoError
 from policies.hindsight.data import DataError
 from policies.hindsight.net import WeightsError
+from policies.llm.task import DEFAULT, Task, TaskError, names, task_named
 from traces.commands import BAD_INPUT, Parser, exit_with
 from traces.trace import TraceError
 
 INTERRUPTED = 130
-COMMANDS = {
+GENERAL = {
     "prepare": "policies.llm.model.prepare",
-    "collect": "policies.llm.tasks.abr.collect",
     "adapt": "policies.llm.learning.adapt",
-    "test": "policies.llm.studies.evaluate",
-    "controls": "policies.llm.studies.controls",
-    "prompt": "policies.llm.studies.ask_in_words",
-    "cost": "policies.llm.studies.cost",
     "serve": "policies.llm.serving.serve",
-    "bench": "policies.llm.studies.bench",
-    "load": "policies.apc.load.command",
-    "scale": "policies.llm.studies.scale",
 }
-"""Each command's module; it has `add_parser(commands)` and `run(args)`, which returns what
-`--json` prints, or an exit status. `args.words` is the command line as typed."""
+"""Commands that are the same for every task; `Task.commands` are its own. A command's module has
+`add_parser(commands)` and `run(args)`, which returns what `--json` prints, or an exit status. `args.words`
+is the command line as typed."""
+WITHOUT_TASK = ("prepare", "serve")
+"""They need none, or ask for several themselves."""
 PROG = "python -m policies.llm"
 
 
-def parser(wanted: Sequence[str] = tuple(COMMANDS)) -> Parser:
-    """The command line.
+def commands_of(task: Task) -> dict[str, str]:
+    """Command: its module."""
+    return {**GENERAL, **task.commands}
+
+
+def parser(task: Task, wanted: Sequence[str] | None = None) -> Parser:
+    """The command line for a task.
 
     Args:
-        wanted: commands whose own options are needed; modules of the others are not imported.
+        wanted: commands whose own options are needed, all where None; modules of the others are not imported.
     """
     top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for name in wanted:
-        importlib.import_module(COMMANDS[name]).add_parser(commands)
+    modules = commands_of(task)
+    for name in wanted if wanted is not None else modules:
+        importlib.import_module(modules[name]).add_parser(commands)
+        if name not in WITHOUT_TASK:
+            commands.choices[name].add_argument(
+                "--task",
+                default=task.name,
+                metavar="NAME",
+                help=f"of {', '.join(names())} (default: {DEFAULT})",
+            )
     return top
+
+
+def asked_task(words: Sequence[str]) -> Task:
+    """The task that a command line names; `serve` asks for its tasks itself.
+
+    Raises:
+        TaskError: there is none of that name, or it has no such command.
+    """
+    named = DEFAULT
+    if words[:1] != ["serve"]:
+        for place, word in enumerate(words):
+            if word == "--task" and place + 1 < len(words):
+                named = words[place + 1]
+            elif word.startswith("--task="):
+                named = word.partition("=")[2]
+    task = task_named(named)
+    known = commands_of(task)
+    if words and words[0] not in known and words[0] in commands_of(task_named(DEFAULT)):
+        raise TaskError(f"the task {named} has no command {words[0]}; it has {', '.join(known)}")
+    return task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    known = words[0] if words and words[0] in COMMANDS else None
     try:
-        args = parser([known] if known else tuple(COMMANDS)).parse_args(words)
+        task = asked_task(words)
+        known = words[0] if words and words[0] in commands_of(task) else None
+        args = parser(task, [known] if known else None).parse_args(words)
         args.words = words
-        module = importlib.import_module(COMMANDS[args.command])
-        report = module.run(args)
+        report = importlib.import_module(commands_of(task)[args.command]).run(args)
     except ModuleNotFoundError as error:
         print(f"{PROG}: this needs {error.name}; run: make setup", file=sys.stderr)
         return BAD_INPUT

@@ -29,6 +29,7 @@ from policies.apc.policy import APC, BY_LIGHT
 from policies.genet.policy import Genet
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.protocol import BY_LLM
+from policies.llm.tasks.abr.task import TASK
 from tests.support.emulation import Run, write_trace
 from tests.support.llm_server_fakes import VIDEO
 from traces.trace import Trace
@@ -42,7 +43,7 @@ DARK = Trace("dark", (0.0, 25.0, 30.0, 55.0, 60.0), (2.0, 2.0, 0.0, 2.5, 0.0))
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_adapter(tmp_path_factory.mktemp("tiny"))
+    return tiny_adapter(TASK, tmp_path_factory.mktemp("tiny"))
 
 
 @dataclass(frozen=True)

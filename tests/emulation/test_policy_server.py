@@ -24,11 +24,11 @@ from player.simulated.session import simulate
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.client import SERVER_VARIABLE, Address, ServerError, ask_health
-from policies.llm.serving.protocol import Step
 from policies.llm.serving.serve import listening
-from policies.llm.serving.server import Server
-from policies.llm.serving.transcript import Bitrates
+from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.tasks.abr.policy import NetLLM
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import Step
 from testbed.session.plan import parser, plan_run
 from tests.support.emulation import ROOT, Run, write_trace, write_video
 from tests.support.llm_server_fakes import FACTS, TRACES, VIDEO, blocking, observations, remote, run
@@ -41,7 +41,7 @@ LONG = 400
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_adapter(tmp_path_factory.mktemp("tiny"))
+    return tiny_adapter(TASK, tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_a_real_model_decides_the_same_alone_and_with_others_and_after_a_restart
         place = tmp_path / f"{together}.sock"
         sessions, got = [remote(place) for _ in steps], [[] for _ in steps]  # type: ignore[var-annotated]
         for begin, end in ((1, 5), (5, CHUNKS + 1)):  # two servers, one after the other
-            server = Server(Engine(adapter, device="cpu", threads=1), Bitrates())
+            server = Server([TaskEngine(TASK, Engine(TASK, adapter, device="cpu", threads=1))])
             async with listening(server, place):
                 for count in range(begin, end):
                     calls = [
@@ -85,7 +85,7 @@ def test_a_real_model_decides_the_same_alone_and_with_others_and_after_a_restart
                     for mine, answer in zip(got, answers, strict=True):
                         mine.append(answer)
         assert any(answer.batch > 1 for answer in got[0]) == together
-        return [[answer.level for answer in mine] for mine in got]
+        return [[answer.value for answer in mine] for mine in got]
 
     async def whole() -> None:
         assert await ask(together=True) == await ask(together=False)
@@ -148,21 +148,25 @@ def test_serve_takes_a_dead_ones_place_keeps_it_and_leaves_nothing(
         process.wait()
         assert place.is_socket(), "a killed one leaves its socket"
     with command(place, adapter) as (process, ready):
-        assert (ready["line"], ready["device"], ready["levels"]) == ("ready", "cpu", 6)
-        assert ask_health(Address.of(str(place)), None, 30)["adapter_sha256"] == ready["adapter_sha256"]
+        served_now = ready["tasks"]["abr"]
+        assert (ready["line"], served_now["device"], served_now["outputs"]) == ("ready", "cpu", 6)
+        assert ask_health(Address.of(str(place)), None, 30)["tasks"] == ready["tasks"]
         assert place.stat().st_mode & 0o077 == 0
         assert "a server listens there already" in refusal(capsys, "--socket", place, "--adapter", adapter)
         mine, local = NetLLM(adapter=str(adapter)), NetLLM("none", adapter=str(adapter))
         served = levels(mine)
         assert mine.remote and served == levels(local) and not local.remote
         assert {by for _, by in served} == {"llm"}
-        other = NetLLM(adapter=str(tiny_adapter(tmp_path / "other", seed=1)))
+        other = NetLLM(adapter=str(tiny_adapter(TASK, tmp_path / "other", seed=1)))
         other.reset(VIDEO, 0, QoE())
         assert not other.remote, "who listens there has other weights"
         told = NetLLM(str(place), adapter=str(adapter))
         assert levels(told) == served and told.remote
         told = NetLLM(str(place), adapter=str(tmp_path / "other" / "adapter"))
-        with pytest.raises(ValueError, match=f"{place}: it has adapter {ready['adapter_sha256'][:12]}"):
+        with pytest.raises(
+            ValueError,
+            match=f"{place}: for abr it has adapter {ready['tasks']['abr']['adapter_sha256'][:12]}",
+        ):
             told.reset(VIDEO, 0, QoE())
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
@@ -174,7 +178,7 @@ def test_a_server_that_is_down_at_the_beginning_is_asked_for_its_adapter_once_it
 ) -> None:
     place = tmp_path / "s.sock"
     mine = NetLLM(str(place), adapter=str(adapter))
-    other = NetLLM(str(place), adapter=str(tiny_adapter(tmp_path / "other", seed=1)))
+    other = NetLLM(str(place), adapter=str(tiny_adapter(TASK, tmp_path / "other", seed=1)))
     for policy in (mine, other):
         policy.reset(VIDEO, 0, QoE())
         with pytest.raises(ServerError):
@@ -324,7 +328,7 @@ def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback
     assert all("No such file" in row.reason for row in none.chunks)
     served = own.manifest["policy_server"]
     assert (served["module"], served["device"]) == ("policies.llm", "cpu")
-    assert served["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
+    assert served["tasks"]["abr"]["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
     assert "policy_server" not in none.manifest
     assert "the fallback decided 4 of 4 chunks" in whole.err
 

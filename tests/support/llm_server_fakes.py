@@ -18,12 +18,13 @@ from player.qoe import QoE
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.video import Video
-from policies.llm.serving.batching import EngineFull
+from policies.llm.engine.contract import EngineFull
 from policies.llm.serving.client import Address, Client, RemoteSession
 from policies.llm.serving.serve import listening
-from policies.llm.serving.server import Limits, Server
-from policies.llm.serving.transcript import Bitrates, Vectors
+from policies.llm.serving.server import Limits, Server, TaskEngine
+from policies.llm.task import Vectors
 from policies.llm.tasks.abr import features as abr
+from policies.llm.tasks.abr.task import TASK
 from traces.trace import Trace
 
 KBPS = (300, 750, 1200, 1850, 2850, 4300)
@@ -44,6 +45,7 @@ CHUNKS = 12
 
 @dataclass(frozen=True)
 class FakeInfo:
+    task: str = "abr"
     base: str = "fake"
     base_sha256: str = "b" * 64
     adapter_sha256: str = "a" * 64
@@ -51,7 +53,7 @@ class FakeInfo:
     device: str = "cpu"
     dtype: str = "float32"
     feature_width: int = abr.WIDTH
-    levels: int = abr.LEVELS
+    outputs: int = abr.LEVELS
     max_steps: int = 64
     parameters: int = 0
     tokens_per_step: int = 1
@@ -147,14 +149,14 @@ async def serving(
     path: Path, engine: FakeEngine | None = None, limits: Limits | None = None, **options: Any
 ) -> AsyncIterator[Server]:
     """A server on a Unix socket, in this event loop."""
-    server = Server(engine or FakeEngine(), Bitrates(), limits, **options)
+    server = Server([TaskEngine(TASK, engine or FakeEngine())], limits, **options)
     async with listening(server, path):
         yield server
 
 
 def remote(path: Path, deadline_s: float = 30.0) -> RemoteSession:
     """A session of a client of its own."""
-    return RemoteSession(Client(Address.of(str(path))), FACTS, deadline_s)
+    return RemoteSession(Client(Address.of(str(path))), TASK, FACTS, deadline_s)
 
 
 async def blocking(call: Callable[[], Any]) -> Any:

@@ -13,20 +13,12 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from policies.llm.serving.client import ServerError, StepsLost
-from policies.llm.serving.protocol import (
-    DECIDE,
-    SESSIONS,
-    Answer,
-    FieldError,
-    Request,
-    Step,
-    dump_request,
-    load_answer,
-    load_json,
-)
-from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.serving.fields import FieldError, load_json
+from policies.llm.serving.protocol import DECIDE, SESSIONS, Answer, Request, dump_request, load_answer
+from policies.llm.task import Task
 
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -87,16 +79,17 @@ class AsyncSession:
 
     Args:
         connections: to the server, shared with the other sessions.
-        video: the session's.
+        task: what is decided.
+        context: the session's.
     """
 
-    def __init__(self, connections: Connections, video: VideoFacts) -> None:
-        self._connections, self._video = connections, video
+    def __init__(self, connections: Connections, task: Task, context: Any) -> None:
+        self._connections, self._task, self._context = connections, task, context
         self._name = uuid.uuid4().hex
         self._acknowledged = 0
 
-    async def decide(self, steps: Sequence[Step], deadline_s: float) -> Answer:
-        """The level of the last of all the session's steps.
+    async def decide(self, steps: Sequence[Any], deadline_s: float) -> Answer:
+        """The answer to the last of all the session's steps.
 
         Raises:
             ServerError: there is none by the deadline.
@@ -110,15 +103,17 @@ class AsyncSession:
         self._acknowledged = answer.steps
         return answer
 
-    async def _ask(self, steps: Sequence[Step], until_s: float) -> Answer:
+    async def _ask(self, steps: Sequence[Any], until_s: float) -> Answer:
         start = self._acknowledged
         left_ms = max(1000.0 * (until_s - time.monotonic()), 0.0)
-        video = self._video if start == 0 else None
-        request = Request(self._name, start, tuple(steps[start:]), video, left_ms)
-        status, body = await self._connections.exchange("POST", DECIDE, dump_request(request), until_s)
+        context = self._context if start == 0 else None
+        request = Request(self._task.name, self._name, start, tuple(steps[start:]), context, left_ms)
+        status, body = await self._connections.exchange(
+            "POST", DECIDE, dump_request(request, self._task), until_s
+        )
         try:
             if status == http.HTTPStatus.OK:
-                return load_answer(body)
+                return load_answer(body, self._task)
             fault = load_json(body)["error"]
         except (FieldError, KeyError, TypeError) as error:
             raise ServerError(f"status {status}, {error}") from None

@@ -45,6 +45,7 @@ from policies.apc.load.report import (
 from policies.apc.policy import BUDGET_MS, RESERVE_MS, make_scheduler
 from policies.apc.router import Router
 from policies.apc.study.files import write_json
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import default_video, resolve_many
 from traces.progress import say
 
@@ -186,36 +187,16 @@ def _report(
 
 def _adapters(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, int, bool]]:
     """Folder, layers, and whether the weights are random."""
-    from policies.llm.model.adapter import SHIPPED, read
-    from policies.llm.tasks.abr.features import MODALITIES
+    from policies.llm.model.adapter import read
+    from policies.llm.model.random import random_adapter
 
-    place = (args.adapter or SHIPPED).absolute()
-    own = read(place, MODALITIES)
+    own = read(args.adapter, TASK)
+    place = (args.adapter or own.folder).absolute()
     for layers in args.layers or [own.shape.layers]:
         if layers == own.shape.layers:
             yield place, layers, False
         else:
-            yield random_adapter(folder / f"layers-{layers}", own.shape.base, layers), layers, True
-
-
-def random_adapter(folder: Path, base: str, layers: int) -> Path:
-    """An adapter that knows nothing: for timing.
-
-    Raises:
-        BaseError: the base has fewer layers.
-    """
-    import torch
-
-    from policies.llm.model.base import resolve
-    from policies.llm.model.model import Model
-    from policies.llm.model.shape import Shape
-    from policies.llm.model.tiny import save
-    from policies.llm.tasks.abr import features as abr
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        save(Model(resolve(base), Shape(base, layers=layers), abr.MODALITIES), folder)
-    return folder
+            yield random_adapter(TASK, folder / f"layers-{layers}", own.shape.base, layers), layers, True
 
 
 def make_router(args: argparse.Namespace, way: str) -> Router:

@@ -24,8 +24,10 @@ from policies.apc.load.client import AsyncSession, Connections
 from policies.apc.policy import BY_LIGHT
 from policies.apc.router import Router
 from policies.llm.serving.client import ServerError
-from policies.llm.serving.protocol import BY_LLM, Step
+from policies.llm.serving.protocol import BY_LLM
 from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import Step
 from traces.trace import Trace
 
 
@@ -110,7 +112,7 @@ class _Player:
         self._deadline_s = deadline_s
         self._steps: list[Step] = []
         facts = VideoFacts.of(workload.video)
-        self._remote = None if connections is None else AsyncSession(connections, facts)
+        self._remote = None if connections is None else AsyncSession(connections, TASK, facts)
         router.reset(workload.video, number, QoE())
 
     async def play(self, begun_s: float, due_s: float) -> None:
@@ -147,7 +149,7 @@ class _Player:
             assert self._remote is not None
             try:
                 answer = await self._remote.decide(self._steps, self._deadline_s)
-                decision = Decision(answer.level, answer.by)
+                decision = Decision(answer.value, answer.by)
             except ServerError as error:
                 why = " ".join(word for word in str(error).split() if word.isalpha())[:40]
                 self._observed.faults[why] = self._observed.faults.get(why, 0) + 1

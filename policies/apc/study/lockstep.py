@@ -22,8 +22,8 @@ from policies.apc.policy import BY_LIGHT, by_light
 from policies.apc.router import Considered, Router
 from policies.llm.serving.batching import Engine
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.serving.transcript import Bitrates
 from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.tasks.abr.task import TASK
 from traces.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,6 @@ class Lockstep:
         qoe: QoE | None = None,
     ) -> None:
         self._engine, self._ask_all = engine, ask_all
-        self._task = Bitrates(engine.info.target)
         self._chunks = chunks
         self.qoe = qoe or QoE()
         self.seats = [self._seat(start, make()) for start in starts]
@@ -141,7 +140,7 @@ class Lockstep:
         ]
 
     def _note(self, seat: Seat, observation: Observation) -> None:
-        seat.pending.append(self._task.features(observation, seat.facts))
+        seat.pending.append(TASK.seen(observation, seat.facts, self._engine.info.target))
 
     def _ask(self, seats: Sequence[Seat]) -> dict[int, int]:
         """Levels by slot."""
@@ -151,7 +150,7 @@ class Lockstep:
         logits = self._engine.forward(work)
         levels = {}
         for seat, (slot, steps), row in zip(seats, work, logits, strict=True):
-            levels[slot] = self._task.level(row, steps[-1])
+            levels[slot] = TASK.answer(row, steps[-1]).value
             seat.asked_steps.append(len(steps))
             seat.pending = []
         return levels

@@ -66,6 +66,7 @@ def load_engine(args: argparse.Namespace) -> Any:
         ValueError, OSError: it can't be loaded.
     """
     from policies.llm.engine.engine import Engine
+    from policies.llm.tasks.abr.task import TASK
 
     slots = args.together + 1
-    return Engine(args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
+    return Engine(TASK, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)

@@ -20,13 +20,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policies.llm.engine.contract import EngineFull
 from policies.llm.engine.packed import PACKED_KINDS, Packed
 from policies.llm.engine.whole import Whole
-from policies.llm.model.adapter import SHIPPED, check_layers, check_sizes, read
+from policies.llm.model import heads
+from policies.llm.model.adapter import Adapter, check_layers, check_sizes, read
+from policies.llm.model.base import Base
 from policies.llm.model.encoder import Encoder
 from policies.llm.model.model import within
-from policies.llm.serving.batching import EngineFull
-from policies.llm.tasks.abr import features as abr
+from policies.llm.task import Task
 
 SLOTS = 64
 
@@ -35,6 +37,7 @@ SLOTS = 64
 class EngineInfo:
     """What a session's record and a server's health say of an engine."""
 
+    task: str
     base: str
     base_sha256: str
     adapter_sha256: str
@@ -42,13 +45,14 @@ class EngineInfo:
     device: str
     dtype: str
     feature_width: int
-    levels: int
+    outputs: int
+    """Numbers of an answer."""
     max_steps: int
     parameters: int
     """Of encoder, language model and head."""
     tokens_per_step: int
     target: float | None = None
-    """The return a chunk that `abr.features` has to be given, of an adapter that was made with returns."""
+    """The return that a step's features have to be given, of an adapter that was made with returns."""
 
 
 class Runner(Protocol):
@@ -86,7 +90,8 @@ class Engine:
     """Many sessions' contexts and one batched forward. Not thread-safe: one caller at a time.
 
     Args:
-        adapter: a folder; None takes the shipped one.
+        task: what is decided.
+        adapter: a folder; None takes the task's shipped one.
         device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
         slots: sessions at a time.
         max_steps: of a context; None takes the adapter's.
@@ -100,6 +105,7 @@ class Engine:
 
     def __init__(
         self,
+        task: Task,
         adapter: Path | None = None,
         *,
         device: str = "auto",
@@ -110,47 +116,39 @@ class Engine:
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        self.adapter = read(SHIPPED if adapter is None else adapter, abr.MODALITIES)
-        place = pick_device(device)
-        kind = pick_dtype(dtype, place)
-        base, shape = self.adapter.base(), self.adapter.shape
-        tensors = self.adapter.tensors()
-        check_layers(self.adapter, tensors, base.layers)
-        check_sizes(self.adapter, tensors, base.width)
+        self.adapter = read(adapter, task)
         self.slots = slots
         self._max_steps = max_steps if max_steps is not None else self.adapter.max_steps
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
-        self._device = place
-        config = base.config()
-        prompt = tensors.get("prompt", torch.zeros(0, base.width))
-        tokens = len(prompt) + self._max_steps * shape.tokens
-        maker = Packed if config["model_type"] in PACKED_KINDS and Packed.can(config) else Whole
-        self._runner: Runner = maker(base, shape, tensors, place, kind, slots, tokens)
-        if len(prompt):
-            with torch.inference_mode():
-                self._runner.share(prompt.to(place))
-        self._encoder = Encoder(self.adapter.modalities, base.width, shape.tokens, shape.hidden)
-        self._encoder.load_state_dict(within(tensors, "encoder."))
-        self._encoder.to(place).eval()
-        head = within(tensors, "head.")
-        self._head_weight, self._head_bias = head["weight"].to(place), head["bias"].to(place)
-        self._steps = torch.zeros(slots, self._max_steps, abr.WIDTH)
+        self._device = pick_device(device)
+        kind = pick_dtype(dtype, self._device)
+        base, tensors = self.adapter.base(), self.adapter.tensors()
+        check_layers(self.adapter, tensors, base.layers)
+        check_sizes(self.adapter, tensors, base.width)
+        self._runner = _runner(self.adapter, base, tensors, self._device, kind, slots, self._max_steps)
+        self._encoder, self._head = _ends(self.adapter, base, tensors, self._device)
+        self._width = task.width
+        self._steps = torch.zeros(slots, self._max_steps, self._width)
         self._open: dict[int, _Slot] = {}
         self._free = list(range(slots - 1, -1, -1))
-        parts = (*self._encoder.parameters(), self._head_weight, self._head_bias)
-        self.info = EngineInfo(
+        self.info = self._told(base, kind)
+
+    def _told(self, base: Base, kind: torch.dtype) -> EngineInfo:
+        adapter, parts = self.adapter, (*self._encoder.parameters(), *self._head.parameters())
+        return EngineInfo(
+            task=adapter.task,
             base=base.name,
             base_sha256=base.sha256,
-            adapter_sha256=self.adapter.sha256,
-            layers=shape.layers,
-            device=str(place),
+            adapter_sha256=adapter.sha256,
+            layers=adapter.shape.layers,
+            device=str(self._device),
             dtype=str(kind).removeprefix("torch."),
-            feature_width=abr.WIDTH,
-            levels=shape.levels,
+            feature_width=self._width,
+            outputs=adapter.head.width,
             max_steps=self._max_steps,
             parameters=self._runner.parameters + sum(each.numel() for each in parts),
-            tokens_per_step=shape.tokens,
-            target=self.adapter.target,
+            tokens_per_step=adapter.shape.tokens,
+            target=adapter.target,
         )
 
     def open(self) -> int:
@@ -205,7 +203,7 @@ class Engine:
 
     @torch.inference_mode()
     def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
-        """(len(work), levels) logits after each slot's last new step.
+        """(len(work), outputs) after each slot's last new step.
 
         Args:
             work: of each slot, at most once, (new_steps, feature_width), with one step or more.
@@ -222,7 +220,7 @@ class Engine:
             held.append(kept * self.info.tokens_per_step)
             counts.append(len(new))
             rows.append(new)
-        return self._logits(self._runner, slots, held, counts, rows)
+        return self._outputs(self._runner, slots, held, counts, rows)
 
     @torch.inference_mode()
     def recompute(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
@@ -234,15 +232,15 @@ class Engine:
             slots.append(slot)
             counts.append(kept + len(new))
             rows.append(self._steps[slot, : kept + len(new)])
-        return self._logits(self._runner, slots, [0] * len(slots), counts, rows)
+        return self._outputs(self._runner, slots, [0] * len(slots), counts, rows)
 
     def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
         seen = set()
         for slot, steps in work:
             if slot not in self._open:
                 raise KeyError(f"slot {slot} is not open")
-            if steps.ndim != 2 or not len(steps) or steps.shape[1] != abr.WIDTH:
-                raise ValueError(f"steps of shape {steps.shape}; expected (1 or more, {abr.WIDTH})")
+            if steps.ndim != 2 or not len(steps) or steps.shape[1] != self._width:
+                raise ValueError(f"steps of shape {steps.shape}; expected (1 or more, {self._width})")
             if slot in seen:
                 raise ValueError(f"slot {slot} stands twice in one batch")
             seen.add(slot)
@@ -258,7 +256,7 @@ class Engine:
         state.steps, state.begin = steps, begin
         return kept, context[kept:]
 
-    def _logits(
+    def _outputs(
         self,
         runner: Runner,
         slots: Sequence[int],
@@ -266,11 +264,43 @@ class Engine:
         counts: Sequence[int],
         rows: Sequence[torch.Tensor],
     ) -> NDArray[np.float32]:
-        tokens = self._encoder(torch.cat(list(rows)).to(self._device)).flatten(0, 1)
-        parts = tokens.split([count * self.info.tokens_per_step for count in counts])
+        steps = torch.cat(list(rows)).to(self._device)
+        parts = self._encoder(steps).flatten(0, 1).split([n * self.info.tokens_per_step for n in counts])
         states = runner.forward(slots, held, parts).float()
-        logits = torch.nn.functional.linear(states, self._head_weight, self._head_bias)
-        return np.asarray(logits.cpu().numpy(), np.float32)
+        last = torch.stack([each[-1] for each in rows]).to(self._device)
+        return np.asarray(self._head(states, last).cpu().numpy(), np.float32)
+
+
+def _runner(
+    adapter: Adapter,
+    base: Base,
+    tensors: dict[str, torch.Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+    slots: int,
+    max_steps: int,
+) -> Runner:
+    """The language model with the adapter in it, every slot's context begun with the adapter's prompt."""
+    config = base.config()
+    prompt = tensors.get("prompt", torch.zeros(0, base.width))
+    tokens = len(prompt) + max_steps * adapter.shape.tokens
+    maker = Packed if config["model_type"] in PACKED_KINDS and Packed.can(config) else Whole
+    runner: Runner = maker(base, adapter.shape, tensors, device, dtype, slots, tokens)
+    if len(prompt):
+        with torch.inference_mode():
+            runner.share(prompt.to(device))
+    return runner
+
+
+def _ends(
+    adapter: Adapter, base: Base, tensors: dict[str, torch.Tensor], device: torch.device
+) -> tuple[Encoder, torch.nn.Module]:
+    """What leads into the language model, and what leads out of it."""
+    encoder = Encoder(adapter.modalities, base.width, adapter.shape.tokens, adapter.shape.hidden)
+    encoder.load_state_dict(within(tensors, "encoder."))
+    head = heads.network(adapter.head, adapter.modalities, base.width)
+    head.load_state_dict(within(tensors, "head."))
+    return encoder.to(device).eval(), head.to(device).eval()
 
 
 def pick_device(name: str) -> torch.device:

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.tasks.abr import features as abr
+from policies.llm.task import DEFAULT, Task
 from traces.files import write_aside
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 
 BY_POLICY = 0
-"""Scores are a teacher's: logits of the probabilities with which it would take each level."""
+"""Scores are a teacher's: of a choice, logits of the probabilities with which it would take each."""
 BY_PLAN = 1
 """Scores are planned with the true future: to be met in the mean, not one by one."""
 
@@ -34,33 +34,31 @@ class PoolError(ValueError):
 
 @dataclass(frozen=True)
 class Experience:
-    """N sessions of T steps; QoE is relative, as in `abr.py`."""
+    """N sessions of T steps."""
 
     vectors: NDArray[np.float32]
-    """(N, T, WIDTH) with no goal set."""
-    levels: NDArray[np.int8]
-    """(N, T) what was taken."""
+    """(N, T, width) with no return asked for."""
+    answers: NDArray[Any]
+    """(N, T) or (N, T, numbers) what was taken."""
     rewards: NDArray[np.float32]
-    """(N, T) QoE of each chunk; 0 for the first."""
+    """(N, T) what each answer brought; 0 for the first."""
     scores: NDArray[np.float32]
-    """(N, T, LEVELS) the teacher's logits."""
+    """(N, T, numbers taught) what the teacher says: of a choice a logit for each answer."""
     kinds: NDArray[np.int8]
     """(N,) `BY_POLICY` or `BY_PLAN`."""
 
     def __post_init__(self) -> None:
-        sessions, steps = self.levels.shape
-        shapes = {
-            "vectors": (sessions, steps, abr.WIDTH),
-            "rewards": (sessions, steps),
-            "scores": (sessions, steps, abr.LEVELS),
-            "kinds": (sessions,),
-        }
-        for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} of shape {getattr(self, name).shape}; expected {shape}")
+        sessions, steps = self.answers.shape[:2]
+        shapes = {"vectors": 3, "rewards": 2, "scores": 3, "kinds": 1}
+        for name, dimensions in shapes.items():
+            shape, expected = getattr(self, name).shape, (sessions, steps)[: min(dimensions, 2)]
+            if len(shape) != dimensions or shape[: len(expected)] != expected:
+                raise ValueError(
+                    f"{name} of shape {shape}; expected {dimensions} dimensions, {expected} first"
+                )
 
     def __len__(self) -> int:
-        return len(self.levels)
+        return len(self.answers)
 
     @classmethod
     def joined(cls, parts: Sequence[Experience]) -> Experience:
@@ -73,7 +71,7 @@ class Experience:
         )
 
     def returns_to_go(self) -> NDArray[np.float32]:
-        """(N, T) what each step's chunk and those after it bring, over the chunks that count."""
+        """(N, T) what each step and those after it bring, over the steps that count."""
         counted = max(self.rewards.shape[1] - 1, 1)
         left = np.ascontiguousarray(self.rewards[:, ::-1].cumsum(axis=1)[:, ::-1]) / np.float32(counted)
         return left.astype(np.float32, copy=False)
@@ -98,27 +96,32 @@ def read_part(path: Path) -> Experience:
     """
     try:
         with np.load(path, allow_pickle=False) as held:
-            return Experience(**{each.name: held[each.name] for each in fields(Experience)})
+            return Experience(**{each.name: held[_name(each.name, held)] for each in fields(Experience)})
     except (OSError, ValueError, KeyError) as error:
-        raise PoolError(f"{path}: no part of a pool ({error}); collect anew") from None
+        raise PoolError(f"{path}: no part of a pool ({error}); collect again") from None
 
 
-def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+def _name(field: str, held: Any) -> str:
+    """Answers were called `levels` before there was a second task."""
+    return "levels" if field == "answers" and field not in held else field
+
+
+def write_manifest(folder: Path, facts: dict[str, Any], task: Task) -> None:
     """Say what a pool holds; written last, so that a pool with a manifest is complete.
 
     Raises:
         OSError: it cannot be written.
     """
-    modalities = [each.to_json() for each in abr.MODALITIES]
-    text = json.dumps({"format": FORMAT, "modalities": modalities} | facts, indent=1) + "\n"
+    about = {"format": FORMAT, "task": task.name, "modalities": [each.to_json() for each in task.modalities]}
+    text = json.dumps(about | facts, indent=1) + "\n"
     write_aside(folder / MANIFEST, text)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, task: Task) -> dict[str, Any]:
     """What a pool says of itself.
 
     Raises:
-        PoolError: no pool, an unfinished one, or one of other features.
+        PoolError: no pool, an unfinished one, or one of another task or other features.
     """
     path = folder / MANIFEST
     try:
@@ -128,16 +131,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: {getattr(error, 'strerror', None) or error}; "
             "make a pool with: python -m policies.llm collect"
         ) from None
-    if held.get("format") != FORMAT or held.get("modalities") != [each.to_json() for each in abr.MODALITIES]:
-        raise PoolError(f"{path}: a pool of another format or of other features; collect anew")
+    if held.get("task", DEFAULT) != task.name:
+        raise PoolError(f"{path}: a pool of the task {held['task']}, not of {task.name}; collect again")
+    if held.get("format") != FORMAT or held.get("modalities") != [each.to_json() for each in task.modalities]:
+        raise PoolError(f"{path}: a pool of another format or of other features; collect again")
     return dict(held)
 
 
-def read(folder: Path) -> tuple[Experience, dict[str, Any]]:
+def read(folder: Path, task: Task) -> tuple[Experience, dict[str, Any]]:
     """All sessions of a pool, and its manifest.
 
     Raises:
         PoolError: it cannot be used.
     """
-    facts = read_manifest(folder)
+    facts = read_manifest(folder, task)
     return Experience.joined([read_part(folder / name) for name in facts["parts"]]), facts

@@ -15,17 +15,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from policies.llm import head
+from policies.llm.head import Head
+from policies.llm.modality import Modality
 from policies.llm.model.base import Base, resolve
-from policies.llm.model.modality import Modality
 from policies.llm.model.shape import Shape
+from policies.llm.task import Task
 from traces.files import write_aside
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
 BEST = "best"
 """Of a folder that `adapt` made: the adapter."""
 FORMAT = 1
-TASK = "abr"
-SHIPPED = Path(__file__).resolve().parents[1] / "tasks" / "abr" / "weights"
 MAKES_ONE = "make one with: python -m policies.llm adapt"
 
 MAX_STEPS = 64
@@ -43,7 +44,9 @@ class Adapter:
     """An adapter, read and checked; tensors by `tensors()`."""
 
     folder: Path
+    task: str
     shape: Shape
+    head: Head
     base_sha256: str
     modalities: tuple[Modality, ...]
     objective: str
@@ -87,18 +90,44 @@ class Adapter:
         return found
 
 
-def read(folder: Path, modalities: Sequence[Modality]) -> Adapter:
+def read(folder: Path | None, task: Task) -> Adapter:
     """An adapter that fits a task.
 
     Args:
-        folder: its own, or the one that `adapt` was told to write to.
-        modalities: the task's.
+        folder: its own, or the one that `adapt` was told to write to; None takes the shipped one.
 
     Raises:
-        AdapterError: it is none, or made for other modalities.
+        AdapterError: it is none, made for another task, or for other modalities.
     """
+    folder = folder if folder is not None else task.shipped
+    if folder is None:
+        raise AdapterError(f"none is shipped for the task {task.name}; {MAKES_ONE} --task {task.name}")
     if not (folder / CONFIG).exists() and (folder / BEST / CONFIG).exists():
         folder = folder / BEST
+    adapter = _adapter(folder)
+    if adapter.task != task.name:
+        raise AdapterError(
+            f"{folder / CONFIG}: made for the task {adapter.task}, not for {task.name}; name one for it, or"
+            f" {MAKES_ONE} --task {task.name}"
+        )
+    if adapter.modalities != task.modalities:
+        raise AdapterError(
+            f"{folder / CONFIG}: made for the modalities {_names(adapter.modalities)}; the task has"
+            f" {_names(task.modalities)}; {MAKES_ONE}"
+        )
+    if adapter.head != task.head:
+        raise AdapterError(
+            f"{folder / CONFIG}: made for the answer {adapter.head}; the task has {task.head}; {MAKES_ONE}"
+        )
+    return adapter
+
+
+def _adapter(folder: Path) -> Adapter:
+    """What a folder holds.
+
+    Raises:
+        AdapterError: no adapter.
+    """
     path = folder / CONFIG
     try:
         text = path.read_bytes()
@@ -108,33 +137,36 @@ def read(folder: Path, modalities: Sequence[Modality]) -> Adapter:
         raise AdapterError(f"{error.filename}: {error.strerror}; {MAKES_ONE}") from None
     except ValueError as error:
         raise AdapterError(f"{path}: no JSON ({error}); {MAKES_ONE}") from None
-    if not isinstance(held, dict) or held.get("format") != FORMAT or held.get("task") != TASK:
-        raise AdapterError(f"{path}: no adapter of format {FORMAT} for the task {TASK}; {MAKES_ONE}")
+    if not isinstance(held, dict) or held.get("format") != FORMAT:
+        raise AdapterError(f"{path}: no adapter of format {FORMAT}; {MAKES_ONE}")
     try:
-        shape = Shape(
-            **{each.name: held["shape"][each.name] for each in fields(Shape) if each.name != "prompt"},
-            prompt=str(held["shape"].get("prompt", "")),
-        )
-        found = tuple(Modality.from_json(each) for each in held["modalities"])
-        adapter = Adapter(
-            folder=folder,
-            shape=shape,
-            base_sha256=str(held["base_sha256"]),
-            modalities=found,
-            objective=str(held["objective"]),
-            target=None if held["target"] is None else float(held["target"]),
-            max_steps=int(held["max_steps"]),
-            keep_steps=int(held["keep_steps"]),
-            notes=dict(held["notes"]),
-            sha256=hashlib.sha256(text + tensors).hexdigest(),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return _checked(folder, held, hashlib.sha256(text + tensors).hexdigest())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AdapterError(f"{path}: {type(error).__name__}: {error}; {MAKES_ONE}") from None
-    if found != tuple(modalities):
-        raise AdapterError(
-            f"{path}: made for the modalities {_names(found)}; the task has {_names(modalities)}; {MAKES_ONE}"
-        )
-    return adapter
+
+
+def _checked(folder: Path, held: dict[str, Any], sha256: str) -> Adapter:
+    """Before there were heads, `levels` stood in the shape; before there were prompts, none was said.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: what is not as it must be.
+    """
+    shape = held["shape"]
+    known = {each.name: shape[each.name] for each in fields(Shape) if each.name != "prompt"}
+    return Adapter(
+        folder=folder,
+        task=str(held["task"]),
+        shape=Shape(**known, prompt=str(shape.get("prompt", ""))),
+        head=head.from_json(held.get("head") or {"kind": "choice", "options": shape["levels"]}),
+        base_sha256=str(held["base_sha256"]),
+        modalities=tuple(Modality.from_json(each) for each in held["modalities"]),
+        objective=str(held["objective"]),
+        target=None if held["target"] is None else float(held["target"]),
+        max_steps=int(held["max_steps"]),
+        keep_steps=int(held["keep_steps"]),
+        notes=dict(held["notes"]),
+        sha256=sha256,
+    )
 
 
 def check_layers(adapter: Adapter, tensors: dict[str, Any], has: int) -> None:
@@ -171,13 +203,15 @@ def check_sizes(adapter: Adapter, tensors: dict[str, Any], width: int) -> None:
     """
     import torch
 
+    from policies.llm.model import heads
     from policies.llm.model.encoder import Encoder
 
     shape = adapter.shape
     with torch.device("meta"):
         encoder = Encoder(adapter.modalities, width, shape.tokens, shape.hidden)
+        answers = heads.network(adapter.head, adapter.modalities, width)
     wanted = {f"encoder.{name}": tuple(each.shape) for name, each in encoder.state_dict().items()}
-    wanted |= {"head.weight": (shape.levels, width), "head.bias": (shape.levels,)}
+    wanted |= {f"head.{name}": tuple(each.shape) for name, each in answers.state_dict().items()}
     held = {name: tuple(each.shape) for name, each in tensors.items()}
     wrong = [
         f"{name} is {held.get(name)}, not {size}" for name, size in wanted.items() if held.get(name) != size
@@ -196,9 +230,9 @@ def write(
     folder: Path,
     tensors: dict[str, Any],
     *,
+    task: Task,
     shape: Shape,
     base: Base,
-    modalities: Sequence[Modality],
     objective: str,
     target: float | None,
     notes: dict[str, Any],
@@ -217,10 +251,11 @@ def write(
     halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
     config = {
         "format": FORMAT,
-        "task": TASK,
+        "task": task.name,
         "shape": asdict(shape),
+        "head": head.to_json(task.head),
         "base_sha256": base.sha256,
-        "modalities": [each.to_json() for each in modalities],
+        "modalities": [each.to_json() for each in task.modalities],
         "objective": objective,
         "target": target,
         "max_steps": max_steps,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from policies.llm.model.modality import OPTIONS, SCALAR, SERIES, Modality, width
+from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
 
 CHANNELS = 32
 KERNEL = 4

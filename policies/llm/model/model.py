@@ -1,7 +1,7 @@
 """The whole model while it learns: encoder, language model, head; one pass over whole sessions.
 
-The head is a linear layer from the language model's last state to the valid answers: always a legal
-level, no tokens generated (Wu et al., SIGCOMM 2024, section 4.2). Attention is causal, so a session's
+The head leads from the language model's last state to the valid answers: always a legal one, no tokens
+generated (Wu et al., SIGCOMM 2024, section 4.2). Attention is causal, so a session's
 steps are all learned from at once, and step k's answer is what `engine.py` gives after k steps.
 """
 
@@ -12,19 +12,21 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from policies.llm.model import backbone, words
+from policies.llm.head import Head
+from policies.llm.modality import Modality
+from policies.llm.model import backbone, heads, words
 from policies.llm.model.base import Base
 from policies.llm.model.encoder import Encoder
-from policies.llm.model.modality import Modality
 from policies.llm.model.shape import FULL, LORA, Shape
 
 
 class Model(nn.Module):
-    """(B, steps, width) of B sessions to (B, steps, levels) logits.
+    """(B, steps, width) of B sessions to (B, steps, head width) outputs.
 
     Args:
         base: of the name in `shape`.
         modalities: what a step's vector holds.
+        head: what is answered.
 
     Raises:
         BaseError: no such layers, nothing for LoRA to go to.
@@ -33,9 +35,9 @@ class Model(nn.Module):
     prompt: torch.Tensor
     """(tokens, width) of the task prompt; none without one."""
 
-    def __init__(self, base: Base, shape: Shape, modalities: Sequence[Modality]) -> None:
+    def __init__(self, base: Base, shape: Shape, modalities: Sequence[Modality], head: Head) -> None:
         super().__init__()
-        self.base, self.shape, self.modalities = base, shape, tuple(modalities)
+        self.base, self.shape, self.modalities, self.answers = base, shape, tuple(modalities), head
         self.llm = backbone.load(base, shape.layers)
         if shape.train == LORA:
             backbone.add_lora(
@@ -49,16 +51,14 @@ class Model(nn.Module):
         self.encoder = Encoder(modalities, model_width, shape.tokens, shape.hidden, gain)
         prompt = words.embedded(base, shape.prompt) if shape.prompt else torch.zeros(0, model_width)
         self.register_buffer("prompt", prompt, persistent=False)
-        self.head = nn.Linear(model_width, shape.levels)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        self.head = heads.network(head, modalities, model_width)
 
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
         sessions, count, _ = steps.shape
         tokens = self.encoder(steps.flatten(0, 1)).view(sessions, count * self.shape.tokens, -1)
         tokens = torch.cat((self.prompt.to(tokens).expand(sessions, -1, -1), tokens), 1)
         states = self.llm(inputs_embeds=tokens, use_cache=False).last_hidden_state
-        return self.head(states[:, len(self.prompt) + self.shape.tokens - 1 :: self.shape.tokens])
+        return self.head(states[:, len(self.prompt) + self.shape.tokens - 1 :: self.shape.tokens], steps)
 
     def learned(self) -> list[nn.Parameter]:
         """Parameters that training changes."""

@@ -32,6 +32,5 @@ class Shape:
     """A decision step makes."""
     hidden: int = 128
     """Width of each modality's features."""
-    levels: int = 6
     prompt: str = ""
     """Words in front of every session's steps (`words.py`)."""

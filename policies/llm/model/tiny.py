@@ -15,7 +15,7 @@ from policies.llm.model.backbone import transformers
 from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
 from policies.llm.model.shape import Shape
-from policies.llm.tasks.abr import features as abr
+from policies.llm.task import Task
 
 _LLAMA: dict[str, Any] = {
     "hidden_size": 32,
@@ -53,40 +53,39 @@ def tiny_base(folder: Path, kind: str = "llama", seed: int = 0) -> Path:
     return folder
 
 
-def tiny_model(base_folder: Path, seed: int = 0, **shape: Any) -> Model:
+def tiny_model(task: Task, base_folder: Path, seed: int = 0, **shape: Any) -> Model:
     """A model over a tiny base whose low-rank matrices and head do something."""
     base = resolve(str(base_folder))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Model(
-            base, Shape(base.name, **{"layers": 2, "rank": 4, "hidden": 16} | shape), abr.MODALITIES
-        )
+        made = Shape(base.name, **{"layers": 2, "rank": 4, "hidden": 16} | shape)
+        model = Model(base, made, task.modalities, task.head)
         for name, weight in model.named_parameters():
             if "lora_B" in name or name.startswith("head."):
                 torch.nn.init.normal_(weight, std=0.3)
     return model.eval()
 
 
-def tiny_adapter(folder: Path, kind: str = "llama", seed: int = 0, **shape: Any) -> Path:
+def tiny_adapter(task: Task, folder: Path, kind: str = "llama", seed: int = 0, **shape: Any) -> Path:
     """Write `folder/base` and `folder/adapter`; the adapter's folder.
 
     Args:
         kind: an architecture of `CONFIGS`.
         shape: fields of `Shape` that differ.
     """
-    model = tiny_model(tiny_base(folder / "base", kind, seed), seed, **shape)
-    save(model, folder / "adapter")
+    model = tiny_model(task, tiny_base(folder / "base", kind, seed), seed, **shape)
+    save(task, model, folder / "adapter")
     return folder / "adapter"
 
 
-def save(model: Model, folder: Path) -> None:
-    """Write a model's adapter."""
+def save(task: Task, model: Model, folder: Path) -> None:
+    """Write a model's adapter for a task."""
     adapter.write(
         folder,
         model.learned_state(),
+        task=task,
         shape=model.shape,
         base=model.base,
-        modalities=model.modalities,
         objective="distill",
         target=None,
         notes={},

@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from policies.llm.engine.contract import Engine
 
 GATHER_S = 0.002
 """A request waits so long for others when other sessions are open: well under a forward's own time."""
@@ -25,34 +27,6 @@ LARGEST_BATCH = 64
 LONGEST_QUEUE = 256
 
 _Result = TypeVar("_Result")
-
-
-class Engine(Protocol):
-    """The part of `policies.llm.engine.engine.Engine` that serving needs. One caller at a time."""
-
-    @property
-    def info(self) -> Any:
-        """An `EngineInfo`."""
-
-    def open(self) -> int:
-        """A free slot.
-
-        Raises:
-            EngineFull: there is none.
-        """
-
-    def close(self, slot: int) -> None:
-        """Forget a slot's steps."""
-
-    def rows(self, slot: int, new: int) -> int:
-        """Steps that a forward would compute for so many new ones: its price. From any thread."""
-
-    def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
-        """(slot, new steps' features (steps, width)) each; (len(work), levels) logits after the last."""
-
-
-class EngineFull(RuntimeError):
-    """Every slot is taken by a session."""
 
 
 class Late(Exception):

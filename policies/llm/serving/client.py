@@ -22,19 +22,17 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from policies.llm.serving.fields import FieldError, load_json
 from policies.llm.serving.protocol import (
     DECIDE,
     HEALTH,
     SESSIONS,
     Answer,
-    FieldError,
     Request,
-    Step,
     dump_request,
     load_answer,
-    load_json,
 )
-from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.task import Task
 
 SERVER_VARIABLE = "STREAMBED_LLM_SERVER"
 """Environment variable: where the server is that a run started."""
@@ -194,17 +192,17 @@ class Client:
             self._headers["Authorization"] = f"Bearer {token}"
         self._http: http.client.HTTPConnection | None = None
 
-    def decide(self, request: Request, until_s: float) -> Answer:
+    def decide(self, request: Request, task: Task, until_s: float) -> Answer:
         """A decision, or an error, by `until_s` (time.monotonic()).
 
         Raises:
             StepsLost: the server lacks steps before the request's.
             ServerError: any other fault.
         """
-        status, body = self._exchange("POST", DECIDE, dump_request(request), until_s)
+        status, body = self._exchange("POST", DECIDE, dump_request(request, task), until_s)
         try:
             if status == http.HTTPStatus.OK:
-                return load_answer(body)
+                return load_answer(body, task)
             error = load_json(body)["error"]
         except (FieldError, KeyError, TypeError) as fault:
             raise ServerError(f"policy server {self.address}: status {status}, {fault}") from None
@@ -287,18 +285,20 @@ class RemoteSession:
 
     Args:
         client: to the server.
-        video: the session's.
+        task: what is decided.
+        context: the session's.
         deadline_s: for one decision.
     """
 
-    def __init__(self, client: Client, video: VideoFacts, deadline_s: float) -> None:
-        self._client, self._video, self._deadline_s = client, video, deadline_s
+    def __init__(self, client: Client, task: Task, context: Any, deadline_s: float) -> None:
+        self._client, self._deadline_s = client, deadline_s
+        self._task, self._context = task, context
         self._name = uuid.uuid4().hex
         self._acknowledged = 0
         self._end = weakref.finalize(self, _end, client, self._name)
 
-    def decide(self, steps: Sequence[Step]) -> Answer:
-        """The level of the last of all the session's steps.
+    def decide(self, steps: Sequence[Any]) -> Answer:
+        """The answer to the last of all the session's steps.
 
         Raises:
             ServerError: there is none by the deadline.
@@ -317,11 +317,12 @@ class RemoteSession:
         self._acknowledged = answer.steps
         return answer
 
-    def _ask(self, steps: Sequence[Step], until_s: float) -> Answer:
+    def _ask(self, steps: Sequence[Any], until_s: float) -> Answer:
         start = self._acknowledged
         left_ms = max(1000.0 * (until_s - time.monotonic()), 0.0)
-        video = self._video if start == 0 else None
-        return self._client.decide(Request(self._name, start, tuple(steps[start:]), video, left_ms), until_s)
+        context = self._context if start == 0 else None
+        request = Request(self._task.name, self._name, start, tuple(steps[start:]), context, left_ms)
+        return self._client.decide(request, self._task, until_s)
 
     def end(self) -> None:
         """The session is over. Happens by itself when nobody has the session any more."""

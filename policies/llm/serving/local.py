@@ -6,11 +6,12 @@ import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from policies.llm.serving.batching import Engine
-from policies.llm.serving.protocol import BY_LLM, Answer, Step
-from policies.llm.serving.transcript import Task, Transcript
-from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.engine.contract import Engine
+from policies.llm.serving.protocol import BY_LLM, Answer
+from policies.llm.serving.transcript import Transcript
+from policies.llm.task import Task, task_named
 
 SLOTS = 4
 """Sessions of one process: a player has one, a simulated player its own and what is not collected yet."""
@@ -19,15 +20,15 @@ THREADS = 1
 
 
 @lru_cache(maxsize=2)
-def shared_engine(adapter: Path | None, device: str) -> Engine:
-    """The engine of this process.
+def shared_engine(task: str, adapter: Path | None, device: str) -> Engine:
+    """The engine of this process for a task and an adapter.
 
     Raises:
         ValueError, OSError: it can't be loaded.
     """
     from policies.llm.engine.engine import Engine as LlmEngine
 
-    return LlmEngine(adapter, device=device, slots=SLOTS, threads=THREADS)
+    return LlmEngine(task_named(task), adapter, device=device, slots=SLOTS, threads=THREADS)
 
 
 class LocalSession:
@@ -35,26 +36,28 @@ class LocalSession:
 
     Args:
         engine: nobody else may be using it during a call.
-        task: its input and output.
-        video: the session's.
+        task: what is decided.
+        context: the session's.
     """
 
-    def __init__(self, engine: Engine, task: Task, video: VideoFacts) -> None:
+    def __init__(self, engine: Engine, task: Task, context: Any) -> None:
         self._engine = engine
-        self._transcript = Transcript(task, video)
+        self._transcript = Transcript(task, context, engine.info.target)
         slot = engine.open()
         self._slot = slot
         self._end = weakref.finalize(self, engine.close, slot)
         self._end.atexit = False
 
-    def decide(self, steps: Sequence[Step]) -> Answer:
-        """The level of the last of all the session's steps."""
+    def decide(self, steps: Sequence[Any]) -> Answer:
+        """The answer to the last of all the session's steps."""
         fresh = steps[len(self._transcript.steps) :]
         features = self._transcript.features(fresh)
-        (logits,) = self._engine.forward([(self._slot, features)])
+        (output,) = self._engine.forward([(self._slot, features)])
         self._transcript.append(fresh)
-        level, margin = self._transcript.decide(logits, features[-1])
-        return Answer(level, margin, BY_LLM, batch=1, queue_ms=0.0, server_ms=0.0, steps=len(steps))
+        decided = self._transcript.decide(output, features[-1])
+        return Answer(
+            decided.value, decided.margin, BY_LLM, batch=1, queue_ms=0.0, server_ms=0.0, steps=len(steps)
+        )
 
     def end(self) -> None:
         """Give the slot back."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 EARLY, LATE = "early", "late"
@@ -15,63 +15,49 @@ class Metrics:
     """One server's, in a registry of their own.
 
     Args:
-        facts: what is served, as labels.
+        facts: what is served, as labels; a task each.
         sessions, waiting: how many there are when asked.
     """
 
     def __init__(
-        self, facts: Mapping[str, str], sessions: Callable[[], int], waiting: Callable[[], int]
+        self, facts: Sequence[Mapping[str, str]], sessions: Callable[[], int], waiting: Callable[[], int]
     ) -> None:
         self._registry = CollectorRegistry()
-        here = self._registry
-        Info("streambed_llm", "What is served.", registry=here).info(dict(facts))
-        self.decisions = Counter("streambed_llm_decisions", "Answers, by who decided.", ["by"], registry=here)
-        self.refusals = Counter(
-            "streambed_llm_refusals", "Requests without an answer, by HTTP status.", ["status"], registry=here
-        )
-        self.undecided = Counter(
-            "streambed_llm_undecided",
+        served = Gauge("streambed_llm_info", "What is served.", list(facts[0]), registry=self._registry)
+        for labels in facts:
+            served.labels(**labels).set(1)
+        self.decisions = self._count("decisions", "Answers, by who decided.", "by")
+        self.refusals = self._count("refusals", "Requests without an answer, by HTTP status.", "status")
+        self.undecided = self._count(
+            "undecided",
             "Requests without a decision in time: refused at once, as it would be late (early), or not"
             " decided by the deadline (late).",
-            ["when"],
-            registry=here,
+            "when",
         )
         for when in (EARLY, LATE):
             self.undecided.labels(when)
-        self.decision_s = Histogram(
-            "streambed_llm_decision_seconds",
-            "From a request's arrival to its answer.",
-            buckets=_SECONDS,
-            registry=here,
+        self.decision_s = self._spread("decision_seconds", "From a request's arrival to its answer.")
+        self.queue_s = self._spread("queue_seconds", "From a request's arrival to its forward.")
+        self.forward_s = self._spread("forward_seconds", "One batched forward.")
+        self.batch = self._spread("batch_sessions", "Sessions that shared a forward.", _SESSIONS)
+        self.steps = self._count("steps", "Steps that forwards took in.")
+        self.rows = self._count(
+            "rows", "Steps that forwards computed, those of contexts begun again among them."
         )
-        self.queue_s = Histogram(
-            "streambed_llm_queue_seconds",
-            "From a request's arrival to its forward.",
-            buckets=_SECONDS,
-            registry=here,
+        self.rebuilt = self._count(
+            "rebuilt_steps", "Steps beyond the first that came with the beginning of a session."
         )
-        self.forward_s = Histogram(
-            "streambed_llm_forward_seconds", "One batched forward.", buckets=_SECONDS, registry=here
-        )
-        self.batch = Histogram(
-            "streambed_llm_batch_sessions",
-            "Sessions that shared a forward.",
-            buckets=_SESSIONS,
-            registry=here,
-        )
-        self.steps = Counter("streambed_llm_steps", "Steps that forwards took in.", registry=here)
-        self.rows = Counter(
-            "streambed_llm_rows",
-            "Steps that forwards computed, those of contexts begun anew among them.",
-            registry=here,
-        )
-        self.rebuilt = Counter(
-            "streambed_llm_rebuilt_steps",
-            "Steps beyond the first that came with the beginning of a session.",
-            registry=here,
-        )
-        Gauge("streambed_llm_sessions", "Open sessions.", registry=here).set_function(sessions)
-        Gauge("streambed_llm_waiting", "Requests in the queue.", registry=here).set_function(waiting)
+        self._now("sessions", "Open sessions.", sessions)
+        self._now("waiting", "Requests in the queue.", waiting)
+
+    def _count(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(f"streambed_llm_{name}", says, labels, registry=self._registry)
+
+    def _spread(self, name: str, says: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+        return Histogram(f"streambed_llm_{name}", says, buckets=buckets, registry=self._registry)
+
+    def _now(self, name: str, says: str, asked: Callable[[], int]) -> None:
+        Gauge(f"streambed_llm_{name}", says, registry=self._registry).set_function(asked)
 
     def text(self) -> bytes:
         """All of them in the text format 0.0.4."""

@@ -11,18 +11,19 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from policies.llm.serving.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, Engine
+from policies.llm.engine.contract import Engine
+from policies.llm.serving.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE
 from policies.llm.serving.client import default_socket, runtime_folder
 from policies.llm.serving.deadline_queue import BUDGET_S
-from policies.llm.serving.server import Limits, Server
+from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
-from policies.llm.serving.transcript import Bitrates
+from policies.llm.task import DEFAULT, Task, task_named
 from traces.numbers import count, not_negative, positive
 
 LONGEST_SOCKET_PATH = 107
@@ -39,18 +40,40 @@ class ServeError(ValueError):
 def add_parser(commands: Any) -> None:
     """Add this subcommand to an argparse `add_subparsers`."""
     command = commands.add_parser("serve", help="hold the model and decide for whoever asks")
-    model = command.add_argument_group("model")
-    model.add_argument(
-        "--adapter", type=Path, metavar="DIR", help="what `adapt` made (default: the shipped one)"
+    _add_model(command.add_argument_group("model"))
+    _add_place(command.add_argument_group("where it listens"))
+    _add_limits(command.add_argument_group("limits, of each task"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--json", action="store_true", help="say that it is ready by one line of JSON, with what is served"
     )
-    model.add_argument(
+    command.set_defaults(run=run)
+
+
+def _add_model(group: Any) -> None:
+    group.add_argument(
+        "--task",
+        action="append",
+        metavar="NAME[=DIR]",
+        help="what is decided, with the adapter for it (default: the shipped one); again for another task at"
+        f" once (default: {DEFAULT})",
+    )
+    group.add_argument(
+        "--adapter",
+        type=Path,
+        metavar="DIR",
+        help="what `adapt` made for the one task (default: shipped)",
+    )
+    group.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
-    model.add_argument(
+    group.add_argument(
         "--threads", type=count, metavar="N", help="of the model on the CPU (default: one for every core)"
     )
-    where = command.add_argument_group("where it listens")
-    place = where.add_mutually_exclusive_group()
+
+
+def _add_place(group: Any) -> None:
+    place = group.add_mutually_exclusive_group()
     place.add_argument(
         "--socket",
         type=Path,
@@ -58,69 +81,47 @@ def add_parser(commands: Any) -> None:
         help="a Unix socket (default: streambed/llm.sock for this user)",
     )
     place.add_argument("--port", type=_port, metavar="N", help="TCP instead; 0 takes a free one")
-    where.add_argument("--host", metavar="HOST", help="with --port (default: 127.0.0.1)")
-    where.add_argument(
+    group.add_argument("--host", metavar="HOST", help="with --port (default: 127.0.0.1)")
+    group.add_argument(
         "--token-file",
         type=Path,
         metavar="FILE",
         help=f"its first line, {SHORTEST_TOKEN} characters or more, is asked for as bearer token;"
         " needed off loopback",
     )
-    limits = command.add_argument_group("limits")
-    limits.add_argument(
-        "--max-sessions", type=count, default=MOST_SESSIONS, metavar="N", help="default: %(default)s"
-    )
-    limits.add_argument(
-        "--idle-s",
-        type=positive,
-        default=IDLE_S,
-        metavar="S",
-        help="forget a silent session (default: %(default)g)",
-    )
-    limits.add_argument(
-        "--max-waiting",
-        type=count,
-        default=LONGEST_QUEUE,
-        metavar="N",
-        help="requests (default: %(default)s)",
-    )
-    limits.add_argument(
-        "--max-batch",
-        type=count,
-        default=LARGEST_BATCH,
-        metavar="N",
-        help="sessions a forward (default: %(default)s)",
-    )
-    limits.add_argument(
+
+
+LIMITS: tuple[tuple[str, Any, float, str, str], ...] = (
+    ("--max-sessions", count, MOST_SESSIONS, "N", "default: %(default)s"),
+    ("--idle-s", positive, IDLE_S, "S", "forget a silent session (default: %(default)g)"),
+    ("--max-waiting", count, LONGEST_QUEUE, "N", "requests (default: %(default)s)"),
+    ("--max-batch", count, LARGEST_BATCH, "N", "sessions a forward (default: %(default)s)"),
+    (
         "--gather-ms",
-        type=not_negative,
-        default=1000.0 * GATHER_S,
-        metavar="MS",
-        help="wait so long for others to share a forward (default: %(default)g)",
-    )
-    limits.add_argument(
+        not_negative,
+        1000.0 * GATHER_S,
+        "MS",
+        "wait so long for others to share a forward (default: %(default)g)",
+    ),
+    (
         "--budget-ms",
-        type=positive,
-        default=1000.0 * BUDGET_S,
-        metavar="MS",
-        help="the shortest that a request allows: the earliest deadline goes first, no forward takes over"
+        positive,
+        1000.0 * BUDGET_S,
+        "MS",
+        "the shortest that a request allows: the earliest deadline goes first, no forward takes over"
         " half of this, and what can't make its deadline is refused at once (default: %(default)g)",
-    )
-    limits.add_argument(
+    ),
+    ("--delay-ms", not_negative, 0.0, "MS", "be slow: wait so long before every forward (for tests)"),
+)
+"""Option, kind, default, and what help says of it."""
+
+
+def _add_limits(group: Any) -> None:
+    for name, kind, default, metavar, text in LIMITS:
+        group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+    group.add_argument(
         "--first-come", action="store_true", help="first come, first served, in the largest batches"
     )
-    limits.add_argument(
-        "--delay-ms",
-        type=not_negative,
-        default=0.0,
-        metavar="MS",
-        help="be slow: wait so long before every forward (for tests)",
-    )
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--json", action="store_true", help="say that it is ready by one line of JSON, with what is served"
-    )
-    command.set_defaults(run=run)
 
 
 def _port(text: str) -> int:
@@ -144,38 +145,62 @@ def run(args: argparse.Namespace) -> int:
         raise ServeError(f"--host {host} can be reached from elsewhere: name a --token-file")
     path = None if args.port is not None else free_place(args.socket)
     began_s = time.monotonic()
-    engine = load_engine(args)
-    server = Server(
-        engine,
-        Bitrates(engine.info.target),
-        Limits(
-            sessions=args.max_sessions,
-            idle_s=args.idle_s,
-            waiting=args.max_waiting,
-            batch=args.max_batch,
-            gather_s=args.gather_ms / 1000.0,
-            budget_s=None if args.first_come else args.budget_ms / 1000.0,
-        ),
-        token=token,
-        delay_s=args.delay_ms / 1000.0,
-    )
+    served = load_served(args)
+    server = Server(served, _limits(args), token=token, delay_s=args.delay_ms / 1000.0)
     loading_s = time.monotonic() - began_s
     return asyncio.run(_serve(server, path, host, args.port, args.json, loading_s))
 
 
-def load_engine(args: argparse.Namespace) -> Engine:
-    """The engine, ready and warm.
+def _limits(args: argparse.Namespace) -> Limits:
+    return Limits(
+        sessions=args.max_sessions,
+        idle_s=args.idle_s,
+        waiting=args.max_waiting,
+        batch=args.max_batch,
+        gather_s=args.gather_ms / 1000.0,
+        budget_s=None if args.first_come else args.budget_ms / 1000.0,
+    )
+
+
+def load_served(args: argparse.Namespace) -> list[TaskEngine]:
+    """The tasks that are asked for, each with its engine, ready and warm.
 
     Raises:
-        ValueError, OSError: it can't be loaded.
+        ServeError, ValueError, OSError: something can't be loaded.
     """
+    adapters = asked_tasks(args.task, args.adapter)
     if args.threads is not None:  # read once, by libraries that torch loads, for every thread
         os.environ["OMP_NUM_THREADS"] = str(args.threads)
     from policies.llm.engine.engine import Engine as LlmEngine
 
-    engine = LlmEngine(args.adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
-    warm_up(engine)
-    return engine
+    served = []
+    for task, adapter in adapters.items():
+        engine = LlmEngine(task, adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
+        task.ready()
+        warm_up(engine)
+        served.append(TaskEngine(task, engine))
+    return served
+
+
+def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task, Path | None]:
+    """Each task with its adapter; None for the shipped one.
+
+    Raises:
+        ServeError: a task twice, or an adapter that could be of several.
+        TaskError: no such task.
+    """
+    asked: dict[Task, Path | None] = {}
+    for word in words or [DEFAULT]:
+        name, given, folder = word.partition("=")
+        task = task_named(name)
+        if task in asked:
+            raise ServeError(f"--task {word}: {name} stands twice; a server has one adapter for a task")
+        asked[task] = Path(folder) if given else None
+    if adapter is not None:
+        if len(asked) > 1 or any(asked.values()):
+            raise ServeError(f"--adapter {adapter}: of which task? say --task NAME={adapter}")
+        asked = dict.fromkeys(asked, adapter)
+    return asked
 
 
 def warm_up(engine: Engine) -> None:
@@ -273,11 +298,12 @@ async def _serve(
         if as_object:
             print(json.dumps(facts), flush=True)
         else:
-            print(
-                f"{facts['base']}, {facts['layers']} layers, adapter {facts['adapter_sha256'][:12]}, on"
-                f" {facts['device']} in {facts['dtype']}: ready at {where} after {loading_s:.1f} s",
-                flush=True,
-            )
+            for name, info in facts["tasks"].items():
+                print(
+                    f"{name}: {info['base']}, {info['layers']} layers, adapter"
+                    f" {info['adapter_sha256'][:12]}, on {info['device']} in {info['dtype']}"
+                )
+            print(f"ready at {where} after {loading_s:.1f} s", flush=True)
         await stop.wait()
     return 0
 

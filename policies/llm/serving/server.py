@@ -6,6 +6,7 @@ An aiohttp application over `Sessions` and `Batcher`; `policies/llm/serving/prot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
@@ -17,13 +18,13 @@ from typing import Any
 
 from aiohttp import web
 
+from policies.llm.engine.contract import Engine
 from policies.llm.serving.batching import (
     GATHER_S,
     LARGEST_BATCH,
     LONGEST_QUEUE,
     Batcher,
     BatchQueue,
-    Engine,
     GatheringQueue,
     Hopeless,
     Late,
@@ -31,6 +32,7 @@ from policies.llm.serving.batching import (
     Work,
 )
 from policies.llm.serving.deadline_queue import BUDGET_S, DeadlineQueue
+from policies.llm.serving.fields import FieldError
 from policies.llm.serving.metrics import EARLY, LATE, Metrics
 from policies.llm.serving.protocol import (
     DECIDE,
@@ -40,12 +42,12 @@ from policies.llm.serving.protocol import (
     READY,
     SESSIONS,
     Answer,
-    FieldError,
     Request,
+    dump_answer,
     load_request,
 )
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS, Behind, Sessions, SessionsFull
-from policies.llm.serving.transcript import Task
+from policies.llm.task import Task
 
 EXPIRE_EVERY_S = 5.0
 RETRY_QUEUE_S = 1
@@ -75,13 +77,50 @@ class Limits:
         return DeadlineQueue(self.budget_s, self.gather_s, self.batch, self.waiting, sessions)
 
 
+@dataclass(frozen=True)
+class TaskEngine:
+    """A task and the engine that decides it. Nobody else may use the engine."""
+
+    task: Task
+    engine: Engine
+
+
+class _Desk:
+    """One task's engine, the queue before it, and its sessions."""
+
+    def __init__(
+        self,
+        served: TaskEngine,
+        queue: Callable[[Callable[[], int]], BatchQueue],
+        limits: Limits,
+        delay_s: float,
+        metrics: Metrics,
+    ) -> None:
+        self.task, self.engine, self._metrics = served.task, served.engine, metrics
+        self.queue = queue(lambda: len(self.sessions))
+        self.batcher = Batcher(served.engine, self.queue, delay_s=delay_s, observe=self._observe)
+        self.sessions = Sessions(
+            self.batcher,
+            served.task,
+            target=served.engine.info.target,
+            most=limits.sessions,
+            idle_s=limits.idle_s,
+            rebuilt=metrics.rebuilt.inc,
+        )
+
+    def _observe(self, batch: Sequence[Work], seconds: float) -> None:
+        self._metrics.forward_s.observe(seconds)
+        self._metrics.batch.observe(len(batch))
+        self._metrics.steps.inc(sum(len(work.features) for work in batch))
+        self._metrics.rows.inc(sum(work.rows for work in batch))
+
+
 class Server:
-    """One engine behind an application.
+    """Engines behind an application, one for each task; sessions of one task share its forwards.
 
     Args:
-        engine: nobody else may use it.
-        task: its input and output.
-        limits: how much it takes on; `Limits()` if None.
+        served: each task once.
+        limits: how much it takes on, of each task; `Limits()` if None.
         token: without it in `Authorization: Bearer`, only health is told.
         delay_s: wait so long before every forward: a slow model, for tests.
         queue: decides which requests go next, given the number of open sessions; by the limits if None.
@@ -89,34 +128,38 @@ class Server:
 
     def __init__(
         self,
-        engine: Engine,
-        task: Task,
+        served: Sequence[TaskEngine],
         limits: Limits | None = None,
         *,
         token: str | None = None,
         delay_s: float = 0.0,
         queue: Callable[[Callable[[], int]], BatchQueue] | None = None,
     ) -> None:
-        limits = limits or Limits()
-        self._engine, self._limits, self._token, self._delay_s = engine, limits, token, delay_s
-        self._queue = (queue or limits.queue)(lambda: len(self.sessions))
-        self._batcher = Batcher(engine, self._queue, delay_s=delay_s, observe=self._observe)
-        labels = {name: str(value) for name, value in asdict(engine.info).items()}
-        self.metrics = Metrics(labels, lambda: len(self.sessions), lambda: len(self._queue))
-        self.sessions = Sessions(
-            self._batcher,
-            task,
-            most=limits.sessions,
-            idle_s=limits.idle_s,
-            rebuilt=self.metrics.rebuilt.inc,
-        )
+        self._limits, self._token, self._delay_s = limits or Limits(), token, delay_s
+        labels = [{name: str(value) for name, value in asdict(each.engine.info).items()} for each in served]
+        self.metrics = Metrics(labels, self._open, self._waiting)
+        self._desks = {
+            each.task.name: _Desk(each, queue or self._limits.queue, self._limits, delay_s, self.metrics)
+            for each in served
+        }
+        self._tasks = {name: desk.task for name, desk in self._desks.items()}
         self._asking: set[asyncio.Task[Answer]] = set()
         self._began_s = time.monotonic()
+
+    def _open(self) -> int:
+        return sum(len(desk.sessions) for desk in self._desks.values())
+
+    def _waiting(self) -> int:
+        return sum(len(desk.queue) for desk in self._desks.values())
+
+    def sessions(self, task: str) -> Sessions:
+        """The sessions of a task that is served."""
+        return self._desks[task].sessions
 
     def facts(self) -> dict[str, Any]:
         """What is served, and how much may be asked of it."""
         return {
-            **asdict(self._engine.info),
+            "tasks": {name: asdict(desk.engine.info) for name, desk in self._desks.items()},
             "limits": asdict(self._limits),
             "delay_ms": 1000.0 * self._delay_s,
         }
@@ -135,23 +178,23 @@ class Server:
         return app
 
     async def _working(self, app: web.Application) -> AsyncIterator[None]:
-        async with self._batcher:
+        async with contextlib.AsyncExitStack() as batchers:
+            for desk in self._desks.values():
+                await batchers.enter_async_context(desk.batcher)
             expiring = asyncio.create_task(self._expire())
             yield
             expiring.cancel()
-            for task in self._asking:
-                task.cancel()
+            for asking in self._asking:
+                asking.cancel()
 
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(min(EXPIRE_EVERY_S, self._limits.idle_s))
-            self.sessions.expire()
+            self._expire_all()
 
-    def _observe(self, batch: Sequence[Work], seconds: float) -> None:
-        self.metrics.forward_s.observe(seconds)
-        self.metrics.batch.observe(len(batch))
-        self.metrics.steps.inc(sum(len(work.features) for work in batch))
-        self.metrics.rows.inc(sum(work.rows for work in batch))
+    def _expire_all(self) -> None:
+        for desk in self._desks.values():
+            desk.sessions.expire()
 
     @web.middleware
     async def _answer_in_json(
@@ -184,7 +227,7 @@ class Server:
         arrived_s = time.monotonic()
         body = await request.read()
         try:
-            asked = load_request(body)
+            asked = load_request(body, self._tasks)
             answer = await self._by_deadline(asked, arrived_s)
         except FieldError as error:
             return _refusal(422, str(error), field=error.field)
@@ -196,11 +239,11 @@ class Server:
             return _refusal(429, str(error), headers={"Retry-After": str(math.ceil(error.retry_after_s))})
         except Late as error:
             self.metrics.undecided.labels(EARLY if isinstance(error, Hopeless) else LATE).inc()
-            return _refusal(504, str(error), late=True, steps=self.sessions.steps(asked.session))
+            return _refusal(504, str(error), late=True, steps=self.sessions(asked.task).steps(asked.session))
         self.metrics.decisions.labels(answer.by).inc()
         self.metrics.decision_s.observe(answer.server_ms / 1000.0)
         self.metrics.queue_s.observe(answer.queue_ms / 1000.0)
-        return web.json_response(asdict(answer))
+        return web.json_response(dump_answer(answer, self._tasks[asked.task]))
 
     async def _by_deadline(self, asked: Request, arrived_s: float) -> Answer:
         """The answer, never a late one: what has begun goes on for the session's next request.
@@ -210,7 +253,7 @@ class Server:
         """
         if len(self._asking) >= self._limits.waiting:
             raise QueueFull(f"{self._limits.waiting} requests are waiting")
-        task = asyncio.create_task(self.sessions.decide(asked, arrived_s))
+        task = asyncio.create_task(self.sessions(asked.task).decide(asked, arrived_s))
         self._asking.add(task)
         task.add_done_callback(self._done)
         left_s = arrived_s + asked.deadline_ms / 1000.0 - time.monotonic()
@@ -225,29 +268,34 @@ class Server:
             task.exception()  # heard by whoever waited for it, if anyone still did
 
     async def _end(self, request: web.Request) -> web.Response:
-        if self.sessions.end(request.match_info["name"]):
+        name = request.match_info["name"]
+        ended = [desk.sessions.end(name) for desk in self._desks.values()]
+        if any(ended):
             return web.json_response({})
         return _refusal(404, "no such session")
 
     async def _health(self, request: web.Request) -> web.Response:
-        alive = self._batcher.alive
+        alive = self._alive()
         facts = {
             "status": "ok" if alive else "broken",
             **self.facts(),
-            "sessions": len(self.sessions),
-            "waiting": len(self._queue),
+            "sessions": self._open(),
+            "waiting": self._waiting(),
             "up_s": time.monotonic() - self._began_s,
         }
         return web.json_response(facts, status=200 if alive else 503)
 
     async def _ready(self, request: web.Request) -> web.Response:
-        """Whether a new session would be taken in now."""
-        self.sessions.expire()
-        if not self._batcher.alive:
+        """Whether a new session of any task would be taken in now."""
+        self._expire_all()
+        if not self._alive():
             return _refusal(503, "the engine's thread has ended")
-        if len(self.sessions) >= self._limits.sessions:
+        if any(len(desk.sessions) >= self._limits.sessions for desk in self._desks.values()):
             return _refusal(503, f"all {self._limits.sessions} sessions are taken")
         return web.json_response({"status": "ready"})
+
+    def _alive(self) -> bool:
+        return all(desk.batcher.alive for desk in self._desks.values())
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(

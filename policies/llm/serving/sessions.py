@@ -10,12 +10,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from policies.llm.serving.batching import Batcher, EngineFull, Hopeless, Late, QueueFull
-from policies.llm.serving.protocol import BY_LLM, Answer, FieldError, Request, Step, check_levels
-from policies.llm.serving.transcript import Task, Transcript, Vectors
+from policies.llm.engine.contract import EngineFull
+from policies.llm.serving.batching import Batcher, Hopeless, Late, QueueFull
+from policies.llm.serving.fields import FieldError
+from policies.llm.serving.protocol import BY_LLM, Answer, Request
+from policies.llm.serving.transcript import Transcript
+from policies.llm.task import Decided, Task, Vectors
 
 MOST_SESSIONS = 64
 IDLE_S = 300.0
@@ -27,6 +31,9 @@ KEEP_WITHIN_S = 3.0
 """So long they may wait for that: until about the session's next request."""
 RETRY_SLOT_S = 1.0
 """A slot of a session that is over is free once its last request is."""
+
+NOTHING = Decided(None, None)
+"""Before the first step."""
 
 
 class Behind(Exception):
@@ -55,8 +62,8 @@ class _Session:
     """One request of a session at a time."""
     asking: int = 0
     """Requests that have it in hand."""
-    decided: tuple[int, float | None] = (0, None)
-    """Level and margin after the last step: a request may come twice, when its answer was lost."""
+    decided: Decided = NOTHING
+    """After the last step: a request may come twice, when its answer was lost."""
     gone: bool = False
     keeping: bool = False
     """A refused request's steps are being taken in."""
@@ -69,7 +76,8 @@ class Sessions:
 
     Args:
         batcher: runs the model.
-        task: the model's input and output.
+        task: what is decided.
+        target: the return that the engine's adapter wants to be asked for.
         most: sessions at once.
         idle_s: a session that asked nothing for so long gives way.
         rebuilt: told of the steps beyond the first that came with the beginning of a session.
@@ -80,11 +88,12 @@ class Sessions:
         batcher: Batcher,
         task: Task,
         *,
+        target: float | None = None,
         most: int = MOST_SESSIONS,
         idle_s: float = IDLE_S,
         rebuilt: Callable[[int], None] = lambda steps: None,
     ) -> None:
-        self._batcher, self._task = batcher, task
+        self._batcher, self._task, self._target = batcher, task, target
         self._most, self._idle_s = most, idle_s
         self._open: dict[str, _Session] = {}
         self._opening = 0
@@ -100,7 +109,7 @@ class Sessions:
         return len(session.transcript.steps) if session else 0
 
     async def decide(self, request: Request, arrived_s: float) -> Answer:
-        """The level of the request's last step.
+        """The answer to the request's last step.
 
         Raises:
             Behind: steps before the request's first are not held.
@@ -130,7 +139,7 @@ class Sessions:
         fresh = self._fresh(session, request)
         began_s, batch = time.monotonic(), 1
         if fresh:
-            check_levels(request.steps, session.transcript.video)
+            self._task.check(request.steps, session.transcript.context)
             features = await self._features(session, request, fresh)
             try:
                 done = await self._batcher.forward(session.slot, features, deadline_s)
@@ -147,10 +156,9 @@ class Sessions:
             session.decided = session.transcript.decide(done.logits, features[-1])
             if held == 0:
                 self._rebuilt(len(fresh) - 1)
-        level, margin = session.decided
         return Answer(
-            level=level,
-            margin=margin,
+            value=session.decided.value,
+            margin=session.decided.margin,
             by=BY_LLM,
             batch=batch,
             queue_ms=1000.0 * (began_s - arrived_s),
@@ -158,7 +166,7 @@ class Sessions:
             steps=len(session.transcript.steps),
         )
 
-    def _keep(self, session: _Session, steps: tuple[Step, ...]) -> None:
+    def _keep(self, session: _Session, steps: tuple[Any, ...]) -> None:
         """Take a refused request's steps in when there is time, so that the next one isn't dearer still."""
         if not session.keeping:
             session.keeping = True
@@ -167,7 +175,7 @@ class Sessions:
             self._working.add(keeping)
             keeping.add_done_callback(self._working.discard)
 
-    async def _keep_up(self, session: _Session, steps: tuple[Step, ...]) -> None:
+    async def _keep_up(self, session: _Session, steps: tuple[Any, ...]) -> None:
         begin = len(session.transcript.steps)
         try:
             while steps and not session.gone:
@@ -192,7 +200,7 @@ class Sessions:
             session.asking -= 1
             self._give_back(session)
 
-    async def _features(self, session: _Session, request: Request, fresh: tuple[Step, ...]) -> Vectors:
+    async def _features(self, session: _Session, request: Request, fresh: tuple[Any, ...]) -> Vectors:
         """(len(fresh), width) of the request's last steps, built in pieces, so that others are heard.
 
         Raises:
@@ -208,16 +216,16 @@ class Sessions:
                 await asyncio.sleep(0)
         return np.stack(rows)
 
-    def _fresh(self, session: _Session, request: Request) -> tuple[Step, ...]:
+    def _fresh(self, session: _Session, request: Request) -> tuple[Any, ...]:
         """The request's steps that the session has not yet; what it has must be the same.
 
         Raises:
             Behind: it hasn't those before them, holds others, or is already further.
-            FieldError: another video.
+            FieldError: another context.
         """
         held = session.transcript.steps
-        if request.video is not None and request.video != session.transcript.video:
-            raise FieldError("video", "not the one that this session began with")
+        if request.context is not None and request.context != session.transcript.context:
+            raise FieldError("context", "not the one that this session began with")
         if request.start > len(held):
             raise Behind(len(held))
         known = min(len(held) - request.start, len(request.steps))
@@ -233,9 +241,9 @@ class Sessions:
         Raises:
             Behind, SessionsFull: as `decide`.
         """
-        if request.start > 0 or request.video is None:
+        if request.start > 0 or request.context is None:
             raise Behind(0)
-        check_levels(request.steps, request.video)  # before it takes a place
+        self._task.check(request.steps, request.context)  # before it takes a place
         self.expire()
         if len(self) >= self._most:
             raise SessionsFull(self._most, self._next_expiry_s())
@@ -250,7 +258,7 @@ class Sessions:
         if already is not None:  # a second request of the same beginning was quicker
             self._close(slot)
             return already
-        transcript = Transcript(self._task, request.video)
+        transcript = Transcript(self._task, request.context, self._target)
         session = _Session(request.session, transcript, slot, time.monotonic())
         self._open[request.session] = session
         return session

@@ -30,6 +30,7 @@ from policies.llm.studies.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
 from policies.llm.tasks.abr.play import mean_qoe, policy_qoe
+from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from traces.families.catalogue import resolve_many
 from traces.numbers import count, positive, whole
@@ -208,7 +209,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         BaseError, PoolError, TraceError, VideoError, ValueError: something is not there.
     """
     torch.set_num_threads(args.threads)
-    held, _ = pool.read(args.pool)
+    held, _ = pool.read(args.pool, TASK)
     mine = held.kinds == BY_POLICY
     vectors = held.vectors[mine, 1:].reshape(-1, abr.WIDTH)
     levels = held.scores[mine, 1:].argmax(-1).reshape(-1)

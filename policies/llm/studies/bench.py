@@ -37,9 +37,11 @@ from player.video.video import Video
 from policies.bench import walk
 from policies.llm.serving.batching import LONGEST_QUEUE
 from policies.llm.serving.client import Address, Client, RemoteSession
-from policies.llm.serving.protocol import Step
-from policies.llm.serving.transcript import Bitrates, Transcript, Vectors
+from policies.llm.serving.transcript import Transcript
+from policies.llm.task import Vectors
 from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import Step
 from traces.numbers import count, counts
 from traces.progress import say
 
@@ -143,11 +145,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """As `run`.
-
-    Args:
-        folder: where files may lie meanwhile.
-    """
+    """As `run`; files may lie in `folder` meanwhile."""
     threads = args.threads if args.threads is not None else max(len(os.sched_getaffinity(0)) // 2, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
     from policies.llm.engine.engine import Engine
@@ -156,44 +154,71 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
     adapter = chosen_adapter(args, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(adapter, device=args.device, slots=most, threads=threads)
+    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads)
     loading_s = time.perf_counter() - begun_s
-    task, facts = Bitrates(engine.info.target), VideoFacts.of(video)
-    vectors, features_ms = timed_features(task, facts, sessions)
+    facts = VideoFacts.of(video)
+    TASK.ready()
+    vectors, features_ms = timed_features(facts, engine.info.target, sessions)
     engine_rows = []
     for number in args.sessions:
         engine_rows.append(engine_row(engine, number, vectors, args.rounds))
         say(f"engine, {number} sessions: {engine_rows[-1].cached.p50_ms:.1f} ms a batch")
     alone = next((row for row in engine_rows if row.sessions == 1), None)
     alone = alone or engine_row(engine, 1, vectors, args.rounds)
-    assert alone.anew is not None
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
-    server_rows = []
-    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
-        for number in args.sessions:
-            server_rows.append(server_row(address, facts, number, sessions, args.rounds))
-            say(f"server, {number} sessions at once: {server_rows[-1].asked.p50_ms:.1f} ms")
-        memory["server_mib"] = resident_mib(process.pid)
+    server_rows, memory["server_mib"] = through_the_server(args, adapter, threads, facts, sessions, folder)
     report = {
         "served": asdict(engine.info),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "load_average": os.getloadavg()[0],
+        **machine(threads),
         "loading_s": loading_s,
         "features": asdict(features_ms),
         "engine": [asdict(row) for row in engine_rows],
-        "window": {"tokens": WINDOW_TOKENS, **asdict(window)},
         "random_adapter": adapter is not None and adapter != args.adapter,
-        "alone": asdict(alone),
-        "window_over_cached": window.p50_ms / alone.cached.p50_ms,
-        "anew_over_cached": alone.anew.p50_ms / alone.cached.p50_ms,
+        **beside_window(alone, window),
         "server": [asdict(row) for row in server_rows],
         "memory": memory,
     }
     if not args.json:
         print("\n".join(lines(report)))
     return report
+
+
+def through_the_server(
+    args: argparse.Namespace,
+    adapter: Path | None,
+    threads: int,
+    facts: VideoFacts,
+    sessions: Sequence[Sequence[Step]],
+    folder: Path,
+) -> tuple[list[ServerRow], float]:
+    """A row for each number of sessions, and the memory that the server had at most, MiB."""
+    rows, most = [], max(args.sessions)
+    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
+        for number in args.sessions:
+            rows.append(server_row(address, facts, number, sessions, args.rounds))
+            say(f"server, {number} sessions at once: {rows[-1].asked.p50_ms:.1f} ms")
+        return rows, resident_mib(process.pid)
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def beside_window(alone: EngineRow, window: Spread) -> dict[str, Any]:
+    """One session's step beside a whole window through transformers, and beside its own context anew."""
+    assert alone.anew is not None
+    return {
+        "window": {"tokens": WINDOW_TOKENS, **asdict(window)},
+        "alone": asdict(alone),
+        "window_over_cached": window.p50_ms / alone.cached.p50_ms,
+        "anew_over_cached": alone.anew.p50_ms / alone.cached.p50_ms,
+    }
 
 
 def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:
@@ -203,17 +228,18 @@ def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:
     Raises:
         AdapterError, BaseError: it is not there.
     """
-    from policies.apc.load.command import random_adapter
-    from policies.llm.model.adapter import SHIPPED, read
+    from policies.llm.model.adapter import read
     from policies.llm.model.base import placed, resolve
-    from policies.llm.tasks.abr import features as abr
+    from policies.llm.model.random import random_adapter
 
     if args.base is not None:
         base = placed(args.base)
-        return random_adapter(folder, base, args.layers or resolve(base).layers)
+        return random_adapter(TASK, folder, base, args.layers or resolve(base).layers)
     own: Path | None = args.adapter
-    shape = read(own or SHIPPED, abr.MODALITIES).shape
-    return own if args.layers in (None, shape.layers) else random_adapter(folder, shape.base, args.layers)
+    shape = read(own, TASK).shape
+    return (
+        own if args.layers in (None, shape.layers) else random_adapter(TASK, folder, shape.base, args.layers)
+    )
 
 
 class _Watching:
@@ -249,12 +275,12 @@ def session_steps(video: Video, seed: int) -> list[Step]:
 
 
 def timed_features(
-    task: Bitrates, facts: VideoFacts, sessions: Sequence[Sequence[Step]]
+    facts: VideoFacts, target: float | None, sessions: Sequence[Sequence[Step]]
 ) -> tuple[list[Vectors], Spread]:
     """(steps, width) of each session, and what making one row takes."""
     vectors, times_ms = [], []
     for steps in sessions:
-        transcript, rows = Transcript(task, facts), []
+        transcript, rows = Transcript(TASK, facts, target), []
         for step in steps:
             begun_s = time.perf_counter()
             rows.append(transcript.features([step]))
@@ -367,7 +393,7 @@ def server_row(
         steps = sessions[place % len(sessions)]
         try:
             for _ in range(rounds):
-                session = RemoteSession(Client(address), facts, DEADLINE_S)
+                session = RemoteSession(Client(address), TASK, facts, DEADLINE_S)
                 for held in range(1, len(steps) + 1):
                     barrier.wait()
                     begun_s = time.perf_counter()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
-from policies.llm.learning.adapt import LAST, RETURN, Adaptation, Settings
+from policies.llm.learning.adaptation import LAST, Adaptation
+from policies.llm.learning.settings import RETURN, Settings
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, Shape
 from policies.llm.model.words import TASK_PROMPT
 from policies.llm.studies.evaluate import BASELINE, Setting, mean_interval
 from policies.llm.tasks.abr import play
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import sync
 from traces.numbers import count, wholes
@@ -90,38 +93,14 @@ CONTROLS = (
 
 def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Adapt and score one control."""
-    steps = control.steps(args.steps)
-    settings = Settings(
-        seed=seed,
-        steps=steps,
-        batch=args.batch,
-        rounds=0,
-        check_every=max(steps // CHECKS, 1),
-        validation_sessions=args.validation_sessions,
-        threads=args.threads,
-    )
-    settings = replace(settings, **control.settings)
+    settings = settings_of(control, seed, args)
     shape = Shape(control.based(seed), **{"layers": 8} | control.shape)
     folder = args.out / f"{control.name}-{seed}"
     adaptation = Adaptation(
-        shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
+        TASK, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
     )
     adapted = adaptation.go()
-    engine = Engine(folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
-    scores = {}
-    for spec in args.traces:
-        setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)
-        others = {
-            name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
-            for name in (BASELINE, SMALL)
-        }
-        mine = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
-        scores[setting.name] = {
-            "sessions": len(mine),
-            "less_robustmpc": mean_interval(mine - others[BASELINE], setting.lines()),
-            "less_hindsight": mean_interval(mine - others[SMALL], setting.lines()),
-            "gains": np.round(mine - others[BASELINE], 4).tolist(),
-        }
+    engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return {
         "control": control.name,
@@ -137,8 +116,43 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
         "learned": adapted["learned"],
         "parameters": engine.info.parameters,
         "seconds": adapted["seconds"],
-        "scores": scores,
+        "scores": dict(scored(engine, args)),
     }
+
+
+def settings_of(control: Control, seed: int, args: argparse.Namespace) -> Settings:
+    """How a control is adapted."""
+    steps = control.steps(args.steps)
+    settings = Settings(
+        seed=seed,
+        steps=steps,
+        batch=args.batch,
+        rounds=0,
+        check_every=max(steps // CHECKS, 1),
+        validation_sessions=args.validation_sessions,
+        threads=args.threads,
+    )
+    return replace(settings, **control.settings)
+
+
+def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each setting's name with what an engine is worth there."""
+    for spec in args.traces:
+        setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)
+        others = {
+            name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
+            for name in (BASELINE, SMALL)
+        }
+        qoe = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        yield (
+            setting.name,
+            {
+                "sessions": len(qoe),
+                "less_robustmpc": mean_interval(qoe - others[BASELINE], setting.lines()),
+                "less_hindsight": mean_interval(qoe - others[SMALL], setting.lines()),
+                "gains": np.round(qoe - others[BASELINE], 4).tolist(),
+            },
+        )
 
 
 def conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from policies.llm.model.model import Model
 from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import play
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.numbers import count
 
@@ -45,7 +46,7 @@ def measure(shape: Shape, batch: int, steps: int, threads: int, device: str) -> 
     place = pick_device(device)
     base = resolve(shape.base)
     before_mib = _peak_mib(place)
-    model = Model(base, shape, abr.MODALITIES).to(place)
+    model = Model(base, shape, TASK.modalities, TASK.head).to(place)
     optimizer = torch.optim.AdamW(model.learned(), 1e-4)
     vectors = torch.randn(batch, CHUNKS, abr.WIDTH, device=place)
     wanted = torch.zeros(batch * CHUNKS, dtype=torch.long, device=place)
@@ -77,19 +78,19 @@ def playing_s(shape: Shape, batch: int, threads: int, device: str) -> float:
     """Seconds that a batch of whole sessions takes to be played by the model."""
     base = resolve(shape.base)
     with tempfile.TemporaryDirectory() as folder:
-        model = Model(base, shape, abr.MODALITIES)
+        model = Model(base, shape, TASK.modalities, TASK.head)
         adapter.write(
             Path(folder),
             model.learned_state(),
+            task=TASK,
             shape=shape,
             base=base,
-            modalities=abr.MODALITIES,
             objective="none",
             target=None,
             notes={},
         )
         del model
-        engine = Engine(Path(folder), device=device, slots=batch, max_steps=CHUNKS, threads=threads)
+        engine = Engine(TASK, Path(folder), device=device, slots=batch, max_steps=CHUNKS, threads=threads)
     library = Library(resolve_many("4g[0:8]"), [load_video("envivio")])
     setup = Setup.of(batch, trace=np.arange(batch) % 8)
     play.engine_qoe(engine, library, setup)  # compiles

@@ -28,6 +28,7 @@ from policies.bootstrap import percentile_interval
 from policies.hindsight.data import held_out, line_of
 from policies.llm.engine.engine import Engine
 from policies.llm.tasks.abr import play
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.numbers import count
 from traces.trace import Trace
@@ -96,7 +97,12 @@ def table(
             if name == baseline:
                 raise
             refused[name] = str(error)
-    rows = {}
+    return report | {"policies": _rows(scores, baseline, lines), "refused": refused}
+
+
+def _rows(scores: dict[str, Floats], baseline: str, lines: Sequence[str]) -> dict[str, Any]:
+    """Each policy's mean, and its difference to the baseline and to the model."""
+    rows: dict[str, dict[str, Any]] = {}
     for name, values in scores.items():
         mean, low, high = mean_interval(values, lines)
         rows[name] = {"qoe": mean, "qoe_ci95": [low, high]}
@@ -106,7 +112,7 @@ def table(
         if name != NAME and NAME in scores:
             mean, low, high = mean_interval(scores[NAME] - values, lines)
             rows[name] |= {"netllm_less_this": mean, "netllm_less_this_ci95": [low, high]}
-    return report | {"policies": rows, "refused": refused}
+    return rows
 
 
 def add_parser(commands: Any) -> None:
@@ -150,7 +156,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for spec in args.traces
     ]
     slots = min(play.BATCH, max(len(setting.setup) for setting in settings))
-    engine = Engine(args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads)
+    engine = Engine(
+        TASK, args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads
+    )
     tables = []
     for setting in settings:
         found = table(setting, engine, policies, args.baseline, args.threads)

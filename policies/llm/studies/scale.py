@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from player.simulated.batch.library import Floats
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.studies.evaluate import Setting, mean_interval
 from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
+from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import aside
 from traces.numbers import count
@@ -67,19 +69,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
     rows = []
     for folder in args.adapters:
-        engine = Engine(folder.absolute(), device=args.device, threads=args.threads)
-        row: dict[str, Any] = {
-            "adapter": str(folder),
-            "base": engine.info.base,
-            "layers": engine.info.layers,
-            "parameters": engine.info.parameters,
-            "device": engine.info.device,
-            "decision_ms": decision_ms(engine),
-        }
-        for name, setting in settings.items():
-            qoe = engine_qoe(engine, setting.library, setting.setup, setting.chunks)
-            mean, low, high = mean_interval(qoe - baselines[name], setting.lines())
-            row[name] = {"qoe": float(qoe.mean()), "gain": mean, "gain_ci95": [low, high]}
+        engine = Engine(TASK, folder.absolute(), device=args.device, threads=args.threads)
+        row = {"adapter": str(folder), **row_of(engine, settings, baselines)}
         rows.append(row)
         say(
             f"{row['base']}, {row['layers']} layers: {row['decision_ms']:.1f} ms;"
@@ -90,6 +81,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.plot is not None:
         draw(report, args.plot)
     return report
+
+
+def row_of(engine: Engine, settings: dict[str, Setting], baselines: dict[str, Floats]) -> dict[str, Any]:
+    """One adapter's figures."""
+    row: dict[str, Any] = {
+        "base": engine.info.base,
+        "layers": engine.info.layers,
+        "parameters": engine.info.parameters,
+        "device": engine.info.device,
+        "decision_ms": decision_ms(engine),
+    }
+    for name, setting in settings.items():
+        qoe = engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        mean, low, high = mean_interval(qoe - baselines[name], setting.lines())
+        row[name] = {"qoe": float(qoe.mean()), "gain": mean, "gain_ci95": [low, high]}
+    return row
 
 
 def _shown(scores: dict[str, Any]) -> str:

@@ -12,13 +12,14 @@ from policies.apc.load.players import Observed, Workload
 from policies.apc.load.report import full_load, qoe_gap, row_of
 from policies.llm import __main__ as command
 from policies.llm.model.tiny import tiny_adapter
+from policies.llm.tasks.abr.task import TASK
 from tests.support.llm_server_fakes import TRACES, VIDEO
 
 
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     made = tmp_path_factory.mktemp("tiny")
-    return [tiny_adapter(made / str(layers), layers=layers) for layers in (1, 2)]
+    return [tiny_adapter(TASK, made / str(layers), layers=layers) for layers in (1, 2)]
 
 
 def test_players_arrive_and_are_decided_for_in_three_ways(
@@ -61,7 +62,7 @@ def test_players_arrive_and_are_decided_for_in_three_ways(
 
 
 def test_loads_are_counts_or_a_range() -> None:
-    parsed = command.parser(["load"]).parse_args
+    parsed = command.parser(TASK, ["load"]).parse_args
     assert parsed(["load", "--sessions", "2,6"]).sessions == [2, 6]
     assert parsed(["load", "--sessions", "1..100"]).sessions == [1, 4, 16, 64, 100]
     assert parsed(["load"]).sessions == parsed(["load", "--sessions", "1..1024"]).sessions

@@ -31,6 +31,7 @@ from policies.llm.serving.deadline_queue import DeadlineQueue
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.serving.server import Limits
 from policies.llm.tasks.abr.policy import NetLLM
+from policies.llm.tasks.abr.task import TASK
 from policies.rules.mpc import RobustMPC
 from tests.support.llm_server_fakes import (
     TRACES,
@@ -48,7 +49,7 @@ CHUNKS = 24
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_adapter(tmp_path_factory.mktemp("tiny"))
+    return tiny_adapter(TASK, tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_a_busy_server_refuses_at_once_and_takes_the_steps_in_later(adapter: Pat
             assert rows[1].by == BY_LIGHT and "light: it would take" in rows[1].reason
             while sum(steps for batch in engine.batches for _, steps in batch) < 2:
                 await asyncio.sleep(0.01)
-            assert queues[0].refused >= 1 and len(server.sessions) == 1
+            assert queues[0].refused >= 1 and len(server.sessions("abr")) == 1
 
     run(play_there())
 
@@ -202,7 +203,7 @@ def test_a_budget_makes_a_queue_with_deadlines() -> None:
 
 
 def test_side_by_side_is_as_alone(adapter: Path, here: Path) -> None:
-    engine = Engine(adapter, device="cpu", slots=3, threads=1)
+    engine = Engine(TASK, adapter, device="cpu", slots=3, threads=1)
     starts = [Start(trace, VIDEO, seed=number) for number, trace in enumerate(TRACES)]
     played = play(
         engine, starts, lambda: Router(Light("robustmpc"), RandomShare(0.5)), together=2, chunks=CHUNKS

@@ -23,6 +23,7 @@ from policies.llm.learning.pool import Experience
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.draw import Drawn, Mix, draw
 from policies.llm.tasks.abr.play import Explore, batch_policy, watch
+from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from traces.numbers import count, share, whole
 from traces.progress import say
@@ -121,7 +122,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "qoe": gained,
         "parts": parts,
     }
-    pool.write_manifest(args.out, facts)
+    pool.write_manifest(args.out, facts, TASK)
     return {"out": str(args.out), "sessions": sum(counts.values()), "policies": counts, "qoe": gained}
 
 

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from player.video.video import Video
-from policies.llm.model.modality import OPTIONS, SCALAR, SERIES, Modality, places, width
+from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, places, width
 from policies.rules.throughput import harmonic_mean_mbps, observed_mbps, robust_mbps
 
 LEVELS = 6
@@ -141,29 +141,40 @@ def features(
     steps = min(len(sizes), PLAN_CHUNKS)
     levels = vector[PLACES["levels"]].reshape(LEVELS, ATTRIBUTES)
     levels[:, -1] = np.asarray(video.ladder_kbps) / video.ladder_kbps[-1]
-    link = vector[PLACES["link"]]
-    stall_s = 0.0
     if past:
-        robust, mean, last = robust_mbps(past), harmonic_mean_mbps(past), past[-1]
-        guesses = (robust, mean, observed_mbps(last), *(share * mean for share in SHARES_OF_MEAN))
-        for guess, mbps in enumerate(guesses):
-            values = plans(sizes[:steps], mbps, observation.buffer_s, last.level, video)
-            levels[:, guess] = np.maximum(values - values.max(), WORST_VALUE)
-        slack = (8.0 * np.asarray(sizes[0]) / 1e6 / mean - observation.buffer_s) / BUFFER_UNIT_S
-        levels[:, GUESSES] = np.clip(slack, -SLACK_LIMIT, SLACK_LIMIT)
-        levels[last.level, GUESSES + 1] = 1.0
-        link[:] = (rate_log(robust * scale), rate_log(mean * scale), *_session_logs(past, scale), 1.0)
-        stall_s = last.stall_s
+        _fill_planned(levels, vector[PLACES["link"]], observation, video, plans)
     vector[PLACES["playback"]] = (
         observation.buffer_s / BUFFER_UNIT_S,
         observation.chunks_left / CHUNKS_UNIT,
         steps / PLAN_CHUNKS,
         video.chunk_s / CHUNK_UNIT_S,
-        math.log1p(stall_s),
+        math.log1p(past[-1].stall_s if past else 0.0),
         math.log1p(TRAINED_FOR.mu * scale),
         goal,
     )
     return vector
+
+
+def _fill_planned(
+    levels: Vectors, link: Vectors, observation: Observation, video: VideoFacts, plans: PlanValues
+) -> None:
+    """What plans are worth, and `link`, once something was downloaded.
+
+    Args:
+        levels: (LEVELS, ATTRIBUTES), written into.
+        link: written into.
+    """
+    past, sizes = observation.history, observation.next_sizes_bytes
+    robust, mean, last = robust_mbps(past), harmonic_mean_mbps(past), past[-1]
+    guesses = (robust, mean, observed_mbps(last), *(share * mean for share in SHARES_OF_MEAN))
+    for guess, mbps in enumerate(guesses):
+        values = plans(sizes[:PLAN_CHUNKS], mbps, observation.buffer_s, last.level, video)
+        levels[:, guess] = np.maximum(values - values.max(), WORST_VALUE)
+    slack = (8.0 * np.asarray(sizes[0]) / 1e6 / mean - observation.buffer_s) / BUFFER_UNIT_S
+    levels[:, GUESSES] = np.clip(slack, -SLACK_LIMIT, SLACK_LIMIT)
+    levels[last.level, GUESSES + 1] = 1.0
+    scale = video.scale
+    link[:] = (rate_log(robust * scale), rate_log(mean * scale), *_session_logs(past, scale), 1.0)
 
 
 def plan_values(

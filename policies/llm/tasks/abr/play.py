@@ -24,6 +24,7 @@ from policies.llm.model.adapter import MAX_STEPS
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
 from policies.llm.tasks.abr.small import WEIGHTS as SMALL
+from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from policies.rules.batch_mpc import BatchMPC
 
@@ -134,7 +135,7 @@ def batch_policy(name: str, sessions: Sessions, setup: Setup) -> Selects:
 
 def _small(slots: int, chunks: int, threads: int) -> Engine:
     """On the CPU, where it is faster than the way to a GPU; contexts as long as short sessions."""
-    return Engine(SMALL, device="cpu", slots=slots, max_steps=min(chunks, MAX_STEPS), threads=threads)
+    return Engine(TASK, SMALL, device="cpu", slots=slots, max_steps=min(chunks, MAX_STEPS), threads=threads)
 
 
 class _Chooses:

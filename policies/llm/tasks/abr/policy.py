@@ -15,7 +15,7 @@ from player.observation import HORIZON, Observation
 from player.policy import Decision, ServerCommand
 from player.qoe import QoE
 from player.video.video import Video
-from policies.llm.model.adapter import SHIPPED, read
+from policies.llm.model.adapter import read
 from policies.llm.serving.client import (
     SERVER_VARIABLE,
     TOKEN_VARIABLE,
@@ -27,9 +27,10 @@ from policies.llm.serving.client import (
     default_socket,
     is_socket,
 )
-from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer, Step
-from policies.llm.serving.transcript import Bitrates
-from policies.llm.tasks.abr.features import MODALITIES, VideoFacts
+from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
+from policies.llm.tasks.abr.features import VideoFacts
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import Step
 
 AUTO, NONE = "auto", "none"
 DEADLINE_MS = 3000.0
@@ -78,7 +79,7 @@ class NetLLM:
         self._address = None if server in (AUTO, NONE) else Address.of(server)
         self._adapter = Path(adapter).absolute() if adapter else None
         self._device = device
-        self.weights_sha256 = read(self._adapter or SHIPPED, MODALITIES).sha256
+        self.weights_sha256 = read(self._adapter, TASK).sha256
         self._session: DecidedSession | None = None
         self._unchecked: Address | None = None
         """A server that has not said yet which adapter it has."""
@@ -134,17 +135,16 @@ class NetLLM:
         answer = self._session.decide(self._steps)
         if self._unchecked is not None:
             self._check_adapter(self._unchecked)
-        return Decision(answer.level, answer.by, _reason(answer))
+        return Decision(answer.value, answer.by, _reason(answer))
 
     def _begin(self, video: VideoFacts) -> DecidedSession:
         address = self._address or self._found()
         if address is None:
             from policies.llm.serving.local import LocalSession, shared_engine
 
-            engine = shared_engine(self._adapter, self._device)
-            return LocalSession(engine, Bitrates(engine.info.target), video)
+            return LocalSession(shared_engine(TASK.name, self._adapter, self._device), TASK, video)
         self._check_adapter(address)
-        return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), video, self._deadline_s)
+        return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), TASK, video, self._deadline_s)
 
     def _check_adapter(self, address: Address) -> None:
         """A record names the weights that decided. A server that is down is the fallback's business now,
@@ -160,18 +160,20 @@ class NetLLM:
             return
         if serves != self.weights_sha256:
             raise ValueError(
-                f"policy server {address}: it has adapter {str(serves)[:12]}, the policy"
+                f"policy server {address}: for {TASK.name} it has adapter {str(serves)[:12]}, the policy"
                 f" {self.weights_sha256[:12]}; name its folder with `adapter`, or another server"
             )
         self._unchecked = None
 
     def _serves(self, address: Address) -> object:
-        """The hash of a server's adapter.
+        """The hash of a server's adapter for this task; None where it has no such task.
 
         Raises:
             ServerError: it doesn't say.
         """
-        return ask_health(address, None, HEALTH_WITHIN_S).get("adapter_sha256")
+        tasks = ask_health(address, None, HEALTH_WITHIN_S).get("tasks")
+        served = tasks.get(TASK.name) if isinstance(tasks, dict) else None
+        return served.get("adapter_sha256") if isinstance(served, dict) else None
 
     def _found(self) -> Address | None:
         """The server to ask; None for this process."""

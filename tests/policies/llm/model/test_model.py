@@ -13,15 +13,16 @@ import safetensors.torch
 import torch
 
 from policies.llm.engine.engine import Engine, EngineFull
+from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
 from policies.llm.model import adapter, backbone
 from policies.llm.model.base import BaseError, resolve
 from policies.llm.model.encoder import Encoder
-from policies.llm.model.modality import OPTIONS, SCALAR, SERIES, Modality, width
 from policies.llm.model.model import Model
 from policies.llm.model.shape import ALL, ATTENTION
 from policies.llm.model.tiny import CONFIGS, save, tiny_adapter, tiny_base, tiny_model
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.play import BFLOAT16
+from policies.llm.tasks.abr.task import TASK
 
 CLOSE = 1e-4
 BFLOAT16_ROUNDINGS = 16
@@ -34,8 +35,8 @@ def steps(sessions: int, count: int, seed: int = 0) -> np.ndarray:
 
 def one_pass(folder: Path, vectors: np.ndarray) -> np.ndarray:
     """(sessions, steps, levels) of the training forward."""
-    held = adapter.read(folder, abr.MODALITIES)
-    model = Model(held.base(), held.shape, held.modalities)
+    held = adapter.read(folder, TASK)
+    model = Model(held.base(), held.shape, held.modalities, held.head)
     model.load_learned(held.tensors())
     with torch.inference_mode():
         return model.eval()(torch.from_numpy(vectors)).numpy()
@@ -184,10 +185,10 @@ def test_a_base_that_is_not_there_is_refused_by_name(name: str, fault: str) -> N
     ids=str,
 )
 def test_the_engine_decides_as_the_training_forward(tmp_path: Path, kind: str, shape: dict) -> None:
-    folder = tiny_adapter(tmp_path, kind, **shape)
+    folder = tiny_adapter(TASK, tmp_path, kind, **shape)
     vectors = steps(3, 12)
     expected = one_pass(folder, vectors)
-    engine = Engine(folder, slots=4, device="cpu", dtype="float32")
+    engine = Engine(TASK, folder, slots=4, device="cpu", dtype="float32")
     engine.open()
     slots = [engine.open() for _ in range(3)]
     # of different lengths, all at once
@@ -213,9 +214,9 @@ def test_the_engine_decides_as_the_training_forward(tmp_path: Path, kind: str, s
 
 
 def test_in_bfloat16_another_level_is_taken_only_where_two_are_close(tmp_path: Path) -> None:
-    folder, vectors = tiny_adapter(tmp_path), steps(16, 48)
+    folder, vectors = tiny_adapter(TASK, tmp_path), steps(16, 48)
     expected = one_pass(folder, vectors)
-    engine = Engine(folder, slots=16, device="cpu", dtype="bfloat16")
+    engine = Engine(TASK, folder, slots=16, device="cpu", dtype="bfloat16")
     slots = [engine.open() for _ in range(16)]
     got = np.stack(
         [
@@ -237,11 +238,11 @@ def test_new_and_random_bases_serve_too(tmp_path: Path) -> None:
         torch.manual_seed(0)
         base = resolve(name)
         shape = adapter.Shape(base=name, layers=2, train=train, rank=4, hidden=16)
-        model = Model(base, shape, abr.MODALITIES).eval()
+        model = Model(base, shape, TASK.modalities, TASK.head).eval()
         torch.nn.init.normal_(model.head.weight, std=0.3)
-        save(model, tmp_path / str(number))
+        save(TASK, model, tmp_path / str(number))
         vectors = steps(1, 5)
-        engine = Engine(tmp_path / str(number), slots=1, device="cpu", dtype="float32")
+        engine = Engine(TASK, tmp_path / str(number), slots=1, device="cpu", dtype="float32")
         got = engine.forward([(engine.open(), vectors[0])])
         assert np.allclose(got[0], one_pass(tmp_path / str(number), vectors)[0, -1], atol=CLOSE)
 
@@ -249,8 +250,8 @@ def test_new_and_random_bases_serve_too(tmp_path: Path) -> None:
 def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tiny_adapter(tmp_path)
-    engine = Engine(folder, slots=3, max_steps=40, device="cpu", dtype="float32")
+    folder = tiny_adapter(TASK, tmp_path)
+    engine = Engine(TASK, folder, slots=3, max_steps=40, device="cpu", dtype="float32")
     assert [engine.context(count) for count in (1, 40, 41, 48, 49, 57)] == [0, 0, 8, 8, 16, 24]
     vectors = steps(1, 60)[0]
     computed: list[int] = []
@@ -277,8 +278,8 @@ def test_a_full_context_begins_anew_the_same_whether_steps_come_one_by_one_or_at
 
 
 def test_a_task_prompt_stands_before_every_context_also_one_begun_anew(tmp_path: Path) -> None:
-    folder = tiny_adapter(tmp_path, prompt="next level stall")
-    engine = Engine(folder, slots=2, max_steps=40, device="cpu", dtype="float32")
+    folder = tiny_adapter(TASK, tmp_path, prompt="next level stall")
+    engine = Engine(TASK, folder, slots=2, max_steps=40, device="cpu", dtype="float32")
     vectors = steps(1, 45)[0]
     engine.open()
     slot = engine.open()
@@ -287,7 +288,7 @@ def test_a_task_prompt_stands_before_every_context_also_one_begun_anew(tmp_path:
     seen = vectors[None, engine.context(45) : 45]
     assert engine.context(45) == 8
     assert np.allclose(got, one_pass(folder, seen)[0, -1], atol=CLOSE)
-    other = tiny_adapter(tmp_path / "other", prompt="stall stall stall")
+    other = tiny_adapter(TASK, tmp_path / "other", prompt="stall stall stall")
     assert not np.allclose(one_pass(other, seen)[0, -1], got, atol=CLOSE)
 
 
@@ -295,11 +296,11 @@ def test_a_task_prompt_stands_before_every_context_also_one_begun_anew(tmp_path:
 def test_a_base_without_words_takes_no_task_prompt(tmp_path: Path, name: str) -> None:
     base = resolve(name.format(tiny_base(tmp_path / "base")))
     with pytest.raises(BaseError, match="leave out the task prompt"):
-        Model(base, adapter.Shape(base=base.name, layers=2, prompt="level"), abr.MODALITIES)
+        Model(base, adapter.Shape(base=base.name, layers=2, prompt="level"), TASK.modalities, TASK.head)
 
 
 def test_an_engine_refuses_what_it_cannot_do_and_stays_as_it_is(tmp_path: Path) -> None:
-    engine = Engine(tiny_adapter(tmp_path), slots=1, device="cpu")
+    engine = Engine(TASK, tiny_adapter(TASK, tmp_path), slots=1, device="cpu")
     slot = engine.open()
     with pytest.raises(EngineFull):
         engine.open()
@@ -316,7 +317,7 @@ def test_an_engine_refuses_what_it_cannot_do_and_stays_as_it_is(tmp_path: Path) 
     assert engine.length(slot) == 0
     assert np.allclose(engine.forward([(slot, vectors[:2])]), before, atol=1e-6)
     with pytest.raises(ValueError, match="device"):
-        Engine(tmp_path / "adapter", device="tpu")
+        Engine(TASK, tmp_path / "adapter", device="tpu")
 
 
 # ---- the adapter's file -------------------------------------------------------------------------
@@ -329,19 +330,19 @@ def changed(folder: Path, **values: object) -> Path:
 
 
 def test_other_weights_under_the_same_name_are_refused(tmp_path: Path) -> None:
-    folder = tiny_adapter(tmp_path)
+    folder = tiny_adapter(TASK, tmp_path)
     tiny_base(tmp_path / "base", seed=5)
     with pytest.raises(adapter.AdapterError, match=r"made for .*base with weights .* but those") as caught:
-        Engine(folder)
+        Engine(TASK, folder)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("layers", [1, 3, 5])
 def test_another_number_of_layers_is_refused(tmp_path: Path, layers: int) -> None:
-    folder = tiny_adapter(tmp_path)
+    folder = tiny_adapter(TASK, tmp_path)
     shape = json.loads((folder / adapter.CONFIG).read_text())["shape"]
     with pytest.raises(adapter.AdapterError, match=f"says {layers} layers, but holds matrices of 2"):
-        Engine(changed(folder, shape=shape | {"layers": layers}))
+        Engine(TASK, changed(folder, shape=shape | {"layers": layers}))
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -360,7 +361,7 @@ def test_another_number_of_layers_is_refused(tmp_path: Path, layers: int) -> Non
 def test_tensors_that_are_missing_or_of_other_sizes_are_refused_by_name(
     tmp_path: Path, kind: str, name: str, size: tuple[int, ...] | None, fault: str
 ) -> None:
-    folder = tiny_adapter(tmp_path, kind)
+    folder = tiny_adapter(TASK, tmp_path, kind)
     path = folder / adapter.TENSORS
     tensors = safetensors.torch.load_file(path)
     named = next(each for each in sorted(tensors) if fnmatch(each, name))
@@ -370,36 +371,34 @@ def test_tensors_that_are_missing_or_of_other_sizes_are_refused_by_name(
         tensors[named] = torch.zeros(size, dtype=torch.float16)
     safetensors.torch.save_file(tensors, path)
     with pytest.raises(adapter.AdapterError, match=fault) as caught:
-        Engine(folder, device="cpu")
+        Engine(TASK, folder, device="cpu")
     assert "\n" not in str(caught.value)
 
 
 def test_the_folder_that_adapt_wrote_to_is_an_adapter_too(tmp_path: Path) -> None:
-    made = tiny_adapter(tmp_path)
+    made = tiny_adapter(TASK, tmp_path)
     (tmp_path / "run").mkdir()
     made.rename(tmp_path / "run" / adapter.BEST)
-    held = [
-        adapter.read(folder, abr.MODALITIES) for folder in (tmp_path / "run", tmp_path / "run" / adapter.BEST)
-    ]
+    held = [adapter.read(folder, TASK) for folder in (tmp_path / "run", tmp_path / "run" / adapter.BEST)]
     assert held[0] == held[1] and held[0].tensors()
     (held[0].folder / adapter.TENSORS).unlink()
     with pytest.raises(adapter.AdapterError, match=r"run/best/adapter\.safetensors: No such file"):
-        adapter.read(tmp_path / "run", abr.MODALITIES)
+        adapter.read(tmp_path / "run", TASK)
 
 
 def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path) -> None:
-    model = tiny_model(tiny_base(tmp_path / "base"), train="frozen")
-    save(model, tmp_path / "adapter")
+    model = tiny_model(TASK, tiny_base(tmp_path / "base"), train="frozen")
+    save(TASK, model, tmp_path / "adapter")
     shape = json.loads((tmp_path / "adapter" / adapter.CONFIG).read_text())["shape"]
     with pytest.raises(adapter.AdapterError, match=r"made for 9 layers, but .* has 3"):
-        Engine(changed(tmp_path / "adapter", shape=shape | {"layers": 9}))
+        Engine(TASK, changed(tmp_path / "adapter", shape=shape | {"layers": 9}))
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         ({"format": 99}, "no adapter of format 1"),
-        ({"task": "cc"}, "no adapter of format 1 for the task abr"),
+        ({"task": "cc"}, "made for the task cc, not for abr"),
         (
             {"modalities": [{"name": "clock", "kind": "scalar", "shape": [3]}]},
             "made for the modalities clock",
@@ -409,12 +408,12 @@ def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path)
     ids=str,
 )
 def test_what_does_not_fit_the_task_is_refused_by_name(tmp_path: Path, change: dict, fault: str) -> None:
-    folder = changed(tiny_adapter(tmp_path), **change)
+    folder = changed(tiny_adapter(TASK, tmp_path), **change)
     with pytest.raises(adapter.AdapterError, match=fault) as caught:
-        adapter.read(folder, abr.MODALITIES)
+        adapter.read(folder, TASK)
     assert str(folder) in str(caught.value)
 
 
 def test_a_folder_without_an_adapter_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(adapter.AdapterError, match=r"adapter\.json: No such file.*policies\.llm adapt"):
-        Engine(tmp_path)
+        Engine(TASK, tmp_path)

@@ -11,23 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from player.observation import HORIZON, PastChunk
-from policies.llm.serving.protocol import (
-    SHORTEST_DOWNLOAD_S,
-    FieldError,
-    Request,
-    Step,
-    dump_request,
-    load_request,
-)
+from policies.llm.serving import protocol
+from policies.llm.serving.fields import FieldError
+from policies.llm.serving.protocol import Request
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import SHORTEST_DOWNLOAD_S, Step
 from tests.support.llm_server_fakes import FACTS, observations
 
+
+def dump_request(request: Request) -> bytes:
+    return protocol.dump_request(request, TASK)
+
+
+def load_request(body: bytes) -> Request:
+    return protocol.load_request(body, {TASK.name: TASK})
+
+
 STEPS = tuple(Step.of(observation) for observation in observations(1))
-WHOLE = Request("a-session", 0, STEPS, FACTS, 250.0)
+WHOLE = Request("abr", "a-session", 0, STEPS, FACTS, 250.0)
 
 
 def test_a_steps_way_over_the_wire_gives_the_observation_back() -> None:
     seen = observations(2)
-    sent = load_request(dump_request(Request("x", 0, tuple(map(Step.of, seen)), FACTS, 1.0)))
+    sent = load_request(dump_request(Request("abr", "x", 0, tuple(map(Step.of, seen)), FACTS, 1.0)))
     history: tuple[PastChunk, ...] = ()
     for step, observation in zip(sent.steps, seen, strict=True):
         history = history if step.past is None else (*history, step.past)
@@ -49,7 +55,7 @@ rows = st.lists(st.tuples(*[st.integers(1, 10**15)] * 6), min_size=1, max_size=H
 def test_whatever_a_client_knows_passes_to_the_last_bit(
     past: PastChunk, step: tuple[Any, ...], start: int, deadline_ms: float
 ) -> None:
-    request = Request("s", start, (Step(past, *step),), None, deadline_ms)
+    request = Request("abr", "s", start, (Step(past, *step),), None, deadline_ms)
     assert load_request(dump_request(request)) == request
 
 
@@ -68,12 +74,12 @@ FIELDS: list[tuple[tuple[str | int, ...], object, str]] = [
     (("from",), 1, "steps[0].past"),
     (("deadline_ms",), "soon", "deadline_ms"),
     (("deadline_ms",), 1e9, "deadline_ms"),
-    (("video",), None, "video"),
-    (("video", "chunk_s"), 0, "video.chunk_s"),
-    (("video", "ladder_kbps"), [300, 200, 1200, 1850, 2850, 4300], "video.ladder_kbps"),
-    (("video", "ladder_kbps"), [300, 750, 1200], "video.ladder_kbps"),
-    (("video", "ladder_kbps", 2), 1200.5, "video.ladder_kbps[2]"),
-    (("video", "codec"), "av1", "video.codec"),
+    (("context",), None, "context"),
+    (("context", "chunk_s"), 0, "context.chunk_s"),
+    (("context", "ladder_kbps"), [300, 200, 1200, 1850, 2850, 4300], "context.ladder_kbps"),
+    (("context", "ladder_kbps"), [300, 750, 1200], "context.ladder_kbps"),
+    (("context", "ladder_kbps", 2), 1200.5, "context.ladder_kbps[2]"),
+    (("context", "codec"), "av1", "context.codec"),
     (("steps",), [], "steps"),
     (("steps",), {}, "steps"),
     (("steps", 3), None, "steps[3]"),

@@ -19,11 +19,12 @@ import pytest
 from policies.llm.serving.batching import GatheringQueue, Hopeless, Work
 from policies.llm.serving.client import Address, Client, RemoteSession, ServerError, StepsLost, ask_health
 from policies.llm.serving.local import LocalSession
-from policies.llm.serving.protocol import Answer, Request, Step, dump_request
+from policies.llm.serving.protocol import Answer, Request, dump_request
 from policies.llm.serving.serve import ServeError, listening
-from policies.llm.serving.server import Limits, Server
+from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.step_time import StepTime
-from policies.llm.serving.transcript import Bitrates
+from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.wire import Step
 from tests.support.llm_server_fakes import (
     CHUNKS,
     FACTS,
@@ -41,12 +42,12 @@ STEPS = [[Step.of(seen) for seen in observations(number)] for number in range(6)
 
 
 def facts(answer: Answer) -> tuple[int, float | None]:
-    return answer.level, answer.margin
+    return answer.value, answer.margin
 
 
 def alone(steps: Sequence[Step]) -> list[tuple[int, float | None]]:
     """What the engine in one's own process decides, step by step."""
-    session = LocalSession(FakeEngine(), Bitrates(), FACTS)
+    session = LocalSession(FakeEngine(), TASK, FACTS)
     return [facts(session.decide(steps[: count + 1])) for count in range(len(steps))]
 
 
@@ -59,7 +60,7 @@ async def http(path: Path) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def post(session: aiohttp.ClientSession, request: Request) -> tuple[int, dict[str, Any], Any]:
-    async with session.post("/v1/decide", data=dump_request(request)) as response:
+    async with session.post("/v1/decide", data=dump_request(request, TASK)) as response:
         return response.status, await response.json(), response.headers
 
 
@@ -100,12 +101,12 @@ def test_a_request_that_comes_during_a_forward_joins_the_next(place: Path) -> No
             engine.batches.clear()
             with released(engine):
                 first = asyncio.create_task(blocking(lambda: sessions[0].decide(STEPS[0][:2])))
-                await until(lambda: len(server._asking) == 1 and not len(server._queue))
+                await until(lambda: len(server._asking) == 1 and not len(server._desks["abr"].queue))
                 rest = [
                     asyncio.create_task(blocking(lambda n=n: sessions[n].decide(STEPS[n][:2])))
                     for n in (1, 2)
                 ]
-                await until(lambda: len(server._queue) == 2)
+                await until(lambda: len(server._desks["abr"].queue) == 2)
             answers = [await first, *await asyncio.gather(*rest)]
         assert [len(batch) for batch in engine.batches] == [1, 2]
         assert [answer.batch for answer in answers] == [1, 2, 2]
@@ -142,16 +143,16 @@ def test_a_server_that_was_restarted_rebuilds_and_decides_the_same(place: Path) 
 def test_a_request_whose_answer_was_lost_may_come_again(place: Path) -> None:
     async def whole() -> None:
         engine = FakeEngine()
-        request = Request("again", 0, tuple(STEPS[0][:3]), FACTS, 5e3)
+        request = Request("abr", "again", 0, tuple(STEPS[0][:3]), FACTS, 5e3)
         async with serving(place, engine), http(place) as session:
             first = await post(session, request)
             second = await post(session, request)
-            grown = await post(session, replace(request, start=2, steps=tuple(STEPS[0][2:4]), video=None))
+            grown = await post(session, replace(request, start=2, steps=tuple(STEPS[0][2:4]), context=None))
         assert first[0] == second[0] == grown[0] == 200
-        assert [first[1][key] for key in ("level", "margin", "steps")] == [
-            second[1][key] for key in ("level", "margin", "steps")
+        assert [first[1][key] for key in ("answer", "margin", "steps")] == [
+            second[1][key] for key in ("answer", "margin", "steps")
         ]
-        assert (grown[1]["level"], grown[1]["margin"]) == alone(STEPS[0])[3]
+        assert (grown[1]["answer"], grown[1]["margin"]) == alone(STEPS[0])[3]
         assert [new for batch in engine.batches for _, new in batch] == [3, 1]
 
     run(whole())
@@ -160,16 +161,18 @@ def test_a_request_whose_answer_was_lost_may_come_again(place: Path) -> None:
 def test_a_client_that_builds_on_what_the_server_has_not_gets_409_with_what_it_has(place: Path) -> None:
     async def whole() -> None:
         async with serving(place), http(place) as session:
-            unknown = Request("s", 4, tuple(STEPS[0][4:5]), None, 5e3)
+            unknown = Request("abr", "s", 4, tuple(STEPS[0][4:5]), None, 5e3)
             status, body, _ = await post(session, unknown)
             assert (status, body["steps"]) == (409, 0)
-            assert (await post(session, Request("s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)))[0] == 200
+            assert (await post(session, Request("abr", "s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)))[0] == 200
             status, body, _ = await post(session, unknown)
             assert (status, body["steps"]) == (409, 2)
-            other = Request("s", 1, tuple(STEPS[1][1:3]), None, 5e3)
+            other = Request("abr", "s", 1, tuple(STEPS[1][1:3]), None, 5e3)
             assert (await post(session, other))[0] == 409, "another history under the same name"
             with pytest.raises(StepsLost):
-                await blocking(lambda: Client(Address.of(str(place))).decide(unknown, time.monotonic() + 30))
+                await blocking(
+                    lambda: Client(Address.of(str(place))).decide(unknown, TASK, time.monotonic() + 30)
+                )
 
     run(whole())
 
@@ -177,8 +180,8 @@ def test_a_client_that_builds_on_what_the_server_has_not_gets_409_with_what_it_h
 def test_refusals_name_the_field_also_where_only_the_session_tells(place: Path) -> None:
     async def whole() -> None:
         async with serving(place, limits=Limits(body_bytes=200_000)), http(place) as session:
-            good = Request("s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)
-            message = json.loads(dump_request(good))
+            good = Request("abr", "s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)
+            message = json.loads(dump_request(good, TASK))
             message["steps"][1]["past"]["level"] = 6
             async with session.post("/v1/decide", json=message) as response:
                 assert (response.status, (await response.json())["field"]) == (422, "steps[1].past.level")
@@ -186,8 +189,8 @@ def test_refusals_name_the_field_also_where_only_the_session_tells(place: Path) 
             status, body, _ = await post(session, replace(good, steps=(narrow,)))
             assert (status, body["field"]) == (422, "steps[0].next_sizes_bytes[0]")
             assert (await post(session, good))[0] == 200
-            status, body, _ = await post(session, replace(good, video=replace(FACTS, chunk_s=2.0)))
-            assert (status, body["field"]) == (422, "video")
+            status, body, _ = await post(session, replace(good, context=replace(FACTS, chunk_s=2.0)))
+            assert (status, body["field"]) == (422, "context")
             async with session.post("/v1/decide", data=b" " * 400_000) as response:
                 assert response.status == 413 and "error" in await response.json()
             async with session.get("/v1/decide") as response:
@@ -202,12 +205,12 @@ def test_no_answer_comes_after_its_deadline_and_the_session_goes_on(place: Path)
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine) as server:
-            session, hurried = remote(place), RemoteSession(Client(Address.of(str(place))), FACTS, 0.05)
+            session, hurried = remote(place), RemoteSession(Client(Address.of(str(place))), TASK, FACTS, 0.05)
             await blocking(lambda: session.decide(STEPS[0][:1]))
             await blocking(lambda: hurried.decide(STEPS[1][:1]))
             with released(engine):
                 waiting = asyncio.create_task(blocking(lambda: session.decide(STEPS[0][:2])))
-                await until(lambda: len(server._asking) == 1 and not len(server._queue))
+                await until(lambda: len(server._asking) == 1 and not len(server._desks["abr"].queue))
                 for count in (2, 3):
                     with pytest.raises(ServerError, match=r"not decided within|no answer within"):
                         await blocking(lambda n=count: hurried.decide(STEPS[1][:n]))
@@ -227,7 +230,7 @@ def test_steps_that_were_in_a_forward_at_the_deadline_are_not_taken_in_twice(pla
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine), http(place) as session:
-            begun = Request("s", 0, tuple(STEPS[0][:2]), FACTS, 40.0)
+            begun = Request("abr", "s", 0, tuple(STEPS[0][:2]), FACTS, 40.0)
             with released(engine):
                 engine.go.set()
                 assert (await post(session, replace(begun, steps=begun.steps[:1], deadline_ms=5e3)))[0] == 200
@@ -240,7 +243,7 @@ def test_steps_that_were_in_a_forward_at_the_deadline_are_not_taken_in_twice(pla
                 await asyncio.sleep(0.02)
             status, body, _ = await again
             assert (status, body["steps"]) == (200, 3)
-            assert (body["level"], body["margin"]) == alone(STEPS[0])[2]
+            assert (body["answer"], body["margin"]) == alone(STEPS[0])[2]
         assert [new for batch in engine.batches for _, new in batch] == [1, 1, 1]
 
     run(whole())
@@ -249,7 +252,7 @@ def test_steps_that_were_in_a_forward_at_the_deadline_are_not_taken_in_twice(pla
 def test_sessions_are_bounded_and_idle_ones_give_way(place: Path) -> None:
     async def whole() -> None:
         async with serving(place, limits=Limits(sessions=2, idle_s=600.0)) as server, http(place) as session:
-            first = Request("s0", 0, tuple(STEPS[0][:1]), FACTS, 5e3)
+            first = Request("abr", "s0", 0, tuple(STEPS[0][:1]), FACTS, 5e3)
             for name in ("s0", "s1"):
                 assert (await post(session, replace(first, session=name)))[0] == 200
             status, _, headers = await post(session, replace(first, session="s2"))
@@ -262,9 +265,9 @@ def test_sessions_are_bounded_and_idle_ones_give_way(place: Path) -> None:
             async with session.delete("/v1/sessions/s0") as response:
                 assert response.status == 404
             assert (await post(session, replace(first, session="s2")))[0] == 200
-            server.sessions._idle_s = 0.0
+            server.sessions("abr")._idle_s = 0.0
             assert (await post(session, replace(first, session="s3")))[0] == 200
-            assert len(server.sessions) == 1
+            assert len(server.sessions("abr")) == 1
 
     run(whole())
 
@@ -277,17 +280,17 @@ def test_a_slot_is_given_back_once_whoever_lets_go_of_it_last(place: Path) -> No
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine) as server:
-            first = Request("twin", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
-            twins = [server.sessions.decide(first, time.monotonic()) for _ in range(2)]
+            first = Request("abr", "twin", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
+            twins = [server.sessions("abr").decide(first, time.monotonic()) for _ in range(2)]
             one, other = await asyncio.gather(*twins)
             assert facts(one) == facts(other) == alone(STEPS[0])[0]
-            server.sessions.end("twin")
+            server.sessions("abr").end("twin")
             await until(lambda: len(engine.closed) == 2)
-            server._batcher.queue = Refusing()
+            server._desks["abr"].batcher.queue = Refusing()
             with pytest.raises(Hopeless):
-                await server.sessions.decide(replace(first, session="kept"), time.monotonic())
-            server.sessions.end("kept")  # what keeps its steps has not begun yet
-            await until(lambda: not server.sessions._working)
+                await server.sessions("abr").decide(replace(first, session="kept"), time.monotonic())
+            server.sessions("abr").end("kept")  # what keeps its steps has not begun yet
+            await until(lambda: not server.sessions("abr")._working)
         assert len(engine.closed) == 3
 
     run(whole())
@@ -297,15 +300,15 @@ def test_slots_of_sessions_that_are_over_but_in_a_forward_are_no_fault_of_the_mo
     async def whole() -> None:
         engine = FakeEngine(slots=1)
         async with serving(place, engine, Limits(sessions=1)) as server, http(place) as session:
-            first = Request("s0", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
+            first = Request("abr", "s0", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
             assert (await post(session, first))[0] == 200
-            held = server.sessions._open["s0"]
+            held = server.sessions("abr")._open["s0"]
             held.asking += 1
-            server.sessions.end("s0")
+            server.sessions("abr").end("s0")
             status, _, headers = await post(session, replace(first, session="s1"))
             assert status == 429 and int(headers["Retry-After"]) == 1
             held.asking -= 1
-            server.sessions._give_back(held)
+            server.sessions("abr")._give_back(held)
             assert (await post(session, replace(first, session="s1")))[0] == 200
 
     run(whole())
@@ -317,16 +320,16 @@ def test_what_no_finite_number_can_be_made_of_never_reaches_the_model(
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine) as server, http(place) as session:
-            good = Request("s", 0, tuple(STEPS[0][:3]), FACTS, 3e4)
+            good = Request("abr", "s", 0, tuple(STEPS[0][:3]), FACTS, 3e4)
             assert (await post(session, replace(good, steps=good.steps[:1])))[0] == 200
-            real = server.sessions._task.features
+            real = server.sessions("abr")._task.features
 
-            def broken(observation: Any, video: Any) -> Any:
-                row = real(observation, video)
-                row[5] = np.nan if observation.chunk == 2 else row[5]
+            def broken(step: Any, past: Any, *rest: Any) -> Any:
+                row = real(step, past, *rest)
+                row[5] = np.nan if len(past) == 1 else row[5]  # the third step: two chunks are past then
                 return row
 
-            monkeypatch.setattr(server.sessions._task, "features", broken)
+            monkeypatch.setattr(server.sessions("abr")._task, "features", broken)
             status, body, _ = await post(session, good)
             assert (status, body["field"]) == (422, "steps[2]")
             monkeypatch.undo()
@@ -340,7 +343,7 @@ def test_the_queue_is_bounded(place: Path) -> None:
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine, Limits(waiting=2)) as server, http(place) as session:
-            ask = [Request(f"s{n}", 0, tuple(STEPS[n][:1]), FACTS, 3e4) for n in range(3)]
+            ask = [Request("abr", f"s{n}", 0, tuple(STEPS[n][:1]), FACTS, 3e4) for n in range(3)]
             with released(engine):
                 taken = [asyncio.create_task(post(session, request)) for request in ask[:2]]
                 await until(lambda: len(server._asking) == 2)
@@ -362,7 +365,7 @@ def test_a_model_that_fails_costs_one_answer_and_no_state(place: Path) -> None:
             with pytest.raises(ServerError, match=r"the model failed.*status 500"):
                 await blocking(lambda: session.decide(STEPS[0][:3]))
             assert facts(await blocking(lambda: session.decide(STEPS[0][:4]))) == alone(STEPS[0])[3]
-            assert len(server.sessions) == 1, "its only slot was given back"
+            assert len(server.sessions("abr")) == 1, "its only slot was given back"
 
     run(whole())
 
@@ -370,19 +373,21 @@ def test_a_model_that_fails_costs_one_answer_and_no_state(place: Path) -> None:
 def test_on_tcp_nothing_of_a_session_is_told_without_the_token() -> None:
     async def whole() -> None:
         token = "correct-horse-battery"
-        server = Server(FakeEngine(), Bitrates(), token=token)
+        server = Server([TaskEngine(TASK, FakeEngine())], token=token)
         async with listening(server, None, "127.0.0.1", 0) as url:
             address = Address.of(url)
             for wrong in (None, "wrong", f"{token}x"):
                 with pytest.raises(ServerError, match=r"wrong or no token \(status 401\)"):
                     await blocking(
-                        lambda t=wrong: RemoteSession(Client(address, t), FACTS, 30).decide(STEPS[0][:1])
+                        lambda t=wrong: RemoteSession(Client(address, t), TASK, FACTS, 30).decide(
+                            STEPS[0][:1]
+                        )
                     )
             async with aiohttp.ClientSession(url) as session:
                 for path, status in (("/metrics", 401), ("/healthz", 200), ("/readyz", 200)):
                     async with session.get(path) as response:
                         assert response.status == status
-            good = RemoteSession(Client(address, token), FACTS, 30)
+            good = RemoteSession(Client(address, token), TASK, FACTS, 30)
             assert facts(await blocking(lambda: good.decide(STEPS[0][:1]))) == alone(STEPS[0])[0]
 
     run(whole())
@@ -395,16 +400,16 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
             asked = remote(place)
             for count in (1, 2, 6):
                 await blocking(lambda n=count: asked.decide(STEPS[0][:n]))
-            assert (await post(session, Request("s", 3, tuple(STEPS[0][3:4]), None, 5e3)))[0] == 409
-            at_once = Request("t", 0, tuple(STEPS[1][:4]), FACTS, 5e3)
+            assert (await post(session, Request("abr", "s", 3, tuple(STEPS[0][3:4]), None, 5e3)))[0] == 409
+            at_once = Request("abr", "t", 0, tuple(STEPS[1][:4]), FACTS, 5e3)
             assert (await post(session, at_once))[0] == 200
             with released(engine):
                 status, *_ = await post(session, replace(at_once, session="late", deadline_ms=1e3))
                 assert status == 504
             await until(lambda: not server._asking)
-            server._queue.step_time = StepTime()
+            server._desks["abr"].queue.step_time = StepTime()
             for _ in range(60):
-                server._queue.step_time.took(1, 100.0)
+                server._desks["abr"].queue.step_time.took(1, 100.0)
             status, body, _ = await post(session, replace(at_once, session="early"))
             assert status == 504 and body["error"].startswith("light: ")
             async with session.get("/metrics") as response:
@@ -422,7 +427,12 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
         assert float(values["streambed_llm_decision_seconds_count"]) == 4
         assert float(values["streambed_llm_sessions"]) == 4
         assert 'adapter_sha256="aaaa' in text
-        assert (told["status"], told["base"], told["max_steps"], told["sessions"]) == ("ok", "fake", 64, 4)
+        assert (
+            told["status"],
+            told["tasks"]["abr"]["base"],
+            told["tasks"]["abr"]["max_steps"],
+            told["sessions"],
+        ) == ("ok", "fake", 64, 4)
 
     run(whole())
 
@@ -432,7 +442,7 @@ def test_a_client_waits_no_longer_than_it_said_and_says_for_whom(place: Path) ->
 
     def ask(deadline_s: float) -> str:
         with pytest.raises(ServerError) as fault:
-            RemoteSession(Client(Address.of(str(place))), FACTS, deadline_s).decide(STEPS[0][:1])
+            RemoteSession(Client(Address.of(str(place))), TASK, FACTS, deadline_s).decide(STEPS[0][:1])
         assert str(fault.value).startswith(f"policy server {place}: ") and "\n" not in str(fault.value)
         return str(fault.value)
 
@@ -474,7 +484,7 @@ def test_a_server_that_came_first_keeps_its_place(place: Path) -> None:
     async def whole() -> None:
         async with serving(place):
             with pytest.raises(ServeError, match="a server listens there already"):
-                async with listening(Server(FakeEngine(), Bitrates()), place):
+                async with listening(Server([TaskEngine(TASK, FakeEngine())]), place):
                     pass
             assert facts(await blocking(lambda: remote(place).decide(STEPS[0][:1]))) == alone(STEPS[0])[0]
 

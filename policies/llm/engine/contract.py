@@ -1,0 +1,37 @@
+"""What serving needs of an engine, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Engine(Protocol):
+    """The part of `engine.py`'s that serving needs. One caller at a time."""
+
+    @property
+    def info(self) -> Any:
+        """An `EngineInfo`."""
+
+    def open(self) -> int:
+        """A free slot.
+
+        Raises:
+            EngineFull: there is none.
+        """
+
+    def close(self, slot: int) -> None:
+        """Forget a slot's steps."""
+
+    def rows(self, slot: int, new: int) -> int:
+        """Steps that a forward would compute for so many new ones: its price. From any thread."""
+
+    def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+        """(slot, new steps' features (steps, width)) each; (len(work), outputs) after the last."""
+
+
+class EngineFull(RuntimeError):
+    """Every slot is taken by a session."""

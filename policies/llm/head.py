@@ -1,0 +1,84 @@
+"""What a task may answer, as numbers: the kinds of output that a model can have.
+
+`model/heads.py` has the network of each kind and what it learns by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a fixed number of answers; the output is a logit for each."""
+
+    options: int
+
+    @property
+    def width(self) -> int:
+        return self.options
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """One of the options that a step brings, as many as it has; the output is a logit for each place.
+
+    The modality is of the kind `options`. Its first attribute says whether there is an option in that place
+    (above 0) or none (0); a place without one is never taken.
+    """
+
+    modality: str
+    options: int
+    """Places."""
+
+    @property
+    def width(self) -> int:
+        return self.options
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Numbers, each with a spread; the output is all means, then the logarithms of all deviations."""
+
+    numbers: int
+
+    @property
+    def width(self) -> int:
+        return 2 * self.numbers
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What numbers will be at each of the next moments; the output is moment by moment."""
+
+    moments: int
+    numbers: int
+
+    @property
+    def width(self) -> int:
+        return self.moments * self.numbers
+
+
+Head = Choice | Pointer | Regression | Trajectory
+KINDS: dict[str, type[Head]] = {
+    "choice": Choice,
+    "pointer": Pointer,
+    "regression": Regression,
+    "trajectory": Trajectory,
+}
+
+
+def to_json(head: Head) -> dict[str, Any]:
+    """As an adapter's configuration holds it."""
+    (kind,) = (name for name, made in KINDS.items() if isinstance(head, made))
+    return {"kind": kind, **asdict(head)}
+
+
+def from_json(held: dict[str, Any]) -> Head:
+    """Raises KeyError, TypeError or ValueError for what is no head."""
+    sizes = {name: value for name, value in held.items() if name != "kind"}
+    head = KINDS[held["kind"]](**sizes)
+    if any(isinstance(size, int) and size < 1 for size in sizes.values()):
+        raise ValueError(f"head {held}: sizes must be 1 or more")
+    return head

@@ -1,0 +1,308 @@
+"""One run of `adapt`: a model that learns, the sessions it learns from, and the look at how good it is.
+
+AdamW over the learned weights alone; the learning rate rises, then falls along a cosine. Every now and then
+the student is scored on what the course keeps to choose by; the best checkpoint is what is written. All
+that is drawn depends on the seed and the step's number: a killed run goes on, by the same command, as if it
+had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from policies.llm.engine.engine import Engine, pick_device, pick_dtype
+from policies.llm.learning import checkpoint, pool
+from policies.llm.learning.checkpoint import CHECKPOINT, State
+from policies.llm.learning.course import Batch, Course, Floats, Imitation
+from policies.llm.learning.pool import Experience
+from policies.llm.learning.settings import RETURN, AdaptError, Settings
+from policies.llm.model import adapter
+from policies.llm.model.base import resolve
+from policies.llm.model.model import Model
+from policies.llm.model.shape import Shape
+from policies.llm.task import Task
+from traces.progress import Say
+
+LOG, BEST, LAST = "log.jsonl", adapter.BEST, "last"
+ROUNDS, BOARD = "rounds", "tensorboard"
+TARGET_SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the best return in the pool, tried as what to ask for."""
+BEST_RETURN = 0.99
+"""Quantile of the pool's returns that counts as its best."""
+CROP_SHARE = 0.2
+"""Of the batches that begin within a session, as a context that was begun again does."""
+CLIP = 1.0
+STUDENTS = 128
+"""Sessions at a time that the student plays: what their caches take stays small."""
+
+
+class Adaptation:
+    """One run: a model, a pool, settings and a folder. What a folder without a checkpoint holds of an earlier
+    run is removed, but for its adapters.
+
+    Args:
+        command: what is noted in the adapter as the way to make it.
+
+    Raises:
+        AdaptError: the folder holds another run, or the pool is too small.
+        BaseError, PoolError, DataError: something is not there.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        shape: Shape,
+        pool_folder: Path,
+        out: Path,
+        settings: Settings,
+        say: Say,
+        command: str = "",
+    ) -> None:
+        torch.set_num_threads(settings.threads)
+        self.task, self.shape, self.settings, self.out = task, shape, settings, out
+        self.say, self.command = say, command
+        held, self.facts = pool.read(pool_folder, task)
+        self.course = _course(task, self.facts, settings)
+        self.experience = self.course.begin(held, settings)
+        if len(self.experience) < settings.batch:
+            raise AdaptError(
+                f"{pool_folder}: {len(self.experience)} sessions, fewer than a batch of {settings.batch};"
+                " collect more, or take a smaller --batch"
+            )
+        self.device = pick_device(settings.device)
+        torch.manual_seed(settings.seed)
+        self.model = Model(resolve(shape.base), shape, task.modalities, task.head)
+        self.model.encoder.scale_to(torch.from_numpy(self.experience.vectors).flatten(0, 1))
+        self.returns = self.experience.returns_to_go()
+        self.best_return = float(np.quantile(self.returns[:, 1], BEST_RETURN))
+        self.model.to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.learned(), settings.lr, weight_decay=settings.decay, betas=(0.9, 0.95)
+        )
+        self.half = pick_dtype("auto", self.device) == torch.bfloat16
+        self.state = State()
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on from the folder's checkpoint, or clear what an earlier run left."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        path = self.out / CHECKPOINT
+        if path.exists():
+            self.state = checkpoint.load(path, self._identity(), self.model, self.optimizer, self.device)
+            rounds = [pool.read_part(self.out / ROUNDS / f"{n}.npz") for n in range(self.state.round)]
+            self.experience = Experience.joined([self.experience, *rounds])
+            self.say(f"going on from step {self.state.step}")
+        else:
+            for name in (ROUNDS, BOARD):
+                shutil.rmtree(self.out / name, ignore_errors=True)
+            (self.out / LOG).unlink(missing_ok=True)
+        (self.out / ROUNDS).mkdir(exist_ok=True)
+
+    def _identity(self) -> str:
+        return checkpoint.identity(self.settings, self.model, self.facts)
+
+    # ---- the run --------------------------------------------------------------------------------
+
+    def go(self) -> dict[str, Any]:
+        """Run to the end; what there is to say of it."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        settings, state = self.settings, self.state
+        with SummaryWriter(str(self.out / BOARD), purge_step=state.step + 1) as self.board:
+            losses, began = [], time.monotonic()
+            while state.step < settings.steps:
+                if state.round < settings.rounds_due(state.step):
+                    self._play_round()
+                losses.append(self._learn())
+                state.step += 1
+                self.board.add_scalar("loss", losses[-1], state.step)
+                if state.step % settings.check_every == 0 or state.step == settings.steps:
+                    state.seconds += time.monotonic() - began
+                    self._check(float(np.mean(losses)))
+                    losses, began = [], time.monotonic()
+        return self.report()
+
+    def report(self) -> dict[str, Any]:
+        learned = sum(each.numel() for each in self.model.learned())
+        return {
+            "out": str(self.out / BEST),
+            "score": self.state.best,
+            "best_step": self.state.best_step,
+            "steps": self.state.step,
+            "seconds": round(self.state.seconds, 1),
+            "teacher_score": self.course.teacher_score(),
+            "target": self.state.target,
+            "learned": learned,
+            "learned_share": learned / sum(each.numel() for each in self.model.parameters()),
+        }
+
+    # ---- learning ---------------------------------------------------------------------------------
+
+    def _learn(self) -> float:
+        settings, step = self.settings, self.state.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.lr * min((step + 1) / settings.warmup, 1.0) * self._cosine()
+        self.model.train()
+        batch = self._batch()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            outputs = self.model(batch.vectors)
+        loss = self.course.loss(settings.objective, outputs.float(), batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.learned(), CLIP)
+        self.optimizer.step()
+        return loss.item()
+
+    def _cosine(self) -> float:
+        return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.state.step / self.settings.steps))
+
+    def _batch(self) -> Batch:
+        """The sessions of this step."""
+        held, settings = self.experience, self.settings
+        random = np.random.default_rng([settings.seed, self.state.step])
+        rows = random.choice(len(held), settings.batch, replace=False)
+        begin = 0
+        if random.random() < CROP_SHARE:
+            begin = int(random.integers(1, max(held.answers.shape[1] // 2, 2)))
+        vectors = held.vectors[rows]
+        if settings.objective == RETURN:
+            vectors[:, :, self.course.return_at] = self.returns[rows]
+
+        def part(values: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values[:, begin:])).to(self.device)
+
+        return Batch(
+            vectors=part(vectors),
+            scores=part(held.scores[rows]),
+            answers=part(held.answers[rows].astype(np.int64)),
+            kinds=torch.from_numpy(held.kinds[rows]).to(self.device),
+        )
+
+    # ---- the student's own sessions -----------------------------------------------------------------
+
+    def _play_round(self) -> None:
+        """Sessions that the student plays, with what the teacher says of them, join the experience."""
+        settings, state = self.settings, self.state
+        path = self.out / ROUNDS / f"{state.round}.npz"
+        if not path.exists():
+            self._write(self.out / LAST, None)
+            seed = (settings.seed, 1000 + state.round)
+            own = self.course.own(self._engine, settings.round_sessions, seed, settings.threads)
+            if own is None:  # the task has no world to play in
+                state.round = settings.rounds
+                return
+            pool.write_part(path, own)
+        own = pool.read_part(path)
+        self.experience = Experience.joined([self.experience, own])
+        state.round += 1
+        self.say(
+            f"round {state.round}: {len(own)} sessions of its own, {self.course.agreed(own):.1%} of answers"
+            " the teacher's"
+        )
+
+    def _engine(self, slots: int) -> Engine:
+        return Engine(
+            self.task,
+            self.out / LAST,
+            device=str(self.device),
+            slots=slots,
+            max_steps=self.experience.answers.shape[1],
+        )
+
+    # ---- looking at it ------------------------------------------------------------------------------
+
+    def _check(self, loss: float) -> None:
+        """Score the student; write the adapter, and as the best if it is so far; checkpoint."""
+        began, state = time.monotonic(), self.state
+        self._write(self.out / LAST, state.target)
+        gains, target = self._scored(self._engine(min(STUDENTS, max(self.course.sessions, 1))))
+        score = self.course.score(gains)
+        if target != state.target:
+            self._write(self.out / LAST, target)
+        if score > state.best:
+            state.best, state.best_step, state.target = score, state.step, target
+            self._write(self.out / BEST, target)
+        self._log(loss, score, gains, target, time.monotonic() - began)
+        path = self.out / CHECKPOINT
+        checkpoint.save(path, self._identity(), state, self.model, self.optimizer)
+
+    def _scored(self, engine: Engine) -> tuple[dict[str, Floats], float | None]:
+        """What the student gains, and the return that is best asked for."""
+        targets: list[float | None] = [None]
+        if self.settings.objective == RETURN:
+            targets = [share * self.best_return for share in TARGET_SHARES]
+        found = {target: self.course.gains(engine, target) for target in targets}
+        target = max(found, key=lambda each: self.course.score(found[each]))
+        return found[target], target
+
+    def _log(
+        self, loss: float, score: float, gains: Mapping[str, Floats], target: float | None, seconds: float
+    ) -> None:
+        state = self.state
+        means = {name: round(float(each.mean()), 4) for name, each in gains.items()}
+        entry = {
+            "step": state.step,
+            "loss": round(loss, 5),
+            "score": round(score, 4),
+            "best": round(state.best, 4),
+            "gain": means,
+            "target": target,
+            "sessions": len(self.experience),
+            "seconds": round(state.seconds, 1),
+            "check_seconds": round(seconds, 1),
+        }
+        self.board.add_scalar("validation/score", score, state.step)
+        for name, gain in means.items():
+            self.board.add_scalar(f"validation/{name}", gain, state.step)
+        with (self.out / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        self.say(", ".join(f"{key} {value}" for key, value in entry.items()))
+
+    def _write(self, folder: Path, target: float | None) -> None:
+        notes = {
+            "command": self.command,
+            "settings": asdict(self.settings),
+            "step": self.state.step,
+            "pool": {name: short(self.facts[name]) for name in self.course.told},
+        }
+        adapter.write(
+            folder,
+            self.model.learned_state(),
+            task=self.task,
+            shape=self.shape,
+            base=self.model.base,
+            objective=self.settings.objective,
+            target=target,
+            notes=notes,
+        )
+
+
+def _course(task: Task, facts: Mapping[str, Any], settings: Settings) -> Course:
+    """The task's course.
+
+    Raises:
+        AdaptError: it knows no such objective.
+    """
+    course: Course = task.course(facts) or Imitation(task, facts)
+    if settings.objective not in course.objectives:
+        known = ", ".join(course.objectives)
+        raise AdaptError(f"--objective {settings.objective}: the task {task.name} knows {known}")
+    return course
+
+
+def short(words: Any) -> Any:
+    """Sources without the folders that they lie in on this machine."""
+    if not isinstance(words, list):
+        return words
+    return ["/".join(str(word).rstrip("/").split("/")[-2:]) for word in words]

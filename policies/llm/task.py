@@ -1,0 +1,187 @@
+"""What a task is: all that the language model, its server and its training need to know of one.
+
+Video is one, calls, viewports and jobs are others. Model, engine, serving and learning take a `Task` and name
+none; each lives in a folder of `tasks/` and is found by its name. A task that a test makes up:
+
+    class Parity(Task):
+        name, modalities, head = "parity", (Modality("number", SCALAR, (1,)),), Choice(2)
+
+        def features(self, step, past, context, target=None):
+            return np.array([step], np.float32)
+
+        def load_step(self, given, where, index):
+            return number(given, where)
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.llm.head import Choice, Head, Pointer
+from policies.llm.modality import Modality, width
+
+Vectors = NDArray[np.float32]
+DEFAULT = "abr"
+SHIPPED = {"abr": "policies.llm.tasks.abr.task:TASK"}
+"""Name: where the task is; imported when it is asked for."""
+_MADE: dict[str, Task] = {}
+
+
+class TaskError(ValueError):
+    """No such task, or it can't do what is asked of it; the message names those that there are."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What an output comes to."""
+
+    value: Any
+    margin: float | None
+    """How far it was ahead of the second best; None where nothing else could be taken."""
+
+
+class Task(ABC):
+    """One kind of decision.
+
+    A session has a `context`, which holds from its first step to its last, and steps. What a step's vector is
+    made of besides the step is `past`: what `after` made of the steps before it. Context, step, past and
+    value are the task's own types, frozen and comparable.
+    """
+
+    name: str
+    modalities: tuple[Modality, ...]
+    """What a step's vector holds, in order."""
+    head: Head
+    shipped: Path | None = None
+    """The adapter that is served where none is named."""
+    commands: Mapping[str, str] = {}
+    """Command of `python -m policies.llm` that is this task's own: the module that has it."""
+    empty: Any = ()
+    """`past` before the first step."""
+
+    # ---- a step ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def features(self, step: Any, past: Any, context: Any, target: float | None = None) -> Vectors:
+        """(width,) what the model is fed of a step.
+
+        Args:
+            target: the return that is asked for, of an adapter that was made with returns.
+        """
+
+    def after(self, past: Any, step: Any) -> Any:
+        """`past` of the next step."""
+        return past
+
+    def answer(self, output: Vectors, vector: Vectors) -> Decided:
+        """What (head width,) of output after a step of that (width,) input come to."""
+        return self.head_answer(output)
+
+    def head_answer(self, output: Vectors) -> Decided:
+        """The best of a choice with its margin; of other heads the numbers themselves."""
+        if not isinstance(self.head, Choice | Pointer):
+            return Decided(tuple(float(number) for number in output), None)
+        ordered = np.sort(output)
+        margin = float(ordered[-1] - ordered[-2]) if len(output) > 1 else math.inf
+        return Decided(int(output.argmax()), margin if math.isfinite(margin) else None)
+
+    def ready(self) -> None:  # noqa: B027
+        """Do now what would make the first step slow, such as compiling."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of a step's vector."""
+        return width(self.modalities)
+
+    # ---- the wire ----------------------------------------------------------------------------------
+    # What JSON cannot hold is `serving.fields.FieldError`, which names the field.
+
+    def load_context(self, given: Any) -> Any:
+        """A context from JSON.
+
+        Raises:
+            FieldError: it is none.
+        """
+        return given
+
+    def dump_context(self, context: Any) -> Any:
+        """A context as JSON holds it."""
+        return context
+
+    @abstractmethod
+    def load_step(self, given: Any, where: str, index: int) -> Any:
+        """A step from JSON.
+
+        Args:
+            where: names it in an error.
+            index: of the session's steps, 0 the first.
+
+        Raises:
+            FieldError: it is none.
+        """
+
+    def dump_step(self, step: Any) -> Any:
+        """A step as JSON holds it."""
+        return step
+
+    def check(self, steps: Sequence[Any], context: Any) -> None:  # noqa: B027
+        """What can only be judged with the context at hand.
+
+        Raises:
+            FieldError: a step that does not fit it.
+        """
+
+    def load_value(self, given: Any, where: str) -> Any:
+        """An answer's value from JSON.
+
+        Raises:
+            FieldError: it is none.
+        """
+        return given
+
+    def dump_value(self, value: Any) -> Any:
+        """An answer's value as JSON holds it."""
+        return value
+
+    # ---- learning ----------------------------------------------------------------------------------
+
+    def course(self, facts: Mapping[str, Any]) -> Any:
+        """How an adapter learns this task from a pool, a `learning.course.Course`; None: by imitation alone.
+
+        Args:
+            facts: what the pool's manifest says.
+        """
+        return None
+
+
+def register(task: Task) -> None:
+    """Make a task known by its name, in this process."""
+    _MADE[task.name] = task
+
+
+def names() -> list[str]:
+    """All tasks that are known."""
+    return sorted({*SHIPPED, *_MADE})
+
+
+def task_named(name: str) -> Task:
+    """The task of a name.
+
+    Raises:
+        TaskError: there is none.
+    """
+    if name not in _MADE and name in SHIPPED:
+        module, _, attribute = SHIPPED[name].partition(":")
+        register(getattr(importlib.import_module(module), attribute))
+    if name not in _MADE:
+        raise TaskError(f"task {name!r}; there are {', '.join(names())}")
+    return _MADE[name]

@@ -1,0 +1,99 @@
+"""The task `abr`: the level of a video's next chunk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from player.observation import Observation, PastChunk
+from policies.llm.head import Choice
+from policies.llm.task import Decided, Task, Vectors
+from policies.llm.tasks.abr import features as abr
+from policies.llm.tasks.abr import wire
+from policies.llm.tasks.abr.features import LEVELS, PlanValues, VideoFacts
+from policies.llm.tasks.abr.wire import Step
+
+if TYPE_CHECKING:
+    from policies.llm.learning.course import Course
+
+History = tuple[PastChunk, ...]
+
+
+class Bitrates(Task):
+    """A context is `VideoFacts`, a step `wire.Step`, what is past the chunks before it, a value a level."""
+
+    name = "abr"
+    modalities = abr.MODALITIES
+    head = Choice(LEVELS)
+    shipped = Path(__file__).resolve().parent / "weights"
+    commands: Mapping[str, str] = {
+        "collect": "policies.llm.tasks.abr.collect",
+        "test": "policies.llm.studies.evaluate",
+        "controls": "policies.llm.studies.controls",
+        "prompt": "policies.llm.studies.ask_in_words",
+        "cost": "policies.llm.studies.cost",
+        "bench": "policies.llm.studies.bench",
+        "load": "policies.apc.load.command",
+        "scale": "policies.llm.studies.scale",
+    }
+
+    def __init__(self) -> None:
+        self._plans: PlanValues | None = None
+
+    def features(
+        self, step: Step, past: History, context: VideoFacts, target: float | None = None
+    ) -> Vectors:
+        return self.seen(step.observation(_grown(past, step)), context, target)
+
+    def seen(self, observation: Observation, context: VideoFacts, target: float | None = None) -> Vectors:
+        """(width,) what the model is fed where a client sees this."""
+        if self._plans is None:
+            self.ready()
+        goal = 0.0 if target is None else abr.goal(observation, context, target)
+        return abr.features(observation, context, goal, self._plans)
+
+    def after(self, past: History, step: Step) -> History:
+        return _grown(past, step)
+
+    def answer(self, output: Vectors, vector: Vectors) -> Decided:
+        margin = abr.margin(output, vector)
+        return Decided(abr.level(output, vector), margin if math.isfinite(margin) else None)
+
+    def ready(self) -> None:
+        """Compile now, not at the first decision."""
+        from policies.llm.tasks.abr.batch import plan_values  # brings numba along
+
+        plan_values([[1] * LEVELS], 1.0, 0.0, 0, VideoFacts(tuple(range(1, LEVELS + 1)), 1.0))
+        self._plans = plan_values
+
+    def load_context(self, given: Any) -> VideoFacts:
+        return wire.load_video(given)
+
+    def dump_context(self, context: VideoFacts) -> Any:
+        return wire.dump_video(context)
+
+    def load_step(self, given: Any, where: str, index: int) -> Step:
+        return wire.load_step(given, where, index)
+
+    def dump_step(self, step: Step) -> Any:
+        return wire.dump_step(step)
+
+    def check(self, steps: Sequence[Step], context: VideoFacts) -> None:
+        wire.check_levels(steps, context)
+
+    def load_value(self, given: Any, where: str) -> int:
+        return wire.load_level(given, where)
+
+    def course(self, facts: Mapping[str, Any]) -> Course:
+        from policies.llm.tasks.abr.course import Sessions
+
+        return Sessions(facts)
+
+
+def _grown(past: History, step: Step) -> History:
+    return past if step.past is None else (*past, step.past)
+
+
+TASK = Bitrates()

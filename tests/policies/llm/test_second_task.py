@@ -1,0 +1,315 @@
+"""A second task of ten lines: collected, adapted, served beside `abr`, and decided the same whichever way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+import torch
+
+from policies.llm import task as tasks
+from policies.llm.__main__ import main
+from policies.llm.engine.engine import Engine
+from policies.llm.head import Choice, Pointer, Regression, Trajectory, from_json, to_json
+from policies.llm.learning import pool
+from policies.llm.learning.pool import BY_POLICY, Experience
+from policies.llm.modality import OPTIONS, SCALAR, Modality
+from policies.llm.model import heads
+from policies.llm.model.adapter import AdapterError, read
+from policies.llm.model.tiny import tiny_adapter, tiny_base
+from policies.llm.serving.client import Address, Client, RemoteSession, ServerError
+from policies.llm.serving.fields import number
+from policies.llm.serving.local import LocalSession
+from policies.llm.serving.serve import ServeError, asked_tasks, listening
+from policies.llm.serving.server import Server, TaskEngine
+from policies.llm.task import Task, TaskError, Vectors, task_named
+from policies.llm.tasks.abr.task import TASK as ABR
+from policies.llm.tasks.abr.wire import Step
+from tests.support.llm_server_fakes import FACTS, observations
+
+SESSIONS, STEPS = 40, 6
+
+
+class Larger(Task):
+    """Whether this number is larger than the mean of those before it."""
+
+    name = "larger"
+    modalities = (Modality("numbers", SCALAR, (2,)),)
+    head = Choice(2)
+
+    def features(self, step: float, past: Any, context: Any, target: float | None = None) -> Vectors:
+        return np.array([step, sum(past) / max(len(past), 1)], np.float32)
+
+    def after(self, past: Any, step: float) -> Any:
+        return (*past, step)
+
+    def load_step(self, given: Any, where: str, index: int) -> float:
+        return number(given, where, -10.0, 10.0)
+
+
+TOY = Larger()
+
+
+@pytest.fixture(autouse=True)
+def known() -> Iterator[None]:
+    tasks.register(TOY)
+    yield
+    tasks._MADE.pop(TOY.name)
+
+
+def numbers(seed: int) -> list[float]:
+    return [float(each) for each in np.random.default_rng(seed).normal(size=STEPS)]
+
+
+def collect(folder: Path) -> Path:
+    """Sessions of random numbers, with what should be said of each."""
+    vectors = np.zeros((SESSIONS, STEPS, TOY.width), np.float32)
+    for session in range(SESSIONS):
+        past: Any = TOY.empty
+        for place, step in enumerate(numbers(session)):
+            vectors[session, place] = TOY.features(step, past, {})
+            past = TOY.after(past, step)
+    right = (vectors[:, :, 0] > vectors[:, :, 1]).astype(np.int8)
+    scores = np.where(np.arange(2) == right[:, :, None], 4.0, -4.0).astype(np.float32)
+    rewards, kinds = np.zeros((SESSIONS, STEPS), np.float32), np.full(SESSIONS, BY_POLICY, np.int8)
+    folder.mkdir()
+    pool.write_part(folder / "all.npz", Experience(vectors, right, rewards, scores, kinds))
+    pool.write_manifest(folder, {"parts": ["all.npz"]}, TOY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that was taught the toy by the command."""
+    folder = tmp_path_factory.mktemp("toy")
+    tasks.register(TOY)
+    words = ["adapt", "--task", TOY.name, "--pool", str(collect(folder / "pool"))]
+    words += ["--base", str(tiny_base(folder / "base")), "--layers", "2", "--rank", "4", "--hidden", "16"]
+    words += ["--steps", "120", "--lr", "0.01", "--check-every", "40", "--out", str(folder / "out"), "--json"]
+    assert main(words) == 0
+    return folder / "out"
+
+
+def test_it_learns_the_task(adapted: Path) -> None:
+    log = [json.loads(line) for line in (adapted / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["best"] > 0.85
+    assert read(adapted, TOY).task == "larger"
+
+
+def test_alone_in_a_batch_in_one_pass_and_through_the_server_it_says_the_same(
+    adapted: Path, tmp_path: Path
+) -> None:
+    engine = Engine(TOY, adapted, device="cpu", slots=8, dtype="float32")
+    sessions = [numbers(1000 + place) for place in range(4)]
+    alone = [_alone(engine, steps) for steps in sessions]
+    assert {value for values in alone for value in values} == {0, 1}
+    together = [engine.open() for _ in sessions]
+    vectors = [_vectors(steps) for steps in sessions]
+    outputs = [
+        engine.forward([(slot, each[step : step + 1]) for slot, each in zip(together, vectors, strict=True)])
+        for step in range(STEPS)
+    ]
+    assert [list(row) for row in np.stack(outputs).argmax(-1).T] == alone
+    at_once = [engine.open() for _ in sessions]
+    last = engine.recompute(list(zip(at_once, vectors, strict=True)))
+    assert last.argmax(-1).tolist() == [values[-1] for values in alone]
+    for slot in (*together, *at_once):
+        engine.close(slot)
+    assert asyncio.run(_served(engine, tmp_path, sessions)) == alone
+
+
+def _vectors(steps: list[float]) -> Vectors:
+    past: Any = TOY.empty
+    rows = []
+    for step in steps:
+        rows.append(TOY.features(step, past, {}))
+        past = TOY.after(past, step)
+    return np.stack(rows)
+
+
+def _alone(engine: Engine, steps: list[float]) -> list[int]:
+    session = LocalSession(engine, TOY, {})
+    values = [session.decide(steps[: held + 1]).value for held in range(len(steps))]
+    session.end()
+    return values
+
+
+async def _served(engine: Engine, folder: Path, sessions: list[list[float]]) -> list[list[int]]:
+    """What a server that has `abr`, too, says of all sessions, asked at once."""
+    other = Engine(ABR, tiny_adapter(ABR, folder / "abr"), device="cpu", slots=2)
+    server = Server([TaskEngine(TOY, engine), TaskEngine(ABR, other)])
+    async with listening(server, folder / "s.sock") as where:
+        address = Address.of(where)
+        asked = [asyncio.to_thread(_ask, address, steps) for steps in sessions]
+        level = asyncio.to_thread(_ask_abr, address)
+        *values, answered = await asyncio.gather(*asked, level)
+        assert answered in range(6)
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(where)) as http:
+            health = await (await http.get("http://server/healthz")).json()
+            assert set(health["tasks"]) == {"larger", "abr"}
+            wrong = {
+                "task": "chess",
+                "session": "x",
+                "from": 0,
+                "deadline_ms": 1.0,
+                "context": {},
+                "steps": [1],
+            }
+            refused = await http.post("http://server/v1/decide", json=wrong)
+            assert refused.status == 422
+            assert (await refused.json())["error"] == 'task: "chess"; this server has abr, larger'
+            del wrong["task"]
+            refused = await http.post("http://server/v1/decide", json=wrong)
+            assert (await refused.json())["error"] == "task: missing; this server has abr, larger"
+    return values
+
+
+def _ask(address: Address, steps: list[float]) -> list[int]:
+    session = RemoteSession(Client(address), TOY, {}, 30.0)
+    values = [session.decide(steps[: held + 1]).value for held in range(len(steps))]
+    session.end()
+    return values
+
+
+def _ask_abr(address: Address) -> int:
+    session = RemoteSession(Client(address), ABR, FACTS, 30.0)
+    answer = session.decide([Step.of(observations(0)[0])])
+    session.end()
+    assert isinstance(answer.value, int)
+    return answer.value
+
+
+def test_a_step_out_of_its_bounds_is_named(adapted: Path, tmp_path: Path) -> None:
+    async def asks() -> None:
+        server = Server([TaskEngine(TOY, Engine(TOY, adapted, device="cpu", slots=1))])
+        async with listening(server, tmp_path / "s.sock") as where:
+            session = RemoteSession(Client(Address.of(where)), TOY, {}, 30.0)
+            with pytest.raises(ServerError, match=r"steps\[0\]: 11.0; expected a number from -10 to 10"):
+                await asyncio.to_thread(session.decide, [11.0])
+
+    asyncio.run(asks())
+
+
+def test_an_adapter_says_its_task_and_another_refuses_it_by_name(adapted: Path, tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match="made for the task larger, not for abr; name one for it"):
+        Engine(ABR, adapted)
+    with pytest.raises(AdapterError, match="made for the task abr, not for larger"):
+        read(ABR.shipped, TOY)
+    with pytest.raises(AdapterError, match="none is shipped for the task larger; make one with"):
+        read(None, TOY)
+    with pytest.raises(ServeError, match="abr stands twice"):
+        asked_tasks(["abr", "abr=x"], None)
+    with pytest.raises(ServeError, match="of which task"):
+        asked_tasks(["abr", "larger"], tmp_path)
+    assert asked_tasks(["abr", f"larger={adapted}"], None) == {ABR: None, TOY: adapted}
+
+
+def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(TaskError, match="task 'chess'; there are abr, larger"):
+        task_named("chess")
+    for words, said in (
+        (["adapt", "--task", "chess", "--pool", "p", "--out", "o"], "task 'chess'; there are abr, larger"),
+        (
+            ["controls", "--task=larger"],
+            "the task larger has no command controls; it has prepare, adapt, serve",
+        ),
+    ):
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert (out, err) == ("", f"python -m policies.llm: {said}\n")
+
+
+def test_a_pool_of_another_task_is_refused(tmp_path: Path) -> None:
+    folder = collect(tmp_path / "pool")
+    with pytest.raises(pool.PoolError, match="a pool of the task larger, not of abr"):
+        pool.read(folder, ABR)
+
+
+# ---- heads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", [Choice(3), Pointer("stages", 5), Regression(2), Trajectory(4, 3)])
+def test_a_head_is_what_its_json_says(head: Any) -> None:
+    assert from_json(json.loads(json.dumps(to_json(head)))) == head
+
+
+@pytest.mark.parametrize("held", [{"kind": "choice", "options": 0}, {"kind": "poem"}, {"kind": "choice"}])
+def test_what_is_no_head_is_refused(held: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_json(held)
+
+
+class Pick(Task):
+    """Which of up to five options has the most of its second attribute."""
+
+    name = "pick"
+    modalities = (Modality("stages", OPTIONS, (5, 2)),)
+    head = Pointer("stages", 5)
+
+    def features(self, step: Any, past: Any, context: Any, target: float | None = None) -> Vectors:
+        rows = np.zeros((5, 2), np.float32)
+        rows[: len(step)] = [[1.0, worth] for worth in step]
+        return rows.reshape(-1)
+
+    def load_step(self, given: Any, where: str, index: int) -> Any:
+        return given
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_pointer_chooses_among_the_options_that_are_there(tmp_path: Path, kind: str) -> None:
+    pick = Pick()
+    engine = Engine(pick, tiny_adapter(pick, tmp_path, kind), device="cpu", slots=4, dtype="float32")
+    sessions = [[[0.3]], [[0.1, 2.0], [0.2, 0.1, 0.4]], [[1.0, 2.0, 3.0, 4.0, 5.0]]]
+    work = [(engine.open(), np.stack([pick.features(step, (), {}) for step in steps])) for steps in sessions]
+    together = engine.forward(work)
+    for (_, vectors), output, steps in zip(work, together, sessions, strict=True):
+        decided = pick.answer(output, vectors[-1])
+        assert decided.value < len(steps[-1])
+        assert (output[len(steps[-1]) :] <= heads.ABSENT).all() and np.isfinite(output).all()
+        alone = engine.open()
+        assert np.allclose(engine.forward([(alone, vectors)])[0], output, atol=1e-4)
+        engine.close(alone)
+
+
+def test_a_pointer_learns_what_the_options_are_and_not_their_places() -> None:
+    torch.manual_seed(0)
+    pick = Pick()
+    network = heads.network(pick.head, pick.modalities, 8)
+    optimizer = torch.optim.Adam(network.parameters(), 0.02)
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        options = [random.random(random.integers(1, 6)).tolist() for _ in range(32)]
+        steps = torch.from_numpy(np.stack([pick.features(each, (), {}) for each in options]))
+        taught = (
+            torch.nn.functional.one_hot(torch.tensor([int(np.argmax(each)) for each in options]), 5) * 9.0
+        )
+        loss = heads.loss(pick.head, network(torch.ones(32, 8), steps), taught)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    fresh = [random.random(random.integers(2, 6)).tolist() for _ in range(200)]
+    steps = torch.from_numpy(np.stack([pick.features(each, (), {}) for each in fresh]))
+    right = network(torch.ones(200, 8), steps).argmax(-1).numpy() == [int(np.argmax(each)) for each in fresh]
+    assert right.mean() > 0.9
+
+
+def test_a_regression_learns_its_spread_and_a_trajectory_its_moments() -> None:
+    taught = torch.tensor([[1.0, -2.0]])
+    right, wide = torch.tensor([[1.0, -2.0, -1.0, -1.0]]), torch.tensor([[1.0, -2.0, 2.0, 2.0]])
+    wrong = torch.tensor([[3.0, -2.0, -1.0, -1.0]])
+    of = lambda outputs: heads.loss(Regression(2), outputs, taught).item()  # noqa: E731
+    assert of(right) < of(wide) < of(wrong)
+    path = torch.zeros(1, 12)
+    assert (
+        heads.loss(Trajectory(4, 3), path, path).item()
+        == 0.0
+        < heads.loss(Trajectory(4, 3), path + 1.0, path).item()
+    )
