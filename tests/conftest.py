@@ -10,7 +10,8 @@ import os
 
 import pytest
 
-from testbed import doctor
+from testbed.machine.capabilities import probe
+from testbed.machine.finding import Report
 
 for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_library, "1")  # tests run side by side: idle threads of a pool would spin
@@ -26,16 +27,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def machine() -> doctor.Report:
+def machine() -> Report:
     """What the doctor says of this machine."""
-    return doctor.probe()
+    return probe()
 
 
 @pytest.fixture(autouse=True)
 def _emulation_gate(request: pytest.FixtureRequest) -> None:
     if not (request.node.get_closest_marker("emulation") or request.node.get_closest_marker("stress")):
         return
-    report: doctor.Report = request.getfixturevalue("machine")
+    report: Report = request.getfixturevalue("machine")
     if report.can_emulate:
         return
     if os.environ.get("STREAMBED_REQUIRE_EMULATION") == "1":

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed.doctor import probe
 from testbed.link.delay_stage import DelayStage, Ends, NetemStage, RelayStage, StageReport
 from testbed.link.hosts import in_host, run_checked, run_script
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
+from testbed.machine.capabilities import probe
 from testbed.process.children import allow_many_files, die_with_parent
 from testbed.process.errors import TestbedError
 from traces.trace import Trace

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.machine.capacity import in_turns, lanes_held
 from testbed.machine.lateness import Look, look
 from testbed.machine.readings import Change, read_machine
+from testbed.session.capacity import in_turns, lanes_held
 from testbed.session.plan import RunPlan
 
 LOOK_S = 0.3

@@ -18,7 +18,7 @@ from rich.text import Text
 from testbed.link.lane import Lane
 from testbed.link.settings import LinkSettings
 from testbed.link.shaper_client import ShaperClient
-from testbed.machine.capacity import in_turns
+from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
 from testbed.session.policy_server import PolicyServers

@@ -31,9 +31,9 @@ from testbed.link.shaper import burst_bytes
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import TokenBucket
 from testbed.machine.readings import Reading, read_machine
-from testbed.origin import url_name
 from testbed.process.children import die_with_parent, environment, python_in
 from testbed.process.errors import TestbedError
+from testbed.server.resources import url_name
 from testbed.verdict.evidence import ChunkTime, Evidence
 from testbed.verdict.lane_guard import Found, LaneGuard, chunk_times, modelled_times, models, warm_model
 from testbed.verdict.selfcheck import Verdict, judge

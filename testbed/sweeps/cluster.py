@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from testbed import doctor
 from testbed.link.lane import delay_backend, require_tools
+from testbed.machine.capabilities import probe
 from testbed.process.errors import TestbedError
 from testbed.session.streaming import LOGS, SessionPlan
 from testbed.simulated.simulation import RunFacts as SimulationFacts
@@ -113,7 +113,7 @@ def _emulated(task: Task, folder: Path) -> Attempt:
 
 def fault_of_node() -> str | None:
     """On a node: why it cannot emulate; None if it can."""
-    report = doctor.probe()
+    report = probe()
     return None if report.can_emulate else report.summary()
 
 

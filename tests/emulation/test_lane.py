@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from testbed import doctor
 from testbed.link.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.log import read_link_log
 from testbed.link.namespace import network_namespace
@@ -25,6 +24,7 @@ from testbed.link.settings import LinkSettings, Loss
 from testbed.link.shaper import burst_bytes
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import FRAME_BYTES, TokenBucket
+from testbed.machine.finding import Report
 from testbed.process.errors import TestbedError
 from testbed.verdict.evidence import Evidence
 from testbed.verdict.selfcheck import judge
@@ -64,7 +64,7 @@ def udp(pid: int, address: str, peer: str) -> socket.socket:
 
 
 @pytest.fixture(params=["relay", "netem"])
-def backend(request: pytest.FixtureRequest, machine: doctor.Report) -> str:
+def backend(request: pytest.FixtureRequest, machine: Report) -> str:
     if request.param == "netem" and not machine.has_netem:
         pytest.skip("this kernel has no netem")
     if request.param == "relay" and not machine.has_packet_sockets:

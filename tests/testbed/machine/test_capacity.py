@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.link.settings import KERNEL_MAX_MBPS
-from testbed.machine.capacity import (
+from testbed.session.capacity import (
     LATE_ALONE_MS,
     WINDOW_S,
     WITHIN,

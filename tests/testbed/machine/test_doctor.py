@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from testbed import doctor
-from testbed.doctor import MISSING, OK, UNKNOWN, Finding, Report
+from testbed.machine import capabilities, kernel
+from testbed.machine.finding import MISSING, NOTE, OK, PACKET_SOCKETS, UNKNOWN, Finding, Report
 from testbed.machine.lateness import Lateness, Look
 from testbed.machine.readings import Change, CpuTimes, Reading
+from testbed.session.capacity import WAY_OUT_OF_NOISE, capacity_findings, capacity_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "testbed" / "doctor.py"
+ROOMS = ("process", "machine", "link", "session")
+"""What the doctor is made of."""
 
 
 def report(**statuses: str) -> Report:
@@ -40,7 +44,7 @@ def namespaces_and_links() -> tuple[set[str], set[str]]:
 def test_delay_backend_is_netem_where_the_kernel_has_it(
     netem: str, sockets: str, backend: str | None
 ) -> None:
-    assert report(**{"netem": netem, doctor.PACKET_SOCKETS: sockets}).delay_backend == backend
+    assert report(**{"netem": netem, PACKET_SOCKETS: sockets}).delay_backend == backend
 
 
 @pytest.mark.parametrize(
@@ -48,8 +52,8 @@ def test_delay_backend_is_netem_where_the_kernel_has_it(
     [(MISSING, OK, OK), (MISSING, MISSING, MISSING), (UNKNOWN, MISSING, UNKNOWN), (OK, UNKNOWN, OK)],
 )
 def test_one_of_netem_and_packet_sockets_is_needed(netem: str, sockets: str, status: str) -> None:
-    stage = doctor._delay_stage(
-        [Finding("kernel", "netem", netem, ""), Finding("kernel", doctor.PACKET_SOCKETS, sockets, "")]
+    stage = kernel.delay_stage(
+        [Finding("kernel", "netem", netem, ""), Finding("kernel", PACKET_SOCKETS, sockets, "")]
     )
     assert (stage.status, stage.needed) == (status, True)
 
@@ -70,8 +74,8 @@ def test_only_what_is_needed_stops_a_session() -> None:
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "tc").touch(mode=0o755)
-    monkeypatch.setattr(doctor, "SEARCH_PATH", str(tmp_path))
-    found = {finding.name: finding for finding in doctor._tools()}
+    monkeypatch.setattr(kernel, "SEARCH_PATH", str(tmp_path))
+    found = {finding.name: finding for finding in capabilities._tools()}
     assert found["tc"].status == OK
     assert found["mnexec"].status == MISSING
     assert found["mnexec"].way_out == "apt-get install --no-install-recommends mininet"
@@ -80,19 +84,19 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tm
 def test_without_iproute_the_kernel_is_not_declared_poor(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(doctor, "SEARCH_PATH", str(tmp_path))
-    found = {finding.name: finding.status for finding in doctor.probe().findings}
-    assert {found[feature.name] for feature in doctor.KERNEL_FEATURES} == {UNKNOWN}
+    monkeypatch.setattr(kernel, "SEARCH_PATH", str(tmp_path))
+    found = {finding.name: finding.status for finding in capabilities.probe().findings}
+    assert {found[feature.name] for feature in kernel.KERNEL_FEATURES} == {UNKNOWN}
     assert found["tc"] == MISSING
 
 
 def test_a_feature_that_does_not_apply_is_missing_for_root_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    netem = next(feature for feature in doctor.KERNEL_FEATURES if feature.name == "netem")
+    netem = next(feature for feature in kernel.KERNEL_FEATURES if feature.name == "netem")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert doctor._feature(netem, "failed Error: Specified qdisc kind is unknown.").status == MISSING
-    assert "no error was given" in doctor._feature(netem, "failed ").detail
+    assert kernel._feature(netem, "failed Error: Specified qdisc kind is unknown.").status == MISSING
+    assert "no error was given" in kernel._feature(netem, "failed ").detail
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert doctor._feature(netem, "failed Error: Specified qdisc kind is unknown.").status == UNKNOWN
+    assert kernel._feature(netem, "failed Error: Specified qdisc kind is unknown.").status == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -107,10 +111,10 @@ def test_way_to_a_kernel_module(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listed: str, system: str, way_out: str
 ) -> None:
     (tmp_path / "modules.dep").write_text(listed)
-    monkeypatch.setattr(doctor, "modules_folder", lambda: tmp_path)
-    monkeypatch.setattr(doctor, "_os_release", lambda: {"ID": system})
+    monkeypatch.setattr(kernel, "modules_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernel, "os_release", lambda: {"ID": system})
     monkeypatch.setattr("platform.release", lambda: "6.8.0-31-generic")
-    assert way_out in doctor._way_to_module("sch_netem")
+    assert way_out in kernel._way_to_module("sch_netem")
 
 
 @pytest.mark.parametrize(("code", "status"), [(errno.EPERM, OK), (errno.ENOENT, MISSING)])
@@ -121,9 +125,9 @@ def test_congestion_control_by_what_the_kernel_answers(
         def setsockopt(self, *_: object) -> None:
             raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(doctor, "modules_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernel, "modules_folder", lambda: tmp_path)
     monkeypatch.setattr(socket, "socket", Refusing)
-    assert doctor._congestion_control("bbr", needed=False).status == status
+    assert kernel.congestion_control("bbr", needed=False).status == status
 
 
 def test_json_is_one_object_and_exit_status_follows_it() -> None:
@@ -139,15 +143,15 @@ def test_json_is_one_object_and_exit_status_follows_it() -> None:
 def machine_words(late: Lateness, change: Change, others: float = 0.0) -> dict[str, Finding]:
     """What the doctor says of a machine whose processors were away for a fortieth since boot."""
     boot = Reading(1000.0, (CpuTimes(100.0, 875.0, 25.0),) * change.cpus, None, {}, 0.0)
-    found = doctor.capacity_of(Look(late, change, others), boot)
-    return {one.name: one for one in doctor.capacity_findings(found)}
+    found = capacity_of(Look(late, change, others), boot)
+    return {one.name: one for one in capacity_findings(found)}
 
 
 def test_a_machine_that_loses_time_is_told_what_it_still_holds() -> None:
     change = Change(2.0, 2, 0.041, 0.05, 0.25, 0.709, 0.1, 0.1)
     said = machine_words(Lateness(0.05, 3.0, 12.0, True), change)
     assert said["timer"].detail == "0.05 ms late, 3.00 at p99, 12.00 at worst"
-    assert said["timer"].way_out == doctor.WAY_OUT_OF_NOISE
+    assert said["timer"].way_out == WAY_OUT_OF_NOISE
     assert said["steal"].detail == "4.1 % of its time goes to others (2.5 % since boot), 71 % is idle"
     assert said["links"].detail.startswith("up to about 6.1 Mbit/s they stay within 1 %")
     assert said["lanes"].detail.startswith("about 17 side by side")
@@ -170,7 +174,7 @@ def test_a_machine_that_is_away_half_of_the_time_holds_no_link() -> None:
 def test_a_person_reads_each_finding_and_its_way_out() -> None:
     findings = (
         Finding("programs", "tc", MISSING, "shapes links", "apt-get install iproute2", needed=True),
-        Finding("machine", "cores", doctor.NOTE, "2"),
+        Finding("machine", "cores", NOTE, "2"),
     )
     text = doctor.render(Report(findings), colour=False)
     assert "missing      tc     shapes links\n" in text
@@ -182,7 +186,7 @@ def test_a_person_reads_each_finding_and_its_way_out() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_is_not_root_is_told_so_and_gets_no_traceback(tmp_path: Path) -> None:
     copy = tmp_path / "testbed"
-    for folder in ("testbed", "testbed/sweeps", "traces"):
+    for folder in ("testbed", *(f"testbed/{room}" for room in ROOMS), "traces"):
         (tmp_path / folder).mkdir()
         for module in (ROOT / folder).glob("*.py"):
             (tmp_path / folder / module.name).write_text(module.read_text())
@@ -208,7 +212,7 @@ def test_who_is_not_root_is_told_so_and_gets_no_traceback(tmp_path: Path) -> Non
 @pytest.mark.emulation
 def test_probe_tries_the_real_kernel_and_leaves_nothing(machine: Report) -> None:
     before = namespaces_and_links()
-    again = doctor.probe()
+    again = capabilities.probe()
     assert namespaces_and_links() == before
     assert again.can_emulate
     assert again.delay_backend == machine.delay_backend
@@ -218,11 +222,11 @@ def test_probe_tries_the_real_kernel_and_leaves_nothing(machine: Report) -> None
 
 @pytest.mark.emulation
 def test_a_command_that_fails_in_the_namespace_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    veth = doctor.KERNEL_FEATURES[0]
-    bogus = doctor.KernelFeature(
+    veth = kernel.KERNEL_FEATURES[0]
+    bogus = kernel.KernelFeature(
         "bogus", "sch_bogus", "nothing", "tc qdisc add dev sb0 root handle 9: bogus", needed=True
     )
-    monkeypatch.setattr(doctor, "KERNEL_FEATURES", (veth, bogus))
-    found = doctor._kernel_features()
+    monkeypatch.setattr(kernel, "KERNEL_FEATURES", (veth, bogus))
+    found = kernel.kernel_features()
     assert [finding.status for finding in found] == [OK, MISSING]
     assert "unknown" in found[1].detail.lower()

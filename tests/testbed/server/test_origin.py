@@ -31,6 +31,7 @@ from player.video.built_in import load_video
 from player.video.mpd import read_mpd
 from player.video.video import Video, VideoError
 from testbed import origin
+from testbed.server import application, resources
 from testbed.server.http_semantics import ByteRange, RangeNotSatisfiable, Validators, asked_range
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +48,7 @@ def with_client(
 
     async def run() -> None:
         lines: list[dict[str, Any]] = []
-        async with TestClient(TestServer(origin.make_app(videos, media, lines.append))) as client:
+        async with TestClient(TestServer(application.make_app(videos, media, lines.append))) as client:
             await check(client, lines)
 
     asyncio.run(run())
@@ -253,9 +254,9 @@ def test_health() -> None:
 
 
 def test_names_become_one_part_of_a_path_and_must_differ() -> None:
-    assert origin.url_name(Video("../a b/ü", 4.0, (1,), ((1,),))) == "a-b"
+    assert resources.url_name(Video("../a b/ü", 4.0, (1,), ((1,),))) == "a-b"
     with pytest.raises(VideoError, match="two videos are called small"):
-        origin.make_app([SMALL, SMALL])
+        application.make_app([SMALL, SMALL])
 
 
 # ---------------------------------------------------------------- the connection
@@ -312,7 +313,7 @@ def test_nagle_is_off() -> None:
     seen: list[int] = []
 
     async def run() -> None:
-        app = origin.make_app([SMALL])
+        app = application.make_app([SMALL])
 
         async def look(request: web.Request, response: web.StreamResponse) -> None:
             assert request.transport is not None

@@ -10,11 +10,17 @@ second.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from testbed.link.correction import MOST_SHARE
 from testbed.link.settings import KERNEL_MAX_MBPS
 from testbed.link.shaper import burst_bytes
+from testbed.machine.finding import NOTE, Finding
+from testbed.machine.lateness import Look
 from testbed.machine.load import SESSION_LOAD
+from testbed.machine.readings import CpuTimes, Reading
+
+WAY_OUT_OF_NOISE = "end other work, or give this virtual machine more of its host"
 
 WITHIN = 0.01
 WINDOW_S = 1.0
@@ -86,3 +92,71 @@ def in_turns(count: int, at_once: int) -> list[int]:
     """How many of `count` go in each turn, as evenly as can be and at most `at_once` (1 or more)."""
     turns = math.ceil(count / at_once)
     return [count // turns + (turn < count % turns) for turn in range(turns)]
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How the machine keeps time at the moment, and what that is enough for."""
+
+    timer_late_p50_ms: float
+    timer_late_p99_ms: float
+    timer_late_max_ms: float
+    real_time: bool
+    """Whether the timer ran in real time, as the shaper's does."""
+    steal: float | None
+    """Share of the processors' time that others took meanwhile, and …"""
+    steal_since_boot: float | None
+    idle: float | None
+    highest_mbps: float
+    """Of a link that stays within a percent of every second."""
+    lanes: int
+    """That go side by side, a player on each."""
+
+
+def capacity_of(seen: Look, since_boot: Reading) -> Capacity:
+    """What a look at the machine comes to."""
+    stolen, late = seen.change.stolen_of_wanted, seen.lateness
+    whole = since_boot.since(Reading(0.0, (CpuTimes(0.0, 0.0, 0.0),) * len(since_boot.cpus), None, {}, 0.0))
+    return Capacity(
+        timer_late_p50_ms=late.p50_ms,
+        timer_late_p99_ms=late.p99_ms,
+        timer_late_max_ms=late.max_ms,
+        real_time=late.real_time,
+        steal=seen.change.steal,
+        steal_since_boot=whole.steal,
+        idle=seen.change.idle,
+        highest_mbps=round(highest_true_mbps(late.max_ms / 1000, stolen), 1),
+        lanes=lanes_held(seen.change.cpus, seen.others, stolen, late.p99_ms),
+    )
+
+
+def capacity_findings(found: Capacity) -> list[Finding]:
+    """The same in words."""
+    timer = (
+        f"{found.timer_late_p50_ms:.2f} ms late, {found.timer_late_p99_ms:.2f} at p99,"
+        f" {found.timer_late_max_ms:.2f} at worst" + ("" if found.real_time else " (not in real time)")
+    )
+    noisy = found.highest_mbps < KERNEL_MAX_MBPS or found.timer_late_p99_ms >= LATE_ALONE_MS
+    if found.steal is None:
+        steal = "the kernel does not tell what others take"
+    else:
+        steal = f"{100 * found.steal:.1f} % of its time goes to others"
+        if found.steal_since_boot is not None:
+            steal += f" ({100 * found.steal_since_boot:.1f} % since boot)"
+        if found.idle is not None:
+            steal += f", {100 * found.idle:.0f} % is idle"
+    way_out = WAY_OUT_OF_NOISE if noisy else ""
+    return [
+        Finding("machine", "timer", NOTE, timer, way_out),
+        Finding("machine", "steal", NOTE, steal),
+        Finding("machine", "links", NOTE, _links(found)),
+        Finding("machine", "lanes", NOTE, f"about {found.lanes} side by side, a player on each"),
+    ]
+
+
+def _links(found: Capacity) -> str:
+    if not found.highest_mbps:
+        return "no link stays within 1 % of every second's bytes while the machine is away that long"
+    rate = found.highest_mbps
+    shown = f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
+    return f"up to about {shown} Mbit/s they stay within 1 % of every second's bytes"

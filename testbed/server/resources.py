@@ -1,0 +1,174 @@
+"""What an origin has: segments of described videos, their manifests, and files of encoded media.
+
+A segment has exactly the described size; its bytes are noise that no link can compress, a function of video,
+level, chunk and position alone, so that a download resumed with Range fits its first part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import os
+import re
+import stat
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from player.video.mpd_write import write_mpd
+from player.video.video import Video, VideoError
+from testbed.server.http_semantics import Validators
+
+Pieces = AsyncGenerator[bytes | memoryview, None]
+
+PIECE_BYTES = 64 * 1024
+"""Handed to the transport at a time; it asks us to wait while more than that is unsent."""
+NOISE_BYTES = 1024 * 1024
+"""Period of a segment's content: longer than the window of any usual compressor (deflate: 32 KiB)."""
+MPD_TYPE = "application/dash+xml"
+SEGMENT_TYPE = "video/iso.segment"
+MEDIA_TYPES = {
+    ".mpd": MPD_TYPE,
+    ".m4s": SEGMENT_TYPE,
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".m4a": "audio/mp4",
+    ".webm": "video/webm",
+    ".ts": "video/mp2t",
+    ".vtt": "text/vtt",
+}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something with a size and content that can be read from anywhere."""
+
+    size_bytes: int
+    content_type: str
+    validators: Validators
+    read: Callable[[int, int], Pieces]
+    """(first byte, number of bytes) -> the content in pieces."""
+
+
+@functools.cache
+def _noise() -> memoryview:
+    """The block that every segment's content is cut from: the same on every machine."""
+    return memoryview(hashlib.shake_256(b"streambed segment noise").digest(NOISE_BYTES))
+
+
+def segment(video: Video, level: int, chunk: int) -> Resource:
+    """A described segment. Byte i is `noise[(start + i) % NOISE_BYTES]`; start depends on the segment."""
+    digest = hashlib.sha256(f"{video.sha256}/{level}/{chunk}".encode()).digest()
+    start = int.from_bytes(digest[:8], "big") % NOISE_BYTES
+
+    async def read(first: int, count: int) -> Pieces:
+        position, end = first, first + count
+        while position < end:
+            offset = (start + position) % NOISE_BYTES
+            piece = _noise()[offset : offset + min(PIECE_BYTES, end - position)]
+            yield piece
+            position += len(piece)
+
+    size_bytes = video.sizes_bytes[chunk][level]
+    return Resource(size_bytes, SEGMENT_TYPE, Validators(f'"{digest.hex()[:32]}"'), read)
+
+
+def _text(text: str, content_type: str) -> Resource:
+    """A small resource that is held whole."""
+    body = text.encode()
+
+    async def read(first: int, count: int) -> Pieces:
+        yield body[first : first + count]
+
+    return Resource(len(body), content_type, Validators(f'"{hashlib.sha256(body).hexdigest()[:32]}"'), read)
+
+
+def media_file(root: Path, path: str) -> Resource:
+    """A file below `root`, which is resolved.
+
+    Raises:
+        web.HTTPException: 403 for what lies outside or may not be read, 404 for what is no file.
+    """
+    try:
+        file = root.joinpath(path).resolve(strict=True)
+        if not file.is_relative_to(root):
+            raise web.HTTPForbidden(text=f"/{path} leads out of the media directory\n")
+        status = file.stat()
+        readable = os.access(file, os.R_OK)
+    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a NUL in the name
+        raise web.HTTPNotFound(text=f"no file /{path}\n") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise web.HTTPNotFound(text=f"/{path} is not a file\n")
+    if not readable:
+        raise web.HTTPForbidden(text=f"/{path} may not be read by the server\n")
+
+    async def read(first: int, count: int) -> Pieces:
+        with file.open("rb") as opened:
+            opened.seek(first)
+            while count:
+                piece = await asyncio.to_thread(opened.read, min(PIECE_BYTES, count))
+                if not piece:
+                    raise ConnectionAbortedError(f"{file} got shorter while it was served")
+                yield piece
+                count -= len(piece)
+
+    etag = f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
+    content_type = MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
+    return Resource(status.st_size, content_type, Validators(etag, int(status.st_mtime)), read)
+
+
+def url_name(video: Video) -> str:
+    """The video's name as one part of a path."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", video.name).strip(".-") or "video"
+
+
+class Catalogue:
+    """Finds what a path asks for.
+
+    Raises:
+        VideoError: two videos with the same name.
+        MpdError: a video that no MPD can describe.
+    """
+
+    def __init__(self, videos: Sequence[Video], media: Path | None) -> None:
+        self.videos: dict[str, Video] = {}
+        for video in videos:
+            name = url_name(video)
+            if name in self.videos:
+                raise VideoError(f"two videos are called {name}; rename the directory of one")
+            self.videos[name] = video
+        self.media = media.resolve() if media is not None else None
+        self._manifests = {name: _text(write_mpd(video), MPD_TYPE) for name, video in self.videos.items()}
+
+    def find(self, path: str) -> Resource:
+        """What lies at `path` (decoded, without its first slash).
+
+        Raises:
+            web.HTTPException: 4xx with one line of text.
+        """
+        parts = path.split("/")
+        if any(part in ("..", ".") for part in parts) or "\\" in path or "\0" in path:
+            raise web.HTTPForbidden(text="a path may not hold . or .. or a backslash or NUL\n")
+        video = self.videos.get(parts[0])
+        if video is not None and parts[1:] == ["manifest.mpd"]:
+            return self._manifests[parts[0]]
+        if video is not None and len(parts) == 3 and parts[2].endswith(".m4s"):
+            level = _index(parts[1], "level", video.levels, parts[0])
+            chunk = _index(parts[2].removesuffix(".m4s"), "chunk", video.chunks, parts[0])
+            return segment(video, level, chunk)
+        if self.media is not None:
+            return media_file(self.media, path)
+        raise web.HTTPNotFound(
+            text=f"no /{path[:200]}; there are /NAME/manifest.mpd and /NAME/LEVEL/CHUNK.m4s"
+            f" for NAME in {', '.join(self.videos)}\n"
+        )
+
+
+def _index(word: str, what: str, count: int, name: str) -> int:
+    """A level or chunk number of a path."""
+    if not re.fullmatch(r"0|[1-9][0-9]{0,8}", word, re.ASCII) or int(word) >= count:
+        raise web.HTTPNotFound(text=f"{name} has no {what} {word[:40]}; there are 0 to {count - 1}\n")
+    return int(word)
