@@ -1,7 +1,7 @@
 """The origin as an application: GET and HEAD by RFC 9110, a line in the log for each request.
 
-Every answer carries the sender's view of the connection (`player/real/cmsd.py`), and every request leaves a line
-with the connection's TCP_INFO at its end.
+Every answer carries the sender's view of the connection (`player/real/cmsd.py`), and every request leaves a
+line with the connection's TCP_INFO at its end.
 """
 
 from __future__ import annotations
