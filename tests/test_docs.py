@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import subprocess
@@ -10,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.collect import COLUMNS, NUMBER, TEXT, TEXTS, TRUTH, WHOLE
+from player.record import ChunkRow, EndRow, read_record
+from testbed.link.log import LinkRow
+from testbed.verdict.selfcheck import Verdict
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("player/**/*.md")])
 TOPICS = [page for page in PAGES if page.parent.name == "docs"]
@@ -17,8 +23,8 @@ CARDS = sorted(ROOT.glob("policies/**/card.md"))
 LONGEST_LINE, LARGEST_README = 160, 10_000
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:traces|player|policies|testbed|analysis|tests|docs)/[\w./-]*)`")
-FENCE = re.compile(r"^```sh run\n(.*?)^```\n(?:\n((?: {4}.*\n)+))?", re.MULTILINE | re.DOTALL)
-"""Commands that are run here, and what of their output is shown below them."""
+FENCE = re.compile(r"^```sh run\n(.*\n)```\n(?:\n((?: {4}.*\n)+))?", re.MULTILINE)
+"""A command that is run here, and what of its output is shown below it."""
 
 
 def shown(page: Path) -> str:
@@ -100,3 +106,52 @@ def test_quick_commands_run_and_say_what_is_shown(page: Path, command: str, outp
 
 def test_there_are_quick_commands() -> None:
     assert len(COMMANDS) >= 5
+
+
+def section(page: str, heading: str) -> str:
+    """The text under a heading of a page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def backticked(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+@pytest.mark.parametrize(
+    ("heading", "row"), [("A line a chunk", ChunkRow), ("The end", EndRow), ("The link log", LinkRow)]
+)
+def test_every_field_of_a_row_is_explained(heading: str, row: type) -> None:
+    fields = {field.name for field in dataclasses.fields(row)}
+    assert fields - set(backticked(section("records.md", heading))) == set()
+
+
+def test_every_field_of_the_verdict_is_explained() -> None:
+    fields = {field.name for field in dataclasses.fields(Verdict)}
+    assert fields - set(backticked(section("records.md", "The end"))) == set()
+
+
+def test_every_column_of_the_table_is_explained_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.+?`) \| (.+?) \|", section("records.md", "The table"), re.MULTILINE)
+    kinds = {TEXT: "text", WHOLE: "whole number", NUMBER: "number", TRUTH: "true or false", TEXTS: "texts"}
+    written = {name: kind for names, kind in rows for name in backticked(names)}
+    assert written == {name: kinds[kind] for name, kind in COLUMNS.items()}
+
+
+def test_every_field_of_a_manifest_is_explained(tmp_path: Path) -> None:
+    words = [
+        "testbed/simulate.py",
+        "--trace",
+        "4g",
+        "--policy",
+        "bba",
+        "--chunks",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
+    subprocess.run([sys.executable, *words], check=True, capture_output=True, cwd=ROOT, timeout=60)
+    manifest = read_record(next(tmp_path.glob("*.jsonl"))).manifest
+    parts = ("video", "policy", "told_qoe", "player", "trace", "link")
+    fields = {*manifest, *(field for part in parts for field in manifest[part])}
+    assert fields - set(backticked(section("records.md", "The manifest"))) == set()
