@@ -68,7 +68,22 @@ INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
 def parser() -> Parser:
     """The command line."""
     command = Parser(prog="sweep.py", description="Run all sessions of an experiment that a file describes.")
-    what = command.add_argument_group("what is run")
+    _add_what(command.add_argument_group("what is run"))
+    _add_how(command.add_argument_group("how"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+    return command
+
+
+def _add_what(what: Any) -> None:
     what.add_argument("file", type=Path, metavar="FILE", help="the experiment (TOML), see testbed/sweeps/")
     what.add_argument(
         "--simulate",
@@ -85,7 +100,9 @@ def parser() -> Parser:
         metavar="LABEL,…",
         help="run the sessions of these settings now; the same folder takes the others another time",
     )
-    how = command.add_argument_group("how")
+
+
+def _add_how(how: Any) -> None:
     how.add_argument(
         "--lanes",
         default=AUTO,
@@ -118,17 +135,6 @@ def parser() -> Parser:
         help="of the Ray cluster (default: RAY_ADDRESS, or a Ray of its own)",
     )
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
-    )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
-    return command
 
 
 def _default_out(plan: SweepPlan) -> Path:
