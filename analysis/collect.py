@@ -133,31 +133,51 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
     Raises:
         RecordError: a manifest that no figures can be made of.
     """
-    manifest, end, one = session.record.manifest, session.end, session.summary
-    trace, video, policy, link, sweep, shared = (
-        session.section(name) for name in ("trace", "video", "policy", "link", "sweep", "shared")
-    )
-    parameters = policy.get("parameters")
-    loss = link.get("loss")
-    decisions_ms = [1000.0 * row.decision_s for row in session.chunks]
-    verdict = end.link
-    versions = session.section("versions")
     return {
         "record": Path(session.path).name,
+        **_of_the_run(session),
+        **_of_the_policy(session),
+        **_of_the_network(session),
+        **_of_the_end(session),
+        **_of_the_decisions(session),
+        **_of_the_link(session),
+        "host": session.record.manifest.get("host"),
+        "streambed": session.section("versions").get("streambed"),
+    }
+
+
+def _of_the_run(session: SessionRecord) -> dict[str, Any]:
+    """Which session of which sweep it is."""
+    manifest, sweep = session.record.manifest, session.section("sweep")
+    names = ("setting", "seen", "stress", "repetition", "block", "attempt", "session")
+    return {
         "run_id": manifest.get("run_id"),
         "started_at": manifest.get("started_at"),
         "simulated": bool(manifest.get("simulated")),
         "sweep": sweep.get("name"),
-        **{
-            key: sweep.get(key)
-            for key in ("setting", "seen", "stress", "repetition", "block", "attempt", "session")
-        },
+        **{name: sweep.get(name) for name in names},
+    }
+
+
+def _of_the_policy(session: SessionRecord) -> dict[str, Any]:
+    policy = session.section("policy")
+    parameters = policy.get("parameters")
+    return {
         "policy": session.policy,
-        "policy_label": sweep.get("policy"),
+        "policy_label": session.section("sweep").get("policy"),
         "policy_name": policy.get("name"),
         "delay_ms": _number((parameters if isinstance(parameters, dict) else {}).get("delay_ms", 0.0)),
         "weights_sha256": policy.get("weights_sha256"),
-        "seed": manifest.get("seed"),
+        "seed": session.record.manifest.get("seed"),
+    }
+
+
+def _of_the_network(session: SessionRecord) -> dict[str, Any]:
+    """What was streamed over what."""
+    names = ("trace", "video", "link", "shared")
+    trace, video, link, shared = (session.section(name) for name in names)
+    loss = link.get("loss")
+    return {
         "trace": trace.get("name"),
         "trace_spec": trace.get("spec"),
         "family": trace.get("family"),
@@ -181,48 +201,68 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
         "players": shared.get("players", 1),
         "player_index": shared.get("index", 0),
         "offset_s": _number(shared.get("offset_s", 0.0)),
+    }
+
+
+MEANS = (
+    "bitrate_mbps",
+    "smoothness_mbps",
+    "stall_s",
+    "stall_s_per_chunk",
+    "stall_ratio",
+    "switches",
+    "startup_s",
+)
+"""Of `SessionSummary`, in the table under the same names."""
+
+
+def _of_the_end(session: SessionRecord) -> dict[str, Any]:
+    """How it ended, and how it went."""
+    end, summary = session.end, session.summary
+    return {
         "outcome": end.outcome,
         "reason": end.reason,
         "valid": end.valid,
-        "invalid_reasons": [str(reason) for reason in verdict.get("reasons", [])],
-        "chunks": one.chunks,
-        "qoe": one.qoe,
-        "qoe_kind": one.weights.kind,
-        "mu": one.weights.mu,
-        "smooth": one.weights.smooth,
-        **{
-            key: getattr(one, key)
-            for key in (
-                "bitrate_mbps",
-                "smoothness_mbps",
-                "stall_s",
-                "stall_s_per_chunk",
-                "stall_ratio",
-                "switches",
-                "startup_s",
-                "decision_p50_ms",
-                "decision_p99_ms",
-            )
-        },
+        "invalid_reasons": [str(reason) for reason in end.link.get("reasons", [])],
+        "chunks": summary.chunks,
+        "qoe": summary.qoe,
+        "qoe_kind": summary.weights.kind,
+        "mu": summary.weights.mu,
+        "smooth": summary.weights.smooth,
+        **{name: getattr(summary, name) for name in MEANS},
         "played_s": end.played_s,
         "elapsed_s": end.elapsed_s,
         "downloaded_bytes": sum(row.size_bytes for row in session.chunks),
         "retries": sum(row.retries for row in session.chunks),
         "utilisation": utilisation(session),
+    }
+
+
+def _of_the_decisions(session: SessionRecord) -> dict[str, Any]:
+    summary = session.summary
+    decisions_ms = [1000.0 * row.decision_s for row in session.chunks]
+    return {
         "decision_mean_ms": sum(decisions_ms) / len(decisions_ms) if decisions_ms else None,
+        "decision_p50_ms": summary.decision_p50_ms,
+        "decision_p99_ms": summary.decision_p99_ms,
         "decision_max_ms": max(decisions_ms, default=None),
         **{
-            f"share_{who}": one.decided_by.get(who, 0) / one.chunks if one.chunks else None
+            f"share_{who}": summary.decided_by.get(who, 0) / summary.chunks if summary.chunks else None
             for who in DECIDERS
         },
+    }
+
+
+def _of_the_link(session: SessionRecord) -> dict[str, Any]:
+    """How true the link was."""
+    verdict = session.end.link
+    return {
         "link_steps": verdict.get("steps"),
         "link_error_median": _number(verdict.get("error_median")),
         "link_error_p95": _number(verdict.get("error_p95")),
         "link_late_p99_ms": _number(verdict.get("late_p99_ms")),
         "link_late_max_ms": _number(verdict.get("late_max_ms")),
         "link_drops": verdict.get("drops"),
-        "host": manifest.get("host"),
-        "streambed": versions.get("streambed"),
     }
 
 

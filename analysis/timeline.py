@@ -85,30 +85,18 @@ def draw_timeline(
         AnalysisError: more sessions than one figure can show.
         RecordError: a manifest without the facts that are drawn.
     """
-    if len(sessions) > MOST_SESSIONS:
-        raise AnalysisError(
-            f"{len(sessions)} sessions; a timeline shows {MOST_SESSIONS} at most."
-            " Name some of the records, or choose with --policy"
-        )
+    _check_number(sessions)
     columns = min(len(sessions), MOST_COLUMNS)
     bands = -(-len(sessions) // columns)
     width_in = COLUMN_IN if columns == 1 else TEXT_IN
     common, own = shared_facts([_facts(session) for session in sessions])
     characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
-    titles = [
-        _wrapped("\n".join([*head, *_headline(session), *facts]), characters)
-        for session, facts, head in zip(
-            sessions, own, [[head] for head in heads] or [[]] * len(sessions), strict=True
-        )
-    ]
+    titles = _titles(sessions, own, heads, characters)
     title_in = LINE_IN * max(title.count("\n") + 1 for title in titles)
     figure = Figure(figsize=(width_in, bands * (BAND_IN + title_in) + HEAD_IN), layout="constrained")
     axes = figure.subplots(bands * len(PANELS), columns, squeeze=False)
     others = list(beside) or [None] * len(sessions)
-    drawn = [[one, *([other] if other else [])] for one, other in zip(sessions, others, strict=True)]
-    limits = [_limits(ones) for ones in drawn]
-    if not own_axes:
-        limits = [_limits([one for ones in drawn for one in ones])] * len(sessions)
+    limits = _all_limits(sessions, others, own_axes)
     for place in range(bands * columns):
         band, column = divmod(place, columns)
         panels = [axes[band * len(PANELS) + row, column] for row in range(len(PANELS))]
@@ -120,11 +108,8 @@ def draw_timeline(
         other = others[place]
         if other is not None:
             _draw_beside(panels, other)
-        last_s, highest = limits[place]
         panels[0].set_title(titles[place], loc="left", fontsize=7.5)
-        for panel, top in zip(panels, highest, strict=True):
-            panel.set_xlim(0, last_s)
-            panel.set_ylim(0, top)
+        _set_limits(panels, *limits[place])
         _label(panels, leftmost=column == 0, numbers=column == 0 or own_axes)
     figure.suptitle(
         _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN)),
@@ -132,12 +117,57 @@ def draw_timeline(
         ha="left",
         fontsize=7.5,
     )
+    handles = _handles(sessions, others)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
+    return figure
+
+
+def _check_number(sessions: Sequence[SessionRecord]) -> None:
+    """Raises AnalysisError for more than one figure can show."""
+    if len(sessions) > MOST_SESSIONS:
+        raise AnalysisError(
+            f"{len(sessions)} sessions; a timeline shows {MOST_SESSIONS} at most."
+            " Name some of the records, or choose with --policy"
+        )
+
+
+def _titles(
+    sessions: Sequence[SessionRecord],
+    own: Sequence[Sequence[str]],
+    heads: Sequence[str],
+    characters: int,
+) -> list[str]:
+    """What stands above each session: what it is called, its headline, and the facts that are its own."""
+    called = [[head] for head in heads] or [[]] * len(sessions)
+    return [
+        _wrapped("\n".join([*head, *_headline(session), *facts]), characters)
+        for session, facts, head in zip(sessions, own, called, strict=True)
+    ]
+
+
+def _all_limits(
+    sessions: Sequence[SessionRecord], others: Sequence[SessionRecord | None], own_axes: bool
+) -> list[tuple[float, Sequence[float]]]:
+    """Of each session's axes: its last moment, and the top of each panel."""
+    drawn = [[one, *([other] if other else [])] for one, other in zip(sessions, others, strict=True)]
+    if own_axes:
+        return [_limits(together) for together in drawn]
+    return [_limits([one for together in drawn for one in together])] * len(sessions)
+
+
+def _set_limits(panels: Sequence[Any], last_s: float, highest: Sequence[float]) -> None:
+    for panel, top in zip(panels, highest, strict=True):
+        panel.set_xlim(0, last_s)
+        panel.set_ylim(0, top)
+
+
+def _handles(sessions: Sequence[SessionRecord], others: Sequence[SessionRecord | None]) -> list[Any]:
+    """The legend's marks, that of a session drawn beside among them."""
     handles = _legend(sessions)
     if another := next((other for other in others if other is not None), None):
         name = short_name(another.policy)
         handles.append(Line2D([], [], **BESIDE_LINE, color=policy_colour(another.policy), label=name))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
-    return figure
+    return handles
 
 
 def shared_facts(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:

@@ -93,6 +93,25 @@ def report(args: argparse.Namespace) -> int:
             rule=rule,
         )
         page = _page(study, _command(args), pool)
+    found = _write(study, page, out)
+    spent = {
+        "seconds": round(time.monotonic() - begun, 2),
+        "cpu_seconds": _cpu_seconds(),
+        "peak_memory_mb": _peak_memory_mb(jobs),
+    }
+    if args.json:
+        print(json.dumps({**found, **spent}, allow_nan=False))
+    else:
+        _say(study, found, spent)
+    return 0
+
+
+def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:
+    """Write all files of the report, the facts last; the facts.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     folder = Folder(out)
     for picture in page.pictures:
         folder.write(f"{FIGURES}/{picture.name}.pdf", picture.pdf)
@@ -104,16 +123,7 @@ def report(args: argparse.Namespace) -> int:
     folder.write(PAGE, to_html(page))
     found = _facts(study, page, out, folder.files)
     folder.finish(FACTS, json.dumps(found, indent=2, allow_nan=False) + "\n")
-    spent = {
-        "seconds": round(time.monotonic() - begun, 2),
-        "cpu_seconds": _cpu_seconds(),
-        "peak_memory_mb": _peak_memory_mb(jobs),
-    }
-    if args.json:
-        print(json.dumps({**found, **spent}, allow_nan=False))
-    else:
-        _say(study, found, spent)
-    return 0
+    return found
 
 
 def _qoe(args: argparse.Namespace, sweep: Sweep | None) -> QoE:

@@ -71,20 +71,7 @@ def _partial(study: Study) -> bool:
 def setting(study: Study) -> Section:
     """What was asked, and over what."""
     sweep, blocks = study.sweep, list[Block]()
-    how = {
-        "simulated": "Sessions were computed, not streamed: the simulated player downloads each chunk by"
-        " the arithmetic"
-        " of a link model, and a decision takes no time unless the sweep gives it some.",
-        "emulated": "Sessions were streamed by real players over emulated links: kernel TCP through a"
-        " shaped bottleneck,"
-        " each link checked against its trace by the kernel's own counters.",
-    }.get(
-        study.kind,
-        "Some sessions were streamed over emulated links, others computed by the simulated player. They"
-        " are never"
-        " paired with each other.",
-    )
-    blocks.append(Paragraph(how))
+    blocks.append(Paragraph(_how(study)))
     blocks.append(_settings_table(study))
     blocks.append(
         Paragraph(
@@ -112,6 +99,23 @@ def setting(study: Study) -> Section:
     if sweep is not None and sweep.lanes:
         blocks.append(Paragraph(f"Lanes: {sweep.lanes}."))
     return Section("setting", "The question and the setting", tuple(blocks))
+
+
+def _how(study: Study) -> str:
+    """How the sessions came to be."""
+    return {
+        "simulated": "Sessions were computed, not streamed: the simulated player downloads each chunk by"
+        " the arithmetic"
+        " of a link model, and a decision takes no time unless the sweep gives it some.",
+        "emulated": "Sessions were streamed by real players over emulated links: kernel TCP through a"
+        " shaped bottleneck,"
+        " each link checked against its trace by the kernel's own counters.",
+    }.get(
+        study.kind,
+        "Some sessions were streamed over emulated links, others computed by the simulated player. They"
+        " are never"
+        " paired with each other.",
+    )
 
 
 QUALITY = {
