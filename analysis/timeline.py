@@ -111,12 +111,8 @@ def draw_timeline(
         panels[0].set_title(titles[place], loc="left", fontsize=7.5)
         _set_limits(panels, *limits[place])
         _label(panels, leftmost=column == 0, numbers=column == 0 or own_axes)
-    figure.suptitle(
-        _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN)),
-        x=0.01,
-        ha="left",
-        fontsize=7.5,
-    )
+    head = _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN))
+    figure.suptitle(head, x=0.01, ha="left", fontsize=7.5)
     handles = _handles(sessions, others)
     figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
     return figure

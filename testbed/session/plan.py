@@ -158,15 +158,8 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     if args.out is not None:
         check_no_records(args.out)
     out = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
-    shared: dict[str, Any] = {
-        **{
-            name: getattr(args, name)
-            for name in ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap")
-        },
-        "trace_spec": args.trace,
-        "command_line": ("testbed/run.py", *arguments),
-    }
-    same = partial(SessionPlan, trace=trace, video=video, video_spec=video_spec, settings=settings, **shared)
+    told = _same(args, arguments)
+    same = partial(SessionPlan, trace=trace, video=video, video_spec=video_spec, settings=settings, **told)
     sessions = tuple(
         same(
             policy=policy.spec,
@@ -178,17 +171,18 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
     notes = delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms")
-    return RunPlan(
-        sessions,
-        out,
-        qoe,
-        args.out is not None,
-        args.device,
-        tuple(left_out),
-        tuple(notes),
-        args.lanes,
-        begun,
-    )
+    kept = args.out is not None
+    return RunPlan(sessions, out, qoe, kept, args.device, tuple(left_out), tuple(notes), args.lanes, begun)
+
+
+def _same(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
+    """What the command line says of all sessions alike."""
+    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap")
+    return {
+        **{name: getattr(args, name) for name in names},
+        "trace_spec": args.trace,
+        "command_line": ("testbed/run.py", *arguments),
+    }
 
 
 def able_backend(trace: Trace, settings: LinkSettings) -> str:
