@@ -19,6 +19,14 @@ from typing import Any
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.sessions import AnalysisError, SessionRecord, record_files
+from player.manifest import (
+    LinkSection,
+    PolicySection,
+    SharedSection,
+    SweepSection,
+    TraceSection,
+    VideoSection,
+)
 from player.record import RecordError, make_folder, read_record
 from traces.files import aside
 
@@ -141,66 +149,66 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
         **_of_the_end(session),
         **_of_the_decisions(session),
         **_of_the_link(session),
-        "host": session.record.manifest.get("host"),
-        "streambed": session.section("versions").get("streambed"),
+        "host": session.told.host,
+        "streambed": (session.told.versions or {}).get("streambed"),
     }
 
 
 def _of_the_run(session: SessionRecord) -> dict[str, Any]:
     """Which session of which sweep it is."""
-    manifest, sweep = session.record.manifest, session.section("sweep")
+    told, sweep = session.told, session.told.sweep or SweepSection()
     names = ("setting", "seen", "stress", "repetition", "block", "attempt", "session")
     return {
-        "run_id": manifest.get("run_id"),
-        "started_at": manifest.get("started_at"),
-        "simulated": bool(manifest.get("simulated")),
-        "sweep": sweep.get("name"),
-        **{name: sweep.get(name) for name in names},
+        "run_id": told.run_id,
+        "started_at": told.started_at,
+        "simulated": bool(told.simulated),
+        "sweep": sweep.name,
+        **{name: getattr(sweep, name) for name in names},
     }
 
 
 def _of_the_policy(session: SessionRecord) -> dict[str, Any]:
-    policy = session.section("policy")
-    parameters = policy.get("parameters")
+    policy, sweep = session.told.policy or PolicySection(), session.told.sweep or SweepSection()
     return {
         "policy": session.policy,
-        "policy_label": session.section("sweep").get("policy"),
-        "policy_name": policy.get("name"),
-        "delay_ms": _number((parameters if isinstance(parameters, dict) else {}).get("delay_ms", 0.0)),
-        "weights_sha256": policy.get("weights_sha256"),
-        "seed": session.record.manifest.get("seed"),
+        "policy_label": sweep.policy,
+        "policy_name": policy.name,
+        "delay_ms": _number((policy.parameters or {}).get("delay_ms", 0.0)),
+        "weights_sha256": policy.weights_sha256,
+        "seed": session.told.seed,
     }
 
 
 def _of_the_network(session: SessionRecord) -> dict[str, Any]:
     """What was streamed over what."""
-    names = ("trace", "video", "link", "shared")
-    trace, video, link, shared = (session.section(name) for name in names)
-    loss = link.get("loss")
+    told = session.told
+    trace, video = told.trace or TraceSection(), told.video or VideoSection()
+    link, shared = told.link or LinkSection(), told.shared or SharedSection(players=1, index=0, offset_s=0.0)
+    loss = link.loss or {}
     return {
-        "trace": trace.get("name"),
-        "trace_spec": trace.get("spec"),
-        "family": trace.get("family"),
-        "trace_sha256": trace.get("sha256"),
-        "trace_mean_mbps": _number(trace.get("mean_mbps")),
-        "start_s": _number(trace.get("start_s")),
-        "video": video.get("name"),
-        "video_sha256": video.get("sha256"),
-        "chunk_s": _number(video.get("chunk_s")),
-        "chunks_asked": video.get("chunks"),
-        "link_model": link.get("model"),
-        "delay_backend": link.get("delay_backend"),
-        "rtt_ms": _number(link.get("rtt_ms")),
-        "jitter_ms": _number(link.get("jitter_ms")),
-        "loss": loss.get("kind") if isinstance(loss, dict) else None,
-        "loss_pct": _number(loss.get("p")) if isinstance(loss, dict) else None,
-        "queue_ms": _number(link.get("queue_ms")),
-        "queue_bytes": _number(link.get("queue_limit_bytes")),
-        "cc": link.get("congestion_control"),
-        "group": shared.get("group"),
-        "players": shared.get("players", 1),
-        "player_index": shared.get("index", 0),
-        "offset_s": _number(shared.get("offset_s", 0.0)),
+        "trace": trace.name,
+        "trace_spec": trace.spec,
+        "family": trace.family,
+        "trace_sha256": trace.sha256,
+        "trace_mean_mbps": _number(trace.mean_mbps),
+        "start_s": _number(trace.start_s),
+        "video": video.name,
+        "video_sha256": video.sha256,
+        "chunk_s": _number(video.chunk_s),
+        "chunks_asked": video.chunks,
+        "link_model": link.model,
+        "delay_backend": link.delay_backend,
+        "rtt_ms": _number(link.rtt_ms),
+        "jitter_ms": _number(link.jitter_ms),
+        "loss": loss.get("kind"),
+        "loss_pct": _number(loss.get("p")),
+        "queue_ms": _number(link.queue_ms),
+        "queue_bytes": _number(link.queue_limit_bytes),
+        "cc": link.congestion_control,
+        "group": shared.group,
+        "players": shared.players,
+        "player_index": shared.index,
+        "offset_s": _number(shared.offset_s),
     }
 
 

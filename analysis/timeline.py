@@ -177,12 +177,12 @@ def _facts(session: SessionRecord) -> list[str]:
     facts = []
     if session.trace is not None:
         facts.append(f"trace {session.trace.name} from {session.trace.start_s:g} s")
-    video, link = session.section("video"), session.section("link")
-    facts.append(f"video {video.get('name', '?')}")
-    if isinstance(link.get("rtt_ms"), int | float):
-        control = link.get("congestion_control")
-        facts.append(f"RTT {link['rtt_ms']:g} ms" + (f", {control}" if control else ""))
-    if session.record.manifest.get("simulated"):
+    video, link = session.told.video, session.told.link
+    facts.append(f"video {(video.name if video else None) or '?'}")
+    if link is not None and link.rtt_ms is not None:
+        control = link.congestion_control
+        facts.append(f"RTT {link.rtt_ms:g} ms" + (f", {control}" if control else ""))
+    if session.told.simulated:
         facts.append("simulated")
     facts.append(f"QoE {session.weights}")
     return facts
@@ -222,6 +222,11 @@ def _limits(sessions: Sequence[SessionRecord]) -> tuple[float, list[float]]:
     return last_s or 1.0, [HEADROOM * (value or 1.0) for value in highest]
 
 
+def _cap_s(session: SessionRecord) -> float | None:
+    """The buffer level above which the player waited."""
+    return session.told.player.buffer_cap_s if session.told.player else None
+
+
 def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
     buffer, level, rate = panels
     chunks, end = session.chunks, session.end
@@ -234,8 +239,8 @@ def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
 
     filled = curves.buffer_curve(chunks, end)
     buffer.plot(filled.time_s, filled.value, **look)
-    cap_s = session.section("player").get("buffer_cap_s")
-    if isinstance(cap_s, int | float):
+    cap_s = _cap_s(session)
+    if cap_s is not None:
         buffer.axhline(cap_s, **CAP_LINE, zorder=1)
 
     for kbps in session.record.ladder_kbps:
@@ -290,7 +295,7 @@ def _legend(sessions: Sequence[SessionRecord]) -> list[Line2D | Patch]:
     if any(session.end.outcome != FINISHED for session in sessions):
         handles.append(Line2D([], [], **CUT_SHORT_LINE, label="cut short"))
     tallest_s = max((row.buffer_after_s for session in sessions for row in session.chunks), default=0.0)
-    caps_s = [session.section("player").get("buffer_cap_s") for session in sessions]
-    if any(isinstance(cap_s, int | float) and cap_s <= HEADROOM * tallest_s for cap_s in caps_s):
+    caps_s = [cap_s for session in sessions if (cap_s := _cap_s(session)) is not None]
+    if any(cap_s <= HEADROOM * tallest_s for cap_s in caps_s):
         handles.append(Line2D([], [], **CAP_LINE, label="buffer cap"))
     return handles

@@ -178,7 +178,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
-            )
+            ).to_json()
             job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
             end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
     return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)

@@ -17,7 +17,7 @@ CARDS = sorted(ROOT.glob("policies/**/card.md"))
 LONGEST_LINE, LARGEST_README = 160, 10_000
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:traces|player|policies|testbed|analysis|tests|docs)/[\w./-]*)`")
-FENCE = re.compile(r"^```sh run\n(.*?)^```\n(?:\n((?: {4}.*\n)+))?", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```sh run\n([^\n]*\n)```\n(?:\n((?: {4}[^\n]*\n)+))?", re.MULTILINE)
 """Commands that are run here, and what of their output is shown below them."""
 
 
