@@ -1,8 +1,8 @@
 """A record's first line, typed: what was streamed, by whom, over what, and where.
 
 Three write it: the real player its own part, which the testbed adds to, and the simulator. Whoever reads a
-record has it as `Record.told`. A field that a record does not have, or that holds something else, is None: older
-versions lack some, and what needs one says so. What this version does not know is kept in `more`.
+record has it as `Record.told`. A field that a record does not have, or that holds something else, is None:
+older versions lack some, and what needs one says so. What this version does not know is kept in `more`.
 """
 
 from __future__ import annotations
