@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from player.decide import DEADLINE_S
-from player.options import add_json_option, add_scoring_options, scoring
+from player.options import add_scoring_options, scoring
 from player.qoe import SessionSummary, summarise
 from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
 from player.real.live import Display, LiveConsole, summary_table
@@ -33,7 +33,7 @@ from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
 from player.video.mpd import MpdError, Presentation, read_mpd
 from player.video.video import VideoError
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import BAD_INPUT, Parser, add_json_option
 from traces.files import partial_of
 
 MPD_GIVE_UP_S = 10.0

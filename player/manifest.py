@@ -30,14 +30,14 @@ class Section:
         """A section; None where there is none."""
         if not isinstance(given, Mapping) or not given:
             return None
-        kinds = _kinds(cls)
+        kinds = _kinds(cls)  # type: ignore[arg-type]
         values = {name: _read(kind, given.get(name)) for name, kind in kinds.items() if name != "more"}
         more = {name: value for name, value in given.items() if name not in kinds}
         return cls(**values, **({"more": more} if "more" in kinds else {}))
 
     def to_json(self) -> dict[str, Any]:
         """What is known, as the record holds it."""
-        held = {}
+        held: dict[str, Any] = {}
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             if each.name == "more":

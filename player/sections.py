@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from player.manifest import PolicySection, TraceSection, VideoSection
 from player.registry import LoadedPolicy
 from player.video.video import Video
@@ -48,7 +50,7 @@ def trace_section(
         start_index: the same as the simulators count.
         cap_mbps: that its rates were cut at.
     """
-    columns = {name: tuple(values) for name, values in trace.columns.items()}
+    columns: dict[str, Any] = {name: tuple(values) for name, values in trace.columns.items()}
     return TraceSection(
         name=trace.name,
         spec=spec,

@@ -41,7 +41,7 @@ from rich.text import Text
 
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
-from player.options import add_json_option, add_scoring_options
+from player.options import add_scoring_options
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
 from player.real.live import silence
@@ -65,7 +65,7 @@ from testbed.session.options import (
 from testbed.session.trace_notes import delay_loss_notes
 from testbed.simulated.simulation import RunFacts, SimulatedSession, carries_state, plan_jobs, run_jobs
 from testbed.simulated.starts import Start, Starts, read_starts
-from traces.commands import BAD_INPUT, Parser, leave
+from traces.commands import Parser, add_json_option, carried_out, leave
 from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
@@ -542,22 +542,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
     """Plan, simulate and report; what goes wrong is a line on stderr. Returns the exit status."""
-    try:
+
+    def work() -> int:
         plan = plan_simulation(args, words)
         _report(plan, carry_out(plan), args.json)
         return 0
-    except (TestbedError, PolicyError, TraceError, VideoError) as error:
-        print(f"simulate.py: {error}", file=sys.stderr)
+
+    try:
+        return carried_out(
+            "simulate.py",
+            work,
+            (TestbedError, PolicyError, TraceError, VideoError),
+            after="; nothing more was recorded",
+            interrupted="interrupted; the same command with --out goes on from there",
+            status_of=exit_status,
+        )
     except BrokenPipeError:  # the reader left; the records are there
         silence(sys.stdout)
         return 0
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"simulate.py: {where}{error.strerror or error}; nothing more was recorded", file=sys.stderr)
-    except KeyboardInterrupt as interrupt:
-        print("simulate.py: interrupted; the same command with --out goes on from there", file=sys.stderr)
-        return exit_status(interrupt)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.progress import Display, duration
 from testbed.sweeps.state import RunFacts, command_facts, utc_now
 from testbed.sweeps.work import Work
-from traces.commands import Parser, leave
+from traces.commands import Parser, leave, refuse, said_of
 from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
@@ -387,18 +387,15 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
             return _sweep(args, words, out)
     except (TestbedError, PolicyError, TraceError, VideoError) as error:
-        print(f"sweep.py: {error}", file=sys.stderr)
+        return refuse("sweep.py", error)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or error
-        print(f"sweep.py: {where}{reason}; once that is mended the same command goes on", file=sys.stderr)
+        return refuse("sweep.py", f"{said_of(error)}; once that is mended the same command goes on")
     except Interrupted as interrupted:
         print(INTERRUPTED, file=sys.stderr)
         return interrupted.status
     except KeyboardInterrupt as interrupt:
         print(INTERRUPTED, file=sys.stderr)
         return exit_status(interrupt)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

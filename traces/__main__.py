@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from traces import formats
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
 from traces.families import catalogue, fit
 from traces.families.generator import member
 from traces.families.model import FamilyModel, read_model
@@ -34,20 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 when lint found errors; 2 when the command could not be carried out.
     """
     arguments = _parser().parse_args(argv)
-    try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return status
-    except TraceError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"{PROGRAM}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return BAD_INPUT
+    return carried_out(PROGRAM, lambda: int(arguments.run(arguments)), (TraceError,))
 
 
 def _parser() -> Parser:
@@ -491,4 +477,4 @@ def _list_fit(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with(main)

@@ -20,15 +20,16 @@ from typing import Any
 from analysis.clusters import ClusterRule
 from analysis.options import add_cluster, add_json, add_policies, add_scoring
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
-from analysis.report import extremes, sections
+from analysis.report import sections
 from analysis.report.files import Folder
-from analysis.report.missing import state_sentence
 from analysis.report.page import FIGURES, TABLES, Page, Section, to_html
-from analysis.report.planned import MISSING, STATUSES, Sweep, read_sweep
-from analysis.report.repeat import checksums
-from analysis.report.rows import Row, Unreadable, row_of
-from analysis.report.study import Study, study_of
-from analysis.report.tables import to_csv, to_latex
+from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
+from analysis.report.parts.rows import Row, Unreadable, row_of
+from analysis.report.parts.study import Study, study_of
+from analysis.report.parts.tables import to_csv, to_latex
+from analysis.report.topics import extremes
+from analysis.report.topics.missing import state_sentence
+from analysis.report.topics.repeat import checksums
 from analysis.sessions import AnalysisError, record_files
 from player.qoe import QoE
 

@@ -11,14 +11,14 @@ from analysis.bootstrap import CONFIDENCE, QUANTILE_RESAMPLES, RESAMPLES, SEED
 from analysis.compare import notes
 from analysis.figures import draw_cdf, draw_scatter
 from analysis.outcomes import Outcomes
-from analysis.report import deciding, headline, links, missing, repeat, sharing, stress
-from analysis.report.delays import draw_delays
-from analysis.report.differences import draw_differences
-from analysis.report.generalization import common_values, draw_generalization
 from analysis.report.page import Block, Bullets, Code, Paragraph, Section
-from analysis.report.pictures import Picture, picture
-from analysis.report.study import Study, per_setting
-from analysis.report.tables import LEFT, Column, Group, Table, counted, number, word
+from analysis.report.parts.pictures import Picture, picture
+from analysis.report.parts.study import Study, per_setting
+from analysis.report.parts.tables import LEFT, Column, Group, Table, counted, number, word
+from analysis.report.topics import deciding, headline, links, missing, repeat, sharing, stress
+from analysis.report.topics.delays import draw_delays
+from analysis.report.topics.differences import draw_differences
+from analysis.report.topics.generalization import common_values, draw_generalization
 from analysis.sessions import AnalysisError
 from analysis.style import BOUND, RC, is_bound
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from player.decide import DEADLINE_S
-from player.options import add_json_option, add_scoring_options
+from player.options import add_scoring_options
 from player.policy import Served, ServerCommand
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
@@ -40,7 +40,7 @@ from testbed.session.options import (
 from testbed.session.policy_server import DEVICES
 from testbed.session.streaming import LOGS, SessionPlan
 from testbed.session.trace_notes import delay_loss_notes
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory
 from traces.trace import Trace

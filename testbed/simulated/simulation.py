@@ -128,7 +128,9 @@ def manifest(
         seed=session.seed,
         run_seed=session.run_seed,
         player=PlayerSection(
-            buffer_cap_s=CAP_MS / 1000.0, first_level=session.first_level, fallback=FALLBACK
+            buffer_cap_s=CAP_MS / 1000.0,
+            fallback=FALLBACK,
+            more={"first_level": session.first_level},  # null where the policy is asked for it, too
         ),
         trace=trace_section(start.trace, session.trace_spec, start.at_s, start_index=start.index),
         link=LinkSection.from_json({"model": session.link_name, **_settings(session.link)}),

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.report.rows import LinkCheck, Row
-from analysis.report.study import Study, invalid_rows
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, word
+from analysis.report.parts.rows import LinkCheck, Row
+from analysis.report.parts.study import Study, invalid_rows
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, word
 from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
 
 LOG_SPAN = 20

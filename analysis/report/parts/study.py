@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from analysis.clusters import ClusterRule
 from analysis.compare import Comparison, Grouping, PairResult, PolicyMeans, compare, grouped, policy_means
 from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
-from analysis.report.planned import Sweep
-from analysis.report.rows import Row, Unreadable
+from analysis.report.parts.planned import Sweep
+from analysis.report.parts.rows import Row, Unreadable
 from analysis.sessions import AnalysisError
 from analysis.style import in_order
 from player.qoe import QoE

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import AHEAD, BEHIND, MEASURES, TIE, UNKNOWN, PairResult, most_repeats
 from analysis.outcomes import Outcome
-from analysis.report.deciding import Timing, milliseconds, timing
-from analysis.report.rows import Row
-from analysis.report.study import Condition, Study, per_setting
-from analysis.report.tables import (
+from analysis.report.parts.rows import Row
+from analysis.report.parts.study import Condition, Study, per_setting
+from analysis.report.parts.tables import (
     LEFT,
     MINUS,
     NONE,
@@ -26,6 +25,7 @@ from analysis.report.tables import (
     with_interval,
     word,
 )
+from analysis.report.topics.deciding import Timing, milliseconds, timing
 
 BASELINE = "baseline"
 

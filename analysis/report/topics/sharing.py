@@ -17,10 +17,10 @@ from analysis import curves
 from analysis.bootstrap import Interval, mean_interval
 from analysis.figures import colour
 from analysis.outcomes import Outcome, Setting
-from analysis.report.grids import absent, policy_rows
-from analysis.report.rows import Row
-from analysis.report.study import Study
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, with_interval, word
+from analysis.report.parts.grids import absent, policy_rows
+from analysis.report.parts.rows import Row
+from analysis.report.parts.study import Study
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, with_interval, word
 from analysis.sessions import SessionRecord
 from player.record import EndRow, Record
 
