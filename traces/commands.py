@@ -72,7 +72,7 @@ def carried_out(
     *,
     after: str = "",
     interrupted: str = "interrupted",
-    status_of: Callable[[BaseException], int] = lambda interrupt: INTERRUPTED,
+    status_of: Callable[[KeyboardInterrupt], int] = lambda interrupt: INTERRUPTED,
 ) -> int:
     """Do a command's work; what it expects to go wrong is a line on stderr. The exit status.
 
