@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import matplotlib
 from rich.console import Console
@@ -26,11 +25,13 @@ from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessi
 from analysis.style import RC, save
 from analysis.timeline import draw_timeline
 from player.record import RecordError, make_folder
-from traces.commands import BAD_INPUT, PIPE_COLUMNS
+from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
 
 TIMELINE = "timeline"
 
 PICTURES = (".png", ".pdf")
+
+PROG = "python -m analysis"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,31 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 when the command could not be carried out; 130 when interrupted.
     """
     args = _parser().parse_args(arguments)
-    try:
-        status: int = args.run(args)
-        sys.stdout.flush()
-        return status
-    except (AnalysisError, RecordError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return BAD_INPUT
+    return carried_out(PROG, lambda: int(args.run(args)), (AnalysisError, RecordError))
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"error: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m analysis", description="Figures from session records.")
+def _parser() -> Parser:
+    parser = Parser(prog=PROG, description="Figures from session records.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     _add_compare(commands)
@@ -249,4 +230,4 @@ def _as_json(args: argparse.Namespace, sessions: Sessions) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

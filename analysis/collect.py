@@ -19,6 +19,14 @@ from typing import Any
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.sessions import AnalysisError, SessionRecord, record_files
+from player.manifest import (
+    LinkSection,
+    PolicySection,
+    SharedSection,
+    SweepSection,
+    TraceSection,
+    VideoSection,
+)
 from player.record import RecordError, make_folder, read_record
 from traces.files import aside
 
@@ -133,96 +141,136 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
     Raises:
         RecordError: a manifest that no figures can be made of.
     """
-    manifest, end, one = session.record.manifest, session.end, session.summary
-    trace, video, policy, link, sweep, shared = (
-        session.section(name) for name in ("trace", "video", "policy", "link", "sweep", "shared")
-    )
-    parameters = policy.get("parameters")
-    loss = link.get("loss")
-    decisions_ms = [1000.0 * row.decision_s for row in session.chunks]
-    verdict = end.link
-    versions = session.section("versions")
     return {
         "record": Path(session.path).name,
-        "run_id": manifest.get("run_id"),
-        "started_at": manifest.get("started_at"),
-        "simulated": bool(manifest.get("simulated")),
-        "sweep": sweep.get("name"),
-        **{
-            key: sweep.get(key)
-            for key in ("setting", "seen", "stress", "repetition", "block", "attempt", "session")
-        },
+        **_of_the_run(session),
+        **_of_the_policy(session),
+        **_of_the_network(session),
+        **_of_the_end(session),
+        **_of_the_decisions(session),
+        **_of_the_link(session),
+        "host": session.told.host,
+        "streambed": (session.told.versions or {}).get("streambed"),
+    }
+
+
+def _of_the_run(session: SessionRecord) -> dict[str, Any]:
+    """Which session of which sweep it is."""
+    told, sweep = session.told, session.told.sweep or SweepSection()
+    names = ("setting", "seen", "stress", "repetition", "block", "attempt", "session")
+    return {
+        "run_id": told.run_id,
+        "started_at": told.started_at,
+        "simulated": bool(told.simulated),
+        "sweep": sweep.name,
+        **{name: getattr(sweep, name) for name in names},
+    }
+
+
+def _of_the_policy(session: SessionRecord) -> dict[str, Any]:
+    policy, sweep = session.told.policy or PolicySection(), session.told.sweep or SweepSection()
+    return {
         "policy": session.policy,
-        "policy_label": sweep.get("policy"),
-        "policy_name": policy.get("name"),
-        "delay_ms": _number((parameters if isinstance(parameters, dict) else {}).get("delay_ms", 0.0)),
-        "weights_sha256": policy.get("weights_sha256"),
-        "seed": manifest.get("seed"),
-        "trace": trace.get("name"),
-        "trace_spec": trace.get("spec"),
-        "family": trace.get("family"),
-        "trace_sha256": trace.get("sha256"),
-        "trace_mean_mbps": _number(trace.get("mean_mbps")),
-        "start_s": _number(trace.get("start_s")),
-        "video": video.get("name"),
-        "video_sha256": video.get("sha256"),
-        "chunk_s": _number(video.get("chunk_s")),
-        "chunks_asked": video.get("chunks"),
-        "link_model": link.get("model"),
-        "delay_backend": link.get("delay_backend"),
-        "rtt_ms": _number(link.get("rtt_ms")),
-        "jitter_ms": _number(link.get("jitter_ms")),
-        "loss": loss.get("kind") if isinstance(loss, dict) else None,
-        "loss_pct": _number(loss.get("p")) if isinstance(loss, dict) else None,
-        "queue_ms": _number(link.get("queue_ms")),
-        "queue_bytes": _number(link.get("queue_limit_bytes")),
-        "cc": link.get("congestion_control"),
-        "group": shared.get("group"),
-        "players": shared.get("players", 1),
-        "player_index": shared.get("index", 0),
-        "offset_s": _number(shared.get("offset_s", 0.0)),
+        "policy_label": sweep.policy,
+        "policy_name": policy.name,
+        "delay_ms": _number((policy.parameters or {}).get("delay_ms", 0.0)),
+        "weights_sha256": policy.weights_sha256,
+        "seed": session.told.seed,
+    }
+
+
+def _of_the_network(session: SessionRecord) -> dict[str, Any]:
+    """What was streamed over what."""
+    told = session.told
+    trace, video = told.trace or TraceSection(), told.video or VideoSection()
+    link, shared = told.link or LinkSection(), told.shared or SharedSection(players=1, index=0, offset_s=0.0)
+    loss = link.loss or {}
+    return {
+        "trace": trace.name,
+        "trace_spec": trace.spec,
+        "family": trace.family,
+        "trace_sha256": trace.sha256,
+        "trace_mean_mbps": _number(trace.mean_mbps),
+        "start_s": _number(trace.start_s),
+        "video": video.name,
+        "video_sha256": video.sha256,
+        "chunk_s": _number(video.chunk_s),
+        "chunks_asked": video.chunks,
+        "link_model": link.model,
+        "delay_backend": link.delay_backend,
+        "rtt_ms": _number(link.rtt_ms),
+        "jitter_ms": _number(link.jitter_ms),
+        "loss": loss.get("kind"),
+        "loss_pct": _number(loss.get("p")),
+        "queue_ms": _number(link.queue_ms),
+        "queue_bytes": _number(link.queue_limit_bytes),
+        "cc": link.congestion_control,
+        "group": shared.group,
+        "players": shared.players,
+        "player_index": shared.index,
+        "offset_s": _number(shared.offset_s),
+    }
+
+
+MEANS = (
+    "bitrate_mbps",
+    "smoothness_mbps",
+    "stall_s",
+    "stall_s_per_chunk",
+    "stall_ratio",
+    "switches",
+    "startup_s",
+)
+"""Of `SessionSummary`, in the table under the same names."""
+
+
+def _of_the_end(session: SessionRecord) -> dict[str, Any]:
+    """How it ended, and how it went."""
+    end, summary = session.end, session.summary
+    return {
         "outcome": end.outcome,
         "reason": end.reason,
         "valid": end.valid,
-        "invalid_reasons": [str(reason) for reason in verdict.get("reasons", [])],
-        "chunks": one.chunks,
-        "qoe": one.qoe,
-        "qoe_kind": one.weights.kind,
-        "mu": one.weights.mu,
-        "smooth": one.weights.smooth,
-        **{
-            key: getattr(one, key)
-            for key in (
-                "bitrate_mbps",
-                "smoothness_mbps",
-                "stall_s",
-                "stall_s_per_chunk",
-                "stall_ratio",
-                "switches",
-                "startup_s",
-                "decision_p50_ms",
-                "decision_p99_ms",
-            )
-        },
+        "invalid_reasons": [str(reason) for reason in end.link.get("reasons", [])],
+        "chunks": summary.chunks,
+        "qoe": summary.qoe,
+        "qoe_kind": summary.weights.kind,
+        "mu": summary.weights.mu,
+        "smooth": summary.weights.smooth,
+        **{name: getattr(summary, name) for name in MEANS},
         "played_s": end.played_s,
         "elapsed_s": end.elapsed_s,
         "downloaded_bytes": sum(row.size_bytes for row in session.chunks),
         "retries": sum(row.retries for row in session.chunks),
         "utilisation": utilisation(session),
+    }
+
+
+def _of_the_decisions(session: SessionRecord) -> dict[str, Any]:
+    summary = session.summary
+    decisions_ms = [1000.0 * row.decision_s for row in session.chunks]
+    return {
         "decision_mean_ms": sum(decisions_ms) / len(decisions_ms) if decisions_ms else None,
+        "decision_p50_ms": summary.decision_p50_ms,
+        "decision_p99_ms": summary.decision_p99_ms,
         "decision_max_ms": max(decisions_ms, default=None),
         **{
-            f"share_{who}": one.decided_by.get(who, 0) / one.chunks if one.chunks else None
+            f"share_{who}": summary.decided_by.get(who, 0) / summary.chunks if summary.chunks else None
             for who in DECIDERS
         },
+    }
+
+
+def _of_the_link(session: SessionRecord) -> dict[str, Any]:
+    """How true the link was."""
+    verdict = session.end.link
+    return {
         "link_steps": verdict.get("steps"),
         "link_error_median": _number(verdict.get("error_median")),
         "link_error_p95": _number(verdict.get("error_p95")),
         "link_late_p99_ms": _number(verdict.get("late_p99_ms")),
         "link_late_max_ms": _number(verdict.get("late_max_ms")),
         "link_drops": verdict.get("drops"),
-        "host": manifest.get("host"),
-        "streambed": versions.get("streambed"),
     }
 
 

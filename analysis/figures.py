@@ -262,23 +262,7 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
     figure, axes = _row_of_axes(len(parts))
     wide = len(parts) <= WIDE_COLUMNS
     for axis, part in zip(axes, parts, strict=True):
-        stalls = part.intervals(lambda one: 100 * one.stall_ratio, rule)
-        rates = part.intervals(lambda one: one.bitrate_mbps, rule)
-        for policy in part.policies:
-            stall, rate = stalls[policy], rates[policy]
-            axis.errorbar(
-                stall.mean,
-                rate.mean,
-                xerr=_errors(stall),
-                yerr=_errors(rate),
-                fmt=_marker(policy, policies),
-                color=colour(policy),
-                markerfacecolor="white" if is_bound(policy) else colour(policy),
-                markersize=5,
-                elinewidth=0.8,
-                capsize=2,
-                zorder=2 if is_bound(policy) else 3,
-            )
+        _scatter_points(axis, part, policies, rule)
         axis.margins(0.12)
         left, right = axis.get_xlim()
         right = max(right, LEAST_PERCENT)
@@ -289,21 +273,44 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
         _mark_better_corner(axis)
         _title(axis, part, len(parts))
     axes[0].set_ylabel("mean bitrate (Mbit/s)")
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=colour(policy),
-            marker=_marker(policy, policies),
-            markersize=5,
-            markerfacecolor="white" if is_bound(policy) else colour(policy),
-            linestyle="none",
-            label=label(policy),
-        )
-        for policy in policies
-    ]
+    handles = [_handle(policy, policies) for policy in policies]
     _head_and_legend(figure, outcomes, parts, handles, "whiskers: 95 % intervals of the means over traces")
     return _drawn(figure, outcomes, parts)
+
+
+def _scatter_points(axis: Any, part: Any, policies: Sequence[str], rule: ClusterRule) -> None:
+    """A cross for each policy of a part."""
+    stalls = part.intervals(lambda one: 100 * one.stall_ratio, rule)
+    rates = part.intervals(lambda one: one.bitrate_mbps, rule)
+    for policy in part.policies:
+        stall, rate = stalls[policy], rates[policy]
+        axis.errorbar(
+            stall.mean,
+            rate.mean,
+            xerr=_errors(stall),
+            yerr=_errors(rate),
+            fmt=_marker(policy, policies),
+            color=colour(policy),
+            markerfacecolor="white" if is_bound(policy) else colour(policy),
+            markersize=5,
+            elinewidth=0.8,
+            capsize=2,
+            zorder=2 if is_bound(policy) else 3,
+        )
+
+
+def _handle(policy: str, policies: Sequence[str]) -> Line2D:
+    """A policy's mark in the legend."""
+    return Line2D(
+        [],
+        [],
+        color=colour(policy),
+        marker=_marker(policy, policies),
+        markersize=5,
+        markerfacecolor="white" if is_bound(policy) else colour(policy),
+        linestyle="none",
+        label=label(policy),
+    )
 
 
 def _mark_better_corner(axis: Axes) -> None:

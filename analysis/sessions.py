@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, Record, RecordError, read_record
 from traces.files import PARTIAL
@@ -71,7 +72,14 @@ class SessionRecord:
     def policy(self) -> str:
         """What the sweep calls the policy; else the policy as it was asked for, options included; `?` where
         the manifest names none."""
-        return str(self.section("sweep").get("policy") or self.section("policy").get("spec", "?"))
+        told = self.told
+        swept = told.sweep.policy if told.sweep else None
+        return swept or (told.policy.spec if told.policy else None) or "?"
+
+    @property
+    def told(self) -> Manifest:
+        """The record's manifest."""
+        return self.record.told
 
     @cached_property
     def trace(self) -> RateSeries | None:

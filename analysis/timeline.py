@@ -85,30 +85,18 @@ def draw_timeline(
         AnalysisError: more sessions than one figure can show.
         RecordError: a manifest without the facts that are drawn.
     """
-    if len(sessions) > MOST_SESSIONS:
-        raise AnalysisError(
-            f"{len(sessions)} sessions; a timeline shows {MOST_SESSIONS} at most."
-            " Name some of the records, or choose with --policy"
-        )
+    _check_number(sessions)
     columns = min(len(sessions), MOST_COLUMNS)
     bands = -(-len(sessions) // columns)
     width_in = COLUMN_IN if columns == 1 else TEXT_IN
     common, own = shared_facts([_facts(session) for session in sessions])
     characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
-    titles = [
-        _wrapped("\n".join([*head, *_headline(session), *facts]), characters)
-        for session, facts, head in zip(
-            sessions, own, [[head] for head in heads] or [[]] * len(sessions), strict=True
-        )
-    ]
+    titles = _titles(sessions, own, heads, characters)
     title_in = LINE_IN * max(title.count("\n") + 1 for title in titles)
     figure = Figure(figsize=(width_in, bands * (BAND_IN + title_in) + HEAD_IN), layout="constrained")
     axes = figure.subplots(bands * len(PANELS), columns, squeeze=False)
     others = list(beside) or [None] * len(sessions)
-    drawn = [[one, *([other] if other else [])] for one, other in zip(sessions, others, strict=True)]
-    limits = [_limits(ones) for ones in drawn]
-    if not own_axes:
-        limits = [_limits([one for ones in drawn for one in ones])] * len(sessions)
+    limits = _all_limits(sessions, others, own_axes)
     for place in range(bands * columns):
         band, column = divmod(place, columns)
         panels = [axes[band * len(PANELS) + row, column] for row in range(len(PANELS))]
@@ -120,24 +108,62 @@ def draw_timeline(
         other = others[place]
         if other is not None:
             _draw_beside(panels, other)
-        last_s, highest = limits[place]
         panels[0].set_title(titles[place], loc="left", fontsize=7.5)
-        for panel, top in zip(panels, highest, strict=True):
-            panel.set_xlim(0, last_s)
-            panel.set_ylim(0, top)
+        _set_limits(panels, *limits[place])
         _label(panels, leftmost=column == 0, numbers=column == 0 or own_axes)
-    figure.suptitle(
-        _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN)),
-        x=0.01,
-        ha="left",
-        fontsize=7.5,
-    )
+    head = _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN))
+    figure.suptitle(head, x=0.01, ha="left", fontsize=7.5)
+    handles = _handles(sessions, others)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
+    return figure
+
+
+def _check_number(sessions: Sequence[SessionRecord]) -> None:
+    """Raises AnalysisError for more than one figure can show."""
+    if len(sessions) > MOST_SESSIONS:
+        raise AnalysisError(
+            f"{len(sessions)} sessions; a timeline shows {MOST_SESSIONS} at most."
+            " Name some of the records, or choose with --policy"
+        )
+
+
+def _titles(
+    sessions: Sequence[SessionRecord],
+    own: Sequence[Sequence[str]],
+    heads: Sequence[str],
+    characters: int,
+) -> list[str]:
+    """What stands above each session: what it is called, its headline, and the facts that are its own."""
+    called = [[head] for head in heads] or [[]] * len(sessions)
+    return [
+        _wrapped("\n".join([*head, *_headline(session), *facts]), characters)
+        for session, facts, head in zip(sessions, own, called, strict=True)
+    ]
+
+
+def _all_limits(
+    sessions: Sequence[SessionRecord], others: Sequence[SessionRecord | None], own_axes: bool
+) -> list[tuple[float, Sequence[float]]]:
+    """Of each session's axes: its last moment, and the top of each panel."""
+    drawn = [[one, *([other] if other else [])] for one, other in zip(sessions, others, strict=True)]
+    if own_axes:
+        return [_limits(together) for together in drawn]
+    return [_limits([one for together in drawn for one in together])] * len(sessions)
+
+
+def _set_limits(panels: Sequence[Any], last_s: float, highest: Sequence[float]) -> None:
+    for panel, top in zip(panels, highest, strict=True):
+        panel.set_xlim(0, last_s)
+        panel.set_ylim(0, top)
+
+
+def _handles(sessions: Sequence[SessionRecord], others: Sequence[SessionRecord | None]) -> list[Any]:
+    """The legend's marks, that of a session drawn beside among them."""
     handles = _legend(sessions)
     if another := next((other for other in others if other is not None), None):
         name = short_name(another.policy)
         handles.append(Line2D([], [], **BESIDE_LINE, color=policy_colour(another.policy), label=name))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
-    return figure
+    return handles
 
 
 def shared_facts(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
@@ -151,12 +177,12 @@ def _facts(session: SessionRecord) -> list[str]:
     facts = []
     if session.trace is not None:
         facts.append(f"trace {session.trace.name} from {session.trace.start_s:g} s")
-    video, link = session.section("video"), session.section("link")
-    facts.append(f"video {video.get('name', '?')}")
-    if isinstance(link.get("rtt_ms"), int | float):
-        control = link.get("congestion_control")
-        facts.append(f"RTT {link['rtt_ms']:g} ms" + (f", {control}" if control else ""))
-    if session.record.manifest.get("simulated"):
+    video, link = session.told.video, session.told.link
+    facts.append(f"video {(video.name if video else None) or '?'}")
+    if link is not None and link.rtt_ms is not None:
+        control = link.congestion_control
+        facts.append(f"RTT {link.rtt_ms:g} ms" + (f", {control}" if control else ""))
+    if session.told.simulated:
         facts.append("simulated")
     facts.append(f"QoE {session.weights}")
     return facts
@@ -196,6 +222,11 @@ def _limits(sessions: Sequence[SessionRecord]) -> tuple[float, list[float]]:
     return last_s or 1.0, [HEADROOM * (value or 1.0) for value in highest]
 
 
+def _cap_s(session: SessionRecord) -> float | None:
+    """The buffer level above which the player waited."""
+    return session.told.player.buffer_cap_s if session.told.player else None
+
+
 def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
     buffer, level, rate = panels
     chunks, end = session.chunks, session.end
@@ -208,8 +239,8 @@ def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
 
     filled = curves.buffer_curve(chunks, end)
     buffer.plot(filled.time_s, filled.value, **look)
-    cap_s = session.section("player").get("buffer_cap_s")
-    if isinstance(cap_s, int | float):
+    cap_s = _cap_s(session)
+    if cap_s is not None:
         buffer.axhline(cap_s, **CAP_LINE, zorder=1)
 
     for kbps in session.record.ladder_kbps:
@@ -264,7 +295,7 @@ def _legend(sessions: Sequence[SessionRecord]) -> list[Line2D | Patch]:
     if any(session.end.outcome != FINISHED for session in sessions):
         handles.append(Line2D([], [], **CUT_SHORT_LINE, label="cut short"))
     tallest_s = max((row.buffer_after_s for session in sessions for row in session.chunks), default=0.0)
-    caps_s = [session.section("player").get("buffer_cap_s") for session in sessions]
-    if any(isinstance(cap_s, int | float) and cap_s <= HEADROOM * tallest_s for cap_s in caps_s):
+    caps_s = [cap_s for session in sessions if (cap_s := _cap_s(session)) is not None]
+    if any(cap_s <= HEADROOM * tallest_s for cap_s in caps_s):
         handles.append(Line2D([], [], **CAP_LINE, label="buffer cap"))
     return handles

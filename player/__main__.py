@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from player.decide import DEADLINE_S
-from player.options import add_json_option, add_scoring_options, scoring
+from player.options import add_scoring_options, scoring
 from player.qoe import SessionSummary, summarise
 from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
 from player.real.live import Display, LiveConsole, summary_table
@@ -33,7 +33,7 @@ from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
 from player.video.mpd import MpdError, Presentation, read_mpd
 from player.video.video import VideoError
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import BAD_INPUT, Parser, add_json_option
 from traces.files import partial_of
 
 MPD_GIVE_UP_S = 10.0
@@ -56,7 +56,23 @@ def parser() -> Parser:
     """The command line."""
     top = Parser(prog="python -m player", description=__doc__)
     top.add_argument("url", metavar="URL", help="of the MPD, http or https")
-    session = top.add_argument_group("session")
+    _add_session(top.add_argument_group("session"))
+    add_scoring_options(top)
+    _add_limits(top.add_argument_group("limits"))
+    output = top.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="FILE", help="the record (default results/TIME-POLICY.jsonl)"
+    )
+    add_json_option(output)
+    output.add_argument(
+        "--stream",
+        action="store_true",
+        help="for a parent process: JSON lines on stdout, start line on stdin, no record",
+    )
+    return top
+
+
+def _add_session(session: Any) -> None:
     session.add_argument(
         "--policy",
         default="bba",
@@ -74,8 +90,9 @@ def parser() -> Parser:
         default=PlayerSettings.buffer_cap_s,
         help="hold the next request while more is buffered (default %(default)g)",
     )
-    add_scoring_options(top)
-    limits = top.add_argument_group("limits")
+
+
+def _add_limits(limits: Any) -> None:
     limits.add_argument(
         "--decision-deadline-s",
         type=_seconds,
@@ -104,17 +121,6 @@ def parser() -> Parser:
         default=Timeouts.give_up_s,
         help="without a byte, the session ends as origin-lost (default %(default)g)",
     )
-    output = top.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="FILE", help="the record (default results/TIME-POLICY.jsonl)"
-    )
-    add_json_option(output)
-    output.add_argument(
-        "--stream",
-        action="store_true",
-        help="for a parent process: JSON lines on stdout, start line on stdin, no record",
-    )
-    return top
 
 
 def _seconds(text: str) -> float:
@@ -172,7 +178,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
-            )
+            ).to_json()
             job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
             end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
     return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)

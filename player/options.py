@@ -40,8 +40,3 @@ def add_video_option(group: Group, default: str | None = "envivio") -> None:
         help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
         f" (default: {default or 'uhd with lte, 5g and wifi, else envivio'})",
     )
-
-
-def add_json_option(group: Group) -> None:
-    """`--json`."""
-    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")

@@ -12,15 +12,14 @@ import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from player.manifest import SCHEMA, Manifest, ManifestError
 from traces.files import partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
-
-SCHEMA = 1
 
 FINISHED = "finished"
 """Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
@@ -100,8 +99,21 @@ class Record:
 
     path: str
     manifest: dict[str, Any]
+    """The first line as the file has it; `told` is the same, typed."""
     chunks: tuple[ChunkRow, ...]
     end: EndRow
+
+    @cached_property
+    def told(self) -> Manifest:
+        """What the first line says.
+
+        Raises:
+            RecordError: it is no manifest of a schema that this version reads.
+        """
+        try:
+            return Manifest.of_line(self.manifest)
+        except ManifestError as error:
+            raise RecordError(f"{self.path}:1: {error}") from None
 
     @property
     def ladder_kbps(self) -> tuple[int, ...]:
@@ -192,11 +204,11 @@ def read_record(path: Path) -> Record:
         OSError: the file cannot be read.
     """
     lines = _read_lines(path)
-    if not lines or lines[0].get("line") != "manifest":
-        raise RecordError(f"{path}:1: no manifest; this is no session record")
-    manifest = lines[0]
-    if manifest.get("schema") != SCHEMA:
-        raise RecordError(f"{path}:1: schema {manifest.get('schema')!r}; this version reads {SCHEMA}")
+    manifest = lines[0] if lines else {}
+    try:
+        Manifest.of_line(manifest)
+    except ManifestError as error:
+        raise RecordError(f"{path}:1: {error}") from None
     levels = _levels(manifest, path)
     if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import random
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from player.observation import Observation
-from player.options import add_json_option, add_video_option
+from player.options import add_video_option
 from player.policy import Decision, Policy
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
@@ -20,7 +20,7 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, add_json_option, carried_out, exit_with
 from traces.trace import Trace
 
 TRACE_S = 240
@@ -104,12 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = top.parse_args(arguments)
     if options.sessions < 1:
         top.error(f"--sessions {options.sessions}: must be 1 or more")
-    try:
-        video = load_video(options.video)
-        timings = list(measure(split_policies(options.policy), video, options.sessions, QoE()))
-    except (PolicyError, VideoError) as error:
-        print(f"{top.prog}: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return carried_out(top.prog, lambda: _run(options), (PolicyError, VideoError))
+
+
+def _run(options: argparse.Namespace) -> int:
+    video = load_video(options.video)
+    timings = list(measure(split_policies(options.policy), video, options.sessions, QoE()))
     if options.json:
         print(json.dumps({"video": video.name, "policies": [asdict(timing) for timing in timings]}))
         return 0

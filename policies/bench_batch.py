@@ -8,6 +8,7 @@ of sessions and actions is part of the time; compiling is not, and is printed.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -26,7 +27,7 @@ import numpy as np
 import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
-from player.options import add_json_option, add_video_option
+from player.options import add_video_option
 from player.qoe import QoE
 from player.simulated.batch.features import Features
 from player.simulated.batch.library import Library
@@ -38,7 +39,7 @@ from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from policies.rules.batch_mpc import BatchMPC
 from policies.rules.oracle import best_plan
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import Parser, add_json_option, carried_out
 from traces.families.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
@@ -320,16 +321,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = top.parse_args(arguments)
     if options.sessions < 1 or options.threads < 1 or not options.seconds > 0:
         top.error("--sessions and --threads must be 1 or more, --seconds above 0")
-    try:
-        traces, video = resolve_many(options.traces), load_video(options.video)
-        if video.chunks < 2:
-            raise VideoError(f"{video.name}: one chunk; two or more are needed, as the first does not count")
-        world = World(traces, video, options.sessions, options.seconds, options.threads)
-        about = machine()
-        rates, planners = measure_rates(world), [measure_mpc(world), measure_oracle(world)]
-    except (TraceError, VideoError, OSError) as error:
-        print(f"policies.bench_batch: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return carried_out(top.prog, lambda: _run(options), (TraceError, VideoError))
+
+
+def _run(options: argparse.Namespace) -> int:
+    traces, video = resolve_many(options.traces), load_video(options.video)
+    if video.chunks < 2:
+        raise VideoError(f"{video.name}: one chunk; two or more are needed, as the first does not count")
+    world = World(traces, video, options.sessions, options.seconds, options.threads)
+    about = machine()
+    rates, planners = measure_rates(world), [measure_mpc(world), measure_oracle(world)]
     if options.json:
         print(
             json.dumps(

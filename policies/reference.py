@@ -9,12 +9,12 @@ and MPC come out; anybody who has those files can repeat it.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from player.options import add_json_option, add_scoring_options, add_video_option, scoring
+from player.options import add_scoring_options, add_video_option, scoring
 from player.policy import Policy
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
@@ -22,7 +22,7 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, add_json_option, carried_out, exit_with
 from traces.families.catalogue import resolve_many
 from traces.trace import Trace, TraceError
 
@@ -83,14 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = top.parse_args(arguments)
     if options.chunks < 2:
         top.error(f"--chunks {options.chunks}: must be 2 or more, as the first does not count")
-    try:
-        qoe = scoring(options)
-        traces, video = resolve_many(options.traces), load_video(options.video)
-        specs = split_policies(options.policy)
-        means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]
-    except (PolicyError, TraceError, VideoError, ValueError, OSError) as error:
-        print(f"{top.prog}: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return carried_out(top.prog, lambda: _run(options), (PolicyError, TraceError, VideoError, ValueError))
+
+
+def _run(options: argparse.Namespace) -> int:
+    qoe = scoring(options)
+    traces, video = resolve_many(options.traces), load_video(options.video)
+    specs = split_policies(options.policy)
+    means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]
     if options.json:
         weights = asdict(qoe)
         print(json.dumps({"qoe": weights, "video": video.name, "policies": [asdict(mean) for mean in means]}))

@@ -64,7 +64,7 @@ def render(report: Report, colour: bool) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when a session can run here, 1 when it can't."""
     parser = Parser(
-        prog="testbed/doctor.py",
+        prog="doctor.py",
         description="What this machine can emulate, what is missing, how to get it. Exit status 1 if no "
         "session can run. Asked by root, it can try everything.",
     )

@@ -42,7 +42,7 @@ from testbed.checks.fidelity.tables import percent, repeats, repeats_table, tabl
 from testbed.link.shaper import Making
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
-from traces.commands import BAD_INPUT, exit_with
+from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
 
 
@@ -192,16 +192,7 @@ async def _until_signalled(args: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    try:
-        return asyncio.run(_until_signalled(args))
-    except (TestbedError, TraceError) as error:
-        print(f"fidelity.py: {error}", file=sys.stderr)
-    except BrokenPipeError:  # whoever read the results has left
-        raise
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"fidelity.py: {where}{error.strerror or error}", file=sys.stderr)
-    return BAD_INPUT
+    return carried_out("fidelity.py", lambda: asyncio.run(_until_signalled(args)), (TestbedError, TraceError))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ from testbed.simulated.record_replay import (
     recorded,
     replay,
 )
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, carried_out, exit_with
 from traces.trace import TraceError
 
 RESAMPLES = 1000
@@ -372,17 +372,13 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"compare": _compare,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    try:
+
+    def work() -> int:
         ACTIONS[args.action](args)
         return 0
-    except (TestbedError, AnalysisError, RecordError, TraceError, PolicyError) as error:
-        print(f"link_models.py: {error}", file=sys.stderr)
-    except BrokenPipeError:  # whoever read the results has left
-        raise
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"link_models.py: {where}{error.strerror or error}", file=sys.stderr)
-    return BAD_INPUT
+
+    expected = (TestbedError, AnalysisError, RecordError, TraceError, PolicyError)
+    return carried_out("link_models.py", work, expected)
 
 
 if __name__ == "__main__":

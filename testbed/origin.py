@@ -42,7 +42,7 @@ from player.video.mpd import MpdError
 from player.video.video import VideoError
 from testbed.server.application import CATALOGUE, UnknownCongestionControl, make_app, serve
 from testbed.server.resources import Catalogue
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import Parser, refuse, said_of
 
 
 class RequestLog:
@@ -59,7 +59,7 @@ class RequestLog:
             self._stream.flush()
         except OSError as error:
             self._stream = None
-            print(f"origin: the log ends here: {error.strerror}", file=sys.stderr)
+            print(f"origin.py: the log ends here: {error.strerror}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,13 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (VideoError, MpdError) as error:
         return _refuse(str(error))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror or error}")
+        return _refuse(said_of(error))
 
 
 def _refuse(reason: str) -> int:
-    print(f"origin: {reason}", file=sys.stderr)
-    return BAD_INPUT
+    return refuse("origin.py", reason)
 
 
 async def _until_signalled(app: web.Application, options: argparse.Namespace) -> int:

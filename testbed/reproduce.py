@@ -204,51 +204,57 @@ def session_plans(record: Record, folder: Path, command_line: Sequence[str]) -> 
     """
     told = record.manifest
     shared = told.get("shared", {})
-    link = told["link"]
-    settings = LinkSettings(
-        **{
-            field.name: link[field.name]
-            for field in dataclasses.fields(LinkSettings)
-            if field.name not in ("loss", "delay_backend")
-        },
-        loss=Loss(**link["loss"]),
-    )
-    trace = _trace(record)
+    trace, settings = _trace(record), _settings(told["link"])
+    backend = _backend(trace, settings, str(told["link"]["delay_backend"]))
+    video, video_spec = _video(record, folder)
+    index, name = int(shared.get("index", 0)), Path(record.path).name
+
+    def plan(player: int) -> SessionPlan:
+        offset_s = (player - index) * float(shared.get("stagger_s", 0.0))
+        facts = {**shared, "index": player, "offset_s": player * float(shared["stagger_s"])} if shared else {}
+        return SessionPlan(
+            policy=str(told["policy"]["spec"]),
+            trace=trace,
+            trace_spec=str(told["trace"]["spec"]),
+            start_s=float(told["trace"]["start_s"]) + offset_s,
+            video=video.first(int(told["video"]["chunks"])),
+            video_spec=video_spec,
+            settings=settings,
+            backend=backend,
+            qoe=QoE(**told["told_qoe"]),
+            seed=int(told["seed"]) + player - index,
+            decision_deadline_s=float(told["player"]["decision_deadline_s"]),
+            record=(folder / (name if player == index else f"other-player-{player}.jsonl")).absolute(),
+            command_line=tuple(command_line),
+            cap_mbps=told["trace"].get("cap_mbps"),
+            server=server_of(str(told["policy"]["spec"])),
+            facts={"shared": facts} if facts else {},
+        )
+
+    return [plan(player) for player in range(int(shared.get("players", 1)))]
+
+
+def _settings(link: Mapping[str, Any]) -> LinkSettings:
+    """The link that a record asked for."""
+    plain = [field.name for field in dataclasses.fields(LinkSettings)]
+    figures = {name: link[name] for name in plain if name not in ("loss", "delay_backend")}
+    return LinkSettings(**figures, loss=Loss(**link["loss"]))
+
+
+def _backend(trace: Trace, settings: LinkSettings, recorded: str) -> str:
+    """Who delays and loses: as it was, or, which is said as a difference, who can here.
+
+    Raises:
+        TestbedError: nobody can.
+    """
     require_tools()
     check_congestion_control(settings.congestion_control)
     try:
-        backend = delay_backend(str(link["delay_backend"]))
-    except TestbedError:  # said as a difference
+        backend = delay_backend(recorded)
+    except TestbedError:
         backend = delay_backend("auto")
     check_carried(trace, settings, backend)
-    video, video_spec = _video(record, folder)
-    index = int(shared.get("index", 0))
-    plans = []
-    for player in range(int(shared.get("players", 1))):
-        offset_s = (player - index) * float(shared.get("stagger_s", 0.0))
-        facts = {**shared, "index": player, "offset_s": player * float(shared["stagger_s"])} if shared else {}
-        name = Path(record.path).name
-        plans.append(
-            SessionPlan(
-                policy=str(told["policy"]["spec"]),
-                trace=trace,
-                trace_spec=str(told["trace"]["spec"]),
-                start_s=float(told["trace"]["start_s"]) + offset_s,
-                video=video.first(int(told["video"]["chunks"])),
-                video_spec=video_spec,
-                settings=settings,
-                backend=backend,
-                qoe=QoE(**told["told_qoe"]),
-                seed=int(told["seed"]) + player - index,
-                decision_deadline_s=float(told["player"]["decision_deadline_s"]),
-                record=(folder / (name if player == index else f"other-player-{player}.jsonl")).absolute(),
-                command_line=tuple(command_line),
-                cap_mbps=told["trace"].get("cap_mbps"),
-                server=server_of(str(told["policy"]["spec"])),
-                facts={"shared": facts} if facts else {},
-            )
-        )
-    return plans
+    return backend
 
 
 async def _stream(run: RunPlan, stagger_s: float, console: Console) -> int:

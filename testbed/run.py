@@ -37,7 +37,7 @@ from testbed.session.plan import RunPlan, describe, folder_of, parser, plan_run
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.session.streaming import finished
 from testbed.session.summary import as_json, remarks, table
-from traces.commands import BAD_INPUT, leave
+from traces.commands import carried_out, leave
 from traces.files import write_aside
 
 NOT_ALL_GOOD = 1
@@ -75,22 +75,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     again = any(word.partition("=")[0] == "--reproduce" for word in words)
     args = None if again else parser().parse_args(words)
-    try:
+
+    def work() -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
             if args is None:
                 return reproduce(words, out)
             plan = plan_run(args, words)
             with folder_of(plan):
                 return asyncio.run(_run(plan, args.json, out))
-    except (TestbedError, PolicyError, VideoError) as error:
-        print(f"run.py: {error}", file=sys.stderr)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"run.py: {where}{error.strerror or error}; nothing more was recorded", file=sys.stderr)
-    except KeyboardInterrupt:  # while planning; later ones are heard by `Interrupt`
-        print("run.py: interrupted; nothing was recorded", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return BAD_INPUT
+
+    return carried_out(
+        "run.py",
+        work,
+        (TestbedError, PolicyError, VideoError),
+        after="; nothing more was recorded",
+        interrupted="interrupted; nothing was recorded",  # while planning; `Interrupt` hears later ones
+    )
 
 
 if __name__ == "__main__":

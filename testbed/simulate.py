@@ -28,8 +28,9 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from rich.text import Text
 
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
-from player.options import add_json_option, add_scoring_options
+from player.options import add_scoring_options
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
 from player.real.live import silence
@@ -63,8 +64,8 @@ from testbed.session.options import (
 )
 from testbed.session.trace_notes import delay_loss_notes
 from testbed.simulated.simulation import RunFacts, SimulatedSession, carries_state, plan_jobs, run_jobs
-from testbed.simulated.starts import Starts, read_starts
-from traces.commands import BAD_INPUT, Parser, leave
+from testbed.simulated.starts import Start, Starts, read_starts
+from traces.commands import Parser, add_json_option, carried_out, leave
 from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
@@ -126,7 +127,20 @@ LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {"published": _publishe
 def parser() -> Parser:
     """The command line."""
     command = Parser(prog="simulate.py", description="Each policy over each trace, computed, not emulated.")
-    what = command.add_argument_group("what is streamed")
+    _add_what(command.add_argument_group("what is streamed"))
+    _add_who(command.add_argument_group("who decides"))
+    _add_link(command.add_argument_group("link"))
+    add_scoring_options(command)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
+    )
+    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
+    add_json_option(output)
+    return command
+
+
+def _add_what(what: Any) -> None:
     what.add_argument(
         "--traces",
         required=True,
@@ -143,7 +157,9 @@ def parser() -> Parser:
         " (at time[start_index-1]), drawn by a seed, or all at their beginning (default: 0)",
     )
     add_video_options(what)
-    who = command.add_argument_group("who decides")
+
+
+def _add_who(who: Any) -> None:
     add_policy_option(who)
     who.add_argument(
         "--first-level",
@@ -157,7 +173,9 @@ def parser() -> Parser:
         metavar="N[,N…]",
         help="of policies and noise; each makes sessions of its own (default: 0)",
     )
-    link = command.add_argument_group("link")
+
+
+def _add_link(link: Any) -> None:
     link.add_argument(
         "--link",
         choices=list(LINKS),
@@ -182,14 +200,6 @@ def parser() -> Parser:
         "--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1); published only"
     )
     add_tcp_options(link)
-    add_scoring_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
-    )
-    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
-    add_json_option(output)
-    return command
 
 
 @dataclass(frozen=True)
@@ -222,39 +232,44 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     link = LINKS[args.link](args)
     if isinstance(link, PublishedLink):
-        for _, trace in traces:
-            refuse_loss(trace)
+        _refuse_loss(trace for _, trace in traces)
     spec_of = {trace.name: spec for spec, trace in traces}
+    same = partial(SimulatedSession, link_name=args.link, link=link, qoe=qoe)
     sessions = tuple(
-        SimulatedSession(
+        same(
             policy=policy,
             start=start,
             trace_spec=spec_of[start.trace.name],
             video=videos[start.trace.name],
             chunks=_chunks(args.chunks, videos[start.trace.name]),
             first_level=_first_level(args.first_level, videos[start.trace.name]),
-            link_name=args.link,
-            link=link,
-            qoe=qoe,
             run_seed=seed,
-            record=out
-            / _record_name(start.trace.name, start.index, policy, seed if len(seeds) > 1 else None),
+            record=out / _record_name(start, policy, seed if len(seeds) > 1 else None),
         )
         for policy in policies
         for seed in seeds
         for start in starts.starts
     )
     _check_names(sessions)
-    facts = RunFacts(
-        run_id=out.name,
-        started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        command_line=("testbed/simulate.py", *arguments),
-    )
     notes = (
         *_notes(args, starts, carrying),
         *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
     )
-    return Plan(sessions, facts, out, _processes(args.jobs), qoe, notes)
+    return Plan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)
+
+
+def _facts(out: Path, arguments: Sequence[str]) -> RunFacts:
+    return RunFacts(
+        run_id=out.name,
+        started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        command_line=("testbed/simulate.py", *arguments),
+    )
+
+
+def _refuse_loss(traces: Iterable[Trace]) -> None:
+    """Raises TestbedError where a trace loses frames, which the `published` link can't."""
+    for trace in traces:
+        refuse_loss(trace)
 
 
 def _traces(specs: Sequence[str], format: str | None) -> list[tuple[str, Trace]]:
@@ -308,10 +323,10 @@ def _processes(asked: int | None) -> int:
     return asked
 
 
-def _record_name(trace: str, index: int, policy: str, seed: int | None) -> str:
+def _record_name(start: Start, policy: str, seed: int | None) -> str:
     """A file's name that says what is in it."""
     policy_word = re.sub(r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy)
-    words = (trace, f"s{index}", policy_word, *(() if seed is None else (f"seed{seed}",)))
+    words = (start.trace.name, f"s{start.index}", policy_word, *(() if seed is None else (f"seed{seed}",)))
     return "_".join(re.sub(r"[^A-Za-z0-9.=+_-]+", "-", word).strip("-.") for word in words) + ".jsonl"
 
 
@@ -527,22 +542,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
     """Plan, simulate and report; what goes wrong is a line on stderr. Returns the exit status."""
-    try:
+
+    def work() -> int:
         plan = plan_simulation(args, words)
         _report(plan, carry_out(plan), args.json)
         return 0
-    except (TestbedError, PolicyError, TraceError, VideoError) as error:
-        print(f"simulate.py: {error}", file=sys.stderr)
+
+    try:
+        return carried_out(
+            "simulate.py",
+            work,
+            (TestbedError, PolicyError, TraceError, VideoError),
+            after="; nothing more was recorded",
+            interrupted="interrupted; the same command with --out goes on from there",
+            status_of=exit_status,
+        )
     except BrokenPipeError:  # the reader left; the records are there
         silence(sys.stdout)
         return 0
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"simulate.py: {where}{error.strerror or error}; nothing more was recorded", file=sys.stderr)
-    except KeyboardInterrupt as interrupt:
-        print("simulate.py: interrupted; the same command with --out goes on from there", file=sys.stderr)
-        return exit_status(interrupt)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

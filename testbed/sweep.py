@@ -52,7 +52,7 @@ from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.progress import Display, duration
 from testbed.sweeps.state import RunFacts, command_facts, utc_now
 from testbed.sweeps.work import Work
-from traces.commands import Parser, leave
+from traces.commands import Parser, leave, refuse, said_of
 from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
@@ -68,7 +68,22 @@ INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
 def parser() -> Parser:
     """The command line."""
     command = Parser(prog="sweep.py", description="Run all sessions of an experiment that a file describes.")
-    what = command.add_argument_group("what is run")
+    _add_what(command.add_argument_group("what is run"))
+    _add_how(command.add_argument_group("how"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
+    )
+    return command
+
+
+def _add_what(what: Any) -> None:
     what.add_argument("file", type=Path, metavar="FILE", help="the experiment (TOML), see testbed/sweeps/")
     what.add_argument(
         "--simulate",
@@ -85,7 +100,9 @@ def parser() -> Parser:
         metavar="LABEL,…",
         help="run the sessions of these settings now; the same folder takes the others another time",
     )
-    how = command.add_argument_group("how")
+
+
+def _add_how(how: Any) -> None:
     how.add_argument(
         "--lanes",
         default=AUTO,
@@ -118,17 +135,6 @@ def parser() -> Parser:
         help="of the Ray cluster (default: RAY_ADDRESS, or a Ray of its own)",
     )
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
-    )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
-    return command
 
 
 def _default_out(plan: SweepPlan) -> Path:
@@ -381,18 +387,15 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
             return _sweep(args, words, out)
     except (TestbedError, PolicyError, TraceError, VideoError) as error:
-        print(f"sweep.py: {error}", file=sys.stderr)
+        return refuse("sweep.py", error)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or error
-        print(f"sweep.py: {where}{reason}; once that is mended the same command goes on", file=sys.stderr)
+        return refuse("sweep.py", f"{said_of(error)}; once that is mended the same command goes on")
     except Interrupted as interrupted:
         print(INTERRUPTED, file=sys.stderr)
         return interrupted.status
     except KeyboardInterrupt as interrupt:
         print(INTERRUPTED, file=sys.stderr)
         return exit_status(interrupt)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

@@ -37,7 +37,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from player.options import add_json_option
 from player.record import ChunkRow, EndRow
 from player.registry import PolicyError
 from testbed.checks.tampering import CONSTANT_MBPS, KINDS, UNTOUCHED, Hands, Kind, NotHere
@@ -48,7 +47,7 @@ from testbed.process.errors import TestbedError
 from testbed.session import plan as planning
 from testbed.session.side_by_side import begin_after_s
 from testbed.session.streaming import LaneSession, SessionPlan
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, add_json_option, carried_out, exit_with
 
 CHUNKS = 20
 CHUNK_S = 2.0
@@ -314,17 +313,7 @@ async def _run(args: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    try:
-        return asyncio.run(_run(args))
-    except (TestbedError, PolicyError) as error:
-        print(f"tamper.py: {error}", file=sys.stderr)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"tamper.py: {where}{error.strerror or error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("tamper.py: interrupted", file=sys.stderr)
-        return 130
-    return BAD_INPUT
+    return carried_out("tamper.py", lambda: asyncio.run(_run(args)), (TestbedError, PolicyError))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,14 @@ MAY_IMPORT = {
     "player": {"traces", "player"},
     "policies": {"traces", "player", "policies"},
     "testbed": {"traces", "player", "policies", "testbed", "analysis"},
-    "analysis": {"analysis", "player.record", "player.qoe", "traces.commands", "traces.files"},
+    "analysis": {
+        "analysis",
+        "player.manifest",
+        "player.record",
+        "player.qoe",
+        "traces.commands",
+        "traces.files",
+    },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}
 MUST_NOT_KNOW = {

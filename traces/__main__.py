@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from traces import formats
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
 from traces.families import catalogue, fit
 from traces.families.generator import member
 from traces.families.model import FamilyModel, read_model
@@ -34,26 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 when lint found errors; 2 when the command could not be carried out.
     """
     arguments = _parser().parse_args(argv)
-    try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return status
-    except TraceError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"{PROGRAM}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return BAD_INPUT
+    return carried_out(PROGRAM, lambda: int(arguments.run(arguments)), (TraceError,))
 
 
 def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="Bandwidth traces: look at, check, convert, fit, generate.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_list(commands)
+    _add_show(commands)
+    _add_lint(commands)
+    _add_convert(commands)
+    _add_generate(commands)
+    _add_fit(commands)
+    return parser
 
+
+def _add_list(commands: Any) -> None:
     command = _command(commands, "list", _list, "the families and what their members are like")
     what = command.add_argument_group("what to list")
     what.add_argument(
@@ -65,6 +60,8 @@ def _parser() -> Parser:
         "--fit", action="store_true", help="a Markdown table: generated beside measured, as the README has it"
     )
 
+
+def _add_show(commands: Any) -> None:
     command = _command(commands, "show", _show, "statistics and a picture of traces")
     what = command.add_argument_group("what to show")
     what.add_argument("spec", help="4g, 4g/17, 4g[0:100], a file or a directory")
@@ -72,11 +69,15 @@ def _parser() -> Parser:
     look = command.add_argument_group("how")
     look.add_argument("--width", type=_positive, default=72, help="characters of the picture (default: 72)")
 
+
+def _add_lint(commands: Any) -> None:
     command = _command(commands, "lint", _lint, "faults of trace files: file, line, fault; exit 1 on errors")
     what = command.add_argument_group("what to check")
     what.add_argument("paths", nargs="+", metavar="FILE|DIR", help="trace files, or directories of them")
     _add_format(what)
 
+
+def _add_convert(commands: Any) -> None:
     command = _command(commands, "convert", _convert, "write a trace in another format")
     what = command.add_argument_group("from and to")
     what.add_argument(
@@ -92,6 +93,8 @@ def _parser() -> Parser:
     what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
     _add_format(what)
 
+
+def _add_generate(commands: Any) -> None:
     command = _command(commands, "generate", _generate, "write members of a family to files")
     what = command.add_argument_group("what to generate")
     what.add_argument("family", help="a family's name, or the data file that `fit` made")
@@ -102,6 +105,49 @@ def _parser() -> Parser:
         "--to", choices=formats.FORMATS, default="text", help="format to write (default: text)"
     )
 
+
+def _add_judging(judge: Any) -> None:
+    judge.add_argument(
+        "--hold-out-every",
+        type=_positive,
+        metavar="N",
+        help="hold out every N-th log in name order (2 or more; default: fit all)",
+    )
+    judge.add_argument(
+        "--block-s",
+        type=_positive_s,
+        metavar="S",
+        help="for few logs: hold out every N-th block of this length instead",
+    )
+    judge.add_argument(
+        "--judge", nargs="+", metavar="DIR", help="judge on the logs in these directories instead"
+    )
+    judge.add_argument(
+        "--members",
+        type=_positive,
+        default=fit.JUDGED_MEMBERS,
+        help="members to judge (default: %(default)s)",
+    )
+
+
+def _add_model(model: Any) -> None:
+    model.add_argument("--family", default="mine", help="the family's name (default: mine)")
+    model.add_argument(
+        "--about", default="", help="a line on where the logs come from, kept in the data file"
+    )
+    model.add_argument(
+        "--classes", type=_positive, default=3, help="kinds of link to tell apart (default: 3)"
+    )
+    model.add_argument(
+        "--step-s", type=_positive_s, default=1.0, help="step of logs and members (default: 1)"
+    )
+    model.add_argument(
+        "--length-s", type=_positive_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
+    )
+    model.add_argument("--out", metavar="FILE", help="the data file to write")
+
+
+def _add_fit(commands: Any) -> None:
     command = _command(commands, "fit", _fit, "fit a family to measured logs, and judge it on logs left out")
     what = command.add_argument_group("logs")
     what.add_argument("directories", nargs="+", metavar="DIR", help="directories (or files) of measured logs")
@@ -126,44 +172,8 @@ def _parser() -> Parser:
         "--max-mean-mbps", type=_number, metavar="MBPS", help="the same for a higher mean (default: no bound)"
     )
     _add_format(what)
-    judge = command.add_argument_group("judging")
-    judge.add_argument(
-        "--hold-out-every",
-        type=_positive,
-        metavar="N",
-        help="hold out every N-th log in name order (2 or more; default: fit all)",
-    )
-    judge.add_argument(
-        "--block-s",
-        type=_positive_s,
-        metavar="S",
-        help="for few logs: hold out every N-th block of this length instead",
-    )
-    judge.add_argument(
-        "--judge", nargs="+", metavar="DIR", help="judge on the logs in these directories instead"
-    )
-    judge.add_argument(
-        "--members",
-        type=_positive,
-        default=fit.JUDGED_MEMBERS,
-        help="members to judge (default: %(default)s)",
-    )
-    model = command.add_argument_group("model")
-    model.add_argument("--family", default="mine", help="the family's name (default: mine)")
-    model.add_argument(
-        "--about", default="", help="a line on where the logs come from, kept in the data file"
-    )
-    model.add_argument(
-        "--classes", type=_positive, default=3, help="kinds of link to tell apart (default: 3)"
-    )
-    model.add_argument(
-        "--step-s", type=_positive_s, default=1.0, help="step of logs and members (default: 1)"
-    )
-    model.add_argument(
-        "--length-s", type=_positive_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
-    )
-    model.add_argument("--out", metavar="FILE", help="the data file to write")
-    return parser
+    _add_judging(command.add_argument_group("judging"))
+    _add_model(command.add_argument_group("model"))
 
 
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
@@ -467,4 +477,4 @@ def _list_fit(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with(main)

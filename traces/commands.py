@@ -1,26 +1,123 @@
-"""The argument parser of every command: a mistake costs one line on stderr and exit status 2."""
+"""What every command shares: a parser, the errors that it expects, how it ends.
+
+A mistake costs one line on stderr, `PROG: what is wrong; the way out`, and exit status 2; PROG is what one
+types, a script's name or `python -m …`. `--json` prints one object on stdout and nothing else.
+"""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, field, fields
+from typing import Any, NoReturn
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 
 PIPE_COLUMNS = 160
 """How wide a table may be that goes to a pipe or a file: none of ours is folded there."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong, and where help is, in one line."""
+    """Says what is wrong, what was perhaps meant, and where help is, in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(BAD_INPUT, f"{self.prog}: {message}{self._meant(message)}; see {self.prog} --help\n")
+
+    def _meant(self, message: str) -> str:
+        """The nearest option or word that there is."""
+        unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
+        choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], sorted(set(_options(self))), 1)
+        elif choice:
+            words = [word.strip().strip("'") for word in choice[2].split(",")]
+            near = difflib.get_close_matches(choice[1], words, 1)
+        else:
+            near = []
+        return f"; did you mean {near[0]}?" if near else ""
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """All option names, those of subcommands among them."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _options(command)
+
+
+def refuse(prog: str, reason: object) -> int:
+    """Say in one line what can't be done; the exit status."""
+    print(f"{prog}: {reason}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def said_of(error: OSError) -> str:
+    """What the system says, with the file that it is about."""
+    return f"{error.filename}: {error.strerror or error}" if error.filename else str(error.strerror or error)
+
+
+def carried_out(
+    prog: str,
+    work: Callable[[], int],
+    expected: tuple[type[Exception], ...] = (),
+    *,
+    after: str = "",
+    interrupted: str = "interrupted",
+    status_of: Callable[[KeyboardInterrupt], int] = lambda interrupt: INTERRUPTED,
+) -> int:
+    """Do a command's work; what it expects to go wrong is a line on stderr. The exit status.
+
+    Args:
+        expected: errors whose message says it all.
+        after: what to add to what the system says, such as what was kept.
+        interrupted: what to say after Ctrl-C.
+        status_of: the exit status after an interrupt.
+    """
+    try:
+        return work()
+    except ModuleNotFoundError as error:
+        return refuse(prog, f"this needs {error.name}; run: make setup")
+    except expected as error:
+        return refuse(prog, error)
+    except BrokenPipeError:  # whoever read the results has left
+        raise
+    except OSError as error:
+        return refuse(prog, f"{said_of(error)}{after}")
+    except KeyboardInterrupt as interrupt:
+        print(f"{prog}: {interrupted}", file=sys.stderr)
+        return status_of(interrupt)
+
+
+def option(default: Any, kind: Callable[[str], Any], text: str) -> Any:
+    """A field of a frozen dataclass that is an option of the command line, too, explained there."""
+    return field(default=default, metadata={"kind": kind, "help": text})
+
+
+def add_options(group: Any, settings: type) -> None:
+    """The options that a dataclass's `option` fields are."""
+    for each in fields(settings):
+        if each.metadata:
+            assert each.default is not MISSING
+            group.add_argument(
+                f"--{each.name.replace('_', '-')}",
+                type=each.metadata["kind"],
+                default=each.default,
+                help=f"{each.metadata['help']} (default: %(default)s)",
+            )
+
+
+def add_json_option(group: Any) -> None:
+    """`--json`."""
+    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
 
 
 def leave(status: int) -> NoReturn:

@@ -20,15 +20,16 @@ from typing import Any
 from analysis.clusters import ClusterRule
 from analysis.options import add_cluster, add_json, add_policies, add_scoring
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
-from analysis.report import extremes, sections
+from analysis.report import sections
 from analysis.report.files import Folder
-from analysis.report.missing import state_sentence
 from analysis.report.page import FIGURES, TABLES, Page, Section, to_html
-from analysis.report.planned import MISSING, STATUSES, Sweep, read_sweep
-from analysis.report.repeat import checksums
-from analysis.report.rows import Row, Unreadable, row_of
-from analysis.report.study import Study, study_of
-from analysis.report.tables import to_csv, to_latex
+from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
+from analysis.report.parts.rows import Row, Unreadable, row_of
+from analysis.report.parts.study import Study, study_of
+from analysis.report.parts.tables import to_csv, to_latex
+from analysis.report.topics import extremes
+from analysis.report.topics.missing import state_sentence
+from analysis.report.topics.repeat import checksums
 from analysis.sessions import AnalysisError, record_files
 from player.qoe import QoE
 
@@ -93,6 +94,25 @@ def report(args: argparse.Namespace) -> int:
             rule=rule,
         )
         page = _page(study, _command(args), pool)
+    found = _write(study, page, out)
+    spent = {
+        "seconds": round(time.monotonic() - begun, 2),
+        "cpu_seconds": _cpu_seconds(),
+        "peak_memory_mb": _peak_memory_mb(jobs),
+    }
+    if args.json:
+        print(json.dumps({**found, **spent}, allow_nan=False))
+    else:
+        _say(study, found, spent)
+    return 0
+
+
+def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:
+    """Write all files of the report, the facts last; the facts.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     folder = Folder(out)
     for picture in page.pictures:
         folder.write(f"{FIGURES}/{picture.name}.pdf", picture.pdf)
@@ -104,16 +124,7 @@ def report(args: argparse.Namespace) -> int:
     folder.write(PAGE, to_html(page))
     found = _facts(study, page, out, folder.files)
     folder.finish(FACTS, json.dumps(found, indent=2, allow_nan=False) + "\n")
-    spent = {
-        "seconds": round(time.monotonic() - begun, 2),
-        "cpu_seconds": _cpu_seconds(),
-        "peak_memory_mb": _peak_memory_mb(jobs),
-    }
-    if args.json:
-        print(json.dumps({**found, **spent}, allow_nan=False))
-    else:
-        _say(study, found, spent)
-    return 0
+    return found
 
 
 def _qoe(args: argparse.Namespace, sweep: Sweep | None) -> QoE:

@@ -10,8 +10,8 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report.pictures import Picture
-from analysis.report.tables import Table
+from analysis.report.parts.pictures import Picture
+from analysis.report.parts.tables import Table
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
 FIGURES, TABLES = "figures", "tables"

@@ -11,14 +11,14 @@ from analysis.bootstrap import CONFIDENCE, QUANTILE_RESAMPLES, RESAMPLES, SEED
 from analysis.compare import notes
 from analysis.figures import draw_cdf, draw_scatter
 from analysis.outcomes import Outcomes
-from analysis.report import deciding, headline, links, missing, repeat, sharing, stress
-from analysis.report.delays import draw_delays
-from analysis.report.differences import draw_differences
-from analysis.report.generalization import common_values, draw_generalization
 from analysis.report.page import Block, Bullets, Code, Paragraph, Section
-from analysis.report.pictures import Picture, picture
-from analysis.report.study import Study, per_setting
-from analysis.report.tables import LEFT, Column, Group, Table, counted, number, word
+from analysis.report.parts.pictures import Picture, picture
+from analysis.report.parts.study import Study, per_setting
+from analysis.report.parts.tables import LEFT, Column, Group, Table, counted, number, word
+from analysis.report.topics import deciding, headline, links, missing, repeat, sharing, stress
+from analysis.report.topics.delays import draw_delays
+from analysis.report.topics.differences import draw_differences
+from analysis.report.topics.generalization import common_values, draw_generalization
 from analysis.sessions import AnalysisError
 from analysis.style import BOUND, RC, is_bound
 
@@ -71,20 +71,7 @@ def _partial(study: Study) -> bool:
 def setting(study: Study) -> Section:
     """What was asked, and over what."""
     sweep, blocks = study.sweep, list[Block]()
-    how = {
-        "simulated": "Sessions were computed, not streamed: the simulated player downloads each chunk by"
-        " the arithmetic"
-        " of a link model, and a decision takes no time unless the sweep gives it some.",
-        "emulated": "Sessions were streamed by real players over emulated links: kernel TCP through a"
-        " shaped bottleneck,"
-        " each link checked against its trace by the kernel's own counters.",
-    }.get(
-        study.kind,
-        "Some sessions were streamed over emulated links, others computed by the simulated player. They"
-        " are never"
-        " paired with each other.",
-    )
-    blocks.append(Paragraph(how))
+    blocks.append(Paragraph(_how(study)))
     blocks.append(_settings_table(study))
     blocks.append(
         Paragraph(
@@ -112,6 +99,23 @@ def setting(study: Study) -> Section:
     if sweep is not None and sweep.lanes:
         blocks.append(Paragraph(f"Lanes: {sweep.lanes}."))
     return Section("setting", "The question and the setting", tuple(blocks))
+
+
+def _how(study: Study) -> str:
+    """How the sessions came to be."""
+    return {
+        "simulated": "Sessions were computed, not streamed: the simulated player downloads each chunk by"
+        " the arithmetic"
+        " of a link model, and a decision takes no time unless the sweep gives it some.",
+        "emulated": "Sessions were streamed by real players over emulated links: kernel TCP through a"
+        " shaped bottleneck,"
+        " each link checked against its trace by the kernel's own counters.",
+    }.get(
+        study.kind,
+        "Some sessions were streamed over emulated links, others computed by the simulated player. They"
+        " are never"
+        " paired with each other.",
+    )
 
 
 QUALITY = {

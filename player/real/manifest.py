@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
+from player.manifest import Manifest, PlayerSection
 from player.real.session import FALLBACK, PlayerSettings
 from player.registry import LoadedPolicy
+from player.sections import policy_section, video_section
 from player.video.mpd import Presentation
 
 
@@ -20,7 +21,7 @@ def player_manifest(
     url: str,
     argv: list[str],
     congestion_control: str | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """The manifest of a session over a real network; the testbed adds trace, link and so on.
 
     Args:
@@ -30,43 +31,31 @@ def player_manifest(
     """
     whole = presentation.video
     video = whole if settings.chunks is None else whole.first(settings.chunks)
-    return {
-        "url": url,
-        "video": {
-            "name": video.name,
-            "chunk_s": video.chunk_s,
-            "ladder_kbps": list(video.ladder_kbps),
-            "chunks": video.chunks,
-            "sizes_bytes": [list(row) for row in video.sizes_bytes],
-            "sizes_exact": presentation.sizes_exact,
-            "sha256": video.sha256,
-            "notes": list(presentation.notes),
-        },
-        "policy": {
-            "spec": policy.spec,
-            "name": policy.name,
-            "parameters": policy.parameters,
-            "weights_sha256": policy.weights_sha256,
-        },
-        "told_qoe": dataclasses.asdict(settings.qoe),
-        "seed": settings.seed,
-        "player": {
-            "buffer_cap_s": settings.buffer_cap_s,
-            "decision_deadline_s": settings.decision_deadline_s,
-            "reset_deadline_s": settings.reset_deadline_s,
-            "timeouts": dataclasses.asdict(settings.timeouts),
-            "fallback": FALLBACK,
-            "congestion_control": congestion_control,
-        },
-        "versions": {
+    return Manifest(
+        url=url,
+        video=dataclasses.replace(
+            video_section(video), sizes_exact=presentation.sizes_exact, notes=tuple(presentation.notes)
+        ),
+        policy=policy_section(policy),
+        told_qoe=dataclasses.asdict(settings.qoe),
+        seed=settings.seed,
+        player=PlayerSection(
+            buffer_cap_s=settings.buffer_cap_s,
+            decision_deadline_s=settings.decision_deadline_s,
+            reset_deadline_s=settings.reset_deadline_s,
+            timeouts=dataclasses.asdict(settings.timeouts),
+            fallback=FALLBACK,
+            congestion_control=congestion_control,
+        ),
+        versions={
             "python": platform.python_version(),
             "kernel": platform.release(),
             "streambed": package_version("streambed"),
             "aiohttp": package_version("aiohttp"),
         },
-        "host": platform.platform(),
-        "command_line": argv,
-    }
+        host=platform.platform(),
+        command_line=tuple(argv),
+    )
 
 
 def package_version(package: str) -> str:

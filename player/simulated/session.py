@@ -217,15 +217,8 @@ class SimulatedSession:
         self.buffer.add_chunk()
         self.elapsed_ms += download.delay_ms
         download_s = download.delay_ms / _MS_PER_S
-        past = PastChunk(
-            level=level,
-            size_bytes=size_bytes,
-            download_s=download_s,
-            throughput_mbps=8 * size_bytes / download_s / 1e6,
-            rtt_ms=download.rtt_ms,
-            stall_s=stall_s,
-            buffer_s=self.buffer.level_ms / _MS_PER_S,
-        )
+        mbps, after_s = 8 * size_bytes / download_s / 1e6, self.buffer.level_ms / _MS_PER_S
+        past = PastChunk(level, size_bytes, download_s, mbps, download.rtt_ms, stall_s, after_s)
         self.history = (*self.history, past)
         self.rows.append(
             ChunkRow(
@@ -236,9 +229,9 @@ class SimulatedSession:
                 request_s=request_s,
                 ttfb_s=download.ttfb_ms / _MS_PER_S,
                 download_s=download_s,
-                throughput_mbps=past.throughput_mbps,
+                throughput_mbps=mbps,
                 buffer_before_s=before_s,
-                buffer_after_s=past.buffer_s,
+                buffer_after_s=after_s,
                 wait_s=wait_ms / _MS_PER_S,
                 stall_s=stall_s,
                 decision_s=decision_ms / _MS_PER_S,

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,20 +13,20 @@ from player.video.built_in import builtin_names, load_recipe, load_video
 from player.video.fit import fit
 from player.video.statistics import SizeFigures, size_figures
 from player.video.video import Video, VideoError
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, carried_out, exit_with
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
         answer, text = _COMMANDS[options.command](options)
-    except VideoError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return BAD_INPUT
-    print(json.dumps(answer) if options.json else text)
-    return 0
+        print(json.dumps(answer) if options.json else text)
+        return 0
+
+    return carried_out(parser.prog, work, (VideoError,))
 
 
 def _parser() -> Parser:

@@ -30,6 +30,15 @@ _LARGEST_TIMESCALE = 2**32 - 1
 _COMMON_TIMESCALES = (1_000, 90_000, _LARGEST_TIMESCALE)
 
 
+VIDEO_SET = {
+    "id": "0",
+    "contentType": "video",
+    "mimeType": "video/mp4",
+    "segmentAlignment": "true",
+    "startWithSAP": "1",
+}
+
+
 def write_mpd(video: Video) -> str:
     """The MPD of a video, as XML text. :func:`player.video.mpd.read_mpd` gives back the identical video.
 
@@ -62,13 +71,7 @@ def write_mpd(video: Video) -> str:
     video_set = ElementTree.SubElement(
         period,
         "AdaptationSet",
-        {
-            "id": "0",
-            "contentType": "video",
-            "mimeType": "video/mp4",
-            "segmentAlignment": "true",
-            "startWithSAP": "1",
-        },
+        VIDEO_SET,
     )
     ElementTree.SubElement(
         video_set,
@@ -80,24 +83,29 @@ def write_mpd(video: Video) -> str:
             "duration": str(length_s.numerator),
         },
     )
-    for level, kbps in enumerate(video.ladder_kbps):
-        sizes = [row[level] for row in video.sizes_bytes]
-        representation = ElementTree.SubElement(
-            video_set,
-            "Representation",
-            {
-                "id": str(level),
-                "bandwidth": str(kbps * 1000),
-                "codecs": f"avc1.6400{_h264_level(max(sizes) * 8 / 1000 / video.chunk_s)}",
-            },
-        )
-        ElementTree.SubElement(
-            representation,
-            "SupplementalProperty",
-            {"schemeIdUri": SIZES_SCHEME, "value": " ".join(map(str, sizes))},
-        )
+    for level in range(video.levels):
+        _add_level(video_set, video, level)
     ElementTree.indent(mpd)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(mpd, encoding="unicode") + "\n"
+
+
+def _add_level(video_set: ElementTree.Element, video: Video, level: int) -> None:
+    """A Representation with its chunk sizes."""
+    sizes = [row[level] for row in video.sizes_bytes]
+    representation = ElementTree.SubElement(
+        video_set,
+        "Representation",
+        {
+            "id": str(level),
+            "bandwidth": str(video.ladder_kbps[level] * 1000),
+            "codecs": f"avc1.6400{_h264_level(max(sizes) * 8 / 1000 / video.chunk_s)}",
+        },
+    )
+    ElementTree.SubElement(
+        representation,
+        "SupplementalProperty",
+        {"schemeIdUri": SIZES_SCHEME, "value": " ".join(map(str, sizes))},
+    )
 
 
 def _chunk_fraction(video: Video) -> Fraction:

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from player.registry import PolicyError
 from player.video.video import VideoError
 from policies.apc.study import bench, score, sweep, train
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, carried_out, exit_with
+from traces.progress import say
 from traces.trace import TraceError
 
-INTERRUPTED = 130
 PROG = "python -m policies.apc"
 COMMANDS = {"train": train, "sweep": sweep, "test": score, "bench": bench}
 
@@ -38,28 +37,14 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     args = parser().parse_args(arguments)
-    try:
-        report = COMMANDS[args.command].run(args, say)
-    except ModuleNotFoundError as error:
-        print(f"{PROG}: this needs {error.name}; run: make setup", file=sys.stderr)
-        return BAD_INPUT
-    except (PolicyError, TraceError, VideoError, ValueError) as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(f"{PROG}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"{PROG}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return carried_out(PROG, lambda: _run(args), (PolicyError, TraceError, VideoError, ValueError))
+
+
+def _run(args: argparse.Namespace) -> int:
+    report = COMMANDS[args.command].run(args, say)
     if args.json:
         print(json.dumps(report))
     return 0
-
-
-def say(text: str) -> None:
-    """A line of what is found; on stderr, so that stdout is the object's."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

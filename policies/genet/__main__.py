@@ -28,21 +28,21 @@ from policies.genet.inputs import LEVELS, TOP_KBPS
 from policies.genet.net import WeightsError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import BASELINES, Chooser, by_actor, by_baseline, over_traces
-from traces.commands import BAD_INPUT, Parser
+from traces.commands import Parser, carried_out, exit_with
 from traces.families.catalogue import resolve_many
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
     from policies.genet.train import Settings
 
-INTERRUPTED = 130
+PROG = "python -m policies.genet"
 SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = Parser(
-        prog="python -m policies.genet",
+        prog=PROG,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -111,16 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     top = parser()
     options = top.parse_args(arguments)
-    try:
-        return _train(top, options) if options.command == "train" else _score(options)
-    except (TraceError, VideoError, WeightsError, ValueError, OSError) as error:
-        print(f"policies.genet: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print(
-            "policies.genet: interrupted; the same command goes on from the last iteration", file=sys.stderr
-        )
-        return INTERRUPTED
+    return carried_out(
+        PROG,
+        lambda: _train(top, options) if options.command == "train" else _score(options),
+        (TraceError, VideoError, WeightsError, ValueError),
+        interrupted="interrupted; the same command goes on from the last iteration",
+    )
 
 
 def _seeds(top: argparse.ArgumentParser, options: argparse.Namespace) -> list[int]:
@@ -138,14 +134,8 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         if value is not None and value < least:
             top.error(f"--{name} {value}: must be {least} or more")
     seeds = _seeds(top, options)
-    try:
-        from policies.genet.train import Run
-    except ModuleNotFoundError as error:
-        print(
-            f"policies.genet: training needs {error.name}; run: pip install 'streambed[learn]'",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
+    from policies.genet.train import Run
+
     kind = "udr" if options.udr else "genet"
     results = []
     for seed in seeds:
@@ -240,4 +230,4 @@ def _table(spec: str, video: Video, choosers: dict[str, Chooser]) -> dict[str, A
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

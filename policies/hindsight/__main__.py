@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 from player.video.video import VideoError
 from policies.hindsight.data import DataError, read_source
 from policies.hindsight.net import Net, WeightsError, write_net
-from traces.commands import BAD_INPUT
+from traces.commands import Parser, carried_out, exit_with
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
     from policies.hindsight.train import Settings
 
+PROG = "python -m policies.hindsight"
 
-def parser() -> argparse.ArgumentParser:
+
+def parser() -> Parser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m policies.hindsight", description=__doc__)
+    made = Parser(prog=PROG, description=__doc__)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     train = commands.add_parser("train", help="learn from traces; goes on from --out's checkpoint")
     what = train.add_argument_group("what to learn from (SPEC is a directory, a file, or like fcc[0:200])")
@@ -96,24 +97,17 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    try:
-        report = train(args) if args.command == "train" else join(args)
-    except ModuleNotFoundError as error:
-        print(f"hindsight: training needs {error.name}; run: make setup", file=sys.stderr)
-        return BAD_INPUT
-    except (DataError, TraceError, VideoError, WeightsError) as error:
-        print(f"hindsight: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(f"hindsight: {error.filename or args.out}: {error.strerror or error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("hindsight: interrupted; the same command goes on from there", file=sys.stderr)
-        return 130
+    expected = (DataError, TraceError, VideoError, WeightsError)
+    said = "interrupted; the same command goes on from there"
+    return carried_out(PROG, lambda: _run(args), expected, interrupted=said)
+
+
+def _run(args: argparse.Namespace) -> int:
+    report = train(args) if args.command == "train" else join(args)
     if args.json:
         print(json.dumps(report))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

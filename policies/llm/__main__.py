@@ -28,10 +28,10 @@ from player.video.video import VideoError
 from policies.hindsight.data import DataError
 from policies.hindsight.net import WeightsError
 from policies.llm.task import DEFAULT, Task, TaskError, names, task_named
-from traces.commands import BAD_INPUT, Parser, exit_with
+from traces.commands import Parser, carried_out, exit_with
 from traces.trace import TraceError
 
-INTERRUPTED = 130
+EXPECTED = (DataError, PolicyError, TraceError, VideoError, WeightsError, ValueError)
 GENERAL = {
     "prepare": "policies.llm.model.prepare",
     "adapt": "policies.llm.learning.adapt",
@@ -94,24 +94,17 @@ def asked_task(words: Sequence[str]) -> Task:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        task = asked_task(words)
-        known = words[0] if words and words[0] in commands_of(task) else None
-        args = parser(task, [known] if known else None).parse_args(words)
-        args.words = words
-        report = importlib.import_module(commands_of(task)[args.command]).run(args)
-    except ModuleNotFoundError as error:
-        print(f"{PROG}: this needs {error.name}; run: make setup", file=sys.stderr)
-        return BAD_INPUT
-    except (DataError, PolicyError, TraceError, VideoError, WeightsError, ValueError) as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(f"{PROG}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"{PROG}: interrupted; the same command goes on where it can", file=sys.stderr)
-        return INTERRUPTED
+    return carried_out(
+        PROG, lambda: _run(words), EXPECTED, interrupted="interrupted; the same command goes on where it can"
+    )
+
+
+def _run(words: list[str]) -> int:
+    task = asked_task(words)
+    known = words[0] if words and words[0] in commands_of(task) else None
+    args = parser(task, [known] if known else None).parse_args(words)
+    args.words = words
+    report = importlib.import_module(commands_of(task)[args.command]).run(args)
     if isinstance(report, int):
         return report
     if args.json:

@@ -65,6 +65,8 @@ class Task(ABC):
     """The adapter that is served where none is named."""
     commands: Mapping[str, str] = {}
     """Command of `python -m policies.llm` that is this task's own: the module that has it."""
+    teaches: str = ""
+    """`module:name` of what makes a `learning.course.Course` of a pool's facts; empty: none."""
     empty: Any = ()
     """`past` before the first step."""
 
@@ -160,7 +162,13 @@ class Task(ABC):
         Args:
             facts: what the pool's manifest says.
         """
-        return None
+        return named(self.teaches)(facts) if self.teaches else None
+
+
+def named(place: str) -> Any:
+    """What stands at `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def register(task: Task) -> None:
@@ -180,8 +188,7 @@ def task_named(name: str) -> Task:
         TaskError: there is none.
     """
     if name not in _MADE and name in SHIPPED:
-        module, _, attribute = SHIPPED[name].partition(":")
-        register(getattr(importlib.import_module(module), attribute))
+        register(named(SHIPPED[name]))
     if name not in _MADE:
         raise TaskError(f"task {name!r}; there are {', '.join(names())}")
     return _MADE[name]

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from player.options import Group, add_video_option, scoring
 from player.qoe import QoE
@@ -75,6 +76,20 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="delay varies by this to either side, in order",
     )
+    _add_loss_options(link)
+    add_tcp_options(link)
+    link.add_argument(
+        "--delay-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
+    )
+    link.add_argument(
+        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
+    )
+
+
+def _add_loss_options(link: Any) -> None:
     link.add_argument(
         "--loss-pct",
         type=float,
@@ -88,16 +103,6 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="PCT",
         help="Gilbert-Elliott loss as tc-netem writes it: P [R [1-H [1-K]]]",
-    )
-    add_tcp_options(link)
-    link.add_argument(
-        "--delay-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
-    )
-    link.add_argument(
-        "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
     )
 
 

@@ -13,10 +13,12 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from player.decide import DEADLINE_S
-from player.options import add_json_option, add_scoring_options
+from player.options import add_scoring_options
 from player.policy import Served, ServerCommand
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
@@ -24,7 +26,7 @@ from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
-from testbed.link.settings import check_carried
+from testbed.link.settings import LinkSettings, check_carried
 from testbed.machine.readings import Reading, read_machine
 from testbed.process.errors import TestbedError
 from testbed.session.options import (
@@ -38,9 +40,10 @@ from testbed.session.options import (
 from testbed.session.policy_server import DEVICES
 from testbed.session.streaming import LOGS, SessionPlan
 from testbed.session.trace_notes import delay_loss_notes
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory
+from traces.trace import Trace
 
 DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
 """Those of them that can stream the video."""
@@ -151,46 +154,48 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = scoring_of(args, [video])
     policies, left_out = _policies(args.policy, whole, args.seed, qoe)
     settings = link_settings(args)
-    require_tools()
-    check_congestion_control(settings.congestion_control)
-    backend = delay_backend(settings.delay_backend)
-    check_carried(trace, settings, backend)
+    backend = able_backend(trace, settings)
     if args.out is not None:
         check_no_records(args.out)
     out = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
+    told = _same(args, arguments)
+    same = partial(SessionPlan, trace=trace, video=video, video_spec=video_spec, settings=settings, **told)
     sessions = tuple(
-        SessionPlan(
+        same(
             policy=policy.spec,
             server=policy.policy.server() if isinstance(policy.policy, Served) else None,
-            trace=trace,
-            trace_spec=args.trace,
-            start_s=args.start_s,
-            video=video,
-            video_spec=video_spec,
-            settings=settings,
+            record=(out / f"{name}.jsonl").absolute(),
             backend=backend,
             qoe=qoe,
-            seed=args.seed,
-            decision_deadline_s=args.decision_deadline_s,
-            record=(out / f"{name}.jsonl").absolute(),
-            command_line=("testbed/run.py", *arguments),
-            cap_mbps=args.cap_mbps,
-            pcap=args.pcap,
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
     notes = delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms")
-    return RunPlan(
-        sessions,
-        out,
-        qoe,
-        args.out is not None,
-        args.device,
-        tuple(left_out),
-        tuple(notes),
-        args.lanes,
-        begun,
-    )
+    kept = args.out is not None
+    return RunPlan(sessions, out, qoe, kept, args.device, tuple(left_out), tuple(notes), args.lanes, begun)
+
+
+def _same(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
+    """What the command line says of all sessions alike."""
+    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap")
+    return {
+        **{name: getattr(args, name) for name in names},
+        "trace_spec": args.trace,
+        "command_line": ("testbed/run.py", *arguments),
+    }
+
+
+def able_backend(trace: Trace, settings: LinkSettings) -> str:
+    """Who delays and loses here, once it is sure that this machine can have such a link.
+
+    Raises:
+        TestbedError: it can't; what is missing and the way out.
+    """
+    require_tools()
+    check_congestion_control(settings.congestion_control)
+    backend = delay_backend(settings.delay_backend)
+    check_carried(trace, settings, backend)
+    return backend
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from player.decide import RESET_DEADLINE_S
+from player.manifest import LinkSection, Manifest, VideoSection
 from player.policy import BY_FALLBACK, ServerCommand
 from player.qoe import QoE
 from player.real.manifest import package_version
 from player.real.session import INTERRUPTED, ORIGIN_LOST
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
+from player.sections import trace_section
 from player.video.video import Video
 from testbed.link.delay_stage import StageReport
 from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
@@ -629,43 +631,42 @@ class LaneSession:
         return {"tcp": self.lane.tcp_in_force(), "qdiscs": self.lane.qdiscs()}
 
     def _whole_manifest(self) -> dict[str, Any]:
-        plan, trace = self.plan, self.plan.trace
-        assert self._probe is not None
-        return {
-            "run_id": plan.record.parent.name,
-            "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "simulated": False,
-            "lane": self.lane.name,
-            **self._manifest,
-            "video": {**self._manifest["video"], "spec": plan.video_spec},
-            "command_line": list(plan.command_line),
-            "trace": {
-                "name": trace.name,
-                "spec": plan.trace_spec,
-                "family": trace.family,
-                "sha256": trace.sha256,
-                "start_s": plan.start_s,
-                "cap_mbps": plan.cap_mbps,
-                "mean_mbps": trace.mean_mbps,
-                **trace.columns,
+        plan, told = self.plan, Manifest.from_json(self._manifest) or Manifest()
+        whole = dataclasses.replace(
+            told,
+            run_id=plan.record.parent.name,
+            started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            simulated=False,
+            lane=self.lane.name,
+            video=dataclasses.replace(told.video or VideoSection(), spec=plan.video_spec),
+            command_line=tuple(plan.command_line),
+            trace=trace_section(plan.trace, plan.trace_spec, plan.start_s, cap_mbps=plan.cap_mbps),
+            link=self._link_section(),
+            policy_server=None if self._server is None else dict(self._server.manifest),
+            host=platform.platform(),
+            versions={
+                **(told.versions or {}),
+                **{name: package_version(name) for name in ("mininet", "scapy")},
             },
-            "link": {
-                **dataclasses.asdict(plan.settings),
-                "delay_backend": plan.backend,
-                "queue_limit_bytes": plan.settings.queue_limit_bytes(trace),
+        )
+        return {**whole.to_json(), **plan.facts}
+
+    def _link_section(self) -> LinkSection:
+        """What the link was asked to be, and what is in force."""
+        plan = self.plan
+        assert self._probe is not None
+        asked = dataclasses.asdict(plan.settings)
+        return LinkSection(
+            **{name: value for name, value in asked.items() if name != "delay_backend"},
+            delay_backend=plan.backend,
+            queue_limit_bytes=plan.settings.queue_limit_bytes(plan.trace),
+            more={
                 "offloads": "off: tx, tso, gso, gro",
                 **self._path,
                 "shaper_real_time": self._shaper.real_time,
                 "probe": dataclasses.asdict(self._probe),
             },
-            **({} if self._server is None else {"policy_server": dict(self._server.manifest)}),
-            "host": platform.platform(),
-            "versions": {
-                **self._manifest.get("versions", {}),
-                **{name: package_version(name) for name in ("mininet", "scapy")},
-            },
-            **plan.facts,
-        }
+        )
 
     async def close(self) -> None:
         """End this session's processes; safe to call twice."""

@@ -83,23 +83,10 @@ def recorded(session: SessionRecord) -> Recorded:
         TestbedError: a record of no emulated session, or of a link that the models do not know.
         RecordError: values that are none.
     """
-    path, link = session.path, session.section("link")
-    if session.record.manifest.get("simulated") is not False:
-        raise TestbedError(f"{path}: not an emulated session; `testbed/run.py` makes those")
-    series = session.trace
-    if series is None:
-        raise TestbedError(f"{path}: streamed over a real network, whose rates nobody knows")
-    if len(session.chunks) < 2:
-        raise TestbedError(f"{path}: {len(session.chunks)} chunks; a comparison needs two or more")
-    control = link.get("congestion_control")
-    if control != CONGESTION_CONTROL:
-        raise TestbedError(f"{path}: congestion control {control}; the models know {CONGESTION_CONTROL} only")
-    loss = link.get("loss")
-    if link.get("jitter_ms") or not isinstance(loss, dict) or loss.get("kind") != "none":
-        raise TestbedError(f"{path}: its link had jitter or loss, which the models have not")
-    if any((series.loss_pct or ())[1:]):
-        raise TestbedError(f"{path}: its trace loses frames; no model loses the same ones")
-    video = session.section("video")
+    _check_known(session)
+    path, series = session.path, session.trace
+    assert series is not None  # else it is not known
+    link = session.section("link")
     try:
         told = session.section("trace")
         trace = Trace.of(series.name, told, str(told["family"]))
@@ -112,12 +99,7 @@ def recorded(session: SessionRecord) -> Recorded:
             trace=trace,
             start_index=index,
             into_s=into_s,
-            video=Video(
-                str(video["name"]),
-                float(video["chunk_s"]),
-                tuple(video["ladder_kbps"]),
-                tuple(tuple(row) for row in video["sizes_bytes"]),
-            ),
+            video=_video(session),
             seed=int(session.record.manifest["seed"]),
             qoe=session.weights,
             cap_ms=1000.0 * session.section("player")["buffer_cap_s"],
@@ -131,6 +113,31 @@ def recorded(session: SessionRecord) -> Recorded:
         raise TestbedError(f"{path}:1: the manifest has no {error.args[0]}; cannot play it again") from None
     except (TypeError, ValueError, VideoError, TraceError) as error:
         raise TestbedError(f"{path}:1: {error}; cannot play it again") from None
+
+
+def _check_known(session: SessionRecord) -> None:
+    """Raises TestbedError for a record of no emulated session, or of a link that the models do not know."""
+    path, link, series = session.path, session.section("link"), session.trace
+    if session.record.manifest.get("simulated") is not False:
+        raise TestbedError(f"{path}: not an emulated session; `testbed/run.py` makes those")
+    if series is None:
+        raise TestbedError(f"{path}: streamed over a real network, whose rates nobody knows")
+    if len(session.chunks) < 2:
+        raise TestbedError(f"{path}: {len(session.chunks)} chunks; a comparison needs two or more")
+    control = link.get("congestion_control")
+    if control != CONGESTION_CONTROL:
+        raise TestbedError(f"{path}: congestion control {control}; the models know {CONGESTION_CONTROL} only")
+    loss = link.get("loss")
+    if link.get("jitter_ms") or not isinstance(loss, dict) or loss.get("kind") != "none":
+        raise TestbedError(f"{path}: its link had jitter or loss, which the models have not")
+    if any((series.loss_pct or ())[1:]):
+        raise TestbedError(f"{path}: its trace loses frames; no model loses the same ones")
+
+
+def _video(session: SessionRecord) -> Video:
+    told = session.section("video")
+    sizes = tuple(tuple(row) for row in told["sizes_bytes"])
+    return Video(str(told["name"]), float(told["chunk_s"]), tuple(told["ladder_kbps"]), sizes)
 
 
 def place_of(trace: Trace, start_s: float) -> tuple[int, float]:

@@ -29,11 +29,13 @@ from typing import Any
 
 from player.buffer import CAP_MS
 from player.decide import one_line
+from player.manifest import LinkSection, Manifest, PlayerSection
 from player.policy import HearsEnd
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.session import FALLBACK
 from player.record import RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.sections import policy_section, trace_section, video_section
 from player.simulated.session import Link, simulate
 from player.video.video import Video, VideoError
 from testbed.process.children import die_with_parent
@@ -111,54 +113,32 @@ def manifest(
     Args:
         earlier: in a chain, the sessions before this one.
     """
-    trace, streamed = session.start.trace, session.video.first(session.chunks)
-    return {
-        "run_id": facts.run_id,
-        "started_at": facts.started_at,
-        "simulated": True,
-        "video": {
-            "name": streamed.name,
-            "chunk_s": streamed.chunk_s,
-            "ladder_kbps": list(streamed.ladder_kbps),
-            "chunks": streamed.chunks,
-            "told_chunks": session.video.chunks,
-            "sizes_bytes": [list(row) for row in streamed.sizes_bytes],
-            "sizes_exact": True,
-            "sha256": streamed.sha256,
-            "notes": [],
-        },
-        "policy": {
-            "spec": policy.spec,
-            "name": policy.name,
-            "parameters": policy.parameters,
-            "weights_sha256": policy.weights_sha256,
-            "source_sha256": source_sha256(policy),
-            **(_chain_facts(earlier) if carries_state(policy) else {}),
-        },
-        "told_qoe": dataclasses.asdict(session.qoe),
-        "seed": session.seed,
-        "run_seed": session.run_seed,
-        "player": {
-            "buffer_cap_s": CAP_MS / 1000.0,
-            "first_level": session.first_level,
-            "fallback": FALLBACK,
-        },
-        "trace": {
-            "name": trace.name,
-            "spec": session.trace_spec,
-            "family": trace.family,
-            "sha256": trace.sha256,
-            "start_s": session.start.at_s,
-            "start_index": session.start.index,
-            "mean_mbps": trace.mean_mbps,
-            **trace.columns,
-        },
-        "link": {"model": session.link_name, **_settings(session.link)},
-        "command_line": list(facts.command_line),
-        "host": platform.platform(),
-        "versions": {"python": platform.python_version(), "streambed": _version("streambed")},
-        **session.facts,
-    }
+    start, streamed = session.start, session.video.first(session.chunks)
+    whole = Manifest(
+        run_id=facts.run_id,
+        started_at=facts.started_at,
+        simulated=True,
+        video=dataclasses.replace(video_section(streamed), told_chunks=session.video.chunks),
+        policy=dataclasses.replace(
+            policy_section(policy),
+            source_sha256=source_sha256(policy),
+            more=_chain_facts(earlier) if carries_state(policy) else {},
+        ),
+        told_qoe=dataclasses.asdict(session.qoe),
+        seed=session.seed,
+        run_seed=session.run_seed,
+        player=PlayerSection(
+            buffer_cap_s=CAP_MS / 1000.0,
+            fallback=FALLBACK,
+            more={"first_level": session.first_level},  # null where the policy is asked for it, too
+        ),
+        trace=trace_section(start.trace, session.trace_spec, start.at_s, start_index=start.index),
+        link=LinkSection.from_json({"model": session.link_name, **_settings(session.link)}),
+        command_line=tuple(facts.command_line),
+        host=platform.platform(),
+        versions={"python": platform.python_version(), "streambed": _version("streambed")},
+    )
+    return {**whole.to_json(), **session.facts}
 
 
 def _settings(link: Link) -> dict[str, Any]:

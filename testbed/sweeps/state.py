@@ -62,6 +62,7 @@ from typing import Any
 from player.real.manifest import package_version
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.experiment.schema import SweepFile
 
 STATE = "sweep.json"
 SCHEMA = 1
@@ -118,11 +119,7 @@ def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: RunFacts)
         "begun_at": facts.begun_at,
         "updated_at": utc_now(),
         "commands": facts.commands,
-        "file": {
-            "path": str(file.path),
-            "sha256": hashlib.sha256(file.text.encode()).hexdigest(),
-            "text": file.text,
-        },
+        "file": _file_facts(file),
         "plan_sha256": plan.sha256,
         **_common(plan),
         "order_seed": file.order_seed,
@@ -140,6 +137,14 @@ def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: RunFacts)
         "traces": [_trace_facts(plan, name) for name in range(len(plan.traces))],
         "sessions": sessions,
         "counts": {"expected": len(sessions), **counts, "left_out": plan.left_out},
+    }
+
+
+def _file_facts(file: SweepFile) -> dict[str, str]:
+    return {
+        "path": str(file.path),
+        "sha256": hashlib.sha256(file.text.encode()).hexdigest(),
+        "text": file.text,
     }
 
 

@@ -332,7 +332,7 @@ def test_an_origin_that_cannot_listen_is_one_line(
     assert run_here(place, monkeypatch)() == 2
     told = capfd.readouterr().err
     assert told.startswith("run.py: lane sb") and told.count("\n") == 1
-    assert "origin did not start: origin: cannot listen on 10.9.9.9 port 8080" in told
+    assert "origin did not start: origin.py: cannot listen on 10.9.9.9 port 8080" in told
     wait_until(lambda: not marked(place.name), "its processes end, and with them its namespaces")
     assert final_names(place) == partial_names(place) == []
 

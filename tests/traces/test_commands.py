@@ -25,7 +25,7 @@ COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "python -m policies.reference": policies.reference.main,
     "python -m analysis": analysis.__main__.main,
     "origin.py": testbed.origin.main,
-    "testbed/doctor.py": testbed.doctor.main,
+    "doctor.py": testbed.doctor.main,
 }
 
 

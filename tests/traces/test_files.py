@@ -25,7 +25,6 @@ RENAMES = {
 }
 """Who else renames, and why that writes no file aside."""
 PARTIAL_NAMES = {
-    "testbed/checks/fidelity/plot.py": "a picture, which the shared `settle` ends",
     "testbed/session/streaming.py": "logs that other processes write",
 }
 """Who else composes a partial name."""

@@ -187,13 +187,7 @@ def summarise(
     groups: dict[str, list[Trace]] = {}
     for number, trace in enumerate(traces):
         groups.setdefault(origins[number] if origins else str(number), []).append(trace)
-    means = np.asarray(
-        [
-            sum(trace.mean_mbps * trace.duration_s for trace in group)
-            / sum(trace.duration_s for trace in group)
-            for group in groups.values()
-        ]
-    )
+    means = np.asarray([_mean_mbps(group) for group in groups.values()])
     outages = np.asarray([length for trace in traces for length in outage_lengths_s(trace)])
     lags = [_mean_autocorrelation(list(groups.values()), lag_s, step_s) for lag_s in LAGS_S]
     p5, p50, p95 = (weighted_quantile(rates, held_s, share) for share in (0.05, 0.5, 0.95))
@@ -217,3 +211,9 @@ def summarise(
         outage_p95_s=float(np.quantile(outages, 0.95)) if len(outages) else None,
         outage_max_s=float(outages.max()) if len(outages) else None,
     )
+
+
+def _mean_mbps(traces: Sequence[Trace]) -> float:
+    """Of traces together, by their lengths."""
+    carried = sum(trace.mean_mbps * trace.duration_s for trace in traces)
+    return carried / sum(trace.duration_s for trace in traces)

@@ -184,36 +184,8 @@ def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
     duration_s = sum(point.end_s - point.begin_s for point in points)
     mean = sum(point.rate_mbps * (point.end_s - point.begin_s) for point in points) / duration_s
     step_s = median(point.end_s - point.begin_s for point in points)
-    if mean > ABSURD_MBPS:
-        yield (
-            first.line,
-            "error",
-            f"rates look like kbit/s or bit/s taken as Mbit/s (mean {mean:g}); divide by 1000 or 1000000",
-        )
-    elif mean > FAST_MBPS:
-        yield (
-            first.line,
-            "warning",
-            f"rates look like kbit/s taken as Mbit/s (mean {mean:g} Mbit/s); divide by 1000 if so",
-        )
-    elif 0 < mean < SLOW_MBPS:
-        yield (
-            first.line,
-            "warning",
-            f"rates look too small by 1000 (mean {mean:g} Mbit/s); multiply if they were divided twice",
-        )
-    if step_s >= LONG_STEP_S:
-        yield (
-            first.line,
-            "warning",
-            f"times look like milliseconds taken as seconds (usual step {step_s:g} s); divide by 1000 if so",
-        )
-    elif step_s <= SHORT_STEP_S:
-        yield (
-            first.line,
-            "warning",
-            f"times look like seconds divided by 1000 (usual step {step_s:g} s); multiply if so",
-        )
+    for severity, text in (*_doubts_of_rates(mean), *_doubts_of_times(step_s)):
+        yield first.line, severity, text
     if duration_s < SHORT_S:
         yield (
             last.line,
@@ -229,6 +201,36 @@ def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
                 f"gap in time ({point.end_s - point.begin_s:g} s where steps are {step_s:g} s); the rate is "
                 "held all along: cut the file there if nothing was measured",
             )
+
+
+def _doubts_of_rates(mean: float) -> Iterator[tuple[Severity, str]]:
+    """Rates in another unit than they are taken for."""
+    if mean > ABSURD_MBPS:
+        yield (
+            "error",
+            f"rates look like kbit/s or bit/s taken as Mbit/s (mean {mean:g}); divide by 1000 or 1000000",
+        )
+    elif mean > FAST_MBPS:
+        yield (
+            "warning",
+            f"rates look like kbit/s taken as Mbit/s (mean {mean:g} Mbit/s); divide by 1000 if so",
+        )
+    elif 0 < mean < SLOW_MBPS:
+        yield (
+            "warning",
+            f"rates look too small by 1000 (mean {mean:g} Mbit/s); multiply if they were divided twice",
+        )
+
+
+def _doubts_of_times(step_s: float) -> Iterator[tuple[Severity, str]]:
+    """Times in another unit than they are taken for."""
+    if step_s >= LONG_STEP_S:
+        yield (
+            "warning",
+            f"times look like milliseconds taken as seconds (usual step {step_s:g} s); divide by 1000 if so",
+        )
+    elif step_s <= SHORT_STEP_S:
+        yield "warning", f"times look like seconds divided by 1000 (usual step {step_s:g} s); multiply if so"
 
 
 def _dark_stretches(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:

@@ -25,6 +25,7 @@ from policies.llm.model.base import DEFAULT, placed
 from policies.llm.model.shape import TARGETS, TRAINED, Shape
 from policies.llm.model.words import TASK_PROMPT
 from policies.llm.task import task_named
+from traces.commands import add_options
 from traces.numbers import count
 from traces.progress import say
 
@@ -46,14 +47,7 @@ def add_parser(commands: Any) -> None:
     _add_what(made.add_argument_group("what"))
     how = made.add_argument_group("how")
     how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
-    for each in fields(Settings):
-        if each.metadata:
-            how.add_argument(
-                f"--{each.name.replace('_', '-')}",
-                type=each.metadata["kind"],
-                default=each.default,
-                help=f"{each.metadata['help']} (default: %(default)s)",
-            )
+    add_options(how, Settings)
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     where = made.add_argument_group("output")
     where.add_argument("--out", type=Path, required=True, metavar="DIR", help="best adapter, log, checkpoint")

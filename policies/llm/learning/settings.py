@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from traces.commands import option
 from traces.numbers import count, not_negative, positive, share, whole
 
 DISTILL, RETURN = "distill", "return"
@@ -13,11 +12,6 @@ DISTILL, RETURN = "distill", "return"
 
 class AdaptError(ValueError):
     """A run that cannot begin; the message names what does not fit and the way out."""
-
-
-def option(default: Any, kind: Callable[[str], Any], text: str) -> Any:
-    """A field that is an option of the command line, too, checked and explained there."""
-    return field(default=default, metadata={"kind": kind, "help": text})
 
 
 @dataclass(frozen=True)

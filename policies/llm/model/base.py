@@ -20,15 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DEFAULT = "smollm2-135m"
+from policies.llm.model.base_names import DEFAULT, BaseError
+
 _RANDOM = re.compile(r"random:(\d+):(.+)")
 _SCRATCH = re.compile(r"scratch:(\d+)x(\d+):(\d+)")
 _BLOCK_BYTES = 1 << 22
 HEAD_WIDTH = 64
-
-
-class BaseError(ValueError):
-    """A base model that cannot be had; the message names it, the fault and the way out."""
 
 
 @dataclass(frozen=True)

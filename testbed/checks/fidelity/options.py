@@ -6,14 +6,13 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from player.options import add_json_option
 from testbed.checks.fidelity.figures import WINDOW_S
 from testbed.checks.fidelity.plot import check_plot
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_link_options, capped, link_settings
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 from traces.families.catalogue import resolve_many
 from traces.trace import Trace
 

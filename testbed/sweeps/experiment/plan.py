@@ -213,6 +213,10 @@ def _sha256(video: Video) -> str:
     return video.sha256
 
 
+Block = tuple[Setting, SweptTrace, Start, int, int, SettingEntry]
+"""Setting, trace, start, seed, repetition and the file's entry."""
+
+
 def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED) -> SweepPlan:
     """Check what the file names, and make its sessions.
 
@@ -222,49 +226,29 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
     Raises:
         TestbedError: a policy, trace or video that is not there or does not go together; with the line.
     """
-    policies = tuple(_policy(file, entry, link_model if simulated else None) for entry in file.policies)
+    model = link_model if simulated else None
+    policies = tuple(_policy(file, entry, model) for entry in file.policies)
     settings: list[Setting] = []
-    blocks: list[tuple[Setting, SweptTrace, Start, int, int, SettingEntry]] = []
+    blocks: list[Block] = []
     traces: dict[str, SweptTrace] = {}
     notes: list[str] = []
     for entry in file.settings:
-        found = _traces(file, entry, link_model if simulated else None)
-        for swept in found:
-            other = traces.setdefault(swept.trace.name, swept)
-            if other.trace.sha256 != swept.trace.sha256:
-                raise file.fault(
-                    entry.where["traces"],
-                    f"two traces are named {swept.trace.name} (of {other.spec} and {swept.spec}); rename one",
-                    swept.spec,
-                )
-        notes += [
-            f"{entry.label}: {note}"
-            for note in delay_loss_notes((one.trace for one in found), entry.values["rtt_ms"], "rtt_ms")
-        ]
-        repetitions = entry.values["repetitions"][0]
-        if simulated and repetitions > 1:
-            notes.append(f"{entry.label}: a computed session comes out the same; it is not repeated")
-            repetitions = 1
-        for setting in _grid(entry, link_model if simulated else None):
+        found = _traces(file, entry, model)
+        _join(file, entry, traces, found)
+        notes += _entry_notes(entry, found, simulated)
+        for setting in _grid(entry, model):
             settings.append(setting)
-            blocks += [
-                (setting, swept, start, seed, repetition, entry)
-                for swept in found
-                for start in _starts(entry.values["start_s"], swept.trace)
-                for seed in entry.values["seeds"]
-                for repetition in range(repetitions)
-            ]
-    able = [block for block in blocks if block[0].left_out is None]
-    asked = [policy for policy in policies if policy.left_out is None]
+            blocks += _blocks(setting, entry, found, simulated)
     everything = sum(setting.players for setting, *_ in blocks) * len(policies)
-    units = tuple(_units(file, able, asked))
+    able = [block for block in blocks if block[0].left_out is None]
+    units = tuple(_units(file, able, [policy for policy in policies if policy.left_out is None]))
     refused = _refusals(file, units)
     units = tuple(unit for unit in units if (unit.policy.label, unit.video_spec) not in refused)
     notes += [f"left out, video {video}: {why}" for (_, video), why in refused.items()]
     return SweepPlan(
         file=file,
         simulated=simulated,
-        link_model=link_model if simulated else None,
+        link_model=model,
         policies=policies,
         settings=tuple(settings),
         traces=tuple(traces.values()),
@@ -273,6 +257,44 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
         left_out=everything - sum(unit.players for unit in units),
         notes=(*notes, *_left_out_notes(policies, settings)),
     )
+
+
+def _join(
+    file: SweepFile, entry: SettingEntry, traces: dict[str, SweptTrace], found: Sequence[SweptTrace]
+) -> None:
+    """Add a setting's traces to all of them, by name.
+
+    Raises:
+        TestbedError: another one has that name.
+    """
+    for swept in found:
+        other = traces.setdefault(swept.trace.name, swept)
+        if other.trace.sha256 != swept.trace.sha256:
+            raise file.fault(
+                entry.where["traces"],
+                f"two traces are named {swept.trace.name} (of {other.spec} and {swept.spec}); rename one",
+                swept.spec,
+            )
+
+
+def _entry_notes(entry: SettingEntry, found: Sequence[SweptTrace], simulated: bool) -> Iterator[str]:
+    """What is worth saying of a setting before it runs."""
+    for note in delay_loss_notes((swept.trace for swept in found), entry.values["rtt_ms"], "rtt_ms"):
+        yield f"{entry.label}: {note}"
+    if simulated and entry.values["repetitions"][0] > 1:
+        yield f"{entry.label}: a computed session comes out the same; it is not repeated"
+
+
+def _blocks(
+    setting: Setting, entry: SettingEntry, found: Sequence[SweptTrace], simulated: bool
+) -> Iterator[Block]:
+    """All that every policy meets in a setting."""
+    repetitions = 1 if simulated else entry.values["repetitions"][0]
+    for swept in found:
+        for start in _starts(entry.values["start_s"], swept.trace):
+            for seed in entry.values["seeds"]:
+                for repetition in range(repetitions):
+                    yield setting, swept, start, seed, repetition, entry
 
 
 def _left_out_notes(policies: Sequence[Policy], settings: Sequence[Setting]) -> Iterator[str]:

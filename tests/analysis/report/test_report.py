@@ -15,14 +15,14 @@ import pytest
 import analysis.report
 from analysis.__main__ import main
 from analysis.clusters import ClusterRule
-from analysis.report import headline, missing
-from analysis.report.deciding import deciders_table, fallback_table, timing
-from analysis.report.links import fidelity_table, reasons_table
-from analysis.report.planned import read_sweep
-from analysis.report.rows import Row, row_of
-from analysis.report.sharing import jain, shared_links
-from analysis.report.study import Study, study_of
-from analysis.report.tables import Group, Table, escape_latex, rows, to_csv, to_latex, word
+from analysis.report.parts.planned import read_sweep
+from analysis.report.parts.rows import Row, row_of
+from analysis.report.parts.study import Study, study_of
+from analysis.report.parts.tables import Group, Table, escape_latex, rows, to_csv, to_latex, word
+from analysis.report.topics import headline, missing
+from analysis.report.topics.deciding import deciders_table, fallback_table, timing
+from analysis.report.topics.links import fidelity_table, reasons_table
+from analysis.report.topics.sharing import jain, shared_links
 from player.qoe import QoE
 from tests.support.chromium import find_browser, look
 from tests.support.report_sweeps import INVALID_REASON, SEEN, UNSEEN, small_sweep

@@ -232,7 +232,7 @@ def test_the_fit_command_prints_a_recipe_that_can_be_dropped_in(
 
 def test_it_runs_as_a_module() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "player.video.built_in", "--json"],
+        [sys.executable, "-m", "player.video", "--json"],
         cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,

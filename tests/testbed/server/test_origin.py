@@ -600,7 +600,7 @@ def test_a_busy_port_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]
         (["--video", "uhd", "--video", "uhd"], "two videos are called uhd"),
         (["--log", "/no/such/dir/log"], "/no/such/dir/log: No such file or directory"),
         (["--host", "999.1.1.1"], "cannot listen on 999.1.1.1"),
-        (["--host", "127.0.0.1", "--cc", "nosuch"], "origin: --cc nosuch: No such file or directory; this"),
+        (["--host", "127.0.0.1", "--cc", "nosuch"], "origin.py: --cc nosuch: No such file or directory;"),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(
@@ -627,4 +627,4 @@ def test_a_full_disk_ends_the_log_and_not_the_server(capsys: pytest.CaptureFixtu
         log({"a": 2})
         with contextlib.suppress(OSError):
             full.close()
-    assert capsys.readouterr().err == "origin: the log ends here: No space left on device\n"
+    assert capsys.readouterr().err == "origin.py: the log ends here: No space left on device\n"

@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from analysis import __main__ as analysis
-from analysis.report.planned import read_sweep as read_planned
+from analysis.report.parts.planned import read_sweep as read_planned
 from player.qoe import summarise
 from player.record import read_record
 from testbed import sweep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from player.observation import Observation, PastChunk
 from policies.llm.head import Choice
@@ -14,9 +14,6 @@ from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import wire
 from policies.llm.tasks.abr.features import LEVELS, PlanValues, VideoFacts
 from policies.llm.tasks.abr.wire import Step
-
-if TYPE_CHECKING:
-    from policies.llm.learning.course import Course
 
 History = tuple[PastChunk, ...]
 
@@ -28,6 +25,7 @@ class Bitrates(Task):
     modalities = abr.MODALITIES
     head = Choice(LEVELS)
     shipped = Path(__file__).resolve().parent / "weights"
+    teaches = "policies.llm.tasks.abr.course:Sessions"
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.collect",
         "test": "policies.llm.studies.evaluate",
@@ -85,11 +83,6 @@ class Bitrates(Task):
 
     def load_value(self, given: Any, where: str) -> int:
         return wire.load_level(given, where)
-
-    def course(self, facts: Mapping[str, Any]) -> Course:
-        from policies.llm.tasks.abr.course import Sessions
-
-        return Sessions(facts)
 
 
 def _grown(past: History, step: Step) -> History:

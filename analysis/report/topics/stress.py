@@ -10,11 +10,9 @@ from analysis.bootstrap import CONFIDENCE, Interval, mean_intervals
 from analysis.clusters import ClusterRule
 from analysis.compare import Cells, cells, common_settings
 from analysis.outcomes import NO_CHUNK, Outcome, Outcomes, Setting
-from analysis.report.deciding import PLAYER, decided_by, milliseconds, times_ms
-from analysis.report.headline import rows_by_place
-from analysis.report.rows import FALLBACK, Row
-from analysis.report.study import Condition, Study
-from analysis.report.tables import (
+from analysis.report.parts.rows import FALLBACK, Row
+from analysis.report.parts.study import Condition, Study
+from analysis.report.parts.tables import (
     LEFT,
     NONE,
     Cell,
@@ -27,6 +25,8 @@ from analysis.report.tables import (
     with_interval,
     word,
 )
+from analysis.report.topics.deciding import PLAYER, decided_by, milliseconds, times_ms
+from analysis.report.topics.headline import rows_by_place
 from player.record import FINISHED
 
 BUDGETED = "apc"

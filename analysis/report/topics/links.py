@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.report.rows import LinkCheck, Row
-from analysis.report.study import Study, invalid_rows
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, word
+from analysis.report.parts.rows import LinkCheck, Row
+from analysis.report.parts.study import Study, invalid_rows
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, word
 from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
 
 LOG_SPAN = 20
@@ -36,36 +36,8 @@ def fidelity_table(study: Study) -> Table | None:
     if not by_setting:
         return None
     order = [name for name in study.grouping.order if name in by_setting]
-    rows = []
-    for name in [*order, *(name for name in by_setting if name not in order)]:
-        links = [link for _, link in by_setting[name]]
-        busy = [link for link in links if link.backlogged_steps]
-        rows.append(
-            (
-                word(name),
-                number(len(links), "d"),
-                number(sum(link.valid for link in links), "d"),
-                _invalid(sum(not link.valid for link in links)),
-                number(sum(link.steps for link in links), "d"),
-                number(sum(link.backlogged_steps for link in links), "d"),
-                _percent(np.median([link.error_median for link in busy]) if busy else None),
-                _percent(np.quantile([link.error_p95 for link in busy], 0.95) if busy else None),
-                number(float(np.median([link.late_p99_ms for link in links])), ".2f"),
-                number(max(link.late_max_ms for link in links), ".1f"),
-            )
-        )
-    columns = (
-        Column("setting", ("setting",), LEFT),
-        Column("sessions", ("sessions",)),
-        Column("valid", ("valid",)),
-        Column("invalid", ("invalid",)),
-        Column("steps", ("steps",)),
-        Column("always backlogged", ("backlogged_steps",)),
-        Column("byte error, median", ("error_median",)),
-        Column("byte error, p95", ("error_p95",)),
-        Column("late p99 ms", ("late_p99_ms",)),
-        Column("late max ms", ("late_max_ms",)),
-    )
+    names = [*order, *(name for name in by_setting if name not in order)]
+    rows = tuple(_fidelity_row(name, [link for _, link in by_setting[name]]) for name in names)
     caption = (
         "Links against their traces, by the kernel's own counters. Byte error: of a session's steps in"
         " which frames"
@@ -75,7 +47,38 @@ def fidelity_table(study: Study) -> Table | None:
         " median session's"
         " 99th percentile, and the worst step of all. Invalid sessions are in no other table or figure."
     )
-    return Table("fidelity", caption, columns, (Group(None, tuple(rows)),), wide=True)
+    return Table("fidelity", caption, FIDELITY_COLUMNS, (Group(None, rows),), wide=True)
+
+
+FIDELITY_COLUMNS = (
+    Column("setting", ("setting",), LEFT),
+    Column("sessions", ("sessions",)),
+    Column("valid", ("valid",)),
+    Column("invalid", ("invalid",)),
+    Column("steps", ("steps",)),
+    Column("always backlogged", ("backlogged_steps",)),
+    Column("byte error, median", ("error_median",)),
+    Column("byte error, p95", ("error_p95",)),
+    Column("late p99 ms", ("late_p99_ms",)),
+    Column("late max ms", ("late_max_ms",)),
+)
+
+
+def _fidelity_row(name: str, links: Sequence[LinkCheck]) -> tuple[Cell, ...]:
+    """One setting's."""
+    busy = [link for link in links if link.backlogged_steps]
+    return (
+        word(name),
+        number(len(links), "d"),
+        number(sum(link.valid for link in links), "d"),
+        _invalid(sum(not link.valid for link in links)),
+        number(sum(link.steps for link in links), "d"),
+        number(sum(link.backlogged_steps for link in links), "d"),
+        _percent(np.median([link.error_median for link in busy]) if busy else None),
+        _percent(np.quantile([link.error_p95 for link in busy], 0.95) if busy else None),
+        number(float(np.median([link.late_p99_ms for link in links])), ".2f"),
+        number(max(link.late_max_ms for link in links), ".1f"),
+    )
 
 
 def _invalid(count: int) -> Cell:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from analysis.clusters import ClusterRule
 from analysis.compare import Comparison, Grouping, PairResult, PolicyMeans, compare, grouped, policy_means
 from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
-from analysis.report.planned import Sweep
-from analysis.report.rows import Row, Unreadable
+from analysis.report.parts.planned import Sweep
+from analysis.report.parts.rows import Row, Unreadable
 from analysis.sessions import AnalysisError
 from analysis.style import in_order
 from player.qoe import QoE
@@ -115,17 +115,7 @@ def study_of(
     )
     if not outcomes.counted:
         raise AnalysisError(_nothing(outcomes, unreadable))
-    there = dict.fromkeys(one.policy for one in outcomes.counted)
-    no_baseline = ""
-    if baseline not in there:
-        if baseline_asked:
-            raise AnalysisError(
-                f"--baseline {baseline}: no session that counts is of this policy; there are"
-                f" {', '.join(there)}"
-            )
-        no_baseline = f"{baseline} is not among the policies; --baseline names another"
-    elif len(there) < 2:
-        no_baseline = f"{baseline} is the only policy"
+    no_baseline = _no_baseline(outcomes, baseline, baseline_asked)
     used = None if no_baseline else baseline
     grouping = conditions_of(outcomes, sweep)
     by_setting = _compared(outcomes, used, grouping, rule)
@@ -147,6 +137,23 @@ def study_of(
         together=_compared(outcomes, used, None, rule) if len(conditions) > 1 else None,
         conditions=conditions,
     )
+
+
+def _no_baseline(outcomes: Outcomes, baseline: str, asked: bool) -> str:
+    """Why no policy is subtracted; empty where one is.
+
+    Raises:
+        AnalysisError: somebody asked for one that is not there.
+    """
+    there = dict.fromkeys(outcome.policy for outcome in outcomes.counted)
+    if baseline not in there:
+        if asked:
+            raise AnalysisError(
+                f"--baseline {baseline}: no session that counts is of this policy; there are"
+                f" {', '.join(there)}"
+            )
+        return f"{baseline} is not among the policies; --baseline names another"
+    return f"{baseline} is the only policy" if len(there) < 2 else ""
 
 
 def _nothing(outcomes: Outcomes, unreadable: Sequence[Unreadable]) -> str:

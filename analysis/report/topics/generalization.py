@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 
 from analysis.compare import cells, common_settings
 from analysis.figures import MEAN_MARK, colour
-from analysis.report.grids import absent, policy_rows
-from analysis.report.study import Condition, Study
+from analysis.report.parts.grids import absent, policy_rows
+from analysis.report.parts.study import Condition, Study
 from analysis.style import BLACK, GREY, is_bound
 
 BOX_WIDTH = 0.62

@@ -10,9 +10,9 @@ import matplotlib
 
 from analysis.compare import cells
 from analysis.outcomes import Figures, Outcome, Setting
-from analysis.report.pictures import Picture, picture
-from analysis.report.study import Study
-from analysis.report.tables import shown as number_shown
+from analysis.report.parts.pictures import Picture, picture
+from analysis.report.parts.study import Study
+from analysis.report.parts.tables import shown as number_shown
 from analysis.sessions import SessionRecord
 from analysis.style import RC
 from analysis.timeline import draw_timeline

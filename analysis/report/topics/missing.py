@@ -7,10 +7,10 @@ from pathlib import Path
 
 from analysis.compare import missing_of
 from analysis.outcomes import INVALID, Outcome
-from analysis.report.planned import DONE, FAILED, MISSING, STATUSES, Sweep
-from analysis.report.planned import INVALID as PLAN_INVALID
-from analysis.report.study import Study
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, counted, number, word
+from analysis.report.parts.planned import DONE, FAILED, MISSING, STATUSES, Sweep
+from analysis.report.parts.planned import INVALID as PLAN_INVALID
+from analysis.report.parts.study import Study
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, counted, number, word
 
 NAMED = 20
 """Of sessions that are missing one way or another, so many are named."""

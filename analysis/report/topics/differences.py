@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from analysis.compare import TIE, UNKNOWN
 from analysis.figures import colour
-from analysis.report.grids import absent, policy_rows
-from analysis.report.study import Study
+from analysis.report.parts.grids import absent, policy_rows
+from analysis.report.parts.study import Study
 from analysis.style import BLACK, short_name
 
 MARK: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linestyle": "none", "markeredgewidth": 1.0}

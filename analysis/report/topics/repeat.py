@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from analysis.report.planned import in_words
-from analysis.report.rows import Row, TraceFacts
-from analysis.report.study import Study
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, word
+from analysis.report.parts.planned import in_words
+from analysis.report.parts.rows import Row, TraceFacts
+from analysis.report.parts.study import Study
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, word
 
 SHORT_HASH = 12
 """Characters of a hash that a reader is shown; CSV has them all."""

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import AHEAD, BEHIND, MEASURES, TIE, UNKNOWN, PairResult, most_repeats
 from analysis.outcomes import Outcome
-from analysis.report.deciding import Timing, milliseconds, timing
-from analysis.report.rows import Row
-from analysis.report.study import Condition, Study, per_setting
-from analysis.report.tables import (
+from analysis.report.parts.rows import Row
+from analysis.report.parts.study import Condition, Study, per_setting
+from analysis.report.parts.tables import (
     LEFT,
     MINUS,
     NONE,
@@ -26,6 +25,7 @@ from analysis.report.tables import (
     with_interval,
     word,
 )
+from analysis.report.topics.deciding import Timing, milliseconds, timing
 
 BASELINE = "baseline"
 
@@ -85,6 +85,22 @@ def pairs_counted(one: Condition) -> str:
 
 def headline_table(study: Study) -> Table:
     """Everything about each policy in each setting: means with intervals, decision time, the difference."""
+    by_place = rows_by_place(study)
+    times = {place: timing(rows, study.rule) for place, rows in by_place.items()}
+    timed = any(times.values())
+    groups = [
+        Group(
+            one.title, tuple(_headline_rows(study, one, by_place, times if timed else None)), note=_note(one)
+        )
+        for one in study.conditions
+    ]
+    columns = _columns(study, timed)
+    return Table(
+        "headline", _caption(study, timed), tuple(columns), tuple(groups), group_csv="setting", wide=True
+    )
+
+
+def _columns(study: Study, timed: bool) -> list[Column]:
     columns = [
         Column("policy", ("policy",), LEFT),
         Column("n", ("settings", "sessions")),
@@ -102,20 +118,15 @@ def headline_table(study: Study) -> Table:
         Column("switches", _names("switches")),
         Column("startup s", _names("startup_s")),
     ]
-    by_place = rows_by_place(study)
-    times = {place: timing(rows, study.rule) for place, rows in by_place.items()}
-    timed = any(times.values())
     if timed:
         columns += [
             Column("decision p50 ms", _names("decision_p50_ms")),
             Column("decision p99 ms", _names("decision_p99_ms")),
         ]
-    groups = [
-        Group(
-            one.title, tuple(_headline_rows(study, one, by_place, times if timed else None)), note=_note(one)
-        )
-        for one in study.conditions
-    ]
+    return columns
+
+
+def _caption(study: Study, timed: bool) -> str:
     caption = (
         f"Means over the traces that all policies of a setting have, with {CONFIDENCE:.0%} intervals"
         " (bootstrap"
@@ -132,7 +143,7 @@ def headline_table(study: Study) -> Table:
         if timed
         else " The simulated player runs no clock, so decisions have no times here."
     )
-    return Table("headline", caption, tuple(columns), tuple(groups), group_csv="setting", wide=True)
+    return caption
 
 
 def _names(measure: str) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 from analysis import curves
 from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
 from analysis.sessions import SessionRecord, Shared
+from player.manifest import PolicySection, VideoSection
 from player.qoe import QoE
 from player.record import RecordError, read_record
 
@@ -172,40 +173,39 @@ def _link_check(session: SessionRecord) -> LinkCheck | None:
 
 
 def _made(session: SessionRecord) -> Made:
-    manifest = session.record.manifest
-    policy, trace, video = (session.section(name) for name in ("policy", "trace", "video"))
+    told = session.told
+    policy, trace, video = told.policy or PolicySection(), told.trace, told.video or VideoSection()
     link = {key: value for key, value in session.section("link").items() if key not in MEASURED_OF_LINK}
-    command, seed = manifest.get("command_line"), manifest.get("seed")
     return Made(
-        run_id=str(manifest.get("run_id", "")),
-        command=tuple(map(str, command)) if isinstance(command, list) else (),
-        host=str(manifest.get("host", "")),
-        versions=tuple(sorted((name, str(value)) for name, value in session.section("versions").items())),
+        run_id=told.run_id or "",
+        command=told.command_line or (),
+        host=told.host or "",
+        versions=tuple(sorted((name, str(value)) for name, value in (told.versions or {}).items())),
         policy=PolicyFacts(
             label=session.policy,
-            spec=str(policy.get("spec", "?")),
-            parameters=_canonical(policy.get("parameters", {})),
-            weights_sha256=_text(policy.get("weights_sha256")),
-            source_sha256=_text(policy.get("source_sha256")),
+            spec=policy.spec or "?",
+            parameters=_canonical(policy.parameters or {}),
+            weights_sha256=policy.weights_sha256,
+            source_sha256=policy.source_sha256,
         ),
         trace=TraceFacts(
-            name=str(trace.get("name", "?")),
-            spec=str(trace.get("spec", "")),
-            family=str(trace.get("family") or ""),
-            sha256=str(trace.get("sha256", "")),
+            name=trace.name or "?",
+            spec=trace.spec or "",
+            family=trace.family or "",
+            sha256=trace.sha256 or "",
         )
         if trace
         else None,
         video=VideoFacts(
-            name=str(video.get("name", "?")),
-            sha256=str(video.get("sha256", "")),
-            chunks=_number(video.get("chunks"), int),
-            chunk_s=_number(video.get("chunk_s"), float),
+            name=video.name or "?",
+            sha256=video.sha256 or "",
+            chunks=video.chunks,
+            chunk_s=video.chunk_s,
             ladder_kbps=session.record.ladder_kbps,
         ),
         link=_canonical(link),
         player=_canonical(session.section("player")),
-        seed=_number(seed, int),
+        seed=told.seed,
     )
 
 

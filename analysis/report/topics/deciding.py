@@ -16,9 +16,9 @@ from analysis.bootstrap import Interval, quantile_intervals
 from analysis.clusters import ClusterRule
 from analysis.figures import line
 from analysis.outcomes import Outcome
-from analysis.report.rows import FALLBACK, Row
-from analysis.report.study import Study
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, shown, word
+from analysis.report.parts.rows import FALLBACK, Row
+from analysis.report.parts.study import Study
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, shown, word
 from analysis.style import (
     FAINT_COLOUR,
     GREEN,

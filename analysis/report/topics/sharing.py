@@ -17,10 +17,10 @@ from analysis import curves
 from analysis.bootstrap import Interval, mean_interval
 from analysis.figures import colour
 from analysis.outcomes import Outcome, Setting
-from analysis.report.grids import absent, policy_rows
-from analysis.report.rows import Row
-from analysis.report.study import Study
-from analysis.report.tables import LEFT, Cell, Column, Group, Table, number, with_interval, word
+from analysis.report.parts.grids import absent, policy_rows
+from analysis.report.parts.rows import Row
+from analysis.report.parts.study import Study
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, with_interval, word
 from analysis.sessions import SessionRecord
 from player.record import EndRow, Record
 
@@ -138,33 +138,9 @@ def sharing_table(study: Study, shared: SharedLinks) -> Table | None:
             ones = found.get((condition.name, policy))
             if not ones:
                 continue
-            used = [(one, one.utilisation) for one in ones if one.utilisation is not None]
-            rows.append(
-                (
-                    word(policy),
-                    number(ones[0].players, "d"),
-                    number(len(ones), "d"),
-                    with_interval(_interval(study, ones, [one.jain for one in ones])),
-                    number(min(one.jain for one in ones), ".3f"),
-                    with_interval(
-                        _interval(study, [one for one, _ in used], [value for _, value in used]), ".1f", 100.0
-                    )
-                    if used
-                    else Cell("–", (None, None, None)),
-                    number(sum(one.qoe_spread for one in ones) / len(ones), ".3f"),
-                )
-            )
+            rows.append(_sharing_row(study, policy, ones))
         if rows:
             groups.append(Group(condition.title, tuple(rows)))
-    columns = (
-        Column("policy", ("policy",), LEFT),
-        Column("players", ("players",)),
-        Column("links", ("links",)),
-        Column("Jain's index", ("jain", "jain_low", "jain_high")),
-        Column("lowest", ("jain_min",)),
-        Column("used of link %", ("utilisation", "utilisation_low", "utilisation_high")),
-        Column("QoE, best minus worst player", ("qoe_spread",)),
-    )
     caption = (
         "Players that shared one bottleneck, all with the same policy. Jain's index of the players' mean"
         " bitrates: 1"
@@ -175,7 +151,35 @@ def sharing_table(study: Study, shared: SharedLinks) -> Table | None:
     )
     if shared.broken:
         caption += f" {shared.broken} links are left out: not every player's session counts."
-    return Table("sharing", caption, columns, tuple(groups), group_csv="setting")
+    return Table("sharing", caption, SHARING_COLUMNS, tuple(groups), group_csv="setting")
+
+
+SHARING_COLUMNS = (
+    Column("policy", ("policy",), LEFT),
+    Column("players", ("players",)),
+    Column("links", ("links",)),
+    Column("Jain's index", ("jain", "jain_low", "jain_high")),
+    Column("lowest", ("jain_min",)),
+    Column("used of link %", ("utilisation", "utilisation_low", "utilisation_high")),
+    Column("QoE, best minus worst player", ("qoe_spread",)),
+)
+
+
+def _sharing_row(study: Study, policy: str, ones: Sequence[SharedLink]) -> tuple[Cell, ...]:
+    """One policy's, over the links that its players shared."""
+    used = [(one, one.utilisation) for one in ones if one.utilisation is not None]
+    links, shares = [one for one, _ in used], [value for _, value in used]
+    return (
+        word(policy),
+        number(ones[0].players, "d"),
+        number(len(ones), "d"),
+        with_interval(_interval(study, ones, [one.jain for one in ones])),
+        number(min(one.jain for one in ones), ".3f"),
+        with_interval(_interval(study, links, shares), ".1f", 100.0)
+        if used
+        else Cell("–", (None, None, None)),
+        number(sum(one.qoe_spread for one in ones) / len(ones), ".3f"),
+    )
 
 
 def draw_sharing(study: Study, shared: SharedLinks) -> Figure:

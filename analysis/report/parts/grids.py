@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.report.study import Condition
+from analysis.report.parts.study import Condition
 from analysis.style import FAINT_COLOUR, TEXT_IN, label
 
 MOST_COLUMNS = 3

@@ -155,27 +155,29 @@ def _sweep(path: Path, found: dict[str, Any]) -> Sweep:
             (str(one["policy"]), str(one["video"]), str(one["why"])) for one in found.get("refused") or ()
         ),
         settings=tuple(_setting(one) for one in found["settings"]),
-        policies=tuple(
-            PlannedPolicy(
-                label=str(one["label"]),
-                spec=str(one.get("spec", one["label"])),
-                delay_ms=float(one.get("delay_ms") or 0.0),
-                left_out=one.get("left_out"),
-            )
-            for one in found["policies"]
-        ),
-        sessions=tuple(
-            PlannedSession(
-                record=str(one.get("record") or ""),
-                setting=str(one["setting"]),
-                policy=str(one["policy"]),
-                trace=str(one["trace"]),
-                status=str(one["status"]),
-                attempts=int(one.get("attempts") or 0),
-                reasons=tuple(map(str, one.get("reasons") or ())),
-            )
-            for one in found["sessions"]
-        ),
+        policies=tuple(map(_policy, found["policies"])),
+        sessions=tuple(map(_session, found["sessions"])),
+    )
+
+
+def _policy(told: dict[str, Any]) -> PlannedPolicy:
+    return PlannedPolicy(
+        label=str(told["label"]),
+        spec=str(told.get("spec", told["label"])),
+        delay_ms=float(told.get("delay_ms") or 0.0),
+        left_out=told.get("left_out"),
+    )
+
+
+def _session(told: dict[str, Any]) -> PlannedSession:
+    return PlannedSession(
+        record=str(told.get("record") or ""),
+        setting=str(told["setting"]),
+        policy=str(told["policy"]),
+        trace=str(told["trace"]),
+        status=str(told["status"]),
+        attempts=int(told.get("attempts") or 0),
+        reasons=tuple(map(str, told.get("reasons") or ())),
     )
 
 

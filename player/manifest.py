@@ -1,0 +1,259 @@
+"""A record's first line, typed: what was streamed, by whom, over what, and where.
+
+Three write it: the real player its own part, which the testbed adds to, and the simulator. Whoever reads a
+record has it as `Record.told`. A field that a record does not have, or that holds something else, is None:
+older versions lack some, and what needs one says so. What this version does not know is kept in `more`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+SCHEMA = 1
+
+
+class ManifestError(ValueError):
+    """No manifest that this version reads; the message names the fault."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Fields from and to JSON by their types."""
+
+    @classmethod
+    def from_json(cls, given: object) -> Self | None:
+        """A section; None where there is none."""
+        if not isinstance(given, Mapping) or not given:
+            return None
+        kinds = _kinds(cls)  # type: ignore[arg-type]
+        values = {name: _read(kind, given.get(name)) for name, kind in kinds.items() if name != "more"}
+        more = {name: value for name, value in given.items() if name not in kinds}
+        return cls(**values, **({"more": more} if "more" in kinds else {}))
+
+    def to_json(self) -> dict[str, Any]:
+        """What is known, as the record holds it."""
+        held: dict[str, Any] = {}
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if each.name == "more":
+                held |= dict(value)
+            elif value is not None:
+                held[each.name] = _plain(value)
+        return held
+
+
+@dataclass(frozen=True)
+class VideoSection(Section):
+    """What was streamed."""
+
+    name: str | None = None
+    spec: str | None = None
+    """As typed."""
+    chunk_s: float | None = None
+    ladder_kbps: tuple[int, ...] | None = None
+    chunks: int | None = None
+    """Streamed; of `told_chunks` that the policy knew of."""
+    told_chunks: int | None = None
+    sizes_bytes: tuple[tuple[int, ...], ...] | None = None
+    """[chunk][level]."""
+    sizes_exact: bool | None = None
+    sha256: str | None = None
+    notes: tuple[str, ...] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PolicySection(Section):
+    """Who decided."""
+
+    spec: str | None = None
+    """As typed, options included."""
+    name: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    weights_sha256: str | None = None
+    source_sha256: str | None = None
+    """Of a user's file."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlayerSection(Section):
+    """How it played."""
+
+    buffer_cap_s: float | None = None
+    decision_deadline_s: float | None = None
+    reset_deadline_s: float | None = None
+    timeouts: Mapping[str, Any] | None = None
+    fallback: str | None = None
+    congestion_control: str | None = None
+    first_level: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TraceSection(Section):
+    """What the link was to carry."""
+
+    name: str | None = None
+    spec: str | None = None
+    family: str | None = None
+    sha256: str | None = None
+    start_s: float | None = None
+    start_index: int | None = None
+    cap_mbps: float | None = None
+    mean_mbps: float | None = None
+    time_s: tuple[float, ...] | None = None
+    rate_mbps: tuple[float, ...] | None = None
+    delay_ms: tuple[float, ...] | None = None
+    loss_pct: tuple[float, ...] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LinkSection(Section):
+    """What the link was asked to be, and, in `more`, what was in force."""
+
+    model: str | None = None
+    """Of computed sessions."""
+    rtt_ms: float | None = None
+    jitter_ms: float | None = None
+    loss: Mapping[str, Any] | None = None
+    queue_ms: float | None = None
+    queue_bytes: int | None = None
+    congestion_control: str | None = None
+    slow_start_after_idle: bool | None = None
+    delay_backend: str | None = None
+    queue_limit_bytes: float | None = None
+    """In force."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SharedSection(Section):
+    """Players that shared a bottleneck."""
+
+    group: str | None = None
+    players: int | None = None
+    index: int | None = None
+    stagger_s: float | None = None
+    offset_s: float | None = None
+    """Began so much after the group's first."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SweepSection(Section):
+    """Which session of which sweep it is."""
+
+    name: str | None = None
+    setting: str | None = None
+    seen: bool | None = None
+    stress: bool | None = None
+    policy: str | None = None
+    """The sweep's name for it."""
+    repetition: int | None = None
+    block: int | None = None
+    attempt: int | None = None
+    session: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest(Section):
+    """A record's first line."""
+
+    run_id: str | None = None
+    started_at: str | None = None
+    simulated: bool | None = None
+    lane: str | None = None
+    url: str | None = None
+    video: VideoSection | None = None
+    policy: PolicySection | None = None
+    told_qoe: Mapping[str, Any] | None = None
+    seed: int | None = None
+    run_seed: int | None = None
+    player: PlayerSection | None = None
+    trace: TraceSection | None = None
+    link: LinkSection | None = None
+    shared: SharedSection | None = None
+    sweep: SweepSection | None = None
+    policy_server: Mapping[str, Any] | None = None
+    host: str | None = None
+    versions: Mapping[str, Any] | None = None
+    command_line: tuple[str, ...] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_line(cls, line: Mapping[str, Any]) -> Manifest:
+        """The first line of a record of any schema that there was.
+
+        Raises:
+            ManifestError: another one.
+        """
+        if line.get("line") != "manifest":
+            raise ManifestError("no manifest; this is no session record")
+        if line.get("schema") != SCHEMA:
+            raise ManifestError(f"schema {line.get('schema')!r}; this version reads {SCHEMA}")
+        told = {name: value for name, value in upgraded(line).items() if name not in ("line", "schema")}
+        return cls.from_json(told) or cls()
+
+
+def upgraded(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line as this version writes it. Sweeps before there was the word say nothing of `stress`; loss before
+    there were kinds was a number of per cent.
+    """
+    told = dict(line)
+    sweep, link = told.get("sweep"), told.get("link")
+    if isinstance(sweep, Mapping) and sweep.get("name") is not None:
+        told["sweep"] = {"stress": None, **sweep}
+    if isinstance(link, Mapping) and isinstance(link.get("loss"), int | float):
+        kind = "uniform" if link["loss"] else "none"
+        told["link"] = {**link, "loss": {"kind": kind, "p": float(link["loss"])}}
+    return told
+
+
+@cache
+def _kinds(section: type) -> dict[str, Any]:
+    return get_type_hints(section)
+
+
+def _read(hint: Any, given: object) -> Any:
+    """A value of a field's type; None for any other."""
+    for kind in get_args(hint) if isinstance(hint, types.UnionType) else (hint,):
+        value = _as(kind, given)
+        if value is not None:
+            return value
+    return None
+
+
+def _as(kind: Any, given: object) -> Any:
+    if kind is type(None) or given is None:
+        return None
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return kind.from_json(given)
+    origin = get_origin(kind)
+    if origin is tuple:
+        (item, _) = get_args(kind)
+        values = tuple(_as(item, each) for each in given) if isinstance(given, list | tuple) else (None,)
+        return None if any(value is None for value in values) else values
+    if origin is not None:  # a mapping
+        return dict(given) if isinstance(given, Mapping) else None
+    if kind is float:
+        return given if isinstance(given, int | float) and not isinstance(given, bool) else None
+    if kind is int:
+        return given if isinstance(given, int) and not isinstance(given, bool) else None
+    return given if isinstance(given, kind) else None
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it."""
+    if isinstance(value, Section):
+        return value.to_json()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return dict(value) if isinstance(value, Mapping) else value
