@@ -20,16 +20,17 @@ from typing import Any
 from analysis.clusters import ClusterRule
 from analysis.options import add_cluster, add_json, add_policies, add_scoring
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
-from analysis.report import sections
 from analysis.report.files import Folder
-from analysis.report.page import FIGURES, TABLES, Page, Section, to_html
+from analysis.report.page import FIGURES, TABLES, Page, to_html
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.rows import Row, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
 from analysis.report.parts.tables import to_csv, to_latex
+from analysis.report.sections import in_order
 from analysis.report.topics import extremes
 from analysis.report.topics.missing import state_sentence
 from analysis.report.topics.repeat import checksums
+from analysis.report.topics.setting import facts
 from analysis.sessions import AnalysisError, record_files
 from player.qoe import QoE
 
@@ -176,26 +177,11 @@ def _page(study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None
     lines = extremes.timelines(study)
     apart = pool if len(lines) >= WORTH_DRAWING_APART else None
     drawn = map(extremes.draw, lines) if apart is None else apart.map(extremes.draw, lines)
-    parts: list[Section | None] = [
-        sections.results(study),
-        sections.setting(study),
-        sections.comparison(study),
-        sections.generalization(study),
-        sections.under_stress(study),
-        sections.distributions(study),
-        None,
-        sections.decisions(study),
-        sections.sharing_section(study),
-        sections.fidelity(study),
-        sections.lacking(study),
-        sections.repeating(study, command, CHECKSUMS),
-    ]
-    parts[6] = sections.timelines(list(drawn))
     return Page(
         title=_title(study),
         question=study.sweep.question if study.sweep else "",
-        facts=sections.facts(study),
-        sections=tuple(part for part in parts if part is not None),
+        facts=facts(study),
+        sections=in_order(study, drawn, command, CHECKSUMS),
         made=f"Made by Streambed {_version()} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
     )
 

@@ -10,47 +10,12 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from analysis.report.parts.blocks import Section
 from analysis.report.parts.pictures import Picture
 from analysis.report.parts.tables import Table
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
 FIGURES, TABLES = "figures", "tables"
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """Text."""
-
-    text: str
-    kind: str = ""
-    """A word for the style sheet."""
-
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list; what each item begins with is set off."""
-
-    items: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Code:
-    """Lines to be typed, or a file."""
-
-    title: str
-    text: str
-
-
-Block = Paragraph | Bullets | Code | Table | Picture
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page with a title, which the contents name."""
-
-    id: str
-    title: str
-    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)

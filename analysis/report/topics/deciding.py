@@ -16,6 +16,7 @@ from analysis.bootstrap import Interval, quantile_intervals
 from analysis.clusters import ClusterRule
 from analysis.figures import line
 from analysis.outcomes import Outcome
+from analysis.report.parts.blocks import Paragraph, Section, drawn
 from analysis.report.parts.rows import FALLBACK, Row
 from analysis.report.parts.study import Study
 from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, shown, word
@@ -220,3 +221,21 @@ def _draw_shares(axis: Axes, shares: dict[str, Counter[str]]) -> None:
     axis.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(order), borderaxespad=0.2
     )
+
+
+def decisions(study: Study) -> Section:
+    """Who decided, and how fast."""
+    count = sum(len(times) for row in study.rows for times in row.decisions_ms.values())
+    blocks = drawn(
+        "decisions",
+        lambda: draw_deciding(study),
+        "Time of decisions, where a clock ran, and who decided, where more than one did; chunks of all"
+        " sessions that"
+        f" count ({count:,} chunks).",
+        "Distribution of decision times by policy, and shares of chunks by who decided; the table has"
+        " the numbers.",
+    )
+    blocks.append(deciders_table(study))
+    fallback = fallback_table(study)
+    blocks.append(fallback if fallback is not None else Paragraph("The fallback decided nothing."))
+    return Section("decisions", "Decisions: how long, and by whom", tuple(blocks))

@@ -10,6 +10,7 @@ import matplotlib
 
 from analysis.compare import cells
 from analysis.outcomes import Figures, Outcome, Setting
+from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.pictures import Picture, picture
 from analysis.report.parts.study import Study
 from analysis.report.parts.tables import shown as number_shown
@@ -122,3 +123,17 @@ def draw(timeline: Timeline) -> Picture:
 
 def _read(path: str) -> SessionRecord:
     return SessionRecord(read_record(Path(path)))
+
+
+def over_time(pictures: Sequence[Picture]) -> Section:
+    """Single sessions."""
+    text = (
+        "Single sessions prove nothing; they show how a policy behaves. Best and worst are by QoE over"
+        " all settings."
+        " Grey is what the link could carry, a pale band a stall; a bar of throughput reaches from a"
+        " chunk's request to"
+        " its last byte."
+    )
+    return Section(
+        "sessions", "Sessions over time: each policy's best and worst", (Paragraph(text), *pictures)
+    )

@@ -12,8 +12,10 @@ from matplotlib.patches import Patch
 
 from analysis.compare import cells, common_settings
 from analysis.figures import MEAN_MARK, colour
+from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
-from analysis.report.parts.study import Condition, Study
+from analysis.report.parts.study import Condition, Study, per_setting
+from analysis.report.topics import headline
 from analysis.style import BLACK, GREY, is_bound
 
 BOX_WIDTH = 0.62
@@ -84,3 +86,24 @@ def _box(axis: Axes, row: float, values: Sequence[float], policy: str) -> None:
         capprops=thin,
         zorder=3,
     )
+
+
+def generalization(study: Study) -> Section:
+    """Does it hold where the policies have not been?"""
+    blocks: list[Block] = [*map(Paragraph, headline.generalization_sentences(study))]
+    n = per_setting(study, lambda one: max(map(len, common_values(one).values()), default=0))
+    blocks += drawn(
+        "generalization",
+        lambda: draw_generalization(study),
+        "QoE of sessions by policy and setting, over the traces that all policies of a setting have"
+        f" ({n}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
+        + (f"; the dashed line is {study.baseline}'s mean" if study.baseline else "")
+        + (". The oracle, which is told the future, is the bound" if _has_bound(study) else "")
+        + ". Scales differ from panel to panel.",
+        "Box plots of session QoE by policy in every setting; the headline table has the means.",
+    )
+    return Section("generalization", "Does it hold on networks it has not seen?", tuple(blocks))
+
+
+def _has_bound(study: Study) -> bool:
+    return any(is_bound(policy) for policy in study.policies)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import AHEAD, BEHIND, MEASURES, TIE, UNKNOWN, PairResult, most_repeats
 from analysis.outcomes import Outcome
+from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.rows import Row
 from analysis.report.parts.study import Condition, Study, per_setting
 from analysis.report.parts.tables import (
@@ -25,6 +26,7 @@ from analysis.report.parts.tables import (
     with_interval,
     word,
 )
+from analysis.report.topics import missing
 from analysis.report.topics.deciding import Timing, milliseconds, timing
 
 BASELINE = "baseline"
@@ -352,3 +354,28 @@ def generalization_sentences(study: Study) -> list[str]:
         " setting counts"
         f" once; no interval): {'; '.join(said)}."
     ]
+
+
+def results(study: Study) -> Section:
+    """The results in a sentence a policy, a table at a glance, and the figure of differences."""
+    blocks: list[Block] = []
+    if _partial(study):
+        blocks.append(Paragraph(missing.state_sentence(study), "warning"))
+    invalid = len(study.outcomes.invalid)
+    if invalid:
+        blocks.append(
+            Paragraph(
+                f"{counted(invalid, 'session')} ran over links that were not what they should be, and are in"
+                " no table or figure of results; the section on links says why.",
+                "warning",
+            )
+        )
+    blocks.append(Bullets(tuple(in_short(study))))
+    glance = glance_table(study)
+    if glance is not None:
+        blocks.append(glance)
+    return Section("results", "Results in short", tuple(blocks))
+
+
+def _partial(study: Study) -> bool:
+    return study.sweep is not None and study.sweep.count("done") < len(study.sweep.sessions)

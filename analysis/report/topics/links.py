@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.rows import LinkCheck, Row
 from analysis.report.parts.study import Study, invalid_rows
-from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, word
+from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, counted, number, word
 from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
 
 LOG_SPAN = 20
@@ -156,3 +157,32 @@ def _cumulated(axis: Axes, links: Sequence[LinkCheck], values: Sequence[float]) 
         log_x(axis)
     axis.set_ylim(0, 1.01)
     axis.grid(color=FAINT_COLOUR, linewidth=0.3)
+
+
+def fidelity(study: Study) -> Section:
+    """Were the links true?"""
+    table = fidelity_table(study)
+    if table is None:
+        text = "No session here ran over an emulated link, so there was no link to check."
+        return Section("links", "Were the links true?", (Paragraph(text),))
+    valid = sum(link.valid for _, link in checked(study))
+    total = len(checked(study))
+    blocks: list[Block] = [
+        Paragraph(
+            f"Of {counted(total, 'session')} over emulated links {total - valid} had an invalid link and"
+            f" {valid} a valid one. Each session's link is held against its trace by the kernel's counters."
+        ),
+        table,
+    ]
+    reasons = reasons_table(study)
+    if reasons is not None:
+        blocks.append(reasons)
+    blocks += drawn(
+        "fidelity",
+        lambda: draw_fidelity(study),
+        f"How far the links of {total} sessions were off: byte error of steps in which frames were always"
+        " waiting (left),"
+        " and the latest change of a rate (right). Invalid sessions are drawn apart.",
+        "Distributions of the links' byte errors and of the latest rate changes; the table has the numbers.",
+    )
+    return Section("links", "Were the links true?", tuple(blocks))

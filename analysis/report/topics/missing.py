@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.compare import missing_of
 from analysis.outcomes import INVALID, Outcome
+from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.planned import DONE, FAILED, MISSING, STATUSES, Sweep
 from analysis.report.parts.planned import INVALID as PLAN_INVALID
 from analysis.report.parts.study import Study
@@ -154,3 +155,15 @@ def counted_of(study: Study) -> tuple[int, int]:
     return sum(isinstance(row.outcome, Outcome) for row in study.rows), len(study.rows) + len(
         study.unreadable
     )
+
+
+def lacking(study: Study) -> Section:
+    """What is not here."""
+    blocks: list[Block] = [Paragraph(state_sentence(study))]
+    said = left_out_sentences(study)
+    if said:
+        blocks.append(Bullets(tuple(("", text) for text in said)))
+    for table in (not_good_table(study), planned_table(study)):
+        if table is not None:
+            blocks.append(table)
+    return Section("missing", "What is missing or left out", tuple(blocks))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from analysis.report.parts.blocks import Block, Code, Paragraph, Section
 from analysis.report.parts.planned import in_words
 from analysis.report.parts.rows import Row, TraceFacts
 from analysis.report.parts.study import Study
@@ -156,3 +157,49 @@ def checksums(rows: Sequence[Row], folder: Path) -> str:
     for row in rows:
         lines.append(f"{row.sha256}  {os.path.relpath(row.path, folder)}\n")
     return "".join(sorted(lines, key=lambda line: line[66:]))
+
+
+def repeating(study: Study, command: Sequence[str], checksums: str) -> Section:
+    """How to have the same again."""
+    made = commands(study)
+    lines = "\n".join(line + (f"    # {count} sessions" if count else "") for line, count in made)
+    blocks: list[Block] = [Code("Commands that made the sessions", lines or "# the records name none")]
+    sweep = study.sweep
+    if sweep is not None:
+        blocks.append(Code(f"{sweep.file_path}, SHA-256 {sweep.file_sha256}", sweep.file_text.rstrip()))
+        words = [
+            f"plan SHA-256 {sweep.plan_sha256}",
+            f"order seed {sweep.order_seed}",
+            f"retries {sweep.retries}",
+        ]
+        words += [f"begun {sweep.begun_at}", f"last updated {sweep.updated_at}"]
+        words += [sweep.spent] if sweep.spent else []
+        blocks.append(Paragraph(f"Sweep: {'; '.join(words)}."))
+        if sweep.host:
+            blocks.append(
+                Paragraph(f"Machine: {', '.join(f'{name} {value}' for name, value in sweep.host)}.")
+            )
+    blocks.append(Code("Command that made this report", quoted(command)))
+    if study.baseline is not None:
+        compared = ["python", "-m", "analysis", "compare", *_compare_words(study, command)]
+        blocks.append(Code("The same numbers as text", quoted(compared)))
+    blocks += [
+        policies_table(study),
+        traces_table(study),
+        videos_table(study),
+        links_table(study),
+        machines_table(study),
+        Paragraph(
+            f"The records themselves: {len(study.rows)} files, whose SHA-256 hashes are in {checksums}"
+            " beside this page"
+            f" (sha256sum --check {checksums})."
+        ),
+    ]
+    return Section("repeat", "How to repeat it", tuple(blocks))
+
+
+def _compare_words(study: Study, command: Sequence[str]) -> list[str]:
+    """Options of `analysis compare` that give the large table's numbers."""
+    words = [command[4], "--by", "setting", "--baseline", study.baseline or ""]
+    words += ["--qoe", study.qoe.kind, "--mu", f"{study.qoe.mu:g}", "--smooth", f"{study.qoe.smooth:g}"]
+    return words + (["--cluster", study.rule.pattern] if study.rule.pattern else [])

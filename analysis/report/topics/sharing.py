@@ -17,6 +17,7 @@ from analysis import curves
 from analysis.bootstrap import Interval, mean_interval
 from analysis.figures import colour
 from analysis.outcomes import Outcome, Setting
+from analysis.report.parts.blocks import Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.rows import Row
 from analysis.report.parts.study import Study
@@ -211,3 +212,23 @@ def draw_sharing(study: Study, shared: SharedLinks) -> Figure:
             axis.plot(interval.mean, row, "o", color=colour(policy), markersize=4.5, zorder=3)
         axis.set_xlim(right=1.005)
     return figure
+
+
+def sharing_section(study: Study) -> Section | None:
+    """Fairness, where players shared a link."""
+    shared = shared_links(study)
+    table = sharing_table(study, shared)
+    if table is None:
+        if not shared.broken:
+            return None
+        text = f"{shared.broken} links were shared, but of none does every player's session count."
+        return Section("sharing", "Players that shared a bottleneck", (Paragraph(text, "warning"),))
+    blocks = drawn(
+        "fairness",
+        lambda: draw_sharing(study, shared),
+        f"Jain's fairness index of the bitrates of players that shared a bottleneck ({len(shared.links)}"
+        " links). A thin"
+        " stroke is a link, a dot the mean, a bar its 95 % interval over traces; 1 is an even share.",
+        "Jain's fairness index by policy and setting; the table has the numbers.",
+    )
+    return Section("sharing", "Players that shared a bottleneck", (*blocks, table))

@@ -10,6 +10,7 @@ from analysis.bootstrap import CONFIDENCE, Interval, mean_intervals
 from analysis.clusters import ClusterRule
 from analysis.compare import Cells, cells, common_settings
 from analysis.outcomes import NO_CHUNK, Outcome, Outcomes, Setting
+from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.rows import FALLBACK, Row
 from analysis.report.parts.study import Condition, Study
 from analysis.report.parts.tables import (
@@ -236,3 +237,12 @@ def _within(
 
 def _mean_stall_s(sessions: Sequence[tuple[Outcome, int]]) -> float:
     return sum(one.figures.stall_s for one, _ in sessions) / len(sessions)
+
+
+def under_stress(study: Study) -> Section | None:
+    """What policies did where the sweep meant to break them; None where it did not."""
+    table = stress_table(study)
+    if table is None:
+        return None
+    sentences = budget_sentences(study)
+    return Section("stress", "Under stress", (*map(Paragraph, sentences), table))
