@@ -35,6 +35,7 @@ from rich.text import Text
 
 from analysis.collect import TABLE, collect
 from analysis.sessions import AnalysisError
+from analysis.sweep_state import SweepState
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
@@ -50,7 +51,7 @@ from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.progress import Display, duration
-from testbed.sweeps.state import RunFacts, command_facts, utc_now
+from testbed.sweeps.state import RunFacts, command_entry, utc_now
 from testbed.sweeps.work import Work
 from traces.commands import Parser, leave, refuse, said_of
 from traces.ownership import give_to_caller
@@ -307,7 +308,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
             try:
                 status = engine.run(work)
             finally:
-                report = work.write()
+                report = work.write().to_json()
         if status:
             raise Interrupted(status)
         status = _finish(work, console, report)
@@ -351,15 +352,16 @@ def _facts(
     folder: SweepFolder, words: Sequence[str], engine: Engine, left: Sequence[Unit], disk: int
 ) -> RunFacts:
     """What is known of the commands, this one included."""
-    before = folder.before
-    spent = before.get("spent", {})
+    before = folder.before or SweepState()
+    spent = before.spent or {}
     return RunFacts(
         engine=engine.name,
-        begun_at=before.get("begun_at") or utc_now(),
-        commands=[*before.get("commands", []), command_facts(words)],
-        estimate=before.get("estimate")
-        or {"sessions": folder.plan.sessions, "wall_s": round(engine.wall_s(left), 1), "disk_bytes": disk},
-        lanes=before.get("lanes"),
+        begun_at=before.begun_at or utc_now(),
+        commands=[*(before.commands or ()), command_entry(words)],
+        estimate=dict(before.estimate)
+        if before.estimate
+        else {"sessions": folder.plan.sessions, "wall_s": round(engine.wall_s(left), 1), "disk_bytes": disk},
+        lanes=dict(before.lanes) if before.lanes else None,
         wall_s=float(spent.get("wall_s", 0.0)),
         session_s=float(spent.get("session_s", 0.0)),
     )

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "analysis": {
         "analysis",
         "player.manifest",
+        "player.section",
         "player.record",
         "player.qoe",
         "traces.commands",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from analysis.sweep_state import SweepState
 from player.policy import BY_FALLBACK
 from player.record import FINISHED, ChunkRow, EndRow, RecordError, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
@@ -80,8 +81,8 @@ class SweepFolder:
         self._only = frozenset(only)
         self.out = out
         self.progress: dict[str, Progress] = {unit.name: Progress() for unit in plan.units}
-        self.before: dict[str, Any] = {}
-        """`sweep.json` as it was found; empty in a new folder."""
+        self.before: SweepState | None = None
+        """`sweep.json` as it was found; None in a new folder."""
         self._lock: IO[str] | None = None
         self._journal: IO[str] | None = None
 
@@ -141,8 +142,8 @@ class SweepFolder:
                 raise TestbedError(f"{self.out} holds records, and none of a sweep; name another --out")
             return
         try:
-            self.before = json.loads(state.read_text(encoding="utf-8"))
-            rows = {row["record"]: row for row in self.before["sessions"]}
+            self.before = SweepState.of(json.loads(state.read_text(encoding="utf-8")))
+            rows = {row.record or "": row for row in self.before.sessions or ()}
             journal = self._attempts()
         except (ValueError, KeyError, TypeError) as error:
             raise TestbedError(f"{state}: cannot be read ({error}); name another --out") from None

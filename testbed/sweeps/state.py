@@ -1,43 +1,6 @@
 """`sweep.json`: a sweep's plan and how far it is, for whoever reads its results.
 
-It lies in the folder of records and is rewritten whole (aside, synced, renamed) at the start, every
-few seconds, and at the end. One object:
-
-    schema            1
-    name, question    of the file
-    baseline          a policy's label, or null
-    simulated         whether sessions are computed
-    engine            "processes" (simulated here), "lanes" (emulated here) or "ray"
-    link_model        of computed sessions, else null
-    complete          whether nothing is left to run: every session is done, or was tried in vain often enough
-    begun_at, updated_at
-    commands          [{"at", "argv", "host"}]: all that worked on the folder, the one that made it first
-    file              {"path", "sha256", "text"}: the TOML
-    plan_sha256       hash of all sessions' identities
-    order_seed, retries, decision_deadline_s
-    qoe               {"kind", "mu", "smooth"}: what policies are told
-    versions          {"python", "streambed", …};  host  {"platform", "kernel", "cpus", "cpu", "memory_bytes"}
-    lanes             null, or {"asked": "auto" | N, "used": N, "measured": [rows of `testbed/fidelity.py`],
-                      "now": N, "changes": [{"at", "lanes", "why"}]}: used is what a command begins with, now
-                      what it streams on since the last change (older sweeps lack both)
-    estimate          {"sessions", "wall_s", "disk_bytes"}: what the plan was expected to take
-    spent             {"wall_s", "session_s"}: all commands together, and the sessions' own lengths
-    settings          [{"label", "group", "seen", "link", "video", "chunks", "players", …, "left_out"}]
-                      group: the [[setting]] that it is a point of; left_out: why the engine cannot do it;
-                      "stress": true where the file says so, else not there
-    policies          [{"label", "spec", "name", "delay_ms", "weights_sha256", "source_sha256", "left_out"}]
-    refused           [{"policy", "video", "why"}]: policies that cannot stream a video; no such sessions
-    traces            [{"name", "spec", "family", "sha256", "mean_mbps"}]
-    sessions          [{"session", "record", "setting", "policy", "trace", "start_s", "video", "chunks",
-                        "seed", "repetition", "players", "index", "group", "block", "identity", "status",
-                        "attempts", "reasons"}]: all that are expected, in the order in which they run
-    counts            {"expected", "done", "invalid", "failed", "missing", "left_out"}
-
-Policies and settings go by their labels, traces by their names. A session's status is `done` (finished
-over a true link, not by the fallback alone), `invalid` (its link was never what it should be; the last
-record is kept), `failed` (cut short, or no record came of it; the last is kept, if any) or `missing` (not
-run yet, or to be tried again). `reasons` are the last attempt's, in words. `group` names players that
-shared a bottleneck; null for a player that has one to itself.
+`analysis/sweep_state.py` says what it holds; here it is made of a plan and of how far it is.
 
 A record's manifest says under `sweep` which of these it is: `name`, `setting`, `seen`, `stress` (older
 records lack it: false), `policy`, `repetition`, `block`, `attempt`, `session`; and under `shared`, where
@@ -59,15 +22,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.sweep_state import (
+    DONE,
+    FAILED,
+    INVALID,
+    MISSING,
+    CommandEntry,
+    FileEntry,
+    RefusedEntry,
+    SessionEntry,
+    SweepState,
+    TraceEntry,
+)
 from player.real.manifest import package_version
 from testbed.process.errors import TestbedError
-from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
 
 STATE = "sweep.json"
-SCHEMA = 1
 
-DONE, INVALID, FAILED, MISSING = "done", "invalid", "failed", "missing"
 
 MOST_NAMED = 6
 """Changes that a refusal names; the others it counts."""
@@ -88,7 +61,7 @@ class RunFacts:
 
     engine: str
     begun_at: str
-    commands: list[dict[str, Any]]
+    commands: list[CommandEntry]
     estimate: dict[str, Any]
     lanes: dict[str, Any] | None = None
     wall_s: float = 0.0
@@ -101,51 +74,42 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: RunFacts) -> dict[str, Any]:
-    """The object of `sweep.json`."""
+def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: RunFacts) -> SweepState:
+    """The content of `sweep.json`."""
     file = plan.file
-    sessions = [row for unit in plan.units for row in session_rows(plan, unit, progress[unit.name])]
-    counts = {
-        status: sum(row["status"] == status for row in sessions)
-        for status in (DONE, INVALID, FAILED, MISSING)
-    }
-    return {
-        "schema": SCHEMA,
-        "name": file.name,
-        "question": file.question,
-        "baseline": file.baseline,
-        "engine": facts.engine,
-        "complete": counts[MISSING] == 0,
-        "begun_at": facts.begun_at,
-        "updated_at": utc_now(),
-        "commands": facts.commands,
-        "file": _file_facts(file),
-        "plan_sha256": plan.sha256,
+    sessions = tuple(row for unit in plan.units for row in session_rows(plan, unit, progress[unit.name]))
+    statuses = (DONE, INVALID, FAILED, MISSING)
+    counts = {status: sum(row.status == status for row in sessions) for status in statuses}
+    return SweepState(
+        name=file.name,
+        question=file.question,
+        baseline=file.baseline,
+        engine=facts.engine,
+        complete=counts[MISSING] == 0,
+        begun_at=facts.begun_at,
+        updated_at=utc_now(),
+        commands=tuple(facts.commands),
+        file=_file_entry(file),
+        plan_sha256=plan.sha256,
         **_common(plan),
-        "order_seed": file.order_seed,
-        "retries": file.retries,
-        "versions": _versions(),
-        "host": host_facts(),
-        "lanes": facts.lanes,
-        "estimate": facts.estimate,
-        "spent": {"wall_s": round(facts.wall_s, 1), "session_s": round(facts.session_s, 1)},
-        "refused": [
-            {"policy": policy, "video": video, "why": why} for (policy, video), why in plan.refused.items()
-        ],
-        "settings": [setting.facts for setting in plan.settings],
-        "policies": [dataclasses.asdict(policy) for policy in plan.policies],
-        "traces": [_trace_facts(plan, name) for name in range(len(plan.traces))],
-        "sessions": sessions,
-        "counts": {"expected": len(sessions), **counts, "left_out": plan.left_out},
-    }
+        order_seed=file.order_seed,
+        retries=file.retries,
+        versions=_versions(),
+        host=host_facts(),
+        lanes=facts.lanes,
+        estimate=facts.estimate,
+        spent={"wall_s": round(facts.wall_s, 1), "session_s": round(facts.session_s, 1)},
+        refused=tuple(RefusedEntry(*pair, why) for pair, why in plan.refused.items()),
+        settings=tuple(setting.facts for setting in plan.settings),
+        policies=tuple(dataclasses.asdict(policy) for policy in plan.policies),
+        traces=tuple(_trace_entry(swept) for swept in plan.traces),
+        sessions=sessions,
+        counts={"expected": len(sessions), **counts, "left_out": plan.left_out},
+    )
 
 
-def _file_facts(file: SweepFile) -> dict[str, str]:
-    return {
-        "path": str(file.path),
-        "sha256": hashlib.sha256(file.text.encode()).hexdigest(),
-        "text": file.text,
-    }
+def _file_entry(file: SweepFile) -> FileEntry:
+    return FileEntry(str(file.path), hashlib.sha256(file.text.encode()).hexdigest(), file.text)
 
 
 def _common(plan: SweepPlan) -> dict[str, Any]:
@@ -158,41 +122,34 @@ def _common(plan: SweepPlan) -> dict[str, Any]:
     }
 
 
-def _trace_facts(plan: SweepPlan, index: int) -> dict[str, Any]:
-    swept = plan.traces[index]
+def _trace_entry(swept: SweptTrace) -> TraceEntry:
     trace = swept.trace
-    return {
-        "name": trace.name,
-        "spec": swept.spec,
-        "family": trace.family,
-        "sha256": trace.sha256,
-        "mean_mbps": trace.mean_mbps,
-    }
+    return TraceEntry(trace.name, swept.spec, trace.family, trace.sha256, trace.mean_mbps)
 
 
-def session_rows(plan: SweepPlan, unit: Unit, progress: Progress) -> list[dict[str, Any]]:
+def session_rows(plan: SweepPlan, unit: Unit, progress: Progress) -> list[SessionEntry]:
     """A row for each session of a unit."""
     return [
-        {
-            "session": session,
-            "record": record,
-            "setting": unit.setting.label,
-            "policy": unit.policy.label,
-            "trace": unit.swept.trace.name,
-            "start_s": unit.start.at_s,
-            "video": unit.video_spec,
-            "chunks": unit.chunks,
-            "seed": unit.seed,
-            "repetition": unit.repetition,
-            "players": unit.players,
-            "index": index,
-            "group": unit.name if unit.players > 1 else None,
-            "block": unit.block,
-            "identity": plan.identity(unit),
-            "status": progress.status,
-            "attempts": progress.attempts,
-            "reasons": list(progress.reasons),
-        }
+        SessionEntry(
+            session=session,
+            record=record,
+            setting=unit.setting.label,
+            policy=unit.policy.label,
+            trace=unit.swept.trace.name,
+            start_s=unit.start.at_s,
+            video=unit.video_spec,
+            chunks=unit.chunks,
+            seed=unit.seed,
+            repetition=unit.repetition,
+            players=unit.players,
+            index=index,
+            group=unit.name if unit.players > 1 else None,
+            block=unit.block,
+            identity=plan.identity(unit),
+            status=progress.status,
+            attempts=progress.attempts,
+            reasons=tuple(progress.reasons),
+        )
         for index, (session, record) in enumerate(zip(unit.sessions, unit.records, strict=True))
     ]
 
@@ -254,30 +211,28 @@ def _cpu() -> str:
     return next(names, platform.machine())
 
 
-def command_facts(argv: Sequence[str]) -> dict[str, Any]:
+def command_entry(argv: Sequence[str]) -> CommandEntry:
     """A command that works on a sweep."""
-    return {"at": utc_now(), "argv": [Path(sys.argv[0]).name, *argv], "host": platform.node()}
+    return CommandEntry(utc_now(), (Path(sys.argv[0]).name, *argv), platform.node())
 
 
-def refuse_changes(
-    plan: SweepPlan, before: Mapping[str, Any], recorded: Sequence[Mapping[str, Any]], out: Path
-) -> None:
+def refuse_changes(plan: SweepPlan, before: SweepState, recorded: Sequence[SessionEntry], out: Path) -> None:
     """Refuse to go on where sessions that are recorded are not those that the plan asks for now.
 
     Sessions that are only new are welcome; sessions that were never recorded are not missed.
 
     Args:
         before: `sweep.json` as it was found.
-        recorded: those of its session rows whose records are there.
+        recorded: those of its sessions whose records are there.
 
     Raises:
         TestbedError: what has changed.
     """
     now = {record: plan.identity(unit) for unit in plan.units for record in unit.records}
-    stale = [row for row in recorded if now.get(row["record"]) != row["identity"]]
+    stale = [row for row in recorded if now.get(row.record or "") != row.identity]
     if not stale:
         return
-    changes = _changes(plan, before, stale) or [f"session {row['session']}" for row in stale]
+    changes = _changes(plan, before, stale) or [f"session {row.session}" for row in stale]
     named = "; ".join(changes[:MOST_NAMED])
     more = f"; and {len(changes) - MOST_NAMED} more changes" if len(changes) > MOST_NAMED else ""
     raise TestbedError(
@@ -286,24 +241,31 @@ def refuse_changes(
     )
 
 
-def _changes(plan: SweepPlan, before: Mapping[str, Any], stale: Sequence[Mapping[str, Any]]) -> list[str]:
+def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry]) -> list[str]:
     """What of the plan is not as it was, as far as the stale sessions go."""
-    found = list(_differences(_plain(_common(plan)), {key: before.get(key) for key in _common(plan)}))
-    parts: tuple[tuple[str, str, str, list[Any]], ...] = (
-        ("settings", "setting", "label", [setting.facts for setting in plan.settings]),
-        ("policies", "policy", "label", [dataclasses.asdict(policy) for policy in plan.policies]),
-        ("traces", "trace", "name", [_trace_facts(plan, index) for index in range(len(plan.traces))]),
+    then = _plain(before.to_json())
+    found = list(_differences(_plain(_common(plan)), {key: then.get(key) for key in _common(plan)}))
+    now = _plain(
+        {
+            "settings": [setting.facts for setting in plan.settings],
+            "policies": [dataclasses.asdict(policy) for policy in plan.policies],
+            "traces": [_trace_entry(swept).to_json() for swept in plan.traces],
+        }
     )
-    for section, word, key, present in parts:
-        old = {one[key]: one for one in before.get(section, [])}
-        new = {one[key]: _plain(one) for one in present}
-        for name in dict.fromkeys(row[word] for row in stale):
+    for section, word, key in (
+        ("settings", "setting", "label"),
+        ("policies", "policy", "label"),
+        ("traces", "trace", "name"),
+    ):
+        old = {entry[key]: entry for entry in then.get(section) or []}
+        new = {entry[key]: entry for entry in now[section]}
+        for name in dict.fromkeys(getattr(row, word) for row in stale):
             if name not in new:
                 found.append(f"{word} {name!r} is gone")
             else:
                 found += [f"{word} {name!r}: {line}" for line in _differences(new[name], old.get(name, {}))]
     seeds = {(unit.seed, unit.repetition, unit.start.at_s) for unit in plan.units}
-    if not found and any((row["seed"], row["repetition"], row["start_s"]) not in seeds for row in stale):
+    if not found and any((row.seed, row.repetition, row.start_s) not in seeds for row in stale):
         found.append("some seeds, repetitions or start_s are gone")
     return found
 

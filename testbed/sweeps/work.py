@@ -6,8 +6,8 @@ import json
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
 
+from analysis.sweep_state import SweepState
 from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt, SweepFolder
 from testbed.sweeps.progress import Display
@@ -84,12 +84,12 @@ class Work:
         self.say(f"{lanes} lane{'s' * (lanes > 1)} at once from now on: {why}")
         self.write()
 
-    def write(self) -> dict[str, Any]:
+    def write(self) -> SweepState:
         """Bring `sweep.json` up to date; what is in it."""
         self._written_at = time.monotonic()
         self.facts.wall_s = self._wall_before_s + self._written_at - self._begun_at
         state = state_of(self.folder.plan, self.folder.progress, self.facts)
-        write_aside(self.out / STATE, json.dumps(state, allow_nan=False) + "\n")
+        write_aside(self.out / STATE, json.dumps(state.to_json(), allow_nan=False) + "\n")
         return state
 
     @property

@@ -1,23 +1,23 @@
 """What a sweep meant to run: its question, its settings, its sessions, from its `sweep.json`.
 
-`testbed/sweeps/state.py` writes the file and describes it.
+`analysis/sweep_state.py` says what it holds, `testbed/sweeps/state.py` writes it.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.sessions import AnalysisError
+from analysis.sweep_state import DONE, FAILED, INVALID, MISSING, FileEntry, SessionEntry, SweepState
 from player.qoe import QoE
 
 FILE = "sweep.json"
-SCHEMA = 1
 
-DONE, INVALID, FAILED, MISSING = "done", "invalid", "failed", "missing"
 STATUSES = (DONE, INVALID, FAILED, MISSING)
 
 
@@ -117,50 +117,47 @@ def read_sweep(folder: Path) -> Sweep | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise AnalysisError(f"{path}: not JSON ({error}); {way_out}") from None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        schema = found.get("schema") if isinstance(found, dict) else None
-        raise AnalysisError(f"{path}: schema {schema!r}, where this version reads {SCHEMA}; {way_out}")
     try:
-        return _sweep(path, found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AnalysisError(f"{path}: no sweep's state ({error!r}); {way_out}") from None
+        return _sweep(path, SweepState.of(found))
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnalysisError(f"{path}: {error}; {way_out}") from None
 
 
-def _sweep(path: Path, found: dict[str, Any]) -> Sweep:
-    qoe, file = found.get("qoe"), found.get("file") or {}
+def _sweep(path: Path, state: SweepState) -> Sweep:
+    file = state.file or FileEntry()
     return Sweep(
         path=str(path),
-        name=str(found.get("name") or ""),
-        question=str(found.get("question") or ""),
-        baseline=found.get("baseline"),
-        qoe=QoE(**qoe) if qoe else None,
-        simulated=bool(found.get("simulated")),
-        engine=str(found.get("engine") or ""),
-        link_model=found.get("link_model"),
-        complete=bool(found.get("complete")),
-        begun_at=str(found.get("begun_at") or ""),
-        updated_at=str(found.get("updated_at") or ""),
-        commands=tuple(tuple(map(str, one["argv"])) for one in found.get("commands", ())),
-        file_path=str(file.get("path") or ""),
-        file_text=str(file.get("text") or ""),
-        file_sha256=str(file.get("sha256") or ""),
-        plan_sha256=str(found.get("plan_sha256") or ""),
-        order_seed=found.get("order_seed"),
-        retries=found.get("retries"),
-        host=_pairs(found.get("host")),
-        versions=_pairs(found.get("versions")),
-        lanes=_lanes(found.get("lanes")),
-        spent=_spent(found.get("spent")),
+        name=state.name or "",
+        question=state.question or "",
+        baseline=state.baseline,
+        qoe=QoE(**state.qoe) if state.qoe else None,
+        simulated=bool(state.simulated),
+        engine=state.engine or "",
+        link_model=state.link_model,
+        complete=bool(state.complete),
+        begun_at=state.begun_at or "",
+        updated_at=state.updated_at or "",
+        commands=tuple(command.argv or () for command in state.commands or ()),
+        file_path=file.path or "",
+        file_text=file.text or "",
+        file_sha256=file.sha256 or "",
+        plan_sha256=state.plan_sha256 or "",
+        order_seed=state.order_seed,
+        retries=state.retries,
+        host=_pairs(state.host),
+        versions=_pairs(state.versions),
+        lanes=_lanes(state.lanes),
+        spent=_spent(state.spent),
         refused=tuple(
-            (str(one["policy"]), str(one["video"]), str(one["why"])) for one in found.get("refused") or ()
+            (entry.policy or "", entry.video or "", entry.why or "") for entry in state.refused or ()
         ),
-        settings=tuple(_setting(one) for one in found["settings"]),
-        policies=tuple(map(_policy, found["policies"])),
-        sessions=tuple(map(_session, found["sessions"])),
+        settings=tuple(map(_setting, state.settings or ())),
+        policies=tuple(map(_policy, state.policies or ())),
+        sessions=tuple(map(_session, state.sessions or ())),
     )
 
 
-def _policy(told: dict[str, Any]) -> PlannedPolicy:
+def _policy(told: Mapping[str, Any]) -> PlannedPolicy:
     return PlannedPolicy(
         label=str(told["label"]),
         spec=str(told.get("spec", told["label"])),
@@ -169,19 +166,21 @@ def _policy(told: dict[str, Any]) -> PlannedPolicy:
     )
 
 
-def _session(told: dict[str, Any]) -> PlannedSession:
+def _session(entry: SessionEntry) -> PlannedSession:
+    if None in (entry.setting, entry.policy, entry.trace, entry.status):
+        raise ValueError(f"session {entry.session} has no setting, policy, trace or status")
     return PlannedSession(
-        record=str(told.get("record") or ""),
-        setting=str(told["setting"]),
-        policy=str(told["policy"]),
-        trace=str(told["trace"]),
-        status=str(told["status"]),
-        attempts=int(told.get("attempts") or 0),
-        reasons=tuple(map(str, told.get("reasons") or ())),
+        record=entry.record or "",
+        setting=str(entry.setting),
+        policy=str(entry.policy),
+        trace=str(entry.trace),
+        status=str(entry.status),
+        attempts=entry.attempts or 0,
+        reasons=entry.reasons or (),
     )
 
 
-def _setting(one: dict[str, Any]) -> PlannedSetting:
+def _setting(one: Mapping[str, Any]) -> PlannedSetting:
     seen, cap_mbps, players = one.get("seen"), one.get("cap_mbps"), one.get("players") or 1
     besides = [] if cap_mbps is None else [f"capped at {cap_mbps:g} Mbit/s"]
     if players > 1:
@@ -205,11 +204,11 @@ def in_words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _pairs(found: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:
+def _pairs(found: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
     return tuple((str(name), in_words(value)) for name, value in (found or {}).items())
 
 
-def _lanes(found: dict[str, Any] | None) -> str:
+def _lanes(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ""
     measured = found.get("measured") or ()
@@ -227,7 +226,7 @@ def _lanes(found: dict[str, Any] | None) -> str:
     )
 
 
-def _spent(found: dict[str, Any] | None) -> str:
+def _spent(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ""
     return f"{duration(found['wall_s'])} of running for {duration(found['session_s'])} of sessions"
