@@ -1,8 +1,8 @@
 """`sweep.json`: a sweep's plan and how far it is, for whoever reads its results.
 
 It lies in the folder of records and is rewritten whole (aside, synced, renamed) at the start, every few
-seconds, and at the end; `testbed/sweeps/state.py` makes it. Policies and settings go by their labels, traces by
-their names.
+seconds, and at the end; `testbed/sweeps/state.py` makes it. Policies and settings go by their labels, traces
+by their names.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ class SweepState(_Part):
     """All commands together, and the sessions' own lengths: `wall_s`, `session_s`."""
     refused: tuple[RefusedEntry, ...] | None = None
     settings: tuple[Mapping[str, Any], ...] | None = None
-    """`label`, `group` (the [[setting]] that it is a point of), `seen`, `link`, `video`, `chunks`, `players`, …,
-    `left_out` (why the engine cannot do it), `stress` where the file says so."""
+    """`label`, `group` (the [[setting]] that it is a point of), `seen`, `link`, `video`, `chunks`, `players`,
+    `left_out` (why the engine cannot do it), `stress` where the file says so, …"""
     policies: tuple[Mapping[str, Any], ...] | None = None
     """`label`, `spec`, `name`, `delay_ms`, `weights_sha256`, `source_sha256`, `left_out`."""
     traces: tuple[TraceEntry, ...] | None = None
@@ -154,6 +154,7 @@ class SweepState(_Part):
             schema = held.get("schema") if isinstance(held, Mapping) else None
             raise SweepStateError(f"schema {schema!r}, where this version reads {SCHEMA}")
         state = cls.from_json(held)
-        if state is None or None in (state.settings, state.policies, state.sessions):
-            raise SweepStateError("no sweep's state: it has no settings, policies or sessions")
+        parts = None if state is None else (state.settings, state.policies, state.sessions)
+        if state is None or parts is None or None in parts:
+            raise SweepStateError("no sweep's state: no settings, policies or sessions")
         return state
