@@ -33,8 +33,9 @@ from testbed.link.settings import LinkSettings, Loss, check_carried
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
+from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
-from testbed.session.streaming import LANES_AT_ONCE, SessionPlan
+from testbed.session.streaming import LANES_AT_ONCE
 from testbed.simulated.models import MODELS
 from testbed.simulated.simulation import Job, RunFacts, SimulatedSession, run_job
 from testbed.simulated.starts import Start

@@ -45,8 +45,9 @@ from testbed.link.shaper_client import ShaperClient
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session import plan as planning
+from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import begin_after_s
-from testbed.session.streaming import LaneSession, SessionPlan
+from testbed.session.streaming import LaneSession
 from traces.commands import Parser, add_json_option, carried_out, exit_with
 
 CHUNKS = 20

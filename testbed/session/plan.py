@@ -38,7 +38,7 @@ from testbed.session.options import (
     scoring_of,
 )
 from testbed.session.policy_server import DEVICES
-from testbed.session.streaming import LOGS, SessionPlan
+from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.session.trace_notes import delay_loss_notes
 from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video

@@ -22,9 +22,9 @@ from types import TracebackType
 from typing import Any
 
 from player.policy import ServerCommand
+from testbed.process.child import Child
 from testbed.process.children import die_with_parent, environment
 from testbed.process.errors import TestbedError
-from testbed.session.streaming import Child
 
 DEVICES = ("auto", "cpu", "cuda")
 READY_WITHIN_S = 180.0

@@ -22,7 +22,8 @@ from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
 from testbed.session.policy_server import PolicyServers
-from testbed.session.streaming import LANES_AT_ONCE, LaneSession, SessionPlan, SessionResult
+from testbed.session.session_plan import SessionPlan, SessionResult
+from testbed.session.streaming import LANES_AT_ONCE, LaneSession
 from testbed.session.watch import Display
 
 BEGIN_AFTER_S = 0.5

@@ -6,41 +6,36 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import platform
 import signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from player.decide import RESET_DEADLINE_S
 from player.manifest import LinkSection, Manifest, VideoSection
-from player.policy import BY_FALLBACK, ServerCommand
-from player.qoe import QoE
+from player.policy import BY_FALLBACK
 from player.real.manifest import package_version
 from player.real.session import INTERRUPTED, ORIGIN_LOST
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
 from player.sections import trace_section
-from player.video.video import Video
 from testbed.link.delay_stage import StageReport
 from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.link.log import LinkRow, read_link_log
 from testbed.link.probe import PathProbe, probe_path
-from testbed.link.settings import LinkSettings
 from testbed.link.shaper import burst_bytes
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import TokenBucket
 from testbed.machine.readings import Reading, read_machine
-from testbed.process.children import die_with_parent, environment, python_in
+from testbed.process.child import START_TIMEOUT_S, Child
 from testbed.process.errors import TestbedError
 from testbed.server.resources import url_name
+from testbed.session.session_plan import LOG_ENDINGS, Server, SessionPlan, SessionResult, Watcher
 from testbed.verdict.evidence import ChunkTime, Evidence
 from testbed.verdict.lane_guard import Found, LaneGuard, chunk_times, modelled_times, models, warm_model
 from testbed.verdict.selfcheck import Verdict, judge
 from traces.files import settle
-from traces.trace import Trace
 
 PLAYER_DIED = "player-died"
 LINK_LOST = "link-lost"
@@ -51,203 +46,10 @@ RELAY_DIED = "the delay stage's relay process died"
 LANES_AT_ONCE = "lanes_at_once"
 """Where a manifest says how many lanes streamed side by side when its session began."""
 
-LOGS = "logs"
-"""Folder beside the records: link logs, origin logs, captures, what players said."""
-LOG_ENDINGS = ("link.jsonl", "origin.jsonl", "pcap", "stderr.txt")
-
-_LINE_LIMIT = 1 << 22
-_START_TIMEOUT_S = 60.0
-_PLAYER_START_TIMEOUT_S = RESET_DEADLINE_S + _START_TIMEOUT_S
+_PLAYER_START_TIMEOUT_S = RESET_DEADLINE_S + START_TIMEOUT_S
 """A policy's slow `reset` is the player's to deal with: it has the fallback."""
-_STOP_TIMEOUT_S = 5.0
-_STDERR_LINES = 1000
 _PROBE_TRIES = 3
 _WATCH_S = 0.25
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """One session to stream."""
-
-    policy: str
-    trace: Trace
-    trace_spec: str
-    start_s: float
-    video: Video
-    """Cut to the chunks to be streamed."""
-    video_spec: str
-    settings: LinkSettings
-    backend: str
-    qoe: QoE
-    seed: int
-    decision_deadline_s: float
-    record: Path
-    command_line: tuple[str, ...]
-    cap_mbps: float | None = None
-    pcap: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
-    """What the manifest says besides."""
-    server: ServerCommand | None = None
-    """Which the policy asks."""
-
-    @property
-    def name(self) -> str:
-        """The record's name without its ending."""
-        return self.record.name.removesuffix(".jsonl")
-
-    def log(self, ending: str) -> Path:
-        """A file that belongs to this session: the folder of records itself holds only records."""
-        return self.record.parent / LOGS / f"{self.name}.{ending}"
-
-
-@dataclass(frozen=True)
-class SessionResult:
-    """What came of it."""
-
-    plan: SessionPlan
-    chunks: tuple[ChunkRow, ...]
-    end: EndRow
-    verdict: Verdict
-    notes: tuple[str, ...] = ()
-    """What happened to the server that its policy asks."""
-
-
-class Server(Protocol):
-    """As much as a session needs to know of the server that its policy asks (`policy_server.py`)."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What tells a player where it is."""
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """What a record says of it."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What happened to it, in words."""
-
-
-class Watcher(Protocol):
-    """Who is shown the sessions while they run; `index` tells them apart."""
-
-    def state(self, index: int, state: dict[str, Any]) -> None:
-        """A glance at a player, about four times a second."""
-
-    def chunk(self, index: int, row: ChunkRow) -> None:
-        """A chunk is in."""
-
-    def end(self, index: int, row: EndRow) -> None:
-        """A session is over."""
-
-
-class Child:
-    """A process of ours inside a lane that talks in JSON lines."""
-
-    def __init__(self, what: str, process: asyncio.subprocess.Process) -> None:
-        self.what = what
-        self.process = process
-        self._stderr = asyncio.create_task(self._keep_stderr())
-        self.said: list[str] = []
-        """The lines of its stderr, up to a number, and the last."""
-
-    @classmethod
-    async def start(
-        cls, what: str, pid: int, *arguments: str, variables: Mapping[str, str] | None = None
-    ) -> Child:
-        """Run this Python in the namespaces of process `pid`, with `variables` added to its environment."""
-        process = await asyncio.create_subprocess_exec(
-            *python_in(pid, *arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=die_with_parent,
-            start_new_session=True,
-            limit=_LINE_LIMIT,
-            env={**environment(), **(variables or {})},
-        )
-        return cls(what, process)
-
-    async def _keep_stderr(self) -> None:
-        assert self.process.stderr is not None
-        with contextlib.suppress(ValueError):  # a line without end: what came before it will do
-            async for line in self.process.stderr:
-                if len(self.said) < _STDERR_LINES:
-                    self.said.append(line.decode(errors="replace").rstrip())
-                else:
-                    self.said[-1] = line.decode(errors="replace").rstrip()
-
-    async def line(self) -> dict[str, Any] | None:
-        """Its next line; None at the end of its output.
-
-        Raises:
-            TestbedError: it said something else, as a user's policy may that writes to descriptor 1.
-        """
-        assert self.process.stdout is not None
-        text = await self.process.stdout.readline()
-        if not text:
-            return None
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict):
-            raise TestbedError(
-                f"{self.what} said {text[:60]!r} among its lines; what it starts may not write to stdout"
-            )
-        return line
-
-    async def first_line(self, timeout_s: float = _START_TIMEOUT_S) -> dict[str, Any]:
-        """Its first line.
-
-        Raises:
-            TestbedError: it ended, or said nothing for long; its last word is in the message.
-        """
-        try:
-            async with asyncio.timeout(timeout_s):
-                line = await self.line()
-        except TimeoutError:
-            raise TestbedError(f"{self.what} did not start within {timeout_s:g} s") from None
-        if line is None:
-            raise TestbedError(f"{self.what} did not start: {await self.last_word()}")
-        return line
-
-    async def last_word(self) -> str:
-        """The last line of its stderr, once it has ended, else how it ended."""
-        status = await self.process.wait()
-        await self._rest_of_stderr()
-        return self.said[-1] if self.said else f"exit status {status}"
-
-    async def _rest_of_stderr(self) -> None:
-        """Read on to the end; somebody whom it started may hold it open, so not for ever."""
-        await asyncio.wait([self._stderr], timeout=_STOP_TIMEOUT_S)
-
-    def signal(self, number: int) -> None:
-        """To the process itself."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-
-    def signal_group(self, number: int) -> None:
-        """To it and all that it started: it leads a session of its own."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
-
-    async def close(self) -> None:
-        """End its input and wait; then insist, also with what it started."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        for number in (None, signal.SIGTERM, signal.SIGKILL):
-            if number is not None:
-                self.signal_group(number)
-            try:
-                async with asyncio.timeout(_STOP_TIMEOUT_S if number else 0.5):
-                    await self.process.wait()
-                break
-            except TimeoutError:
-                continue
-        self.signal_group(signal.SIGKILL)
-        await self._rest_of_stderr()
-        self._stderr.cancel()
 
 
 class LaneSession:

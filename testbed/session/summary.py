@@ -15,7 +15,7 @@ from rich.text import Text
 from player.policy import BY_FALLBACK, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import FINISHED, ChunkRow
-from testbed.session.streaming import SessionResult
+from testbed.session.session_plan import SessionResult
 
 SHARED = ("llm", "light")
 """Deciders of one policy that shares a session among them (`policies/apc`)."""

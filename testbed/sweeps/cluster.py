@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from testbed.link.lane import delay_backend, require_tools
 from testbed.machine.capabilities import probe
 from testbed.process.errors import TestbedError
-from testbed.session.streaming import LOGS, SessionPlan
+from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.simulated.simulation import SimulatedSession
 from testbed.sweeps.computed import compute, computed_session

@@ -21,7 +21,7 @@ from analysis.sweep_state import SweepState
 from player.policy import BY_FALLBACK
 from player.record import FINISHED, ChunkRow, EndRow, RecordError, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
-from testbed.session.streaming import LOGS
+from testbed.session.session_plan import LOGS
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
 from traces.files import PARTIAL, sync

@@ -21,8 +21,9 @@ from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.errors import TestbedError
 from testbed.session.policy_server import PolicyServer, PolicyServers
+from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import Interrupt, begin_after_s
-from testbed.session.streaming import LANES_AT_ONCE, SessionPlan
+from testbed.session.streaming import LANES_AT_ONCE
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded
 from testbed.sweeps.folder import Attempt, judged
 from testbed.sweeps.pace import Pace

@@ -17,7 +17,8 @@ from player.record import FINISHED, EndRow
 from testbed.link.lane import Lane
 from testbed.link.log import LinkRow
 from testbed.link.shaper_client import ShaperClient
-from testbed.session.streaming import LaneSession, Server, SessionPlan, SessionResult, Watcher
+from testbed.session.session_plan import Server, SessionPlan, SessionResult, Watcher
+from testbed.session.streaming import LaneSession
 from testbed.verdict.evidence import ChunkTime
 from testbed.verdict.lane_guard import chunk_times
 from testbed.verdict.selfcheck import Verdict

@@ -22,7 +22,7 @@ from testbed.process.errors import TestbedError
 from testbed.run import main
 from testbed.session import plan
 from testbed.session.plan import RunPlan, folder_of, parser, plan_run, prepare_folder
-from testbed.session.streaming import LOGS
+from testbed.session.session_plan import LOGS
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,0 +1,96 @@
+"""One session to stream, what came of it, and who it talks to while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from player.policy import ServerCommand
+from player.qoe import QoE
+from player.record import ChunkRow, EndRow
+from player.video.video import Video
+from testbed.link.settings import LinkSettings
+from testbed.verdict.selfcheck import Verdict
+from traces.trace import Trace
+
+LOGS = "logs"
+"""Folder beside the records: link logs, origin logs, captures, what players said."""
+LOG_ENDINGS = ("link.jsonl", "origin.jsonl", "pcap", "stderr.txt")
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """One session to stream."""
+
+    policy: str
+    trace: Trace
+    trace_spec: str
+    start_s: float
+    video: Video
+    """Cut to the chunks to be streamed."""
+    video_spec: str
+    settings: LinkSettings
+    backend: str
+    qoe: QoE
+    seed: int
+    decision_deadline_s: float
+    record: Path
+    command_line: tuple[str, ...]
+    cap_mbps: float | None = None
+    pcap: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says besides."""
+    server: ServerCommand | None = None
+    """Which the policy asks."""
+
+    @property
+    def name(self) -> str:
+        """The record's name without its ending."""
+        return self.record.name.removesuffix(".jsonl")
+
+    def log(self, ending: str) -> Path:
+        """A file that belongs to this session: the folder of records itself holds only records."""
+        return self.record.parent / LOGS / f"{self.name}.{ending}"
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """What came of it."""
+
+    plan: SessionPlan
+    chunks: tuple[ChunkRow, ...]
+    end: EndRow
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
+    """What happened to the server that its policy asks."""
+
+
+class Server(Protocol):
+    """As much as a session needs to know of the server that its policy asks (`policy_server.py`)."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What tells a player where it is."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What a record says of it."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What happened to it, in words."""
+
+
+class Watcher(Protocol):
+    """Who is shown the sessions while they run; `index` tells them apart."""
+
+    def state(self, index: int, state: dict[str, Any]) -> None:
+        """A glance at a player, about four times a second."""
+
+    def chunk(self, index: int, row: ChunkRow) -> None:
+        """A chunk is in."""
+
+    def end(self, index: int, row: EndRow) -> None:
+        """A session is over."""
