@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from player.manifest import PolicySection, TraceSection, VideoSection
+from player.manifest import LinkSection, PolicySection, TraceSection, VideoSection
 from player.registry import LoadedPolicy
 from player.video.video import Video
 from traces.trace import Trace
@@ -34,13 +36,21 @@ def policy_section(policy: LoadedPolicy) -> PolicySection:
     )
 
 
+def link_section(asked: Mapping[str, Any]) -> LinkSection:
+    """What a record says of a link's settings: what was not asked for stands there as null, for sessions are
+    paired by it.
+    """
+    nulls = {name: None for name, value in asked.items() if value is None}
+    section = LinkSection.from_json(asked) or LinkSection()
+    return replace(section, more={**section.more, **nulls})
+
+
 def trace_section(
     trace: Trace,
     spec: str,
     start_s: float,
     *,
     start_index: int | None = None,
-    cap_mbps: float | None = None,
 ) -> TraceSection:
     """What a record says of a trace, its values among it.
 
@@ -48,7 +58,6 @@ def trace_section(
         spec: as typed.
         start_s: where in it the session began.
         start_index: the same as the simulators count.
-        cap_mbps: that its rates were cut at.
     """
     columns: dict[str, Any] = {name: tuple(values) for name, values in trace.columns.items()}
     return TraceSection(
@@ -58,7 +67,6 @@ def trace_section(
         sha256=trace.sha256,
         start_s=start_s,
         start_index=start_index,
-        cap_mbps=cap_mbps,
         mean_mbps=trace.mean_mbps,
         **columns,
     )

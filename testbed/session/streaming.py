@@ -19,7 +19,7 @@ from player.policy import BY_FALLBACK
 from player.real.manifest import package_version
 from player.real.session import INTERRUPTED, ORIGIN_LOST
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter
-from player.sections import trace_section
+from player.sections import link_section, trace_section
 from testbed.link.delay_stage import StageReport
 from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.link.log import LinkRow, read_link_log
@@ -442,7 +442,10 @@ class LaneSession:
             lane=self.lane.name,
             video=dataclasses.replace(told.video or VideoSection(), spec=plan.video_spec),
             command_line=tuple(plan.command_line),
-            trace=trace_section(plan.trace, plan.trace_spec, plan.start_s, cap_mbps=plan.cap_mbps),
+            trace=dataclasses.replace(
+                trace_section(plan.trace, plan.trace_spec, plan.start_s),
+                more={"cap_mbps": plan.cap_mbps},  # null where nothing was cut
+            ),
             link=self._link_section(),
             policy_server=None if self._server is None else dict(self._server.manifest),
             host=platform.platform(),
@@ -457,12 +460,12 @@ class LaneSession:
         """What the link was asked to be, and what is in force."""
         plan = self.plan
         assert self._probe is not None
-        asked = dataclasses.asdict(plan.settings)
-        return LinkSection(
-            **{name: value for name, value in asked.items() if name != "delay_backend"},
-            delay_backend=plan.backend,
+        asked = link_section({**dataclasses.asdict(plan.settings), "delay_backend": plan.backend})
+        return dataclasses.replace(
+            asked,
             queue_limit_bytes=plan.settings.queue_limit_bytes(plan.trace),
             more={
+                **asked.more,
                 "offloads": "off: tx, tso, gso, gro",
                 **self._path,
                 "shaper_real_time": self._shaper.real_time,

@@ -29,13 +29,13 @@ from typing import Any
 
 from player.buffer import CAP_MS
 from player.decide import one_line
-from player.manifest import LinkSection, Manifest, PlayerSection
+from player.manifest import Manifest, PlayerSection
 from player.policy import HearsEnd
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.session import FALLBACK
 from player.record import RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
-from player.sections import policy_section, trace_section, video_section
+from player.sections import link_section, policy_section, trace_section, video_section
 from player.simulated.session import Link, simulate
 from player.video.video import Video, VideoError
 from testbed.process.children import die_with_parent
@@ -133,7 +133,7 @@ def manifest(
             more={"first_level": session.first_level},  # null where the policy is asked for it, too
         ),
         trace=trace_section(start.trace, session.trace_spec, start.at_s, start_index=start.index),
-        link=LinkSection.from_json({"model": session.link_name, **_settings(session.link)}),
+        link=link_section({"model": session.link_name, **_settings(session.link)}),
         command_line=tuple(facts.command_line),
         host=platform.platform(),
         versions={"python": platform.python_version(), "streambed": _version("streambed")},

@@ -331,7 +331,7 @@ def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback
     assert all("no answer within" in row.reason or "not decided" in row.reason for row in late.chunks)
     assert all("No such file" in row.reason for row in none.chunks)
     served = own.manifest["policy_server"]
-    assert (served["module"], served["device"]) == ("policies.llm", "cpu")
+    assert (served["module"], served["tasks"]["abr"]["device"]) == ("policies.llm", "cpu")
     assert served["tasks"]["abr"]["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
     assert "policy_server" not in none.manifest
     assert "the fallback decided 4 of 4 chunks" in whole.err
