@@ -20,7 +20,7 @@ and ln(1 + x) of all else:
                 log(all bytes over all download time); 1 where there is a history
 
 The previous action is part of the step that follows it (`last`, its throughput and its stall): one
-forward a decision. `abr_batch.py` fills the same vectors for every session of a batch.
+forward a decision. `batch.py` fills the same vectors for every session of a batch.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def features(
         observation: with one chunk or more still to come; it may be the first of all.
         goal: the mean return a chunk that is asked of the rest of the session, in relative units, for
             an adapter that was made with returns; else 0.
-        plans: `plan_values` where None; `abr_batch.plan_values` is quicker once it is compiled.
+        plans: `plan_values` where None; `batch.plan_values` is quicker once it is compiled.
     """
     plans = plans or plan_values
     vector = np.zeros(WIDTH, np.float32)
