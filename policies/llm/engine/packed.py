@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch.nn import functional
@@ -51,7 +52,10 @@ class Packed:
         self._epsilon = config["rms_norm_eps"]
         self._dtype, self._device = dtype, device
         layers = [_layer(weights, layer) for layer in range(shape.layers)]
-        self._layers = [{name: each.to(device, dtype) for name, each in layer.items()} for layer in layers]
+        self._layers = [
+            {name: _once((base.sha256, number, name), part.to(device, dtype)) for name, part in layer.items()}
+            for number, layer in enumerate(layers)
+        ]
         self._norm = weights["norm.weight"].to(device, dtype)
         self.parameters = sum(each.numel() for layer in self._layers for each in layer.values()) + width
         room = shape.layers, slots, self._kv_heads, max_tokens, self._head_width
@@ -191,6 +195,21 @@ def merged(
             fits(name.removeprefix("llm."), low.shape)
             found[name.removeprefix("llm.")] = low.float()
     return found
+
+
+_HELD: WeakValueDictionary[tuple[object, ...], torch.Tensor] = WeakValueDictionary()
+
+
+def _once(place: tuple[object, ...], made: torch.Tensor) -> torch.Tensor:
+    """The same tensor for all engines of this process that have these very numbers there: where several tasks
+    are served, what their adapters leave as it is lies in memory once.
+    """
+    place = (*place, str(made.device), made.dtype)
+    held = _HELD.get(place)
+    if held is not None and torch.equal(held, made):
+        return held
+    _HELD[place] = made
+    return made
 
 
 def _layer(weights: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ from policies.llm.learning.pool import BY_POLICY, Experience
 from policies.llm.modality import OPTIONS, SCALAR, Modality
 from policies.llm.model import heads
 from policies.llm.model.adapter import AdapterError, read
-from policies.llm.model.tiny import tiny_adapter, tiny_base
+from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
 from policies.llm.serving.client import Address, Client, RemoteSession, ServerError
 from policies.llm.serving.fields import number
 from policies.llm.serving.local import LocalSession
@@ -183,6 +183,18 @@ def _ask_abr(address: Address) -> int:
     session.end()
     assert isinstance(answer.value, int)
     return answer.value
+
+
+def test_what_adapters_leave_as_it_is_lies_in_memory_once(tmp_path: Path) -> None:
+    base = tiny_base(tmp_path / "base")
+    engines = []
+    for task, seed in ((ABR, 1), (TOY, 2)):
+        folder = tmp_path / task.name
+        save(task, tiny_model(task, base, seed), folder)
+        engines.append(Engine(task, folder, device="cpu", slots=1, dtype="float32"))
+    first, second = (engine._runner._layers[0] for engine in engines)  # type: ignore[attr-defined]
+    same = {name for name in first if first[name] is second[name]}
+    assert {"gate_up", "down", "before", "after", "output"} <= same and "qkv" not in same
 
 
 def test_a_step_out_of_its_bounds_is_named(adapted: Path, tmp_path: Path) -> None:

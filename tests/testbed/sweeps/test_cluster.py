@@ -93,7 +93,7 @@ def test_a_node_that_dies_gives_its_sessions_back_and_one_that_kills_is_given_up
     with SweepFolder(plan, tmp_path / "out") as folder:
         work = Work(folder, RunFacts("ray", "", [], {}), Silent())  # type: ignore[arg-type]
         run_on(nodes, work, SimulationFacts("out", "", ("sweep.py",)), said.append)
-        counts = work.write()["counts"]
+        counts = work.write().to_json()["counts"]
     in_vain = 1 if poison else 0
     assert (counts["done"], counts["failed"]) == (10 - in_vain, in_vain)
     records = sorted((tmp_path / "out").glob("*.jsonl"))

@@ -308,7 +308,7 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
 
     folder, work = working(retries=1)
     assert work.finished
-    whole = work.write()
+    whole = work.write().to_json()
     assert whole["complete"] and whole["counts"]["invalid"] == 1 and whole["counts"]["done"] == 5
     (row,) = (row for row in whole["sessions"] if row["status"] == INVALID)
     assert (row["session"], row["attempts"], row["reasons"]) == (first, 2, ["link: not what was asked"])
@@ -317,7 +317,7 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
 
     folder, work = working(retries=2)
     assert attempt(work, DONE) == (first, 3) and work.finished
-    assert work.write()["counts"]["done"] == 6
+    assert work.write().to_json()["counts"]["done"] == 6
     folder.close()
     assert (out / "attempts" / "2" / f"{first}.jsonl").exists()
 
