@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,22 +11,45 @@ import pytest
 import analysis.__main__
 import player.__main__
 import player.video.__main__
+import policies.apc.__main__
 import policies.bench
+import policies.bench_batch
+import policies.genet.__main__
+import policies.hindsight.__main__
+import policies.llm.__main__
 import policies.reference
 import testbed.doctor
+import testbed.fidelity
+import testbed.link_models
 import testbed.origin
+import testbed.run
+import testbed.simulate
+import testbed.sweep
+import testbed.tamper
 import traces.__main__
-from traces.commands import Parser
+from traces.commands import Parser, add_options, carried_out, option
+from traces.numbers import count
 
 COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "python -m traces": traces.__main__.main,
     "python -m player": player.__main__.main,
     "python -m player.video": player.video.__main__.main,
+    "python -m policies.apc": policies.apc.__main__.main,
     "python -m policies.bench": policies.bench.main,
+    "python -m policies.bench_batch": policies.bench_batch.main,
+    "python -m policies.genet": policies.genet.__main__.main,
+    "python -m policies.hindsight": policies.hindsight.__main__.main,
+    "python -m policies.llm": policies.llm.__main__.main,
     "python -m policies.reference": policies.reference.main,
     "python -m analysis": analysis.__main__.main,
-    "origin.py": testbed.origin.main,
     "doctor.py": testbed.doctor.main,
+    "fidelity.py": testbed.fidelity.main,
+    "link_models.py": testbed.link_models.main,
+    "origin.py": testbed.origin.main,
+    "run.py": testbed.run.main,
+    "simulate.py": testbed.simulate.main,
+    "sweep.py": testbed.sweep.main,
+    "tamper.py": testbed.tamper.main,
 }
 
 
@@ -35,7 +59,7 @@ def test_an_unknown_option_is_one_line_and_status_2(command: str, capsys: pytest
         COMMANDS[command](["--nonsense"])
     out, err = capsys.readouterr()
     assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
-    assert err.endswith(f"; see {command} --help\n")
+    assert err.startswith(f"{command}: ") and err.endswith(f"; see {command} --help\n")
 
 
 def test_so_it_is_in_a_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,3 +69,72 @@ def test_so_it_is_in_a_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
         top.parse_args(["sub", "--nonsense"])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "top: unrecognized arguments: --nonsense; see top --help\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["go", "--rtt-sm", "5"], "--rtt-ms"),
+        (["--quiett"], "--quiet"),
+        (["go", "--kind", "netemm"], "netem"),
+        (["goo"], "go"),
+        (["--zzz"], None),
+    ],
+    ids=str,
+)
+def test_what_was_perhaps_meant_is_said(
+    words: list[str], meant: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = Parser(prog="top")
+    top.add_argument("--quiet", action="store_true")
+    command = top.add_subparsers(parser_class=Parser).add_parser("go")
+    command.add_argument("--rtt-ms", type=float)
+    command.add_argument("--kind", choices=("netem", "relay"))
+    with pytest.raises(SystemExit):
+        top.parse_args(words)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert (f"; did you mean {meant}?; see " in err) if meant else ("did you mean" not in err)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        (None, 0, ""),
+        (ValueError("no such thing; take another"), 2, "top: no such thing; take another\n"),
+        (FileNotFoundError(2, "No such file", "x.log"), 2, "top: x.log: No such file; kept\n"),
+        (ModuleNotFoundError("torch", name="torch"), 2, "top: this needs torch; run: make setup\n"),
+        (KeyboardInterrupt(), 130, "top: interrupted\n"),
+    ],
+    ids=str,
+)
+def test_a_commands_work_ends_in_a_status_and_at_most_a_line(
+    fault: BaseException | None, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        if fault is not None:
+            raise fault
+        return 0
+
+    assert carried_out("top", work, (ValueError,), after="; kept") == status
+    assert capsys.readouterr().err == said
+
+
+def test_what_no_command_expects_is_not_hidden() -> None:
+    def work() -> int:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError):
+        carried_out("top", work, (ValueError,))
+
+
+def test_options_come_from_a_dataclass() -> None:
+    @dataclass(frozen=True)
+    class Settings:
+        steps: int = option(600, count, "of the optimizer")
+        device: str = "auto"
+
+    top = Parser(prog="top")
+    add_options(top, Settings)
+    assert vars(top.parse_args(["--steps", "7"])) == {"steps": 7}
+    assert vars(top.parse_args([])) == {"steps": 600}
