@@ -21,7 +21,7 @@ from analysis.figures import FIGURES
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
 from analysis.report.command import add_report
-from analysis.sessions import AnalysisError, SessionRecord, Sessions, load_sessions
+from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
 from analysis.style import RC, save
 from analysis.timeline import draw_timeline
 from player.record import RecordError, make_folder
@@ -207,7 +207,7 @@ def _count(sessions: Sequence[SessionRecord]) -> str:
     return f"{len(sessions)} session{'' if len(sessions) == 1 else 's'}"
 
 
-def _as_json(args: argparse.Namespace, sessions: Sessions) -> dict[str, Any]:
+def _as_json(args: argparse.Namespace, sessions: FoundSessions) -> dict[str, Any]:
     return {
         "what": args.what,
         "out": str(args.out),

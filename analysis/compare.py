@@ -146,7 +146,7 @@ class PairResult:
 
 
 @dataclass(frozen=True)
-class Group:
+class ComparedGroup:
     """The comparison within one family, video or RTT, or within all."""
 
     name: str | None
@@ -167,7 +167,7 @@ class Comparison:
     baseline: str | None
     by: str | None
     rule: ClusterRule
-    groups: tuple[Group, ...]
+    groups: tuple[ComparedGroup, ...]
     missing: tuple[Missing, ...]
 
 
@@ -210,7 +210,7 @@ def compare(
 
 def groups_with_means(
     outcomes: Outcomes, by: str | Grouping | None, baseline: str | None, rule: ClusterRule
-) -> tuple[Group, ...]:
+) -> tuple[ComparedGroup, ...]:
     """Each group's means, and its differences to the baseline where one is named; no corrected p values.
 
     Raises:
@@ -296,11 +296,11 @@ def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
 
 def _group(
     name: str | None, outcomes: Outcomes, duels: Sequence[tuple[str, str]], rule: ClusterRule
-) -> Group:
+) -> ComparedGroup:
     found = cells(outcomes)
     settings = list(dict.fromkeys(setting for mine in found.values() for setting in mine))
     pairs = _pairs(duels, found, rule)
-    return Group(
+    return ComparedGroup(
         name=name,
         settings=len(settings),
         traces=len({_trace(setting) for setting in settings}),
@@ -389,7 +389,7 @@ def _means_by(differences: dict[Setting, float], key: Callable[[Setting], object
     return {name: sum(values) / len(values) for name, values in parts.items()}
 
 
-def _corrected(groups: Sequence[Group]) -> tuple[Group, ...]:
+def _corrected(groups: Sequence[ComparedGroup]) -> tuple[ComparedGroup, ...]:
     """The groups with Holm's correction over all tests of all of them."""
     adjusted = iter(holm([pair.wilcoxon_p for group in groups for pair in group.pairs]))
     return tuple(

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
-from analysis.compare import Comparison, Group, Missing, PairResult, PolicyMeans, notes
+from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
 from analysis.outcomes import Outcomes, Setting
 from analysis.style import short_name
 
@@ -68,7 +68,7 @@ def _setting_json(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _group_json(group: Group) -> dict[str, Any]:
+def _group_json(group: ComparedGroup) -> dict[str, Any]:
     return {
         "group": group.name,
         "settings": group.settings,
@@ -143,7 +143,7 @@ def say(console: Console, text: str) -> None:
     console.print(Text(text), soft_wrap=True)
 
 
-def _show_group(group: Group, console: Console) -> None:
+def _show_group(group: ComparedGroup, console: Console) -> None:
     console.print()
     title = "" if group.name is None else f"{group.name}: "
     say(console, f"{title}{group.settings} settings, {group.traces} traces in {group.clusters} clusters")

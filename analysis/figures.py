@@ -88,7 +88,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFigure:
     """A figure, and how many settings it could not show because a policy lacks them."""
 
     figure: Figure
@@ -130,7 +130,7 @@ def colour(policy: str) -> str:
     return GREY if is_bound(policy) else policy_colour(policy)
 
 
-def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
+def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> DrawnFigure:
     """The share of sessions at or below each QoE; a panel a group."""
     parts = panels(outcomes, by)
     figure, axes = _row_of_axes(len(parts), share_y=True)
@@ -156,7 +156,7 @@ def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -
     return _drawn(figure, outcomes, parts)
 
 
-def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
+def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> DrawnFigure:
     """Mean QoE of each policy in each group, with its interval over traces; the bound as a line."""
     parts = panels(outcomes, by)
     policies = [policy for policy in _policies(parts) if not is_bound(policy)]
@@ -195,7 +195,7 @@ def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) 
     return _drawn(figure, outcomes, parts)
 
 
-def draw_box(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
+def draw_box(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> DrawnFigure:
     """QoE of the sessions of each policy in each group: quartiles, 5th and 95th percentile, mean."""
     parts = panels(outcomes, by)
     policies = _policies(parts)
@@ -255,7 +255,7 @@ def _box(axis: Axes, place: float, values: Sequence[float], policy: str, width: 
     )
 
 
-def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> Drawn:
+def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> DrawnFigure:
     """Mean bitrate against stall ratio with intervals over traces; better is up and to the right."""
     parts = panels(outcomes, by)
     policies = _policies(parts)
@@ -322,7 +322,7 @@ def _mark_better_corner(axis: Axes) -> None:
     axis.set_title("better", loc="right", color=GREY, fontsize=7)
 
 
-FIGURES: dict[str, Callable[[Outcomes, str | Grouping | None, ClusterRule], Drawn]] = {
+FIGURES: dict[str, Callable[[Outcomes, str | Grouping | None, ClusterRule], DrawnFigure]] = {
     "cdf": draw_cdf,
     "bars": draw_bars,
     "box": draw_box,
@@ -447,6 +447,6 @@ def _head_and_legend(
     figure.legend(handles=list(handles), loc="outside lower center", ncols=min(max(columns, 1), len(handles)))
 
 
-def _drawn(figure: Figure, outcomes: Outcomes, parts: Sequence[Panel]) -> Drawn:
+def _drawn(figure: Figure, outcomes: Outcomes, parts: Sequence[Panel]) -> DrawnFigure:
     settings = sum(len(part.settings) for part in parts)
-    return Drawn(figure, settings, len({one.setting for one in outcomes.counted}) - settings)
+    return DrawnFigure(figure, settings, len({one.setting for one in outcomes.counted}) - settings)

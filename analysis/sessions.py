@@ -38,7 +38,7 @@ class RateSeries:
 
 
 @dataclass(frozen=True)
-class Shared:
+class LinkSharer:
     """A session whose player shared its link with others."""
 
     group: str
@@ -113,7 +113,7 @@ class SessionRecord:
         return RateSeries(str(section.get("name", "trace")), start_s, tuple(times), tuple(rates), **more)
 
     @cached_property
-    def shared(self) -> Shared | None:
+    def shared(self) -> LinkSharer | None:
         """With whom this player shared its link; None if with nobody.
 
         Raises:
@@ -132,7 +132,7 @@ class SessionRecord:
             and 0 <= index < players
         ):
             raise RecordError(f"{self.path}:1: the manifest's shared is no player of a group of players")
-        return Shared(group, players, index, float(offset_s))
+        return LinkSharer(group, players, index, float(offset_s))
 
     @cached_property
     def weights(self) -> QoE:
@@ -161,7 +161,7 @@ class SessionRecord:
 
 
 @dataclass(frozen=True)
-class Sessions:
+class FoundSessions:
     """What was found."""
 
     taken: tuple[SessionRecord, ...]
@@ -171,7 +171,7 @@ class Sessions:
 
 def load_sessions(
     places: Sequence[Path], *, policies: Sequence[str] = (), with_invalid: bool = False
-) -> Sessions:
+) -> FoundSessions:
     """Read the sessions of folders and record files, in the order given; a folder's in name order.
 
     Args:
@@ -197,7 +197,7 @@ def load_sessions(
             f"{_counted(left_out)}: the link was not what the manifest says."
             " The end line's link.reasons say why; --invalid takes them all the same"
         )
-    return Sessions(taken, left_out)
+    return FoundSessions(taken, left_out)
 
 
 def record_files(places: Sequence[Path]) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from player.section import Section
+from player.section import JsonSection
 
 SCHEMA = 1
 DONE, INVALID, FAILED, MISSING = "done", "invalid", "failed", "missing"
@@ -24,7 +24,7 @@ class SweepStateError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Part(Section):
+class _Part(JsonSection):
     NULLS: ClassVar[bool] = True
 
 

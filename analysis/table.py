@@ -17,7 +17,16 @@ from rich.text import Text
 
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
-from analysis.compare import AHEAD, BEHIND, TIE, UNKNOWN, Group, groups_with_means, missing_of, told_others
+from analysis.compare import (
+    AHEAD,
+    BEHIND,
+    TIE,
+    UNKNOWN,
+    ComparedGroup,
+    groups_with_means,
+    missing_of,
+    told_others,
+)
 from analysis.compare_report import accounted, say
 from analysis.outcomes import Outcomes
 from analysis.sessions import AnalysisError
@@ -37,7 +46,7 @@ class Matrix:
     baseline: str | None
     rule: ClusterRule
     policies: list[str]
-    groups: tuple[Group, ...]
+    groups: tuple[ComparedGroup, ...]
 
 
 def matrix(outcomes: Outcomes, by: str, baseline: str | None, rule: ClusterRule) -> Matrix:
@@ -124,7 +133,7 @@ def _columns(heads: list[str], rows: list[list[str]]) -> Table:
     return table
 
 
-def _cell(group: Group, policy: str) -> str:
+def _cell(group: ComparedGroup, policy: str) -> str:
     """`1.033 [0.893, 1.176] +`; a dash where the group has none of this policy."""
     verdicts = _verdicts(group)
     blank = "  " if verdicts else ""
@@ -137,7 +146,7 @@ def _cell(group: Group, policy: str) -> str:
     return f"{found.qoe.mean:.3f}{interval}{mark}"
 
 
-def _verdicts(group: Group) -> dict[str, str]:
+def _verdicts(group: ComparedGroup) -> dict[str, str]:
     """Of each policy that is compared with the baseline."""
     return {pair.policy: pair.verdict for pair in group.pairs}
 

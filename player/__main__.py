@@ -24,9 +24,9 @@ from player.decide import DEADLINE_S
 from player.options import add_scoring_options, scoring
 from player.qoe import SessionSummary, summarise
 from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
-from player.real.live import Display, LiveConsole, summary_table
+from player.real.live import LiveConsole, LiveDisplay, summary_table
 from player.real.manifest import player_manifest
-from player.real.session import PlayerSettings, Session, State, Stopped, unless
+from player.real.session import PlayerSettings, PlayerState, Session, Stopped, unless
 from player.real.stdout import kept_for_us
 from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
@@ -302,7 +302,7 @@ class _Job:
         whole = self.presentation.video
         video = whole if self.settings.chunks is None else whole.first(self.settings.chunks)
         try:
-            with Display(console, video) as display:
+            with LiveDisplay(console, video) as display:
                 sink = _RecordSink(writer, display)
                 with Session(self.presentation, self.policy, self.settings, sink, self.fetcher) as session:
                     await session.prepare(stop)
@@ -315,7 +315,7 @@ class _Job:
 class _RecordSink:
     """Into the record, and before a person's eyes."""
 
-    def __init__(self, writer: RecordWriter, display: Display) -> None:
+    def __init__(self, writer: RecordWriter, display: LiveDisplay) -> None:
         self._writer = writer
         self._display = display
         self.rows: list[ChunkRow] = []
@@ -325,7 +325,7 @@ class _RecordSink:
         self._writer.chunk(row)
         self._display.chunk(row)
 
-    def state(self, state: State) -> None:
+    def state(self, state: PlayerState) -> None:
         self._display.state(state)
 
     def end(self, row: EndRow) -> None:

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedDecision:
     """A decision and the real time that it took."""
 
     decision: Decision
@@ -90,11 +90,11 @@ class Decider:
         except _Unfit as error:
             self._unfit = str(error)
 
-    async def select(self, observation: Observation) -> Timed:
+    async def select(self, observation: Observation) -> TimedDecision:
         """The level of the next chunk, always a legal one."""
         begun = time.monotonic()
         decision = await self._decide(observation)
-        return Timed(decision, time.monotonic() - begun)
+        return TimedDecision(decision, time.monotonic() - begun)
 
     def ended(self, observation: Observation) -> None:
         """Tell a policy that wants to know (`HearsEnd`) how the session ended; don't wait for it.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from player.section import Section
+from player.section import JsonSection
 
 SCHEMA = 1
 
@@ -21,7 +21,7 @@ class ManifestError(ValueError):
 
 
 @dataclass(frozen=True)
-class VideoSection(Section):
+class VideoSection(JsonSection):
     """What was streamed."""
 
     name: str | None = None
@@ -41,7 +41,7 @@ class VideoSection(Section):
 
 
 @dataclass(frozen=True)
-class PolicySection(Section):
+class PolicySection(JsonSection):
     """Who decided."""
 
     spec: str | None = None
@@ -55,7 +55,7 @@ class PolicySection(Section):
 
 
 @dataclass(frozen=True)
-class PlayerSection(Section):
+class PlayerSection(JsonSection):
     """How it played."""
 
     buffer_cap_s: float | None = None
@@ -69,7 +69,7 @@ class PlayerSection(Section):
 
 
 @dataclass(frozen=True)
-class TraceSection(Section):
+class TraceSection(JsonSection):
     """What the link was to carry."""
 
     name: str | None = None
@@ -88,7 +88,7 @@ class TraceSection(Section):
 
 
 @dataclass(frozen=True)
-class LinkSection(Section):
+class LinkSection(JsonSection):
     """What the link was asked to be, and, in `more`, what was in force."""
 
     model: str | None = None
@@ -107,7 +107,7 @@ class LinkSection(Section):
 
 
 @dataclass(frozen=True)
-class SharedSection(Section):
+class SharedSection(JsonSection):
     """Players that shared a bottleneck."""
 
     group: str | None = None
@@ -120,7 +120,7 @@ class SharedSection(Section):
 
 
 @dataclass(frozen=True)
-class SweepSection(Section):
+class SweepSection(JsonSection):
     """Which session of which sweep it is."""
 
     name: str | None = None
@@ -137,7 +137,7 @@ class SweepSection(Section):
 
 
 @dataclass(frozen=True)
-class Manifest(Section):
+class Manifest(JsonSection):
     """A record's first line."""
 
     run_id: str | None = None

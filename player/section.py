@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
-class Section:
+class JsonSection:
     """Fields from and to JSON by their types."""
 
     NULLS: ClassVar[bool] = False
@@ -56,7 +56,7 @@ def _read(hint: Any, given: object) -> Any:
 def _as(kind: Any, given: object) -> Any:
     if kind is type(None) or given is None:
         return None
-    if isinstance(kind, type) and issubclass(kind, Section):
+    if isinstance(kind, type) and issubclass(kind, JsonSection):
         return kind.from_json(given)
     origin = get_origin(kind)
     if origin is tuple:
@@ -74,7 +74,7 @@ def _as(kind: Any, given: object) -> Any:
 
 def _plain(value: Any) -> Any:
     """As JSON holds it."""
-    if isinstance(value, Section):
+    if isinstance(value, JsonSection):
         return value.to_json()
     if isinstance(value, tuple):
         return [_plain(each) for each in value]

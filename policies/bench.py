@@ -30,7 +30,7 @@ KEEP, SHAKE = 0.9, 0.35
 
 
 @dataclass(frozen=True)
-class Timing:
+class DecisionTimes:
     """Decision times of one policy."""
 
     policy: str
@@ -40,7 +40,7 @@ class Timing:
     max_ms: float
 
 
-class Timed:
+class Stopwatch:
     """A policy with a stopwatch around `select`."""
 
     def __init__(self, policy: Policy) -> None:
@@ -67,7 +67,7 @@ def walk(seed: int) -> Trace:
     return Trace(f"walk/{seed}", tuple(map(float, range(TRACE_S + 1))), tuple(rates))
 
 
-def measure(specs: Sequence[str], video: Video, sessions: int, qoe: QoE) -> Iterator[Timing]:
+def measure(specs: Sequence[str], video: Video, sessions: int, qoe: QoE) -> Iterator[DecisionTimes]:
     """Time every decision of each policy over `sessions` sessions.
 
     Raises:
@@ -75,12 +75,12 @@ def measure(specs: Sequence[str], video: Video, sessions: int, qoe: QoE) -> Iter
     """
     chunks = min(CHUNKS, video.chunks)
     for spec in specs:
-        timed = Timed(load_policy(spec).policy)
+        timed = Stopwatch(load_policy(spec).policy)
         for seed in range(sessions):
             simulate(video, walk(seed), timed, seed=seed, qoe=qoe, link=PublishedLink(), chunks=chunks)
         ordered = sorted(timed.took_ms)
         p99_ms = ordered[math.ceil(0.99 * len(ordered)) - 1]
-        yield Timing(spec, len(ordered), statistics.median(ordered), p99_ms, ordered[-1])
+        yield DecisionTimes(spec, len(ordered), statistics.median(ordered), p99_ms, ordered[-1])
 
 
 def parser() -> Parser:

@@ -49,7 +49,7 @@ ORACLE_SESSIONS = 20
 
 
 @dataclass(frozen=True)
-class Rate:
+class SimulationRate:
     """One way to simulate under a random policy."""
 
     name: str
@@ -109,7 +109,7 @@ class Dice:
         return int(self._random.random() * self._levels)
 
 
-def measure_rates(world: World) -> list[Rate]:
+def measure_rates(world: World) -> list[SimulationRate]:
     """Chunks a second, the fastest way first."""
     return [
         _timed("batch", world, _batch(world, observe=False)),
@@ -120,7 +120,7 @@ def measure_rates(world: World) -> list[Rate]:
     ]
 
 
-def _timed(name: str, world: World, play: Callable[[int], int]) -> Rate:
+def _timed(name: str, world: World, play: Callable[[int], int]) -> SimulationRate:
     """`play(round)` again and again; the first round only warms up."""
     begun = time.perf_counter()
     play(0)
@@ -129,7 +129,7 @@ def _timed(name: str, world: World, play: Callable[[int], int]) -> Rate:
     while (seconds := time.perf_counter() - begun) < world.seconds:
         rounds += 1
         chunks += play(rounds)
-    return Rate(name, chunks, seconds, max(first_s - seconds / rounds, 0.0))
+    return SimulationRate(name, chunks, seconds, max(first_s - seconds / rounds, 0.0))
 
 
 def _batch(world: World, observe: bool) -> Callable[[int], int]:
@@ -352,7 +352,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print_tables(
-    words: Sequence[str], video: Video, world: World, rates: Sequence[Rate], planners: Sequence[Planner]
+    words: Sequence[str],
+    video: Video,
+    world: World,
+    rates: Sequence[SimulationRate],
+    planners: Sequence[Planner],
 ) -> None:
     work = f"{words}, {video.name}, {world.chunks} chunks"
     print(f"{work}, {world.sessions} sessions, {world.threads} threads\n")

@@ -35,11 +35,11 @@ from rich.text import Text
 
 from testbed.checks.fidelity.burst import Burst
 from testbed.checks.fidelity.figures import Fidelity, quantile
-from testbed.checks.fidelity.measure import DARK_BOUND_S, DARK_S, Bench
-from testbed.checks.fidelity.options import Asked, asked_of, parser
+from testbed.checks.fidelity.measure import DARK_BOUND_S, DARK_S, FidelityBench
+from testbed.checks.fidelity.options import FidelityOptions, asked_of, parser
 from testbed.checks.fidelity.plot import draw
 from testbed.checks.fidelity.tables import percent, repeats, repeats_table, table
-from testbed.link.shaper import Making
+from testbed.link.bucket import Making
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from traces.commands import carried_out, exit_with
@@ -47,7 +47,7 @@ from traces.trace import TraceError
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class FidelityRun:
     """One measurement of one number of lanes."""
 
     number: int
@@ -87,7 +87,7 @@ def _in_short(row: dict[str, Any]) -> str:
     return f"  {row['lanes']} lane{'s' if row['lanes'] > 1 else ''}: error median / p95 {errors}, {verdict}"
 
 
-def _per_trace(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _per_trace(runs: Sequence[FidelityRun]) -> list[dict[str, Any]]:
     return [
         {
             "run": run.number,
@@ -108,20 +108,22 @@ def _per_trace(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 async def _measure(
-    args: argparse.Namespace, asked: Asked, console: Console
-) -> tuple[list[Run], list[float | None], list[Burst]]:
+    args: argparse.Namespace, asked: FidelityOptions, console: Console
+) -> tuple[list[FidelityRun], list[float | None], list[Burst]]:
     """All runs, a number of lanes after the other, that often; and each time the return from the dark, and
     how even a link is."""
-    runs: list[Run] = []
+    runs: list[FidelityRun] = []
     dark_s: list[float | None] = []
     bursts: list[Burst] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
         making = Making(None if args.bucket_ms is None else args.bucket_ms / 1000, not args.uncorrected)
-        bench = Bench(asked.settings, asked.backend, args.flow, Path(folder), console, args.window_s, making)
+        bench = FidelityBench(
+            asked.settings, asked.backend, args.flow, Path(folder), console, args.window_s, making
+        )
         for number in range(1, args.repeat + 1):
             for lanes in asked.counts:
                 found = await bench.measure(lanes, asked.traces, args.seconds)
-                runs.append(Run(number, found, {"run": number, **found.row(asked.settings)}))
+                runs.append(FidelityRun(number, found, {"run": number, **found.row(asked.settings)}))
                 console.print(Text(_in_short(runs[-1].row)), soft_wrap=True)
             if not args.no_dark:
                 dark_s.append(await bench.after_dark())

@@ -90,7 +90,7 @@ def parser() -> Parser:
 
 
 @dataclass(frozen=True)
-class Found:
+class Replayable:
     """The sessions to play again, and how many were put aside."""
 
     sessions: tuple[Recorded, ...]
@@ -113,7 +113,7 @@ class Found:
         )
 
 
-def find(places: Sequence[Path]) -> Found:
+def find(places: Sequence[Path]) -> Replayable:
     """Read the sessions.
 
     Raises:
@@ -123,7 +123,7 @@ def find(places: Sequence[Path]) -> Found:
     whole = [session for session in read.taken if session.end.outcome == FINISHED]
     if not whole:
         raise TestbedError(f"none of {len(read.taken)} sessions was played to its end; nothing to compare")
-    return Found(
+    return Replayable(
         tuple(recorded(session) for session in whole), len(read.left_out), len(read.taken) - len(whole)
     )
 

@@ -33,13 +33,12 @@ from testbed.link.settings import LinkSettings, Loss, check_carried
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
-from testbed.session.session_plan import SessionPlan
+from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
-from testbed.session.streaming import LANES_AT_ONCE
 from testbed.simulated.models import MODELS
-from testbed.simulated.simulation import Job, RunFacts, SimulatedSession, run_job
+from testbed.simulated.simulation import RunFacts, SessionToSimulate, SimulationJob, run_job
 from testbed.simulated.starts import Start
-from testbed.sweeps.lanes import Shared, server_of, stream_unit
+from testbed.sweeps.lanes import LaneServices, server_of, stream_unit
 from traces.commands import Parser
 from traces.files import write_aside
 from traces.ownership import give_to_caller, make_directory
@@ -56,7 +55,7 @@ LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """Something that was not as it had been."""
 
     what: str
@@ -158,7 +157,7 @@ def _computed(record: Record, folder: Path, command_line: Sequence[str]) -> tupl
         raise TestbedError(f"{record.path}: link model {model!r}; this version has {', '.join(MODELS)}")
     make_directory(folder)
     video, _ = _video(record, folder)
-    session = SimulatedSession(
+    session = SessionToSimulate(
         policy=str(told["policy"]["spec"]),
         start=Start(_trace(record), int(told["trace"]["start_index"])),
         trace_spec=str(told["trace"]["spec"]),
@@ -172,7 +171,7 @@ def _computed(record: Record, folder: Path, command_line: Sequence[str]) -> tupl
         record=_free(folder / Path(record.path).name),
     )
     facts = RunFacts(folder.name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), tuple(command_line))
-    run_job(Job((session,), (False,), facts))
+    run_job(SimulationJob((session,), (False,), facts))
     return read_record(session.record), 0
 
 
@@ -269,7 +268,7 @@ async def _stream(run: RunPlan, stagger_s: float, console: Console) -> int:
         await side_by_side(run, console, interrupt)
         return interrupt.status
     async with contextlib.AsyncExitStack() as stack:
-        shared = Shared(stack, run.device)
+        shared = LaneServices(stack, run.device)
         streaming = asyncio.create_task(
             stream_unit(run.sessions, stagger_s, "sb-again", shared, asyncio.Lock())
         )
@@ -284,11 +283,11 @@ async def _stream(run: RunPlan, stagger_s: float, console: Console) -> int:
     return interrupt.status
 
 
-def differences(record: Record, again: Record) -> tuple[list[Difference], list[Difference]]:
+def differences(record: Record, again: Record) -> tuple[list[Mismatch], list[Mismatch]]:
     """What differs in the settings, and what in the outcome."""
     settings = list(_between(_session_of(record.manifest), _session_of(again.manifest)))
     outcome = [
-        Difference(name, before, after)
+        Mismatch(name, before, after)
         for name, (before, after) in _figures(record, again).items()
         if before != after
     ]
@@ -303,13 +302,13 @@ def _session_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return mine
 
 
-def _between(before: Any, after: Any, place: str = "") -> Iterator[Difference]:
+def _between(before: Any, after: Any, place: str = "") -> Iterator[Mismatch]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             here = f"{place}.{key}" if place else str(key)
             yield from _between(before.get(key), after.get(key), here)
     elif before != after:
-        yield Difference(place, before, after)
+        yield Mismatch(place, before, after)
 
 
 def _summary(record: Record) -> SessionSummary:
@@ -337,7 +336,7 @@ def _median_mbps(record: Record) -> float | None:
 
 
 def as_json(
-    record: Record, again: Record, settings: Sequence[Difference], outcome: Sequence[Difference]
+    record: Record, again: Record, settings: Sequence[Mismatch], outcome: Sequence[Mismatch]
 ) -> dict[str, Any]:
     """The object of `--json`."""
     return {
@@ -357,8 +356,8 @@ def _show(
     console: Console,
     record: Record,
     again: Record,
-    settings: Sequence[Difference],
-    outcome: Sequence[Difference],
+    settings: Sequence[Mismatch],
+    outcome: Sequence[Mismatch],
 ) -> None:
     manifest = record.manifest
     console.print(

@@ -63,7 +63,7 @@ from testbed.session.options import (
     scoring_of,
 )
 from testbed.session.trace_notes import delay_loss_notes
-from testbed.simulated.simulation import RunFacts, SimulatedSession, carries_state, plan_jobs, run_jobs
+from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state, plan_jobs, run_jobs
 from testbed.simulated.starts import Start, Starts, read_starts
 from traces.commands import Parser, add_json_option, carried_out, leave
 from traces.families.catalogue import default_video, resolve_many
@@ -203,10 +203,10 @@ def _add_link(link: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulationPlan:
     """All sessions of a command."""
 
-    sessions: tuple[SimulatedSession, ...]
+    sessions: tuple[SessionToSimulate, ...]
     facts: RunFacts
     out: Path
     processes: int
@@ -215,7 +215,7 @@ class Plan:
     """What a person should know before."""
 
 
-def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
+def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> SimulationPlan:
     """Check everything that can be checked before anything is made.
 
     Raises:
@@ -234,7 +234,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     if isinstance(link, PublishedLink):
         _refuse_loss(trace for _, trace in traces)
     spec_of = {trace.name: spec for spec, trace in traces}
-    same = partial(SimulatedSession, link_name=args.link, link=link, qoe=qoe)
+    same = partial(SessionToSimulate, link_name=args.link, link=link, qoe=qoe)
     sessions = tuple(
         same(
             policy=policy,
@@ -255,7 +255,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         *_notes(args, starts, carrying),
         *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
     )
-    return Plan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)
+    return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)
 
 
 def _facts(out: Path, arguments: Sequence[str]) -> RunFacts:
@@ -330,8 +330,8 @@ def _record_name(start: Start, policy: str, seed: int | None) -> str:
     return "_".join(re.sub(r"[^A-Za-z0-9.=+_-]+", "-", word).strip("-.") for word in words) + ".jsonl"
 
 
-def _check_names(sessions: Sequence[SimulatedSession]) -> None:
-    names: dict[Path, SimulatedSession] = {}
+def _check_names(sessions: Sequence[SessionToSimulate]) -> None:
+    names: dict[Path, SessionToSimulate] = {}
     for session in sessions:
         other = names.setdefault(session.record, session)
         if other is not session:
@@ -398,14 +398,14 @@ class ProgressLine:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulatedOutcome:
     """What came of one session."""
 
-    session: SimulatedSession
+    session: SessionToSimulate
     summary: SessionSummary
 
 
-def carry_out(plan: Plan) -> list[Outcome]:
+def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
     """Compute what is not there; all outcomes in the plan's order.
 
     Raises:
@@ -428,10 +428,10 @@ def carry_out(plan: Plan) -> list[Outcome]:
         for written in run_jobs(jobs, plan.processes):
             summaries |= written
             progress.advance(len(written))
-    return [Outcome(session, summaries[session.record]) for session in plan.sessions]
+    return [SimulatedOutcome(session, summaries[session.record]) for session in plan.sessions]
 
 
-def as_json(outcomes: Sequence[Outcome], qoe: QoE, out: str) -> dict[str, Any]:
+def as_json(outcomes: Sequence[SimulatedOutcome], qoe: QoE, out: str) -> dict[str, Any]:
     """The object of `--json`: a line a policy, means over its sessions, the interval over traces."""
     rule = ClusterRule()
     policies = []
@@ -472,7 +472,7 @@ def as_json(outcomes: Sequence[Outcome], qoe: QoE, out: str) -> dict[str, Any]:
     }
 
 
-def _qoe(outcome: Outcome) -> float:
+def _qoe(outcome: SimulatedOutcome) -> float:
     """A computed session has two chunks or more, and so a QoE."""
     assert outcome.summary.qoe is not None
     return outcome.summary.qoe
@@ -515,7 +515,7 @@ def table(report: dict[str, Any], qoe: QoE) -> Table:
     return shown
 
 
-def _report(plan: Plan, outcomes: Sequence[Outcome], as_object: bool) -> None:
+def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_object: bool) -> None:
     report = as_json(outcomes, plan.qoe, str(plan.out))
     for one in report["policies"]:
         if one["fallback_chunks"]:

@@ -45,14 +45,14 @@ from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
 from testbed.session.policy_server import DEVICES
 from testbed.simulated.models import MODELS, PUBLISHED
-from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, Engine
+from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import SweepFolder
-from testbed.sweeps.progress import Display, duration
-from testbed.sweeps.state import RunFacts, command_entry, utc_now
-from testbed.sweeps.work import Work
+from testbed.sweeps.progress import SweepDisplay, duration
+from testbed.sweeps.state import SweepFacts, command_entry, utc_now
+from testbed.sweeps.work import SweepWork
 from traces.commands import Parser, leave, refuse, said_of
 from traces.ownership import give_to_caller
 from traces.trace import TraceError
@@ -209,7 +209,7 @@ def _is_newest(table: Path, out: Path) -> bool:
     return all(path.stat().st_mtime_ns < made for path in out.glob("*.jsonl")) and made >= 0
 
 
-def _finish(work: Work, console: Console, report: dict[str, Any]) -> int:
+def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
     table = work.out / TABLE
@@ -237,7 +237,7 @@ def _finish(work: Work, console: Console, report: dict[str, Any]) -> int:
     return 0 if not in_vain else NOT_ALL_GOOD
 
 
-def _as_json(report: dict[str, Any], work: Work) -> dict[str, Any]:
+def _as_json(report: dict[str, Any], work: SweepWork) -> dict[str, Any]:
     """The object of `--json`: counts, policy by policy too, and where all is."""
     by_policy: dict[str, Counter[str]] = {}
     for row in report["sessions"]:
@@ -259,7 +259,7 @@ def _as_json(report: dict[str, Any], work: Work) -> dict[str, Any]:
     }
 
 
-def _plan_as_json(plan: SweepPlan, engine: Engine, disk: int, out: Path) -> dict[str, Any]:
+def _plan_as_json(plan: SweepPlan, engine: SweepEngine, disk: int, out: Path) -> dict[str, Any]:
     """The object of `--plan --json`."""
     return {
         "name": plan.file.name,
@@ -302,15 +302,15 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         facts = _facts(folder, words, engine, left, disk)
         if left:
             engine.prepare(folder, facts, console)
-        with Display(console, engine.wall_s(left), engine.at_once) as display:
-            work = Work(folder, facts, display)
+        with SweepDisplay(console, engine.wall_s(left), engine.at_once) as display:
+            work = SweepWork(folder, facts, display)
             work.write()
             try:
                 status = engine.run(work)
             finally:
                 report = work.write().to_json()
         if status:
-            raise Interrupted(status)
+            raise SweepInterrupted(status)
         status = _finish(work, console, report)
         if args.json:
             print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
@@ -328,7 +328,7 @@ def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:
     return chosen
 
 
-def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> Engine:
+def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> SweepEngine:
     if args.engine == Cluster.name:
         return Cluster(plan, args, words)
     return Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
@@ -339,7 +339,7 @@ def _players(units: Sequence[Unit]) -> int:
 
 
 def _show_plan(
-    console: Console, plan: SweepPlan, left: Sequence[Unit], engine: Engine, out: Path, another_time: int
+    console: Console, plan: SweepPlan, left: Sequence[Unit], engine: SweepEngine, out: Path, another_time: int
 ) -> int:
     """Print the plan; the bytes that are still to be written."""
     disk = sum(estimate.disk_bytes(unit, plan.simulated) for unit in left)
@@ -349,12 +349,12 @@ def _show_plan(
 
 
 def _facts(
-    folder: SweepFolder, words: Sequence[str], engine: Engine, left: Sequence[Unit], disk: int
-) -> RunFacts:
+    folder: SweepFolder, words: Sequence[str], engine: SweepEngine, left: Sequence[Unit], disk: int
+) -> SweepFacts:
     """What is known of the commands, this one included."""
     before = folder.before or SweepState()
     spent = before.spent or {}
-    return RunFacts(
+    return SweepFacts(
         engine=engine.name,
         begun_at=before.begun_at or utc_now(),
         commands=[*(before.commands or ()), command_entry(words)],
@@ -367,7 +367,7 @@ def _facts(
     )
 
 
-class Interrupted(Exception):
+class SweepInterrupted(Exception):
     """A signal came while sessions were streaming."""
 
     def __init__(self, status: int) -> None:
@@ -392,7 +392,7 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
         return refuse("sweep.py", error)
     except OSError as error:
         return refuse("sweep.py", f"{said_of(error)}; once that is mended the same command goes on")
-    except Interrupted as interrupted:
+    except SweepInterrupted as interrupted:
         print(INTERRUPTED, file=sys.stderr)
         return interrupted.status
     except KeyboardInterrupt as interrupt:

@@ -47,7 +47,7 @@ from testbed.process.errors import TestbedError
 from testbed.session import plan as planning
 from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import begin_after_s
-from testbed.session.streaming import LaneSession
+from testbed.session.streaming import LaneSessions, ReadySessions
 from traces.commands import Parser, add_json_option, carried_out, exit_with
 
 CHUNKS = 20
@@ -62,7 +62,7 @@ _SIZES_VARY = (1.0, 1.15, 0.9, 1.05, 0.85)
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class TamperJob:
     """One session to stream."""
 
     kind: Kind
@@ -70,7 +70,7 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class TamperOutcome:
     """What came of it."""
 
     kind: str
@@ -102,15 +102,15 @@ class Tamperer:
         self.acting = asyncio.get_running_loop().run_in_executor(self._pool, self._kind.act, self._hands)
 
     def state(self, index: int, state: dict[str, Any]) -> None:
-        """See `testbed.session.streaming.Watcher`."""
+        """See `testbed.session.session_plan.Watcher`."""
 
     def chunk(self, index: int, row: ChunkRow) -> None:
-        """See `testbed.session.streaming.Watcher`."""
+        """See `testbed.session.session_plan.Watcher`."""
         if row.chunk == ACT_AFTER_CHUNK and not self._kind.at_start:
             self.act()
 
     def end(self, index: int, row: EndRow) -> None:
-        """See `testbed.session.streaming.Watcher`."""
+        """See `testbed.session.session_plan.Watcher`."""
 
 
 def write_video(folder: Path) -> Path:
@@ -132,7 +132,7 @@ def write_constant(path: Path) -> Path:
     return path
 
 
-class Bench:
+class TamperBench:
     """Streams jobs, so many lanes at a time."""
 
     def __init__(self, folder: Path, trace: str, lanes: int, listens: bool, console: Console) -> None:
@@ -145,7 +145,7 @@ class Bench:
         self._constant = write_constant(folder / "constant.log")
         self._batch = 0
 
-    async def stream(self, jobs: Sequence[Job]) -> list[Outcome]:
+    async def stream(self, jobs: Sequence[TamperJob]) -> list[TamperOutcome]:
         """All of them."""
         found = []
         for begin in range(0, len(jobs), self._lanes):
@@ -155,7 +155,7 @@ class Bench:
                 self._console.print(Text(_line(one)), soft_wrap=True)
         return found
 
-    def _plan(self, job: Job, place: int) -> SessionPlan:
+    def _plan(self, job: TamperJob, place: int) -> SessionPlan:
         trace = str(self._constant) if job.kind.constant else f"{self._trace}/{job.number}"
         out = self._folder / f"batch-{self._batch}-{place}"
         words = ["--trace", trace, "--video", str(self._video), "--chunks", str(CHUNKS), "--out", str(out)]
@@ -164,43 +164,41 @@ class Bench:
         planning.prepare_folder(run.out)
         return run.sessions[0]
 
-    async def _stream(self, jobs: Sequence[Job]) -> list[Outcome]:
+    async def _stream(self, jobs: Sequence[TamperJob]) -> list[TamperOutcome]:
         self._batch += 1
         async with contextlib.AsyncExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(len(jobs)))
-            sessions: list[LaneSession] = []
+            asked: list[LaneSessions] = []
             tamperers: list[Tamperer] = []
             for place, job in enumerate(jobs):
                 plan = self._plan(job, place)
                 shaper = await stack.enter_async_context(ShaperClient())  # its own: it may be stopped
                 name = f"sb{os.getpid()}-{self._batch}-{place}"
                 lane = stack.enter_context(Lane(name, plan.settings, plan.backend, plan.seed, plan.trace))
-                session = LaneSession(plan, lane, shaper, place)
-                session.listens = self._listens
-                stack.push_async_callback(session.close)
-                sessions.append(session)
+                sessions = LaneSessions([plan], lane, shaper, place, listens=self._listens)
+                stack.push_async_callback(sessions.close)
+                asked.append(sessions)
                 hands = Hands(lane, shaper.netlink_port, plan.settings.queue_limit_bytes(plan.trace))
                 tamperers.append(Tamperer(job.kind, hands, pool))
-            await asyncio.gather(*(session.start() for session in sessions))
-            for session in sessions:
-                await session.probe()
-            await asyncio.gather(*(session.ready() for session in sessions))
+            started = await asyncio.gather(*(sessions.start() for sessions in asked))
+            probed = [await sessions.probe() for sessions in started]
+            ready = await asyncio.gather(*(sessions.ready() for sessions in probed))
             t0 = time.monotonic() + begin_after_s(plan.settings)
             tasks = [
-                asyncio.create_task(_one(job, session, tamperer, t0))
-                for job, session, tamperer in zip(jobs, sessions, tamperers, strict=True)
+                asyncio.create_task(_one(job, sessions, tamperer, t0))
+                for job, sessions, tamperer in zip(jobs, ready, tamperers, strict=True)
             ]
             return list(await asyncio.gather(*tasks))
 
 
-async def _one(job: Job, session: LaneSession, tamperer: Tamperer, t0: float) -> Outcome:
+async def _one(job: TamperJob, sessions: ReadySessions, tamperer: Tamperer, t0: float) -> TamperOutcome:
     """Stream one session and see what is said of its link."""
     kind = job.kind
-    streaming = asyncio.create_task(session.stream(t0, tamperer))
+    streaming = asyncio.create_task(sessions.stream(t0, tamperer))
     if kind.at_start:
         await asyncio.sleep(max(t0 - time.monotonic(), 0.0))
         tamperer.act()
-    result = await streaming
+    (result,) = await streaming
     wrong = kind not in UNTOUCHED
     valid: bool | None = result.end.valid
     reasons = tuple(result.end.link["reasons"])
@@ -211,16 +209,16 @@ async def _one(job: Job, session: LaneSession, tamperer: Tamperer, t0: float) ->
             valid, reasons = None, ("the session ended before its time came",)
     except (NotHere, OSError) as error:
         valid, reasons = None, (f"cannot be made here: {error}",)
-    return Outcome(kind.name, kind.sentence, job.number, wrong, valid, reasons)
+    return TamperOutcome(kind.name, kind.sentence, job.number, wrong, valid, reasons)
 
 
-def _line(one: Outcome) -> str:
+def _line(one: TamperOutcome) -> str:
     said = "not counted" if one.valid is None else "valid" if one.valid else "INVALID"
     mark = "  <-- MISSED" if one.missed else ""
     return f"  {one.kind} {one.number}: {said}{mark}" + "".join(f"\n      {why}" for why in one.reasons[:4])
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
+def table(outcomes: Sequence[TamperOutcome]) -> Table:
     """A line a kind."""
     shown = Table(title="links changed by hand", title_justify="left", box=None, pad_edge=False)
     for name in ("kind", "what was done", "sessions", "invalid", "first reason"):
@@ -266,7 +264,7 @@ def parser() -> Parser:
     return command
 
 
-def chosen(args: argparse.Namespace) -> list[Job]:
+def chosen(args: argparse.Namespace) -> list[TamperJob]:
     """The sessions that are asked for, the kinds in turn.
 
     Raises:
@@ -283,7 +281,7 @@ def chosen(args: argparse.Namespace) -> list[Job]:
     kinds = [known[name] for name in names if known[name].counted or not args.no_watch]
     if not kinds:
         raise TestbedError(f"--kinds {args.kinds}: only who listens can tell these; leave --no-watch out")
-    return [Job(kind, number) for number in range(args.sessions) for kind in kinds]
+    return [TamperJob(kind, number) for number in range(args.sessions) for kind in kinds]
 
 
 async def _run(args: argparse.Namespace) -> int:
@@ -295,7 +293,7 @@ async def _run(args: argparse.Namespace) -> int:
         else:
             folder = args.keep.absolute()
             folder.mkdir(parents=True)
-        bench = Bench(folder, args.trace, args.lanes, not args.no_watch, console)
+        bench = TamperBench(folder, args.trace, args.lanes, not args.no_watch, console)
         outcomes = await bench.stream(jobs)
     console.print(table(outcomes))
     missed = [one for one in outcomes if one.missed]

@@ -14,7 +14,7 @@ import pytest
 from analysis.collect import COLUMNS, NUMBER, TEXT, TEXTS, TRUTH, WHOLE
 from player.record import ChunkRow, EndRow, read_record
 from testbed.link.log import LinkRow
-from testbed.verdict.selfcheck import Verdict
+from testbed.verdict.judge import Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("player/**/*.md")])

@@ -23,14 +23,14 @@ from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
-from analysis.report.parts.rows import Row, Unreadable, row_of
+from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
-from analysis.report.parts.tables import to_csv, to_latex
-from analysis.report.sections import in_order
-from analysis.report.topics import extremes
-from analysis.report.topics.missing import state_sentence
-from analysis.report.topics.repeat import checksums
-from analysis.report.topics.setting import facts
+from analysis.report.parts.table_rendering import to_csv, to_latex
+from analysis.report.section_order import in_order
+from analysis.report.sections import extremes
+from analysis.report.sections.missing import state_sentence
+from analysis.report.sections.repeat import checksums
+from analysis.report.sections.setting import facts
 from analysis.sessions import AnalysisError, record_files
 from player.qoe import QoE
 
@@ -149,18 +149,18 @@ def _rule(args: argparse.Namespace) -> ClusterRule:
 
 def _read(
     paths: Sequence[Path], qoe: QoE, pool: ProcessPoolExecutor | None
-) -> tuple[list[Row], list[Unreadable]]:
-    rows: list[Row] = []
+) -> tuple[list[SessionRow], list[Unreadable]]:
+    rows: list[SessionRow] = []
     unreadable: list[Unreadable] = []
     for found in each(partial(row_of, qoe=qoe), paths, pool):
-        if isinstance(found, Row):
+        if isinstance(found, SessionRow):
             rows.append(found)
         else:
             unreadable.append(found)
     return rows, unreadable
 
 
-def _chosen(rows: Sequence[Row], policies: Sequence[str], sweep: Sweep | None) -> list[Row]:
+def _chosen(rows: Sequence[SessionRow], policies: Sequence[str], sweep: Sweep | None) -> list[SessionRow]:
     """The rows of these policies, or of all, in the sweep's order of policies."""
     there = dict.fromkeys(row.outcome.policy for row in rows)
     for policy in policies:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from analysis.report.parts.blocks import Section
 from analysis.report.parts.pictures import Picture
-from analysis.report.parts.tables import Table
+from analysis.report.parts.table_rendering import Table
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
 FIGURES, TABLES = "figures", "tables"

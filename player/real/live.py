@@ -13,7 +13,7 @@ from rich.text import Text
 
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
-from player.real.session import State
+from player.real.session import PlayerState
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
 
@@ -33,7 +33,7 @@ class LiveConsole(Console):
         silence(self.file)
 
 
-class Display:
+class LiveDisplay:
     """A sink that shows a session. Use it as a context manager."""
 
     def __init__(self, console: Console, video: Video) -> None:
@@ -43,7 +43,7 @@ class Display:
             Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         )
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> LiveDisplay:
         self._shown: AbstractContextManager[Any] = self._live or nullcontext()
         self._shown.__enter__()
         return self
@@ -54,7 +54,7 @@ class Display:
     def chunk(self, row: ChunkRow) -> None:
         self._console.print(Text(chunk_text(row, self._video.chunks)), soft_wrap=True)
 
-    def state(self, state: State) -> None:
+    def state(self, state: PlayerState) -> None:
         if self._live is not None:
             self._live.update(Text(state_text(state, self._video)), refresh=True)
 
@@ -75,7 +75,7 @@ def chunk_text(row: ChunkRow, chunks: int) -> str:
     return f"{text}  fallback: {row.reason}" if row.by == BY_FALLBACK else text
 
 
-def state_text(state: State, video: Video) -> str:
+def state_text(state: PlayerState, video: Video) -> str:
     """A running session on one line."""
     level = "-" if state.level is None else f"{state.level} ({video.ladder_kbps[state.level]} kbit/s)"
     return (

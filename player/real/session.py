@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from player.buffer import CAP_MS, WAIT_STEP_MS, PlaybackBuffer
-from player.decide import DEADLINE_S, RESET_DEADLINE_S, Decider, Timed, one_line
+from player.decide import DEADLINE_S, RESET_DEADLINE_S, Decider, TimedDecision, one_line
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.qoe import QoE
@@ -79,7 +79,7 @@ class PlayerSettings:
 
 
 @dataclass(frozen=True)
-class State:
+class PlayerState:
     """A glance at a running session."""
 
     t_s: float
@@ -103,7 +103,7 @@ class Sink(Protocol):
     def chunk(self, row: ChunkRow) -> None:
         """A chunk has been added to the buffer."""
 
-    def state(self, state: State) -> None:
+    def state(self, state: PlayerState) -> None:
         """About four times a second."""
 
     def end(self, row: EndRow) -> None:
@@ -258,8 +258,8 @@ class Session:
                 self._catch_up()
                 self._tell(self._sink.state, self._state())
 
-    def _state(self) -> State:
-        return State(
+    def _state(self) -> PlayerState:
+        return PlayerState(
             t_s=self._present_s - self._began_s,
             phase=self._phase(),
             chunk=min(len(self._history), self.video.chunks - 1),
@@ -341,7 +341,7 @@ class Session:
         return past
 
     def _row(
-        self, past: PastChunk, fetched: FetchResult, timed: Timed, *, wait_s: float, before_s: float
+        self, past: PastChunk, fetched: FetchResult, timed: TimedDecision, *, wait_s: float, before_s: float
     ) -> ChunkRow:
         return ChunkRow(
             chunk=len(self._history) - 1,

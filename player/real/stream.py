@@ -20,7 +20,7 @@ import threading
 from contextlib import suppress
 from typing import IO, Any
 
-from player.real.session import Session, State, Stopped, unless
+from player.real.session import PlayerState, Session, Stopped, unless
 from player.record import ChunkRow, EndRow, chunk_line, end_line
 
 STDIN = 0
@@ -47,7 +47,7 @@ class LineSink:
     def chunk(self, row: ChunkRow) -> None:
         self._write(chunk_line(row))
 
-    def state(self, state: State) -> None:
+    def state(self, state: PlayerState) -> None:
         self._write({"line": "state", **dataclasses.asdict(state)})
 
     def end(self, row: EndRow) -> None:

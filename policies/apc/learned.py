@@ -54,7 +54,7 @@ def inputs(facts: Facts) -> Floats:
 
 
 @dataclass(frozen=True)
-class Net:
+class GainNet:
     """A network from facts to gained QoE, and what a millisecond is worth.
 
     Raises:
@@ -109,7 +109,7 @@ class Net:
         }
 
     @classmethod
-    def from_json(cls, held: Mapping[str, Any]) -> Net:
+    def from_json(cls, held: Mapping[str, Any]) -> GainNet:
         """Raises KeyError, TypeError or ValueError for what is none."""
         arrays = {
             name: np.asarray(held[name], np.float64)
@@ -123,7 +123,7 @@ class Net:
 class Learned:
     """Routes by predicted gain per millisecond."""
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: GainNet) -> None:
         self._net = net
         self._llm_ms = net.llm_ms
 
@@ -142,7 +142,7 @@ class Learned:
         self._llm_ms = MEMORY * self._llm_ms + (1.0 - MEMORY) * max(delay_ms, SHORTEST_MS)
 
 
-def read_net(light: str, path: Path = SHIPPED) -> Net:
+def read_net(light: str, path: Path = SHIPPED) -> GainNet:
     """The network beside a light policy.
 
     Raises:
@@ -153,7 +153,7 @@ def read_net(light: str, path: Path = SHIPPED) -> Net:
         nets = json.loads(path.read_text(encoding="utf-8"))["nets"]
         if light not in nets:
             raise SchedulerError(f"{path}: no network beside the light policy {light}; {way_out}")
-        return Net.from_json(nets[light])
+        return GainNet.from_json(nets[light])
     except OSError as error:
         raise SchedulerError(f"{path}: {error.strerror}; {way_out}") from None
     except SchedulerError:

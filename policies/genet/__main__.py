@@ -25,7 +25,7 @@ from player.video.video import Video, VideoError
 from policies.bootstrap import percentile_interval
 from policies.genet.data import FAMILIES
 from policies.genet.inputs import LEVELS, TOP_KBPS
-from policies.genet.net import WeightsError, read
+from policies.genet.net import PensieveNetError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import BASELINES, Chooser, by_actor, by_baseline, over_traces
 from traces.commands import Parser, carried_out, exit_with
@@ -33,7 +33,7 @@ from traces.families.catalogue import resolve_many
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
-    from policies.genet.train import Settings
+    from policies.genet.train import GenetSettings
 
 PROG = "python -m policies.genet"
 SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return carried_out(
         PROG,
         lambda: _train(top, options) if options.command == "train" else _score(options),
-        (TraceError, VideoError, WeightsError, ValueError),
+        (TraceError, VideoError, PensieveNetError, ValueError),
         interrupted="interrupted; the same command goes on from the last iteration",
     )
 
@@ -134,12 +134,12 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         if value is not None and value < least:
             top.error(f"--{name} {value}: must be {least} or more")
     seeds = _seeds(top, options)
-    from policies.genet.train import Run
+    from policies.genet.train import GenetRun
 
     kind = "udr" if options.udr else "genet"
     results = []
     for seed in seeds:
-        run = Run(_settings(options, seed), options.out / f"{kind}-seed{seed}", _sayer(kind, seed))
+        run = GenetRun(_settings(options, seed), options.out / f"{kind}-seed{seed}", _sayer(kind, seed))
         results.append(asdict(run.carry_out()))
     scores = [result["score"] for result in results]
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
@@ -151,10 +151,10 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace, seed: int) -> Settings:
-    from policies.genet.train import Settings
+def _settings(options: argparse.Namespace, seed: int) -> GenetSettings:
+    from policies.genet.train import GenetSettings
 
-    return Settings(
+    return GenetSettings(
         seed=seed,
         udr=options.udr,
         traces=tuple(options.traces),

@@ -23,7 +23,7 @@ SESSIONS = 16
 
 
 @dataclass(frozen=True)
-class Found:
+class WidestGap:
     """The environment with the largest gap."""
 
     environment: Environment
@@ -43,7 +43,7 @@ def gap(actor: Actor, environment: Environment, baseline: str, seed: int, sessio
     return float(ahead.mean())
 
 
-def search(actor: Actor, baseline: str, trials: int, seed: int) -> Found:
+def search(actor: Actor, baseline: str, trials: int, seed: int) -> WidestGap:
     """The environment with the largest gap of `trials` that a tree-structured Parzen estimator proposes."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
@@ -63,4 +63,4 @@ def search(actor: Actor, baseline: str, trials: int, seed: int) -> Found:
         return gap(actor, environment, baseline, seed + trial.number)
 
     study.optimize(trial_gap, n_trials=trials)
-    return Found(tried[study.best_trial.number], study.best_value)
+    return WidestGap(tried[study.best_trial.number], study.best_value)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Packed
-from player.simulated.batch.sessions import Sessions, State
+from player.simulated.batch.library import PackedLibrary
+from player.simulated.batch.sessions import BatchState, Sessions
 from policies.genet.inputs import Vectors
 
 WINDOWS = 24
@@ -34,7 +34,7 @@ def of_sessions(sessions: Sessions) -> Vectors:
 
 
 @compiled
-def _look_ahead(packed: Packed, state: State, vectors: Vectors) -> None:
+def _look_ahead(packed: PackedLibrary, state: BatchState, vectors: Vectors) -> None:
     """Mean Mbit/s of each window, from where the session stands in its trace."""
     for session in range(len(vectors)):
         index, at_s = state.interval[session], state.at_s[session]

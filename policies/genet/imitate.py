@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from player.simulated.batch.sessions import Sessions
 from policies.genet.inputs import of_sessions
-from policies.genet.mix import Mix
+from policies.genet.mix import PromotedMix
 from policies.genet.train_env import STEPS
 from policies.genet.train_net import actor_of, actor_parameters, scores
 from policies.rules.batch_mpc import BatchMPC
@@ -27,7 +27,9 @@ MINIBATCH = 1024
 RATE = 1e-3
 
 
-def warm_start(policy: ActorCriticPolicy, mix: Mix, sessions: int, random: np.random.Generator) -> float:
+def warm_start(
+    policy: ActorCriticPolicy, mix: PromotedMix, sessions: int, random: np.random.Generator
+) -> float:
     """Fit the actor to RobustMPC over sessions of the mix.
 
     Returns:

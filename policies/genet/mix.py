@@ -44,7 +44,7 @@ _HEAVY_VIDEO = KINDS.index("heavy") * len(CHUNK_LENGTHS_S) + CHUNK_LENGTHS_S.ind
 
 
 @dataclass
-class Mix:
+class PromotedMix:
     """A growing distribution of sessions; the same seed and promotions give the same one.
 
     Args:

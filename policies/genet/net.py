@@ -42,7 +42,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 Tensors = dict[str, NDArray[np.float32]]
 
 
-class WeightsError(ValueError):
+class PensieveNetError(ValueError):
     """A weight file that cannot be used; the message names it and the fault."""
 
 
@@ -98,11 +98,11 @@ def checked(tensors: Tensors, name: str) -> Actor:
     """
     for key, shape in SHAPES.items():
         if key not in tensors:
-            raise WeightsError(f"{name}: no tensor {key!r}; these are no GENET weights")
+            raise PensieveNetError(f"{name}: no tensor {key!r}; these are no GENET weights")
         if tensors[key].shape != shape:
-            raise WeightsError(f"{name}: {key} has shape {tensors[key].shape}; expected {shape}")
+            raise PensieveNetError(f"{name}: {key} has shape {tensors[key].shape}; expected {shape}")
         if not np.isfinite(tensors[key]).all():
-            raise WeightsError(f"{name}: {key} holds a value that is no number; the training went wrong")
+            raise PensieveNetError(f"{name}: {key} holds a value that is no number; the training went wrong")
     return Actor({key: np.ascontiguousarray(tensors[key], np.float32) for key in SHAPES})
 
 
@@ -116,7 +116,7 @@ def read(path: Path) -> Actor:
         with safe_open(path, framework="numpy") as file:
             return checked({key: file.get_tensor(key) for key in file.keys()}, str(path))  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors ({error})") from None
+        raise PensieveNetError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
 def packed(actor: Actor, about: dict[str, str]) -> bytes:

@@ -25,11 +25,11 @@ from policies.genet.curriculum import search
 from policies.genet.data import FAMILIES, Data, load
 from policies.genet.environment import Environment, as_dict, described
 from policies.genet.imitate import warm_start
-from policies.genet.mix import UNIFORM_ENVIRONMENTS, Mix
+from policies.genet.mix import UNIFORM_ENVIRONMENTS, PromotedMix
 from policies.genet.net import Actor, packed
 from policies.genet.score import by_actor, by_baseline, over_traces
 from policies.genet.train_env import STEPS, TrainEnv
-from policies.genet.train_net import POLICY_KWARGS, Policy, actor_of, actor_parameters
+from policies.genet.train_net import POLICY_KWARGS, ActorCritic, actor_of, actor_parameters
 from traces.files import aside, write_aside
 
 CHECKPOINT = "checkpoint.pt"
@@ -56,7 +56,7 @@ class RunError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class GenetSettings:
     """What a run depends on."""
 
     seed: int = 1
@@ -78,7 +78,7 @@ class Settings:
 
 
 @dataclass
-class State:
+class PpoState:
     """Where a run stands, beside its networks."""
 
     iteration: int = 0
@@ -92,7 +92,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Result:
+class GenetResult:
     """What a run came to."""
 
     seed: int
@@ -108,7 +108,7 @@ class Result:
     weights: str
 
 
-class Run:
+class GenetRun:
     """One seed's training in a folder.
 
     Args:
@@ -121,14 +121,14 @@ class Run:
         TraceError: the traces cannot be had.
     """
 
-    def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
+    def __init__(self, settings: GenetSettings, folder: Path, say: Say) -> None:
         self.settings, self.folder, self._say = settings, folder, say
         self.data: Data = load(settings.traces, settings.members, settings.families)
         self._video = load_video("envivio")
-        self.state = State()
+        self.state = PpoState()
         self._model: PPO | None = None
 
-    def carry_out(self, until: int | None = None) -> Result:
+    def carry_out(self, until: int | None = None) -> GenetResult:
         """Train to the end, or to iteration `until`, from wherever the folder stands."""
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(1)
@@ -152,7 +152,7 @@ class Run:
 
     def _ppo(self, env: TrainEnv) -> PPO:
         model = PPO(
-            Policy,
+            ActorCritic,
             env,
             learning_rate=RATE,
             n_steps=STEPS,
@@ -224,12 +224,12 @@ class Run:
         text = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
         return f"validation {score:.4f} ({text}){' best' if better else ''}"
 
-    def _mix(self) -> Mix:
+    def _mix(self) -> PromotedMix:
         """As it stands, what was promoted included."""
         names = [each.name for each in dataclasses.fields(Environment)]
         found = [Environment(**{name: each[name] for name in names}) for each in self.state.found]
         environments = min(UNIFORM_ENVIRONMENTS, self.settings.members or UNIFORM_ENVIRONMENTS)
-        return Mix(self.data.training, self.settings.seed, found, environments)
+        return PromotedMix(self.data.training, self.settings.seed, found, environments)
 
     def _load(self) -> dict[str, Any] | None:
         path = self.folder / CHECKPOINT
@@ -242,7 +242,7 @@ class Run:
             raise RunError(
                 f"{path} is of a run with {key} {there.get(key)}, asked for {wanted[key]}; name another --out"
             )
-        self.state = State(**json.loads(saved["state"]))
+        self.state = PpoState(**json.loads(saved["state"]))
         return saved
 
     def _save(self, model: PPO) -> None:
@@ -255,9 +255,9 @@ class Run:
         with aside(self.folder / CHECKPOINT) as partial:
             torch.save(content, partial)
 
-    def _finish(self) -> Result:
+    def _finish(self) -> GenetResult:
         state = self.state
-        result = Result(
+        result = GenetResult(
             seed=self.settings.seed,
             score=state.best_score,
             scores=state.scores,

@@ -17,7 +17,7 @@ from player.simulated.batch.sessions import Sessions
 from player.simulated.session import CHUNKS
 from policies.genet import future
 from policies.genet.inputs import Vectors, of_sessions
-from policies.genet.mix import Mix
+from policies.genet.mix import PromotedMix
 from policies.genet.train_net import action_space, observation_space
 from policies.rules.batch_mpc import BatchMPC
 
@@ -49,7 +49,7 @@ class TrainEnv(VecEnv):
         sessions: how many.
     """
 
-    def __init__(self, mix: Mix, sessions: int) -> None:
+    def __init__(self, mix: PromotedMix, sessions: int) -> None:
         self.mix = mix
         self.random = np.random.default_rng(0)
         self.render_mode = None

@@ -46,7 +46,7 @@ class Branches(BaseFeaturesExtractor):
         return torch.relu(torch.cat(parts, dim=1))  # (n, JOINED)
 
 
-class Policy(ActorCriticPolicy):
+class ActorCritic(ActorCriticPolicy):
     """Actor and critic apart; stable-baselines3 asks for the actor's branches first."""
 
     def make_features_extractor(self) -> Branches:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from player.video.video import VideoError
 from policies.hindsight.data import DataError, read_source
-from policies.hindsight.net import Net, WeightsError, write_net
+from policies.hindsight.net import ValueNet, ValueNetError, write_net
 from traces.commands import Parser, carried_out, exit_with
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
-    from policies.hindsight.train import Settings
+    from policies.hindsight.train import HindsightSettings
 
 PROG = "python -m policies.hindsight"
 
@@ -55,12 +55,14 @@ def parser() -> Parser:
     return made
 
 
-def settings_of(args: argparse.Namespace) -> Settings:
+def settings_of(args: argparse.Namespace) -> HindsightSettings:
     """The defaults, and what the command line says otherwise."""
-    from policies.hindsight.train import Settings
+    from policies.hindsight.train import HindsightSettings
 
-    names = {each.name for each in fields(Settings)}
-    return Settings(**{key: value for key, value in vars(args).items() if key in names and value is not None})
+    names = {each.name for each in fields(HindsightSettings)}
+    return HindsightSettings(
+        **{key: value for key, value in vars(args).items() if key in names and value is not None}
+    )
 
 
 def train(args: argparse.Namespace) -> dict[str, Any]:
@@ -88,16 +90,16 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
         WeightsError: a file that cannot be used.
         OSError: the new one cannot be written.
     """
-    nets = [Net.read(path) for path in args.weights]
+    nets = [ValueNet.read(path) for path in args.weights]
     members = [member for net in nets for member in net.members]
     write_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
-    return {"members": len(members), "sha256": Net.read(args.out).sha256, "out": str(args.out)}
+    return {"members": len(members), "sha256": ValueNet.read(args.out).sha256, "out": str(args.out)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    expected = (DataError, TraceError, VideoError, WeightsError)
+    expected = (DataError, TraceError, VideoError, ValueNetError)
     said = "interrupted; the same command goes on from there"
     return carried_out(PROG, lambda: _run(args), expected, interrupted=said)
 

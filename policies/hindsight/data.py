@@ -47,7 +47,7 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
-class Source:
+class TraceSource:
     """Some traces and their weight in the mix."""
 
     spec: str
@@ -98,7 +98,7 @@ def generated(spec: str) -> bool:
     return re.split(r"[/\[]", spec)[0] in FAMILIES
 
 
-def read_source(word: str, rescaled: bool) -> Source:
+def read_source(word: str, rescaled: bool) -> TraceSource:
     """A source from the command line.
 
     Raises:
@@ -112,7 +112,7 @@ def read_source(word: str, rescaled: bool) -> Source:
     if not training:
         raise DataError(f"{spec}: all of its {len(found)} traces are held out; name more")
     validation = () if members else tuple(trace for trace in found if held_out(trace))
-    return Source(spec, weight, rescaled, training, validation)
+    return TraceSource(spec, weight, rescaled, training, validation)
 
 
 def read_videos(words: Sequence[str]) -> tuple[tuple[Video, ...], np.ndarray]:
@@ -126,14 +126,16 @@ def read_videos(words: Sequence[str]) -> tuple[tuple[Video, ...], np.ndarray]:
     return tuple(load_video(spec) for spec, _ in pairs), weights / weights.sum()
 
 
-def draw_library(sources: Sequence[Source], videos: Sequence[Video], random: np.random.Generator) -> Library:
+def draw_library(
+    sources: Sequence[TraceSource], videos: Sequence[Video], random: np.random.Generator
+) -> Library:
     """`DRAWN_TRACES` varied training traces, each source with its share."""
     weights = np.array([source.weight for source in sources])
     chosen = random.choice(len(sources), DRAWN_TRACES, p=weights / weights.sum())
     return Library([_varied(sources[each], random) for each in chosen], videos)
 
 
-def _varied(source: Source, random: np.random.Generator) -> Trace:
+def _varied(source: TraceSource, random: np.random.Generator) -> Trace:
     trace = source.training[random.integers(len(source.training))]
     delays, losses = trace.delay_ms, trace.loss_pct
     times, rates = np.array(trace.time_s), np.array(trace.rate_mbps)

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Packed
-from player.simulated.batch.sessions import SMALLEST_PART, Sessions, State
+from player.simulated.batch.library import Floats, PackedLibrary
+from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
 from player.simulated.batch.threads import share
 from policies.rules.batch_mpc import harmonic_mean_mbps, robust_mbps
 from policies.rules.throughput import FLOOR_MBPS, observed_mbps
@@ -189,7 +189,13 @@ def unfit(ladder_kbps: Sequence[int], chunk_s: float) -> str:
 
 @compiled
 def _fill(
-    packed: Packed, state: State, gains: Floats, chunks: int, vectors: Vectors, begin: int, end: int
+    packed: PackedLibrary,
+    state: BatchState,
+    gains: Floats,
+    chunks: int,
+    vectors: Vectors,
+    begin: int,
+    end: int,
 ) -> None:
     room, other = np.empty((2, LEVELS ** (PLAN_CHUNKS - 1))), np.empty((2, LEVELS ** (PLAN_CHUNKS - 1)))
     values = np.empty(LEVELS)

@@ -25,12 +25,12 @@ Array = NDArray[np.float32]
 Layers = tuple[tuple[Array, Array], ...]
 
 
-class WeightsError(ValueError):
+class ValueNetError(ValueError):
     """A weights file that cannot be used; the message names the file, the fault and the way out."""
 
 
 @dataclass(frozen=True)
-class Net:
+class ValueNet:
     """One or more members, and the digest of the file that they came from."""
 
     members: tuple[Layers, ...]
@@ -44,7 +44,7 @@ class Net:
         return total / np.float32(len(self.members))
 
     @classmethod
-    def read(cls, path: Path) -> Net:
+    def read(cls, path: Path) -> ValueNet:
         """The network of a file.
 
         Raises:
@@ -53,16 +53,16 @@ class Net:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise WeightsError(f"{path}: {error.strerror}; train makes such a file") from None
+            raise ValueNetError(f"{path}: {error.strerror}; train makes such a file") from None
         try:
             tensors = load(content)
         except SafetensorError as error:
-            raise WeightsError(f"{path}: no safetensors file ({error})") from None
+            raise ValueNetError(f"{path}: no safetensors file ({error})") from None
         members: list[Layers] = []
         while f"{len(members)}.0.weight" in tensors:
             members.append(_layers(path, tensors, len(members)))
         if not members:
-            raise WeightsError(f"{path}: no tensor 0.0.weight; these are not hindsight's weights")
+            raise ValueNetError(f"{path}: no tensor 0.0.weight; these are not hindsight's weights")
         return cls(tuple(members), hashlib.sha256(content).hexdigest())
 
 
@@ -97,8 +97,8 @@ def _layers(path: Path, tensors: dict[str, Any], number: int) -> Layers:
         weight, bias = tensors[f"{name}.weight"], tensors.get(f"{name}.bias")
         inputs = layers[-1][0].shape[0] if layers else WIDTH
         if weight.ndim != 2 or weight.shape[1] != inputs or bias is None or bias.shape != weight.shape[:1]:
-            raise WeightsError(f"{path}: layer {name} of shape {weight.shape} takes no {inputs} inputs")
+            raise ValueNetError(f"{path}: layer {name} of shape {weight.shape} takes no {inputs} inputs")
         layers.append((weight.astype(np.float32), bias.astype(np.float32)))
     if layers[-1][0].shape[0] != LEVELS:
-        raise WeightsError(f"{path}: member {number} ends in {layers[-1][0].shape[0]} outputs, not {LEVELS}")
+        raise ValueNetError(f"{path}: member {number} ends in {layers[-1][0].shape[0]} outputs, not {LEVELS}")
     return tuple(layers)

@@ -13,12 +13,12 @@ from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
 from player.video.video import Video
 from policies.hindsight import features
-from policies.hindsight.net import Net
+from policies.hindsight.net import ValueNet
 
 WEIGHTS = Path(__file__).parent / "hindsight.safetensors"
 
 
-def sane_values(net: Net, vectors: features.Vectors) -> features.Vectors:
+def sane_values(net: ValueNet, vectors: features.Vectors) -> features.Vectors:
     """(batch, LEVELS) what each level is worth to the network; -inf where `features.sane` forbids it."""
     return np.where(features.sane(vectors), net.values(vectors), np.float32(-np.inf))
 
@@ -37,7 +37,7 @@ class Hindsight:
     """
 
     def __init__(self, weights: str = "") -> None:
-        self._net = Net.read(Path(weights) if weights else WEIGHTS)
+        self._net = ValueNet.read(Path(weights) if weights else WEIGHTS)
         self.weights_sha256 = self._net.sha256
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
@@ -74,10 +74,10 @@ class BatchHindsight:
         WeightsError: the file cannot be used.
     """
 
-    def __init__(self, sessions: Sessions, net: Net | None = None) -> None:
+    def __init__(self, sessions: Sessions, net: ValueNet | None = None) -> None:
         features.check_videos(sessions)
         self._sessions = sessions
-        self._net = net if net is not None else Net.read(WEIGHTS)
+        self._net = net if net is not None else ValueNet.read(WEIGHTS)
 
     def select(self) -> Ints:
         """(sessions,) the level of each next chunk; 0 before the first."""

@@ -28,10 +28,10 @@ from player.simulated.batch.library import Floats, Library
 from player.simulated.batch.sessions import Sessions
 from player.simulated.session import CHUNKS
 from policies.hindsight import data, features, values
-from policies.hindsight.net import Net, write_net
+from policies.hindsight.net import ValueNet, write_net
 from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.torch_net import Scaled, follow, layers_of, new_actor, new_critic, twin
-from policies.hindsight.validate import Validation
+from policies.hindsight.validate import TeacherValidation
 from policies.rules.batch_mpc import BatchMPC
 from traces.files import aside
 
@@ -55,7 +55,7 @@ LOG = "log.jsonl"
 
 
 @dataclass
-class Settings:
+class HindsightSettings:
     """What a run does; the defaults are those of the shipped weights."""
 
     seed: int = 1
@@ -91,7 +91,7 @@ class Settings:
 
 
 @dataclass
-class Run:
+class HindsightRun:
     """Everything that changes while a run goes on, and is in its checkpoint."""
 
     actor: Scaled
@@ -113,7 +113,7 @@ class Run:
     """(states, levels) beside them."""
 
     @classmethod
-    def new(cls, settings: Settings) -> Run:
+    def new(cls, settings: HindsightSettings) -> HindsightRun:
         torch.manual_seed(settings.seed)
         actor, critic = new_actor(), new_critic(WINDOWS)
         return cls(
@@ -131,7 +131,7 @@ class Run:
     )  # fmt: skip
     _PLAIN = ("round", "iteration", "drawn", "best", "seconds", "states", "targets")
 
-    def save(self, path: Path, settings: Settings) -> None:
+    def save(self, path: Path, settings: HindsightSettings) -> None:
         """Write the checkpoint aside, then give it its name."""
         held: dict[str, Any] = {name: getattr(self, name).state_dict() for name in self._MODULES}
         held |= {name: getattr(self, name) for name in self._PLAIN}
@@ -141,7 +141,7 @@ class Run:
         with aside(path) as partial:
             torch.save(held, partial)
 
-    def load(self, path: Path, settings: Settings) -> None:
+    def load(self, path: Path, settings: HindsightSettings) -> None:
         """Go on from a checkpoint.
 
         Raises:
@@ -167,13 +167,17 @@ class Training:
     """One run: sources, settings and a folder."""
 
     def __init__(
-        self, sources: Sequence[data.Source], video_words: Sequence[str], out: Path, settings: Settings
+        self,
+        sources: Sequence[data.TraceSource],
+        video_words: Sequence[str],
+        out: Path,
+        settings: HindsightSettings,
     ) -> None:
         torch.set_num_threads(settings.threads)
         self.settings, self.out, self.sources = settings, out, sources
         self.videos, self.shares = data.read_videos(video_words)
-        self.validation = Validation.of(sources, self.videos[0], settings.threads)
-        self.run = Run.new(settings)
+        self.validation = TeacherValidation.of(sources, self.videos[0], settings.threads)
+        self.run = HindsightRun.new(settings)
         self.library: Library | None = None
         self.library_number = -1
         out.mkdir(parents=True, exist_ok=True)
@@ -232,7 +236,7 @@ class Training:
         """States that the learner (at first RobustMPC) visits, and what the planner says of them."""
         run, settings = self.run, self.settings
         sessions = self.draw_sessions()
-        net = Net((layers_of(run.actor),))
+        net = ValueNet((layers_of(run.actor),))
         choose = BatchMPC(sessions) if run.round == 0 else BatchHindsight(sessions, net)
         xs, ys = [], []
         for _ in range(STEPS):
@@ -369,7 +373,7 @@ class Training:
         candidate = self.out / "candidate.safetensors"
         notes = {"seed": str(self.settings.seed), "iteration": str(self.run.iteration)}
         write_net(candidate, [layers], notes)
-        net = Net.read(candidate)
+        net = ValueNet.read(candidate)
         if not self.validation.groups:
             candidate.replace(self.out / BEST)
             return {}

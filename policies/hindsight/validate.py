@@ -12,7 +12,7 @@ from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.session import CHUNKS
 from player.video.video import Video
-from policies.hindsight.data import Source
+from policies.hindsight.data import TraceSource
 from policies.rules.batch_mpc import BatchMPC
 
 STARTS = 12
@@ -35,7 +35,7 @@ def play(sessions: Sessions, selects: Selects) -> Floats:
 
 
 @dataclass(frozen=True)
-class Group:
+class ValidationSource:
     """The validation sessions of one source, and what RobustMPC makes of them."""
 
     name: str
@@ -46,7 +46,7 @@ class Group:
     """(traces,) mean QoE a chunk."""
 
     @classmethod
-    def of(cls, source: Source, video: Video, threads: int) -> Group:
+    def of(cls, source: TraceSource, video: Video, threads: int) -> ValidationSource:
         library = Library(source.validation, [video])
         trace = np.repeat(np.arange(len(source.validation)), STARTS)
         places = np.tile(np.arange(STARTS), len(source.validation))
@@ -73,17 +73,19 @@ class MakesSelects(Protocol):
 
 
 @dataclass(frozen=True)
-class Validation:
+class TeacherValidation:
     """All groups; the score is what is gained over RobustMPC, weighted as in the training mix."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[ValidationSource, ...]
     threads: int
 
     @classmethod
-    def of(cls, sources: Sequence[Source], video: Video, threads: int) -> Validation:
+    def of(cls, sources: Sequence[TraceSource], video: Video, threads: int) -> TeacherValidation:
         """A group for each source that holds traces out; the first of sources of one name."""
         named = {each.name: each for each in reversed(sources) if each.validation}
-        return cls(tuple(Group.of(each, video, threads) for each in reversed(named.values())), threads)
+        return cls(
+            tuple(ValidationSource.of(each, video, threads) for each in reversed(named.values())), threads
+        )
 
     def gains(self, make: MakesSelects) -> dict[str, Floats]:
         """(traces,) mean QoE a chunk less RobustMPC's, for each group."""

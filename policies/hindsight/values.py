@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Ints, Packed
+from player.simulated.batch.library import Floats, Ints, PackedLibrary
 from player.simulated.batch.link import hold_ms, idle
-from player.simulated.batch.sessions import Sessions, State
+from player.simulated.batch.sessions import BatchState, Sessions
 from player.simulated.batch.threads import share
 from player.simulated.link_published import MAX_INTERVALS, PAYLOAD
 
@@ -51,7 +51,7 @@ def advantages(values: Floats, worst: float) -> Floats:
 
 
 @compiled
-def future_mbps(packed: Packed, state: State, window_s: float, windows: Floats) -> None:
+def future_mbps(packed: PackedLibrary, state: BatchState, window_s: float, windows: Floats) -> None:
     """Fill (sessions, windows) with the mean rate of each next `window_s` of every session's trace."""
     for session in range(len(windows)):
         index, at_s = state.interval[session], state.at_s[session]
@@ -76,8 +76,8 @@ def future_mbps(packed: Packed, state: State, window_s: float, windows: Floats) 
 
 @compiled
 def _plan(
-    packed: Packed,
-    state: State,
+    packed: PackedLibrary,
+    state: BatchState,
     chunks: int,
     mu: float,
     smooth: float,
@@ -128,8 +128,8 @@ def _worth(row: Floats) -> float:
 
 @compiled
 def _grow(
-    packed: Packed,
-    state: State,
+    packed: PackedLibrary,
+    state: BatchState,
     session: int,
     chunk: int,
     mu: float,

@@ -26,12 +26,12 @@ from collections.abc import Sequence
 from player.registry import PolicyError
 from player.video.video import VideoError
 from policies.hindsight.data import DataError
-from policies.hindsight.net import WeightsError
+from policies.hindsight.net import ValueNetError
 from policies.llm.task import DEFAULT, Task, TaskError, names, task_named
 from traces.commands import Parser, carried_out, exit_with
 from traces.trace import TraceError
 
-EXPECTED = (DataError, PolicyError, TraceError, VideoError, WeightsError, ValueError)
+EXPECTED = (DataError, PolicyError, TraceError, VideoError, ValueNetError, ValueError)
 GENERAL = {
     "prepare": "policies.llm.model.prepare",
     "adapt": "policies.llm.learning.adapt",

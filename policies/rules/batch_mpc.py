@@ -11,8 +11,8 @@ import numpy as np
 
 from player.observation import HORIZON
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Ints, Packed
-from player.simulated.batch.sessions import Sessions, State
+from player.simulated.batch.library import Floats, Ints, PackedLibrary
+from player.simulated.batch.sessions import BatchState, Sessions
 from player.simulated.batch.threads import share
 from policies.rules.lookahead import affordable_steps, quality_for_sums
 from policies.rules.mpc import PLAN_CHUNKS
@@ -98,8 +98,8 @@ def robust_mbps(past_mbps: Floats, chunks: int) -> float:
 
 @compiled
 def _decide(
-    packed: Packed,
-    state: State,
+    packed: PackedLibrary,
+    state: BatchState,
     q: Floats,
     steps: Ints,
     chunks: int,

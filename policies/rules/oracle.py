@@ -7,7 +7,7 @@ Only the simulator can tell the future (`player.simulated.session.ToldFuture`). 
 60 s the two nearly always coincide and the plan is the best there is. They can differ where the player
 waits at its cap, in whole half seconds, because the bound is that of a player which waits exactly as
 long as it must; and where so many plans stay possible that near equals are given up, at most
-`Plan.gap` in the mean. With the link's noise on there is no bound, only a good plan. Over a trace whose
+`OraclePlan.gap` in the mean. With the link's noise on there is no bound, only a good plan. Over a trace whose
 delays vary there is no plan: who asks earlier may then be answered later, which the search takes for
 impossible.
 """
@@ -44,7 +44,7 @@ SLACKS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 
 
 @dataclass(frozen=True)
-class Plan:
+class OraclePlan:
     """A plan for a whole session; sums leave the first chunk out, as published means do."""
 
     levels: tuple[int, ...]
@@ -75,7 +75,7 @@ def best_plan(
     prefix: tuple[int, ...] = (0,),
     cap_ms: float = CAP_MS,
     seed: int = 0,
-) -> Plan:
+) -> OraclePlan:
     """The best plan for a session that begins with the levels `prefix`.
 
     Args:
@@ -96,7 +96,7 @@ def best_plan(
             best_plan(video, trace, link, qoe, prefix=(level,), **rest) for level in range(video.levels)
         ]
         best = max(firsts, key=lambda plan: plan.total)
-        return Plan(best.levels, best.total, max(plan.bound for plan in firsts))
+        return OraclePlan(best.levels, best.total, max(plan.bound for plan in firsts))
     library = Library([trace], [video.first(chunks)], qoe)
     setup = Setup.of(1, start_index=start_index, seed=seed, rtt_ms=link.rtt_ms, cap_ms=cap_ms)
     return _Searches(library, setup, chunks, link.noise, np.array(prefix, np.int64)).best()
@@ -129,7 +129,7 @@ class _Searches:
         self._levels = np.zeros(chunks, np.int64)
         self._total = -math.inf
 
-    def best(self) -> Plan:
+    def best(self) -> OraclePlan:
         """A rough plan first, whose worth then cuts the exact searches short."""
         self._attain(np.concatenate([self._prefix, np.zeros(self._chunks - len(self._prefix), np.int64)]))
         self._search(STEPS, ROUGH)
@@ -142,7 +142,7 @@ class _Searches:
                 self._first_that_fits(STEPS)
             if self._is_short_of(bound):
                 bound = min(bound, self._search(STRICT, 0.0))
-        return Plan(tuple(map(int, self._levels)), self._total, max(bound, self._total))
+        return OraclePlan(tuple(map(int, self._levels)), self._total, max(bound, self._total))
 
     def _is_short_of(self, bound: float) -> bool:
         return bound - self._total > SAME * self._chunks * (1.0 + self._library.qoe.mu)
@@ -210,7 +210,7 @@ class Oracle:
 
     def __init__(self) -> None:
         self._future: Future | None = None
-        self.plan: Plan | None = None
+        self.plan: OraclePlan | None = None
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         self._video, self._qoe = video, qoe

@@ -74,10 +74,10 @@ class Hands:
         Raises:
             NotHere: netem delays here.
         """
-        stage = self.lane.delay_stage
-        if self.lane.backend == "netem" or stage is None or stage.pid is None:
+        pid = self.lane.delay_stage.pid
+        if self.lane.backend == "netem" or pid is None:
             raise NotHere("the delay stage is no process here: it is netem's")
-        return stage.pid
+        return pid
 
 
 @dataclass(frozen=True)

@@ -153,15 +153,14 @@ class Lane:
         self.seed = seed
         self.trace = trace
         self._hosts: dict[str, Any] = {}
-        self.delay_stage: DelayStage | None = None
-        """Set once the lane is up."""
+        self._stage: DelayStage | None = None
 
     def __enter__(self) -> Lane:
         try:
             self._make_hosts()
             self._make_links()
             self._configure()
-            self._delay_stage()
+            self._start_stage()
         except BaseException:
             self.close()
             raise
@@ -252,16 +251,27 @@ class Lane:
         """Run shell commands in a host, stopping at the first that fails."""
         run_script(self.pid(role), script, f"lane {self.name}: {role}: a set-up command failed")
 
-    def _delay_stage(self) -> None:
+    @property
+    def delay_stage(self) -> DelayStage:
+        """Who delays and loses.
+
+        Raises:
+            TestbedError: the lane is not up.
+        """
+        if self._stage is None:
+            raise TestbedError(f"lane {self.name} is not up")
+        return self._stage
+
+    def _start_stage(self) -> None:
         wan = self.pid("wan")
         if self.backend == "netem":
             varying = self.trace is not None and self.trace.varies
-            self.delay_stage = NetemStage(self.name, wan, self.settings, varying)
+            self._stage = NetemStage(self.name, wan, self.settings, varying)
         else:
             ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
             lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
-            self.delay_stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
-        self.delay_stage.start()
+            self._stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
+        self._stage.start()
 
     def bucket(self) -> TokenBucket:
         """The bottleneck's token bucket, not yet on the interface."""
@@ -289,13 +299,12 @@ class Lane:
         Raises:
             TestbedError: it does not answer.
         """
-        assert self.delay_stage is not None
         return self.delay_stage.report()
 
     def close(self) -> None:
         """Take everything down; safe to call twice."""
-        if self.delay_stage is not None:
-            self.delay_stage.stop()
+        if self._stage is not None:
+            self._stage.stop()
         hosts, self._hosts = list(self._hosts.values()), {}
         shells = [host.shell for host in hosts if host.shell is not None]
         for host in hosts:

@@ -67,7 +67,7 @@ class RelayReport:
     real_time: bool
 
 
-class Lateness:
+class LateFrames:
     """How late frames left: counts in steps of 0.1 ms, of 10 ms where it is a matter of seconds."""
 
     def __init__(self) -> None:
@@ -217,7 +217,7 @@ class Relay:
         self._random = random.Random(seed + 1)
         self._schedule: Schedule | None = None
         self._waiting: deque[tuple[float, bytes]] = deque()
-        self._lateness = Lateness()
+        self._lateness = LateFrames()
         self._offset_s = clock_offset(0.0)
         self._emptied_at = time.monotonic()
         """When there was last nothing to take in: what comes now came after it, whatever clocks say."""

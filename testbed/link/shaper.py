@@ -27,10 +27,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from testbed.link.bucket import AS_IS, Making, Wakes, bucket_bytes
 from testbed.link.correction import SHORT_S, Ledger
 from testbed.link.log import LinkRow
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
-from testbed.link.wakes import LEAST_S, Wakes
 from testbed.process.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.process.errors import TestbedError
 from traces.trace import Step, Trace
@@ -43,9 +43,6 @@ SAMPLE_S = 0.02
 
 SAMPLES_PER_S = 1250
 """… but all of them together no more often than this: a look takes 50 µs."""
-
-BURST_BYTES = 1520
-"""One frame and a little: idle links save up no more credit than that."""
 
 OVERSLEEP_S = 0.0005
 """A sleeping tbf that would oversleep a change by more is woken."""
@@ -67,25 +64,6 @@ READ_TRIES = 3
 """A reading takes 50 µs; one that took longer was interrupted, and is taken again so often."""
 
 
-@dataclass(frozen=True)
-class Making:
-    """How a link is made true. The defaults are what was found best; `fidelity.py` measures others."""
-
-    bucket_s: float | None = None
-    """What the bucket holds, as time at the trace's rate, never less than `BURST_BYTES`; None: it follows
-    the lateness of this machine's timers."""
-    corrects: bool = True
-    """Whether the rate is corrected within a step."""
-
-
-AS_IS = Making()
-
-
-def burst_bytes(rate_mbps: float, bucket_s: float = LEAST_S) -> int:
-    """The bucket's size at a rate, which it follows; a quiet machine's if nothing else is said."""
-    return max(BURST_BYTES, round(rate_mbps * 1e6 / 8 * bucket_s))
-
-
 def pieces(steps: Iterator[Step]) -> Iterator[Step]:
     """Steps of at most `LONGEST_STEP_S`, same rates."""
     for step in steps:
@@ -96,7 +74,7 @@ def pieces(steps: Iterator[Step]) -> Iterator[Step]:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CounterReading:
     """The kernel's counters at a moment."""
 
     counters: Counters
@@ -109,7 +87,7 @@ class Reading:
         return self.counters.backlog_bytes >= FRAME_BYTES
 
 
-def read(bucket: TokenBucket) -> Reading:
+def read(bucket: TokenBucket) -> CounterReading:
     """Read the counters, again where the clock says that we were away meanwhile: who doesn't know when a
     counter was read knows nothing of a rate."""
     best, best_took_s = None, math.inf
@@ -118,7 +96,7 @@ def read(bucket: TokenBucket) -> Reading:
         counters = bucket.read()
         took_s = time.monotonic() - begun
         if took_s < best_took_s:
-            best, best_took_s = Reading(counters, begun + took_s / 2), took_s
+            best, best_took_s = CounterReading(counters, begun + took_s / 2), took_s
         if took_s <= READ_WITHIN_S:
             break
     assert best is not None
@@ -161,7 +139,7 @@ class Replay:
 
     def _bucket_bytes(self, rate_mbps: float) -> int:
         fixed_s = self._making.bucket_s
-        return burst_bytes(rate_mbps, self._wakes.bucket_s if fixed_s is None else fixed_s)
+        return bucket_bytes(rate_mbps, self._wakes.bucket_s if fixed_s is None else fixed_s)
 
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
@@ -203,7 +181,7 @@ class Replay:
     def _end_of(self, step: Step) -> float:
         return self._t0 + step.start_s + step.duration_s
 
-    def _account(self, reading: Reading, megabits: float, rate_mbps: float) -> None:
+    def _account(self, reading: CounterReading, megabits: float, rate_mbps: float) -> None:
         """What passed since the last reading, and what the trace carries meanwhile."""
         before, now = self._last.counters, reading.counters
         if now.sent_bytes < before.sent_bytes or now.drops < before.drops:
@@ -247,7 +225,7 @@ class Replay:
             self._kicks += 1
             self.bucket.kick()
 
-    def _write(self, step: Step, reading: Reading) -> None:
+    def _write(self, step: Step, reading: CounterReading) -> None:
         counters, begin = reading.counters, self._begin
         row = LinkRow(
             step=self._number,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed.link.shaper import AS_IS, Making
+from testbed.link.bucket import AS_IS, Making
 from testbed.process.children import die_with_parent, environment
 from testbed.process.errors import TestbedError
 from traces.trace import Trace

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from testbed.link.bucket import bucket_bytes
 from testbed.link.log import LinkRow
-from testbed.link.shaper import burst_bytes
 from testbed.link.tbf import FRAME_BYTES
 
 STEP_TOLERANCE = 0.03
@@ -93,7 +93,7 @@ def step_bytes(rows: Sequence[LinkRow]) -> list[StepBytes]:
             carried=carried_bytes(rows, index),
             sent=row.sent_bytes,
             late=_late_change_bytes(rows, index),
-            burst=burst_bytes(row.rate_mbps) if row.bucket_bytes is None else row.bucket_bytes,
+            burst=bucket_bytes(row.rate_mbps) if row.bucket_bytes is None else row.bucket_bytes,
             backlogged=row.backlog_min_bytes >= FRAME_BYTES and row.rate_mbps > 0,
         )
         for index, row in enumerate(rows)

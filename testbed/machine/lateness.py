@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.machine.readings import Change, read_machine, read_running
+from testbed.machine.readings import MachineChange, read_machine, read_running
 from testbed.process.children import SHAPER_PRIORITY, real_time
 
 STEP_S = 0.001
@@ -33,7 +33,7 @@ class Look:
     """A short look at the machine while nothing of ours works."""
 
     lateness: Lateness
-    change: Change
+    change: MachineChange
     others: float
     """Threads that wanted a processor meanwhile, in the mean."""
 

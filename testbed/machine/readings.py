@@ -2,7 +2,7 @@
 
 On a virtual machine the hypervisor may take a processor away for milliseconds (steal), and on any machine
 other processes make ours wait. Both show in the links' figures, so both stand beside them: take a
-`Reading` before and one after, and ask for the `Change`. What a kernel does not tell is None.
+`MachineReading` before and one after, and ask for the `MachineChange`. What a kernel does not tell is None.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RunQueue:
 
 
 @dataclass(frozen=True)
-class Change:
+class MachineChange:
     """What happened between two readings. Shares are of all processors' time, 0 to 1."""
 
     duration_s: float
@@ -87,7 +87,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Reading:
+class MachineReading:
     """The counters at one moment."""
 
     at_s: float
@@ -99,7 +99,7 @@ class Reading:
     ours_s: float
     """Processor time of this process and of all that it started."""
 
-    def since(self, earlier: Reading) -> Change:
+    def since(self, earlier: MachineReading) -> MachineChange:
         """What happened since an earlier reading of the same machine."""
         duration_s = max(self.at_s - earlier.at_s, 1e-9)
         spent = [_less(now, then) for now, then in zip(self.cpus, earlier.cpus, strict=False)]
@@ -108,7 +108,7 @@ class Reading:
         known = bool(spent) and total_s > 0
         worst = max((one.steal_s / one.total_s for one in spent if one.total_s > 0), default=0.0)
         others = max(busy_s - (self.ours_s - earlier.ours_s), 0.0) / duration_s
-        return Change(
+        return MachineChange(
             duration_s=round(duration_s, DIGITS),
             cpus=len(self.cpus) or len(os.sched_getaffinity(0)),
             steal=round(sum(one.steal_s for one in spent) / total_s, DIGITS) if known else None,
@@ -239,7 +239,7 @@ def our_time_s(proc: Path = PROC) -> float:
     return time_of_family(found, os.getpid())
 
 
-def read_machine(watched: Iterable[tuple[str, int | None]] = (), proc: Path = PROC) -> Reading:
+def read_machine(watched: Iterable[tuple[str, int | None]] = (), proc: Path = PROC) -> MachineReading:
     """The counters now.
 
     Args:
@@ -250,7 +250,7 @@ def read_machine(watched: Iterable[tuple[str, int | None]] = (), proc: Path = PR
         found = None if pid is None else parse_run_queue(_text(proc / str(pid) / "schedstat"))
         if found is not None:
             queues[name] = found
-    return Reading(
+    return MachineReading(
         at_s=time.monotonic(),
         cpus=parse_cpus(_text(proc / "stat")),
         pressure_s=parse_pressure(_text(proc / "pressure" / "cpu")),

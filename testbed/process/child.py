@@ -22,18 +22,31 @@ _STDERR_LINES = 1000
 class Child:
     """A process of ours inside a lane that talks in JSON lines."""
 
-    def __init__(self, what: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, what: str, process: asyncio.subprocess.Process, ends_by: signal.Signals | None = None
+    ) -> None:
         self.what = what
         self.process = process
+        self._ends_by = ends_by
         self._stderr = asyncio.create_task(self._keep_stderr())
         self.said: list[str] = []
         """The lines of its stderr, up to a number, and the last."""
 
     @classmethod
     async def start(
-        cls, what: str, pid: int, *arguments: str, variables: Mapping[str, str] | None = None
+        cls,
+        what: str,
+        pid: int,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        ends_by: signal.Signals | None = None,
     ) -> Child:
-        """Run this Python in the namespaces of process `pid`, with `variables` added to its environment."""
+        """Run this Python in the namespaces of process `pid`.
+
+        Args:
+            variables: added to its environment.
+            ends_by: what tells it to end, where the end of its input does not.
+        """
         process = await asyncio.create_subprocess_exec(
             *python_in(pid, *arguments),
             stdin=asyncio.subprocess.PIPE,
@@ -44,7 +57,7 @@ class Child:
             limit=_LINE_LIMIT,
             env={**environment(), **(variables or {})},
         )
-        return cls(what, process)
+        return cls(what, process, ends_by)
 
     async def _keep_stderr(self) -> None:
         assert self.process.stderr is not None
@@ -54,6 +67,16 @@ class Child:
                     self.said.append(line.decode(errors="replace").rstrip())
                 else:
                     self.said[-1] = line.decode(errors="replace").rstrip()
+
+    async def tell(self, line: Mapping[str, Any]) -> None:
+        """A line on its input.
+
+        Raises:
+            BrokenPipeError, ConnectionResetError: it is dead.
+        """
+        assert self.process.stdin is not None
+        self.process.stdin.write((json.dumps(line) + "\n").encode())
+        await self.process.stdin.drain()
 
     async def line(self) -> dict[str, Any] | None:
         """Its next line; None at the end of its output.
@@ -112,6 +135,8 @@ class Child:
 
     async def close(self) -> None:
         """End its input and wait; then insist, also with what it started."""
+        if self._ends_by is not None:
+            self.signal(self._ends_by)
         if self.process.stdin is not None:
             self.process.stdin.close()
         for number in (None, signal.SIGTERM, signal.SIGKILL):

@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from testbed.link.bucket import bucket_bytes
 from testbed.link.correction import MOST_SHARE
 from testbed.link.settings import KERNEL_MAX_MBPS
-from testbed.link.shaper import burst_bytes
 from testbed.machine.finding import NOTE, Finding
 from testbed.machine.lateness import Look
 from testbed.machine.load import SESSION_LOAD
-from testbed.machine.readings import CpuTimes, Reading
+from testbed.machine.readings import CpuTimes, MachineReading
 
 WAY_OUT_OF_NOISE = "end other work, or give this virtual machine more of its host"
 
@@ -42,7 +42,7 @@ NARROWING_MBPS = 0.01
 
 def covered_s(rate_mbps: float) -> float:
     """How late a timer may be, in seconds, before a link of this rate loses anything."""
-    return burst_bytes(rate_mbps) * 8 / (rate_mbps * 1e6)
+    return bucket_bytes(rate_mbps) * 8 / (rate_mbps * 1e6)
 
 
 def is_true(rate_mbps: float, worst_late_s: float, stolen: float) -> bool:
@@ -113,10 +113,12 @@ class Capacity:
     """That go side by side, a player on each."""
 
 
-def capacity_of(seen: Look, since_boot: Reading) -> Capacity:
+def capacity_of(seen: Look, since_boot: MachineReading) -> Capacity:
     """What a look at the machine comes to."""
     stolen, late = seen.change.stolen_of_wanted, seen.lateness
-    whole = since_boot.since(Reading(0.0, (CpuTimes(0.0, 0.0, 0.0),) * len(since_boot.cpus), None, {}, 0.0))
+    whole = since_boot.since(
+        MachineReading(0.0, (CpuTimes(0.0, 0.0, 0.0),) * len(since_boot.cpus), None, {}, 0.0)
+    )
     return Capacity(
         timer_late_p50_ms=late.p50_ms,
         timer_late_p99_ms=late.p99_ms,

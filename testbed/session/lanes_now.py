@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.machine.lateness import Look, look
-from testbed.machine.readings import Change, read_machine
+from testbed.machine.readings import MachineChange, read_machine
 from testbed.session.capacity import in_turns, lanes_held
 from testbed.session.plan import RunPlan
 
@@ -30,7 +30,7 @@ class Noise:
         return lanes_held(self.cpus, self.others, self.stolen, self.late_p99_ms)
 
 
-def noise_of(seen: Look, since_begun: Change) -> Noise:
+def noise_of(seen: Look, since_begun: MachineChange) -> Noise:
     """From a look at the machine while ours is quiet, and from all that happened since the run was planned.
 
     A look is too short to count what is stolen, in ticks of 10 ms; while we plan and start servers,

@@ -27,7 +27,7 @@ from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
-from testbed.machine.readings import Reading, read_machine
+from testbed.machine.readings import MachineReading, read_machine
 from testbed.process.errors import TestbedError
 from testbed.session.options import (
     add_link_options,
@@ -130,7 +130,7 @@ class RunPlan:
     """What a person should know before."""
     lanes: int | None = None
     """How many stream at once; None for as many as the machine holds."""
-    begun: Reading | None = None
+    begun: MachineReading | None = None
     """The machine when planning began; None for nobody who wants to know how busy it has been since."""
 
     @property

@@ -12,11 +12,15 @@ from player.qoe import QoE
 from player.record import ChunkRow, EndRow
 from player.video.video import Video
 from testbed.link.settings import LinkSettings
-from testbed.verdict.selfcheck import Verdict
+from testbed.verdict.judge import Verdict
+from traces.files import partial_of
 from traces.trace import Trace
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures, what players said."""
+LANES_AT_ONCE = "lanes_at_once"
+"""Where a manifest says how many lanes streamed side by side when its session began."""
+
 LOG_ENDINGS = ("link.jsonl", "origin.jsonl", "pcap", "stderr.txt")
 
 
@@ -54,6 +58,14 @@ class SessionPlan:
         """A file that belongs to this session: the folder of records itself holds only records."""
         return self.record.parent / LOGS / f"{self.name}.{ending}"
 
+    def aside(self, ending: str) -> Path:
+        """Where such a file is written until it is complete."""
+        return partial_of(self.log(ending))
+
+    def leftovers(self) -> list[Path]:
+        """Files that an unfinished session would leave."""
+        return [self.aside(ending) for ending in LOG_ENDINGS]
+
 
 @dataclass(frozen=True)
 class SessionResult:
@@ -67,7 +79,7 @@ class SessionResult:
     """What happened to the server that its policy asks."""
 
 
-class Server(Protocol):
+class AskedServer(Protocol):
     """As much as a session needs to know of the server that its policy asks (`policy_server.py`)."""
 
     @property

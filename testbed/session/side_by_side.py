@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.text import Text
@@ -22,9 +22,9 @@ from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
 from testbed.session.policy_server import PolicyServers
-from testbed.session.session_plan import SessionPlan, SessionResult
-from testbed.session.streaming import LANES_AT_ONCE, LaneSession
-from testbed.session.watch import Display
+from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
+from testbed.session.streaming import LaneSessions, ReadySessions
+from testbed.session.watch import SessionsDisplay
 
 BEGIN_AFTER_S = 0.5
 """From the moment that all players are ready to the common start, and a round trip besides: what is still on
@@ -37,6 +37,9 @@ END_WITHIN_S = 10.0
 def begin_after_s(settings: LinkSettings) -> float:
     """How long after the last preparation sessions over such a link may begin."""
     return BEGIN_AFTER_S + (settings.rtt_ms + settings.jitter_ms) / 1000
+
+
+Stage = TypeVar("Stage")
 
 
 class Interrupt:
@@ -108,10 +111,10 @@ async def _turn(
                 mine = dataclasses.replace(plan, facts=facts)
                 name = f"sb{os.getpid()}-{first + index}"
                 lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
-                session = LaneSession(mine, lane, shaper, index, servers.of(mine.server))
-                stack.push_async_callback(session.close)
-                leftovers += session.leftovers()
-                sessions.append(session)
+                asked = LaneSessions([mine], lane, shaper, index, servers.of(mine.server))
+                stack.push_async_callback(asked.close)
+                leftovers += asked.leftovers()
+                sessions.append(asked)
             return await _run_lanes(sessions, console, interrupt)
     finally:
         for path in leftovers:
@@ -119,22 +122,25 @@ async def _turn(
 
 
 async def _run_lanes(
-    sessions: Sequence[LaneSession], console: Console, interrupt: Interrupt
+    asked: Sequence[LaneSessions], console: Console, interrupt: Interrupt
 ) -> list[SessionResult]:
-    await _all(interrupt, *(session.start() for session in sessions))
-    for session in sessions:  # one after the other: a probe wants a quiet machine
-        await _all(interrupt, session.probe())
-    await _all(interrupt, *(session.ready() for session in sessions))
+    started = await _all(interrupt, *(sessions.start() for sessions in asked))
+    probed = []
+    for sessions in started:  # one after the other: a probe wants a quiet machine
+        probed += await _all(interrupt, sessions.probe())
+    ready = await _all(interrupt, *(sessions.ready() for sessions in probed))
 
-    names = [session.plan.name for session in sessions]
-    first = sessions[0].plan
-    with Display(console, names, first.video, first.trace, first.start_s) as display:
-        t0 = time.monotonic() + max(begin_after_s(session.plan.settings) for session in sessions)
+    plans = [plan for sessions in asked for plan in sessions.plans]
+    first = plans[0]
+    with SessionsDisplay(
+        console, [plan.name for plan in plans], first.video, first.trace, first.start_s
+    ) as display:
+        t0 = time.monotonic() + max(begin_after_s(plan.settings) for plan in plans)
         display.begin(t0)
-        streaming = [asyncio.create_task(session.stream(t0, display)) for session in sessions]
-        stopping = asyncio.create_task(_interrupt_all(sessions, interrupt))
+        streaming = [asyncio.create_task(sessions.stream(t0, display)) for sessions in ready]
+        stopping = asyncio.create_task(_interrupt_all(ready, interrupt))
         try:
-            return list(await asyncio.gather(*streaming))
+            return [result for results in await asyncio.gather(*streaming) for result in results]
         finally:
             stopping.cancel()
             for task in streaming:
@@ -142,19 +148,19 @@ async def _run_lanes(
             await asyncio.gather(*streaming, return_exceptions=True)
 
 
-async def _interrupt_all(sessions: Sequence[LaneSession], interrupt: Interrupt) -> None:
+async def _interrupt_all(ready: Sequence[ReadySessions], interrupt: Interrupt) -> None:
     await interrupt.heard.wait()
-    for session in sessions:
-        session.interrupt()
+    for sessions in ready:
+        sessions.interrupt()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_WITHIN_S):
             await interrupt.again.wait()
-    for session in sessions:
-        session.kill_player()
+    for sessions in ready:
+        sessions.kill_players()
 
 
-async def _all(interrupt: Interrupt, *work: Coroutine[Any, Any, None]) -> None:
-    """Do all of it at once; a fault of one, or a signal, ends the others first.
+async def _all(interrupt: Interrupt, *work: Coroutine[Any, Any, Stage]) -> list[Stage]:
+    """Do all of it at once; a fault of one, or a signal, ends the others first. What comes of each.
 
     Raises:
         Interrupted: a signal came.
@@ -168,7 +174,7 @@ async def _all(interrupt: Interrupt, *work: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if interrupt.heard.is_set():
             raise Interrupted
-        await together
+        return list(await together)
     finally:
         waiting.cancel()
         together.cancel()

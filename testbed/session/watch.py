@@ -20,8 +20,8 @@ from traces.trace import Trace
 REFRESH_S = 0.25
 
 
-class Display:
-    """Shows sessions side by side. A context manager, and the `Watcher` of `testbed.session.streaming`."""
+class SessionsDisplay:
+    """Shows sessions side by side. A context manager, and the `Watcher` of `testbed.session.session_plan`."""
 
     def __init__(
         self, console: Console, names: Sequence[str], video: Video, trace: Trace, start_s: float
@@ -42,7 +42,7 @@ class Display:
         """The sessions begin at monotonic time `t0`."""
         self._t0 = t0
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> SessionsDisplay:
         if self._live is not None:
             self._live.__enter__()
         return self

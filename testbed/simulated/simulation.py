@@ -48,7 +48,7 @@ _OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
 
 
 @dataclass(frozen=True)
-class SimulatedSession:
+class SessionToSimulate:
     """One session to compute."""
 
     policy: str
@@ -88,10 +88,10 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Job:
+class SimulationJob:
     """Sessions of one policy that one process computes in order; more than one only in a chain."""
 
-    sessions: tuple[SimulatedSession, ...]
+    sessions: tuple[SessionToSimulate, ...]
     kept: tuple[bool, ...]
     """Of each session: its record is there. In a chain it is computed all the same, for what it leaves."""
     facts: RunFacts
@@ -103,9 +103,9 @@ def carries_state(policy: LoadedPolicy) -> bool:
 
 
 def manifest(
-    session: SimulatedSession,
+    session: SessionToSimulate,
     policy: LoadedPolicy,
-    earlier: Sequence[SimulatedSession],
+    earlier: Sequence[SessionToSimulate],
     facts: RunFacts,
 ) -> dict[str, Any]:
     """A record's manifest, with an emulated one's fields where they make sense.
@@ -151,7 +151,7 @@ def _settings(link: Link) -> dict[str, Any]:
     return settings
 
 
-def _chain_facts(earlier: Sequence[SimulatedSession]) -> dict[str, Any]:
+def _chain_facts(earlier: Sequence[SessionToSimulate]) -> dict[str, Any]:
     """What a policy that carries state has behind it: how many sessions, and a hash that tells which."""
     digest = hashlib.sha256()
     for one in earlier:
@@ -175,8 +175,8 @@ def _version(package: str) -> str:
 
 
 def plan_jobs(
-    sessions: Sequence[SimulatedSession], facts: RunFacts
-) -> tuple[list[Job], dict[Path, SessionSummary]]:
+    sessions: Sequence[SessionToSimulate], facts: RunFacts
+) -> tuple[list[SimulationJob], dict[Path, SessionSummary]]:
     """What is to be computed, and what is there already.
 
     Args:
@@ -190,8 +190,8 @@ def plan_jobs(
         PolicyError: a policy that cannot be had.
     """
     done: dict[Path, SessionSummary] = {}
-    chains: list[Job] = []
-    singles: list[Job] = []
+    chains: list[SimulationJob] = []
+    singles: list[SimulationJob] = []
     for policy_sessions in _by_policy_and_seed(sessions):
         policy = load_policy(policy_sessions[0].policy)
         chained = carries_state(policy)
@@ -203,20 +203,20 @@ def plan_jobs(
         left = [place for place, session in enumerate(policy_sessions) if session.record not in done]
         if chained and left:
             needed = policy_sessions[: left[-1] + 1]
-            chains.append(Job(needed, tuple(one.record in done for one in needed), facts))
+            chains.append(SimulationJob(needed, tuple(one.record in done for one in needed), facts))
         elif not chained:
-            singles += [Job((policy_sessions[place],), (False,), facts) for place in left]
+            singles += [SimulationJob((policy_sessions[place],), (False,), facts) for place in left]
     return chains + singles, done
 
 
-def _by_policy_and_seed(sessions: Sequence[SimulatedSession]) -> list[tuple[SimulatedSession, ...]]:
-    groups: dict[tuple[str, int], list[SimulatedSession]] = {}
+def _by_policy_and_seed(sessions: Sequence[SessionToSimulate]) -> list[tuple[SessionToSimulate, ...]]:
+    groups: dict[tuple[str, int], list[SessionToSimulate]] = {}
     for session in sessions:
         groups.setdefault((session.policy, session.run_seed), []).append(session)
     return [tuple(group) for group in groups.values()]
 
 
-def _kept(session: SimulatedSession, asked: dict[str, Any]) -> SessionSummary | None:
+def _kept(session: SessionToSimulate, asked: dict[str, Any]) -> SessionSummary | None:
     """The figures of a session whose complete record is there; None if there is none.
 
     Raises:
@@ -258,7 +258,7 @@ def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:
     return f"{place} is {short[0]}, asked for {short[1]}"
 
 
-def run_job(job: Job) -> dict[Path, SessionSummary]:
+def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
     """Compute the sessions of a job and write the records that are not there.
 
     Returns:
@@ -278,7 +278,7 @@ def run_job(job: Job) -> dict[Path, SessionSummary]:
 
 
 def _simulated(
-    session: SimulatedSession, policy: LoadedPolicy, fallback: LoadedPolicy, job: Job, place: int
+    session: SessionToSimulate, policy: LoadedPolicy, fallback: LoadedPolicy, job: SimulationJob, place: int
 ) -> SessionSummary | None:
     """One session; its figures if it was recorded, None if its record was there."""
     try:
@@ -311,7 +311,7 @@ def _simulated(
     return summarise(rows, end, session.video.ladder_kbps, session.qoe)
 
 
-def run_jobs(jobs: Sequence[Job], processes: int) -> Iterator[dict[Path, SessionSummary]]:
+def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Path, SessionSummary]]:
     """Carry out all jobs; yields what `run_job` returns for each as it is done.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from testbed.checks.fidelity.measure import Bench
+from testbed.checks.fidelity.measure import FidelityBench
 from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
 from testbed.machine.load import SESSION_LOAD
 from testbed.process.children import die_with_parent, environment
@@ -54,7 +54,7 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
     measured: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
         quiet = Console(file=sys.stderr, quiet=True)
-        bench = Bench(settings, backend, flow, Path(folder), quiet)
+        bench = FidelityBench(settings, backend, flow, Path(folder), quiet)
         lanes = good = 0
         while True:
             lanes = _next(lanes, good, most)
@@ -89,7 +89,7 @@ def _hardest(plan: SweepPlan) -> LinkSettings:
 
 
 async def _measured(
-    bench: Bench, lanes: int, traces: list[Trace], settings: LinkSettings, servers: int
+    bench: FidelityBench, lanes: int, traces: list[Trace], settings: LinkSettings, servers: int
 ) -> dict[str, Any]:
     async with _load(lanes, servers):
         found = await bench.measure(lanes, traces[:lanes], MEASURE_S)

@@ -31,13 +31,13 @@ from testbed.machine.capabilities import probe
 from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.simulated.simulation import RunFacts as SimulationFacts
-from testbed.simulated.simulation import SimulatedSession
+from testbed.simulated.simulation import SessionToSimulate
 from testbed.sweeps.computed import compute, computed_session
 from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt
-from testbed.sweeps.lanes import Shared, session_plans, stream_unit
+from testbed.sweeps.lanes import LaneServices, session_plans, stream_unit
 from testbed.sweeps.state import FAILED
-from testbed.sweeps.work import Work
+from testbed.sweeps.work import SweepWork
 from traces.files import PARTIAL, write_aside
 from traces.ownership import make_directory
 
@@ -53,10 +53,10 @@ WITHOUT_NODES_S = 120.0
 
 
 @dataclass(frozen=True)
-class Task:
+class NodeTask:
     """A unit as a node gets it."""
 
-    computed: SimulatedSession | None = None
+    computed: SessionToSimulate | None = None
     emulated: tuple[SessionPlan, ...] = ()
     """Of its players, on one lane."""
     stagger_s: float = 0.0
@@ -66,7 +66,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Result:
+class NodeResult:
     """What a node gives back."""
 
     attempt: Attempt
@@ -74,7 +74,7 @@ class Result:
     """Records and logs, by their paths in the sweep's folder."""
 
 
-def run_task(task: Task) -> Result:
+def run_task(task: NodeTask) -> NodeResult:
     """On a node: run a unit in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="streambed-") as name:
         folder = Path(name)
@@ -88,15 +88,15 @@ def run_task(task: Task) -> Result:
             for path in sorted(folder.rglob("*"))
             if path.is_file() and not path.name.endswith(PARTIAL)
         }
-    return Result(attempt, files)
+    return NodeResult(attempt, files)
 
 
-def _computed(task: Task, folder: Path) -> Attempt:
+def _computed(task: NodeTask, folder: Path) -> Attempt:
     assert task.computed is not None and task.facts is not None
     return compute(dataclasses.replace(task.computed, record=folder / task.computed.record.name), task.facts)
 
 
-def _emulated(task: Task, folder: Path) -> Attempt:
+def _emulated(task: NodeTask, folder: Path) -> Attempt:
     require_tools()
     backend = delay_backend(task.emulated[0].settings.delay_backend)
     plans = [
@@ -105,7 +105,7 @@ def _emulated(task: Task, folder: Path) -> Attempt:
 
     async def streamed() -> Attempt:
         async with contextlib.AsyncExitStack() as stack:
-            shared = Shared(stack, task.device)
+            shared = LaneServices(stack, task.device)
             return await stream_unit(plans, task.stagger_s, f"sb{os.getpid()}-0", shared, asyncio.Lock())
 
     return asyncio.run(streamed())
@@ -127,13 +127,13 @@ class Nodes(Protocol):
     def slots(self) -> dict[str, int]:
         """How many units each node takes at a time; nodes that are dead, or cannot, are not there."""
 
-    def start(self, node: str, task: Task) -> Any:
+    def start(self, node: str, task: NodeTask) -> Any:
         """Begin a task on a node; a handle to it."""
 
     def ended(self, handles: Sequence[Any], timeout_s: float) -> list[Any]:
         """Those that are over, as soon as there is one."""
 
-    def result(self, handle: Any) -> Result:
+    def result(self, handle: Any) -> NodeResult:
         """What came of one that is over.
 
         Raises:
@@ -145,7 +145,7 @@ class Nodes(Protocol):
 
 
 def run_on(
-    nodes: Nodes, work: Work, facts: SimulationFacts, say: Callable[[str], None], device: str = "auto"
+    nodes: Nodes, work: SweepWork, facts: SimulationFacts, say: Callable[[str], None], device: str = "auto"
 ) -> None:
     """Give all that is left to the nodes, and write what comes back.
 
@@ -193,12 +193,12 @@ def _free(slots: Mapping[str, int], flying: Mapping[Any, tuple[Unit, str]]) -> s
     return best if best is not None and room[best] > 0 else None
 
 
-def _task(work: Work, unit: Unit, number: int, facts: SimulationFacts, device: str) -> Task:
+def _task(work: SweepWork, unit: Unit, number: int, facts: SimulationFacts, device: str) -> NodeTask:
     plan = work.folder.plan
     if plan.simulated:
-        return Task(computed=computed_session(plan, unit, work.out, number), facts=facts)
+        return NodeTask(computed=computed_session(plan, unit, work.out, number), facts=facts)
     plans = session_plans(plan, unit, work.out, number, "", facts.command_line)
-    return Task(emulated=tuple(plans), stagger_s=unit.setting.stagger_s, device=device)
+    return NodeTask(emulated=tuple(plans), stagger_s=unit.setting.stagger_s, device=device)
 
 
 def _store(out: Path, files: Mapping[str, bytes]) -> None:
@@ -290,7 +290,7 @@ class RayNodes:
         pinned = NodeAffinitySchedulingStrategy(node, soft=False)
         return remote.options(scheduling_strategy=pinned, **{"num_cpus": 0, **resources})
 
-    def start(self, node: str, task: Task) -> Any:
+    def start(self, node: str, task: NodeTask) -> Any:
         needs = {"resources": {LANE: 1}} if self._emulated else {"num_cpus": 1}
         return self._on(self._remote, node, **needs).remote(task)
 
@@ -301,14 +301,14 @@ class RayNodes:
         ready, _ = self._ray.wait(list(handles), num_returns=1, timeout=timeout_s)
         return list(ready)
 
-    def result(self, handle: Any) -> Result:
+    def result(self, handle: Any) -> NodeResult:
         errors = self._ray.exceptions
         try:
-            found: Result = self._ray.get(handle)
+            found: NodeResult = self._ray.get(handle)
             return found
         except errors.RayTaskError as error:  # it raised: a fault of the unit's or of ours, not of the node's
             last = str(error).strip().splitlines()[-1]
-            return Result(Attempt(FAILED, (last,)), {})
+            return NodeResult(Attempt(FAILED, (last,)), {})
         except errors.RayError as error:
             raise Lost(f"its worker or node died ({type(error).__name__})") from None
 

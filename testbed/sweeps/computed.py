@@ -13,19 +13,19 @@ from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
 from player.record import FINISHED, by_fallback_alone
 from testbed.process.errors import TestbedError
-from testbed.simulated.simulation import Job, RunFacts, SimulatedSession, begin_worker, run_job
+from testbed.simulated.simulation import RunFacts, SessionToSimulate, SimulationJob, begin_worker, run_job
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
-from testbed.sweeps.work import Work
+from testbed.sweeps.work import SweepWork
 
 AHEAD = 4
 """Sessions handed out for each process."""
 
 
-def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> SimulatedSession:
+def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> SessionToSimulate:
     """A unit as the simulator knows it. The policy chooses the first chunk too, as it does emulated."""
-    return SimulatedSession(
+    return SessionToSimulate(
         policy=unit.policy.spec,
         start=unit.start,
         trace_spec=unit.swept.spec,
@@ -41,20 +41,20 @@ def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> Si
     )
 
 
-def compute(session: SimulatedSession, facts: RunFacts) -> Attempt:
+def compute(session: SessionToSimulate, facts: RunFacts) -> Attempt:
     """Compute one session and write its record.
 
     Raises:
         OSError: it cannot be written.
     """
     try:
-        (summary,) = run_job(Job((session,), (False,), facts)).values()
+        (summary,) = run_job(SimulationJob((session,), (False,), facts)).values()
     except TestbedError as error:  # it would be so again
         return Attempt(FAILED, (str(error),), for_good=True)
     return _judged(session, summary)
 
 
-def _judged(session: SimulatedSession, summary: SessionSummary) -> Attempt:
+def _judged(session: SessionToSimulate, summary: SessionSummary) -> Attempt:
     length_s = summary.startup_s + summary.stall_s + summary.chunks * session.video.chunk_s
     if summary.outcome != FINISHED:
         return Attempt(FAILED, (summary.outcome,), for_good=True, session_s=length_s)
@@ -64,7 +64,7 @@ def _judged(session: SimulatedSession, summary: SessionSummary) -> Attempt:
     return Attempt(DONE, session_s=length_s)
 
 
-def run_computed(work: Work, processes: int, facts: RunFacts) -> None:
+def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
     """Compute all that is left. A process that dies costs what it was at, which is tried again alone.
 
     Raises:
@@ -82,7 +82,7 @@ def run_computed(work: Work, processes: int, facts: RunFacts) -> None:
         lonely = _until_broken(work, processes, facts, len(lonely))
 
 
-def _until_broken(work: Work, processes: int, facts: RunFacts, alone: int) -> list[Unit]:
+def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) -> list[Unit]:
     """Compute in a pool of processes until nothing is left or one of them dies.
 
     Args:

@@ -22,15 +22,15 @@ from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
 from testbed.sweeps.machine import check_machine
 from testbed.sweeps.progress import duration
-from testbed.sweeps.state import RunFacts, utc_now
-from testbed.sweeps.work import Work
+from testbed.sweeps.state import SweepFacts, utc_now
+from testbed.sweeps.work import SweepWork
 
 AUTO = "auto"
 MOST_LANES = 250
 """As many as `testbed/fidelity.py` measures."""
 
 
-class Engine(Protocol):
+class SweepEngine(Protocol):
     """What `testbed/sweep.py` asks of one."""
 
     name: str
@@ -52,10 +52,10 @@ class Engine(Protocol):
             TestbedError: what is missing and the way out.
         """
 
-    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+    def prepare(self, folder: SweepFolder, facts: SweepFacts, console: Console) -> None:
         """Find out what has to be known before the start."""
 
-    def run(self, work: Work) -> int:
+    def run(self, work: SweepWork) -> int:
         """Run all that is left; 0, or the exit status that a signal asks for.
 
         Raises:
@@ -92,10 +92,10 @@ class Computed:
     def check(self) -> None:
         """Any machine can compute."""
 
-    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+    def prepare(self, folder: SweepFolder, facts: SweepFacts, console: Console) -> None:
         """Nothing has to be known."""
 
-    def run(self, work: Work) -> int:
+    def run(self, work: SweepWork) -> int:
         run_computed(work, self._processes, SimulationFacts(work.out.name, utc_now(), self._command_line))
         return 0
 
@@ -129,7 +129,7 @@ class Emulated:
     def check(self) -> None:
         self._backend = check_machine(self._plan, self._asked_backend)
 
-    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+    def prepare(self, folder: SweepFolder, facts: SweepFacts, console: Console) -> None:
         """Find out how many lanes this machine holds, if nobody has said.
 
         Raises:
@@ -151,10 +151,10 @@ class Emulated:
         lanes = f"{self._lanes} lane{'s' * (self._lanes > 1)}"
         console.print(f"{lanes} at once: about {duration(self.wall_s(left))}")
 
-    def run(self, work: Work) -> int:
+    def run(self, work: SweepWork) -> int:
         return asyncio.run(self._run(work))
 
-    async def _run(self, work: Work) -> int:
+    async def _run(self, work: SweepWork) -> int:
         interrupt = Interrupt()
         await Lanes(work, self._lanes, self._backend, self._device, self._command_line).run(interrupt)
         return interrupt.status
@@ -189,10 +189,10 @@ class Cluster:
     def check(self) -> None:
         """Each node is asked when it is to be used."""
 
-    def prepare(self, folder: SweepFolder, facts: RunFacts, console: Console) -> None:
+    def prepare(self, folder: SweepFolder, facts: SweepFacts, console: Console) -> None:
         """Nothing has to be known."""
 
-    def run(self, work: Work) -> int:
+    def run(self, work: SweepWork) -> int:
         facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
         with RayNodes(self._address, not self._plan.simulated, self._lanes, work.say) as nodes:
             run_on(nodes, work, facts, work.say, self._device)

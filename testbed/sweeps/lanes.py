@@ -21,15 +21,14 @@ from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.errors import TestbedError
 from testbed.session.policy_server import PolicyServer, PolicyServers
-from testbed.session.session_plan import SessionPlan
+from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan
 from testbed.session.side_by_side import Interrupt, begin_after_s
-from testbed.session.streaming import LANES_AT_ONCE
+from testbed.session.streaming import LaneSessions
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded
 from testbed.sweeps.folder import Attempt, judged
 from testbed.sweeps.pace import Pace
-from testbed.sweeps.sharing import SharingSession, play_together, sharing
 from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts
-from testbed.sweeps.work import Work
+from testbed.sweeps.work import SweepWork
 
 LOOK_AGAIN_S = 0.5
 """A lane that finds nothing to do looks again: another's session may have to be made anew."""
@@ -83,7 +82,7 @@ def session_plans(
     return plans
 
 
-class Shared:
+class LaneServices:
     """What the lanes of a sweep share: one shaper, and the servers that policies ask. Both are had when
     they are first wanted, and anew when they have died (the sessions that they served are tried again).
 
@@ -140,7 +139,7 @@ class Lanes:
     """
 
     def __init__(
-        self, work: Work, lanes: int, backend: str, device: str, command_line: Sequence[str]
+        self, work: SweepWork, lanes: int, backend: str, device: str, command_line: Sequence[str]
     ) -> None:
         self._work = work
         self._lanes = lanes
@@ -150,7 +149,7 @@ class Lanes:
         self._command_line = command_line
         self._beginning = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
-        self._shared = Shared(self._stack, device)
+        self._shared = LaneServices(self._stack, device)
 
     async def run(self, interrupt: Interrupt) -> None:
         """Stream all that is left, or until a signal comes; sessions in flight then come to nothing.
@@ -219,7 +218,7 @@ async def stream_unit(
     plans: Sequence[SessionPlan],
     stagger_s: float,
     name: str,
-    shared: Shared,
+    shared: LaneServices,
     beginning: asyncio.Lock,
 ) -> Attempt:
     """One attempt at a unit, from the first namespace to the last record.
@@ -236,18 +235,15 @@ async def stream_unit(
     """
     shaper, server = await shared.shaper(), await shared.server(plans[0].server)
     async with _lane_of(plans[0], name, beginning) as lane:
-        sessions = sharing(plans, lane, shaper, stagger_s, server)
-        async with _open(sessions):
+        asked = LaneSessions(plans, lane, shaper, server=server, stagger_s=stagger_s)
+        async with _open(asked):
             async with beginning:
-                await sessions[0].start()
-                await sessions[0].probe()
-                for session in sessions[1:]:
-                    await session.start()
-                for session in sessions:
-                    await session.ready()
+                started = await asked.start()
+                probed = await started.probe()
+                ready = await probed.ready()
                 rest_s = begin_after_s(plans[0].settings)
                 t0 = time.monotonic() + rest_s
-                playing = asyncio.create_task(play_together(sessions, t0, stagger_s, Silent()))
+                playing = asyncio.create_task(ready.stream(t0, Silent()))
                 await asyncio.wait([playing], timeout=rest_s)
             try:
                 results = await playing
@@ -273,12 +269,11 @@ async def _lane_of(plan: SessionPlan, name: str, beginning: asyncio.Lock) -> Asy
 
 
 @contextlib.asynccontextmanager
-async def _open(sessions: Sequence[SharingSession]) -> AsyncIterator[None]:
+async def _open(asked: LaneSessions) -> AsyncIterator[None]:
     """End the sessions' processes in the end, and remove what they leave half written."""
     try:
         yield
     finally:
-        await asyncio.gather(*(session.close() for session in sessions))
-        for session in sessions:
-            for path in session.leftovers():
-                path.unlink(missing_ok=True)
+        await asked.close()
+        for path in asked.leftovers():
+            path.unlink(missing_ok=True)

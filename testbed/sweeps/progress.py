@@ -27,7 +27,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
-class Display:
+class SweepDisplay:
     """How far a sweep is, and how long it will take. A context manager."""
 
     def __init__(self, console: Console, wall_s: float, at_once: int) -> None:
@@ -50,7 +50,7 @@ class Display:
         self._said = self._done * LINES // max(self._sessions, 1)
         self._begun_at = time.monotonic()
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> SweepDisplay:
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.completed:.0f} of {task.total:.0f} sessions"),

@@ -56,7 +56,7 @@ class Progress:
 
 
 @dataclass
-class RunFacts:
+class SweepFacts:
     """What is known of the commands beside the plan."""
 
     engine: str
@@ -74,7 +74,7 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: RunFacts) -> SweepState:
+def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: SweepFacts) -> SweepState:
     """The content of `sweep.json`."""
     file = plan.file
     sessions = tuple(row for unit in plan.units for row in session_rows(plan, unit, progress[unit.name]))

@@ -10,21 +10,21 @@ from pathlib import Path
 from analysis.sweep_state import SweepState
 from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt, SweepFolder
-from testbed.sweeps.progress import Display
-from testbed.sweeps.state import DONE, STATE, RunFacts, state_of, utc_now
+from testbed.sweeps.progress import SweepDisplay
+from testbed.sweeps.state import DONE, STATE, SweepFacts, state_of, utc_now
 from traces.files import write_aside
 
 WRITE_EVERY_S = 10.0
 """`sweep.json` is at most this old while sessions run."""
 
 
-class Work:
+class SweepWork:
     """The units that are to be run. An engine takes them, runs them, and says how they ended.
 
     One that was not good goes to the end of the queue: a bad hour should not use up its tries.
     """
 
-    def __init__(self, folder: SweepFolder, facts: RunFacts, display: Display) -> None:
+    def __init__(self, folder: SweepFolder, facts: SweepFacts, display: SweepDisplay) -> None:
         self.folder = folder
         self.facts = facts
         self._display = display

@@ -49,6 +49,8 @@ class Evidence:
     wanted_share: float = 0.0
     """Of the time in which some process wanted a processor and had none (0 to 1): both ends of a session are
     processes, and answer late then."""
+    broken: Sequence[str] = ()
+    """What of the link broke while it was in use, in words: a process that died, a counter that is gone."""
 
     @cached_property
     def steps(self) -> list[StepBytes]:

@@ -22,7 +22,7 @@ from testbed.link.tbf import TokenBucket
 from testbed.process.errors import TestbedError
 from testbed.verdict.evidence import ChunkTime
 from testbed.verdict.lane_snapshot import HostSnapshot, differences, snapshot_host
-from testbed.verdict.lane_watch import Change, LaneWatch
+from testbed.verdict.lane_watch import LaneChange, LaneWatch
 from testbed.verdict.path_counters import (
     ROLES,
     PathCounters,
@@ -44,12 +44,12 @@ MODELLED = "cubic"
 
 
 @dataclass(frozen=True)
-class Found:
+class LaneFindings:
     """What was found of a lane."""
 
     path: PathUse | None
     """None where a counter could not be read at both ends."""
-    changes: tuple[Change, ...]
+    changes: tuple[LaneChange, ...]
     heard: int
     """Changes in all, also those that are not listed."""
     differences: tuple[str, ...]
@@ -100,7 +100,7 @@ class LaneGuard:
         if not self._listens:
             return
         stage = self._lane.delay_stage
-        ours = (self._port, os.getpid(), *(() if stage is None else stage.netlink_ports))
+        ours = (self._port, os.getpid(), *stage.netlink_ports)
         self._watch = LaneWatch(self._pids, ours, time.monotonic())
         self._snapshots = await asyncio.to_thread(self._look)
         for role, snapshot in self._snapshots.items():
@@ -123,7 +123,6 @@ class LaneGuard:
 
     async def _counters(self, until: float, quiet_s: float) -> PathCounters:
         """All counters of one moment: nothing may have moved while they were read."""
-        assert self._lane.delay_stage is not None
         while True:
             hosts, settled = await settle(self._pids, quiet_s, until)
             queue = self._bucket.read()
@@ -132,10 +131,10 @@ class LaneGuard:
             if settled or time.monotonic() >= until:
                 return PathCounters(time.monotonic(), hosts, queue, stage, settled)
 
-    async def end(self, longest_delay_ms: float = 0.0) -> Found:
+    async def end(self, longest_delay_ms: float = 0.0) -> LaneFindings:
         """After the session; `longest_delay_ms` is what a trace adds to the round trip at most."""
         path, fault = await self._used(self._quiet_s + longest_delay_ms / 1000)
-        changes: tuple[Change, ...] = ()
+        changes: tuple[LaneChange, ...] = ()
         differing: list[str] = []
         heard = 0
         if self._watch is not None:
@@ -144,7 +143,7 @@ class LaneGuard:
             changes, heard = tuple(self._watch.changes), self._watch.heard
             differing = await asyncio.to_thread(self._differences)
         self.close()
-        return Found(path, changes, heard, tuple(differing), fault)
+        return LaneFindings(path, changes, heard, tuple(differing), fault)
 
     async def _used(self, quiet_s: float) -> tuple[PathUse | None, str]:
         """What passed, or why that cannot be told: a host, the queue or the delay stage is gone."""

@@ -142,7 +142,7 @@ def link_state(body: bytes) -> tuple[int, LinkState, bool]:
 
 
 @dataclass(frozen=True)
-class Change:
+class LaneChange:
     """Something that somebody changed."""
 
     at_s: float
@@ -281,7 +281,7 @@ class LaneWatch:
         self._routes: dict[str, socket.socket] = {}
         self._tables: dict[str, socket.socket] = {}
         self._hosts = {host: HostWatch(host, own_ports) for host in pids}
-        self.changes: list[Change] = []
+        self.changes: list[LaneChange] = []
         self.heard = 0
         """All changes, also those beyond the first `MOST_EVENTS`."""
         try:
@@ -335,7 +335,7 @@ class LaneWatch:
     def _note(self, host: str, what: str) -> None:
         self.heard += 1
         if len(self.changes) < MOST_EVENTS:
-            self.changes.append(Change(round(time.monotonic() - self.t0, 3), host, what))
+            self.changes.append(LaneChange(round(time.monotonic() - self.t0, 3), host, what))
 
     def close(self) -> None:
         """Stop listening; safe to call twice."""

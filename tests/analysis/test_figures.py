@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from analysis import style
 from analysis.__main__ import main
 from analysis.clusters import ClusterRule
-from analysis.figures import FIGURES, Drawn
+from analysis.figures import FIGURES, DrawnFigure
 from analysis.outcomes import read_outcomes
 from player.qoe import QoE
 from tests.support.session_records import change_manifest, write_session
@@ -38,7 +38,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def drawn(kind: str, results: Path, by: str | None = None) -> Drawn:
+def drawn(kind: str, results: Path, by: str | None = None) -> DrawnFigure:
     with matplotlib.rc_context(style.RC):
         return FIGURES[kind](read_outcomes([results], QoE()), by, ClusterRule())
 

@@ -19,8 +19,8 @@ import pytest
 
 from player.record import read_record
 from testbed import run as run_module
-from testbed.session import streaming
-from testbed.session.streaming import LaneSession
+from testbed.session import lane_link
+from testbed.session.streaming import LaneSessions, ProbedSessions, ReadySessions, StartedSessions
 from tests.support.emulation import (
     MARK,
     Run,
@@ -307,17 +307,27 @@ def run_here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 
 @pytest.mark.emulation
-@pytest.mark.parametrize("where", ["start", "probe", "ready", "stream"])
-def test_an_exception_takes_all_down(place: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "where"),
+    [
+        (LaneSessions, "start"),
+        (StartedSessions, "probe"),
+        (ProbedSessions, "ready"),
+        (ReadySessions, "stream"),
+    ],
+)
+def test_an_exception_takes_all_down(
+    place: Path, monkeypatch: pytest.MonkeyPatch, stage: type, where: str
+) -> None:
     """A fault of our own, before or after the step has done its work."""
-    real = getattr(LaneSession, where)
+    real = getattr(stage, where)
 
-    async def fails(self: LaneSession, *values: object) -> None:
+    async def fails(self: object, *values: object) -> None:
         if where != "stream":
             await real(self, *values)
         raise ZeroDivisionError(where)
 
-    monkeypatch.setattr(LaneSession, where, fails)
+    monkeypatch.setattr(stage, where, fails)
     with pytest.raises(ZeroDivisionError):
         run_here(place, monkeypatch)()
     wait_until(lambda: not marked(place.name), "its processes end, and with them its namespaces")
@@ -328,7 +338,7 @@ def test_an_exception_takes_all_down(place: Path, monkeypatch: pytest.MonkeyPatc
 def test_an_origin_that_cannot_listen_is_one_line(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(streaming, "SERVER_IP", "10.9.9.9")
+    monkeypatch.setattr(lane_link, "SERVER_IP", "10.9.9.9")
     assert run_here(place, monkeypatch)() == 2
     told = capfd.readouterr().err
     assert told.startswith("run.py: lane sb") and told.count("\n") == 1

@@ -28,7 +28,7 @@ from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.tasks.abr.policy import NetLLM
 from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 from testbed.session.plan import parser, plan_run
 from tests.support.emulation import ROOT, Run, write_trace, write_video
 from tests.support.llm_server_fakes import FACTS, TRACES, VIDEO, blocking, observations, remote, run
@@ -68,7 +68,7 @@ def levels(policy: Any, number: int = 1, first_level: int | None = None) -> list
 def test_a_real_model_decides_the_same_alone_and_with_others_and_after_a_restart(
     adapter: Path, tmp_path: Path
 ) -> None:
-    steps = [[Step.of(seen) for seen in observations(number, CHUNKS)] for number in range(3)]
+    steps = [[VideoStep.of(seen) for seen in observations(number, CHUNKS)] for number in range(3)]
 
     async def ask(together: bool) -> list[list[tuple[int, int]]]:
         place = tmp_path / f"{together}.sock"
@@ -214,7 +214,7 @@ def test_a_fixed_first_level_is_told_to_the_model_as_if_it_had_been_asked(adapte
             seen.append(list(self._steps))
             return decision
 
-    seen: list[list[Step]] = []
+    seen: list[list[VideoStep]] = []
     levels(Shown("none", adapter=str(adapter)), first_level=None)
     asked = seen[0][0]
     levels(Shown("none", adapter=str(adapter)), first_level=0)

@@ -11,7 +11,7 @@ import pytest
 from player.record import Record, read_record
 from testbed.checks.tampering import KINDS, UNTOUCHED, Kind
 from testbed.process.errors import TestbedError
-from testbed.tamper import Job, Outcome, chosen, parser, table
+from testbed.tamper import TamperJob, TamperOutcome, chosen, parser, table
 from testbed.verdict.path_bounds import hops
 from testbed.verdict.path_counters import PathUse
 from tests.support.emulation import Run, write_trace, write_video
@@ -68,8 +68,8 @@ def test_a_session_that_is_interrupted_is_judged_by_what_applies(tmp_path: Path)
     assert [hop for hop in hops(path_of(record), kicks=20) if hop.fault()] == []
 
 
-def outcome(wrong: bool, valid: bool | None) -> Outcome:
-    return Outcome("mtu", "cut", 0, wrong, valid, ("why",))
+def outcome(wrong: bool, valid: bool | None) -> TamperOutcome:
+    return TamperOutcome("mtu", "cut", 0, wrong, valid, ("why",))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_kinds_are_many_and_have_names_of_their_own() -> None:
     assert len(KINDS) >= 25
 
 
-def jobs(*words: Any) -> list[Job]:
+def jobs(*words: Any) -> list[TamperJob]:
     return chosen(parser().parse_args(words))
 
 

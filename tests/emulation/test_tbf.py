@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from testbed.link.bucket import bucket_bytes
 from testbed.link.namespace import network_namespace
-from testbed.link.shaper import burst_bytes
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, TokenBucket, bytes_per_s
 from testbed.process.errors import TestbedError
 from tests.support.emulation import ROOT, Namespace, a_namespace, wait_until
@@ -175,7 +175,7 @@ def test_what_somebody_else_does_to_the_qdisc_is_seen() -> None:
 
 @pytest.mark.parametrize("rate_mbps", [0.0, 0.3, 5.0, 50.0, 900.0])
 def test_what_is_ours_is_not_foreign_and_what_is_not_is_named(rate_mbps: float) -> None:
-    burst = burst_bytes(rate_mbps)
+    burst = bucket_bytes(rate_mbps)
     with shaped(1.0) as bench:
         assert bench.bucket.foreign(bench.bucket.read()) == ""
         bench.bucket.change(rate_mbps, burst, LIMIT_BYTES)

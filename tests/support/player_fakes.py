@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from player.real.session import State
+from player.real.session import PlayerState
 from player.record import ChunkRow, EndRow
 from player.registry import LoadedPolicy
 from player.video.mpd import Presentation, read_mpd
@@ -149,13 +149,13 @@ class Facts:
     """A sink that keeps all."""
 
     rows: list[ChunkRow] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
+    states: list[PlayerState] = field(default_factory=list)
     ends: list[EndRow] = field(default_factory=list)
 
     def chunk(self, row: ChunkRow) -> None:
         self.rows.append(row)
 
-    def state(self, state: State) -> None:
+    def state(self, state: PlayerState) -> None:
         self.states.append(state)
 
     def end(self, row: EndRow) -> None:

@@ -35,7 +35,7 @@ _ABOUT = re.compile(r"(.*_)?(delay|latency|rtt|owd|ping[a-z]*|packetloss|loss)(_
 
 
 @dataclass(frozen=True)
-class Reading:
+class ColumnReading:
     """How values of a column become milliseconds or per cent."""
 
     name: str
@@ -57,14 +57,14 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Found:
+class TakenColumns:
     """The columns taken, as (place, how to read it), and the names of those like them that are not."""
 
-    delay: tuple[int, Reading] | None
-    loss: tuple[int, Reading] | None
+    delay: tuple[int, ColumnReading] | None
+    loss: tuple[int, ColumnReading] | None
     passed_over: tuple[str, ...]
 
-    def taken(self) -> list[tuple[int, Reading]]:
+    def taken(self) -> list[tuple[int, ColumnReading]]:
         """Those of both that are there."""
         return [column for column in (self.delay, self.loss) if column is not None]
 
@@ -75,23 +75,25 @@ def normal(name: str) -> str:
 
 
 @lru_cache(maxsize=1000)
-def reading(name: str) -> Reading | None:
+def reading(name: str) -> ColumnReading | None:
     """How a column of this name is read; None if it holds neither delay nor loss."""
     word = normal(name)
     if match := re.fullmatch(_DELAY + _UNIT, word):
-        return Reading(name, "delay", _MS_IN[match["unit"]])
+        return ColumnReading(name, "delay", _MS_IN[match["unit"]])
     if re.fullmatch(_DELAY, word):
-        return Reading(name, "delay", 1.0, "milliseconds or seconds? name the column delay_ms or delay_s")
+        return ColumnReading(
+            name, "delay", 1.0, "milliseconds or seconds? name the column delay_ms or delay_s"
+        )
     if re.fullmatch(f"{_ONE_WAY}({_UNIT})?", word):
-        return Reading(
+        return ColumnReading(
             name, "delay", 1.0, "one way of two; name what it adds to the round trip delay_ms, or drop it"
         )
     if _LOSS_PCT.fullmatch(word):
-        return Reading(name, "loss", 1.0)
+        return ColumnReading(name, "loss", 1.0)
     if _LOSS_SHARE.fullmatch(word):
-        return Reading(name, "loss", 100.0)
+        return ColumnReading(name, "loss", 100.0)
     if re.fullmatch(_LOSS, word):
-        return Reading(name, "loss", 1.0, "a share or per cent? name the column loss_rate or loss_pct")
+        return ColumnReading(name, "loss", 1.0, "a share or per cent? name the column loss_rate or loss_pct")
     return None
 
 
@@ -100,9 +102,9 @@ def _sounds_alike(name: str) -> bool:
     return _ABOUT.fullmatch(normal(name)) is not None
 
 
-def find(names: Iterable[str]) -> Found:
+def find(names: Iterable[str]) -> TakenColumns:
     """The first column of each kind; a name that says its unit goes before one that does not."""
-    taken: dict[Kind, tuple[int, Reading]] = {}
+    taken: dict[Kind, tuple[int, ColumnReading]] = {}
     like: list[tuple[int, str]] = []
     for place, name in enumerate(names):
         found = reading(name)
@@ -115,4 +117,4 @@ def find(names: Iterable[str]) -> Found:
             taken[found.kind] = place, found
     places = {place for place, _ in taken.values()}
     rest = tuple(name for place, name in like if place not in places)
-    return Found(taken.get("delay"), taken.get("loss"), rest)
+    return TakenColumns(taken.get("delay"), taken.get("loss"), rest)

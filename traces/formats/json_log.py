@@ -14,8 +14,8 @@ import math
 import re
 from typing import Any
 
-from traces.formats.columns import Found, Reading, find
-from traces.formats.rows import Row, Scan, build
+from traces.formats.columns import ColumnReading, TakenColumns, find
+from traces.formats.rows import Scan, TraceRow, build
 from traces.trace import Trace
 
 NAME = "json"
@@ -25,13 +25,14 @@ _SPACE = re.compile(r"[\s,]*")
 
 def scan(text: str) -> Scan:
     """A row an object, on the line where the object begins."""
-    rows: list[Row] = []
-    more: Found | None = None
+    rows: list[TraceRow] = []
+    more: TakenColumns | None = None
     decoder = json.JSONDecoder()
     position = len(text) - len(text.lstrip())
     if text[position : position + 1] != "[":
         return Scan(
-            (Row(1, fault='not a JSON list; write [{"duration_ms": ..., "bandwidth_kbps": ...}, ...]'),), 0.0
+            (TraceRow(1, fault='not a JSON list; write [{"duration_ms": ..., "bandwidth_kbps": ...}, ...]'),),
+            0.0,
         )
     position, line, counted, elapsed_ms = position + 1, 1, 0, 0.0
     while True:
@@ -45,10 +46,10 @@ def scan(text: str) -> Scan:
             item, position = decoder.raw_decode(text, position)
         except (json.JSONDecodeError, RecursionError) as error:
             what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
-            rows.append(Row(line, fault=f"broken JSON ({what}); the file may be cut off here"))
+            rows.append(TraceRow(line, fault=f"broken JSON ({what}); the file may be cut off here"))
             return Scan(tuple(rows), 0.0)
         except ValueError as error:  # an integer of thousands of digits
-            rows.append(Row(line, fault=f"broken JSON ({error}); write plain decimal numbers"))
+            rows.append(TraceRow(line, fault=f"broken JSON ({error}); write plain decimal numbers"))
             return Scan(tuple(rows), 0.0)
         if more is None and isinstance(item, dict):
             more = find(item)
@@ -56,14 +57,14 @@ def scan(text: str) -> Scan:
         rows.append(row)
     rest = text[position + 1 :].strip()
     if rest:
-        rows.append(Row(line, fault=f"text after the list's end ({rest[:20]!r}); a file is one list"))
+        rows.append(TraceRow(line, fault=f"text after the list's end ({rest[:20]!r}); a file is one list"))
     return Scan(tuple(rows), 0.0, more.passed_over if more else ())
 
 
-def _row(line: int, item: Any, elapsed_ms: float, more: Found | None) -> tuple[Row, float]:
+def _row(line: int, item: Any, elapsed_ms: float, more: TakenColumns | None) -> tuple[TraceRow, float]:
     """The row, and when it ends. What delay and loss are called, the first object says."""
     if not isinstance(item, dict) or more is None:
-        return Row(
+        return TraceRow(
             line, fault=f"not an object ({str(item)[:40]}); write {{duration_ms, bandwidth_kbps}}"
         ), elapsed_ms
     duration_ms, fault = _value(item, "duration_ms")
@@ -75,10 +76,10 @@ def _row(line: int, item: Any, elapsed_ms: float, more: Found | None) -> tuple[R
     delay_ms, delay_fault = _more(item, more.delay)
     loss_pct, loss_fault = _more(item, more.loss)
     fault = fault or rate_fault or delay_fault or loss_fault or _begins_late(item, more)
-    return Row(line, elapsed_ms / 1000.0, kbps / 1000.0, fault, delay_ms, loss_pct), elapsed_ms
+    return TraceRow(line, elapsed_ms / 1000.0, kbps / 1000.0, fault, delay_ms, loss_pct), elapsed_ms
 
 
-def _more(item: dict[str, Any], column: tuple[int, Reading] | None) -> tuple[float | None, str]:
+def _more(item: dict[str, Any], column: tuple[int, ColumnReading] | None) -> tuple[float | None, str]:
     """(value, fault) of an object's delay or loss; None where the list has none."""
     if column is None:
         return None, ""
@@ -89,7 +90,7 @@ def _more(item: dict[str, Any], column: tuple[int, Reading] | None) -> tuple[flo
     return (math.nan, fault) if fault else reading.value(raw)
 
 
-def _begins_late(item: dict[str, Any], more: Found) -> str:
+def _begins_late(item: dict[str, Any], more: TakenColumns) -> str:
     """The fault of a delay or loss that the first object has not."""
     mine = find(item)
     for here, there in ((mine.delay, more.delay), (mine.loss, more.loss)):

@@ -16,7 +16,7 @@ import math
 import re
 from pathlib import PurePath
 
-from traces.formats.rows import Row, Scan, refuse_delay_loss, text_lines
+from traces.formats.rows import Scan, TraceRow, refuse_delay_loss, text_lines
 from traces.trace import Trace, TraceError
 
 NAME = "mahimahi"
@@ -39,7 +39,7 @@ def scan(text: str) -> Scan:
         fault = _fault(line, before_ms)
         if _STAMP.fullmatch(line):
             before_ms = int(line)
-        rows.append(Row(line_number, before_ms / 1000.0, fault=fault))
+        rows.append(TraceRow(line_number, before_ms / 1000.0, fault=fault))
     return Scan(tuple(rows), 0.0)
 
 

@@ -21,7 +21,7 @@ MAX_FIRST_STEPS = 10
 
 
 @dataclass(frozen=True)
-class Row:
+class TraceRow:
     """One value of a file, faults and all: lint reports them, a reader stops at the first."""
 
     line: int
@@ -40,7 +40,7 @@ class Row:
 class Scan:
     """A file read without judging: `rows` in file order."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[TraceRow, ...]
     start_s: float | None
     """Where the first row's interval begins; None: the first row only marks the start."""
     passed_over: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ def time_fault(before_s: float, time_s: float) -> str:
     return ""
 
 
-def shifted(rows: Sequence[Row]) -> Scan:
+def shifted(rows: Sequence[TraceRow]) -> Scan:
     """Rows of a clock: the first marks the start and becomes time 0."""
     known = [row.time_s for row in rows if not row.fault]
     first_s = known[0] if known else 0.0
@@ -96,7 +96,7 @@ def shifted(rows: Sequence[Row]) -> Scan:
     return Scan(moved, None)
 
 
-def from_zero(rows: Sequence[Row]) -> Scan:
+def from_zero(rows: Sequence[TraceRow]) -> Scan:
     """Rows whose times count from 0: a first row after 0 holds from 0 on."""
     rows = tuple(rows)
     times = [row.time_s for row in rows if not row.fault]
@@ -119,7 +119,7 @@ def build(scan: Scan, source: str) -> Trace:
         TraceError: the first fault as `source:line: what (value), way out`.
     """
     name = PurePath(source).name or source
-    points: list[Row] = []
+    points: list[TraceRow] = []
     if scan.start_s is not None and scan.rows:
         points = [replace(scan.rows[0], time_s=scan.start_s)]
     for row in scan.rows:

@@ -15,7 +15,7 @@ import json
 import re
 from typing import Any
 
-from traces.formats.rows import MAX_VALUE, Row, Scan, build, shifted
+from traces.formats.rows import MAX_VALUE, Scan, TraceRow, build, shifted
 from traces.trace import Trace, TraceError, delay_fault, loss_fault
 
 NAME = "series"
@@ -51,12 +51,12 @@ def scan(text: str) -> Scan:
     rows = []
     for place, time_s in enumerate(times):
         holds = max(place - 1, 0)  # what began at the timestamp before; the first only marks the start
-        rows.append(Row(1, time_s, rates[holds], "", None if delays is None else delays[holds], loss))
+        rows.append(TraceRow(1, time_s, rates[holds], "", None if delays is None else delays[holds], loss))
     return shifted(rows)
 
 
 def _refused(fault: str) -> Scan:
-    return Scan((Row(1, fault=fault),), None)
+    return Scan((TraceRow(1, fault=fault),), None)
 
 
 def _list_fault(name: str, values: Any) -> str:

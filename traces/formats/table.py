@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from traces.formats.columns import Found, Reading, find, normal
-from traces.formats.rows import Row, Scan, build, from_zero, is_number, number, plain, shifted
+from traces.formats.columns import ColumnReading, TakenColumns, find, normal
+from traces.formats.rows import Scan, TraceRow, build, from_zero, is_number, number, plain, shifted
 from traces.trace import Trace
 
 NAME = "csv"
@@ -58,7 +58,7 @@ class Columns:
     """Time units in a second; None: to be told from the value."""
     rate: int
     per_mbps: float
-    more: Found
+    more: TakenColumns
     """Delay and loss."""
 
 
@@ -127,7 +127,7 @@ def scan(text: str) -> Scan:
             f"the header names no time and rate with a unit ({lines[0][1][:60]!r}); name columns such as "
             "time_s,throughput_mbps"
         )
-        return Scan((Row(lines[0][0], fault=fault),), None)
+        return Scan((TraceRow(lines[0][0], fault=fault),), None)
     rows = [_row(line_number, line, columns) for line_number, line in lines[1:]]
     if columns.time_kind == "timestamp":
         found = shifted(rows)
@@ -138,14 +138,14 @@ def scan(text: str) -> Scan:
     return replace(found, passed_over=columns.more.passed_over)
 
 
-def _row(line_number: int, line: str, columns: Columns) -> Row:
+def _row(line_number: int, line: str, columns: Columns) -> TraceRow:
     try:
         fields = _split(line, columns.delimiter)
     except csv.Error as error:
-        return Row(line_number, fault=f"no line of a CSV file ({error}); drop the line")
+        return TraceRow(line_number, fault=f"no line of a CSV file ({error}); drop the line")
     needed = max(columns.time, columns.rate, *(place for place, _ in columns.more.taken()))
     if len(fields) <= needed:
-        return Row(line_number, fault=f"{len(fields)} columns; the header asks for {needed + 1} or more")
+        return TraceRow(line_number, fault=f"{len(fields)} columns; the header asks for {needed + 1} or more")
     if columns.delimiter == ";":
         numeric = {columns.time, columns.rate, *(place for place, _ in columns.more.taken())}
         fields = [field.replace(",", ".") if at in numeric else field for at, field in enumerate(fields)]
@@ -158,10 +158,10 @@ def _row(line_number: int, line: str, columns: Columns) -> Row:
     delay_ms, delay_fault = _more(fields, columns.more.delay)
     loss_pct, loss_fault = _more(fields, columns.more.loss)
     fault = time_fault or rate_fault or delay_fault or loss_fault
-    return Row(line_number, time_s, rate / columns.per_mbps, fault, delay_ms, loss_pct)
+    return TraceRow(line_number, time_s, rate / columns.per_mbps, fault, delay_ms, loss_pct)
 
 
-def _more(fields: Sequence[str], column: tuple[int, Reading] | None) -> tuple[float | None, str]:
+def _more(fields: Sequence[str], column: tuple[int, ColumnReading] | None) -> tuple[float | None, str]:
     """(value, fault) of a row's delay or loss; None where the file has no such column."""
     if column is None:
         return None, ""
@@ -170,7 +170,7 @@ def _more(fields: Sequence[str], column: tuple[int, Reading] | None) -> tuple[fl
     return (math.nan, fault) if fault else reading.value(raw)
 
 
-def _summed(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _summed(rows: Sequence[TraceRow]) -> tuple[TraceRow, ...]:
     summed, elapsed_s = [], 0.0
     for row in rows:
         fault = row.fault or ("duration is 0; drop the row" if row.time_s == 0 else "")

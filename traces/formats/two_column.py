@@ -7,7 +7,7 @@ round trip keeps every value exactly.
 
 from __future__ import annotations
 
-from traces.formats.rows import Row, Scan, build, from_zero, number, plain, refuse_delay_loss, text_lines
+from traces.formats.rows import Scan, TraceRow, build, from_zero, number, plain, refuse_delay_loss, text_lines
 from traces.trace import Trace
 
 NAME = "text"
@@ -19,20 +19,20 @@ def scan(text: str) -> Scan:
     return from_zero(scan_columns(text))
 
 
-def scan_columns(text: str) -> list[Row]:
+def scan_columns(text: str) -> list[TraceRow]:
     """A row a line of two columns separated by any white space."""
     return [_row(line_number, line) for line_number, line in text_lines(text)]
 
 
-def _row(line_number: int, line: str) -> Row:
+def _row(line_number: int, line: str) -> TraceRow:
     fields = line.split()
     if len(fields) != 2:
-        return Row(
+        return TraceRow(
             line_number, fault=f"{len(fields)} columns ({line[:40]!r}); a line is `time_s throughput_mbps`"
         )
     time_s, time_fault = number(fields[0], "time")
     rate_mbps, rate_fault = number(fields[1], "rate")
-    return Row(line_number, time_s, rate_mbps, time_fault or rate_fault)
+    return TraceRow(line_number, time_s, rate_mbps, time_fault or rate_fault)
 
 
 def read(text: str, source: str) -> Trace:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from traces import formats
 from traces.formats import mahimahi
-from traces.formats.rows import Row, Scan, time_fault
+from traces.formats.rows import Scan, TraceRow, time_fault
 from traces.inspection.report import more_lines
 from traces.trace import Trace, TraceError
 
@@ -139,7 +139,7 @@ def _more(trace: Trace | None, scan: Scan) -> Iterator[tuple[int, Severity, str]
         )
 
 
-def _is_cut(row: Row) -> bool:
+def _is_cut(row: TraceRow) -> bool:
     return "columns" in row.fault or "not a number" in row.fault
 
 

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from analysis.report.parts.pictures import Picture, picture
-from analysis.report.parts.tables import Table
+from analysis.report.parts.table_rendering import Table
 from analysis.sessions import AnalysisError
 from analysis.style import RC
 

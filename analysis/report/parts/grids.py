@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.report.parts.study import Condition
+from analysis.report.parts.study import NetworkCondition
 from analysis.style import FAINT_COLOUR, TEXT_IN, label
 
 MOST_COLUMNS = 3
@@ -22,7 +22,7 @@ NAME_CHARACTERS = 26
 
 
 def policy_rows(
-    conditions: Sequence[Condition], policies: Sequence[str], x_label: str
+    conditions: Sequence[NetworkCondition], policies: Sequence[str], x_label: str
 ) -> tuple[Figure, list[Axes]]:
     """A figure as wide as a paper's text, a panel a condition; the first policy is row 0, on top."""
     columns = min(len(conditions), MOST_COLUMNS) if len(conditions) != 4 else 2

@@ -9,7 +9,7 @@ from analysis.clusters import ClusterRule
 from analysis.compare import Comparison, Grouping, PairResult, PolicyMeans, compare, grouped, policy_means
 from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
 from analysis.report.parts.planned import Sweep
-from analysis.report.parts.rows import Row, Unreadable
+from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
 from analysis.style import in_order
 from player.qoe import QoE
@@ -21,7 +21,7 @@ SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
 
 
 @dataclass(frozen=True)
-class Condition:
+class NetworkCondition:
     """A setting as a sweep has it: its sessions differ in policy, trace and seed, not in the network."""
 
     name: str
@@ -53,7 +53,7 @@ class Condition:
 class Study:
     """All that the sections of a report draw on."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[SessionRow, ...]
     unreadable: tuple[Unreadable, ...]
     outcomes: Outcomes
     sweep: Sweep | None
@@ -66,7 +66,7 @@ class Study:
     """By setting; None where nothing can be paired."""
     together: Comparison | None
     """Over all settings; None with one setting, or where nothing can be paired."""
-    conditions: tuple[Condition, ...]
+    conditions: tuple[NetworkCondition, ...]
 
     @property
     def policies(self) -> list[str]:
@@ -90,7 +90,7 @@ class Study:
 
 
 def study_of(
-    rows: Sequence[Row],
+    rows: Sequence[SessionRow],
     unreadable: Sequence[Unreadable],
     qoe: QoE,
     *,
@@ -210,9 +210,11 @@ def _compared(
         return None
 
 
-def _condition(name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule: ClusterRule) -> Condition:
+def _condition(
+    name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule: ClusterRule
+) -> NetworkCondition:
     means = {one.policy: one for one in policy_means(outcomes, rule)}
-    return Condition(
+    return NetworkCondition(
         name=name,
         seen=outcomes.counted[0].setting.seen,
         stress=outcomes.counted[0].setting.stress,
@@ -222,7 +224,7 @@ def _condition(name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule:
     )
 
 
-def per_setting(study: Study, count: Callable[[Condition], int | str]) -> str:
+def per_setting(study: Study, count: Callable[[NetworkCondition], int | str]) -> str:
     """Counts in words: one for all settings where they are the same, else one a setting."""
     found = {one.name: str(count(one)) for one in study.conditions}
     if len(set(found.values())) > 1:
@@ -239,6 +241,6 @@ def only(outcomes: Outcomes, policies: Sequence[str]) -> Outcomes:
     )
 
 
-def invalid_rows(study: Study) -> list[Row]:
+def invalid_rows(study: Study) -> list[SessionRow]:
     """Sessions over links that were not what they should be."""
     return [row for row in study.rows if isinstance(row.outcome, LeftOut) and row.outcome.reason == INVALID]

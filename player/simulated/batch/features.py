@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from player.observation import HORIZON, Observation
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Packed
-from player.simulated.batch.sessions import SMALLEST_PART, Sessions, State
+from player.simulated.batch.library import PackedLibrary
+from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
 from player.simulated.batch.threads import share
 
 MBPS_UNIT = 10.0
@@ -100,8 +100,8 @@ class Features:
 
 @compiled
 def _fill(
-    packed: Packed,
-    state: State,
+    packed: PackedLibrary,
+    state: BatchState,
     levels: int,
     chunks: int,
     history: int,

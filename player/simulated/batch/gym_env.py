@@ -43,7 +43,7 @@ Draw = Callable[[np.random.Generator, int], Setup]
 """Makes the setups of so many new sessions; a curriculum brings its own."""
 
 
-class Source:
+class SessionSource:
     """Where the environments' sessions come from.
 
     Args:
@@ -133,13 +133,13 @@ def _range(value: Range) -> tuple[float, float]:
 
 
 class ABREnv(gymnasium.Env[Any, Any]):
-    """One environment; the arguments are those of `Source`."""
+    """One environment; the arguments are those of `SessionSource`."""
 
     metadata = {"render_modes": []}  # noqa: RUF012 -- gymnasium's own attribute
 
     def __init__(self, render_mode: None = None, **source: Any) -> None:
         self.render_mode = render_mode
-        self.source = Source(**source)
+        self.source = SessionSource(**source)
         self.observation_space = self.source.observation_space()
         self.action_space = self.source.action_space()
         self.sessions: Sessions | None = None
@@ -184,7 +184,7 @@ class ABRVectorEnv(gymnasium.vector.VectorEnv[Vectors, Ints, NDArray[Any]]):
             step that ends brings the new session's first observation, and `infos["final_obs"]` the old
             one's last) or `DISABLED` (`reset(options={"reset_mask": …})`).
         threads: None takes every core that the process may use.
-        source: of `Source`.
+        source: of `SessionSource`.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class ABRVectorEnv(gymnasium.vector.VectorEnv[Vectors, Ints, NDArray[Any]]):
         self.num_envs = num_envs
         self.mode = AutoresetMode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
-        self.source = Source(**source)
+        self.source = SessionSource(**source)
         self.single_observation_space = self.source.observation_space()
         self.single_action_space = self.source.action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)

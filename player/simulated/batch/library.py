@@ -21,7 +21,7 @@ _BITS_PER_BYTE = 8.0
 _MS_PER_S = 1000.0
 
 
-class Packed(NamedTuple):
+class PackedLibrary(NamedTuple):
     """What compiled code is given; read only."""
 
     time_s: Floats
@@ -82,7 +82,7 @@ class Library:
         return self.packed.trace_end - self.packed.trace_begin
 
 
-def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE) -> Packed:
+def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE) -> PackedLibrary:
     ends = np.cumsum([len(trace.time_s) for trace in traces])
     rates = np.concatenate([np.array(trace.rate_mbps) for trace in traces])
     shape = len(videos), max(video.chunks for video in videos), max(video.levels for video in videos)
@@ -90,7 +90,7 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE) -> Pac
     for place, video in enumerate(videos):
         sizes[place, : video.chunks, : video.levels] = video.sizes_bytes
         quality[place, : video.levels] = qoe.quality(video.ladder_kbps)
-    return Packed(
+    return PackedLibrary(
         time_s=np.concatenate([np.array(trace.time_s) for trace in traces]),
         bytes_per_s=rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
         delay_ms=np.concatenate([trace.delay_ms or np.zeros(len(trace.time_s)) for trace in traces]),

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from player.buffer import CAP_MS
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Ints, Library, Packed
+from player.simulated.batch.library import Floats, Ints, Library, PackedLibrary
 from player.simulated.batch.link import NEVER, hold_ms, idle, noise_factors, transfer
 from player.simulated.batch.threads import cores, share
 from player.simulated.link_published import RTT_MS
@@ -93,7 +93,7 @@ class Setup:
             raise ValueError(f"setup: session {at} has {name} {values[at]}; expected {low} to {most}")
 
 
-class State(NamedTuple):
+class BatchState(NamedTuple):
     """Where every session stands; arrays are (sessions,) where nothing else is said."""
 
     begin: Ints
@@ -248,21 +248,21 @@ class Sessions:
                 )
 
 
-def _empty(sessions: int, chunks: int, noise: bool) -> State:
+def _empty(sessions: int, chunks: int, noise: bool) -> BatchState:
     rows = {"noise": chunks if noise else 0, "past_mbps": chunks, "past_s": chunks}
     whole = {"begin", "end", "video", "interval", "chunk", "level"}
-    return State(
+    return BatchState(
         **{
             name: np.zeros(
                 (sessions, rows[name]) if name in rows else sessions, np.int64 if name in whole else float
             )
-            for name in State._fields
+            for name in BatchState._fields
         }
     )
 
 
 @compiled
-def _illegal(packed: Packed, state: State, chosen: Ints, chunks: int) -> int:
+def _illegal(packed: PackedLibrary, state: BatchState, chosen: Ints, chunks: int) -> int:
     """The first session whose level is none of its ladder; `_FINE` if there is none."""
     for session in range(len(chosen)):
         level = chosen[session]
@@ -272,7 +272,9 @@ def _illegal(packed: Packed, state: State, chosen: Ints, chunks: int) -> int:
 
 
 @compiled
-def _begin(packed: Packed, state: State, which: Ints, index: Ints, seeds: Ints, begin: int, end: int) -> None:
+def _begin(
+    packed: PackedLibrary, state: BatchState, which: Ints, index: Ints, seeds: Ints, begin: int, end: int
+) -> None:
     """Put the sessions `which[begin:end]` at their start: nothing downloaded yet."""
     for place in range(begin, end):
         session = which[place]
@@ -297,8 +299,8 @@ def _begin(packed: Packed, state: State, which: Ints, index: Ints, seeds: Ints, 
 
 @compiled
 def _step(
-    packed: Packed,
-    state: State,
+    packed: PackedLibrary,
+    state: BatchState,
     which: Ints,
     levels: Ints,
     chunks: int,

@@ -27,7 +27,7 @@ from policies.llm.serving.client import ServerError
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 from traces.trace import Trace
 
 
@@ -110,7 +110,7 @@ class _Player:
         self._session = SimulatedSession(workload.video.first(workload.chunks), link, CAP_MS)
         self._workload, self._router, self._observed = workload, router, observed
         self._deadline_s = deadline_s
-        self._steps: list[Step] = []
+        self._steps: list[VideoStep] = []
         facts = VideoFacts.of(workload.video)
         self._remote = None if connections is None else AsyncSession(connections, TASK, facts)
         router.reset(workload.video, number, QoE())
@@ -120,7 +120,7 @@ class _Player:
         until_s = begun_s + self._workload.duration_s
         session = self._session
         await _sleep_until(due_s)
-        self._steps.append(Step.of(session.observation()))
+        self._steps.append(VideoStep.of(session.observation()))
         session.fetch(Decision(0, BY_PLAYER), 0.0)
         due_s += session.rows[-1].download_s
         for _ in range(1, self._workload.chunks):
@@ -143,7 +143,7 @@ class _Player:
         begun_s = time.monotonic()
         observation = self._session.observation()
         considered = self._router.consider(observation)
-        self._steps.append(Step.of(observation))
+        self._steps.append(VideoStep.of(observation))
         asked, decision = considered.routing.to_llm and self._remote is not None, None
         if asked:
             assert self._remote is not None

@@ -16,9 +16,9 @@ from player.video.built_in import load_video
 from policies.apc.light import Light
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, Never, Scheduler
-from policies.apc.study.lockstep import Lockstep, Start, play
+from policies.apc.study.lockstep import Lockstep, StudyStart, play
 from policies.bootstrap import percentile_interval
-from policies.llm.serving.batching import Engine
+from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.step_time import StepTime
 from traces.families.catalogue import default_video, resolve_many
 
@@ -40,7 +40,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Result:
+class ArmResult:
     """What came of an arm."""
 
     arm: Arm
@@ -62,7 +62,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """Mean of paired differences with its 95 % interval, bootstrapped over traces."""
 
     mean: float
@@ -79,17 +79,17 @@ class Difference:
         return self.low > 0.0
 
 
-def difference(mine: Floats, other: Floats, seed: int = 20_220_822) -> Difference:
+def difference(mine: Floats, other: Floats, seed: int = 20_220_822) -> PairedDifference:
     """The first less the second.
 
     Args:
         mine, other: (traces,) of the same sessions, one a trace.
     """
     gaps = mine - other
-    return Difference(float(gaps.mean()), *percentile_interval(gaps, seed=seed), len(gaps))
+    return PairedDifference(float(gaps.mean()), *percentile_interval(gaps, seed=seed), len(gaps))
 
 
-def starts_of(specs: Sequence[str], video: str | None = None) -> list[Start]:
+def starts_of(specs: Sequence[str], video: str | None = None) -> list[StudyStart]:
     """A session from the beginning of every trace; a family's own video unless one is named.
 
     Raises:
@@ -97,7 +97,7 @@ def starts_of(specs: Sequence[str], video: str | None = None) -> list[Start]:
     """
     traces = [trace for spec in specs for trace in resolve_many(spec)]
     return [
-        Start(trace, load_video(video or default_video(trace.family or "")), seed=number)
+        StudyStart(trace, load_video(video or default_video(trace.family or "")), seed=number)
         for number, trace in enumerate(traces)
     ]
 
@@ -113,17 +113,17 @@ def never(light: str) -> Arm:
 
 
 @dataclass(frozen=True)
-class Bench:
+class ArmBench:
     """What an arm is played on."""
 
-    engine: Engine
-    starts: Sequence[Start]
+    engine: ServingEngine
+    starts: Sequence[StudyStart]
     together: int
     asking: StepTime
     """What a question to the model takes here."""
     chunks: int = CHUNKS
 
-    def play(self, arm: Arm) -> Result:
+    def play(self, arm: Arm) -> ArmResult:
         """Every session to its end."""
         played = play(
             self.engine,
@@ -135,10 +135,10 @@ class Bench:
         asked_ms = 1000.0 * sum(self.asking.expect_s(steps) for steps in played.asked_steps)
         own_ms = routing_ms(arm, self.starts[0])
         delay_ms = asked_ms / played.decisions + own_ms
-        return Result(arm, played.qoe, float(played.by_llm.mean()), delay_ms)
+        return ArmResult(arm, played.qoe, float(played.by_llm.mean()), delay_ms)
 
 
-def asking_time(engine: Engine) -> StepTime:
+def asking_time(engine: ServingEngine) -> StepTime:
     """What the model takes for one session's question with a few steps: the best of a dozen, now."""
     width, times = engine.info.feature_width, StepTime()
     slot = engine.open()
@@ -179,7 +179,7 @@ class _NoInfo:
     target: float | None = None
 
 
-def routing_ms(arm: Arm, start: Start) -> float:
+def routing_ms(arm: Arm, start: StudyStart) -> float:
     """What light policy and routing take for a decision together, the median over one session."""
     router = Router(Light(arm.light), arm.scheduler())
     lockstep = Lockstep(_Nobody(_NoInfo()), [start], lambda: Router(Light(arm.light), Never()))

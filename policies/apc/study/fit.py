@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.apc.facts import NAMES
-from policies.apc.learned import Floats, Net, inputs
+from policies.apc.learned import Floats, GainNet, inputs
 from policies.apc.rule import Condition, Thresholds
 from policies.apc.study.moments import Moments
 
@@ -79,7 +79,7 @@ def _candidates(moments: Moments) -> Iterator[tuple[Condition, NDArray[np.bool_]
 class Fitted:
     """A network, and what it captures on sessions that it was not fitted to."""
 
-    net: Net
+    net: GainNet
     step: int
     held_out: dict[str, float]
     """Mean gain a decision when 25, 50 and 75 % are asked; of `best`, which knows the gains, and `random`."""
@@ -108,7 +108,7 @@ def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) 
     step, (hidden, hidden_bias, out, out_bias) = _descend(random, x, y, held_x, differ[held])
     differing = gains[(differ > 0.0) & ~held]
     each = max(float(differing.mean()), LEAST_GAIN) if len(differing) else LEAST_GAIN
-    net = Net(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), each, 1.0, llm_ms)
+    net = GainNet(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), each, 1.0, llm_ms)
     predicted = net.gains(rows)
     net = with_share(net, moments, share)
     return Fitted(net, step, _captures(predicted[held], gains[held]))
@@ -141,11 +141,11 @@ def _descend(
     return best[1], best[2]
 
 
-def with_share(net: Net, moments: Moments, share: float) -> Net:
+def with_share(net: GainNet, moments: Moments, share: float) -> GainNet:
     """The same network with the threshold that asks for a share of these decisions."""
     predicted = net.gains(np.array([inputs(moments.row(at)) for at in range(len(moments))]))
     worth = max(float(np.quantile(predicted, 1.0 - share)), 1e-4) / net.llm_ms
-    return Net(**(vars(net) | {"worth_per_ms": worth}))
+    return GainNet(**(vars(net) | {"worth_per_ms": worth}))
 
 
 def _captures(predicted: Floats, gains: Floats) -> dict[str, float]:

@@ -20,7 +20,7 @@ from player.simulated.session import BY_PLAYER, CHUNKS, SimulatedSession
 from player.video.video import Video
 from policies.apc.policy import BY_LIGHT, by_light
 from policies.apc.router import Considered, Router
-from policies.llm.serving.batching import Engine
+from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
@@ -31,7 +31,7 @@ MakeRouter = Callable[[], Router]
 
 
 @dataclass(frozen=True)
-class Start:
+class StudyStart:
     """What one session streams."""
 
     trace: Trace
@@ -44,7 +44,7 @@ class Start:
 class Seat:
     """One of the sessions, where it stands."""
 
-    start: Start
+    start: StudyStart
     session: SimulatedSession
     router: Router
     slot: int
@@ -67,7 +67,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayedStudy:
     """What came of the sessions."""
 
     qoe: Floats
@@ -91,8 +91,8 @@ class Lockstep:
 
     def __init__(
         self,
-        engine: Engine,
-        starts: Sequence[Start],
+        engine: ServingEngine,
+        starts: Sequence[StudyStart],
         make: MakeRouter,
         *,
         chunks: int = CHUNKS,
@@ -104,7 +104,7 @@ class Lockstep:
         self.qoe = qoe or QoE()
         self.seats = [self._seat(start, make()) for start in starts]
 
-    def _seat(self, start: Start, router: Router) -> Seat:
+    def _seat(self, start: StudyStart, router: Router) -> Seat:
         link = PublishedLink().open(start.trace, start.start_index, start.seed)
         session = SimulatedSession(start.video.first(self._chunks), link, 60_000.0)
         router.reset(start.video, start.seed, self.qoe)
@@ -170,14 +170,14 @@ def _decision(moment: Moment) -> Decision:
 
 
 def play(
-    engine: Engine,
-    starts: Sequence[Start],
+    engine: ServingEngine,
+    starts: Sequence[StudyStart],
     make: MakeRouter,
     *,
     together: int,
     chunks: int = CHUNKS,
     qoe: QoE | None = None,
-) -> Played:
+) -> PlayedStudy:
     """Play sessions to their end, so many at a time.
 
     Args:
@@ -200,7 +200,7 @@ def play(
                 asked += seat.asked_steps
         finally:
             lockstep.close()
-    return Played(np.array(values), np.array(shares), tuple(asked), len(starts) * (chunks - 1))
+    return PlayedStudy(np.array(values), np.array(shares), tuple(asked), len(starts) * (chunks - 1))
 
 
 def mean_qoe(session: SimulatedSession, qoe: QoE, last: int | None = None) -> float:

@@ -27,8 +27,8 @@ from policies.apc.policy import BY_LIGHT
 from policies.apc.router import Router
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
-from policies.apc.study.lockstep import Lockstep, Moment, Start
-from policies.llm.serving.batching import Engine
+from policies.apc.study.lockstep import Lockstep, Moment, StudyStart
+from policies.llm.engine.contract import ServingEngine
 from traces.files import aside
 
 EXPLORED = 0.5
@@ -79,8 +79,8 @@ class Moments:
 
 
 def collect(
-    engine: Engine,
-    starts: Sequence[Start],
+    engine: ServingEngine,
+    starts: Sequence[StudyStart],
     light: str,
     *,
     together: int,

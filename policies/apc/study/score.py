@@ -11,7 +11,16 @@ import numpy as np
 
 from policies.apc.policy import make_scheduler
 from policies.apc.scheduler import RandomShare
-from policies.apc.study.arms import Arm, Bench, Result, always, asking_time, difference, never, starts_of
+from policies.apc.study.arms import (
+    Arm,
+    ArmBench,
+    ArmResult,
+    always,
+    asking_time,
+    difference,
+    never,
+    starts_of,
+)
 from policies.apc.study.options import add_light_option, add_model_options, load_engine
 
 TRACES = ("fcc[400:460]", "3g[400:460]")
@@ -46,7 +55,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     engine = load_engine(args)
     starts = starts_of(args.traces, args.video)
     say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
-    bench = Bench(engine, starts, args.together, asking_time(engine))
+    bench = ArmBench(engine, starts, args.together, asking_time(engine))
     model, light = bench.play(always(args.light)), bench.play(never(args.light))
     rows = [model, light]
     lines = [_shown(model), _shown(light)]
@@ -77,13 +86,13 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
-def _random(bench: Bench, light: str, share: float) -> Result:
+def _random(bench: ArmBench, light: str, share: float) -> ArmResult:
     """Random routing of a share, each session the mean of a few draws."""
     drawn = [
         bench.play(Arm("random", "random", light, partial(_Seeded, share, number)))
         for number in range(RANDOM_SEEDS)
     ]
-    return Result(
+    return ArmResult(
         Arm(f"random {100 * share:.0f} %", "random", light, drawn[0].arm.scheduler),
         np.mean([each.qoe for each in drawn], axis=0),
         float(np.mean([each.llm_share for each in drawn])),
@@ -102,7 +111,7 @@ class _Seeded(RandomShare):
         super().reset(1000 * (self._number + 1) + seed)
 
 
-def _shown(result: Result) -> str:
+def _shown(result: ArmResult) -> str:
     return (
         f"{result.arm.name:<16} share {100 * result.llm_share:5.1f} %  delay {result.delay_ms:6.2f} ms"
         f"  QoE {result.qoe.mean():.4f}"

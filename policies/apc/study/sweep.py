@@ -17,7 +17,16 @@ from typing import Any
 from policies.apc import learned, rule
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
-from policies.apc.study.arms import Arm, Bench, Result, always, asking_time, difference, never, starts_of
+from policies.apc.study.arms import (
+    Arm,
+    ArmBench,
+    ArmResult,
+    always,
+    asking_time,
+    difference,
+    never,
+    starts_of,
+)
 from policies.apc.study.files import read_json, write_json
 from policies.apc.study.options import add_light_option, add_model_options, load_engine
 from policies.apc.study.train import CANDIDATES, candidates
@@ -59,7 +68,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     engine = load_engine(args)
     starts = starts_of(args.traces, args.video)
     say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
-    bench = Bench(engine, starts, args.together, asking_time(engine))
+    bench = ArmBench(engine, starts, args.together, asking_time(engine))
     results = []
     for arm in _arms(args.light, rules, nets):
         results.append(bench.play(arm))
@@ -100,7 +109,7 @@ def _arms(light: str, rules: Mapping[str, Any], nets: Mapping[str, Any]) -> list
     ]
 
 
-def _line(result: Result, first: Result) -> str:
+def _line(result: ArmResult, first: ArmResult) -> str:
     gap = difference(result.qoe, first.qoe)
     return (
         f"{result.arm.name:<16} share {100 * result.llm_share:5.1f} %  delay {result.delay_ms:6.2f} ms"
@@ -108,7 +117,7 @@ def _line(result: Result, first: Result) -> str:
     )
 
 
-def pick(results: Sequence[Result], kind: str) -> Result | None:
+def pick(results: Sequence[ArmResult], kind: str) -> ArmResult | None:
     """The candidate of a kind to ship; None where none has a share within the limits."""
     model = next(each for each in results if each.arm.kind == "llm")
     within = [each for each in results if each.arm.kind == kind and LEAST <= each.llm_share <= MOST]
@@ -121,9 +130,9 @@ def pick(results: Sequence[Result], kind: str) -> Result | None:
 
 def ship(
     light: str,
-    picked: dict[str, Result | None],
+    picked: dict[str, ArmResult | None],
     rules: dict[str, rule.Thresholds],
-    nets: dict[str, learned.Net],
+    nets: dict[str, learned.GainNet],
     rule_file: Path = rule.SHIPPED,
     net_file: Path = learned.SHIPPED,
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from player.simulated.session import CHUNKS
-from policies.apc.learned import Net
+from policies.apc.learned import GainNet
 from policies.apc.rule import SchedulerError, Thresholds
 from policies.apc.study.arms import starts_of
 from policies.apc.study.files import read_json, write_json
@@ -96,7 +96,7 @@ def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
     return moments
 
 
-def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str, Net]]:
+def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str, GainNet]]:
     """The candidates that `train` made, rules and networks by the share that they were made for.
 
     Raises:
@@ -107,7 +107,7 @@ def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str,
         raise SchedulerError(f"{path}: no candidates for {light}; make them with: train --light {light}")
     try:
         rules = {name: Thresholds.from_json(each) for name, each in held[light]["rule"].items()}
-        nets = {name: Net.from_json(each) for name, each in held[light]["learned"].items()}
+        nets = {name: GainNet.from_json(each) for name, each in held[light]["learned"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SchedulerError(f"{path}: no candidates ({type(error).__name__}: {error})") from None
     return rules, nets

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Engine(Protocol):
+class ServingEngine(Protocol):
     """The part of `engine.py`'s that serving needs. One caller at a time."""
 
     @property

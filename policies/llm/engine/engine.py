@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from policies.llm.engine.contract import EngineFull
-from policies.llm.engine.packed import PACKED_KINDS, Packed
+from policies.llm.engine.packed import PACKED_KINDS, PackedModel
 from policies.llm.engine.whole import Whole
 from policies.llm.model import heads
 from policies.llm.model.adapter import Adapter, check_layers, check_sizes, read
@@ -284,7 +284,7 @@ def _runner(
     config = base.config()
     prompt = tensors.get("prompt", torch.zeros(0, base.width))
     tokens = len(prompt) + max_steps * adapter.shape.tokens
-    maker = Packed if config["model_type"] in PACKED_KINDS and Packed.can(config) else Whole
+    maker = PackedModel if config["model_type"] in PACKED_KINDS and PackedModel.can(config) else Whole
     runner: Runner = maker(base, adapter.shape, tensors, device, dtype, slots, tokens)
     if len(prompt):
         with torch.inference_mode():

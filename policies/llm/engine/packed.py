@@ -23,7 +23,7 @@ from policies.llm.model.shape import Shape
 PACKED_KINDS = ("llama", "qwen2")
 
 
-class Packed:
+class PackedModel:
     """The first layers of a base model with an adapter merged in, and the caches of all slots.
 
     Args:

@@ -18,7 +18,7 @@ from policies.llm.model.shape import FULL, LORA, Shape
 
 
 class Whole:
-    """A base model with an adapter, and every slot's tokens; as `Packed` in all else."""
+    """A base model with an adapter, and every slot's tokens; as `PackedModel` in all else."""
 
     caches = False
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.llm.learning.adaptation import Adaptation, short
-from policies.llm.learning.settings import DISTILL, RETURN, Settings
+from policies.llm.learning.settings import DISTILL, RETURN, LearningSettings
 from policies.llm.model.base import DEFAULT, placed
 from policies.llm.model.shape import TARGETS, TRAINED, Shape
 from policies.llm.model.words import TASK_PROMPT
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
     _add_what(made.add_argument_group("what"))
     how = made.add_argument_group("how")
     how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
-    add_options(how, Settings)
+    add_options(how, LearningSettings)
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     where = made.add_argument_group("output")
     where.add_argument("--out", type=Path, required=True, metavar="DIR", help="best adapter, log, checkpoint")
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         AdaptError, BaseError, PoolError, DataError, ValueError: something does not fit.
         OSError: something cannot be written.
     """
-    settings = Settings(**{each.name: getattr(args, each.name) for each in fields(Settings)})
+    settings = LearningSettings(**{each.name: getattr(args, each.name) for each in fields(LearningSettings)})
     shape = Shape(
         base=placed(args.base),
         layers=args.layers,

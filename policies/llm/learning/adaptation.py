@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from policies.llm.engine.engine import Engine, pick_device, pick_dtype
 from policies.llm.learning import checkpoint, pool
-from policies.llm.learning.checkpoint import CHECKPOINT, State
+from policies.llm.learning.checkpoint import CHECKPOINT, RunState
 from policies.llm.learning.course import Batch, Course, Floats, Imitation
 from policies.llm.learning.pool import Experience
-from policies.llm.learning.settings import RETURN, AdaptError, Settings
+from policies.llm.learning.settings import RETURN, AdaptError, LearningSettings
 from policies.llm.model import adapter
 from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
@@ -65,7 +65,7 @@ class Adaptation:
         shape: Shape,
         pool_folder: Path,
         out: Path,
-        settings: Settings,
+        settings: LearningSettings,
         say: Say,
         command: str = "",
     ) -> None:
@@ -91,7 +91,7 @@ class Adaptation:
             self.model.learned(), settings.lr, weight_decay=settings.decay, betas=(0.9, 0.95)
         )
         self.half = pick_dtype("auto", self.device) == torch.bfloat16
-        self.state = State()
+        self.state = RunState()
         self._resume()
 
     def _resume(self) -> None:
@@ -288,7 +288,7 @@ class Adaptation:
         )
 
 
-def _course(task: Task, facts: Mapping[str, Any], settings: Settings) -> Course:
+def _course(task: Task, facts: Mapping[str, Any], settings: LearningSettings) -> Course:
     """The task's course.
 
     Raises:

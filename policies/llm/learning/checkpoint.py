@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from policies.llm.learning.settings import AdaptError, Settings
+from policies.llm.learning.settings import AdaptError, LearningSettings
 from policies.llm.model.model import Model
 from traces.files import aside
 
@@ -21,7 +21,7 @@ OF_THE_MACHINE = ("threads", "device")
 
 
 @dataclass
-class State:
+class RunState:
     """What changes while a run goes on."""
 
     step: int = 0
@@ -32,13 +32,13 @@ class State:
     seconds: float = 0.0
 
 
-def identity(settings: Settings, model: Model, facts: Mapping[str, Any]) -> str:
+def identity(settings: LearningSettings, model: Model, facts: Mapping[str, Any]) -> str:
     """What makes two runs the same one."""
     parts = [asdict(settings), asdict(model.shape), dict(facts), model.base.sha256]
     return json.dumps(parts, sort_keys=True)
 
 
-def save(path: Path, named: str, state: State, model: Model, optimizer: torch.optim.Optimizer) -> None:
+def save(path: Path, named: str, state: RunState, model: Model, optimizer: torch.optim.Optimizer) -> None:
     """Write a checkpoint, which appears when it is complete.
 
     Raises:
@@ -56,7 +56,7 @@ def save(path: Path, named: str, state: State, model: Model, optimizer: torch.op
 
 def load(
     path: Path, named: str, model: Model, optimizer: torch.optim.Optimizer, place: torch.device
-) -> State:
+) -> RunState:
     """Put a checkpoint back.
 
     Raises:
@@ -72,7 +72,7 @@ def load(
         )
     model.load_learned(held["learned"])
     optimizer.load_state_dict(held["optimizer"])
-    return State(**held["state"])
+    return RunState(**held["state"])
 
 
 def _same_run(held: str, named: str) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from policies.llm.engine.engine import Engine
 from policies.llm.head import Choice, Pointer
 from policies.llm.learning.pool import Experience
-from policies.llm.learning.settings import DISTILL, AdaptError, Settings
+from policies.llm.learning.settings import DISTILL, AdaptError, LearningSettings
 from policies.llm.model import heads
 from policies.llm.task import Task
 
@@ -50,7 +50,7 @@ class Course(ABC):
     """Where a step's vector holds the return that is asked for; None where none is."""
 
     @abstractmethod
-    def begin(self, experience: Experience, settings: Settings) -> Experience:
+    def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
         """What is learned from; the rest may be kept to choose by.
 
         Raises:
@@ -109,7 +109,7 @@ class Imitation(Course):
         self.told = tuple(name for name in ("seed",) if name in facts)
         self._kept: Experience | None = None
 
-    def begin(self, experience: Experience, settings: Settings) -> Experience:
+    def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
         kept = np.arange(len(experience)) % self.HELD_OUT == 0
         if kept.all():
             raise AdaptError(

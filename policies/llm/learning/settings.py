@@ -15,7 +15,7 @@ class AdaptError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class LearningSettings:
     """What a run does; two runs with equal settings and pools are equal."""
 
     seed: int = option(1, whole, "of all that is drawn")

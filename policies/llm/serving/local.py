@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from policies.llm.engine.contract import Engine
+from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.protocol import BY_LLM, Answer
 from policies.llm.serving.transcript import Transcript
 from policies.llm.task import Task, task_named
@@ -20,15 +20,15 @@ THREADS = 1
 
 
 @lru_cache(maxsize=2)
-def shared_engine(task: str, adapter: Path | None, device: str) -> Engine:
+def shared_engine(task: str, adapter: Path | None, device: str) -> ServingEngine:
     """The engine of this process for a task and an adapter.
 
     Raises:
         ValueError, OSError: it can't be loaded.
     """
-    from policies.llm.engine.engine import Engine as LlmEngine
+    from policies.llm.engine.engine import Engine
 
-    return LlmEngine(task_named(task), adapter, device=device, slots=SLOTS, threads=THREADS)
+    return Engine(task_named(task), adapter, device=device, slots=SLOTS, threads=THREADS)
 
 
 class LocalSession:
@@ -40,7 +40,7 @@ class LocalSession:
         context: the session's.
     """
 
-    def __init__(self, engine: Engine, task: Task, context: Any) -> None:
+    def __init__(self, engine: ServingEngine, task: Task, context: Any) -> None:
         self._engine = engine
         self._transcript = Transcript(task, context, engine.info.target)
         slot = engine.open()

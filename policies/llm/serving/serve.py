@@ -17,10 +17,10 @@ from typing import Any
 
 from aiohttp import web
 
-from policies.llm.engine.contract import Engine
-from policies.llm.serving.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE
+from policies.llm.engine.contract import ServingEngine
+from policies.llm.serving.batch_by_deadline import BUDGET_S
+from policies.llm.serving.batcher import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE
 from policies.llm.serving.client import default_socket, runtime_folder
-from policies.llm.serving.deadline_queue import BUDGET_S
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
 from policies.llm.task import DEFAULT, Task, task_named
@@ -171,11 +171,11 @@ def load_served(args: argparse.Namespace) -> list[TaskEngine]:
     adapters = asked_tasks(args.task, args.adapter)
     if args.threads is not None:  # read once, by libraries that torch loads, for every thread
         os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    from policies.llm.engine.engine import Engine as LlmEngine
+    from policies.llm.engine.engine import Engine
 
     served = []
     for task, adapter in adapters.items():
-        engine = LlmEngine(task, adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
+        engine = Engine(task, adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
         task.ready()
         warm_up(engine)
         served.append(TaskEngine(task, engine))
@@ -203,7 +203,7 @@ def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task,
     return asked
 
 
-def warm_up(engine: Engine) -> None:
+def warm_up(engine: ServingEngine) -> None:
     """Let the first forwards, which are slow, be nobody's."""
     import numpy as np
 

@@ -1,6 +1,7 @@
 """The policy server: one process holds the model, and decides for every session that asks.
 
-An aiohttp application over `Sessions` and `Batcher`; `policies/llm/serving/protocol.py` says what it speaks.
+An aiohttp application over `ServedSessions` and `Batcher`; `policies/llm/serving/protocol.py` says what it
+speaks.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from typing import Any
 
 from aiohttp import web
 
-from policies.llm.engine.contract import Engine
-from policies.llm.serving.batching import (
+from policies.llm.engine.contract import ServingEngine
+from policies.llm.serving.batch_by_arrival import ArrivalQueue
+from policies.llm.serving.batch_by_deadline import BUDGET_S, DeadlineQueue
+from policies.llm.serving.batcher import (
     GATHER_S,
     LARGEST_BATCH,
     LONGEST_QUEUE,
     Batcher,
     BatchQueue,
-    GatheringQueue,
     Hopeless,
     Late,
     QueueFull,
-    Work,
+    WaitingSteps,
 )
-from policies.llm.serving.deadline_queue import BUDGET_S, DeadlineQueue
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.metrics import EARLY, LATE, Metrics
 from policies.llm.serving.protocol import (
@@ -46,7 +47,7 @@ from policies.llm.serving.protocol import (
     dump_answer,
     load_request,
 )
-from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS, Behind, Sessions, SessionsFull
+from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS, Behind, ServedSessions, SessionsFull
 from policies.llm.task import Task
 
 EXPIRE_EVERY_S = 5.0
@@ -73,7 +74,7 @@ class Limits:
     def queue(self, sessions: Callable[[], int]) -> BatchQueue:
         """A queue within these limits, given how many sessions are open."""
         if self.budget_s is None:
-            return GatheringQueue(self.gather_s, self.batch, self.waiting, sessions)
+            return ArrivalQueue(self.gather_s, self.batch, self.waiting, sessions)
         return DeadlineQueue(self.budget_s, self.gather_s, self.batch, self.waiting, sessions)
 
 
@@ -82,7 +83,7 @@ class TaskEngine:
     """A task and the engine that decides it. Nobody else may use the engine."""
 
     task: Task
-    engine: Engine
+    engine: ServingEngine
 
 
 class _Desk:
@@ -99,7 +100,7 @@ class _Desk:
         self.task, self.engine, self._metrics = served.task, served.engine, metrics
         self.queue = queue(lambda: len(self.sessions))
         self.batcher = Batcher(served.engine, self.queue, delay_s=delay_s, observe=self._observe)
-        self.sessions = Sessions(
+        self.sessions = ServedSessions(
             self.batcher,
             served.task,
             target=served.engine.info.target,
@@ -108,7 +109,7 @@ class _Desk:
             rebuilt=metrics.rebuilt.inc,
         )
 
-    def _observe(self, batch: Sequence[Work], seconds: float) -> None:
+    def _observe(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         self._metrics.forward_s.observe(seconds)
         self._metrics.batch.observe(len(batch))
         self._metrics.steps.inc(sum(len(work.features) for work in batch))
@@ -152,7 +153,7 @@ class Server:
     def _waiting(self) -> int:
         return sum(len(desk.queue) for desk in self._desks.values())
 
-    def sessions(self, task: str) -> Sessions:
+    def sessions(self, task: str) -> ServedSessions:
         """The sessions of a task that is served."""
         return self._desks[task].sessions
 
@@ -249,7 +250,7 @@ class Server:
         """The answer, never a late one: what has begun goes on for the session's next request.
 
         Raises:
-            Late: and all that `Sessions.decide` raises.
+            Late: and all that `ServedSessions.decide` raises.
         """
         if len(self._asking) >= self._limits.waiting:
             raise QueueFull(f"{self._limits.waiting} requests are waiting")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from policies.llm.engine.contract import EngineFull
-from policies.llm.serving.batching import Batcher, Hopeless, Late, QueueFull
+from policies.llm.serving.batcher import Batcher, Hopeless, Late, QueueFull
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.protocol import BY_LLM, Answer, Request
 from policies.llm.serving.transcript import Transcript
@@ -71,7 +71,7 @@ class _Session:
     """Its slot was given back."""
 
 
-class Sessions:
+class ServedSessions:
     """Decides requests, session by session. Use it from one event loop.
 
     Args:

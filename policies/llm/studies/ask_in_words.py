@@ -26,7 +26,7 @@ from policies.llm.learning.pool import BY_POLICY
 from policies.llm.model import backbone
 from policies.llm.model.base import DEFAULT, Base, resolve
 from policies.llm.model.words import tokenizer_of
-from policies.llm.studies.evaluate import BASELINE, Setting, mean_interval
+from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_interval
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
 from policies.llm.tasks.abr.play import mean_qoe, policy_qoe
@@ -71,7 +71,7 @@ def parsed(answer: str) -> int | None:
     return int(found[1]) if found else None
 
 
-class Asked:
+class WordsModel:
     """A language model with its vocabulary, and LoRA that can be tuned."""
 
     def __init__(self, base: Base, layers: int | None, rank: int, seed: int) -> None:
@@ -138,7 +138,7 @@ class Asked:
 class Answers:
     """The asked model as the policy of a batch; counts what it answers."""
 
-    def __init__(self, sessions: Sessions, asked: Asked) -> None:
+    def __init__(self, sessions: Sessions, asked: WordsModel) -> None:
         self._sessions, self._asked = sessions, asked
         self._filler, self._teacher = Filler(sessions), Teacher(sessions)
         self.given = self.invalid = self.agreed = 0
@@ -152,7 +152,7 @@ class Answers:
         return np.array([level or 0 for level in said], np.int64)
 
 
-def score(asked: Asked, setting: Setting) -> dict[str, Any]:
+def score(asked: WordsModel, setting: EvaluatedSetting) -> dict[str, Any]:
     """Whole sessions by answers."""
     sessions = Sessions(setting.library, setting.setup, chunks=setting.chunks, first_level=0, threads=1)
     player = Answers(sessions, asked)
@@ -171,7 +171,7 @@ def score(asked: Asked, setting: Setting) -> dict[str, Any]:
     }
 
 
-def delay_ms(asked: Asked, vectors: abr.Vectors) -> float:
+def delay_ms(asked: WordsModel, vectors: abr.Vectors) -> float:
     """Median time of one answer, alone."""
     times = []
     for vector in vectors[:TIMED]:
@@ -213,8 +213,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     mine = held.kinds == BY_POLICY
     vectors = held.vectors[mine, 1:].reshape(-1, abr.WIDTH)
     levels = held.scores[mine, 1:].argmax(-1).reshape(-1)
-    setting = Setting.of(args.traces, resolve_many(args.traces), load_video(args.video), 1)
-    asked = Asked(resolve(args.base), args.layers, args.rank, args.seed)
+    setting = EvaluatedSetting.of(args.traces, resolve_many(args.traces), load_video(args.video), 1)
+    asked = WordsModel(resolve(args.base), args.layers, args.rank, args.seed)
     report: dict[str, Any] = {
         "setting": setting.name,
         "base": args.base,

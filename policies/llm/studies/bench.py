@@ -35,13 +35,13 @@ from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bench import walk
-from policies.llm.serving.batching import LONGEST_QUEUE
+from policies.llm.serving.batcher import LONGEST_QUEUE
 from policies.llm.serving.client import Address, Client, RemoteSession
 from policies.llm.serving.transcript import Transcript
 from policies.llm.task import Vectors
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 from traces.numbers import count, counts
 from traces.progress import say
 
@@ -63,7 +63,7 @@ class BenchError(ValueError):
 
 
 @dataclass(frozen=True)
-class Spread:
+class TimeSpread:
     """Times of many decisions."""
 
     decisions: int
@@ -71,7 +71,7 @@ class Spread:
     p99_ms: float
 
     @classmethod
-    def of(cls, times_ms: Sequence[float]) -> Spread:
+    def of(cls, times_ms: Sequence[float]) -> TimeSpread:
         return cls(len(times_ms), *(float(each) for each in np.percentile(times_ms, (50, 99))))
 
 
@@ -80,8 +80,8 @@ class EngineRow:
     """The engine alone, sessions in one batch."""
 
     sessions: int
-    cached: Spread
-    anew: Spread | None
+    cached: TimeSpread
+    anew: TimeSpread | None
     """The whole context computed at every step."""
     decisions_per_s: float
     """On the cache, at the median."""
@@ -92,7 +92,7 @@ class ServerRow:
     """Through the socket, all sessions at the same moment."""
 
     sessions: int
-    asked: Spread
+    asked: TimeSpread
     """From the player's call to its answer."""
     mean_batch: float
     decisions_per_s: float
@@ -189,7 +189,7 @@ def through_the_server(
     adapter: Path | None,
     threads: int,
     facts: VideoFacts,
-    sessions: Sequence[Sequence[Step]],
+    sessions: Sequence[Sequence[VideoStep]],
     folder: Path,
 ) -> tuple[list[ServerRow], float]:
     """A row for each number of sessions, and the memory that the server had at most, MiB."""
@@ -210,7 +210,7 @@ def machine(threads: int) -> dict[str, Any]:
     }
 
 
-def beside_window(alone: EngineRow, window: Spread) -> dict[str, Any]:
+def beside_window(alone: EngineRow, window: TimeSpread) -> dict[str, Any]:
     """One session's step beside a whole window through transformers, and beside its own context anew."""
     assert alone.anew is not None
     return {
@@ -257,7 +257,7 @@ class _Watching:
         return self._policy.select(observation)
 
 
-def session_steps(video: Video, seed: int) -> list[Step]:
+def session_steps(video: Video, seed: int) -> list[VideoStep]:
     """All steps of a session over a made-up trace."""
     watching = _Watching(load_policy("bba").policy)
     chunks = min(CHUNKS, video.chunks)
@@ -271,12 +271,12 @@ def session_steps(video: Video, seed: int) -> list[Step]:
         chunks=chunks,
         first_level=None,
     )
-    return [Step.of(seen) for seen in watching.seen]
+    return [VideoStep.of(seen) for seen in watching.seen]
 
 
 def timed_features(
-    facts: VideoFacts, target: float | None, sessions: Sequence[Sequence[Step]]
-) -> tuple[list[Vectors], Spread]:
+    facts: VideoFacts, target: float | None, sessions: Sequence[Sequence[VideoStep]]
+) -> tuple[list[Vectors], TimeSpread]:
     """(steps, width) of each session, and what making one row takes."""
     vectors, times_ms = [], []
     for steps in sessions:
@@ -287,15 +287,15 @@ def timed_features(
             times_ms.append(1000.0 * (time.perf_counter() - begun_s))
             transcript.append([step])
         vectors.append(np.concatenate(rows))
-    return vectors, Spread.of(times_ms)
+    return vectors, TimeSpread.of(times_ms)
 
 
 def engine_row(engine: Engine, count: int, vectors: Sequence[Vectors], rounds: int) -> EngineRow:
     """Sessions that grow side by side, a batch a step."""
     cached = batch_times_ms(engine, engine.forward, count, vectors, rounds)
     anew = batch_times_ms(engine, engine.recompute, count, vectors, 1) if count <= FEW_SESSIONS else None
-    spread = Spread.of(cached)
-    return EngineRow(count, spread, Spread.of(anew) if anew else None, 1000.0 * count / spread.p50_ms)
+    spread = TimeSpread.of(cached)
+    return EngineRow(count, spread, TimeSpread.of(anew) if anew else None, 1000.0 * count / spread.p50_ms)
 
 
 def batch_times_ms(
@@ -321,7 +321,7 @@ def batch_times_ms(
     return times_ms
 
 
-def window_spread(engine: Engine) -> Spread:
+def window_spread(engine: Engine) -> TimeSpread:
     """A whole window through transformers, with nothing merged and nothing kept."""
     import torch
 
@@ -339,7 +339,7 @@ def window_spread(engine: Engine) -> Spread:
             begun_s = time.perf_counter()
             whole.forward([0], [0], [tokens]).float().cpu()
             times_ms.append(1000.0 * (time.perf_counter() - begun_s))
-    return Spread.of(times_ms[1:])
+    return TimeSpread.of(times_ms[1:])
 
 
 @contextmanager
@@ -381,7 +381,7 @@ def a_server(
 
 
 def server_row(
-    address: Address, facts: VideoFacts, count: int, sessions: Sequence[Sequence[Step]], rounds: int
+    address: Address, facts: VideoFacts, count: int, sessions: Sequence[Sequence[VideoStep]], rounds: int
 ) -> ServerRow:
     """Sessions that ask at the same moment, each over a connection of its own."""
     times_ms: list[float] = []
@@ -416,7 +416,7 @@ def server_row(
         fault = next((each for each in faults if str(each)), faults[0])
         reason = " ".join(str(fault).split()) or type(fault).__name__
         raise BenchError(f"{count} sessions through the server: {reason}")
-    return ServerRow(count, Spread.of(times_ms), float(np.mean(batches)), len(times_ms) / took_s)
+    return ServerRow(count, TimeSpread.of(times_ms), float(np.mean(batches)), len(times_ms) / took_s)
 
 
 def resident_mib(pid: int) -> float:

@@ -34,11 +34,11 @@ from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import LAST, Adaptation
-from policies.llm.learning.settings import RETURN, Settings
+from policies.llm.learning.settings import RETURN, LearningSettings
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, Shape
 from policies.llm.model.words import TASK_PROMPT
-from policies.llm.studies.evaluate import BASELINE, Setting, mean_interval
+from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_interval
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
@@ -120,10 +120,10 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     }
 
 
-def settings_of(control: Control, seed: int, args: argparse.Namespace) -> Settings:
+def settings_of(control: Control, seed: int, args: argparse.Namespace) -> LearningSettings:
     """How a control is adapted."""
     steps = control.steps(args.steps)
-    settings = Settings(
+    settings = LearningSettings(
         seed=seed,
         steps=steps,
         batch=args.batch,
@@ -138,7 +138,7 @@ def settings_of(control: Control, seed: int, args: argparse.Namespace) -> Settin
 def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each setting's name with what an engine is worth there."""
     for spec in args.traces:
-        setting = Setting.of(spec, resolve_many(spec), load_video(args.video), 1)
+        setting = EvaluatedSetting.of(spec, resolve_many(spec), load_video(args.video), 1)
         others = {
             name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
             for name in (BASELINE, SMALL)

@@ -38,7 +38,7 @@ BASELINE = "robustmpc"
 
 
 @dataclass(frozen=True)
-class Setting:
+class EvaluatedSetting:
     """Sessions over some traces with one video."""
 
     name: str
@@ -46,7 +46,7 @@ class Setting:
     setup: Setup
 
     @classmethod
-    def of(cls, spec: str, traces: Sequence[Trace], video: Video, starts: int) -> Setting:
+    def of(cls, spec: str, traces: Sequence[Trace], video: Video, starts: int) -> EvaluatedSetting:
         library = Library(traces, [video])
         trace = np.repeat(np.arange(len(traces)), starts)
         places = np.tile(np.arange(starts), len(traces))
@@ -68,7 +68,7 @@ def mean_interval(values: Floats, lines: Sequence[str]) -> tuple[float, float, f
 
 
 def table(
-    setting: Setting,
+    setting: EvaluatedSetting,
     engine: Engine | None,
     policies: Sequence[str],
     baseline: str,
@@ -151,7 +151,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     policies = [*split_policies(args.policy), *(["oracle"] if args.oracle else [])]
     settings = [
-        Setting.of(spec, _traces(spec, args.held_out), load_video(video), args.starts)
+        EvaluatedSetting.of(spec, _traces(spec, args.held_out), load_video(video), args.starts)
         for video in args.video
         for spec in args.traces
     ]
@@ -180,7 +180,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def engine_close(engine: Engine, setting: Setting) -> float:
+def engine_close(engine: Engine, setting: EvaluatedSetting) -> float:
     """Share of a setting's decisions whose two best logits are closer than bfloat16 can tell."""
     part = play.part_of(setting.setup, 0, engine.slots)
     sessions = Sessions(setting.library, part, chunks=setting.chunks, first_level=0, threads=1)

@@ -17,7 +17,7 @@ import numpy as np
 from player.simulated.batch.library import Floats
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
-from policies.llm.studies.evaluate import Setting, mean_interval
+from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError, OSError: something named can't be used.
     """
     settings = {
-        name: Setting.of(spec, resolve_many(spec), load_video(video), 1)
+        name: EvaluatedSetting.of(spec, resolve_many(spec), load_video(video), 1)
         for name, spec, video in (
             ("seen", args.seen, args.seen_video),
             ("unseen", args.unseen, args.unseen_video),
@@ -83,7 +83,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def row_of(engine: Engine, settings: dict[str, Setting], baselines: dict[str, Floats]) -> dict[str, Any]:
+def row_of(
+    engine: Engine, settings: dict[str, EvaluatedSetting], baselines: dict[str, Floats]
+) -> dict[str, Any]:
     """One adapter's figures."""
     row: dict[str, Any] = {
         "base": engine.info.base,

@@ -15,12 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from testbed.checks.fidelity.saturate import Datagrams
+from testbed.link.bucket import MOST_S, bucket_bytes
 from testbed.link.correction import MOST_SHARE
 from testbed.link.lane import PLAYER_IP, SERVER_IP, Lane
 from testbed.link.namespace import network_namespace
-from testbed.link.shaper import burst_bytes
 from testbed.link.tbf import FRAME_BYTES
-from testbed.link.wakes import MOST_S
 
 RATE_MBPS = 5.0
 FULL_S = 10.0
@@ -51,7 +50,7 @@ class Burst:
         return all(
             excess <= bound_bytes(window_s)
             for excess, window_s in zip(self.excess_bytes, WINDOWS_S, strict=True)
-        ) and self.idle_credit_bytes <= burst_bytes(RATE_MBPS, MOST_S)
+        ) and self.idle_credit_bytes <= bucket_bytes(RATE_MBPS, MOST_S)
 
     def words(self) -> str:
         """In a line."""
@@ -62,13 +61,13 @@ class Burst:
         )
         return (
             f"at {RATE_MBPS:g} Mbit/s, beyond what the rate carries in {windows}; after {IDLE_S:g} s idle"
-            f" {self.idle_credit_bytes:.0f} bytes came at once (bound {burst_bytes(RATE_MBPS, MOST_S)})"
+            f" {self.idle_credit_bytes:.0f} bytes came at once (bound {bucket_bytes(RATE_MBPS, MOST_S)})"
         )
 
 
 def bound_bytes(window_s: float) -> float:
     """What a window may hold beyond what the rate carries."""
-    return burst_bytes(RATE_MBPS, MOST_S) + FRAME_BYTES + MOST_SHARE * _BYTES_PER_S * window_s
+    return bucket_bytes(RATE_MBPS, MOST_S) + FRAME_BYTES + MOST_SHARE * _BYTES_PER_S * window_s
 
 
 def excesses(arrivals: Sequence[tuple[float, int]], window_s: float) -> list[float]:

@@ -12,7 +12,7 @@ from testbed.link.probe import RTT_TOLERANCE_MS
 from testbed.link.settings import LinkSettings
 from testbed.link.step_bytes import carried_bytes
 from testbed.link.tbf import FRAME_BYTES
-from testbed.machine.readings import Change
+from testbed.machine.readings import MachineChange
 from traces.trace import Trace
 
 WINDOW_S = 1.0
@@ -123,7 +123,7 @@ class Fidelity:
 
     lanes: int
     results: tuple[LaneFidelity, ...]
-    machine: tuple[Change, ...] = ()
+    machine: tuple[MachineChange, ...] = ()
     """What it did meanwhile, for each replay of the lanes."""
     window_s: float = WINDOW_S
     filler_late: int = 0

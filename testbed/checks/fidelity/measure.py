@@ -23,15 +23,15 @@ from rich.text import Text
 from testbed.checks.fidelity.burst import RATE_MBPS, Burst, measure
 from testbed.checks.fidelity.delay import DelayMeter, errors_ms
 from testbed.checks.fidelity.figures import WINDOW_S, Fidelity, LaneFidelity, lane_fidelity
+from testbed.link.bucket import AS_IS, Making, bucket_bytes
 from testbed.link.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.log import read_link_log
 from testbed.link.namespace import network_namespace
 from testbed.link.probe import probe_path
 from testbed.link.settings import LinkSettings
-from testbed.link.shaper import AS_IS, Making, burst_bytes
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import FRAME_BYTES
-from testbed.machine.readings import Change, Reading, read_machine
+from testbed.machine.readings import MachineChange, MachineReading, read_machine
 from testbed.process.children import die_with_parent, environment
 from testbed.process.errors import TestbedError
 from traces.trace import Trace
@@ -47,7 +47,7 @@ _BEYOND_S = 0.3
 """After the end of a replay, until its last whole step has its row."""
 
 
-class Bench:
+class FidelityBench:
     """Measures batches of lanes with one link setting."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Bench:
         """Replay all traces, `lanes` at a time (the list is repeated to fill the lanes)."""
         wanted = -(-max(len(traces), lanes) // lanes) * lanes
         queue = [traces[index % len(traces)] for index in range(wanted)]
-        batches: list[Batch] = []
+        batches: list[ReplayBatch] = []
         for begin in range(0, wanted, lanes):
             batch = queue[begin : begin + lanes]
             names = ", ".join(dict.fromkeys(trace.name for trace in batch))
@@ -88,7 +88,7 @@ class Bench:
             sum(one.filler_late for one in batches),
         )
 
-    async def _batch(self, traces: Sequence[Trace], seconds: float) -> Batch:
+    async def _batch(self, traces: Sequence[Trace], seconds: float) -> ReplayBatch:
         """Replay each trace on a lane of its own."""
         async with contextlib.AsyncExitStack() as stack:
             shaper = await stack.enter_async_context(ShaperClient())
@@ -104,7 +104,6 @@ class Bench:
             t0 = time.monotonic() + _SETTLE_S
             flows.stdin.write((json.dumps({"t0": t0, "seconds": seconds + _SETTLE_S}) + "\n").encode())
             for lane, trace in paired:
-                assert lane.delay_stage is not None
                 lane.delay_stage.play(trace, 0.0, t0)
                 await shaper.play(lane.name, trace, 0.0, t0, self._log(lane))
             meters = [
@@ -121,7 +120,7 @@ class Bench:
                 await self._result(lane, trace, rtt_ms, meter, seconds)
                 for (lane, trace), rtt_ms, meter in zip(paired, trips, meters, strict=True)
             ]
-            return Batch(results, change, late)
+            return ReplayBatch(results, change, late)
 
     def _log(self, lane: Lane) -> Path:
         return self._folder / f"{lane.name}.jsonl"
@@ -144,7 +143,7 @@ class Bench:
         limit = self._settings.queue_limit_bytes(trace)
         bucket = lane.bucket()
         try:
-            bucket.create(trace.mean_mbps, burst_bytes(trace.mean_mbps), limit)
+            bucket.create(trace.mean_mbps, bucket_bytes(trace.mean_mbps), limit)
             probe = await asyncio.to_thread(probe_path, lane, bucket)
         finally:
             bucket.close()
@@ -233,11 +232,11 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ReplayBatch:
     """What came of replays at once, and what the machine did meanwhile."""
 
     results: list[LaneFidelity]
-    machine: Change
+    machine: MachineChange
     filler_late: int
     """See `Fidelity`."""
 
@@ -262,10 +261,9 @@ class Saturator:
         return int(json.loads(said)["late"]) if said else 0
 
 
-def _machine(shaper: ShaperClient, lanes: Sequence[Lane]) -> Reading:
+def _machine(shaper: ShaperClient, lanes: Sequence[Lane]) -> MachineReading:
     """The machine's counters, and how long the processes that make the links waited for a processor."""
-    stages = [(lane.name, lane.delay_stage) for lane in lanes]
-    relays = [(f"relay of {name}", stage.pid) for name, stage in stages if stage is not None]
+    relays = [(f"relay of {lane.name}", lane.delay_stage.pid) for lane in lanes]
     return read_machine([("shaper", shaper.pid), *relays])
 
 

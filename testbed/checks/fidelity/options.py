@@ -99,7 +99,7 @@ def _lane_counts(text: str) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FidelityOptions:
     """What is measured."""
 
     counts: tuple[int, ...]
@@ -109,7 +109,7 @@ class Asked:
     backend: str
 
 
-def asked_of(args: argparse.Namespace) -> Asked:
+def asked_of(args: argparse.Namespace) -> FidelityOptions:
     """Check all that can be checked before anything is made.
 
     Raises:
@@ -134,4 +134,4 @@ def asked_of(args: argparse.Namespace) -> Asked:
         traces += [capped(trace, args.cap_mbps) for trace in resolve_many(spec, args.format)]
     for trace in traces:
         check_carried(trace, settings, backend)
-    return Asked(tuple(counts), tuple(traces), settings, backend)
+    return FidelityOptions(tuple(counts), tuple(traces), settings, backend)

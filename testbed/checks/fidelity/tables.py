@@ -71,7 +71,7 @@ SUMMED = ("beyond_a_frame_median", "beyond_a_frame_p95", "steal", "wait_max_ms_p
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
+class RunSpread:
     """A figure over several runs; None where no run has it."""
 
     least: float | None
@@ -79,12 +79,12 @@ class Spread:
     worst: float | None
 
 
-def spread(values: Sequence[float | None]) -> Spread:
+def spread(values: Sequence[float | None]) -> RunSpread:
     """Of a figure of which more is worse; the median is one that a run had (the upper of two)."""
     known = sorted(value for value in values if value is not None)
     if not known:
-        return Spread(None, None, None)
-    return Spread(known[0], known[len(known) // 2], known[-1])
+        return RunSpread(None, None, None)
+    return RunSpread(known[0], known[len(known) // 2], known[-1])
 
 
 def repeats(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

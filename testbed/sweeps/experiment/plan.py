@@ -48,7 +48,7 @@ TOLD_FUTURE = "it is told the future, which only the simulated player knows"
 
 
 @dataclass(frozen=True)
-class Policy:
+class SweepPolicy:
     """One policy of the sweep."""
 
     label: str
@@ -63,7 +63,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SweepSetting:
     """One point of a `[[setting]]`'s grid."""
 
     label: str
@@ -106,8 +106,8 @@ class Unit:
     """What goes onto a lane at a time: sessions of one policy, by `setting.players` players."""
 
     name: str
-    setting: Setting
-    policy: Policy
+    setting: SweepSetting
+    policy: SweepPolicy
     swept: SweptTrace
     start: Start
     video_spec: str
@@ -158,8 +158,8 @@ class SweepPlan:
     file: SweepFile
     simulated: bool
     link_model: str | None
-    policies: tuple[Policy, ...]
-    settings: tuple[Setting, ...]
+    policies: tuple[SweepPolicy, ...]
+    settings: tuple[SweepSetting, ...]
     traces: tuple[SweptTrace, ...]
     units: tuple[Unit, ...]
     refused: Mapping[tuple[str, str], str]
@@ -213,7 +213,7 @@ def _sha256(video: Video) -> str:
     return video.sha256
 
 
-Block = tuple[Setting, SweptTrace, Start, int, int, SettingEntry]
+Block = tuple[SweepSetting, SweptTrace, Start, int, int, SettingEntry]
 """Setting, trace, start, seed, repetition and the file's entry."""
 
 
@@ -228,7 +228,7 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
     """
     model = link_model if simulated else None
     policies = tuple(_policy(file, entry, model) for entry in file.policies)
-    settings: list[Setting] = []
+    settings: list[SweepSetting] = []
     blocks: list[Block] = []
     traces: dict[str, SweptTrace] = {}
     notes: list[str] = []
@@ -286,7 +286,7 @@ def _entry_notes(entry: SettingEntry, found: Sequence[SweptTrace], simulated: bo
 
 
 def _blocks(
-    setting: Setting, entry: SettingEntry, found: Sequence[SweptTrace], simulated: bool
+    setting: SweepSetting, entry: SettingEntry, found: Sequence[SweptTrace], simulated: bool
 ) -> Iterator[Block]:
     """All that every policy meets in a setting."""
     repetitions = 1 if simulated else entry.values["repetitions"][0]
@@ -297,7 +297,7 @@ def _blocks(
                     yield setting, swept, start, seed, repetition, entry
 
 
-def _left_out_notes(policies: Sequence[Policy], settings: Sequence[Setting]) -> Iterator[str]:
+def _left_out_notes(policies: Sequence[SweepPolicy], settings: Sequence[SweepSetting]) -> Iterator[str]:
     for policy in policies:
         if policy.left_out is not None:
             yield f"left out, policy {policy.label}: {policy.left_out}"
@@ -306,12 +306,12 @@ def _left_out_notes(policies: Sequence[Policy], settings: Sequence[Setting]) -> 
             yield f"left out, setting {setting.label}: {setting.left_out}"
 
 
-def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Policy:
+def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> SweepPolicy:
     try:
         found = loaded(entry.spec)
     except PolicyError as error:
         raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
-    return Policy(
+    return SweepPolicy(
         label=entry.label,
         spec=entry.spec,
         name=found.name,
@@ -364,7 +364,7 @@ def _traces(file: SweepFile, entry: SettingEntry, link_model: str | None) -> lis
     return found
 
 
-def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[Setting]:
+def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]:
     """Each combination of a setting's listed values."""
     several = [key for key, facts in KEYS.items() if facts.labelled and len(entry.values[key]) > 1]
     for values in itertools.product(*(entry.values[key] for key in several)):
@@ -381,7 +381,7 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[Setting]:
             congestion_control=chosen["cc"],
             slow_start_after_idle=chosen["slow_start_after_idle"],
         )
-        yield Setting(
+        yield SweepSetting(
             label=f"{entry.label}, {words}" if words else entry.label,
             group=entry.label,
             seen=entry.seen,
@@ -400,7 +400,7 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def simulated_link(model: str, setting: Setting) -> Link:
+def simulated_link(model: str, setting: SweepSetting) -> Link:
     """A setting's link by a model that can do it."""
     return MODELS[model].link(setting.link)
 
@@ -421,8 +421,8 @@ def _starts(starts_s: Sequence[float], trace: Trace) -> list[Start]:
 
 def _units(
     file: SweepFile,
-    blocks: Sequence[tuple[Setting, SweptTrace, Start, int, int, SettingEntry]],
-    policies: Sequence[Policy],
+    blocks: Sequence[tuple[SweepSetting, SweptTrace, Start, int, int, SettingEntry]],
+    policies: Sequence[SweepPolicy],
 ) -> Iterator[Unit]:
     """All units in the order in which they are to run."""
     draw = random.Random(file.order_seed)

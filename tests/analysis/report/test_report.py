@@ -16,13 +16,13 @@ import analysis.report
 from analysis.__main__ import main
 from analysis.clusters import ClusterRule
 from analysis.report.parts.planned import read_sweep
-from analysis.report.parts.rows import Row, row_of
+from analysis.report.parts.session_rows import SessionRow, row_of
 from analysis.report.parts.study import Study, study_of
-from analysis.report.parts.tables import Group, Table, escape_latex, rows, to_csv, to_latex, word
-from analysis.report.topics import headline, missing
-from analysis.report.topics.deciding import deciders_table, fallback_table, timing
-from analysis.report.topics.links import fidelity_table, reasons_table
-from analysis.report.topics.sharing import jain, shared_links
+from analysis.report.parts.table_rendering import RowGroup, Table, escape_latex, rows, to_csv, to_latex, word
+from analysis.report.sections import headline, missing
+from analysis.report.sections.deciding import deciders_table, fallback_table, timing
+from analysis.report.sections.links import fidelity_table, reasons_table
+from analysis.report.sections.sharing import jain, shared_links
 from player.qoe import QoE
 from tests.support.chromium import find_browser, look
 from tests.support.report_sweeps import INVALID_REASON, SEEN, UNSEEN, small_sweep
@@ -41,8 +41,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(sweep: Path) -> Study:
     found = [row_of(path, QoE()) for path in sorted(sweep.glob("*.jsonl"))]
     return study_of(
-        [one for one in found if isinstance(one, Row)],
-        [one for one in found if not isinstance(one, Row)],
+        [one for one in found if isinstance(one, SessionRow)],
+        [one for one in found if not isinstance(one, SessionRow)],
         QoE(),
         sweep=read_sweep(sweep),
         baseline="robustmpc",
@@ -133,7 +133,7 @@ def test_decision_times_are_pooled_and_deciders_counted(study: Study) -> None:
 
 def test_a_simulated_session_has_no_decision_time(tmp_path: Path) -> None:
     row = row_of(write_session(tmp_path / "a.jsonl"), QoE())
-    assert isinstance(row, Row) and timing([row], ClusterRule()) is None
+    assert isinstance(row, SessionRow) and timing([row], ClusterRule()) is None
 
 
 def test_jains_index_by_hand() -> None:
@@ -243,7 +243,7 @@ def test_latex_says_what_was_written() -> None:
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(study: Study) -> None:
     columns = headline.headline_table(study).columns[:1]
-    changed = Table("t", "", columns, (Group(None, ((word("=1+1"),),)),))
+    changed = Table("t", "", columns, (RowGroup(None, ((word("=1+1"),),)),))
     assert to_csv(changed) == "policy\n'=1+1\n"
 
 

@@ -23,11 +23,11 @@ from policies.apc.light import Light
 from policies.apc.policy import APC, BY_LIGHT
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, RandomShare
-from policies.apc.study.lockstep import Start, mean_qoe, play
+from policies.apc.study.lockstep import StudyStart, mean_qoe, play
 from policies.genet.policy import Genet
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.serving.deadline_queue import DeadlineQueue
+from policies.llm.serving.batch_by_deadline import DeadlineQueue
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.serving.server import Limits
 from policies.llm.tasks.abr.policy import NetLLM
@@ -204,7 +204,7 @@ def test_a_budget_makes_a_queue_with_deadlines() -> None:
 
 def test_side_by_side_is_as_alone(adapter: Path, here: Path) -> None:
     engine = Engine(TASK, adapter, device="cpu", slots=3, threads=1)
-    starts = [Start(trace, VIDEO, seed=number) for number, trace in enumerate(TRACES)]
+    starts = [StudyStart(trace, VIDEO, seed=number) for number, trace in enumerate(TRACES)]
     played = play(
         engine, starts, lambda: Router(Light("robustmpc"), RandomShare(0.5)), together=2, chunks=CHUNKS
     )

@@ -16,7 +16,7 @@ from player.qoe import QoE
 from policies.apc import facts, learned
 from policies.apc.dynamic import HIGHEST, Price
 from policies.apc.facts import Facts
-from policies.apc.learned import INPUTS, Learned, Net
+from policies.apc.learned import INPUTS, GainNet, Learned
 from policies.apc.light import Light
 from policies.apc.policy import make_scheduler
 from policies.apc.router import Router
@@ -123,11 +123,11 @@ def test_random_routing_keeps_its_share_and_is_the_seeds() -> None:
     assert sum(drawn.route(CALM, price=3.0).to_llm for _ in range(2000)) == pytest.approx(200, abs=60)
 
 
-def a_net(worth_per_ms: float = 0.01) -> Net:
+def a_net(worth_per_ms: float = 0.01) -> GainNet:
     """Its gain is twice the logistic function of the variation."""
     weights = np.zeros((INPUTS, 2))
     weights[2] = (1.0, -1.0)
-    return Net(
+    return GainNet(
         np.zeros(INPUTS),
         np.ones(INPUTS),
         weights,

@@ -22,7 +22,7 @@ from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.genet import inputs
-from policies.genet.net import SHAPES, Actor, WeightsError, checked, packed, read
+from policies.genet.net import SHAPES, Actor, PensieveNetError, checked, packed, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import by_actor, by_baseline, over_traces
 from traces.families.catalogue import resolve_many
@@ -149,7 +149,7 @@ def test_spoilt_weights_are_refused(spoil: object, fault: str, tmp_path: Path) -
     spoil(tensors)  # type: ignore[operator]
     path = tmp_path / "spoilt.safetensors"
     path.write_bytes(packed(Actor(tensors), {}))
-    with pytest.raises(WeightsError, match=fault):
+    with pytest.raises(PensieveNetError, match=fault):
         Genet(str(path))
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_safetensors_is_named(tmp_path: Path) -> None:
     path = tmp_path / "text.safetensors"
     path.write_text("hello")
     for each in (path, tmp_path / "missing.safetensors"):
-        with pytest.raises(WeightsError, match=f"{each.name}: cannot be read as safetensors"):
+        with pytest.raises(PensieveNetError, match=f"{each.name}: cannot be read as safetensors"):
             read(each)
 
 

@@ -25,25 +25,32 @@ from policies.genet.__main__ import main
 from policies.genet.curriculum import gap, search
 from policies.genet.data import group, held_out, load
 from policies.genet.environment import CHOICES, SPACE, Environment, make_trace, uniform, video_index, videos
-from policies.genet.mix import TRACE_SHARE, Mix
+from policies.genet.mix import TRACE_SHARE, PromotedMix
 from policies.genet.net import SHAPES, Actor, checked, read
 from policies.genet.score import by_baseline, over_traces
-from policies.genet.train import CHECKPOINT, WEIGHTS, Run, RunError, Settings
+from policies.genet.train import CHECKPOINT, WEIGHTS, GenetRun, GenetSettings, RunError
 from policies.genet.train_env import KNEE, REWARD_UNIT, STEPS, TrainEnv, reward
-from policies.genet.train_net import POLICY_KWARGS, Policy, action_space, actor_of, observation_space, scores
+from policies.genet.train_net import (
+    POLICY_KWARGS,
+    ActorCritic,
+    action_space,
+    actor_of,
+    observation_space,
+    scores,
+)
 from policies.rules.batch_mpc import BatchMPC
 from policies.rules.bba import BBA
 from tests.policies.genet.test_policy import random_actor
 from traces.families.catalogue import resolve_many
 from traces.trace import Trace
 
-TINY = Settings(iterations=2, sessions=8, every=1, trials=1, members=2, warm_start=False)
+TINY = GenetSettings(iterations=2, sessions=8, every=1, trials=1, members=2, warm_start=False)
 ENVIRONMENT = Environment(2.0, 0.25, 8.0, 80.0, 60.0, 4.0, "envivio")
 
 
 def new_policy(seed: int) -> ActorCriticPolicy:
     torch.manual_seed(seed)
-    return Policy(observation_space(), action_space(), lambda _: 1e-3, **POLICY_KWARGS)
+    return ActorCritic(observation_space(), action_space(), lambda _: 1e-3, **POLICY_KWARGS)
 
 
 def constant_actor(level: int) -> Actor:
@@ -123,7 +130,7 @@ def test_slower_changes_make_smoother_traces() -> None:
 
 
 def test_a_promoted_environment_takes_its_weight_of_the_mix() -> None:
-    mix = Mix(resolve_many("3g[0:3]"), seed=5, uniform_environments=20)
+    mix = PromotedMix(resolve_many("3g[0:3]"), seed=5, uniform_environments=20)
     found = replace(ENVIRONMENT, rtt_ms=333.0)
     draw = mix.draw(np.random.default_rng(1), 20_000)
     assert not (draw.rtt_ms == 333.0).any()
@@ -136,15 +143,15 @@ def test_a_promoted_environment_takes_its_weight_of_the_mix() -> None:
 
 
 def test_a_mix_made_anew_from_what_was_promoted_is_the_same() -> None:
-    grown = Mix(resolve_many("3g[0:3]"), seed=5, uniform_environments=20)
+    grown = PromotedMix(resolve_many("3g[0:3]"), seed=5, uniform_environments=20)
     grown.promote(ENVIRONMENT)
-    anew = Mix(resolve_many("3g[0:3]"), 5, [ENVIRONMENT], uniform_environments=20)
+    anew = PromotedMix(resolve_many("3g[0:3]"), 5, [ENVIRONMENT], uniform_environments=20)
     assert np.array_equal(grown.library.packed.bytes_per_s, anew.library.packed.bytes_per_s)
     assert np.array_equal(*(mix.draw(np.random.default_rng(0), 500).trace for mix in (grown, anew)))
 
 
 def test_the_reward_is_what_a_chunk_gains_on_robustmpc() -> None:
-    env = TrainEnv(Mix(resolve_many("3g[0:3]"), 5, uniform_environments=20), 32)
+    env = TrainEnv(PromotedMix(resolve_many("3g[0:3]"), 5, uniform_environments=20), 32)
 
     def streamed(choose: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         env.begin(np.random.default_rng(0))
@@ -205,9 +212,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 ) -> None:
     monkeypatch.setattr(train, "FROZEN", 0)
     lines: list[str] = []
-    whole = Run(TINY, tmp_path / "whole", lines.append).carry_out()
-    Run(TINY, tmp_path / "parts", lines.append).carry_out(until=1)
-    parts = Run(TINY, tmp_path / "parts", lines.append).carry_out()
+    whole = GenetRun(TINY, tmp_path / "whole", lines.append).carry_out()
+    GenetRun(TINY, tmp_path / "parts", lines.append).carry_out(until=1)
+    parts = GenetRun(TINY, tmp_path / "parts", lines.append).carry_out()
     assert any("goes on at iteration 1" in line for line in lines)
     assert [found["iteration"] for found in whole.found] == [0, 1]  # before the stop and after it
     assert whole.scores == parts.scores and whole.found == parts.found
@@ -223,7 +230,7 @@ def test_the_actor_rests_while_the_critic_learns(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(train, "FROZEN", 2)
 
     def saved(until: int) -> dict[str, torch.Tensor]:
-        Run(replace(TINY, udr=True, iterations=3), tmp_path, lambda _: None).carry_out(until=until)
+        GenetRun(replace(TINY, udr=True, iterations=3), tmp_path, lambda _: None).carry_out(until=until)
         content: dict[str, torch.Tensor] = torch.load(tmp_path / CHECKPOINT, weights_only=True)["policy"]
         return content
 
@@ -238,15 +245,15 @@ def test_udr_promotes_nothing_and_another_run_is_not_gone_on_with(
 ) -> None:
     run = replace(TINY, udr=True, iterations=1)
     monkeypatch.setattr(train, "FROZEN", 0)
-    assert Run(run, tmp_path, lambda _: None).carry_out().found == []
+    assert GenetRun(run, tmp_path, lambda _: None).carry_out().found == []
     with pytest.raises(RunError, match="is of a run with seed 1, asked for 2; name another --out"):
-        Run(replace(run, seed=2), tmp_path, lambda _: None).carry_out()
+        GenetRun(replace(run, seed=2), tmp_path, lambda _: None).carry_out()
 
 
 def test_the_warm_start_brings_the_actor_near_robustmpc(tmp_path: Path) -> None:
     lines: list[str] = []
     settings = replace(TINY, warm_start=True, members=3)
-    run = Run(settings, tmp_path, lines.append)
+    run = GenetRun(settings, tmp_path, lines.append)
     run.carry_out(until=0)
     share = int(next(line for line in lines if line.startswith("warm start")).split("%")[0].split()[-1])
     assert share > 50

@@ -21,7 +21,7 @@ from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.hindsight.__main__ import main
 from policies.hindsight.features import WIDTH
-from policies.hindsight.net import Net, WeightsError, forward, write_net
+from policies.hindsight.net import ValueNet, ValueNetError, forward, write_net
 from policies.hindsight.policy import WEIGHTS, BatchHindsight, Hindsight
 from policies.hindsight.validate import play
 from policies.rules.batch_mpc import BatchMPC
@@ -79,7 +79,7 @@ def test_streaming_needs_no_torch() -> None:
 
 def test_the_weights_are_small_and_named_by_their_digest() -> None:
     assert WEIGHTS.stat().st_size < LARGEST_BYTES
-    assert load_policy("hindsight").weights_sha256 == Net.read(WEIGHTS).sha256 != ""
+    assert load_policy("hindsight").weights_sha256 == ValueNet.read(WEIGHTS).sha256 != ""
 
 
 def test_numpy_computes_what_torch_computes() -> None:
@@ -106,7 +106,7 @@ def small_member(outputs: int = 6, inputs: int = WIDTH) -> tuple[tuple[np.ndarra
 def test_members_are_averaged_and_come_back_from_a_file(tmp_path: Path) -> None:
     first, second = small_member(), tuple((-weight, bias) for weight, bias in small_member())
     write_net(tmp_path / "two", [first, second], {"seed": "3"})
-    net = Net.read(tmp_path / "two")
+    net = ValueNet.read(tmp_path / "two")
     vectors = np.random.default_rng(1).normal(size=(5, WIDTH)).astype(np.float32)
     wanted = (forward(first, vectors) + forward(second, vectors)) / 2
     assert len(net.members) == 2
@@ -122,29 +122,31 @@ def test_join_averages_what_it_is_given(tmp_path: Path, capsys: pytest.CaptureFi
     out = tmp_path / "joined"
     assert main(["join", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["members"] == 2 and report["sha256"] == Net.read(out).sha256
+    assert report["members"] == 2 and report["sha256"] == ValueNet.read(out).sha256
     vectors = np.random.default_rng(1).normal(size=(4, WIDTH)).astype(np.float32)
-    alone = [Net.read(tmp_path / name).values(vectors) for name in "ab"]
-    np.testing.assert_allclose(Net.read(out).values(vectors), (alone[0] + alone[1]) / 2, rtol=1e-5, atol=1e-5)
+    alone = [ValueNet.read(tmp_path / name).values(vectors) for name in "ab"]
+    np.testing.assert_allclose(
+        ValueNet.read(out).values(vectors), (alone[0] + alone[1]) / 2, rtol=1e-5, atol=1e-5
+    )
     assert main(["join", str(tmp_path / "none"), "--out", str(out)]) == 2
     assert "No such file" in capsys.readouterr().err
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="nothing: No such file"):
-        Net.read(tmp_path / "nothing")
+    with pytest.raises(ValueNetError, match="nothing: No such file"):
+        ValueNet.read(tmp_path / "nothing")
     (tmp_path / "text").write_text("no tensors here, only words")
-    with pytest.raises(WeightsError, match="no safetensors file"):
-        Net.read(tmp_path / "text")
+    with pytest.raises(ValueNetError, match="no safetensors file"):
+        ValueNet.read(tmp_path / "text")
     write_net(tmp_path / "narrow", [small_member(inputs=9)], {})
-    with pytest.raises(WeightsError, match=r"layer 0\.0 of shape \(3, 9\) takes no"):
-        Net.read(tmp_path / "narrow")
+    with pytest.raises(ValueNetError, match=r"layer 0\.0 of shape \(3, 9\) takes no"):
+        ValueNet.read(tmp_path / "narrow")
     write_net(tmp_path / "short", [small_member(outputs=2)], {})
-    with pytest.raises(WeightsError, match="ends in 2 outputs"):
-        Net.read(tmp_path / "short")
+    with pytest.raises(ValueNetError, match="ends in 2 outputs"):
+        ValueNet.read(tmp_path / "short")
     save_file({"genet.weight": np.zeros(3, np.float32)}, tmp_path / "none")
-    with pytest.raises(WeightsError, match="not hindsight's weights"):
-        Net.read(tmp_path / "none")
+    with pytest.raises(ValueNetError, match="not hindsight's weights"):
+        ValueNet.read(tmp_path / "none")
     with pytest.raises(PolicyError, match="No such file"):
         load_policy(f"hindsight:{tmp_path / 'nothing'}")
 
@@ -166,13 +168,13 @@ class Greedy:
 def test_no_network_takes_a_level_that_would_stall_for_minutes() -> None:
     trace = Trace("slow", (0.0, 10.0), (0.1, 0.1))
     sessions = Sessions(Library([trace], [load_video("envivio")]), Setup.of(1), first_level=0)
-    batch = BatchHindsight(sessions, cast(Net, Greedy()))
+    batch = BatchHindsight(sessions, cast(ValueNet, Greedy()))
     while not sessions.done.all():
         levels = batch.select()
         assert levels[0] == 0
         sessions.step(levels)
     alone = Hindsight()
-    alone._net = cast(Net, Greedy())
+    alone._net = cast(ValueNet, Greedy())
     rows, _ = simulate(load_video("envivio"), trace, alone, seed=0, qoe=QoE(), link=PublishedLink())
     assert {row.level for row in rows} == {0}
     assert rows[5].reason == "the others would stall for long"

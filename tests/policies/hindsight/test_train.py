@@ -80,7 +80,7 @@ def test_a_trace_that_runs_backwards_holds_the_same_in_the_other_order(
     monkeypatch.setattr(data, "REVERSED_SHARE", 1.0)
     monkeypatch.setattr(data, "JITTER", 0.0)
     trace = Trace("t", (0.0, 1.0, 5.0, 15.0), (9.0, 1.0, 2.0, 4.0), delay_ms=(9.0, 10.0, 20.0, 40.0))
-    backwards = data._varied(data.Source("t", 1.0, False, (trace,), ()), np.random.default_rng(0))
+    backwards = data._varied(data.TraceSource("t", 1.0, False, (trace,), ()), np.random.default_rng(0))
     assert backwards.time_s == (0.0, 10.0, 14.0, 15.0)
     assert backwards.rate_mbps[1:] == (4.0, 2.0, 1.0)
     assert backwards.delay_ms is not None and backwards.delay_ms[1:] == (40.0, 20.0, 10.0)

@@ -30,7 +30,7 @@ from policies.llm.serving.serve import ServeError, asked_tasks, listening
 from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.task import Task, TaskError, Vectors, task_named
 from policies.llm.tasks.abr.task import TASK as ABR
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 from tests.support.llm_server_fakes import FACTS, observations
 
 SESSIONS, STEPS = 40, 6
@@ -179,7 +179,7 @@ def _ask(address: Address, steps: list[float]) -> list[int]:
 
 def _ask_abr(address: Address) -> int:
     session = RemoteSession(Client(address), ABR, FACTS, 30.0)
-    answer = session.decide([Step.of(observations(0)[0])])
+    answer = session.decide([VideoStep.of(observations(0)[0])])
     session.end()
     assert isinstance(answer.value, int)
     return answer.value

@@ -23,7 +23,7 @@ from policies.rules.bba import BBA
 from policies.rules.fixed import Fixed
 from policies.rules.mpc import RobustMPC
 from policies.rules.mpc_published import PublishedMPC
-from policies.rules.oracle import Oracle, Plan, best_plan
+from policies.rules.oracle import Oracle, OraclePlan, best_plan
 from tests.support.batch_worlds import LADDER_KBPS, QOES, traces, videos
 from traces.trace import Trace, TraceError
 
@@ -218,7 +218,7 @@ def test_who_knows_no_future_says_so() -> None:
 
 
 def test_means_leave_the_first_chunk_out() -> None:
-    plan = Plan((0, 1, 2), total=3.0, bound=4.0)
+    plan = OraclePlan((0, 1, 2), total=3.0, bound=4.0)
     assert (plan.mean, plan.gap) == (1.5, 0.5)
 
 

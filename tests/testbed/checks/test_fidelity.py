@@ -12,25 +12,25 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from testbed.checks.fidelity.figures import Fidelity, LaneFidelity, Window
-from testbed.checks.fidelity.tables import Spread, repeats, repeats_table, spread, table
+from testbed.checks.fidelity.tables import RunSpread, repeats, repeats_table, spread, table
 from testbed.fidelity import _worst_dark_s, joined, main
 from testbed.link.delay_stage import StageReport
 from testbed.link.settings import LinkSettings
-from testbed.machine.readings import Change
+from testbed.machine.readings import MachineChange
 
-QUIET = Change(30.0, 2, 0.001, 0.001, 0.2, 0.799, 0.01, 0.1, {"shaper": 0.2, "relay of sb1-0": 0.4})
-NOISY = Change(30.0, 2, 0.041, 0.05, 0.2, 0.759, 0.05, 0.1, {"shaper": 1.5})
-TELLS_NOTHING = Change(30.0, 2, None, None, None, None, None, None)
+QUIET = MachineChange(30.0, 2, 0.001, 0.001, 0.2, 0.799, 0.01, 0.1, {"shaper": 0.2, "relay of sb1-0": 0.4})
+NOISY = MachineChange(30.0, 2, 0.041, 0.05, 0.2, 0.759, 0.05, 0.1, {"shaper": 1.5})
+TELLS_NOTHING = MachineChange(30.0, 2, None, None, None, None, None, None)
 
 
-def found(lanes: int, missing_bytes: int, *machine: Change) -> Fidelity:
+def found(lanes: int, missing_bytes: int, *machine: MachineChange) -> Fidelity:
     """One lane's ten full windows of a megabyte, each short by so much."""
     one = tuple(Window(float(index), 1.0, 1e6, 1_000_000 - missing_bytes, True) for index in range(10))
     stage = StageReport("relay", 100, 0, 0)
     return Fidelity(lanes, (LaneFidelity("t", 8.0, 8.0, 8.0, one, (0.1,), 80.2, stage),), machine)
 
 
-def row(lanes: int, missing_bytes: int, *machine: Change) -> dict[str, Any]:
+def row(lanes: int, missing_bytes: int, *machine: MachineChange) -> dict[str, Any]:
     return found(lanes, missing_bytes, *machine).row(LinkSettings())
 
 
@@ -72,8 +72,8 @@ def test_several_runs_are_told_by_median_worst_and_range() -> None:
 
 
 def test_a_figure_that_no_run_has_has_no_spread() -> None:
-    assert spread([None, None]) == Spread(None, None, None)
-    assert spread([None, 2.0]) == Spread(2.0, 2.0, 2.0)
+    assert spread([None, None]) == RunSpread(None, None, None)
+    assert spread([None, 2.0]) == RunSpread(2.0, 2.0, 2.0)
     (one,) = repeats([row(1, 0, TELLS_NOTHING)])
     assert one["steal"] == {"least": None, "median": None, "worst": None}
     assert "- to -" in shown(repeats_table([one]))

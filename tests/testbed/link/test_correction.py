@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.link.bucket import bucket_bytes
 from testbed.link.correction import (
     ANOTHER_SHARE,
     CARRIED_SHARE,
@@ -24,7 +25,7 @@ from testbed.link.correction import (
     Ledger,
 )
 from testbed.link.log import LinkRow
-from testbed.link.shaper import SAMPLE_S, Replay, burst_bytes
+from testbed.link.shaper import SAMPLE_S, Replay
 from testbed.link.step_bytes import step_bytes
 from testbed.link.tbf import FRAME_BYTES
 from tests.support.link_fakes import Clock, Stall, StallingBucket, stalls
@@ -156,7 +157,7 @@ def test_the_end_of_a_long_step_keeps_a_little(ledger: Ledger, duration_s: float
 @given(rates, st.floats(-1, 1))
 def test_on_a_link_that_does_as_it_is_told_the_difference_goes(true_rate: float, share: float) -> None:
     """Within about as long as the bound on the rate allows; what is left is less than another correction."""
-    bucket = burst_bytes(true_rate * 8 / 1e6)
+    bucket = bucket_bytes(true_rate * 8 / 1e6)
     ledger = Ledger(true_rate, bucket, bucket / 2, share * kept_bytes(true_rate))
     needed_s = (abs(ledger.ahead_bytes) + 2 * bucket) / (MOST_SHARE * true_rate)
     for _ in range(int(needed_s / SAMPLE_S) + 5):
@@ -244,5 +245,5 @@ def test_what_refills_let_through_is_paid_back(monkeypatch: pytest.MonkeyPatch, 
     rows = replayed(monkeypatch, trace, [])
     sent = sum(row.sent_bytes for row in rows)
     carried = sum(step.carried for step in step_bytes(rows))
-    assert sum(row.refills for row in rows) * burst_bytes(1.1) > 0.005 * carried
+    assert sum(row.refills for row in rows) * bucket_bytes(1.1) > 0.005 * carried
     assert abs(sent - carried) <= max(3 * FRAME_BYTES, 0.003 * carried)

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.link.relay import Lateness, LossProcess, Relay, Schedule, clock_offset
+from testbed.link.relay import LateFrames, LossProcess, Relay, Schedule, clock_offset
 from testbed.link.settings import Loss
 from tests.support.link_fakes import Clock
 from traces.trace import Trace
@@ -441,7 +441,7 @@ def test_two_clocks_that_cannot_be_read_together_keep_their_last_difference(
 
 @given(st.lists(st.floats(0, 0.09), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
 def test_quantiles_of_lateness_are_of_the_nearest_rank(late_s: list[float], share: float) -> None:
-    lateness = Lateness()
+    lateness = LateFrames()
     for one_s in late_s:
         lateness.add(one_s)
     nearest = sorted(late_s)[math.ceil(share * len(late_s) - 1e-9) - 1]
@@ -451,7 +451,7 @@ def test_quantiles_of_lateness_are_of_the_nearest_rank(late_s: list[float], shar
 
 
 def test_no_frames_are_not_late() -> None:
-    lateness = Lateness()
+    lateness = LateFrames()
     assert (lateness.quantile_ms(0.99), lateness.mean_ms, lateness.max_ms) == (0.0, 0.0, 0.0)
 
 

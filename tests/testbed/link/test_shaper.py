@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.link.bucket import bucket_bytes
 from testbed.link.correction import HORIZON_S, MOST_SHARE, SHORT_S
 from testbed.link.log import LinkRow, read_link_log
-from testbed.link.shaper import EARLY_S, SAMPLE_S, WRITING_S, Replay, Shaper, burst_bytes, read
+from testbed.link.shaper import EARLY_S, SAMPLE_S, WRITING_S, Replay, Shaper, read
 from testbed.link.tbf import FRAME_BYTES
 from testbed.process.children import to_wait_s
 from testbed.process.errors import TestbedError
@@ -42,7 +43,7 @@ class Bench:
         """The link has the trace's first rate already, and its bucket is full."""
         rate_mbps = trace.rate_at(start_s)
         self.replay = Replay("lane", self.bucket, LIMIT_BYTES, rate_mbps)  # type: ignore[arg-type]
-        assert self.bucket.changes == [(rate_mbps, burst_bytes(rate_mbps), LIMIT_BYTES)]
+        assert self.bucket.changes == [(rate_mbps, bucket_bytes(rate_mbps), LIMIT_BYTES)]
         self.bucket.changes.clear()
         assert self.replay.begin(trace, start_s, self.t0, self.log) == self.t0
 
@@ -104,7 +105,7 @@ def test_rates_are_asked_for_when_they_change_and_only_then(bench: Bench) -> Non
     assert bench.advance(0.0) == 1.0
     assert bench.asked() == [], "it was there already"
     assert bench.advance(1.0, 250_000) == 2.0
-    assert bench.bucket.changes[0][1:] == (burst_bytes(4.0), LIMIT_BYTES)
+    assert bench.bucket.changes[0][1:] == (bucket_bytes(4.0), LIMIT_BYTES)
     bench.sample(1.5, 250_000)
     bench.asked()
     assert bench.advance(2.0, 250_000) == 3.0
@@ -117,7 +118,7 @@ def test_what_lacks_is_made_up_for_within_the_step_and_then_the_rate_is_the_trac
     bench.begin(flat(8.0))
     bench.advance(0.0)
     bench.sample(0.02, 12_000)  # 20,000 were carried
-    assert bench.bucket.changes[0][1:] == (burst_bytes(8.0), LIMIT_BYTES), "the bucket is the trace's rate's"
+    assert bench.bucket.changes[0][1:] == (bucket_bytes(8.0), LIMIT_BYTES), "the bucket is the trace's rate's"
     (more,) = bench.asked()
     assert 8.0 < more <= (1 + MOST_SHARE) * 8.0
     bench.sample(0.04, 28_000)

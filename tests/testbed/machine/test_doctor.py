@@ -16,7 +16,7 @@ from testbed import doctor
 from testbed.machine import capabilities, kernel
 from testbed.machine.finding import MISSING, NOTE, OK, PACKET_SOCKETS, UNKNOWN, Finding, Report
 from testbed.machine.lateness import Lateness, Look
-from testbed.machine.readings import Change, CpuTimes, Reading
+from testbed.machine.readings import CpuTimes, MachineChange, MachineReading
 from testbed.session.capacity import WAY_OUT_OF_NOISE, capacity_findings, capacity_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -140,15 +140,15 @@ def test_json_is_one_object_and_exit_status_follows_it() -> None:
     assert answer["capacity"]["lanes"] >= 1 and answer["capacity"]["timer_late_p50_ms"] >= 0
 
 
-def machine_words(late: Lateness, change: Change, others: float = 0.0) -> dict[str, Finding]:
+def machine_words(late: Lateness, change: MachineChange, others: float = 0.0) -> dict[str, Finding]:
     """What the doctor says of a machine whose processors were away for a fortieth since boot."""
-    boot = Reading(1000.0, (CpuTimes(100.0, 875.0, 25.0),) * change.cpus, None, {}, 0.0)
+    boot = MachineReading(1000.0, (CpuTimes(100.0, 875.0, 25.0),) * change.cpus, None, {}, 0.0)
     found = capacity_of(Look(late, change, others), boot)
     return {one.name: one for one in capacity_findings(found)}
 
 
 def test_a_machine_that_loses_time_is_told_what_it_still_holds() -> None:
-    change = Change(2.0, 2, 0.041, 0.05, 0.25, 0.709, 0.1, 0.1)
+    change = MachineChange(2.0, 2, 0.041, 0.05, 0.25, 0.709, 0.1, 0.1)
     said = machine_words(Lateness(0.05, 3.0, 12.0, True), change)
     assert said["timer"].detail == "0.05 ms late, 3.00 at p99, 12.00 at worst"
     assert said["timer"].way_out == WAY_OUT_OF_NOISE
@@ -158,7 +158,9 @@ def test_a_machine_that_loses_time_is_told_what_it_still_holds() -> None:
 
 
 def test_a_quiet_machine_is_not_told_to_end_other_work() -> None:
-    said = machine_words(Lateness(0.05, 0.1, 1.0, False), Change(2.0, 2, None, None, None, None, None, None))
+    said = machine_words(
+        Lateness(0.05, 0.1, 1.0, False), MachineChange(2.0, 2, None, None, None, None, None, None)
+    )
     assert said["timer"].way_out == "" and "not in real time" in said["timer"].detail
     assert said["steal"].detail == "the kernel does not tell what others take"
     assert said["links"].detail.startswith("up to about 1000 Mbit/s")
@@ -166,7 +168,7 @@ def test_a_quiet_machine_is_not_told_to_end_other_work() -> None:
 
 
 def test_a_machine_that_is_away_half_of_the_time_holds_no_link() -> None:
-    said = machine_words(Lateness(9.0, 40.0, 90.0, True), Change(2.0, 2, 0.3, 0.4, 0.3, 0.4, 0.5, 0.3))
+    said = machine_words(Lateness(9.0, 40.0, 90.0, True), MachineChange(2.0, 2, 0.3, 0.4, 0.3, 0.4, 0.5, 0.3))
     assert said["links"].detail.startswith("no link stays within 1 %")
     assert said["lanes"].detail.startswith("about 1 side by side")
 

@@ -13,7 +13,7 @@ from testbed.machine.lateness import lateness_of, look
 from testbed.machine.readings import (
     TICKS_PER_S,
     CpuTimes,
-    Reading,
+    MachineReading,
     RunQueue,
     parse_cpus,
     parse_pressure,
@@ -34,8 +34,10 @@ procs_blocked 0
 """
 
 
-def reading(at_s: float, *cpus: CpuTimes, pressure_s: float | None = None, ours_s: float = 0.0) -> Reading:
-    return Reading(at_s, cpus, pressure_s, {}, ours_s)
+def reading(
+    at_s: float, *cpus: CpuTimes, pressure_s: float | None = None, ours_s: float = 0.0
+) -> MachineReading:
+    return MachineReading(at_s, cpus, pressure_s, {}, ours_s)
 
 
 def test_every_processor_is_read_on_its_own() -> None:
@@ -112,8 +114,8 @@ def test_an_idle_machines_steal_is_not_blown_up() -> None:
 
 
 def test_waiting_is_told_of_processes_that_were_there_both_times() -> None:
-    before = Reading(0.0, (), None, {"shaper": RunQueue(1, 0.5), "relay": RunQueue(1, 0)}, 0.0)
-    after = Reading(2.0, (), None, {"shaper": RunQueue(2, 0.6), "new": RunQueue(0, 9)}, 0.0)
+    before = MachineReading(0.0, (), None, {"shaper": RunQueue(1, 0.5), "relay": RunQueue(1, 0)}, 0.0)
+    after = MachineReading(2.0, (), None, {"shaper": RunQueue(2, 0.6), "new": RunQueue(0, 9)}, 0.0)
     change = after.since(before)
     assert change.waits_ms_per_s == {"shaper": pytest.approx(50.0)}
     assert change.worst_wait_ms_per_s == pytest.approx(50.0)

@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 from testbed.machine.lateness import Lateness, Look
-from testbed.machine.readings import Change, read_machine
+from testbed.machine.readings import MachineChange, read_machine
 from testbed.session import lanes_now, side_by_side
 from testbed.session.lanes_now import Noise, in_words, noise_of
 from testbed.session.plan import RunPlan, describe
 from testbed.session.side_by_side import Interrupt, Interrupted
 from tests.testbed.session.test_run_summary import QOE, result
 
-QUIET = Change(10.0, 2, 0.001, 0.001, 0.2, 0.799, 0.01, 0.1)
+QUIET = MachineChange(10.0, 2, 0.001, 0.001, 0.2, 0.799, 0.01, 0.1)
 STOLEN = replace(QUIET, steal=0.3, busy=0.1)
 """Of four tenths that were wanted, three were taken."""
 

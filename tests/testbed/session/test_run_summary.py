@@ -17,7 +17,7 @@ from testbed.session.session_plan import SessionPlan, SessionResult
 from testbed.session.streaming import finished
 from testbed.session.summary import as_json, machine_line, remarks, row_names, table
 from testbed.verdict.evidence import Evidence
-from testbed.verdict.selfcheck import judge
+from testbed.verdict.judge import judge
 from traces.trace import Trace
 
 QOE = QoE()

@@ -15,13 +15,13 @@ import pytest
 
 from player.record import read_record
 from testbed import sweep
-from testbed.simulated.simulation import RunFacts as SimulationFacts
-from testbed.sweeps.cluster import Lost, Result, Task, run_on, run_task
+from testbed.simulated.simulation import SweepFacts as SimulationFacts
+from testbed.sweeps.cluster import Lost, NodeResult, NodeTask, run_on, run_task
 from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import SweepFolder
-from testbed.sweeps.state import RunFacts
-from testbed.sweeps.work import Work
+from testbed.sweeps.state import SweepFacts
+from testbed.sweeps.work import SweepWork
 from tests.support.emulation import MARK, marked, wait_until
 
 SLOW = """
@@ -55,13 +55,13 @@ class FakeNodes:
 
     def __init__(self, poison: str = "") -> None:
         self.poison = poison
-        self.started: list[tuple[str, Task]] = []
+        self.started: list[tuple[str, NodeTask]] = []
         self.dead = False
 
     def slots(self) -> dict[str, int]:
         return {"a": 1} if self.dead else {"a": 1, "b": 2}
 
-    def start(self, node: str, task: Task) -> int:
+    def start(self, node: str, task: NodeTask) -> int:
         assert node in self.slots()
         self.started.append((node, task))
         return len(self.started) - 1
@@ -69,7 +69,7 @@ class FakeNodes:
     def ended(self, handles: list[int], timeout_s: float) -> list[int]:
         return handles[:1]
 
-    def result(self, handle: int) -> Result:
+    def result(self, handle: int) -> NodeResult:
         node, task = self.started[handle]
         assert task.computed is not None
         of_b = [index for index, (where, _) in enumerate(self.started) if where == "b"]
@@ -91,7 +91,7 @@ def test_a_node_that_dies_gives_its_sessions_back_and_one_that_kills_is_given_up
     plan = plan_sweep(read_sweep(write_sweep(tmp_path)), simulated=True)
     nodes, said = FakeNodes(poison), []
     with SweepFolder(plan, tmp_path / "out") as folder:
-        work = Work(folder, RunFacts("ray", "", [], {}), Silent())  # type: ignore[arg-type]
+        work = SweepWork(folder, SweepFacts("ray", "", [], {}), Silent())  # type: ignore[arg-type]
         run_on(nodes, work, SimulationFacts("out", "", ("sweep.py",)), said.append)
         counts = work.write().to_json()["counts"]
     in_vain = 1 if poison else 0

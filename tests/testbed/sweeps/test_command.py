@@ -24,8 +24,8 @@ from testbed import sweep
 from testbed.sweeps.experiment.plan import Unit, plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
-from testbed.sweeps.state import DONE, INVALID, STATE, RunFacts
-from testbed.sweeps.work import Work
+from testbed.sweeps.state import DONE, INVALID, STATE, SweepFacts
+from testbed.sweeps.work import SweepWork
 from tests.support.session_records import write_session
 
 SWEEP = """\
@@ -283,13 +283,13 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
     """By hand, what an engine does: the link is never true, whatever happens in between."""
     out, told = place / "out", Told()
 
-    def working(retries: int) -> tuple[SweepFolder, Work]:
+    def working(retries: int) -> tuple[SweepFolder, SweepWork]:
         (place / "s.toml").write_text(SWEEP.replace("retries = 1", f"retries = {retries}"))
         folder = SweepFolder(plan_sweep(read_sweep(place / "s.toml"), simulated=True), out).__enter__()
-        facts = RunFacts("lanes", "", [], {})
-        return folder, Work(folder, facts, told)  # type: ignore[arg-type]
+        facts = SweepFacts("lanes", "", [], {})
+        return folder, SweepWork(folder, facts, told)  # type: ignore[arg-type]
 
-    def attempt(work: Work, status: str, lost: bool = False) -> tuple[str, int]:
+    def attempt(work: SweepWork, status: str, lost: bool = False) -> tuple[str, int]:
         taken = work.take()
         assert taken is not None
         unit, number = taken
@@ -327,7 +327,7 @@ def test_a_change_of_lanes_is_said_and_stands_in_the_state_beside_earlier_ones(p
     (place / "s.toml").write_text(SWEEP)
     plan = plan_sweep(read_sweep(place / "s.toml"), simulated=True)
     with SweepFolder(plan, place / "paced") as folder:
-        work = Work(folder, RunFacts("lanes", "", [], {}, lanes={"asked": 8, "used": 8}), told)  # type: ignore[arg-type]
+        work = SweepWork(folder, SweepFacts("lanes", "", [], {}, lanes={"asked": 8, "used": 8}), told)  # type: ignore[arg-type]
         work.paced(6, "3 invalid links in a row")
         work.paced(1, "4 of the last 8 links invalid")
     lanes = json.loads((place / "paced" / STATE).read_text())["lanes"]

@@ -15,8 +15,8 @@ from player.simulated.tcp.link import TcpLink
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.simulated.record_replay import carrying_s, place_of
-from testbed.verdict.lane_guard import Found, LaneGuard, chunk_times, modelled_times, models
-from testbed.verdict.lane_watch import Change
+from testbed.verdict.lane_guard import LaneFindings, LaneGuard, chunk_times, modelled_times, models
+from testbed.verdict.lane_watch import LaneChange
 from traces.trace import Trace
 
 TRACE = Trace("t", (0.0, 2.0, 3.0, 10.0), (0.0, 4.0, 1.0, 8.0))
@@ -118,6 +118,6 @@ def test_a_lane_whose_counters_cannot_be_read_in_the_end_says_why(monkeypatch: p
 
 
 def test_what_was_heard_is_said_and_else_what_differs() -> None:
-    change = Change(2.0, "wan", "rule deleted")
-    assert Found(None, (change,), 1, ("tcp_sack",)).words() == ["rule deleted (wan, at 2.00 s)"]
-    assert Found(None, (), 0, ("tcp_sack: 1 became 0",)).words() == ["tcp_sack: 1 became 0"]
+    change = LaneChange(2.0, "wan", "rule deleted")
+    assert LaneFindings(None, (change,), 1, ("tcp_sack",)).words() == ["rule deleted (wan, at 2.00 s)"]
+    assert LaneFindings(None, (), 0, ("tcp_sack: 1 became 0",)).words() == ["tcp_sack: 1 became 0"]

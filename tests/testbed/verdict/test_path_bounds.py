@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from testbed.link.settings import LinkSettings, Loss
 from testbed.verdict.evidence import ChunkTime, Evidence
+from testbed.verdict.judge import judge
 from testbed.verdict.path_bounds import (
     FEWEST_CHUNKS,
     PATH_BOUNDS,
@@ -21,8 +22,7 @@ from testbed.verdict.path_bounds import (
     time_off,
 )
 from testbed.verdict.path_counters import PathUse
-from testbed.verdict.selfcheck import judge
-from tests.testbed.verdict.test_selfcheck import rows_with
+from tests.testbed.verdict.test_judge import rows_with
 
 SENT, ACKS, KICKS = 1000, 520, 4
 DROPS = 12

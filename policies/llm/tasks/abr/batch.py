@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Packed
-from player.simulated.batch.sessions import SMALLEST_PART, Sessions, State
+from player.simulated.batch.library import Floats, PackedLibrary
+from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
 from player.simulated.batch.threads import share
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.features import (
@@ -117,8 +117,8 @@ def plan_values(
 
 @compiled
 def _fill(
-    packed: Packed,
-    state: State,
+    packed: PackedLibrary,
+    state: BatchState,
     scales: Floats,
     all_gains: Floats,
     nominal: Floats,

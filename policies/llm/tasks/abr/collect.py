@@ -16,12 +16,12 @@ import numpy as np
 from player.registry import split_policies
 from player.simulated.batch.library import Ints
 from policies.hindsight import features
-from policies.hindsight.net import Net
+from policies.hindsight.net import ValueNet
 from policies.hindsight.policy import BatchHindsight
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
 from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.draw import Drawn, Mix, draw
+from policies.llm.tasks.abr.draw import DrawnSessions, VideoMix, draw
 from policies.llm.tasks.abr.play import Explore, batch_policy, watch
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
@@ -95,8 +95,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         OSError: the pool cannot be written.
     """
     words = {"traces": args.traces, "rescaled": args.rescaled, "video": args.video, "ladders": args.ladders}
-    net = Net.read(args.teacher) if args.teacher else None
-    mix, policies = Mix.of(words), split_policies(args.policy)
+    net = ValueNet.read(args.teacher) if args.teacher else None
+    mix, policies = VideoMix.of(words), split_policies(args.policy)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
     parts, counts, gained = [], dict.fromkeys(policies, 0), dict.fromkeys(policies, 0.0)
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def play(
-    drawn: Drawn, policy: str, threads: int, explore: Explore | None, net: Net | None = None
+    drawn: DrawnSessions, policy: str, threads: int, explore: Explore | None, net: ValueNet | None = None
 ) -> Experience:
     """One batch of drawn sessions, played by a policy.
 

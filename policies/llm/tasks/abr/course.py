@@ -12,22 +12,22 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from policies.hindsight.net import Net
+from policies.hindsight.net import ValueNet
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
 from policies.llm.learning.pool import BY_PLAN, Experience
-from policies.llm.learning.settings import DISTILL, RETURN, AdaptError, Settings
+from policies.llm.learning.settings import DISTILL, RETURN, AdaptError, LearningSettings
 from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.draw import Mix, draw
+from policies.llm.tasks.abr.draw import VideoMix, draw
 from policies.llm.tasks.abr.play import BATCH, BatchEngine, part_of, watch
 from policies.llm.tasks.abr.teacher import SHARPNESS, Teacher
-from policies.llm.tasks.abr.validation import Validation
+from policies.llm.tasks.abr.validation import VideoValidation
 
 PLAN_WEIGHT = 0.3
 """Of the squared error of planned values beside the cross entropy of probabilities."""
 
 
-class Sessions(Course):
+class VideoCourse(Course):
     """Simulated sessions, as `collect` drew them.
 
     Args:
@@ -43,17 +43,17 @@ class Sessions(Course):
     return_at = abr.GOAL_AT
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        self._mix = Mix.of(dict(facts))
+        self._mix = VideoMix.of(dict(facts))
         if not any(source.validation for source in self._mix.sources):
             raise AdaptError(
                 "none of the pool's traces is held out, so that no checkpoint could be chosen;"
                 " collect on more: a folder of logs, or members of a family such as 4g[0:50]"
             )
         teacher = facts.get("teacher")
-        self._teacher = Net.read(Path(teacher)) if teacher else None
+        self._teacher = ValueNet.read(Path(teacher)) if teacher else None
 
-    def begin(self, experience: Experience, settings: Settings) -> Experience:
-        self._validation = Validation.of(
+    def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
+        self._validation = VideoValidation.of(
             self._mix.sources, self._mix.videos[0], settings.threads, settings.validation_sessions
         )
         return experience

@@ -20,7 +20,7 @@ from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.hindsight.data import (
     DataError,
-    Source,
+    TraceSource,
     draw_library,
     generated,
     held_out,
@@ -43,10 +43,10 @@ LADDER_TRACES = 64
 
 
 @dataclass(frozen=True)
-class Mix:
+class VideoMix:
     """Where sessions come from."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[TraceSource, ...]
     videos: tuple[Video, ...]
     shares: np.ndarray
     """(videos,) of the sessions."""
@@ -54,7 +54,7 @@ class Mix:
     """Share of the sessions that are of drawn ladders."""
 
     @classmethod
-    def of(cls, words: dict[str, Any]) -> Mix:
+    def of(cls, words: dict[str, Any]) -> VideoMix:
         """From a command line or a manifest: `traces`, `rescaled`, `video` and `ladders`.
 
         Raises:
@@ -69,7 +69,7 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnSessions:
     """Sessions that have not begun."""
 
     library: Library
@@ -82,7 +82,7 @@ class Drawn:
         return Sessions(self.library, self.setup, chunks=CHUNKS, first_level=None, threads=threads)
 
 
-def draw(mix: Mix, count: int, seed: Sequence[int]) -> Iterator[Drawn]:
+def draw(mix: VideoMix, count: int, seed: Sequence[int]) -> Iterator[DrawnSessions]:
     """About `count` sessions in a few batches, each of the published ladder only or of one drawn ladder.
 
     Args:
@@ -93,7 +93,7 @@ def draw(mix: Mix, count: int, seed: Sequence[int]) -> Iterator[Drawn]:
     if count > others:
         library = draw_library(mix.sources, mix.videos, random)
         video = random.choice(len(mix.videos), count - others, p=mix.shares)
-        yield Drawn(library, _anywhere(library, video, random))
+        yield DrawnSessions(library, _anywhere(library, video, random))
     ladders = min(LADDERS, others)
     for place in range(ladders):
         each = others * (place + 1) // ladders - others * place // ladders
@@ -104,10 +104,10 @@ def draw(mix: Mix, count: int, seed: Sequence[int]) -> Iterator[Drawn]:
             replace(trace, rate_mbps=tuple(rate * factor for rate in trace.rate_mbps)) for trace in varied
         ]
         library = Library(traces, [other])
-        yield Drawn(library, _anywhere(library, np.zeros(each, np.int64), random))
+        yield DrawnSessions(library, _anywhere(library, np.zeros(each, np.int64), random))
 
 
-def _with_members_held_out(source: Source) -> Source:
+def _with_members_held_out(source: TraceSource) -> TraceSource:
     """A generated source, some of its members for validation; any other as it is.
 
     Raises:

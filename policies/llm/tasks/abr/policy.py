@@ -30,7 +30,7 @@ from policies.llm.serving.client import (
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 
 AUTO, NONE = "auto", "none"
 DEADLINE_MS = 3000.0
@@ -43,7 +43,7 @@ MODULE = "policies.llm"
 class DecidedSession(Protocol):
     """One session with the model, wherever that is."""
 
-    def decide(self, steps: Sequence[Step]) -> Answer:
+    def decide(self, steps: Sequence[VideoStep]) -> Answer:
         """The level of the last of all the session's steps."""
 
     def end(self) -> None:
@@ -109,7 +109,7 @@ class NetLLM:
             self._session.end()
         self._unchecked = None
         self._video = video
-        self._steps: list[Step] = []
+        self._steps: list[VideoStep] = []
         self._session = self._begin(VideoFacts.of(video))
 
     @property
@@ -120,8 +120,8 @@ class NetLLM:
     def note(self, observation: Observation) -> None:
         """Somebody else decides this chunk; the model is told of it with the next one that it is asked."""
         for chunk in range(len(self._steps), observation.chunk):
-            self._steps.append(Step.of(unasked(self._video, observation, chunk)))
-        self._steps.append(Step.of(observation))
+            self._steps.append(VideoStep.of(unasked(self._video, observation, chunk)))
+        self._steps.append(VideoStep.of(observation))
 
     def select(self, observation: Observation) -> Decision:
         """Ask for one chunk.

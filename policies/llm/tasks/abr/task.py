@@ -13,7 +13,7 @@ from policies.llm.task import Decided, Task, Vectors
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import wire
 from policies.llm.tasks.abr.features import LEVELS, PlanValues, VideoFacts
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 
 History = tuple[PastChunk, ...]
 
@@ -41,7 +41,7 @@ class Bitrates(Task):
         self._plans: PlanValues | None = None
 
     def features(
-        self, step: Step, past: History, context: VideoFacts, target: float | None = None
+        self, step: VideoStep, past: History, context: VideoFacts, target: float | None = None
     ) -> Vectors:
         return self.seen(step.observation(_grown(past, step)), context, target)
 
@@ -52,7 +52,7 @@ class Bitrates(Task):
         goal = 0.0 if target is None else abr.goal(observation, context, target)
         return abr.features(observation, context, goal, self._plans)
 
-    def after(self, past: History, step: Step) -> History:
+    def after(self, past: History, step: VideoStep) -> History:
         return _grown(past, step)
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
@@ -72,20 +72,20 @@ class Bitrates(Task):
     def dump_context(self, context: VideoFacts) -> Any:
         return wire.dump_video(context)
 
-    def load_step(self, given: Any, where: str, index: int) -> Step:
+    def load_step(self, given: Any, where: str, index: int) -> VideoStep:
         return wire.load_step(given, where, index)
 
-    def dump_step(self, step: Step) -> Any:
+    def dump_step(self, step: VideoStep) -> Any:
         return wire.dump_step(step)
 
-    def check(self, steps: Sequence[Step], context: VideoFacts) -> None:
+    def check(self, steps: Sequence[VideoStep], context: VideoFacts) -> None:
         wire.check_levels(steps, context)
 
     def load_value(self, given: Any, where: str) -> int:
         return wire.load_level(given, where)
 
 
-def _grown(past: History, step: Step) -> History:
+def _grown(past: History, step: VideoStep) -> History:
     return past if step.past is None else (*past, step.past)
 
 

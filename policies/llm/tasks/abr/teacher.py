@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from player.simulated.batch.sessions import Sessions
 from policies.hindsight import features, values
-from policies.hindsight.net import Net
+from policies.hindsight.net import ValueNet
 from policies.hindsight.policy import WEIGHTS, sane_values
 from policies.llm.learning.pool import BY_PLAN, BY_POLICY
 from policies.llm.tasks.abr import features as abr
@@ -32,14 +32,14 @@ class Teacher:
         net: `hindsight`'s; None for the shipped one.
     """
 
-    def __init__(self, sessions: Sessions, net: Net | None = None) -> None:
+    def __init__(self, sessions: Sessions, net: ValueNet | None = None) -> None:
         self._sessions = sessions
         videos = sessions.library.videos
         self.kind = (
             BY_PLAN if any(features.unfit(each.ladder_kbps, each.chunk_s) for each in videos) else BY_POLICY
         )
         if self.kind == BY_POLICY:
-            self._net = net if net is not None else Net.read(WEIGHTS)
+            self._net = net if net is not None else ValueNet.read(WEIGHTS)
         else:
             self._scales = Filler(sessions).scales
 

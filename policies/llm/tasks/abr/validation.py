@@ -10,7 +10,7 @@ import numpy as np
 from player.simulated.batch.library import Floats, Library
 from player.simulated.batch.sessions import Setup
 from player.video.video import Video
-from policies.hindsight.data import Source
+from policies.hindsight.data import TraceSource
 from policies.llm.engine.engine import Engine
 from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
 
@@ -19,7 +19,7 @@ SESSIONS = 48
 
 
 @dataclass(frozen=True)
-class Group:
+class ValidationGroup:
     """The validation sessions of one source, and what others make of them."""
 
     name: str
@@ -31,21 +31,21 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Validation:
+class VideoValidation:
     """All groups; the score is what is gained over RobustMPC, weighted as in the mix."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[ValidationGroup, ...]
     threads: int
 
     @classmethod
     def of(
         cls,
-        sources: Sequence[Source],
+        sources: Sequence[TraceSource],
         video: Video,
         threads: int,
         sessions: int = SESSIONS,
         baselines: Sequence[str] = ("robustmpc", "hindsight"),
-    ) -> Validation:
+    ) -> VideoValidation:
         """A group for each source that holds traces out; the first of sources of one name."""
         named = {each.name: each for each in reversed(sources) if each.validation}
         groups = []
@@ -53,7 +53,7 @@ class Validation:
             library = Library(source.validation, [video])
             setup = spread(library, sessions)
             scores = {name: policy_qoe(name, library, setup, threads=threads) for name in baselines}
-            groups.append(Group(source.name, source.weight, library, setup, scores))
+            groups.append(ValidationGroup(source.name, source.weight, library, setup, scores))
         return cls(tuple(groups), threads)
 
     def gains(self, engine: Engine, target: float | None = None) -> dict[str, Floats]:

@@ -17,7 +17,7 @@ SHORTEST_DOWNLOAD_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class VideoStep:
     """What a client newly knew when it asked for one chunk."""
 
     past: PastChunk | None
@@ -29,7 +29,7 @@ class Step:
     elapsed_s: float
 
     @classmethod
-    def of(cls, observation: Observation) -> Step:
+    def of(cls, observation: Observation) -> VideoStep:
         return cls(
             observation.history[-1] if observation.history else None,
             observation.buffer_s,
@@ -58,7 +58,7 @@ def dump_video(video: VideoFacts) -> dict[str, Any]:
     return asdict(video)
 
 
-def dump_step(step: Step) -> dict[str, Any]:
+def dump_step(step: VideoStep) -> dict[str, Any]:
     """A step as JSON holds it."""
     return {
         "past": None if step.past is None else {name: getattr(step.past, name) for name in _PAST},
@@ -87,7 +87,7 @@ def load_video(given: object) -> VideoFacts:
         raise FieldError("context.ladder_kbps", str(error)) from None
 
 
-def load_step(given: object, where: str, index: int) -> Step:
+def load_step(given: object, where: str, index: int) -> VideoStep:
     """The session's step of that index.
 
     Raises:
@@ -100,7 +100,7 @@ def load_step(given: object, where: str, index: int) -> Step:
     if not (isinstance(sizes, list) and 1 <= len(sizes) <= HORIZON):
         raise FieldError(place, f"{length(sizes)}; expected a list of 1 to {HORIZON} rows")
     rows = tuple(wholes(row, f"{place}[{number}]", MOST_LEVELS) for number, row in enumerate(sizes))
-    made = Step(
+    made = VideoStep(
         past,
         step.number("buffer_s", 0.0),
         rows,
@@ -130,7 +130,7 @@ def _past(given: object, where: str, index: int) -> PastChunk | None:
     return made
 
 
-def check_levels(steps: Sequence[Step], video: VideoFacts) -> None:
+def check_levels(steps: Sequence[VideoStep], video: VideoFacts) -> None:
     """What can only be judged with the ladder at hand.
 
     Raises:

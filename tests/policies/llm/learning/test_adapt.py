@@ -26,7 +26,7 @@ from policies.llm.learning import adaptation as adapt
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import Adaptation
 from policies.llm.learning.pool import BY_PLAN, BY_POLICY
-from policies.llm.learning.settings import AdaptError, Settings
+from policies.llm.learning.settings import AdaptError, LearningSettings
 from policies.llm.model import adapter, base_gguf
 from policies.llm.model.base import BaseError, resolve
 from policies.llm.model.model import Model
@@ -35,7 +35,7 @@ from policies.llm.studies import ask_in_words as prompt
 from policies.llm.studies import controls, evaluate
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.draw import Mix, draw, drawn_video
+from policies.llm.tasks.abr.draw import VideoMix, draw, drawn_video
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from traces.families.catalogue import resolve_many
@@ -95,7 +95,7 @@ def test_held_out_lines_are_never_played_on(tmp_path: Path) -> None:
         (folder / f"log{number}").write_text("0 2.0\n100 2.0\n400 1.0\n")
     source = read_source(str(folder), False)
     assert 0 < len(source.validation) < 30
-    mix = Mix.of({"traces": [str(folder)], "rescaled": [], "video": ["envivio"], "ladders": 0.5})
+    mix = VideoMix.of({"traces": [str(folder)], "rescaled": [], "video": ["envivio"], "ladders": 0.5})
     drawn = list(draw(mix, 32, (1, 0)))
     played = {trace.name for each in drawn for trace in each.library.traces}
     assert played and not any(held_out(trace) for each in drawn for trace in each.library.traces)
@@ -104,7 +104,7 @@ def test_held_out_lines_are_never_played_on(tmp_path: Path) -> None:
 
 def test_what_is_drawn_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("policies.llm.tasks.abr.draw.LADDERS", 1)
-    mix = Mix.of({"traces": ["4g[0:3]"], "rescaled": [], "video": ["envivio"], "ladders": 0.5})
+    mix = VideoMix.of({"traces": ["4g[0:3]"], "rescaled": [], "video": ["envivio"], "ladders": 0.5})
     first, again, other = (list(draw(mix, 16, (seed, 7))) for seed in (1, 1, 2))
     assert [each.library.videos for each in first] == [each.library.videos for each in again]
     assert all(
@@ -176,9 +176,9 @@ def test_any_registered_policy_plays_a_batch() -> None:
 # ---- adapting -----------------------------------------------------------------------------------
 
 
-def settings(**values: object) -> Settings:
+def settings(**values: object) -> LearningSettings:
     sizes = {"steps": 8, "batch": 4, "rounds": 1, "round_sessions": 6, "check_every": 2, "warmup": 2}
-    return Settings(**{**sizes, "validation_sessions": 2, **values})
+    return LearningSettings(**{**sizes, "validation_sessions": 2, **values})
 
 
 def shape(base: Path) -> adapter.Shape:

@@ -16,7 +16,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from policies.llm.serving.batching import GatheringQueue, Hopeless, Work
+from policies.llm.serving.batch_by_arrival import ArrivalQueue
+from policies.llm.serving.batcher import Hopeless, WaitingSteps
 from policies.llm.serving.client import Address, Client, RemoteSession, ServerError, StepsLost, ask_health
 from policies.llm.serving.local import LocalSession
 from policies.llm.serving.protocol import Answer, Request, dump_request
@@ -24,7 +25,7 @@ from policies.llm.serving.serve import ServeError, listening
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.step_time import StepTime
 from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import Step
+from policies.llm.tasks.abr.wire import VideoStep
 from tests.support.llm_server_fakes import (
     CHUNKS,
     FACTS,
@@ -38,14 +39,14 @@ from tests.support.llm_server_fakes import (
     until,
 )
 
-STEPS = [[Step.of(seen) for seen in observations(number)] for number in range(6)]
+STEPS = [[VideoStep.of(seen) for seen in observations(number)] for number in range(6)]
 
 
 def facts(answer: Answer) -> tuple[int, float | None]:
     return answer.value, answer.margin
 
 
-def alone(steps: Sequence[Step]) -> list[tuple[int, float | None]]:
+def alone(steps: Sequence[VideoStep]) -> list[tuple[int, float | None]]:
     """What the engine in one's own process decides, step by step."""
     session = LocalSession(FakeEngine(), TASK, FACTS)
     return [facts(session.decide(steps[: count + 1])) for count in range(len(steps))]
@@ -72,7 +73,7 @@ def place(tmp_path: Path) -> Path:
 def test_sessions_side_by_side_share_forwards_and_decide_as_each_alone(place: Path) -> None:
     async def whole() -> None:
         engine = FakeEngine()
-        async with serving(place, engine):
+        async with serving(place, engine) as server:
             sessions = [remote(place) for _ in STEPS]
             got: list[list[tuple[int, float | None]]] = [[] for _ in STEPS]
             for count in range(1, CHUNKS + 1):
@@ -81,7 +82,7 @@ def test_sessions_side_by_side_share_forwards_and_decide_as_each_alone(place: Pa
                         asyncio.create_task(blocking(lambda s=s, some=steps[:count]: s.decide(some)))
                         for s, steps in zip(sessions, STEPS, strict=True)
                     ]
-                    await asyncio.sleep(0.02)
+                    await until(lambda: len(server._asking) == len(STEPS))
                 for answers, answer in zip(got, await asyncio.gather(*asking), strict=True):
                     answers.append(facts(answer))
                     assert answer.by == "llm" and answer.steps == count
@@ -99,9 +100,10 @@ def test_a_request_that_comes_during_a_forward_joins_the_next(place: Path) -> No
             for session, steps in zip(sessions, STEPS, strict=False):
                 await blocking(lambda s=session, all=steps: s.decide(all[:1]))
             engine.batches.clear()
+            engine.begun = 0
             with released(engine):
                 first = asyncio.create_task(blocking(lambda: sessions[0].decide(STEPS[0][:2])))
-                await until(lambda: len(server._asking) == 1 and not len(server._desks["abr"].queue))
+                await until(lambda: engine.begun == 1)
                 rest = [
                     asyncio.create_task(blocking(lambda n=n: sessions[n].decide(STEPS[n][:2])))
                     for n in (1, 2)
@@ -209,8 +211,9 @@ def test_no_answer_comes_after_its_deadline_and_the_session_goes_on(place: Path)
             await blocking(lambda: session.decide(STEPS[0][:1]))
             await blocking(lambda: hurried.decide(STEPS[1][:1]))
             with released(engine):
+                before = engine.begun
                 waiting = asyncio.create_task(blocking(lambda: session.decide(STEPS[0][:2])))
-                await until(lambda: len(server._asking) == 1 and not len(server._desks["abr"].queue))
+                await until(lambda: engine.begun == before + 1)
                 for count in (2, 3):
                     with pytest.raises(ServerError, match=r"not decided within|no answer within"):
                         await blocking(lambda n=count: hurried.decide(STEPS[1][:n]))
@@ -273,8 +276,8 @@ def test_sessions_are_bounded_and_idle_ones_give_way(place: Path) -> None:
 
 
 def test_a_slot_is_given_back_once_whoever_lets_go_of_it_last(place: Path) -> None:
-    class Refusing(GatheringQueue):
-        def push(self, work: Work) -> None:
+    class Refusing(ArrivalQueue):
+        def push(self, work: WaitingSteps) -> None:
             raise Hopeless
 
     async def whole() -> None:

@@ -12,7 +12,14 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Sequence
 
-from policies.llm.serving.batching import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, Hopeless, QueueFull, Work
+from policies.llm.serving.batcher import (
+    GATHER_S,
+    LARGEST_BATCH,
+    LONGEST_QUEUE,
+    Hopeless,
+    QueueFull,
+    WaitingSteps,
+)
 from policies.llm.serving.step_time import StepTime
 
 BUDGET_S = 0.1
@@ -29,11 +36,11 @@ RECOVERED = 0.5
 
 
 class DeadlineQueue:
-    """Earliest deadline first, in short forwards; a `batching.BatchQueue`.
+    """Earliest deadline first, in short forwards; a `batcher.BatchQueue`.
 
     Args:
         budget_s: the shortest that a request is expected to allow; no forward takes longer than half of it.
-        gather_s, largest, longest, sessions: as of `GatheringQueue`.
+        gather_s, largest, longest, sessions: as of `batch_by_arrival.ArrivalQueue`.
         step_time: what forwards take; learned anew if None.
     """
 
@@ -49,25 +56,25 @@ class DeadlineQueue:
         self._budget_s, self._gather_s = budget_s, gather_s
         self._largest, self._longest, self._sessions = largest, longest, sessions
         self.step_time = step_time if step_time is not None else StepTime()
-        self._waiting: list[Work] = []
+        self._waiting: list[WaitingSteps] = []
         """By deadline."""
         self._busy_until_s = 0.0
         """When the forward that runs will be done."""
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
-        self._probe: Work | None = None
+        self._probe: WaitingSteps | None = None
         self.refused = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def deadline_s(self, work: Work) -> float:
+    def deadline_s(self, work: WaitingSteps) -> float:
         """When a request's forward has to be done."""
         if work.answered:
             return work.deadline_s
         return work.arrived_s + (1.0 - GUARD) * (work.deadline_s - work.arrived_s)
 
-    def push(self, work: Work) -> None:
+    def push(self, work: WaitingSteps) -> None:
         """Admit a request.
 
         Raises:
@@ -98,7 +105,7 @@ class DeadlineQueue:
             self._refusing_since_s = now_s
         return now_s >= self._refusing_since_s + PROBE_EVERY_S
 
-    def _time_of(self, works: Sequence[Work]) -> float:
+    def _time_of(self, works: Sequence[WaitingSteps]) -> float:
         """What the forwards of these requests take, one after the other, by their bounds."""
         most, seconds, steps, sessions = self._most_steps(), 0.0, 0, 0
         for work in works:
@@ -119,11 +126,11 @@ class DeadlineQueue:
         complete = len(self._waiting) >= min(self._largest, max(self._sessions(), 1))
         return first + (0.0 if complete else self._gather_s)
 
-    def take(self, now_s: float) -> tuple[list[Work], list[Work]]:
+    def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         """The next batch: as many as fit into one forward that the first of them survives."""
-        batch: list[Work] = []
-        late: list[Work] = []
-        left: list[Work] = []
+        batch: list[WaitingSteps] = []
+        late: list[WaitingSteps] = []
+        left: list[WaitingSteps] = []
         steps, most = 0, self._most_steps()
         for work in self._waiting:
             own = work.rows
@@ -147,7 +154,7 @@ class DeadlineQueue:
             self._busy_until_s = now_s + self.step_time.bound_s(steps)
         return batch, late
 
-    def took(self, batch: Sequence[Work], seconds: float) -> None:
+    def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """Learn what forwards take."""
         rows = sum(work.rows for work in batch)
         if self._probe in batch and seconds < RECOVERED * self.step_time.expect_s(rows):

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.compare import TIE, UNKNOWN
 from analysis.report.parts.study import Study
-from analysis.report.topics.differences import MARK
+from analysis.report.sections.differences import MARK
 from analysis.style import BLACK, COLUMN_IN, FAINT_COLOUR, TEXT_IN, policy_colour, short_name
 
 OPTION = re.compile(r":delay_ms=(\d+(?:\.\d+)?)")

@@ -8,8 +8,8 @@ from analysis.bootstrap import CONFIDENCE, QUANTILE_RESAMPLES, RESAMPLES, SEED
 from analysis.compare import notes
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.study import Study
-from analysis.report.parts.tables import LEFT, Column, Group, Table, number, word
-from analysis.report.topics import missing
+from analysis.report.parts.table_rendering import LEFT, Column, RowGroup, Table, number, word
+from analysis.report.sections import missing
 from analysis.style import BOUND, is_bound
 
 
@@ -123,7 +123,7 @@ def _settings_table(study: Study) -> Table:
         Column("sessions", ("sessions",)),
     )
     caption = "Settings, and how many sessions count in each."
-    return Table("settings", caption, columns, (Group(None, tuple(rows)),), wide=True)
+    return Table("settings", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:

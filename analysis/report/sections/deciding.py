@@ -17,9 +17,9 @@ from analysis.clusters import ClusterRule
 from analysis.figures import line
 from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Paragraph, Section, drawn
-from analysis.report.parts.rows import FALLBACK, Row
+from analysis.report.parts.session_rows import FALLBACK, SessionRow
 from analysis.report.parts.study import Study
-from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, shown, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, shown, word
 from analysis.style import (
     FAINT_COLOUR,
     GREEN,
@@ -56,19 +56,19 @@ class Timing:
     p99_ms: Interval
 
 
-def counted_rows(rows: Iterable[Row], policy: str) -> list[Row]:
+def counted_rows(rows: Iterable[SessionRow], policy: str) -> list[SessionRow]:
     """A policy's sessions that count."""
     return [row for row in rows if isinstance(row.outcome, Outcome) and row.outcome.policy == policy]
 
 
-def times_ms(rows: Sequence[Row]) -> NDArray[np.float64]:
+def times_ms(rows: Sequence[SessionRow]) -> NDArray[np.float64]:
     """(decisions,) of all deciders but the player; empty where no clock ran, as in a simulated session."""
     parts = [np.asarray(times) for row in rows for by, times in row.decisions_ms.items() if by != PLAYER]
     every = np.concatenate(parts) if parts else np.empty(0)
     return every if every.any() else np.empty(0)
 
 
-def timing(rows: Sequence[Row], rule: ClusterRule) -> Timing | None:
+def timing(rows: Sequence[SessionRow], rule: ClusterRule) -> Timing | None:
     """Median and 99th percentile over all decisions, with intervals over traces; None where no clock ran."""
     every = times_ms(rows)
     if not len(every):
@@ -82,7 +82,7 @@ def timing(rows: Sequence[Row], rule: ClusterRule) -> Timing | None:
     return Timing(len(every), p50, p99)
 
 
-def decided_by(rows: Sequence[Row]) -> Counter[str]:
+def decided_by(rows: Sequence[SessionRow]) -> Counter[str]:
     """How many chunks each decider chose."""
     found: Counter[str] = Counter()
     for row in rows:
@@ -118,7 +118,7 @@ def deciders_table(study: Study) -> Table:
         caption += " Times are pooled over all chunks that the decider chose."
     else:
         caption += " Decisions took no time here: the simulated player does not run a clock."
-    return Table("deciders", caption, tuple(columns), (Group(None, tuple(rows)),), wide=True)
+    return Table("deciders", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
 
 
 def _share(count: int, total: int) -> Cell:
@@ -127,7 +127,7 @@ def _share(count: int, total: int) -> Cell:
     return Cell(f"{count:d}", (count,), small=f"{shown(100 * count / total, '.1f')} %")
 
 
-def _both(rows: Sequence[Row], by: str) -> Cell:
+def _both(rows: Sequence[SessionRow], by: str) -> Cell:
     parts = [np.asarray(row.decisions_ms[by]) for row in rows if by in row.decisions_ms]
     if not parts or not np.concatenate(parts).any():
         return Cell("–", (None, None))
@@ -163,7 +163,7 @@ def fallback_table(study: Study) -> Table | None:
         Column("why the fallback decided", ("reason",), LEFT),
     )
     return Table(
-        "fallback", "Decisions that the fallback made, by reason.", columns, (Group(None, tuple(rows)),)
+        "fallback", "Decisions that the fallback made, by reason.", columns, (RowGroup(None, tuple(rows)),)
     )
 
 

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.link.bucket import BURST_BYTES, bucket_bytes
 from testbed.link.log import LinkRow, read_link_log
-from testbed.link.shaper import BURST_BYTES, LONGEST_STEP_S, burst_bytes, pieces
+from testbed.link.shaper import LONGEST_STEP_S, pieces
 from testbed.link.step_bytes import carried_bytes, step_bytes
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, bytes_per_s
 from testbed.verdict.evidence import Evidence
+from testbed.verdict.judge import Verdict
+from testbed.verdict.judge import judge as judge_evidence
 from testbed.verdict.link_bounds import LATE_MAX_MS, NOTICE_S, UNLOGGED_S, windows
-from testbed.verdict.selfcheck import Verdict
-from testbed.verdict.selfcheck import judge as judge_evidence
 from traces.trace import Trace
 
 RATE_MBPS = 8.0
@@ -280,9 +281,9 @@ def test_steps_that_are_short_enough_stay_whole() -> None:
 
 
 def test_the_burst_follows_the_rate_and_never_cuts_a_frame() -> None:
-    assert burst_bytes(0.0) == burst_bytes(10.0) == BURST_BYTES >= FRAME_BYTES
-    assert burst_bytes(100.0) == 5000
-    assert burst_bytes(190.0) >= 3200  # 1600 bytes reached 84 % of it only
+    assert bucket_bytes(0.0) == bucket_bytes(10.0) == BURST_BYTES >= FRAME_BYTES
+    assert bucket_bytes(100.0) == 5000
+    assert bucket_bytes(190.0) >= 3200  # 1600 bytes reached 84 % of it only
 
 
 def test_a_dark_link_passes_no_full_frame() -> None:

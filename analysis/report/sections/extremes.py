@@ -13,7 +13,7 @@ from analysis.outcomes import Figures, Outcome, Setting
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.pictures import Picture, picture
 from analysis.report.parts.study import Study
-from analysis.report.parts.tables import shown as number_shown
+from analysis.report.parts.table_rendering import shown as number_shown
 from analysis.sessions import SessionRecord
 from analysis.style import RC
 from analysis.timeline import draw_timeline

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from analysis.report.parts.blocks import Block, Code, Paragraph, Section
 from analysis.report.parts.planned import in_words
-from analysis.report.parts.rows import Row, TraceFacts
+from analysis.report.parts.session_rows import SessionRow, TraceFacts
 from analysis.report.parts.study import Study
-from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
 
 SHORT_HASH = 12
 """Characters of a hash that a reader is shown; CSV has them all."""
@@ -69,7 +69,7 @@ def policies_table(study: Study) -> Table:
         Column("sessions", ("sessions",)),
     )
     caption = f"Policies. Of SHA-256 hashes the first {SHORT_HASH} digits are shown; the CSV file has all."
-    return Table("policies", caption, columns, (Group(None, tuple(rows)),), wide=True)
+    return Table("policies", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 
 
 def traces_table(study: Study) -> Table:
@@ -90,7 +90,7 @@ def traces_table(study: Study) -> Table:
         Column("hash of all", ("sha256",), LEFT),
     )
     caption = "Traces. The hash is over the sorted lines of each trace's own hash and name."
-    return Table("traces", caption, columns, (Group(None, tuple(rows)),))
+    return Table("traces", caption, columns, (RowGroup(None, tuple(rows)),))
 
 
 def videos_table(study: Study) -> Table:
@@ -115,7 +115,7 @@ def videos_table(study: Study) -> Table:
         Column("hash", ("sha256",), LEFT),
         Column("sessions", ("sessions",)),
     )
-    return Table("videos", "Videos.", columns, (Group(None, tuple(rows)),))
+    return Table("videos", "Videos.", columns, (RowGroup(None, tuple(rows)),))
 
 
 def links_table(study: Study) -> Table:
@@ -129,7 +129,9 @@ def links_table(study: Study) -> Table:
         Column("player", ("player",), LEFT),
         Column("sessions", ("sessions",)),
     )
-    return Table("links", "Links and players as they were asked for.", columns, (Group(None, tuple(rows)),))
+    return Table(
+        "links", "Links and players as they were asked for.", columns, (RowGroup(None, tuple(rows)),)
+    )
 
 
 def machines_table(study: Study) -> Table:
@@ -143,7 +145,7 @@ def machines_table(study: Study) -> Table:
         Column("versions", ("versions",), LEFT),
         Column("sessions", ("sessions",)),
     )
-    return Table("machines", "Machines and versions.", columns, (Group(None, tuple(rows)),))
+    return Table("machines", "Machines and versions.", columns, (RowGroup(None, tuple(rows)),))
 
 
 def _counted(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
@@ -151,7 +153,7 @@ def _counted(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
     return list(Counter(facts).items())
 
 
-def checksums(rows: Sequence[Row], folder: Path) -> str:
+def checksums(rows: Sequence[SessionRow], folder: Path) -> str:
     """What `sha256sum --check` takes: every record's hash and where it is, seen from a folder."""
     lines = []
     for row in rows:

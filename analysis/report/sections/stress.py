@@ -11,14 +11,14 @@ from analysis.clusters import ClusterRule
 from analysis.compare import Cells, cells, common_settings
 from analysis.outcomes import NO_CHUNK, Outcome, Outcomes, Setting
 from analysis.report.parts.blocks import Paragraph, Section
-from analysis.report.parts.rows import FALLBACK, Row
-from analysis.report.parts.study import Condition, Study
-from analysis.report.parts.tables import (
+from analysis.report.parts.session_rows import FALLBACK, SessionRow
+from analysis.report.parts.study import NetworkCondition, Study
+from analysis.report.parts.table_rendering import (
     LEFT,
     NONE,
     Cell,
     Column,
-    Group,
+    RowGroup,
     Table,
     counted,
     number,
@@ -26,8 +26,8 @@ from analysis.report.parts.tables import (
     with_interval,
     word,
 )
-from analysis.report.topics.deciding import PLAYER, decided_by, milliseconds, times_ms
-from analysis.report.topics.headline import rows_by_place
+from analysis.report.sections.deciding import PLAYER, decided_by, milliseconds, times_ms
+from analysis.report.sections.headline import rows_by_place
 from player.record import FINISHED
 
 BUDGETED = "apc"
@@ -59,7 +59,7 @@ def stress_table(study: Study) -> Table | None:
     ]
     if study.baseline is not None:
         columns.append(Column(f"stall s minus {study.baseline}", ("pairs", *_names("stall_difference_s"))))
-    groups = [Group(one.title, tuple(_rows(study, one, by_place, deciders))) for one in stressed]
+    groups = [RowGroup(one.title, tuple(_rows(study, one, by_place, deciders))) for one in stressed]
     return Table("stress", _caption(study), tuple(columns), tuple(groups), group_csv="setting", wide=True)
 
 
@@ -80,12 +80,17 @@ def _names(measure: str) -> tuple[str, str, str]:
     return measure, f"{measure}_low", f"{measure}_high"
 
 
-def _deciders(by_place: dict[tuple[str, str], list[Row]], one: Condition, policy: str) -> set[str]:
+def _deciders(
+    by_place: dict[tuple[str, str], list[SessionRow]], one: NetworkCondition, policy: str
+) -> set[str]:
     return set(decided_by(by_place.get((one.name, policy), [])))
 
 
 def _rows(
-    study: Study, one: Condition, by_place: dict[tuple[str, str], list[Row]], deciders: Sequence[str]
+    study: Study,
+    one: NetworkCondition,
+    by_place: dict[tuple[str, str], list[SessionRow]],
+    deciders: Sequence[str],
 ) -> list[tuple[Cell, ...]]:
     found = cells(one.outcomes)
     stalls = _mean_stalls(found, study.rule)
@@ -202,21 +207,21 @@ def _budget_sentence(study: Study, policy: str, baseline: str) -> str:
     )
 
 
-def budget_ms_of(row: Row) -> float:
+def budget_ms_of(row: SessionRow) -> float:
     """The budget of one decision that a record's policy was asked for with."""
     found = json.loads(row.made.policy.parameters)
     value = found.get("budget_ms") if isinstance(found, dict) else None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else BUDGET_MS
 
 
-def _kept(condition: str, mine: Sequence[Row], other: Sequence[Row], budget_ms: float) -> Kept:
+def _kept(condition: str, mine: Sequence[SessionRow], other: Sequence[SessionRow], budget_ms: float) -> Kept:
     """Seeds and repeats of a setting are one pair: their means are compared, and all have to finish."""
     ours, theirs = _by_setting(mine), _by_setting(other)
     both = [setting for setting in ours if setting in theirs]
     return Kept(condition, sum(_within(ours[one], theirs[one], budget_ms) for one in both), pairs=len(both))
 
 
-def _by_setting(rows: Sequence[Row]) -> dict[Setting, list[tuple[Outcome, int]]]:
+def _by_setting(rows: Sequence[SessionRow]) -> dict[Setting, list[tuple[Outcome, int]]]:
     """Sessions that count, with how many decisions each had."""
     found: dict[Setting, list[tuple[Outcome, int]]] = {}
     for row in rows:

@@ -38,7 +38,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """Rows under a title; one without a title where there is nothing to part."""
 
     title: str | None
@@ -54,7 +54,7 @@ class Table:
     """Of its files."""
     caption: str
     columns: tuple[Column, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     group_csv: str = "group"
     """CSV name of the groups' titles."""
     wide: bool = False

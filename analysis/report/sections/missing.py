@@ -11,7 +11,7 @@ from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.planned import DONE, FAILED, MISSING, STATUSES, Sweep
 from analysis.report.parts.planned import INVALID as PLAN_INVALID
 from analysis.report.parts.study import Study
-from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, counted, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, counted, number, word
 
 NAMED = 20
 """Of sessions that are missing one way or another, so many are named."""
@@ -58,7 +58,7 @@ def planned_table(study: Study) -> Table | None:
                     )
                 )
         if rows:
-            groups.append(Group(setting.label, tuple(rows)))
+            groups.append(RowGroup(setting.label, tuple(rows)))
     columns = (
         Column("policy", ("policy",), LEFT),
         Column("planned", ("planned",)),
@@ -107,7 +107,7 @@ def not_good_table(study: Study) -> Table | None:
         Column("why", ("reason",), LEFT),
     )
     caption = f"Sessions that failed or stayed invalid: {min(NAMED, len(lost))} of {len(lost)}."
-    return Table("lost", caption, columns, (Group(None, rows),))
+    return Table("lost", caption, columns, (RowGroup(None, rows),))
 
 
 def left_out_sentences(study: Study) -> list[str]:

@@ -2,9 +2,9 @@
 
 A list of bounds, each a small function of the evidence that says in words what is out of it: on the
 link log, which holds the bottleneck against the trace by the kernel's own counters
-(`link_bounds.py`), and on the path around it (`path_bounds.py`). A player that idles
-takes less than the link carries: that is no fault. What the delay stage says of itself is judged beside
-it (`testbed/link/delay_stage.py`).
+(`link_bounds.py`), and on the path around it (`path_bounds.py`). What broke while the link was in use,
+the delay stage's own faults (`testbed/link/delay_stage.py`) among it, is a reason too. A player that idles
+takes less than the link carries: that is no fault.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Verdict:
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on one session's link."""
-    reasons = tuple(reason for bound in BOUNDS for reason in bound(evidence))
+    reasons = (*(reason for bound in BOUNDS for reason in bound(evidence)), *evidence.broken)
     steps = evidence.steps
     late_ms = sorted(row.late_ms for row in evidence.rows)
     errors = sorted(step.error for step in steps if step.backlogged)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from analysis.report.parts.blocks import Block, Section, drawn
 from analysis.report.parts.study import Study, per_setting
-from analysis.report.topics import headline
-from analysis.report.topics.delays import draw_delays
-from analysis.report.topics.differences import draw_differences
+from analysis.report.sections import headline
+from analysis.report.sections.delays import draw_delays
+from analysis.report.sections.differences import draw_differences
 
 
 def comparison(study: Study) -> Section:

@@ -14,15 +14,15 @@ from analysis.compare import cells, common_settings
 from analysis.figures import MEAN_MARK, colour
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
-from analysis.report.parts.study import Condition, Study, per_setting
-from analysis.report.topics import headline
+from analysis.report.parts.study import NetworkCondition, Study, per_setting
+from analysis.report.sections import headline
 from analysis.style import BLACK, GREY, is_bound
 
 BOX_WIDTH = 0.62
 SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"
 
 
-def common_values(condition: Condition) -> dict[str, list[float]]:
+def common_values(condition: NetworkCondition) -> dict[str, list[float]]:
     """QoE of each policy over the traces that all have, seeds and repeats averaged."""
     found = cells(condition.outcomes)
     common = common_settings(found)

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
-from analysis.report.parts.rows import LinkCheck, Row
+from analysis.report.parts.session_rows import LinkCheck, SessionRow
 from analysis.report.parts.study import Study, invalid_rows
-from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, counted, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, counted, number, word
 from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
 
 LOG_SPAN = 20
@@ -22,14 +22,14 @@ REASONS = 12
 UNTOLD = "no reason was recorded"
 
 
-def checked(study: Study) -> list[tuple[Row, LinkCheck]]:
+def checked(study: Study) -> list[tuple[SessionRow, LinkCheck]]:
     """The sessions over emulated links, with what was found."""
     return [(row, row.link) for row in study.rows if row.link is not None]
 
 
 def fidelity_table(study: Study) -> Table | None:
     """Sessions by setting: valid, invalid, and how far the links were off; None where none was emulated."""
-    by_setting: dict[str, list[tuple[Row, LinkCheck]]] = {}
+    by_setting: dict[str, list[tuple[SessionRow, LinkCheck]]] = {}
     for row, link in checked(study):
         setting = row.outcome.setting
         name = study.grouping.of(setting) if setting is not None else "no trace"
@@ -48,7 +48,7 @@ def fidelity_table(study: Study) -> Table | None:
         " median session's"
         " 99th percentile, and the worst step of all. Invalid sessions are in no other table or figure."
     )
-    return Table("fidelity", caption, FIDELITY_COLUMNS, (Group(None, rows),), wide=True)
+    return Table("fidelity", caption, FIDELITY_COLUMNS, (RowGroup(None, rows),), wide=True)
 
 
 FIDELITY_COLUMNS = (
@@ -116,7 +116,7 @@ def reasons_table(study: Study) -> Table | None:
     )
     more = f" {len(ordered) - REASONS} rarer reasons are not shown." if len(ordered) > REASONS else ""
     caption = f"Why links were judged invalid; a session may have several reasons.{more}"
-    return Table("invalid", caption, columns, (Group(None, rows),))
+    return Table("invalid", caption, columns, (RowGroup(None, rows),))
 
 
 def draw_fidelity(study: Study) -> Figure | None:

@@ -1,8 +1,8 @@
 """Requests that arrive within a few milliseconds share one forward; a late one joins the next.
 
-`Batcher` owns the engine's one thread. Which requests go next, and which not at all, is a `BatchQueue`'s
-to say: it is told of every arrival and of how long every forward took, and has no clock and no thread of
-its own.
+`Batcher` owns the engine's one thread. Which requests form the next batch, and which not at all, is a
+`BatchQueue`'s to say (`batch_by_deadline.py`, the default, and `batch_by_arrival.py`): it is told of every
+arrival and of how long every forward took, and has no clock and no thread of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.engine.contract import Engine
+from policies.llm.engine.contract import ServingEngine
 
 GATHER_S = 0.002
 """A request waits so long for others when other sessions are open: well under a forward's own time."""
@@ -42,7 +41,7 @@ class QueueFull(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class WaitingSteps:
     """One session's new steps, waiting for a forward."""
 
     slot: int
@@ -76,7 +75,7 @@ class BatchQueue(Protocol):
     def __len__(self) -> int:
         """Requests waiting."""
 
-    def push(self, work: Work) -> None:
+    def push(self, work: WaitingSteps) -> None:
         """A request arrived.
 
         Raises:
@@ -86,62 +85,14 @@ class BatchQueue(Protocol):
     def due_s(self) -> float:
         """When to `take`, while at least one request waits; a time that has passed means now."""
 
-    def take(self, now_s: float) -> tuple[list[Work], list[Work]]:
+    def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         """The next batch, and those that are given up as late; a slot is in a batch once at most."""
 
-    def took(self, batch: Sequence[Work], seconds: float) -> None:
+    def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """A batch's forward took so long."""
 
     def failed(self) -> None:
         """The batch's forward raised."""
-
-
-class GatheringQueue:
-    """First come, first served. The first waits `gather_s` for more, unless all who could come are there.
-
-    Args:
-        gather_s: how long the first waits.
-        largest: requests in a batch.
-        longest: requests waiting.
-        sessions: how many could ask: the open ones.
-    """
-
-    def __init__(
-        self,
-        gather_s: float = GATHER_S,
-        largest: int = LARGEST_BATCH,
-        longest: int = LONGEST_QUEUE,
-        sessions: Callable[[], int] = lambda: LARGEST_BATCH,
-    ) -> None:
-        self._gather_s, self._largest, self._longest = gather_s, largest, longest
-        self._sessions = sessions
-        self._waiting: deque[Work] = deque()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def push(self, work: Work) -> None:
-        if len(self._waiting) >= self._longest:
-            raise QueueFull(f"{self._longest} requests are waiting")
-        self._waiting.append(work)
-
-    def due_s(self) -> float:
-        complete = len(self._waiting) >= min(self._largest, self._sessions())
-        return self._waiting[0].arrived_s + (0.0 if complete else self._gather_s)
-
-    def take(self, now_s: float) -> tuple[list[Work], list[Work]]:
-        batch: list[Work] = []
-        late: list[Work] = []
-        while self._waiting and len(batch) < self._largest:
-            work = self._waiting.popleft()
-            (batch if now_s < work.deadline_s else late).append(work)
-        return batch, late
-
-    def took(self, batch: Sequence[Work], seconds: float) -> None:
-        """First come, first served needs no forecast."""
-
-    def failed(self) -> None:
-        """Nor here."""
 
 
 class Batcher:
@@ -156,11 +107,11 @@ class Batcher:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ServingEngine,
         queue: BatchQueue,
         *,
         delay_s: float = 0.0,
-        observe: Callable[[Sequence[Work], float], None] = lambda batch, seconds: None,
+        observe: Callable[[Sequence[WaitingSteps], float], None] = lambda batch, seconds: None,
     ) -> None:
         self._engine, self.queue = engine, queue
         self._delay_s = delay_s
@@ -213,7 +164,7 @@ class Batcher:
         """
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
         rows = self._engine.rows(slot, len(features))
-        self.queue.push(Work(slot, features, rows, time.monotonic(), deadline_s, result, answered))
+        self.queue.push(WaitingSteps(slot, features, rows, time.monotonic(), deadline_s, result, answered))
         self._arrival.set()
         return await result
 
@@ -239,7 +190,7 @@ class Batcher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrival.wait(), wait_s)
 
-    async def _forward(self, batch: Sequence[Work]) -> None:
+    async def _forward(self, batch: Sequence[WaitingSteps]) -> None:
         began_s = time.monotonic()
         try:
             logits = await self._on_thread(lambda: self._compute(batch))
@@ -254,13 +205,13 @@ class Batcher:
         for work, row in zip(batch, logits, strict=True):
             _settle(work, Forwarded(row, len(batch), began_s, took_s))
 
-    def _compute(self, batch: Sequence[Work]) -> NDArray[np.float32]:
+    def _compute(self, batch: Sequence[WaitingSteps]) -> NDArray[np.float32]:
         if self._delay_s:
             time.sleep(self._delay_s)
         return self._engine.forward([(work.slot, work.features) for work in batch])
 
 
-def _settle(work: Work, outcome: Forwarded | Exception) -> None:
+def _settle(work: WaitingSteps, outcome: Forwarded | Exception) -> None:
     if work.result.done():
         return
     if isinstance(outcome, Exception):

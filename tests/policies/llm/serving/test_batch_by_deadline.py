@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policies.llm.serving.batching import Hopeless, QueueFull, Work
-from policies.llm.serving.deadline_queue import GUARD, PROBE_EVERY_S, DeadlineQueue
+from policies.llm.serving.batch_by_deadline import GUARD, PROBE_EVERY_S, DeadlineQueue
+from policies.llm.serving.batcher import Hopeless, QueueFull, WaitingSteps
 from policies.llm.serving.step_time import StepTime
 
 FIXED_S, STEP_S = 0.004, 0.0015
@@ -30,10 +30,10 @@ def known() -> StepTime:
     return times
 
 
-def work(slot: int, at_s: float = 0.0, deadline_s: float = 0.1, steps: int = 1, **more: Any) -> Work:
+def work(slot: int, at_s: float = 0.0, deadline_s: float = 0.1, steps: int = 1, **more: Any) -> WaitingSteps:
     features = np.zeros((steps, 3), np.float32)
     more = {"rows": steps, "result": None, **more}
-    return Work(slot, features, arrived_s=at_s, deadline_s=deadline_s, **more)
+    return WaitingSteps(slot, features, arrived_s=at_s, deadline_s=deadline_s, **more)
 
 
 def test_the_machines_forwards_are_learned_and_followed() -> None:
@@ -187,7 +187,7 @@ def test_steps_whose_answer_was_refused_wait_for_all_others() -> None:
 class Event:
     at_s: float
     number: int
-    arrival: Work | None = field(compare=False)
+    arrival: WaitingSteps | None = field(compare=False)
 
 
 @pytest.mark.parametrize("per_s", [50, 400, 1600, 6400])
@@ -205,7 +205,7 @@ def test_no_answer_is_late_whatever_the_load(per_s: int, noise: float) -> None:
         events.append(Event(at_s, number, work(number, at_s, at_s + 0.1, steps=dice.randint(1, 4))))
     heapq.heapify(events)
     began_s = busy_until_s = 0.0
-    running: list[Work] = []
+    running: list[WaitingSteps] = []
     decided = refused = late = 0
     while events or running or len(queue):
         if events and (not running or events[0].at_s < busy_until_s):

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis import curves
 from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
-from analysis.sessions import SessionRecord, Shared
+from analysis.sessions import LinkSharer, SessionRecord
 from player.manifest import PolicySection, VideoSection
 from player.qoe import QoE
 from player.record import RecordError, read_record
@@ -62,7 +62,7 @@ class TraceFacts:
 
 
 @dataclass(frozen=True)
-class VideoFacts:
+class StreamedVideo:
     """A video as it was streamed."""
 
     name: str
@@ -82,7 +82,7 @@ class Made:
     versions: tuple[tuple[str, str], ...]
     policy: PolicyFacts
     trace: TraceFacts | None
-    video: VideoFacts
+    video: StreamedVideo
     link: str
     """JSON of what was asked for."""
     player: str
@@ -91,7 +91,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Row:
+class SessionRow:
     """One session."""
 
     path: str
@@ -104,7 +104,7 @@ class Row:
     """Why the fallback decided, and for how many chunks."""
     link: LinkCheck | None
     """None where there was no emulated link."""
-    shared: Shared | None
+    shared: LinkSharer | None
     played_bytes: int
     """Of bodies."""
     last_arrival_s: float
@@ -120,7 +120,7 @@ class Unreadable:
     reason: str
 
 
-def row_of(path: Path, qoe: QoE) -> Row | Unreadable:
+def row_of(path: Path, qoe: QoE) -> SessionRow | Unreadable:
     """Read one record."""
     try:
         session = SessionRecord(read_record(path))
@@ -131,11 +131,11 @@ def row_of(path: Path, qoe: QoE) -> Row | Unreadable:
         return Unreadable(str(path), error.strerror or str(error))
 
 
-def _row(session: SessionRecord, qoe: QoE, sha256: str) -> Row:
+def _row(session: SessionRecord, qoe: QoE, sha256: str) -> SessionRow:
     decisions_ms: dict[str, array[float]] = {}
     for row in session.chunks:
         decisions_ms.setdefault(row.by, array("d")).append(1000.0 * row.decision_s)
-    return Row(
+    return SessionRow(
         path=session.path,
         sha256=sha256,
         outcome=outcome_of(session, qoe),
@@ -196,7 +196,7 @@ def _made(session: SessionRecord) -> Made:
         )
         if trace
         else None,
-        video=VideoFacts(
+        video=StreamedVideo(
             name=video.name or "?",
             sha256=video.sha256 or "",
             chunks=video.chunks,

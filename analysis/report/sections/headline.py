@@ -9,15 +9,15 @@ from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import AHEAD, BEHIND, MEASURES, TIE, UNKNOWN, PairResult, most_repeats
 from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
-from analysis.report.parts.rows import Row
-from analysis.report.parts.study import Condition, Study, per_setting
-from analysis.report.parts.tables import (
+from analysis.report.parts.session_rows import SessionRow
+from analysis.report.parts.study import NetworkCondition, Study, per_setting
+from analysis.report.parts.table_rendering import (
     LEFT,
     MINUS,
     NONE,
     Cell,
     Column,
-    Group,
+    RowGroup,
     Table,
     bounds,
     counted,
@@ -26,8 +26,8 @@ from analysis.report.parts.tables import (
     with_interval,
     word,
 )
-from analysis.report.topics import missing
-from analysis.report.topics.deciding import Timing, milliseconds, timing
+from analysis.report.sections import missing
+from analysis.report.sections.deciding import Timing, milliseconds, timing
 
 BASELINE = "baseline"
 
@@ -63,7 +63,7 @@ def glance_table(study: Study) -> Table | None:
         f" {CONFIDENCE:.0%} interval. A tie is an interval that holds 0. QoE: {study.qoe}. Pairs:"
         f" {per_setting(study, pairs_counted)}."
     )
-    return Table("verdicts", caption, tuple(columns), (Group(None, tuple(rows)),), wide=True)
+    return Table("verdicts", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
 
 
 def _glance_cell(pair: PairResult | None) -> Cell:
@@ -77,7 +77,7 @@ def _glance_cell(pair: PairResult | None) -> Cell:
     return Cell(text, (found.mean, found.low, found.high, pair.verdict), small=interval, kind=pair.verdict)
 
 
-def pairs_counted(one: Condition) -> str:
+def pairs_counted(one: NetworkCondition) -> str:
     """How many pairs a setting's policies make with the baseline."""
     counts = sorted({pair.settings for pair in one.pairs.values()})
     if not counts:
@@ -91,7 +91,7 @@ def headline_table(study: Study) -> Table:
     times = {place: timing(rows, study.rule) for place, rows in by_place.items()}
     timed = any(times.values())
     groups = [
-        Group(
+        RowGroup(
             one.title, tuple(_headline_rows(study, one, by_place, times if timed else None)), note=_note(one)
         )
         for one in study.conditions
@@ -152,9 +152,9 @@ def _names(measure: str) -> tuple[str, str, str]:
     return measure, f"{measure}_low", f"{measure}_high"
 
 
-def rows_by_place(study: Study) -> dict[tuple[str, str], list[Row]]:
+def rows_by_place(study: Study) -> dict[tuple[str, str], list[SessionRow]]:
     """Sessions that count, by setting and policy."""
-    found: dict[tuple[str, str], list[Row]] = {}
+    found: dict[tuple[str, str], list[SessionRow]] = {}
     for row in study.rows:
         if isinstance(row.outcome, Outcome):
             name = study.grouping.of(row.outcome.setting)
@@ -164,8 +164,8 @@ def rows_by_place(study: Study) -> dict[tuple[str, str], list[Row]]:
 
 def _headline_rows(
     study: Study,
-    one: Condition,
-    by_place: dict[tuple[str, str], list[Row]],
+    one: NetworkCondition,
+    by_place: dict[tuple[str, str], list[SessionRow]],
     times: dict[tuple[str, str], Timing | None] | None,
 ) -> list[tuple[Cell, ...]]:
     means = {mean.policy: mean for mean in one.means}
@@ -240,7 +240,7 @@ def _ms(interval: Interval) -> Cell:
     )
 
 
-def _note(one: Condition) -> str:
+def _note(one: NetworkCondition) -> str:
     sessions = one.outcomes.counted
     repeats = most_repeats(one.outcomes)
     parts = [counted(len(sessions), "session"), counted(one.traces, "trace")]
@@ -262,7 +262,7 @@ def in_short(study: Study) -> list[tuple[str, str]]:
 
 
 def _sentence(study: Study, policy: str) -> str:
-    places: dict[str, list[Condition]] = {}
+    places: dict[str, list[NetworkCondition]] = {}
     for one in study.conditions:
         pair = one.pairs.get(policy)
         if pair is not None:
@@ -282,7 +282,7 @@ def _sentence(study: Study, policy: str) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _where(ones: Sequence[Condition], total: int, study: Study) -> str:
+def _where(ones: Sequence[NetworkCondition], total: int, study: Study) -> str:
     """`2 of 4 settings (3g, 4g)`, and how many of them it had seen."""
     if len(study.conditions) == 1:
         return f"the one setting, over {study.conditions[0].traces} traces"
@@ -327,7 +327,7 @@ def together_table(study: Study) -> Table:
         " traces of which"
         " setting are in: the tables by setting are what to cite."
     )
-    return Table("together", caption, columns, (Group(None, tuple(rows)),))
+    return Table("together", caption, columns, (RowGroup(None, tuple(rows)),))
 
 
 def generalization_sentences(study: Study) -> list[str]:

@@ -1,4 +1,4 @@
-"""The order of the sections on the page; each topic makes its own."""
+"""The order of the sections on the page; each file of `sections/` makes its own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 from analysis.report.parts.blocks import Section
 from analysis.report.parts.pictures import Picture
 from analysis.report.parts.study import Study
-from analysis.report.topics.comparison import comparison
-from analysis.report.topics.deciding import decisions
-from analysis.report.topics.distributions import distributions
-from analysis.report.topics.extremes import over_time
-from analysis.report.topics.generalization import generalization
-from analysis.report.topics.headline import results
-from analysis.report.topics.links import fidelity
-from analysis.report.topics.missing import lacking
-from analysis.report.topics.repeat import repeating
-from analysis.report.topics.setting import setting
-from analysis.report.topics.sharing import sharing_section
-from analysis.report.topics.stress import under_stress
+from analysis.report.sections.comparison import comparison
+from analysis.report.sections.deciding import decisions
+from analysis.report.sections.distributions import distributions
+from analysis.report.sections.extremes import over_time
+from analysis.report.sections.generalization import generalization
+from analysis.report.sections.headline import results
+from analysis.report.sections.links import fidelity
+from analysis.report.sections.missing import lacking
+from analysis.report.sections.repeat import repeating
+from analysis.report.sections.setting import setting
+from analysis.report.sections.sharing import sharing_section
+from analysis.report.sections.stress import under_stress
 
 
 def in_order(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.link.wakes import LEAST_S, LOOKED_AT_EVERY, MOST_S, REMEMBERED, Wakes
+from testbed.link.bucket import LEAST_S, LOOKED_AT_EVERY, MOST_S, REMEMBERED, Wakes
 
 
 def after(*late_s: float) -> float:

@@ -19,9 +19,18 @@ from analysis.figures import colour
 from analysis.outcomes import Outcome, Setting
 from analysis.report.parts.blocks import Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
-from analysis.report.parts.rows import Row
+from analysis.report.parts.session_rows import SessionRow
 from analysis.report.parts.study import Study
-from analysis.report.parts.tables import LEFT, Cell, Column, Group, Table, number, with_interval, word
+from analysis.report.parts.table_rendering import (
+    LEFT,
+    Cell,
+    Column,
+    RowGroup,
+    Table,
+    number,
+    with_interval,
+    word,
+)
 from analysis.sessions import SessionRecord
 from player.record import EndRow, Record
 
@@ -69,7 +78,7 @@ def shared_links(study: Study) -> SharedLinks:
     Raises:
         OSError: a record that was there is gone.
     """
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[SessionRow]] = {}
     for row in study.rows:
         if row.shared is not None:
             groups.setdefault(f"{Path(row.path).parent}/{row.shared.group}", []).append(row)
@@ -96,7 +105,7 @@ def shared_links(study: Study) -> SharedLinks:
     return SharedLinks(tuple(links), broken)
 
 
-def _utilisation(rows: Sequence[Row]) -> float | None:
+def _utilisation(rows: Sequence[SessionRow]) -> float | None:
     offsets_s = [row.shared.offset_s if row.shared else 0.0 for row in rows]
     until_s = (
         max(offset_s + row.last_arrival_s for offset_s, row in zip(offsets_s, rows, strict=True))
@@ -141,7 +150,7 @@ def sharing_table(study: Study, shared: SharedLinks) -> Table | None:
                 continue
             rows.append(_sharing_row(study, policy, ones))
         if rows:
-            groups.append(Group(condition.title, tuple(rows)))
+            groups.append(RowGroup(condition.title, tuple(rows)))
     caption = (
         "Players that shared one bottleneck, all with the same policy. Jain's index of the players' mean"
         " bitrates: 1"

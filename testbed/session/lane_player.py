@@ -1,0 +1,148 @@
+"""A player's process in a lane: started, told to play, followed line by line to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import Any
+
+from player.decide import RESET_DEADLINE_S
+from player.record import ChunkRow, EndRow, RecordWriter
+from testbed.link.lane import ORIGIN_PORT, SERVER_IP
+from testbed.process.child import START_TIMEOUT_S, Child
+from testbed.process.errors import TestbedError
+from testbed.server.resources import url_name
+from testbed.session.lane_processes import LaneProcesses
+from testbed.session.session_plan import LOG_ENDINGS, AskedServer, SessionPlan, Watcher
+from traces.files import settle
+
+PLAYER_DIED = "player-died"
+
+_PLAYER_START_TIMEOUT_S = RESET_DEADLINE_S + START_TIMEOUT_S
+"""A policy's slow `reset` is the player's to deal with: it has the fallback."""
+
+
+class LanePlayer:
+    """A player that has read the MPD and waits to begin: `play`, `follow`, `finish_logs`.
+
+    Args:
+        told: the manifest as the player knows it.
+        capture: who writes its packets down, if anybody.
+        index: by which a `Watcher` knows it.
+    """
+
+    def __init__(
+        self, plan: SessionPlan, child: Child, told: dict[str, Any], capture: Child | None, index: int
+    ) -> None:
+        self.plan = plan
+        self.told = told
+        self.index = index
+        self.chunks: list[ChunkRow] = []
+        self._child = child
+        self._capture = capture
+        self._t0 = 0.0
+
+    @classmethod
+    async def start(
+        cls, plan: SessionPlan, processes: LaneProcesses, server: AskedServer | None, index: int
+    ) -> LanePlayer:
+        """Start the player, which reads the MPD over the link.
+
+        Args:
+            server: whom its policy asks.
+
+        Raises:
+            TestbedError: something did not start.
+        """
+        capture = None
+        if plan.pcap:
+            words = (str(plan.aside("pcap")), "player-0")
+            capture = await processes.start("capture", "player", "testbed.link.capture", *words)
+            await capture.first_line()
+        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
+        child = await processes.start(
+            f"player ({plan.policy})",
+            "player",
+            "player",
+            *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
+            *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
+            *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
+            variables=None if server is None else server.environment,
+        )
+        told = (await child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
+        return cls(plan, child, told, capture, index)
+
+    async def play(self, t0: float) -> None:
+        """Let it begin at monotonic time `t0`."""
+        self._t0 = t0
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: `follow` will tell
+            await self._child.tell({"start_s": t0})
+
+    async def follow(self, writer: RecordWriter, watcher: Watcher) -> EndRow:
+        """Read the player's lines until its last; a player that says something else is as good as dead.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        while (line := await self._line()) is not None:
+            kind = line.pop("line")
+            if kind == "state":
+                watcher.state(self.index, line)
+            elif kind == "chunk":
+                row = ChunkRow(**line)
+                self.chunks.append(row)
+                writer.chunk(row)
+                watcher.chunk(self.index, row)
+            elif kind == "end":
+                return EndRow(**line)
+        return self._died(await self._child.last_word())
+
+    async def _line(self) -> dict[str, Any] | None:
+        try:
+            return await self._child.line()
+        except TestbedError as error:
+            self._child.said.append(str(error))
+            self._child.signal_group(signal.SIGKILL)
+            return None
+
+    def _died(self, last_word: str) -> EndRow:
+        """The end of a session whose player ended without a word: what its chunks tell."""
+        chunks = self.chunks
+        elapsed_s = max(time.monotonic() - self._t0, 0.0)
+        startup_s = chunks[0].request_s + chunks[0].download_s if chunks else elapsed_s
+        stall_s = sum(row.stall_s for row in chunks[1:])
+        return EndRow(
+            outcome=PLAYER_DIED,
+            reason=last_word,
+            chunks=len(chunks),
+            startup_s=startup_s,
+            stall_s=stall_s,
+            played_s=max(min(elapsed_s - startup_s - stall_s, len(chunks) * self.plan.video.chunk_s), 0.0),
+            elapsed_s=elapsed_s,
+        )
+
+    def interrupt(self) -> None:
+        """Let it end its session now."""
+        self._child.signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Do not wait for it any longer."""
+        self._child.signal(signal.SIGKILL)
+
+    async def finish_logs(self) -> None:
+        """Give the session's logs their final names, complete and on disk.
+
+        Raises:
+            OSError: a log cannot be written.
+        """
+        said = list(self._child.said)
+        if self._capture is not None:
+            await self._capture.close()
+            said += self._capture.said
+        if said:
+            self.plan.aside("stderr.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+        for ending in LOG_ENDINGS:
+            if self.plan.aside(ending).exists():
+                await asyncio.to_thread(settle, self.plan.aside(ending), self.plan.log(ending))

@@ -1,0 +1,45 @@
+"""The processes of ours in the hosts of one lane."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+
+from testbed.link.lane import Lane
+from testbed.process.child import Child
+
+
+class LaneProcesses:
+    """Starts them, and ends them all together."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._children: list[Child] = []
+
+    async def start(
+        self,
+        what: str,
+        role: str,
+        module: str,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        ends_by: signal.Signals | None = None,
+    ) -> Child:
+        """Run a module in the host of that role.
+
+        Args:
+            what: it is, in words.
+            variables: added to its environment.
+            ends_by: what tells it to end, where the end of its input does not.
+        """
+        name, pid = f"lane {self._lane.name}: {what}", self._lane.pid(role)
+        words = ("-m", module, *arguments)
+        child = await Child.start(name, pid, *words, variables=variables, ends_by=ends_by)
+        self._children.append(child)
+        return child
+
+    async def close(self) -> None:
+        """End them; safe to call twice."""
+        children, self._children = self._children, []
+        await asyncio.gather(*(child.close() for child in children))

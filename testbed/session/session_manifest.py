@@ -1,0 +1,57 @@
+"""The first line of an emulated session's record: what the player knows, and what the lane knows besides."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from typing import Any
+
+from player.manifest import LinkSection, Manifest, VideoSection
+from player.real.manifest import package_version
+from player.sections import link_section, trace_section
+from testbed.session.lane_link import WatchedLink
+from testbed.session.session_plan import AskedServer, SessionPlan
+
+
+def session_manifest(
+    plan: SessionPlan, told: dict[str, Any], link: WatchedLink, server: AskedServer | None
+) -> dict[str, Any]:
+    """The whole manifest.
+
+    Args:
+        told: as the player knows it.
+        server: whom the policy asks.
+    """
+    by_player = Manifest.from_json(told) or Manifest()
+    whole = dataclasses.replace(
+        by_player,
+        run_id=plan.record.parent.name,
+        started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        simulated=False,
+        lane=link.shaped.lane.name,
+        video=dataclasses.replace(by_player.video or VideoSection(), spec=plan.video_spec),
+        command_line=tuple(plan.command_line),
+        trace=dataclasses.replace(
+            trace_section(plan.trace, plan.trace_spec, plan.start_s),
+            more={"cap_mbps": plan.cap_mbps},  # null where nothing was cut
+        ),
+        link=_link_section(plan, link),
+        policy_server=None if server is None else dict(server.manifest),
+        host=platform.platform(),
+        versions={
+            **(by_player.versions or {}),
+            **{name: package_version(name) for name in ("mininet", "scapy")},
+        },
+    )
+    return {**whole.to_json(), **plan.facts}
+
+
+def _link_section(plan: SessionPlan, link: WatchedLink) -> LinkSection:
+    """What the link was asked to be, and what is in force."""
+    asked = link_section({**dataclasses.asdict(plan.settings), "delay_backend": plan.backend})
+    return dataclasses.replace(
+        asked,
+        queue_limit_bytes=plan.settings.queue_limit_bytes(plan.trace),
+        more={**asked.more, **link.facts()},
+    )
