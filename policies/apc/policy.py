@@ -19,7 +19,7 @@ from policies.apc.dynamic import Price
 from policies.apc.light import TRAINED, Light, light_for
 from policies.apc.router import Considered, Router
 from policies.apc.scheduler import Always, Never, RandomShare, Scheduler
-from policies.llm.serving.client import ServerError
+from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.tasks.abr.policy import AUTO, NetLLM
 

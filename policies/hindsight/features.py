@@ -35,6 +35,8 @@ from player.simulated.batch.library import Floats, PackedLibrary
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
 from player.simulated.batch.threads import share
 from policies.rules.batch_mpc import harmonic_mean_mbps, robust_mbps
+from policies.rules.batch_planned_values import fill_planned_values
+from policies.rules.planned_values import planned_values
 from policies.rules.throughput import FLOOR_MBPS, observed_mbps
 from policies.rules.throughput import harmonic_mean_mbps as harmonic_mean_of
 from policies.rules.throughput import robust_mbps as robust_of
@@ -46,7 +48,6 @@ TRAINED_FOR = QoE()
 """The QoE that is learned for, and that planned values count: linear, mu 4.3."""
 
 LEVELS = len(LADDER_KBPS)
-_ALL_LEVELS = np.arange(LEVELS)
 HISTORY = 10
 AHEAD = 5
 PLAN_CHUNKS = 5
@@ -92,7 +93,7 @@ def of(observation: Observation) -> Vectors:
     sizes = observation.next_sizes_bytes[:PLAN_CHUNKS]
     last = past[-1].level
     for guess, mbps in enumerate((robust, mean, observed_mbps(past[-1]))):
-        values = plan_values(sizes, mbps, observation.buffer_s, last)
+        values = planned_values(sizes, mbps, observation.buffer_s, CHUNK_S, last, _GAINS, _MU)
         place = PLANS_AT + guess * LEVELS
         vector[place : place + LEVELS] = np.maximum(values - values.max(), WORST_VALUE)
     for level, size in enumerate(sizes[0]):
@@ -104,24 +105,6 @@ def of(observation: Observation) -> Vectors:
     vector[REST_AT + 2] = len(sizes) / PLAN_CHUNKS
     vector[REST_AT + 3 :] = (math.log1p(robust), math.log1p(mean), *_session_logs(past))
     return vector
-
-
-def plan_values(
-    sizes_bytes: Sequence[Sequence[int]], mbps: float, buffer_s: float, last: int
-) -> NDArray[np.float64]:
-    """(LEVELS,) the most that a plan brings which begins with each level, at a constant throughput.
-
-    Args:
-        sizes_bytes: [step][level], the plan's chunks, 1 to PLAN_CHUNKS.
-        last: the level before.
-    """
-    buffers, worths, before = np.array([buffer_s]), np.zeros(1), np.array([last])
-    for row in sizes_bytes:
-        late_s = 8.0 * np.asarray(row, dtype=np.float64)[None, :] / 1e6 / mbps - buffers[:, None]
-        buffers = (np.maximum(-late_s, 0.0) + CHUNK_S).ravel()
-        worths = (worths[:, None] + (_GAINS[before] - _MU * np.maximum(late_s, 0.0))).ravel()
-        before = np.tile(_ALL_LEVELS, len(late_s))
-    return np.asarray(worths.reshape(LEVELS, -1).max(axis=1))
 
 
 def _session_logs(past: Sequence[PastChunk]) -> tuple[float, float, float]:
@@ -225,7 +208,7 @@ def _fill(
             elif guess == 1:
                 mbps = mean
             download_s = 8.0 * sizes[chunk : chunk + steps, :LEVELS] / 1e6 / mbps
-            _plan_values(download_s, buffer_s, last, gains, room, other, values)
+            fill_planned_values(download_s, buffer_s, CHUNK_S, last, gains, _MU, room, other, values)
             best = values.max()
             for level in range(LEVELS):
                 vector[PLANS_AT + guess * LEVELS + level] = max(values[level] - best, WORST_VALUE)
@@ -248,42 +231,3 @@ def _fill(
         vector[REST_AT + 5] = centre
         vector[REST_AT + 6] = np.sqrt(max(squares / chunk - centre * centre, 0.0))
         vector[REST_AT + 7] = least
-
-
-@compiled
-def _plan_values(
-    download_s: Floats, buffer_s: float, last: int, gains: Floats, room: Floats, other: Floats, values: Floats
-) -> None:
-    """Fill `values` (LEVELS,) as `plan_values` returns them.
-
-    Args:
-        room, other: (2, LEVELS ** (PLAN_CHUNKS - 1)) room for the beginnings of plans: buffer, worth.
-    """
-    steps = len(download_s)
-    room[0, 0], room[1, 0] = buffer_s, 0.0
-    count = 1
-    for step in range(steps - 1):
-        for row in range(count):
-            left_s, worth = room[0, row], room[1, row]
-            before = last if step == 0 else row % LEVELS
-            for level in range(LEVELS):
-                late_s = download_s[step, level] - left_s
-                place = row * LEVELS + level
-                other[0, place] = max(-late_s, 0.0) + CHUNK_S
-                other[1, place] = worth + (gains[before, level] - _MU * max(late_s, 0.0))
-        count *= LEVELS
-        room, other = other, room
-    values[:] = -np.inf
-    plans_each = max(count // LEVELS, 1)
-    for row in range(count):
-        left_s, worth = room[0, row], room[1, row]
-        before = last if steps == 1 else row % LEVELS
-        best = -np.inf
-        for level in range(LEVELS):
-            late_s = download_s[steps - 1, level] - left_s
-            reward = worth + (gains[before, level] - _MU * max(late_s, 0.0))
-            if steps == 1:
-                values[level] = reward
-            best = max(best, reward)
-        if steps > 1:
-            values[row // plans_each] = max(values[row // plans_each], best)

@@ -23,7 +23,8 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.serving.client import SERVER_VARIABLE, Address, ServerError, ask_health
+from policies.llm.serving.client import SERVER_VARIABLE, Address, ask_health
+from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.tasks.abr.policy import NetLLM

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from policies.llm.serving.client import ServerError, StepsLost
-from policies.llm.serving.fields import FieldError, load_json
-from policies.llm.serving.protocol import DECIDE, SESSIONS, Answer, Request, dump_request, load_answer
+from policies.llm.serving.conversation import Conversation, ServerError, StepsLost
+from policies.llm.serving.protocol import DECIDE, SESSIONS, Answer
 from policies.llm.task import Task
 
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -27,7 +24,7 @@ class Connections:
     """Kept connections to a server at a socket's path; as many as requests are out at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._free: list[_Connection] = []
 
     async def exchange(self, method: str, target: str, body: bytes, until_s: float) -> tuple[int, bytes]:
@@ -44,9 +41,9 @@ class Connections:
                 answer = await _exchange(connection, method, target, body)
         except TimeoutError:
             waited_ms = 1000.0 * (time.monotonic() - begun_s)
-            raise ServerError(f"policy server {self._path}: no answer within {waited_ms:.0f} ms") from None
+            raise ServerError(f"policy server {self.path}: no answer within {waited_ms:.0f} ms") from None
         except (OSError, ValueError, IndexError, asyncio.IncompleteReadError) as error:
-            raise ServerError(f"policy server {self._path}: {error}") from None
+            raise ServerError(f"policy server {self.path}: {error}") from None
         else:
             self._free.append(connection)
             connection = None
@@ -56,7 +53,7 @@ class Connections:
                 connection[1].close()
 
     async def _connect(self) -> _Connection:
-        return await asyncio.open_unix_connection(str(self._path))
+        return await asyncio.open_unix_connection(str(self.path))
 
     def close(self) -> None:
         """Close those that are not in use."""
@@ -84,9 +81,8 @@ class AsyncSession:
     """
 
     def __init__(self, connections: Connections, task: Task, context: Any) -> None:
-        self._connections, self._task, self._context = connections, task, context
-        self._name = uuid.uuid4().hex
-        self._acknowledged = 0
+        self._connections = connections
+        self._conversation = Conversation(str(connections.path), task, context)
 
     async def decide(self, steps: Sequence[Any], deadline_s: float) -> Answer:
         """The answer to the last of all the session's steps.
@@ -96,32 +92,18 @@ class AsyncSession:
         """
         until_s = time.monotonic() + deadline_s
         try:
-            answer = await self._ask(steps, until_s)
+            return await self._ask(steps, until_s)
         except StepsLost:
-            self._acknowledged = 0
-            answer = await self._ask(steps, until_s)
-        self._acknowledged = answer.steps
-        return answer
+            return await self._ask(steps, until_s)
 
     async def _ask(self, steps: Sequence[Any], until_s: float) -> Answer:
-        start = self._acknowledged
-        left_ms = max(1000.0 * (until_s - time.monotonic()), 0.0)
-        context = self._context if start == 0 else None
-        request = Request(self._task.name, self._name, start, tuple(steps[start:]), context, left_ms)
-        status, body = await self._connections.exchange(
-            "POST", DECIDE, dump_request(request, self._task), until_s
-        )
-        try:
-            if status == http.HTTPStatus.OK:
-                return load_answer(body, self._task)
-            fault = load_json(body)["error"]
-        except (FieldError, KeyError, TypeError) as error:
-            raise ServerError(f"status {status}, {error}") from None
-        raise (StepsLost if status == http.HTTPStatus.CONFLICT else ServerError)(f"{fault} (status {status})")
+        request = self._conversation.says(steps, until_s)
+        status, body = await self._connections.exchange("POST", DECIDE, request, until_s)
+        return self._conversation.hears(status, body, len(steps))
 
     async def end(self) -> None:
         """The session is over; a server that does not hear it forgets it by itself."""
         with contextlib.suppress(ServerError):
             await self._connections.exchange(
-                "DELETE", f"{SESSIONS}/{self._name}", b"", time.monotonic() + 5.0
+                "DELETE", f"{SESSIONS}/{self._conversation.name}", b"", time.monotonic() + 5.0
             )

@@ -23,7 +23,7 @@ from player.video.video import Video
 from policies.apc.load.client import AsyncSession, Connections
 from policies.apc.policy import BY_LIGHT
 from policies.apc.router import Router
-from policies.llm.serving.client import ServerError
+from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK

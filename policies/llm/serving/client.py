@@ -14,7 +14,6 @@ import socket
 import stat
 import tempfile
 import time
-import uuid
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,16 +21,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from policies.llm.serving.conversation import Conversation, ServerError, StepsLost
 from policies.llm.serving.fields import FieldError, load_json
-from policies.llm.serving.protocol import (
-    DECIDE,
-    HEALTH,
-    SESSIONS,
-    Answer,
-    Request,
-    dump_request,
-    load_answer,
-)
+from policies.llm.serving.protocol import DECIDE, HEALTH, SESSIONS, Answer
 from policies.llm.task import Task
 
 SERVER_VARIABLE = "STREAMBED_LLM_SERVER"
@@ -45,14 +37,6 @@ _LEAST_S = 1e-4
 """A socket's timeout of 0 would mean not to block."""
 _END_WITHIN_S = 0.2
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
-
-
-class ServerError(RuntimeError):
-    """No decision from the server; one line that names it and the fault."""
-
-
-class StepsLost(ServerError):
-    """The server lacks steps of this session."""
 
 
 def runtime_folder() -> Path:
@@ -192,22 +176,13 @@ class Client:
             self._headers["Authorization"] = f"Bearer {token}"
         self._http: http.client.HTTPConnection | None = None
 
-    def decide(self, request: Request, task: Task, until_s: float) -> Answer:
-        """A decision, or an error, by `until_s` (time.monotonic()).
+    def decide(self, request: bytes, until_s: float) -> tuple[int, bytes]:
+        """Status and body of the answer to a request, by `until_s` (time.monotonic()).
 
         Raises:
-            StepsLost: the server lacks steps before the request's.
-            ServerError: any other fault.
+            ServerError: nobody answers, or not in time, or not in HTTP.
         """
-        status, body = self._exchange("POST", DECIDE, dump_request(request, task), until_s)
-        try:
-            if status == http.HTTPStatus.OK:
-                return load_answer(body, task)
-            error = load_json(body)["error"]
-        except (FieldError, KeyError, TypeError) as fault:
-            raise ServerError(f"policy server {self.address}: status {status}, {fault}") from None
-        lost = status == http.HTTPStatus.CONFLICT
-        raise (StepsLost if lost else ServerError)(f"policy server {self.address}: {error} (status {status})")
+        return self._exchange("POST", DECIDE, request, until_s)
 
     def health(self, until_s: float) -> dict[str, Any]:
         """What the server says of itself.
@@ -281,7 +256,7 @@ class Client:
 
 
 class RemoteSession:
-    """One session that a server decides: keeps what the server was told, and tells it the rest.
+    """One session that a server decides.
 
     Args:
         client: to the server.
@@ -292,10 +267,8 @@ class RemoteSession:
 
     def __init__(self, client: Client, task: Task, context: Any, deadline_s: float) -> None:
         self._client, self._deadline_s = client, deadline_s
-        self._task, self._context = task, context
-        self._name = uuid.uuid4().hex
-        self._acknowledged = 0
-        self._end = weakref.finalize(self, _end, client, self._name)
+        self._conversation = Conversation(str(client.address), task, context)
+        self._end = weakref.finalize(self, _end, client, self._conversation.name)
 
     def decide(self, steps: Sequence[Any]) -> Answer:
         """The answer to the last of all the session's steps.
@@ -305,24 +278,13 @@ class RemoteSession:
         """
         until_s = time.monotonic() + self._deadline_s
         try:
-            answer = self._ask(steps, until_s)
-        except StepsLost:  # it was started anew, or has forgotten us
-            self._acknowledged = 0
-            answer = self._ask(steps, until_s)
-        if answer.steps != len(steps):
-            self._acknowledged = 0
-            raise ServerError(
-                f"policy server {self._client.address}: it holds {answer.steps} steps of {len(steps)}"
-            )
-        self._acknowledged = answer.steps
-        return answer
+            return self._ask(steps, until_s)
+        except StepsLost:
+            return self._ask(steps, until_s)
 
     def _ask(self, steps: Sequence[Any], until_s: float) -> Answer:
-        start = self._acknowledged
-        left_ms = max(1000.0 * (until_s - time.monotonic()), 0.0)
-        context = self._context if start == 0 else None
-        request = Request(self._task.name, self._name, start, tuple(steps[start:]), context, left_ms)
-        return self._client.decide(request, self._task, until_s)
+        status, body = self._client.decide(self._conversation.says(steps, until_s), until_s)
+        return self._conversation.hears(status, body, len(steps))
 
     def end(self) -> None:
         """The session is over. Happens by itself when nobody has the session any more."""

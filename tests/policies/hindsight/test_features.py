@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,36 +80,6 @@ def test_every_number_stands_where_the_docstring_says() -> None:
     robust = harmonic / (1 + abs(1 - 3) / 3)
     rest = [1.25, 0.5, 1.0, np.log1p(robust), np.log1p(harmonic), logs.mean(), logs.std(), logs.min()]
     np.testing.assert_allclose(vector[features.REST_AT :], rest, rtol=1e-5)
-
-
-def brute_value(sizes: list[list[int]], mbps: float, buffer_s: float, last: int, first: int) -> float:
-    """The best plan that begins with `first`, one plan after another."""
-    best = -np.inf
-    for plan in itertools.product(range(6), repeat=len(sizes)):
-        if plan[0] != first:
-            continue
-        left_s, worth, before = buffer_s, 0.0, last
-        for row, level in zip(sizes, plan, strict=True):
-            download_s = 8 * row[level] / 1e6 / mbps
-            worth += LADDER[level] / 1000 - 4.3 * max(download_s - left_s, 0.0)
-            worth -= abs(LADDER[level] - LADDER[before]) / 1000
-            left_s, before = max(left_s - download_s, 0.0) + 4.0, level
-        best = max(best, worth)
-    return best
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    sizes=st.lists(st.lists(st.integers(10_000, 3_000_000), min_size=6, max_size=6), min_size=1, max_size=3),
-    mbps=st.floats(0.1, 20.0),
-    buffer_s=st.floats(0.0, 60.0),
-    last=st.integers(0, 5),
-)
-def test_planned_values_are_those_of_trying_every_plan(
-    sizes: list[list[int]], mbps: float, buffer_s: float, last: int
-) -> None:
-    wanted = [brute_value(sizes, mbps, buffer_s, last, first) for first in range(6)]
-    np.testing.assert_allclose(features.plan_values(sizes, mbps, buffer_s, last), wanted, atol=1e-6)
 
 
 def test_other_ladders_and_chunk_lengths_are_refused() -> None:

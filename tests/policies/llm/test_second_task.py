@@ -23,7 +23,8 @@ from policies.llm.modality import OPTIONS, SCALAR, Modality
 from policies.llm.model import heads
 from policies.llm.model.adapter import AdapterError, read
 from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
-from policies.llm.serving.client import Address, Client, RemoteSession, ServerError
+from policies.llm.serving.client import Address, Client, RemoteSession
+from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.fields import number
 from policies.llm.serving.local import LocalSession
 from policies.llm.serving.serve import ServeError, asked_tasks, listening

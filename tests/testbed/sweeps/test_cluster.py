@@ -15,7 +15,7 @@ import pytest
 
 from player.record import read_record
 from testbed import sweep
-from testbed.simulated.simulation import SweepFacts as SimulationFacts
+from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.cluster import Lost, NodeResult, NodeTask, run_on, run_task
 from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep

@@ -35,6 +35,7 @@ from policies.llm.tasks.abr.features import (
     Vectors,
 )
 from policies.rules.batch_mpc import harmonic_mean_mbps, robust_mbps
+from policies.rules.batch_planned_values import fill_planned_values
 from policies.rules.throughput import FLOOR_MBPS
 
 _MS_PER_S = 1000.0
@@ -111,7 +112,9 @@ def plan_values(
     room, other = np.empty((2, 2, LEVELS ** (PLAN_CHUNKS - 1)))
     values = np.empty(LEVELS)
     gains, mu = abr.gains_of(video.ladder_kbps), _MU * video.scale
-    _plan_values(download_s, float(buffer_s), float(video.chunk_s), int(last), gains, mu, room, other, values)
+    fill_planned_values(
+        download_s, float(buffer_s), float(video.chunk_s), int(last), gains, mu, room, other, values
+    )
     return values
 
 
@@ -163,7 +166,7 @@ def _fill(
                 elif guess >= TRUSTED_GUESSES:
                     mbps = SHARES_OF_MEAN[guess - TRUSTED_GUESSES] * mean
                 download_s = 8.0 * sizes[chunk : chunk + steps, :LEVELS] / 1e6 / mbps
-                _plan_values(
+                fill_planned_values(
                     download_s, buffer_s, chunk_s, last, all_gains[video], _MU * scale, room, other, values
                 )  # fmt: skip
                 best = values.max()
@@ -217,51 +220,3 @@ def _session_logs(past_mbps: Floats, past_s: Floats, scale: float, numbers: Vect
     for quarter in range(len(QUARTERS)):
         numbers[7 + quarter] = np.log1p(scale * ordered[int(QUARTERS[quarter] * (chunks - 1))])
     numbers[10] = np.log1p(scale * megabits / seconds)
-
-
-@compiled
-def _plan_values(
-    download_s: Floats,
-    buffer_s: float,
-    chunk_s: float,
-    last: int,
-    gains: Floats,
-    mu: float,
-    room: Floats,
-    other: Floats,
-    values: Floats,
-) -> None:
-    """Fill `values` (LEVELS,) as `abr.plan_values` returns them.
-
-    Args:
-        room, other: (2, LEVELS ** (PLAN_CHUNKS - 1)) room for the beginnings of plans: buffer, worth.
-    """
-    steps = len(download_s)
-    room[0, 0], room[1, 0] = buffer_s, 0.0
-    count = 1
-    for step in range(steps - 1):
-        for row in range(count):
-            left_s, worth = room[0, row], room[1, row]
-            before = last if step == 0 else row % LEVELS
-            for level in range(LEVELS):
-                late_s = download_s[step, level] - left_s
-                place = row * LEVELS + level
-                other[0, place] = max(-late_s, 0.0) + chunk_s
-                other[1, place] = worth + (gains[before, level] - mu * max(late_s, 0.0))
-        count *= LEVELS
-        room, other = other, room
-    values[:] = -np.inf
-    plans_each = max(count // LEVELS, 1)
-    most = np.empty(LEVELS)
-    for level in range(LEVELS):
-        most[level] = gains[level].max()
-    for row in range(count - 1, -1, -1):  # from the highest levels down: the bound then cuts most
-        left_s, worth = room[0, row], room[1, row]
-        before = last if steps == 1 else row % LEVELS
-        if steps > 1 and worth + most[before] <= values[row // plans_each]:
-            continue
-        for level in range(LEVELS):
-            late_s = download_s[steps - 1, level] - left_s
-            reward = worth + (gains[before, level] - mu * max(late_s, 0.0))
-            first = level if steps == 1 else row // plans_each
-            values[first] = max(values[first], reward)

@@ -37,6 +37,7 @@ from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from player.video.video import Video
 from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, places, width
+from policies.rules.planned_values import planned_values
 from policies.rules.throughput import harmonic_mean_mbps, observed_mbps, robust_mbps
 
 LEVELS = 6
@@ -188,13 +189,7 @@ def plan_values(
         last: the level before.
     """
     gains, mu = gains_of(video.ladder_kbps), TRAINED_FOR.mu * video.scale
-    buffers, worths, before = np.array([buffer_s]), np.zeros(1), np.array([last])
-    for row in sizes_bytes:
-        late_s = 8.0 * np.asarray(row, dtype=np.float64)[None, :] / 1e6 / mbps - buffers[:, None]
-        buffers = (np.maximum(-late_s, 0.0) + video.chunk_s).ravel()
-        worths = (worths[:, None] + (gains[before] - mu * np.maximum(late_s, 0.0))).ravel()
-        before = np.tile(np.arange(LEVELS), len(late_s))
-    return np.asarray(worths.reshape(LEVELS, -1).max(axis=1))
+    return planned_values(sizes_bytes, mbps, buffer_s, video.chunk_s, last, gains, mu)
 
 
 def gains_of(ladder_kbps: Sequence[int]) -> Floats:

@@ -22,11 +22,11 @@ from policies.llm.serving.client import (
     Address,
     Client,
     RemoteSession,
-    ServerError,
     ask_health,
     default_socket,
     is_socket,
 )
+from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK

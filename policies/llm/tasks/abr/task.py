@@ -25,7 +25,7 @@ class Bitrates(Task):
     modalities = abr.MODALITIES
     head = Choice(LEVELS)
     shipped = Path(__file__).resolve().parent / "weights"
-    teaches = "policies.llm.tasks.abr.course:Sessions"
+    teaches = "policies.llm.tasks.abr.course:VideoCourse"
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.collect",
         "test": "policies.llm.studies.evaluate",

@@ -18,9 +18,10 @@ import pytest
 
 from policies.llm.serving.batch_by_arrival import ArrivalQueue
 from policies.llm.serving.batcher import Hopeless, WaitingSteps
-from policies.llm.serving.client import Address, Client, RemoteSession, ServerError, StepsLost, ask_health
+from policies.llm.serving.client import Address, Client, RemoteSession, ask_health
+from policies.llm.serving.conversation import Conversation, ServerError, StepsLost
 from policies.llm.serving.local import LocalSession
-from policies.llm.serving.protocol import Answer, Request, dump_request
+from policies.llm.serving.protocol import Answer, Request, dump_answer, dump_request
 from policies.llm.serving.serve import ServeError, listening
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.step_time import StepTime
@@ -171,12 +172,33 @@ def test_a_client_that_builds_on_what_the_server_has_not_gets_409_with_what_it_h
             assert (status, body["steps"]) == (409, 2)
             other = Request("abr", "s", 1, tuple(STEPS[1][1:3]), None, 5e3)
             assert (await post(session, other))[0] == 409, "another history under the same name"
-            with pytest.raises(StepsLost):
-                await blocking(
-                    lambda: Client(Address.of(str(place))).decide(unknown, TASK, time.monotonic() + 30)
-                )
 
     run(whole())
+
+
+def test_a_conversation_says_what_the_server_lacks_and_begins_again_where_it_lost_it() -> None:
+    talk = Conversation("w", TASK, FACTS)
+
+    def says(count: int) -> tuple[int, int, bool]:
+        told = json.loads(talk.says(STEPS[0][:count], time.monotonic() + 1))
+        return told["from"], len(told["steps"]), told.get("context") is not None
+
+    def answered(steps: int) -> bytes:
+        return json.dumps(dump_answer(Answer(0, 0.5, "llm", 1, 1.0, 1.0, steps), TASK)).encode()
+
+    assert says(2) == (0, 2, True)
+    talk.hears(200, answered(2), 2)
+    assert says(5) == (2, 3, False)
+    with pytest.raises(StepsLost, match=r"^policy server w: it lacks them \(status 409\)$"):
+        talk.hears(409, b'{"error": "it lacks them"}', 5)
+    assert says(5) == (0, 5, True)
+    talk.hears(200, answered(5), 5)
+    with pytest.raises(ServerError, match="it holds 4 steps of 6"):
+        talk.hears(200, answered(4), 6)
+    assert says(6) == (0, 6, True)
+    for body in (b"not json", b"{}", b"[]"):
+        with pytest.raises(ServerError, match=r"^policy server w: status 500, "):
+            talk.hears(500, body, 6)
 
 
 def test_refusals_name_the_field_also_where_only_the_session_tells(place: Path) -> None:
