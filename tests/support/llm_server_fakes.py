@@ -76,6 +76,8 @@ class FakeEngine:
         self.closed: list[int] = []
         """Every slot that was given back."""
         self.fail_once = False
+        self.begun = 0
+        """Forwards, also those that wait."""
         self.go = threading.Event()
         """A forward waits for it."""
         self.go.set()
@@ -97,6 +99,7 @@ class FakeEngine:
         self._free.append(slot)
 
     def forward(self, work: Sequence[tuple[int, Vectors]]) -> Vectors:
+        self.begun += 1
         assert self.go.wait(30)
         if self.fail_once:
             self.fail_once = False

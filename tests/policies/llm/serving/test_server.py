@@ -99,9 +99,10 @@ def test_a_request_that_comes_during_a_forward_joins_the_next(place: Path) -> No
             for session, steps in zip(sessions, STEPS, strict=False):
                 await blocking(lambda s=session, all=steps: s.decide(all[:1]))
             engine.batches.clear()
+            engine.begun = 0
             with released(engine):
                 first = asyncio.create_task(blocking(lambda: sessions[0].decide(STEPS[0][:2])))
-                await until(lambda: len(server._asking) == 1 and not len(server._desks["abr"].queue))
+                await until(lambda: engine.begun == 1)
                 rest = [
                     asyncio.create_task(blocking(lambda n=n: sessions[n].decide(STEPS[n][:2])))
                     for n in (1, 2)
@@ -209,8 +210,9 @@ def test_no_answer_comes_after_its_deadline_and_the_session_goes_on(place: Path)
             await blocking(lambda: session.decide(STEPS[0][:1]))
             await blocking(lambda: hurried.decide(STEPS[1][:1]))
             with released(engine):
+                before = engine.begun
                 waiting = asyncio.create_task(blocking(lambda: session.decide(STEPS[0][:2])))
-                await until(lambda: len(server._asking) == 1 and not len(server._desks["abr"].queue))
+                await until(lambda: engine.begun == before + 1)
                 for count in (2, 3):
                     with pytest.raises(ServerError, match=r"not decided within|no answer within"):
                         await blocking(lambda n=count: hurried.decide(STEPS[1][:n]))
