@@ -177,13 +177,9 @@ class Manifest(JsonSection):
 
 
 def upgraded(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A line as this version writes it. Sweeps before there was the word say nothing of `stress`; loss before
-    there were kinds was a number of per cent.
-    """
+    """A line as this version writes it: loss before there were kinds was a number of per cent."""
     told = dict(line)
-    sweep, link = told.get("sweep"), told.get("link")
-    if isinstance(sweep, Mapping) and sweep.get("name") is not None:
-        told["sweep"] = {"stress": None, **sweep}
+    link = told.get("link")
     if isinstance(link, Mapping) and isinstance(link.get("loss"), int | float):
         kind = "uniform" if link["loss"] else "none"
         told["link"] = {**link, "loss": {"kind": kind, "p": float(link["loss"])}}

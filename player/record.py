@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from player.manifest import SCHEMA, Manifest, ManifestError
+from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
 from traces.files import partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
 
@@ -204,7 +204,7 @@ def read_record(path: Path) -> Record:
         OSError: the file cannot be read.
     """
     lines = _read_lines(path)
-    manifest = lines[0] if lines else {}
+    manifest = upgraded(lines[0]) if lines else {}
     try:
         Manifest.of_line(manifest)
     except ManifestError as error:

@@ -33,7 +33,7 @@ class JsonSection:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             if each.name == "more":
-                held |= dict(value)
+                held = {**value, **held}
             elif value is not None or self.NULLS:
                 held[each.name] = _plain(value)
         return held

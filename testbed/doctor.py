@@ -1,4 +1,4 @@
-"""What this machine can emulate, what is missing, and how to get it.
+"""The command that tells what this machine can emulate, what is missing, and how to get it.
 
 Only the standard library is needed, so that the doctor can be asked before anything is set up.
 """

@@ -27,6 +27,7 @@ from typing import TextIO
 
 from rich.text import Text
 
+from player.real.live import silence
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
@@ -84,13 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with folder_of(plan):
                 return asyncio.run(_run(plan, args.json, out))
 
-    return carried_out(
-        "run.py",
-        work,
-        (TestbedError, PolicyError, VideoError),
-        after="; nothing more was recorded",
-        interrupted="interrupted; nothing was recorded",  # while planning; `Interrupt` hears later ones
-    )
+    try:
+        return carried_out(
+            "run.py",
+            work,
+            (TestbedError, PolicyError, VideoError),
+            after="" if again else "; nothing more was recorded",
+            interrupted="interrupted; nothing was recorded",  # while planning; `Interrupt` hears later ones
+        )
+    except BrokenPipeError:  # whoever read the results has left; the records are there
+        silence(sys.stdout)
+        return 0
 
 
 if __name__ == "__main__":

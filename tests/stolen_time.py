@@ -169,6 +169,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--seconds", type=float, default=60.0)
     command.add_argument("--seed", type=int, default=1)
     args = command.parse_args(arguments)
+    for name, least, most in (
+        ("share", 0.1, 90.0),
+        ("mean_ms", SHORTEST_MS, LONGEST_MS),
+        ("seconds", 0.0, 1e6),
+    ):
+        if not least <= getattr(args, name) <= most:
+            command.error(
+                f"--{name.replace('_', '-')} {getattr(args, name):g}: expected {least:g} to {most:g}"
+            )
+    if os.geteuid() != 0:
+        command.error("this loads a program into the kernel: run it as root, with sudo")
     for number in sorted(os.sched_getaffinity(0)):
         if os.fork() == 0:
             die_with_parent()

@@ -17,6 +17,7 @@ from traces.families import catalogue, fit
 from traces.families.generator import member
 from traces.families.model import FamilyModel, read_model
 from traces.families.statistics import Statistics, ranges, resample, summarise
+from traces.files import write_aside
 from traces.inspection import lint
 from traces.inspection.report import FIT_HEADER, fit_rows, more_lines, sparkline, statistics_lines
 from traces.trace import Trace, TraceError
@@ -440,7 +441,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         model = replace(model, held_out=figures, held_out_logs=len(held_out))
     generated = fit.generated(model, model.piece_s, arguments.members)
     if arguments.out:
-        Path(arguments.out).write_text(model.to_json(), encoding="utf-8")
+        write_aside(Path(arguments.out), model.to_json())
     if arguments.json:
         _print_json({"out": arguments.out, **_fit_body(model, generated, arguments.members)})
     else:

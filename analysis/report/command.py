@@ -266,5 +266,5 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
         print(f"cannot be read: {one.path}: {one.reason}")
     print(
         f"{found['sessions']} sessions, {len(found['policies'])} policies, {len(found['settings'])} settings;"
-        f" {spent['seconds']} s, {spent['peak_memory_mb']} MB: {os.fspath(found['page'])}"
+        f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"
     )

@@ -4,6 +4,8 @@
 Needs the extra `learn` (`make setup` brings it). A minute on one core; a good policy wants many.
 """
 
+import argparse
+
 import gymnasium
 import numpy as np
 from stable_baselines3 import PPO
@@ -16,6 +18,7 @@ STEPS = 100_000
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     envs = make_vec_env(
         lambda: gymnasium.make(ID, traces="4g[0:200]", video="envivio", random_start=True), n_envs=8, seed=1
     )

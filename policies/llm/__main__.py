@@ -104,6 +104,8 @@ def _run(words: list[str]) -> int:
     known = words[0] if words and words[0] in commands_of(task) else None
     args = parser(task, [known] if known else None).parse_args(words)
     args.words = words
+    if args.command not in WITHOUT_TASK and args.task != task.name:  # an abbreviation that argparse takes
+        raise TaskError(f"write --task {args.task} out")
     report = importlib.import_module(commands_of(task)[args.command]).run(args)
     if isinstance(report, int):
         return report

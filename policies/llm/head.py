@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+ABSENT = -1e9
+"""The output of a pointer's place that has no option."""
+
 
 @dataclass(frozen=True)
 class Choice:

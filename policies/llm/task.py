@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.head import Choice, Head, Pointer
+from policies.llm.head import ABSENT, Choice, Head, Pointer
 from policies.llm.modality import Modality, width
 
 Vectors = NDArray[np.float32]
@@ -69,6 +69,9 @@ class Task(ABC):
     """`module:name` of what makes a `learning.course.Course` of a pool's facts; empty: none."""
     empty: Any = ()
     """`past` before the first step."""
+    prompt: str = ""
+    """Words that may stand in front of every session's steps: what is decided, for what goal, in which
+    units."""
 
     # ---- a step ------------------------------------------------------------------------------------
 
@@ -89,11 +92,17 @@ class Task(ABC):
         return self.head_answer(output)
 
     def head_answer(self, output: Vectors) -> Decided:
-        """The best of a choice with its margin; of other heads the numbers themselves."""
+        """The best of a choice with its margin; of other heads the numbers themselves.
+
+        Raises:
+            ValueError: a pointer's step without any option.
+        """
         if not isinstance(self.head, Choice | Pointer):
             return Decided(tuple(float(number) for number in output), None)
-        ordered = np.sort(output)
-        margin = float(ordered[-1] - ordered[-2]) if len(output) > 1 else math.inf
+        there = np.sort(output[output > ABSENT / 2])
+        if not len(there):
+            raise ValueError(f"the task {self.name}: a step without an option to choose")
+        margin = float(there[-1] - there[-2]) if len(there) > 1 else math.inf
         return Decided(int(output.argmax()), margin if math.isfinite(margin) else None)
 
     def ready(self) -> None:  # noqa: B027

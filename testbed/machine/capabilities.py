@@ -1,4 +1,4 @@
-"""What this machine can emulate, what is missing, and how to get it.
+"""Each thing that the doctor looks at, in order: what is there, and how to get what is not.
 
 Only the standard library is needed, so that the doctor can be asked before anything is set up.
 """

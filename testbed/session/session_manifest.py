@@ -34,7 +34,8 @@ def session_manifest(
         command_line=tuple(plan.command_line),
         trace=dataclasses.replace(
             trace_section(plan.trace, plan.trace_spec, plan.start_s),
-            more={"cap_mbps": plan.cap_mbps},  # null where nothing was cut
+            cap_mbps=plan.cap_mbps,
+            more={"cap_mbps": None},  # said where nothing was cut, too
         ),
         link=_link_section(plan, link),
         policy_server=None if server is None else dict(server.manifest),

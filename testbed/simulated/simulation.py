@@ -130,7 +130,8 @@ def manifest(
         player=PlayerSection(
             buffer_cap_s=CAP_MS / 1000.0,
             fallback=FALLBACK,
-            more={"first_level": session.first_level},  # null where the policy is asked for it, too
+            first_level=session.first_level,
+            more={"first_level": None},  # said where the policy is asked for it, too
         ),
         trace=trace_section(start.trace, session.trace_spec, start.at_s, start_index=start.index),
         link=link_section({"model": session.link_name, **_settings(session.link)}),
@@ -246,6 +247,8 @@ def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:
     if isinstance(there, dict) and isinstance(wanted, dict):
         for key in dict.fromkeys((*wanted, *there)):
             here = f"{place}.{key}" if place else key
+            if there.get(key) is None and wanted.get(key) is None:
+                continue  # not known: said as null, or not at all
             if key not in wanted or key not in there:
                 return f"its manifest has {'no ' if key in wanted else ''}{here}"
             found = first_difference(there[key], wanted[key], here)

@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -213,7 +212,7 @@ def _cpu() -> str:
 
 def command_entry(argv: Sequence[str]) -> CommandEntry:
     """A command that works on a sweep."""
-    return CommandEntry(utc_now(), (Path(sys.argv[0]).name, *argv), platform.node())
+    return CommandEntry(utc_now(), ("testbed/sweep.py", *argv), platform.node())
 
 
 def refuse_changes(plan: SweepPlan, before: SweepState, recorded: Sequence[SessionEntry], out: Path) -> None:

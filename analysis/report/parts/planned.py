@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis.sessions import AnalysisError
-from analysis.sweep_state import DONE, FAILED, INVALID, MISSING, FileEntry, SessionEntry, SweepState
+from analysis.sweep_state import (
+    DONE,
+    FAILED,
+    INVALID,
+    MISSING,
+    FileEntry,
+    SessionEntry,
+    SweepState,
+    SweepStateError,
+)
 from player.qoe import QoE
 
 FILE = "sweep.json"
@@ -119,8 +128,10 @@ def read_sweep(folder: Path) -> Sweep | None:
         raise AnalysisError(f"{path}: not JSON ({error}); {way_out}") from None
     try:
         return _sweep(path, SweepState.of(found))
-    except (KeyError, TypeError, ValueError) as error:
+    except SweepStateError as error:
         raise AnalysisError(f"{path}: {error}; {way_out}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AnalysisError(f"{path}: no sweep's state ({error!r}); {way_out}") from None
 
 
 def _sweep(path: Path, state: SweepState) -> Sweep:

@@ -20,6 +20,9 @@ from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, 
 SHORT_HASH = 12
 """Characters of a hash that a reader is shown; CSV has them all."""
 
+EMULATING = ("testbed/run.py", "testbed/sweep.py")
+"""Scripts that need root, unless they simulate."""
+
 COMMANDS = 30
 """So many different ones are shown."""
 
@@ -35,15 +38,19 @@ def _hash(value: str | None) -> Cell:
 def commands(study: Study) -> list[tuple[str, int]]:
     """Command lines that made the sessions, and how many each made; a sweep's own where there is one."""
     if study.sweep is not None:
-        return [(quoted(words), 0) for words in study.sweep.commands]
+        return [(line, 0) for line in dict.fromkeys(map(quoted, study.sweep.commands))]
     found = Counter(row.made.command for row in study.rows)
     return [(quoted(words), count) for words, count in found.most_common(COMMANDS) if words]
 
 
 def quoted(words: Sequence[str]) -> str:
-    """Words as a shell takes them; one that makes scripts run gets its interpreter."""
-    line = shlex.join(words)
-    return f"python {line}" if words and words[0].endswith(".py") else line
+    """Words as a shell takes them, in the project's folder: a script gets its folder, its interpreter, and,
+    where it makes links, sudo."""
+    if not words or not words[0].endswith(".py"):
+        return shlex.join(words)
+    script = words[0] if "/" in words[0] else f"testbed/{words[0]}"  # as sweeps wrote it once
+    links = script in EMULATING and "--simulate" not in words
+    return f"{'sudo ' if links else ''}python3 {shlex.join((script, *words[1:]))}"
 
 
 def policies_table(study: Study) -> Table:
@@ -161,7 +168,7 @@ def checksums(rows: Sequence[SessionRow], folder: Path) -> str:
     return "".join(sorted(lines, key=lambda line: line[66:]))
 
 
-def repeating(study: Study, command: Sequence[str], checksums: str) -> Section:
+def repeating(study: Study, command: Sequence[str], checksums_file: str) -> Section:
     """How to have the same again."""
     made = commands(study)
     lines = "\n".join(line + (f"    # {count} sessions" if count else "") for line, count in made)
@@ -192,9 +199,9 @@ def repeating(study: Study, command: Sequence[str], checksums: str) -> Section:
         links_table(study),
         machines_table(study),
         Paragraph(
-            f"The records themselves: {len(study.rows)} files, whose SHA-256 hashes are in {checksums}"
+            f"The records themselves: {len(study.rows)} files, whose SHA-256 hashes are in {checksums_file}"
             " beside this page"
-            f" (sha256sum --check {checksums})."
+            f" (sha256sum --check {checksums_file})."
         ),
     ]
     return Section("repeat", "How to repeat it", tuple(blocks))

@@ -5,9 +5,9 @@ windows that open from ten segments on, are cut by loss where the bottleneck's q
 again when the player has been idle; the queue stands in the way of the next chunk; and of every
 Ethernet frame of 1514 bytes only 1448 are the video's. So this model sends every frame: one connection
 of Linux's TCP (CUBIC, SACK, its timers), through a token bucket that follows the trace and a queue in
-bytes, with all of the RTT on the way up, as the emulator has it (`player/tcp/`). Where the trace has delays,
-that way takes so much longer, in order; where it or `loss_pct` loses frames, the session's seed decides
-which. Without loss there are no dice. The same session comes out the same.
+bytes, with all of the RTT on the way up, as the emulator has it (`player/simulated/tcp/`). Where the trace
+has delays, that way takes so much longer, in order; where it or `loss_pct` loses frames, the session's seed
+decides which. Without loss there are no dice. The same session comes out the same.
 
 What it leaves out: loss in bursts, jitter, the receiver's window, the time that a policy and a
 busy machine take, and a player's patience (`player/real/fetch.py` gives a silent connection up after 15 s).

@@ -1,7 +1,7 @@
 """The player's side of a policy server for a load generator: thousands of sessions on one event loop.
 
-Says on the wire what `client.py` says, by as little work as it takes: a few lines of HTTP/1.1 over kept
-connections, one request at a time on each.
+Says on the wire what `policies/llm/serving/client.py` says, by as little work as it takes: a few lines of
+HTTP/1.1 over kept connections, one request at a time on each.
 """
 
 from __future__ import annotations

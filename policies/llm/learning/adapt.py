@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from policies.llm.learning.adaptation import Adaptation, short
-from policies.llm.learning.settings import DISTILL, RETURN, LearningSettings
-from policies.llm.model.base import DEFAULT, placed
+from policies.llm.learning.settings import DISTILL, RETURN, AdaptError, LearningSettings
+from policies.llm.model import base
+from policies.llm.model.base import placed
 from policies.llm.model.shape import TARGETS, TRAINED, Shape
-from policies.llm.model.words import TASK_PROMPT
-from policies.llm.task import task_named
+from policies.llm.task import DEFAULT, Task, task_named
 from traces.commands import add_options
 from traces.numbers import count
 from traces.progress import say
+
+OF_THE_TASK = "\0"
+"""`--task-prompt` without words."""
 
 
 def _short_word(word: str) -> str:
@@ -56,7 +59,9 @@ def add_parser(commands: Any) -> None:
 
 def _add_what(group: Any) -> None:
     group.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
-    group.add_argument("--base", default=DEFAULT, help="name, hub name or directory (default: %(default)s)")
+    group.add_argument(
+        "--base", default=base.DEFAULT, help="name, hub name, directory (default: %(default)s)"
+    )
     group.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
     group.add_argument("--train", choices=TRAINED, default="lora", help="what learns (default: %(default)s)")
     group.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
@@ -67,10 +72,21 @@ def _add_what(group: Any) -> None:
         "--tokens", type=count, default=1, help="a step makes: 1, or one for each modality (default: 1)"
     )
     group.add_argument(
-        "--task-prompt", nargs="?", const=TASK_PROMPT, default="", metavar="TEXT",
-        help="words in front of every session's steps (without TEXT: what words.py has)",
+        "--task-prompt", nargs="?", const=OF_THE_TASK, default="", metavar="TEXT",
+        help="words in front of every session's steps (without TEXT: the task's own)",
     )  # fmt: skip
     group.add_argument("--hidden", type=count, default=Shape.hidden, help="encoder's (default: %(default)s)")
+
+
+def _prompt(given: str, task: Task) -> str:
+    """The words that are asked for.
+
+    Raises:
+        AdaptError: the task has none of its own.
+    """
+    if given == OF_THE_TASK and not task.prompt:
+        raise AdaptError(f"the task {task.name} has no prompt of its own; give one: --task-prompt TEXT")
+    return task.prompt if given == OF_THE_TASK else given
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -80,6 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         AdaptError, BaseError, PoolError, DataError, ValueError: something does not fit.
         OSError: something cannot be written.
     """
+    task = task_named(args.task)
     settings = LearningSettings(**{each.name: getattr(args, each.name) for each in fields(LearningSettings)})
     shape = Shape(
         base=placed(args.base),
@@ -90,14 +107,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         targets=args.targets,
         tokens=args.tokens,
         hidden=args.hidden,
-        prompt=args.task_prompt,
+        prompt=_prompt(args.task_prompt, task),
     )
     command = typed([_short_word(word) for word in args.words])
-    adaptation = Adaptation(task_named(args.task), shape, args.pool, args.out, settings, say, command)
+    adaptation = Adaptation(task, shape, args.pool, args.out, settings, say, command)
     report = adaptation.go()
     if not args.json:
         score = adaptation.course.conclusion(report["score"], report["teacher_score"])
         print(f"adapter: {report['out']}, of step {report['best_step']}: {score}")
-        print(f"score it:  {typed(('test', '--adapter', str(args.out)))}")
+        if "test" in task.commands:
+            of_task = () if task.name == DEFAULT else ("--task", task.name)
+            print(f"score it:  {typed(('test', *of_task, '--adapter', str(args.out)))}")
         print(f"the same again, with another --out: {typed(args.words)}")
     return report

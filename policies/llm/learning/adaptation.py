@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from policies.llm.engine.engine import Engine, pick_device, pick_dtype
+from policies.llm.head import Choice, Pointer
 from policies.llm.learning import checkpoint, pool
 from policies.llm.learning.checkpoint import CHECKPOINT, RunState
 from policies.llm.learning.course import Batch, Course, Floats, Imitation
@@ -122,7 +123,7 @@ class Adaptation:
         with SummaryWriter(str(self.out / BOARD), purge_step=state.step + 1) as self.board:
             losses, began = [], time.monotonic()
             while state.step < settings.steps:
-                if state.round < settings.rounds_due(state.step):
+                if self.course.plays and state.round < settings.rounds_due(state.step):
                     self._play_round()
                 losses.append(self._learn())
                 state.step += 1
@@ -185,7 +186,7 @@ class Adaptation:
         return Batch(
             vectors=part(vectors),
             scores=part(held.scores[rows]),
-            answers=part(held.answers[rows].astype(np.int64)),
+            answers=part(_taken(self.task, held.answers[rows])),
             kinds=torch.from_numpy(held.kinds[rows]).to(self.device),
         )
 
@@ -198,11 +199,9 @@ class Adaptation:
         if not path.exists():
             self._write(self.out / LAST, None)
             seed = (settings.seed, 1000 + state.round)
-            own = self.course.own(self._engine, settings.round_sessions, seed, settings.threads)
-            if own is None:  # the task has no world to play in
-                state.round = settings.rounds
-                return
-            pool.write_part(path, own)
+            pool.write_part(
+                path, self.course.own(self._engine, settings.round_sessions, seed, settings.threads)
+            )
         own = pool.read_part(path)
         self.experience = Experience.joined([self.experience, own])
         state.round += 1
@@ -286,6 +285,11 @@ class Adaptation:
             target=target,
             notes=notes,
         )
+
+
+def _taken(task: Task, answers: NDArray[Any]) -> NDArray[Any]:
+    """Answers as the loss counts them: of a choice whole numbers."""
+    return answers.astype(np.int64 if isinstance(task.head, Choice | Pointer) else np.float32)
 
 
 def _course(task: Task, facts: Mapping[str, Any], settings: LearningSettings) -> Course:

@@ -33,9 +33,9 @@ class Batch:
     vectors: torch.Tensor
     """(B, T, width)."""
     scores: torch.Tensor
-    """(B, T, head width) what the teacher says."""
+    """(B, T, what the head learns by) what the teacher says."""
     answers: torch.Tensor
-    """(B, T) what was taken."""
+    """(B, T) what was taken of a choice, else (B, T, numbers)."""
     kinds: torch.Tensor
     """(B,) of the scores."""
 
@@ -46,6 +46,8 @@ class Course(ABC):
     objectives: tuple[str, ...] = (DISTILL,)
     told: tuple[str, ...] = ()
     """Of the pool's facts, what an adapter's notes repeat."""
+    plays: bool = False
+    """Whether the student can play sessions of its own."""
     return_at: int | None = None
     """Where a step's vector holds the return that is asked for; None where none is."""
 
@@ -82,12 +84,12 @@ class Course(ABC):
         """What `score` is for the teacher, where it has one."""
         return None
 
-    def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience | None:
-        """So many sessions that the student plays itself, with what the teacher says; None where it can't."""
-        return None
+    def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
+        """So many sessions that the student plays itself, with what the teacher says; where it `plays`."""
+        raise NotImplementedError
 
     def agreed(self, experience: Experience) -> float:
-        """Share of the steps in which what was taken is what the teacher would take."""
+        """Share of the steps in which what was taken is what the teacher would take; of choices."""
         return float((experience.answers == experience.scores.argmax(-1)).mean())
 
     def conclusion(self, score: float, teacher: float | None) -> str:

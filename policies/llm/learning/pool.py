@@ -129,7 +129,11 @@ def read_manifest(folder: Path, task: Task) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise PoolError(
             f"{path}: {getattr(error, 'strerror', None) or error}; "
-            "make a pool with: python -m policies.llm collect"
+            + (
+                "make a pool with: python -m policies.llm collect"
+                if "collect" in task.commands
+                else f"the task {task.name} has no command that collects: `learning.pool` writes one"
+            )
         ) from None
     if held.get("task", DEFAULT) != task.name:
         raise PoolError(f"{path}: a pool of the task {held['task']}, not of {task.name}; collect again")

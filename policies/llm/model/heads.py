@@ -8,11 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from policies.llm.head import Choice, Head, Pointer, Regression, Trajectory
+from policies.llm.head import ABSENT, Choice, Head, Pointer, Regression, Trajectory
 from policies.llm.modality import OPTIONS, Modality, places
 
-ABSENT = -1e9
-"""The logit of a place without an option."""
 LEAST_LOG_SPREAD, MOST_LOG_SPREAD = -7.0, 7.0
 KEY_WIDTH = 64
 

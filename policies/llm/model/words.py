@@ -15,12 +15,6 @@ import torch
 from policies.llm.model import backbone
 from policies.llm.model.base import DEFAULT, Base, BaseError
 
-TASK_PROMPT = (
-    "Choose the bitrate level of the next video chunk, 0 to 5. Goal: high bitrate in Mbit/s, no stall "
-    "(each second costs 4.3), few changes. Each step tells throughput, download times in s, sizes in MB, "
-    "buffer in s."
-)
-
 
 def tokenizer_of(base: Base) -> Any:
     """The vocabulary of a base; the default one's comes out of its GGUF file."""

@@ -62,7 +62,7 @@ class Forwarded:
     """What a forward gave one of its sessions."""
 
     logits: NDArray[np.float32]
-    """(levels,)"""
+    """(head width,)"""
     batch: int
     """Sessions that shared it."""
     began_s: float

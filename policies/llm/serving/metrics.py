@@ -26,7 +26,7 @@ class Metrics:
         served = Gauge("streambed_llm_info", "What is served.", list(facts[0]), registry=self._registry)
         for labels in facts:
             served.labels(**labels).set(1)
-        self.decisions = self._count("decisions", "Answers, by who decided.", "by")
+        self.decisions = self._count("decisions", "Answers, by task and who decided.", "task", "by")
         self.refusals = self._count("refusals", "Requests without an answer, by HTTP status.", "status")
         self.undecided = self._count(
             "undecided",
@@ -38,8 +38,8 @@ class Metrics:
             self.undecided.labels(when)
         self.decision_s = self._spread("decision_seconds", "From a request's arrival to its answer.")
         self.queue_s = self._spread("queue_seconds", "From a request's arrival to its forward.")
-        self.forward_s = self._spread("forward_seconds", "One batched forward.")
-        self.batch = self._spread("batch_sessions", "Sessions that shared a forward.", _SESSIONS)
+        self.forward_s = self._spread("forward_seconds", "One batched forward.", _SECONDS, "task")
+        self.batch = self._spread("batch_sessions", "Sessions that shared a forward.", _SESSIONS, "task")
         self.steps = self._count("steps", "Steps that forwards took in.")
         self.rows = self._count(
             "rows", "Steps that forwards computed, those of contexts begun again among them."
@@ -53,8 +53,8 @@ class Metrics:
     def _count(self, name: str, says: str, *labels: str) -> Counter:
         return Counter(f"streambed_llm_{name}", says, labels, registry=self._registry)
 
-    def _spread(self, name: str, says: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
-        return Histogram(f"streambed_llm_{name}", says, buckets=buckets, registry=self._registry)
+    def _spread(self, name: str, says: str, buckets: Sequence[float] = _SECONDS, *labels: str) -> Histogram:
+        return Histogram(f"streambed_llm_{name}", says, labels, buckets=buckets, registry=self._registry)
 
     def _now(self, name: str, says: str, asked: Callable[[], int]) -> None:
         Gauge(f"streambed_llm_{name}", says, registry=self._registry).set_function(asked)

@@ -98,6 +98,8 @@ class _Desk:
         metrics: Metrics,
     ) -> None:
         self.task, self.engine, self._metrics = served.task, served.engine, metrics
+        self.asking: set[asyncio.Task[Answer]] = set()
+        """Requests that wait for their answer."""
         self.queue = queue(lambda: len(self.sessions))
         self.batcher = Batcher(served.engine, self.queue, delay_s=delay_s, observe=self._observe)
         self.sessions = ServedSessions(
@@ -110,8 +112,8 @@ class _Desk:
         )
 
     def _observe(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
-        self._metrics.forward_s.observe(seconds)
-        self._metrics.batch.observe(len(batch))
+        self._metrics.forward_s.labels(self.task.name).observe(seconds)
+        self._metrics.batch.labels(self.task.name).observe(len(batch))
         self._metrics.steps.inc(sum(len(work.features) for work in batch))
         self._metrics.rows.inc(sum(work.rows for work in batch))
 
@@ -144,7 +146,6 @@ class Server:
             for each in served
         }
         self._tasks = {name: desk.task for name, desk in self._desks.items()}
-        self._asking: set[asyncio.Task[Answer]] = set()
         self._began_s = time.monotonic()
 
     def _open(self) -> int:
@@ -185,8 +186,9 @@ class Server:
             expiring = asyncio.create_task(self._expire())
             yield
             expiring.cancel()
-            for asking in self._asking:
-                asking.cancel()
+            for desk in self._desks.values():
+                for asking in desk.asking:
+                    asking.cancel()
 
     async def _expire(self) -> None:
         while True:
@@ -241,7 +243,7 @@ class Server:
         except Late as error:
             self.metrics.undecided.labels(EARLY if isinstance(error, Hopeless) else LATE).inc()
             return _refusal(504, str(error), late=True, steps=self.sessions(asked.task).steps(asked.session))
-        self.metrics.decisions.labels(answer.by).inc()
+        self.metrics.decisions.labels(asked.task, answer.by).inc()
         self.metrics.decision_s.observe(answer.server_ms / 1000.0)
         self.metrics.queue_s.observe(answer.queue_ms / 1000.0)
         return web.json_response(dump_answer(answer, self._tasks[asked.task]))
@@ -252,25 +254,23 @@ class Server:
         Raises:
             Late: and all that `ServedSessions.decide` raises.
         """
-        if len(self._asking) >= self._limits.waiting:
+        asking = self._desks[asked.task].asking
+        if len(asking) >= self._limits.waiting:
             raise QueueFull(f"{self._limits.waiting} requests are waiting")
         task = asyncio.create_task(self.sessions(asked.task).decide(asked, arrived_s))
-        self._asking.add(task)
-        task.add_done_callback(self._done)
+        asking.add(task)
+        task.add_done_callback(asking.discard)
+        task.add_done_callback(_heard)
         left_s = arrived_s + asked.deadline_ms / 1000.0 - time.monotonic()
         await asyncio.wait({task}, timeout=max(left_s, 0.0))
         if not task.done():
             raise Late(f"not decided within {asked.deadline_ms:.0f} ms")
         return task.result()
 
-    def _done(self, task: asyncio.Task[Answer]) -> None:
-        self._asking.discard(task)
-        if not task.cancelled():
-            task.exception()  # heard by whoever waited for it, if anyone still did
-
     async def _end(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        ended = [desk.sessions.end(name) for desk in self._desks.values()]
+        name, of_task = request.match_info["name"], request.query.get("task")
+        desks = [desk for task, desk in self._desks.items() if of_task in (None, task)]
+        ended = [desk.sessions.end(name) for desk in desks]
         if any(ended):
             return web.json_response({})
         return _refusal(404, "no such session")
@@ -302,6 +302,12 @@ class Server:
         return web.Response(
             body=self.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
+
+
+def _heard(task: asyncio.Task[Answer]) -> None:
+    """What it raised is heard by whoever waited for it, if anyone still did."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None, **more: Any) -> web.Response:

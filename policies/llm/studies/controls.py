@@ -37,7 +37,6 @@ from policies.llm.learning.adaptation import LAST, Adaptation
 from policies.llm.learning.settings import RETURN, LearningSettings
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, Shape
-from policies.llm.model.words import TASK_PROMPT
 from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_interval
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
@@ -84,7 +83,7 @@ CONTROLS = (
     Control("return", settings={"objective": RETURN}),
     Control("frozen-random", f"random:{{seed}}:{DEFAULT}", {"train": FROZEN}),
     Control("six-tokens", shape={"tokens": 6}),
-    Control("task-prompt", shape={"prompt": TASK_PROMPT}),
+    Control("task-prompt", shape={"prompt": TASK.prompt}),
     Control("full", shape={"train": FULL}, settings={"lr": FULL_LR}),
     *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
 )

@@ -41,6 +41,7 @@ class VideoCourse(Course):
     objectives = (DISTILL, RETURN)
     told = ("traces", "rescaled", "video", "ladders", "policies", "seed")
     return_at = abr.GOAL_AT
+    plays = True
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._mix = VideoMix.of(dict(facts))

@@ -26,6 +26,11 @@ class Bitrates(Task):
     head = Choice(LEVELS)
     shipped = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.abr.course:VideoCourse"
+    prompt = (
+        "Choose the bitrate level of the next video chunk, 0 to 5. Goal: high bitrate in Mbit/s, no stall "
+        "(each second costs 4.3), few changes. Each step tells throughput, download times in s, sizes in MB, "
+        "buffer in s."
+    )
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.collect",
         "test": "policies.llm.studies.evaluate",

@@ -83,7 +83,7 @@ def test_sessions_side_by_side_share_forwards_and_decide_as_each_alone(place: Pa
                         asyncio.create_task(blocking(lambda s=s, some=steps[:count]: s.decide(some)))
                         for s, steps in zip(sessions, STEPS, strict=True)
                     ]
-                    await until(lambda: len(server._asking) == len(STEPS))
+                    await until(lambda: len(server._desks["abr"].asking) == len(STEPS))
                 for answers, answer in zip(got, await asyncio.gather(*asking), strict=True):
                     answers.append(facts(answer))
                     assert answer.by == "llm" and answer.steps == count
@@ -240,7 +240,7 @@ def test_no_answer_comes_after_its_deadline_and_the_session_goes_on(place: Path)
                     with pytest.raises(ServerError, match=r"not decided within|no answer within"):
                         await blocking(lambda n=count: hurried.decide(STEPS[1][:n]))
             assert facts(await waiting) == alone(STEPS[0])[1]
-            await until(lambda: not server._asking)
+            await until(lambda: not server._desks["abr"].asking)
             patient = hurried
             patient._deadline_s = 30.0
             assert facts(await blocking(lambda: patient.decide(STEPS[1][:4]))) == alone(STEPS[1])[3]
@@ -371,7 +371,7 @@ def test_the_queue_is_bounded(place: Path) -> None:
             ask = [Request("abr", f"s{n}", 0, tuple(STEPS[n][:1]), FACTS, 3e4) for n in range(3)]
             with released(engine):
                 taken = [asyncio.create_task(post(session, request)) for request in ask[:2]]
-                await until(lambda: len(server._asking) == 2)
+                await until(lambda: len(server._desks["abr"].asking) == 2)
                 status, _, headers = await post(session, ask[2])
                 assert status == 429 and int(headers["Retry-After"]) >= 1
             assert [status for status, *_ in await asyncio.gather(*taken)] == [200, 200]
@@ -431,7 +431,7 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
             with released(engine):
                 status, *_ = await post(session, replace(at_once, session="late", deadline_ms=1e3))
                 assert status == 504
-            await until(lambda: not server._asking)
+            await until(lambda: not server._desks["abr"].asking)
             server._desks["abr"].queue.step_time = StepTime()
             for _ in range(60):
                 server._desks["abr"].queue.step_time.took(1, 100.0)
@@ -442,7 +442,7 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
                 text = await response.text()
             told = await blocking(lambda: ask_health(Address.of(str(place)), None, 30))
         values = dict(re.findall(r"^(streambed_llm_\S+) (\S+)$", text, re.MULTILINE))
-        assert float(values['streambed_llm_decisions_total{by="llm"}']) == 4
+        assert float(values['streambed_llm_decisions_total{by="llm",task="abr"}']) == 4
         assert float(values['streambed_llm_refusals_total{status="409"}']) == 1
         assert float(values["streambed_llm_steps_total"]) == 6 + 4 + 4
         assert float(values["streambed_llm_rows_total"]) == 6 + 4 + 4
