@@ -97,6 +97,24 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+def test_a_run_whose_task_has_no_world_to_play_in_goes_on(
+    adapted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = adapted.parent
+    words = ["adapt", "--task", TOY.name, "--pool", str(folder / "pool"), "--base", str(folder / "base")]
+    words += ["--layers", "2", "--rank", "4", "--hidden", "16", "--lr", "0.01", "--check-every", "40"]
+    assert main([*words, "--steps", "120", "--out", str(adapted)]) == 0
+    out, err = capsys.readouterr()
+    assert "going on from step 120" in out + err
+    assert "score it" not in out, "the task has no such command"
+
+
+def test_words_of_the_task_are_asked_of_the_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "stall" in ABR.prompt and not TOY.prompt
+    assert main(["adapt", "--task", TOY.name, "--pool", "p", "--out", "o", "--task-prompt"]) == 2
+    assert "the task larger has no prompt of its own; give one" in capsys.readouterr().err
+
+
 def test_it_learns_the_task(adapted: Path) -> None:
     log = [json.loads(line) for line in (adapted / "log.jsonl").read_text().splitlines()]
     assert log[-1]["best"] > 0.85
@@ -286,10 +304,16 @@ def test_a_pointer_chooses_among_the_options_that_are_there(tmp_path: Path, kind
     for (_, vectors), output, steps in zip(work, together, sessions, strict=True):
         decided = pick.answer(output, vectors[-1])
         assert decided.value < len(steps[-1])
+        assert (decided.margin is None) == (len(steps[-1]) == 1), "no second best, no margin"
         assert (output[len(steps[-1]) :] <= heads.ABSENT).all() and np.isfinite(output).all()
         alone = engine.open()
         assert np.allclose(engine.forward([(alone, vectors)])[0], output, atol=1e-4)
         engine.close(alone)
+
+
+def test_a_step_without_an_option_is_refused() -> None:
+    with pytest.raises(ValueError, match="the task pick: a step without an option"):
+        Pick().answer(np.full(5, heads.ABSENT, np.float32), np.zeros(10, np.float32))
 
 
 def test_a_pointer_learns_what_the_options_are_and_not_their_places() -> None:

@@ -231,6 +231,21 @@ def test_complete_records_are_kept_and_the_rest_is_made(
     assert {path for path in before if before[path] != after[path]} == set(gone)
 
 
+def test_a_folder_of_a_version_that_said_null_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--traces", "4g/1", "--policy", "bba", *SHORT, "--out", tmp_path)
+    assert run(*words) == 0
+    (record,) = records(tmp_path)
+    path = Path(record.path)
+    first, *rest = path.read_text().splitlines(keepends=True)
+    manifest = json.loads(first)
+    assert "weights_sha256" not in manifest["policy"]
+    manifest["policy"]["weights_sha256"] = None
+    path.write_text("".join((json.dumps(manifest) + "\n", *rest)))
+    assert run(*words) == 0
+
+
 def test_other_policies_join_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for policy in ("bba", "rate"):
         assert run("--traces", "4g[0:2]", "--policy", policy, *SHORT, "--out", tmp_path) == 0
