@@ -13,16 +13,16 @@ from traces.trace import Trace
 
 
 def video_section(video: Video) -> VideoSection:
-    """What a record says of the part of a video that was streamed, its sizes exact."""
+    """What a record says of the part of a video that was streamed."""
     return VideoSection(
         name=video.name,
         chunk_s=video.chunk_s,
         ladder_kbps=tuple(video.ladder_kbps),
         chunks=video.chunks,
         sizes_bytes=tuple(video.sizes_bytes),
-        sizes_exact=True,
+        sizes_exact=video.sizes_exact,
         sha256=video.sha256,
-        notes=(),
+        notes=tuple(video.notes),
     )
 
 

@@ -62,7 +62,7 @@ from testbed.session.options import (
     asked_policies,
     scoring_of,
 )
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state, plan_jobs, run_jobs
 from testbed.simulated.starts import Start, Starts, read_starts
 from traces.commands import Parser, add_json_option, carried_out, leave
@@ -254,6 +254,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     notes = (
         *_notes(args, starts, carrying),
         *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
+        *video_notes(videos.values()),
     )
     return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)
 
