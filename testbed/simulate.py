@@ -33,11 +33,11 @@ from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
-from testbed.simulated.command_line import parser
-from testbed.simulated.progress_line import ProgressLine
-from testbed.simulated.simulated_summary import SimulatedOutcome, as_json, table
 from testbed.simulated.simulation import plan_jobs, run_jobs
-from testbed.simulated.simulation_plan import SimulationPlan, plan_simulation
+from testbed.simulating.command_line import parser
+from testbed.simulating.progress_line import ProgressLine
+from testbed.simulating.simulated_summary import SimulatedOutcome, as_json, table
+from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
 from traces.commands import carried_out, leave
 from traces.ownership import make_directory
 from traces.trace import TraceError

@@ -22,9 +22,9 @@ from player.video.video import Video
 from testbed.process.errors import TestbedError
 from testbed.session.options import asked_policies, scoring_of
 from testbed.session.trace_notes import delay_loss_notes
-from testbed.simulated.command_line import LINKS
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
 from testbed.simulated.starts import Start, Starts, read_starts
+from testbed.simulating.command_line import LINKS
 from traces.families.catalogue import default_video, resolve_many
 from traces.trace import Trace
 
