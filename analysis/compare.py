@@ -200,7 +200,7 @@ def compare(
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
     groups = [
-        _group(name, part, _duels(part.policies, baseline), rule)
+        _group(name, part, duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     ]
     if not any(group.pairs for group in groups):
@@ -223,7 +223,7 @@ def groups_with_means(
     """
     _check_baseline(outcomes, baseline)
     return tuple(
-        _group(name, part, [] if baseline is None else _duels(part.policies, baseline), rule)
+        _group(name, part, [] if baseline is None else duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     )
 
@@ -235,7 +235,7 @@ def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
         )
 
 
-def _duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+def duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
     """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
     if baseline is None:
         return [(policy, other) for other, policy in combinations(policies, 2)]
