@@ -104,11 +104,11 @@ def hand_over(required: bool = True) -> None:
 
 
 def _is_closed(path: str) -> bool:
-    """Whether there is, or may be, a program that this user may not run."""
-    if os.path.exists(path):
+    """Whether there is, or behind a closed folder may be, a program that this user may not run."""
+    if os.access(path, os.F_OK):
         return not os.access(path, os.X_OK)
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
+    while not os.access(path, os.F_OK):
+        path = str(Path(path).parent)
     return not os.access(path, os.X_OK)
 
 
