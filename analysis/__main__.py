@@ -14,7 +14,6 @@ import matplotlib
 from rich.console import Console
 
 from analysis import table
-from analysis.collect import add_collect
 from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
@@ -23,6 +22,7 @@ from analysis.outcomes import read_outcomes
 from analysis.report.command import add_report
 from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
 from analysis.style import RC, save
+from analysis.tables.collect import add_collect
 from analysis.timeline import draw_timeline
 from player.record import RecordError, make_folder
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
