@@ -99,16 +99,16 @@ class ClusterRule:
         if alike < 2:
             return ""
         return (
-            f"each trace is a cluster of its own, though {alike} names share {stem!r}: if they are cuts of one"
-            f" line or trip, intervals are too narrow; say which belong together, such as --cluster {stem!r}"
+            f"each trace is a cluster of its own, though {alike} names share {stem!r}: if they are cuts of"
+            f" one line or trip, intervals are too narrow; say which belong together, such as --cluster {stem!r}"
         )
 
     def __str__(self) -> str:
         if self.pattern is not None:
             return f"traces by the part of their names that matches {self.pattern!r}"
         return (
-            "traces, those of one line or trip together (FCC line, Puffer session, WiFi place and day, cuts of"
-            " one log)"
+            "traces, those of one line or trip together (FCC line, Puffer session, WiFi place and day, cuts"
+            " of one log)"
         )
 
 
@@ -122,7 +122,7 @@ def _kind_and_key(trace: str) -> tuple[str, str]:
 
 
 def _stem(name: str) -> str:
-    """What stands before a name's first number, numbers at its very beginning aside; empty if nothing does."""
+    """What stands before a name's first number, one at its very beginning aside; empty if nothing does."""
     match = re.match(rf"(?:\d+[_-])?(?P<stem>.{{{_LEAST_STEM},}}?)[._-]*\d", name)
     return match["stem"] if match else ""
 

@@ -154,7 +154,8 @@ def test_how_many_clusters_were_made_and_how_is_said() -> None:
     assert ClusterRule().counted(names) == "10 traces are 5 clusters: 5 by FCC line"
     more = [*names, "a.log_0", "a.log_320", "4g/0", "4g/0"]
     assert ClusterRule().counted(more) == (
-        "13 traces are 7 clusters: 5 by FCC line, 1 by trip, 1 of one trace each, whose names tell no line or trip"
+        "13 traces are 7 clusters: 5 by FCC line, 1 by trip, 1 of one trace each, whose names tell no line or"
+        " trip"
     )
     assert ClusterRule("trace_(.)").counted(["trace_1_a", "trace_1_b", "x"]) == (
         "3 traces are 2 clusters: 1 by the pattern, 1 of one trace each, whose names tell no line or trip"
