@@ -100,7 +100,8 @@ class ClusterRule:
             return ""
         return (
             f"each trace is a cluster of its own, though {alike} names share {stem!r}: if they are cuts of"
-            f" one line or trip, intervals are too narrow; say which belong together, such as --cluster {stem!r}"
+            f" one line or trip, intervals are too narrow; say which belong together:"
+            f" --cluster {stem!r}"
         )
 
     def __str__(self) -> str:
