@@ -424,6 +424,8 @@ def _corrected(groups: Sequence[ComparedGroup]) -> tuple[ComparedGroup, ...]:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the figures right."""
     outcomes, found = comparison.outcomes, []
+    if doubt := comparison.rule.doubt(outcomes.traces):
+        found.append(doubt)
     if others := told_others(outcomes):
         found.append(
             f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"

@@ -28,6 +28,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "by": comparison.by,
         "clusters": str(comparison.rule),
+        "clusters_made": comparison.rule.counted(outcomes.traces),
         "bootstrap": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
         "sessions": len(outcomes.counted),
         "invalid": len(outcomes.invalid),
@@ -126,6 +127,7 @@ def show(comparison: Comparison, console: Console) -> None:
         f" {len(outcomes.invalid)} invalid left out.",
     )
     say(console, f"Intervals: {CONFIDENCE:.0%}, bootstrap over {comparison.rule}.")
+    say(console, f"{comparison.rule.counted(outcomes.traces)}.")
     for group in comparison.groups:
         _show_group(group, console)
     console.print()
