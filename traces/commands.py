@@ -29,7 +29,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong, what was perhaps meant, and where help is, in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}{self._meant(message)}; see {self.prog} --help\n")
+        plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
+        self.exit(BAD_INPUT, f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n")
 
     @property
     def option_names(self) -> set[str]:
@@ -48,6 +49,11 @@ class Parser(argparse.ArgumentParser):
         else:
             near = []
         return f"; did you mean {near[0]}?" if near else ""
+
+
+def _no_number(found: re.Match[str]) -> str:
+    """What was typed where a number belongs, without the name of a Python type."""
+    return f"{found[2]} is no {'whole number' if found[1] == 'int' else 'number'}"
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
