@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from player.record import FINISHED, ChunkRow, EndRow
+from traces.totals import running_total
 
 MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
 """Published stall weights (Mao et al., SIGCOMM 2017, table 1)."""
@@ -148,7 +149,7 @@ def summarise(
     stalls_s = [row.stall_s for row in chunks]
     values = weights.per_chunk(levels, stalls_s, ladder_kbps)
     counted = len(values)
-    unfinished_s = 0.0 if end.outcome == FINISHED else max(end.stall_s - sum(stalls_s), 0.0)
+    unfinished_s = 0.0 if end.outcome == FINISHED else max(end.stall_s - running_total(stalls_s), 0.0)
     steps_kbps = [abs(ladder_kbps[now] - ladder_kbps[before]) for before, now in pairwise(levels)]
     rates_kbps = [ladder_kbps[level] for level in levels[1:]]
     decisions_ms = sorted(1000.0 * row.decision_s for row in chunks)
@@ -157,7 +158,7 @@ def summarise(
         weights=weights,
         outcome=end.outcome,
         chunks=len(chunks),
-        qoe=(sum(values) - weights.mu * unfinished_s) / counted if counted else None,
+        qoe=(running_total(values) - weights.mu * unfinished_s) / counted if counted else None,
         bitrate_mbps=sum(rates_kbps) / counted / 1000.0 if counted else None,
         smoothness_mbps=sum(steps_kbps) / counted / 1000.0 if counted else None,
         stall_s=end.stall_s,

@@ -41,6 +41,7 @@ from policies.rules.batch_mpc import BatchMPC
 from policies.rules.oracle import best_plan
 from traces.commands import Parser, add_json_option, carried_out
 from traces.families.catalogue import resolve_many
+from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
 PLAN_SESSIONS = 100
@@ -273,9 +274,9 @@ def measure_oracle(world: World) -> Planner:
         "oracle",
         ORACLE_SESSIONS,
         world.chunks,
-        sum(took_s),
+        running_total(took_s),
         max(took_s),
-        sum(means) / ORACLE_SESSIONS,
+        running_total(means) / ORACLE_SESSIONS,
         sum(unproven),
         warm_s,
     )

@@ -24,6 +24,7 @@ from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from traces.commands import Parser, add_json_option, carried_out, exit_with
 from traces.families.catalogue import resolve_many
+from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
 
@@ -45,7 +46,7 @@ def session_qoe(
     )
     levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
     values = qoe.per_chunk(levels, stalls_s, video.ladder_kbps)
-    return sum(values) / len(values)
+    return running_total(values) / len(values)
 
 
 def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks: int = CHUNKS) -> Mean:
@@ -57,7 +58,7 @@ def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks
     """
     loaded = load_policy(spec)
     values = [session_qoe(video, trace, loaded.policy, qoe, chunks, loaded.delay_ms) for trace in traces]
-    return Mean(spec, len(values), sum(values) / len(values))
+    return Mean(spec, len(values), running_total(values) / len(values))
 
 
 def parser() -> Parser:

@@ -30,6 +30,7 @@ from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import BASELINES, Chooser, by_actor, by_baseline, over_traces
 from traces.commands import Parser, carried_out, exit_with
 from traces.families.catalogue import resolve_many
+from traces.totals import running_total
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _train(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     scores = [result["score"] for result in results]
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     if options.json:
-        mean = sum(scores) / len(scores)
+        mean = running_total(scores) / len(scores)
         print(json.dumps({"kind": kind, "runs": results, "mean": mean, "deviation": spread}))
         return 0
     _print_runs(kind, results, scores, spread)
@@ -184,10 +185,11 @@ def _print_runs(
             f"{result['spent_s'] / 60:.0f} min of a core, {result['weights']}"
         )
     if spread is not None:
-        print(f"  {len(scores)} seeds: {sum(scores) / len(scores):.4f} +- {spread:.4f} (standard deviation)")
+        mean = running_total(scores) / len(scores)
+        print(f"  {len(scores)} seeds: {mean:.4f} +- {spread:.4f} (standard deviation)")
     for rule, means in results[0]["baselines"].items():
         row = ", ".join(f"{name} {means[name]:.3f}" for name in sets)
-        print(f"  {rule}: {sum(means.values()) / len(means):.4f} ({row})")
+        print(f"  {rule}: {running_total(means.values()) / len(means):.4f} ({row})")
 
 
 def _score(options: argparse.Namespace) -> int:

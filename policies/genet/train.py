@@ -31,6 +31,7 @@ from policies.genet.score import by_actor, by_baseline, over_traces
 from policies.genet.train_env import STEPS, TrainEnv
 from policies.genet.train_net import POLICY_KWARGS, ActorCritic, actor_of, actor_parameters
 from traces.files import aside, write_aside
+from traces.totals import running_total
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "best.safetensors"
@@ -214,7 +215,7 @@ class GenetRun:
             name: float(over_traces(traces, self._video, by_actor(actor)).mean())
             for name, traces in self.data.validation.items()
         }
-        score = sum(means.values()) / len(means)
+        score = running_total(means.values()) / len(means)
         better = score > self.state.best_score
         if better:
             self.state.best_score, self.state.best_iteration = score, self.state.iteration

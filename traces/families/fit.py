@@ -32,6 +32,7 @@ from traces.families.model import (
 )
 from traces.families.statistics import OUTAGE_MBPS, Statistics, autocorrelation, join, resample, summarise
 from traces.prng import SplitMix64
+from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
 Floats = NDArray[np.float64]
@@ -188,7 +189,9 @@ def _nearest(centres: Floats, sizes: NDArray[np.int_]) -> tuple[int, int]:
 
 
 def _mean_rate(logs: Sequence[Trace]) -> float:
-    return sum(log.mean_mbps * log.duration_s for log in logs) / sum(log.duration_s for log in logs)
+    return running_total(log.mean_mbps * log.duration_s for log in logs) / running_total(
+        log.duration_s for log in logs
+    )
 
 
 def normal_scores(values: Floats) -> Floats:
@@ -341,7 +344,7 @@ def _spread(scores: Sequence[Floats]) -> float:
     """Variance about 0 of the links' mean scores, weighted by their lengths."""
     known = [part[~np.isnan(part)] for part in scores]
     means = [(float(part.mean()) ** 2, len(part)) for part in known if len(part)]
-    return sum(square * size for square, size in means) / sum(size for _, size in means)
+    return running_total(square * size for square, size in means) / sum(size for _, size in means)
 
 
 def _assemble(weight: float, memory: Memory, table: tuple[float, ...], outages: Outages) -> LinkClass:
@@ -468,7 +471,7 @@ def fit(
     groups = group(kept, classes)
     for part in groups:
         _check_service(part)
-    total = sum(log.duration_s for log in kept)
+    total = running_total(log.duration_s for log in kept)
     piece_s = piece_length_s(kept, length_s)
     return FamilyModel(
         family=family,
@@ -477,7 +480,9 @@ def fit(
         length_s=length_s,
         min_mean_mbps=min_mean_mbps,
         max_mean_mbps=max_mean_mbps,
-        classes=tuple(fit_class(part, sum(log.duration_s for log in part) / total) for part in groups),
+        classes=tuple(
+            fit_class(part, running_total(log.duration_s for log in part) / total) for part in groups
+        ),
         piece_s=piece_s,
         fitted=measured(kept, piece_s),
         fitted_logs=len(kept),

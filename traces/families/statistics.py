@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.totals import running_total
 from traces.trace import Trace
 
 OUTAGE_MBPS = 0.3
@@ -162,7 +163,7 @@ def _mean_autocorrelation(
         value = autocorrelation(join([resample(trace, step) for trace in group], lag), lag)
         if value is not None:
             values.append(value)
-            weights.append(sum(trace.duration_s for trace in group))
+            weights.append(running_total(trace.duration_s for trace in group))
     return float(np.average(values, weights=weights)) if values else None
 
 
@@ -215,5 +216,5 @@ def summarise(
 
 def _mean_mbps(traces: Sequence[Trace]) -> float:
     """Of traces together, by their lengths."""
-    carried = sum(trace.mean_mbps * trace.duration_s for trace in traces)
-    return carried / sum(trace.duration_s for trace in traces)
+    carried = running_total(trace.mean_mbps * trace.duration_s for trace in traces)
+    return carried / running_total(trace.duration_s for trace in traces)

@@ -13,6 +13,7 @@ from traces import formats
 from traces.formats import mahimahi
 from traces.formats.rows import Scan, TraceRow, time_fault
 from traces.inspection.report import more_lines
+from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
 MAX_SAME_FAULT = 20
@@ -181,8 +182,8 @@ def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
     if not points:
         return
     first, last = points[0], points[-1]
-    duration_s = sum(point.end_s - point.begin_s for point in points)
-    mean = sum(point.rate_mbps * (point.end_s - point.begin_s) for point in points) / duration_s
+    duration_s = running_total(point.end_s - point.begin_s for point in points)
+    mean = running_total(point.rate_mbps * (point.end_s - point.begin_s) for point in points) / duration_s
     step_s = median(point.end_s - point.begin_s for point in points)
     for severity, text in (*_doubts_of_rates(mean), *_doubts_of_times(step_s)):
         yield first.line, severity, text

@@ -21,6 +21,7 @@ from policies.bootstrap import percentile_interval
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.step_time import StepTime
 from traces.families.catalogue import default_video, resolve_many
+from traces.totals import running_total
 
 TIMED_STEPS = (1, 2, 4, 8, 16)
 TIMED_EACH = 12
@@ -132,7 +133,7 @@ class ArmBench:
             together=self.together,
             chunks=self.chunks,
         )
-        asked_ms = 1000.0 * sum(self.asking.expect_s(steps) for steps in played.asked_steps)
+        asked_ms = 1000.0 * running_total(self.asking.expect_s(steps) for steps in played.asked_steps)
         own_ms = routing_ms(arm, self.starts[0])
         delay_ms = asked_ms / played.decisions + own_ms
         return ArmResult(arm, played.qoe, float(played.by_llm.mean()), delay_ms)

@@ -24,6 +24,7 @@ from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
+from traces.totals import running_total
 from traces.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -213,4 +214,4 @@ def mean_qoe(session: SimulatedSession, qoe: QoE, last: int | None = None) -> fl
     values = qoe.per_chunk(
         [row.level for row in rows], [row.stall_s for row in rows], session.video.ladder_kbps
     )
-    return sum(values) / len(values)
+    return running_total(values) / len(values)

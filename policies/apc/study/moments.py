@@ -30,6 +30,7 @@ from policies.apc.scheduler import RandomShare
 from policies.apc.study.lockstep import Lockstep, Moment, StudyStart
 from policies.llm.engine.contract import ServingEngine
 from traces.files import aside
+from traces.totals import running_total
 
 EXPLORED = 0.5
 """Share of decisions that the model makes while data are collected."""
@@ -141,6 +142,6 @@ def _follow(moment: Moment, level: int, light: Light) -> float:
         wait_ms = session.wait()
         session.fetch(Decision(light.decide(session.observation()).level, BY_LIGHT), wait_ms)
     rows = session.rows[begin - 1 :]
-    return sum(
+    return running_total(
         qoe.per_chunk([row.level for row in rows], [row.stall_s for row in rows], session.video.ladder_kbps)
     )

@@ -25,6 +25,7 @@ from policies.rules.mpc import RobustMPC
 from policies.rules.mpc_published import PublishedMPC
 from policies.rules.oracle import Oracle, OraclePlan, best_plan
 from tests.support.batch_worlds import LADDER_KBPS, QOES, traces, videos
+from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
 CHUNKS = 6
@@ -133,7 +134,8 @@ def total_of(
         cap_ms=cap_ms,
         start_index=start_index,
     )
-    return sum(qoe.per_chunk([row.level for row in rows], [row.stall_s for row in rows], video.ladder_kbps))
+    levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
+    return running_total(qoe.per_chunk(levels, stalls_s, video.ladder_kbps))
 
 
 @settings(max_examples=30, deadline=None)

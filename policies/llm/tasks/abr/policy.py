@@ -31,6 +31,7 @@ from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
+from traces.totals import running_total
 
 AUTO, NONE = "auto", "none"
 DEADLINE_MS = 3000.0
@@ -207,7 +208,7 @@ def unasked(video: Video, observation: Observation, chunk: int) -> Observation:
         buffer_s=history[-1].buffer_s if history else 0.0,
         next_sizes_bytes=video.sizes_bytes[chunk : min(chunk + HORIZON, chunks)],
         chunks_left=chunks - chunk,
-        elapsed_s=sum(past.download_s for past in history),
+        elapsed_s=running_total(past.download_s for past in history),
     )
 
 

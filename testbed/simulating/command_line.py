@@ -1,0 +1,140 @@
+"""The command line of `testbed/simulate.py`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from player.options import add_scoring_options
+from player.simulated.link_published import RTT_MS, PublishedLink
+from player.simulated.session import Link
+from player.simulated.tcp.link import CONGESTION_CONTROL, QUEUE_MS, TcpLink
+from testbed.process.errors import TestbedError
+from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
+from traces.commands import Parser, add_json_option
+
+
+def _published_link(args: argparse.Namespace) -> Link:
+    """The link of the public simulators.
+
+    Raises:
+        TestbedError: something that it has not was asked for.
+    """
+    asked = {
+        "--queue-ms": args.queue_ms is not None,
+        "--queue-bytes": args.queue_bytes is not None,
+        "--cc": args.cc != CONGESTION_CONTROL,
+        "--no-slow-start-after-idle": args.no_slow_start_after_idle,
+        "--loss-pct": args.loss_pct != 0,
+    }
+    for option, given in asked.items():
+        if given:
+            raise TestbedError(f"{option}: the published link has no TCP and no queue; add --link tcp")
+    if not 0 <= args.rtt_ms < float("inf"):
+        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
+    return PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
+
+
+def _tcp_link(args: argparse.Namespace) -> Link:
+    """The emulator's TCP, computed.
+
+    Raises:
+        TestbedError: figures that make no link.
+    """
+    if args.noise:
+        raise TestbedError("--noise: the tcp link has none; it is the published link's")
+    try:
+        return TcpLink(
+            rtt_ms=args.rtt_ms,
+            queue_ms=QUEUE_MS if args.queue_ms is None else args.queue_ms,
+            queue_bytes=args.queue_bytes,
+            congestion_control=args.cc,
+            slow_start_after_idle=not args.no_slow_start_after_idle,
+            loss_pct=args.loss_pct,
+        )
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+
+
+LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {"published": _published_link, "tcp": _tcp_link}
+"""Link models by name."""
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(prog="simulate.py", description="Each policy over each trace, computed, not emulated.")
+    _add_what(command.add_argument_group("what is streamed"))
+    _add_who(command.add_argument_group("who decides"))
+    _add_link(command.add_argument_group("link"))
+    add_scoring_options(command)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
+    )
+    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
+    add_json_option(output)
+    return command
+
+
+def _add_what(what: Any) -> None:
+    what.add_argument(
+        "--traces",
+        required=True,
+        nargs="+",
+        metavar="TRACES",
+        help="families' members (4g[0:100], 4g/17), directories, or files in any known format",
+    )
+    what.add_argument("--format", metavar="NAME", help="the trace files' format (default: detected)")
+    what.add_argument(
+        "--starts",
+        default="0",
+        metavar="FILE|SEED|0",
+        help="where in its trace each session begins: lines of `trace-name start_index`"
+        " (at time[start_index-1]), drawn by a seed, or all at their beginning (default: 0)",
+    )
+    add_video_options(what)
+
+
+def _add_who(who: Any) -> None:
+    add_policy_option(who)
+    who.add_argument(
+        "--first-level",
+        default="0",
+        metavar="N|policy",
+        help="the first chunk's level, or ask the policy as the emulator does (default: 0, as published)",
+    )
+    who.add_argument(
+        "--seed",
+        default="0",
+        metavar="N[,N…]",
+        help="of policies and noise; each makes sessions of its own (default: 0)",
+    )
+
+
+def _add_link(link: Any) -> None:
+    link.add_argument(
+        "--link",
+        choices=list(LINKS),
+        default="published",
+        help="the public simulators' arithmetic, or the emulator's TCP (default: published)",
+    )
+    link.add_argument(
+        "--rtt-ms",
+        type=float,
+        default=RTT_MS,
+        metavar="MS",
+        help=f"round trip; a trace's delays are added to it (default: {RTT_MS:g})",
+    )
+    link.add_argument(
+        "--loss-pct",
+        type=float,
+        default=0.0,
+        metavar="PCT",
+        help="frames lost towards the player, besides those that the trace loses; tcp only",
+    )
+    link.add_argument(
+        "--noise", action="store_true", help="multiply each download's time by U(0.9, 1.1); published only"
+    )
+    add_tcp_options(link)
