@@ -32,6 +32,7 @@ from analysis.report.parts.table_rendering import (
     word,
 )
 from analysis.sessions import SessionRecord
+from analysis.style import paler
 from player.record import EndRow, Record
 
 
@@ -212,8 +213,7 @@ def draw_sharing(study: Study, shared: SharedLinks) -> Figure:
                 [one.jain for one in ones],
                 [row] * len(ones),
                 "|",
-                color=colour(policy),
-                alpha=0.35,
+                color=paler(colour(policy), 0.35),
                 markersize=6,
             )
             if interval.low is not None and interval.high is not None:
