@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.clusters import ClusterRule
-from analysis.options import add_cluster, add_json, add_policies, add_scoring
+from analysis.options import add_cluster, add_interrupted, add_json, add_policies, add_scoring
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
@@ -58,6 +58,7 @@ def add_report(commands: Any) -> None:
         help=f"compare all with this policy (default: the sweep's, else {BASELINE})",
     )
     add_cluster(what)
+    add_interrupted(what)
     add_scoring(command, kind=None, kind_note="the sweep's, else linear")
     output = command.add_argument_group("output")
     output.add_argument(
@@ -102,7 +103,8 @@ def report(args: argparse.Namespace) -> int:
     out = args.out or (args.results if args.results.is_dir() else args.results.parent) / "report"
     with ExitStack() as stack:
         pool = stack.enter_context(workers(jobs)) if jobs > 1 else None
-        rows, unreadable = _read(paths, qoe, pool if len(paths) >= WORTH_PROCESSES else None)
+        read = partial(row_of, qoe=qoe, interrupted=args.interrupted)
+        rows, unreadable = _read(paths, read, pool if len(paths) >= WORTH_PROCESSES else None)
         chosen = _chosen(rows, args.policy, sweep)
         study = study_of(
             chosen,
@@ -167,11 +169,13 @@ def _rule(args: argparse.Namespace) -> ClusterRule:
 
 
 def _read(
-    paths: Sequence[Path], qoe: QoE, pool: ProcessPoolExecutor | None
+    paths: Sequence[Path],
+    read: Callable[[Path], SessionRow | Unreadable],
+    pool: ProcessPoolExecutor | None,
 ) -> tuple[list[SessionRow], list[Unreadable]]:
     rows: list[SessionRow] = []
     unreadable: list[Unreadable] = []
-    for found in each(partial(row_of, qoe=qoe), paths, pool):
+    for found in each(read, paths, pool):
         if isinstance(found, SessionRow):
             rows.append(found)
         else:
@@ -222,6 +226,8 @@ def _command(args: argparse.Namespace) -> list[str]:
     words = ["python", "-m", "analysis", "report", str(args.results)]
     for policy in args.policy:
         words += ["--policy", policy]
+    if args.interrupted:
+        words.append("--interrupted")
     if args.format != FIGURE_FORMATS:
         words += ["--format", ",".join(args.format)]
     for name in ("baseline", "cluster", "qoe", "mu", "smooth", "out"):

@@ -23,14 +23,13 @@ from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.qoe import QoE
 from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
-from player.record import FINISHED, ChunkRow, EndRow
+from player.record import FINISHED, INTERRUPTED, ChunkRow, EndRow
 from player.registry import LoadedPolicy, load_policy
 from player.video.mpd import Presentation
 
 FALLBACK = "bba"
 """Who decides when the policy cannot."""
 
-INTERRUPTED = "interrupted"
 ORIGIN_LOST = "origin-lost"
 """No byte for the give-up time."""
 ORIGIN_ERROR = "origin-error"
