@@ -23,10 +23,11 @@ from rich.console import Console
 from player.decide import DEADLINE_S
 from player.options import add_scoring_options, scoring
 from player.qoe import SessionSummary, summarise
-from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
+from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.live import LiveConsole, LiveDisplay, summary_table
 from player.real.manifest import player_manifest
-from player.real.session import PlayerSettings, PlayerState, Session, Stopped, unless
+from player.real.session import PlayerState, Session, Stopped, unless
+from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
 from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
