@@ -83,7 +83,7 @@ def attend(
     mixed = torch.empty_like(query)
     for group in groups:
         longest = group.held + group.new
-        seen = [cache[group.slots, :, :longest] for cache in (keys, values)]
+        seen_keys, seen_values = (cache[group.slots, :, :longest] for cache in (keys, values))
         asked, mask = query[group.rows], None
         if group.new == 1:  # the heads that share keys are as rows of one query
             asked = asked.view(group.count, keys.shape[1], -1, wide)
@@ -92,7 +92,7 @@ def attend(
             places = torch.arange(longest)
             mask = places <= places[group.held :, None]
         answer = functional.scaled_dot_product_attention(
-            asked, *seen, attn_mask=mask, enable_gqa=group.new > 1
+            asked, seen_keys, seen_values, attn_mask=mask, enable_gqa=group.new > 1
         )
         if group.new > 1:
             answer = answer.transpose(1, 2)

@@ -185,8 +185,9 @@ class Engine:
         """How many sessions may be decided in one batch with each one's answers as alone, to the last bit; 1
         where that isn't asked for or this machine's libraries don't do it. Tried out, in free slots.
         """
-        sessions = len(self._free) - TRIED_ALONE
-        if not self._alike or sessions < 2:
+        sessions = self.slots - TRIED_ALONE
+        tried = min(sessions, len(self._free) - TRIED_ALONE)
+        if not self._alike or tried < 2:
             return 1
         taken: list[int] = []
 
@@ -195,7 +196,7 @@ class Engine:
             return taken[-1]
 
         try:
-            same = same_in_company(open_slot, self.forward, sessions, self._width)
+            same = same_in_company(open_slot, self.forward, tried, self._width)
         finally:
             for slot in taken:
                 self.close(slot)
