@@ -14,15 +14,16 @@ import matplotlib
 from rich.console import Console
 
 from analysis import table
-from analysis.collect import add_collect
 from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
+from analysis.power_command import add_power
 from analysis.report.command import add_report
 from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
 from analysis.style import RC, save
+from analysis.tables.collect import add_collect
 from analysis.timeline import draw_timeline
 from player.record import RecordError, make_folder
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
@@ -50,6 +51,7 @@ def _parser() -> Parser:
 
     _add_compare(commands)
     _add_table(commands)
+    add_power(commands)
     add_collect(commands)
     add_report(commands)
     text = "draw sessions"

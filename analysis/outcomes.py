@@ -113,6 +113,11 @@ class Outcomes:
         return list(dict.fromkeys(names))
 
     @property
+    def traces(self) -> list[str]:
+        """The names of those that sessions count of, in order of appearance."""
+        return list(dict.fromkeys(one.setting.trace for one in self.counted))
+
+    @property
     def invalid(self) -> list[LeftOut]:
         return [one for one in self.left_out if one.reason == INVALID]
 

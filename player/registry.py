@@ -76,6 +76,12 @@ def policy_names() -> list[str]:
     return sorted(_entries(entry_points))
 
 
+def policy_file(spec: str) -> Path | None:
+    """The file of a user's own that a spec names; None where it names an installed policy."""
+    in_file = _FILE_SPEC.fullmatch(spec)
+    return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
+
+
 def load_policy(spec: str) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 

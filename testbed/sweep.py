@@ -33,9 +33,9 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from analysis.collect import TABLE, collect
 from analysis.sessions import AnalysisError
 from analysis.sweep_state import SweepState
+from analysis.tables.collect import TABLE, collect
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError

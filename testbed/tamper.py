@@ -23,6 +23,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import difflib
 import json
 import os
 import sys
@@ -277,7 +278,9 @@ def chosen(args: argparse.Namespace) -> list[TamperJob]:
     names = list(known) if args.kinds is None else args.kinds.split(",")
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise TestbedError(f"--kinds {unknown[0]}: expected some of {', '.join(known)}")
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+        raise TestbedError(f"--kinds {unknown[0]}: no such kind{meant}")
     kinds = [known[name] for name in names if known[name].counted or not args.no_watch]
     if not kinds:
         raise TestbedError(f"--kinds {args.kinds}: only who listens can tell these; leave --no-watch out")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.collect import COLUMNS, NUMBER, TEXT, TEXTS, TRUTH, WHOLE
+from analysis.tables.chunk_rows import CHUNK_COLUMNS, OF_THE_SESSION
+from analysis.tables.collect import COLUMNS, NUMBER, TEXT, TEXTS, TRUTH, WHOLE
 from player.record import ChunkRow, EndRow, read_record
 from testbed.link.log import LinkRow
 from testbed.verdict.judge import Verdict
@@ -136,6 +137,12 @@ def test_every_column_of_the_table_is_explained_and_no_other() -> None:
     kinds = {TEXT: "text", WHOLE: "whole number", NUMBER: "number", TRUTH: "true or false", TEXTS: "texts"}
     written = {name: kind for names, kind in rows for name in backticked(names)}
     assert written == {name: kinds[kind] for name, kind in COLUMNS.items()}
+
+
+def test_every_column_of_the_chunk_table_is_explained() -> None:
+    assert set(OF_THE_SESSION) | {"qoe"} <= set(backticked(section("records.md", "The table")))
+    rest = set(CHUNK_COLUMNS) - set(OF_THE_SESSION) - {"qoe"}
+    assert rest == {field.name for field in dataclasses.fields(ChunkRow)}
 
 
 def test_every_field_of_a_manifest_is_explained(tmp_path: Path) -> None:

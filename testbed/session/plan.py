@@ -70,7 +70,8 @@ def parser() -> Parser:
     what.add_argument(
         "--reproduce",
         metavar="RECORD",
-        help="instead of all others but --out and --json: a record's session again, and what differs",
+        help="instead of all others: a record's session again, and what differs (with --out, --json, and"
+        " --trust where the record names a policy file)",
     )
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")

@@ -1,8 +1,10 @@
-"""`python -m analysis collect DIR`: a table of sessions, a row each, for pandas, polars or DuckDB.
+"""`python -m analysis collect DIR`: a table of sessions, a row each, or of their chunks.
 
-`sessions.parquet` holds what comparisons and reports ask for, computed from the records alone; `COLUMNS`
-names the columns with their units. QoE is by the weights that the policies were told; with other weights,
-the linear one is ``bitrate_mbps - mu * stall_s_per_chunk - smooth * smoothness_mbps``.
+For pandas, polars, DuckDB or a spreadsheet. `sessions.parquet` holds what comparisons and reports ask for,
+computed from the records alone; `COLUMNS` names the columns with their units. QoE is by the weights that the
+policies were told; with other weights, the linear one is
+``bitrate_mbps - mu * stall_s_per_chunk - smooth * smoothness_mbps``. The columns of chunks are in
+`analysis/tables/chunk_rows.py`, the forms of files in `analysis/tables/table_file.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,18 @@ from typing import Any
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.sessions import AnalysisError, SessionRecord, record_files
+from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
+from analysis.tables.table_file import (
+    ENDINGS,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    TRUTH,
+    WHOLE,
+    TableFileError,
+    ending_of,
+    write_table,
+)
 from player.manifest import (
     LinkSection,
     PolicySection,
@@ -27,17 +41,14 @@ from player.manifest import (
     TraceSection,
     VideoSection,
 )
-from player.record import RecordError, make_folder, read_record
-from traces.files import aside
+from player.record import RecordError, read_record
 
-TABLE = "sessions.parquet"
+TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
 ROWS_AT_ONCE = 1000
 """Written together; no more are held in memory."""
 
 DECIDERS = ("policy", "llm", "light", "fallback", "player")
-
-TEXT, WHOLE, NUMBER, TRUTH, TEXTS = "string", "int64", "float64", "bool", "list"
 
 COLUMNS: dict[str, str] = {
     "record": TEXT,  # file name
@@ -131,6 +142,8 @@ class Collected:
 
     table: Path
     rows: int
+    sessions: int
+    """Records that could be read."""
     unreadable: tuple[str, ...]
     """Records that could not be read, with their faults."""
 
@@ -278,67 +291,51 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def collect(places: Sequence[Path], table: Path) -> Collected:
+def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Collected:
     """Write the table of all records of folders and record files.
 
     Args:
         places: folders that directly hold records (`*.jsonl`), or records.
-        table: the file to be written; it appears complete or not at all.
+        table: the file to be written, which appears complete or not at all; its ending says the form.
+        chunks: a row a chunk, instead of one a session.
 
     Raises:
-        AnalysisError: nothing to read in a place, or no record that can be read.
+        AnalysisError: nothing to read in a place, no record that can be read, no chunk in any, an ending
+            that is no table's.
         OSError: a place cannot be read, or the table not written.
     """
-    import pyarrow
-
     files = record_files(places)
     unreadable: list[str] = []
+    look = _chunk_rows_or_fault if chunks else _session_row_or_fault
     try:
-        with aside(table) as partial:
-            rows = _write_rows(partial, _batches(files, unreadable))
-            if not rows:
-                raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
-    except pyarrow.ArrowException as error:
-        raise AnalysisError(
-            f"{table}: {error}; a record's manifest is not as this version writes it"
-        ) from None
-    return Collected(table, rows, tuple(unreadable))
+        ending_of(table)
+        rows = write_table(table, CHUNK_COLUMNS if chunks else COLUMNS, _batches(look, files, unreadable))
+    except TableFileError as error:
+        raise AnalysisError(str(error)) from None
+    if not rows and unreadable:
+        raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
+    if not rows:
+        raise AnalysisError(f"no chunk is in any of {len(files)} records; leave --chunks out")
+    return Collected(table, rows, len(files) - len(unreadable), tuple(unreadable))
 
 
-def _write_rows(path: Path, batches: Iterable[list[dict[str, Any]]]) -> int:
-    """Write batches of rows as parquet, and say how many rows they are."""
-    import pyarrow
-    import pyarrow.parquet
-
-    kinds = {
-        TEXT: pyarrow.string(),
-        WHOLE: pyarrow.int64(),
-        NUMBER: pyarrow.float64(),
-        TRUTH: pyarrow.bool_(),
-        TEXTS: pyarrow.list_(pyarrow.string()),
-    }
-    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-    rows = 0
-    with path.open("wb") as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-        for batch in batches:
-            rows += len(batch)
-            columns = {name: [row[name] for row in batch] for name in COLUMNS}
-            writer.write_table(pyarrow.table(columns, schema=schema))
-    return rows
+Rows = list[dict[str, Any]]
 
 
-def _batches(files: Sequence[Path], unreadable: list[str]) -> Iterator[list[dict[str, Any]]]:
+def _batches(
+    look: Callable[[Path], Rows | str], files: Sequence[Path], unreadable: list[str]
+) -> Iterator[Rows]:
     """Rows of all records that can be read; the faults of others are added to `unreadable`."""
-    batch: list[dict[str, Any]] = []
+    batch: Rows = []
     with contextlib.ExitStack() as stack:
         pool = None
         if len(files) >= WORTH_PROCESSES and processes_here() > 1:
             pool = stack.enter_context(workers(processes_here()))
-        for found in each(_row_or_fault, files, pool):
+        for found in each(look, files, pool):
             if isinstance(found, str):
                 unreadable.append(found)
             else:
-                batch.append(found)
+                batch += found
             if len(batch) >= ROWS_AT_ONCE:
                 yield batch
                 batch = []
@@ -346,16 +343,23 @@ def _batches(files: Sequence[Path], unreadable: list[str]) -> Iterator[list[dict
         yield batch
 
 
-def _row_or_fault(path: Path) -> dict[str, Any] | str:
+def _session_row_or_fault(path: Path) -> Rows | str:
     try:
-        return session_row(SessionRecord(read_record(path)))
+        return [session_row(SessionRecord(read_record(path)))]
+    except RecordError as error:
+        return str(error)
+
+
+def _chunk_rows_or_fault(path: Path) -> Rows | str:
+    try:
+        return chunk_rows(SessionRecord(read_record(path)))
     except RecordError as error:
         return str(error)
 
 
 def add_collect(commands: Any) -> None:
     """The command `collect`."""
-    text = "write a table of sessions, a row each (Parquet)"
+    text = "write a table of sessions, a row each, or of their chunks (Parquet or CSV)"
     command = commands.add_parser("collect", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_collect)
     command.add_argument(
@@ -365,23 +369,45 @@ def add_collect(commands: Any) -> None:
         metavar="RESULTS",
         help="folders of records (the *.jsonl directly in them), or records",
     )
+    command.add_argument("--chunks", action="store_true", help="a row a chunk, instead of one a session")
     command.add_argument(
-        "--out", type=Path, metavar="FILE", help=f"the table (default: {TABLE} in the first folder)"
+        "--out",
+        type=table_path,
+        metavar="FILE",
+        help=f"the table; its ending says the form: {', '.join(ENDINGS)}"
+        f" (default: {TABLE} in the first folder, with --chunks {CHUNK_TABLE})",
     )
     command.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else on stdout"
     )
 
 
+def table_path(text: str) -> Path:
+    """A table's name, for argparse."""
+    try:
+        ending_of(Path(text))
+    except TableFileError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
+
+
 def _collect(args: argparse.Namespace) -> int:
     first: Path = args.results[0]
-    table = args.out or (first if first.is_dir() else first.parent) / TABLE
-    make_folder(table.parent)
-    found = collect(args.results, table)
+    folder = first if first.is_dir() else first.parent
+    found = collect(
+        args.results, args.out or folder / (CHUNK_TABLE if args.chunks else TABLE), chunks=args.chunks
+    )
     for fault in found.unreadable:
         print(f"left out: {fault}", file=sys.stderr)
     if args.json:
-        print(json.dumps({"table": str(table), "sessions": found.rows, "unreadable": list(found.unreadable)}))
-    else:
-        print(f"{found.rows} sessions, {len(found.unreadable)} unreadable: {table}")
+        facts = {
+            "table": str(found.table),
+            "rows": found.rows,
+            "sessions": found.sessions,
+            "unreadable": list(found.unreadable),
+        }
+        print(json.dumps(facts))
+        return 0
+    chunks = f"{found.rows} chunks of " if args.chunks else ""
+    print(f"{chunks}{found.sessions} sessions, {len(found.unreadable)} unreadable: {found.table}")
     return 0
