@@ -18,8 +18,9 @@ from policies.llm.model.shape import FULL, LORA, Shape
 
 
 class Whole:
-    """A base model with an adapter, and every slot's tokens; as `PackedModel` in all else, but that `alike` is
-    more than transformers can promise: a longer neighbour may change a session's last bits.
+    """A base model with an adapter, and every slot's tokens; as `PackedModel` in all else.
+
+    It can't promise `alike`: a longer neighbour may change a session's last bits.
     """
 
     caches = False

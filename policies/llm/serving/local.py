@@ -16,8 +16,8 @@ from policies.llm.serving.protocol import BY_LLM, Answer
 from policies.llm.serving.transcript import Transcript
 from policies.llm.task import Task, Vectors, task_named
 
-TOGETHER = 64
-"""Sessions decided at once: with twice as many a decision is hardly cheaper."""
+TOGETHER = 128
+"""Sessions decided at once: what their caches take stays small."""
 SLOTS = TOGETHER + 4
 """A player has one session; a simulation those that are decided at once, and what is not collected yet."""
 THREADS = 1
