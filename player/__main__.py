@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from player.command_line import parser
+    from player.real.command_line import parser
 
     parser().parse_args()  # help and mistakes don't wait for the imports that follow
 
@@ -25,9 +25,9 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from player.command_line import parser
 from player.options import scoring
 from player.qoe import SessionSummary, summarise
+from player.real.command_line import parser
 from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.live import LiveConsole, LiveDisplay, summary_table
 from player.real.manifest import player_manifest
