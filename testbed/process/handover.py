@@ -58,7 +58,11 @@ def missing_packages() -> "list[str]":
 def _is_there(name: str) -> bool:
     """Whether a module can be imported. setuptools makes its distutils while it is looked for, which takes
     longer than all the rest."""
-    if name == "distutils" and importlib.util.find_spec("_distutils_hack") is not None:
+    if (
+        name == "distutils"
+        and name not in sys.modules
+        and importlib.util.find_spec("_distutils_hack") is not None
+    ):
         return True
     return importlib.util.find_spec(name) is not None
 
