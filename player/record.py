@@ -8,6 +8,7 @@ it is complete: it is written aside, synced and renamed.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
-from traces.files import partial_of, settle, sync_folder
+from traces.files import fresh, partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
 from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
 
@@ -158,7 +159,7 @@ class RecordWriter:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.partial = partial_of(path)
-        self._file = self.partial.open("wb", buffering=0)  # so that closing has nothing left to write
+        self._file = os.fdopen(fresh(self.partial), "wb", buffering=0)  # closing has nothing left to write
         try:
             give_to_caller(self.partial)
             self._write(manifest_line(manifest))

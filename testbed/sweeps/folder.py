@@ -24,8 +24,8 @@ from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
-from traces.files import PARTIAL, sync
-from traces.ownership import give_to_caller, make_directory
+from traces.files import PARTIAL, growing, sync
+from traces.ownership import make_directory, make_within
 
 JOURNAL, LOCK, ATTEMPTS = "sweep.attempts", "sweep.lock", "attempts"
 
@@ -91,10 +91,9 @@ class SweepFolder:
             make_directory(self.out)
             self._take()
             self._read()
-            make_directory(self.out / LOGS)
-            self._journal = (self.out / JOURNAL).open("a", encoding="utf-8")
+            make_within(self.out, LOGS)
+            self._journal = growing(self.out / JOURNAL)
             self._journal.write("\n")  # ends a line that a crash has cut off
-            give_to_caller(self.out / JOURNAL)
         except BaseException:
             self.close()
             raise
@@ -113,7 +112,7 @@ class SweepFolder:
     def _take(self) -> None:
         """Keep others out for as long as this process lives, however it ends."""
         path = self.out / LOCK
-        self._lock = path.open("a+", encoding="utf-8")
+        self._lock = growing(path)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -127,7 +126,6 @@ class SweepFolder:
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}\n")
         self._lock.flush()
-        give_to_caller(path)
 
     def _read(self) -> None:
         """Find out what is there, and whether it is ours.
