@@ -31,6 +31,10 @@ class RecordError(ValueError):
     """A record that cannot be read; the message names file, line and fault."""
 
 
+class OtherVersionError(RecordError):
+    """A record that another version of us wrote, and that this one doesn't read."""
+
+
 def by_fallback_alone(deciders: Collection[str]) -> bool:
     """Whether nobody but the fallback decided (the simulated player may fix the first chunk's level)."""
     return "fallback" in deciders and set(deciders) <= {"fallback", "player"}
@@ -201,7 +205,8 @@ def read_record(path: Path) -> Record:
     """Read a whole record.
 
     Raises:
-        RecordError: cut off, not JSON, of another schema, lines out of order, a field that is
+        OtherVersionError: of another schema.
+        RecordError: cut off, not JSON, lines out of order, a field that is
             missing, unknown or of the wrong type.
         OSError: the file cannot be read.
     """
@@ -210,7 +215,8 @@ def read_record(path: Path) -> Record:
     try:
         Manifest.of_line(manifest)
     except ManifestError as error:
-        raise RecordError(f"{path}:1: {error}") from None
+        kind = OtherVersionError if manifest.get("line") == "manifest" else RecordError
+        raise kind(f"{path}:1: {error}") from None
     levels = _levels(manifest, path)
     if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")

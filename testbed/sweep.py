@@ -50,11 +50,11 @@ from testbed.sweeps.experiment import estimate
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
 from traces.commands import Parser, leave, refuse, said_of
-from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -203,22 +203,16 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
         )
 
 
-def _is_newest(table: Path, out: Path) -> bool:
-    """Whether a table was made after every record: a killed command may have left it behind."""
-    made = table.stat().st_mtime_ns if table.exists() else -1
-    return all(path.stat().st_mtime_ns < made for path in out.glob("*.jsonl")) and made >= 0
-
-
 def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
     table = work.out / TABLE
-    if not work.ran and _is_newest(table, work.out):
+    if not work.ran and is_as_noted(table):
         report["table"] = str(table)
     elif counts["expected"] > counts["missing"]:
         try:
             collected = collect([work.out], table)
-            give_to_caller(collected.table)
+            work.folder.note_table(collected.table)
             report["table"] = str(collected.table)
         except AnalysisError as error:  # no session came to a record
             console.print(Text(f"no {TABLE}: {error}"), soft_wrap=True)
@@ -295,6 +289,8 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     engine.check()
     with SweepFolder(plan, place, only) as folder:
         folder.remove_leftovers()
+        for line in _damaged_lines(folder):
+            console.print(Text(line), soft_wrap=True)
         left = folder.pending()
         waiting = [unit for unit in folder.missing() if not folder.chosen(unit)]
         disk = _show_plan(console, plan, left, engine, place, _players(waiting))
@@ -315,6 +311,14 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         if args.json:
             print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
         return status
+
+
+def _damaged_lines(folder: SweepFolder) -> list[str]:
+    """Which records can't be read any more: their sessions are run again."""
+    found = [f"damaged, so its session is played again: {fault}" for fault in folder.damaged[:MOST_LISTED]]
+    if len(folder.damaged) > MOST_LISTED:
+        found.append(f"… and {len(folder.damaged) - MOST_LISTED} more such records")
+    return found
 
 
 def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:

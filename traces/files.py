@@ -24,6 +24,10 @@ PARTIAL = ".partial"
 """How the name of a file ends that is not yet complete."""
 
 
+DAMAGED = ".damaged"
+"""How the name ends of what was to be a file of ours and can't be read any more."""
+
+
 def partial_of(final: Path) -> Path:
     """Where a file is written before it has its final name."""
     return final.with_name(f"{final.name}{PARTIAL}")
@@ -119,6 +123,30 @@ def fresh(path: Path) -> int:
         path.unlink()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, flags, 0o666)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a link, if it is there; what is something else stays.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if kind_of(path.lstat().st_mode) in ("", LINK):
+            path.unlink()
+
+
+def put_aside(path: Path, ending: str) -> Path:
+    """Give whatever has a name another, with that ending, which nobody has; the new name.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    place, number = path.with_name(f"{path.name}{ending}"), 1
+    while os.path.lexists(place):
+        number += 1
+        place = path.with_name(f"{path.name}{ending}-{number}")
+    return path.rename(place)
 
 
 def growing(path: Path) -> IO[str]:
