@@ -7,7 +7,6 @@ it is complete: it is written aside, synced and renamed.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -133,12 +132,12 @@ def manifest_line(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def chunk_line(row: ChunkRow) -> dict[str, Any]:
     """A chunk as a line of the record."""
-    return {"line": "chunk", **dataclasses.asdict(row)}
+    return {"line": "chunk", **vars(row)}  # of plain values; `asdict` would copy each of them deeply
 
 
 def end_line(row: EndRow) -> dict[str, Any]:
     """The end as a line of the record."""
-    return {"line": "end", **dataclasses.asdict(row)}
+    return {"line": "end", **vars(row)}
 
 
 def make_folder(folder: Path) -> None:
