@@ -289,8 +289,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     engine.check()
     with SweepFolder(plan, place, only) as folder:
         folder.remove_leftovers()
-        for line in _damaged_lines(folder):
-            console.print(Text(line), soft_wrap=True)
+        _tell_damaged(console, folder)
         left = folder.pending()
         waiting = [unit for unit in folder.missing() if not folder.chosen(unit)]
         disk = _show_plan(console, plan, left, engine, place, _players(waiting))
@@ -313,12 +312,12 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         return status
 
 
-def _damaged_lines(folder: SweepFolder) -> list[str]:
-    """Which records can't be read any more: their sessions are run again."""
-    found = [f"damaged, so its session is played again: {fault}" for fault in folder.damaged[:MOST_LISTED]]
+def _tell_damaged(console: Console, folder: SweepFolder) -> None:
+    """Name the records that can't be read any more: their sessions are run again."""
+    for fault in folder.damaged[:MOST_LISTED]:
+        console.print(Text(f"damaged, so its session is played again: {fault}"), soft_wrap=True)
     if len(folder.damaged) > MOST_LISTED:
-        found.append(f"… and {len(folder.damaged) - MOST_LISTED} more such records")
-    return found
+        console.print(Text(f"… and {len(folder.damaged) - MOST_LISTED} more such records"))
 
 
 def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:

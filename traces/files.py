@@ -116,6 +116,8 @@ def fresh(path: Path) -> int:
     Raises:
         OSError: it cannot be made, or the name is that of something that is no file.
     """
+    if of_the_system(path):
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     with contextlib.suppress(FileNotFoundError):
         kind = kind_of(path.lstat().st_mode)
         if kind not in ("", LINK):
