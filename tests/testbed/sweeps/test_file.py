@@ -192,7 +192,7 @@ def test_a_list_of_numbers_is_an_axis_of_one_setting(tmp_path: Path) -> None:
     assert (usual.axes, other.axes) == (
         ("rtt_ms", "loss_pct"),
         (),
-    )  # of words, seeds and starts there is none
+    )  # none of words, seeds, starts
     points = [setting for setting in plan.settings if setting.group == "usual"]
     assert len(points) == 8
     where = {"rtt_ms": 80.0, "loss_pct": 1.0}
