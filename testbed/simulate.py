@@ -51,7 +51,7 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
         OSError: a record cannot be written.
     """
     with contextlib.redirect_stdout(sys.stderr):
-        jobs, summaries = plan_jobs(plan.sessions, plan.facts)
+        jobs, summaries = plan_jobs(plan.sessions, plan.facts, plan.processes)
     for note in plan.notes:
         print(f"note: {note}", file=sys.stderr)
     if summaries:

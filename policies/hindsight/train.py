@@ -34,6 +34,7 @@ from policies.hindsight.torch_net import Scaled, follow, layers_of, new_actor, n
 from policies.hindsight.validate import TeacherValidation
 from policies.rules.batch_mpc import BatchMPC
 from traces.files import aside
+from traces.words import of_a_fault
 
 SHARPNESS = 3.0
 """PPO's logits are this x the values."""
@@ -150,9 +151,7 @@ class HindsightRun:
         try:
             held = torch.load(path, weights_only=True)
         except Exception as error:
-            raise data.DataError(
-                f"{path}: no checkpoint ({type(error).__name__}); name another --out"
-            ) from None
+            raise data.DataError(f"{path}: no checkpoint: {of_a_fault(error)}; name another --out") from None
         if held["settings"] != asdict(settings):
             raise data.DataError(f"{path}: a run with other settings; name another --out, or delete it")
         for name in self._MODULES:

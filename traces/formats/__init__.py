@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from traces.files import write_aside
 from traces.formats import cooked, json_log, mahimahi, series, table, two_column
 from traces.formats.rows import Scan, is_number, text_lines
 from traces.trace import Trace, TraceError
+from traces.words import nearest
 
 MAX_BYTES = 512 * 1024 * 1024
 """A larger file is no trace."""
@@ -48,8 +48,8 @@ def format_named(name: str) -> Format:
         return FORMATS[name]
     if fine := re.fullmatch(rf"{mahimahi.NAME}:bin_ms=(\d{{1,5}})", name):
         return _fine_mahimahi(int(fine[1]))
-    near = difflib.get_close_matches(name, FORMATS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, FORMATS)
+    hint = f"; did you mean {near!r}?" if near else "."
     raise TraceError(f"unknown format {name!r}{hint} Formats: {', '.join(FORMATS)}")
 
 

@@ -21,10 +21,8 @@ where one stands; a trace's path that is not there is looked for beside the file
 
 from __future__ import annotations
 
-import difflib
 import math
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,8 @@ from player.qoe import MU, QoE
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines, Place
+from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
+from traces.words import meant
 
 Check = Callable[[Any], str | None]
 """What is wrong with a value, in words; None if it is right."""
@@ -182,18 +182,17 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         TestbedError: it cannot be read, is no TOML, or says what it may not: file, line, way out.
     """
+    way_out = "name a sweep's file (TOML)"
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise TestbedError(f"{path}: not UTF-8; a sweep's file is TOML") from None
+        text = read_text(path, MOST_TOML_BYTES)
+    except BadFileError as error:
+        raise TestbedError(f"{error}; {way_out}") from None
     except OSError as error:
-        raise TestbedError(f"{path}: {error.strerror}; name a sweep's file (TOML)") from None
+        raise TestbedError(f"{path}: {error.strerror}; {way_out}") from None
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).rpartition(" (at ")
-        line = where.removeprefix("line ").partition(",")[0]
-        raise TestbedError(f"{path}:{line if line.isdecimal() else 1}: {message or error}") from None
+        values = toml_tables(text, str(path))
+    except BadFileError as error:
+        raise TestbedError(str(error)) from None
     return _Reader(path, text, values).whole()
 
 
@@ -213,7 +212,7 @@ class _Reader:
         labels = [one.label for one in policies]
         if baseline is not None and baseline not in labels:
             raise self._fault(
-                ("baseline",), f"baseline {baseline!r} is none of the policies{_near(baseline, labels)}"
+                ("baseline",), f"baseline {baseline!r} is none of the policies{meant(baseline, labels)}"
             )
         return SweepFile(
             path=self._path,
@@ -237,7 +236,7 @@ class _Reader:
         for key in table:
             if key not in words:
                 there = f"there are {', '.join(words)}"
-                raise self._fault((*place, key), f"unknown key {key!r}{what}{_near(key, words)}; {there}")
+                raise self._fault((*place, key), f"unknown key {key!r}{what}{meant(key, words)}; {there}")
 
     def _table(self, place: Place) -> Mapping[str, Any]:
         found: Any = self._values
@@ -279,7 +278,7 @@ class _Reader:
         self._known(("qoe",), table, QOE, " in [qoe]")
         kind = self._one(("qoe",), "kind", str, "linear")
         if kind not in MU:
-            raise self._fault(("qoe", "kind"), f"kind {kind!r}{_near(kind, MU)}; there are {', '.join(MU)}")
+            raise self._fault(("qoe", "kind"), f"kind {kind!r}{meant(kind, MU)}; there are {', '.join(MU)}")
         return QoE.published(
             kind,
             self._one(("qoe",), "mu", float, None, _at_least(0, 1e9)),
@@ -416,11 +415,6 @@ def _without_rival(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> Map
     rival = {"queue_ms": "queue_bytes", "queue_bytes": "queue_ms"}
     dropped = {rival[key] for key in table if key in rival}
     return {key: value for key, value in defaults.items() if key not in dropped}
-
-
-def _near(word: object, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(words), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _shown(value: Any) -> str:
