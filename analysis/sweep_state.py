@@ -132,8 +132,9 @@ class SweepState(_Part):
     """All commands together, and the sessions' own lengths: `wall_s`, `session_s`."""
     refused: tuple[RefusedEntry, ...] | None = None
     settings: tuple[Mapping[str, Any], ...] | None = None
-    """`label`, `group` (the [[setting]] that it is a point of), `seen`, `link`, `video`, `chunks`, `players`,
-    `left_out` (why the engine cannot do it), `stress` where the file says so, …"""
+    """One a point: `label`, `group` (the [[setting]] that it is a point of), `axis` (where on its axes, by
+    key; older sweeps lack it), `seen`, `link`, `video`, `chunks`, `players`, `left_out` (why the engine
+    cannot do it), `stress` where the file says so, …"""
     policies: tuple[Mapping[str, Any], ...] | None = None
     """`label`, `spec`, `name`, `delay_ms`, `weights_sha256`, `source_sha256`, `left_out`."""
     traces: tuple[TraceEntry, ...] | None = None

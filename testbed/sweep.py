@@ -47,8 +47,8 @@ from testbed.session.policy_server import DEVICES
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
-from testbed.sweeps.experiment.schema import read_sweep
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep, shown_value
+from testbed.sweeps.experiment.schema import SettingEntry, read_sweep
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
@@ -157,16 +157,36 @@ def describe(
     lines = [f"{file.name}, {how}" + (f": {file.question}" if file.question else "")]
     policies = [policy.label for policy in plan.policies if policy.left_out is None]
     lines.append(f"policies: {', '.join(policies)}")
-    for setting in plan.settings:
-        mine = [unit for unit in plan.units if unit.setting is setting]
-        if mine:
-            lines.append(f"setting {setting.label}: {_setting_words(setting, mine)}")
+    lines += _settings_lines(plan)
     lines += [f"note: {note}" for note in plan.notes]
     recorded = plan.sessions - another_time - _players(left)
     there = f", {another_time} of them another time (--only)" if another_time else ""
     there += f", {recorded} of them over already" if recorded else ""
     lines.append(f"{plan.sessions} sessions{there}; {wall}; {_bytes(disk)} of disk in {out}")
     return lines
+
+
+def _settings_lines(plan: SweepPlan) -> list[str]:
+    """A line a setting; one with an axis has one of its own, and a line a point below it."""
+    lines: list[str] = []
+    axes = {entry.label: entry for entry in plan.file.settings if entry.axes}
+    for setting in plan.settings:
+        mine = [unit for unit in plan.units if unit.setting is setting]
+        if not mine:
+            continue
+        begin = f"setting {setting.label}"
+        if setting.group in axes:
+            head = _axes_line(axes[setting.group])
+            lines += [] if head in lines else [head]
+            begin = f"  {setting.label.removeprefix(setting.group).removeprefix(', ')}"
+        lines.append(f"{begin}: {_setting_words(setting, mine)}")
+    return lines
+
+
+def _axes_line(entry: SettingEntry) -> str:
+    """`setting 3g along rtt_ms 20, 80, 300`."""
+    axes = (f"{key} {', '.join(map(shown_value, entry.values[key]))}" for key in entry.axes)
+    return f"setting {entry.label} along {' and '.join(axes)}"
 
 
 def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
