@@ -36,7 +36,7 @@ from testbed.session.options import (
 from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.session.trace_notes import delay_loss_notes, video_notes
 from traces.families.catalogue import default_video
-from traces.ownership import give_to_caller, make_directory
+from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
 
 OUR_POLICIES = "policies."
@@ -242,7 +242,8 @@ def prepare_folder(out: Path) -> None:
         TestbedError: it cannot be written, or the disk is nearly full.
     """
     try:
-        make_directory(out / LOGS)
+        make_directory(out)
+        make_within(out, LOGS)
         free = shutil.disk_usage(out).free
         if not os.access(out, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
