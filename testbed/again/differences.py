@@ -15,8 +15,9 @@ from rich.text import Text
 
 from player.qoe import QoE, summarise
 from player.record import Record
-from testbed.again.told import LONGEST_VALUE, plain, short
+from testbed.again.told import LONGEST_VALUE, plain
 from testbed.session.session_plan import LANES_AT_ONCE
+from traces.safe_reading import shown
 
 OF_THE_RUN = (
     *("line", "schema", "run_id", "started_at", "command_line"),
@@ -168,7 +169,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if not isinstance(value, str):
-        return short(value)
+        return shown(value)
     return plain(value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…")
 
 
