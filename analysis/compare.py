@@ -20,6 +20,7 @@ from analysis.clusters import ClusterRule
 from analysis.outcomes import Figures, Outcomes, Setting, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
+from analysis.style import natural
 from player.record import FINISHED
 
 WORST = 5
@@ -250,7 +251,7 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     name_of, order = grouping.of, list(grouping.order)
     names = sorted(
         {name_of(one.setting) for one in outcomes.counted},
-        key=lambda name: (order.index(name) if name in order else len(order), *_natural(name)),
+        key=lambda name: (order.index(name) if name in order else len(order), natural(name)),
     )
     return {
         name: Outcomes(
@@ -260,12 +261,6 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
         )
         for name in names
     }
-
-
-def _natural(name: str) -> tuple[float, str]:
-    """`RTT 40 ms` before `RTT 160 ms`."""
-    numbers = [float(word) for word in name.split() if word.replace(".", "", 1).isdigit()]
-    return (numbers[0] if numbers else 0.0, name)
 
 
 def cells(outcomes: Outcomes) -> Cells:

@@ -8,22 +8,22 @@ from typing import Any
 
 from player.manifest import LinkSection, PolicySection, TraceSection, VideoSection
 from player.registry import LoadedPolicy
-from player.video.mpd import MAX_CHUNKS
+from player.video.mpd_segments import MAX_CHUNKS
 from player.video.video import Video, VideoError, check_name
 from traces.trace import Trace
 
 
 def video_section(video: Video) -> VideoSection:
-    """What a record says of the part of a video that was streamed, its sizes exact."""
+    """What a record says of the part of a video that was streamed."""
     return VideoSection(
         name=video.name,
         chunk_s=video.chunk_s,
         ladder_kbps=tuple(video.ladder_kbps),
         chunks=video.chunks,
         sizes_bytes=tuple(video.sizes_bytes),
-        sizes_exact=True,
+        sizes_exact=video.sizes_exact,
         sha256=video.sha256,
-        notes=(),
+        notes=tuple(video.notes),
     )
 
 
@@ -44,7 +44,14 @@ def recorded_video(section: VideoSection) -> Video:
         raise VideoError(f"{section.name}: {len(section.sizes_bytes)} chunks; {MAX_CHUNKS} are the limit")
     if section.chunks != len(section.sizes_bytes):
         raise VideoError(f"{section.name}: chunks is {section.chunks}; it has {len(section.sizes_bytes)}")
-    return Video(section.name, float(section.chunk_s), section.ladder_kbps, section.sizes_bytes)
+    return Video(
+        section.name,
+        float(section.chunk_s),
+        section.ladder_kbps,
+        section.sizes_bytes,
+        sizes_exact=section.sizes_exact is not False,
+        notes=section.notes or (),
+    )
 
 
 def policy_section(policy: LoadedPolicy) -> PolicySection:

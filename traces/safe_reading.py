@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from traces.toml_faults import fault_of
+
 MOST_BYTES = 256 << 20
 """Of a JSON file: a record with the longest of traces is a hundredth of it."""
 MOST_TOML_BYTES = 1 << 20
@@ -291,10 +293,8 @@ def toml_tables(text: str, source: str) -> dict[str, Any]:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).rpartition(" (at ")
-        named = where.removeprefix("line ").partition(",")[0]
-        line = int(named) if named.isdecimal() else text.count("\n") + 1  # "at end of document"
-        raise BadFileError(source, message or str(error), line) from None
+        fault, line = fault_of(text, error)
+        raise BadFileError(source, fault, line) from None
     except (ValueError, RecursionError) as error:
         raise BadFileError(source, _own_words(error), _line_of_number(text)) from None
     fault = _out_of_bounds(tables)

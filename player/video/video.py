@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 LONGEST_CHUNK_S = 86_400.0
@@ -33,6 +33,10 @@ class Video:
     """Nominal bitrates, lowest first: what QoE counts."""
     sizes_bytes: tuple[tuple[int, ...], ...]
     """[chunk][level], HTTP body bytes."""
+    sizes_exact: bool = field(default=True, compare=False)
+    """False: nobody knows them; they are what the nominal bitrates come to."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What was assumed or left out in reading it, a sentence each."""
 
     def __post_init__(self) -> None:
         if not self.chunk_s > 0:
@@ -79,7 +83,7 @@ class Video:
         """
         if not 1 <= chunks <= self.chunks:
             raise VideoError(f"{self.name}: asked for {chunks} chunks; it has {self.chunks}")
-        return Video(self.name, self.chunk_s, self.ladder_kbps, self.sizes_bytes[:chunks])
+        return replace(self, sizes_bytes=self.sizes_bytes[:chunks])
 
     @cached_property
     def sha256(self) -> str:

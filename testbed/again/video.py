@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from player.video.built_in import load_video
-from player.video.mpd import MpdError
 from player.video.mpd_write import write_mpd
+from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
 from testbed.again.told import Told
 from testbed.process.errors import TestbedError

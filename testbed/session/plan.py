@@ -39,7 +39,7 @@ from testbed.session.options import (
 )
 from testbed.session.policy_server import DEVICES
 from testbed.session.session_plan import LOGS, SessionPlan
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import delay_loss_notes, video_notes
 from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory
@@ -171,7 +171,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
-    notes = delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms")
+    notes = [*delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     kept = args.out is not None
     return RunPlan(sessions, out, qoe, kept, args.device, tuple(left_out), tuple(notes), args.lanes, begun)
 

@@ -31,6 +31,7 @@ from analysis.report.parts.table_rendering import (
     word,
 )
 from analysis.sessions import SessionRecord
+from analysis.style import paler
 from player.record import EndRow, Record
 from traces.safe_reading import read_first_object
 
@@ -211,8 +212,7 @@ def draw_sharing(study: Study, shared: SharedLinks) -> Figure:
                 [one.jain for one in ones],
                 [row] * len(ones),
                 "|",
-                color=colour(policy),
-                alpha=0.35,
+                color=paler(colour(policy), 0.35),
                 markersize=6,
             )
             if interval.low is not None and interval.high is not None:

@@ -129,7 +129,7 @@ def emulated(tmp_path: Path) -> Path:
         facts={"shared": {"group": "g", "players": 2, "index": 1, "stagger_s": 3.0, "offset_s": 3.0}},
     )
     urls = tuple(("http://origin/",) * video.levels for _ in range(video.chunks))
-    presentation = Presentation(video, True, urls, (None,) * video.levels)
+    presentation = Presentation(video, urls, (None,) * video.levels)
     told = player_manifest(presentation, policy, PlayerSettings(), url="http://origin/", argv=["player"])
     link = SimpleNamespace(
         shaped=SimpleNamespace(lane=SimpleNamespace(name="sb0")), facts=lambda: {"probe": {}}
