@@ -1,7 +1,7 @@
 """By which code and with which versions a session was decided.
 
-It is gathered here, for emulated, simulated and real sessions alike, and read back here, from a manifest of any
-age: of what an older one does not say, nothing is known, and nothing differs.
+It is gathered here, for emulated, simulated and real sessions alike, and read back here, from a manifest of
+any age: of what an older one does not say, nothing is known, and nothing differs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from player.manifest import CodeSection, Manifest, PolicySection
 from player.policy import Policy
 from player.registry import policy_file
-from player.sources import policy_sources
+from player.sources import file_sha256, policy_sources
 from traces.versions import CodeVersion, loaded_versions, version_here
 
 SERVER_VERSIONS = "versions"
@@ -30,7 +30,7 @@ class Provenance:
     """Of the file that the policy's class stands in."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Of a user's policy of several files: SHA-256 of each, by its path from the policy's folder."""
-    code: CodeVersion = CodeVersion()
+    code: CodeVersion = field(default_factory=CodeVersion)
     versions: Mapping[str, str] = field(default_factory=dict)
     server_versions: Mapping[str, str] = field(default_factory=dict)
     """In the process of the server that the policy asked."""
@@ -83,6 +83,11 @@ class Provenance:
                 yield name, was, there.get(name)
 
 
+def code_section(code: CodeVersion) -> CodeSection | None:
+    """What a record says of the tree; None where nobody knows."""
+    return CodeSection(code.commit, code.dirty) if code.commit is not None else None
+
+
 def decided_by(spec: str, policy: Policy) -> Provenance:
     """Of a policy and this process: sources and versions. The tree is asked once a run (`code_version`).
 
@@ -103,8 +108,8 @@ def decided_by(spec: str, policy: Policy) -> Provenance:
 def _source_sha256(policy: Policy) -> str | None:
     """Hash of the file that a policy's class stands in; None if it stands in none."""
     try:
-        return next(iter(policy_sources(Path(inspect.getfile(type(policy)))).files.values()), None)
-    except (TypeError, OSError):
+        return file_sha256(Path(inspect.getfile(type(policy))))
+    except TypeError:
         return None
 
 

@@ -1,4 +1,4 @@
-"""What a policy of a user's own consists of: its file, and the modules that it imports from the file's folder.
+"""What a policy of a user's own consists of: its file, and the modules that it imports from its folder.
 
 Nothing is run to find out: imports are read from the source. What a file imports by other means, or reads, is
 not seen; weights are the policy's own to tell of (`weights_sha256`).
@@ -59,6 +59,12 @@ def policy_sources(file: Path) -> PolicySources:
             if not found and not one.level and first not in sys.stdlib_module_names | OURS:
                 packages.add(first)
     return PolicySources(files, tuple(sorted(packages)))
+
+
+def file_sha256(file: Path) -> str | None:
+    """Hash of a file's content; None of what can't be read."""
+    read = _read(file.resolve())
+    return None if read is None else read[0]
 
 
 def _read(path: Path) -> tuple[str, tuple[_Import, ...]] | None:

@@ -21,7 +21,9 @@ UNKNOWN = "unknown"
 DECIDERS = {
     **{name: name for name in ("numpy", "scipy", "numba", "torch", "transformers", "peft", "safetensors")},
     **{name: name for name in ("tokenizers", "onnx", "onnxruntime", "tensorflow", "jax", "gymnasium")},
-    **{"llama_cpp": "llama-cpp-python", "sklearn": "scikit-learn", "stable_baselines3": "stable-baselines3"},
+    "llama_cpp": "llama-cpp-python",
+    "sklearn": "scikit-learn",
+    "stable_baselines3": "stable-baselines3",
 }
 """Modules whose version may change a decision, and the packages that they come with."""
 GIT_WITHIN_S = 5.0

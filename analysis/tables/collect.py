@@ -34,6 +34,7 @@ from analysis.tables.table_file import (
     write_table,
 )
 from player.manifest import (
+    CodeSection,
     LinkSection,
     PolicySection,
     SharedSection,
@@ -70,6 +71,7 @@ COLUMNS: dict[str, str] = {
     "policy_name": TEXT,
     "delay_ms": NUMBER,
     "weights_sha256": TEXT,
+    "source_sha256": TEXT,  # of the file that its class stands in
     "seed": WHOLE,
     # what was streamed over what
     "trace": TEXT,
@@ -132,6 +134,8 @@ COLUMNS: dict[str, str] = {
     "link_drops": WHOLE,
     "host": TEXT,
     "streambed": TEXT,  # version
+    "commit": TEXT,  # of its tree
+    "dirty": TRUTH,  # whether files of the tree differed from it
 }
 """Column -> kind, in order."""
 
@@ -154,6 +158,7 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
     Raises:
         RecordError: a manifest that no figures can be made of.
     """
+    code = session.told.code or CodeSection()
     return {
         "record": Path(session.path).name,
         **_of_the_run(session),
@@ -164,6 +169,8 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
         **_of_the_link(session),
         "host": session.told.host,
         "streambed": (session.told.versions or {}).get("streambed"),
+        "commit": code.commit,
+        "dirty": code.dirty,
     }
 
 
@@ -188,6 +195,7 @@ def _of_the_policy(session: SessionRecord) -> dict[str, Any]:
         "policy_name": policy.name,
         "delay_ms": _number((policy.parameters or {}).get("delay_ms", 0.0)),
         "weights_sha256": policy.weights_sha256,
+        "source_sha256": policy.source_sha256,
         "seed": session.told.seed,
     }
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import inspect
 import json
 import multiprocessing
 import os
@@ -23,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from player.buffer import CAP_MS
 from player.decide import one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import HearsEnd
+from player.provenance import code_section, decided_by
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.session import FALLBACK
 from player.record import RecordError, RecordWriter, read_record
@@ -42,8 +41,9 @@ from testbed.process.children import die_with_parent
 from testbed.process.errors import TestbedError
 from testbed.simulated.starts import Start
 from traces.trace import TraceError
+from traces.versions import CodeVersion, code_version
 
-_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
+_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions", "code")
 """What a manifest says of the run, not of the session."""
 
 
@@ -85,6 +85,8 @@ class RunFacts:
     run_id: str
     started_at: str
     command_line: tuple[str, ...]
+    code: CodeVersion = field(default_factory=code_version)
+    """The tree of the command, which may have workers elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def manifest(
     Args:
         earlier: in a chain, the sessions before this one.
     """
+    decided = decided_by(policy.spec, policy.policy)
     start, streamed = session.start, session.video.first(session.chunks)
     whole = Manifest(
         run_id=facts.run_id,
@@ -120,8 +123,7 @@ def manifest(
         simulated=True,
         video=dataclasses.replace(video_section(streamed), told_chunks=session.video.chunks),
         policy=dataclasses.replace(
-            policy_section(policy),
-            source_sha256=source_sha256(policy),
+            policy_section(policy, decided),
             more=_chain_facts(earlier) if carries_state(policy) else {},
         ),
         told_qoe=dataclasses.asdict(session.qoe),
@@ -137,7 +139,8 @@ def manifest(
         link=link_section({"model": session.link_name, **_settings(session.link)}),
         command_line=tuple(facts.command_line),
         host=platform.platform(),
-        versions={"python": platform.python_version(), "streambed": _version("streambed")},
+        versions=decided.versions,
+        code=code_section(facts.code),
     )
     return {**whole.to_json(), **session.facts}
 
@@ -158,21 +161,6 @@ def _chain_facts(earlier: Sequence[SessionToSimulate]) -> dict[str, Any]:
     for one in earlier:
         digest.update(f"{one.start.trace.sha256} {one.start.index} {one.video.sha256} {one.seed}\n".encode())
     return {"earlier_sessions": len(earlier), "earlier_sha256": digest.hexdigest()}
-
-
-def source_sha256(policy: LoadedPolicy) -> str | None:
-    """Hash of the file that a policy's class stands in; None if it stands in none."""
-    try:
-        return hashlib.sha256(Path(inspect.getfile(type(policy.policy))).read_bytes()).hexdigest()
-    except (TypeError, OSError):
-        return None
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def plan_jobs(
@@ -236,10 +224,16 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any]) -> SessionSummary |
     wanted = json.loads(json.dumps({key: value for key, value in asked.items() if key not in _OF_A_RUN}))
     for both in (there, wanted):
         both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
+    if "sources" not in _object(there.get("policy")):  # older records name the policy's own file alone
+        wanted["policy"].pop("sources", None)
     difference = first_difference(there, wanted)
     if difference is not None:
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
+
+
+def _object(held: Any) -> dict[str, Any]:
+    return held if isinstance(held, dict) else {}
 
 
 def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:
