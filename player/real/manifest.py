@@ -7,7 +7,8 @@ import platform
 
 from player.manifest import Manifest, PlayerSection
 from player.provenance import code_section, decided_by
-from player.real.session import FALLBACK, PlayerSettings
+from player.real.session import FALLBACK
+from player.real.settings import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
 from player.video.mpd import Presentation
