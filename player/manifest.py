@@ -125,6 +125,11 @@ class SweepSection(JsonSection):
 
     name: str | None = None
     setting: str | None = None
+    """Its label, with the values of its lists."""
+    group: str | None = None
+    """The label of the `[[setting]]` that it is a point of."""
+    axis: Mapping[str, Any] | None = None
+    """Where on the axes of that `[[setting]]` it is, by key."""
     seen: bool | None = None
     stress: bool | None = None
     policy: str | None = None

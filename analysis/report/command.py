@@ -257,6 +257,8 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
         "settings": [
             {
                 "setting": one.name,
+                "group": one.group,
+                "axis": dict(one.axis),
                 "seen": one.seen,
                 "stress": one.stress,
                 "traces": one.traces,

@@ -42,7 +42,7 @@ from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.session.trace_notes import delay_loss_notes, video_notes
 from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video
-from traces.ownership import give_to_caller, make_directory
+from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
 
 DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
@@ -309,7 +309,8 @@ def prepare_folder(out: Path) -> None:
         TestbedError: it cannot be written, or the disk is nearly full.
     """
     try:
-        make_directory(out / LOGS)
+        make_directory(out)
+        make_within(out, LOGS)
         free = shutil.disk_usage(out).free
         if not os.access(out, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -33,7 +33,7 @@ from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.session import FALLBACK
-from player.record import ChunkRow, EndRow, RecordError, RecordWriter, read_record
+from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.sections import link_section, policy_section, trace_section, video_section
 from player.simulated.session import Chooser, Link, session_course, simulate
@@ -42,6 +42,8 @@ from player.video.video import Video, VideoError
 from testbed.process.errors import TestbedError
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
+from traces.commands import said_of
+from traces.files import DAMAGED, put_aside
 from traces.trace import TraceError
 
 _OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
@@ -180,7 +182,7 @@ def _version(package: str) -> str:
 
 def plan_jobs(
     sessions: Sequence[SessionToSimulate], facts: RunFacts, processes: int = 1
-) -> tuple[list[SimulationJob], dict[Path, SessionSummary]]:
+) -> tuple[list[SimulationJob], dict[Path, SessionSummary], list[str]]:
     """What is to be computed, and what is there already.
 
     Args:
@@ -188,14 +190,17 @@ def plan_jobs(
         processes: that will share the work.
 
     Returns:
-        the jobs, those of several sessions first, as they take longest; and the figures of the records that
-        are kept.
+        the jobs, those of several sessions first, as they take longest; the figures of the records that
+        are kept; and the faults of those that can't be read any more, which were put aside: their sessions
+        are computed again.
 
     Raises:
         TestbedError: a record of another session is in the way.
         PolicyError: a policy that cannot be had.
+        OSError: a damaged record cannot be put aside.
     """
     done: dict[Path, SessionSummary] = {}
+    damaged: list[str] = []
     several: list[SimulationJob] = []
     singles: list[SimulationJob] = []
     for policy_sessions in _by_policy_and_seed(sessions):
@@ -203,7 +208,7 @@ def plan_jobs(
         chained = carries_state(policy)
         for place, session in enumerate(policy_sessions):
             earlier = policy_sessions[:place] if chained else ()
-            found = _kept(session, manifest(session, policy, earlier, facts))
+            found = _kept(session, manifest(session, policy, earlier, facts), damaged)
             if found is not None:
                 done[session.record] = found
         left = [place for place, session in enumerate(policy_sessions) if session.record not in done]
@@ -215,7 +220,7 @@ def plan_jobs(
             for part in _side_by_side(wanted, together(policy), processes):
                 job = SimulationJob(part, (False,) * len(part), facts, together=len(part) > 1)
                 (several if job.together else singles).append(job)
-    return several + singles, done
+    return several + singles, done, damaged
 
 
 def together(policy: LoadedPolicy) -> int:
@@ -244,19 +249,26 @@ def _by_policy_and_seed(sessions: Sequence[SessionToSimulate]) -> list[tuple[Ses
     return [tuple(group) for group in groups.values()]
 
 
-def _kept(session: SessionToSimulate, asked: dict[str, Any]) -> SessionSummary | None:
-    """The figures of a session whose complete record is there; None if there is none.
+def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str]) -> SessionSummary | None:
+    """The figures of a session whose complete record is there; None if there is none, or a damaged one, whose
+    fault is added to `damaged`.
 
     Raises:
-        TestbedError: a file of that name that is no record of this session.
+        TestbedError: a record of another session, or of another version of us.
+        OSError: a damaged one cannot be put aside.
     """
-    if not session.record.exists():
+    if not os.path.lexists(session.record):
         return None
     way_out = "remove it, or name another --out"
     try:
         record = read_record(session.record)
-    except RecordError as error:
+    except OtherVersionError as error:
         raise TestbedError(f"{error}; {way_out}") from None
+    except (RecordError, OSError) as error:
+        place = put_aside(session.record, DAMAGED)
+        fault = said_of(error) if isinstance(error, OSError) else str(error)
+        damaged.append(f"{fault}; it is {place.name} now")
+        return None
     there = {
         key: value for key, value in record.manifest.items() if key not in ("line", "schema", *_OF_A_RUN)
     }
