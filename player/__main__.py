@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from player.real.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import asyncio
 import contextlib
@@ -20,21 +25,22 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from player.decide import DEADLINE_S
-from player.options import add_scoring_options, scoring
+from player.options import scoring
 from player.qoe import SessionSummary, summarise
-from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
+from player.real.command_line import parser
+from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.live import LiveConsole, LiveDisplay, summary_table
 from player.real.manifest import player_manifest
-from player.real.session import PlayerSettings, PlayerState, Session, Stopped, unless
+from player.real.session import PlayerState, Session, Stopped, unless
+from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
 from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
-from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
+from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
-from traces.commands import BAD_INPUT, Parser, add_json_option
+from traces.commands import BAD_INPUT
 from traces.files import partial_of
 
 MPD_GIVE_UP_S = 10.0
@@ -51,91 +57,6 @@ CUT_SHORT = 1
 
 class Mistake(Exception):
     """Something that the user can mend; the message is the one line that is printed."""
-
-
-def parser() -> Parser:
-    """The command line."""
-    top = Parser(prog="python -m player", description=__doc__)
-    top.add_argument("url", metavar="URL", help="of the MPD, http or https")
-    _add_session(top.add_argument_group("session"))
-    add_scoring_options(top)
-    _add_limits(top.add_argument_group("limits"))
-    output = top.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="FILE", help="the record (default results/TIME-POLICY.jsonl)"
-    )
-    add_json_option(output)
-    output.add_argument(
-        "--stream",
-        action="store_true",
-        help="for a parent process: JSON lines on stdout, start line on stdin, no record",
-    )
-    return top
-
-
-def _add_session(session: Any) -> None:
-    session.add_argument(
-        "--policy",
-        default="bba",
-        metavar="SPEC",
-        help=f"NAME[:key=value] or FILE.py:Class (default bba; installed: {', '.join(policy_names())})",
-    )
-    session.add_argument(
-        "--chunks", type=_positive_int, metavar="N", help="stream only the first so many (default all)"
-    )
-    session.add_argument("--seed", type=int, default=0, metavar="N", help="for the policy (default 0)")
-    session.add_argument(
-        "--buffer-cap-s",
-        type=_seconds,
-        metavar="S",
-        default=PlayerSettings.buffer_cap_s,
-        help="hold the next request while more is buffered (default %(default)g)",
-    )
-
-
-def _add_limits(limits: Any) -> None:
-    limits.add_argument(
-        "--decision-deadline-s",
-        type=_seconds,
-        metavar="S",
-        default=DEADLINE_S,
-        help="a policy that takes longer is replaced by bba for the chunk (default %(default)g)",
-    )
-    limits.add_argument(
-        "--connect-timeout-s",
-        type=_seconds,
-        metavar="S",
-        default=Timeouts.connect_s,
-        help="for a new connection (default %(default)g)",
-    )
-    limits.add_argument(
-        "--read-timeout-s",
-        type=_seconds,
-        metavar="S",
-        default=Timeouts.read_s,
-        help="a connection silent for longer is replaced by a new one (default %(default)g)",
-    )
-    limits.add_argument(
-        "--give-up-s",
-        type=_seconds,
-        metavar="S",
-        default=Timeouts.give_up_s,
-        help="without a byte, the session ends as origin-lost (default %(default)g)",
-    )
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: must be positive and finite")
-    return value
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
-    return value
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -44,8 +44,8 @@ from testbed.link.lane import check_congestion_control, delay_backend, require_t
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
+from testbed.session.command_line import parser as run_parser
 from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
-from testbed.session.plan import parser as run_parser
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulated.simulation import RunFacts, SimulationJob, run_job
 from testbed.sweeps.lanes import LaneServices, stream_unit

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from player.manifest import Manifest, PlayerSection
-from player.real.session import FALLBACK, PlayerSettings
+from player.real.session import FALLBACK
+from player.real.settings import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
+from player.versions import package_version
 from player.video.mpd import Presentation
 
 
@@ -54,11 +55,3 @@ def player_manifest(
         host=platform.platform(),
         command_line=tuple(argv),
     )
-
-
-def package_version(package: str) -> str:
-    """The installed version of a package, `unknown` without one."""
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "unknown"

@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 from player.manifest import LinkSection, Manifest, VideoSection
-from player.real.manifest import package_version
 from player.sections import link_section, trace_section
+from player.versions import package_version
 from testbed.session.lane_link import WatchedLink
 from testbed.session.session_plan import AskedServer, SessionPlan
 

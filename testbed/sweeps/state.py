@@ -34,7 +34,7 @@ from analysis.sweep_state import (
     SweepState,
     TraceEntry,
 )
-from player.real.manifest import package_version
+from player.versions import package_version
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
