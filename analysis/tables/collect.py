@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.outcomes import utilisation
-from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
+from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
@@ -43,6 +43,7 @@ from player.manifest import (
     VideoSection,
 )
 from player.record import RecordError, read_record
+from traces.bound_processes import worker_pool
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
@@ -338,7 +339,7 @@ def _batches(
     with contextlib.ExitStack() as stack:
         pool = None
         if len(files) >= WORTH_PROCESSES and processes_here() > 1:
-            pool = stack.enter_context(workers(processes_here()))
+            pool = stack.enter_context(worker_pool(processes_here()))
         for found in each(look, files, pool):
             if isinstance(found, str):
                 unreadable.append(found)

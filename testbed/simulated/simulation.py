@@ -14,13 +14,11 @@ import dataclasses
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 import platform
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -40,9 +38,9 @@ from player.sections import link_section, policy_section, trace_section, video_s
 from player.simulated.session import Chooser, Link, session_course, simulate
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
-from testbed.process.children import die_with_parent
 from testbed.process.errors import TestbedError
 from testbed.simulated.starts import Start
+from traces.bound_processes import worker_pool
 from traces.commands import said_of
 from traces.files import DAMAGED, put_aside
 from traces.trace import TraceError
@@ -207,24 +205,17 @@ def plan_jobs(
             several.append(SimulationJob(needed, tuple(one.record in done for one in needed), facts))
         elif not chained:
             wanted = [policy_sessions[place] for place in left]
-            for part in _side_by_side(wanted, together(policy, len(wanted)), processes):
+            for part in _side_by_side(wanted, together(policy), processes):
                 job = SimulationJob(part, (False,) * len(part), facts, together=len(part) > 1)
                 (several if job.together else singles).append(job)
     return several + singles, done, damaged
 
 
-def together(policy: LoadedPolicy, sessions: int) -> int:
-    """How many sessions of a policy can be decided at once; 1 where it takes them one by one.
-
-    Args:
-        sessions: that there are; for one alone nothing is loaded.
-    """
-    if sessions < 2 or carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
+def together(policy: LoadedPolicy) -> int:
+    """How many sessions of a policy can be decided at once; 1 where it takes them one by one."""
+    if carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
         return 1
-    try:
-        return max(policy.policy.together(), 1)
-    except Exception:  # what is wrong the session itself will say
-        return 1
+    return policy.policy.together()
 
 
 def _side_by_side(
@@ -345,25 +336,37 @@ def simulate_together(
     or with why it can't be computed.
 
     Args:
-        sessions: at most as many as `together` says.
+        sessions: any number; as many at once as the policy takes.
 
     Raises:
         OSError: a record cannot be written.
     """
     policy = load_policy(sessions[0].policy)
-    seats = {}
-    for place, session in enumerate(sessions):
-        assert isinstance(policy.policy, DecidesTogether)
-        mine = dataclasses.replace(policy, policy=policy.policy.another())
-        chooser = Chooser(mine.policy, load_policy(FALLBACK).policy, session.video.levels)
-        course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
-        seats[place] = SessionInCompany(course, chooser)
-    for place, recorded in play_together(seats):
-        session = sessions[place]
-        if isinstance(recorded, Exception):
-            yield session, _fault(session, recorded)
-        else:
-            yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+    for part in _side_by_side(sessions, _ready_together(policy), 1):
+        seats = {place: _seat(session, policy) for place, session in enumerate(part)}
+        for place, recorded in play_together(seats):
+            session = part[place]
+            if isinstance(recorded, Exception):
+                yield session, _fault(session, recorded)
+            else:
+                yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+
+
+def _ready_together(policy: LoadedPolicy) -> int:
+    assert isinstance(policy.policy, DecidesTogether)
+    try:
+        return max(policy.policy.ready_together(), 1)
+    except Exception:  # each session's reset will say it again, and of which session it is
+        return 1
+
+
+def _seat(session: SessionToSimulate, policy: LoadedPolicy) -> SessionInCompany:
+    """A session with a policy and a stand-in of its own."""
+    assert isinstance(policy.policy, DecidesTogether)
+    mine = dataclasses.replace(policy, policy=policy.policy.another())
+    chooser = Chooser(mine.policy, load_policy(FALLBACK).policy, session.video.levels)
+    course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
+    return SessionInCompany(course, chooser)
 
 
 def _course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, Any]:
@@ -432,22 +435,16 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Pat
                 written = run_job(job)
             yield written
         return
-    workers = ProcessPoolExecutor(
-        min(processes, len(jobs)), multiprocessing.get_context("spawn"), initializer=begin_worker
-    )
     try:
-        for done in as_completed([workers.submit(run_job, job) for job in jobs]):
-            yield done.result()
+        with worker_pool(min(processes, len(jobs)), begin_worker) as workers:
+            for done in as_completed([workers.submit(run_job, job) for job in jobs]):
+                yield done.result()
     except BrokenProcessPool:
         raise TestbedError(
             "a process of the simulation died (is memory short?); the same command goes on with --out"
         ) from None
-    finally:
-        workers.shutdown(wait=True, cancel_futures=True)
 
 
 def begin_worker() -> None:
-    """Die with the command, leave Ctrl-C to it, and keep what a policy prints off its stdout."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep what a policy prints off the command's stdout."""
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
