@@ -16,15 +16,17 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from player.manifest import Manifest
 from player.options import scoring
 from player.qoe import SessionSummary, summarise
 from player.real.command_line import parser
@@ -42,6 +44,7 @@ from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
 from traces.commands import BAD_INPUT
 from traces.files import partial_of
+from traces.versions import code_version
 
 MPD_GIVE_UP_S = 10.0
 """Without a byte of the MPD: whoever typed the URL is waiting."""
@@ -93,14 +96,16 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
             except Stopped:
                 return signals.status
             _check(presentation, settings)
-            manifest = player_manifest(
+            manifest = partial(
+                player_manifest,
                 presentation,
                 policy,
                 settings,
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
-            ).to_json()
+                code=None if args.stream else code_version(),
+            )
             job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
             end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
     return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)
@@ -188,14 +193,15 @@ class _Job:
     policy: LoadedPolicy
     settings: PlayerSettings
     fetcher: Fetcher
-    manifest: dict[str, Any]
+    manifest: Callable[[], Manifest]
+    """What the player knows; the versions are those of what is loaded when it is asked."""
     out: IO[str]
 
     async def stream(self, stop: asyncio.Future[str]) -> EndRow:
         """For a parent process."""
         lines = LineSink(self.out)
         with Session(self.presentation, self.policy, self.settings, lines, self.fetcher) as session:
-            return await stream(session, lines, self.manifest, stop)
+            return await stream(session, lines, lambda: self.manifest().to_json(), stop)
 
     async def record(self, stop: asyncio.Future[str]) -> EndRow:
         """For a person: live lines, a record, a summary."""
@@ -204,11 +210,9 @@ class _Job:
         console = LiveConsole(file=shown, width=None if shown.isatty() else PIPE_COLUMNS)
         for note in self.presentation.notes:
             console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-        manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest}
         try:
             make_folder(path.parent)
-            with RecordWriter(path, manifest) as writer:
-                rows, end = await self._play(writer, console, stop)
+            rows, end = await self._play(path, console, stop)
         except OSError as error:
             raise Mistake(f"cannot write the record {path}: {error.strerror or error}") from None
         summary = summarise(rows, end, self.presentation.video.ladder_kbps, self.settings.qoe)
@@ -219,30 +223,40 @@ class _Job:
         return end
 
     async def _play(
-        self, writer: RecordWriter, console: Console, stop: asyncio.Future[str]
+        self, path: Path, console: Console, stop: asyncio.Future[str]
     ) -> tuple[list[ChunkRow], EndRow]:
         whole = self.presentation.video
         video = whole if self.settings.chunks is None else whole.first(self.settings.chunks)
-        try:
-            with LiveDisplay(console, video) as display:
-                sink = _RecordSink(writer, display)
-                with Session(self.presentation, self.policy, self.settings, sink, self.fetcher) as session:
-                    await session.prepare(stop)
+        with LiveDisplay(console, video) as display:
+            sink = _RecordSink(display)
+            with Session(self.presentation, self.policy, self.settings, sink, self.fetcher) as session:
+                await session.prepare(stop)
+                manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest().to_json()}
+                with sink.into(RecordWriter(path, manifest)):
                     return sink.rows, await session.run(stop=stop)
-        except BaseException:
-            writer.abandon()
-            raise
 
 
 class _RecordSink:
     """Into the record, and before a person's eyes."""
 
-    def __init__(self, writer: RecordWriter, display: LiveDisplay) -> None:
-        self._writer = writer
+    def __init__(self, display: LiveDisplay) -> None:
+        self._writer: RecordWriter | None = None
         self._display = display
         self.rows: list[ChunkRow] = []
 
+    @contextlib.contextmanager
+    def into(self, writer: RecordWriter) -> Iterator[None]:
+        """Write there. Of a session that comes to no end nothing is left."""
+        self._writer = writer
+        with writer:
+            try:
+                yield
+            except BaseException:
+                writer.abandon()
+                raise
+
     def chunk(self, row: ChunkRow) -> None:
+        assert self._writer is not None
         self.rows.append(row)
         self._writer.chunk(row)
         self._display.chunk(row)
@@ -251,6 +265,7 @@ class _RecordSink:
         self._display.state(state)
 
     def end(self, row: EndRow) -> None:
+        assert self._writer is not None
         self._writer.finish(row)
         self._display.end(row)
 
