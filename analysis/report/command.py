@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.clusters import ClusterRule
+from analysis.options import BASELINE
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder
-from analysis.report.options import BASELINE
 from analysis.report.page import FIGURES, TABLES, Page, to_html
 from analysis.report.parts.pictures import written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep

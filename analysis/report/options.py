@@ -6,10 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from analysis.options import add_cluster, add_json, add_policies, add_scoring
+from analysis.options import BASELINE, add_cluster, add_json, add_policies, add_scoring
 from analysis.style import FORMATS, USUAL_FORMATS
-
-BASELINE = "robustmpc"
 
 
 def add_report(commands: Any) -> None:
