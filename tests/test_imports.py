@@ -34,6 +34,7 @@ MAY_IMPORT = {
         "traces.files",
         "traces.ownership",
         "traces.safe_reading",
+        "traces.versions",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}
