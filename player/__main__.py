@@ -34,7 +34,8 @@ from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
-from traces.commands import BAD_INPUT, Parser, add_json_option
+from traces.commands import Parser, add_json_option, refuse
+from traces.escaping import visible_output
 from traces.files import partial_of
 
 MPD_GIVE_UP_S = 10.0
@@ -149,11 +150,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.out is not None and args.out.is_dir():
         command.error(f"--out {args.out} is a folder; name a file in it")
     try:
-        with kept_for_us() as out:  # what a policy prints may not mix with our lines
+        with visible_output(), kept_for_us() as out:  # what a policy prints may not mix with our lines
             return asyncio.run(_run(args, arguments, out))
     except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
-        print(f"python -m player: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return refuse("python -m player", error)
     except KeyboardInterrupt:  # the second one: the first ends the session in order
         return 128 + signal.SIGINT
     except BrokenPipeError:

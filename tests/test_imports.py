@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "player.record",
         "player.qoe",
         "traces.commands",
+        "traces.console",
         "traces.escaping",
         "traces.files",
         "traces.ownership",

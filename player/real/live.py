@@ -16,6 +16,7 @@ from player.qoe import SessionSummary
 from player.real.session import PlayerState
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
+from traces.console import VisibleConsole
 
 
 def silence(file: IO[str]) -> None:
@@ -25,7 +26,7 @@ def silence(file: IO[str]) -> None:
     os.close(nowhere)
 
 
-class LiveConsole(Console):
+class LiveConsole(VisibleConsole):
     """A console whose reader may leave (`| head`): the session and its record go on without it."""
 
     def on_broken_pipe(self) -> None:
