@@ -274,8 +274,7 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
         axis.grid(color=FAINT_COLOUR, linewidth=0.3, zorder=0)
         _mark_better_corner(axis)
         _title(axis, part, len(parts))
-    for which in "xy":
-        share_scale(axes, which)
+    share_scale(axes, "xy")
     axes[0].set_ylabel("mean bitrate (Mbit/s)")
     handles = [_handle(policy, policies) for policy in policies]
     _head_and_legend(figure, outcomes, parts, handles, "whiskers: 95 % intervals of the means over traces")

@@ -68,8 +68,7 @@ def draw_delays(study: Study) -> Figure | None:
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
         if place % columns == 0:
             axis.set_ylabel(f"QoE minus\n{short_name(study.baseline)}'s")
-    for which in "xy":
-        share_scale(axes, which)
+    share_scale(axes, "xy")
     if len(bases) > 1:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bases))
     return figure
