@@ -44,7 +44,7 @@ def play(policy: str, traces: str, out: Path, side_by_side: bool) -> OneWay:
     words = ["--traces", traces, "--policy", policy, "--jobs", "1", "--out", str(out)]
     plan = plan_simulation(parser().parse_args(words), words)
     make_directory(plan.out)
-    jobs, _ = plan_jobs(plan.sessions, plan.facts)
+    jobs, _, _ = plan_jobs(plan.sessions, plan.facts)
     if not side_by_side:
         jobs = [SimulationJob((session,), (False,), plan.facts) for session in plan.sessions]
     begun, begun_cpu = time.perf_counter(), time.process_time()

@@ -12,19 +12,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import inspect
 import json
 import math
-import multiprocessing
 import os
 import platform
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,20 +29,24 @@ from player.buffer import CAP_MS
 from player.decide import one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
+from player.provenance import code_section, decided_by
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.session import FALLBACK
-from player.record import ChunkRow, EndRow, RecordError, RecordWriter, read_record
+from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.sections import link_section, policy_section, trace_section, video_section
 from player.simulated.session import Chooser, Link, session_course, simulate
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
-from testbed.process.children import die_with_parent
 from testbed.process.errors import TestbedError
 from testbed.simulated.starts import Start
+from traces.bound_processes import worker_pool
+from traces.commands import said_of
+from traces.files import DAMAGED, put_aside
 from traces.trace import TraceError
+from traces.versions import CodeVersion, code_version
 
-_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
+_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions", "code")
 """What a manifest says of the run, not of the session."""
 
 
@@ -88,6 +88,8 @@ class RunFacts:
     run_id: str
     started_at: str
     command_line: tuple[str, ...]
+    code: CodeVersion = field(default_factory=code_version)
+    """The tree of the command, which may have workers elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def manifest(
     Args:
         earlier: in a chain, the sessions before this one.
     """
+    decided = decided_by(policy.spec, policy.policy)
     start, streamed = session.start, session.video.first(session.chunks)
     whole = Manifest(
         run_id=facts.run_id,
@@ -125,8 +128,7 @@ def manifest(
         simulated=True,
         video=dataclasses.replace(video_section(streamed), told_chunks=session.video.chunks),
         policy=dataclasses.replace(
-            policy_section(policy),
-            source_sha256=source_sha256(policy),
+            policy_section(policy, decided),
             more=_chain_facts(earlier) if carries_state(policy) else {},
         ),
         told_qoe=dataclasses.asdict(session.qoe),
@@ -142,7 +144,8 @@ def manifest(
         link=link_section({"model": session.link_name, **_settings(session.link)}),
         command_line=tuple(facts.command_line),
         host=platform.platform(),
-        versions={"python": platform.python_version(), "streambed": _version("streambed")},
+        versions=decided.versions,
+        code=code_section(facts.code),
     )
     return {**whole.to_json(), **session.facts}
 
@@ -165,24 +168,9 @@ def _chain_facts(earlier: Sequence[SessionToSimulate]) -> dict[str, Any]:
     return {"earlier_sessions": len(earlier), "earlier_sha256": digest.hexdigest()}
 
 
-def source_sha256(policy: LoadedPolicy) -> str | None:
-    """Hash of the file that a policy's class stands in; None if it stands in none."""
-    try:
-        return hashlib.sha256(Path(inspect.getfile(type(policy.policy))).read_bytes()).hexdigest()
-    except (TypeError, OSError):
-        return None
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def plan_jobs(
     sessions: Sequence[SessionToSimulate], facts: RunFacts, processes: int = 1
-) -> tuple[list[SimulationJob], dict[Path, SessionSummary]]:
+) -> tuple[list[SimulationJob], dict[Path, SessionSummary], list[str]]:
     """What is to be computed, and what is there already.
 
     Args:
@@ -190,14 +178,17 @@ def plan_jobs(
         processes: that will share the work.
 
     Returns:
-        the jobs, those of several sessions first, as they take longest; and the figures of the records that
-        are kept.
+        the jobs, those of several sessions first, as they take longest; the figures of the records that
+        are kept; and the faults of those that can't be read any more, which were put aside: their sessions
+        are computed again.
 
     Raises:
         TestbedError: a record of another session is in the way.
         PolicyError: a policy that cannot be had.
+        OSError: a damaged record cannot be put aside.
     """
     done: dict[Path, SessionSummary] = {}
+    damaged: list[str] = []
     several: list[SimulationJob] = []
     singles: list[SimulationJob] = []
     for policy_sessions in _by_policy_and_seed(sessions):
@@ -205,7 +196,7 @@ def plan_jobs(
         chained = carries_state(policy)
         for place, session in enumerate(policy_sessions):
             earlier = policy_sessions[:place] if chained else ()
-            found = _kept(session, manifest(session, policy, earlier, facts))
+            found = _kept(session, manifest(session, policy, earlier, facts), damaged)
             if found is not None:
                 done[session.record] = found
         left = [place for place, session in enumerate(policy_sessions) if session.record not in done]
@@ -214,24 +205,17 @@ def plan_jobs(
             several.append(SimulationJob(needed, tuple(one.record in done for one in needed), facts))
         elif not chained:
             wanted = [policy_sessions[place] for place in left]
-            for part in _side_by_side(wanted, together(policy, len(wanted)), processes):
+            for part in _side_by_side(wanted, together(policy), processes):
                 job = SimulationJob(part, (False,) * len(part), facts, together=len(part) > 1)
                 (several if job.together else singles).append(job)
-    return several + singles, done
+    return several + singles, done, damaged
 
 
-def together(policy: LoadedPolicy, sessions: int) -> int:
-    """How many sessions of a policy can be decided at once; 1 where it takes them one by one.
-
-    Args:
-        sessions: that there are; for one alone nothing is loaded.
-    """
-    if sessions < 2 or carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
+def together(policy: LoadedPolicy) -> int:
+    """How many sessions of a policy can be decided at once; 1 where it takes them one by one."""
+    if carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
         return 1
-    try:
-        return max(policy.policy.together(), 1)
-    except Exception:  # what is wrong the session itself will say
-        return 1
+    return policy.policy.together()
 
 
 def _side_by_side(
@@ -253,29 +237,42 @@ def _by_policy_and_seed(sessions: Sequence[SessionToSimulate]) -> list[tuple[Ses
     return [tuple(group) for group in groups.values()]
 
 
-def _kept(session: SessionToSimulate, asked: dict[str, Any]) -> SessionSummary | None:
-    """The figures of a session whose complete record is there; None if there is none.
+def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str]) -> SessionSummary | None:
+    """The figures of a session whose complete record is there; None if there is none, or a damaged one, whose
+    fault is added to `damaged`.
 
     Raises:
-        TestbedError: a file of that name that is no record of this session.
+        TestbedError: a record of another session, or of another version of us.
+        OSError: a damaged one cannot be put aside.
     """
-    if not session.record.exists():
+    if not os.path.lexists(session.record):
         return None
     way_out = "remove it, or name another --out"
     try:
         record = read_record(session.record)
-    except RecordError as error:
+    except OtherVersionError as error:
         raise TestbedError(f"{error}; {way_out}") from None
+    except (RecordError, OSError) as error:
+        place = put_aside(session.record, DAMAGED)
+        fault = said_of(error) if isinstance(error, OSError) else str(error)
+        damaged.append(f"{fault}; it is {place.name} now")
+        return None
     there = {
         key: value for key, value in record.manifest.items() if key not in ("line", "schema", *_OF_A_RUN)
     }
     wanted = json.loads(json.dumps({key: value for key, value in asked.items() if key not in _OF_A_RUN}))
     for both in (there, wanted):
         both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
+    if "sources" not in _object(there.get("policy")):  # older records name the policy's own file alone
+        wanted["policy"].pop("sources", None)
     difference = first_difference(there, wanted)
     if difference is not None:
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
+
+
+def _object(held: Any) -> dict[str, Any]:
+    return held if isinstance(held, dict) else {}
 
 
 def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:
@@ -339,25 +336,37 @@ def simulate_together(
     or with why it can't be computed.
 
     Args:
-        sessions: at most as many as `together` says.
+        sessions: any number; as many at once as the policy takes.
 
     Raises:
         OSError: a record cannot be written.
     """
     policy = load_policy(sessions[0].policy)
-    seats = {}
-    for place, session in enumerate(sessions):
-        assert isinstance(policy.policy, DecidesTogether)
-        mine = dataclasses.replace(policy, policy=policy.policy.another())
-        chooser = Chooser(mine.policy, load_policy(FALLBACK).policy, session.video.levels)
-        course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
-        seats[place] = SessionInCompany(course, chooser)
-    for place, recorded in play_together(seats):
-        session = sessions[place]
-        if isinstance(recorded, Exception):
-            yield session, _fault(session, recorded)
-        else:
-            yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+    for part in _side_by_side(sessions, _ready_together(policy), 1):
+        seats = {place: _seat(session, policy) for place, session in enumerate(part)}
+        for place, recorded in play_together(seats):
+            session = part[place]
+            if isinstance(recorded, Exception):
+                yield session, _fault(session, recorded)
+            else:
+                yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+
+
+def _ready_together(policy: LoadedPolicy) -> int:
+    assert isinstance(policy.policy, DecidesTogether)
+    try:
+        return max(policy.policy.ready_together(), 1)
+    except Exception:  # each session's reset will say it again, and of which session it is
+        return 1
+
+
+def _seat(session: SessionToSimulate, policy: LoadedPolicy) -> SessionInCompany:
+    """A session with a policy and a stand-in of its own."""
+    assert isinstance(policy.policy, DecidesTogether)
+    mine = dataclasses.replace(policy, policy=policy.policy.another())
+    chooser = Chooser(mine.policy, load_policy(FALLBACK).policy, session.video.levels)
+    course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
+    return SessionInCompany(course, chooser)
 
 
 def _course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, Any]:
@@ -426,22 +435,16 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Pat
                 written = run_job(job)
             yield written
         return
-    workers = ProcessPoolExecutor(
-        min(processes, len(jobs)), multiprocessing.get_context("spawn"), initializer=begin_worker
-    )
     try:
-        for done in as_completed([workers.submit(run_job, job) for job in jobs]):
-            yield done.result()
+        with worker_pool(min(processes, len(jobs)), begin_worker) as workers:
+            for done in as_completed([workers.submit(run_job, job) for job in jobs]):
+                yield done.result()
     except BrokenProcessPool:
         raise TestbedError(
             "a process of the simulation died (is memory short?); the same command goes on with --out"
         ) from None
-    finally:
-        workers.shutdown(wait=True, cancel_futures=True)
 
 
 def begin_worker() -> None:
-    """Die with the command, leave Ctrl-C to it, and keep what a policy prints off its stdout."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep what a policy prints off the command's stdout."""
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -34,10 +34,10 @@ from analysis.sweep_state import (
     SweepState,
     TraceEntry,
 )
-from player.real.manifest import package_version
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
+from traces.versions import code_version, package_version
 
 STATE = "sweep.json"
 
@@ -95,6 +95,7 @@ def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: SweepFact
         order_seed=file.order_seed,
         retries=file.retries,
         versions=_versions(),
+        code=dataclasses.asdict(code_version()),
         host=host_facts(),
         lanes=facts.lanes,
         estimate=facts.estimate,

@@ -44,6 +44,9 @@ class Counting:
     def together(self) -> int:
         return 3
 
+    def ready_together(self) -> int:
+        return 3
+
     def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
         self.asked_at_once.append(len(asked))
         return [_answer(policy, seen) for policy, seen in asked]
