@@ -29,6 +29,7 @@ from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
+from traces.console import VisibleConsole
 
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
 """Of `analysis.figures.FIGURES`, which takes a while to import."""
@@ -157,7 +158,7 @@ def _table(args: argparse.Namespace) -> int:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    return VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _plot(args: argparse.Namespace) -> int:

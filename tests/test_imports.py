@@ -30,10 +30,12 @@ MAY_IMPORT = {
         "player.qoe",
         "traces.bound_processes",
         "traces.commands",
+        "traces.console",
         "traces.escaping",
         "traces.files",
         "traces.ownership",
         "traces.safe_reading",
+        "traces.versions",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}
