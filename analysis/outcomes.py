@@ -60,6 +60,10 @@ class Setting:
     """Where the trace's rates were cut."""
     besides: tuple[str, ...] = field(compare=False, default=())
     """In words, what else it differs by from a setting that would be called the same (`told_apart`)."""
+    group: str | None = field(compare=False, default=None)
+    """The label of the sweep's `[[setting]]` that this is a point of."""
+    axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
+    """Where on the axes of that one it is: key and value; empty where it has none."""
 
     def __str__(self) -> str:
         besides = "".join(f", {word}" for word in self.besides)
@@ -300,6 +304,16 @@ def _setting(session: SessionRecord) -> Setting | None:
         stress=sweep.get("stress") is True,
         chunks=_whole(video.get("chunks")),
         cap_mbps=trace.get("cap_mbps"),
+        group=str(sweep["group"]) if "group" in sweep else None,
+        axis=_axis(sweep.get("axis")),
+    )
+
+
+def _axis(told: object) -> tuple[tuple[str, float], ...]:
+    """Keys and numbers of a manifest's axis; what is none is left out."""
+    found = told.items() if isinstance(told, dict) else ()
+    return tuple(
+        (key, value) for key, value in found if isinstance(value, int | float) and not isinstance(value, bool)
     )
 
 

@@ -20,9 +20,10 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def split_policies(text: str) -> list[str]:
 
 def policy_names() -> list[str]:
     """Names of all installed policies, sorted."""
-    return sorted(entry.name for entry in entry_points(group=GROUP))
+    return sorted(_entries(entry_points))
 
 
 def policy_file(spec: str) -> Path | None:
@@ -114,8 +115,14 @@ def _taken(values: dict[str, Any], key: str) -> dict[str, Any]:
     return {key: values.pop(key)} if key in values else {}
 
 
+@lru_cache(maxsize=1)
+def _entries(source: Callable[..., Iterable[EntryPoint]]) -> dict[str, EntryPoint]:
+    """What is installed, by name. Looked up once: it takes longer than most sessions to compute."""
+    return {entry.name: entry for entry in source(group=GROUP)}
+
+
 def _from_entry_point(spec: str, name: str) -> Callable[..., Policy]:
-    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    entries = _entries(entry_points)
     if not entries:
         raise PolicyError(f"policy {spec}: no policies are installed; run: make setup")
     if name not in entries:

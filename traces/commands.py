@@ -7,6 +7,8 @@ types, a script's name or `python -m …`. `--json` prints one object on stdout 
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import difflib
 import os
 import re
@@ -16,10 +18,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NoReturn
 
+from traces.escaping import visible_lines, visible_output
+
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit status after Ctrl-C, and after SIGTERM."""
 
 PIPE_COLUMNS = 160
 """How wide a table may be that goes to a pipe or a file: none of ours is folded there."""
@@ -30,7 +34,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
-        self.exit(BAD_INPUT, f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n")
+        said = f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n"
+        self.exit(BAD_INPUT, visible_lines(said))
 
     @property
     def option_names(self) -> set[str]:
@@ -67,7 +72,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def refuse(prog: str, reason: object) -> int:
     """Say in one line what can't be done; the exit status."""
-    print(f"{prog}: {reason}", file=sys.stderr)
+    print(visible_lines(f"{prog}: {reason}"), file=sys.stderr)
     return BAD_INPUT
 
 
@@ -87,12 +92,27 @@ def carried_out(
 ) -> int:
     """Do a command's work; what it expects to go wrong is a line on stderr. The exit status.
 
+    What it prints is visible (`traces/escaping.py`): a name in somebody's file steers no terminal.
+
     Args:
         expected: errors whose message says it all.
         after: what to add to what the system says, such as what was kept.
         interrupted: what to say after Ctrl-C.
         status_of: the exit status after an interrupt.
     """
+    with visible_output():
+        return _told(prog, work, expected, after, interrupted, status_of)
+
+
+def _told(
+    prog: str,
+    work: Callable[[], int],
+    expected: tuple[type[Exception], ...],
+    after: str,
+    interrupted: str,
+    status_of: Callable[[KeyboardInterrupt], int],
+) -> int:
+    """The work, and a line on stderr of what has gone wrong; see `carried_out`."""
     try:
         return work()
     except ModuleNotFoundError as error:
@@ -133,13 +153,24 @@ def add_json_option(group: Any) -> None:
 
 def leave(status: int) -> NoReturn:
     """End with a status. A Ctrl-C that is pressed once more meanwhile has been heard already: it may not turn
-    the status into a death."""
+    the status into a death. Who was told to end doesn't wait for libraries to be taken down, which takes some
+    of them seconds."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(status)
+    if status not in (INTERRUPTED, TERMINATED):
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def exit_with(command: Callable[[], int]) -> NoReturn:
-    """Run a command and end with its status. A reader that leaves (`| head`) is no fault."""
+    """Run a command and end with its status. A reader that leaves (`| head`) is no fault.
+
+    From here on Ctrl-C is heard; while a command's modules are imported it ends the process without a word.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = command()
         sys.stdout.flush()

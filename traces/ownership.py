@@ -70,6 +70,23 @@ def make_directory(path: Path | str) -> Path:
     return path
 
 
+def make_within(folder: Path, *names: str) -> Path:
+    """Make folders within a folder that others may write to: none of them is a link to somewhere else.
+
+    Raises:
+        OSError: one cannot be made, or its name is that of something else.
+    """
+    place = folder
+    for name in names:
+        place = place / name
+        if place.is_symlink():
+            raise NotADirectoryError(
+                errno.ENOTDIR, "a symbolic link, through which nothing is written", str(place)
+            )
+        make_directory(place)
+    return place
+
+
 def caller_cache_dir() -> Path:
     """The caller's own cache directory for us, also under sudo; make it with `make_directory`.
 

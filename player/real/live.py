@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -13,9 +13,12 @@ from rich.text import Text
 
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
-from player.real.session import PlayerState
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
+from traces.console import VisibleConsole
+
+if TYPE_CHECKING:
+    from player.real.session import PlayerState
 
 
 def silence(file: IO[str]) -> None:
@@ -25,7 +28,7 @@ def silence(file: IO[str]) -> None:
     os.close(nowhere)
 
 
-class LiveConsole(Console):
+class LiveConsole(VisibleConsole):
     """A console whose reader may leave (`| head`): the session and its record go on without it."""
 
     def on_broken_pipe(self) -> None:

@@ -33,7 +33,8 @@ from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.torch_net import Scaled, follow, layers_of, new_actor, new_critic, twin
 from policies.hindsight.validate import TeacherValidation
 from policies.rules.batch_mpc import BatchMPC
-from traces.files import aside
+from traces.files import aside, growing
+from traces.ownership import make_directory
 from traces.words import of_a_fault
 
 SHARPNESS = 3.0
@@ -179,7 +180,7 @@ class Training:
         self.run = HindsightRun.new(settings)
         self.library: Library | None = None
         self.library_number = -1
-        out.mkdir(parents=True, exist_ok=True)
+        make_directory(out)
         if (out / CHECKPOINT).exists():
             self.run.load(out / CHECKPOINT, settings)
             self.say(f"going on from round {self.run.round}, iteration {self.run.iteration}")
@@ -360,7 +361,7 @@ class Training:
             entry |= self.check()
         self.run.seconds += time.monotonic() - began
         entry["seconds"] = round(self.run.seconds, 1)
-        with (self.out / LOG).open("a", encoding="utf-8") as log:
+        with growing(self.out / LOG) as log:
             log.write(json.dumps(entry) + "\n")
         self.say(", ".join(f"{key} {_short(value)}" for key, value in entry.items()))
         if check:

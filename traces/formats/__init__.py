@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from traces.files import write_aside
+from traces.files import of_the_system, write_aside
 from traces.formats import cooked, json_log, mahimahi, series, table, two_column
 from traces.formats.rows import Scan, is_number, text_lines
 from traces.trace import Trace, TraceError
@@ -154,7 +154,8 @@ def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
     """
     text = format_named(format).write(trace)
     path = Path(path)
-    in_place = path.is_symlink() or (path.exists() and not path.is_file())  # /dev/stdout, a pipe
+    a_pipe = path.exists() and not path.is_file() and not path.is_symlink()
+    in_place = a_pipe or of_the_system(path)
     try:
         if in_place:
             path.write_text(text, encoding="utf-8", newline="\n")

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.report.parts.typed import TypedCommand
 from analysis.sessions import AnalysisError
 from analysis.sweep_state import (
     DONE,
@@ -25,6 +27,7 @@ from analysis.sweep_state import (
 )
 from player.qoe import QoE
 from traces.safe_reading import BadFileError, read_json
+from traces.versions import HERE
 
 FILE = "sweep.json"
 
@@ -33,9 +36,13 @@ STATUSES = (DONE, INVALID, FAILED, MISSING)
 
 @dataclass(frozen=True)
 class PlannedSetting:
-    """A setting of a sweep."""
+    """A setting of a sweep, at one point of its axes."""
 
     label: str
+    group: str
+    """The `[[setting]]`'s own label."""
+    axis: tuple[tuple[str, float], ...]
+    """Where on its axes it is: key and value."""
     seen: bool | None
     besides: tuple[str, ...]
     """What a record's link does not say of it, in words: a cap, how many players share it."""
@@ -81,7 +88,7 @@ class Sweep:
     complete: bool
     begun_at: str
     updated_at: str
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[TypedCommand, ...]
     file_path: str
     file_text: str
     file_sha256: str
@@ -149,7 +156,10 @@ def _sweep(path: Path, state: SweepState) -> Sweep:
         complete=bool(state.complete),
         begun_at=state.begun_at or "",
         updated_at=state.updated_at or "",
-        commands=tuple(command.argv or () for command in state.commands or ()),
+        commands=tuple(
+            TypedCommand(command.argv or (), command.directory or HERE, emulates=not state.simulated)
+            for command in state.commands or ()
+        ),
         file_path=file.path or "",
         file_text=file.text or "",
         file_sha256=file.sha256 or "",
@@ -197,12 +207,28 @@ def _setting(one: Mapping[str, Any]) -> PlannedSetting:
     besides = [] if cap_mbps is None else [f"capped at {cap_mbps:g} Mbit/s"]
     if players > 1:
         besides.append(f"{players} players share it, each {one.get('stagger_s') or 0.0:g} s after the last")
+    label = str(one["label"])
+    group = str(one.get("group") or label)
     return PlannedSetting(
-        label=str(one["label"]),
+        label=label,
+        group=group,
+        axis=_axis(label, group, one.get("axis")),
         seen=seen if isinstance(seen, bool) else None,
         besides=tuple(besides),
         left_out=one.get("left_out"),
     )
+
+
+def _axis(label: str, group: str, told: Any) -> tuple[tuple[str, float], ...]:
+    """Where a setting is on its axes; sweeps from before the word have it in the label only."""
+    if isinstance(told, dict):
+        return tuple((key, value) for key, value in told.items() if type(value) in (int, float))
+    found = []
+    for words in label.removeprefix(group).split(", "):
+        key, _, value = words.strip().rpartition(" ")
+        if key and " " not in key and re.fullmatch(r"\d+(\.\d+)?(e[+-]?\d+)?", value):
+            found.append((key, float(value) if not value.isdecimal() else int(value)))
+    return tuple(found)
 
 
 def in_words(value: Any) -> str:

@@ -15,6 +15,7 @@ from policies.apc.study.files import read_json, write_json
 from policies.apc.study.fit import fit_net, fit_rule, with_share
 from policies.apc.study.moments import Moments, collect
 from policies.apc.study.options import add_light_option, add_model_options, count, load_engine, share
+from traces.ownership import make_directory
 from traces.words import of_a_fault
 
 TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
 
 def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
     """What DIR has, or what is collected now and kept there."""
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_directory(args.out)
     kept = args.out / f"{args.light}.moments.npz"
     if kept.exists():
         moments = Moments.load(kept)

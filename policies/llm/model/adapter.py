@@ -22,6 +22,7 @@ from policies.llm.model.base import Base, resolve
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
 from traces.files import write_aside
+from traces.ownership import make_directory
 from traces.safe_reading import BadFileError, decoded, json_value, read_bytes
 from traces.words import of_a_fault
 
@@ -250,7 +251,7 @@ def write(
     import torch
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_directory(folder)
     halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
     config = {
         "format": FORMAT,

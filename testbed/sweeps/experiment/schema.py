@@ -13,7 +13,7 @@
     seen = true                     # or false: a network that the policies were not made for
     stress = false                  # true: a network that is meant to break them; the report looks at stalls
     traces = ["4g[0:4]", "my-logs"]
-    rtt_ms = [40, 80]               # a list is a grid: each with each
+    rtt_ms = [40, 80]               # an axis: the setting is met at each; of several lists, at each with each
 
 `KEYS` names all keys of a setting. Policies and traces are written as on the command line, paths from
 where one stands; a trace's path that is not there is looked for beside the file.
@@ -45,11 +45,17 @@ class Key:
 
     kind: type
     grid: bool
-    """Whether a list of values makes a session of each."""
+    """Whether it may be a list: one of numbers is an axis along which the setting is met, one of words asks
+    for each."""
     default: Any
     check: Check
     labelled: bool = True
-    """Whether its values make settings of their own (seeds and starts are more sessions of one)."""
+    """Whether its values are points of the setting (seeds and starts are more sessions of one point)."""
+
+    @property
+    def axis(self) -> bool:
+        """Whether a list of its values is an axis."""
+        return self.grid and self.labelled and self.kind in (int, float)
 
 
 def _at_least(least: float, most: float = math.inf) -> Check:
@@ -87,7 +93,7 @@ def _anything(value: Any) -> str | None:
 
 KEYS: dict[str, Key] = {
     "video": Key(str, True, None, _anything),
-    "chunks": Key(int, False, 48, _at_least(2)),
+    "chunks": Key(int, True, 48, _at_least(2)),
     "start_s": Key(float, True, 0.0, _at_least(0, 1e9), labelled=False),
     "cap_mbps": Key(float, False, None, _at_least(1e-3)),
     "rtt_ms": Key(float, True, 80.0, _link("rtt_ms")),
@@ -98,7 +104,7 @@ KEYS: dict[str, Key] = {
     "cc": Key(str, True, "cubic", _anything),
     "slow_start_after_idle": Key(bool, False, True, _anything),
     "players": Key(int, True, 1, _at_least(1, 16)),
-    "stagger_s": Key(float, False, 5.0, _at_least(0, 3600)),
+    "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
@@ -141,6 +147,11 @@ class SettingEntry:
     place: Place
     where: Mapping[str, Place]
     """Each key's own place: here, or in the defaults."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The keys along which it is met at several values, in the order of `KEYS`."""
+        return tuple(key for key, facts in KEYS.items() if facts.axis and len(self.values[key]) > 1)
 
 
 @dataclass(frozen=True)

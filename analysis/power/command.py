@@ -18,10 +18,12 @@ from analysis.compare import DIFFERENCES, GROUPINGS, MEASURES, Cells, cells, due
 from analysis.compare_report import say
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import Outcomes, read_outcomes
-from analysis.power import CONFIDENCE, LEVEL, POWER, Spread, detectable, needed_clusters, spread_of
+from analysis.power.needed import CONFIDENCE, POWER, Spread, detectable, needed_clusters, spread_of
 from analysis.sessions import AnalysisError
+from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
+from traces.console import VisibleConsole
 
 ROUGH = 12
 """Independent traces below which a variance is hardly known."""
@@ -135,7 +137,7 @@ def run_power(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
         return 0
-    show(outcomes, question, found, rule, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    show(outcomes, question, found, rule, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
     return 0
 
 
