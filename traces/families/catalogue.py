@@ -144,7 +144,7 @@ def _model(word: Spec) -> FamilyModel | None:
     path = Path(word.base)
     if path.suffix != ".json" or not path.is_file():
         return None
-    text = formats.read_text(path)
+    text = formats.read_content(path).text
     return read_model(path) if text.lstrip().startswith("{") and not series.looks_like(text) else None
 
 

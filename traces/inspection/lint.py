@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
 
 from traces import formats
 from traces.formats import mahimahi
-from traces.formats.rows import Scan, TraceRow, time_fault
+from traces.formats.rows import Scan, Severity, TraceRow, time_fault
 from traces.inspection.report import more_lines
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
@@ -39,10 +38,6 @@ GAP_S = 15.0
 SHORT_DELAY_MS = 1.0
 """No access network's delays stay below this: they are seconds."""
 
-Severity = Literal["error", "warning", "note"]
-"""A note says what is in the file; nothing is wrong."""
-
-
 @dataclass(frozen=True)
 class Fault:
     """One finding."""
@@ -57,27 +52,30 @@ class Fault:
         return f"{self.file}:{self.line}: {self.severity}: {self.fault}"
 
 
-def lint_file(path: str | Path, format: str | None = None) -> list[Fault]:
+def lint_file(path: str | Path, format: str | formats.ReadOptions | None = None) -> list[Fault]:
     """All findings of one file, in the order of lines."""
     try:
-        text = formats.read_text(path)
+        content = formats.read_content(path)
     except TraceError as error:
         return [_refused(str(path), error)]
-    return lint_text(text, str(path), format)
+    assumed = [Fault(str(path), 1, "warning", text) for text in content.assumed]
+    return assumed + lint_text(content.text, str(path), format)
 
 
-def lint_text(text: str, source: str, format: str | None = None) -> list[Fault]:
+def lint_text(text: str, source: str, format: str | formats.ReadOptions | None = None) -> list[Fault]:
     """All findings of a file's text, in the order of lines; empty for a clean one."""
     try:
-        chosen = formats.format_named(format) if format else formats.detect(text, source)
+        options = formats.reading_of(format)
+        chosen = formats.format_for(text, source, options)
     except TraceError as error:
         return [_refused(source, error)]
-    scan = chosen.scan(text)
+    scan = chosen.scan(text, options)
     found = _errors(scan, source)
+    found += [Fault(source, remark.line, remark.severity, remark.text) for remark in scan.remarks]
     try:
-        trace = chosen.read(text, source)
+        trace = chosen.read(text, source, options)
     except TraceError as error:
-        if not found:
+        if not any(fault.severity == "error" for fault in found):
             found.append(_refused(source, error))
         trace = None
     found += [Fault(source, line, severity, fault) for line, severity, fault in _more(trace, scan)]
