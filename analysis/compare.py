@@ -20,6 +20,7 @@ from analysis.clusters import ClusterRule
 from analysis.outcomes import Figures, Outcomes, Setting, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
+from analysis.style import natural
 from player.record import FINISHED
 
 WORST = 5
@@ -200,7 +201,7 @@ def compare(
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
     groups = [
-        _group(name, part, _duels(part.policies, baseline), rule)
+        _group(name, part, duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     ]
     if not any(group.pairs for group in groups):
@@ -223,7 +224,7 @@ def groups_with_means(
     """
     _check_baseline(outcomes, baseline)
     return tuple(
-        _group(name, part, [] if baseline is None else _duels(part.policies, baseline), rule)
+        _group(name, part, [] if baseline is None else duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     )
 
@@ -235,7 +236,7 @@ def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
         )
 
 
-def _duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+def duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
     """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
     if baseline is None:
         return [(policy, other) for other, policy in combinations(policies, 2)]
@@ -250,7 +251,7 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     name_of, order = grouping.of, list(grouping.order)
     names = sorted(
         {name_of(one.setting) for one in outcomes.counted},
-        key=lambda name: (order.index(name) if name in order else len(order), *_natural(name)),
+        key=lambda name: (order.index(name) if name in order else len(order), natural(name)),
     )
     return {
         name: Outcomes(
@@ -260,12 +261,6 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
         )
         for name in names
     }
-
-
-def _natural(name: str) -> tuple[float, str]:
-    """`RTT 40 ms` before `RTT 160 ms`."""
-    numbers = [float(word) for word in name.split() if word.replace(".", "", 1).isdigit()]
-    return (numbers[0] if numbers else 0.0, name)
 
 
 def cells(outcomes: Outcomes) -> Cells:

@@ -17,6 +17,7 @@ from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
 from player.record import FINISHED, SCHEMA, RecordError, by_fallback_alone, read_record
+from traces.safe_reading import read_first_object
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
@@ -318,11 +319,9 @@ def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
 def _schema(path: Path) -> object:
     """The schema version that a file's first line says; None if it says none."""
     try:
-        with path.open(encoding="utf-8") as file:
-            line = json.loads(file.readline())
-    except ValueError:
+        return read_first_object(path).get("schema")
+    except (ValueError, OSError):
         return None
-    return line.get("schema") if isinstance(line, dict) else None
 
 
 def means(figures: Iterable[Figures]) -> Figures:

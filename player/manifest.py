@@ -182,5 +182,5 @@ def upgraded(line: Mapping[str, Any]) -> dict[str, Any]:
     link = told.get("link")
     if isinstance(link, Mapping) and isinstance(link.get("loss"), int | float):
         kind = "uniform" if link["loss"] else "none"
-        told["link"] = {**link, "loss": {"kind": kind, "p": float(link["loss"])}}
+        told["link"] = {**link, "loss": {"kind": kind, "p": link["loss"]}}
     return told

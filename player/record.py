@@ -8,8 +8,6 @@ it is complete: it is written aside, synced and renamed.
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -20,7 +18,10 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
 from traces.files import partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
+from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
 
+LEAST, MOST = -1e-6, 1e15
+"""No size, time, count or rate of a session is outside; the least is rounding."""
 FINISHED = "finished"
 """Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
 
@@ -166,7 +167,7 @@ class RecordWriter:
             raise
 
     def _write(self, line: dict[str, Any]) -> None:
-        rest = memoryview((json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n").encode())
+        rest = memoryview(f"{line_of(line)}\n".encode())
         while rest:  # a nearly full disk takes a part and refuses the next write
             rest = rest[self._file.write(rest) :]
 
@@ -226,26 +227,22 @@ def read_record(path: Path) -> Record:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8 at byte {error.start}; this is no session record") from None
-    lines: list[dict[str, Any]] = []
-    for number, written in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
-        try:
-            line = json.loads(written)
-        except json.JSONDecodeError as error:
-            raise RecordError(f"{path}:{number}: not JSON ({error.msg}); the record is cut off") from None
-        if not isinstance(line, dict):
-            raise RecordError(f"{path}:{number}: not an object; this is no session record")
-        lines.append(line)
-    return lines
+        text = read_text(path)
+        written = text.removesuffix("\n").split("\n") if text else []
+        return [json_object(line, str(path), number) for number, line in enumerate(written, start=1)]
+    except BadFileError as error:
+        raise RecordError(f"{error}; this is no session record, or a damaged one") from None
 
 
 def _levels(manifest: dict[str, Any], path: Path) -> int:
     """How many levels the manifest's ladder has."""
     video = manifest.get("video")
     ladder = video.get("ladder_kbps") if isinstance(video, dict) else None
-    if not isinstance(ladder, list) or not ladder or not all(_fits(kbps, int) for kbps in ladder):
+    if (
+        not isinstance(ladder, list)
+        or not ladder
+        or not all(_fits(kbps, int) and kbps > 0 for kbps in ladder)
+    ):
         raise RecordError(f"{path}:1: the manifest has no video.ladder_kbps; this is no session record")
     return len(ladder)
 
@@ -256,16 +253,22 @@ _Row = TypeVar("_Row", "ChunkRow", "EndRow")
 def _row(kind: type[_Row], line: dict[str, Any], path: Path, number: int) -> _Row:
     expected = "chunk" if kind is ChunkRow else "end"
     if line.get("line") != expected:
-        raise RecordError(f"{path}:{number}: {line.get('line')!r} line where {expected!r} is due")
+        raise RecordError(f"{path}:{number}: {shown(line.get('line'))} line where {expected!r} is due")
     values = {key: value for key, value in line.items() if key != "line"}
     hints = _HINTS[kind]
     for key, value in values.items():
         if key in hints and not _fits(value, hints[key]):
-            raise RecordError(f"{path}:{number}: {key} is {value!r}; expected {_name(hints[key])}")
+            expected = f"{_name(hints[key])}, numbers from 0 to {MOST:g}"
+            raise RecordError(f"{path}:{number}: {key} is {shown(value)}; expected {expected}")
     try:
         return kind(**values)
     except TypeError as error:
-        raise RecordError(f"{path}:{number}: {error}") from None
+        raise RecordError(f"{path}:{number}: {_said(error)}") from None
+
+
+def _said(error: TypeError) -> str:
+    """`…__init__() got an unexpected keyword argument 'colour'`, without Python's own name for it."""
+    return str(error).partition("() ")[2] or str(error)
 
 
 _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (ChunkRow, EndRow)}
@@ -279,7 +282,7 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a JSON value can stand in a field of this type (a whole number may be a float)."""
     kinds, kind = _kinds(hint), type(value)
     if kind is float or kind is int:
-        return math.isfinite(value) and (float in kinds or kind in kinds)
+        return LEAST <= value <= MOST and (float in kinds or kind in kinds)
     return kind in kinds
 
 

@@ -75,6 +75,12 @@ def policy_names() -> list[str]:
     return sorted(entry.name for entry in entry_points(group=GROUP))
 
 
+def policy_file(spec: str) -> Path | None:
+    """The file of a user's own that a spec names; None where it names an installed policy."""
+    in_file = _FILE_SPEC.fullmatch(spec)
+    return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
+
+
 def load_policy(spec: str) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 

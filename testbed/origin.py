@@ -38,7 +38,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from player.video.built_in import builtin_names, load_video
-from player.video.mpd import MpdError
+from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
 from testbed.server.application import CATALOGUE, UnknownCongestionControl, make_app, serve
 from testbed.server.resources import Catalogue

@@ -32,12 +32,17 @@ class Parser(argparse.ArgumentParser):
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
         self.exit(BAD_INPUT, f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n")
 
+    @property
+    def option_names(self) -> set[str]:
+        """All there are, those of subcommands among them."""
+        return set(_options(self))
+
     def _meant(self, message: str) -> str:
         """The nearest option or word that there is."""
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if unknown:
-            near = difflib.get_close_matches(unknown[1], sorted(set(_options(self))), 1)
+            near = difflib.get_close_matches(unknown[1], sorted(self.option_names), 1)
         elif choice:
             words = [word.strip().strip("'") for word in choice[2].split(",")]
             near = difflib.get_close_matches(choice[1], words, 1)

@@ -62,7 +62,10 @@ def make_directory(path: Path | str) -> Path:
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is no folder")
         if path.parent != path:
             make_directory(path.parent)
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir()
+        except FileExistsError:  # made by another one meanwhile, with whatever is in it
+            return path
         give_to_caller(path)
     return path
 

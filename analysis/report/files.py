@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from player.record import make_folder
 from traces.files import write_aside
+from traces.safe_reading import read_json
 
 LISTED = "files"
 """Key, in the last file, of the names of all others."""
@@ -58,7 +58,7 @@ class Folder:
 
     def _listed(self, name: str) -> list[str]:
         try:
-            found = json.loads((self.path / name).read_text(encoding="utf-8"))[LISTED]
+            found = read_json(self.path / name)[LISTED]
         except (OSError, ValueError, KeyError, TypeError):
             return []
         return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

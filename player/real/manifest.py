@@ -33,9 +33,7 @@ def player_manifest(
     video = whole if settings.chunks is None else whole.first(settings.chunks)
     return Manifest(
         url=url,
-        video=dataclasses.replace(
-            video_section(video), sizes_exact=presentation.sizes_exact, notes=tuple(presentation.notes)
-        ),
+        video=video_section(video),
         policy=policy_section(policy),
         told_qoe=dataclasses.asdict(settings.qoe),
         seed=settings.seed,

@@ -21,7 +21,7 @@ from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.process.errors import TestbedError
 from testbed.session.options import asked_policies, scoring_of
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
 from testbed.simulated.starts import Start, Starts, read_starts
 from testbed.simulating.command_line import LINKS
@@ -85,6 +85,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     notes = (
         *_notes(args, starts, carrying),
         *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
+        *video_notes(videos.values()),
     )
     return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)
 

@@ -102,6 +102,7 @@ LUMOS5G = Campaign(
     "runs",
     "seconds",
     per_second=1.0,
+    origin="elapsed",
 )
 CAMPAIGNS = (FCC, PUFFER, LUMOS5G)
 TAKES = ("part", "idle", "step_s")
@@ -149,12 +150,15 @@ def scan(campaign: Campaign, text: str, options: ReadOptions = AS_FOUND) -> Scan
         time = next((i for i, name in enumerate(names) if name.startswith(campaign.time)), 0)
         found = times_of([fields[time] for _, fields in parts[part]], campaign.per_second)
         times = list(zip(found.values, found.faults, strict=True))
+        if campaign.origin == "elapsed":  # a row's number is the end of its second
+            begin = next((value for value, fault in times if not fault), 1.0) - 1.0
+            times = [(value - begin, fault) for value, fault in times]
     remarks.append(Remark(first, f"{rate} is in {campaign.unit}", "note"))
     rows = [
         _row(at, fields[names.index(rate)], moment, unit)
         for (at, fields), moment in zip(parts[part], times, strict=True)
     ]
-    return arranged(rows, "duration" if campaign.step_s else "clock", options.idle, remarks=remarks)
+    return arranged(rows, "duration" if campaign.step_s else campaign.origin, options.idle, remarks=remarks)
 
 
 def _parts(

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from traces.formats.decimals import MAX_VALUE
 from traces.formats.parts import chosen
 from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Remark, Scan, TraceRow, arranged, build, refused
@@ -173,7 +174,7 @@ def _json_intervals(intervals: Any) -> list[Interval]:
         if total is None or total.get("omitted"):
             continue
         values = [total.get(name) for name in ("start", "end", "bits_per_second")]
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        if all(isinstance(value, int | float) and abs(value) < MAX_VALUE for value in values):
             begin_s, end_s, bits = map(float, values)
             found.append(Interval(1, "SUM", "", begin_s, end_s, bits / 1e6))
     return found

@@ -12,6 +12,7 @@ from typing import Literal
 
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
+from traces.words import counted
 
 MAX_FIRST_STEPS = 10
 """A first time of more than so many usual steps after 0 is taken for a clock, not for a first interval."""
@@ -167,9 +168,9 @@ def _with_idle(rows: Sequence[TraceRow], idle: str | None) -> tuple[list[TraceRo
             before = before if filled.fault else filled
     if idle is None:
         return kept, []
-    words = {"hold": "hold the rate before", "zero": "carry nothing", "drop": "are dropped"}[idle]
-    many = "1 row without a measurement" if count == 1 else f"{count} rows without a measurement"
-    return kept, [Remark(first.line, f"{many} ({first.missing}): as asked, they {words}")]
+    words = {"hold": "the rate before holds", "zero": "taken for 0", "drop": "dropped"}[idle]
+    many = f"{counted(count, 'row')} without a measurement"
+    return kept, [Remark(first.line, f"{many} ({first.missing}): {words}, as asked")]
 
 
 def _filled(row: TraceRow, before: TraceRow | None, idle: str | None) -> TraceRow | None:
@@ -232,8 +233,8 @@ def _averaged(rows: Sequence[TraceRow]) -> tuple[tuple[TraceRow, ...], list[Rema
     if first is None:
         return tuple(rows), []
     more = len(rows) - len(kept)
-    many = "1 row has" if more == 1 else f"{more} rows have"
-    text = f"{many} the time of the row before (first {first.time_s:g} s); rows of one time are averaged"
+    have = "has" if more == 1 else "have"
+    text = f"{counted(more, 'row')} {have} the time of the row before (first {first.time_s:g} s); rows of one time are averaged"
     return tuple(kept), [Remark(first.line, text)]
 
 
@@ -300,8 +301,7 @@ def build(scan: Scan, source: str) -> Trace:
             raise TraceError(f"{source}:{row.line}: {fault}")
         points.append(row)
     if len(points) < 2:
-        many = "1 point" if len(points) == 1 else f"{len(points)} points"
-        raise TraceError(f"{source}: {many}; a trace needs at least two")
+        raise TraceError(f"{source}: {counted(len(points), 'point')}; a trace needs at least two")
     delays = [point.delay_ms for point in points if point.delay_ms is not None]
     losses = [point.loss_pct for point in points if point.loss_pct is not None]
     try:

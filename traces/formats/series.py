@@ -19,6 +19,7 @@ from typing import Any
 from traces.formats.decimals import MAX_VALUE
 from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Scan, TraceRow, arranged, build, refused
+from traces.safe_reading import BadFileError, json_value
 from traces.trace import Trace, TraceError, delay_fault, loss_fault
 
 NAME = "series"
@@ -37,9 +38,9 @@ def looks_like(text: str) -> bool:
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """A row an interval; all on line 1, because where in a list a value stands is what tells it."""
     try:
-        held = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return refused(1, f"broken JSON ({str(error)[:80]}); the file may be cut off")
+        held = json_value(text, NAME)
+    except BadFileError as error:
+        return refused(1, f"broken JSON ({error.fault[:80]}); the file may be cut off")
     if not isinstance(held, dict):
         return refused(1, 'not a JSON object; write {"timestamps": [...], "bandwidths": [...]}')
     for name in ("timestamps", "bandwidths"):

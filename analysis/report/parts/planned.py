@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from analysis.sweep_state import (
     SweepStateError,
 )
 from player.qoe import QoE
+from traces.safe_reading import BadFileError, read_json
 
 FILE = "sweep.json"
 
@@ -119,13 +120,13 @@ def read_sweep(folder: Path) -> Sweep | None:
         OSError: it cannot be read.
     """
     path = folder / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     way_out = "remove it, and the report does without"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AnalysisError(f"{path}: not JSON ({error}); {way_out}") from None
+        found = read_json(path)
+    except BadFileError as error:
+        raise AnalysisError(f"{error}; {way_out}") from None
     try:
         return _sweep(path, SweepState.of(found))
     except SweepStateError as error:

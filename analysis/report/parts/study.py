@@ -11,7 +11,7 @@ from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
-from analysis.style import in_order
+from analysis.style import in_order, natural
 from player.qoe import QoE
 
 JOIN = " / "
@@ -189,9 +189,9 @@ def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
         names = {facts: JOIN.join(facts) for facts in found}
     planned = [one.label for one in sweep.settings] if sweep else []
 
-    def place(facts: tuple[str, ...]) -> tuple[int, int, str]:
+    def place(facts: tuple[str, ...]) -> tuple[int, int, list[str | float]]:
         rank = {True: 0, False: 1, None: 2}[found[facts]]
-        return planned.index(facts[0]) if facts[0] in planned else len(planned), rank, names[facts]
+        return planned.index(facts[0]) if facts[0] in planned else len(planned), rank, natural(names[facts])
 
     def name(setting: Setting) -> str:
         return names[setting.condition]

@@ -22,8 +22,10 @@ from policies.llm.model.base import Base, resolve
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
 from traces.files import write_aside
+from traces.safe_reading import BadFileError, decoded, json_value, read_bytes
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
+MOST_TENSOR_BYTES = 16 << 30
 BEST = "best"
 """Of a folder that `adapt` made: the adapter."""
 FORMAT = 1
@@ -130,13 +132,13 @@ def _adapter(folder: Path) -> Adapter:
     """
     path = folder / CONFIG
     try:
-        text = path.read_bytes()
-        tensors = (folder / TENSORS).read_bytes()
-        held = json.loads(text)
+        text = read_bytes(path)
+        tensors = read_bytes(folder / TENSORS, MOST_TENSOR_BYTES)
+        held = json_value(decoded(text, str(path)), str(path))
     except OSError as error:
         raise AdapterError(f"{error.filename}: {error.strerror}; {MAKES_ONE}") from None
-    except ValueError as error:
-        raise AdapterError(f"{path}: no JSON ({error}); {MAKES_ONE}") from None
+    except BadFileError as error:
+        raise AdapterError(f"{error}; {MAKES_ONE}") from None
     if not isinstance(held, dict) or held.get("format") != FORMAT:
         raise AdapterError(f"{path}: no adapter of format {FORMAT}; {MAKES_ONE}")
     try:

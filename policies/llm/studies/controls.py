@@ -44,6 +44,7 @@ from traces.families.catalogue import resolve_many
 from traces.files import sync
 from traces.numbers import count, wholes
 from traces.progress import say
+from traces.safe_reading import read_json_lines
 
 RESULTS = "results.jsonl"
 SMALL = "hindsight"
@@ -100,7 +101,7 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     )
     adapted = adaptation.go()
     engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    log = list(read_json_lines(folder / "log.jsonl"))
     return {
         "control": control.name,
         "seed": seed,
@@ -246,7 +247,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     path = folder / RESULTS
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return list(read_json_lines(path))
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:

@@ -33,7 +33,7 @@ from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.options import capped
 from testbed.session.plan import OUR_POLICIES, check_policy
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.simulation import source_sha256
 from testbed.simulated.starts import Start
@@ -244,6 +244,7 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
     units = tuple(_units(file, able, [policy for policy in policies if policy.left_out is None]))
     refused = _refusals(file, units)
     units = tuple(unit for unit in units if (unit.policy.label, unit.video_spec) not in refused)
+    notes += video_notes(unit.whole for unit in units)
     notes += [f"left out, video {video}: {why}" for (_, video), why in refused.items()]
     return SweepPlan(
         file=file,

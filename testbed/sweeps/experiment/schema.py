@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from player.qoe import MU, QoE
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines, Place
+from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
 
 Check = Callable[[Any], str | None]
 """What is wrong with a value, in words; None if it is right."""
@@ -171,18 +171,17 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         TestbedError: it cannot be read, is no TOML, or says what it may not: file, line, way out.
     """
+    way_out = "name a sweep's file (TOML)"
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise TestbedError(f"{path}: not UTF-8; a sweep's file is TOML") from None
+        text = read_text(path, MOST_TOML_BYTES)
+    except BadFileError as error:
+        raise TestbedError(f"{error}; {way_out}") from None
     except OSError as error:
-        raise TestbedError(f"{path}: {error.strerror}; name a sweep's file (TOML)") from None
+        raise TestbedError(f"{path}: {error.strerror}; {way_out}") from None
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).rpartition(" (at ")
-        line = where.removeprefix("line ").partition(",")[0]
-        raise TestbedError(f"{path}:{line if line.isdecimal() else 1}: {message or error}") from None
+        values = toml_tables(text, str(path))
+    except BadFileError as error:
+        raise TestbedError(str(error)) from None
     return _Reader(path, text, values).whole()
 
 
