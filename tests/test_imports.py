@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "traces.files",
         "traces.ownership",
         "traces.safe_reading",
+        "traces.words",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}

@@ -13,14 +13,24 @@ from typing import Any
 
 from traces import formats
 from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
+from traces.escaping import escaped
 from traces.families import catalogue, fit
 from traces.families.generator import member
 from traces.families.model import FamilyModel, read_model
 from traces.families.statistics import Statistics, ranges, resample, summarise
 from traces.files import write_aside
+from traces.formats.reading import add_reading, reading_in
 from traces.inspection import lint
-from traces.inspection.report import FIT_HEADER, fit_rows, more_lines, sparkline, statistics_lines
+from traces.inspection.report import (
+    FIT_HEADER,
+    constant_line,
+    fit_rows,
+    more_lines,
+    sparkline,
+    statistics_lines,
+)
 from traces.trace import Trace, TraceError
+from traces.words import counted
 
 PROGRAM = "python -m traces"
 
@@ -91,7 +101,7 @@ def _add_convert(commands: Any) -> None:
         action="store_true",
         help="write the rates alone, for formats that can't hold delay and loss",
     )
-    what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
+    what.add_argument("--to", required=True, choices=formats.WRITABLE, help="format to write")
     _add_format(what)
 
 
@@ -103,7 +113,7 @@ def _add_generate(commands: Any) -> None:
     where = command.add_argument_group("where to")
     where.add_argument("--out", required=True, metavar="DIR", help="directory to write to, made if missing")
     where.add_argument(
-        "--to", choices=formats.FORMATS, default="text", help="format to write (default: text)"
+        "--to", choices=formats.WRITABLE, default="text", help="format to write (default: text)"
     )
 
 
@@ -186,9 +196,7 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
 
 
 def _add_format(group: Any) -> None:
-    group.add_argument(
-        "--format", choices=formats.FORMATS, help="format of the files read (default: detected)"
-    )
+    add_reading(group, tuple(formats.FORMATS))
 
 
 def _positive(text: str) -> int:
@@ -275,7 +283,7 @@ def _about(name: str) -> dict[str, Any]:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    traces = catalogue.resolve_many(arguments.spec, arguments.format)
+    traces = catalogue.resolve_many(arguments.spec, reading_in(arguments))
     figures = summarise(traces)
     if arguments.json:
         shown = [
@@ -285,6 +293,7 @@ def _show(arguments: argparse.Namespace) -> int:
                 "duration_s": trace.duration_s,
                 "sha256": trace.sha256,
                 "mean_mbps": round(trace.mean_mbps, 4),
+                "assumed": list(trace.assumed),
                 **{name: figures.as_json() for name, figures in ranges(trace).items()},
             }
             for trace in traces
@@ -293,10 +302,11 @@ def _show(arguments: argparse.Namespace) -> int:
         return 0
     for trace in traces[:LISTED_MEMBERS]:
         rates = _columns(trace, arguments.width)
-        print(f"{trace.name}  0 to {trace.duration_s:g} s, up to {max(trace.rate_mbps[1:]):g} Mbit/s")
+        how = constant_line(trace) or f"up to {max(trace.rate_mbps[1:]):g} Mbit/s"
+        print(f"{escaped(trace.name)}  0 to {trace.duration_s:g} s, {how}")
         print(f"  {sparkline(rates, sys.stdout.encoding or 'ascii')}")
-        for line in more_lines(trace):
-            print(f"  {line}")
+        for line in (*more_lines(trace), *(f"assumed: {words}" for words in trace.assumed)):
+            print(f"  {escaped(line)}")
     if len(traces) > LISTED_MEMBERS:
         print(f"and {len(traces) - LISTED_MEMBERS} more")
     for line in statistics_lines(figures):
@@ -311,13 +321,14 @@ def _columns(trace: Trace, width: int) -> list[float]:
 def _lint(arguments: argparse.Namespace) -> int:
     missing = [name for name in arguments.paths if not Path(name).exists()]
     for name in missing:
-        print(f"{PROGRAM}: {name}: no such file or directory", file=sys.stderr)
+        print(escaped(f"{PROGRAM}: {name}: no such file or directory"), file=sys.stderr)
     if len(missing) == len(arguments.paths):
         return BAD_INPUT
     files: list[Path] = []
+    reading = reading_in(arguments)
     for path in (Path(name) for name in arguments.paths if name not in missing):
         files += catalogue.trace_files(path) if path.is_dir() else [path]
-    found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
+    found = [fault for file in files for fault in lint.lint_file(file, reading)]
     errors, warnings, notes = (
         sum(fault.severity == severity for fault in found) for severity in ("error", "warning", "note")
     )
@@ -334,13 +345,14 @@ def _lint(arguments: argparse.Namespace) -> int:
         )
     else:
         for fault in found:
-            print(fault)
-        print(f"{len(files)} files: {errors} errors, {warnings} warnings", file=sys.stderr)
+            print(escaped(str(fault)))
+        what = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
+        print(f"{counted(len(files), 'file')}: {what}", file=sys.stderr)
     return BAD_INPUT if missing else 1 if errors else 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    trace = catalogue.resolve(arguments.source, arguments.format)
+    trace = catalogue.resolve(arguments.source, reading_in(arguments))
     if Path(arguments.target).is_file() and not arguments.force:
         raise TraceError(f"{arguments.target} is there already; name another file, or say --force")
     written = trace.without_delay_loss if arguments.drop_delay_loss else trace
@@ -355,12 +367,15 @@ def _convert(arguments: argparse.Namespace) -> int:
                 "duration_s": trace.duration_s,
                 "mean_mbps": round(trace.mean_mbps, 4),
                 "dropped": [] if written is trace else list(ranges(trace)),
+                "assumed": list(trace.assumed),
             }
         )
         return 0
-    print(f"{arguments.target}: {trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}")
-    for line in [f"dropped: {words}" for words in dropped] or more_lines(trace):
-        print(f"  {line}")
+    what = f"{trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}"
+    print(f"{escaped(arguments.target)}: {what}")
+    lines = [f"dropped: {words}" for words in dropped] or more_lines(trace)
+    for line in (*lines, *(f"assumed: {words}" for words in trace.assumed)):
+        print(f"  {escaped(line)}")
     return 0
 
 
@@ -386,13 +401,15 @@ def _generate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json({"family": model.family, "format": arguments.to, "written": written})
     else:
-        print(f"{directory}: {len(written)} traces of {model.family}, {model.length_s:g} s each")
+        what = f"{counted(len(written), 'trace')} of {model.family}, {model.length_s:g} s each"
+        print(escaped(f"{directory}: {what}"))
     return 0
 
 
 def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
     """The logs in directories and files, those left out by name or mean aside."""
     logs: list[Trace] = []
+    reading = reading_in(arguments)
     for name in names:
         path = Path(name)
         if not path.exists():
@@ -402,7 +419,7 @@ def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
                 fnmatch.fnmatch(file.name, glob) for glob in arguments.include
             )
             if kept and not any(fnmatch.fnmatch(file.name, glob) for glob in arguments.exclude):
-                logs.append(formats.load(file, arguments.format))
+                logs.append(formats.load(file, reading))
     if not logs:
         raise TraceError(f"{' '.join(names)}: no logs are left; widen --include and --exclude")
     return fit.prepare(logs, arguments.step_s, arguments.min_mean_mbps, arguments.max_mean_mbps)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NoReturn
 
+from traces.escaping import escaped
+
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
 INTERRUPTED = 130
@@ -30,7 +32,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
-        self.exit(BAD_INPUT, f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n")
+        line = escaped(f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help")
+        self.exit(BAD_INPUT, f"{line}\n")
 
     @property
     def option_names(self) -> set[str]:
@@ -67,7 +70,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def refuse(prog: str, reason: object) -> int:
     """Say in one line what can't be done; the exit status."""
-    print(f"{prog}: {reason}", file=sys.stderr)
+    print(escaped(f"{prog}: {reason}"), file=sys.stderr)
     return BAD_INPUT
 
 

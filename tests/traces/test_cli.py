@@ -90,7 +90,7 @@ def test_lint_exit_and_lines(capsys: pytest.CaptureFixture[str], logs: Path) -> 
     assert body["faults"][1]["line"] == 3
 
 
-@pytest.mark.parametrize("target", formats.FORMATS)
+@pytest.mark.parametrize("target", formats.WRITABLE)
 def test_convert(capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path, target: str) -> None:
     out = tmp_path / "out"
     body = run_json(capsys, "convert", str(logs / "3g_0"), str(out), "--to", target, "--format", "text")

@@ -63,7 +63,7 @@ def load_family(family: str) -> FamilyModel:
     return parse_model(file.read_text(encoding="utf-8"), f"traces/families/{family}.json")
 
 
-def resolve(spec: str, format: str | None = None) -> Trace:
+def resolve(spec: str, format: str | formats.ReadOptions | None = None) -> Trace:
     """The one trace that a word names; a family alone is its first member.
 
     Args:
@@ -85,7 +85,7 @@ def resolve(spec: str, format: str | None = None) -> Trace:
     return found[0]
 
 
-def resolve_many(spec: str, format: str | None = None) -> list[Trace]:
+def resolve_many(spec: str, format: str | formats.ReadOptions | None = None) -> list[Trace]:
     """All traces that a word names, in order: as `resolve`, and slices and directories (files by name).
 
     Raises:
@@ -148,7 +148,7 @@ def _model(word: Spec) -> FamilyModel | None:
     return read_model(path) if text.lstrip().startswith("{") and not series.looks_like(text) else None
 
 
-def _files(name: str, format: str | None) -> list[Trace]:
+def _files(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     path = Path(name)
     if path.is_dir():
         files = trace_files(path)

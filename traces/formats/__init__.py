@@ -11,7 +11,18 @@ from functools import partial
 from pathlib import Path
 
 from traces.files import write_aside
-from traces.formats import bare, byte_log, cooked, iperf, json_log, listed, mahimahi, series, table, two_column
+from traces.formats import (
+    bare,
+    byte_log,
+    cooked,
+    iperf,
+    json_log,
+    listed,
+    mahimahi,
+    series,
+    table,
+    two_column,
+)
 from traces.formats.campaigns import CAMPAIGNS, campaign_of
 from traces.formats.campaigns import TAKES as CAMPAIGN_TAKES
 from traces.formats.campaigns import scan as scan_campaign
@@ -55,7 +66,9 @@ class Format:
     """None: nobody writes such files but who measures."""
 
 
-def _read_campaign(scan: Callable[[str, ReadOptions], Scan], text: str, source: str, options: ReadOptions) -> Trace:
+def _read_campaign(
+    scan: Callable[[str, ReadOptions], Scan], text: str, source: str, options: ReadOptions
+) -> Trace:
     return build(scan(text, options), source)
 
 
@@ -126,7 +139,11 @@ def detect(text: str, source: str, options: ReadOptions = AS_FOUND) -> Format:
     number, line = head[0]
     if what := what_it_is(begin):
         raise TraceError(f"{source}:{number}: not a trace; {what}")
-    name = _json_format(text, begin) if line[0] in "[{" and not re.match(r"\[\s*(\d+|SUM|ID)\]", line) else None
+    name = (
+        _json_format(text, begin)
+        if line[0] in "[{" and not re.match(r"\[\s*(\d+|SUM|ID)\]\s*\S", line)
+        else None
+    )
     name = name or _text_format(begin, head, options)
     if name is not None:
         return FORMATS[name]
@@ -198,7 +215,9 @@ def parse(data: str | bytes, source: str, format: str | ReadOptions | None = Non
 
 def _parsed(content: Content, source: str, options: ReadOptions) -> Trace:
     trace = format_for(content.text, source, options).read(content.text, source, options)
-    return dataclasses.replace(trace, assumed=(*content.assumed, *trace.assumed)) if content.assumed else trace
+    return (
+        dataclasses.replace(trace, assumed=(*content.assumed, *trace.assumed)) if content.assumed else trace
+    )
 
 
 def load(path: str | Path, format: str | ReadOptions | None = None) -> Trace:

@@ -1,8 +1,8 @@
 """Tables without a header line: two columns, a time and Mbit/s, with commas, semicolons or bars between.
 
 Times count from 0 as in two-column text, or are a clock's: seconds since 1970, milliseconds, microseconds or
-nanoseconds, told by their size, or dates. Of more columns `column` says which is the rate, counted from 1; the
-first is the time. That rates are Mbit/s is assumed and said, unless `unit` says what they are.
+nanoseconds, told by their size, or dates. Of more columns `column` says which is the rate, counted from 1;
+the first is the time. That rates are Mbit/s is assumed and said, unless `unit` says what they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VALUE = re.compile(r'"?[+-]?(\d|\.\d|nan\b|-|n/?a\b)', re.IGNORECASE)
 
 
 def _mark_of(line: str) -> str | None:
-    """What stands between a line's columns: the semicolon goes before the comma, which may be a decimal one."""
+    """What stands between a line's columns; a semicolon goes before the comma, which may be a decimal one."""
     return next((mark for mark in (";", "|", "\t", ",") if mark in line), None)
 
 
@@ -49,7 +49,9 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     if options.column is not None:
         place = int(options.column) - 1 if options.column.isdigit() else -1
         if not 1 <= place < columns:
-            return refused(first, f"no column {options.column!r} without names; count them, from 2 to {columns}")
+            return refused(
+                first, f"no column {options.column!r} without names; count them, from 2 to {columns}"
+            )
     elif columns != 2:
         return refused(
             first,
@@ -63,13 +65,17 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     for line_number, line in lines:
         fields = _fields(line, mark)
         whole = fields if len(fields) == columns else None
-        pairs.append((line_number, [whole[0], whole[place]] if whole else fields if len(fields) != 2 else fields[:1]))
+        pairs.append(
+            (line_number, [whole[0], whole[place]] if whole else fields if len(fields) != 2 else fields[:1])
+        )
     return scan_pairs(pairs, options, "elapsed", comma_separates=mark == ",", remarks=remarks)
 
 
 def _fields(line: str, mark: str) -> list[str]:
     try:
-        return [field.strip() for field in next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])]
+        return [
+            field.strip() for field in next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+        ]
     except csv.Error:
         return [line[:40]]
 

@@ -1,10 +1,10 @@
 """Tables of measuring campaigns that hold many runs in one file, as they were published.
 
-* `fcc`: Measuring Broadband America, `curr_webget.csv` and `curr_httpgetmt.csv`, with a header line or not. A part
-  is a line (unit) and a target. `bytes_sec` is in bytes. Tests are hours apart; each is held 5 s, as the sets that
-  Pensieve and Genet cut from them have it, and this is said.
-* `puffer`: `video_sent_….csv` of puffer.stanford.edu. A part is a session's stream. `delivery_rate` is TCP's own
-  estimate at each chunk, in bytes per second.
+* `fcc`: Measuring Broadband America, `curr_webget.csv` and `curr_httpgetmt.csv`, with a header line or
+  not. A part is a line (unit) and a target. `bytes_sec` is in bytes. Tests are hours apart; each is held 5
+  s, as the sets that Pensieve and Genet cut from them have it, and this is said.
+* `puffer`: `video_sent_….csv` of puffer.stanford.edu. A part is a session's stream. `delivery_rate` is
+  TCP's own estimate at each chunk, in bytes per second.
 * `lumos5g`: Lumos5G-v1.0.csv. A part is a run, a row a second, `Throughput` in Mbit/s.
 """
 
@@ -52,7 +52,7 @@ class Campaign:
     """The columns of files without a header line."""
 
     def names_in(self, line: str) -> list[str] | None:
-        """The columns that a file's first line names, or that files without names have; None: another table."""
+        """The columns that a first line names, or that files without names have; None: another table."""
         fields = _split(line)
         names = [normal(field) for field in fields]
         if self.needs <= set(names):
@@ -77,7 +77,7 @@ FCC = Campaign(
     "lines and targets",
     "tests",
     step_s=_FCC_STEP_S,
-    stepped="tests are hours apart; each is held {step_s:g} s, as published cuts have it (--step-s says others)",
+    stepped="tests are hours apart; each is held {step_s:g} s, as published cuts are (--row-s says others)",
     bare=("unit_id", "dtime", "target", "address", "fetch_time", "bytes_total", "bytes_sec"),
 )
 PUFFER = Campaign(
@@ -105,7 +105,7 @@ LUMOS5G = Campaign(
     origin="elapsed",
 )
 CAMPAIGNS = (FCC, PUFFER, LUMOS5G)
-TAKES = ("part", "idle", "step_s")
+TAKES = ("part", "idle", "row_s")
 
 
 def _split(line: str) -> list[str]:
@@ -139,11 +139,12 @@ def scan(campaign: Campaign, text: str, options: ReadOptions = AS_FOUND) -> Scan
     if fault:
         return refused(first, fault)
     rate = next(name for name in campaign.rates if name in names)
-    assert (unit := unit_named(campaign.unit)) is not None
+    unit = unit_named(campaign.unit)
+    assert unit is not None
     remarks = [Remark(first, words)] if words else []
     if campaign.step_s:
-        step_s = options.step_s or campaign.step_s
-        if options.step_s is None:
+        step_s = options.row_s or campaign.step_s
+        if options.row_s is None:
             remarks.append(Remark(first, campaign.stepped.format(step_s=step_s)))
         times = [(step_s, "")] * len(parts[part])
     else:

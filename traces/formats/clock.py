@@ -1,9 +1,9 @@
 """A column of times: numbers of a unit, of a clock since 1970, dates, or times of a day.
 
-Dates are written year first (2024-05-01 12:00:00.5, 2024/05/01 12:00:00, 2018.01.27_13.58.29, with T and a zone or
-not), with the month's name (1 May 2024 12:00:00), or day first with dots (01.05.2024 12:00:00). Of 05/01/2024
-nobody can say which is the month, unless a row has a 13 to 31 there, or all rows are of one date, where it makes
-no difference.
+Dates are written year first (2024-05-01 12:00:00.5, 2024/05/01 12:00:00, 2018.01.27_13.58.29, with T and a
+zone or not), with the month's name (1 May 2024 12:00:00), or day first with dots (01.05.2024 12:00:00). Of
+05/01/2024 nobody can say which is the month, unless a row has a 13 to 31 there, or all rows are of one
+date, where it makes no difference.
 """
 
 from __future__ import annotations
@@ -20,27 +20,40 @@ FORMS = "2024-05-01 12:00:00, 2024/05/01 12:00:00 or 01.05.2024 12:00:00"
 DAY_S = 86_400.0
 _SIZES = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """(from which value on a clock counts in …, of which a second has so many)"""
-_TIME = r"(?P<hour>\d{1,2})[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,:](?P<part>\d+))?)?\s*(?P<noon>[AaPp][Mm])?"
+_TIME = (
+    r"(?P<hour>\d{1,2})[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,:](?P<part>\d+))?)?"
+    r"\s*(?P<noon>[AaPp][Mm])?"
+)
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
 _AFTER = rf"(?:(?:\s+|T|_|,\s*){_TIME}{_ZONE})?"
 _MONTHS = {
     name: at
-    for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+    for at, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
 }
 _MONTH = r"(?P<name>[A-Za-z]{3})[a-z]*\.?"
-_YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<month>\d{{1,2}})(?P=mark)(?P<day>\d{{1,2}}){_AFTER}")
-_YEAR_LAST = re.compile(rf"(?P<one>\d{{1,2}})(?P<mark>[-/.])(?P<two>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}|\d{{2}}){_AFTER}")
+_WEEKDAY = r"(?:[A-Za-z]{3,9},?\s+)?"
+_YEAR_FIRST = re.compile(
+    rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<month>\d{{1,2}})(?P=mark)(?P<day>\d{{1,2}}){_AFTER}"
+)
+_YEAR_LAST = re.compile(
+    rf"(?P<one>\d{{1,2}})(?P<mark>[-/.])(?P<two>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}|\d{{2}}){_AFTER}"
+)
 _NAMED = (
-    re.compile(rf"(?:[A-Za-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})[\s-]+{_MONTH}[\s-]+(?P<year>\d{{4}}){_AFTER}"),
-    re.compile(rf"(?:[A-Za-z]{{3,9}},?\s+)?{_MONTH}\s+(?P<day>\d{{1,2}}),?\s+(?P<year>\d{{4}}){_AFTER}"),
-    re.compile(rf"[A-Za-z]{{3}}\s+{_MONTH}\s+(?P<day>\d{{1,2}})\s+{_TIME}\s+(?:[A-Z]{{2,5}}\s+)?(?P<year>\d{{4}})"),
+    re.compile(rf"{_WEEKDAY}(?P<day>\d{{1,2}})[\s-]+{_MONTH}[\s-]+(?P<year>\d{{4}}){_AFTER}"),
+    re.compile(rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}}),?\s+(?P<year>\d{{4}}){_AFTER}"),
+    re.compile(
+        rf"[A-Za-z]{{3}}\s+{_MONTH}\s+(?P<day>\d{{1,2}})\s+{_TIME}\s+(?:[A-Z]{{2,5}}\s+)?(?P<year>\d{{4}})"
+    ),
 )
 _RUN_ON = re.compile(
     r"(?P<year>20\d{2})(?P<month>0[1-9]|1[0-2])(?P<day>[0-2]\d|3[01])[T_ -]?"
     r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)(?:[.,](?P<part>\d+))?Z?"
 )
-_OF_DAY = re.compile(_TIME.replace("[:.h]", ":", 1).replace("(?:[:.](?P<second>", "(?::(?P<second>"))
-_YEAR_1970 = 1970
+_OF_DAY = re.compile(
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d+))?)?\s*(?P<noon>[AaPp][Mm])?"
+)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
 
 from traces.trace import TraceError
 
 MAX_BYTES = 512 * 1024 * 1024
 """A larger file is no trace, packed or not."""
 
-_PACKED: tuple[tuple[bytes, str, Callable[[IO[bytes]], IO[bytes]]], ...] = (
+_PACKED: tuple[tuple[bytes, str, Callable[[io.BytesIO], io.BufferedIOBase]], ...] = (
     (b"\x1f\x8b", "gzip", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", "bzip2", bz2.BZ2File),
     (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
@@ -72,7 +71,6 @@ def content_of(data: bytes, source: str) -> Content:
         place = error.start
     control = _CONTROL.search(data)
     if named != "utf-8" or control is not None:
-        place = place if control is None or named != "utf-8" else control.start()
         line = data.count(b"\n", 0, place) + 1
         raise TraceError(
             f"{source}:{line}: not text (byte 0x{data[place]:02x}); traces are UTF-8 text"
@@ -101,7 +99,7 @@ def _unpacked(data: bytes, source: str) -> bytes:
 
 
 def _unmarked_utf16(data: bytes) -> str:
-    """UTF-16 without a mark: digits are then every other byte, with a 0 beside each; empty for other texts."""
+    """UTF-16 without a mark: every other byte is a digit, with a 0 beside it; empty for other texts."""
     head = data[:_LOOKED_AT]
     if len(head) < 4 or len(data) % 2:
         return ""
@@ -113,7 +111,10 @@ def _unmarked_utf16(data: bytes) -> str:
 
 
 _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\s*<(!doctype html|html|head|body)\b", re.I), "this is an HTML page: a download that failed?"),
+    (
+        re.compile(r"\s*<(!doctype html|html|head|body)\b", re.I),
+        "this is an HTML page: a download that failed?",
+    ),
     (re.compile(r"\s*<\?xml|\s*<[A-Za-z]"), "this is XML"),
     (
         re.compile(r"version https://git-lfs"),

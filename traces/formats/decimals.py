@@ -10,7 +10,24 @@ from dataclasses import dataclass
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _MISSING = frozenset(
-    ("", "-", "--", "---", "n/a", "#n/a", "na", "nan", "-nan", "null", "none", "nil", "?", "*", "missing", "<na>")
+    (
+        "",
+        "-",
+        "--",
+        "---",
+        "n/a",
+        "#n/a",
+        "na",
+        "nan",
+        "-nan",
+        "null",
+        "none",
+        "nil",
+        "?",
+        "*",
+        "missing",
+        "<na>",
+    )
 )
 """How logs write that nothing was measured."""
 MAX_VALUE = 1e19

@@ -1,8 +1,8 @@
 """What iperf prints: iperf3's JSON (`--json`, `--json-stream`), its text, iperf2's text and CSV.
 
-An interval's rate is that of all streams together; of a test both ways, what was received. Intervals that iperf
-left out of its own means (`omitted`) are left out, and so are the totals at the end. A file of several tests holds
-parts, counted from 1: the longest is read, unless `part` says which.
+An interval's rate is that of all streams together; of a test both ways, what was received. Intervals that
+iperf left out of its own means (`omitted`) are left out, and so are the totals at the end. A file of
+several tests holds parts, counted from 1: the longest is read, unless `part` says which.
 
 Rates are what the transport carried, without headers, as in most measured sets.
 """
@@ -30,7 +30,9 @@ _INTERVAL = re.compile(
     r"(?P<end>\d+(?:\.\d+)?)\s+sec\s+(?P<amount>[\d.]+)\s+(?P<size>[KMGT]?(?:Bytes|bits))\s+"
     r"(?P<rate>[\d.]+)\s+(?P<unit>[KMGT]?(?:bits|Bytes)/sec)(?P<after>.*)$"
 )
-_CSV = re.compile(r"^\d{14}(?:\.\d+)?,[^,]*,\d+,[^,]*,\d+,(?P<id>-?\d+),(?P<begin>[\d.]+)-(?P<end>[\d.]+),\d+,(?P<rate>-?\d+)")
+_CSV = re.compile(
+    r"^\d{14}(?:\.\d+)?,[^,]*,\d+,[^,]*,\d+,(?P<id>-?\d+),(?P<begin>[\d.]+)-(?P<end>[\d.]+),\d+,(?P<rate>-?\d+)"
+)
 _LOOKED_AT = 40
 _TOTAL_STEPS = 1.5
 """A last line from 0 on that is longer than so many steps is the total."""
@@ -71,7 +73,9 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     named = {str(number): test for number, test in enumerate(tests, start=1) if test}
     if not named:
         return refused(1, "no lines of iperf's intervals; run it with -i 1")
-    part, words, fault = chosen({name: len(test) for name, test in named.items()}, options.part, "tests", "intervals")
+    part, words, fault = chosen(
+        {name: len(test) for name, test in named.items()}, options.part, "tests", "intervals"
+    )
     test = named.get(part, [])
     line = test[0].line if test else 1
     if fault:
@@ -147,7 +151,8 @@ def _json_tests(text: str) -> Iterator[list[Interval]]:
     Raises:
         ValueError, RecursionError: it is no JSON.
     """
-    decoder, position, streamed = json.JSONDecoder(), 0, []
+    decoder, position = json.JSONDecoder(), 0
+    streamed: list[Interval] = []
     text = text.strip()
     while position < len(text):
         report, position = decoder.raw_decode(text, position)
@@ -173,7 +178,7 @@ def _json_intervals(intervals: Any) -> list[Interval]:
         total = _received(each) if isinstance(each, Mapping) else None
         if total is None or total.get("omitted"):
             continue
-        values = [total.get(name) for name in ("start", "end", "bits_per_second")]
+        values: list[Any] = [total.get(name) for name in ("start", "end", "bits_per_second")]
         if all(isinstance(value, int | float) and abs(value) < MAX_VALUE for value in values):
             begin_s, end_s, bits = map(float, values)
             found.append(Interval(1, "SUM", "", begin_s, end_s, bits / 1e6))

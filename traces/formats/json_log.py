@@ -1,11 +1,11 @@
 """JSON logs: a list of objects, one an interval, or an object a line.
 
 The HSDPA and Ghent 4G sets, as they come with Sabre, have `duration_ms` (how long it lasts) and
-`bandwidth_kbps` (its rate), and may have `latency_ms` (Sabre waits so long from the request to the first byte: a
-round trip) and a loss such as `packet_loss_pct`; see `columns.py`. Other members are passed over. The first
-interval begins at 0, so the trace has one point more than the list. A round trip keeps durations to a
-nanosecond, rates to 1e-9 kbit/s, and delay and loss exactly; the values of point 0, which belongs to no interval,
-become those of point 1.
+`bandwidth_kbps` (its rate), and may have `latency_ms` (Sabre waits so long from the request to the first
+byte: a round trip) and a loss such as `packet_loss_pct`; see `columns.py`. Other members are passed over.
+The first interval begins at 0, so the trace has one point more than the list. A round trip keeps durations
+to a nanosecond, rates to 1e-9 kbit/s, and delay and loss exactly; the values of point 0, which belongs to
+no interval, become those of point 1.
 
 Objects that name time and rate otherwise, and an object of lists, are read as a table of these columns; see
 `table.py`.
@@ -27,7 +27,7 @@ from traces.trace import Trace
 
 NAME = "json"
 ABOUT = "HSDPA and Ghent 4G logs: a JSON list of {duration_ms, bandwidth_kbps, latency_ms}"
-TAKES = ("column", "unit", "time_unit", "idle", "step_s")
+TAKES = ("column", "unit", "time_unit", "idle", "row_s")
 EXPECTED = (
     'a trace is a list [{"duration_ms": ..., "bandwidth_kbps": ...}, ...], an object {"timestamps": [...],'
     ' "bandwidths": [...]}, what `iperf3 --json` prints, or a family that `python -m traces fit` made'
@@ -44,14 +44,17 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     line, first = items[0]
     if text.lstrip()[:1] == "{" and len(items) == 1:
         return _one_object(line, first, options)
-    if isinstance(first, dict) and not ({"duration_ms", "bandwidth_kbps"} & set(first)):
+    if isinstance(first, dict) and first and not ({"duration_ms", "bandwidth_kbps"} & set(first)):
         records = _records(items, list(first))
         found = scan_records(list(first), records, options, line) if records else None
         if found is not None:
             return found
     more = next((find(item) for _, item in items if isinstance(item, dict)), None)
+    if more is None and not isinstance(first, _Broken) and isinstance(first, list):
+        return refused(line, f"a list of lists ({str(first)[:40]}); {EXPECTED}")
     rows = [
-        TraceRow(at, fault=item.text) if isinstance(item, _Broken) else _row(at, item, more) for at, item in items
+        TraceRow(at, fault=item.text) if isinstance(item, _Broken) else _row(at, item, more)
+        for at, item in items
     ]
     return arranged(rows, "duration", options.idle, passed_over=more.passed_over if more else ())
 
@@ -118,7 +121,9 @@ def _records(items: list[tuple[int, Any]], names: list[str]) -> list[tuple[int, 
         if isinstance(item, _Broken):
             records.append((line, item.text))
         elif not isinstance(item, dict):
-            records.append((line, f"not an object ({str(item)[:40]}); write one with {', '.join(names)[:80]}"))
+            records.append(
+                (line, f"not an object ({str(item)[:40]}); write one with {', '.join(names)[:80]}")
+            )
         else:
             records.append((line, [_field(item.get(name)) for name in names]))
     return records

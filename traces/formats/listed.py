@@ -1,7 +1,7 @@
-"""Rates alone, a line a second: `0.57,Mbits/sec`, as the bus and subway logs of New York University have them.
+"""Rates alone, a line a second: `0.57,Mbits/sec`, as the bus and subway logs of New York have them.
 
-Each line has its own unit. Lines are a second apart, which is said, unless `step_s` says otherwise. With `unit`
-lines of one number are read, too.
+Each line has its own unit. Lines are a second apart, which is said, unless `step_s` says otherwise. With
+`unit` lines of one number are read, too.
 
 Source: github.com/NYU-METS/Main.
 """
@@ -19,7 +19,7 @@ from traces.trace import Trace
 
 NAME = "listed"
 ABOUT = "rates alone, a line a second, each with its unit: 0.57,Mbits/sec"
-TAKES = ("unit", "idle", "step_s")
+TAKES = ("unit", "idle", "row_s")
 USUAL_STEP_S = 1.0
 _LINE = re.compile(r"(?P<value>[^\s,;]+)(?:\s*[,;\t ]\s*(?P<unit>[A-Za-z][A-Za-z/ ]*))?")
 
@@ -34,14 +34,14 @@ def looks_like(line: str) -> bool:
 
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """The rows, unjudged; a first line without a number is a header."""
-    step_s = options.step_s or USUAL_STEP_S
+    step_s = options.row_s or USUAL_STEP_S
     lines = text_lines(text)
     if lines and not re.search(r"\d", lines[0][1]):
         lines = lines[1:]
     rows = [_row(line_number, line, step_s, options) for line_number, line in lines]
     remarks = []
-    if options.step_s is None and rows:
-        remarks.append(Remark(rows[0].line, "no times; a line is taken for a second (--step-s says others)"))
+    if options.row_s is None and rows:
+        remarks.append(Remark(rows[0].line, "no times; a line is taken for a second (--row-s says others)"))
     return arranged(rows, "duration", options.idle, remarks=remarks)
 
 
@@ -54,7 +54,9 @@ def _row(line_number: int, line: str, step_s: float, options: ReadOptions) -> Tr
         return TraceRow(line_number, step_s, missing=f"rate {match['value']!r}")
     if unit is None:
         shown = match["unit"] or "none"
-        return TraceRow(line_number, fault=f"no unit of a rate ({shown[:40]!r}); write one, or say --unit mbps")
+        return TraceRow(
+            line_number, fault=f"no unit of a rate ({shown[:40]!r}); write one, or say --unit mbps"
+        )
     if unit.unclear:
         return TraceRow(line_number, fault=f"is {unit.name} {unit.unclear}? say which, such as --unit mbps")
     value, fault = number(match["value"], "rate")

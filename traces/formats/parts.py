@@ -1,4 +1,4 @@
-"""Files that hold several runs, sessions or lines: the one with most rows is read, unless a person names another."""
+"""Files of several runs, sessions or lines: the one with most rows is read, unless another is named."""
 
 from __future__ import annotations
 

@@ -43,7 +43,9 @@ class RateColumn:
     @property
     def words(self) -> list[str]:
         """The words of its name."""
-        return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=DL|UL)(?=[A-Z])", " ", self.name).lower())
+        return re.findall(
+            r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=DL|UL)(?=[A-Z])", " ", self.name).lower()
+        )
 
     @property
     def is_down(self) -> bool:

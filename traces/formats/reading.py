@@ -1,13 +1,15 @@
 """How a file is to be read, where it does not say so itself: a format's name, and options.
 
-As a word: `csv`, `csv:column=DL_bitrate,idle=hold`, `:idle=drop` (the format is detected), `mahimahi:bin_ms=20`.
+As a word: `csv`, `csv:column=DL_bitrate,idle=hold`, `:idle=drop` (the format is detected),
+`mahimahi:bin_ms=20`.
 """
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -20,7 +22,7 @@ IDLE = ("hold", "zero", "drop")
 does (the row is dropped)."""
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 """How many of the unit a second has."""
-_MOST_STEP_S = 3600.0
+_MOST_ROW_S = 3600.0
 
 
 def _idle(text: str) -> str:
@@ -44,10 +46,10 @@ def _time_unit(text: str) -> str:
     return text
 
 
-def _step_s(text: str) -> float:
+def _row_s(text: str) -> float:
     value = float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,9})?", text) else 0.0
-    if not 0.001 <= value <= _MOST_STEP_S:
-        raise ValueError(f"{text!r}; write seconds from 0.001 to {_MOST_STEP_S:g}")
+    if not 0.001 <= value <= _MOST_ROW_S:
+        raise ValueError(f"{text!r}; write seconds from 0.001 to {_MOST_ROW_S:g}")
     return value
 
 
@@ -68,10 +70,12 @@ class ReadOptions:
     unit: str | None = option(None, _unit, "the unit of the rates, such as kbps or MBps")
     time_unit: str | None = option(None, _time_unit, f"the unit of the times: {', '.join(TIME_UNITS)}")
     idle: str | None = option(
-        None, _idle, "what rows without a measurement (-, NaN, blank) carry: hold (the rate before), zero, or drop"
+        None,
+        _idle,
+        "what rows without a measurement (-, NaN, blank) carry: hold (the rate before), zero, or drop",
     )
     part: str | None = option(None, str, "which of several runs, sessions or lines that one file holds")
-    step_s: float | None = option(None, _step_s, "how long a row lasts, where the file has no times")
+    row_s: float | None = option(None, _row_s, "how long a row lasts, where the file has no times")
     bin_ms: int | None = option(None, _bin_ms, "how long a step of a Mahimahi file is (default: 500)")
 
     @property
@@ -117,3 +121,56 @@ def reading_of(how: str | ReadOptions | None) -> ReadOptions:
         except ValueError as error:
             raise TraceError(f"{how}: {key}: {error}") from None
     return found
+
+
+def add_reading(group: Any, formats: Sequence[str]) -> None:
+    """`--format` and the options, for commands that read files.
+
+    Args:
+        formats: their names.
+    """
+    group.add_argument(
+        "--format",
+        type=_format_of(formats),
+        metavar="NAME",
+        help=f"format of the files read (default: detected): {', '.join(formats)}",
+    )
+    for each in fields(ReadOptions):
+        if each.metadata:
+            group.add_argument(
+                f"--{each.name.replace('_', '-')}",
+                type=_refusing(each.metadata["kind"]),
+                metavar=each.name.rpartition("_")[2].upper(),
+                help=each.metadata["help"],
+            )
+
+
+def reading_in(arguments: argparse.Namespace) -> ReadOptions:
+    """What the options of a command say."""
+    asked = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
+    return replace(reading_of(arguments.format), **asked)
+
+
+def _format_of(formats: Sequence[str]) -> Callable[[str], ReadOptions]:
+    def read(text: str) -> ReadOptions:
+        try:
+            found = reading_of(text)
+        except TraceError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        if found.format is not None and found.format not in formats:
+            near = difflib.get_close_matches(found.format, formats, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise argparse.ArgumentTypeError(f"{found.format!r} is none of {', '.join(formats)}{hint}")
+        return found
+
+    return read
+
+
+def _refusing(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read

@@ -75,8 +75,8 @@ def refused(line: int, fault: str) -> Scan:
 
 
 def text_lines(text: str) -> list[tuple[int, str]]:
-    """(line number, stripped line) of lines that are neither blank nor a comment (`#`, `%`, `//`). What follows
-    a `#` after a space is a comment, too."""
+    """(line number, stripped line) of lines that are neither blank nor a comment (`#`, `%`, `//`). What
+    follows a `#` after a space is a comment, too."""
     return [(number, line.strip()) for number, line in table_lines(text)]
 
 
@@ -178,7 +178,8 @@ def _filled(row: TraceRow, before: TraceRow | None, idle: str | None) -> TraceRo
     if idle is None:
         return replace(
             row,
-            fault=f"{row.missing}: not measured; say what holds there: --idle hold (the rate before), zero or drop",
+            fault=f"{row.missing}: not measured; say what holds there: --idle hold (the rate before),"
+            " zero or drop",
         )
     if idle == "drop" or not math.isfinite(row.time_s) or (before is None and idle == "hold"):
         return None
@@ -188,8 +189,8 @@ def _filled(row: TraceRow, before: TraceRow | None, idle: str | None) -> TraceRo
     return replace(
         row,
         rate_mbps=rate,
-        delay_ms=_held(row.delay_ms, before and before.delay_ms),
-        loss_pct=_held(row.loss_pct, before and before.loss_pct),
+        delay_ms=_held(row.delay_ms, before.delay_ms if before else None),
+        loss_pct=_held(row.loss_pct, before.loss_pct if before else None),
         missing="",
     )
 
@@ -203,7 +204,9 @@ def _summed(rows: Sequence[TraceRow]) -> tuple[TraceRow, ...]:
     summed, elapsed_s = [], 0.0
     for row in rows:
         fault = row.fault or ("duration is 0; drop the row" if row.time_s == 0 else "")
-        fault = fault or (f"duration is negative ({row.time_s:g} s); write 0 or more" if row.time_s < 0 else "")
+        fault = fault or (
+            f"duration is negative ({row.time_s:g} s); write 0 or more" if row.time_s < 0 else ""
+        )
         if not fault and math.isfinite(row.time_s):
             elapsed_s += row.time_s
         summed.append(replace(row, time_s=elapsed_s, fault=fault))
@@ -234,8 +237,8 @@ def _averaged(rows: Sequence[TraceRow]) -> tuple[tuple[TraceRow, ...], list[Rema
         return tuple(rows), []
     more = len(rows) - len(kept)
     have = "has" if more == 1 else "have"
-    text = f"{counted(more, 'row')} {have} the time of the row before (first {first.time_s:g} s); rows of one time are averaged"
-    return tuple(kept), [Remark(first.line, text)]
+    text = f"{counted(more, 'row')} {have} the time of the row before (first {first.time_s:g} s)"
+    return tuple(kept), [Remark(first.line, f"{text}; rows of one time are averaged")]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

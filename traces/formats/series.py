@@ -58,7 +58,10 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
         for place, time_s in enumerate(times)
     ]
     found = arranged(own, "clock", options.idle)
-    before = (found.rows[0], *found.rows)  # what began at a timestamp ends at the next; the first marks the start
+    before = (
+        found.rows[0],
+        *found.rows,
+    )  # what began at a timestamp ends at the next; the first marks the start
     rows = tuple(
         replace(row, rate_mbps=begun.rate_mbps, delay_ms=begun.delay_ms)
         for row, begun in zip(found.rows, before, strict=False)

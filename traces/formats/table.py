@@ -9,9 +9,9 @@
 * `throughput_mbps`, `Bitrate (kbit/s)`, `MB/s` and their like: the rate, see `rate_columns.py`.
 * `delay_ms`, `latency_ms`, `rtt_ms`, `loss_pct`, `loss_rate` and their like: see `columns.py`.
 
-The header may stand under a preamble. The first column of time is taken, other columns are passed over; a name
-may write its unit in brackets, `Throughput (Mbps)`. Decimal commas and marks between thousands are read, see
-`decimals.py`. A round trip keeps every value exactly.
+The header may stand under a preamble. The first column of time is taken, other columns are passed over; a
+name may write its unit in brackets, `Throughput (Mbps)`. Decimal commas and marks between thousands are
+read, see `decimals.py`. A round trip keeps every value exactly.
 """
 
 from __future__ import annotations
@@ -25,10 +25,21 @@ from functools import cached_property
 
 from traces.formats.clock import times_of
 from traces.formats.columns import ColumnReading, TakenColumns, find, normal
-from traces.formats.decimals import NumberStyle, is_missing, number, style_of
+from traces.formats.decimals import NumberStyle, is_missing, is_number, number, style_of
 from traces.formats.rate_columns import RateChoice, candidates, choose
 from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
-from traces.formats.rows import Origin, Remark, Scan, TraceRow, arranged, build, last_comment, plain, refused, table_lines
+from traces.formats.rows import (
+    Origin,
+    Remark,
+    Scan,
+    TraceRow,
+    arranged,
+    build,
+    last_comment,
+    plain,
+    refused,
+    table_lines,
+)
 from traces.formats.units import RateUnit
 from traces.trace import Trace
 
@@ -36,7 +47,7 @@ NAME = "csv"
 ABOUT = (
     "named columns with units: time_s, time_ms, timestamp, duration_ms; throughput_mbps, bandwidth_kbps, bps"
 )
-TAKES = ("column", "unit", "time_unit", "idle", "step_s")
+TAKES = ("column", "unit", "time_unit", "idle", "row_s")
 
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
@@ -65,7 +76,7 @@ _MOST_PREAMBLE = 60
 """Lines in which a header is looked for."""
 _LOOKED_AT = 65_536
 _DELIMITERS = (",", ";", "\t", "|")
-_STEPS = "no column of time; name one time_s or timestamp, or say how long a row lasts: --step-s 1"
+_STEPS = "no column of time; name one time_s or timestamp, or say how long a row lasts: --row-s 1"
 
 
 @dataclass(frozen=True)
@@ -100,13 +111,15 @@ def header_in(lines: Sequence[tuple[int, str]], options: ReadOptions = AS_FOUND)
     """The first line that names a time and a rate; else the first that names a rate; None if none does."""
     second = None
     for at, (line_number, line) in enumerate(lines[:_MOST_PREAMBLE]):
-        if not re.search(r"[A-Za-z]", line):
-            continue
+        if all(is_number(field) for field in re.split(r"[\s,;|]+", line.strip())):
+            return second  # rows have begun
         for delimiter in _delimiters_in(line):
             names = _split(line.lstrip("\ufeff"), delimiter)
             if not candidates(names) and options.column is None:
                 continue
-            header = Header(at, line_number, delimiter, tuple(names), _time_column(names), choose(names, options))
+            header = Header(
+                at, line_number, delimiter, tuple(names), _time_column(names), choose(names, options)
+            )
             if header.time is not None and (header.rate.column or candidates(names)):
                 return header
             second = second or (header if header.rate.column is not None or header.time is not None else None)
@@ -143,9 +156,14 @@ def _time_column(names: Sequence[str]) -> TimeColumn | None:
         per_second = _UNITS[match["unit"]] if match["unit"] else None
         if match["duration"]:
             return TimeColumn(place, "duration", per_second or 1.0)
-        if word == "date" and (of_day := next((i for i, w in enumerate(words) if w == "time"), None)) is not None:
+        if (
+            word == "date"
+            and (of_day := next((i for i, w in enumerate(words) if w == "time"), None)) is not None
+        ):
             return TimeColumn(of_day, "clock", None, place)
-        return TimeColumn(place, "clock" if match["clock"] else "elapsed", per_second, named_clock=bool(match["clock"]))
+        return TimeColumn(
+            place, "clock" if match["clock"] else "elapsed", per_second, named_clock=bool(match["clock"])
+        )
     return None
 
 
@@ -159,7 +177,9 @@ def _split(line: str, delimiter: str | None) -> list[str]:
         return line.split()
     if '"' not in line:
         return [field.strip() for field in line.split(delimiter)]
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+    return [
+        field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    ]
 
 
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
@@ -176,25 +196,27 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
         )
     if header.rate.column is None:
         return refused(header.line, header.rate.fault)
-    if header.time is None and options.step_s is None:
+    if header.time is None and options.row_s is None:
         return refused(header.line, _STEPS)
     remarks = [Remark(header.line, text) for text in header.rate.assumed]
     remarks += [Remark(header.line, text, "note") for text in header.rate.notes]
     if header.at > 0 and not lines[0][1].startswith("sep="):
-        remarks.append(Remark(header.line, f"columns are named here, lines before are passed over ({header.at})", "note"))
+        remarks.append(
+            Remark(header.line, f"columns are named here, lines before are passed over ({header.at})", "note")
+        )
     return _Table(header, options, tuple(remarks)).scan(lines[header.at + 1 :])
 
 
 def scan_records(
     names: Sequence[str], records: Sequence[tuple[int, list[str] | str]], options: ReadOptions, line: int
 ) -> Scan | None:
-    """The rows of records that are fields already, or a fault each; None if the names tell no time or no rate.
+    """The rows of records that are fields already, or a fault each; None if names tell no time or rate.
 
     Args:
         line: where the names stand.
     """
     header = Header(0, line, ",", tuple(names), _time_column(names), choose(names, options))
-    if header.rate.column is None or (header.time is None and options.step_s is None):
+    if header.rate.column is None or (header.time is None and options.row_s is None):
         return refused(line, header.rate.fault) if candidates(names) and header.time is not None else None
     remarks = [Remark(line, text) for text in header.rate.assumed]
     remarks += [Remark(line, text, "note") for text in header.rate.notes]
@@ -255,7 +277,7 @@ class _Table:
         """(value, fault) of each row's time, what they are, and what was assumed of them."""
         time, asked = self.header.time, self.options.time_unit
         if time is None:
-            step_s = self.options.step_s or 1.0
+            step_s = self.options.row_s or 1.0
             return [(step_s, "")] * len(split), "duration", []
         per_second = TIME_UNITS[asked] if asked else time.per_second
         fields = [row[time.place] for row in split]

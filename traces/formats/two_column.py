@@ -12,7 +12,17 @@ from collections.abc import Sequence
 from traces.formats.clock import times_of
 from traces.formats.decimals import is_missing, number, style_of
 from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
-from traces.formats.rows import Origin, Remark, Scan, TraceRow, arranged, build, plain, refuse_delay_loss, text_lines
+from traces.formats.rows import (
+    Origin,
+    Remark,
+    Scan,
+    TraceRow,
+    arranged,
+    build,
+    plain,
+    refuse_delay_loss,
+    text_lines,
+)
 from traces.trace import Trace
 
 NAME = "text"
@@ -27,7 +37,9 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
 
 def scan_columns(text: str, options: ReadOptions, origin: Origin) -> Scan:
     """A row a line of two columns separated by any white space."""
-    return scan_pairs([(line_number, line.split()) for line_number, line in text_lines(text)], options, origin)
+    return scan_pairs(
+        [(line_number, line.split()) for line_number, line in text_lines(text)], options, origin
+    )
 
 
 def scan_pairs(

@@ -1,8 +1,8 @@
 """Units of rates, as columns' names and options have them: `Mbps`, `kbit/s`, `MB/s`, `bytes_per_second`.
 
-A byte is 8 bits. `b` is a bit and `B` a byte: case is looked at only there, so `MBps` is megabytes and `Mbps`,
-`mbps` are megabits. Where all is in capitals (`MBPS`) nothing tells them apart, and both readings are named.
-`Ki`, `Mi`, `Gi` are powers of 1024, all other prefixes of 1000.
+A byte is 8 bits. `b` is a bit and `B` a byte: case is looked at only there, so `MBps` is megabytes and
+`Mbps`, `mbps` are megabits. Where all is in capitals (`MBPS`) nothing tells them apart, and both readings are
+named. `Ki`, `Mi`, `Gi` are powers of 1024, all other prefixes of 1000.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from statistics import median
 from traces import formats
 from traces.formats import mahimahi
 from traces.formats.rows import Scan, Severity, TraceRow, time_fault
-from traces.inspection.report import more_lines
+from traces.inspection.report import constant_line, more_lines
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
@@ -37,6 +37,7 @@ GAP_S = 15.0
 
 SHORT_DELAY_MS = 1.0
 """No access network's delays stay below this: they are seconds."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -80,7 +81,10 @@ def lint_text(text: str, source: str, format: str | formats.ReadOptions | None =
         trace = None
     found += [Fault(source, line, severity, fault) for line, severity, fault in _more(trace, scan)]
     points = _trace_points(trace, scan) if chosen.name == mahimahi.NAME else _sound_points(scan)
-    found += [Fault(source, line, severity, fault) for line, severity, fault in _doubts(points)]
+    if chosen.name == mahimahi.NAME and trace is not None and (words := constant_line(trace)):
+        found.append(Fault(source, 1, "note", words))  # however short its period is, it repeats all the same
+    else:
+        found += [Fault(source, line, severity, fault) for line, severity, fault in _doubts(points)]
     return sorted(found, key=lambda fault: fault.line)
 
 
@@ -183,7 +187,8 @@ def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
     duration_s = running_total(point.end_s - point.begin_s for point in points)
     mean = running_total(point.rate_mbps * (point.end_s - point.begin_s) for point in points) / duration_s
     step_s = median(point.end_s - point.begin_s for point in points)
-    for severity, text in (*_doubts_of_rates(mean), *_doubts_of_times(step_s)):
+    doubts_of_times = _doubts_of_times(step_s) if len(points) > 1 else ()
+    for severity, text in (*_doubts_of_rates(mean), *doubts_of_times):
         yield first.line, severity, text
     if duration_s < SHORT_S:
         yield (
