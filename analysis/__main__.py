@@ -19,7 +19,7 @@ from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
-from analysis.power_command import add_power
+from analysis.power.command import add_power
 from analysis.report.command import add_report
 from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
 from analysis.style import FORMATS, RC, save

@@ -50,6 +50,10 @@ class Setting:
     """Whether policies were made on networks like this one, as the sweep says; None where none says so."""
     stress: bool = field(compare=False, default=False)
     """Whether the sweep calls it a network that is meant to break policies."""
+    group: str | None = field(compare=False, default=None)
+    """The label of the sweep's `[[setting]]` that this is a point of."""
+    axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
+    """Where on the axes of that one it is: key and value; empty where it has none."""
 
     def __str__(self) -> str:
         return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label})"
@@ -267,6 +271,16 @@ def _setting(session: SessionRecord) -> Setting | None:
         condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
+        group=str(sweep["group"]) if "group" in sweep else None,
+        axis=_axis(sweep.get("axis")),
+    )
+
+
+def _axis(told: object) -> tuple[tuple[str, float], ...]:
+    """Keys and numbers of a manifest's axis; what is none is left out."""
+    found = told.items() if isinstance(told, dict) else ()
+    return tuple(
+        (key, value) for key, value in found if isinstance(value, int | float) and not isinstance(value, bool)
     )
 
 

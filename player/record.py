@@ -7,7 +7,7 @@ it is complete: it is written aside, synced and renamed.
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
-from traces.files import partial_of, settle, sync_folder
+from traces.files import fresh, partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
 from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
 
@@ -28,6 +28,10 @@ FINISHED = "finished"
 
 class RecordError(ValueError):
     """A record that cannot be read; the message names file, line and fault."""
+
+
+class OtherVersionError(RecordError):
+    """A record that another version of us wrote, and that this one doesn't read."""
 
 
 def by_fallback_alone(deciders: Collection[str]) -> bool:
@@ -128,12 +132,12 @@ def manifest_line(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def chunk_line(row: ChunkRow) -> dict[str, Any]:
     """A chunk as a line of the record."""
-    return {"line": "chunk", **dataclasses.asdict(row)}
+    return {"line": "chunk", **vars(row)}  # of plain values; `asdict` would copy each of them deeply
 
 
 def end_line(row: EndRow) -> dict[str, Any]:
     """The end as a line of the record."""
-    return {"line": "end", **dataclasses.asdict(row)}
+    return {"line": "end", **vars(row)}
 
 
 def make_folder(folder: Path) -> None:
@@ -158,7 +162,7 @@ class RecordWriter:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.partial = partial_of(path)
-        self._file = self.partial.open("wb", buffering=0)  # so that closing has nothing left to write
+        self._file = os.fdopen(fresh(self.partial), "wb", buffering=0)  # closing has nothing left to write
         try:
             give_to_caller(self.partial)
             self._write(manifest_line(manifest))
@@ -200,7 +204,8 @@ def read_record(path: Path) -> Record:
     """Read a whole record.
 
     Raises:
-        RecordError: cut off, not JSON, of another schema, lines out of order, a field that is
+        OtherVersionError: of another schema.
+        RecordError: cut off, not JSON, lines out of order, a field that is
             missing, unknown or of the wrong type.
         OSError: the file cannot be read.
     """
@@ -209,7 +214,8 @@ def read_record(path: Path) -> Record:
     try:
         Manifest.of_line(manifest)
     except ManifestError as error:
-        raise RecordError(f"{path}:1: {error}") from None
+        kind = OtherVersionError if manifest.get("line") == "manifest" else RecordError
+        raise kind(f"{path}:1: {error}") from None
     levels = _levels(manifest, path)
     if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")

@@ -19,6 +19,10 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.sweeps.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import json
 import re
@@ -39,22 +43,21 @@ from analysis.tables.collect import TABLE, collect
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
-from testbed.link.settings import BACKENDS
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
-from testbed.session.policy_server import DEVICES
-from testbed.simulated.models import MODELS, PUBLISHED
-from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, SweepEngine
+from testbed.simulated.models import PUBLISHED
+from testbed.sweeps.command_line import CLUSTER, parser
+from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
-from testbed.sweeps.experiment.schema import read_sweep
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep, shown_value
+from testbed.sweeps.experiment.schema import SettingEntry, read_sweep
 from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
-from traces.commands import Parser, leave, refuse, said_of
-from traces.ownership import give_to_caller
+from traces.commands import leave, refuse, said_of
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -64,78 +67,6 @@ SPARE_BYTES = 64 * 1024 * 1024
 MOST_LISTED = 20
 """Sessions that were tried in vain, on the screen; `sweep.json` has all."""
 INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
-
-
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(prog="sweep.py", description="Run all sessions of an experiment that a file describes.")
-    _add_what(command.add_argument_group("what is run"))
-    _add_how(command.add_argument_group("how"))
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
-    )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
-    return command
-
-
-def _add_what(what: Any) -> None:
-    what.add_argument("file", type=Path, metavar="FILE", help="the experiment (TOML), see testbed/sweeps/")
-    what.add_argument(
-        "--simulate",
-        action="store_true",
-        help="compute the sessions instead of emulating them; needs no root",
-    )
-    what.add_argument(
-        "--link",
-        choices=list(MODELS),
-        help="with --simulate: the public simulators' arithmetic, or the emulator's TCP (default: published)",
-    )
-    what.add_argument(
-        "--only",
-        metavar="LABEL,…",
-        help="run the sessions of these settings now; the same folder takes the others another time",
-    )
-
-
-def _add_how(how: Any) -> None:
-    how.add_argument(
-        "--lanes",
-        default=AUTO,
-        metavar="N|auto",
-        help="emulated lanes at once; auto: as many as this machine holds with true links, which is measured"
-        " once and kept (default: auto)",
-    )
-    how.add_argument(
-        "--delay-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
-    )
-    how.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="where a policy's server puts its model (default: cuda if there, else cpu)",
-    )
-    how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
-    how.add_argument(
-        "--engine",
-        choices=("here", Cluster.name),
-        default="here",
-        help="where: on this machine, or on a Ray cluster (see testbed/sweeps/cluster.py; default: here)",
-    )
-    how.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="of the Ray cluster (default: RAY_ADDRESS, or a Ray of its own)",
-    )
-    how.add_argument("--plan", action="store_true", help="print the plan and stop")
 
 
 def _default_out(plan: SweepPlan) -> Path:
@@ -157,16 +88,36 @@ def describe(
     lines = [f"{file.name}, {how}" + (f": {file.question}" if file.question else "")]
     policies = [policy.label for policy in plan.policies if policy.left_out is None]
     lines.append(f"policies: {', '.join(policies)}")
-    for setting in plan.settings:
-        mine = [unit for unit in plan.units if unit.setting is setting]
-        if mine:
-            lines.append(f"setting {setting.label}: {_setting_words(setting, mine)}")
+    lines += _settings_lines(plan)
     lines += [f"note: {note}" for note in plan.notes]
     recorded = plan.sessions - another_time - _players(left)
     there = f", {another_time} of them another time (--only)" if another_time else ""
     there += f", {recorded} of them over already" if recorded else ""
     lines.append(f"{plan.sessions} sessions{there}; {wall}; {_bytes(disk)} of disk in {out}")
     return lines
+
+
+def _settings_lines(plan: SweepPlan) -> list[str]:
+    """A line a setting; one with an axis has one of its own, and a line a point below it."""
+    lines: list[str] = []
+    axes = {entry.label: entry for entry in plan.file.settings if entry.axes}
+    for setting in plan.settings:
+        mine = [unit for unit in plan.units if unit.setting is setting]
+        if not mine:
+            continue
+        begin = f"setting {setting.label}"
+        if setting.group in axes:
+            head = _axes_line(axes[setting.group])
+            lines += [] if head in lines else [head]
+            begin = f"  {setting.label.removeprefix(setting.group).removeprefix(', ')}"
+        lines.append(f"{begin}: {_setting_words(setting, mine)}")
+    return lines
+
+
+def _axes_line(entry: SettingEntry) -> str:
+    """`setting 3g along rtt_ms 20, 80, 300`."""
+    axes = (f"{key} {', '.join(map(shown_value, entry.values[key]))}" for key in entry.axes)
+    return f"setting {entry.label} along {' and '.join(axes)}"
 
 
 def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
@@ -203,22 +154,16 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
         )
 
 
-def _is_newest(table: Path, out: Path) -> bool:
-    """Whether a table was made after every record: a killed command may have left it behind."""
-    made = table.stat().st_mtime_ns if table.exists() else -1
-    return all(path.stat().st_mtime_ns < made for path in out.glob("*.jsonl")) and made >= 0
-
-
 def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
     table = work.out / TABLE
-    if not work.ran and _is_newest(table, work.out):
+    if not work.ran and is_as_noted(table):
         report["table"] = str(table)
     elif counts["expected"] > counts["missing"]:
         try:
             collected = collect([work.out], table)
-            give_to_caller(collected.table)
+            work.folder.note_table(collected.table)
             report["table"] = str(collected.table)
         except AnalysisError as error:  # no session came to a record
             console.print(Text(f"no {TABLE}: {error}"), soft_wrap=True)
@@ -295,6 +240,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     engine.check()
     with SweepFolder(plan, place, only) as folder:
         folder.remove_leftovers()
+        _tell_damaged(console, folder)
         left = folder.pending()
         waiting = [unit for unit in folder.missing() if not folder.chosen(unit)]
         disk = _show_plan(console, plan, left, engine, place, _players(waiting))
@@ -317,6 +263,14 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         return status
 
 
+def _tell_damaged(console: Console, folder: SweepFolder) -> None:
+    """Name the records that can't be read any more: their sessions are run again."""
+    for fault in folder.damaged[:MOST_LISTED]:
+        console.print(Text(f"damaged, so its session is played again: {fault}"), soft_wrap=True)
+    if len(folder.damaged) > MOST_LISTED:
+        console.print(Text(f"… and {len(folder.damaged) - MOST_LISTED} more such records"))
+
+
 def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:
     """The labels of `--only`."""
     known = list(dict.fromkeys(setting.group for setting in plan.settings))
@@ -329,7 +283,7 @@ def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:
 
 
 def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> SweepEngine:
-    if args.engine == Cluster.name:
+    if args.engine == CLUSTER:
         return Cluster(plan, args, words)
     return Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
 

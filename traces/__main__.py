@@ -29,6 +29,8 @@ from traces.inspection.report import (
     sparkline,
     statistics_lines,
 )
+from traces.numbers import count_to_a_million, length_s, rate_mbps
+from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
 from traces.words import counted
 
@@ -78,7 +80,9 @@ def _add_show(commands: Any) -> None:
     what.add_argument("spec", help="4g, 4g/17, 4g[0:100], a file or a directory")
     _add_format(what)
     look = command.add_argument_group("how")
-    look.add_argument("--width", type=_positive, default=72, help="characters of the picture (default: 72)")
+    look.add_argument(
+        "--width", type=count_to_a_million, default=72, help="characters of the picture (default: 72)"
+    )
 
 
 def _add_lint(commands: Any) -> None:
@@ -120,13 +124,13 @@ def _add_generate(commands: Any) -> None:
 def _add_judging(judge: Any) -> None:
     judge.add_argument(
         "--hold-out-every",
-        type=_positive,
+        type=count_to_a_million,
         metavar="N",
         help="hold out every N-th log in name order (2 or more; default: fit all)",
     )
     judge.add_argument(
         "--block-s",
-        type=_positive_s,
+        type=length_s,
         metavar="S",
         help="for few logs: hold out every N-th block of this length instead",
     )
@@ -135,7 +139,7 @@ def _add_judging(judge: Any) -> None:
     )
     judge.add_argument(
         "--members",
-        type=_positive,
+        type=count_to_a_million,
         default=fit.JUDGED_MEMBERS,
         help="members to judge (default: %(default)s)",
     )
@@ -147,13 +151,11 @@ def _add_model(model: Any) -> None:
         "--about", default="", help="a line on where the logs come from, kept in the data file"
     )
     model.add_argument(
-        "--classes", type=_positive, default=3, help="kinds of link to tell apart (default: 3)"
+        "--classes", type=count_to_a_million, default=3, help="kinds of link to tell apart (default: 3)"
     )
+    model.add_argument("--step-s", type=length_s, default=1.0, help="step of logs and members (default: 1)")
     model.add_argument(
-        "--step-s", type=_positive_s, default=1.0, help="step of logs and members (default: 1)"
-    )
-    model.add_argument(
-        "--length-s", type=_positive_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
+        "--length-s", type=length_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
     )
     model.add_argument("--out", metavar="FILE", help="the data file to write")
 
@@ -174,13 +176,16 @@ def _add_fit(commands: Any) -> None:
     )
     what.add_argument(
         "--min-mean-mbps",
-        type=_number,
+        type=rate_mbps,
         default=fit.DEFAULT_MIN_MEAN_MBPS,
         metavar="MBPS",
         help="leave out logs, and draw members anew, of a lower mean (default: %(default)s)",
     )
     what.add_argument(
-        "--max-mean-mbps", type=_number, metavar="MBPS", help="the same for a higher mean (default: no bound)"
+        "--max-mean-mbps",
+        type=rate_mbps,
+        metavar="MBPS",
+        help="the same for a higher mean (default: no bound)",
     )
     _add_format(what)
     _add_judging(command.add_argument_group("judging"))
@@ -197,30 +202,6 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
 
 def _add_format(group: Any) -> None:
     add_reading(group, tuple(formats.FORMATS))
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if not 1 <= value <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
-    return value
-
-
-def _positive_s(text: str) -> float:
-    value = _number(text)
-    if value < 0.01:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a length of 0.01 s or more")
-    return value
 
 
 def _print_json(body: Any) -> None:
@@ -385,7 +366,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     model = _family_model(arguments.family)
     wanted = _member_range(arguments.members)
     directory = Path(arguments.out)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     digits = len(str(wanted.stop - 1))
     written = []
     for index in wanted:

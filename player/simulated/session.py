@@ -9,6 +9,7 @@ come later.
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -114,10 +115,54 @@ def simulate(
         ValueError: no such start index or first level.
         TraceError: the trace never delivers.
     """
+    chooser = Chooser(policy, fallback, video.levels)
+    asking = session_course(
+        video,
+        trace,
+        chooser,
+        seed=seed,
+        qoe=qoe,
+        link=link,
+        start_index=start_index,
+        chunks=chunks,
+        first_level=first_level,
+        cap_ms=cap_ms,
+        delay_ms=delay_ms,
+    )
+    try:
+        observation = next(asking)
+        while True:
+            observation = asking.send(chooser.select(observation))
+    except StopIteration as end:
+        recorded: Recorded = end.value
+        return recorded
+
+
+Recorded = tuple[tuple[ChunkRow, ...], EndRow]
+"""What a session's record holds."""
+SessionCourse = Generator[Observation, Decision, Recorded]
+"""A session under way: says what its client sees whenever it needs a decision, and is sent that."""
+
+
+def session_course(
+    video: Video,
+    trace: Trace,
+    chooser: Chooser,
+    *,
+    seed: int,
+    qoe: QoE,
+    link: Link,
+    start_index: int = 1,
+    chunks: int = CHUNKS,
+    first_level: int | None = 0,
+    cap_ms: float = CAP_MS,
+    delay_ms: float = 0.0,
+) -> SessionCourse:
+    """A session that asks whoever drives it for every decision; arguments and errors as of `simulate`."""
+    policy = chooser.policy
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
     session = SimulatedSession(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
-    chooser = _Chooser(policy, fallback, video.levels)
     chooser.reset(video, seed, qoe)
     if isinstance(policy, ToldFuture):
         policy.tell(Future(trace, start_index, link, chunks, cap_ms, seed))
@@ -126,7 +171,7 @@ def simulate(
         if chunk == 0 and first_level is not None:
             decision, decision_ms = Decision(first_level, BY_PLAYER, "first level is fixed"), 0.0
         else:
-            decision = chooser.select(session.observation())
+            decision = yield session.observation()
             decision_ms = 0.0 if decision.by == BY_FALLBACK else delay_ms
         session.fetch(decision, wait_ms, decision_ms)
     if isinstance(policy, HearsEnd):
@@ -134,7 +179,7 @@ def simulate(
     return tuple(session.rows), session.finish()
 
 
-class _Chooser:
+class Chooser:
     """A policy with the one that stands in for it."""
 
     def __init__(self, policy: Policy, fallback: Policy | None, levels: int) -> None:
@@ -146,8 +191,23 @@ class _Chooser:
             self.fallback.reset(video, seed, qoe)
 
     def select(self, observation: Observation) -> Decision:
+        """Ask the policy, and its stand-in where it can't decide."""
         try:
-            return as_decision(self.policy.select(observation), self.levels)
+            answer: object = self.policy.select(observation)
+        except Exception as error:
+            return self.settle(observation, error)
+        return self.settle(observation, answer)
+
+    def settle(self, observation: Observation, answer: object) -> Decision:
+        """The decision that an answer comes to.
+
+        Args:
+            answer: the policy's, or what it raised.
+        """
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            return as_decision(answer, self.levels)
         except Exception as error:
             if self.fallback is None:
                 raise

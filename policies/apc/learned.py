@@ -22,6 +22,7 @@ from policies.apc.facts import Facts
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import Routing
 from traces.safe_reading import BadFileError, read_json
+from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "learned.json"
 INPUTS = 10
@@ -161,7 +162,7 @@ def read_net(light: str, path: Path = SHIPPED) -> GainNet:
     except BadFileError as error:
         raise SchedulerError(f"{error}; no network; {way_out}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SchedulerError(f"{path}: no network ({type(error).__name__}: {error}); {way_out}") from None
+        raise SchedulerError(f"{path}: no network: {of_a_fault(error)}; {way_out}") from None
 
 
 def file_sha256(path: Path) -> str:

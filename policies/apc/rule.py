@@ -16,6 +16,7 @@ from typing import Any
 from policies.apc.facts import NAMES, Facts
 from policies.apc.scheduler import Routing
 from traces.safe_reading import BadFileError, read_json
+from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "rule.json"
 HOLD = 0.8
@@ -135,7 +136,7 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
     except BadFileError as error:
         raise SchedulerError(f"{error}; no thresholds") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SchedulerError(f"{path}: no thresholds ({type(error).__name__}: {error})") from None
+        raise SchedulerError(f"{path}: no thresholds: {of_a_fault(error)}") from None
     raise SchedulerError(
         f"{path}: no thresholds beside the light policy {light}; it has {', '.join(known)}; make them with:"
         f" python -m policies.apc sweep --light {light}"

@@ -15,6 +15,7 @@ from testbed.link.settings import LinkSettings
 from testbed.verdict.judge import Verdict
 from traces.files import partial_of
 from traces.trace import Trace
+from traces.versions import CodeVersion, code_version
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures, what players said."""
@@ -48,6 +49,8 @@ class SessionPlan:
     """What the manifest says besides."""
     server: ServerCommand | None = None
     """Which the policy asks."""
+    code: CodeVersion = field(default_factory=code_version)
+    """The tree that planned it."""
 
     @property
     def name(self) -> str:

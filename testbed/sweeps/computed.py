@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import itertools
+import math
 import sys
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -13,11 +15,20 @@ from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
 from player.record import FINISHED, by_fallback_alone
 from testbed.process.errors import TestbedError
-from testbed.simulated.simulation import RunFacts, SessionToSimulate, SimulationJob, begin_worker, run_job
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, simulated_link
+from testbed.simulated.simulation import (
+    RunFacts,
+    SessionToSimulate,
+    SimulationJob,
+    begin_worker,
+    run_job,
+    simulate_together,
+    together,
+)
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import SweepWork
+from traces.bound_processes import worker_pool
 
 AHEAD = 4
 """Sessions handed out for each process."""
@@ -49,9 +60,28 @@ def compute(session: SessionToSimulate, facts: RunFacts) -> Attempt:
     """
     try:
         (summary,) = run_job(SimulationJob((session,), (False,), facts)).values()
-    except TestbedError as error:  # it would be so again
-        return Attempt(FAILED, (str(error),), for_good=True)
+    except TestbedError as error:
+        return _in_vain(error)
     return _judged(session, summary)
+
+
+def _in_vain(error: TestbedError) -> Attempt:
+    return Attempt(FAILED, (str(error),), for_good=True)  # it would be so again
+
+
+def compute_all(sessions: Sequence[SessionToSimulate], facts: RunFacts) -> list[Attempt]:
+    """Compute sessions of one policy, side by side where there are several, and write their records.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    if len(sessions) == 1:
+        return [compute(sessions[0], facts)]
+    found = {
+        session.record: _in_vain(made) if isinstance(made, TestbedError) else _judged(session, made)
+        for session, made in simulate_together(sessions, facts)
+    }
+    return [found[session.record] for session in sessions]
 
 
 def _judged(session: SessionToSimulate, summary: SessionSummary) -> Attempt:
@@ -64,25 +94,60 @@ def _judged(session: SessionToSimulate, summary: SessionSummary) -> Attempt:
     return Attempt(DONE, session_s=length_s)
 
 
+class _Parts:
+    """Hands out what is left: a session, or several that are decided together."""
+
+    def __init__(self, work: SweepWork, processes: int, facts: RunFacts) -> None:
+        self._work, self._processes, self.facts = work, processes, facts
+        self._most: dict[str, int] = {}
+
+    def take(self, alone: bool = False) -> tuple[list[Unit], list[SessionToSimulate]] | None:
+        """The next units and their sessions; None when there is none now.
+
+        Args:
+            alone: no more than one.
+        """
+        taken = self._work.take()
+        if taken is None:
+            return None
+        unit = taken[0]
+        most = 1 if alone else self._share(unit)
+        units = [taken, *(self._work.take_like(unit, most - 1) if most > 1 else ())]
+        plan, out = self._work.folder.plan, self._work.out
+        return [one for one, _ in units], [computed_session(plan, one, out, number) for one, number in units]
+
+    def _share(self, unit: Unit) -> int:
+        """How many sessions like this one a process gets: every process some."""
+        spec = unit.policy.spec
+        if spec not in self._most:
+            mine = math.ceil((self._work.waiting(spec) + 1) / self._processes)
+            self._most[spec] = min(together(loaded(spec)), mine)
+        return self._most[spec]
+
+    def end(self, units: Sequence[Unit], attempts: Sequence[Attempt]) -> None:
+        for unit, attempt in zip(units, attempts, strict=True):
+            self._work.end(unit, attempt)
+
+
 def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
     """Compute all that is left. A process that dies costs what it was at, which is tried again alone.
 
     Raises:
         OSError: a record cannot be written.
     """
+    parts = _Parts(work, processes, facts)
     if processes == 1:
-        while (taken := work.take()) is not None:
-            unit, number = taken
-            session = computed_session(work.folder.plan, unit, work.out, number)
+        while (taken := parts.take()) is not None:
+            units, sessions = taken
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                work.end(unit, compute(session, facts))
+                parts.end(units, compute_all(sessions, facts))
         return
     lonely: list[Unit] = []
     while not work.finished:
-        lonely = _until_broken(work, processes, facts, len(lonely))
+        lonely = _until_broken(work, parts, processes, len(lonely))
 
 
-def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) -> list[Unit]:
+def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) -> list[Unit]:
     """Compute in a pool of processes until nothing is left or one of them dies.
 
     Args:
@@ -91,36 +156,34 @@ def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) 
     Returns:
         what was at work when a process died, given back; empty at the end.
     """
-    workers = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=begin_worker)
-    flying: dict[Future[Attempt], Unit] = {}
+    flying: dict[Future[list[Attempt]], list[Unit]] = {}
     try:
-        while True:
-            most = 1 if alone > 0 else AHEAD * processes
-            while len(flying) < most and (taken := work.take()) is not None:
-                unit, number = taken
-                session = computed_session(work.folder.plan, unit, work.out, number)
-                flying[workers.submit(compute, session, facts)] = unit
-            if not flying:
-                return []
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                result = future.result()
-                work.end(flying.pop(future), result)
-                alone -= 1
+        with worker_pool(processes, begin_worker) as workers:
+            while True:
+                most = 1 if alone > 0 else AHEAD * processes
+                while len(flying) < most and (taken := parts.take(alone > 0)) is not None:
+                    units, sessions = taken
+                    flying[workers.submit(compute_all, sessions, parts.facts)] = units
+                if not flying:
+                    return []
+                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    parts.end(flying.pop(future), result)
+                    alone -= 1
     except BrokenProcessPool:
-        died = [unit for future, unit in flying.items() if _died(future)]
-        for future, unit in flying.items():
-            if unit not in died:
-                work.end(unit, future.result())
+        died = [units for future, units in flying.items() if _died(future)]
+        for future, units in flying.items():
+            if units not in died:
+                parts.end(units, future.result())
         if alone > 0:
-            for unit in died:
+            for unit in itertools.chain(*died):
                 work.end(unit, Attempt(FAILED, ("its process died (is memory short?)",)))
             return []
-        for unit in reversed(died):
+        lonely = list(itertools.chain(*died))
+        for unit in reversed(lonely):
             work.give_back(unit)
-        return died
-    finally:
-        workers.shutdown(wait=True, cancel_futures=True)
+        return lonely
 
 
-def _died(future: Future[Attempt]) -> bool:
+def _died(future: Future[list[Attempt]]) -> bool:
     return not future.done() or isinstance(future.exception(), BrokenProcessPool)

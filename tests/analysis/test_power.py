@@ -11,7 +11,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.bootstrap import mean_interval
-from analysis.power import detectable, needed_clusters, power_with, spread_of
+from analysis.power.needed import detectable, needed_clusters, power_with, spread_of
 from tests.support.session_records import write_session
 
 

@@ -220,8 +220,8 @@ def test_abandon_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_surfaces_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl.partial").symlink_to("/dev/full")
+def test_a_full_disk_surfaces_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("player.record.fresh", lambda path: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(OSError) as caught:
         RecordWriter(tmp_path / "a.jsonl", MANIFEST)
     assert caught.value.errno == errno.ENOSPC

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from traces.files import write_aside
+from traces.files import of_the_system, write_aside
 from traces.formats import (
     bare,
     byte_log,
@@ -31,6 +30,7 @@ from traces.formats.decimals import is_number
 from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
 from traces.formats.rows import Scan, build, text_lines
 from traces.trace import Trace, TraceError
+from traces.words import nearest
 
 __all__ = [
     "AS_FOUND",
@@ -102,8 +102,8 @@ def format_named(name: str) -> Format:
     """
     if name in FORMATS:
         return FORMATS[name]
-    near = difflib.get_close_matches(name, FORMATS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, FORMATS)
+    hint = f"; did you mean {near!r}?" if near else "."
     raise TraceError(f"unknown format {name!r}{hint} Formats: {', '.join(FORMATS)}")
 
 
@@ -240,7 +240,8 @@ def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
         raise TraceError(f"{format} is read only; write one of {', '.join(WRITABLE)}")
     text = write(trace)
     path = Path(path)
-    in_place = path.is_symlink() or (path.exists() and not path.is_file())  # /dev/stdout, a pipe
+    a_pipe = path.exists() and not path.is_file() and not path.is_symlink()
+    in_place = a_pipe or of_the_system(path)
     try:
         if in_place:
             path.write_text(text, encoding="utf-8", newline="\n")

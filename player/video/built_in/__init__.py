@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import math
@@ -20,7 +19,7 @@ from player.video.generator import Recipe, generate
 from player.video.mpd import ESTIMATED, read_mpd
 from player.video.mpd_xml import MOST_BYTES, MpdError
 from player.video.video import Video, VideoError
-from traces.words import counted
+from traces.words import counted, nearest
 
 PUBLISHED_LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
 """The ladder of the published `video_size_N` files (Mao et al., SIGCOMM 2017)."""
@@ -85,8 +84,8 @@ def load_video(
         raise VideoError(f"{error.filename or path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise VideoError(f"{path}: not text") from None
-    near = difflib.get_close_matches(str(spec), builtin_names(), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = nearest(spec, builtin_names())
+    hint = f"did you mean {near}? " if near else ""
     raise VideoError(
         f"no video {str(spec)!r}: {hint}there are {', '.join(builtin_names())},"
         " or give a directory of video_size_N files or an MPD file"

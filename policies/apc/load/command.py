@@ -46,7 +46,9 @@ from policies.apc.policy import BUDGET_MS, RESERVE_MS, make_scheduler
 from policies.apc.router import Router
 from policies.apc.study.files import write_json
 from policies.llm.tasks.abr.task import TASK
+from traces.bound_processes import die_with_parent
 from traces.families.catalogue import default_video, resolve_many
+from traces.ownership import make_directory
 from traces.progress import say
 
 SESSIONS = (1, 4, 16, 64, 256, 1024)
@@ -147,7 +149,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for layers, sessions in report["full"].items():
         say(f"{layers} layers: full load (llm at {FULL_MS:g} ms on average) is {sessions or 'beyond these'}")
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
+        make_directory(args.out)
         write_json(args.out / "load.json", report)
         from policies.apc.load.figure import draw
 
@@ -276,7 +278,9 @@ def served(
     words += [] if threads is None else ["--threads", str(threads)]
     words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
+        process = subprocess.Popen(
+            [*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True, preexec_fn=die_with_parent
+        )
         try:
             _await_ready(process, said, within_s)
             yield process.pid

@@ -22,7 +22,9 @@ from policies.llm.model.base import Base, resolve
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
 from traces.files import write_aside
+from traces.ownership import make_directory
 from traces.safe_reading import BadFileError, decoded, json_value, read_bytes
+from traces.words import of_a_fault
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
 MOST_TENSOR_BYTES = 16 << 30
@@ -144,7 +146,7 @@ def _adapter(folder: Path) -> Adapter:
     try:
         return _checked(folder, held, hashlib.sha256(text + tensors).hexdigest())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AdapterError(f"{path}: {type(error).__name__}: {error}; {MAKES_ONE}") from None
+        raise AdapterError(f"{path}: {of_a_fault(error)}; {MAKES_ONE}") from None
 
 
 def _checked(folder: Path, held: dict[str, Any], sha256: str) -> Adapter:
@@ -249,7 +251,7 @@ def write(
     import torch
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_directory(folder)
     halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
     config = {
         "format": FORMAT,

@@ -41,8 +41,9 @@ from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_inter
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
-from traces.files import sync
+from traces.files import growing, sync
 from traces.numbers import count, wholes
+from traces.ownership import make_directory
 from traces.progress import say
 from traces.safe_reading import read_json_lines
 
@@ -223,7 +224,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     names = args.only.split(",") if args.only else list(known)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--only {unknown[0]}: no such control; there are {', '.join(known)}")
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_directory(args.out)
     done = {(row["control"], row["seed"]): row for row in read(args.out)}
     wanted = [(name, seed) for seed in args.seeds for name in names]
     for name, seed in wanted:
@@ -232,7 +233,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for name, seed in wanted:
         if (name, seed) not in done:
             row = run_one(known[name], seed, args)
-            with (args.out / RESULTS).open("a", encoding="utf-8") as file:
+            with growing(args.out / RESULTS) as file:
                 file.write(json.dumps(row) + "\n")
                 sync(file)
     rows = read(args.out)

@@ -18,8 +18,9 @@ from analysis.compare import DIFFERENCES, GROUPINGS, MEASURES, Cells, cells, due
 from analysis.compare_report import say
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import Outcomes, read_outcomes
-from analysis.power import CONFIDENCE, LEVEL, POWER, Spread, detectable, needed_clusters, spread_of
+from analysis.power.needed import CONFIDENCE, POWER, Spread, detectable, needed_clusters, spread_of
 from analysis.sessions import AnalysisError
+from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
 

@@ -23,8 +23,10 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr
 
-LEVEL, POWER = 0.05, 0.8
-"""Of the two-sided test; of being shown a difference that is there."""
+from analysis.significance import LEVEL
+
+POWER = 0.8
+"""Chance to be shown a difference that is there."""
 CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 6
 """Clusters; with fewer, a kurtosis says nothing."""
