@@ -208,6 +208,21 @@ def _eps(figure: Figure) -> bytes:
 _WRITERS = {PNG: _png, PDF: _pdf, SVG: _svg, EPS: _eps}
 
 
+def share_scale(axes: Iterable[Axes], which: str) -> None:
+    """Give panels one scale on `x`, `y` or both (`xy`), so that equal lengths mean equal amounts in all.
+
+    It reaches from the least to the most that any of them shows. An axis that runs backwards keeps doing so;
+    panels that are off stay as they are.
+    """
+    panels = [axis for axis in axes if axis.axison]
+    for letter in which:
+        get, put = (getattr(Axes, f"{verb}_{letter}lim") for verb in ("get", "set"))
+        limits = [get(axis) for axis in panels]
+        least, most = min(map(min, limits)), max(map(max, limits))
+        for axis, (first, last) in zip(panels, limits, strict=True):
+            put(axis, *((least, most) if first <= last else (most, least)))
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a picture, its format from the path's ending; it and its folder appear only when it is complete.
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+
+if __name__ == "__main__":
     from player.real.command_line import parser
 
     parser().parse_args()  # help and mistakes don't wait for the imports that follow
@@ -42,7 +47,7 @@ from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
-from traces.commands import BAD_INPUT
+from traces.commands import BAD_INPUT, exit_with
 from traces.files import partial_of
 from traces.versions import code_version
 
@@ -309,4 +314,4 @@ def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)
