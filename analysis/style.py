@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from player.record import make_folder
+from traces.escaping import visible_lines
 from traces.files import write_aside
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -166,10 +167,25 @@ def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
 
     To be called within `matplotlib.rc_context(RC)`.
     """
+    _only_visible(figure)
     figure.set_dpi(PNG_DPI)
     figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
     figure.set_layout_engine("none")
     return {kind: _WRITERS[kind](figure) for kind in formats}
+
+
+def _only_visible(figure: Figure) -> None:
+    """Names on a figure may hold what no font can draw."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for axis in figure.findobj(Axis):
+        for ticks in (axis.major, axis.minor):
+            if isinstance(ticks.formatter, FixedFormatter):
+                ticks.formatter.seq = [visible_lines(str(label)) for label in ticks.formatter.seq]
+    for text in figure.findobj(Text):
+        text.set_text(visible_lines(text.get_text()))
 
 
 def _png(figure: Figure) -> bytes:

@@ -47,7 +47,8 @@ from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
-from traces.commands import BAD_INPUT, exit_with
+from traces.commands import exit_with, refuse
+from traces.escaping import visible_output
 from traces.files import partial_of
 from traces.versions import code_version
 
@@ -78,11 +79,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.out is not None and args.out.is_dir():
         command.error(f"--out {args.out} is a folder; name a file in it")
     try:
-        with kept_for_us() as out:  # what a policy prints may not mix with our lines
+        with visible_output(), kept_for_us() as out:  # what a policy prints may not mix with our lines
             return asyncio.run(_run(args, arguments, out))
     except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
-        print(f"python -m player: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return refuse("python -m player", error)
     except KeyboardInterrupt:  # the second one: the first ends the session in order
         return 128 + signal.SIGINT
     except BrokenPipeError:

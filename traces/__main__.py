@@ -18,7 +18,7 @@ from typing import Any
 
 from traces import formats
 from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
-from traces.escaping import escaped
+from traces.escaping import visible
 from traces.families import catalogue, fit
 from traces.families.generator import member
 from traces.families.model import FamilyModel, read_model
@@ -289,10 +289,10 @@ def _show(arguments: argparse.Namespace) -> int:
     for trace in traces[:LISTED_MEMBERS]:
         rates = _columns(trace, arguments.width)
         how = constant_line(trace) or f"up to {max(trace.rate_mbps[1:]):g} Mbit/s"
-        print(f"{escaped(trace.name)}  0 to {trace.duration_s:g} s, {how}")
+        print(f"{visible(trace.name)}  0 to {trace.duration_s:g} s, {how}")
         print(f"  {sparkline(rates, sys.stdout.encoding or 'ascii')}")
         for line in (*more_lines(trace), *(f"assumed: {words}" for words in trace.assumed)):
-            print(f"  {escaped(line)}")
+            print(f"  {visible(line)}")
     if len(traces) > LISTED_MEMBERS:
         print(f"and {len(traces) - LISTED_MEMBERS} more")
     for line in statistics_lines(figures):
@@ -309,7 +309,7 @@ def _lint(arguments: argparse.Namespace) -> int:
     for name in missing:
         near = catalogue.files_like(name)
         hint = f"; did you mean {near[0]}?" if near else ""
-        print(escaped(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
+        print(visible(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
     if len(missing) == len(arguments.paths):
         return BAD_INPUT
     files: list[Path] = []
@@ -333,7 +333,7 @@ def _lint(arguments: argparse.Namespace) -> int:
         )
     else:
         for fault in found:
-            print(escaped(str(fault)))
+            print(visible(str(fault)))
         what = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
         print(f"{counted(len(files), 'file')}: {what}", file=sys.stderr)
     return BAD_INPUT if missing else 1 if errors else 0
@@ -360,10 +360,10 @@ def _convert(arguments: argparse.Namespace) -> int:
         )
         return 0
     what = f"{trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}"
-    print(f"{escaped(arguments.target)}: {what}")
+    print(f"{visible(arguments.target)}: {what}")
     lines = [f"dropped: {words}" for words in dropped] or more_lines(trace)
     for line in (*lines, *(f"assumed: {words}" for words in trace.assumed)):
-        print(f"  {escaped(line)}")
+        print(f"  {visible(line)}")
     return 0
 
 
@@ -390,7 +390,7 @@ def _generate(arguments: argparse.Namespace) -> int:
         _print_json({"family": model.family, "format": arguments.to, "written": written})
     else:
         what = f"{counted(len(written), 'trace')} of {model.family}, {model.length_s:g} s each"
-        print(escaped(f"{directory}: {what}"))
+        print(visible(f"{directory}: {what}"))
     return 0
 
 
