@@ -19,20 +19,25 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.text import Text
 
 from player.decide import DEADLINE_S
-from player.options import add_scoring_options, scoring
+from player.fallback import fallback_of
+from player.faults import PolicyFault
+from player.options import add_fallback_options, add_scoring_options, scoring
+from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
 from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
-from player.real.live import LiveConsole, LiveDisplay, summary_table
+from player.real.live import LiveConsole, LiveDisplay, fallback_note, summary_table
 from player.real.manifest import player_manifest
-from player.real.session import PlayerSettings, PlayerState, Session, Stopped, unless
+from player.real.session import PlayerSettings, PlayerState, Session, Sink, Stopped, unless
 from player.real.stdout import kept_for_us
 from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
+from player.seeding import seed_generators
 from player.video.mpd import MpdError, Presentation, read_mpd
-from player.video.video import VideoError
+from player.video.video import Video, VideoError
 from traces.commands import BAD_INPUT, Parser, add_json_option
 from traces.files import partial_of
 
@@ -77,8 +82,10 @@ def _add_session(session: Any) -> None:
         "--policy",
         default="bba",
         metavar="SPEC",
-        help=f"NAME[:key=value] or FILE.py:Class (default bba; installed: {', '.join(policy_names())})",
+        help="NAME[:key=value] or FILE.py:Class (default bba; installed:"
+        f" {', '.join(policy_names(real=True))})",
     )
+    add_fallback_options(session)
     session.add_argument(
         "--chunks", type=_positive_int, metavar="N", help="stream only the first so many (default all)"
     )
@@ -98,7 +105,7 @@ def _add_limits(limits: Any) -> None:
         type=_seconds,
         metavar="S",
         default=DEADLINE_S,
-        help="a policy that takes longer is replaced by bba for the chunk (default %(default)g)",
+        help="a policy that takes longer is replaced by its fallback for the chunk (default %(default)g)",
     )
     limits.add_argument(
         "--connect-timeout-s",
@@ -153,17 +160,29 @@ def main(argv: list[str] | None = None) -> int:
     except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
         print(f"python -m player: {error}", file=sys.stderr)
         return BAD_INPUT
+    except PolicyFault as fault:
+        return _refuse_fault(args, fault)
     except KeyboardInterrupt:  # the second one: the first ends the session in order
         return 128 + signal.SIGINT
     except BrokenPipeError:
         return CUT_SHORT
 
 
+def _refuse_fault(args: argparse.Namespace, fault: PolicyFault) -> int:
+    """Say what `--strict` stopped at; the exit status."""
+    print(f"python -m player: {args.policy}: {fault}; stopped, as --strict says", file=sys.stderr)
+    if fault.shown:
+        print(fault.shown, file=sys.stderr)
+    return BAD_INPUT
+
+
 async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> int:
     settings = _settings(args)
     if not _is_http(args.url):
         raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
-    policy = load_policy(args.policy)
+    seed_generators(settings.seed)  # a policy may draw when it is made
+    policy = load_policy(args.policy, real=True)
+    fallback = fallback_of(policy, args.fallback)
     with _signals() as signals:
         async with Fetcher(settings.timeouts) as fetcher:
             try:
@@ -171,17 +190,21 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
             except Stopped:
                 return signals.status
             _check(presentation, settings)
+            if not args.stream:  # the parent has asked
+                _refuse_unplayable(policy, fallback, presentation.video, settings, args.url)
             manifest = player_manifest(
                 presentation,
                 policy,
                 settings,
+                fallback=fallback.spec,
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
             ).to_json()
-            job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
-            end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
-    return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)
+            seed_generators(settings.seed)
+            job = _Job(args, presentation, policy, fallback, settings, fetcher, manifest, out)
+            status = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
+    return signals.status or status
 
 
 def _is_http(url: str) -> bool:
@@ -201,6 +224,7 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
             buffer_cap_s=args.buffer_cap_s,
+            strict=args.strict,
         )
     except ValueError as error:
         raise Mistake(str(error)) from None
@@ -226,6 +250,14 @@ def _check(presentation: Presentation, settings: PlayerSettings) -> None:
         settings.qoe.quality(video.ladder_kbps)
     except ValueError as error:
         raise Mistake(str(error)) from None
+
+
+def _refuse_unplayable(
+    policy: LoadedPolicy, fallback: LoadedPolicy, video: Video, settings: PlayerSettings, url: str
+) -> None:
+    """Raises PolicyError for who can't play the video."""
+    refuse_unplayable(policy, video, url, settings.seed, settings.qoe)
+    refuse_unplayable(fallback, video, url, settings.seed, settings.qoe, "fallback")
 
 
 @dataclass
@@ -264,19 +296,36 @@ class _Job:
     args: argparse.Namespace
     presentation: Presentation
     policy: LoadedPolicy
+    fallback: LoadedPolicy
     settings: PlayerSettings
     fetcher: Fetcher
     manifest: dict[str, Any]
     out: IO[str]
 
-    async def stream(self, stop: asyncio.Future[str]) -> EndRow:
-        """For a parent process."""
-        lines = LineSink(self.out)
-        with Session(self.presentation, self.policy, self.settings, lines, self.fetcher) as session:
-            return await stream(session, lines, self.manifest, stop)
+    def _session(self, sink: Sink) -> Session:
+        return Session(
+            self.presentation, self.policy, self.settings, sink, self.fetcher, self.fallback.policy
+        )
 
-    async def record(self, stop: asyncio.Future[str]) -> EndRow:
-        """For a person: live lines, a record, a summary."""
+    async def stream(self, stop: asyncio.Future[str]) -> int:
+        """For a parent process; the exit status.
+
+        Raises:
+            PolicyFault: what ended a strict session.
+        """
+        lines = LineSink(self.out)
+        with self._session(lines) as session:
+            end = await stream(session, lines, self.manifest, stop)
+            if session.fault is not None:
+                raise session.fault
+        return 0 if end.outcome == FINISHED else CUT_SHORT
+
+    async def record(self, stop: asyncio.Future[str]) -> int:
+        """For a person: live lines, a record, a summary; the exit status.
+
+        Raises:
+            PolicyFault: what ended a strict session, of which nothing is kept.
+        """
         path = self.args.out or _default_path(self.policy.spec)
         shown = sys.stderr if self.args.json else self.out
         console = LiveConsole(file=shown, width=None if shown.isatty() else PIPE_COLUMNS)
@@ -294,7 +343,10 @@ class _Job:
             print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
         else:
             console.print(summary_table(summary, str(path)))
-        return end
+        if summary.fallback_because is not None:
+            console.print(Text(fallback_note(summary, self.fallback.spec)), soft_wrap=True)
+        good = end.outcome == FINISHED and not summary.by_fallback_alone
+        return 0 if good else CUT_SHORT
 
     async def _play(
         self, writer: RecordWriter, console: Console, stop: asyncio.Future[str]
@@ -304,9 +356,12 @@ class _Job:
         try:
             with LiveDisplay(console, video) as display:
                 sink = _RecordSink(writer, display)
-                with Session(self.presentation, self.policy, self.settings, sink, self.fetcher) as session:
+                with self._session(sink) as session:
                     await session.prepare(stop)
-                    return sink.rows, await session.run(stop=stop)
+                    end = await session.run(stop=stop)
+                    if session.fault is not None:
+                        raise session.fault
+                    return sink.rows, end
         except BaseException:
             writer.abandon()
             raise
@@ -348,12 +403,14 @@ def _utc() -> str:
 
 
 def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
-    """The figures under the names that every command's `--json` uses, for this one session."""
+    """The figures under the names that every command's `--json` uses, for this one session; what the fallback
+    played alone has no QoE.
+    """
     return {
         "policy": spec,
         "sessions": 1,
         "invalid": 0,
-        "qoe": summary.qoe,
+        "qoe": None if summary.by_fallback_alone else summary.qoe,
         "qoe_weights": asdict(summary.weights),
         "bitrate_mbps": summary.bitrate_mbps,
         "stall_s_per_chunk": summary.stall_s_per_chunk,
@@ -365,6 +422,7 @@ def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
         "decision_p50_ms": summary.decision_p50_ms,
         "decision_p99_ms": summary.decision_p99_ms,
         "decided_by": summary.decided_by,
+        "fallback_because": summary.fallback_because,
         "chunks": summary.chunks,
         "outcome": summary.outcome,
         "out": str(path),

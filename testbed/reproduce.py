@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from player.fallback import FALLBACK_ONCE
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import FINISHED, Record, RecordError, read_record
 from player.video.built_in import load_video
@@ -169,6 +170,7 @@ def _computed(record: Record, folder: Path, command_line: Sequence[str]) -> tupl
         qoe=QoE(**told["told_qoe"]),
         run_seed=int(told["run_seed"]),
         record=_free(folder / Path(record.path).name),
+        fallback=str(told["player"].get("fallback") or FALLBACK_ONCE),
     )
     facts = RunFacts(folder.name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), tuple(command_line))
     run_job(SimulationJob((session,), (False,), facts))
@@ -229,6 +231,7 @@ def session_plans(record: Record, folder: Path, command_line: Sequence[str]) -> 
             cap_mbps=told["trace"].get("cap_mbps"),
             server=server_of(str(told["policy"]["spec"])),
             facts={"shared": facts} if facts else {},
+            fallback=str(told["player"].get("fallback") or FALLBACK_ONCE),
         )
 
     return [plan(player) for player in range(int(shared.get("players", 1)))]

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from player.manifest import Manifest, PlayerSection
-from player.real.session import FALLBACK, PlayerSettings
+from player.real.session import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
 from player.video.mpd import Presentation
@@ -18,6 +18,7 @@ def player_manifest(
     policy: LoadedPolicy,
     settings: PlayerSettings,
     *,
+    fallback: str,
     url: str,
     argv: list[str],
     congestion_control: str | None = None,
@@ -25,6 +26,7 @@ def player_manifest(
     """The manifest of a session over a real network; the testbed adds trace, link and so on.
 
     Args:
+        fallback: the spec of who decides where the policy can't.
         url: of the MPD.
         argv: the command line.
         congestion_control: of the player's socket (a receiver's hardly matters, but it is cheap to know).
@@ -44,7 +46,7 @@ def player_manifest(
             decision_deadline_s=settings.decision_deadline_s,
             reset_deadline_s=settings.reset_deadline_s,
             timeouts=dataclasses.asdict(settings.timeouts),
-            fallback=FALLBACK,
+            fallback=fallback,
             congestion_control=congestion_control,
         ),
         versions={

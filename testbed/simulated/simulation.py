@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import inspect
 import json
 import multiprocessing
 import os
@@ -28,18 +27,19 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import CAP_MS
-from player.decide import one_line
+from player.fallback import FALLBACK, load_fallback
+from player.faults import PolicyFault, one_line, source_of
 from player.manifest import Manifest, PlayerSection
 from player.policy import HearsEnd
 from player.qoe import QoE, SessionSummary, summarise
-from player.real.session import FALLBACK
 from player.record import RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.sections import link_section, policy_section, trace_section, video_section
+from player.seeding import seed_generators
 from player.simulated.session import Link, simulate
 from player.video.video import Video, VideoError
 from testbed.process.children import die_with_parent
-from testbed.process.errors import TestbedError
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.starts import Start
 from traces.trace import TraceError
 
@@ -65,6 +65,10 @@ class SessionToSimulate:
     record: Path
     facts: dict[str, Any] = field(default_factory=dict)
     """What the manifest says besides."""
+    fallback: str = FALLBACK
+    """The spec of who decides where the policy can't."""
+    strict: bool = False
+    """Nobody: the policy's first fault stops everything."""
 
     @property
     def seed(self) -> int:
@@ -129,7 +133,7 @@ def manifest(
         run_seed=session.run_seed,
         player=PlayerSection(
             buffer_cap_s=CAP_MS / 1000.0,
-            fallback=FALLBACK,
+            fallback=session.fallback,
             first_level=session.first_level,
             more={"first_level": None},  # said where the policy is asked for it, too
         ),
@@ -162,9 +166,10 @@ def _chain_facts(earlier: Sequence[SessionToSimulate]) -> dict[str, Any]:
 
 def source_sha256(policy: LoadedPolicy) -> str | None:
     """Hash of the file that a policy's class stands in; None if it stands in none."""
+    file = source_of(policy.policy)
     try:
-        return hashlib.sha256(Path(inspect.getfile(type(policy.policy))).read_bytes()).hexdigest()
-    except (TypeError, OSError):
+        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
         return None
 
 
@@ -238,6 +243,8 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any]) -> SessionSummary |
         both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
     difference = first_difference(there, wanted)
     if difference is not None:
+        if difference.startswith("player.fallback "):
+            way_out = f"add --fallback {there['player']['fallback']} to go on with it, or name another --out"
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
 
@@ -268,11 +275,14 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
         the figures of each record that was written.
 
     Raises:
+        StrictStop: a policy's fault, where it is to stop everything.
         TestbedError: a session that cannot be computed.
         OSError: a record cannot be written.
     """
     written: dict[Path, SessionSummary] = {}
-    policy, fallback = load_policy(job.sessions[0].policy), load_policy(FALLBACK)
+    first = job.sessions[0]
+    seed_generators(first.seed)  # a policy may draw when it is made
+    policy, fallback = load_policy(first.policy), load_fallback(first.fallback)
     for place, session in enumerate(job.sessions):
         summary = _simulated(session, policy, fallback, job, place)
         if summary is not None:
@@ -284,6 +294,7 @@ def _simulated(
     session: SessionToSimulate, policy: LoadedPolicy, fallback: LoadedPolicy, job: SimulationJob, place: int
 ) -> SessionSummary | None:
     """One session; its figures if it was recorded, None if its record was there."""
+    seed_generators(session.seed)
     try:
         rows, end = simulate(
             session.video,
@@ -297,8 +308,11 @@ def _simulated(
             first_level=session.first_level,
             fallback=fallback.policy,
             delay_ms=policy.delay_ms,
+            strict=session.strict,
         )
-    except Exception as error:  # a policy's reset may raise anything; the way out is in its text
+    except PolicyFault as fault:
+        raise StrictStop(f"{session.name}: {fault}", fault.shown) from None
+    except Exception as error:  # not the policy's; the way out is in its text
         known = isinstance(error, TraceError | VideoError | PolicyError)
         raise TestbedError(f"{session.name}: {error if known else one_line(error)}") from None
     if job.kept[place]:
@@ -314,29 +328,49 @@ def _simulated(
     return summarise(rows, end, session.video.ladder_kbps, session.qoe)
 
 
-def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Path, SessionSummary]]:
+JobSummaries = dict[Path, SessionSummary | None]
+"""The figures of each record that a job wrote; None for a session that killed its process."""
+
+
+def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[JobSummaries]:
     """Carry out all jobs; yields what `run_job` returns for each as it is done.
 
+    A process that dies costs the jobs that were at work; each is done again in a process of its own, and the
+    one that dies with it has no record.
+
     Raises:
-        TestbedError: a session cannot be computed, or a process died; what is recorded stays.
+        StrictStop: a policy's fault, where it is to stop everything.
+        TestbedError: a session cannot be computed; what is recorded stays.
         OSError: a record cannot be written.
     """
-    if processes == 1 or len(jobs) < 2:
+    if processes == 1 or (len(jobs) < 2 and not any(".py" in job.sessions[0].policy for job in jobs)):
         for job in jobs:
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
                 written = run_job(job)
-            yield written
+            yield dict(written)
         return
+    left = list(jobs)
+    yield from _until_death(left, processes)
+    for job in list(left):
+        alone = [job]
+        yield from _until_death(alone, 1)
+        if alone:
+            yield {one.record: None for one, kept in zip(job.sessions, job.kept, strict=True) if not kept}
+
+
+def _until_death(left: list[SimulationJob], processes: int) -> Iterator[JobSummaries]:
+    """Carry out jobs until all are done, or one of the processes dies; what is done is taken off the list."""
     workers = ProcessPoolExecutor(
-        min(processes, len(jobs)), multiprocessing.get_context("spawn"), initializer=begin_worker
+        min(processes, len(left)), multiprocessing.get_context("spawn"), initializer=begin_worker
     )
     try:
-        for done in as_completed([workers.submit(run_job, job) for job in jobs]):
-            yield done.result()
+        jobs = {workers.submit(run_job, job): job for job in left}
+        for done in as_completed(jobs):
+            written = done.result()
+            left.remove(jobs[done])
+            yield dict(written)
     except BrokenProcessPool:
-        raise TestbedError(
-            "a process of the simulation died (is memory short?); the same command goes on with --out"
-        ) from None
+        return
     finally:
         workers.shutdown(wait=True, cancel_futures=True)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
-from player.record import FINISHED, by_fallback_alone
-from testbed.process.errors import TestbedError
+from player.record import FINISHED
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, SimulationJob, begin_worker, run_job
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
@@ -38,29 +40,49 @@ def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> Se
         run_seed=unit.seed,
         record=out / unit.records[0],
         facts=manifest_facts(plan, unit, 0, attempt),
+        fallback=unit.policy.fallback,
+        strict=plan.strict,
     )
 
 
-def compute(session: SessionToSimulate, facts: RunFacts) -> Attempt:
+def compute(session: SessionToSimulate, facts: RunFacts, deadline_s: float = DEADLINE_S) -> Attempt:
     """Compute one session and write its record.
+
+    Args:
+        deadline_s: by which a real player would want a decision.
 
     Raises:
         OSError: it cannot be written.
+        StrictStop: a policy's fault, where it is to stop everything.
     """
     try:
         (summary,) = run_job(SimulationJob((session,), (False,), facts)).values()
+    except StrictStop:
+        raise
     except TestbedError as error:  # it would be so again
         return Attempt(FAILED, (str(error),), for_good=True)
-    return _judged(session, summary)
+    return dataclasses.replace(_judged(session, summary), said=_said_of(summary, deadline_s))
+
+
+def _said_of(summary: SessionSummary, deadline_s: float) -> str:
+    """What a person should hear of a session whose figures are good."""
+    longest_s = (summary.longest_decision_ms or 0.0) / 1000.0
+    if longest_s > deadline_s:
+        late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
+        return f"{late}: a real player would have let the fallback decide"
+    if summary.fallback_because is not None and not summary.by_fallback_alone:
+        count = f"{summary.decided_by[BY_FALLBACK]} of {summary.chunks} chunks"
+        return f"the fallback decided {count}, first because {summary.fallback_because}"
+    return ""
 
 
 def _judged(session: SessionToSimulate, summary: SessionSummary) -> Attempt:
     length_s = summary.startup_s + summary.stall_s + summary.chunks * session.video.chunk_s
     if summary.outcome != FINISHED:
         return Attempt(FAILED, (summary.outcome,), for_good=True, session_s=length_s)
-    if by_fallback_alone(summary.decided_by):
-        count = summary.decided_by[BY_FALLBACK]
-        return Attempt(FAILED, (f"{ALL_BY_FALLBACK} ({count})",), for_good=True, session_s=length_s)
+    if summary.by_fallback_alone:
+        why = f"{ALL_BY_FALLBACK}, first because {summary.fallback_because}"
+        return Attempt(FAILED, (why,), for_good=True, session_s=length_s)
     return Attempt(DONE, session_s=length_s)
 
 
@@ -75,7 +97,7 @@ def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
             unit, number = taken
             session = computed_session(work.folder.plan, unit, work.out, number)
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                work.end(unit, compute(session, facts))
+                work.end(unit, compute(session, facts, work.folder.plan.file.decision_deadline_s))
         return
     lonely: list[Unit] = []
     while not work.finished:
@@ -92,6 +114,7 @@ def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) 
         what was at work when a process died, given back; empty at the end.
     """
     workers = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=begin_worker)
+    deadline_s = work.folder.plan.file.decision_deadline_s
     flying: dict[Future[Attempt], Unit] = {}
     try:
         while True:
@@ -99,7 +122,7 @@ def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) 
             while len(flying) < most and (taken := work.take()) is not None:
                 unit, number = taken
                 session = computed_session(work.folder.plan, unit, work.out, number)
-                flying[workers.submit(compute, session, facts)] = unit
+                flying[workers.submit(compute, session, facts, deadline_s)] = unit
             if not flying:
                 return []
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
