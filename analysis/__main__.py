@@ -19,17 +19,18 @@ from analysis.compare_report import as_json, show
 from analysis.figures import FIGURES
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
+from analysis.power.command import add_power
 from analysis.report.command import add_report
 from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
-from analysis.style import RC, save
+from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect
 from analysis.timeline import draw_timeline
-from player.record import RecordError, make_folder
+from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
 
 TIMELINE = "timeline"
 
-PICTURES = (".png", ".pdf")
+PICTURES = tuple(f".{kind}" for kind in FORMATS)
 
 PROG = "python -m analysis"
 
@@ -50,6 +51,7 @@ def _parser() -> Parser:
 
     _add_compare(commands)
     _add_table(commands)
+    add_power(commands)
     add_collect(commands)
     add_report(commands)
     text = "draw sessions"
@@ -74,7 +76,11 @@ def _parser() -> Parser:
     add_scoring(command, " (a timeline has what the policies were told)")
     output = command.add_argument_group("output")
     output.add_argument(
-        "--out", type=_picture, required=True, metavar="FILE", help="the picture, FILE.png or FILE.pdf"
+        "--out",
+        type=_picture,
+        required=True,
+        metavar="FILE",
+        help=f"the picture; its ending says the format: {', '.join(PICTURES)}",
     )
     add_json(output)
     return parser
@@ -115,7 +121,10 @@ def _add_table(commands: Any) -> None:
 def _picture(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in PICTURES:
-        raise argparse.ArgumentTypeError(f"{text}: a picture is a {' or a '.join(PICTURES)} file")
+        raise argparse.ArgumentTypeError(
+            f"{text}: a picture's ending says its format; end the name in {', '.join(PICTURES[:-1])}"
+            f" or {PICTURES[-1]}"
+        )
     return path
 
 
@@ -157,7 +166,6 @@ def _plot_many(args: argparse.Namespace) -> int:
     outcomes = read_outcomes(args.results, qoe, args.policy)
     with matplotlib.rc_context(RC):
         drawn = FIGURES[args.what](outcomes, args.by, rule)
-        make_folder(args.out.parent)
         save(drawn.figure, args.out)
     left_out = [{"record": one.record, "reason": one.reason} for one in outcomes.left_out]
     missing = missing_of(outcomes)
@@ -191,7 +199,6 @@ def _plot_timeline(args: argparse.Namespace) -> int:
     sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
     with matplotlib.rc_context(RC):
         figure = draw_timeline(sessions.taken)
-        make_folder(args.out.parent)
         save(figure, args.out)
     if args.json:
         print(json.dumps(_as_json(args, sessions)))

@@ -10,15 +10,17 @@ policies lacks is listed, with the reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, stall_words, verdict_of
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
 from analysis.outcomes import Figures, Outcomes, Setting, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
+from analysis.style import natural
 from player.record import FINISHED
 
 WORST = 5
@@ -28,8 +30,6 @@ FEWEST_CLUSTERS = 6
 """Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
 
 NOT_STREAMED = "there is no such session"
-
-AHEAD, BEHIND, TIE, UNKNOWN = "ahead", "behind", "tie", "unknown"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ MEASURES: dict[str, Callable[[Figures], float]] = {
     "switches": lambda one: one.switches,
 }
 """The figures whose means have intervals, by their names in `Figures`."""
+
+DIFFERENCES = ("qoe", *(one.name for one in BESIDE))
+"""The measures that are subtracted, pair by pair."""
 
 Cells = dict[str, dict[Setting, Figures]]
 """[policy][setting]: figures, seeds and repeats averaged."""
@@ -122,19 +125,22 @@ class PairResult:
     drawn: float
     """Share of traces where both are the same."""
     worst: tuple[WorstCase, ...]
+    beside: dict[str, Interval]
+    """Differences of the other measures over the same pairs, by the names of `beside.BESIDE`."""
 
     @property
     def verdict(self) -> str:
         """`ahead` or `behind` where the interval excludes 0, else `tie`; `unknown` without interval."""
-        if not self.difference.known:
-            return UNKNOWN
-        if self.difference.holds_zero:
-            return TIE
-        return AHEAD if self.difference.mean > 0 else BEHIND
+        return verdict_of(self.difference, AHEAD, BEHIND)
 
     @property
     def words(self) -> str:
-        """The verdict as a sentence."""
+        """The verdict as a sentence, with the stalls where they point the other way."""
+        stall = stall_words(self.verdict, self.beside)
+        return f"{self._of_qoe}; {stall}" if stall else self._of_qoe
+
+    @property
+    def _of_qoe(self) -> str:
         mean, bounds = self.difference.mean, self.difference.bounds
         if bounds is None:
             return f"{self.policy} against {self.baseline}: {mean:+.3f} on one trace or line, no interval"
@@ -195,7 +201,7 @@ def compare(
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
     groups = [
-        _group(name, part, _duels(part.policies, baseline), rule)
+        _group(name, part, duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     ]
     if not any(group.pairs for group in groups):
@@ -218,7 +224,7 @@ def groups_with_means(
     """
     _check_baseline(outcomes, baseline)
     return tuple(
-        _group(name, part, [] if baseline is None else _duels(part.policies, baseline), rule)
+        _group(name, part, [] if baseline is None else duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     )
 
@@ -230,7 +236,7 @@ def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
         )
 
 
-def _duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+def duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
     """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
     if baseline is None:
         return [(policy, other) for other, policy in combinations(policies, 2)]
@@ -245,7 +251,7 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     name_of, order = grouping.of, list(grouping.order)
     names = sorted(
         {name_of(one.setting) for one in outcomes.counted},
-        key=lambda name: (order.index(name) if name in order else len(order), *_natural(name)),
+        key=lambda name: (order.index(name) if name in order else len(order), natural(name)),
     )
     return {
         name: Outcomes(
@@ -255,12 +261,6 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
         )
         for name in names
     }
-
-
-def _natural(name: str) -> tuple[float, str]:
-    """`RTT 40 ms` before `RTT 160 ms`."""
-    numbers = [float(word) for word in name.split() if word.replace(".", "", 1).isdigit()]
-    return (numbers[0] if numbers else 0.0, name)
 
 
 def cells(outcomes: Outcomes) -> Cells:
@@ -342,24 +342,41 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
 
 def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) -> list[PairResult]:
     """Each duel that has a setting in common. Those over the same settings are resampled together."""
-    differences: dict[tuple[str, str], dict[Setting, float]] = {}
+
+    def difference(policy: str, baseline: str, settings: Sequence[Setting], name: str) -> Iterator[float]:
+        get = MEASURES[name]
+        return (get(found[policy][setting]) - get(found[baseline][setting]) for setting in settings)
+
     together: dict[tuple[Setting, ...], list[tuple[str, str]]] = {}
     for policy, baseline in duels:
         mine, other = found.get(policy, {}), found.get(baseline, {})
-        both = {setting: mine[setting].qoe - other[setting].qoe for setting in mine if setting in other}
-        if both:
-            differences[policy, baseline] = both
-            together.setdefault(tuple(both), []).append((policy, baseline))
-    intervals: dict[tuple[str, str], Interval] = {}
+        if both := tuple(setting for setting in mine if setting in other):
+            together.setdefault(both, []).append((policy, baseline))
+    intervals: dict[tuple[str, str], dict[str, Interval]] = {}
     for settings, ones in together.items():
         clusters = [rule.key(setting.trace) for setting in settings]
-        columns = [list(differences[duel].values()) for duel in ones]
-        intervals.update(zip(ones, mean_intervals(columns, clusters), strict=True))
-    return [_pair(*duel, both, intervals[duel], rule) for duel, both in differences.items()]
+        columns = [list(difference(*duel, settings, name)) for duel in ones for name in DIFFERENCES]
+        drawn = iter(mean_intervals(columns, clusters))
+        intervals |= {duel: {name: next(drawn) for name in DIFFERENCES} for duel in ones}
+    places = {duel: settings for settings, ones in together.items() for duel in ones}
+    return [
+        _pair(
+            *duel,
+            dict(zip(places[duel], difference(*duel, places[duel], "qoe"), strict=True)),
+            intervals[duel],
+            rule,
+        )
+        for duel in duels
+        if duel in places
+    ]
 
 
 def _pair(
-    policy: str, baseline: str, differences: dict[Setting, float], difference: Interval, rule: ClusterRule
+    policy: str,
+    baseline: str,
+    differences: dict[Setting, float],
+    intervals: dict[str, Interval],
+    rule: ClusterRule,
 ) -> PairResult:
     of_traces = list(_means_by(differences, _trace).values())
     of_clusters = list(_means_by(differences, lambda setting: rule.key(setting.trace)).values())
@@ -369,12 +386,13 @@ def _pair(
         baseline=baseline,
         settings=len(differences),
         traces=len(of_traces),
-        difference=difference,
+        difference=intervals["qoe"],
         wilcoxon_p=wilcoxon_p(of_clusters) if len(of_clusters) > 1 else None,
         holm_p=None,
         won=sum(value > SAME for value in of_traces) / len(of_traces),
         drawn=sum(abs(value) <= SAME for value in of_traces) / len(of_traces),
         worst=tuple(WorstCase(setting, value) for setting, value in worst),
+        beside={one.name: intervals[one.name] for one in BESIDE},
     )
 
 
@@ -401,6 +419,8 @@ def _corrected(groups: Sequence[ComparedGroup]) -> tuple[ComparedGroup, ...]:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the figures right."""
     outcomes, found = comparison.outcomes, []
+    if doubt := comparison.rule.doubt(outcomes.traces):
+        found.append(doubt)
     if others := told_others(outcomes):
         found.append(
             f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"

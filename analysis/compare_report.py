@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.beside import BESIDE, beside_verdict, with_bounds
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
 from analysis.outcomes import Outcomes, Setting
@@ -27,6 +28,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "by": comparison.by,
         "clusters": str(comparison.rule),
+        "clusters_made": comparison.rule.counted(outcomes.traces),
         "bootstrap": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
         "sessions": len(outcomes.counted),
         "invalid": len(outcomes.invalid),
@@ -108,6 +110,10 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
         "holm_p": one.holm_p,
         "won": one.won,
         "drawn": one.drawn,
+        "beside": {
+            name: {"difference": found.mean, "ci95": found.bounds, "verdict": beside_verdict(found)}
+            for name, found in one.beside.items()
+        },
         "worst": [{**_setting_json(case.setting), "difference": case.difference} for case in one.worst],
     }
 
@@ -121,6 +127,7 @@ def show(comparison: Comparison, console: Console) -> None:
         f" {len(outcomes.invalid)} invalid left out.",
     )
     say(console, f"Intervals: {CONFIDENCE:.0%}, bootstrap over {comparison.rule}.")
+    say(console, f"{comparison.rule.counted(outcomes.traces)}.")
     for group in comparison.groups:
         _show_group(group, console)
     console.print()
@@ -159,6 +166,9 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
         return
     console.print()
     console.print(_pairs_table(group.pairs))
+    console.print()
+    console.print(_beside_table(group.pairs))
+    console.print()
     for pair in group.pairs:
         say(console, pair.words)
     for pair in group.pairs:
@@ -228,6 +238,26 @@ def _pairs_table(pairs: Sequence[PairResult]) -> Table:
             f"{100 * one.drawn:.0f} %",
             one.verdict,
         )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _beside_table(pairs: Sequence[PairResult]) -> Table:
+    """What the differences of QoE are made of, over the same pairs."""
+    table = Table(
+        title="beside them, with 95 % intervals and verdicts", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("policy")
+    table.add_column("minus")
+    table.add_column("QoE")
+    for measure in BESIDE:
+        table.add_column(measure.title, justify="right")
+        table.add_column("")
+    for one in pairs:
+        cells = [short_name(one.policy), short_name(one.baseline), one.verdict]
+        for measure in BESIDE:
+            found = one.beside[measure.name]
+            cells += [with_bounds(measure, found), beside_verdict(found)]
         table.add_row(*map(Text, cells))
     return table
 

@@ -34,6 +34,7 @@ from analysis.style import (
     in_order,
     is_bound,
     label,
+    paler,
     policy_colour,
     policy_line,
     short_name,
@@ -241,8 +242,7 @@ def _box(axis: Axes, place: float, values: Sequence[float], policy: str, width: 
         patch_artist=True,
         manage_ticks=False,
         boxprops={
-            "facecolor": "white" if is_bound(policy) else fill,
-            "alpha": 0.75,
+            "facecolor": "white" if is_bound(policy) else paler(fill, 0.75),
             "hatch": _hatch(policy),
             "edgecolor": BLACK,
             "linewidth": 0.7,

@@ -40,7 +40,7 @@ def add_cluster(what: Any) -> None:
         "--cluster",
         metavar="REGEX",
         help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
-        " (default: FCC home lines, Puffer sessions, WiFi places by day; other traces each)",
+        " (default: FCC home lines, Puffer sessions, WiFi places by day, cuts of one log; other traces each)",
     )
 
 

@@ -17,6 +17,7 @@ from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
 from player.record import FINISHED, SCHEMA, RecordError, by_fallback_alone, read_record
+from traces.safe_reading import read_first_object
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
@@ -49,6 +50,10 @@ class Setting:
     """Whether policies were made on networks like this one, as the sweep says; None where none says so."""
     stress: bool = field(compare=False, default=False)
     """Whether the sweep calls it a network that is meant to break policies."""
+    group: str | None = field(compare=False, default=None)
+    """The label of the sweep's `[[setting]]` that this is a point of."""
+    axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
+    """Where on the axes of that one it is: key and value; empty where it has none."""
 
     def __str__(self) -> str:
         return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label})"
@@ -111,6 +116,11 @@ class Outcomes:
         """Of all sessions, in order of appearance."""
         names = [one.policy for one in self.counted] + [one.policy for one in self.left_out]
         return list(dict.fromkeys(names))
+
+    @property
+    def traces(self) -> list[str]:
+        """The names of those that sessions count of, in order of appearance."""
+        return list(dict.fromkeys(one.setting.trace for one in self.counted))
 
     @property
     def invalid(self) -> list[LeftOut]:
@@ -261,6 +271,16 @@ def _setting(session: SessionRecord) -> Setting | None:
         condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
+        group=str(sweep["group"]) if "group" in sweep else None,
+        axis=_axis(sweep.get("axis")),
+    )
+
+
+def _axis(told: object) -> tuple[tuple[str, float], ...]:
+    """Keys and numbers of a manifest's axis; what is none is left out."""
+    found = told.items() if isinstance(told, dict) else ()
+    return tuple(
+        (key, value) for key, value in found if isinstance(value, int | float) and not isinstance(value, bool)
     )
 
 
@@ -313,11 +333,9 @@ def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
 def _schema(path: Path) -> object:
     """The schema version that a file's first line says; None if it says none."""
     try:
-        with path.open(encoding="utf-8") as file:
-            line = json.loads(file.readline())
-    except ValueError:
+        return read_first_object(path).get("schema")
+    except (ValueError, OSError):
         return None
-    return line.get("schema") if isinstance(line, dict) else None
 
 
 def means(figures: Iterable[Figures]) -> Figures:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+LEVEL = 0.05
+"""A p below it is no chance, as this project says it."""
+
 EXACT = 50
 """As many differences at most are tested by counting sign patterns."""
 

@@ -6,6 +6,7 @@ its name, in every figure of every run. Yellow is left out: it is lost on white.
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from collections.abc import Iterable
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from traces.files import aside
+from player.record import make_folder
+from traces.files import write_aside
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -27,6 +30,10 @@ TEXT_IN = 7.0
 """… and of its text."""
 
 PNG_DPI = 200
+
+PNG, PDF, SVG, EPS = "png", "pdf", "svg", "eps"
+FORMATS = (PNG, PDF, SVG, EPS)
+"""What a figure can be written as."""
 
 STALL_COLOUR = "#F4C7AB"
 """Vermillion, pale enough that every line shows on it."""
@@ -58,10 +65,14 @@ RC: Any = {
     "legend.frameon": False,
     "hatch.linewidth": 0.5,
     "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.hashsalt": "streambed",
+    "svg.fonttype": "path",
     "savefig.dpi": PNG_DPI,
     "text.parse_math": False,
 }
-"""For matplotlib.rc_context around all that draws. Type 42 fonts: publishers refuse type 3."""
+"""For matplotlib.rc_context around all that draws. Type 42 fonts: publishers refuse type 3. In SVG text is
+outlines, so that it looks the same wherever it is opened."""
 
 
 KNOWN = {
@@ -102,11 +113,15 @@ def in_order(policies: Iterable[str]) -> list[str]:
 
     def rank(policy: str) -> tuple[bool, int, list[str | float]]:
         name = short_name(policy)
-        parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number by turns: `x=50` comes before `x=200`
-        words: list[str | float] = [float(part) if place % 2 else part for place, part in enumerate(parts)]
-        return is_bound(policy), known.index(name) if name in known else len(known), words
+        return is_bound(policy), known.index(name) if name in known else len(known), natural(name)
 
     return sorted(policies, key=rank)
+
+
+def natural(name: str) -> list[str | float]:
+    """A key by which names sort as people count: `RTT 80 ms` before `RTT 300 ms`, `x=50` before `x=200`."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number by turns
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def is_bound(policy: str) -> bool:
@@ -140,14 +155,68 @@ def log_x(axis: Axes) -> None:
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture (its format from the path's ending); it appears only when it is complete.
+def paler(colour: str, share: float) -> str:
+    """A colour as a share (0 to 1) of it looks on white, laid on thinly: EPS knows no transparency."""
+    red, green, blue = (1.0 - share * (1.0 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
-    Equal figures give equal files: no date is written into a PDF.
+
+def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
+    """The figure as files of these formats, all of one layout; equal figures give equal files.
+
+    To be called within `matplotlib.rc_context(RC)`.
+    """
+    figure.set_dpi(PNG_DPI)
+    figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
+    figure.set_layout_engine("none")
+    return {kind: _WRITERS[kind](figure) for kind in formats}
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return file.getvalue()
+
+
+def _pdf(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    file = io.BytesIO()
+    FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None})
+    return file.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    file = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+def _eps(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_ps import FigureCanvasPS
+
+    file = io.BytesIO()
+    FigureCanvasPS(figure).print_eps(file)
+    figure.set_dpi(PNG_DPI)
+    return re.sub(rb"%%CreationDate: .*\n", b"", file.getvalue(), count=1)
+
+
+_WRITERS = {PNG: _png, PDF: _pdf, SVG: _svg, EPS: _eps}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, its format from the path's ending; it and its folder appear only when it is complete.
+
+    To be called within `matplotlib.rc_context(RC)`.
 
     Raises:
         OSError: it cannot be written.
     """
     kind = path.suffix[1:].lower()
-    with aside(path) as partial:
-        figure.savefig(partial, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+    content = rendered(figure, [kind])[kind]
+    make_folder(path.parent)
+    write_aside(path, content)

@@ -132,8 +132,9 @@ class SweepState(_Part):
     """All commands together, and the sessions' own lengths: `wall_s`, `session_s`."""
     refused: tuple[RefusedEntry, ...] | None = None
     settings: tuple[Mapping[str, Any], ...] | None = None
-    """`label`, `group` (the [[setting]] that it is a point of), `seen`, `link`, `video`, `chunks`, `players`,
-    `left_out` (why the engine cannot do it), `stress` where the file says so, …"""
+    """One a point: `label`, `group` (the [[setting]] that it is a point of), `axis` (where on its axes, by
+    key; older sweeps lack it), `seen`, `link`, `video`, `chunks`, `players`, `left_out` (why the engine
+    cannot do it), `stress` where the file says so, …"""
     policies: tuple[Mapping[str, Any], ...] | None = None
     """`label`, `spec`, `name`, `delay_ms`, `weights_sha256`, `source_sha256`, `left_out`, and `fallback`
     where it is not `bba`, which it once was for all."""
@@ -158,4 +159,28 @@ class SweepState(_Part):
         parts = None if state is None else (state.settings, state.policies, state.sessions)
         if state is None or parts is None or None in parts:
             raise SweepStateError("no sweep's state: no settings, policies or sessions")
+        state._check()
         return state
+
+    def _check(self) -> None:
+        """Refuse what nobody could go on from.
+
+        Raises:
+            SweepStateError: which part it is.
+        """
+        for what, entries in (("setting", self.settings or ()), ("policy", self.policies or ())):
+            if not all(isinstance(entry.get("label"), str) for entry in entries):
+                raise SweepStateError(f"no sweep's state: a {what} without a label")
+        for entry in self.sessions or ():
+            told = (entry.session, entry.record, entry.setting, entry.policy, entry.trace, entry.status)
+            if None in told:
+                named = entry.session or entry.record or "a session"
+                raise SweepStateError(
+                    f"no sweep's state: {named} has no name, record, setting, policy, trace or status"
+                )
+        spent = (self.spent or {}).values()
+        if not all(type(value) in (int, float) for value in spent):
+            raise SweepStateError("no sweep's state: what it spent is no number of seconds")
+        changes = (self.lanes or {}).get("changes", [])
+        if not (isinstance(changes, list) and all(isinstance(change, Mapping) for change in changes)):
+            raise SweepStateError("no sweep's state: its lanes' changes are no list of them")

@@ -15,13 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
 from analysis.compare import (
-    AHEAD,
-    BEHIND,
-    TIE,
-    UNKNOWN,
     ComparedGroup,
     groups_with_means,
     missing_of,

@@ -22,6 +22,7 @@ from analysis.style import (
     LINK_COLOUR,
     STALL_COLOUR,
     TEXT_IN,
+    paler,
     policy_colour,
     short_name,
 )
@@ -60,7 +61,7 @@ CUT_SHORT_LINE: dict[str, Any] = {"color": BLACK, "linewidth": 0.8, "linestyle":
 LADDER_LINE: dict[str, Any] = {"color": FAINT_COLOUR, "linewidth": 0.4}
 THROUGHPUT_LINE: dict[str, Any] = {"linewidth": 1.4, "solid_capstyle": "projecting"}
 """So that also a chunk that came at once leaves a dot."""
-BESIDE_LINE: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.7}
+BESIDE_LINE: dict[str, Any] = {"linewidth": 0.7}
 CAP_LINE: dict[str, Any] = {"color": FAINT_COLOUR, "linewidth": 0.8, "linestyle": (0, (1, 2))}
 
 
@@ -162,7 +163,7 @@ def _handles(sessions: Sequence[SessionRecord], others: Sequence[SessionRecord |
     handles = _legend(sessions)
     if another := next((other for other in others if other is not None), None):
         name = short_name(another.policy)
-        handles.append(Line2D([], [], **BESIDE_LINE, color=policy_colour(another.policy), label=name))
+        handles.append(Line2D([], [], **BESIDE_LINE, color=_beside_colour(another), label=name))
     return handles
 
 
@@ -265,7 +266,11 @@ def _draw_beside(panels: Sequence[Axes], session: SessionRecord) -> None:
         (curves.buffer_curve(session.chunks, session.end), curves.chosen_level(session.chunks)),
         strict=False,
     ):
-        panel.plot(curve.time_s, curve.value, color=policy_colour(session.policy), **BESIDE_LINE, zorder=2.5)
+        panel.plot(curve.time_s, curve.value, color=_beside_colour(session), **BESIDE_LINE, zorder=2.5)
+
+
+def _beside_colour(session: SessionRecord) -> str:
+    return paler(policy_colour(session.policy), 0.7)
 
 
 def _by_fallback(chunks: Sequence[ChunkRow]) -> list[ChunkRow]:

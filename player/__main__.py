@@ -36,7 +36,8 @@ from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
 from player.seeding import seed_generators
-from player.video.mpd import MpdError, Presentation, read_mpd
+from player.video.mpd import Presentation, read_mpd
+from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
 from traces.commands import BAD_INPUT, Parser, add_json_option
 from traces.files import partial_of

@@ -125,6 +125,11 @@ class SweepSection(JsonSection):
 
     name: str | None = None
     setting: str | None = None
+    """Its label, with the values of its lists."""
+    group: str | None = None
+    """The label of the `[[setting]]` that it is a point of."""
+    axis: Mapping[str, Any] | None = None
+    """Where on the axes of that `[[setting]]` it is, by key."""
     seen: bool | None = None
     stress: bool | None = None
     policy: str | None = None
@@ -182,5 +187,5 @@ def upgraded(line: Mapping[str, Any]) -> dict[str, Any]:
     link = told.get("link")
     if isinstance(link, Mapping) and isinstance(link.get("loss"), int | float):
         kind = "uniform" if link["loss"] else "none"
-        told["link"] = {**link, "loss": {"kind": kind, "p": float(link["loss"])}}
+        told["link"] = {**link, "loss": {"kind": kind, "p": link["loss"]}}
     return told

@@ -6,6 +6,7 @@ event loop, one call at a time, and needs to know nothing of links, sockets or b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -111,6 +112,27 @@ class Served(Protocol):
 
         Raises:
             ValueError: it can't stream this video, or its server could not run here; and the way out.
+        """
+
+
+@runtime_checkable
+class DecidesTogether(Protocol):
+    """A policy whose decisions for many simulated sessions cost less when they are made at once.
+
+    Each session still has an object of its own, reset as ever; one of them is handed the questions of all.
+    """
+
+    def another(self) -> Policy:
+        """A new one, made by the same arguments; called before any `reset`."""
+
+    def together(self) -> int:
+        """How many sessions may be decided at once, each as it would be alone, to the last digit; 1: none."""
+
+    def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
+        """What `select` of each would have answered, or the exception that it would have raised.
+
+        Args:
+            asked: policies made by the same spec, each at most once, and what its session's client sees.
         """
 
 

@@ -7,9 +7,7 @@ it is complete: it is written aside, synced and renamed.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -18,15 +16,22 @@ from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
-from traces.files import partial_of, settle, sync_folder
+from traces.files import fresh, partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
+from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
 
+LEAST, MOST = -1e-6, 1e15
+"""No size, time, count or rate of a session is outside; the least is rounding."""
 FINISHED = "finished"
 """Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
 
 
 class RecordError(ValueError):
     """A record that cannot be read; the message names file, line and fault."""
+
+
+class OtherVersionError(RecordError):
+    """A record that another version of us wrote, and that this one doesn't read."""
 
 
 def by_fallback_alone(deciders: Collection[str]) -> bool:
@@ -140,12 +145,12 @@ def manifest_line(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def chunk_line(row: ChunkRow) -> dict[str, Any]:
     """A chunk as a line of the record."""
-    return {"line": "chunk", **dataclasses.asdict(row)}
+    return {"line": "chunk", **vars(row)}  # of plain values; `asdict` would copy each of them deeply
 
 
 def end_line(row: EndRow) -> dict[str, Any]:
     """The end as a line of the record."""
-    return {"line": "end", **dataclasses.asdict(row)}
+    return {"line": "end", **vars(row)}
 
 
 def make_folder(folder: Path) -> None:
@@ -170,7 +175,7 @@ class RecordWriter:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.partial = partial_of(path)
-        self._file = self.partial.open("wb", buffering=0)  # so that closing has nothing left to write
+        self._file = os.fdopen(fresh(self.partial), "wb", buffering=0)  # closing has nothing left to write
         try:
             give_to_caller(self.partial)
             self._write(manifest_line(manifest))
@@ -179,7 +184,7 @@ class RecordWriter:
             raise
 
     def _write(self, line: dict[str, Any]) -> None:
-        rest = memoryview((json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n").encode())
+        rest = memoryview(f"{line_of(line)}\n".encode())
         while rest:  # a nearly full disk takes a part and refuses the next write
             rest = rest[self._file.write(rest) :]
 
@@ -212,7 +217,8 @@ def read_record(path: Path) -> Record:
     """Read a whole record.
 
     Raises:
-        RecordError: cut off, not JSON, of another schema, lines out of order, a field that is
+        OtherVersionError: of another schema.
+        RecordError: cut off, not JSON, lines out of order, a field that is
             missing, unknown or of the wrong type.
         OSError: the file cannot be read.
     """
@@ -221,7 +227,8 @@ def read_record(path: Path) -> Record:
     try:
         Manifest.of_line(manifest)
     except ManifestError as error:
-        raise RecordError(f"{path}:1: {error}") from None
+        kind = OtherVersionError if manifest.get("line") == "manifest" else RecordError
+        raise kind(f"{path}:1: {error}") from None
     levels = _levels(manifest, path)
     if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")
@@ -239,26 +246,22 @@ def read_record(path: Path) -> Record:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8 at byte {error.start}; this is no session record") from None
-    lines: list[dict[str, Any]] = []
-    for number, written in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
-        try:
-            line = json.loads(written)
-        except json.JSONDecodeError as error:
-            raise RecordError(f"{path}:{number}: not JSON ({error.msg}); the record is cut off") from None
-        if not isinstance(line, dict):
-            raise RecordError(f"{path}:{number}: not an object; this is no session record")
-        lines.append(line)
-    return lines
+        text = read_text(path)
+        written = text.removesuffix("\n").split("\n") if text else []
+        return [json_object(line, str(path), number) for number, line in enumerate(written, start=1)]
+    except BadFileError as error:
+        raise RecordError(f"{error}; this is no session record, or a damaged one") from None
 
 
 def _levels(manifest: dict[str, Any], path: Path) -> int:
     """How many levels the manifest's ladder has."""
     video = manifest.get("video")
     ladder = video.get("ladder_kbps") if isinstance(video, dict) else None
-    if not isinstance(ladder, list) or not ladder or not all(_fits(kbps, int) for kbps in ladder):
+    if (
+        not isinstance(ladder, list)
+        or not ladder
+        or not all(_fits(kbps, int) and kbps > 0 for kbps in ladder)
+    ):
         raise RecordError(f"{path}:1: the manifest has no video.ladder_kbps; this is no session record")
     return len(ladder)
 
@@ -269,16 +272,22 @@ _Row = TypeVar("_Row", "ChunkRow", "EndRow")
 def _row(kind: type[_Row], line: dict[str, Any], path: Path, number: int) -> _Row:
     expected = "chunk" if kind is ChunkRow else "end"
     if line.get("line") != expected:
-        raise RecordError(f"{path}:{number}: {line.get('line')!r} line where {expected!r} is due")
+        raise RecordError(f"{path}:{number}: {shown(line.get('line'))} line where {expected!r} is due")
     values = {key: value for key, value in line.items() if key != "line"}
     hints = _HINTS[kind]
     for key, value in values.items():
         if key in hints and not _fits(value, hints[key]):
-            raise RecordError(f"{path}:{number}: {key} is {value!r}; expected {_name(hints[key])}")
+            expected = f"{_name(hints[key])}, numbers from 0 to {MOST:g}"
+            raise RecordError(f"{path}:{number}: {key} is {shown(value)}; expected {expected}")
     try:
         return kind(**values)
     except TypeError as error:
-        raise RecordError(f"{path}:{number}: {error}") from None
+        raise RecordError(f"{path}:{number}: {_said(error)}") from None
+
+
+def _said(error: TypeError) -> str:
+    """`…__init__() got an unexpected keyword argument 'colour'`, without Python's own name for it."""
+    return str(error).partition("() ")[2] or str(error)
 
 
 _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (ChunkRow, EndRow)}
@@ -292,7 +301,7 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a JSON value can stand in a field of this type (a whole number may be a float)."""
     kinds, kind = _kinds(hint), type(value)
     if kind is float or kind is int:
-        return math.isfinite(value) and (float in kinds or kind in kinds)
+        return LEAST <= value <= MOST and (float in kinds or kind in kinds)
     return kind in kinds
 
 

@@ -12,7 +12,6 @@ question what a slower machine would cost.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import importlib.util
 import inspect
@@ -25,12 +24,14 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from player.faults import is_interrupt, one_line
 from player.policy import Policy, ToldFuture
+from traces.words import meant
 
 GROUP = "streambed.policies"
 
@@ -89,8 +90,13 @@ def split_policies(text: str) -> list[str]:
 
 def policy_names(*, real: bool = False) -> list[str]:
     """Names of all installed policies, sorted; of those for the real player only."""
-    names = sorted(entry.name for entry in entry_points(group=GROUP))
-    return [name for name in names if not (real and name in SIMULATED_ONLY)]
+    return [name for name in sorted(_entries(entry_points)) if not (real and name in SIMULATED_ONLY)]
+
+
+def policy_file(spec: str) -> Path | None:
+    """The file of a user's own that a spec names; None where it names an installed policy."""
+    in_file = _FILE_SPEC.fullmatch(spec)
+    return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
 
 
 def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
@@ -164,13 +170,19 @@ def _taken(values: dict[str, Any], key: str) -> dict[str, Any]:
     return {key: values.pop(key)} if key in values else {}
 
 
+@lru_cache(maxsize=1)
+def _entries(source: Callable[..., Iterable[EntryPoint]]) -> dict[str, EntryPoint]:
+    """What is installed, by name. Looked up once: it takes longer than most sessions to compute."""
+    return {entry.name: entry for entry in source(group=GROUP)}
+
+
 def _from_entry_point(spec: str, name: str, offered: list[str]) -> Callable[..., Policy]:
-    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    entries = _entries(entry_points)
     if not entries:
         raise PolicyError(f"policy {spec}: no policies are installed; run: make setup")
     if name not in entries:
         raise PolicyError(
-            f"policy {spec}: unknown name {name!r}{_nearest(name, offered)}; there are "
+            f"policy {spec}: unknown name {name!r}{meant(name, offered)}; there are "
             f"{', '.join(offered)}, or FILE.py:Class of your own"
         )
     try:
@@ -195,7 +207,7 @@ def _from_file(spec: str, path: Path, name: str) -> Callable[..., Policy]:
     if not name:
         raise PolicyError(f"policy {spec}: no class named; write {path}:Class ({known})")
     if not hasattr(module, name):
-        raise PolicyError(f"policy {spec}: no {name} in the file{_nearest(name, classes)}; {known}")
+        raise PolicyError(f"policy {spec}: no {name} in the file{meant(name, classes)}; {known}")
     return _checked(spec, getattr(module, name), f"{path}:{name}")
 
 
@@ -293,7 +305,7 @@ def _arguments(spec: str, factory: Callable[..., Policy], text: str) -> dict[str
     for key, value in _pairs(spec, text, own):
         if key not in parameters and not takes_any:
             known = f"it has {', '.join(own)}" if own else "it has none"
-            raise PolicyError(f"policy {spec}: no parameter {key!r}{_nearest(key, parameters)}; {known}")
+            raise PolicyError(f"policy {spec}: no parameter {key!r}{meant(key, parameters)}; {known}")
         if key in values:
             raise PolicyError(f"policy {spec}: {key} is given twice")
         default = parameters[key].default if key in parameters else inspect.Parameter.empty
@@ -371,8 +383,3 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, bool | int | str | types.NoneType)
-
-
-def _nearest(word: str, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -8,21 +8,49 @@ from typing import Any
 
 from player.manifest import LinkSection, PolicySection, TraceSection, VideoSection
 from player.registry import LoadedPolicy
-from player.video.video import Video
+from player.video.mpd_segments import MAX_CHUNKS
+from player.video.video import Video, VideoError, check_name
 from traces.trace import Trace
 
 
 def video_section(video: Video) -> VideoSection:
-    """What a record says of the part of a video that was streamed, its sizes exact."""
+    """What a record says of the part of a video that was streamed."""
     return VideoSection(
         name=video.name,
         chunk_s=video.chunk_s,
         ladder_kbps=tuple(video.ladder_kbps),
         chunks=video.chunks,
         sizes_bytes=tuple(video.sizes_bytes),
-        sizes_exact=True,
+        sizes_exact=video.sizes_exact,
         sha256=video.sha256,
-        notes=(),
+        notes=tuple(video.notes),
+    )
+
+
+def recorded_video(section: VideoSection) -> Video:
+    """The part of a video that a record says was streamed, held to what a video that one brings is held to.
+
+    Raises:
+        VideoError: a field is missing or no such thing, a name that is more than one part of a path, more
+            chunks than a video has, or what `Video` refuses.
+    """
+    for name in ("name", "chunk_s", "ladder_kbps", "chunks", "sizes_bytes"):
+        if getattr(section, name) is None:
+            raise VideoError(f"{name} is missing, or not what a record has there")
+    assert section.name is not None and section.chunk_s is not None and section.chunks is not None
+    assert section.ladder_kbps is not None and section.sizes_bytes is not None
+    check_name(section.name)
+    if len(section.sizes_bytes) > MAX_CHUNKS:
+        raise VideoError(f"{section.name}: {len(section.sizes_bytes)} chunks; {MAX_CHUNKS} are the limit")
+    if section.chunks != len(section.sizes_bytes):
+        raise VideoError(f"{section.name}: chunks is {section.chunks}; it has {len(section.sizes_bytes)}")
+    return Video(
+        section.name,
+        float(section.chunk_s),
+        section.ladder_kbps,
+        section.sizes_bytes,
+        sizes_exact=section.sizes_exact is not False,
+        notes=section.notes or (),
     )
 
 

@@ -38,11 +38,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from player.video.built_in import builtin_names, load_video
-from player.video.mpd import MpdError
+from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
 from testbed.server.application import CATALOGUE, UnknownCongestionControl, make_app, serve
 from testbed.server.resources import Catalogue
 from traces.commands import Parser, refuse, said_of
+from traces.files import growing
 
 
 class RequestLog:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.ExitStack() as files:
             stream = sys.stderr
             if options.log is not None:
-                stream = files.enter_context(options.log.open("a", encoding="utf-8"))
+                stream = files.enter_context(growing(options.log))
             app = make_app(videos, options.media, RequestLog(stream))
             return asyncio.run(_until_signalled(app, options))
     except (VideoError, MpdError) as error:

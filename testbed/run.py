@@ -76,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     again = any(word.partition("=")[0] == "--reproduce" for word in words)
     args = None if again else parser().parse_args(words)
+    if args is not None and args.reproduce is not None:  # shortened, which passes as an option of a run
+        parser().error("--reproduce has to be written out")
 
     def work() -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines

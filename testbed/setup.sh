@@ -121,6 +121,11 @@ packages_for_python() {
     echo "$(basename "$python")-venv"
 }
 
+# Where it can't be written: a folder of somebody else's, or root's .venv in a folder of ours.
+WHOSE="if .venv is root's, left in a folder of yours: sudo rm -rf .venv"
+[ -w . ] || WHOSE="$(pwd) belongs to $(stat -c %U .): clone Streambed for yourself, and run make setup there"
+readonly WHOSE
+
 # ---- the environment ------------------------------------------------------------------------
 
 # What the environment was made from; when this changes, it is brought up to date.
@@ -166,12 +171,12 @@ make_environment() {
         python="$(find_python)"
         [ -n "$python" ] || die "found no Python 3.11 to 3.13 with venv; install one: make setup PYTHON=/path/to/it"
         say "making .venv with $("$python" --version) and installing Python packages, once (a few minutes)"
-        quietly "cannot make .venv here (if it is root's from an earlier run: sudo rm -rf .venv)" \
+        quietly "cannot make .venv here ($WHOSE)" \
             "${as_caller[@]}" "$python" -m venv --clear .venv
     else
         say "bringing the Python packages in .venv up to date"
     fi
-    "${as_caller[@]}" tee "$STAMP" <<<"$UNFINISHED" >/dev/null || die "cannot write .venv (if it is root's: sudo rm -rf .venv)"
+    "${as_caller[@]}" tee "$STAMP" <<<"$UNFINISHED" >/dev/null || die "cannot write .venv ($WHOSE)"
     # setuptools first, and builds without isolation: then what builds us is pinned as well.
     pip_install .venv/bin/python --constraint constraints.txt setuptools
     rm -rf streambed.egg-info # an earlier build's: it would hide new entry points from whoever stands here

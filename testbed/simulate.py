@@ -54,8 +54,8 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
         OSError: a record cannot be written.
     """
     with contextlib.redirect_stdout(sys.stderr):
-        jobs, summaries = plan_jobs(plan.sessions, plan.facts)
-    for note in plan.notes:
+        jobs, summaries, damaged = plan_jobs(plan.sessions, plan.facts, plan.processes)
+    for note in (*plan.notes, *(f"played again, for its record is damaged: {fault}" for fault in damaged)):
         print(f"note: {note}", file=sys.stderr)
     if summaries:
         print(

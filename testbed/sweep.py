@@ -47,14 +47,14 @@ from testbed.session.policy_server import DEVICES
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
-from testbed.sweeps.experiment.schema import read_sweep
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep, shown_value
+from testbed.sweeps.experiment.schema import SettingEntry, read_sweep
 from testbed.sweeps.folder import SweepFolder
+from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
 from traces.commands import Parser, leave, refuse, said_of
-from traces.ownership import give_to_caller
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -162,16 +162,36 @@ def describe(
     lines = [f"{file.name}, {how}" + (f": {file.question}" if file.question else "")]
     policies = [policy.label for policy in plan.policies if policy.left_out is None]
     lines.append(f"policies: {', '.join(policies)}")
-    for setting in plan.settings:
-        mine = [unit for unit in plan.units if unit.setting is setting]
-        if mine:
-            lines.append(f"setting {setting.label}: {_setting_words(setting, mine)}")
+    lines += _settings_lines(plan)
     lines += [f"note: {note}" for note in plan.notes]
     recorded = plan.sessions - another_time - _players(left)
     there = f", {another_time} of them another time (--only)" if another_time else ""
     there += f", {recorded} of them over already" if recorded else ""
     lines.append(f"{plan.sessions} sessions{there}; {wall}; {_bytes(disk)} of disk in {out}")
     return lines
+
+
+def _settings_lines(plan: SweepPlan) -> list[str]:
+    """A line a setting; one with an axis has one of its own, and a line a point below it."""
+    lines: list[str] = []
+    axes = {entry.label: entry for entry in plan.file.settings if entry.axes}
+    for setting in plan.settings:
+        mine = [unit for unit in plan.units if unit.setting is setting]
+        if not mine:
+            continue
+        begin = f"setting {setting.label}"
+        if setting.group in axes:
+            head = _axes_line(axes[setting.group])
+            lines += [] if head in lines else [head]
+            begin = f"  {setting.label.removeprefix(setting.group).removeprefix(', ')}"
+        lines.append(f"{begin}: {_setting_words(setting, mine)}")
+    return lines
+
+
+def _axes_line(entry: SettingEntry) -> str:
+    """`setting 3g along rtt_ms 20, 80, 300`."""
+    axes = (f"{key} {', '.join(map(shown_value, entry.values[key]))}" for key in entry.axes)
+    return f"setting {entry.label} along {' and '.join(axes)}"
 
 
 def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
@@ -208,22 +228,16 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
         )
 
 
-def _is_newest(table: Path, out: Path) -> bool:
-    """Whether a table was made after every record: a killed command may have left it behind."""
-    made = table.stat().st_mtime_ns if table.exists() else -1
-    return all(path.stat().st_mtime_ns < made for path in out.glob("*.jsonl")) and made >= 0
-
-
 def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
     table = work.out / TABLE
-    if not work.ran and _is_newest(table, work.out):
+    if not work.ran and is_as_noted(table):
         report["table"] = str(table)
     elif counts["expected"] > counts["missing"]:
         try:
             collected = collect([work.out], table)
-            give_to_caller(collected.table)
+            work.folder.note_table(collected.table)
             report["table"] = str(collected.table)
         except AnalysisError as error:  # no session came to a record
             console.print(Text(f"no {TABLE}: {error}"), soft_wrap=True)
@@ -313,6 +327,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
     engine.check()
     with SweepFolder(plan, place, only) as folder:
         folder.remove_leftovers()
+        _tell_damaged(console, folder)
         left = folder.pending()
         waiting = [unit for unit in folder.missing() if not folder.chosen(unit)]
         disk = _show_plan(console, plan, left, engine, place, _players(waiting))
@@ -333,6 +348,14 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         if args.json:
             print(json.dumps(_as_json(report, work), allow_nan=False), file=out, flush=True)
         return status
+
+
+def _tell_damaged(console: Console, folder: SweepFolder) -> None:
+    """Name the records that can't be read any more: their sessions are run again."""
+    for fault in folder.damaged[:MOST_LISTED]:
+        console.print(Text(f"damaged, so its session is played again: {fault}"), soft_wrap=True)
+    if len(folder.damaged) > MOST_LISTED:
+        console.print(Text(f"… and {len(folder.damaged) - MOST_LISTED} more such records"))
 
 
 def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:

@@ -49,6 +49,7 @@ from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import begin_after_s
 from testbed.session.streaming import LaneSessions, ReadySessions
 from traces.commands import Parser, add_json_option, carried_out, exit_with
+from traces.words import nearest
 
 CHUNKS = 20
 CHUNK_S = 2.0
@@ -277,7 +278,9 @@ def chosen(args: argparse.Namespace) -> list[TamperJob]:
     names = list(known) if args.kinds is None else args.kinds.split(",")
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise TestbedError(f"--kinds {unknown[0]}: expected some of {', '.join(known)}")
+        near = nearest(unknown[0], known)
+        hint = f"; did you mean {near}?" if near else f"; there are {', '.join(known)}"
+        raise TestbedError(f"--kinds {unknown[0]}: no such kind{hint}")
     kinds = [known[name] for name in names if known[name].counted or not args.no_watch]
     if not kinds:
         raise TestbedError(f"--kinds {args.kinds}: only who listens can tell these; leave --no-watch out")

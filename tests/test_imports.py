@@ -29,7 +29,10 @@ MAY_IMPORT = {
         "player.record",
         "player.qoe",
         "traces.commands",
+        "traces.escaping",
         "traces.files",
+        "traces.ownership",
+        "traces.safe_reading",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}

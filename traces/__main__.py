@@ -20,6 +20,7 @@ from traces.families.statistics import Statistics, ranges, resample, summarise
 from traces.files import write_aside
 from traces.inspection import lint
 from traces.inspection.report import FIT_HEADER, fit_rows, more_lines, sparkline, statistics_lines
+from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
 
 PROGRAM = "python -m traces"
@@ -368,7 +369,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     model = _family_model(arguments.family)
     wanted = _member_range(arguments.members)
     directory = Path(arguments.out)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     digits = len(str(wanted.stop - 1))
     written = []
     for index in wanted:

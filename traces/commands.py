@@ -29,20 +29,31 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong, what was perhaps meant, and where help is, in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}{self._meant(message)}; see {self.prog} --help\n")
+        plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
+        self.exit(BAD_INPUT, f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n")
+
+    @property
+    def option_names(self) -> set[str]:
+        """All there are, those of subcommands among them."""
+        return set(_options(self))
 
     def _meant(self, message: str) -> str:
         """The nearest option or word that there is."""
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if unknown:
-            near = difflib.get_close_matches(unknown[1], sorted(set(_options(self))), 1)
+            near = difflib.get_close_matches(unknown[1], sorted(self.option_names), 1)
         elif choice:
             words = [word.strip().strip("'") for word in choice[2].split(",")]
             near = difflib.get_close_matches(choice[1], words, 1)
         else:
             near = []
         return f"; did you mean {near[0]}?" if near else ""
+
+
+def _no_number(found: re.Match[str]) -> str:
+    """What was typed where a number belongs, without the name of a Python type."""
+    return f"{found[2]} is no {'whole number' if found[1] == 'int' else 'number'}"
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:

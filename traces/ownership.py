@@ -59,12 +59,32 @@ def make_directory(path: Path | str) -> Path:
     path = Path(path)
     if not path.is_dir():
         if path.exists():
-            raise NotADirectoryError(errno.ENOTDIR, f"{path} is no folder")
+            raise NotADirectoryError(errno.ENOTDIR, "no folder", str(path))
         if path.parent != path:
             make_directory(path.parent)
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir()
+        except FileExistsError:  # made by another one meanwhile, with whatever is in it
+            return path
         give_to_caller(path)
     return path
+
+
+def make_within(folder: Path, *names: str) -> Path:
+    """Make folders within a folder that others may write to: none of them is a link to somewhere else.
+
+    Raises:
+        OSError: one cannot be made, or its name is that of something else.
+    """
+    place = folder
+    for name in names:
+        place = place / name
+        if place.is_symlink():
+            raise NotADirectoryError(
+                errno.ENOTDIR, "a symbolic link, through which nothing is written", str(place)
+            )
+        make_directory(place)
+    return place
 
 
 def caller_cache_dir() -> Path:

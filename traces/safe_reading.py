@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from traces.toml_faults import fault_of
+
 MOST_BYTES = 256 << 20
 """Of a JSON file: a record with the longest of traces is a hundredth of it."""
 MOST_TOML_BYTES = 1 << 20
@@ -108,8 +110,11 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES, *, follow: bool = True)
         OSError: it can't be read.
     """
     with os.fdopen(open_file(path, follow=follow), "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        size = os.fstat(file.fileno()).st_size  # of a file that grows, or lies in /proc, it is not the whole
+        content = file.read(size + 1) if size <= most else b""
+        if size <= most and content and len(content) != size:
+            content += file.read(most)
+    if max(size, len(content)) > most:
         raise BadFileError(str(path), f"over {most >> 20} MiB")
     return content
 
@@ -288,10 +293,8 @@ def toml_tables(text: str, source: str) -> dict[str, Any]:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).rpartition(" (at ")
-        named = where.removeprefix("line ").partition(",")[0]
-        line = int(named) if named.isdecimal() else text.count("\n") + 1  # "at end of document"
-        raise BadFileError(source, message or str(error), line) from None
+        fault, line = fault_of(text, error)
+        raise BadFileError(source, fault, line) from None
     except (ValueError, RecursionError) as error:
         raise BadFileError(source, _own_words(error), _line_of_number(text)) from None
     fault = _out_of_bounds(tables)
@@ -364,6 +367,46 @@ def _fault_of(one: Any) -> str:
     if isinstance(one, int) and not -MOST_WHOLE <= one <= MOST_WHOLE:
         return f"a whole number of more than 64 bits ({one.bit_length()} of them)"
     return ""
+
+
+def line_of(value: Any) -> str:
+    """JSON on one line, for a file that this module reads again: what it would refuse is put in other words,
+    such as a NUL in a text, or a number of 400 digits.
+
+    Raises:
+        ValueError: a number that is not finite.
+    """
+    text = _compact(value)
+    if _NOT_PLAIN.search(text) or text.count("{") + text.count("[") > 2:
+        text = _compact(_within_bounds(value))
+    return text
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _within_bounds(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, dict | list | tuple) and depth >= MOST_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        return {_text_within(_key(name)): _within_bounds(one, depth + 1) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_within_bounds(one, depth + 1) for one in value]
+    if isinstance(value, str):
+        return _text_within(value)
+    return shown(value) if isinstance(value, int) and _fault_of(value) else value
+
+
+def _key(name: Any) -> str:
+    """As JSON writes it: two keys that are the same there are one."""
+    return name if isinstance(name, str) else str(json.loads(json.dumps([name]))[0])
+
+
+def _text_within(text: str) -> str:
+    if not _fault_of(text):
+        return text
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
 
 
 def _encodes(text: str) -> bool:

@@ -22,6 +22,7 @@ from analysis.options import add_cluster, add_json, add_policies, add_scoring
 from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
+from analysis.report.parts.pictures import FIGURE_FORMATS, written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
@@ -32,6 +33,7 @@ from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
 from analysis.sessions import AnalysisError, record_files
+from analysis.style import FORMATS
 from player.qoe import QoE
 
 BASELINE = "robustmpc"
@@ -61,8 +63,25 @@ def add_report(commands: Any) -> None:
     output.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the report (default: RESULTS/report)"
     )
+    output.add_argument(
+        "--format",
+        type=_formats,
+        default=FIGURE_FORMATS,
+        metavar="KIND,…",
+        help=f"what figures are written as: {', '.join(FORMATS)} (default: {','.join(FIGURE_FORMATS)})",
+    )
     output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
     add_json(output)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
+    for kind in kinds:
+        if kind not in FORMATS:
+            raise argparse.ArgumentTypeError(
+                f"{kind!r} is no format of figures; there are {', '.join(FORMATS)}"
+            )
+    return kinds
 
 
 def report(args: argparse.Namespace) -> int:
@@ -94,7 +113,7 @@ def report(args: argparse.Namespace) -> int:
             baseline_asked=args.baseline is not None,
             rule=rule,
         )
-        page = _page(study, _command(args), pool)
+        page = _page(study, _command(args), pool, args.format)
     found = _write(study, page, out)
     spent = {
         "seconds": round(time.monotonic() - begun, 2),
@@ -116,8 +135,8 @@ def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:
     """
     folder = Folder(out)
     for picture in page.pictures:
-        folder.write(f"{FIGURES}/{picture.name}.pdf", picture.pdf)
-        folder.write(f"{FIGURES}/{picture.name}.png", picture.png)
+        for kind in page.formats:
+            folder.write(f"{FIGURES}/{picture.name}.{kind}", picture.files[kind])
     folder.write(CHECKSUMS, checksums(study.rows, out))
     for table in page.tables:
         folder.write(f"{TABLES}/{table.name}.csv", to_csv(table))
@@ -172,16 +191,22 @@ def _chosen(rows: Sequence[SessionRow], policies: Sequence[str], sweep: Sweep | 
     return sorted(wanted, key=lambda row: place[row.outcome.policy])
 
 
-def _page(study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None) -> Page:
+def _page(
+    study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None, formats: tuple[str, ...]
+) -> Page:
     """Draw everything, and put the page together."""
     lines = extremes.timelines(study)
     apart = pool if len(lines) >= WORTH_DRAWING_APART else None
-    drawn = map(extremes.draw, lines) if apart is None else apart.map(extremes.draw, lines)
+    draw = partial(extremes.draw, formats=formats)
+    drawn = map(draw, lines) if apart is None else apart.map(draw, lines)
+    with written_as(formats):
+        sections = in_order(study, drawn, command, CHECKSUMS)
     return Page(
         title=_title(study),
         question=study.sweep.question if study.sweep else "",
         facts=facts(study),
-        sections=in_order(study, drawn, command, CHECKSUMS),
+        formats=formats,
+        sections=sections,
         made=f"Made by Streambed {_version()} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
     )
 
@@ -197,6 +222,8 @@ def _command(args: argparse.Namespace) -> list[str]:
     words = ["python", "-m", "analysis", "report", str(args.results)]
     for policy in args.policy:
         words += ["--policy", policy]
+    if args.format != FIGURE_FORMATS:
+        words += ["--format", ",".join(args.format)]
     for name in ("baseline", "cluster", "qoe", "mu", "smooth", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
@@ -229,6 +256,8 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
         "settings": [
             {
                 "setting": one.name,
+                "group": one.group,
+                "axis": dict(one.axis),
                 "seen": one.seen,
                 "stress": one.stress,
                 "traces": one.traces,

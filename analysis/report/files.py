@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from pathlib import Path
 
 from player.record import make_folder
 from traces.files import write_aside
+from traces.ownership import make_within
+from traces.safe_reading import read_json
 
 LISTED = "files"
 """Key, in the last file, of the names of all others."""
@@ -38,7 +40,7 @@ class Folder:
         """
         final = self.path / name
         if final.parent != self.path:
-            make_folder(final.parent)
+            make_within(self.path, *final.parent.relative_to(self.path).parts)
         write_aside(final, what)
         _own(final)
         self._made[name] = None
@@ -54,11 +56,12 @@ class Folder:
         for old in before:
             path = self.path / old
             if old not in self._made and path.resolve().is_relative_to(self.path.resolve()):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(IsADirectoryError, FileNotFoundError):
+                    path.unlink()
 
     def _listed(self, name: str) -> list[str]:
         try:
-            found = json.loads((self.path / name).read_text(encoding="utf-8"))[LISTED]
+            found = read_json(self.path / name)[LISTED]
         except (OSError, ValueError, KeyError, TypeError):
             return []
         return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
@@ -68,4 +71,4 @@ def _own(path: Path) -> None:
     """Under sudo a file belongs to whom its folder belongs to, as the records do."""
     if os.geteuid() == 0:
         folder = path.parent.stat()
-        os.chown(path, folder.st_uid, folder.st_gid)
+        os.chown(path, folder.st_uid, folder.st_gid, follow_symlinks=False)

@@ -26,6 +26,8 @@ class Page:
     question: str
     facts: tuple[tuple[str, str], ...]
     """Name and value, shown at the top."""
+    formats: tuple[str, ...]
+    """What its figures are written as, beside the page."""
     sections: tuple[Section, ...]
     made: str
     """By what, when and from what."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from analysis.report.parts.blocks import Section
 from analysis.report.parts.pictures import Picture
 from analysis.report.parts.study import Study
+from analysis.report.sections.axis import along_axes
 from analysis.report.sections.comparison import comparison
 from analysis.report.sections.deciding import decisions
 from analysis.report.sections.distributions import distributions
@@ -31,6 +32,7 @@ def in_order(
     before = (
         results(study),
         setting(study),
+        along_axes(study),
         comparison(study),
         generalization(study),
         under_stress(study),

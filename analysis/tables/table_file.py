@@ -1,8 +1,8 @@
 """A table in a file, whose ending says the form: Parquet, CSV, or CSV in gzip.
 
 Parquet keeps what a column is; in CSV a null is an empty cell, an empty text a pair of quotes, truth `true`
-or `false`, and a list of texts one text with `; ` between them. Numbers are written so that they are read
-back as they were.
+or `false`, a list of texts one text with `; ` between them, and a text that a spreadsheet would take for a
+formula begins with `'`. Numbers are written so that they are read back as they were.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ ENDINGS = (PARQUET, CSV, CSV_GZIP)
 
 BETWEEN_TEXTS = "; "
 """Between the texts of a list in CSV."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Of texts that a spreadsheet would compute."""
 
 Row = Mapping[str, Any]
 """A value for each column; None is null."""
@@ -105,7 +108,10 @@ def _kind(kind: str, ending: str) -> Any:
 
 
 def _value(value: Any, ending: str) -> Any:
-    return BETWEEN_TEXTS.join(value) if isinstance(value, list) and ending != PARQUET else value
+    if ending == PARQUET:
+        return value
+    text = BETWEEN_TEXTS.join(value) if isinstance(value, list) else value
+    return f"'{text}" if isinstance(text, str) and text.startswith(FORMULA_STARTS) else text
 
 
 def _sink(path: Path, ending: str) -> Any:

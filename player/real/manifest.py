@@ -6,6 +6,7 @@ import dataclasses
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from player.fallback import FALLBACK
 from player.manifest import Manifest, PlayerSection
 from player.real.session import PlayerSettings
 from player.registry import LoadedPolicy
@@ -18,26 +19,24 @@ def player_manifest(
     policy: LoadedPolicy,
     settings: PlayerSettings,
     *,
-    fallback: str,
     url: str,
     argv: list[str],
     congestion_control: str | None = None,
+    fallback: str = FALLBACK,
 ) -> Manifest:
     """The manifest of a session over a real network; the testbed adds trace, link and so on.
 
     Args:
-        fallback: the spec of who decides where the policy can't.
         url: of the MPD.
         argv: the command line.
         congestion_control: of the player's socket (a receiver's hardly matters, but it is cheap to know).
+        fallback: the spec of who decides where the policy can't.
     """
     whole = presentation.video
     video = whole if settings.chunks is None else whole.first(settings.chunks)
     return Manifest(
         url=url,
-        video=dataclasses.replace(
-            video_section(video), sizes_exact=presentation.sizes_exact, notes=tuple(presentation.notes)
-        ),
+        video=video_section(video),
         policy=policy_section(policy),
         told_qoe=dataclasses.asdict(settings.qoe),
         seed=settings.seed,

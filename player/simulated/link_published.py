@@ -9,6 +9,7 @@ in force at the request is part of that round trip, as SABRE has it; the publish
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,11 +36,19 @@ _BITS_PER_BYTE = 8.0
 
 @dataclass(frozen=True)
 class PublishedLink:
-    """Settings of the `published` link model; the defaults are the published ones."""
+    """Settings of the `published` link model; the defaults are the published ones.
+
+    Raises:
+        ValueError: a round trip that is negative or without end.
+    """
 
     noise: bool = False
     """Multiply every delay by a draw from U(0.9, 1.1): numpy's legacy generator, seeded per session."""
     rtt_ms: float = RTT_MS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rtt_ms < math.inf:
+            raise ValueError(f"RTT {self.rtt_ms} ms: must be 0 or more")
 
     def open(self, trace: Trace, start_index: int, seed: int) -> PublishedSession:
         """The link at the start of a session: streaming begins at `trace.time_s[start_index - 1]`.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -123,20 +124,62 @@ def simulate(
         TraceError: the trace never delivers.
         PolicyFault: see `strict`.
     """
+    chooser = Chooser(policy, fallback, video.levels, strict)
+    asking = session_course(
+        video,
+        trace,
+        chooser,
+        seed=seed,
+        qoe=qoe,
+        link=link,
+        start_index=start_index,
+        chunks=chunks,
+        first_level=first_level,
+        cap_ms=cap_ms,
+        delay_ms=delay_ms,
+    )
+    try:
+        observation = next(asking)
+        while True:
+            observation = asking.send(chooser.select(observation))
+    except StopIteration as end:
+        recorded: Recorded = end.value
+        return recorded
+
+
+Recorded = tuple[tuple[ChunkRow, ...], EndRow]
+"""What a session's record holds."""
+SessionCourse = Generator[Observation, Decision, Recorded]
+"""A session under way: says what its client sees whenever it needs a decision, and is sent that."""
+
+
+def session_course(
+    video: Video,
+    trace: Trace,
+    chooser: Chooser,
+    *,
+    seed: int,
+    qoe: QoE,
+    link: Link,
+    start_index: int = 1,
+    chunks: int = CHUNKS,
+    first_level: int | None = 0,
+    cap_ms: float = CAP_MS,
+    delay_ms: float = 0.0,
+) -> SessionCourse:
+    """A session that asks whoever drives it for every decision; arguments and errors as of `simulate`."""
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
     session = SimulatedSession(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
-    chooser = Chooser(policy, fallback, video.levels, strict)
     chooser.reset(video, seed, qoe, Future(trace, start_index, link, chunks, cap_ms, seed))
     for chunk in range(chunks):
         wait_ms = session.wait()
         if chunk == 0 and first_level is not None:
             session.fetch(Decision(first_level, BY_PLAYER, "first level is fixed"), wait_ms)
             continue
-        begun_s = time.perf_counter()
-        decision = chooser.select(session.observation())
-        took_ms = (time.perf_counter() - begun_s) * _MS_PER_S
-        session.fetch(decision, wait_ms, 0.0 if decision.by == BY_FALLBACK else delay_ms, took_ms)
+        decision = yield session.observation()
+        decision_ms = 0.0 if decision.by == BY_FALLBACK else delay_ms
+        session.fetch(decision, wait_ms, decision_ms, chooser.took_ms)
     chooser.ended(session.observation())
     return tuple(session.rows), session.finish()
 
@@ -144,13 +187,17 @@ def simulate(
 class Chooser:
     """A policy with the one that stands in for it."""
 
-    def __init__(self, policy: Policy, fallback: Policy | None, levels: int, strict: bool) -> None:
+    def __init__(self, policy: Policy, fallback: Policy | None, levels: int, strict: bool = False) -> None:
         self.policy, self.fallback, self.levels, self.strict = policy, fallback, levels, strict
-        self._unfit = self._fallback_unfit = ""
+        self.unfit = ""
+        """Why the policy is not asked in this session; empty for one whose reset went well."""
+        self.took_ms = 0.0
+        """What the last decision really took; of one that was made together with others nobody knows."""
+        self._fallback_unfit = ""
 
     def reset(self, video: Video, seed: int, qoe: QoE, future: Future) -> None:
         """A policy whose reset fails is not asked at all in this session, as in the real player."""
-        self._unfit = self._fallback_unfit = ""
+        self.unfit = self._fallback_unfit = ""
         if self.fallback is not None:
             try:
                 self.fallback.reset(video, seed, qoe)
@@ -161,24 +208,28 @@ class Chooser:
             if isinstance(self.policy, ToldFuture):
                 self.policy.tell(future)
         except BaseException as error:
-            self._unfit = self._why(error, "reset")
+            self.unfit = self._why(error, "reset")
 
     def select(self, observation: Observation) -> Decision:
         """Ask the policy, and its stand-in where it can't decide."""
-        if self._unfit:
-            return self._replaced(observation, self._unfit)
-        try:
-            answer: object = self.policy.select(observation)
-        except BaseException as error:
-            answer = error
+        begun_s = time.perf_counter()
+        answer: object = None
+        if not self.unfit:
+            try:
+                answer = self.policy.select(observation)
+            except BaseException as error:
+                answer = error
+        self.took_ms = (time.perf_counter() - begun_s) * _MS_PER_S
         return self.settle(observation, answer)
 
     def settle(self, observation: Observation, answer: object) -> Decision:
         """The decision that an answer comes to.
 
         Args:
-            answer: the policy's, or what it raised.
+            answer: the policy's, or what it raised; of one that is unfit it does not matter.
         """
+        if self.unfit:
+            return self._replaced(observation, self.unfit)
         try:
             if isinstance(answer, BaseException):
                 raise answer
@@ -188,7 +239,7 @@ class Chooser:
 
     def ended(self, observation: Observation) -> None:
         """Tell a policy that wants to know; what it raises is shown and costs nothing."""
-        if not isinstance(self.policy, HearsEnd) or self._unfit:
+        if not isinstance(self.policy, HearsEnd) or self.unfit:
             return
         try:
             self.policy.ended(observation)

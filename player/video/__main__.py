@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,8 @@ def _given(options: argparse.Namespace, spec: str | None, option: str = "VIDEO")
     if spec is None:
         raise VideoError(f"{options.command} needs {option}; --help shows how")
     video = load_video(spec)
+    for note in video.notes:
+        print(f"note: {video.name}: {note}", file=sys.stderr)
     return video if options.chunks is None else video.first(options.chunks)
 
 
@@ -60,6 +63,8 @@ def _facts(video: Video) -> dict[str, Any]:
         "ladder_kbps": video.ladder_kbps,
         "mean_kbps": [round(math.fsum(sizes) * 8 / 1000 / video.duration_s, 1) for sizes in columns],
         "sha256": video.sha256,
+        "sizes_exact": video.sizes_exact,
+        "notes": list(video.notes),
     }
 
 

@@ -4,7 +4,7 @@ A static presentation of the ISO BMFF live profile: SegmentTemplate with `$Repre
 `$Number$`, both counted from 0, so that level 2 of chunk 7 is `2/7.m4s` beside the manifest. There
 is no initialization segment, because every media segment counts as self-initializing: a session
 fetches exactly the described bytes and nothing else. The exact chunk sizes ride in a
-SupplementalProperty (`player/video/mpd.py`), which parsers that do not know it ignore.
+SupplementalProperty (`player/video/mpd_ladder.py`), which parsers that do not know it ignore.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import math
 from fractions import Fraction
 from xml.etree import ElementTree
 
-from player.video.mpd import MAX_CHUNKS, SIZES_SCHEME, MpdError
+from player.video.mpd_ladder import SIZES_SCHEME
+from player.video.mpd_segments import MAX_CHUNKS
+from player.video.mpd_xml import MpdError
 from player.video.video import Video
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"

@@ -10,7 +10,6 @@ asked for less.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from numpy.typing import NDArray
 from policies.apc.facts import Facts
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import Routing
+from traces.safe_reading import BadFileError, read_json
+from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "learned.json"
 INPUTS = 10
@@ -150,7 +151,7 @@ def read_net(light: str, path: Path = SHIPPED) -> GainNet:
     """
     way_out = f"make one with: python -m policies.apc train --light {light}"
     try:
-        nets = json.loads(path.read_text(encoding="utf-8"))["nets"]
+        nets = read_json(path)["nets"]
         if light not in nets:
             raise SchedulerError(f"{path}: no network beside the light policy {light}; {way_out}")
         return GainNet.from_json(nets[light])
@@ -158,8 +159,10 @@ def read_net(light: str, path: Path = SHIPPED) -> GainNet:
         raise SchedulerError(f"{path}: {error.strerror}; {way_out}") from None
     except SchedulerError:
         raise
+    except BadFileError as error:
+        raise SchedulerError(f"{error}; no network; {way_out}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SchedulerError(f"{path}: no network ({type(error).__name__}: {error}); {way_out}") from None
+        raise SchedulerError(f"{path}: no network: {of_a_fault(error)}; {way_out}") from None
 
 
 def file_sha256(path: Path) -> str:

@@ -7,7 +7,6 @@ to the model they do so until the score has fallen below `hold` of the price, so
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,8 @@ from typing import Any
 
 from policies.apc.facts import NAMES, Facts
 from policies.apc.scheduler import Routing
+from traces.safe_reading import BadFileError, read_json
+from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "rule.json"
 HOLD = 0.8
@@ -124,7 +125,7 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
         SchedulerError: no such file, none for this policy, or something else in it.
     """
     try:
-        rules = json.loads(path.read_text(encoding="utf-8"))["rules"]
+        rules = read_json(path)["rules"]
         if light in rules:
             return Thresholds.from_json(rules[light])
         known: Sequence[str] = sorted(rules)
@@ -132,8 +133,10 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
         raise SchedulerError(
             f"{path}: {error.strerror}; make one with: python -m policies.apc sweep"
         ) from None
+    except BadFileError as error:
+        raise SchedulerError(f"{error}; no thresholds") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SchedulerError(f"{path}: no thresholds ({type(error).__name__}: {error})") from None
+        raise SchedulerError(f"{path}: no thresholds: {of_a_fault(error)}") from None
     raise SchedulerError(
         f"{path}: no thresholds beside the light policy {light}; it has {', '.join(known)}; make them with:"
         f" python -m policies.apc sweep --light {light}"

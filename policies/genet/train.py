@@ -31,6 +31,7 @@ from policies.genet.score import by_actor, by_baseline, over_traces
 from policies.genet.train_env import STEPS, TrainEnv
 from policies.genet.train_net import POLICY_KWARGS, ActorCritic, actor_of, actor_parameters
 from traces.files import aside, write_aside
+from traces.ownership import make_directory
 from traces.totals import running_total
 
 CHECKPOINT = "checkpoint.pt"
@@ -131,7 +132,7 @@ class GenetRun:
 
     def carry_out(self, until: int | None = None) -> GenetResult:
         """Train to the end, or to iteration `until`, from wherever the folder stands."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_directory(self.folder)
         torch.set_num_threads(1)
         torch.manual_seed(self.settings.seed)
         saved = self._load()

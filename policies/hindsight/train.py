@@ -33,7 +33,9 @@ from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.torch_net import Scaled, follow, layers_of, new_actor, new_critic, twin
 from policies.hindsight.validate import TeacherValidation
 from policies.rules.batch_mpc import BatchMPC
-from traces.files import aside
+from traces.files import aside, growing
+from traces.ownership import make_directory
+from traces.words import of_a_fault
 
 SHARPNESS = 3.0
 """PPO's logits are this x the values."""
@@ -150,9 +152,7 @@ class HindsightRun:
         try:
             held = torch.load(path, weights_only=True)
         except Exception as error:
-            raise data.DataError(
-                f"{path}: no checkpoint ({type(error).__name__}); name another --out"
-            ) from None
+            raise data.DataError(f"{path}: no checkpoint: {of_a_fault(error)}; name another --out") from None
         if held["settings"] != asdict(settings):
             raise data.DataError(f"{path}: a run with other settings; name another --out, or delete it")
         for name in self._MODULES:
@@ -180,7 +180,7 @@ class Training:
         self.run = HindsightRun.new(settings)
         self.library: Library | None = None
         self.library_number = -1
-        out.mkdir(parents=True, exist_ok=True)
+        make_directory(out)
         if (out / CHECKPOINT).exists():
             self.run.load(out / CHECKPOINT, settings)
             self.say(f"going on from round {self.run.round}, iteration {self.run.iteration}")
@@ -361,7 +361,7 @@ class Training:
             entry |= self.check()
         self.run.seconds += time.monotonic() - began
         entry["seconds"] = round(self.run.seconds, 1)
-        with (self.out / LOG).open("a", encoding="utf-8") as log:
+        with growing(self.out / LOG) as log:
             log.write(json.dumps(entry) + "\n")
         self.say(", ".join(f"{key} {_short(value)}" for key, value in entry.items()))
         if check:

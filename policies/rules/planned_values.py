@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 def planned_values(
-    sizes_bytes: Sequence[Sequence[int]],
+    sizes_bytes: Sequence[Sequence[int]] | Floats,
     mbps: float,
     buffer_s: float,
     chunk_s: float,

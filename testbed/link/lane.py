@@ -21,6 +21,7 @@ from testbed.link.hosts import in_host, run_checked, run_script
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
 from testbed.machine.capabilities import probe
+from testbed.machine.permissions import permissions, refusals
 from testbed.process.children import allow_many_files, die_with_parent
 from testbed.process.errors import TestbedError
 from traces.trace import Trace
@@ -67,7 +68,8 @@ def _header(to: str, sender: str) -> bytes:
 
 
 def require_tools() -> None:
-    """Check that we are root and that the commands we need are there; ask for all the files we may have.
+    """Check that we have root's rights and that the commands we need are there; ask for all the files we may
+    have.
 
     Raises:
         TestbedError: what is missing and how to get it.
@@ -75,6 +77,8 @@ def require_tools() -> None:
     allow_many_files()
     if os.geteuid() != 0:
         raise TestbedError("not root: network namespaces need it; run with sudo")
+    for refusal in refusals(permissions()):
+        raise TestbedError(refusal)
     for tool, way_out in _TOOLS.items():
         if shutil.which(tool) is None:
             raise TestbedError(f"`{tool}` is missing: `{way_out}`, or `make setup`")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from traces.safe_reading import BadFileError, json_object, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ class LinkRow:
 def read_link_log(path: Path) -> list[LinkRow]:
     """The rows of a link log; a last line that was cut off is left out."""
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
-            rows.append(LinkRow(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
+            rows.append(LinkRow(**json_object(line, str(path), number)))
+        except (BadFileError, TypeError):
             break
     return rows

@@ -13,6 +13,11 @@ from traces.trace import Trace
 MIN_QUEUE_FRAMES = 4
 """However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
 
+LONGEST_QUEUE_MS = 600_000.0
+"""No frame waits for ten minutes: the unit is another one."""
+LARGEST_QUEUE_BYTES = 2**32 - 1
+"""tc's limit of a tbf is an unsigned word."""
+
 RELAY_MAX_MBPS = 190.0
 """What the user-space relay carries when data frames pass through it: a link of 190 Mbit/s stayed full with
 1.1 times as much sent through it (`fidelity.py` over a constant 190 with `--loss-pct 0.1`: 0.01 % at p95)."""
@@ -93,10 +98,14 @@ class LinkSettings:
             raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to 10000")
         if not (math.isfinite(self.jitter_ms) and 0 <= self.jitter_ms <= max(self.rtt_ms, 0)):
             raise TestbedError(f"jitter {self.jitter_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms)")
-        if self.queue_ms is not None and not (math.isfinite(self.queue_ms) and self.queue_ms > 0):
-            raise TestbedError(f"queue {self.queue_ms} ms: must be positive")
+        if self.queue_ms is None and self.queue_bytes is None:
+            raise TestbedError("no queue: give it in ms or in bytes")
+        if self.queue_ms is not None and not 0 < self.queue_ms <= LONGEST_QUEUE_MS:
+            raise TestbedError(f"queue {self.queue_ms} ms: must be positive, at most {LONGEST_QUEUE_MS:g}")
         if self.queue_bytes is not None and self.queue_bytes < FRAME_BYTES:
             raise TestbedError(f"queue {self.queue_bytes} bytes: must hold a frame of {FRAME_BYTES}")
+        if self.queue_bytes is not None and self.queue_bytes > LARGEST_QUEUE_BYTES:
+            raise TestbedError(f"queue {self.queue_bytes} bytes: the kernel counts to {LARGEST_QUEUE_BYTES}")
         if self.delay_backend not in BACKENDS:
             raise TestbedError(f"delay backend {self.delay_backend!r}: expected {', '.join(BACKENDS)}")
 

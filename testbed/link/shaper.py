@@ -33,6 +33,7 @@ from testbed.link.log import LinkRow
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from testbed.process.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.process.errors import TestbedError
+from traces.files import fresh
 from traces.trace import Step, Trace
 
 LONGEST_STEP_S = 1.1
@@ -320,7 +321,7 @@ class Shaper:
             self._replays[lane] = Replay(lane, bucket, limit, rate, making, self._wakes)
         elif line["do"] == "play":
             trace = Trace.from_json(line["trace"])
-            log = Path(line["log"]).open("w", encoding="utf-8")  # noqa: SIM115 - closed by `end`
+            log = os.fdopen(fresh(Path(line["log"])), "w", encoding="utf-8")  # closed by `end`
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))
             heapq.heappush(self._due, (begin + self._sample_s, 1, lane))

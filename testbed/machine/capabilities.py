@@ -10,10 +10,12 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.machine import kernel
 from testbed.machine.finding import MISSING, NOTE, OK, Finding, Report
+from testbed.machine.permissions import permissions
 from testbed.process.handover import ENVIRONMENT, ROOT, can_stay
 
 SETUP_TOOLS = {
@@ -39,11 +41,11 @@ LEAST_DISK_MB = 200
 def probe() -> Report:
     """Find out what is there; takes about a third of a second and changes nothing."""
     tools = _tools()
-    iproute = all(shutil.which(tool, path=kernel.SEARCH_PATH) for tool in ("ip", "tc"))
-    found = kernel.kernel_features() if iproute else kernel.kernel_unknown("ip and tc are missing")
+    allowed = permissions()
+    found = _kernel_features(allowed)
     return Report(
         (
-            _root(),
+            *allowed,
             _python(),
             _environment(),
             _real_time(),
@@ -61,14 +63,17 @@ def probe() -> Report:
     )
 
 
+def _kernel_features(allowed: Sequence[Finding]) -> list[Finding]:
+    """What the kernel has, where it can be tried: without the right to, nobody knows."""
+    if not all(shutil.which(tool, path=kernel.SEARCH_PATH) for tool in ("ip", "tc")):
+        return kernel.kernel_unknown("ip and tc are missing")
+    for finding in allowed:
+        if finding.status == MISSING and finding.name in ("CAP_SYS_ADMIN", "CAP_NET_ADMIN"):
+            return kernel.kernel_unknown(f"needs {finding.name} to try")
+    return kernel.kernel_features()
+
+
 # ---- this process ------------------------------------------------------------------------------
-
-
-def _root() -> Finding:
-    if os.geteuid() == 0:
-        return Finding("process", "root", OK, "uid 0", needed=True)
-    way_out = "run as root, for example by sudo" if shutil.which("sudo") else "run as root"
-    return Finding("process", "root", MISSING, f"uid {os.geteuid()}", way_out, needed=True)
 
 
 def _python() -> Finding:

@@ -78,8 +78,10 @@ class Report:
         }
         if self.can_emulate:
             return f"Emulation works here; {backends[self.delay_backend]}."
-        # What only root may try goes without saying where root itself is missing.
-        shown = self.missing if "root" in {f.name for f in self.missing} else (*self.missing, *self.unknown)
+        # What else can't be had or tried goes without saying where a right is missing.
+        rights = [f for f in self.missing if f.group == "process"]
+        others = [f for f in self.missing if f.group == "programs"]
+        shown = [*rights, *others] if rights else [*self.missing, *self.unknown]
         causes = "; ".join(f"{f.name}: {f.way_out or f.detail}" for f in shown)
         return f"Emulation cannot run here: {causes}."
 

@@ -98,9 +98,7 @@ KERNEL_FEATURES = (
     ),
 )
 NOT_PERMITTED = "Operation not permitted"
-WAY_TO_CAPABILITIES = (
-    "CAP_NET_RAW or CAP_NET_ADMIN is missing: in a container, --cap-add both or --privileged"
-)
+WAY_TO_CAPABILITIES = "a right is missing, such as CAP_NET_RAW: start the container with --privileged"
 
 CONGESTION_CONTROLS = {"cubic": True, "reno": False, "bbr": False}
 """Name: whether the main job needs it (it pins cubic unless told otherwise)."""

@@ -99,5 +99,29 @@ def hand_over(required: bool = True) -> None:
         except OSError:
             os.environ.pop(MARK)
     if required or sys.version_info < OLDEST_PYTHON:
-        sys.stderr.write(f"streambed: not set up yet; run `make setup` in {ROOT}\n")
+        sys.stderr.write(f"streambed: {_why_not(python)}\n")
         sys.exit(2)
+
+
+def _is_closed(path: str) -> bool:
+    """Whether there is, or behind a closed folder may be, a program that this user may not run."""
+    if os.access(path, os.F_OK):
+        return not os.access(path, os.X_OK)
+    while not os.access(path, os.F_OK):
+        path = str(Path(path).parent)
+    return not os.access(path, os.X_OK)
+
+
+def _why_not(python: Path) -> str:
+    """What keeps the environment from being used, and the way out.
+
+    Root sees everything; of another user's environment, or of one whose interpreter lies in another
+    user's home, the rest of us see nothing, which is not the same as nothing being there.
+    """
+    other = "clone Streambed as this user, and run `make setup` there"
+    if os.path.lexists(str(ENVIRONMENT)) and not os.access(str(ENVIRONMENT), os.R_OK | os.X_OK):
+        return f"{ENVIRONMENT} may not be read by this user; {other}"
+    target = os.path.realpath(str(python))
+    if os.path.lexists(str(python)) and _is_closed(target):
+        return f"{python} leads to {target}, which this user may not run; {other}"
+    return f"not set up yet; run `make setup` in {ROOT}"

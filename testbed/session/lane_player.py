@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from typing import Any
@@ -18,7 +19,7 @@ from testbed.server.resources import url_name
 from testbed.session.lane_processes import LaneProcesses
 from testbed.session.session_plan import LOG_ENDINGS, AskedServer, SessionPlan, Watcher
 from traces.commands import BAD_INPUT
-from traces.files import settle
+from traces.files import fresh, settle
 
 PLAYER_DIED = "player-died"
 PLAYER = "python -m player: "
@@ -167,7 +168,8 @@ class LanePlayer:
             await self._capture.close()
             said += self._capture.said
         if said:
-            self.plan.aside("stderr.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+            with os.fdopen(fresh(self.plan.aside("stderr.txt")), "w", encoding="utf-8") as file:
+                file.write("\n".join(said) + "\n")
         for ending in LOG_ENDINGS:
             if self.plan.aside(ending).exists():
                 await asyncio.to_thread(settle, self.plan.aside(ending), self.plan.log(ending))

@@ -40,10 +40,10 @@ from testbed.session.options import (
 )
 from testbed.session.policy_server import DEVICES
 from testbed.session.session_plan import LOGS, SessionPlan
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import delay_loss_notes, video_notes
 from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video
-from traces.ownership import give_to_caller, make_directory
+from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
 
 DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
@@ -69,7 +69,8 @@ def parser() -> Parser:
     what.add_argument(
         "--reproduce",
         metavar="RECORD",
-        help="instead of all others but --out and --json: a record's session again, and what differs",
+        help="instead of all others: a record's session again, and what differs (with --out, --json, and"
+        " --trust where the record names a policy file)",
     )
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
@@ -171,7 +172,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
-    notes = delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms")
+    notes = [*delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     kept = args.out is not None
     return RunPlan(sessions, out, qoe, kept, args.device, tuple(left_out), tuple(notes), args.lanes, begun)
 
@@ -288,7 +289,8 @@ def prepare_folder(out: Path) -> None:
         TestbedError: it cannot be written, or the disk is nearly full.
     """
     try:
-        make_directory(out / LOGS)
+        make_directory(out)
+        make_within(out, LOGS)
         free = shutil.disk_usage(out).free
         if not os.access(out, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

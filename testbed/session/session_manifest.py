@@ -30,7 +30,12 @@ def session_manifest(
         started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         simulated=False,
         lane=link.shaped.lane.name,
-        video=dataclasses.replace(by_player.video or VideoSection(), spec=plan.video_spec),
+        video=dataclasses.replace(
+            by_player.video or VideoSection(),
+            spec=plan.video_spec,
+            sizes_exact=plan.video.sizes_exact,  # (what the origin served had exactly these, either way)
+            notes=tuple(plan.video.notes),
+        ),
         command_line=tuple(plan.command_line),
         trace=dataclasses.replace(
             trace_section(plan.trace, plan.trace_spec, plan.start_s),

@@ -1,10 +1,16 @@
-"""What a person should know of traces that bring more than a rate, before sessions begin."""
+"""What a person should know of traces and videos before sessions begin."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from player.video.video import Video
 from traces.trace import Trace
+
+
+def video_notes(videos: Iterable[Video]) -> list[str]:
+    """What was assumed or left out in reading videos, a line each."""
+    return list(dict.fromkeys(f"video {video.name}: {note}" for video in videos for note in video.notes))
 
 
 def delay_loss_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:

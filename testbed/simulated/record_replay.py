@@ -139,7 +139,14 @@ def _check_known(session: SessionRecord) -> None:
 def _video(session: SessionRecord) -> Video:
     told = session.section("video")
     sizes = tuple(tuple(row) for row in told["sizes_bytes"])
-    return Video(str(told["name"]), float(told["chunk_s"]), tuple(told["ladder_kbps"]), sizes)
+    return Video(
+        str(told["name"]),
+        float(told["chunk_s"]),
+        tuple(told["ladder_kbps"]),
+        sizes,
+        told.get("sizes_exact") is not False,
+        tuple(told.get("notes") or ()),
+    )
 
 
 def place_of(trace: Trace, start_s: float) -> tuple[int, float]:

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -23,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +32,20 @@ from player.buffer import CAP_MS
 from player.fallback import FALLBACK, load_fallback
 from player.faults import PolicyFault, one_line, source_of
 from player.manifest import Manifest, PlayerSection
-from player.policy import HearsEnd
+from player.policy import DecidesTogether, HearsEnd
 from player.qoe import QoE, SessionSummary, summarise
-from player.record import RecordError, RecordWriter, read_record
+from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.sections import link_section, policy_section, trace_section, video_section
 from player.seeding import seed_generators
-from player.simulated.session import Link, simulate
+from player.simulated.session import Chooser, Link, session_course, simulate
+from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
 from testbed.process.children import die_with_parent
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.starts import Start
+from traces.commands import said_of
+from traces.files import DAMAGED, put_aside
 from traces.trace import TraceError
 
 _OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
@@ -93,12 +98,14 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class SimulationJob:
-    """Sessions of one policy that one process computes in order; more than one only in a chain."""
+    """Sessions of one policy that one process computes: one, a chain in order, or several side by side."""
 
     sessions: tuple[SessionToSimulate, ...]
     kept: tuple[bool, ...]
     """Of each session: its record is there. In a chain it is computed all the same, for what it leaves."""
     facts: RunFacts
+    together: bool = False
+    """Side by side: their policy decides for all at once (`DecidesTogether`)."""
 
 
 def carries_state(policy: LoadedPolicy) -> bool:
@@ -181,38 +188,72 @@ def _version(package: str) -> str:
 
 
 def plan_jobs(
-    sessions: Sequence[SessionToSimulate], facts: RunFacts
-) -> tuple[list[SimulationJob], dict[Path, SessionSummary]]:
+    sessions: Sequence[SessionToSimulate], facts: RunFacts, processes: int = 1
+) -> tuple[list[SimulationJob], dict[Path, SessionSummary], list[str]]:
     """What is to be computed, and what is there already.
 
     Args:
         sessions: in order; those of one policy and seed make its chain.
+        processes: that will share the work.
 
     Returns:
-        the jobs, chains first, as they take longest; and the figures of the records that are kept.
+        the jobs, those of several sessions first, as they take longest; the figures of the records that
+        are kept; and the faults of those that can't be read any more, which were put aside: their sessions
+        are computed again.
 
     Raises:
         TestbedError: a record of another session is in the way.
         PolicyError: a policy that cannot be had.
+        OSError: a damaged record cannot be put aside.
     """
     done: dict[Path, SessionSummary] = {}
-    chains: list[SimulationJob] = []
+    damaged: list[str] = []
+    several: list[SimulationJob] = []
     singles: list[SimulationJob] = []
     for policy_sessions in _by_policy_and_seed(sessions):
         policy = load_policy(policy_sessions[0].policy)
         chained = carries_state(policy)
         for place, session in enumerate(policy_sessions):
             earlier = policy_sessions[:place] if chained else ()
-            found = _kept(session, manifest(session, policy, earlier, facts))
+            found = _kept(session, manifest(session, policy, earlier, facts), damaged)
             if found is not None:
                 done[session.record] = found
         left = [place for place, session in enumerate(policy_sessions) if session.record not in done]
         if chained and left:
             needed = policy_sessions[: left[-1] + 1]
-            chains.append(SimulationJob(needed, tuple(one.record in done for one in needed), facts))
+            several.append(SimulationJob(needed, tuple(one.record in done for one in needed), facts))
         elif not chained:
-            singles += [SimulationJob((policy_sessions[place],), (False,), facts) for place in left]
-    return chains + singles, done
+            wanted = [policy_sessions[place] for place in left]
+            for part in _side_by_side(wanted, together(policy, len(wanted)), processes):
+                job = SimulationJob(part, (False,) * len(part), facts, together=len(part) > 1)
+                (several if job.together else singles).append(job)
+    return several + singles, done, damaged
+
+
+def together(policy: LoadedPolicy, sessions: int) -> int:
+    """How many sessions of a policy can be decided at once; 1 where it takes them one by one.
+
+    Args:
+        sessions: that there are; for one alone nothing is loaded.
+    """
+    if sessions < 2 or carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
+        return 1
+    try:
+        return max(policy.policy.together(), 1)
+    except Exception:  # what is wrong the session itself will say
+        return 1
+
+
+def _side_by_side(
+    sessions: Sequence[SessionToSimulate], most: int, processes: int
+) -> list[tuple[SessionToSimulate, ...]]:
+    """The sessions in as few parts of nearly the same size as can be, every process with one."""
+    if not sessions:
+        return []
+    parts = math.ceil(len(sessions) / most)
+    parts = min(max(parts, processes), len(sessions)) if most > 1 else parts
+    bounds = [len(sessions) * part // parts for part in range(parts + 1)]
+    return [tuple(sessions[begin:end]) for begin, end in pairwise(bounds)]
 
 
 def _by_policy_and_seed(sessions: Sequence[SessionToSimulate]) -> list[tuple[SessionToSimulate, ...]]:
@@ -222,19 +263,26 @@ def _by_policy_and_seed(sessions: Sequence[SessionToSimulate]) -> list[tuple[Ses
     return [tuple(group) for group in groups.values()]
 
 
-def _kept(session: SessionToSimulate, asked: dict[str, Any]) -> SessionSummary | None:
-    """The figures of a session whose complete record is there; None if there is none.
+def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str]) -> SessionSummary | None:
+    """The figures of a session whose complete record is there; None if there is none, or a damaged one, whose
+    fault is added to `damaged`.
 
     Raises:
-        TestbedError: a file of that name that is no record of this session.
+        TestbedError: a record of another session, or of another version of us.
+        OSError: a damaged one cannot be put aside.
     """
-    if not session.record.exists():
+    if not os.path.lexists(session.record):
         return None
     way_out = "remove it, or name another --out"
     try:
         record = read_record(session.record)
-    except RecordError as error:
+    except OtherVersionError as error:
         raise TestbedError(f"{error}; {way_out}") from None
+    except (RecordError, OSError) as error:
+        place = put_aside(session.record, DAMAGED)
+        fault = said_of(error) if isinstance(error, OSError) else str(error)
+        damaged.append(f"{fault}; it is {place.name} now")
+        return None
     there = {
         key: value for key, value in record.manifest.items() if key not in ("line", "schema", *_OF_A_RUN)
     }
@@ -279,6 +327,8 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
         TestbedError: a session that cannot be computed.
         OSError: a record cannot be written.
     """
+    if job.together:
+        return _run_together(job)
     written: dict[Path, SessionSummary] = {}
     first = job.sessions[0]
     seed_generators(first.seed)  # a policy may draw when it is made
@@ -288,6 +338,71 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
         if summary is not None:
             written[session.record] = summary
     return written
+
+
+def _run_together(job: SimulationJob) -> dict[Path, SessionSummary]:
+    """As `run_job`; where sessions can't be computed, the others are, and the first one's fault is raised."""
+    written: dict[Path, SessionSummary] = {}
+    faults: list[TestbedError] = []
+    for session, came_of_it in simulate_together(job.sessions, job.facts):
+        if isinstance(came_of_it, TestbedError):
+            faults.append(came_of_it)
+        else:
+            written[session.record] = came_of_it
+    if faults:
+        raise faults[0]
+    return written
+
+
+def simulate_together(
+    sessions: Sequence[SessionToSimulate], facts: RunFacts
+) -> Iterator[tuple[SessionToSimulate, SessionSummary | TestbedError]]:
+    """Compute sessions of one policy side by side; yields each with its figures once its record is written,
+    or with why it can't be computed.
+
+    Args:
+        sessions: at most as many as `together` says.
+
+    Raises:
+        OSError: a record cannot be written.
+    """
+    seed_generators(sessions[0].seed)
+    policy = load_policy(sessions[0].policy)
+    seats = {}
+    for place, session in enumerate(sessions):
+        assert isinstance(policy.policy, DecidesTogether)
+        mine = dataclasses.replace(policy, policy=policy.policy.another())
+        fallback = load_fallback(session.fallback).policy
+        chooser = Chooser(mine.policy, fallback, session.video.levels, session.strict)
+        course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
+        seats[place] = SessionInCompany(course, chooser)
+    for place, recorded in play_together(seats):
+        session = sessions[place]
+        if isinstance(recorded, Exception):
+            yield session, _fault(session, recorded)
+        else:
+            yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+
+
+def _course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, Any]:
+    """What `simulate` and `session_course` are told of a session besides what is streamed and who decides."""
+    return {
+        "seed": session.seed,
+        "qoe": session.qoe,
+        "link": session.link,
+        "start_index": session.start.index,
+        "chunks": session.chunks,
+        "first_level": session.first_level,
+        "delay_ms": policy.delay_ms,
+    }
+
+
+def _fault(session: SessionToSimulate, error: Exception) -> TestbedError:
+    """Why a session can't be computed; the way out is in its text."""
+    if isinstance(error, PolicyFault):
+        return StrictStop(f"{session.name}: {error}", error.shown)
+    known = isinstance(error, TraceError | VideoError | PolicyError)
+    return TestbedError(f"{session.name}: {error if known else one_line(error)}")
 
 
 def _simulated(
@@ -300,24 +415,22 @@ def _simulated(
             session.video,
             session.start.trace,
             policy.policy,
-            seed=session.seed,
-            qoe=session.qoe,
-            link=session.link,
-            start_index=session.start.index,
-            chunks=session.chunks,
-            first_level=session.first_level,
             fallback=fallback.policy,
-            delay_ms=policy.delay_ms,
             strict=session.strict,
+            **_course_of(session, policy),
         )
-    except PolicyFault as fault:
-        raise StrictStop(f"{session.name}: {fault}", fault.shown) from None
-    except Exception as error:  # not the policy's; the way out is in its text
-        known = isinstance(error, TraceError | VideoError | PolicyError)
-        raise TestbedError(f"{session.name}: {error if known else one_line(error)}") from None
+    except Exception as error:
+        raise _fault(session, error) from None
     if job.kept[place]:
         return None
-    with RecordWriter(session.record, manifest(session, policy, job.sessions[:place], job.facts)) as writer:
+    return _write(session, manifest(session, policy, job.sessions[:place], job.facts), rows, end)
+
+
+def _write(
+    session: SessionToSimulate, head: dict[str, Any], rows: Sequence[ChunkRow], end: EndRow
+) -> SessionSummary:
+    """Write a session's record; its figures."""
+    with RecordWriter(session.record, head) as writer:
         try:
             for row in rows:
                 writer.chunk(row)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.process.errors import TestbedError
+from traces.safe_reading import BadFileError, read_text
 from traces.trace import Trace
 
 
@@ -54,9 +55,9 @@ def read_starts(spec: str, traces: Sequence[Trace]) -> Starts:
         return Starts(tuple(Start(trace, _drawn(int(spec), trace)) for trace in traces))
     path = Path(spec)
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise TestbedError(f"--starts {path}: not text") from None
+        text = read_text(path)
+    except BadFileError as error:
+        raise TestbedError(f"--starts {error}") from None
     except OSError as error:
         raise TestbedError(
             f"--starts {path}: {error.strerror}; give a seed, or a file of lines: trace-name start_index"

@@ -40,6 +40,7 @@ from testbed.sweeps.state import FAILED
 from testbed.sweeps.work import SweepWork
 from traces.files import PARTIAL, write_aside
 from traces.ownership import make_directory
+from traces.words import of_a_fault
 
 LANE = "lane"
 
@@ -278,7 +279,7 @@ class RayNodes:
             try:
                 fault = self._ray.get(self._on(ask, name).remote(), timeout=60.0)
             except self._ray.exceptions.RayError as error:
-                fault = f"it does not answer ({type(error).__name__})"
+                fault = f"it does not answer: {of_a_fault(error)}"
             self._unfit[name] = fault
             if fault is not None:
                 self._say(f"node {node['NodeManagerHostname']} is left out: {fault}")
@@ -310,7 +311,7 @@ class RayNodes:
             last = str(error).strip().splitlines()[-1]
             return NodeResult(Attempt(FAILED, (last,)), {})
         except errors.RayError as error:
-            raise Lost(f"its worker or node died ({type(error).__name__})") from None
+            raise Lost(f"its worker or node died: {of_a_fault(error)}") from None
 
     def cancel(self, handles: Sequence[Any]) -> None:
         for handle in handles:

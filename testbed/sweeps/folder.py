@@ -8,25 +8,25 @@ both and read back for one thing, to know whether the folder is of this plan.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from analysis.sweep_state import SweepState
-from player.record import FINISHED, ChunkRow, EndRow, RecordError, by_fallback_alone, read_record
+from analysis.sweep_state import SweepState, SweepStateError
+from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.journal import JOURNAL, JournalLine, fault_of, noted, read_journal, table_line
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
-from traces.files import PARTIAL, sync
-from traces.ownership import give_to_caller, make_directory
+from traces.files import PARTIAL, growing, remove, sync
+from traces.ownership import make_directory, make_within
+from traces.safe_reading import BadFileError, line_of, read_json
 
-JOURNAL, LOCK, ATTEMPTS = "sweep.attempts", "sweep.lock", "attempts"
+LOCK, ATTEMPTS = "sweep.lock", "attempts"
 
 ALL_BY_FALLBACK = "the fallback decided every chunk"
 
@@ -72,6 +72,8 @@ class SweepFolder:
     Args:
         only: labels of the `[[setting]]`s that are run now; empty for all. The others stay missing.
 
+    A record that can't be read any more is not done: its session is run again.
+
     Raises:
         TestbedError: somebody else works in it, it is of something else, or of another state of the file.
         OSError: it cannot be read or written.
@@ -82,6 +84,8 @@ class SweepFolder:
         self._only = frozenset(only)
         self.out = out
         self.progress: dict[str, Progress] = {unit.name: Progress() for unit in plan.units}
+        self.damaged: list[str] = []
+        """Records that were done and can't be read any more, each with its fault: they are made anew."""
         self.before: SweepState | None = None
         """`sweep.json` as it was found; None in a new folder."""
         self._lock: IO[str] | None = None
@@ -92,10 +96,9 @@ class SweepFolder:
             make_directory(self.out)
             self._take()
             self._read()
-            make_directory(self.out / LOGS)
-            self._journal = (self.out / JOURNAL).open("a", encoding="utf-8")
+            make_within(self.out, LOGS)
+            self._journal = growing(self.out / JOURNAL)
             self._journal.write("\n")  # ends a line that a crash has cut off
-            give_to_caller(self.out / JOURNAL)
         except BaseException:
             self.close()
             raise
@@ -114,7 +117,7 @@ class SweepFolder:
     def _take(self) -> None:
         """Keep others out for as long as this process lives, however it ends."""
         path = self.out / LOCK
-        self._lock = path.open("a+", encoding="utf-8")
+        self._lock = growing(path)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -128,7 +131,6 @@ class SweepFolder:
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}\n")
         self._lock.flush()
-        give_to_caller(path)
 
     def _read(self) -> None:
         """Find out what is there, and whether it is ours.
@@ -138,16 +140,18 @@ class SweepFolder:
         """
         there = {path.name for path in self.out.iterdir() if path.name.endswith(".jsonl")}
         state = self.out / STATE
-        if not state.exists():
+        if not os.path.lexists(state):
             if there:
                 raise TestbedError(f"{self.out} holds records, and none of a sweep; name another --out")
             return
         try:
-            self.before = SweepState.of(json.loads(state.read_text(encoding="utf-8")))
-            rows = {row.record or "": row for row in self.before.sessions or ()}
-            journal = self._attempts()
-        except (ValueError, KeyError, TypeError) as error:
-            raise TestbedError(f"{state}: cannot be read ({error}); name another --out") from None
+            self.before = SweepState.of(read_json(state, follow=False))
+            journal = read_journal(self.out)
+        except BadFileError as error:
+            raise TestbedError(f"{error}; name another --out") from None
+        except SweepStateError as error:
+            raise TestbedError(f"{state}: {error}; name another --out") from None
+        rows = {row.record or "": row for row in self.before.sessions or ()}
         foreign = sorted(there - set(rows))
         if foreign:
             raise TestbedError(
@@ -158,58 +162,42 @@ class SweepFolder:
         for unit in self.plan.units:
             self.progress[unit.name] = self._found(unit, there, journal.get(unit.name, []))
 
-    def _attempts(self) -> dict[str, list[dict[str, Any]]]:
-        """The journal's lines by unit; what was cut off by a crash is left out."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        with contextlib.suppress(FileNotFoundError):
-            for line in (self.out / JOURNAL).read_text(encoding="utf-8").split("\n"):
-                with contextlib.suppress(json.JSONDecodeError):  # an empty line, or a cut-off one
-                    entry = json.loads(line)
-                    found.setdefault(entry["unit"], []).append(entry)
-        return found
-
-    def _found(self, unit: Unit, there: set[str], journal: Sequence[dict[str, Any]]) -> Progress:
+    def _found(self, unit: Unit, there: set[str], journal: Sequence[JournalLine]) -> Progress:
         """Where a unit stands by its records and the journal."""
-        last = journal[-1] if journal else {}
-        attempts = max((int(line["attempt"]) for line in journal), default=0)
-        if set(unit.records) <= there and last.get("status") != DONE:
-            attempts = max(
-                attempts, self._attempt_of(unit)
-            )  # the journal's line may be lost with the machine
-            last = {**last, **self._read_back(unit)}
-        elif not set(unit.records) <= there and last.get("status") == DONE:
-            last = {}  # somebody has removed it; of a group that a kill broke up, some may be there
-        status, reasons = str(last.get("status", MISSING)), tuple(last.get("reasons", ()))
-        tried_enough = last.get("for_good") or attempts > self.plan.file.retries
+        last = journal[-1] if journal else None
+        attempts = max((line.attempt or 0 for line in journal), default=0)
+        here = [name for name in unit.records if name in there]
+        faults = [fault for name in here if (fault := fault_of(self.out / name, last))]
+        if faults:
+            self.damaged += faults
+            return Progress(MISSING, attempts, tuple(faults))
+        if len(here) < len(unit.records) and last is not None and last.status == DONE:
+            last = None  # somebody has removed it; of a group that a kill broke up, some may be there
+        if len(here) == len(unit.records) and (last is None or last.status != DONE):
+            found, attempt = self._read_back(unit)
+            attempts = max(attempts, attempt)  # the journal's line may be lost with the machine
+            status, reasons, for_good = found.status, found.reasons, bool(last and last.for_good)
+        else:
+            status = last.status or MISSING if last else MISSING
+            reasons, for_good = (last.reasons or () if last else ()), bool(last and last.for_good)
+        tried_enough = for_good or attempts > self.plan.file.retries
         if status == DONE or (status in (INVALID, FAILED) and tried_enough):
             return Progress(status, attempts, reasons)
         return Progress(MISSING, attempts, reasons)
 
-    def _read_back(self, unit: Unit) -> dict[str, Any]:
-        """What an attempt came to, by its records on disk; as a line of the journal has it.
-
-        Raises:
-            TestbedError: one that cannot be read.
-        """
-        try:
-            records = [read_record(self.out / name) for name in unit.records]
-        except RecordError as error:
-            raise TestbedError(f"{error}; remove it, and it is made anew") from None
+    def _read_back(self, unit: Unit) -> tuple[Attempt, int]:
+        """What an attempt came to, by its records on disk, and which one it was."""
+        records = [read_record(self.out / name) for name in unit.records]
+        told = records[0].told.sweep
         found = judged([(record.chunks, record.end) for record in records])
-        return {"status": found.status, "reasons": found.reasons}
-
-    def _attempt_of(self, unit: Unit) -> int:
-        """Which attempt the records on disk are of."""
-        with (self.out / unit.records[0]).open(encoding="utf-8") as file:
-            sweep = json.loads(file.readline()).get("sweep", {})
-        return int(sweep.get("attempt", 1))
+        return found, (told.attempt if told else None) or 1
 
     def begin(self, unit: Unit) -> int:
         """Clear the way for an attempt; its number, from 1. What an earlier one left is put aside."""
         number = self.progress[unit.name].attempts
         for session in unit.sessions:
             for path in (self.out / f"{session}.jsonl", *self._logs(session)):
-                if path.exists():
+                if os.path.lexists(path):
                     self._put_aside(path, number)
         return number + 1
 
@@ -219,8 +207,12 @@ class SweepFolder:
 
     def _put_aside(self, path: Path, number: int) -> None:
         """Move a file of an attempt that does not count out of the results."""
-        place = self.out / ATTEMPTS / str(number) / path.relative_to(self.out)
-        make_directory(place.parent)
+        within = path.relative_to(self.out)
+        place = make_within(self.out, ATTEMPTS, str(number), *within.parent.parts) / within.name
+        more = 1
+        while os.path.lexists(place):
+            more += 1
+            place = place.with_name(f"{within.name}.{more}")
         path.replace(place)
 
     def end(self, unit: Unit, attempt: Attempt) -> bool:
@@ -228,13 +220,12 @@ class SweepFolder:
         mine = self.progress[unit.name]
         mine.attempts += 1
         mine.reasons = attempt.reasons
-        line = {"unit": unit.name, "attempt": mine.attempts, "status": attempt.status}
-        if attempt.reasons:
-            line["reasons"] = list(attempt.reasons)
-        if attempt.for_good:
-            line["for_good"] = True
+        whole = noted(self.out, unit.records) if attempt.status == DONE else None
+        line = JournalLine(
+            unit.name, mine.attempts, attempt.status, attempt.reasons or None, attempt.for_good or None, whole
+        )
         assert self._journal is not None
-        self._journal.write(json.dumps(line) + "\n")
+        self._journal.write(line_of(line.to_json()) + "\n")
         if attempt.status == DONE:  # a record says by itself that it is good
             self._journal.flush()
         else:
@@ -242,6 +233,16 @@ class SweepFolder:
         again = attempt.status != DONE and not attempt.for_good and mine.attempts <= self.plan.file.retries
         mine.status = MISSING if again else attempt.status
         return again
+
+    def note_table(self, table: Path) -> None:
+        """Note of which records a table has been made.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        assert self._journal is not None
+        self._journal.write(table_line(table))
+        self._journal.flush()
 
     def pending(self) -> list[Unit]:
         """What is to be run, in order."""
@@ -259,4 +260,4 @@ class SweepFolder:
         """Remove what a killed command has half written."""
         for folder in (self.out, self.out / LOGS):
             for path in folder.glob(f"*{PARTIAL}"):
-                path.unlink(missing_ok=True)
+                remove(path)

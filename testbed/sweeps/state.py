@@ -2,10 +2,11 @@
 
 `analysis/sweep_state.py` says what it holds; here it is made of a plan and of how far it is.
 
-A record's manifest says under `sweep` which of these it is: `name`, `setting`, `seen`, `stress` (older
-records lack it: false), `policy`, `repetition`, `block`, `attempt`, `session`; and under `shared`, where
-players shared a bottleneck: `group`, `players`, `index`, `stagger_s`, and `offset_s`, by which this one
-began after the first.
+A record's manifest says under `sweep` which of these it is: `name`, `setting` (the label, with the values of
+its lists), `group` (the label of the `[[setting]]` that it is a point of), `axis` (where on the axes of that
+one it is, by key), `seen`, `stress` (older records lack `group`, `axis`, `stress`), `policy`, `repetition`,
+`block`, `attempt`, `session`; and under `shared`, where players shared a bottleneck: `group`, `players`,
+`index`, `stagger_s`, and `offset_s`, by which this one began after the first.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: SweepFact
         estimate=facts.estimate,
         spent={"wall_s": round(facts.wall_s, 1), "session_s": round(facts.session_s, 1)},
         refused=tuple(RefusedEntry(*pair, why) for pair, why in plan.refused.items()),
-        settings=tuple(setting.facts for setting in plan.settings),
+        settings=tuple(setting.told for setting in plan.settings),
         policies=tuple(policy.facts for policy in plan.policies),
         traces=tuple(_trace_entry(swept) for swept in plan.traces),
         sessions=sessions,
@@ -166,6 +167,8 @@ def manifest_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dic
         "sweep": {
             "name": plan.file.name,
             "setting": setting.label,
+            "group": setting.group,
+            "axis": dict(setting.axis),
             "seen": setting.seen,
             "stress": setting.stress,
             "policy": unit.policy.label,
@@ -274,7 +277,7 @@ def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry])
         ("traces", "trace", "name"),
     ):
         known = {"fallback": FALLBACK_ONCE} if section == "policies" else {}
-        old = {entry[key]: {**known, **entry} for entry in then.get(section) or []}
+        old = {entry[key]: {**known, **_without_axis(entry)} for entry in then.get(section) or []}
         new = {entry[key]: {**known, **entry} for entry in now[section]}
         for name in dict.fromkeys(getattr(row, word) for row in stale):
             if name not in new:
@@ -285,6 +288,11 @@ def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry])
     if not found and any((row.seed, row.repetition, row.start_s) not in seeds for row in stale):
         found.append("some seeds, repetitions or start_s are gone")
     return found
+
+
+def _without_axis(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a session what it is: where a point is among others does not."""
+    return {key: value for key, value in entry.items() if key != "axis"}
 
 
 def _plain(value: Any) -> Any:

@@ -121,6 +121,12 @@ def test_holm_keeps_the_share_of_false_alarms() -> None:
         ("trace_806330_http---www.amazon.com", "test_fcc_trace_806330_http---www.ebay.com_120_0"),
         (f"trace{'0aB+-_' * 7}x=_0", f"trace{'0aB+-_' * 7}x=_12"),
         ("wifi_cafe_231115-151422.txt", "wifi_cafe_231115-152113.txt"),
+        ("000_trace_942154_http---www.ebay.com", "017_trace_942154_http---www.msn.com_320"),
+        ("003_trace_942154_http---www.ebay.com", "trace_942154_https---www.ebay.com"),
+        ("bus.a-b-report.2010-09-30_1058CEST.log_0", "bus.a-b-report.2010-09-30_1058CEST.log_320"),
+        ("bus.a-b-report.2010-09-30_1058CEST.log_0", "012_bus.a-b-report.2010-09-30_1058CEST.log_320"),
+        ("drive.csv_1", "drive.csv.2"),
+        ("trip.log_0.txt", "trip.log_300.txt"),
     ],
 )
 def test_traces_of_one_line_are_one_cluster(name: str, same: str) -> None:
@@ -134,10 +140,39 @@ def test_traces_of_one_line_are_one_cluster(name: str, same: str) -> None:
         ("norway_bus_1", "norway_bus_2"),
         ("wifi_cafe_231115-151422.txt", "wifi_cafe_231116-151422.txt"),
         ("trace_806330_http---www.amazon.com", "trace_80633_http---www.amazon.com"),
+        ("bus.a-b-report.2010-09-30_1058CEST.log", "bus.a-b-report.2010-09-30_1158CEST.log"),
+        ("000_driving", "001_driving"),
+        ("report_bus_0001.log", "report_bus_0003.log"),
     ],
 )
 def test_other_traces_are_clusters_of_their_own(name: str, other: str) -> None:
     assert ClusterRule().key(name) != ClusterRule().key(other)
+
+
+def test_how_many_clusters_were_made_and_how_is_said() -> None:
+    names = [f"{number:03}_trace_{number // 2}_http---www.a.com" for number in range(10)]
+    assert ClusterRule().counted(names) == "10 traces are 5 clusters: 5 by FCC line"
+    more = [*names, "a.log_0", "a.log_320", "4g/0", "4g/0"]
+    assert ClusterRule().counted(more) == (
+        "13 traces are 7 clusters: 5 by FCC line, 1 by trip, 1 of one trace each, whose names tell no line or"
+        " trip"
+    )
+    assert ClusterRule("trace_(.)").counted(["trace_1_a", "trace_1_b", "x"]) == (
+        "3 traces are 2 clusters: 1 by the pattern, 1 of one trace each, whose names tell no line or trip"
+    )
+    assert ClusterRule().counted(["4g/0"]).startswith("1 trace is 1 cluster: ")
+
+
+def test_names_that_share_a_stem_are_doubted_where_each_is_alone() -> None:
+    drives = ["norway_bus_1", "norway_bus_2", "norway_tram_7"]
+    assert "though 2 names share 'norway_bus'" in ClusterRule().doubt(drives)
+    assert "though 2 names share '4g_trace_walking'" in ClusterRule().doubt(
+        ["4g_trace_walking_50008_a", "4g_trace_walking_50012_a", "4g_trace_driving_50015_dr"]
+    )
+    assert ClusterRule("norway_[a-z]+").doubt(drives) == ""
+    assert ClusterRule().doubt([f"4g/{number}" for number in range(9)]) == ""
+    assert ClusterRule().doubt(["home", "office", "4g/1", "4g/2"]) == ""
+    assert ClusterRule().doubt(["a.log_0", "a.log_320", *drives]) == ""
 
 
 def test_a_users_pattern_replaces_the_rule() -> None:

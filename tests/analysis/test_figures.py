@@ -190,7 +190,7 @@ def test_what_cannot_be_drawn_is_refused(results: Path, capsys: pytest.CaptureFi
     assert "no setting is common to" in said and "--policy" in said
     (results / "none").mkdir()
     assert "no records" in refused(capsys, results / "none", "--what", "box", "--out", out)
-    assert "is a .png or a .pdf file" in refused(capsys, results, "--what", "box", "--out", "a.gif")
+    assert ".png, .pdf, .svg or .eps" in refused(capsys, results, "--what", "box", "--out", "a.gif")
     for index in range(15):
         write_session(results / "none" / f"{index}.jsonl", f"fixed:{index}")
     assert "15 policies; a figure shows 14" in refused(

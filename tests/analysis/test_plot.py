@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from analysis.timeline import MOST_SESSIONS, draw_timeline, shared_facts
 from player.record import ChunkRow, EndRow, RecordWriter, read_record
 from tests.support.session_records import write_session
 
-PNG_HEAD, PDF_HEAD = b"\x89PNG\r\n", b"%PDF-"
+PNG_HEAD, PDF_HEAD, SVG_HEAD, EPS_HEAD = b"\x89PNG\r\n", b"%PDF-", b"<?xml", b"%!PS-Adobe-3.0 EPSF"
 
 
 def a_record(
@@ -67,7 +68,10 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
     return said.err
 
 
-@pytest.mark.parametrize(("name", "head"), [("a.png", PNG_HEAD), ("new/a.PDF", PDF_HEAD)])
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("a.png", PNG_HEAD), ("new/a.PDF", PDF_HEAD), ("new/a.svg", SVG_HEAD), ("a.eps", EPS_HEAD)],
+)
 def test_draws_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, head: bytes) -> None:
     a_record(tmp_path / "bba.jsonl")
     a_record(tmp_path / "mine.jsonl", "./some/my_policy.py:Mine:x=1", fallback=True, outcome="origin-lost")
@@ -80,10 +84,19 @@ def test_draws_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], name
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_equal_records_give_equal_pdfs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg", "eps"])
+def test_equal_records_give_equal_files_without_a_date(tmp_path: Path, ending: str) -> None:
     record = a_record(tmp_path / "bba.jsonl")
-    assert plot(record, "--out", tmp_path / "a.pdf") == plot(record, "--out", tmp_path / "b.pdf") == 0
-    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+    first, second = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+    assert plot(record, "--out", first) == plot(record, "--out", second) == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert not re.search(rb"CreationDate|<dc:date>", first.read_bytes())
+
+
+def test_what_cannot_be_drawn_makes_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "none").mkdir()
+    assert "no records" in refused(capsys, tmp_path / "none", "--out", tmp_path / "new" / "a.png")
+    assert not (tmp_path / "new").exists()
 
 
 def test_json_says_what_is_in_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +201,7 @@ def test_refuses_a_manifest_that_makes_no_sense(
 
 def test_refuses_a_picture_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = a_record(tmp_path / "a.jsonl")
-    assert ".png or a .pdf" in refused(capsys, record, "--out", tmp_path / "a.jpg")
+    assert ".png, .pdf, .svg or .eps" in refused(capsys, record, "--out", tmp_path / "a.jpg")
     assert "a.jsonl" in refused(capsys, record, "--out", record / "a.png")
     many = [a_record(tmp_path / f"{number}.jsonl") for number in range(MOST_SESSIONS + 1)]
     assert f"shows {MOST_SESSIONS} at most" in refused(capsys, *many, "--out", tmp_path / "a.png")
@@ -201,7 +214,7 @@ def test_one_line_for_a_disk_that_is_full(
         raise OSError(28, "No space left on device")
 
     record = a_record(tmp_path / "a.jsonl")
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    monkeypatch.setattr("analysis.style.write_aside", full)
     assert "No space left" in refused(capsys, record, "--out", tmp_path / "a.png")
 
 

@@ -113,3 +113,22 @@ def test_what_cannot_be_tabled_is_one_line(results: Path, capsys: pytest.Capture
         assert main(["table", str(results), *words]) == 2
         told = capsys.readouterr()
         assert told.out == "" and told.err.count("\n") == 1 and said in told.err
+
+
+def test_columns_sort_by_the_numbers_in_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rtt_ms in (300, 20, 80):
+        write_session(
+            tmp_path / f"{rtt_ms}.jsonl",
+            sweep={"setting": f"3g, rtt_ms {rtt_ms}, late"},
+            link={"model": "published", "rtt_ms": float(rtt_ms)},
+        )
+    for by in ("setting", "rtt"):
+        report = json.loads(table(capsys, tmp_path, "--by", by, "--json"))
+        names = [group["group"] for group in report["groups"]]
+        assert [[word for word in (20, 80, 300) if f" {word}" in name] for name in names] == [
+            [20],
+            [80],
+            [300],
+        ]

@@ -55,7 +55,8 @@ class Origin:
         return f"{self.url}/v/manifest.mpd"
 
     def presentation(self, sizes_exact: bool = True) -> Presentation:
-        return replace(read_mpd(write_mpd(self.video), self.mpd_url), sizes_exact=sizes_exact)
+        described = read_mpd(write_mpd(self.video), self.mpd_url)
+        return replace(described, video=replace(described.video, sizes_exact=sizes_exact))
 
     async def segment(self, request: web.Request) -> web.StreamResponse:
         fault = self.faults[len(self.ranges)] if len(self.ranges) < len(self.faults) else self.then

@@ -98,6 +98,24 @@ def test_what_was_perhaps_meant_is_said(
 
 
 @pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--lanes", "argument --lanes: 'auto' is no whole number"),
+        ("--rtt-ms", "argument --rtt-ms: 'auto' is no number"),
+    ],
+)
+def test_what_is_no_number_is_told_in_words(
+    option: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = Parser(prog="top")
+    top.add_argument("--lanes", type=int)
+    top.add_argument("--rtt-ms", type=float)
+    with pytest.raises(SystemExit):
+        top.parse_args([option, "auto"])
+    assert capsys.readouterr().err == f"top: {said}; see top --help\n"
+
+
+@pytest.mark.parametrize(
     ("fault", "status", "said"),
     [
         (None, 0, ""),

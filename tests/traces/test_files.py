@@ -12,6 +12,7 @@ import pytest
 
 from traces import files
 from traces.files import PARTIAL, aside, partial_of, settle, sync, sync_folder, write_aside
+from traces.ownership import make_within
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("traces", "player", "policies", "testbed", "analysis")
@@ -171,3 +172,81 @@ def test_no_other_module_does_it_by_hand(by_hand: Rule, others: dict[str, str]) 
 )
 def test_the_rule_sees_what_it_should(source: str, by_hand: Rule, is_so: bool) -> None:
     assert any(map(by_hand, ast.walk(ast.parse(source)))) is is_so
+
+
+def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
+    """Whoever may write to a folder of results may have put a link there, and the writer may be root."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name in ("a.json", "a.json.partial", "b.partial.png"):
+        (folder / name).symlink_to(victim)
+    write_aside(folder / "a.json", "new")
+    with aside(folder / "b.png", keep_suffix=True) as path:
+        path.write_text("picture")
+    with os.fdopen(files.fresh(partial_of(folder / "a.json")), "w") as file:
+        file.write("half")
+    assert victim.read_text() == "mine"
+    assert (folder / "a.json").read_text() == "new" and not (folder / "a.json").is_symlink()
+    assert partial_of(folder / "a.json").read_text() == "half"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a folder", "link to a device"])
+@pytest.mark.parametrize("name", ["a", "a.partial"])
+def test_no_file_is_put_in_place_of_what_is_none(tmp_path: Path, kind: str, name: str) -> None:
+    place = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(tmp_path if "folder" in kind else os.devnull)
+    if name == "a.partial" and "link" in kind:
+        write_aside(tmp_path / "a", "x")  # the link goes, and what it led to stays
+        assert (tmp_path / "a").read_text() == "x"
+        return
+    with pytest.raises(OSError, match="in whose place no file is put") as caught:
+        write_aside(tmp_path / "a", "x")
+    assert caught.value.filename == str(place)
+    assert names(tmp_path) == [name]
+
+
+def test_what_is_the_systems_stays(tmp_path: Path) -> None:
+    """/dev/stdout is a link: a rename would put a file into /dev."""
+    with pytest.raises(OSError, match="in whose place no file is put"):
+        files.refuse_special(Path("/dev/stdout"))
+    with pytest.raises(OSError, match="a device, in whose place no file is put"):
+        files.refuse_special(Path(os.devnull))
+    with files.growing(Path(os.devnull)) as file:
+        file.write("x")
+
+
+def test_two_writers_of_one_name_do_not_mix(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="somebody else writes there"), aside(tmp_path / "a") as path:
+        path.write_text("first")
+        write_aside(tmp_path / "a", "second")
+        path.write_text("first again")
+    assert (tmp_path / "a").read_text() == "second"
+
+
+def test_a_log_grows_in_a_file_alone(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for word in ("a", "b"):
+        with files.growing(log) as file:
+            file.write(word)
+    assert log.read_text() == "ab"
+    (tmp_path / "link").symlink_to(log)
+    os.mkfifo(tmp_path / "pipe")
+    for name, kind in (("link", "a symbolic link"), ("pipe", "a pipe")):
+        with pytest.raises(OSError, match=f"{kind}, to which nothing is written"):
+            files.growing(tmp_path / name)
+
+
+def test_folders_within_a_folder_are_no_links(tmp_path: Path) -> None:
+    assert make_within(tmp_path, "a", "b") == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "a" / "c").symlink_to(tmp_path)
+    with pytest.raises(OSError, match="through which nothing is written"):
+        make_within(tmp_path, "a", "c", "d")
+    assert names(tmp_path) == ["a"]

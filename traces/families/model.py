@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from traces.families.statistics import Statistics
+from traces.safe_reading import BadFileError, json_value, read_text
 from traces.trace import TraceError
 
 SCHEMA = 1
@@ -149,7 +150,7 @@ def parse_model(text: str, source: str) -> FamilyModel:
         TraceError: not a model of this schema; names `source` and the field.
     """
     try:
-        body = json.loads(text)
+        body = json_value(text, source)
         if body["schema"] != SCHEMA:
             raise TraceError(
                 f"{source}: schema {body['schema']}, not {SCHEMA}; make the file anew with `fit`"
@@ -171,6 +172,8 @@ def parse_model(text: str, source: str) -> FamilyModel:
         )
     except TraceError:
         raise
+    except BadFileError as error:
+        raise TraceError(f"{error}; not a family model: `python -m traces fit` makes one") from None
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise TraceError(
             f"{source}: not a family model: {error!r}; `python -m traces fit` makes one"
@@ -187,7 +190,9 @@ def read_model(path: Path) -> FamilyModel:
         TraceError: as `parse_model`, or the file can't be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: {error}") from error
+        text = read_text(path)
+    except BadFileError as error:
+        raise TraceError(str(error)) from None
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror or error}") from error
     return parse_model(text, str(path))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from traces.files import write_aside
+from traces.files import of_the_system, write_aside
 from traces.formats import cooked, json_log, mahimahi, series, table, two_column
 from traces.formats.rows import Scan, is_number, text_lines
 from traces.trace import Trace, TraceError
+from traces.words import nearest
 
 MAX_BYTES = 512 * 1024 * 1024
 """A larger file is no trace."""
@@ -48,8 +48,8 @@ def format_named(name: str) -> Format:
         return FORMATS[name]
     if fine := re.fullmatch(rf"{mahimahi.NAME}:bin_ms=(\d{{1,5}})", name):
         return _fine_mahimahi(int(fine[1]))
-    near = difflib.get_close_matches(name, FORMATS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, FORMATS)
+    hint = f"; did you mean {near!r}?" if near else "."
     raise TraceError(f"unknown format {name!r}{hint} Formats: {', '.join(FORMATS)}")
 
 
@@ -154,7 +154,8 @@ def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
     """
     text = format_named(format).write(trace)
     path = Path(path)
-    in_place = path.is_symlink() or (path.exists() and not path.is_file())  # /dev/stdout, a pipe
+    a_pipe = path.exists() and not path.is_file() and not path.is_symlink()
+    in_place = a_pipe or of_the_system(path)
     try:
         if in_place:
             path.write_text(text, encoding="utf-8", newline="\n")

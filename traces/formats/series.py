@@ -16,6 +16,7 @@ import re
 from typing import Any
 
 from traces.formats.rows import MAX_VALUE, Scan, TraceRow, build, shifted
+from traces.safe_reading import BadFileError, json_value
 from traces.trace import Trace, TraceError, delay_fault, loss_fault
 
 NAME = "series"
@@ -33,9 +34,9 @@ def looks_like(text: str) -> bool:
 def scan(text: str) -> Scan:
     """A row an interval; all on line 1, because where in a list a value stands is what tells it."""
     try:
-        held = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return _refused(f"broken JSON ({str(error)[:80]}); the file may be cut off")
+        held = json_value(text, NAME)
+    except BadFileError as error:
+        return _refused(f"broken JSON ({error.fault[:80]}); the file may be cut off")
     if not isinstance(held, dict):
         return _refused('not a JSON object; write {"timestamps": [...], "bandwidths": [...]}')
     for name in ("timestamps", "bandwidths"):

@@ -1,21 +1,31 @@
-"""A figure for the page (SVG) and for a paper (PDF, PNG), all of one layout."""
+"""A figure for the page (SVG) and for a paper (PDF, PNG, SVG, EPS), all of one layout."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.style import PNG_DPI, RC
+from analysis.style import PDF, PNG, RC, SVG, rendered
 
-SVG_RC: Any = {"svg.hashsalt": "streambed", "svg.fonttype": "path"}
-"""Equal figures give equal files; text as outlines looks the same wherever the page is opened."""
+FIGURE_FORMATS = (PDF, PNG)
+"""What figures are written as where nothing else is asked for."""
+
+_formats: ContextVar[tuple[str, ...]] = ContextVar("formats", default=FIGURE_FORMATS)
+
+
+@contextmanager
+def written_as(formats: tuple[str, ...]) -> Iterator[None]:
+    """Pictures that are made within have these formats, and the page's SVG."""
+    before = _formats.set(formats)
+    try:
+        yield
+    finally:
+        _formats.reset(before)
 
 
 @dataclass(frozen=True)
@@ -29,20 +39,16 @@ class Picture:
     alt: str
     """What it says, for who cannot see it."""
     width_in: float
-    svg: bytes
-    pdf: bytes
-    png: bytes
+    files: dict[str, bytes]
+    """Format -> content."""
+
+    @property
+    def svg(self) -> bytes:
+        return self.files[SVG]
 
 
 def picture(figure: Figure, name: str, caption: str, alt: str) -> Picture:
-    """The figure in all formats, without a date in any."""
-    svg, pdf, png = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    with matplotlib.rc_context({**RC, **SVG_RC}):
-        figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
-        figure.set_layout_engine("none")
-        figure.set_dpi(PNG_DPI)
-        FigureCanvasAgg(figure).print_png(png)
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
-    width_in = float(figure.get_size_inches()[0])
-    return Picture(name, caption, alt, width_in, svg.getvalue(), pdf.getvalue(), png.getvalue())
+    """The figure in the formats that are asked for (`written_as`) and as SVG, without a date in any."""
+    with matplotlib.rc_context(RC):
+        files = rendered(figure, dict.fromkeys((SVG, *_formats.get())))
+    return Picture(name, caption, alt, float(figure.get_size_inches()[0]), files)

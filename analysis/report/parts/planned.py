@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from analysis.sweep_state import (
     SweepStateError,
 )
 from player.qoe import QoE
+from traces.safe_reading import BadFileError, read_json
 
 FILE = "sweep.json"
 
@@ -32,9 +34,13 @@ STATUSES = (DONE, INVALID, FAILED, MISSING)
 
 @dataclass(frozen=True)
 class PlannedSetting:
-    """A setting of a sweep."""
+    """A setting of a sweep, at one point of its axes."""
 
     label: str
+    group: str
+    """The `[[setting]]`'s own label."""
+    axis: tuple[tuple[str, float], ...]
+    """Where on its axes it is: key and value."""
     seen: bool | None
     besides: tuple[str, ...]
     """What a record's link does not say of it, in words: a cap, how many players share it."""
@@ -119,13 +125,13 @@ def read_sweep(folder: Path) -> Sweep | None:
         OSError: it cannot be read.
     """
     path = folder / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     way_out = "remove it, and the report does without"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AnalysisError(f"{path}: not JSON ({error}); {way_out}") from None
+        found = read_json(path)
+    except BadFileError as error:
+        raise AnalysisError(f"{error}; {way_out}") from None
     try:
         return _sweep(path, SweepState.of(found))
     except SweepStateError as error:
@@ -196,12 +202,28 @@ def _setting(one: Mapping[str, Any]) -> PlannedSetting:
     besides = [] if cap_mbps is None else [f"capped at {cap_mbps:g} Mbit/s"]
     if players > 1:
         besides.append(f"{players} players share it, each {one.get('stagger_s') or 0.0:g} s after the last")
+    label = str(one["label"])
+    group = str(one.get("group") or label)
     return PlannedSetting(
-        label=str(one["label"]),
+        label=label,
+        group=group,
+        axis=_axis(label, group, one.get("axis")),
         seen=seen if isinstance(seen, bool) else None,
         besides=tuple(besides),
         left_out=one.get("left_out"),
     )
+
+
+def _axis(label: str, group: str, told: Any) -> tuple[tuple[str, float], ...]:
+    """Where a setting is on its axes; sweeps from before the word have it in the label only."""
+    if isinstance(told, dict):
+        return tuple((key, value) for key, value in told.items() if type(value) in (int, float))
+    found = []
+    for words in label.removeprefix(group).split(", "):
+        key, _, value = words.strip().rpartition(" ")
+        if key and " " not in key and re.fullmatch(r"\d+(\.\d+)?(e[+-]?\d+)?", value):
+            found.append((key, float(value) if not value.isdecimal() else int(value)))
+    return tuple(found)
 
 
 def in_words(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.clusters import ClusterRule
@@ -11,7 +11,7 @@ from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
-from analysis.style import in_order
+from analysis.style import in_order, natural
 from player.qoe import QoE
 
 JOIN = " / "
@@ -22,9 +22,14 @@ SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
 
 @dataclass(frozen=True)
 class NetworkCondition:
-    """A setting as a sweep has it: its sessions differ in policy, trace and seed, not in the network."""
+    """A setting as a sweep has it, at one point of its axes: its sessions differ in policy, trace and seed,
+    not in the network."""
 
     name: str
+    group: str
+    """The setting's own name, which all points of its axes have in common."""
+    axis: Mapping[str, float]
+    """Where on its axes it is, by key; empty where it has none."""
     seen: bool | None
     stress: bool
     """Whether the sweep meant to break policies here."""
@@ -119,10 +124,11 @@ def study_of(
     used = None if no_baseline else baseline
     grouping = conditions_of(outcomes, sweep)
     by_setting = _compared(outcomes, used, grouping, rule)
-    parts = grouped(outcomes, grouping)
     pairs = {group.name: group.pairs for group in by_setting.groups} if by_setting else {}
     conditions = tuple(
-        _condition(str(name), part, pairs.get(name, ()), rule) for name, part in parts.items() if part.counted
+        _condition(str(name), part, pairs.get(name, ()), rule, sweep)
+        for name, part in grouped(outcomes, grouping).items()
+        if part.counted
     )
     return Study(
         rows=tuple(rows),
@@ -189,9 +195,9 @@ def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
         names = {facts: JOIN.join(facts) for facts in found}
     planned = [one.label for one in sweep.settings] if sweep else []
 
-    def place(facts: tuple[str, ...]) -> tuple[int, int, str]:
+    def place(facts: tuple[str, ...]) -> tuple[int, int, list[str | float]]:
         rank = {True: 0, False: 1, None: 2}[found[facts]]
-        return planned.index(facts[0]) if facts[0] in planned else len(planned), rank, names[facts]
+        return planned.index(facts[0]) if facts[0] in planned else len(planned), rank, natural(names[facts])
 
     def name(setting: Setting) -> str:
         return names[setting.condition]
@@ -211,17 +217,33 @@ def _compared(
 
 
 def _condition(
-    name: str, outcomes: Outcomes, pairs: Sequence[PairResult], rule: ClusterRule
+    name: str,
+    outcomes: Outcomes,
+    pairs: Sequence[PairResult],
+    rule: ClusterRule,
+    sweep: Sweep | None,
 ) -> NetworkCondition:
     means = {one.policy: one for one in policy_means(outcomes, rule)}
+    group, axis = _place(name, outcomes.counted[0].setting, sweep)
     return NetworkCondition(
         name=name,
+        group=group,
+        axis=axis,
         seen=outcomes.counted[0].setting.seen,
         stress=outcomes.counted[0].setting.stress,
         outcomes=outcomes,
         means=tuple(means[policy] for policy in in_order(means)),
         pairs={pair.policy: pair for pair in pairs},
     )
+
+
+def _place(name: str, setting: Setting, sweep: Sweep | None) -> tuple[str, dict[str, float]]:
+    """Of which setting a condition is a point, and where on its axes: as its records say, else as planned."""
+    if setting.group is not None:
+        return setting.group, dict(setting.axis)
+    planned = {one.label: one for one in sweep.settings} if sweep else {}
+    found = planned.get(setting.condition[0])
+    return (found.group, dict(found.axis)) if found else (name, {})
 
 
 def per_setting(study: Study, count: Callable[[NetworkCondition], int | str]) -> str:

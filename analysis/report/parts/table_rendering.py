@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.bootstrap import Interval
+from analysis.tables.table_file import FORMULA_STARTS
 
 LEFT, RIGHT = "left", "right"
 NONE, MINUS = "–", "\N{MINUS SIGN}"
@@ -111,9 +112,6 @@ def to_csv(table: Table) -> str:
             values = [value for cell in row for value in cell.values]
             writer.writerow([*([group.title or ""] if table.titled else []), *map(_plain, values)])
     return out.getvalue()
-
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _plain(value: Value) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.compare import TIE, UNKNOWN
+from analysis.beside import TIE, UNKNOWN
 from analysis.report.parts.study import Study
 from analysis.report.sections.differences import MARK
 from analysis.style import BLACK, COLUMN_IN, FAINT_COLOUR, TEXT_IN, policy_colour, short_name

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.compare import TIE, UNKNOWN
+from analysis.beside import TIE, UNKNOWN
 from analysis.figures import colour
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.study import Study

@@ -11,7 +11,7 @@ import matplotlib
 from analysis.compare import cells
 from analysis.outcomes import Figures, Outcome, Setting
 from analysis.report.parts.blocks import Paragraph, Section
-from analysis.report.parts.pictures import Picture, picture
+from analysis.report.parts.pictures import Picture, picture, written_as
 from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import shown as number_shown
 from analysis.sessions import SessionRecord
@@ -99,15 +99,15 @@ def _against(
     ]
 
 
-def draw(timeline: Timeline) -> Picture:
-    """Read the sessions again, and draw them.
+def draw(timeline: Timeline, formats: tuple[str, ...]) -> Picture:
+    """Read the sessions again, and draw them in these formats.
 
     Raises:
         RecordError, OSError: a record that was there is gone or has changed.
     """
     sessions = [_read(one.record) for one in timeline.shown]
     beside = [_read(one.beside) if one.beside else None for one in timeline.shown]
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC), written_as(formats):
         figure = draw_timeline(
             sessions, heads=[one.head for one in timeline.shown], beside=beside, own_axes=True
         )

@@ -16,7 +16,7 @@ from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.study import NetworkCondition, Study, per_setting
 from analysis.report.sections import headline
-from analysis.style import BLACK, GREY, is_bound
+from analysis.style import BLACK, GREY, is_bound, paler
 
 BOX_WIDTH = 0.62
 SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"
@@ -75,11 +75,10 @@ def _box(axis: Axes, row: float, values: Sequence[float], policy: str) -> None:
         patch_artist=True,
         manage_ticks=False,
         boxprops={
-            "facecolor": "white" if bound else colour(policy),
+            "facecolor": "white" if bound else paler(colour(policy), 0.8),
             "edgecolor": BLACK,
             "linewidth": 0.7,
             "linestyle": "dotted" if bound else "solid",
-            "alpha": 0.8,
         },
         medianprops={"color": BLACK, "linewidth": 1.1},
         whiskerprops=thin,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN
 from analysis.bootstrap import CONFIDENCE, Interval
-from analysis.compare import AHEAD, BEHIND, MEASURES, TIE, UNKNOWN, PairResult, most_repeats
+from analysis.compare import MEASURES, PairResult, most_repeats
 from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.session_rows import SessionRow
@@ -19,7 +20,6 @@ from analysis.report.parts.table_rendering import (
     Column,
     RowGroup,
     Table,
-    bounds,
     counted,
     number,
     shown,
@@ -28,6 +28,13 @@ from analysis.report.parts.table_rendering import (
 )
 from analysis.report.sections import missing
 from analysis.report.sections.deciding import Timing, milliseconds, timing
+from analysis.report.sections.tradeoffs import (
+    beside_cells,
+    beside_columns,
+    glance_cell,
+    stall_sentence,
+    tradeoffs_table,
+)
 
 BASELINE = "baseline"
 
@@ -56,7 +63,7 @@ def glance_table(study: Study) -> Table | None:
     for policy in study.policies:
         if policy == study.baseline:
             continue
-        rows.append((word(policy), *(_glance_cell(one.pairs.get(policy)) for one in study.conditions)))
+        rows.append((word(policy), *(glance_cell(one.pairs.get(policy)) for one in study.conditions)))
     caption = (
         f"Mean difference of QoE per chunk to {study.baseline} over the traces that both have streamed,"
         " with its"
@@ -64,17 +71,6 @@ def glance_table(study: Study) -> Table | None:
         f" {per_setting(study, pairs_counted)}."
     )
     return Table("verdicts", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
-
-
-def _glance_cell(pair: PairResult | None) -> Cell:
-    if pair is None:
-        return Cell(NONE, (None, None, None, "no pair"), small="no pair", kind="none")
-    found = pair.difference
-    interval = (
-        "no interval" if found.low is None or found.high is None else bounds(found.low, found.high, "+.3f")
-    )
-    text = f"{shown(found.mean, '+.3f')} {pair.verdict}"
-    return Cell(text, (found.mean, found.low, found.high, pair.verdict), small=interval, kind=pair.verdict)
 
 
 def pairs_counted(one: NetworkCondition) -> str:
@@ -279,7 +275,8 @@ def _sentence(study: Study, policy: str) -> str:
     ):
         if verdict in places:
             parts.append(f"{words} in {_where(places[verdict], total, study)}")
-    return f"{'; '.join(parts)}."
+    stall = stall_sentence(study, policy)
+    return f"{'; '.join(parts)}." + (f" {stall}" if stall else "")
 
 
 def _where(ones: Sequence[NetworkCondition], total: int, study: Study) -> str:
@@ -309,6 +306,7 @@ def together_table(study: Study) -> Table:
                 number(pair.traces, "d"),
                 with_interval(pair.difference, "+.3f"),
                 verdict_cell(pair),
+                *beside_cells(pair),
                 number(100 * pair.won, ".0f", " %"),
                 number(100 * pair.drawn, ".0f", " %"),
             )
@@ -319,6 +317,7 @@ def together_table(study: Study) -> Table:
         Column("traces", ("traces",)),
         Column(f"minus {study.baseline}", _names("difference")),
         Column("verdict", ("verdict",), LEFT),
+        *beside_columns(),
         Column("traces won", ("won_percent",)),
         Column("drawn", ("drawn_percent",)),
     )
@@ -327,7 +326,7 @@ def together_table(study: Study) -> Table:
         " traces of which"
         " setting are in: the tables by setting are what to cite."
     )
-    return Table("together", caption, columns, (RowGroup(None, tuple(rows)),))
+    return Table("together", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 
 
 def generalization_sentences(study: Study) -> list[str]:
@@ -372,8 +371,7 @@ def results(study: Study) -> Section:
         )
     blocks.append(Bullets(tuple(in_short(study))))
     glance = glance_table(study)
-    if glance is not None:
-        blocks.append(glance)
+    blocks += [table for table in (glance, tradeoffs_table(study)) if table is not None]
     return Section("results", "Results in short", tuple(blocks))
 
 

@@ -53,6 +53,7 @@ def setting(study: Study) -> Section:
             " averaged first."
             f" Intervals hold {CONFIDENCE:.0%}: {RESAMPLES:,} bootstrap resamples over {study.rule}"
             f" ({QUANTILE_RESAMPLES:,} for quantiles), seed {SEED:_}.".replace("_", " ")
+            + f" {study.rule.counted(study.outcomes.traces)}."
             + " Where an interval of a difference holds 0, this report says tie."
         )
     )

@@ -6,7 +6,6 @@ one has all (Jain, Chiu, Hawe, "A Quantitative Measure of Fairness", DEC TR-301,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,9 @@ from analysis.report.parts.table_rendering import (
     word,
 )
 from analysis.sessions import SessionRecord
+from analysis.style import paler
 from player.record import EndRow, Record
+from traces.safe_reading import read_first_object
 
 
 def jain(values: Sequence[float]) -> float:
@@ -118,8 +119,7 @@ def _utilisation(rows: Sequence[SessionRow]) -> float | None:
 
 def _carried_megabits(path: Path, until_s: float) -> float:
     """What the link of a record carried from its begin on; only the manifest is read again."""
-    with path.open(encoding="utf-8") as file:
-        manifest = json.loads(file.readline())
+    manifest = read_first_object(path)
     nothing = EndRow("", "", 0, 0.0, 0.0, 0.0, 0.0)
     trace = SessionRecord(Record(str(path), manifest, (), nothing)).trace
     return 0.0 if trace is None else curves.carried_megabits(trace, until_s)
@@ -212,8 +212,7 @@ def draw_sharing(study: Study, shared: SharedLinks) -> Figure:
                 [one.jain for one in ones],
                 [row] * len(ones),
                 "|",
-                color=colour(policy),
-                alpha=0.35,
+                color=paler(colour(policy), 0.35),
                 markersize=6,
             )
             if interval.low is not None and interval.high is not None:

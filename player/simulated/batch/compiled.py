@@ -32,14 +32,14 @@ _STAMPS: dict[str, str] = {}
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The function as machine code, made at its first call."""
-    keep = not os.environ.get("SUDO_UID")
     stamp = stamp_of(function)
     _STAMPS[_name(function)] = stamp
     settings: Any = numba.config  # its attributes come from the environment
     before = settings.CACHE_DIR
-    settings.CACHE_DIR = str(_base(before) / f"numba-{stamp[:16]}")
+    folder = _base(before) / f"numba-{stamp[:16]}"
+    settings.CACHE_DIR = str(folder)
     try:
-        return numba.njit(cache=keep, **OPTIONS)(function)
+        return numba.njit(cache=_can_be_kept(folder), **OPTIONS)(function)
     finally:
         settings.CACHE_DIR = before
 
@@ -61,6 +61,18 @@ def stamp_of(function: Callable[..., Any]) -> str:
 
 def _name(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__}"
+
+
+def _can_be_kept(folder: Path) -> bool:
+    """Whether machine code may be written there; through sudo it would be root's.
+
+    Where it may not, it is made anew in each process.
+    """
+    if os.environ.get("SUDO_UID"):
+        return False
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _base(chosen: str) -> Path:

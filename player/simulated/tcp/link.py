@@ -43,6 +43,8 @@ CONGESTION_CONTROL = "cubic"
 
 _MS_PER_S = 1000.0
 _LONGEST_RTT_MS = 10_000.0
+_LONGEST_QUEUE_MS = 600_000.0
+"""The emulator's, too."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class TcpLink:
         if self.queue_bytes is not None:
             if self.queue_bytes < FRAME_BYTES:
                 raise ValueError(f"queue {self.queue_bytes} bytes: must hold a frame of {FRAME_BYTES}")
-        elif self.queue_ms is None or not (math.isfinite(self.queue_ms) and self.queue_ms > 0):
-            raise ValueError(f"queue {self.queue_ms} ms: must be positive")
+        elif self.queue_ms is None or not 0 < self.queue_ms <= _LONGEST_QUEUE_MS:
+            raise ValueError(f"queue {self.queue_ms} ms: must be positive, at most {_LONGEST_QUEUE_MS:g}")
         if self.congestion_control != CONGESTION_CONTROL:
             raise ValueError(
                 f"congestion control {self.congestion_control!r}: the tcp link models"

@@ -6,18 +6,20 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from player.video.generator import Recipe, generate
-from player.video.mpd import MpdError, read_mpd
+from player.video.mpd import ESTIMATED, read_mpd
+from player.video.mpd_xml import MOST_BYTES, MpdError
 from player.video.video import Video, VideoError
+from traces.words import counted, nearest
 
 PUBLISHED_LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
 """The ladder of the published `video_size_N` files (Mao et al., SIGCOMM 2017)."""
@@ -61,7 +63,8 @@ def load_video(
     Args:
         spec: the name of a built-in video; a directory of files `video_size_0`, `video_size_1`, …
             (one size in bytes per line, a file for each level, lowest first); an MPD file, or a
-            directory with one MPD in it. An MPD that is not ours needs its media beside it.
+            directory with one MPD in it. Sizes that an MPD doesn't say are those of the media beside it, or
+            else estimated (`Video.sizes_exact`).
         ladder_kbps: nominal bitrates of a directory of sizes. Without it a file `ladder_kbps` in
             the directory says them, and without that six levels are the published 300 to 4300.
         chunk_s: seconds per chunk of a directory of sizes; else its file `chunk_s`, else 4.
@@ -81,8 +84,8 @@ def load_video(
         raise VideoError(f"{error.filename or path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise VideoError(f"{path}: not text") from None
-    near = difflib.get_close_matches(str(spec), builtin_names(), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = nearest(spec, builtin_names())
+    hint = f"did you mean {near}? " if near else ""
     raise VideoError(
         f"no video {str(spec)!r}: {hint}there are {', '.join(builtin_names())},"
         " or give a directory of video_size_N files or an MPD file"
@@ -92,7 +95,7 @@ def load_video(
 def _from_directory(path: Path, ladder_kbps: Sequence[int] | None, chunk_s: float | None) -> Video:
     found = {int(match[1]) for file in path.iterdir() if (match := _SIZE_FILE.fullmatch(file.name))}
     if not found:
-        manifests = sorted(path.glob("*.mpd"))
+        manifests = sorted([*path.glob("*.mpd"), *path.glob("*.mpd.gz")])
         if len(manifests) == 1:
             return _from_mpd(manifests[0])
         raise VideoError(f"{path}: no video_size_0, and {len(manifests)} MPD files where one is needed")
@@ -146,24 +149,55 @@ def _chunk_length_s(path: Path) -> float:
 
 
 def _from_mpd(path: Path) -> Video:
-    """A video whose MPD says the sizes, or whose media lies beside the MPD and has them."""
+    """A video whose MPD says the sizes, or whose media beside the MPD has them; else they are estimated."""
+    with path.open("rb") as file:
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise VideoError(f"{path}: over {MOST_BYTES // 2**20} MiB; no MPD is as large")
     try:
-        presentation = read_mpd(path.read_bytes(), path.resolve().as_uri())
+        presentation = read_mpd(text, path.resolve().as_uri())
     except MpdError as error:
         raise VideoError(f"{path}: {error}") from None
     video = presentation.video
     if presentation.sizes_exact:
         return video
-    sizes = tuple(tuple(_size_of(url, path) for url in row) for row in presentation.urls)
-    return Video(video.name, video.chunk_s, video.ladder_kbps, sizes)
+    sizes = [[_size_of(url, path) for url in row] for row in presentation.urls]
+    missing = [url for row, urls in zip(sizes, presentation.urls, strict=True) for url in _without(row, urls)]
+    if not missing:
+        known = tuple(tuple(size or 0 for size in row) for row in sizes)
+        notes = tuple(note for note in video.notes if note != ESTIMATED)
+        return replace(video, sizes_bytes=known, sizes_exact=True, notes=notes)
+    if len(missing) < video.chunks * video.levels:
+        raise VideoError(
+            f"{path}: {_place_of(missing[0])} is missing ({len(missing)} of"
+            f" {counted(video.chunks * video.levels, 'segment')}); add what is, or take all away to have all"
+            " sizes estimated"
+        )
+    return video
 
 
-def _size_of(url: str, mpd: Path) -> int:
-    """Bytes of a segment that an MPD names."""
+def _without(sizes: Sequence[int | None], urls: Sequence[str]) -> list[str]:
+    """Of a chunk's segments those that are not there."""
+    return [url for size, url in zip(sizes, urls, strict=True) if size is None]
+
+
+def _place_of(url: str) -> str:
+    """How a person calls it."""
     parts = urlsplit(url)
-    if parts.scheme != "file":
-        raise VideoError(f"{mpd}: the sizes of its segments are not in it, and {url} is no local file")
+    return unquote(parts.path) if parts.scheme == "file" else url
+
+
+def _size_of(url: str, mpd: Path) -> int | None:
+    """Bytes of a segment that an MPD names; None where it is not there, or on another machine.
+
+    Raises:
+        VideoError: it is empty.
+    """
+    parts = urlsplit(url)
     file = Path(unquote(parts.path))
-    if not file.is_file():
-        raise VideoError(f"{mpd}: the sizes of its segments are not in it, and {file} is missing")
-    return file.stat().st_size
+    if parts.scheme != "file" or not file.is_file():
+        return None
+    size = file.stat().st_size
+    if size == 0:
+        raise VideoError(f"{mpd}: {file} is empty; package the video again")
+    return size

@@ -47,6 +47,7 @@ from policies.apc.router import Router
 from policies.apc.study.files import write_json
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import default_video, resolve_many
+from traces.ownership import make_directory
 from traces.progress import say
 
 SESSIONS = (1, 4, 16, 64, 256, 1024)
@@ -147,7 +148,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for layers, sessions in report["full"].items():
         say(f"{layers} layers: full load (llm at {FULL_MS:g} ms on average) is {sessions or 'beyond these'}")
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
+        make_directory(args.out)
         write_json(args.out / "load.json", report)
         from policies.apc.load.figure import draw
 

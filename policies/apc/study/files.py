@@ -8,6 +8,7 @@ from typing import Any
 
 from policies.apc.rule import SchedulerError
 from traces.files import write_aside
+from traces.safe_reading import BadFileError, json_value, read_text
 
 
 def write_json(path: Path, held: Any) -> None:
@@ -29,9 +30,9 @@ def read_json(path: Path, default: Any) -> Any:
         SchedulerError: no such file, or no JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if text else default
+        text = read_text(path)
+        return json_value(text, str(path)) if text else default
     except OSError as error:
         raise SchedulerError(f"{path}: {error.strerror}; `python -m policies.apc train` makes it") from None
-    except ValueError as error:
-        raise SchedulerError(f"{path}: no JSON ({error})") from None
+    except BadFileError as error:
+        raise SchedulerError(str(error)) from None

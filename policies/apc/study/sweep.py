@@ -30,6 +30,7 @@ from policies.apc.study.arms import (
 from policies.apc.study.files import read_json, write_json
 from policies.apc.study.options import add_light_option, add_model_options, load_engine
 from policies.apc.study.train import CANDIDATES, candidates
+from traces.ownership import make_directory
 
 TRACES = ("fcc[340:372]", "3g[340:372]")
 LEAST, MOST = 0.2, 0.8
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
         "picked": {kind: None if each is None else each.arm.name for kind, each in picked.items()},
     }
     out = args.out or args.candidates
-    out.mkdir(parents=True, exist_ok=True)
+    make_directory(out)
     write_json(out / f"sweep-{args.light}.json", report)
     from policies.apc.study.figures import front
 

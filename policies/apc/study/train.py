@@ -15,6 +15,8 @@ from policies.apc.study.files import read_json, write_json
 from policies.apc.study.fit import fit_net, fit_rule, with_share
 from policies.apc.study.moments import Moments, collect
 from policies.apc.study.options import add_light_option, add_model_options, count, load_engine, share
+from traces.ownership import make_directory
+from traces.words import of_a_fault
 
 TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")
 """Members that the shipped adapter was not trained on; validation and test use others again."""
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
 
 def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
     """What DIR has, or what is collected now and kept there."""
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_directory(args.out)
     kept = args.out / f"{args.light}.moments.npz"
     if kept.exists():
         moments = Moments.load(kept)
@@ -109,5 +111,5 @@ def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str,
         rules = {name: Thresholds.from_json(each) for name, each in held[light]["rule"].items()}
         nets = {name: GainNet.from_json(each) for name, each in held[light]["learned"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SchedulerError(f"{path}: no candidates ({type(error).__name__}: {error})") from None
+        raise SchedulerError(f"{path}: no candidates: {of_a_fault(error)}") from None
     return rules, nets

@@ -33,5 +33,13 @@ class ServingEngine(Protocol):
         """(slot, new steps' features (steps, width)) each; (len(work), outputs) after the last."""
 
 
+class LocalEngine(ServingEngine, Protocol):
+    """What a simulation needs besides."""
+
+    @property
+    def same_together(self) -> int:
+        """How many sessions a forward may have with each one's answers as alone, to the last bit."""
+
+
 class EngineFull(RuntimeError):
     """Every slot is taken by a session."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policies.llm.engine.alike import TRIED_ALONE, filled, same_in_company
 from policies.llm.engine.contract import EngineFull
 from policies.llm.engine.packed import PACKED_KINDS, PackedModel
 from policies.llm.engine.whole import Whole
@@ -97,6 +100,8 @@ class Engine:
         max_steps: of a context; None takes the adapter's.
         threads: of torch, for this process; None leaves them.
         dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it.
+        alike: a session's answers don't depend on who else is in the batch, as far as the machine can
+            (`same_together` says). Costs a lone session a little, and mixed batches more.
 
     Raises:
         AdapterError, BaseError: something is not there or does not fit.
@@ -113,6 +118,7 @@ class Engine:
         max_steps: int | None = None,
         threads: int | None = None,
         dtype: str = "auto",
+        alike: bool = False,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -125,12 +131,14 @@ class Engine:
         base, tensors = self.adapter.base(), self.adapter.tensors()
         check_layers(self.adapter, tensors, base.layers)
         check_sizes(self.adapter, tensors, base.width)
-        self._runner = _runner(self.adapter, base, tensors, self._device, kind, slots, self._max_steps)
+        self._alike = alike
+        self._runner = _runner(self.adapter, base, tensors, self._device, kind, slots, self._max_steps, alike)
         self._encoder, self._head = _ends(self.adapter, base, tensors, self._device)
         self._width = task.width
         self._steps = torch.zeros(slots, self._max_steps, self._width)
         self._open: dict[int, _Slot] = {}
-        self._free = list(range(slots - 1, -1, -1))
+        self._free = list(range(slots))
+        """A heap: sessions that begin together get neighbouring slots, which a batch can read in place."""
         self.info = self._told(base, kind)
 
     def _told(self, base: Base, kind: torch.dtype) -> EngineInfo:
@@ -159,7 +167,7 @@ class Engine:
         """
         if not self._free:
             raise EngineFull(f"all {len(self._open)} slots are taken; close one, or make more slots")
-        slot = self._free.pop()
+        slot = heappop(self._free)
         self._open[slot] = _Slot()
         return slot
 
@@ -170,7 +178,29 @@ class Engine:
             KeyError: it is not open.
         """
         del self._open[slot]
-        self._free.append(slot)
+        heappush(self._free, slot)
+
+    @cached_property
+    def same_together(self) -> int:
+        """How many sessions may be decided in one batch with each one's answers as alone, to the last bit; 1
+        where that isn't asked for or this machine's libraries don't do it. Tried out, in free slots.
+        """
+        sessions = self.slots - TRIED_ALONE
+        tried = min(sessions, len(self._free) - TRIED_ALONE)
+        if not self._alike or tried < 2:
+            return 1
+        taken: list[int] = []
+
+        def open_slot() -> int:
+            taken.append(self.open())
+            return taken[-1]
+
+        try:
+            same = same_in_company(open_slot, self.forward, tried, self._width)
+        finally:
+            for slot in taken:
+                self.close(slot)
+        return sessions if same else 1
 
     def length(self, slot: int) -> int:
         """Steps that a slot has been fed since it was opened.
@@ -264,11 +294,16 @@ class Engine:
         counts: Sequence[int],
         rows: Sequence[torch.Tensor],
     ) -> NDArray[np.float32]:
+        tokens = self.info.tokens_per_step
         steps = torch.cat(list(rows)).to(self._device)
-        parts = self._encoder(steps).flatten(0, 1).split([n * self.info.tokens_per_step for n in counts])
-        states = runner.forward(slots, held, parts).float()
+        seen = self._encoder(self._filled(steps))[: len(steps)]
+        states = runner.forward(slots, held, seen.flatten(0, 1).split([n * tokens for n in counts])).float()
         last = torch.stack([each[-1] for each in rows]).to(self._device)
-        return np.asarray(self._head(states, last).cpu().numpy(), np.float32)
+        outputs = self._head(self._filled(states), self._filled(last))[: len(states)]
+        return np.asarray(outputs.cpu().numpy(), np.float32)
+
+    def _filled(self, rows: torch.Tensor) -> torch.Tensor:
+        return filled(rows) if self._alike else rows
 
 
 def _runner(
@@ -279,13 +314,14 @@ def _runner(
     dtype: torch.dtype,
     slots: int,
     max_steps: int,
+    alike: bool,
 ) -> Runner:
     """The language model with the adapter in it, every slot's context begun with the adapter's prompt."""
     config = base.config()
     prompt = tensors.get("prompt", torch.zeros(0, base.width))
     tokens = len(prompt) + max_steps * adapter.shape.tokens
     maker = PackedModel if config["model_type"] in PACKED_KINDS and PackedModel.can(config) else Whole
-    runner: Runner = maker(base, adapter.shape, tensors, device, dtype, slots, tokens)
+    runner: Runner = maker(base, adapter.shape, tensors, device, dtype, slots, tokens, alike)
     if len(prompt):
         with torch.inference_mode():
             runner.share(prompt.to(device))

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch.nn import functional
 
+from policies.llm.engine.alike import AlikeSessions, attend, grouped, linear
 from policies.llm.model import backbone
 from policies.llm.model.adapter import MAKES_ONE, AdapterError
 from policies.llm.model.base import Base
@@ -29,6 +30,7 @@ class PackedModel:
     Args:
         tensors: the adapter's.
         max_tokens: of a context.
+        alike: compute a session's rows as if it were alone (`alike.py`).
     """
 
     caches = True
@@ -42,6 +44,7 @@ class PackedModel:
         dtype: torch.dtype,
         slots: int,
         max_tokens: int,
+        alike: bool = False,
     ) -> None:
         config = base.config()
         weights = merged(backbone.tensors(base, shape.layers), shape, tensors)
@@ -50,7 +53,8 @@ class PackedModel:
         self._kv_heads = config.get("num_key_value_heads") or self._heads
         self._head_width = config.get("head_dim") or width // self._heads
         self._epsilon = config["rms_norm_eps"]
-        self._dtype, self._device = dtype, device
+        self._dtype, self._device, self._alike = dtype, device, alike
+        self._linear = linear if alike else functional.linear
         layers = [_layer(weights, layer) for layer in range(shape.layers)]
         self._layers = [
             {name: _once((base.sha256, number, name), part.to(device, dtype)) for name, part in layer.items()}
@@ -86,14 +90,16 @@ class PackedModel:
     ) -> torch.Tensor:
         counts = [len(each) for each in tokens]
         hidden = torch.cat(list(tokens)).to(self._dtype)  # (N, width)
-        batch = _Batch(slots, [self._shared + each for each in held], counts, self._device)
+        held = [self._shared + each for each in held]
+        batch = _Batch(slots, held, counts, self._device)
+        groups = grouped(slots, held, counts) if self._alike else []
         cos, sin = self._cos[batch.position].unsqueeze(1), self._sin[batch.position].unsqueeze(1)
         for number, layer in enumerate(self._layers):
             normed = self._rms(hidden, layer["before"])
-            mixed = self._attend(number, normed, layer, batch, cos, sin)
-            hidden = hidden + functional.linear(mixed, layer["output"])
-            gate, up = functional.linear(self._rms(hidden, layer["after"]), layer["gate_up"]).chunk(2, -1)
-            hidden = hidden + functional.linear(functional.silu(gate) * up, layer["down"])
+            mixed = self._attend(number, normed, layer, batch, cos, sin, groups)
+            hidden = hidden + self._linear(mixed, layer["output"])
+            gate, up = self._linear(self._rms(hidden, layer["after"]), layer["gate_up"]).chunk(2, -1)
+            hidden = hidden + self._linear(functional.silu(gate) * up, layer["down"])
         return self._rms(hidden[batch.last], self._norm)
 
     def _rms(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -107,15 +113,18 @@ class PackedModel:
         batch: _Batch,
         cos: torch.Tensor,
         sin: torch.Tensor,
+        groups: Sequence[AlikeSessions],
     ) -> torch.Tensor:
         """(N, heads x head width): each new token over its own session up to itself."""
-        fused = functional.linear(normed, layer["qkv"], layer.get("qkv_bias"))
+        fused = self._linear(normed, layer["qkv"], layer.get("qkv_bias"))
         fused = fused.view(len(fused), -1, self._head_width)  # (N, heads + 2 kv heads, head width)
         turned = _rotate(fused[:, : self._heads + self._kv_heads], cos, sin)
         query, key = turned[:, : self._heads], turned[:, self._heads :]
         keys, values = self._keys[number], self._values[number]  # (slots, kv heads, max tokens, head width)
         keys[batch.slot, :, batch.position] = key
         values[batch.slot, :, batch.position] = fused[:, self._heads + self._kv_heads :]
+        if self._alike:
+            return attend(query, keys, values, groups)
         seen_keys = batch.of_sessions(keys[:, :, : batch.longest])
         seen_values = batch.of_sessions(values[:, :, : batch.longest])
         mixed = functional.scaled_dot_product_attention(

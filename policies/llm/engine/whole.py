@@ -18,7 +18,10 @@ from policies.llm.model.shape import FULL, LORA, Shape
 
 
 class Whole:
-    """A base model with an adapter, and every slot's tokens; as `PackedModel` in all else."""
+    """A base model with an adapter, and every slot's tokens; as `PackedModel` in all else.
+
+    It can't promise `alike`: a longer neighbour may change a session's last bits.
+    """
 
     caches = False
 
@@ -31,6 +34,7 @@ class Whole:
         dtype: torch.dtype,
         slots: int,
         max_tokens: int,
+        alike: bool = False,
     ) -> None:
         self._model = backbone.load(base, shape.layers)
         if shape.train == LORA:

@@ -33,6 +33,8 @@ from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
+from traces.files import growing
+from traces.ownership import make_directory, make_within
 from traces.progress import Say
 
 LOG, BEST, LAST = "log.jsonl", adapter.BEST, "last"
@@ -97,7 +99,7 @@ class Adaptation:
 
     def _resume(self) -> None:
         """Go on from the folder's checkpoint, or clear what an earlier run left."""
-        self.out.mkdir(parents=True, exist_ok=True)
+        make_directory(self.out)
         path = self.out / CHECKPOINT
         if path.exists():
             self.state = checkpoint.load(path, self._identity(), self.model, self.optimizer, self.device)
@@ -108,7 +110,7 @@ class Adaptation:
             for name in (ROUNDS, BOARD):
                 shutil.rmtree(self.out / name, ignore_errors=True)
             (self.out / LOG).unlink(missing_ok=True)
-        (self.out / ROUNDS).mkdir(exist_ok=True)
+        make_within(self.out, ROUNDS)
 
     def _identity(self) -> str:
         return checkpoint.identity(self.settings, self.model, self.facts)
@@ -264,7 +266,7 @@ class Adaptation:
         self.board.add_scalar("validation/score", score, state.step)
         for name, gain in means.items():
             self.board.add_scalar(f"validation/{name}", gain, state.step)
-        with (self.out / LOG).open("a", encoding="utf-8") as log:
+        with growing(self.out / LOG) as log:
             log.write(json.dumps(entry) + "\n")
         self.say(", ".join(f"{key} {value}" for key, value in entry.items()))
 

@@ -14,6 +14,7 @@ import torch
 from policies.llm.learning.settings import AdaptError, LearningSettings
 from policies.llm.model.model import Model
 from traces.files import aside
+from traces.words import of_a_fault
 
 CHECKPOINT = "checkpoint.pt"
 OF_THE_MACHINE = ("threads", "device")
@@ -65,7 +66,7 @@ def load(
     try:
         held = torch.load(path, weights_only=True, map_location=place)
     except Exception as error:
-        raise AdaptError(f"{path}: no checkpoint ({type(error).__name__}); name another --out") from None
+        raise AdaptError(f"{path}: no checkpoint: {of_a_fault(error)}; name another --out") from None
     if not _same_run(held["identity"], named):
         raise AdaptError(
             f"{path}: a run with other settings or another pool; name another --out, or delete the folder"

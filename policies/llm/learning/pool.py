@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm.task import DEFAULT, Task
+from traces.commands import said_of
 from traces.files import write_aside
+from traces.safe_reading import BadFileError, read_json_object
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -125,10 +127,10 @@ def read_manifest(folder: Path, task: Task) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        held = read_json_object(path)
+    except (OSError, BadFileError) as error:
         raise PoolError(
-            f"{path}: {getattr(error, 'strerror', None) or error}; "
+            f"{said_of(error) if isinstance(error, OSError) else error}; "
             + (
                 "make a pool with: python -m policies.llm collect"
                 if "collect" in task.commands

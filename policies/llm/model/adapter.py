@@ -22,8 +22,12 @@ from policies.llm.model.base import Base, resolve
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
 from traces.files import write_aside
+from traces.ownership import make_directory
+from traces.safe_reading import BadFileError, decoded, json_value, read_bytes
+from traces.words import of_a_fault
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
+MOST_TENSOR_BYTES = 16 << 30
 BEST = "best"
 """Of a folder that `adapt` made: the adapter."""
 FORMAT = 1
@@ -130,19 +134,19 @@ def _adapter(folder: Path) -> Adapter:
     """
     path = folder / CONFIG
     try:
-        text = path.read_bytes()
-        tensors = (folder / TENSORS).read_bytes()
-        held = json.loads(text)
+        text = read_bytes(path)
+        tensors = read_bytes(folder / TENSORS, MOST_TENSOR_BYTES)
+        held = json_value(decoded(text, str(path)), str(path))
     except OSError as error:
         raise AdapterError(f"{error.filename}: {error.strerror}; {MAKES_ONE}") from None
-    except ValueError as error:
-        raise AdapterError(f"{path}: no JSON ({error}); {MAKES_ONE}") from None
+    except BadFileError as error:
+        raise AdapterError(f"{error}; {MAKES_ONE}") from None
     if not isinstance(held, dict) or held.get("format") != FORMAT:
         raise AdapterError(f"{path}: no adapter of format {FORMAT}; {MAKES_ONE}")
     try:
         return _checked(folder, held, hashlib.sha256(text + tensors).hexdigest())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AdapterError(f"{path}: {type(error).__name__}: {error}; {MAKES_ONE}") from None
+        raise AdapterError(f"{path}: {of_a_fault(error)}; {MAKES_ONE}") from None
 
 
 def _checked(folder: Path, held: dict[str, Any], sha256: str) -> Adapter:
@@ -247,7 +251,7 @@ def write(
     import torch
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_directory(folder)
     halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
     config = {
         "format": FORMAT,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.llm.model.base_names import DEFAULT, BaseError
+from traces.safe_reading import BadFileError, read_json_object
 
 _RANDOM = re.compile(r"random:(\d+):(.+)")
 _SCRATCH = re.compile(r"scratch:(\d+)x(\d+):(\d+)")
@@ -46,8 +47,10 @@ class Base:
         if self.scratch is not None:
             return scratch_config(*self.scratch)
         assert self.folder is not None
-        held: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        return held
+        try:
+            return read_json_object(self.folder / "config.json")
+        except BadFileError as error:
+            raise BaseError(f"base {self.name}: {error}") from None
 
     @property
     def layers(self) -> int:

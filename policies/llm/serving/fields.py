@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
+
+from traces.safe_reading import BadFileError, decoded, json_value
 
 MOST = 1e15
 """No size, time or rate of a client is larger; beyond it arithmetic in single precision breaks."""
@@ -26,15 +28,9 @@ def load_json(body: bytes) -> Any:
         FieldError: it is none.
     """
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise FieldError("body", "nested too deeply") from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError too
-        raise FieldError("body", f"no JSON ({error})") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+        return json_value(decoded(body, "body"), "body")
+    except BadFileError as error:
+        raise FieldError("body", error.fault) from None
 
 
 _NEEDED = object()

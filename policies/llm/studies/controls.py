@@ -41,9 +41,11 @@ from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_inter
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
-from traces.files import sync
+from traces.files import growing, sync
 from traces.numbers import count, wholes
+from traces.ownership import make_directory
 from traces.progress import say
+from traces.safe_reading import read_json_lines
 
 RESULTS = "results.jsonl"
 SMALL = "hindsight"
@@ -100,7 +102,7 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
     )
     adapted = adaptation.go()
     engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    log = list(read_json_lines(folder / "log.jsonl"))
     return {
         "control": control.name,
         "seed": seed,
@@ -222,7 +224,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     names = args.only.split(",") if args.only else list(known)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--only {unknown[0]}: no such control; there are {', '.join(known)}")
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_directory(args.out)
     done = {(row["control"], row["seed"]): row for row in read(args.out)}
     wanted = [(name, seed) for seed in args.seeds for name in names]
     for name, seed in wanted:
@@ -231,7 +233,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for name, seed in wanted:
         if (name, seed) not in done:
             row = run_one(known[name], seed, args)
-            with (args.out / RESULTS).open("a", encoding="utf-8") as file:
+            with growing(args.out / RESULTS) as file:
                 file.write(json.dumps(row) + "\n")
                 sync(file)
     rows = read(args.out)
@@ -246,7 +248,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     path = folder / RESULTS
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return list(read_json_lines(path))
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:

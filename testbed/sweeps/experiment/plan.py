@@ -35,7 +35,7 @@ from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.asked import Asked
 from testbed.session.options import capped
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.simulation import source_sha256
 from testbed.simulated.starts import Start
@@ -80,7 +80,7 @@ class SweepPolicy:
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """One point of a `[[setting]]`'s grid."""
+    """A `[[setting]]` at one point: one value of each of its axes, and of each of its other lists."""
 
     label: str
     group: str
@@ -96,17 +96,26 @@ class SweepSetting:
     stagger_s: float
     left_out: str | None
     """Why this engine cannot do it; None if it can."""
+    axis: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    """Where it is on each axis of the `[[setting]]`, by key; empty where that has none."""
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What makes a session of this setting this and no other, in plain values.
 
         `stress` is there only where it is true: sessions from before the key was known are still the same.
+        `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del mine["axis"]
         if not self.stress:
             del mine["stress"]
         return {**mine, "link": dataclasses.asdict(self.link)}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The facts, and where on its axes it is, for whoever reads the results."""
+        return {**self.facts, "axis": dict(self.axis)}
 
 
 @dataclass(frozen=True)
@@ -265,6 +274,7 @@ def plan_sweep(
     units = tuple(_units(file, able, [policy for policy in policies if policy.left_out is None]))
     refused = _refusals(file, units)
     units = tuple(unit for unit in units if (unit.policy.label, unit.video_spec) not in refused)
+    notes += video_notes(unit.whole for unit in units)
     notes += [f"left out, video {video}: {why}" for (_, video), why in refused.items()]
     return SweepPlan(
         file=file,
@@ -394,7 +404,7 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]
         chosen = {key: value[0] for key, value in entry.values.items()} | dict(
             zip(several, values, strict=True)
         )
-        words = ", ".join(f"{key} {_shown(chosen[key])}" for key in several)
+        words = ", ".join(f"{key} {shown_value(chosen[key])}" for key in several)
         link = LinkSettings(
             rtt_ms=chosen["rtt_ms"],
             jitter_ms=chosen["jitter_ms"],
@@ -416,10 +426,12 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]
             players=chosen["players"],
             stagger_s=chosen["stagger_s"],
             left_out=None if link_model is None else _beyond(link_model, link, chosen["players"]),
+            axis={key: chosen[key] for key in entry.axes},
         )
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A value of a list as labels have it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -13,7 +13,7 @@
     seen = true                     # or false: a network that the policies were not made for
     stress = false                  # true: a network that is meant to break them; the report looks at stalls
     traces = ["4g[0:4]", "my-logs"]
-    rtt_ms = [40, 80]               # a list is a grid: each with each
+    rtt_ms = [40, 80]               # an axis: the setting is met at each; of several lists, at each with each
 
 `KEYS` names all keys of a setting. Policies and traces are written as on the command line, paths from
 where one stands; a trace's path that is not there is looked for beside the file.
@@ -21,10 +21,8 @@ where one stands; a trace's path that is not there is looked for beside the file
 
 from __future__ import annotations
 
-import difflib
 import math
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,8 @@ from player.qoe import MU, QoE
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines, Place
+from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
+from traces.words import meant
 
 Check = Callable[[Any], str | None]
 """What is wrong with a value, in words; None if it is right."""
@@ -45,11 +45,17 @@ class Key:
 
     kind: type
     grid: bool
-    """Whether a list of values makes a session of each."""
+    """Whether it may be a list: one of numbers is an axis along which the setting is met, one of words asks
+    for each."""
     default: Any
     check: Check
     labelled: bool = True
-    """Whether its values make settings of their own (seeds and starts are more sessions of one)."""
+    """Whether its values are points of the setting (seeds and starts are more sessions of one point)."""
+
+    @property
+    def axis(self) -> bool:
+        """Whether a list of its values is an axis."""
+        return self.grid and self.labelled and self.kind in (int, float)
 
 
 def _at_least(least: float, most: float = math.inf) -> Check:
@@ -87,7 +93,7 @@ def _anything(value: Any) -> str | None:
 
 KEYS: dict[str, Key] = {
     "video": Key(str, True, None, _anything),
-    "chunks": Key(int, False, 48, _at_least(2)),
+    "chunks": Key(int, True, 48, _at_least(2)),
     "start_s": Key(float, True, 0.0, _at_least(0, 1e9), labelled=False),
     "cap_mbps": Key(float, False, None, _at_least(1e-3)),
     "rtt_ms": Key(float, True, 80.0, _link("rtt_ms")),
@@ -98,7 +104,7 @@ KEYS: dict[str, Key] = {
     "cc": Key(str, True, "cubic", _anything),
     "slow_start_after_idle": Key(bool, False, True, _anything),
     "players": Key(int, True, 1, _at_least(1, 16)),
-    "stagger_s": Key(float, False, 5.0, _at_least(0, 3600)),
+    "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
@@ -145,6 +151,11 @@ class SettingEntry:
     where: Mapping[str, Place]
     """Each key's own place: here, or in the defaults."""
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The keys along which it is met at several values, in the order of `KEYS`."""
+        return tuple(key for key, facts in KEYS.items() if facts.axis and len(self.values[key]) > 1)
+
 
 @dataclass(frozen=True)
 class SweepFile:
@@ -176,18 +187,17 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         TestbedError: it cannot be read, is no TOML, or says what it may not: file, line, way out.
     """
+    way_out = "name a sweep's file (TOML)"
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise TestbedError(f"{path}: not UTF-8; a sweep's file is TOML") from None
+        text = read_text(path, MOST_TOML_BYTES)
+    except BadFileError as error:
+        raise TestbedError(f"{error}; {way_out}") from None
     except OSError as error:
-        raise TestbedError(f"{path}: {error.strerror}; name a sweep's file (TOML)") from None
+        raise TestbedError(f"{path}: {error.strerror}; {way_out}") from None
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).rpartition(" (at ")
-        line = where.removeprefix("line ").partition(",")[0]
-        raise TestbedError(f"{path}:{line if line.isdecimal() else 1}: {message or error}") from None
+        values = toml_tables(text, str(path))
+    except BadFileError as error:
+        raise TestbedError(str(error)) from None
     return _Reader(path, text, values).whole()
 
 
@@ -207,7 +217,7 @@ class _Reader:
         labels = [one.label for one in policies]
         if baseline is not None and baseline not in labels:
             raise self._fault(
-                ("baseline",), f"baseline {baseline!r} is none of the policies{_near(baseline, labels)}"
+                ("baseline",), f"baseline {baseline!r} is none of the policies{meant(baseline, labels)}"
             )
         return SweepFile(
             path=self._path,
@@ -232,7 +242,7 @@ class _Reader:
         for key in table:
             if key not in words:
                 there = f"there are {', '.join(words)}"
-                raise self._fault((*place, key), f"unknown key {key!r}{what}{_near(key, words)}; {there}")
+                raise self._fault((*place, key), f"unknown key {key!r}{what}{meant(key, words)}; {there}")
 
     def _table(self, place: Place) -> Mapping[str, Any]:
         found: Any = self._values
@@ -274,7 +284,7 @@ class _Reader:
         self._known(("qoe",), table, QOE, " in [qoe]")
         kind = self._one(("qoe",), "kind", str, "linear")
         if kind not in MU:
-            raise self._fault(("qoe", "kind"), f"kind {kind!r}{_near(kind, MU)}; there are {', '.join(MU)}")
+            raise self._fault(("qoe", "kind"), f"kind {kind!r}{meant(kind, MU)}; there are {', '.join(MU)}")
         return QoE.published(
             kind,
             self._one(("qoe",), "mu", float, None, _at_least(0, 1e9)),
@@ -411,11 +421,6 @@ def _without_rival(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> Map
     rival = {"queue_ms": "queue_bytes", "queue_bytes": "queue_ms"}
     dropped = {rival[key] for key in table if key in rival}
     return {key: value for key, value in defaults.items() if key not in dropped}
-
-
-def _near(word: object, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(words), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _shown(value: Any) -> str:

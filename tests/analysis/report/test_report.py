@@ -289,6 +289,27 @@ def test_every_picture_and_table_has_its_files_and_words(made: Path) -> None:
     assert len((made / "records.sha256").read_text().splitlines()) == 34
 
 
+def test_figures_are_written_as_asked_for_and_linked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for policy, level in (("bba", 1), ("robustmpc", 2)):
+        for trace in ("t0", "t1", "t2"):
+            write_session(tmp_path / f"{policy}-{trace}.jsonl", policy, trace, levels=(0, level, level))
+    assert main(["report", str(tmp_path), "--jobs", "1", "--format", "svg,eps"]) == 0
+    figures = tmp_path / "report" / "figures"
+    assert {path.suffix for path in figures.iterdir()} == {".svg", ".eps"}
+    assert (figures / "cdf.svg").read_bytes().startswith(b"<?xml")
+    assert (figures / "cdf.eps").read_bytes().startswith(b"%!PS-Adobe-3.0 EPSF")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert 'href="figures/cdf.eps">EPS</a>' in page and ".pdf" not in page
+    assert "--format svg,eps" in page  # how to repeat it
+    assert caplog.records == []  # EPS has no transparency, and nothing asks for it
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path), "--format", "svg,gif"])
+    assert "'gif' is no format of figures; there are png, pdf, svg, eps" in capsys.readouterr().err
+
+
 def test_a_second_report_removes_what_only_the_first_had_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,6 +131,14 @@ def test_what_has_no_row_makes_no_folder(tmp_path: Path, capsys: pytest.CaptureF
         assert not out.parent.exists()
 
 
+def test_a_spreadsheet_takes_no_name_for_a_formula(tmp_path: Path) -> None:
+    row = {"a": "=1+1", "b": -1, "c": ["@x", "y"]}
+    for name in ("x.csv", "x.parquet"):
+        write_table(tmp_path / name, {"a": TEXT, "b": WHOLE, "c": TEXTS}, [[row]])
+    assert read(tmp_path / "x.csv") == [{"a": "'=1+1", "b": "-1", "c": "'@x; y"}]
+    assert read(tmp_path / "x.parquet") == [row]
+
+
 def test_a_value_that_its_column_cannot_hold_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "x.csv"
     with pytest.raises(TableFileError, match=r"x\.csv: "):

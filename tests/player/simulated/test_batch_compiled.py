@@ -56,6 +56,12 @@ def test_machine_code_is_kept_until_anything_that_went_into_it_changes(tmp_path:
     assert run(tmp_path, 12, 17) == "147 1"
 
 
+def test_where_nothing_can_be_written_it_is_compiled_each_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for _ in range(2):
+        assert run(tmp_path, 1, 5, NUMBA_CACHE_DIR=str(tmp_path / "file" / "kept")) == "25 0"
+
+
 def test_nothing_is_kept_under_sudo(tmp_path: Path) -> None:
     assert run(tmp_path, 1, 5, SUDO_UID="1000") == "25 0"
     assert not (tmp_path / "kept").exists()

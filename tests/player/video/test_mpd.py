@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from fractions import Fraction
 
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from mpegdash.parser import MPEGDASHParser
 
 from player.video.built_in import builtin_names, load_video
-from player.video.mpd import MAX_CHUNKS, SIZES_SCHEME, MpdError, Presentation, read_mpd
+from player.video.mpd import Presentation, read_mpd
+from player.video.mpd_ladder import SIZES_SCHEME
+from player.video.mpd_segments import MAX_CHUNKS
 from player.video.mpd_write import write_mpd
+from player.video.mpd_xml import MOST_BYTES, MpdError
 from player.video.video import Video
 
 URL = "http://origin.example:8080/some/manifest.mpd"
@@ -232,7 +236,7 @@ def test_audio_trick_mode_and_equal_bandwidths_are_left_out_and_said() -> None:
     assert got.video.ladder_kbps == (100, 900)
     assert [url.rsplit("/", 1)[1] for url in got.urls[0]] == ["lo-1", "hi-1"]
     assert any("2 AdaptationSets that are not video" in note for note in got.notes)
-    assert any("1 Representations of the same bandwidth" in note for note in got.notes)
+    assert any("1 Representation of the same bandwidth is" in note for note in got.notes)
 
 
 @pytest.mark.parametrize(
@@ -258,14 +262,17 @@ SIZES = f'<SupplementalProperty schemeIdUri="{SIZES_SCHEME}" value='
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "not well-formed"),
-        ("{}", "not well-formed"),
-        (b"\xff\xfe", "not UTF-8"),
+        ("", "the file is empty"),
+        ("MPD", "not well-formed"),
+        ('{"mpd": 1}', "this is JSON"),
+        ("#EXTM3U\n#EXT-X-VERSION:3\n", "this is an HLS playlist"),
+        (b"\0\0\0\x18ftypmp42", "this is an MP4 file"),
+        (b"<MPD>\xff</MPD>", "byte 5 is not UTF-8"),
         ("<SmoothStreamingMedia/>", "root element is SmoothStreamingMedia"),
         (manifest("", 'type="dynamic"'), "live streams"),
         ("<MPD/>", "0 Periods"),
         ("<MPD><Period/><Period/></MPD>", "2 Periods"),
-        (manifest('<AdaptationSet contentType="audio"/>'), "none of the 1 AdaptationSets is video"),
+        (manifest('<AdaptationSet contentType="audio"/>'), "no video among 1 AdaptationSet:"),
         (manifest(video_set(TEMPLATE, "")), "has no Representation"),
         (manifest(video_set(TEMPLATE, '<Representation id="x"/>')), "Representation x has no @bandwidth"),
         (manifest(video_set(TEMPLATE, '<Representation bandwidth="fast"/>')), "'fast'"),
@@ -354,6 +361,189 @@ def test_entities_are_never_expanded() -> None:
     ):
         with pytest.raises(MpdError, match="DOCTYPE"):
             read_mpd(text, URL)
+
+
+# ---------------------------------------------------------------- what packagers really write
+
+
+@pytest.mark.parametrize(
+    ("duration", "chunks"),
+    [("P0Y0M0DT0H0M12.000S", 3), ("P0YT12S", 3), ("P0M0DT0H0M12S", 3), ("P0Y1DT0S", 21_600)],
+)
+def test_no_years_and_no_months_are_exact(duration: str, chunks: int) -> None:
+    text = manifest(video_set(TEMPLATE), f'mediaPresentationDuration="{duration}"')
+    assert read_mpd(text, URL).video.chunks == chunks
+
+
+@pytest.mark.parametrize("duration", ["P1Y", "P0Y2MT3S"])
+def test_years_and_months_have_no_length(duration: str) -> None:
+    with pytest.raises(MpdError, match="years and months vary in length, write days"):
+        read_mpd(manifest(video_set(TEMPLATE), f'mediaPresentationDuration="{duration}"'), URL)
+
+
+def quality(number: int, kbps: int, attributes: str = "", inside: str = "", runs: str = "") -> str:
+    """An AdaptationSet of one level, as ffmpeg writes them."""
+    timeline = runs or '<S t="0" d="20" r="4"/>'
+    return (
+        f'<AdaptationSet id="{number}" contentType="video" {attributes}>{inside}'
+        f'<Representation id="{number}" mimeType="video/mp4" codecs="avc1.64001f" bandwidth="{kbps}000">'
+        '<SegmentTemplate timescale="10" media="$RepresentationID$-$Number$.m4s"><SegmentTimeline>'
+        f"{timeline}</SegmentTimeline></SegmentTemplate></Representation></AdaptationSet>"
+    )
+
+
+def test_sets_that_differ_in_bitrate_alone_are_one_video() -> None:
+    got = read(quality(0, 1200) + quality(1, 300) + quality(2, 750))
+    assert got.video.ladder_kbps == (300, 750, 1200) and got.video.chunks == 5
+    assert [url.rsplit("/", 1)[1] for url in got.urls[0]] == ["1-1.m4s", "2-1.m4s", "0-1.m4s"]
+    assert "3 video AdaptationSets with the same segments count as one video of 3 levels" in got.notes
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (quality(1, 750).replace("avc1", "hvc1"), "another codec"),
+        (quality(1, 750).replace("video/mp4", "video/webm"), "another container"),
+        (quality(1, 750, inside='<Viewpoint schemeIdUri="v" value="left"/>'), "another role or view"),
+        (quality(1, 750, inside='<Role schemeIdUri="r" value="sign"/>'), "another role or view"),
+        (quality(1, 750, runs='<S t="0" d="25" r="3"/>'), "other segments"),
+        (quality(1, 300), "a second one of 300 kbit/s"),
+    ],
+)
+def test_alternatives_are_left_out_and_named(other: str, why: str) -> None:
+    got = read(quality(0, 300) + other + quality(2, 1200))
+    assert got.video.ladder_kbps == (300, 1200)
+    assert f"of 3 video AdaptationSets not streamed: AdaptationSet 1 ({why})" in got.notes
+
+
+def timeline(runs: str, attributes: str = "") -> str:
+    return video_set(
+        f'<SegmentTemplate timescale="1" media="$Time$" {attributes}><SegmentTimeline>{runs}'
+        "</SegmentTimeline></SegmentTemplate>"
+    )
+
+
+def in_period(body: str, duration: str) -> Presentation:
+    return read_mpd(f'<MPD><Period duration="{duration}">{body}</Period></MPD>', URL)
+
+
+@pytest.mark.parametrize(
+    ("body", "times", "note"),
+    [
+        (
+            timeline('<S t="0" d="2" r="9"/>', 'presentationTimeOffset="4"'),
+            ["4", "6", "8", "10"],
+            "6 of 10 segments are outside the Period of 8 s and left out",
+        ),
+        (timeline('<S t="0" d="2" r="4"/>'), ["0", "2", "4", "6"], "1 of 5 segments is outside"),
+        (
+            video_set('<SegmentTemplate duration="2" endNumber="6" media="$Number$"/>'),
+            ["1", "2", "3", "4"],
+            "2 of 6 segments are outside",
+        ),
+        (
+            video_set(
+                '<SegmentList duration="4">'
+                + "".join(f'<SegmentURL media="u{number}"/>' for number in range(3))
+                + "</SegmentList>"
+            ),
+            ["u0", "u1"],
+            "1 of 3 segments is outside",
+        ),
+        (timeline('<S t="0" d="2" r="1"/>'), ["0", "2"], "the segments end at 4 s of the Period of 8 s"),
+        (timeline('<S t="900" d="2" r="1"/>'), ["900", "902"], "all segments have times outside the Period"),
+        (timeline('<S t="0" d="3" r="2"/>'), ["0", "3", "6"], ""),
+    ],
+)
+def test_what_is_played_is_what_lies_within_the_period(body: str, times: list[str], note: str) -> None:
+    got = in_period(body, "PT8S")
+    assert [row[0].rsplit("/", 1)[1] for row in got.urls] == times
+    assert any(each.startswith(note) for each in got.notes) if note else len(got.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "period_s", "chunks", "said"),
+    [
+        ("", "12.04", 6, True),  # 6 segments of 2.002 s, and 0.028 s
+        ("", "12.0125", 6, False),  # rounding
+        ("", "12.06", 6, True),
+        ("", "12.2", 7, False),
+        ('frameRate="10"', "12.1", 6, True),
+        ('frameRate="30000/1001"', "12.1", 7, False),
+        ("", "0.02", 1, False),
+    ],
+)
+def test_a_rest_of_about_a_frame_is_no_segment(
+    attributes: str, period_s: str, chunks: int, said: bool
+) -> None:
+    template = '<SegmentTemplate timescale="24000" duration="48048" media="$Number$"/>'
+    repeated = template.replace(' duration="48048"', "").replace(
+        "/>", '><SegmentTimeline><S d="48048" r="-1"/></SegmentTimeline></SegmentTemplate>'
+    )
+    for body in (template, repeated):
+        got = in_period(video_set(body).replace("Set ", f"Set {attributes} ", 1), f"PT{period_s}S")
+        assert got.video.chunks == chunks
+        assert any("so short a rest counts as none" in note for note in got.notes) is said
+
+
+XLINK = 'xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href='
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'<MPD><Period id="p" {XLINK}"http://far.example/p.xml"/></MPD>',
+        f'<MPD><Period><AdaptationSet id="a" {XLINK}"http://far.example/p.xml"/></Period></MPD>',
+        manifest(video_set(f'<SegmentList {XLINK}"http://far.example/p.xml"/>')),
+    ],
+)
+def test_what_lies_elsewhere_is_named(body: str) -> None:
+    with pytest.raises(MpdError, match=r"lies elsewhere \(xlink:href 'http://far.example/p.xml'\)"):
+        read_mpd(body, URL)
+
+
+def test_an_element_that_resolves_to_nothing_is_not_there() -> None:
+    nothing = f'{XLINK}"urn:mpeg:dash:resolve-to-zero:2013"'
+    body = manifest(video_set(TEMPLATE)).replace("</MPD>", f"<Period {nothing}/></MPD>")
+    assert read_mpd(body, URL).video.chunks == 3
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html><html><head></head></html>",
+        '<?xml version="1.0"?>\n<!-- a --><!-- b -->\n<!doctype HTML public "x"><html/>',
+        "  <html lang='en'>",
+        "<!-- a -->" * 2000 + "<html>",
+    ],
+)
+def test_a_web_page_is_named(page: str) -> None:
+    with pytest.raises(MpdError, match="this is an HTML page, not an MPD"):
+        read_mpd(page, URL)
+
+
+def test_comments_before_nothing_cost_nothing() -> None:
+    with pytest.raises(MpdError, match="not well-formed"):
+        read_mpd("<!-- a -->" * 2000, URL)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1"])
+def test_encodings_that_xml_allows(encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + manifest(
+        "<!-- caf\u00e9 -->" + video_set(TEMPLATE)
+    )
+    assert read_mpd(text.encode(encoding), URL).video.chunks == 3
+
+
+def test_a_gzipped_mpd_is_unpacked_within_bounds() -> None:
+    packed = gzip.compress(write_mpd(load_video("uhd")).encode())
+    assert read_mpd(packed, URL).video == load_video("uhd")
+    with pytest.raises(MpdError, match="gzipped, and cut off"):
+        read_mpd(packed[:-9], URL)
+    with pytest.raises(MpdError, match="gzipped, and damaged"):
+        read_mpd(packed[:99] + b"x" + packed[100:], URL)
+    with pytest.raises(MpdError, match="over 32 MiB when unpacked"):
+        read_mpd(gzip.compress(bytes(MOST_BYTES + 1)), URL)
 
 
 @given(st.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from player.sections import video_section
 from player.video.__main__ import main
 from player.video.built_in import PUBLISHED_LADDER_KBPS, builtin_names, load_recipe, load_video
 from player.video.fit import fit
@@ -175,10 +177,29 @@ def test_a_foreign_mpd_takes_true_sizes_from_the_media_beside_it(tmp_path: Path)
     assert load_video(folder) == Video("so real", 2.0, (100, 900), ((7, 70), (8, 80)))
 
 
-def test_a_foreign_mpd_whose_media_is_elsewhere_has_no_sizes(tmp_path: Path) -> None:
-    (tmp_path / "x.mpd").write_text(FOREIGN.replace("the media/", "http://far.example/"))
-    with pytest.raises(VideoError, match=r"http://far\.example/.* is no local file"):
-        load_video(tmp_path / "x.mpd")
+@pytest.mark.parametrize("base", ["http://far.example/", "gone/"])
+def test_a_foreign_mpd_without_its_media_has_estimated_sizes(
+    tmp_path: Path, base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.mpd").write_text(FOREIGN.replace("the media/", base))
+    video = load_video(tmp_path / "x.mpd")
+    assert video.sizes_bytes == ((25_000, 225_000),) * 2 and not video.sizes_exact
+    assert video.notes == ("chunk sizes are estimated as @bandwidth x duration",)
+    assert video.first(1).notes == video.notes
+    section = video_section(video)
+    assert section.sizes_exact is False and section.notes == video.notes
+    assert main(["show", str(tmp_path / "x.mpd"), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["notes"] == list(video.notes) and "note: " in shown.err
+
+
+def test_true_sizes_leave_nothing_to_say(tmp_path: Path) -> None:
+    (tmp_path / "the media").mkdir()
+    (tmp_path / "x.mpd.gz").write_bytes(gzip.compress(FOREIGN.encode()))
+    for name in ("sa-001", "sa-002", "sb-001", "sb-002"):
+        (tmp_path / "the media" / f"{name}.m4s").write_bytes(b"abc")
+    video = load_video(tmp_path)
+    assert video.sizes_exact and video.notes == () and video.sizes_bytes == ((3, 3), (3, 3))
 
 
 def test_a_broken_mpd_is_named(tmp_path: Path) -> None:

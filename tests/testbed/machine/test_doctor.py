@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from testbed import doctor
-from testbed.machine import capabilities, kernel
+from testbed.link.lane import require_tools
+from testbed.machine import capabilities, kernel, permissions
 from testbed.machine.finding import MISSING, NOTE, OK, PACKET_SOCKETS, UNKNOWN, Finding, Report
 from testbed.machine.lateness import Lateness, Look
 from testbed.machine.readings import CpuTimes, MachineChange, MachineReading
+from testbed.process.errors import TestbedError
 from testbed.session.capacity import WAY_OUT_OF_NOISE, capacity_findings, capacity_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,6 +72,48 @@ def test_only_what_is_needed_stops_a_session() -> None:
     )
     nobody = Finding("process", "root", MISSING, "uid 1000", "run as root", needed=True)
     assert Report((nobody, hidden)).summary() == "Emulation cannot run here: root: run as root."
+
+
+def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *without: str) -> list[Finding]:
+    """What is found of the rights of root that lacks some."""
+    bits = ~0 & (1 << 41) - 1
+    for name in without:
+        bits &= ~(1 << permissions.CAPABILITIES[name][0])
+    (tmp_path / "status").write_text(f"Name:\tx\nCapEff:\t{bits:016x}\nCapBnd:\t0000000000000000\n")
+    monkeypatch.setattr(permissions, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    return permissions.permissions()
+
+
+@pytest.mark.parametrize("name", ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN"])
+def test_a_right_that_root_lacks_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    assert permissions.refusals(held(monkeypatch, tmp_path)) == []
+    found = held(monkeypatch, tmp_path, name)
+    (refusal,) = permissions.refusals(found)
+    assert refusal.startswith(f"{name} is missing (") and "--privileged" in refusal
+    with pytest.raises(TestbedError, match=f"^{name} is missing"):
+        require_tools()
+    broken = Finding("kernel", "veth", MISSING, "", "this kernel was built without veth", needed=True)
+    assert "veth" not in Report((*found, broken)).summary() and name in Report((*found, broken)).summary()
+
+
+def test_without_the_right_to_try_the_kernel_is_not_declared_poor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = capabilities._kernel_features(held(monkeypatch, tmp_path, "CAP_NET_ADMIN"))
+    assert {(one.status, one.detail) for one in found} == {(UNKNOWN, "needs CAP_NET_ADMIN to try")}
+
+
+def test_system_settings_that_cannot_be_written_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    held(monkeypatch, tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith("/proc/sys"))
+    (refusal,) = permissions.refusals(permissions.permissions())
+    assert refusal.startswith("writable /proc/sys is missing") and "mount -o remount,rw /proc/sys" in refusal
+    with pytest.raises(TestbedError, match=r"^writable /proc/sys is missing"):
+        require_tools()
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

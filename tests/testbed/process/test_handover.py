@@ -106,6 +106,22 @@ def test_foreign_interpreter_hands_over_with_its_arguments(ready: Tree, tmp_path
     assert arrived(ready, done) == (["x"], str(tmp_path))
 
 
+def test_an_environment_that_is_another_users_is_named_as_such(ready: Tree) -> None:
+    """As root everything may be read, so the link leads to what nobody may run."""
+    python = ready.environment / "bin" / "python"
+    hidden = ready.root / "hidden"
+    hidden.write_text("#!/bin/sh\n")
+    hidden.chmod(0o600)
+    python.unlink()
+    python.symlink_to(hidden)
+    done = ready.run(ready.foreign, "testbed/entry.py")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        f"streambed: {python} leads to {hidden}, which this user may not run; "
+        "clone Streambed as this user, and run `make setup` there\n"
+    )
+
+
 def test_through_a_symbolic_link(ready: Tree, tmp_path: Path) -> None:
     link = tmp_path / "streambed-entry"
     link.symlink_to(ready.script)

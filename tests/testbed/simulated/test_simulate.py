@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.reference import mean_over
 from testbed import simulate as command
+from tests.support.damage import DAMAGES
 from traces.families.catalogue import resolve, resolve_many
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -174,7 +177,7 @@ def test_starts_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ("4g/0 9999999\n", "starts:1: start index 9999999"),
         ("4g/0 1\n", "no line for 4g/1"),
         ("4g/0 1\n4g/1 1\n4g/0 1\n", "starts:3: 4g/0 from 1 stands there already"),
-        ("\xff", "not text"),
+        ("\xff", "not UTF-8"),
     ],
 )
 def test_bad_starts_are_named_by_line(
@@ -284,13 +287,33 @@ def test_a_chain_knows_what_came_before_it(tmp_path: Path, capsys: pytest.Captur
     assert "policy.earlier_sessions is 1, asked for 0" in refused(capsys, "--traces", "4g[1:3]", *words)
 
 
-def test_a_cut_off_record_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_record_is_named_and_its_session_played_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    words = ("--traces", "4g[0:2]", "--policy", "bba", *SHORT, "--out", tmp_path)
+    assert run(*words) == 0
+    whole, other = sorted(tmp_path.iterdir())
+    before, kept = whole.read_bytes(), other.stat()
+    damage(whole)
+    capsys.readouterr()
+    assert run(*words) == 0
+    said = capsys.readouterr().err
+    assert f"its record is damaged: {whole}" in said and f"it is {whole.name}.damaged now" in said
+    assert os.path.lexists(tmp_path / f"{whole.name}.damaged")
+    assert read_record(whole).chunks and len(whole.read_bytes()) == pytest.approx(len(before), abs=200)
+    assert (other.stat().st_ino, other.stat().st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
+
+
+def test_a_record_of_another_version_is_not_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("--traces", "4g/0", "--policy", "bba", *SHORT, "--out", tmp_path)
     assert run(*words) == 0
     (path,) = tmp_path.iterdir()
-    path.write_text(path.read_text()[:-20])
+    path.write_text(path.read_text().replace('"schema":1', '"schema":7', 1))
     said = refused(capsys, *words)
-    assert str(path) in said and "cut off" in said and "remove it" in said
+    assert f"{path}:1: schema 7" in said and "name another --out" in said
 
 
 def test_who_cannot_decide_is_replaced_and_counted(

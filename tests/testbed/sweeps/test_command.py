@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
 from testbed.sweeps.state import DONE, INVALID, STATE, SweepFacts
 from testbed.sweeps.work import SweepWork
+from tests.support.damage import DAMAGES
 from tests.support.session_records import write_session
 
 SWEEP = """\
@@ -139,6 +141,98 @@ def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.C
         name: before[name] for name in before if name != gone
     }
     assert len(state(out)["commands"]) == 2
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_record_is_named_and_its_session_played_again(
+    place: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out) == 0
+    before = held(out)
+    path = out / sorted(before)[2]
+    damage(path)
+    capsys.readouterr()
+    assert run(place / "s.toml", "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    assert f"damaged, so its session is played again: {path}" in said.err
+    report = json.loads(said.out)
+    assert report["counts"]["done"] == 6
+    assert read_record(path).told.sweep.attempt == 2  # type: ignore[union-attr]
+    assert pyarrow.parquet.read_table(report["table"]).num_rows == 6
+    after = held(out)
+    assert {name: after[name] for name in after if name != path.name} == {
+        name: before[name] for name in before if name != path.name
+    }
+
+
+def test_a_whole_sweep_in_a_damaged_journal_and_a_copied_folder_stays_whole(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    copied = place / "copied"
+    shutil.copytree(place / "out", copied, copy_function=shutil.copyfile)
+    (copied / JOURNAL).write_text('{"unit": 7}\n{}\n[]\n{"unit": "x", "attempt": "y"}\n\n{"unit')
+    before = held(copied)
+    assert run(place / "s.toml", "--out", copied) == 0
+    assert held(copied) == before and "6 done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (STATE, "[" * 100_000, "more than 64 brackets"),
+        (STATE, "{}", "schema None"),
+        (STATE, '{"schema": 1}', "no settings, policies or sessions"),
+        (
+            STATE,
+            '{"schema": 1, "settings": [{}], "policies": [], "sessions": []}',
+            "a setting without a label",
+        ),
+        (
+            STATE,
+            '{"schema": 1, "settings": [], "policies": [], "sessions": [{"session": "x"}]}',
+            "x has no name",
+        ),
+        (STATE, None, "a pipe, no file"),
+        (JOURNAL, None, "a pipe, no file"),
+        (JOURNAL, "\0", "a NUL at byte 0"),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_a_line(
+    place: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, said: str
+) -> None:
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    path = place / "out" / name
+    if content is None:
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        path.write_text(content)
+    line = refused(place, capsys)
+    assert str(path) in line and said in line and "name another --out" in line
+
+
+def test_a_table_is_made_anew_unless_it_is_of_these_records(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not by which file is newer: a clock may have gone back."""
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out) == 0
+    table = out / "sessions.parquet"
+    made = table.stat()
+    assert run(place / "s.toml", "--out", out) == 0
+    assert table.stat().st_ino == made.st_ino, "it is of these records"
+    content = table.read_bytes()
+    table.write_bytes(content[: len(content) // 2])
+    os.utime(table, (2e9, 2e9))  # newer than any record
+    assert run(place / "s.toml", "--out", out) == 0
+    assert pyarrow.parquet.read_table(table).num_rows == 6
+    record = sorted(out.glob("*.jsonl"))[0]
+    record.write_text(record.read_text().replace('"startup_s":', '"startup_s":1'))
+    os.utime(record, (1e9, 1e9))  # older than the table
+    assert run(place / "s.toml", "--out", out) == 0
+    assert max(pyarrow.parquet.read_table(table)["startup_s"].to_pylist()) > 9
 
 
 def test_stress_is_in_the_records_the_state_and_the_table(
@@ -393,7 +487,7 @@ def killed_again_and_again(place: Path, kills: int, seed: int, jobs: int = 1, lo
     assert run(place / "s.toml", "--out", out) == 0
     assert state(out)["counts"]["done"] == 24 == len(held(out))
     assert not list(out.rglob("*.partial"))
-    lines = [json.loads(line) for line in (out / JOURNAL).read_text().split("\n") if line.strip()]
+    lines = [json.loads(line) for line in (out / JOURNAL).read_text().split("\n") if '"unit"' in line]
     assert max(Counter(line["unit"] for line in lines).values()) == 1  # counted once
     assert not (out / "attempts").exists()
     return hits

@@ -14,6 +14,7 @@ from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines
 from testbed.sweeps.experiment.plan import SweepPlan, plan_sweep
 from testbed.sweeps.experiment.schema import KEYS, read_sweep
+from testbed.sweeps.state import manifest_facts
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -182,6 +183,36 @@ def test_stress_is_false_unless_said_and_then_changes_no_session(tmp_path: Path)
     stressed = planned(tmp_path, GOOD.replace("seen = true", "seen = true\nstress = true"))
     assert [setting.facts.get("stress") for setting in stressed.settings] == [True, True, None]
     assert stressed.sha256 != plain.sha256
+
+
+def test_a_list_of_numbers_is_an_axis_of_one_setting(tmp_path: Path) -> None:
+    text = GOOD.replace("rtt_ms = [40, 80]", 'rtt_ms = [40, 80]\nloss_pct = [0, 1]\ncc = ["cubic", "reno"]')
+    plan = planned(tmp_path, text)
+    usual, other = plan.file.settings
+    assert (usual.axes, other.axes) == (
+        ("rtt_ms", "loss_pct"),
+        (),
+    )  # none of words, seeds, starts
+    points = [setting for setting in plan.settings if setting.group == "usual"]
+    assert len(points) == 8
+    where = {"rtt_ms": 80.0, "loss_pct": 1.0}
+    assert [one.label for one in points if one.axis == where] == [
+        "usual, rtt_ms 80, loss_pct 1, cc cubic",
+        "usual, rtt_ms 80, loss_pct 1, cc reno",
+    ]
+    assert plan.settings[-1].axis == {} and "axis" not in points[0].facts  # older folders go on
+    assert points[0].told["axis"] == {"rtt_ms": 40.0, "loss_pct": 0.0}
+    unit = next(unit for unit in plan.units if unit.setting is points[-1])
+    said = manifest_facts(plan, unit, 0, 1)["sweep"]
+    assert (said["group"], said["axis"]) == ("usual", where)
+
+
+def test_another_value_of_an_axis_changes_none_of_the_sessions_that_are_there(tmp_path: Path) -> None:
+    two, three = (
+        planned(tmp_path, GOOD.replace("[40, 80]", values)) for values in ("[40, 80]", "[40, 80, 160]")
+    )
+    now = {unit.name: three.identity(unit) for unit in three.units}
+    assert {unit.name: two.identity(unit) for unit in two.units}.items() <= now.items()
 
 
 def test_a_trace_is_found_beside_the_file_from_wherever_one_stands(

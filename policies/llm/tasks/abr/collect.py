@@ -26,6 +26,7 @@ from policies.llm.tasks.abr.play import Explore, batch_policy, watch
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from traces.numbers import count, share, whole
+from traces.ownership import make_directory
 from traces.progress import say
 
 STANDS_IN = "robustmpc"
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     words = {"traces": args.traces, "rescaled": args.rescaled, "video": args.video, "ladders": args.ladders}
     net = ValueNet.read(args.teacher) if args.teacher else None
     mix, policies = VideoMix.of(words), split_policies(args.policy)
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_directory(args.out)
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
     parts, counts, gained = [], dict.fromkeys(policies, 0), dict.fromkeys(policies, 0.0)
     for number, policy in enumerate(policies):

@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -82,7 +83,7 @@ GOAL_AT = PLACES["playback"].stop - 1
 
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
-PlanValues = Callable[[Sequence[Sequence[int]], float, float, int, "VideoFacts"], Floats]
+PlanValues = Callable[[Sequence[Sequence[int]] | Floats, float, float, int, "VideoFacts"], Floats]
 """What `plan_values` is."""
 
 
@@ -168,8 +169,9 @@ def _fill_planned(
     past, sizes = observation.history, observation.next_sizes_bytes
     robust, mean, last = robust_mbps(past), harmonic_mean_mbps(past), past[-1]
     guesses = (robust, mean, observed_mbps(last), *(share * mean for share in SHARES_OF_MEAN))
+    planned = np.asarray(sizes[:PLAN_CHUNKS], np.float64)
     for guess, mbps in enumerate(guesses):
-        values = plans(sizes[:PLAN_CHUNKS], mbps, observation.buffer_s, last.level, video)
+        values = plans(planned, mbps, observation.buffer_s, last.level, video)
         levels[:, guess] = np.maximum(values - values.max(), WORST_VALUE)
     slack = (8.0 * np.asarray(sizes[0]) / 1e6 / mean - observation.buffer_s) / BUFFER_UNIT_S
     levels[:, GUESSES] = np.clip(slack, -SLACK_LIMIT, SLACK_LIMIT)
@@ -179,7 +181,7 @@ def _fill_planned(
 
 
 def plan_values(
-    sizes_bytes: Sequence[Sequence[int]], mbps: float, buffer_s: float, last: int, video: VideoFacts
+    sizes_bytes: Sequence[Sequence[int]] | Floats, mbps: float, buffer_s: float, last: int, video: VideoFacts
 ) -> Floats:
     """(LEVELS,) the most, relative, that a plan brings which begins with each level.
 
@@ -192,8 +194,9 @@ def plan_values(
     return planned_values(sizes_bytes, mbps, buffer_s, video.chunk_s, last, gains, mu)
 
 
-def gains_of(ladder_kbps: Sequence[int]) -> Floats:
-    """(LEVELS, LEVELS) [level before][level]: relative quality less what the change costs."""
+@lru_cache(maxsize=64)
+def gains_of(ladder_kbps: tuple[int, ...]) -> Floats:
+    """(LEVELS, LEVELS) [level before][level]: relative quality less what the change costs. Read only."""
     q = np.asarray(ladder_kbps) / ladder_kbps[-1] * TOP_MBPS
     return np.asarray(q[None, :] - TRAINED_FOR.smooth * np.abs(q[None, :] - q[:, None]))
 

@@ -5,6 +5,7 @@ Importing this module, and making the policy, loads no model.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from player.observation import HORIZON, Observation
-from player.policy import Decision, ServerCommand
+from player.policy import Decision, Policy, ServerCommand
 from player.qoe import QoE
 from player.video.video import Video
+from policies.llm.engine.contract import LocalEngine
 from policies.llm.model.adapter import read
 from policies.llm.serving.client import (
     SERVER_VARIABLE,
@@ -27,6 +29,7 @@ from policies.llm.serving.client import (
     is_socket,
 )
 from policies.llm.serving.conversation import ServerError
+from policies.llm.serving.local import TOGETHER, LocalSession, decide_together, shared_engine
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
@@ -136,14 +139,48 @@ class NetLLM:
         answer = self._session.decide(self._steps)
         if self._unchecked is not None:
             self._check_adapter(self._unchecked)
+        return self.decision(answer)
+
+    def another(self) -> NetLLM:
+        """One more, without reading the adapter again."""
+        return copy.copy(self)
+
+    def together(self) -> int:
+        """How many sessions the model in this process decides at once; 1 where a server decides, which
+        batches by itself, and where this machine's arithmetic differs in company.
+
+        Raises:
+            ValueError: the model can't be loaded.
+        """
+        if self._address is not None or self._found() is not None:
+            return 1
+        return min(self._engine().same_together, TOGETHER)
+
+    def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
+        """See `DecidesTogether`."""
+        policies, questions = [], []
+        for policy, observation in asked:
+            assert isinstance(policy, NetLLM) and isinstance(policy._session, LocalSession)
+            policy.note(observation)
+            policies.append(policy)
+            questions.append((policy._session, policy._steps))
+        answers = decide_together(questions)
+        return [
+            answer if isinstance(answer, Exception) else policy.decision(answer)
+            for policy, answer in zip(policies, answers, strict=True)
+        ]
+
+    def decision(self, answer: Answer) -> Decision:
+        """An answer as the player hears it."""
         return Decision(answer.value, answer.by, _reason(answer))
+
+    def _engine(self) -> LocalEngine:
+        return shared_engine(TASK.name, self._adapter, self._device)
 
     def _begin(self, video: VideoFacts) -> DecidedSession:
         address = self._address or self._found()
         if address is None:
-            from policies.llm.serving.local import LocalSession, shared_engine
-
-            return LocalSession(shared_engine(TASK.name, self._adapter, self._device), TASK, video)
+            return LocalSession(self._engine(), TASK, video)
         self._check_adapter(address)
         return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), TASK, video, self._deadline_s)
 

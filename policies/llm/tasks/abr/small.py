@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from player.observation import Observation
 from player.policy import BY_POLICY, Decision
+from policies.llm.serving.protocol import Answer
 from policies.llm.tasks.abr.policy import AUTO, DEADLINE_MS, NetLLM
 
 WEIGHTS = Path(__file__).resolve().parent / "weights_small"
@@ -25,6 +25,6 @@ class Small(NetLLM):
     def __init__(self, server: str = AUTO, deadline_ms: float = DEADLINE_MS, device: str = AUTO) -> None:
         super().__init__(server, deadline_ms, str(WEIGHTS), device)
 
-    def select(self, observation: Observation) -> Decision:
+    def decision(self, answer: Answer) -> Decision:
         """As `netllm`'s; no language model decides, so the record does not say `llm`."""
-        return replace(super().select(observation), by=BY_POLICY)
+        return replace(super().decision(answer), by=BY_POLICY)

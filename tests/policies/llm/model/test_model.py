@@ -403,7 +403,7 @@ def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path)
             {"modalities": [{"name": "clock", "kind": "scalar", "shape": [3]}]},
             "made for the modalities clock",
         ),
-        ({"shape": {}}, "KeyError"),
+        ({"shape": {}}, "it lacks 'base'"),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,18 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
+def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """What the one line says that the command is refused with."""
+    capsys.readouterr()
+    assert run.main(list(map(str, words))) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("run.py: ")
+    return said.err
+
+
 def test_a_computed_session_comes_out_the_same(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert run.main(["--reproduce", str(record), "--out", "again", "--json"]) == 0
+    assert run.main(["--reproduce", str(record), "--trust", "--out", "again", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["same_settings"], report["same_outcome"]) == (True, True)
     again = read_record(Path("again") / record.name)
@@ -51,7 +61,7 @@ def test_a_session_over_a_trace_with_delay_and_loss_comes_out_the_same(
     Path("lossy.csv").unlink()
     (record,) = Path("made").glob("*.jsonl")
     capsys.readouterr()
-    assert run.main(["--reproduce", str(record), "--out", "again", "--json"]) == 0
+    assert run.main(["--reproduce", str(record), "--trust", "--out", "again", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["same_settings"], report["same_outcome"]) == (True, True)
 
@@ -61,7 +71,7 @@ def test_what_differs_is_said_of_settings_and_of_the_outcome(
 ) -> None:
     Path("dice.py").write_text(DICE.replace("randrange(3)", "randrange(2) + 3"))
     capsys.readouterr()
-    assert run.main(["--reproduce", str(record)]) == 1
+    assert run.main(["--reproduce", str(record), "--trust"]) == 1
     said = capsys.readouterr().out
     assert "settings: policy.source_sha256 was" in said and "5 chunks, first 1" in said
     (folder,) = Path("results").iterdir()
@@ -76,7 +86,7 @@ def test_a_video_that_is_gone_is_made_from_the_record(
     manifest = json.loads(record.read_text().splitlines()[0])
     change_manifest(record, video={**manifest["video"], "name": "gone"})
     capsys.readouterr()
-    assert run.main(["--reproduce", str(record), "--out", "again", "--json"]) == 0
+    assert run.main(["--reproduce", str(record), "--trust", "--out", "again", "--json"]) == 0
     differing = {one["what"]: one["again"] for one in json.loads(capsys.readouterr().out)["settings"]}
     assert differing == {"video.told_chunks": 6}  # the rest of it is nowhere
 
@@ -102,7 +112,75 @@ def test_what_cannot_be_repeated_is_refused_in_a_line(
         (tmp_path / "none.jsonl", "No such file"),
     ):
         capsys.readouterr()
-        assert run.main(["--reproduce", str(path)]) == 2
-        said = capsys.readouterr()
-        assert words in said.err and said.err.count("\n") == 1 and said.err.startswith("run.py: ")
+        assert words in refused(capsys, "--reproduce", path, "--trust")
     assert not list(tmp_path.glob("results/*"))
+
+
+def test_a_policy_file_of_a_record_is_not_run_without_a_word(
+    record: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("dice.py").write_text(DICE + "open('ran', 'w').close()\n")
+    said = refused(capsys, "--reproduce", record)
+    assert "names a policy file, dice.py (SHA-256 " in said and ", recorded " in said and "--trust" in said
+    assert not Path("ran").exists() and not Path("results").exists()
+    assert run.main(["--reproduce", str(record), "--trust", "--out", "again"]) in (0, 1)
+    assert capsys.readouterr().out.startswith("policy file dice.py (SHA-256 ") and Path("ran").exists()
+    Path("dice.py").unlink()
+    assert "dice.py is not there" in refused(capsys, "--reproduce", record, "--trust")
+
+
+@pytest.mark.parametrize(
+    "name", ["/some/folder", "../up", "a/b", "..", "", "a\\b", "new\nline", "\x1b[31m", "x" * 201]
+)
+def test_a_videos_name_is_one_part_of_a_path(
+    name: str, record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    video = json.loads(record.read_text().splitlines()[0])["video"]
+    change_manifest(record, video={**video, "name": name})
+    assert "is no plain name" in refused(capsys, "--reproduce", record, "--trust")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sizes_bytes": [[1, 2, 2**40]]}, "6; it has 1"),
+        ({"sizes_bytes": [[1, 2, 3, 4, 5, 2**40]] * 6}, "over 17179869184 bytes"),
+        ({"sizes_bytes": [[1, 2, 3, 4, 5, 0]] * 6}, "must be positive"),
+        ({"sizes_bytes": [[1, 2]] * 6}, "2 sizes for 6 levels"),
+        ({"sizes_bytes": [["1", 2]] * 6}, "expected a list of numbers"),
+        ({"chunks": 100_001, "sizes_bytes": [[1, 2, 3, 4, 5, 6]] * 100_001}, "100000 are the limit"),
+        ({"chunk_s": 1e6}, "at most 86400"),
+        ({"chunk_s": -1}, "must be positive"),
+        ({"chunk_s": 10**400}, "expected a number"),
+        ({"sizes_bytes": [[1, 2, 3, 4, 5, 2**34]] * 6, "chunk_s": 80_000.0}, "steps of the trace"),
+    ],
+)
+def test_sizes_and_lengths_of_a_video_are_checked_before_anything_is_written(
+    change: dict[str, Any], words: str, record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    first = json.loads(record.read_text().splitlines()[0])
+    trace = (
+        {**first["trace"], "time_s": [0.0, 0.001], "rate_mbps": [1.0, 1.0]}
+        if "steps" in words
+        else first["trace"]
+    )
+    change_manifest(record, video={**first["video"], **change}, trace={**trace})
+    assert words in refused(capsys, "--reproduce", record, "--trust")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_it_goes_alone(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (("--trace", "4g"), "the record says what --trace would; leave it away (only --out, --trust, --json"),
+        (("--policy", "bba"), "the record says what --policy would"),
+        (("--jsno",), "did you mean --json?"),
+    ):
+        with pytest.raises(SystemExit):
+            run.main(["--reproduce", str(record), *words])
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run.main(["--repro", str(record), "--trace", "4g"])
+    assert "has to be written out" in capsys.readouterr().err

@@ -1,0 +1,320 @@
+"""`python -m analysis power`: how many traces a comparison needs, from the variances of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.clusters import ClusterRule
+from analysis.compare import DIFFERENCES, GROUPINGS, MEASURES, Cells, cells, duels, grouped
+from analysis.compare_report import say
+from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
+from analysis.outcomes import Outcomes, read_outcomes
+from analysis.power.needed import CONFIDENCE, POWER, Spread, detectable, needed_clusters, spread_of
+from analysis.sessions import AnalysisError
+from analysis.significance import LEVEL
+from analysis.style import short_name
+from traces.commands import PIPE_COLUMNS
+
+ROUGH = 12
+"""Independent traces below which a variance is hardly known."""
+
+
+@dataclass(frozen=True)
+class AskedMeasure:
+    """A measure as the command shows it."""
+
+    words: str
+    unit: str
+    scale: float
+    form: str
+    difference: float
+    """What is asked for where nobody says it, unscaled."""
+
+    def shown(self, value: float) -> str:
+        return f"{self.scale * value:{self.form}}{self.unit}"
+
+
+ASKED = {
+    "qoe": AskedMeasure("QoE per chunk", "", 1.0, ".3f", 0.05),
+    "bitrate_mbps": AskedMeasure("mean bitrate", " Mbit/s", 1.0, ".3f", 0.1),
+    "stall_ratio": AskedMeasure("stall ratio", " % points", 100.0, ".2f", 0.005),
+    "switches": AskedMeasure("switches", "", 1.0, ".1f", 1.0),
+}
+"""By their names in `MEASURES`."""
+
+
+@dataclass(frozen=True)
+class PowerQuestion:
+    """What is to be shown, and how surely."""
+
+    measure: str
+    difference: float
+    power: float
+    tests: int
+
+    @property
+    def level(self) -> float:
+        """Of one test, so that all together keep `LEVEL`: Bonferroni's; Holm's is never stricter."""
+        return LEVEL / self.tests
+
+
+@dataclass(frozen=True)
+class PowerAnswer:
+    """Two policies in a group: how their differences vary, and how many traces that asks for."""
+
+    group: str | None
+    policy: str
+    baseline: str
+    pairs: int
+    spread: Spread
+    needed: int | None
+    """None: more than anybody has."""
+    needed_low: int | None
+    """By the standard deviation's interval; None where it has none, or beyond all bounds."""
+    needed_high: int | None
+    detectable: float
+    """What the traces that there are show with the power asked for."""
+
+
+def add_power(commands: Any) -> None:
+    """The command's options."""
+    text = "how many traces a comparison needs, by how much differences vary in a folder"
+    command = commands.add_parser("power", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=run_power)
+    what = command.add_argument_group("what to look at")
+    add_sessions(what)
+    what.add_argument(
+        "--policies", metavar="A,B", help="only these, parted by commas (also --policy NAME, again and again)"
+    )
+    what.add_argument("--baseline", metavar="NAME", help="only pairs with this policy (default: all pairs)")
+    what.add_argument("--by", choices=list(GROUPINGS), help="an answer for each of these")
+    add_cluster(what)
+    question = command.add_argument_group("what to show")
+    question.add_argument(
+        "--measure", choices=list(DIFFERENCES), default="qoe", help="of what a difference is (default: qoe)"
+    )
+    defaults = ", ".join(f"{one.difference:g} {name}" for name, one in ASKED.items())
+    question.add_argument(
+        "--difference",
+        metavar="X",
+        help=f"the difference to show; of a stall ratio also as 0.5%% (default: {defaults})",
+    )
+    question.add_argument(
+        "--power", type=float, default=POWER, metavar="P", help=f"chance to show it (default: {POWER:g})"
+    )
+    question.add_argument(
+        "--tests", type=int, default=1, metavar="N", help="differences judged together (default: 1)"
+    )
+    add_scoring(command)
+    add_json(command.add_argument_group("output"))
+
+
+def run_power(args: argparse.Namespace) -> int:
+    """Answer; returns the exit status.
+
+    Raises:
+        AnalysisError: what is wrong and the way out.
+    """
+    qoe, rule = scored_by(args)
+    question = question_of(args.measure, args.difference, args.power, args.tests)
+    chosen = [*args.policy, *(args.policies.split(",") if args.policies else ())]
+    outcomes = read_outcomes(args.results, qoe, chosen)
+    if args.baseline is not None and args.baseline not in outcomes.policies:
+        there = ", ".join(outcomes.policies)
+        raise AnalysisError(f"--baseline {args.baseline}: no record is of this policy; there are {there}")
+    found = answers(outcomes, question, baseline=args.baseline, by=args.by, rule=rule)
+    if args.json:
+        print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
+        return 0
+    show(outcomes, question, found, rule, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    return 0
+
+
+def question_of(measure: str, difference: str | None, power: float, tests: int) -> PowerQuestion:
+    """What was asked, checked.
+
+    Raises:
+        AnalysisError: a difference, power or number of tests that is none.
+    """
+    asked = ASKED[measure].difference if difference is None else _difference(difference)
+    if not LEVEL < power < 1:
+        raise AnalysisError(f"--power {power:g}: expected more than {LEVEL:g} and less than 1, such as 0.8")
+    if not 1 <= tests <= 10_000:
+        raise AnalysisError(f"--tests {tests}: expected 1 to 10000")
+    return PowerQuestion(measure, asked, power, tests)
+
+
+def _difference(text: str) -> float:
+    digits, percent, rest = text.partition("%")
+    try:
+        value = float(digits) / (100 if percent else 1)
+    except ValueError:
+        value = 0.0
+    if rest.strip() or not 0 < abs(value) < 1e12:
+        raise AnalysisError(f"--difference {text}: expected a number that is not 0, such as 0.05 or 0.5%")
+    return abs(value)
+
+
+def answers(
+    outcomes: Outcomes,
+    question: PowerQuestion,
+    *,
+    baseline: str | None = None,
+    by: str | None = None,
+    rule: ClusterRule,
+) -> list[PowerAnswer]:
+    """An answer for each pair of policies in each group; pairs over one independent trace have none.
+
+    Raises:
+        AnalysisError: there is no pair over two independent traces.
+    """
+    found = []
+    for group, part in grouped(outcomes, by).items():
+        mine = cells(part)
+        for policy, other in duels(part.policies, baseline):
+            one = _answer(group, policy, other, mine, question, rule)
+            found += [] if one is None else [one]
+    if not found:
+        raise AnalysisError(
+            "no two policies have two independent traces in common; how differences vary can't be known"
+            " from fewer"
+        )
+    return found
+
+
+def _answer(
+    group: str | None, policy: str, baseline: str, found: Cells, question: PowerQuestion, rule: ClusterRule
+) -> PowerAnswer | None:
+    mine, other = found.get(policy, {}), found.get(baseline, {})
+    both = [setting for setting in mine if setting in other]
+    clusters = [rule.key(setting.trace) for setting in both]
+    if len(set(clusters)) < 2:
+        return None
+    get = MEASURES[question.measure]
+    spread = spread_of([get(mine[setting]) - get(other[setting]) for setting in both], clusters)
+
+    def needed(sd: float | None) -> int | None:
+        if sd is None:
+            return None
+        return needed_clusters(sd, question.difference, question.power, question.level)
+
+    return PowerAnswer(
+        group=group,
+        policy=policy,
+        baseline=baseline,
+        pairs=len(both),
+        spread=spread,
+        needed=needed(spread.sd),
+        needed_low=needed(spread.low),
+        needed_high=needed(spread.high),
+        detectable=detectable(spread.sd, spread.clusters, question.power, question.level),
+    )
+
+
+def as_json(
+    outcomes: Outcomes, question: PowerQuestion, found: Sequence[PowerAnswer], rule: ClusterRule
+) -> dict[str, Any]:
+    """The object of `--json`."""
+    return {
+        "qoe": asdict(outcomes.qoe),
+        **asdict(question),
+        "level": question.level,
+        "clusters": str(rule),
+        "pairs": [
+            {
+                "group": one.group,
+                "policy": one.policy,
+                "baseline": one.baseline,
+                "pairs": one.pairs,
+                "clusters": one.spread.clusters,
+                "difference_here": one.spread.mean,
+                "sd": one.spread.sd,
+                "sd_ci95": None if one.spread.low is None else [one.spread.low, one.spread.high],
+                "needed": one.needed,
+                "needed_ci95": None if one.spread.low is None else [one.needed_low, one.needed_high],
+                "detectable": one.detectable,
+            }
+            for one in found
+        ],
+        "assumed": assumed(question),
+    }
+
+
+def assumed(question: PowerQuestion) -> list[str]:
+    """What the answer rests on, in sentences."""
+    several = f", each of {question.tests} tests at {question.level:.2g}" if question.tests > 1 else ""
+    return [
+        "more traces come from where these came, each with as many sessions as here, and differences vary"
+        " as they do here",
+        f"a mean of so many differences is about normal: Student's t test, two-sided, {LEVEL:.0%}{several}",
+        "the interval is that of the variance (Bonett 2006); where few traces hold most of it, it is too"
+        " narrow",
+    ]
+
+
+def show(
+    outcomes: Outcomes,
+    question: PowerQuestion,
+    found: Sequence[PowerAnswer],
+    rule: ClusterRule,
+    console: Console,
+) -> None:
+    """Print the answers for a person."""
+    asked = ASKED[question.measure]
+    say(
+        console,
+        f"Independent traces needed to show a difference of {asked.shown(question.difference)} in"
+        f" {asked.words} with a chance of {question.power:.0%}",
+    )
+    say(console, f"QoE per chunk: {outcomes.qoe}. Independent: {rule}.")
+    console.print()
+    console.print(_table(asked, question, found))
+    console.print()
+    for text in assumed(question):
+        say(console, f"assumed: {text}")
+    few = min(one.spread.clusters for one in found)
+    if few < ROUGH:
+        say(console, f"note: over {few} independent traces a variance is hardly known; the answer is rough")
+    if any(one.spread.sd == 0 for one in found):
+        say(console, "note: where differences do not vary at all, any two traces will do; are they real?")
+
+
+def _table(asked: AskedMeasure, question: PowerQuestion, found: Sequence[PowerAnswer]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    grouped_by = any(one.group is not None for one in found)
+    for name in (*(["group"] if grouped_by else []), "policy", "minus"):
+        table.add_column(name)
+    heads = ("traces here", "difference here", "sd of a trace's", "traces needed")
+    for name in (*heads, f"{CONFIDENCE:.0%} interval", f"shown here with {question.power:.0%}"):
+        table.add_column(name, justify="right")
+    for one in found:
+        spread = one.spread
+        interval = "-"
+        if spread.low is not None:
+            interval = f"{_count(one.needed_low)} to {_count(one.needed_high)}"
+        row = (
+            *([one.group or ""] if grouped_by else []),
+            short_name(one.policy),
+            short_name(one.baseline),
+            str(spread.clusters),
+            f"{asked.scale * spread.mean:+{asked.form}}{asked.unit}",
+            asked.shown(spread.sd),
+            _count(one.needed),
+            interval,
+            f"{asked.shown(one.detectable)} or more",
+        )
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _count(needed: int | None) -> str:
+    return "over 10,000,000" if needed is None else f"{needed:,}"

@@ -1,0 +1,43 @@
+"""A policy's file is somebody's code: one that a record names is not run without a word."""
+
+from __future__ import annotations
+
+import hashlib
+
+from player.registry import policy_file
+from testbed.again.told import Told, plain
+from testbed.process.errors import TestbedError
+from traces.commands import said_of
+
+SHORT_HASH = 12
+
+
+def trusted_file(told: Told, spec: str, trust: bool) -> str:
+    """What is to be said of the file that a record's policy lies in; empty for a policy that comes along.
+
+    Args:
+        spec: the policy's, as recorded.
+        trust: whether the user has said that its code may run.
+
+    Raises:
+        TestbedError: it is a file, and nobody has said that it may run, or it is not there.
+    """
+    path = policy_file(spec)
+    if path is None:
+        return ""
+    name = plain(str(path))
+    try:
+        if not path.is_file():
+            raise TestbedError(f"{told.path}: its policy's file {name} is not there; run this where it is")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise TestbedError(f"{told.path}: its policy's file {name}: {said_of(error)}") from None
+    recorded = told.optional("policy.source_sha256")
+    was = f"recorded {plain(recorded[:SHORT_HASH])}" if recorded else "not recorded"
+    same = "as recorded" if recorded == digest else was
+    said = f"{name} (SHA-256 {digest[:SHORT_HASH]}, {same})"
+    if not trust:
+        raise TestbedError(
+            f"{told.path} names a policy file, {said}, whose code would run here; read it, then add --trust"
+        )
+    return f"policy file {said}"

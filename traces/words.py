@@ -1,0 +1,35 @@
+"""Words that every command says alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """`1 session`, `3 sessions`; `plural` where an s at the end is not enough."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def is_or_are(count: int) -> str:
+    """What so many of them do."""
+    return "is" if count == 1 else "are"
+
+
+def nearest(word: object, words: Iterable[str]) -> str | None:
+    """The one of `words` that was perhaps meant."""
+    return next(iter(difflib.get_close_matches(str(word), list(words), 1)), None)
+
+
+def meant(word: object, words: Iterable[str]) -> str:
+    """` (did you mean bba?)`, or nothing where no word is near."""
+    near = nearest(word, words)
+    return f" (did you mean {near}?)" if near else ""
+
+
+def of_a_fault(error: BaseException) -> str:
+    """A fault of what was read, in words: what it lacks, or the first line of what it says."""
+    if isinstance(error, KeyError) and error.args:
+        return f"it lacks {error.args[0]!r}"
+    first = next(iter(str(error).strip().splitlines()), "")
+    return first or "it can't be read"
