@@ -122,6 +122,8 @@ class SweepState(_Part):
     order_seed: int | None = None
     retries: int | None = None
     versions: Mapping[str, Any] | None = None
+    code: Mapping[str, Any] | None = None
+    """Streambed's tree at the last command: `commit`, and `dirty`, whether it was changed since."""
     host: Mapping[str, Any] | None = None
     lanes: Mapping[str, Any] | None = None
     """`asked` ("auto" or N), `used` (what a command begins with), `measured` (rows of `testbed/fidelity.py`),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from player.real.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import asyncio
 import contextlib
@@ -11,9 +16,10 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -21,26 +27,29 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
-from player.decide import DEADLINE_S
 from player.fallback import fallback_of
 from player.faults import PolicyFault
-from player.options import add_fallback_options, add_scoring_options, scoring
+from player.manifest import Manifest
+from player.options import scoring
 from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
-from player.real.fetch import Fetcher, OriginError, OriginLost, Timeouts
+from player.real.command_line import parser
+from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.live import LiveConsole, LiveDisplay, fallback_note, summary_table
 from player.real.manifest import player_manifest
-from player.real.session import PlayerSettings, PlayerState, Session, Sink, Stopped, unless
+from player.real.session import PlayerState, Session, Sink, Stopped, unless
+from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
 from player.real.stream import LineSink, StartError, stream
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
-from player.registry import LoadedPolicy, PolicyError, load_policy, policy_names
+from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
-from traces.commands import BAD_INPUT, Parser, add_json_option
+from traces.commands import BAD_INPUT
 from traces.files import partial_of
+from traces.versions import code_version
 
 MPD_GIVE_UP_S = 10.0
 """Without a byte of the MPD: whoever typed the URL is waiting."""
@@ -56,93 +65,6 @@ CUT_SHORT = 1
 
 class Mistake(Exception):
     """Something that the user can mend; the message is the one line that is printed."""
-
-
-def parser() -> Parser:
-    """The command line."""
-    top = Parser(prog="python -m player", description=__doc__)
-    top.add_argument("url", metavar="URL", help="of the MPD, http or https")
-    _add_session(top.add_argument_group("session"))
-    add_scoring_options(top)
-    _add_limits(top.add_argument_group("limits"))
-    output = top.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="FILE", help="the record (default results/TIME-POLICY.jsonl)"
-    )
-    add_json_option(output)
-    output.add_argument(
-        "--stream",
-        action="store_true",
-        help="for a parent process: JSON lines on stdout, start line on stdin, no record",
-    )
-    return top
-
-
-def _add_session(session: Any) -> None:
-    session.add_argument(
-        "--policy",
-        default="bba",
-        metavar="SPEC",
-        help="NAME[:key=value] or FILE.py:Class (default bba; installed:"
-        f" {', '.join(policy_names(real=True))})",
-    )
-    add_fallback_options(session)
-    session.add_argument(
-        "--chunks", type=_positive_int, metavar="N", help="stream only the first so many (default all)"
-    )
-    session.add_argument("--seed", type=int, default=0, metavar="N", help="for the policy (default 0)")
-    session.add_argument(
-        "--buffer-cap-s",
-        type=_seconds,
-        metavar="S",
-        default=PlayerSettings.buffer_cap_s,
-        help="hold the next request while more is buffered (default %(default)g)",
-    )
-
-
-def _add_limits(limits: Any) -> None:
-    limits.add_argument(
-        "--decision-deadline-s",
-        type=_seconds,
-        metavar="S",
-        default=DEADLINE_S,
-        help="a policy that takes longer is replaced by its fallback for the chunk (default %(default)g)",
-    )
-    limits.add_argument(
-        "--connect-timeout-s",
-        type=_seconds,
-        metavar="S",
-        default=Timeouts.connect_s,
-        help="for a new connection (default %(default)g)",
-    )
-    limits.add_argument(
-        "--read-timeout-s",
-        type=_seconds,
-        metavar="S",
-        default=Timeouts.read_s,
-        help="a connection silent for longer is replaced by a new one (default %(default)g)",
-    )
-    limits.add_argument(
-        "--give-up-s",
-        type=_seconds,
-        metavar="S",
-        default=Timeouts.give_up_s,
-        help="without a byte, the session ends as origin-lost (default %(default)g)",
-    )
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: must be positive and finite")
-    return value
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
-    return value
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -193,7 +115,8 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
             _check(presentation, settings)
             if not args.stream:  # the parent has asked
                 _refuse_unplayable(policy, fallback, presentation.video, settings, args.url)
-            manifest = player_manifest(
+            manifest = partial(
+                player_manifest,
                 presentation,
                 policy,
                 settings,
@@ -201,7 +124,8 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
-            ).to_json()
+                code=None if args.stream else code_version(),
+            )
             seed_generators(settings.seed)
             job = _Job(args, presentation, policy, fallback, settings, fetcher, manifest, out)
             status = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
@@ -300,7 +224,8 @@ class _Job:
     fallback: LoadedPolicy
     settings: PlayerSettings
     fetcher: Fetcher
-    manifest: dict[str, Any]
+    manifest: Callable[[], Manifest]
+    """What the player knows; the versions are those of what is loaded when it is asked."""
     out: IO[str]
 
     def _session(self, sink: Sink) -> Session:
@@ -316,7 +241,7 @@ class _Job:
         """
         lines = LineSink(self.out)
         with self._session(lines) as session:
-            end = await stream(session, lines, self.manifest, stop)
+            end = await stream(session, lines, lambda: self.manifest().to_json(), stop)
             if session.fault is not None:
                 raise session.fault
         return 0 if end.outcome == FINISHED else CUT_SHORT
@@ -325,18 +250,16 @@ class _Job:
         """For a person: live lines, a record, a summary; the exit status.
 
         Raises:
-            PolicyFault: what ended a strict session, of which nothing is kept.
+            PolicyFault: what ended a strict session, as its record says.
         """
         path = self.args.out or _default_path(self.policy.spec)
         shown = sys.stderr if self.args.json else self.out
         console = LiveConsole(file=shown, width=None if shown.isatty() else PIPE_COLUMNS)
         for note in self.presentation.notes:
             console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-        manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest}
         try:
             make_folder(path.parent)
-            with RecordWriter(path, manifest) as writer:
-                rows, end = await self._play(writer, console, stop)
+            rows, end = await self._play(path, console, stop)
         except OSError as error:
             raise Mistake(f"cannot write the record {path}: {error.strerror or error}") from None
         summary = summarise(rows, end, self.presentation.video.ladder_kbps, self.settings.qoe)
@@ -350,33 +273,43 @@ class _Job:
         return 0 if good else CUT_SHORT
 
     async def _play(
-        self, writer: RecordWriter, console: Console, stop: asyncio.Future[str]
+        self, path: Path, console: Console, stop: asyncio.Future[str]
     ) -> tuple[list[ChunkRow], EndRow]:
         whole = self.presentation.video
         video = whole if self.settings.chunks is None else whole.first(self.settings.chunks)
-        try:
-            with LiveDisplay(console, video) as display:
-                sink = _RecordSink(writer, display)
-                with self._session(sink) as session:
-                    await session.prepare(stop)
+        with LiveDisplay(console, video) as display:
+            sink = _RecordSink(display)
+            with self._session(sink) as session:
+                await session.prepare(stop)
+                manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest().to_json()}
+                with sink.into(RecordWriter(path, manifest)):
                     end = await session.run(stop=stop)
-                    if session.fault is not None:
-                        raise session.fault
-                    return sink.rows, end
-        except BaseException:
-            writer.abandon()
-            raise
+                if session.fault is not None:
+                    raise session.fault
+                return sink.rows, end
 
 
 class _RecordSink:
     """Into the record, and before a person's eyes."""
 
-    def __init__(self, writer: RecordWriter, display: LiveDisplay) -> None:
-        self._writer = writer
+    def __init__(self, display: LiveDisplay) -> None:
+        self._writer: RecordWriter | None = None
         self._display = display
         self.rows: list[ChunkRow] = []
 
+    @contextlib.contextmanager
+    def into(self, writer: RecordWriter) -> Iterator[None]:
+        """Write there. Of a session that comes to no end nothing is left."""
+        self._writer = writer
+        with writer:
+            try:
+                yield
+            except BaseException:
+                writer.abandon()
+                raise
+
     def chunk(self, row: ChunkRow) -> None:
+        assert self._writer is not None
         self.rows.append(row)
         self._writer.chunk(row)
         self._display.chunk(row)
@@ -385,6 +318,7 @@ class _RecordSink:
         self._display.state(state)
 
     def end(self, row: EndRow) -> None:
+        assert self._writer is not None
         self._writer.finish(row)
         self._display.end(row)
 

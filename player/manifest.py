@@ -50,7 +50,19 @@ class PolicySection(JsonSection):
     parameters: Mapping[str, Any] | None = None
     weights_sha256: str | None = None
     source_sha256: str | None = None
-    """Of a user's file."""
+    """Of the file that its class stands in."""
+    sources: Mapping[str, str] | None = None
+    """Of a user's policy that imports modules of its own folder: each file's, by its path in there."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CodeSection(JsonSection):
+    """Streambed's own tree, where it is a checkout."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    """Whether files that git keeps differed from the commit."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -163,6 +175,8 @@ class Manifest(JsonSection):
     policy_server: Mapping[str, Any] | None = None
     host: str | None = None
     versions: Mapping[str, Any] | None = None
+    """Python's, Streambed's, and of what was loaded and may decide."""
+    code: CodeSection | None = None
     command_line: tuple[str, ...] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 

@@ -126,7 +126,12 @@ class DecidesTogether(Protocol):
         """A new one, made by the same arguments; called before any `reset`."""
 
     def together(self) -> int:
-        """How many sessions may be decided at once, each as it would be alone, to the last digit; 1: none."""
+        """How many sessions may be decided at once at the most; 1: none. Loads nothing."""
+
+    def ready_together(self) -> int:
+        """Load what it takes; how many may be decided at once in this process, each as it would be alone, to
+        the last digit.
+        """
 
     def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
         """What `select` of each would have answered, or the exception that it would have raised.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from player.manifest import LinkSection, PolicySection, TraceSection, VideoSection
+from player.provenance import Provenance
 from player.registry import LoadedPolicy
 from player.video.mpd_segments import MAX_CHUNKS
 from player.video.video import Video, VideoError, check_name
@@ -54,13 +55,19 @@ def recorded_video(section: VideoSection) -> Video:
     )
 
 
-def policy_section(policy: LoadedPolicy) -> PolicySection:
-    """What a record says of a policy."""
+def policy_section(policy: LoadedPolicy, decided: Provenance) -> PolicySection:
+    """What a record says of a policy.
+
+    Args:
+        decided: where it comes from (`decided_by`).
+    """
     return PolicySection(
         spec=policy.spec,
         name=policy.name,
         parameters=policy.parameters,
         weights_sha256=policy.weights_sha256,
+        source_sha256=decided.source_sha256,
+        sources=dict(decided.sources) or None,
     )
 
 

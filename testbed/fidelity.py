@@ -19,6 +19,10 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.checks.fidelity.options import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import asyncio
 import dataclasses

@@ -22,6 +22,10 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.checks.link_models_command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import contextlib
 import json
@@ -43,6 +47,7 @@ from player.record import FINISHED, RecordError
 from player.registry import PolicyError
 from player.simulated.tcp.link import HANDLING_MS
 from testbed.checks.fidelity.plot import ENDINGS
+from testbed.checks.link_models_command_line import parser
 from testbed.checks.link_models_plot import draw
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
@@ -54,7 +59,7 @@ from testbed.simulated.record_replay import (
     recorded,
     replay,
 )
-from traces.commands import Parser, carried_out, exit_with
+from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
 
 RESAMPLES = 1000
@@ -65,25 +70,6 @@ GRID_MS = tuple(step / 2 for step in range(13))
 
 ALL = "all"
 CLOCKS = {"recorded": "at_recorded_times", "own": "by_own_clock"}
-
-
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(prog="link_models.py", description="Simulated links against emulated ones.")
-    actions = command.add_subparsers(dest="action", required=True, metavar="compare|fit")
-    compare = actions.add_parser("compare", help="both models against emulated sessions")
-    fit = actions.add_parser("fit", help="the tcp model's constant that suits emulated sessions best")
-    for action in (compare, fit):
-        action.add_argument(
-            "results",
-            nargs="+",
-            type=Path,
-            metavar="RESULTS",
-            help="folders that testbed/run.py wrote, or records",
-        )
-        action.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    compare.add_argument("--out", type=Path, metavar="FILE", help=f"draw a picture ({', '.join(ENDINGS)})")
-    return command
 
 
 # ---------------------------------------------------------------- what is compared

@@ -23,11 +23,14 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.server.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import asyncio
 import contextlib
 import json
-import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,8 +44,9 @@ from player.video.built_in import builtin_names, load_video
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
 from testbed.server.application import CATALOGUE, UnknownCongestionControl, make_app, serve
+from testbed.server.command_line import parser
 from testbed.server.resources import Catalogue
-from traces.commands import Parser, refuse, said_of
+from traces.commands import refuse, said_of
 from traces.files import growing
 
 
@@ -65,7 +69,7 @@ class RequestLog:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if options.media is not None and not options.media.is_dir():
             raise VideoError(
@@ -129,39 +133,6 @@ def _announcement(catalogue: Catalogue, url: str, host: str, port: int) -> dict[
     ]
     media = str(catalogue.media) if catalogue.media else None
     return {"host": host, "port": port, "url": url, "videos": videos, "media": media}
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected 0 to 65535 (0: a free one)")
-    return int(text)
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="origin.py", description="Serve videos over HTTP to a player, ours or any DASH player."
-    )
-    address = parser.add_argument_group("address")
-    address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    address.add_argument("--port", type=_port, default=8080, help="0 takes a free one (default: %(default)s)")
-    address.add_argument(
-        "--cc", metavar="NAME", help="TCP congestion control of every connection (default: the kernel's)"
-    )
-    content = parser.add_argument_group("content")
-    content.add_argument(
-        "--video",
-        action="append",
-        metavar="VIDEO",
-        help="a built-in name, a directory of video_size_N files or an MPD; may be repeated"
-        " (default: every built-in, unless --media is given)",
-    )
-    content.add_argument("--media", type=Path, metavar="DIR", help="encoded DASH media to serve as it is")
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--log", type=Path, metavar="FILE", help="append the request lines (JSON) here (default: stderr)"
-    )
-    output.add_argument("--json", action="store_true", help="print one JSON object once it listens")
-    return parser
 
 
 if __name__ == "__main__":

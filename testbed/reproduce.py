@@ -27,7 +27,7 @@ from rich.text import Text
 from player.qoe import QoE
 from player.record import FINISHED, Record, RecordError, read_record
 from player.video.video import Video
-from testbed.again.differences import Differences
+from testbed.again.differences import Differences, Mismatch, origin_differences, show_mismatches
 from testbed.again.recorded import (
     EmulatedAgain,
     check_length,
@@ -45,8 +45,8 @@ from testbed.link.lane import check_congestion_control, delay_backend, require_t
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
+from testbed.session.command_line import parser as run_parser
 from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
-from testbed.session.plan import parser as run_parser
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulated.simulation import RunFacts, SimulationJob, run_job
 from testbed.sweeps.lanes import LaneServices, stream_unit
@@ -102,17 +102,24 @@ class Asked:
     command_line: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Aloud:
-    """Who hears what, and what has to be said before a policy's code runs."""
+    """Who hears what has to be said before a policy's code runs, and before the session does."""
 
     console: Console
-    first: str
+    policy_file: str
+    origin: tuple[Mismatch, ...] = ()
 
-    def before(self) -> None:
-        """Say it."""
-        if self.first:
-            self.console.print(Text(self.first), soft_wrap=True)
+    def before(self, asked: Asked) -> None:
+        """Say which file is run, and what differs in where the record comes from.
+
+        Raises:
+            PolicyError: the policy can't be had.
+        """
+        if self.policy_file:
+            self.console.print(Text(self.policy_file), soft_wrap=True)
+        self.origin = origin_differences(asked.record, asked.told.needed("policy.spec"))
+        show_mismatches(self.console, self.origin)
 
 
 def reproduce(words: Sequence[str], out: TextIO) -> int:
@@ -129,15 +136,15 @@ def reproduce(words: Sequence[str], out: TextIO) -> int:
     said = "; ".join(filter(None, (trusted_file(asked.told, spec, args.trust) for spec in specs)))
     folder = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-again")
     try:
-        run = _computed if asked.simulated else _emulated
-        again, status = run(asked, folder, Aloud(console, said))
+        aloud = Aloud(console, said)
+        again, status = (_computed if asked.simulated else _emulated)(asked, folder, aloud)
     except Interrupted:
         console.print("interrupted before the session was over; nothing was recorded")
         return 128 + signal.SIGINT
     finally:
         with contextlib.suppress(OSError):  # it holds something, or the user named it
             folder.rmdir()
-    found = Differences(asked.record, again, asked.qoe)
+    found = Differences(asked.record, again, asked.qoe, aloud.origin)
     found.show(console)
     report = found.to_json()
     write_aside(Path(again.path).parent / "difference.json", json.dumps(report, indent=2) + "\n")
@@ -173,7 +180,7 @@ def _computed(asked: Asked, folder: Path, aloud: Aloud) -> tuple[Record, int]:
     session = computed_session(asked.told, had_video(asked.told, asked.video), asked.trace, record)
     if record.exists():
         raise TestbedError(f"--out {folder} holds {record.name} already; name another folder")
-    aloud.before()
+    aloud.before(asked)
     make_directory(folder)
     facts = RunFacts(folder.name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), asked.command_line)
     run_job(SimulationJob((session,), (False,), facts))
@@ -183,7 +190,7 @@ def _computed(asked: Asked, folder: Path, aloud: Aloud) -> tuple[Record, int]:
 def _emulated(asked: Asked, folder: Path, aloud: Aloud) -> tuple[Record, int]:
     """The new record of an emulated session, and whether it went as it should."""
     check_servable(asked.told, asked.video)
-    aloud.before()  # whether a policy asks a server, its code tells
+    aloud.before(asked)  # whether a policy asks a server, its code tells
     sessions = emulated_sessions(asked.told, asked.video, asked.trace, folder, asked.command_line)
     settings, recorded = sessions.mine.settings, sessions.mine.backend
     backend = _backend(asked.trace, settings, recorded)

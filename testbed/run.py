@@ -18,6 +18,10 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.session.command_line import asked
+
+    asked(sys.argv[1:])  # help and mistakes don't wait for the imports that follow
+
 import asyncio
 import json
 import signal
@@ -34,7 +38,8 @@ from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.reproduce import reproduce
-from testbed.session.plan import RunPlan, describe, folder_of, parser, plan_run
+from testbed.session.command_line import asked
+from testbed.session.plan import RunPlan, describe, folder_of, plan_run
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.session.streaming import finished
 from testbed.session.summary import as_json, remarks, table
@@ -74,10 +79,7 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    again = any(word.partition("=")[0] == "--reproduce" for word in words)
-    args = None if again else parser().parse_args(words)
-    if args is not None and args.reproduce is not None:  # shortened, which passes as an option of a run
-        parser().error("--reproduce has to be written out")
+    args = asked(words)
 
     def work() -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "run.py",
             work,
             (TestbedError, PolicyError, VideoError),
-            after="" if again else "; nothing more was recorded",
+            after="" if args is None else "; nothing more was recorded",
             interrupted="interrupted; nothing was recorded",  # while planning; `Interrupt` hears later ones
         )
     except BrokenPipeError:  # whoever read the results has left; the records are there

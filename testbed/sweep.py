@@ -19,6 +19,10 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.sweeps.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import json
 import re
@@ -39,13 +43,12 @@ from analysis.tables.collect import TABLE, collect
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
-from testbed.link.settings import BACKENDS
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
-from testbed.session.policy_server import DEVICES
-from testbed.simulated.models import MODELS, PUBLISHED
-from testbed.sweeps.engines import AUTO, Cluster, Computed, Emulated, SweepEngine
+from testbed.simulated.models import PUBLISHED
+from testbed.sweeps.command_line import CLUSTER, parser
+from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep, shown_value
 from testbed.sweeps.experiment.schema import SettingEntry, read_sweep
@@ -54,7 +57,7 @@ from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
-from traces.commands import Parser, leave, refuse, said_of
+from traces.commands import leave, refuse, said_of
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -64,83 +67,6 @@ SPARE_BYTES = 64 * 1024 * 1024
 MOST_LISTED = 20
 """Sessions that were tried in vain, on the screen; `sweep.json` has all."""
 INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
-
-
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(prog="sweep.py", description="Run all sessions of an experiment that a file describes.")
-    _add_what(command.add_argument_group("what is run"))
-    _add_how(command.add_argument_group("how"))
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
-    )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
-    return command
-
-
-def _add_what(what: Any) -> None:
-    what.add_argument("file", type=Path, metavar="FILE", help="the experiment (TOML), see testbed/sweeps/")
-    what.add_argument(
-        "--simulate",
-        action="store_true",
-        help="compute the sessions instead of emulating them; needs no root",
-    )
-    what.add_argument(
-        "--link",
-        choices=list(MODELS),
-        help="with --simulate: the public simulators' arithmetic, or the emulator's TCP (default: published)",
-    )
-    what.add_argument(
-        "--only",
-        metavar="LABEL,…",
-        help="run the sessions of these settings now; the same folder takes the others another time",
-    )
-
-
-def _add_how(how: Any) -> None:
-    how.add_argument(
-        "--lanes",
-        default=AUTO,
-        metavar="N|auto",
-        help="emulated lanes at once; auto: as many as this machine holds with true links, which is measured"
-        " once and kept (default: auto)",
-    )
-    how.add_argument(
-        "--delay-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="who delays and loses: the kernel's netem or the user-space relay (default: netem if there)",
-    )
-    how.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="where a policy's server puts its model (default: cuda if there, else cpu)",
-    )
-    how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
-    how.add_argument(
-        "--engine",
-        choices=("here", Cluster.name),
-        default="here",
-        help="where: on this machine, or on a Ray cluster (see testbed/sweeps/cluster.py; default: here)",
-    )
-    how.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="of the Ray cluster (default: RAY_ADDRESS, or a Ray of its own)",
-    )
-    how.add_argument(
-        "--strict",
-        action="store_true",
-        help="no fallback: stop at a policy's first fault with its traceback, exit status 2",
-    )
-    how.add_argument("--plan", action="store_true", help="print the plan and stop")
 
 
 def _default_out(plan: SweepPlan) -> Path:
@@ -370,7 +296,7 @@ def _only(plan: SweepPlan, words: str | None) -> frozenset[str]:
 
 
 def _engine(plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> SweepEngine:
-    if args.engine == Cluster.name:
+    if args.engine == CLUSTER:
         return Cluster(plan, args, words)
     return Computed(plan, args, words) if args.simulate else Emulated(plan, args, words)
 

@@ -19,6 +19,10 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.checks.tamper_command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
 import argparse
 import asyncio
 import contextlib
@@ -39,16 +43,18 @@ from rich.text import Text
 
 from player.record import ChunkRow, EndRow
 from player.registry import PolicyError
+from testbed.checks.tamper_command_line import parser
 from testbed.checks.tampering import CONSTANT_MBPS, KINDS, UNTOUCHED, Hands, Kind, NotHere
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session import plan as planning
+from testbed.session.command_line import parser as run_parser
 from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import begin_after_s
 from testbed.session.streaming import LaneSessions, ReadySessions
-from traces.commands import Parser, add_json_option, carried_out, exit_with
+from traces.commands import carried_out, exit_with
 from traces.words import nearest
 
 CHUNKS = 20
@@ -56,7 +62,6 @@ CHUNK_S = 2.0
 LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
 ACT_AFTER_CHUNK = 1
 """The second."""
-TRACE = "4g"
 POLICIES = ("bba", "rate")
 _SIZES_VARY = (1.0, 1.15, 0.9, 1.05, 0.85)
 """Chunks of a real video differ by so much, in turn."""
@@ -161,7 +166,7 @@ class TamperBench:
         out = self._folder / f"batch-{self._batch}-{place}"
         words = ["--trace", trace, "--video", str(self._video), "--chunks", str(CHUNKS), "--out", str(out)]
         words += ["--policy", POLICIES[job.number % len(POLICIES)]]
-        run = planning.plan_run(planning.parser().parse_args(words), words)
+        run = planning.plan_run(run_parser().parse_args(words), words)
         planning.prepare_folder(run.out)
         return run.sessions[0]
 
@@ -242,27 +247,6 @@ def table(outcomes: Sequence[TamperOutcome]) -> Table:
             )
         )
     return shown
-
-
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(prog="tamper.py", description="Change lanes by hand while sessions stream over them.")
-    command.add_argument(
-        "--kinds",
-        metavar="NAME[,NAME…]",
-        help=f"of: {', '.join(kind.name for kind in (*UNTOUCHED, *KINDS))} (default: all)",
-    )
-    command.add_argument("--sessions", type=int, default=5, metavar="N", help="of each kind (default: 5)")
-    command.add_argument("--lanes", type=int, default=8, metavar="N", help="at once (default: 8)")
-    command.add_argument(
-        "--trace", default=TRACE, metavar="FAMILY", help="whose members are replayed (default: %(default)s)"
-    )
-    command.add_argument(
-        "--no-watch", action="store_true", help="nobody listens: kinds that packets and clocks show"
-    )
-    command.add_argument("--keep", type=Path, metavar="DIR", help="keep the records there")
-    add_json_option(command)
-    return command
 
 
 def chosen(args: argparse.Namespace) -> list[TamperJob]:

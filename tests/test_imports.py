@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "player.section",
         "player.record",
         "player.qoe",
+        "traces.bound_processes",
         "traces.commands",
         "traces.escaping",
         "traces.files",

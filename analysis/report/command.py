@@ -19,7 +19,7 @@ from typing import Any
 
 from analysis.clusters import ClusterRule
 from analysis.options import add_cluster, add_json, add_policies, add_scoring
-from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
+from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
 from analysis.report.parts.pictures import FIGURE_FORMATS, written_as
@@ -35,6 +35,7 @@ from analysis.report.sections.setting import facts
 from analysis.sessions import AnalysisError, record_files
 from analysis.style import FORMATS
 from player.qoe import QoE
+from traces.bound_processes import worker_pool
 
 BASELINE = "robustmpc"
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
@@ -101,7 +102,7 @@ def report(args: argparse.Namespace) -> int:
     rule = _rule(args)
     out = args.out or (args.results if args.results.is_dir() else args.results.parent) / "report"
     with ExitStack() as stack:
-        pool = stack.enter_context(workers(jobs)) if jobs > 1 else None
+        pool = stack.enter_context(worker_pool(jobs)) if jobs > 1 else None
         rows, unreadable = _read(paths, qoe, pool if len(paths) >= WORTH_PROCESSES else None)
         chosen = _chosen(rows, args.policy, sweep)
         study = study_of(

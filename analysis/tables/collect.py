@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.outcomes import utilisation
-from analysis.reading import WORTH_PROCESSES, each, processes_here, workers
+from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
@@ -34,6 +34,7 @@ from analysis.tables.table_file import (
     write_table,
 )
 from player.manifest import (
+    CodeSection,
     LinkSection,
     PolicySection,
     SharedSection,
@@ -42,6 +43,7 @@ from player.manifest import (
     VideoSection,
 )
 from player.record import RecordError, read_record
+from traces.bound_processes import worker_pool
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
@@ -70,6 +72,7 @@ COLUMNS: dict[str, str] = {
     "policy_name": TEXT,
     "delay_ms": NUMBER,
     "weights_sha256": TEXT,
+    "source_sha256": TEXT,  # of the file that its class stands in
     "seed": WHOLE,
     # what was streamed over what
     "trace": TEXT,
@@ -132,6 +135,8 @@ COLUMNS: dict[str, str] = {
     "link_drops": WHOLE,
     "host": TEXT,
     "streambed": TEXT,  # version
+    "commit": TEXT,  # of its tree
+    "dirty": TRUTH,  # whether files of the tree differed from it
 }
 """Column -> kind, in order."""
 
@@ -154,6 +159,7 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
     Raises:
         RecordError: a manifest that no figures can be made of.
     """
+    code = session.told.code or CodeSection()
     return {
         "record": Path(session.path).name,
         **_of_the_run(session),
@@ -164,6 +170,8 @@ def session_row(session: SessionRecord) -> dict[str, Any]:
         **_of_the_link(session),
         "host": session.told.host,
         "streambed": (session.told.versions or {}).get("streambed"),
+        "commit": code.commit,
+        "dirty": code.dirty,
     }
 
 
@@ -188,6 +196,7 @@ def _of_the_policy(session: SessionRecord) -> dict[str, Any]:
         "policy_name": policy.name,
         "delay_ms": _number((policy.parameters or {}).get("delay_ms", 0.0)),
         "weights_sha256": policy.weights_sha256,
+        "source_sha256": policy.source_sha256,
         "seed": session.told.seed,
     }
 
@@ -330,7 +339,7 @@ def _batches(
     with contextlib.ExitStack() as stack:
         pool = None
         if len(files) >= WORTH_PROCESSES and processes_here() > 1:
-            pool = stack.enter_context(workers(processes_here()))
+            pool = stack.enter_context(worker_pool(processes_here()))
         for found in each(look, files, pool):
             if isinstance(found, str):
                 unreadable.append(found)

@@ -13,7 +13,6 @@ new byte ends the session.
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 import socket
 import time
@@ -24,6 +23,7 @@ import aiohttp
 
 from player.faults import one_line
 from player.real.cmsd import HEADER, SenderInfo, decode
+from player.real.settings import Timeouts
 from player.real.tcp_info import read_tcp_info
 
 BACKOFF_FIRST_S = 0.25
@@ -51,28 +51,6 @@ class OriginLost(Exception):
 
 class OriginError(Exception):
     """The origin answers, but not with what was asked for; trying again would not help."""
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """How long silence is borne.
-
-    Raises:
-        ValueError: one that is not positive.
-    """
-
-    connect_s: float = 10.0
-    """For a new connection: SYNs at 0, 1, 3 and 7 s, so a returned link is found within 4 s."""
-    read_s: float = 15.0
-    """Without a byte, after which a connection counts as broken (ExoPlayer takes 8 s, dash.js 20 s)."""
-    give_up_s: float = 120.0
-    """Without a new byte, over all connections, after which the origin counts as lost."""
-
-    def __post_init__(self) -> None:
-        for name in ("connect_s", "read_s", "give_up_s"):
-            seconds = getattr(self, name)
-            if not (math.isfinite(seconds) and seconds > 0):
-                raise ValueError(f"timeout {name} {seconds}: must be positive and finite")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -13,9 +13,11 @@ from rich.text import Text
 
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
-from player.real.session import PlayerState
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
+
+if TYPE_CHECKING:
+    from player.real.session import PlayerState
 
 
 def silence(file: IO[str]) -> None:

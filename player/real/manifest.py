@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from player.fallback import FALLBACK
 from player.manifest import Manifest, PlayerSection
-from player.real.session import PlayerSettings
+from player.provenance import code_section, decided_by
+from player.real.settings import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
 from player.video.mpd import Presentation
+from traces.versions import CodeVersion, package_version
 
 
 def player_manifest(
@@ -23,6 +24,7 @@ def player_manifest(
     argv: list[str],
     congestion_control: str | None = None,
     fallback: str = FALLBACK,
+    code: CodeVersion | None = None,
 ) -> Manifest:
     """The manifest of a session over a real network; the testbed adds trace, link and so on.
 
@@ -31,13 +33,15 @@ def player_manifest(
         argv: the command line.
         congestion_control: of the player's socket (a receiver's hardly matters, but it is cheap to know).
         fallback: the spec of who decides where the policy can't.
+        code: of Streambed's tree; whoever runs a player as a part of something greater knows it.
     """
     whole = presentation.video
+    decided = decided_by(policy.spec, policy.policy)
     video = whole if settings.chunks is None else whole.first(settings.chunks)
     return Manifest(
         url=url,
         video=video_section(video),
-        policy=policy_section(policy),
+        policy=policy_section(policy, decided),
         told_qoe=dataclasses.asdict(settings.qoe),
         seed=settings.seed,
         player=PlayerSection(
@@ -49,19 +53,11 @@ def player_manifest(
             congestion_control=congestion_control,
         ),
         versions={
-            "python": platform.python_version(),
+            **decided.versions,
             "kernel": platform.release(),
-            "streambed": package_version("streambed"),
             "aiohttp": package_version("aiohttp"),
         },
+        code=code_section(code or CodeVersion()),
         host=platform.platform(),
         command_line=tuple(argv),
     )
-
-
-def package_version(package: str) -> str:
-    """The installed version of a package, `unknown` without one."""
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "unknown"

@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from player.buffer import CAP_MS, WAIT_STEP_MS, PlaybackBuffer
-from player.decide import DEADLINE_S, RESET_DEADLINE_S, Decider, TimedDecision
+from player.buffer import PlaybackBuffer
+from player.decide import Decider, TimedDecision
 from player.fallback import fallback_of
 from player.faults import PolicyFault, one_line
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
-from player.qoe import QoE
-from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
+from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
+from player.real.settings import PlayerSettings
 from player.record import FINISHED, ChunkRow, EndRow
 from player.registry import LoadedPolicy
 from player.video.mpd import Presentation
@@ -48,37 +47,6 @@ _Fact = TypeVar("_Fact")
 _Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PlayerSettings:
-    """How a session is played.
-
-    Raises:
-        ValueError: a deadline that is not positive, a cap below the step of the wait (0.5 s), which
-            would itself stall the video.
-    """
-
-    chunks: int | None = None
-    """Only the first so many; None: all."""
-    seed: int = 0
-    """For the policy."""
-    qoe: QoE = field(default_factory=QoE)
-    """What the policy is told will be scored."""
-    decision_deadline_s: float = DEADLINE_S
-    reset_deadline_s: float = RESET_DEADLINE_S
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    buffer_cap_s: float = CAP_MS / 1000.0
-    strict: bool = False
-    """Nobody stands in for the policy: its first fault ends the session."""
-
-    def __post_init__(self) -> None:
-        for name in ("buffer_cap_s", "decision_deadline_s", "reset_deadline_s"):
-            seconds = getattr(self, name)
-            if not (math.isfinite(seconds) and seconds > 0):
-                raise ValueError(f"{name} {seconds}: must be positive and finite")
-        if self.buffer_cap_s < WAIT_STEP_MS / 1000.0:
-            raise ValueError(f"buffer_cap_s {self.buffer_cap_s:g}: must be {WAIT_STEP_MS / 1000.0:g} or more")
 
 
 @dataclass(frozen=True)

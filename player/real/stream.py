@@ -17,6 +17,7 @@ import json
 import math
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any
 
@@ -111,11 +112,14 @@ class Parent:
 async def stream(
     session: Session,
     lines: LineSink,
-    manifest: dict[str, Any],
+    manifest: Callable[[], dict[str, Any]],
     stop: asyncio.Future[str],
     descriptor: int = STDIN,
 ) -> EndRow:
     """Prepare a session whose sink is `lines`, say that it is ready, wait for the start, run it.
+
+    Args:
+        manifest: asked for when the policy is reset: by then it has loaded what it decides with.
 
     Raises:
         StartError: see `Parent.start_s`.
@@ -123,7 +127,7 @@ async def stream(
     """
     parent = Parent(stop, descriptor)
     await session.prepare(stop)
-    lines.ready(manifest)
+    lines.ready(manifest())
     begin_s = None
     with suppress(Stopped):  # then the session ends as it begins
         begin_s = await unless(stop, parent.start_s())

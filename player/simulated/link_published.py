@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from player.simulated.session import Download
 from traces.trace import Trace, TraceError
+
+if TYPE_CHECKING:
+    from numpy.random import RandomState
 
 RTT_MS = 80.0
 """Added to every download (the published `LINK_RTT`)."""
@@ -87,7 +89,7 @@ class PublishedSession:
         self._trace = trace
         self._index = start_index
         self._at_s: float = trace.time_s[start_index - 1]
-        self._draws = np.random.RandomState(seed % 2**32) if settings.noise else None
+        self._draws = _draws(seed) if settings.noise else None
 
     def download(self, size_bytes: int) -> Download:
         """Fetch `size_bytes` (> 0).
@@ -142,3 +144,10 @@ class PublishedSession:
         if self._index >= len(self._trace.time_s):
             self._index = 1
             self._at_s = 0.0
+
+
+def _draws(seed: int) -> RandomState:
+    """Where noise comes from; without any, nobody waits for numpy."""
+    from numpy.random import RandomState
+
+    return RandomState(seed % 2**32)

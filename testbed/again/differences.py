@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +14,35 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from player.provenance import SERVER_VERSIONS, Provenance
 from player.qoe import QoE, summarise
 from player.record import Record
-from testbed.again.told import LONGEST_VALUE, plain, short
+from player.registry import load_policy
+from testbed.again.told import LONGEST_VALUE, plain
 from testbed.session.session_plan import LANES_AT_ONCE
+from traces.safe_reading import shown
+from traces.versions import code_version
 
 OF_THE_RUN = (
     *("line", "schema", "run_id", "started_at", "command_line"),
     *("lane", LANES_AT_ONCE, "url", "sweep"),
 )
 """What a manifest says of its run, not of its session."""
+FROM = ("versions", "code")
+"""Where it comes from: told by `Provenance`, with what is in these sections."""
 MEASURED = ("probe", "qdiscs")
 """What a link's section has seen before the session."""
+
+
+_NOT_OF_THE_SESSION = {
+    "link": MEASURED,
+    "video": ("spec",),
+    "trace": ("spec",),
+    "policy": ("source_sha256", "sources"),
+    "policy_server": (SERVER_VERSIONS, "loading_s"),
+}
+SHORT_HASH = 12
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -42,15 +60,21 @@ class Differences:
 
     Args:
         qoe: what both are scored by.
+        origin: what differs in where the two come from.
     """
 
     record: Record
     again: Record
     qoe: QoE
+    origin: tuple[Mismatch, ...] = ()
 
     @property
     def settings(self) -> list[Mismatch]:
-        """What differs in the settings."""
+        """What differs in the settings, and in where they come from."""
+        return [*self.origin, *self._of_the_session]
+
+    @property
+    def _of_the_session(self) -> list[Mismatch]:
         return list(_between(_session_of(self.record.manifest), _session_of(self.again.manifest)))
 
     @property
@@ -105,8 +129,7 @@ class Differences:
         _say(console, f"{plain(told.policy.spec)} over {where}: again")
         if not self.settings:
             _say(console, "settings: all the same")
-        for one in self.settings:
-            _say(console, f"settings: {plain(one.what)} was {_shown(one.recorded)}, is {_shown(one.again)}")
+        show_mismatches(console, self._of_the_session)
         if self.outcome:
             console.print(self._table())
         else:
@@ -125,6 +148,25 @@ class Differences:
         return table
 
 
+def show_mismatches(console: Console, found: Iterable[Mismatch]) -> None:
+    """A line for each."""
+    for one in found:
+        now = f"is {_shown(one.again)}" if one.again is not None else "is not here"
+        _say(console, f"settings: {plain(one.what)} was {_shown(one.recorded)}, {now}")
+
+
+def origin_differences(record: Record, spec: str) -> tuple[Mismatch, ...]:
+    """What differs in where a record comes from, before its session is run again: source files, Streambed's
+    tree, versions.
+
+    Raises:
+        PolicyError: its policy can't be had.
+    """
+    then = Provenance.of(record.told)
+    now = then.here(spec, load_policy(spec).policy, code_version())
+    return tuple(Mismatch(*one) for one in then.differences(now))
+
+
 def _other_levels(before: Sequence[int], after: Sequence[int]) -> str:
     changed = [index for index, (was, now) in enumerate(zip(before, after, strict=False)) if was != now]
     if not changed:
@@ -134,9 +176,10 @@ def _other_levels(before: Sequence[int], after: Sequence[int]) -> str:
 
 
 def _session_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    mine = {key: value for key, value in manifest.items() if key not in OF_THE_RUN}
-    for section, left_out in (("link", MEASURED), ("video", ("spec",)), ("trace", ("spec",))):
-        mine[section] = {key: value for key, value in manifest[section].items() if key not in left_out}
+    mine = {key: value for key, value in manifest.items() if key not in (*OF_THE_RUN, *FROM)}
+    for section, left_out in _NOT_OF_THE_SESSION.items():
+        if isinstance(mine.get(section), dict):
+            mine[section] = {key: value for key, value in mine[section].items() if key not in left_out}
     return mine
 
 
@@ -168,7 +211,9 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if not isinstance(value, str):
-        return short(value)
+        return shown(value)
+    if _HASH.fullmatch(value):
+        return value[:SHORT_HASH]
     return plain(value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…")
 
 

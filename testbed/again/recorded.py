@@ -15,7 +15,7 @@ from player.manifest import VideoSection
 from player.qoe import QoE
 from player.sections import recorded_video
 from player.video.video import Video, VideoError
-from testbed.again.told import Told, short
+from testbed.again.told import Told
 from testbed.again.video import HadVideo
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
@@ -24,6 +24,7 @@ from testbed.simulated.models import MODELS
 from testbed.simulated.simulation import SessionToSimulate
 from testbed.simulated.starts import Start
 from testbed.sweeps.lanes import server_of
+from traces.safe_reading import shown
 from traces.trace import Trace, TraceError
 
 MOST_PLAYERS = 16
@@ -114,12 +115,12 @@ def computed_session(told: Told, had: HadVideo, trace: Trace, record: Path) -> S
     """
     if earlier := told.object("policy").get("earlier_sessions"):
         raise TestbedError(
-            f"{told.path}: the policy carried state from {short(earlier)} sessions before this one;"
+            f"{told.path}: the policy carried state from {shown(earlier)} sessions before this one;"
             " run its simulate.py command again"
         )
     name = told.needed("link.model")
     if name not in MODELS:
-        raise told.fault(f"link.model is {short(name)}; this version has {', '.join(MODELS)}")
+        raise told.fault(f"link.model is {shown(name)}; this version has {', '.join(MODELS)}")
     settings = _whole(told, "link", MODELS[name].kind)
     del settings["model"]
     first_level = told.optional("player.first_level")
@@ -165,10 +166,10 @@ def link_of(told: Told) -> tuple[LinkSettings, str]:
     figures = {name: held[name] for name in plain}
     settings = told.built(LinkSettings, "link", {**figures, "loss": loss})
     if not _CONGESTION_CONTROL.fullmatch(settings.congestion_control):
-        raise told.fault(f"link.congestion_control is {short(settings.congestion_control)}; that is none")
+        raise told.fault(f"link.congestion_control is {shown(settings.congestion_control)}; that is none")
     backend = told.needed("link.delay_backend")
     if backend not in BACKENDS:
-        raise told.fault(f"link.delay_backend is {short(backend)}; expected {', '.join(BACKENDS)}")
+        raise told.fault(f"link.delay_backend is {shown(backend)}; expected {', '.join(BACKENDS)}")
     return settings, backend
 
 

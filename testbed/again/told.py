@@ -6,7 +6,6 @@ A field that is missing, or holds something else than its kind, is one line: the
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import types
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from player.record import Record, RecordError
 from player.section import JsonSection
 from testbed.process.errors import TestbedError
+from traces.safe_reading import shown
 
 LONGEST_VALUE = 60
 """Characters of a value that a message shows."""
@@ -65,7 +65,7 @@ class Told:
         if written is None:
             raise self.fault(f"{place} is missing")
         if value is None or not _finite(value):
-            raise self.fault(f"{place} is {short(written)}; expected {self._kind(place)}")
+            raise self.fault(f"{place} is {shown(written)}; expected {self._kind(place)}")
         return value
 
     def optional(self, place: str) -> Any:
@@ -86,7 +86,7 @@ class Told:
         if written is None:
             raise self.fault(f"{place} is missing")
         if not isinstance(written, dict):
-            raise self.fault(f"{place} is {short(written)}; expected an object")
+            raise self.fault(f"{place} is {shown(written)}; expected an object")
         return dict(written)
 
     def at_least(self, place: str, least: float, most: float = math.inf) -> Any:
@@ -98,7 +98,7 @@ class Told:
         value = self.needed(place)
         if not least <= value <= most:
             upper = "or more" if most == math.inf else f"to {most:g}"
-            raise self.fault(f"{place} is {short(value)}; expected {least:g} {upper}")
+            raise self.fault(f"{place} is {shown(value)}; expected {least:g} {upper}")
         return value
 
     def positive(self, place: str) -> float:
@@ -109,7 +109,7 @@ class Told:
         """
         value = float(self.needed(place))
         if value <= 0:
-            raise self.fault(f"{place} is {short(value)}; expected a number above 0")
+            raise self.fault(f"{place} is {shown(value)}; expected a number above 0")
         return value
 
     def built(self, kind: Callable[..., Made], place: str, values: Mapping[str, Any]) -> Made:
@@ -125,9 +125,9 @@ class Told:
         fields = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for name, value in values.items():
             if name not in fields:
-                raise self.fault(f"{place}.{name} is {short(value)}; this version knows no such setting")
+                raise self.fault(f"{place}.{name} is {shown(value)}; this version knows no such setting")
             if not _fits(value, hints[name]):
-                raise self.fault(f"{place}.{name} is {short(value)}; expected {_words(hints[name])}")
+                raise self.fault(f"{place}.{name} is {shown(value)}; expected {_words(hints[name])}")
         try:
             return kind(**values)
         except (ValueError, TestbedError) as error:
@@ -152,15 +152,6 @@ class Told:
             parts = [part for part in get_args(section) if isinstance(part, type) and _is_section(part)]
             section = parts[0] if parts else section
         return _words(section)
-
-
-def short(value: Any) -> str:
-    """A value as JSON, cut."""
-    try:
-        text = json.dumps(value, ensure_ascii=True)
-    except (ValueError, TypeError):  # more digits than Python writes, or nothing of JSON's
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def plain(text: str) -> str:

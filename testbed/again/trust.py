@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from player.registry import policy_file
+from player.sources import policy_sources
 from testbed.again.told import Told, plain
 from testbed.process.errors import TestbedError
 from traces.commands import said_of
@@ -35,6 +36,8 @@ def trusted_file(told: Told, spec: str, trust: bool) -> str:
     recorded = told.optional("policy.source_sha256")
     was = f"recorded {plain(recorded[:SHORT_HASH])}" if recorded else "not recorded"
     same = "as recorded" if recorded == digest else was
+    others = len(policy_sources(path).files) - 1
+    name += f" with {others} module{'s' * (others > 1)} beside it" if others > 0 else ""
     said = f"{name} (SHA-256 {digest[:SHORT_HASH]}, {same})"
     if not trust:
         raise TestbedError(

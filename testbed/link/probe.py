@@ -11,14 +11,14 @@ import statistics
 import struct
 import time
 from dataclasses import dataclass
-
-from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.l2 import Ether
-from scapy.packet import Raw
+from typing import TYPE_CHECKING
 
 from testbed.link.lane import MAC, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.namespace import network_namespace
 from testbed.link.tbf import FRAME_BYTES, TokenBucket
+
+if TYPE_CHECKING:
+    from scapy.layers.l2 import Ether
 
 ECHOES = 8
 ECHO_GAP_S = 0.02
@@ -75,6 +75,12 @@ class PathProbe:
         return found
 
 
+def load_scapy() -> None:
+    """Import it, which takes a while and is needed only once a path is finished: call this beforehand."""
+    import scapy.layers.inet
+    import scapy.layers.l2  # noqa: F401
+
+
 def _packet_socket(pid: int, interface: str) -> socket.socket:
     with network_namespace(pid):
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP))
@@ -86,6 +92,8 @@ def _packet_socket(pid: int, interface: str) -> socket.socket:
 
 def _receive(opened: socket.socket, until: float) -> tuple[Ether, float] | None:
     """The next frame and the kernel's arrival time (wall clock, s); None when time is up."""
+    from scapy.layers.l2 import Ether
+
     opened.settimeout(max(until - time.monotonic(), 0.001))
     try:
         frame, ancillary, _, _ = opened.recvmsg(2048, 64)
@@ -97,6 +105,10 @@ def _receive(opened: socket.socket, until: float) -> tuple[Ether, float] | None:
 
 def _echoes(lane: Lane, timeout_s: float) -> tuple[list[float], int]:
     """Round trips in ms of the echoes that came back, and how many were sent."""
+    from scapy.layers.inet import ICMP, IP
+    from scapy.layers.l2 import Ether
+    from scapy.packet import Raw
+
     identity = lane.pid("player") & 0xFFFF
     out: dict[int, float] = {}
     back: list[float] = []
@@ -125,6 +137,10 @@ def _echoes(lane: Lane, timeout_s: float) -> tuple[list[float], int]:
 
 def _train(lane: Lane) -> list[tuple[int, float]]:
     """(number, arrival time in s) of each frame of a back-to-back train that came to the player."""
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+    from scapy.packet import Raw
+
     padding = FRAME_BYTES - len(Ether() / IP() / UDP()) - 4
     head = (
         Ether(dst=MAC["wan-up"], src=MAC["server-0"])

@@ -6,15 +6,15 @@ import ctypes
 import gc
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
 
+from traces.bound_processes import die_with_parent
+
+__all__ = ["die_with_parent"]
+
 ROOT = Path(__file__).resolve().parents[2]
 """The project: on every child's path, wherever the user stands."""
-
-_PR_SET_PDEATHSIG = 1
-"""<linux/prctl.h>"""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,30 +23,6 @@ RELAY_PRIORITY = 10
 FILLER_PRIORITY = 5
 """SCHED_FIFO: a rate change and a due frame go before any player or server, in this order; and before what
 fills the links while they are measured."""
-
-
-_forking = os.getpid()
-
-
-def _note_who_forks() -> None:
-    global _forking
-    _forking = os.getpid()
-
-
-os.register_at_fork(before=_note_who_forks)
-
-
-def die_with_parent() -> None:
-    """For `preexec_fn`: the kernel kills this child the moment its parent is gone.
-
-    So even `kill -9` of a run leaves nothing of ours: no process, hence no namespace, no interface, no
-    qdisc. (What a user's policy starts by itself is the policy's to bind; a run that ends in order ends
-    that too.)
-    """
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    forked = os.getpid() != _forking  # a process that was spawned anew does not know who did it
-    if forked and os.getppid() != _forking:  # the parent died before the call
-        os._exit(1)
 
 
 def python_in(pid: int, *arguments: str) -> list[str]:

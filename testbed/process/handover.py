@@ -52,7 +52,19 @@ MARK = "STREAMBED_HANDED_OVER"
 
 def missing_packages() -> "list[str]":
     """What of `NEEDED_MODULES` the running interpreter lacks."""
-    return [name for name in NEEDED_MODULES if importlib.util.find_spec(name) is None]
+    return [name for name in NEEDED_MODULES if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    """Whether a module can be imported. setuptools makes its distutils while it is looked for, which takes
+    longer than all the rest."""
+    if (
+        name == "distutils"
+        and name not in sys.modules
+        and importlib.util.find_spec("_distutils_hack") is not None
+    ):
+        return True
+    return importlib.util.find_spec(name) is not None
 
 
 def can_stay() -> bool:

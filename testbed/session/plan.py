@@ -17,9 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from player.decide import DEADLINE_S
 from player.fallback import fallback_spec
-from player.options import add_fallback_options, add_scoring_options
 from player.policy import Served, ServerCommand
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
@@ -30,88 +28,21 @@ from testbed.link.settings import LinkSettings, check_carried
 from testbed.machine.readings import MachineReading, read_machine
 from testbed.process.errors import TestbedError
 from testbed.session.asked import Asked
+from testbed.session.command_line import DEFAULT_POLICIES
 from testbed.session.options import (
-    add_link_options,
-    add_policy_option,
-    add_video_options,
     link_settings,
     load_trace,
     scoring_of,
 )
-from testbed.session.policy_server import DEVICES
 from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.session.trace_notes import delay_loss_notes, video_notes
-from traces.commands import Parser, add_json_option
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
 
-DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
-"""Those of them that can stream the video."""
-
 RESULTS = Path("results")
 NEEDED_BYTES = 64 * 1024 * 1024
 """Free disk that a run wants before it begins."""
-
-
-def parser() -> Parser:
-    """The command line."""
-    command = Parser(
-        prog="run.py", description="Stream one video over a replayed trace, several policies side by side."
-    )
-    what = command.add_argument_group("what is streamed")
-    what.add_argument(
-        "--trace",
-        required=True,
-        metavar="TRACE",
-        help="a family (3g, 4g, lte, 5g, fcc, wifi), a member (4g/17), or a file in any known format",
-    )
-    what.add_argument(
-        "--reproduce",
-        metavar="RECORD",
-        help="instead of all others: a record's session again, and what differs (with --out, --json, and"
-        " --trust where the record names a policy file)",
-    )
-    what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
-    what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
-    add_video_options(what)
-    _add_who_options(command)
-    add_link_options(command)
-    how = command.add_argument_group("how")
-    how.add_argument(
-        "--lanes",
-        type=int,
-        metavar="N",
-        help="stream so many at once, whatever the machine (default: all, or as many as it holds now)",
-    )
-    add_scoring_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
-    )
-    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
-    add_json_option(output)
-    return command
-
-
-def _add_who_options(command: Parser) -> None:
-    who = command.add_argument_group("who decides")
-    add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
-    who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
-    who.add_argument(
-        "--decision-deadline-s",
-        type=float,
-        default=DEADLINE_S,
-        metavar="S",
-        help="a slower decision is made by the fallback (default: %(default)g)",
-    )
-    add_fallback_options(who)
-    who.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="where a policy's server puts its model (default: cuda if there, else cpu)",
-    )
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 from player.manifest import LinkSection, Manifest, VideoSection
-from player.real.manifest import package_version
+from player.provenance import code_section
 from player.sections import link_section, trace_section
 from testbed.session.lane_link import WatchedLink
 from testbed.session.session_plan import AskedServer, SessionPlan
+from traces.versions import package_version
 
 
 def session_manifest(
@@ -44,6 +45,7 @@ def session_manifest(
         ),
         link=_link_section(plan, link),
         policy_server=None if server is None else dict(server.manifest),
+        code=code_section(plan.code),
         host=platform.platform(),
         versions={
             **(by_player.versions or {}),

@@ -16,6 +16,7 @@ from testbed.link.settings import LinkSettings
 from testbed.verdict.judge import Verdict
 from traces.files import partial_of
 from traces.trace import Trace
+from traces.versions import CodeVersion, code_version
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures, what players said."""
@@ -53,6 +54,8 @@ class SessionPlan:
     """The spec of who decides where the policy can't."""
     strict: bool = False
     """Nobody: the policy's first fault stops everything."""
+    code: CodeVersion = field(default_factory=code_version)
+    """The tree that planned it."""
 
     @property
     def name(self) -> str:

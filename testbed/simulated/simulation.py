@@ -14,25 +14,23 @@ import dataclasses
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 import platform
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from player.buffer import CAP_MS
 from player.fallback import FALLBACK, load_fallback
-from player.faults import PolicyFault, one_line, source_of
+from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
+from player.provenance import code_section, decided_by
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
@@ -41,14 +39,15 @@ from player.seeding import seed_generators
 from player.simulated.session import Chooser, Link, session_course, simulate
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
-from testbed.process.children import die_with_parent
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.starts import Start
+from traces.bound_processes import worker_pool
 from traces.commands import said_of
 from traces.files import DAMAGED, put_aside
 from traces.trace import TraceError
+from traces.versions import CodeVersion, code_version
 
-_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions")
+_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions", "code")
 """What a manifest says of the run, not of the session."""
 
 
@@ -94,6 +93,8 @@ class RunFacts:
     run_id: str
     started_at: str
     command_line: tuple[str, ...]
+    code: CodeVersion = field(default_factory=code_version)
+    """The tree of the command, which may have workers elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def manifest(
     Args:
         earlier: in a chain, the sessions before this one.
     """
+    decided = decided_by(policy.spec, policy.policy)
     start, streamed = session.start, session.video.first(session.chunks)
     whole = Manifest(
         run_id=facts.run_id,
@@ -131,8 +133,7 @@ def manifest(
         simulated=True,
         video=dataclasses.replace(video_section(streamed), told_chunks=session.video.chunks),
         policy=dataclasses.replace(
-            policy_section(policy),
-            source_sha256=source_sha256(policy),
+            policy_section(policy, decided),
             more=_chain_facts(earlier) if carries_state(policy) else {},
         ),
         told_qoe=dataclasses.asdict(session.qoe),
@@ -148,7 +149,8 @@ def manifest(
         link=link_section({"model": session.link_name, **_settings(session.link)}),
         command_line=tuple(facts.command_line),
         host=platform.platform(),
-        versions={"python": platform.python_version(), "streambed": _version("streambed")},
+        versions=decided.versions,
+        code=code_section(facts.code),
     )
     return {**whole.to_json(), **session.facts}
 
@@ -169,22 +171,6 @@ def _chain_facts(earlier: Sequence[SessionToSimulate]) -> dict[str, Any]:
     for one in earlier:
         digest.update(f"{one.start.trace.sha256} {one.start.index} {one.video.sha256} {one.seed}\n".encode())
     return {"earlier_sessions": len(earlier), "earlier_sha256": digest.hexdigest()}
-
-
-def source_sha256(policy: LoadedPolicy) -> str | None:
-    """Hash of the file that a policy's class stands in; None if it stands in none."""
-    file = source_of(policy.policy)
-    try:
-        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return None
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def plan_jobs(
@@ -224,24 +210,17 @@ def plan_jobs(
             several.append(SimulationJob(needed, tuple(one.record in done for one in needed), facts))
         elif not chained:
             wanted = [policy_sessions[place] for place in left]
-            for part in _side_by_side(wanted, together(policy, len(wanted)), processes):
+            for part in _side_by_side(wanted, together(policy), processes):
                 job = SimulationJob(part, (False,) * len(part), facts, together=len(part) > 1)
                 (several if job.together else singles).append(job)
     return several + singles, done, damaged
 
 
-def together(policy: LoadedPolicy, sessions: int) -> int:
-    """How many sessions of a policy can be decided at once; 1 where it takes them one by one.
-
-    Args:
-        sessions: that there are; for one alone nothing is loaded.
-    """
-    if sessions < 2 or carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
+def together(policy: LoadedPolicy) -> int:
+    """How many sessions of a policy can be decided at once; 1 where it takes them one by one."""
+    if carries_state(policy) or not isinstance(policy.policy, DecidesTogether):
         return 1
-    try:
-        return max(policy.policy.together(), 1)
-    except Exception:  # what is wrong the session itself will say
-        return 1
+    return policy.policy.together()
 
 
 def _side_by_side(
@@ -289,12 +268,18 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str])
     wanted = json.loads(json.dumps({key: value for key, value in asked.items() if key not in _OF_A_RUN}))
     for both in (there, wanted):
         both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
+    if "sources" not in _object(there.get("policy")):  # older records name the policy's own file alone
+        wanted["policy"].pop("sources", None)
     difference = first_difference(there, wanted)
     if difference is not None:
         if difference.startswith("player.fallback "):
             way_out = f"add --fallback {there['player']['fallback']} to go on with it, or name another --out"
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
+
+
+def _object(held: Any) -> dict[str, Any]:
+    return held if isinstance(held, dict) else {}
 
 
 def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:
@@ -361,27 +346,39 @@ def simulate_together(
     or with why it can't be computed.
 
     Args:
-        sessions: at most as many as `together` says.
+        sessions: any number; as many at once as the policy takes.
 
     Raises:
         OSError: a record cannot be written.
     """
     seed_generators(sessions[0].seed)
     policy = load_policy(sessions[0].policy)
-    seats = {}
-    for place, session in enumerate(sessions):
-        assert isinstance(policy.policy, DecidesTogether)
-        mine = dataclasses.replace(policy, policy=policy.policy.another())
-        fallback = load_fallback(session.fallback).policy
-        chooser = Chooser(mine.policy, fallback, session.video.levels, session.strict)
-        course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
-        seats[place] = SessionInCompany(course, chooser)
-    for place, recorded in play_together(seats):
-        session = sessions[place]
-        if isinstance(recorded, Exception):
-            yield session, _fault(session, recorded)
-        else:
-            yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+    for part in _side_by_side(sessions, _ready_together(policy), 1):
+        seats = {place: _seat(session, policy) for place, session in enumerate(part)}
+        for place, recorded in play_together(seats):
+            session = part[place]
+            if isinstance(recorded, Exception):
+                yield session, _fault(session, recorded)
+            else:
+                yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+
+
+def _ready_together(policy: LoadedPolicy) -> int:
+    assert isinstance(policy.policy, DecidesTogether)
+    try:
+        return max(policy.policy.ready_together(), 1)
+    except Exception:  # each session's reset will say it again, and of which session it is
+        return 1
+
+
+def _seat(session: SessionToSimulate, policy: LoadedPolicy) -> SessionInCompany:
+    """A session with a policy and a stand-in of its own."""
+    assert isinstance(policy.policy, DecidesTogether)
+    mine = dataclasses.replace(policy, policy=policy.policy.another())
+    fallback = load_fallback(session.fallback).policy
+    chooser = Chooser(mine.policy, fallback, session.video.levels, session.strict)
+    course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
+    return SessionInCompany(course, chooser)
 
 
 def _course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, Any]:
@@ -473,23 +470,17 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[JobSumma
 
 def _until_death(left: list[SimulationJob], processes: int) -> Iterator[JobSummaries]:
     """Carry out jobs until all are done, or one of the processes dies; what is done is taken off the list."""
-    workers = ProcessPoolExecutor(
-        min(processes, len(left)), multiprocessing.get_context("spawn"), initializer=begin_worker
-    )
     try:
-        jobs = {workers.submit(run_job, job): job for job in left}
-        for done in as_completed(jobs):
-            written = done.result()
-            left.remove(jobs[done])
-            yield dict(written)
+        with worker_pool(min(processes, len(left)), begin_worker) as workers:
+            jobs = {workers.submit(run_job, job): job for job in left}
+            for done in as_completed(jobs):
+                written = done.result()
+                left.remove(jobs[done])
+                yield dict(written)
     except BrokenProcessPool:
         return
-    finally:
-        workers.shutdown(wait=True, cancel_futures=True)
 
 
 def begin_worker() -> None:
-    """Die with the command, leave Ctrl-C to it, and keep what a policy prints off its stdout."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep what a policy prints off the command's stdout."""
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

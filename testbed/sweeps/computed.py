@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import multiprocessing
+import itertools
+import math
 import sys
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -15,11 +16,20 @@ from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
 from player.record import FINISHED
 from testbed.process.errors import StrictStop, TestbedError
-from testbed.simulated.simulation import RunFacts, SessionToSimulate, SimulationJob, begin_worker, run_job
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, simulated_link
+from testbed.simulated.simulation import (
+    RunFacts,
+    SessionToSimulate,
+    SimulationJob,
+    begin_worker,
+    run_job,
+    simulate_together,
+    together,
+)
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import SweepWork
+from traces.bound_processes import worker_pool
 
 AHEAD = 4
 """Sessions handed out for each process."""
@@ -57,33 +67,96 @@ def compute(session: SessionToSimulate, facts: RunFacts, deadline_s: float = DEA
     """
     try:
         (summary,) = run_job(SimulationJob((session,), (False,), facts)).values()
-    except StrictStop:
-        raise
-    except TestbedError as error:  # it would be so again
-        return Attempt(FAILED, (str(error),), for_good=True)
-    return dataclasses.replace(_judged(session, summary), said=_said_of(summary, deadline_s))
+    except TestbedError as error:
+        return _in_vain(error)
+    return _judged(session, summary, deadline_s)
 
 
-def _said_of(summary: SessionSummary, deadline_s: float) -> str:
-    """What a person should hear of a session whose figures are good."""
-    longest_s = (summary.longest_decision_ms or 0.0) / 1000.0
-    if longest_s > deadline_s:
-        late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
-        return f"{late}: a real player would have let the fallback decide"
-    if summary.fallback_because is not None and not summary.by_fallback_alone:
-        count = f"{summary.decided_by[BY_FALLBACK]} of {summary.chunks} chunks"
-        return f"the fallback decided {count}, first because {summary.fallback_because}"
-    return ""
+def _in_vain(error: TestbedError) -> Attempt:
+    if isinstance(error, StrictStop):
+        raise error
+    return Attempt(FAILED, (str(error),), for_good=True)  # it would be so again
 
 
-def _judged(session: SessionToSimulate, summary: SessionSummary) -> Attempt:
+def compute_all(
+    sessions: Sequence[SessionToSimulate], facts: RunFacts, deadline_s: float = DEADLINE_S
+) -> list[Attempt]:
+    """Compute sessions of one policy, side by side where there are several, and write their records.
+
+    Args:
+        deadline_s: by which a real player would want a decision.
+
+    Raises:
+        OSError: one cannot be written.
+        StrictStop: a policy's fault, where it is to stop everything.
+    """
+    if len(sessions) == 1:
+        return [compute(sessions[0], facts, deadline_s)]
+    found = {
+        session.record: _in_vain(made)
+        if isinstance(made, TestbedError)
+        else _judged(session, made, deadline_s)
+        for session, made in simulate_together(sessions, facts)
+    }
+    return [found[session.record] for session in sessions]
+
+
+def _judged(session: SessionToSimulate, summary: SessionSummary, deadline_s: float) -> Attempt:
     length_s = summary.startup_s + summary.stall_s + summary.chunks * session.video.chunk_s
     if summary.outcome != FINISHED:
         return Attempt(FAILED, (summary.outcome,), for_good=True, session_s=length_s)
     if summary.by_fallback_alone:
         why = f"{ALL_BY_FALLBACK}, first because {summary.fallback_because}"
         return Attempt(FAILED, (why,), for_good=True, session_s=length_s)
-    return Attempt(DONE, session_s=length_s)
+    return Attempt(DONE, session_s=length_s, said=_said_of(summary, deadline_s))
+
+
+def _said_of(summary: SessionSummary, deadline_s: float) -> str:
+    """What a person should hear of a session whose figures count."""
+    longest_s = (summary.longest_decision_ms or 0.0) / 1000.0
+    if longest_s > deadline_s:
+        late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
+        return f"{late}: a real player would have let the fallback decide"
+    if summary.fallback_because is not None:
+        count = f"{summary.decided_by[BY_FALLBACK]} of {summary.chunks} chunks"
+        return f"the fallback decided {count}, first because {summary.fallback_because}"
+    return ""
+
+
+class _Parts:
+    """Hands out what is left: a session, or several that are decided together."""
+
+    def __init__(self, work: SweepWork, processes: int, facts: RunFacts) -> None:
+        self._work, self._processes, self.facts = work, processes, facts
+        self.deadline_s = work.folder.plan.file.decision_deadline_s
+        self._most: dict[str, int] = {}
+
+    def take(self, alone: bool = False) -> tuple[list[Unit], list[SessionToSimulate]] | None:
+        """The next units and their sessions; None when there is none now.
+
+        Args:
+            alone: no more than one.
+        """
+        taken = self._work.take()
+        if taken is None:
+            return None
+        unit = taken[0]
+        most = 1 if alone else self._share(unit)
+        units = [taken, *(self._work.take_like(unit, most - 1) if most > 1 else ())]
+        plan, out = self._work.folder.plan, self._work.out
+        return [one for one, _ in units], [computed_session(plan, one, out, number) for one, number in units]
+
+    def _share(self, unit: Unit) -> int:
+        """How many sessions like this one a process gets: every process some."""
+        spec = unit.policy.spec
+        if spec not in self._most:
+            mine = math.ceil((self._work.waiting(spec) + 1) / self._processes)
+            self._most[spec] = min(together(loaded(spec)), mine)
+        return self._most[spec]
+
+    def end(self, units: Sequence[Unit], attempts: Sequence[Attempt]) -> None:
+        for unit, attempt in zip(units, attempts, strict=True):
+            self._work.end(unit, attempt)
 
 
 def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
@@ -92,19 +165,19 @@ def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
     Raises:
         OSError: a record cannot be written.
     """
+    parts = _Parts(work, processes, facts)
     if processes == 1:
-        while (taken := work.take()) is not None:
-            unit, number = taken
-            session = computed_session(work.folder.plan, unit, work.out, number)
+        while (taken := parts.take()) is not None:
+            units, sessions = taken
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                work.end(unit, compute(session, facts, work.folder.plan.file.decision_deadline_s))
+                parts.end(units, compute_all(sessions, facts, parts.deadline_s))
         return
     lonely: list[Unit] = []
     while not work.finished:
-        lonely = _until_broken(work, processes, facts, len(lonely))
+        lonely = _until_broken(work, parts, processes, len(lonely))
 
 
-def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) -> list[Unit]:
+def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) -> list[Unit]:
     """Compute in a pool of processes until nothing is left or one of them dies.
 
     Args:
@@ -113,37 +186,34 @@ def _until_broken(work: SweepWork, processes: int, facts: RunFacts, alone: int) 
     Returns:
         what was at work when a process died, given back; empty at the end.
     """
-    workers = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=begin_worker)
-    deadline_s = work.folder.plan.file.decision_deadline_s
-    flying: dict[Future[Attempt], Unit] = {}
+    flying: dict[Future[list[Attempt]], list[Unit]] = {}
     try:
-        while True:
-            most = 1 if alone > 0 else AHEAD * processes
-            while len(flying) < most and (taken := work.take()) is not None:
-                unit, number = taken
-                session = computed_session(work.folder.plan, unit, work.out, number)
-                flying[workers.submit(compute, session, facts, deadline_s)] = unit
-            if not flying:
-                return []
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                result = future.result()
-                work.end(flying.pop(future), result)
-                alone -= 1
+        with worker_pool(processes, begin_worker) as workers:
+            while True:
+                most = 1 if alone > 0 else AHEAD * processes
+                while len(flying) < most and (taken := parts.take(alone > 0)) is not None:
+                    units, sessions = taken
+                    flying[workers.submit(compute_all, sessions, parts.facts, parts.deadline_s)] = units
+                if not flying:
+                    return []
+                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    parts.end(flying.pop(future), result)
+                    alone -= 1
     except BrokenProcessPool:
-        died = [unit for future, unit in flying.items() if _died(future)]
-        for future, unit in flying.items():
-            if unit not in died:
-                work.end(unit, future.result())
+        died = [units for future, units in flying.items() if _died(future)]
+        for future, units in flying.items():
+            if units not in died:
+                parts.end(units, future.result())
         if alone > 0:
-            for unit in died:
+            for unit in itertools.chain(*died):
                 work.end(unit, Attempt(FAILED, ("its process died (is memory short?)",)))
             return []
-        for unit in reversed(died):
+        lonely = list(itertools.chain(*died))
+        for unit in reversed(lonely):
             work.give_back(unit)
-        return died
-    finally:
-        workers.shutdown(wait=True, cancel_futures=True)
+        return lonely
 
 
-def _died(future: Future[Attempt]) -> bool:
+def _died(future: Future[list[Attempt]]) -> bool:
     return not future.done() or isinstance(future.exception(), BrokenProcessPool)

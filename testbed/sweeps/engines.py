@@ -15,6 +15,7 @@ from testbed.session.side_by_side import Interrupt
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
 from testbed.sweeps.cluster import RayNodes, run_on
+from testbed.sweeps.command_line import AUTO, CLUSTER
 from testbed.sweeps.computed import run_computed
 from testbed.sweeps.experiment import estimate
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
@@ -25,7 +26,6 @@ from testbed.sweeps.progress import duration
 from testbed.sweeps.state import SweepFacts, utc_now
 from testbed.sweeps.work import SweepWork
 
-AUTO = "auto"
 MOST_LANES = 250
 """As many as `testbed/fidelity.py` measures."""
 
@@ -163,7 +163,7 @@ class Emulated:
 class Cluster:
     """Sessions computed or emulated on the nodes of a Ray cluster."""
 
-    name = "ray"
+    name = CLUSTER
 
     def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
         self._plan = plan

@@ -35,10 +35,10 @@ from analysis.sweep_state import (
     TraceEntry,
 )
 from player.fallback import FALLBACK_ONCE
-from player.real.manifest import package_version
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
+from traces.versions import code_version, package_version
 
 STATE = "sweep.json"
 
@@ -96,6 +96,7 @@ def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: SweepFact
         order_seed=file.order_seed,
         retries=file.retries,
         versions=_versions(),
+        code=dataclasses.asdict(code_version()),
         host=host_facts(),
         lanes=facts.lanes,
         estimate=facts.estimate,

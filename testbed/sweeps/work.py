@@ -60,6 +60,19 @@ class SweepWork:
         self._flying += 1
         return unit, self.folder.begin(unit)
 
+    def waiting(self, spec: str) -> int:
+        """How many units of a policy have not been taken."""
+        return sum(unit.policy.spec == spec for unit in self._queue)
+
+    def take_like(self, unit: Unit, most: int) -> list[tuple[Unit, int]]:
+        """More units of the policy that a taken one has, as many as there are and as are wanted, and the
+        numbers of their attempts."""
+        wanted = [one for one in self._queue if one.policy.spec == unit.policy.spec][:most]
+        names = {one.name for one in wanted}
+        self._queue = deque(one for one in self._queue if one.name not in names)
+        self._flying += len(wanted)
+        return [(one, self.folder.begin(one)) for one in wanted]
+
     def give_back(self, unit: Unit) -> None:
         """It did not come to an attempt: whoever ran it is gone. It is the next to be taken."""
         self._flying -= 1

@@ -30,7 +30,8 @@ from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.tasks.abr.policy import NetLLM
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
-from testbed.session.plan import parser, plan_run
+from testbed.session.command_line import parser
+from testbed.session.plan import plan_run
 from tests.support.emulation import ROOT, Run, write_trace, write_video
 from tests.support.llm_server_fakes import FACTS, TRACES, VIDEO, blocking, observations, remote, run
 

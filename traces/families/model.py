@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from traces.families.statistics import Statistics
+from traces.families.measured import Statistics
 from traces.safe_reading import BadFileError, json_value, read_text
 from traces.trace import TraceError
 

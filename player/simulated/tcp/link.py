@@ -18,8 +18,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from player.simulated.session import Download
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
@@ -113,6 +111,8 @@ class TcpSession:
             raise ValueError(
                 f"{trace.name}: start index {start_index}; expected 1 to {len(trace.time_s) - 1}"
             )
+        import numpy as np  # (whoever only asks about the link has not to wait for it)
+
         from player.simulated.tcp.events import download  # compiled at its first use
         from player.simulated.tcp.state import new_connection
 

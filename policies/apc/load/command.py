@@ -46,6 +46,7 @@ from policies.apc.policy import BUDGET_MS, RESERVE_MS, make_scheduler
 from policies.apc.router import Router
 from policies.apc.study.files import write_json
 from policies.llm.tasks.abr.task import TASK
+from traces.bound_processes import die_with_parent
 from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.progress import say
@@ -277,7 +278,9 @@ def served(
     words += [] if threads is None else ["--threads", str(threads)]
     words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
+        process = subprocess.Popen(
+            [*words, "--json"], stdout=subprocess.PIPE, stderr=said, text=True, preexec_fn=die_with_parent
+        )
         try:
             _await_ready(process, said, within_s)
             yield process.pid

@@ -49,6 +49,7 @@ from policies.llm.serving.protocol import (
 )
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS, Behind, ServedSessions, SessionsFull
 from policies.llm.task import Task
+from traces.versions import loaded_versions
 
 EXPIRE_EVERY_S = 5.0
 RETRY_QUEUE_S = 1
@@ -164,6 +165,7 @@ class Server:
             "tasks": {name: asdict(desk.engine.info) for name, desk in self._desks.items()},
             "limits": asdict(self._limits),
             "delay_ms": 1000.0 * self._delay_s,
+            "versions": loaded_versions(),
         }
 
     def application(self) -> web.Application:

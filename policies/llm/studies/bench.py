@@ -42,6 +42,7 @@ from policies.llm.task import Vectors
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
+from traces.bound_processes import die_with_parent
 from traces.numbers import count, counts
 from traces.progress import say
 
@@ -357,7 +358,11 @@ def a_server(
         words += ["--adapter", str(adapter)]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "policies.llm", *words], stdout=subprocess.PIPE, stderr=said, text=True
+            [sys.executable, "-m", "policies.llm", *words],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            preexec_fn=die_with_parent,
         )
         overdue = threading.Timer(START_WITHIN_S, process.kill)
         overdue.start()

@@ -25,6 +25,7 @@ from typing import Any
 from player.buffer import CAP_MS
 from player.fallback import FALLBACK_ONCE, fallback_spec, load_fallback
 from player.policy import ToldFuture
+from player.provenance import decided_by
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.simulated.link_published import refuse_loss
@@ -37,7 +38,6 @@ from testbed.session.asked import Asked
 from testbed.session.options import capped
 from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.models import MODELS, PUBLISHED
-from testbed.simulated.simulation import source_sha256
 from testbed.simulated.starts import Start
 from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
 from traces.families.catalogue import default_video, placed, resolve_many
@@ -349,7 +349,7 @@ def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Swee
         name=found.name,
         delay_ms=found.delay_ms,
         weights_sha256=found.weights_sha256,
-        source_sha256=source_sha256(found),
+        source_sha256=decided_by(found.spec, found.policy).source_sha256,
         left_out=_untellable(found.policy, link_model) if isinstance(found.policy, ToldFuture) else None,
         fallback=fallback_spec(found.policy, file.fallback),
     )

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import player.real.fetch
-from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost, Timeouts
+from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
+from player.real.settings import Timeouts
 from tests.support.player_fakes import Fault, Origin, a_video, serving
 
 SIZE = 400_000

@@ -14,8 +14,9 @@ import pytest
 from player.faults import PolicyFault
 from player.observation import Observation
 from player.qoe import QoE
-from player.real.fetch import Fetcher, Timeouts
-from player.real.session import PlayerSettings, Session, play
+from player.real.fetch import Fetcher
+from player.real.session import Session, play
+from player.real.settings import PlayerSettings, Timeouts
 from player.record import EndRow
 from tests.support.player_fakes import Chooses, Facts, Fault, Origin, a_video, loaded, serving
 

@@ -15,7 +15,7 @@ import pytest
 from player.manifest import Manifest
 from player.qoe import QoE
 from player.real.manifest import player_manifest
-from player.real.session import PlayerSettings
+from player.real.settings import PlayerSettings
 from player.record import EndRow, Record, RecordWriter, read_record
 from player.registry import load_policy
 from player.simulated.session import CHUNKS

@@ -206,4 +206,4 @@ def test_each_entry_script_begins_so(name: str) -> None:
         if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")
     ]
     found = ast.unparse(statements[0]).replace("hand_over(required=False)", "hand_over()")
-    assert found == ast.unparse(ast.parse(ENTRY).body[1])
+    assert found.startswith(ast.unparse(ast.parse(ENTRY).body[1]))

@@ -21,7 +21,8 @@ from testbed.link.settings import KERNEL_MAX_MBPS
 from testbed.process.errors import TestbedError
 from testbed.run import main
 from testbed.session import plan
-from testbed.session.plan import RunPlan, folder_of, parser, plan_run, prepare_folder
+from testbed.session.command_line import parser
+from testbed.session.plan import RunPlan, folder_of, plan_run, prepare_folder
 from testbed.session.session_plan import LOGS
 
 ROOT = Path(__file__).resolve().parents[3]

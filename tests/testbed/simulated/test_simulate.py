@@ -57,7 +57,9 @@ def facts(folder: Path) -> dict[str, list[dict[str, Any]]]:
     for path in sorted(folder.glob("*.jsonl")):
         first, *others = map(json.loads, path.read_text().splitlines())
         of_session = {
-            key: value for key, value in first.items() if key not in ("run_id", "started_at", "command_line")
+            key: value
+            for key, value in first.items()
+            if key not in ("run_id", "started_at", "command_line", "versions")
         }
         for line in others:
             line.pop("decision_ms", None)  # of a busy machine

@@ -146,15 +146,16 @@ class NetLLM:
         return copy.copy(self)
 
     def together(self) -> int:
-        """How many sessions the model in this process decides at once; 1 where a server decides, which
-        batches by itself, and where this machine's arithmetic differs in company.
+        """Many where the model is in this process; a server batches by itself."""
+        return TOGETHER if self._address is None and self._found() is None else 1
+
+    def ready_together(self) -> int:
+        """1 where this machine's arithmetic differs in company.
 
         Raises:
             ValueError: the model can't be loaded.
         """
-        if self._address is not None or self._found() is not None:
-            return 1
-        return min(self._engine().same_together, TOGETHER)
+        return min(self._engine().same_together, self.together())
 
     def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
         """See `DecidesTogether`."""

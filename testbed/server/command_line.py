@@ -1,0 +1,43 @@
+"""The command line of `testbed/origin.py`. What takes long to import has no place here."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from traces.commands import Parser
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected 0 to 65535 (0: a free one)")
+    return int(text)
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(
+        prog="origin.py", description="Serve videos over HTTP to a player, ours or any DASH player."
+    )
+    address = command.add_argument_group("address")
+    address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
+    address.add_argument("--port", type=_port, default=8080, help="0 takes a free one (default: %(default)s)")
+    address.add_argument(
+        "--cc", metavar="NAME", help="TCP congestion control of every connection (default: the kernel's)"
+    )
+    content = command.add_argument_group("content")
+    content.add_argument(
+        "--video",
+        action="append",
+        metavar="VIDEO",
+        help="a built-in name, a directory of video_size_N files or an MPD; may be repeated"
+        " (default: every built-in, unless --media is given)",
+    )
+    content.add_argument("--media", type=Path, metavar="DIR", help="encoded DASH media to serve as it is")
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--log", type=Path, metavar="FILE", help="append the request lines (JSON) here (default: stderr)"
+    )
+    output.add_argument("--json", action="store_true", help="print one JSON object once it listens")
+    return command
