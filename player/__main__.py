@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+
+if __name__ == "__main__":
     from player.real.command_line import parser
 
     parser().parse_args()  # help and mistakes don't wait for the imports that follow
@@ -27,7 +32,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
-from player.fallback import fallback_of
+from player.fallback import FALLBACK, StandIn, fallback_spec, load_fallback
 from player.faults import PolicyFault
 from player.manifest import Manifest
 from player.options import scoring
@@ -47,7 +52,7 @@ from player.seeding import seed_generators
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
-from traces.commands import BAD_INPUT
+from traces.commands import BAD_INPUT, exit_with
 from traces.files import partial_of
 from traces.versions import code_version
 
@@ -105,7 +110,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
         raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
     seed_generators(settings.seed)  # a policy may draw when it is made
     policy = load_policy(args.policy, real=True)
-    fallback = fallback_of(policy, args.fallback)
+    fallback = StandIn(fallback_spec(policy.policy, args.fallback))
     with _signals() as signals:
         async with Fetcher(settings.timeouts) as fetcher:
             try:
@@ -114,7 +119,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 return signals.status
             _check(presentation, settings)
             if not args.stream:  # the parent has asked
-                _refuse_unplayable(policy, fallback, presentation.video, settings, args.url)
+                _refuse_unplayable(policy, fallback.spec, presentation.video, settings, args.url)
             manifest = partial(
                 player_manifest,
                 presentation,
@@ -178,11 +183,12 @@ def _check(presentation: Presentation, settings: PlayerSettings) -> None:
 
 
 def _refuse_unplayable(
-    policy: LoadedPolicy, fallback: LoadedPolicy, video: Video, settings: PlayerSettings, url: str
+    policy: LoadedPolicy, fallback: str, video: Video, settings: PlayerSettings, url: str
 ) -> None:
-    """Raises PolicyError for who can't play the video."""
+    """Raises PolicyError for who can't play the video; the usual fallback plays any."""
     refuse_unplayable(policy, video, url, settings.seed, settings.qoe)
-    refuse_unplayable(fallback, video, url, settings.seed, settings.qoe, "fallback")
+    if fallback != FALLBACK:
+        refuse_unplayable(load_fallback(fallback), video, url, settings.seed, settings.qoe, "fallback")
 
 
 @dataclass
@@ -221,7 +227,7 @@ class _Job:
     args: argparse.Namespace
     presentation: Presentation
     policy: LoadedPolicy
-    fallback: LoadedPolicy
+    fallback: StandIn
     settings: PlayerSettings
     fetcher: Fetcher
     manifest: Callable[[], Manifest]
@@ -229,9 +235,7 @@ class _Job:
     out: IO[str]
 
     def _session(self, sink: Sink) -> Session:
-        return Session(
-            self.presentation, self.policy, self.settings, sink, self.fetcher, self.fallback.policy
-        )
+        return Session(self.presentation, self.policy, self.settings, sink, self.fetcher, self.fallback)
 
     async def stream(self, stop: asyncio.Future[str]) -> int:
         """For a parent process; the exit status.
@@ -365,4 +369,4 @@ def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

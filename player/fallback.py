@@ -5,8 +5,11 @@ A policy names one by an attribute `fallback`, a spec such as `bba:reservoir_s=8
 
 from __future__ import annotations
 
-from player.policy import Policy, Served, ToldFuture
+from player.observation import Observation
+from player.policy import Decision, Policy, Served, ToldFuture
+from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.video.video import Video
 
 FALLBACK = "robustmpc"
 """It decides in 0.07 ms, and it doesn't take a long buffer for leave to ask for the top level, as BBA does:
@@ -46,10 +49,24 @@ def load_fallback(spec: str) -> LoadedPolicy:
     return loaded
 
 
-def fallback_of(policy: LoadedPolicy, asked: str | None = None) -> LoadedPolicy:
-    """The fallback of a session.
+class StandIn:
+    """A fallback that is loaded once it is wanted: most sessions end without it."""
 
-    Raises:
-        PolicyError: see `load_fallback`.
-    """
-    return load_fallback(fallback_spec(policy.policy, asked))
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self._policy: Policy | None = None
+        self._told: tuple[Video, int, QoE] | None = None
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        self._told = video, seed, qoe
+        if self._policy is not None:
+            self._policy.reset(video, seed, qoe)
+
+    def select(self, observation: Observation) -> Decision | int:
+        """Raises PolicyError where it can't be had, and what its own `reset` raises."""
+        if self._policy is None:
+            assert self._told is not None, "reset first"
+            policy = load_fallback(self.spec).policy
+            policy.reset(*self._told)
+            self._policy = policy
+        return self._policy.select(observation)

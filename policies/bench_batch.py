@@ -8,6 +8,11 @@ of sessions and actions is part of the time; compiling is not, and is printed.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+
 import argparse
 import json
 import math

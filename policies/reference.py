@@ -9,6 +9,11 @@ and MPC come out; anybody who has those files can repeat it.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+
 import argparse
 import json
 from collections.abc import Sequence

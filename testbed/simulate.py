@@ -43,7 +43,7 @@ from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
 from testbed.simulating.simulated_summary import SimulatedOutcome, all_good, as_json, remarks_on, table
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
-from traces.commands import carried_out, leave
+from traces.commands import carried_out, exit_with
 from traces.ownership import make_directory
 from traces.trace import TraceError
 
@@ -121,4 +121,4 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_with(main)

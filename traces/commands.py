@@ -7,6 +7,8 @@ types, a script's name or `python -m …`. `--json` prints one object on stdout 
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import difflib
 import os
 import re
@@ -18,8 +20,8 @@ from typing import Any, NoReturn
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit status after Ctrl-C, and after SIGTERM."""
 
 PIPE_COLUMNS = 160
 """How wide a table may be that goes to a pipe or a file: none of ours is folded there."""
@@ -133,13 +135,24 @@ def add_json_option(group: Any) -> None:
 
 def leave(status: int) -> NoReturn:
     """End with a status. A Ctrl-C that is pressed once more meanwhile has been heard already: it may not turn
-    the status into a death."""
+    the status into a death. Who was told to end doesn't wait for libraries to be taken down, which takes some
+    of them seconds."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(status)
+    if status not in (INTERRUPTED, TERMINATED):
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def exit_with(command: Callable[[], int]) -> NoReturn:
-    """Run a command and end with its status. A reader that leaves (`| head`) is no fault."""
+    """Run a command and end with its status. A reader that leaves (`| head`) is no fault.
+
+    From here on Ctrl-C is heard; while a command's modules are imported it ends the process without a word.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = command()
         sys.stdout.flush()

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from player.buffer import PlaybackBuffer
 from player.decide import Decider, TimedDecision
-from player.fallback import fallback_of
+from player.fallback import StandIn, fallback_spec
 from player.faults import PolicyFault, one_line
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
@@ -104,7 +104,6 @@ async def play(
         the end row, which the sink has got too.
 
     Raises:
-        PolicyError: no fallback could be loaded.
         VideoError: fewer chunks than `settings.chunks`.
         PolicyFault: the policy's reset failed, and the settings are strict.
         asyncio.CancelledError: it was cancelled; the sink has got an `interrupted` end row.
@@ -142,7 +141,7 @@ class Session:
         self._clock = clock
         self._decider = Decider(
             policy.policy,
-            fallback if fallback is not None else fallback_of(policy).policy,
+            fallback if fallback is not None else StandIn(fallback_spec(policy.policy)),
             self.video.levels,
             settings.decision_deadline_s,
             settings.reset_deadline_s,

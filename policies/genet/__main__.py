@@ -10,6 +10,11 @@ Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on from
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+
 import argparse
 import json
 import sys

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import CAP_MS
-from player.fallback import FALLBACK, load_fallback
+from player.fallback import FALLBACK, StandIn
 from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
@@ -317,7 +317,7 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
     written: dict[Path, SessionSummary] = {}
     first = job.sessions[0]
     seed_generators(first.seed)  # a policy may draw when it is made
-    policy, fallback = load_policy(first.policy), load_fallback(first.fallback)
+    policy, fallback = load_policy(first.policy), StandIn(first.fallback)
     for place, session in enumerate(job.sessions):
         summary = _simulated(session, policy, fallback, job, place)
         if summary is not None:
@@ -375,8 +375,7 @@ def _seat(session: SessionToSimulate, policy: LoadedPolicy) -> SessionInCompany:
     """A session with a policy and a stand-in of its own."""
     assert isinstance(policy.policy, DecidesTogether)
     mine = dataclasses.replace(policy, policy=policy.policy.another())
-    fallback = load_fallback(session.fallback).policy
-    chooser = Chooser(mine.policy, fallback, session.video.levels, session.strict)
+    chooser = Chooser(mine.policy, StandIn(session.fallback), session.video.levels, session.strict)
     course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
     return SessionInCompany(course, chooser)
 
@@ -403,7 +402,7 @@ def _fault(session: SessionToSimulate, error: Exception) -> TestbedError:
 
 
 def _simulated(
-    session: SessionToSimulate, policy: LoadedPolicy, fallback: LoadedPolicy, job: SimulationJob, place: int
+    session: SessionToSimulate, policy: LoadedPolicy, fallback: StandIn, job: SimulationJob, place: int
 ) -> SessionSummary | None:
     """One session; its figures if it was recorded, None if its record was there."""
     seed_generators(session.seed)
@@ -412,7 +411,7 @@ def _simulated(
             session.video,
             session.start.trace,
             policy.policy,
-            fallback=fallback.policy,
+            fallback=fallback,
             strict=session.strict,
             **_course_of(session, policy),
         )
