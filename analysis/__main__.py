@@ -32,6 +32,7 @@ from analysis.tables.collect import add_collect
 from analysis.timeline import draw_timeline
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
+from traces.console import VisibleConsole
 
 TIMELINE = "timeline"
 
@@ -158,7 +159,7 @@ def _table(args: argparse.Namespace) -> int:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    return VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from player.record import make_folder
+from traces.escaping import visible_lines
 from traces.files import write_aside
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -166,10 +167,25 @@ def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
 
     To be called within `matplotlib.rc_context(RC)`.
     """
+    _only_visible(figure)
     figure.set_dpi(PNG_DPI)
     figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
     figure.set_layout_engine("none")
     return {kind: _WRITERS[kind](figure) for kind in formats}
+
+
+def _only_visible(figure: Figure) -> None:
+    """Names on a figure may hold what no font can draw."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for axis in figure.findobj(Axis):
+        for ticks in (axis.major, axis.minor):
+            if isinstance(ticks.formatter, FixedFormatter):
+                ticks.formatter.seq = [visible_lines(str(label)) for label in ticks.formatter.seq]
+    for text in figure.findobj(Text):
+        text.set_text(visible_lines(text.get_text()))
 
 
 def _png(figure: Figure) -> bytes:
@@ -206,6 +222,21 @@ def _eps(figure: Figure) -> bytes:
 
 
 _WRITERS = {PNG: _png, PDF: _pdf, SVG: _svg, EPS: _eps}
+
+
+def share_scale(axes: Iterable[Axes], which: str) -> None:
+    """Give panels one scale on `x`, `y` or both (`xy`), so that equal lengths mean equal amounts in all.
+
+    It reaches from the least to the most that any of them shows. An axis that runs backwards keeps doing so;
+    panels that are off stay as they are.
+    """
+    panels = [axis for axis in axes if axis.axison]
+    for letter in which:
+        get, put = (getattr(Axes, f"{verb}_{letter}lim") for verb in ("get", "set"))
+        limits = [get(axis) for axis in panels]
+        least, most = min(map(min, limits)), max(map(max, limits))
+        for axis, (first, last) in zip(panels, limits, strict=True):
+            put(axis, *((least, most) if first <= last else (most, least)))
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -52,7 +52,8 @@ from player.seeding import seed_generators
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
-from traces.commands import BAD_INPUT, exit_with
+from traces.commands import exit_with, refuse
+from traces.escaping import visible_output
 from traces.files import partial_of
 from traces.versions import code_version
 
@@ -83,11 +84,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.out is not None and args.out.is_dir():
         command.error(f"--out {args.out} is a folder; name a file in it")
     try:
-        with kept_for_us() as out:  # what a policy prints may not mix with our lines
+        with visible_output(), kept_for_us() as out:  # what a policy prints may not mix with our lines
             return asyncio.run(_run(args, arguments, out))
     except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
-        print(f"python -m player: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return refuse("python -m player", error)
     except PolicyFault as fault:
         return _refuse_fault(args, fault)
     except KeyboardInterrupt:  # the second one: the first ends the session in order
@@ -97,11 +97,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _refuse_fault(args: argparse.Namespace, fault: PolicyFault) -> int:
-    """Say what `--strict` stopped at; the exit status."""
-    print(f"python -m player: {args.policy}: {fault}; stopped, as --strict says", file=sys.stderr)
-    if fault.shown:
-        print(fault.shown, file=sys.stderr)
-    return BAD_INPUT
+    """Say what `--strict` stopped at, with its traceback; the exit status."""
+    shown = f"\n{fault.shown}" if fault.shown else ""
+    return refuse("python -m player", f"{args.policy}: {fault}; stopped, as --strict says{shown}")
 
 
 async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> int:

@@ -58,6 +58,7 @@ from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
 from traces.commands import leave, refuse, said_of
+from traces.escaping import visible_output
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -346,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = parser().parse_args(words)
-    with terminated_by(signal.SIGTERM, signal.SIGHUP):
+    with terminated_by(signal.SIGTERM, signal.SIGHUP), visible_output():
         return _carried_out(args, words)
 
 

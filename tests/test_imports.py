@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "player.qoe",
         "traces.bound_processes",
         "traces.commands",
+        "traces.console",
         "traces.escaping",
         "traces.files",
         "traces.ownership",

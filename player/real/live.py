@@ -15,6 +15,7 @@ from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
+from traces.console import VisibleConsole
 
 if TYPE_CHECKING:
     from player.real.session import PlayerState
@@ -27,7 +28,7 @@ def silence(file: IO[str]) -> None:
     os.close(nowhere)
 
 
-class LiveConsole(Console):
+class LiveConsole(VisibleConsole):
     """A console whose reader may leave (`| head`): the session and its record go on without it."""
 
     def on_broken_pipe(self) -> None:

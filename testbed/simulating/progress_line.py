@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from traces.console import VisibleConsole
 
 PROGRESS_LINES = 10
 """On a pipe, so many in all."""
@@ -17,7 +18,7 @@ class ProgressLine:
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._said = total, 0, 0
-        console = Console(stderr=True)
+        console = VisibleConsole(stderr=True)
         self._bar = None
         if console.is_terminal:
             self._bar = Progress(
