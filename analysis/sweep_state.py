@@ -44,6 +44,8 @@ class CommandEntry(_Part):
     at: str | None = None
     argv: tuple[str, ...] | None = None
     host: str | None = None
+    directory: str | None = None
+    """Where it was typed: seen from Streambed's folder, absolute where that is elsewhere."""
 
 
 @dataclass(frozen=True)

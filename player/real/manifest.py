@@ -12,7 +12,7 @@ from player.real.settings import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
 from player.video.mpd import Presentation
-from traces.versions import CodeVersion, package_version
+from traces.versions import CodeVersion, package_version, typed_in
 
 
 def player_manifest(
@@ -60,4 +60,5 @@ def player_manifest(
         code=code_section(code or CodeVersion()),
         host=platform.platform(),
         command_line=tuple(argv),
+        directory=typed_in(),
     )

@@ -16,7 +16,7 @@ from testbed.link.settings import LinkSettings
 from testbed.verdict.judge import Verdict
 from traces.files import partial_of
 from traces.trace import Trace
-from traces.versions import CodeVersion, code_version
+from traces.versions import CodeVersion, code_version, typed_in
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures, what players said."""
@@ -54,6 +54,8 @@ class SessionPlan:
     """The spec of who decides where the policy can't."""
     strict: bool = False
     """Nobody: the policy's first fault stops everything."""
+    directory: str = field(default_factory=typed_in)
+    """Where the command was typed."""
     code: CodeVersion = field(default_factory=code_version)
     """The tree that planned it."""
 

@@ -45,9 +45,9 @@ from traces.bound_processes import worker_pool
 from traces.commands import said_of
 from traces.files import DAMAGED, put_aside
 from traces.trace import TraceError
-from traces.versions import CodeVersion, code_version
+from traces.versions import CodeVersion, code_version, typed_in
 
-_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions", "code")
+_OF_A_RUN = ("run_id", "started_at", "command_line", "directory", "host", "versions", "code")
 """What a manifest says of the run, not of the session."""
 
 
@@ -93,6 +93,8 @@ class RunFacts:
     run_id: str
     started_at: str
     command_line: tuple[str, ...]
+    directory: str = field(default_factory=typed_in)
+    """Where it was typed."""
     code: CodeVersion = field(default_factory=code_version)
     """The tree of the command, which may have workers elsewhere."""
 
@@ -148,6 +150,7 @@ def manifest(
         trace=trace_section(start.trace, session.trace_spec, start.at_s, start_index=start.index),
         link=link_section({"model": session.link_name, **_settings(session.link)}),
         command_line=tuple(facts.command_line),
+        directory=facts.directory,
         host=platform.platform(),
         versions=decided.versions,
         code=code_section(facts.code),

@@ -38,7 +38,7 @@ from player.fallback import FALLBACK_ONCE
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
-from traces.versions import code_version, package_version
+from traces.versions import code_version, package_version, typed_in
 
 STATE = "sweep.json"
 
@@ -217,7 +217,7 @@ def _cpu() -> str:
 
 def command_entry(argv: Sequence[str]) -> CommandEntry:
     """A command that works on a sweep."""
-    return CommandEntry(utc_now(), ("testbed/sweep.py", *argv), platform.node())
+    return CommandEntry(utc_now(), ("testbed/sweep.py", *argv), platform.node(), typed_in())
 
 
 def refuse_changes(plan: SweepPlan, before: SweepState, recorded: Sequence[SessionEntry], out: Path) -> None:

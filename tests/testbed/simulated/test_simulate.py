@@ -59,7 +59,7 @@ def facts(folder: Path) -> dict[str, list[dict[str, Any]]]:
         of_session = {
             key: value
             for key, value in first.items()
-            if key not in ("run_id", "started_at", "command_line", "versions")
+            if key not in ("run_id", "started_at", "command_line", "directory", "versions")
         }
         for line in others:
             line.pop("decision_ms", None)  # of a busy machine
