@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "traces.ownership",
         "traces.safe_reading",
         "traces.words",
+        "traces.versions",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}
