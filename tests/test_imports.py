@@ -35,8 +35,8 @@ MAY_IMPORT = {
         "traces.files",
         "traces.ownership",
         "traces.safe_reading",
-        "traces.versions",
         "traces.words",
+        "traces.versions",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from player.fallback import load_fallback
 from player.simulated.session import simulate
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
 
@@ -78,6 +79,7 @@ def _one_s(plan: SweepPlan, unit: Unit) -> float:
             start_index=unit.start.index,
             chunks=unit.chunks,
             first_level=None,
+            fallback=load_fallback(unit.policy.fallback).policy,
         )
     except Exception:  # the session itself will say what is wrong
         return COMPUTED_S
