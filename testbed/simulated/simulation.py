@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -42,7 +44,7 @@ from testbed.process.errors import TestbedError
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
 from traces.commands import said_of
-from traces.files import DAMAGED, put_aside
+from traces.files import DAMAGED, partial_of, put_aside
 from traces.trace import TraceError
 from traces.versions import CodeVersion, code_version
 
@@ -352,6 +354,11 @@ def simulate_together(
                 yield session, _write(session, manifest(session, policy, (), facts), *recorded)
 
 
+def load_together(policy: str) -> None:
+    """Have a policy's model in this process, so that it isn't loaded while sessions are timed."""
+    _ready_together(load_policy(policy))
+
+
 def _ready_together(policy: LoadedPolicy) -> int:
     assert isinstance(policy.policy, DecidesTogether)
     try:
@@ -422,8 +429,26 @@ def _write(
     return summarise(rows, end, session.video.ladder_kbps, session.qoe)
 
 
-def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Path, SessionSummary]]:
-    """Carry out all jobs; yields what `run_job` returns for each as it is done.
+@dataclass(frozen=True)
+class JobDone:
+    """What came of a job."""
+
+    written: dict[Path, SessionSummary]
+    """The figures of each record that was written."""
+    took_s: float
+    """Of the process that did it, what it loaded first left out."""
+
+
+def timed_job(job: SimulationJob) -> JobDone:
+    """See `run_job`."""
+    if job.together:
+        load_together(job.sessions[0].policy)
+    begun_s = time.perf_counter()
+    return JobDone(run_job(job), time.perf_counter() - begun_s)
+
+
+def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
+    """Carry out all jobs; yields each as it is done.
 
     Raises:
         TestbedError: a session cannot be computed, or a process died; what is recorded stays.
@@ -432,17 +457,22 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Pat
     if processes == 1 or len(jobs) < 2:
         for job in jobs:
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                written = run_job(job)
-            yield written
+                done = timed_job(job)
+            yield job, done
         return
     try:
         with worker_pool(min(processes, len(jobs)), begin_worker) as workers:
-            for done in as_completed([workers.submit(run_job, job) for job in jobs]):
-                yield done.result()
+            asked = {workers.submit(timed_job, job): job for job in jobs}
+            for future in as_completed(asked):
+                yield asked[future], future.result()
     except BrokenProcessPool:
         raise TestbedError(
             "a process of the simulation died (is memory short?); the same command goes on with --out"
         ) from None
+    except (KeyboardInterrupt, GeneratorExit):  # who was at work was killed
+        for session in itertools.chain.from_iterable(job.sessions for job in jobs):
+            partial_of(session.record).unlink(missing_ok=True)
+        raise
 
 
 def begin_worker() -> None:

@@ -44,6 +44,8 @@ class Attempt:
     """Trying again would come to the same."""
     session_s: float = 0.0
     """Of sessions that were played, together."""
+    took_s: float = 0.0
+    """Of a process that computed it; 0 where it isn't known."""
 
 
 def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:
