@@ -37,6 +37,7 @@ from analysis.style import (
     paler,
     policy_colour,
     policy_line,
+    share_scale,
     short_name,
 )
 
@@ -56,7 +57,7 @@ MOST_COLUMNS = 4
 """Of panels side by side."""
 WIDE_COLUMNS = 2
 """With more columns than this, panels are narrow, and …"""
-NARROW_CHARACTERS = 26
+NARROW_CHARACTERS = 24
 """… their titles' lines hold so many characters."""
 
 CHARACTERS_PER_IN = 21
@@ -152,6 +153,7 @@ def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -
         axis.set_xlabel("QoE per chunk")
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
         _title(axis, part, len(parts))
+    share_scale(axes, "x")
     axes[0].set_ylabel("share of sessions")
     _head_and_legend(figure, outcomes, parts, [_line_handle(policy) for policy in _policies(parts)])
     return _drawn(figure, outcomes, parts)
@@ -272,6 +274,7 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
         axis.grid(color=FAINT_COLOUR, linewidth=0.3, zorder=0)
         _mark_better_corner(axis)
         _title(axis, part, len(parts))
+    share_scale(axes, "xy")
     axes[0].set_ylabel("mean bitrate (Mbit/s)")
     handles = [_handle(policy, policies) for policy in policies]
     _head_and_legend(figure, outcomes, parts, handles, "whiskers: 95 % intervals of the means over traces")

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from testbed.simulated.computing_pace import ComputingPace, duration
 from testbed.simulated.simulation import JobDone, SimulationJob
+from traces.console import VisibleConsole
 from traces.words import counted
 
 PROGRESS_LINES = 10
@@ -37,7 +37,7 @@ class ProgressLine:
         for job in jobs:
             self._chunks[job.sessions[0].policy] += _chunks(job)
         self._ended_at = time.monotonic()
-        console = Console(stderr=True)
+        console = VisibleConsole(stderr=True)
         self._bar = None
         if console.is_terminal:
             self._bar = Progress(
@@ -75,8 +75,9 @@ class ProgressLine:
         """A job is done."""
         policy, chunks = job.sessions[0].policy, _chunks(job)
         self._chunks[policy] -= chunks
-        for _ in job.sessions:  # each counts, as sessions do that come one by one
-            self._pace.ended(policy, chunks, done.took_s)
+        if done.took_s > 0:
+            for _ in job.sessions:  # each counts, as sessions do that come one by one
+                self._pace.ended(policy, chunks, done.took_s)
         self._ended_at = time.monotonic()
         self._done += len(done.written)
         if self._bar is not None:

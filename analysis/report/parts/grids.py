@@ -50,14 +50,6 @@ def policy_rows(
     return figure, used
 
 
-def share_scale(axes: Sequence[Axes], which: str) -> None:
-    """Give panels one scale on x or on y (`which`): from the least to the most that any of them shows."""
-    get, put = (getattr(Axes, f"{verb}_{which}lim") for verb in ("get", "set"))
-    limits = [get(axis) for axis in axes]
-    for axis in axes:
-        put(axis, min(low for low, _ in limits), max(high for _, high in limits))
-
-
 def absent(axis: Axes, row: int, why: str = "none") -> None:
     """Say that a policy has nothing in a panel."""
     axis.text(0.02, row, why, transform=axis.get_yaxis_transform(), va="center", fontsize=6, color="#808080")

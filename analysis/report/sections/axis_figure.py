@@ -13,8 +13,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from analysis.bootstrap import Interval
 from analysis.figures import HANDLE_CHARACTERS, line
 from analysis.report.parts.axes import LineResult, plain_number
-from analysis.report.parts.grids import share_scale
-from analysis.style import BLACK, COLUMN_IN, FAINT_COLOUR, TEXT_IN, in_order, label, short_name
+from analysis.style import (
+    BLACK,
+    COLUMN_IN,
+    FAINT_COLOUR,
+    TEXT_IN,
+    in_order,
+    label,
+    share_scale,
+    short_name,
+)
 
 MOST_COLUMNS = 3
 ROW_IN = 1.55
@@ -23,6 +31,8 @@ HEAD_IN = 0.55
 TITLE_CHARACTERS = 34
 DODGE = 0.012
 """Of the axis's length, from a policy to the next, so that intervals do not hide each other."""
+LABEL_IN = 0.24
+"""What a value's label takes."""
 CHARACTERS_PER_IN = 15
 """Of a legend's line."""
 
@@ -55,8 +65,10 @@ def draw_axis(results: Sequence[LineResult], baseline: str | None) -> Figure:
     for row, (title, _, _) in enumerate(rows):
         for band in range(bands):
             grid[band * len(rows) + row][0].set_ylabel(title)
-        share_scale([panel for panel in grid[row :: len(rows)].flat if panel.axison], "y")
-    share_scale([panel for panel in grid.flat if panel.axison], "x")
+        share_scale(grid[row :: len(rows)].flat, "y")
+    share_scale(grid.flat, "x")
+    for panel in filter(lambda one: one.axison, grid.flat):
+        _label_values(panel, LABEL_IN * columns / width_in)
     _legend(figure, policies)
     return figure
 
@@ -90,9 +102,20 @@ def _column(panels: Sequence[Axes], rows: Sequence[Row], result: LineResult, pol
         panel.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3, zorder=0)
         panel.xaxis.set_major_locator(FixedLocator(values))
         panel.xaxis.set_minor_locator(NullLocator())
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(float(value))))
     panels[0].set_title(textwrap.fill(result.line.name, TITLE_CHARACTERS), loc="left")
     panels[-1].set_xlabel(result.line.axis.title)
+
+
+def _label_values(panel: Axes, share: float) -> None:
+    """Write a value at its tick, unless the one written before is nearer than this share of the axis."""
+    left, right = panel.get_xlim()
+    written: list[float] = []
+    for value in panel.get_xticks():
+        if not written or value - written[-1] >= share * (right - left):
+            written.append(value)
+    panel.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: plain_number(float(value)) if value in written else "")
+    )
 
 
 def _legend(figure: Figure, policies: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.beside import TIE, UNKNOWN
 from analysis.report.parts.study import Study
 from analysis.report.sections.differences import MARK
-from analysis.style import BLACK, COLUMN_IN, FAINT_COLOUR, TEXT_IN, policy_colour, short_name
+from analysis.style import BLACK, COLUMN_IN, FAINT_COLOUR, TEXT_IN, policy_colour, share_scale, short_name
 
 OPTION = re.compile(r":delay_ms=(\d+(?:\.\d+)?)")
 """As a policy is asked for that decides so much later."""
@@ -68,6 +68,7 @@ def draw_delays(study: Study) -> Figure | None:
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
         if place % columns == 0:
             axis.set_ylabel(f"QoE minus\n{short_name(study.baseline)}'s")
+    share_scale(axes, "xy")
     if len(bases) > 1:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bases))
     return figure

@@ -11,7 +11,7 @@ from analysis.beside import TIE, UNKNOWN
 from analysis.figures import colour
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.study import Study
-from analysis.style import BLACK, short_name
+from analysis.style import BLACK, share_scale, short_name
 
 MARK: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linestyle": "none", "markeredgewidth": 1.0}
 
@@ -45,6 +45,7 @@ def draw_differences(study: Study) -> Figure:
                 zorder=3,
             )
         axis.margins(x=0.08)
+    share_scale(axes, "x")
     handles = [
         Line2D([], [], **MARK, color=BLACK, label="interval excludes 0"),
         Line2D([], [], **MARK, color=BLACK, markerfacecolor="white", label="tie: interval holds 0"),

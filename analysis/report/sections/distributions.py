@@ -6,6 +6,7 @@ from analysis.figures import draw_cdf, draw_scatter
 from analysis.outcomes import Outcomes
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.study import Study, per_setting
+from analysis.report.sections.generalization import boxes
 
 
 def distributions(study: Study) -> Section:
@@ -13,6 +14,8 @@ def distributions(study: Study) -> Section:
     outcomes, left = drawable(study)
     blocks: list[Block] = [Paragraph(text, "warning") for text in left]
     n = per_setting(study, lambda one: one.means[0].settings if one.means else 0)
+    if all(one.seen is None for one in study.conditions):  # else the section on unseen networks has them
+        blocks += boxes(study, "boxes")
     if outcomes is not None:
         blocks += drawn(
             "cdf",

@@ -16,7 +16,7 @@ from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.study import NetworkCondition, Study, per_setting
 from analysis.report.sections import headline
-from analysis.style import BLACK, GREY, is_bound, paler
+from analysis.style import BLACK, GREY, is_bound, paler, share_scale
 
 BOX_WIDTH = 0.62
 SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"
@@ -49,6 +49,7 @@ def draw_generalization(study: Study) -> Figure:
             else:
                 absent(axis, row)
         axis.margins(x=0.05)
+    share_scale(axes, "x")
     handles: list[Line2D | Patch] = [Line2D([], [], **MEAN_MARK, label="mean")]
     if study.baseline:
         dashes: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0.0, (3.0, 2.0))}
@@ -87,21 +88,34 @@ def _box(axis: Axes, row: float, values: Sequence[float], policy: str) -> None:
     )
 
 
-def generalization(study: Study) -> Section:
-    """Does it hold where the policies have not been?"""
-    blocks: list[Block] = [*map(Paragraph, headline.generalization_sentences(study))]
+def generalization(study: Study) -> Section | None:
+    """Does it hold where the policies have not been? None where nobody says where that is."""
+    if all(one.seen is None for one in study.conditions):
+        return None
+    blocks: list[Block] = [
+        *map(Paragraph, headline.generalization_sentences(study)),
+        *boxes(study, "generalization"),
+    ]
+    return Section("generalization", "Does it hold on networks it has not seen?", tuple(blocks))
+
+
+def boxes(study: Study, name: str) -> list[Block]:
+    """The figure of the sessions' QoE, by policy and setting.
+
+    Args:
+        name: of its files.
+    """
     n = per_setting(study, lambda one: max(map(len, common_values(one).values()), default=0))
-    blocks += drawn(
-        "generalization",
+    return drawn(
+        name,
         lambda: draw_generalization(study),
         "QoE of sessions by policy and setting, over the traces that all policies of a setting have"
         f" ({n}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
         + (f"; the dashed line is {study.baseline}'s mean" if study.baseline else "")
         + (". The oracle, which is told the future, is the bound" if _has_bound(study) else "")
-        + ". Scales differ from panel to panel.",
+        + ". All panels have one scale.",
         "Box plots of session QoE by policy in every setting; the headline table has the means.",
     )
-    return Section("generalization", "Does it hold on networks it has not seen?", tuple(blocks))
 
 
 def _has_bound(study: Study) -> bool:

@@ -31,7 +31,7 @@ from analysis.report.parts.table_rendering import (
     word,
 )
 from analysis.sessions import SessionRecord
-from analysis.style import paler
+from analysis.style import paler, share_scale
 from player.record import EndRow, Record
 from traces.safe_reading import read_first_object
 
@@ -219,6 +219,7 @@ def draw_sharing(study: Study, shared: SharedLinks) -> Figure:
                 axis.hlines(row, interval.low, interval.high, color=colour(policy), linewidth=1.6, zorder=2)
             axis.plot(interval.mean, row, "o", color=colour(policy), markersize=4.5, zorder=3)
         axis.set_xlim(right=1.005)
+    share_scale(axes, "x")
     return figure
 
 
