@@ -47,7 +47,7 @@ from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
-from traces.commands import exit_with, refuse
+from traces.commands import exit_with, refuse, said_of
 from traces.escaping import visible_output
 from traces.files import partial_of
 from traces.versions import code_version
@@ -219,7 +219,7 @@ class _Job:
             make_folder(path.parent)
             rows, end = await self._play(path, console, stop)
         except OSError as error:
-            raise Mistake(f"cannot write the record {path}: {error.strerror or error}") from None
+            raise Mistake(f"cannot write the record {path}: {said_of(error)}") from None
         summary = summarise(rows, end, self.presentation.video.ladder_kbps, self.settings.qoe)
         if self.args.json:
             print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
