@@ -78,6 +78,19 @@ class ChunkRow:
     """Segments the sender had resent on this connection when it began to answer."""
     server_delivery_mbps: float | None = None
     """The sender's delivery rate estimate when it began to answer."""
+    decision_ms: float | None = field(default=None, compare=False)
+    """Of a computed session: how long the policy really took, which the session's clock does not know. Said
+    where it was slow (`player.simulated.session.SLOW_MS`), and other where the session is computed again."""
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the fallback decided it."""
+        return self.by == "fallback"
+
+    @property
+    def fallback_words(self) -> str:
+        """Why the fallback decided it, and which chunk it is."""
+        return self.reason if "chunk " in self.reason else f"{self.reason} at chunk {self.chunk}"
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,33 @@ import time
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
+from player.real.session import POLICY_FAULT
 from player.record import ChunkRow, EndRow, RecordWriter
 from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
-from testbed.process.errors import TestbedError
+from testbed.process.errors import STOPPED, StrictStop, TestbedError
 from testbed.server.resources import url_name
 from testbed.session.lane_processes import LaneProcesses
 from testbed.session.session_plan import LOG_ENDINGS, AskedServer, SessionPlan, Watcher
+from traces.commands import BAD_INPUT
 from traces.files import fresh, settle
 
 PLAYER_DIED = "player-died"
+PLAYER = "python -m player: "
+"""How what a player refuses begins."""
 
 _PLAYER_START_TIMEOUT_S = RESET_DEADLINE_S + START_TIMEOUT_S
 """A policy's slow `reset` is the player's to deal with: it has the fallback."""
+
+
+async def _strict_stop(plan: SessionPlan, child: Child) -> StrictStop:
+    """What a strict player ended with, by what it said."""
+    await child.last_word()
+    first = next((place for place, line in enumerate(child.said) if line.startswith(PLAYER)), None)
+    if first is None:
+        return StrictStop(f"{plan.policy}: its player ended")
+    line = child.said[first].removeprefix(PLAYER).removesuffix(STOPPED)
+    return StrictStop(line, "\n".join(child.said[first + 1 :]))
 
 
 class LanePlayer:
@@ -56,6 +70,7 @@ class LanePlayer:
 
         Raises:
             TestbedError: something did not start.
+            StrictStop: the policy's reset failed, and the plan is strict.
         """
         capture = None
         if plan.pcap:
@@ -70,9 +85,15 @@ class LanePlayer:
             *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
             *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
+            *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
             variables=None if server is None else server.environment,
         )
-        told = (await child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
+        try:
+            told = (await child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
+        except TestbedError:
+            if plan.strict and child.process.returncode == BAD_INPUT:
+                raise await _strict_stop(plan, child) from None
+            raise
         return cls(plan, child, told, capture, index)
 
     async def play(self, t0: float) -> None:
@@ -86,6 +107,7 @@ class LanePlayer:
 
         Raises:
             OSError: the record cannot be written.
+            StrictStop: the policy has not decided, and the plan is strict.
         """
         while (line := await self._line()) is not None:
             kind = line.pop("line")
@@ -97,7 +119,10 @@ class LanePlayer:
                 writer.chunk(row)
                 watcher.chunk(self.index, row)
             elif kind == "end":
-                return EndRow(**line)
+                end = EndRow(**line)
+                if end.outcome == POLICY_FAULT:
+                    raise await _strict_stop(self.plan, self._child)
+                return end
         return self._died(await self._child.last_word())
 
     async def _line(self) -> dict[str, Any] | None:
@@ -124,9 +149,9 @@ class LanePlayer:
             elapsed_s=elapsed_s,
         )
 
-    def interrupt(self) -> None:
-        """Let it end its session now."""
-        self._child.signal(signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Let it end its session now; its record names the signal."""
+        self._child.signal(number)
 
     def kill(self) -> None:
         """Do not wait for it any longer."""

@@ -15,9 +15,8 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from player.policy import BY_FALLBACK
 from player.real.session import INTERRUPTED
-from player.record import FINISHED, EndRow, RecordWriter
+from player.record import FINISHED, EndRow, RecordWriter, by_fallback_alone
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.machine.readings import MachineReading
@@ -129,10 +128,10 @@ class ReadySessions:
         self._played: list[Played] = []
         self._judged: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
 
-    def interrupt(self) -> None:
-        """Let the players end their sessions now."""
+    def interrupt(self, number: int) -> None:
+        """Let the players end their sessions now, by the signal that has come."""
         for player in self._players:
-            player.interrupt()
+            player.interrupt(number)
 
     def kill_players(self) -> None:
         """Do not wait any longer for players that were interrupted."""
@@ -216,5 +215,5 @@ class ReadySessions:
 
 def finished(result: SessionResult) -> bool:
     """Whether the whole video was played over a link that was true, and not by the fallback alone."""
-    by_fallback = all(row.by == BY_FALLBACK for row in result.chunks)
-    return result.end.outcome == FINISHED and result.end.valid and not by_fallback
+    alone = by_fallback_alone({row.by for row in result.chunks})
+    return result.end.outcome == FINISHED and result.end.valid and not alone

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from analysis.sessions import SessionRecord
+from player.fallback import FALLBACK_ONCE, load_fallback
 from player.manifest import VideoSection
 from player.qoe import QoE, summarise
-from player.real.session import FALLBACK
 from player.record import ChunkRow
 from player.registry import load_policy
 from player.sections import recorded_video
@@ -35,6 +35,7 @@ class Recorded:
 
     path: str
     policy: str
+    fallback: str
     trace: Trace
     start_index: int
     """Of the trace's interval in which the session began, …"""
@@ -98,6 +99,7 @@ def recorded(session: SessionRecord) -> Recorded:
         return Recorded(
             path=path,
             policy=session.policy,
+            fallback=str(session.section("player").get("fallback", FALLBACK_ONCE)),
             trace=trace,
             start_index=index,
             into_s=into_s,
@@ -256,7 +258,7 @@ def simulated_qoe(session: Recorded, link: Link) -> float:
         start_index=session.start_index,
         chunks=len(session.chunks),
         first_level=None,
-        fallback=load_policy(FALLBACK).policy,
+        fallback=load_fallback(session.fallback).policy,
         cap_ms=session.cap_ms,
     )
     qoe = summarise(rows, end, session.video.ladder_kbps, session.qoe).qoe

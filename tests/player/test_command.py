@@ -201,7 +201,7 @@ def test_a_bad_command_line_is_one_line_and_status_2(
     ("arguments", "message"),
     [
         (("URL", "--chunks", "99"), "asked for 99 chunks; it has 4"),
-        (("URL", "--out", "/dev/null/a.jsonl"), "the record /dev/null/a.jsonl: /dev/null: no folder"),
+        (("URL", "--out", "/dev/null/a.jsonl"), "cannot write the record /dev/null/a.jsonl: /dev/null is no"),
         (("URL/none",), "404 Not Found"),
     ],
 )
