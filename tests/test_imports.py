@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "traces.files",
         "traces.ownership",
         "traces.safe_reading",
+        "traces.words",
         "traces.versions",
     },
 }
