@@ -15,11 +15,10 @@ from analysis.report.parts.axes import (
     MeasureAlong,
     PairAlong,
     PolicyAlong,
-    plain_number,
     results_along,
 )
 from analysis.report.parts.blocks import Block, Bullets, Section, drawn
-from analysis.report.parts.study import Study
+from analysis.report.parts.study import Study, plain_number
 from analysis.report.parts.table_rendering import (
     LEFT,
     NONE,

@@ -126,7 +126,7 @@ def _columns(study: Study, timed: bool) -> list[Column]:
 
 def _caption(study: Study, timed: bool) -> str:
     caption = (
-        f"Means over the traces that all policies of a setting have, with {CONFIDENCE:.0%} intervals"
+        f"Means over the traces that all policies of a {study.place} have, with {CONFIDENCE:.0%} intervals"
         " (bootstrap"
         f" over {study.rule}). n: traces in the means; sessions are all of the policy that count."
         f" QoE: {study.qoe}, per chunk, first chunk not counted."
@@ -282,11 +282,11 @@ def _sentence(study: Study, policy: str) -> str:
 def _where(ones: Sequence[NetworkCondition], total: int, study: Study) -> str:
     """`2 of 4 settings (3g, 4g)`, and how many of them it had seen."""
     if len(study.conditions) == 1:
-        return f"the one setting, over {study.conditions[0].traces} traces"
+        return f"the one {study.place}, over {study.conditions[0].traces} traces"
     names = "; ".join(one.name for one in ones)
     seen = Counter(one.seen for one in ones)
     told = f", {seen[True]} seen and {seen[False]} unseen" if seen[True] + seen[False] == len(ones) else ""
-    return f"{len(ones)} of {total} settings{told} ({names})"
+    return f"{len(ones)} of {total} {study.place}s{told} ({names})"
 
 
 def together_table(study: Study) -> Table:
@@ -322,9 +322,9 @@ def together_table(study: Study) -> Table:
         Column("drawn", ("drawn_percent",)),
     )
     caption = (
-        f"Differences of QoE to {study.baseline} over all settings together. They depend on how many"
+        f"Differences of QoE to {study.baseline} over all {study.place}s together. They depend on how many"
         " traces of which"
-        " setting are in: the tables by setting are what to cite."
+        f" {study.place} are in: the tables by {study.place} are what to cite."
     )
     return Table("together", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 
