@@ -14,7 +14,6 @@ from analysis.report.parts.session_rows import SessionRow
 from analysis.report.parts.study import NetworkCondition, Study, per_setting
 from analysis.report.parts.table_rendering import (
     LEFT,
-    MINUS,
     NONE,
     Cell,
     Column,
@@ -22,6 +21,7 @@ from analysis.report.parts.table_rendering import (
     Table,
     counted,
     number,
+    p_shown,
     shown,
     with_interval,
     word,
@@ -211,12 +211,8 @@ def _against(study: Study, policy: str, pair: PairResult | None, settings: int) 
     return [
         Cell(difference.text, (pair.settings, *difference.values), small=small, kind=pair.verdict),
         verdict_cell(pair),
-        Cell(NONE, (None,)) if pair.holm_p is None else Cell(_p(pair.holm_p), (pair.holm_p,)),
+        Cell(NONE, (None,)) if pair.holm_p is None else Cell(p_shown(pair.holm_p), (pair.holm_p,)),
     ]
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}".replace("e-0", "e-").replace("-", MINUS)
 
 
 def _decision_cells(found: Timing | None) -> list[Cell]:
