@@ -78,7 +78,6 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         at_once, why = await asyncio.to_thread(lanes_now, plan)  # before anything of ours wants a processor
         if why:
             console.print(Text(why), soft_wrap=True)
-        console.print(_beginning(plan))
         loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(load_scapy))]
         try:
             results = await _turns(
@@ -91,11 +90,11 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         return results
 
 
-def _beginning(plan: RunPlan) -> str:
+def _beginning(lanes: int, servers: int) -> str:
     """What is being done now, for whoever waits for the first chunk."""
-    each = "their origins and players" if len(plan.sessions) > 1 else "its origin and player"
-    servers = f" and {counted(len(plan.servers), 'policy server')}" if plan.servers else ""
-    return f"making {counted(len(plan.sessions), 'lane')}; starting {each}{servers}"
+    each = "their origins and players" if lanes > 1 else "its origin and player"
+    asked = f" and {counted(servers, 'policy server')}" if servers else ""
+    return f"making {counted(lanes, 'lane')}; starting {each}{asked}"
 
 
 async def _turns(
@@ -133,6 +132,7 @@ async def _turn(
     interrupt: Interrupt,
 ) -> list[SessionResult]:
     """Stream sessions at once, on lanes that are made for it; `first` is the number of the first lane."""
+    console.print(_beginning(len(plans), 0 if first else servers.count))
     leftovers: list[Path] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
