@@ -204,7 +204,7 @@ def _refuse_unplayable(
 
 @dataclass
 class _Signals:
-    """SIGINT and SIGTERM as a future; the second one of a kind acts as ever."""
+    """SIGINT, SIGTERM and SIGHUP as a future; the second one of a kind acts as ever."""
 
     stop: asyncio.Future[str]
     status: int = 0
@@ -221,7 +221,7 @@ class _Signals:
 def _signals() -> Iterator[_Signals]:
     loop = asyncio.get_running_loop()
     signals = _Signals(loop.create_future())
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, signals.came, number)
     try:

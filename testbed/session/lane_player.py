@@ -175,9 +175,9 @@ class LanePlayer:
             elapsed_s=elapsed_s,
         )
 
-    def interrupt(self) -> None:
-        """Let it end its session now."""
-        self._child.signal(signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Let it end its session now; its record names the signal."""
+        self._child.signal(number)
 
     def kill(self) -> None:
         """Do not wait for it any longer."""

@@ -51,12 +51,15 @@ class Interrupt:
         self.heard = asyncio.Event()
         self.again = asyncio.Event()
         self.status = 0
+        self.number: int = signal.SIGINT
+        """Of the first that came."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._hear, number)
 
     def _hear(self, number: int) -> None:
-        self.status = self.status or 128 + number
+        if not self.heard.is_set():
+            self.status, self.number = 128 + number, number
         (self.again if self.heard.is_set() else self.heard).set()
 
 
@@ -194,7 +197,7 @@ async def _run_lanes(
 async def _interrupt_all(ready: Sequence[ReadySessions], interrupt: Interrupt) -> None:
     await interrupt.heard.wait()
     for sessions in ready:
-        sessions.interrupt()
+        sessions.interrupt(interrupt.number)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_WITHIN_S):
             await interrupt.again.wait()

@@ -133,10 +133,10 @@ class ReadySessions:
         self._played: list[Played] = []
         self._judged: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
 
-    def interrupt(self) -> None:
-        """Let the players end their sessions now."""
+    def interrupt(self, number: int) -> None:
+        """Let the players end their sessions now, by the signal that has come."""
         for player in self._players:
-            player.interrupt()
+            player.interrupt(number)
 
     def kill_players(self) -> None:
         """Do not wait any longer for players that were interrupted."""
