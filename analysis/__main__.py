@@ -15,24 +15,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from rich.console import Console
 
 from analysis import table
 from analysis.compare import GROUPINGS, compare, missing_of
 from analysis.compare_report import as_json, show
-from analysis.figures import FIGURES
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
 from analysis.power.command import add_power
-from analysis.report.command import add_report
+from analysis.report.options import add_report
 from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect
-from analysis.timeline import draw_timeline
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
+from traces.console import VisibleConsole
 
+FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
+"""Of `analysis.figures.FIGURES`, which takes a while to import."""
 TIMELINE = "timeline"
 
 PICTURES = tuple(f".{kind}" for kind in FORMATS)
@@ -67,7 +67,7 @@ def _parser() -> Parser:
     what.add_argument(
         "--what",
         required=True,
-        choices=[*FIGURES, TIMELINE],
+        choices=[*FIGURE_NAMES, TIMELINE],
         help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
         " bitrate against stall ratio; timeline: sessions over time, side by side",
     )
@@ -158,7 +158,7 @@ def _table(args: argparse.Namespace) -> int:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    return VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def _plot(args: argparse.Namespace) -> int:
@@ -167,6 +167,10 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _plot_many(args: argparse.Namespace) -> int:
     """A figure of many sessions."""
+    import matplotlib
+
+    from analysis.figures import FIGURES
+
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy)
     with matplotlib.rc_context(RC):
@@ -201,6 +205,10 @@ def _plot_many(args: argparse.Namespace) -> int:
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:
+    import matplotlib
+
+    from analysis.timeline import draw_timeline
+
     sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
     with matplotlib.rc_context(RC):
         figure = draw_timeline(sessions.taken)

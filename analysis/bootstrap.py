@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -169,6 +168,8 @@ def quantile_intervals(
 
 def expanded_tail(clusters: int, confidence: float = CONFIDENCE) -> float:
     """The percentile (0 to 0.5) where an interval over so many clusters ends: Phi(-sqrt(n/(n-1)) t)."""
+    from scipy.special import ndtr, stdtrit  # (takes longer to import than to use)
+
     t = float(stdtrit(clusters - 1, 0.5 + confidence / 2))
     return float(ndtr(-((clusters / (clusters - 1)) ** 0.5) * t))
 

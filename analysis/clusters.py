@@ -20,6 +20,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from traces.words import counted, is_or_are
+
 _NUMBERED = r"(?:\d+[_-])?"
 """How selections number their files before the names that these had."""
 
@@ -73,8 +75,7 @@ class ClusterRule:
         `100 traces are 45 clusters: 45 by FCC line`."""
         names = list(dict.fromkeys(traces))
         clusters = {self.key(name): name for name in names}
-        are = "is" if len(names) == 1 else "are"
-        words = f"{_many(len(names), 'trace')} {are} {_many(len(clusters), 'cluster')}"
+        words = f"{counted(len(names), 'trace')} {is_or_are(len(names))} {counted(len(clusters), 'cluster')}"
         return f"{words}: {self._how(clusters)}"
 
     def _how(self, clusters: dict[str, str]) -> str:
@@ -126,7 +127,3 @@ def _stem(name: str) -> str:
     """What stands before a name's first number, one at its very beginning aside; empty if nothing does."""
     match = re.match(rf"(?:\d+[_-])?(?P<stem>.{{{_LEAST_STEM},}}?)[._-]*\d", name)
     return match["stem"] if match else ""
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -10,6 +10,9 @@ from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError
 from player.qoe import MU, QoE
 
+BASELINE = "robustmpc"
+"""With whom a report compares where neither the command nor the sweep says."""
+
 
 def add_sessions(what: Any) -> None:
     """Where the records are, and `--policy`."""

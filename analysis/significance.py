@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 LEVEL = 0.05
 """A p below it is no chance, as this project says it."""
@@ -38,6 +37,8 @@ def wilcoxon_p(differences: Sequence[float]) -> float | None:
         return 1.0
     if len(values) <= EXACT:
         return _exact_p(values)
+    from scipy import stats  # (takes longer to import than to use)
+
     found = stats.wilcoxon(values, zero_method="pratt", correction=False, method="approx")
     return float(found.pvalue)
 
@@ -47,6 +48,8 @@ def _exact_p(values: NDArray[np.float64]) -> float:
 
     Ranks are doubled: those of ties are then whole numbers, too.
     """
+    from scipy import stats
+
     ranks = np.rint(2 * stats.rankdata(np.abs(values))).astype(int)[values != 0]
     positive = values[values != 0] > 0
     patterns = np.zeros(int(ranks.sum()) + 1)

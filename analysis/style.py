@@ -11,15 +11,15 @@ import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from typing import TYPE_CHECKING, Any
 
 from player.record import make_folder
+from traces.escaping import visible_lines
 from traces.files import write_aside
+
+if TYPE_CHECKING:  # names and colours are asked for by many who draw nothing
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -34,6 +34,8 @@ PNG_DPI = 200
 PNG, PDF, SVG, EPS = "png", "pdf", "svg", "eps"
 FORMATS = (PNG, PDF, SVG, EPS)
 """What a figure can be written as."""
+USUAL_FORMATS = (PDF, PNG)
+"""What a report's figures are written as where nothing else is asked for."""
 
 STALL_COLOUR = "#F4C7AB"
 """Vermillion, pale enough that every line shows on it."""
@@ -150,6 +152,8 @@ def policy_line(policy: str) -> dict[str, Any]:
 
 def log_x(axis: Axes) -> None:
     """A logarithmic axis whose numbers are plain: 0.1, 1, 10."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
@@ -157,6 +161,8 @@ def log_x(axis: Axes) -> None:
 
 def paler(colour: str, share: float) -> str:
     """A colour as a share (0 to 1) of it looks on white, laid on thinly: EPS knows no transparency."""
+    from matplotlib.colors import to_hex, to_rgb
+
     red, green, blue = (1.0 - share * (1.0 - part) for part in to_rgb(colour))
     return to_hex((red, green, blue))
 
@@ -166,10 +172,25 @@ def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
 
     To be called within `matplotlib.rc_context(RC)`.
     """
+    _only_visible(figure)
     figure.set_dpi(PNG_DPI)
     figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
     figure.set_layout_engine("none")
     return {kind: _WRITERS[kind](figure) for kind in formats}
+
+
+def _only_visible(figure: Figure) -> None:
+    """Names on a figure may hold what no font can draw."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for axis in figure.findobj(Axis):
+        for ticks in (axis.major, axis.minor):
+            if isinstance(ticks.formatter, FixedFormatter):
+                ticks.formatter.seq = [visible_lines(str(label)) for label in ticks.formatter.seq]
+    for text in figure.findobj(Text):
+        text.set_text(visible_lines(text.get_text()))
 
 
 def _png(figure: Figure) -> bytes:

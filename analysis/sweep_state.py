@@ -44,6 +44,8 @@ class CommandEntry(_Part):
     at: str | None = None
     argv: tuple[str, ...] | None = None
     host: str | None = None
+    directory: str | None = None
+    """Where it was typed: seen from Streambed's folder, absolute where that is elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ class SweepState(_Part):
     key; older sweeps lack it), `seen`, `link`, `video`, `chunks`, `players`, `left_out` (why the engine
     cannot do it), `stress` where the file says so, …"""
     policies: tuple[Mapping[str, Any], ...] | None = None
-    """`label`, `spec`, `name`, `delay_ms`, `weights_sha256`, `source_sha256`, `left_out`."""
+    """`label`, `spec`, `name`, `delay_ms`, `weights_sha256`, `source_sha256`, `left_out`, and `fallback`
+    where it is not `bba`, which it once was for all."""
     traces: tuple[TraceEntry, ...] | None = None
     sessions: tuple[SessionEntry, ...] | None = None
     """All that are expected, in the order in which they run."""

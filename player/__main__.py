@@ -30,24 +30,30 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.text import Text
 
+from player.fallback import FALLBACK, StandIn, fallback_spec, load_fallback
+from player.faults import PolicyFault
 from player.manifest import Manifest
 from player.options import scoring
+from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
 from player.real.command_line import parser
 from player.real.fetch import Fetcher, OriginError, OriginLost
-from player.real.live import LiveConsole, LiveDisplay, summary_table
+from player.real.live import LiveConsole, LiveDisplay, fallback_note, summary_table
 from player.real.manifest import player_manifest
-from player.real.session import PlayerState, Session, Stopped, unless
+from player.real.session import PlayerState, Session, Sink, Stopped, unless
 from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
-from player.real.stream import LineSink, StartError, stream
+from player.real.stream import LineSink, StartError, stream, told_to_go
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.seeding import seed_generators
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
-from player.video.video import VideoError
-from traces.commands import BAD_INPUT, exit_with
+from player.video.video import Video, VideoError
+from traces.commands import exit_with, refuse
+from traces.escaping import visible_output
 from traces.files import partial_of
 from traces.versions import code_version
 
@@ -75,45 +81,71 @@ def main(argv: list[str] | None = None) -> int:
     args = command.parse_args(arguments)
     if args.stream and (args.json or args.out):
         command.error("--stream prints lines and keeps no record; leave --json and --out away")
+    if args.hold and not args.stream:
+        command.error("--hold waits for a parent process; it goes with --stream")
     if args.out is not None and args.out.is_dir():
         command.error(f"--out {args.out} is a folder; name a file in it")
     try:
-        with kept_for_us() as out:  # what a policy prints may not mix with our lines
+        with visible_output(), kept_for_us() as out:  # what a policy prints may not mix with our lines
             return asyncio.run(_run(args, arguments, out))
     except (Mistake, PolicyError, MpdError, VideoError, StartError) as error:
-        print(f"python -m player: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return refuse("python -m player", error)
+    except PolicyFault as fault:
+        return _refuse_fault(args, fault)
     except KeyboardInterrupt:  # the second one: the first ends the session in order
         return 128 + signal.SIGINT
     except BrokenPipeError:
         return CUT_SHORT
 
 
+def _refuse_fault(args: argparse.Namespace, fault: PolicyFault) -> int:
+    """Say what `--strict` stopped at, with its traceback; the exit status."""
+    shown = f"\n{fault.shown}" if fault.shown else ""
+    return refuse("python -m player", f"{args.policy}: {fault}; stopped, as --strict says{shown}")
+
+
 async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> int:
     settings = _settings(args)
     if not _is_http(args.url):
         raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
-    policy = load_policy(args.policy)
+    seed_generators(settings.seed)  # a policy may draw when it is made
+    policy = load_policy(args.policy, real=True)
+    fallback = StandIn(fallback_spec(policy.policy, args.fallback))
     with _signals() as signals:
+        if args.hold and not await _told(signals, out):
+            return signals.status or CUT_SHORT
         async with Fetcher(settings.timeouts) as fetcher:
             try:
                 presentation = await unless(signals.stop, _presentation(fetcher, args.url))
             except Stopped:
                 return signals.status
             _check(presentation, settings)
+            if not args.stream:  # the parent has asked
+                _refuse_unplayable(policy, fallback.spec, presentation.video, settings, args.url)
             manifest = partial(
                 player_manifest,
                 presentation,
                 policy,
                 settings,
+                fallback=fallback.spec,
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
                 code=None if args.stream else code_version(),
             )
-            job = _Job(args, presentation, policy, settings, fetcher, manifest, out)
-            end = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
-    return signals.status or (0 if end.outcome == FINISHED else CUT_SHORT)
+            seed_generators(settings.seed)
+            job = _Job(args, presentation, policy, fallback, settings, fetcher, manifest, out)
+            status = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
+    return signals.status or status
+
+
+async def _told(signals: _Signals, out: IO[str]) -> bool:
+    """Say that all is loaded, and wait for the parent's word; whether it came."""
+    LineSink(out).loaded()
+    try:
+        return await unless(signals.stop, told_to_go())
+    except Stopped:
+        return False
 
 
 def _is_http(url: str) -> bool:
@@ -133,6 +165,7 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
             buffer_cap_s=args.buffer_cap_s,
+            strict=args.strict,
         )
     except ValueError as error:
         raise Mistake(str(error)) from None
@@ -160,9 +193,18 @@ def _check(presentation: Presentation, settings: PlayerSettings) -> None:
         raise Mistake(str(error)) from None
 
 
+def _refuse_unplayable(
+    policy: LoadedPolicy, fallback: str, video: Video, settings: PlayerSettings, url: str
+) -> None:
+    """Raises PolicyError for who can't play the video; the usual fallback plays any."""
+    refuse_unplayable(policy, video, url, settings.seed, settings.qoe)
+    if fallback != FALLBACK:
+        refuse_unplayable(load_fallback(fallback), video, url, settings.seed, settings.qoe, "fallback")
+
+
 @dataclass
 class _Signals:
-    """SIGINT and SIGTERM as a future; the second one of a kind acts as ever."""
+    """SIGINT, SIGTERM and SIGHUP as a future; the second one of a kind acts as ever."""
 
     stop: asyncio.Future[str]
     status: int = 0
@@ -179,7 +221,7 @@ class _Signals:
 def _signals() -> Iterator[_Signals]:
     loop = asyncio.get_running_loop()
     signals = _Signals(loop.create_future())
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, signals.came, number)
     try:
@@ -196,20 +238,35 @@ class _Job:
     args: argparse.Namespace
     presentation: Presentation
     policy: LoadedPolicy
+    fallback: StandIn
     settings: PlayerSettings
     fetcher: Fetcher
     manifest: Callable[[], Manifest]
     """What the player knows; the versions are those of what is loaded when it is asked."""
     out: IO[str]
 
-    async def stream(self, stop: asyncio.Future[str]) -> EndRow:
-        """For a parent process."""
-        lines = LineSink(self.out)
-        with Session(self.presentation, self.policy, self.settings, lines, self.fetcher) as session:
-            return await stream(session, lines, lambda: self.manifest().to_json(), stop)
+    def _session(self, sink: Sink) -> Session:
+        return Session(self.presentation, self.policy, self.settings, sink, self.fetcher, self.fallback)
 
-    async def record(self, stop: asyncio.Future[str]) -> EndRow:
-        """For a person: live lines, a record, a summary."""
+    async def stream(self, stop: asyncio.Future[str]) -> int:
+        """For a parent process; the exit status.
+
+        Raises:
+            PolicyFault: what ended a strict session.
+        """
+        lines = LineSink(self.out)
+        with self._session(lines) as session:
+            end = await stream(session, lines, lambda: self.manifest().to_json(), stop)
+            if session.fault is not None:
+                raise session.fault
+        return 0 if end.outcome == FINISHED else CUT_SHORT
+
+    async def record(self, stop: asyncio.Future[str]) -> int:
+        """For a person: live lines, a record, a summary; the exit status.
+
+        Raises:
+            PolicyFault: what ended a strict session, as its record says.
+        """
         path = self.args.out or _default_path(self.policy.spec)
         shown = sys.stderr if self.args.json else self.out
         console = LiveConsole(file=shown, width=None if shown.isatty() else PIPE_COLUMNS)
@@ -225,7 +282,10 @@ class _Job:
             print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
         else:
             console.print(summary_table(summary, str(path)))
-        return end
+        if summary.fallback_because is not None:
+            console.print(Text(fallback_note(summary, self.fallback.spec)), soft_wrap=True)
+        good = end.outcome == FINISHED and not summary.by_fallback_alone
+        return 0 if good else CUT_SHORT
 
     async def _play(
         self, path: Path, console: Console, stop: asyncio.Future[str]
@@ -234,11 +294,14 @@ class _Job:
         video = whole if self.settings.chunks is None else whole.first(self.settings.chunks)
         with LiveDisplay(console, video) as display:
             sink = _RecordSink(display)
-            with Session(self.presentation, self.policy, self.settings, sink, self.fetcher) as session:
+            with self._session(sink) as session:
                 await session.prepare(stop)
                 manifest = {"run_id": path.stem, "started_at": _utc(), **self.manifest().to_json()}
                 with sink.into(RecordWriter(path, manifest)):
-                    return sink.rows, await session.run(stop=stop)
+                    end = await session.run(stop=stop)
+                if session.fault is not None:
+                    raise session.fault
+                return sink.rows, end
 
 
 class _RecordSink:
@@ -290,12 +353,14 @@ def _utc() -> str:
 
 
 def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
-    """The figures under the names that every command's `--json` uses, for this one session."""
+    """The figures under the names that every command's `--json` uses, for this one session; what the fallback
+    played alone has no QoE.
+    """
     return {
         "policy": spec,
         "sessions": 1,
         "invalid": 0,
-        "qoe": summary.qoe,
+        "qoe": None if summary.by_fallback_alone else summary.qoe,
         "qoe_weights": asdict(summary.weights),
         "bitrate_mbps": summary.bitrate_mbps,
         "stall_s_per_chunk": summary.stall_s_per_chunk,
@@ -307,6 +372,7 @@ def _as_json(summary: SessionSummary, spec: str, path: Path) -> dict[str, Any]:
         "decision_p50_ms": summary.decision_p50_ms,
         "decision_p99_ms": summary.decision_p99_ms,
         "decided_by": summary.decided_by,
+        "fallback_because": summary.fallback_because,
         "chunks": summary.chunks,
         "outcome": summary.outcome,
         "out": str(path),

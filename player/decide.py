@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from player.faults import LONGEST_REASON, PolicyFault, is_interrupt, one_line, raised, traceback_of
 from player.observation import Observation
 from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision
 from player.qoe import QoE
@@ -27,9 +30,6 @@ DEADLINE_S = 5.0
 
 RESET_DEADLINE_S = 60.0
 """A reset may load a model; nothing is streaming yet."""
-
-LONGEST_REASON = 300
-"""Characters of a reason that a record keeps."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Decider:
         deadline_s: for one `select`.
         reset_deadline_s: for `reset`.
         delay_s: how much later than it is made the policy's decision is heard.
+        strict: nobody stands in for the policy: its first fault is raised as `PolicyFault`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Decider:
         deadline_s: float = DEADLINE_S,
         reset_deadline_s: float = RESET_DEADLINE_S,
         delay_s: float = 0.0,
+        strict: bool = False,
     ) -> None:
         for name, seconds in (("decision deadline", deadline_s), ("reset deadline", reset_deadline_s)):
             if not (math.isfinite(seconds) and seconds > 0):
@@ -72,6 +74,7 @@ class Decider:
         self._deadline_s = deadline_s
         self._reset_deadline_s = reset_deadline_s
         self._delay_s = delay_s
+        self._strict = strict
         self._worker = _Worker()
         self._late: asyncio.Future[_Outcome] | None = None
         self._late_what = ""
@@ -80,10 +83,16 @@ class Decider:
         self._fallback_unfit = ""
 
     async def reset(self, video: Video, seed: int, qoe: QoE) -> None:
-        """Begin a session. A policy whose reset fails is not asked at all in this session."""
+        """Begin a session. A policy whose reset fails is not asked at all in this session.
+
+        Raises:
+            PolicyFault: it failed, and we are strict.
+        """
         try:
             self._fallback.reset(video, seed, qoe)
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             self._fallback_unfit = f"fallback's reset raised {one_line(error)}"
         try:
             await self._ask(lambda: self._policy.reset(video, seed, qoe), self._reset_deadline_s, "reset")
@@ -91,7 +100,11 @@ class Decider:
             self._unfit = str(error)
 
     async def select(self, observation: Observation) -> TimedDecision:
-        """The level of the next chunk, always a legal one."""
+        """The level of the next chunk, always a legal one.
+
+        Raises:
+            PolicyFault: the policy has not decided, and we are strict.
+        """
         begun = time.monotonic()
         decision = await self._decide(observation)
         return TimedDecision(decision, time.monotonic() - begun)
@@ -118,8 +131,12 @@ class Decider:
         what = f"chunk {observation.chunk}"
         try:
             answer = await self._ask(lambda: self._answer(observation), self._deadline_s, what)
-            return _recordable(as_decision(answer, self._levels))
-        except (_Unfit, IllegalDecision) as error:
+            return recordable(as_decision(answer, self._levels))
+        except _Unfit as error:
+            return self._fall_back(observation, str(error))
+        except IllegalDecision as error:
+            if self._strict:
+                raise PolicyFault(f"policy {error} at {what}") from None
             return self._fall_back(observation, str(error))
 
     def _answer(self, observation: Observation) -> Any:
@@ -134,18 +151,25 @@ class Decider:
 
         Raises:
             _Unfit: it raised, or has not answered by the deadline.
+            PolicyFault: the same, where we are strict.
         """
         answer = self._worker.submit(call)
         done, _ = await asyncio.wait({answer}, timeout=deadline_s)
         if not done:
             self._late, self._late_what = answer, what
-            raise _Unfit(f"policy took over {deadline_s:g} s for {what}")
+            why = f"policy took over {deadline_s:g} s for {what}"
+            if self._strict:
+                raise PolicyFault(why, self._worker.stack())
+            raise _Unfit(why)
         outcome = answer.result()
         if outcome.error is not None:
-            if not self._shown:  # the record has each fault's text; its place is shown once
+            why = raised(outcome.error, self._policy, what)
+            if self._strict:
+                raise PolicyFault(why, traceback_of(outcome.error))
+            if not self._shown:  # the record has each fault's text; its traceback is shown once
                 self._shown = True
                 _log.warning("the policy raised at %s", what, exc_info=outcome.error)
-            raise _Unfit(f"policy raised {one_line(outcome.error)} at {what}")
+            raise _Unfit(why)
         return outcome.answer
 
     def _fall_back(self, observation: Observation, why: str) -> Decision:
@@ -153,7 +177,9 @@ class Decider:
             if self._fallback_unfit:
                 return Decision(0, BY_FALLBACK, f"{why}; {self._fallback_unfit}")
             level = as_decision(self._fallback.select(observation), self._levels).level
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             return Decision(0, BY_FALLBACK, f"{why}; fallback raised {one_line(error)}")
         return Decision(level, BY_FALLBACK, why)
 
@@ -164,13 +190,7 @@ def _log_fault(told: asyncio.Future[_Outcome]) -> None:
         _log.warning("the policy raised %s when it was told the session's end", one_line(error))
 
 
-def one_line(error: BaseException) -> str:
-    """An exception's type and text on one line of bounded length."""
-    text = " ".join(str(error).split())[:LONGEST_REASON]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _recordable(decision: Decision) -> Decision:
+def recordable(decision: Decision) -> Decision:
     """The decision with a reason of bounded length.
 
     Raises:
@@ -199,7 +219,8 @@ class _Worker:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        threading.Thread(target=self._run, name="policy", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="policy", daemon=True)
+        self._thread.start()
 
     def submit(self, call: Callable[[], Any]) -> asyncio.Future[_Outcome]:
         future: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
@@ -208,6 +229,11 @@ class _Worker:
 
     def close(self) -> None:
         self._calls.put(None)
+
+    def stack(self) -> str:
+        """Where it is at this moment."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "" if frame is None else "".join(traceback.format_stack(frame)).rstrip()
 
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:

@@ -178,6 +178,8 @@ class Manifest(JsonSection):
     """Python's, Streambed's, and of what was loaded and may decide."""
     code: CodeSection | None = None
     command_line: tuple[str, ...] | None = None
+    directory: str | None = None
+    """Where it was typed: seen from Streambed's folder, absolute where that is elsewhere."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

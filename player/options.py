@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from player.fallback import FALLBACK
 from player.qoe import MU, QoE
 
 Group = Any
@@ -29,6 +30,21 @@ def scoring(args: argparse.Namespace) -> QoE:
         ValueError: a weight that is none.
     """
     return QoE.published(args.qoe, args.mu, args.smooth)
+
+
+def add_fallback_options(group: Group) -> None:
+    """`--fallback` and `--strict`: what happens where a policy doesn't decide."""
+    group.add_argument(
+        "--fallback",
+        metavar="NAME",
+        help="decides what the policy doesn't: it raised, was late, or named no level"
+        f" (default: what the policy names itself, else {FALLBACK})",
+    )
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="no fallback: stop at a policy's first fault with its traceback, exit status 2",
+    )
 
 
 def add_video_option(group: Group, default: str | None = "envivio") -> None:

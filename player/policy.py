@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from player.observation import Observation
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 BY_POLICY = "policy"
 BY_FALLBACK = "fallback"
+BY_PLAYER = "player"
+"""Who decided a first chunk whose level is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,30 @@ class HearsEnd(Protocol):
 
     def ended(self, observation: Observation) -> None:
         """The last chunk is in the observation's history; there is nothing left to decide."""
+
+
+@runtime_checkable
+class ChecksVideo(Protocol):
+    """A policy that says by itself what it can play; another one is asked by its `reset`."""
+
+    def check(self, video: Video, qoe: QoE) -> None:
+        """Refuse a session before anything is made for it.
+
+        Raises:
+            ValueError: it can't stream this video; and the way out.
+        """
+
+
+@runtime_checkable
+class ToldFuture(Protocol):
+    """A policy that is told the future, after its `reset`; the real player has no such call."""
+
+    def tell(self, future: Any) -> None:
+        """The session that begins now, a `player.simulated.session.Future`.
+
+        Raises:
+            ValueError: such a future is of no use to it; and the way out.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from player.record import FINISHED, ChunkRow, EndRow
+from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from traces.totals import running_total
 
 MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
@@ -126,6 +126,15 @@ class SessionSummary:
     decision_p99_ms: float | None
     decided_by: dict[str, int]
     """How many chunks each decider (`policy`, `fallback`, …) chose."""
+    fallback_because: str | None = None
+    """Why the fallback decided the first chunk that it did; None where it decided none."""
+    longest_decision_ms: float | None = None
+    """Of all chunks; of a computed session's those that were really slow."""
+
+    @property
+    def by_fallback_alone(self) -> bool:
+        """Whether the figures are nobody's but the fallback's."""
+        return by_fallback_alone(self.decided_by)
 
 
 def summarise(
@@ -169,7 +178,13 @@ def summarise(
         decision_p50_ms=_quantile(decisions_ms, 0.50),
         decision_p99_ms=_quantile(decisions_ms, 0.99),
         decided_by=dict(Counter(row.by for row in chunks)),
+        fallback_because=next((row.fallback_words for row in chunks if row.replaced), None),
+        longest_decision_ms=max(map(_really_ms, chunks), default=None),
     )
+
+
+def _really_ms(row: ChunkRow) -> float:
+    return 1000.0 * row.decision_s if row.decision_ms is None else row.decision_ms
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

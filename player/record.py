@@ -16,12 +16,13 @@ from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
+from player.record_checks import MOST, far_number, fault_of
 from traces.files import fresh, partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
 from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
 
-LEAST, MOST = -1e-6, 1e15
-"""No size, time, count or rate of a session is outside; the least is rounding."""
+LEAST = -1e-6
+"""No size, time, count or rate of a session is less; it is rounding."""
 FINISHED = "finished"
 """Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
 
@@ -77,6 +78,19 @@ class ChunkRow:
     """Segments the sender had resent on this connection when it began to answer."""
     server_delivery_mbps: float | None = None
     """The sender's delivery rate estimate when it began to answer."""
+    decision_ms: float | None = field(default=None, compare=False)
+    """Of a computed session: how long the policy really took, which the session's clock does not know. Said
+    where it was slow (`player.simulated.session.SLOW_MS`), and other where the session is computed again."""
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the fallback decided it."""
+        return self.by == "fallback"
+
+    @property
+    def fallback_words(self) -> str:
+        """Why the fallback decided it, and which chunk it is."""
+        return self.reason if "chunk " in self.reason else f"{self.reason} at chunk {self.chunk}"
 
 
 @dataclass(frozen=True)
@@ -211,11 +225,6 @@ def read_record(path: Path) -> Record:
     """
     lines = _read_lines(path)
     manifest = upgraded(lines[0]) if lines else {}
-    try:
-        Manifest.of_line(manifest)
-    except ManifestError as error:
-        kind = OtherVersionError if manifest.get("line") == "manifest" else RecordError
-        raise kind(f"{path}:1: {error}") from None
     levels = _levels(manifest, path)
     if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the session was cut off")
@@ -226,6 +235,8 @@ def read_record(path: Path) -> Record:
         if not 0 <= row.level < levels:
             raise RecordError(f"{path}:{number}: level {row.level}; the ladder has 0 to {levels - 1}")
     end = _row(EndRow, lines[-1], path, len(lines))
+    if fault := far_number(end.link, "link"):
+        raise RecordError(f"{path}:{len(lines)}: {fault}")
     if end.chunks != len(chunks):
         raise RecordError(f"{path}:{len(lines)}: the end counts {end.chunks} chunks; {len(chunks)} lines")
     return Record(str(path), manifest, chunks, end)
@@ -241,16 +252,21 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _levels(manifest: dict[str, Any], path: Path) -> int:
-    """How many levels the manifest's ladder has."""
-    video = manifest.get("video")
-    ladder = video.get("ladder_kbps") if isinstance(video, dict) else None
-    if (
-        not isinstance(ladder, list)
-        or not ladder
-        or not all(_fits(kbps, int) and kbps > 0 for kbps in ladder)
-    ):
-        raise RecordError(f"{path}:1: the manifest has no video.ladder_kbps; this is no session record")
-    return len(ladder)
+    """How many levels the ladder of a sound manifest has.
+
+    Raises:
+        RecordError: the manifest isn't sound.
+    """
+    try:
+        told = Manifest.of_line(manifest)
+    except ManifestError as error:
+        kind = OtherVersionError if manifest.get("line") == "manifest" else RecordError
+        raise kind(f"{path}:1: {error}") from None
+    fault = fault_of(manifest, told)
+    if fault:
+        raise RecordError(f"{path}:1: {fault}")
+    assert told.video is not None and told.video.ladder_kbps is not None
+    return len(told.video.ladder_kbps)
 
 
 _Row = TypeVar("_Row", "ChunkRow", "EndRow")

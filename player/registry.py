@@ -11,30 +11,47 @@ question what a slower machine would cost.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import inspect
+import io
 import math
 import re
 import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from player.decide import one_line
-from player.policy import Policy
+from player.faults import is_interrupt, one_line
+from player.policy import Policy, ToldFuture
 from traces.words import meant
 
 GROUP = "streambed.policies"
 
 DELAY = inspect.Parameter("delay_ms", inspect.Parameter.KEYWORD_ONLY, default=0.0, annotation=float)
 """The key that every policy has, unless its constructor has one of that name."""
+
+SIMULATED_ONLY = frozenset({"oracle"})
+"""Names that the real player does not offer; whatever else is told the future it refuses once it has it."""
+
+_USER_MODULE = "streambed_user_"
+"""How the modules of users' files begin."""
+
+_WHAT_A_POLICY_IS = "a policy is a class with reset and select"
+
+_NOBODYS_OPTION = "--not-your-command-line"
+
+_READERS = frozenset({"argparse.py", "optparse.py", "getopt.py", "click", "typer", "absl", "fire"})
+"""Files and packages that read command lines."""
+
+_LONGEST_REPR = 40
 
 _FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<rest>.*))?", re.DOTALL)
 
@@ -71,9 +88,9 @@ def split_policies(text: str) -> list[str]:
     return specs
 
 
-def policy_names() -> list[str]:
-    """Names of all installed policies, sorted."""
-    return sorted(_entries(entry_points))
+def policy_names(*, real: bool = False) -> list[str]:
+    """Names of all installed policies, sorted; of those for the real player only."""
+    return [name for name in sorted(_entries(entry_points)) if not (real and name in SIMULATED_ONLY)]
 
 
 def policy_file(spec: str) -> Path | None:
@@ -82,12 +99,16 @@ def policy_file(spec: str) -> Path | None:
     return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
 
 
-def load_policy(spec: str) -> LoadedPolicy:
+def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
     """The policy that a spec names, constructed.
+
+    Args:
+        real: for the real player, who can't tell it the future.
 
     Raises:
         PolicyError: an unknown name, a file, class or parameter that is not there, a class that is
-            no policy, a value of the wrong kind, code that raises when imported or constructed.
+            no policy, a value of the wrong kind, code that raises when imported or constructed, or ends
+            the program; a policy that the real player can't play.
     """
     in_file = _FILE_SPEC.fullmatch(spec)
     if in_file and spec.partition(":")[0] not in policy_names():
@@ -95,19 +116,53 @@ def load_policy(spec: str) -> LoadedPolicy:
         factory = _from_file(spec, Path(in_file["file"]), name)
     else:
         name, _, arguments = spec.partition(":")
-        factory = _from_entry_point(spec, name)
+        factory = _from_entry_point(spec, name, policy_names(real=real))
     values = _arguments(spec, factory, arguments)
     delay = {} if DELAY.name in _parameters(factory) else _taken(values, DELAY.name)
     delay_ms = delay.get(DELAY.name, 0.0)
     if not (math.isfinite(delay_ms) and delay_ms >= 0):
         raise PolicyError(f"policy {spec}: {DELAY.name} is {delay_ms}; expected 0 or more")
-    try:
-        policy = factory(**values)
-    except Exception as error:
-        raise PolicyError(f"policy {spec}: {one_line(error)}") from None
+    policy = _constructed(spec, factory, values)
+    if real and isinstance(policy, ToldFuture):
+        raise PolicyError(
+            f"policy {spec}: it is told the future, which only the simulated player knows;"
+            " take testbed/simulate.py or sweep.py --simulate"
+        )
     weights = getattr(policy, "weights_sha256", None)
     parameters = _all_parameters(factory, values) | delay
     return LoadedPolicy(policy, spec, name, parameters, str(weights) if weights else None, delay_ms)
+
+
+def _constructed(spec: str, factory: Callable[..., Policy], values: dict[str, Any]) -> Policy:
+    """The policy that a class, or a function that makes one, gives.
+
+    Raises:
+        PolicyError: it raises, or gives something else.
+    """
+    try:
+        with _command_line_hidden(spec.partition(":")[0]):
+            policy = factory(**values)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        ended = isinstance(error, SystemExit)
+        why = _ended_the_program(spec, error) if ended else one_line(error)
+        raise PolicyError(f"policy {spec}: {why}") from None
+    if not _is_policy(policy):
+        raise PolicyError(
+            f"policy {spec}: {_name_of(factory)} is a function that gives {_shortly(policy)};"
+            f" {_WHAT_A_POLICY_IS}"
+        )
+    return policy
+
+
+def _name_of(factory: Callable[..., Policy]) -> str:
+    return getattr(factory, "__name__", type(factory).__name__)
+
+
+def _shortly(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_REPR else f"a {type(value).__name__}"
 
 
 def _taken(values: dict[str, Any], key: str) -> dict[str, Any]:
@@ -121,14 +176,14 @@ def _entries(source: Callable[..., Iterable[EntryPoint]]) -> dict[str, EntryPoin
     return {entry.name: entry for entry in source(group=GROUP)}
 
 
-def _from_entry_point(spec: str, name: str) -> Callable[..., Policy]:
+def _from_entry_point(spec: str, name: str, offered: list[str]) -> Callable[..., Policy]:
     entries = _entries(entry_points)
     if not entries:
         raise PolicyError(f"policy {spec}: no policies are installed; run: make setup")
     if name not in entries:
         raise PolicyError(
-            f"policy {spec}: unknown name {name!r}{meant(name, entries)}; there are "
-            f"{', '.join(sorted(entries))}, or FILE.py:Class of your own"
+            f"policy {spec}: unknown name {name!r}{meant(name, offered)}; there are "
+            f"{', '.join(offered)}, or FILE.py:Class of your own"
         )
     try:
         found = entries[name].load()
@@ -159,7 +214,7 @@ def _from_file(spec: str, path: Path, name: str) -> Callable[..., Policy]:
 def _import_file(spec: str, path: Path) -> types.ModuleType:
     """Run a user's file as a module of its own; it may import its neighbours."""
     place = path.resolve()
-    module_name = f"streambed_user_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
+    module_name = f"{_USER_MODULE}{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
     found = importlib.util.spec_from_file_location(module_name, place)
     if found is None or found.loader is None:
         raise PolicyError(f"policy {spec}: {path} is no Python file")
@@ -168,14 +223,56 @@ def _import_file(spec: str, path: Path) -> types.ModuleType:
     if str(place.parent) not in sys.path:
         sys.path.append(str(place.parent))
     try:
-        found.loader.exec_module(module)
-    except Exception as error:
+        with _command_line_hidden(str(place)):
+            found.loader.exec_module(module)
+    except BaseException as error:
         del sys.modules[module_name]
-        raise PolicyError(f"policy {spec}: {path}{_line_of(error, place)}: {one_line(error)}") from None
+        if is_interrupt(error):
+            raise
+        ended = isinstance(error, SystemExit)
+        why = _ended_the_program(spec, error) if ended else one_line(error)
+        raise PolicyError(f"policy {spec}: {path}{_line_of(error, place)}: {why}") from None
     return module
 
 
-def _line_of(error: Exception, place: Path) -> str:
+@contextlib.contextmanager
+def _command_line_hidden(program: str) -> Iterator[None]:
+    """Keep our command line from a user's file, which may read it for its own.
+
+    In its place stands a word that no program knows: one that insists on its own options ends at once
+    instead of taking ours. What it says then is not ours to say.
+    """
+    ours, said = sys.argv, io.StringIO()
+    sys.argv = [program, _NOBODYS_OPTION]
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    except SystemExit:
+        raise
+    except BaseException:
+        sys.stderr.write(said.getvalue())
+        raise
+    else:
+        sys.stderr.write(said.getvalue())
+    finally:
+        sys.argv = ours
+
+
+def _ended_the_program(spec: str, error: BaseException) -> str:
+    """What a SystemExit comes from, and what to do."""
+    reads = any(
+        Path(frame.filename).name in _READERS or Path(frame.filename).parent.name in _READERS
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
+    if reads:
+        return (
+            "it reads the command line, which is ours; make its options parameters of the class"
+            f" and write {spec}:key=VALUE"
+        )
+    return f"it ends the program ({one_line(error)}); put such lines under if __name__ == '__main__'"
+
+
+def _line_of(error: BaseException, place: Path) -> str:
     """`:LINE` of the fault in the user's file, empty when it lies elsewhere."""
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
@@ -191,7 +288,7 @@ def _is_policy(found: object) -> bool:
 
 def _checked(spec: str, found: Any, place: str) -> Callable[..., Policy]:
     if not callable(found):
-        raise PolicyError(f"policy {spec}: {place} is no class")
+        raise PolicyError(f"policy {spec}: {place} is no class; {_WHAT_A_POLICY_IS}")
     if inspect.isclass(found) and not _is_policy(found):
         missing = [call for call in ("reset", "select") if not callable(getattr(found, call, None))]
         raise PolicyError(f"policy {spec}: {place} has no {' and no '.join(missing)}; a policy needs both")
@@ -218,6 +315,8 @@ def _arguments(spec: str, factory: Callable[..., Policy], text: str) -> dict[str
         for key, each in parameters.items()
         if each.default is inspect.Parameter.empty and key not in values
     ]
+    if missing and not inspect.isclass(factory):
+        raise PolicyError(f"policy {spec}: {_name_of(factory)} is a function; {_WHAT_A_POLICY_IS}")
     if missing:
         raise PolicyError(f"policy {spec}: needs {missing[0]}; write {spec}:{missing[0]}=VALUE")
     return values

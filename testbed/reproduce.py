@@ -33,6 +33,7 @@ from testbed.again.recorded import (
     check_length,
     computed_session,
     emulated_sessions,
+    fallback_in,
     qoe_of,
     trace_of,
     video_of,
@@ -131,7 +132,8 @@ def reproduce(words: Sequence[str], out: TextIO) -> int:
     args = parser().parse_args(list(words))
     console = person_console(out, args.json)
     asked = _asked(args.reproduce, ("testbed/run.py", *words))
-    said = trusted_file(asked.told, asked.told.needed("policy.spec"), args.trust)
+    specs = dict.fromkeys((asked.told.needed("policy.spec"), fallback_in(asked.told)))
+    said = "; ".join(filter(None, (trusted_file(asked.told, spec, args.trust) for spec in specs)))
     folder = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-again")
     try:
         aloud = Aloud(console, said)

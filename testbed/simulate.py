@@ -4,7 +4,8 @@
 
 Nothing here needs root. Records and manifests are the emulator's, with `"simulated": true` and the
 link model in them. The same command again goes on from the records that are there. Exit status: 0
-done, 2 bad input or a session that cannot be computed, 130 or 143 when interrupted.
+done, 1 a policy was played by the fallback alone or killed its process, 2 bad input or a session that
+cannot be computed, 130 or 143 when interrupted.
 """
 
 from __future__ import annotations
@@ -37,14 +38,17 @@ from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
-from testbed.simulated.simulation import plan_jobs, run_jobs
+from testbed.simulated.computing_pace import remembered
+from testbed.simulated.simulation import JobSummaries, plan_jobs, run_jobs
 from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
-from testbed.simulating.simulated_summary import SimulatedOutcome, as_json, table
+from testbed.simulating.simulated_summary import SimulatedOutcome, all_good, as_json, remarks_on, table
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
 from traces.commands import carried_out, exit_with
 from traces.ownership import make_directory
 from traces.trace import TraceError
+
+NOT_ALL_GOOD = 1
 
 
 def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
@@ -66,28 +70,26 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
         make_directory(plan.out)
     except OSError as error:
         raise TestbedError(f"--out {plan.out}: {error.strerror}; name a folder that can be written") from None
-    with ProgressLine(len(plan.sessions) - len(summaries)) as progress:
-        for written in run_jobs(jobs, plan.processes):
-            summaries |= written
-            progress.advance(len(written))
-    return [SimulatedOutcome(session, summaries[session.record]) for session in plan.sessions]
+    found: JobSummaries = dict(summaries)
+    with ProgressLine(jobs, plan.processes, remembered()) as progress:
+        for job, done in run_jobs(jobs, plan.processes):
+            found |= done.written
+            progress.ended(job, done)
+    return [SimulatedOutcome(session, found[session.record]) for session in plan.sessions]
 
 
-def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_object: bool) -> None:
+def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_object: bool) -> int:
+    """Show what came of it; the exit status."""
     report = as_json(outcomes, plan.qoe, str(plan.out))
-    for one in report["policies"]:
-        if one["fallback_chunks"]:
-            print(
-                f"note: {one['fallback_chunks']} chunks of {one['policy']} were decided by the fallback,"
-                " as it raised or answered nonsense; the records say why",
-                file=sys.stderr,
-            )
+    for line in remarks_on(outcomes, report):
+        print(f"note: {line}", file=sys.stderr)
     if as_object:
         print(json.dumps(report), flush=True)
-        return
-    console = person_console(sys.stdout, as_object=False)
-    console.print(table(report, plan.qoe))
-    console.print(Text(f"records: {plan.out}"), soft_wrap=True)
+    else:
+        console = person_console(sys.stdout, as_object=False)
+        console.print(table(report, plan.qoe))
+        console.print(Text(f"records: {plan.out}"), soft_wrap=True)
+    return 0 if all_good(report) else NOT_ALL_GOOD
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,8 +105,7 @@ def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:
 
     def work() -> int:
         plan = plan_simulation(args, words)
-        _report(plan, carry_out(plan), args.json)
-        return 0
+        return _report(plan, carry_out(plan), args.json)
 
     try:
         return carried_out(

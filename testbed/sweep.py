@@ -58,6 +58,7 @@ from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
 from traces.commands import leave, refuse, said_of
+from traces.escaping import visible_output
 from traces.trace import TraceError
 
 RESULTS = Path("results")
@@ -221,11 +222,24 @@ def _plan_as_json(plan: SweepPlan, engine: SweepEngine, disk: int, out: Path) ->
     }
 
 
-def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
-    console = person_console(out, args.json)
+def _planned(args: argparse.Namespace) -> SweepPlan:
+    """All that the file asks for.
+
+    Raises:
+        TestbedError: options or a file that don't go together.
+    """
+    if args.strict and args.engine == Cluster.name:
+        raise TestbedError(f"--strict: nodes don't stop each other; leave --engine {Cluster.name} out")
     if args.link and not args.simulate:
         raise TestbedError(f"--link {args.link} is a model of a link; add --simulate, or leave it out")
-    plan = plan_sweep(read_sweep(args.file), simulated=args.simulate, link_model=args.link or PUBLISHED)
+    return plan_sweep(
+        read_sweep(args.file), simulated=args.simulate, link_model=args.link or PUBLISHED, strict=args.strict
+    )
+
+
+def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
+    console = person_console(out, args.json)
+    plan = _planned(args)
     place = args.out or _default_out(plan)
     if not plan.units:
         raise TestbedError(f"{args.file}: no session is left for this engine: {'; '.join(plan.notes)}")
@@ -248,7 +262,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         facts = _facts(folder, words, engine, left, disk)
         if left:
             engine.prepare(folder, facts, console)
-        with SweepDisplay(console, engine.wall_s(left), engine.at_once) as display:
+        with SweepDisplay(console, engine.wall_s(left), engine.at_once, engine.pace) as display:
             work = SweepWork(folder, facts, display)
             work.write()
             try:
@@ -333,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = parser().parse_args(words)
-    with terminated_by(signal.SIGTERM, signal.SIGHUP):
+    with terminated_by(signal.SIGTERM, signal.SIGHUP), visible_output():
         return _carried_out(args, words)
 
 

@@ -30,10 +30,13 @@ MAY_IMPORT = {
         "player.qoe",
         "traces.bound_processes",
         "traces.commands",
+        "traces.console",
         "traces.escaping",
         "traces.files",
         "traces.ownership",
         "traces.safe_reading",
+        "traces.words",
+        "traces.versions",
     },
 }
 EMULATION = {"mininet", "pyroute2", "scapy"}

@@ -18,15 +18,26 @@ from typing import Any
 
 from traces import formats
 from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
+from traces.escaping import visible
 from traces.families import catalogue, fit
 from traces.families.generator import member
 from traces.families.model import FamilyModel, read_model
 from traces.families.statistics import Statistics, ranges, resample, summarise
 from traces.files import write_aside
+from traces.formats.reading import add_reading, reading_in
 from traces.inspection import lint
-from traces.inspection.report import FIT_HEADER, fit_rows, more_lines, sparkline, statistics_lines
+from traces.inspection.report import (
+    FIT_HEADER,
+    constant_line,
+    fit_rows,
+    more_lines,
+    sparkline,
+    statistics_lines,
+)
+from traces.numbers import count_to_a_million, length_s, rate_mbps
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
+from traces.words import counted
 
 PROGRAM = "python -m traces"
 
@@ -74,7 +85,9 @@ def _add_show(commands: Any) -> None:
     what.add_argument("spec", help="4g, 4g/17, 4g[0:100], a file or a directory")
     _add_format(what)
     look = command.add_argument_group("how")
-    look.add_argument("--width", type=_positive, default=72, help="characters of the picture (default: 72)")
+    look.add_argument(
+        "--width", type=count_to_a_million, default=72, help="characters of the picture (default: 72)"
+    )
 
 
 def _add_lint(commands: Any) -> None:
@@ -97,7 +110,7 @@ def _add_convert(commands: Any) -> None:
         action="store_true",
         help="write the rates alone, for formats that can't hold delay and loss",
     )
-    what.add_argument("--to", required=True, choices=formats.FORMATS, help="format to write")
+    what.add_argument("--to", required=True, choices=formats.WRITABLE, help="format to write")
     _add_format(what)
 
 
@@ -109,20 +122,20 @@ def _add_generate(commands: Any) -> None:
     where = command.add_argument_group("where to")
     where.add_argument("--out", required=True, metavar="DIR", help="directory to write to, made if missing")
     where.add_argument(
-        "--to", choices=formats.FORMATS, default="text", help="format to write (default: text)"
+        "--to", choices=formats.WRITABLE, default="text", help="format to write (default: text)"
     )
 
 
 def _add_judging(judge: Any) -> None:
     judge.add_argument(
         "--hold-out-every",
-        type=_positive,
+        type=count_to_a_million,
         metavar="N",
         help="hold out every N-th log in name order (2 or more; default: fit all)",
     )
     judge.add_argument(
         "--block-s",
-        type=_positive_s,
+        type=length_s,
         metavar="S",
         help="for few logs: hold out every N-th block of this length instead",
     )
@@ -131,7 +144,7 @@ def _add_judging(judge: Any) -> None:
     )
     judge.add_argument(
         "--members",
-        type=_positive,
+        type=count_to_a_million,
         default=fit.JUDGED_MEMBERS,
         help="members to judge (default: %(default)s)",
     )
@@ -143,13 +156,11 @@ def _add_model(model: Any) -> None:
         "--about", default="", help="a line on where the logs come from, kept in the data file"
     )
     model.add_argument(
-        "--classes", type=_positive, default=3, help="kinds of link to tell apart (default: 3)"
+        "--classes", type=count_to_a_million, default=3, help="kinds of link to tell apart (default: 3)"
     )
+    model.add_argument("--step-s", type=length_s, default=1.0, help="step of logs and members (default: 1)")
     model.add_argument(
-        "--step-s", type=_positive_s, default=1.0, help="step of logs and members (default: 1)"
-    )
-    model.add_argument(
-        "--length-s", type=_positive_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
+        "--length-s", type=length_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
     )
     model.add_argument("--out", metavar="FILE", help="the data file to write")
 
@@ -170,13 +181,16 @@ def _add_fit(commands: Any) -> None:
     )
     what.add_argument(
         "--min-mean-mbps",
-        type=_number,
+        type=rate_mbps,
         default=fit.DEFAULT_MIN_MEAN_MBPS,
         metavar="MBPS",
         help="leave out logs, and draw members anew, of a lower mean (default: %(default)s)",
     )
     what.add_argument(
-        "--max-mean-mbps", type=_number, metavar="MBPS", help="the same for a higher mean (default: no bound)"
+        "--max-mean-mbps",
+        type=rate_mbps,
+        metavar="MBPS",
+        help="the same for a higher mean (default: no bound)",
     )
     _add_format(what)
     _add_judging(command.add_argument_group("judging"))
@@ -192,33 +206,7 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
 
 
 def _add_format(group: Any) -> None:
-    group.add_argument(
-        "--format", choices=formats.FORMATS, help="format of the files read (default: detected)"
-    )
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if not 1 <= value <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
-    return value
-
-
-def _positive_s(text: str) -> float:
-    value = _number(text)
-    if value < 0.01:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a length of 0.01 s or more")
-    return value
+    add_reading(group, tuple(formats.FORMATS))
 
 
 def _print_json(body: Any) -> None:
@@ -281,7 +269,7 @@ def _about(name: str) -> dict[str, Any]:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    traces = catalogue.resolve_many(arguments.spec, arguments.format)
+    traces = catalogue.resolve_many(arguments.spec, reading_in(arguments))
     figures = summarise(traces)
     if arguments.json:
         shown = [
@@ -291,6 +279,7 @@ def _show(arguments: argparse.Namespace) -> int:
                 "duration_s": trace.duration_s,
                 "sha256": trace.sha256,
                 "mean_mbps": round(trace.mean_mbps, 4),
+                "assumed": list(trace.assumed),
                 **{name: figures.as_json() for name, figures in ranges(trace).items()},
             }
             for trace in traces
@@ -299,10 +288,11 @@ def _show(arguments: argparse.Namespace) -> int:
         return 0
     for trace in traces[:LISTED_MEMBERS]:
         rates = _columns(trace, arguments.width)
-        print(f"{trace.name}  0 to {trace.duration_s:g} s, up to {max(trace.rate_mbps[1:]):g} Mbit/s")
+        how = constant_line(trace) or f"up to {max(trace.rate_mbps[1:]):g} Mbit/s"
+        print(f"{visible(trace.name)}  0 to {trace.duration_s:g} s, {how}")
         print(f"  {sparkline(rates, sys.stdout.encoding or 'ascii')}")
-        for line in more_lines(trace):
-            print(f"  {line}")
+        for line in (*more_lines(trace), *(f"assumed: {words}" for words in trace.assumed)):
+            print(f"  {visible(line)}")
     if len(traces) > LISTED_MEMBERS:
         print(f"and {len(traces) - LISTED_MEMBERS} more")
     for line in statistics_lines(figures):
@@ -317,13 +307,16 @@ def _columns(trace: Trace, width: int) -> list[float]:
 def _lint(arguments: argparse.Namespace) -> int:
     missing = [name for name in arguments.paths if not Path(name).exists()]
     for name in missing:
-        print(f"{PROGRAM}: {name}: no such file or directory", file=sys.stderr)
+        near = catalogue.files_like(name)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(visible(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
     if len(missing) == len(arguments.paths):
         return BAD_INPUT
     files: list[Path] = []
+    reading = reading_in(arguments)
     for path in (Path(name) for name in arguments.paths if name not in missing):
         files += catalogue.trace_files(path) if path.is_dir() else [path]
-    found = [fault for file in files for fault in lint.lint_file(file, arguments.format)]
+    found = [fault for file in files for fault in lint.lint_file(file, reading)]
     errors, warnings, notes = (
         sum(fault.severity == severity for fault in found) for severity in ("error", "warning", "note")
     )
@@ -340,13 +333,14 @@ def _lint(arguments: argparse.Namespace) -> int:
         )
     else:
         for fault in found:
-            print(fault)
-        print(f"{len(files)} files: {errors} errors, {warnings} warnings", file=sys.stderr)
+            print(visible(str(fault)))
+        what = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
+        print(f"{counted(len(files), 'file')}: {what}", file=sys.stderr)
     return BAD_INPUT if missing else 1 if errors else 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    trace = catalogue.resolve(arguments.source, arguments.format)
+    trace = catalogue.resolve(arguments.source, reading_in(arguments))
     if Path(arguments.target).is_file() and not arguments.force:
         raise TraceError(f"{arguments.target} is there already; name another file, or say --force")
     written = trace.without_delay_loss if arguments.drop_delay_loss else trace
@@ -361,12 +355,15 @@ def _convert(arguments: argparse.Namespace) -> int:
                 "duration_s": trace.duration_s,
                 "mean_mbps": round(trace.mean_mbps, 4),
                 "dropped": [] if written is trace else list(ranges(trace)),
+                "assumed": list(trace.assumed),
             }
         )
         return 0
-    print(f"{arguments.target}: {trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}")
-    for line in [f"dropped: {words}" for words in dropped] or more_lines(trace):
-        print(f"  {line}")
+    what = f"{trace.duration_s:g} s, mean {trace.mean_mbps:.3f} Mbit/s, as {arguments.to}"
+    print(f"{visible(arguments.target)}: {what}")
+    lines = [f"dropped: {words}" for words in dropped] or more_lines(trace)
+    for line in (*lines, *(f"assumed: {words}" for words in trace.assumed)):
+        print(f"  {visible(line)}")
     return 0
 
 
@@ -392,13 +389,15 @@ def _generate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json({"family": model.family, "format": arguments.to, "written": written})
     else:
-        print(f"{directory}: {len(written)} traces of {model.family}, {model.length_s:g} s each")
+        what = f"{counted(len(written), 'trace')} of {model.family}, {model.length_s:g} s each"
+        print(visible(f"{directory}: {what}"))
     return 0
 
 
 def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
     """The logs in directories and files, those left out by name or mean aside."""
     logs: list[Trace] = []
+    reading = reading_in(arguments)
     for name in names:
         path = Path(name)
         if not path.exists():
@@ -408,7 +407,7 @@ def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
                 fnmatch.fnmatch(file.name, glob) for glob in arguments.include
             )
             if kept and not any(fnmatch.fnmatch(file.name, glob) for glob in arguments.exclude):
-                logs.append(formats.load(file, arguments.format))
+                logs.append(formats.load(file, reading))
     if not logs:
         raise TraceError(f"{' '.join(names)}: no logs are left; widen --include and --exclude")
     return fit.prepare(logs, arguments.step_s, arguments.min_mean_mbps, arguments.max_mean_mbps)

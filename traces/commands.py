@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NoReturn
 
+from traces.escaping import visible_lines, visible_output
+
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
 INTERRUPTED, TERMINATED = 130, 143
@@ -32,7 +34,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
-        self.exit(BAD_INPUT, f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n")
+        said = f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n"
+        self.exit(BAD_INPUT, visible_lines(said))
 
     @property
     def option_names(self) -> set[str]:
@@ -69,7 +72,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def refuse(prog: str, reason: object) -> int:
     """Say in one line what can't be done; the exit status."""
-    print(f"{prog}: {reason}", file=sys.stderr)
+    print(visible_lines(f"{prog}: {reason}"), file=sys.stderr)
     return BAD_INPUT
 
 
@@ -89,12 +92,27 @@ def carried_out(
 ) -> int:
     """Do a command's work; what it expects to go wrong is a line on stderr. The exit status.
 
+    What it prints is visible (`traces/escaping.py`): a name in somebody's file steers no terminal.
+
     Args:
         expected: errors whose message says it all.
         after: what to add to what the system says, such as what was kept.
         interrupted: what to say after Ctrl-C.
         status_of: the exit status after an interrupt.
     """
+    with visible_output():
+        return _told(prog, work, expected, after, interrupted, status_of)
+
+
+def _told(
+    prog: str,
+    work: Callable[[], int],
+    expected: tuple[type[Exception], ...],
+    after: str,
+    interrupted: str,
+    status_of: Callable[[KeyboardInterrupt], int],
+) -> int:
+    """The work, and a line on stderr of what has gone wrong; see `carried_out`."""
     try:
         return work()
     except ModuleNotFoundError as error:

@@ -65,3 +65,30 @@ def _real(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text}: must be a number") from None
+
+
+def count_to_a_million(text: str) -> int:
+    """1 to 1,000,000: characters, members."""
+    value = int(text) if text.isdigit() and len(text) < 10 else 0
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return value
+
+
+def rate_mbps(text: str) -> float:
+    """0 to under 10^9."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
+
+
+def length_s(text: str) -> float:
+    """0.01 s to under 10^9 s."""
+    value = rate_mbps(text)
+    if value < 0.01:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of 0.01 s or more")
+    return value

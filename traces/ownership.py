@@ -59,7 +59,7 @@ def make_directory(path: Path | str) -> Path:
     path = Path(path)
     if not path.is_dir():
         if path.exists():
-            raise NotADirectoryError(errno.ENOTDIR, "no folder", str(path))
+            raise NotADirectoryError(errno.ENOTDIR, f"{path} is no folder")
         if path.parent != path:
             make_directory(path.parent)
         try:

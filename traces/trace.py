@@ -74,6 +74,9 @@ class Trace:
     loss_pct: tuple[float, ...] | None = field(default=None, kw_only=True)
     """Share of the frames towards the player that are lost, from 0 to under 100; None: nothing is known."""
 
+    assumed: tuple[str, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+    """What a reader took for granted to read it, a line each."""
+
     def __post_init__(self) -> None:
         self._check_times()
         for index, rate in enumerate(self.rate_mbps):

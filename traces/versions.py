@@ -1,4 +1,5 @@
-"""Which code runs: the versions of packages that were loaded, and the commit of Streambed's own tree.
+"""Which code runs: the versions of packages that were loaded, the commit of Streambed's own tree, and where
+in it a command was typed.
 
 Nothing is imported to ask about it, and the tree is asked once a process.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where Streambed lies."""
+HERE = "."
+"""That folder, where a command's directory is told."""
 UNKNOWN = "unknown"
 DECIDERS = {
     **{name: name for name in ("numpy", "scipy", "numba", "torch", "transformers", "peft", "safetensors")},
@@ -112,3 +115,12 @@ def _of_status(lines: list[str]) -> CodeVersion:
     if not oids or oids[0] == "(initial)":
         return CodeVersion()
     return CodeVersion(oids[0], any(not line.startswith("#") for line in lines))
+
+
+def typed_in() -> str:
+    """The working directory: seen from Streambed's folder where it is in there, else absolute."""
+    try:
+        place = Path.cwd()
+    except FileNotFoundError:  # somebody has removed it
+        return HERE
+    return str(place.relative_to(ROOT)) if place.is_relative_to(ROOT) else str(place)

@@ -23,6 +23,7 @@ from analysis.sessions import AnalysisError
 from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
+from traces.console import VisibleConsole
 
 ROUGH = 12
 """Independent traces below which a variance is hardly known."""
@@ -135,7 +136,7 @@ def run_power(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
         return 0
-    show(outcomes, question, found, rule, Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    show(outcomes, question, found, rule, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
     return 0
 
 

@@ -20,8 +20,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.special import ndtr
 
 from analysis.significance import LEVEL
 
@@ -80,6 +78,8 @@ def spread_of(values: Sequence[float], clusters: Sequence[Hashable]) -> Spread:
 
 def _sd_interval(parts: np.ndarray, sd: float) -> tuple[float | None, float | None]:
     """Bonett's interval of a standard deviation."""
+    from scipy import stats  # (takes longer to import than to use)
+
     count = len(parts)
     if count < FEWEST_FOR_INTERVAL or sd == 0:
         return None, None
@@ -101,6 +101,9 @@ def power_with(clusters: int, sd: float, difference: float, level: float = LEVEL
         difference: that is there.
         level: of the two-sided test.
     """
+    from scipy import stats
+    from scipy.special import ndtr
+
     shift = abs(difference) / sd * math.sqrt(clusters)
     bound = float(stats.t.isf(level / 2, clusters - 1))
     # given how large the sample's own deviation came out the rest is normal, so by shares of that one
@@ -116,6 +119,8 @@ def needed_clusters(sd: float, difference: float, power: float = POWER, level: f
     Raises:
         ValueError: a difference of 0, a standard deviation below 0, a power or level out of (0, 1).
     """
+    from scipy import stats
+
     if not difference or sd < 0 or not 0 < level < 1 or not level < power < 1:
         raise ValueError(f"no number of traces shows {difference:g} at power {power:g} and level {level:g}")
     known = sd * float(stats.norm.isf(level / 2) + stats.norm.ppf(power)) / abs(difference)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis.clusters import ClusterRule
-from analysis.options import add_cluster, add_json, add_policies, add_scoring
+from analysis.options import BASELINE
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
-from analysis.report.parts.pictures import FIGURE_FORMATS, written_as
+from analysis.report.parts.pictures import written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
@@ -33,56 +33,13 @@ from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
 from analysis.sessions import AnalysisError, record_files
-from analysis.style import FORMATS
+from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
 
-BASELINE = "robustmpc"
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
 WORTH_DRAWING_APART = 4
 """Fewer timelines are drawn before a second process has started."""
-
-
-def add_report(commands: Any) -> None:
-    """The command's options."""
-    text = "a page, figures and tables of a sweep or of any folder of records"
-    command = commands.add_parser("report", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=report)
-    what = command.add_argument_group("what to report")
-    what.add_argument(
-        "results", type=Path, metavar="RESULTS", help="a folder of records (the *.jsonl directly in it)"
-    )
-    add_policies(what)
-    what.add_argument(
-        "--baseline",
-        metavar="NAME",
-        help=f"compare all with this policy (default: the sweep's, else {BASELINE})",
-    )
-    add_cluster(what)
-    add_scoring(command, kind=None, kind_note="the sweep's, else linear")
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the report (default: RESULTS/report)"
-    )
-    output.add_argument(
-        "--format",
-        type=_formats,
-        default=FIGURE_FORMATS,
-        metavar="KIND,…",
-        help=f"what figures are written as: {', '.join(FORMATS)} (default: {','.join(FIGURE_FORMATS)})",
-    )
-    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
-    add_json(output)
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    kinds = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
-    for kind in kinds:
-        if kind not in FORMATS:
-            raise argparse.ArgumentTypeError(
-                f"{kind!r} is no format of figures; there are {', '.join(FORMATS)}"
-            )
-    return kinds
 
 
 def report(args: argparse.Namespace) -> int:
@@ -223,7 +180,7 @@ def _command(args: argparse.Namespace) -> list[str]:
     words = ["python", "-m", "analysis", "report", str(args.results)]
     for policy in args.policy:
         words += ["--policy", policy]
-    if args.format != FIGURE_FORMATS:
+    if args.format != USUAL_FORMATS:
         words += ["--format", ",".join(args.format)]
     for name in ("baseline", "cluster", "qoe", "mu", "smooth", "out"):
         if getattr(args, name) is not None:

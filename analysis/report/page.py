@@ -13,6 +13,7 @@ from markupsafe import Markup
 from analysis.report.parts.blocks import Section
 from analysis.report.parts.pictures import Picture
 from analysis.report.parts.table_rendering import Table
+from traces.escaping import visible_lines
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
 FIGURES, TABLES = "figures", "tables"
@@ -46,7 +47,7 @@ def to_html(page: Page) -> str:
     numbers = {id(table): place for place, table in enumerate(page.tables, start=1)}
     numbers |= {id(picture): place for place, picture in enumerate(page.pictures, start=1)}
     template = _environment().from_string(_resource(TEMPLATE))
-    return template.render(
+    text: str = template.render(
         page=page,
         style=Markup(_resource(STYLE)),  # ours, and in a <style> nothing is escaped
         number=lambda block: numbers[id(block)],
@@ -55,6 +56,7 @@ def to_html(page: Page) -> str:
         figures=FIGURES,
         tables=TABLES,
     )
+    return visible_lines(text)
 
 
 @cache

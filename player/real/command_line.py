@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from player.decide import DEADLINE_S
-from player.options import add_scoring_options
+from player.options import add_fallback_options, add_scoring_options
 from player.real.settings import PlayerSettings, Timeouts
 from player.registry import policy_names
 from traces.commands import Parser, add_json_option
@@ -32,6 +32,11 @@ def parser() -> Parser:
         action="store_true",
         help="for a parent process: JSON lines on stdout, start line on stdin, no record",
     )
+    output.add_argument(
+        "--hold",
+        action="store_true",
+        help="with --stream: load the policy, say so, and wait for a line before anything is sent",
+    )
     return top
 
 
@@ -40,8 +45,10 @@ def _add_session(session: Any) -> None:
         "--policy",
         default="bba",
         metavar="SPEC",
-        help=f"NAME[:key=value] or FILE.py:Class (default bba; installed: {', '.join(policy_names())})",
+        help="NAME[:key=value] or FILE.py:Class (default bba; installed:"
+        f" {', '.join(policy_names(real=True))})",
     )
+    add_fallback_options(session)
     session.add_argument(
         "--chunks", type=_positive_int, metavar="N", help="stream only the first so many (default all)"
     )
@@ -61,7 +68,7 @@ def _add_limits(limits: Any) -> None:
         type=_seconds,
         metavar="S",
         default=DEADLINE_S,
-        help="a policy that takes longer is replaced by bba for the chunk (default %(default)g)",
+        help="a policy that takes longer is replaced by its fallback for the chunk (default %(default)g)",
     )
     limits.add_argument(
         "--connect-timeout-s",

@@ -21,7 +21,7 @@ from types import TracebackType
 
 import aiohttp
 
-from player.decide import one_line
+from player.faults import one_line
 from player.real.cmsd import HEADER, SenderInfo, decode
 from player.real.settings import Timeouts
 from player.real.tcp_info import read_tcp_info

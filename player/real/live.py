@@ -15,6 +15,7 @@ from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
+from traces.console import VisibleConsole
 
 if TYPE_CHECKING:
     from player.real.session import PlayerState
@@ -27,7 +28,7 @@ def silence(file: IO[str]) -> None:
     os.close(nowhere)
 
 
-class LiveConsole(Console):
+class LiveConsole(VisibleConsole):
     """A console whose reader may leave (`| head`): the session and its record go on without it."""
 
     def on_broken_pipe(self) -> None:
@@ -86,14 +87,26 @@ def state_text(state: PlayerState, video: Video) -> str:
     )
 
 
+def fallback_note(summary: SessionSummary, fallback: str) -> str:
+    """Who decided what the policy did not, how much, and why."""
+    count = summary.decided_by.get(BY_FALLBACK, 0)
+    alone = "; it played alone, so the policy has no QoE" if summary.by_fallback_alone else ""
+    return (
+        f"the fallback, {fallback}, decided {count} of {summary.chunks} chunks,"
+        f" first because {summary.fallback_because}{alone}"
+    )
+
+
 def summary_table(summary: SessionSummary, out: str) -> Table:
-    """A session's figures, the QoE with its weights."""
+    """A session's figures, the QoE with its weights; none where the fallback played alone."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     decided = ", ".join(f"{by} {count}" for by, count in summary.decided_by.items())
     rows = {
-        f"QoE per chunk ({summary.weights})": _shown(summary.qoe, "{:.3f}"),
+        f"QoE per chunk ({summary.weights})": _shown(
+            None if summary.by_fallback_alone else summary.qoe, "{:.3f}"
+        ),
         "mean bitrate": _shown(summary.bitrate_mbps, "{:.3f} Mbit/s"),
         "stall ratio": f"{100 * summary.stall_ratio:.2f} % ({summary.stall_s:.2f} s)",
         "switches": str(summary.switches),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import platform
 
+from player.fallback import FALLBACK
 from player.manifest import Manifest, PlayerSection
 from player.provenance import code_section, decided_by
-from player.real.session import FALLBACK
 from player.real.settings import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
 from player.video.mpd import Presentation
-from traces.versions import CodeVersion, package_version
+from traces.versions import CodeVersion, package_version, typed_in
 
 
 def player_manifest(
@@ -23,6 +23,7 @@ def player_manifest(
     url: str,
     argv: list[str],
     congestion_control: str | None = None,
+    fallback: str = FALLBACK,
     code: CodeVersion | None = None,
 ) -> Manifest:
     """The manifest of a session over a real network; the testbed adds trace, link and so on.
@@ -31,6 +32,7 @@ def player_manifest(
         url: of the MPD.
         argv: the command line.
         congestion_control: of the player's socket (a receiver's hardly matters, but it is cheap to know).
+        fallback: the spec of who decides where the policy can't.
         code: of Streambed's tree; whoever runs a player as a part of something greater knows it.
     """
     whole = presentation.video
@@ -47,7 +49,7 @@ def player_manifest(
             decision_deadline_s=settings.decision_deadline_s,
             reset_deadline_s=settings.reset_deadline_s,
             timeouts=dataclasses.asdict(settings.timeouts),
-            fallback=FALLBACK,
+            fallback=fallback,
             congestion_control=congestion_control,
         ),
         versions={
@@ -58,4 +60,5 @@ def player_manifest(
         code=code_section(code or CodeVersion()),
         host=platform.platform(),
         command_line=tuple(argv),
+        directory=typed_in(),
     )

@@ -17,23 +17,24 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from player.buffer import PlaybackBuffer
-from player.decide import Decider, TimedDecision, one_line
+from player.decide import Decider, TimedDecision
+from player.fallback import StandIn, fallback_spec
+from player.faults import PolicyFault, one_line
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
 from player.real.settings import PlayerSettings
 from player.record import FINISHED, ChunkRow, EndRow
-from player.registry import LoadedPolicy, load_policy
+from player.registry import LoadedPolicy
 from player.video.mpd import Presentation
-
-FALLBACK = "bba"
-"""Who decides when the policy cannot."""
 
 INTERRUPTED = "interrupted"
 ORIGIN_LOST = "origin-lost"
 """No byte for the give-up time."""
 ORIGIN_ERROR = "origin-error"
 """The origin answered with something that is not the chunk."""
+POLICY_FAULT = "policy-fault"
+"""The policy has not decided, and nobody was to stand in for it."""
 PLAYER_ERROR = "player-error"
 """A fault of this program."""
 
@@ -94,7 +95,7 @@ async def play(
     """Stream a presentation in real time: prepare a session, run it, clean up.
 
     Args:
-        fallback: decides where the policy cannot; `bba` if None.
+        fallback: decides where the policy cannot; the policy's own if None (`player.fallback`).
         fetcher: an open one, with a warm connection; one of its own if None.
         stop: once it has a result (in words who stopped us), the session ends as `interrupted`.
         clock: seconds on the scale of time.monotonic().
@@ -103,8 +104,8 @@ async def play(
         the end row, which the sink has got too.
 
     Raises:
-        PolicyError: no fallback could be loaded.
         VideoError: fewer chunks than `settings.chunks`.
+        PolicyFault: the policy's reset failed, and the settings are strict.
         asyncio.CancelledError: it was cancelled; the sink has got an `interrupted` end row.
         Exception: what the sink raised.
     """
@@ -140,11 +141,12 @@ class Session:
         self._clock = clock
         self._decider = Decider(
             policy.policy,
-            fallback if fallback is not None else load_policy(FALLBACK).policy,
+            fallback if fallback is not None else StandIn(fallback_spec(policy.policy)),
             self.video.levels,
             settings.decision_deadline_s,
             settings.reset_deadline_s,
             policy.delay_ms / 1000.0,
+            settings.strict,
         )
         self._buffer = PlaybackBuffer(self.video.chunk_s * 1000.0, settings.buffer_cap_s * 1000.0)
         self._history: list[PastChunk] = []
@@ -153,6 +155,8 @@ class Session:
         self._waiting = False
         self._over = False
         self._sink_fault: Exception | None = None
+        self.fault: PolicyFault | None = None
+        """What ended a strict session."""
         self._charged_ms = 0.0
         """Stall that earlier chunks' rows hold."""
 
@@ -163,7 +167,11 @@ class Session:
         self._decider.close()
 
     async def prepare(self, stop: asyncio.Future[str] | None = None) -> None:
-        """Reset the policies; the session's time has not begun. Once stopped, `run` ends at once."""
+        """Reset the policies; the session's time has not begun. Once stopped, `run` ends at once.
+
+        Raises:
+            PolicyFault: the policy's reset failed, and the settings are strict.
+        """
         with suppress(Stopped):
             whole = self._presentation.video  # as the simulated player tells it
             await unless(stop, self._decider.reset(whole, self._settings.seed, self._settings.qoe))
@@ -188,6 +196,8 @@ class Session:
         await _cancel(work, ticker)
         if self._sink_fault is not None:
             raise self._sink_fault
+        error = None if work.cancelled() else work.exception()
+        self.fault = error if isinstance(error, PolicyFault) else None
         return self._finish(*_outcome(work, ticker, stop))
 
     def _finish(self, outcome: str, reason: str) -> EndRow:
@@ -375,6 +385,8 @@ def _outcome(
         return ORIGIN_LOST, str(error)
     if isinstance(error, OriginError):
         return ORIGIN_ERROR, str(error)
+    if isinstance(error, PolicyFault):
+        return POLICY_FAULT, str(error)
     if error is not None:
         _log.error("the player failed", exc_info=error)
         return PLAYER_ERROR, one_line(error)

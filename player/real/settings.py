@@ -51,6 +51,8 @@ class PlayerSettings:
     reset_deadline_s: float = RESET_DEADLINE_S
     timeouts: Timeouts = field(default_factory=Timeouts)
     buffer_cap_s: float = CAP_MS / 1000.0
+    strict: bool = False
+    """Nobody stands in for the policy: its first fault ends the session."""
 
     def __post_init__(self) -> None:
         for name in ("buffer_cap_s", "decision_deadline_s", "reset_deadline_s"):

@@ -2,21 +2,33 @@
 
 Buffer, observations and policies are the real player's; only the download comes from a *link
 model* (`player/simulated/link_published.py` is the arithmetic of the public simulators). A policy cannot tell
-the difference. A policy's own time is not simulated: a decision costs nothing, unless it is told to
-come later.
+the difference. A policy's own time is not simulated, and noted where it is long: a decision costs
+nothing, unless it is told to come later.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from player.buffer import CAP_MS, PlaybackBuffer
-from player.decide import one_line
+from player.decide import recordable
+from player.faults import PolicyFault, is_interrupt, one_line, raised, traceback_of
 from player.observation import HORIZON, Observation, PastChunk
-from player.policy import BY_FALLBACK, Decision, HearsEnd, Policy, as_decision
+from player.policy import (
+    BY_FALLBACK,
+    BY_PLAYER,
+    Decision,
+    HearsEnd,
+    IllegalDecision,
+    Policy,
+    ToldFuture,
+    as_decision,
+)
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
@@ -25,10 +37,12 @@ from traces.trace import Trace
 CHUNKS = 48
 """Chunks that published tests stream (of videos whose files list 49)."""
 
-BY_PLAYER = "player"
-"""Who decided a first chunk whose level is fixed."""
+SLOW_MS = 100.0
+"""A decision that really takes longer is noted in the record of a computed session."""
 
 _MS_PER_S = 1000.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +86,6 @@ class Future:
     """Of the link's noise."""
 
 
-@runtime_checkable
-class ToldFuture(Protocol):
-    """A policy that is told the future, after its `reset`; the real player has no such call."""
-
-    def tell(self, future: Future) -> None:
-        """The session that begins now."""
-
-
 def simulate(
     video: Video,
     trace: Trace,
@@ -94,6 +100,7 @@ def simulate(
     fallback: Policy | None = None,
     cap_ms: float = CAP_MS,
     delay_ms: float = 0.0,
+    strict: bool = False,
 ) -> tuple[tuple[ChunkRow, ...], EndRow]:
     """One session: `chunks` chunks of `video` over `trace`, chosen by `policy`.
 
@@ -102,10 +109,11 @@ def simulate(
         seed: for the policy and for the link's noise.
         first_level: the first chunk's level, which no policy is asked for (published tests fix 0);
             None asks the policy for it too.
-        fallback: decides where `policy.select` raises or answers nonsense, and the record says so;
-            without one the error goes to the caller.
+        fallback: decides where `policy` raises or answers nonsense, all of it where its reset does, and the
+            record says so; without one the error goes to the caller.
         cap_ms: above this buffer level the player waits.
         delay_ms: how much later than asked for a decision comes (`player.registry.LoadedPolicy`).
+        strict: nobody stands in for the policy: its first fault is raised as `PolicyFault`.
 
     Returns:
         the rows of the session's record.
@@ -114,8 +122,9 @@ def simulate(
         VideoError: the video has fewer than `chunks` chunks.
         ValueError: no such start index or first level.
         TraceError: the trace never delivers.
+        PolicyFault: see `strict`.
     """
-    chooser = Chooser(policy, fallback, video.levels)
+    chooser = Chooser(policy, fallback, video.levels, strict)
     asking = session_course(
         video,
         trace,
@@ -159,60 +168,104 @@ def session_course(
     delay_ms: float = 0.0,
 ) -> SessionCourse:
     """A session that asks whoever drives it for every decision; arguments and errors as of `simulate`."""
-    policy = chooser.policy
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
     session = SimulatedSession(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
-    chooser.reset(video, seed, qoe)
-    if isinstance(policy, ToldFuture):
-        policy.tell(Future(trace, start_index, link, chunks, cap_ms, seed))
+    chooser.reset(video, seed, qoe, Future(trace, start_index, link, chunks, cap_ms, seed))
     for chunk in range(chunks):
         wait_ms = session.wait()
         if chunk == 0 and first_level is not None:
-            decision, decision_ms = Decision(first_level, BY_PLAYER, "first level is fixed"), 0.0
-        else:
-            decision = yield session.observation()
-            decision_ms = 0.0 if decision.by == BY_FALLBACK else delay_ms
-        session.fetch(decision, wait_ms, decision_ms)
-    if isinstance(policy, HearsEnd):
-        policy.ended(session.observation())
+            session.fetch(Decision(first_level, BY_PLAYER, "first level is fixed"), wait_ms)
+            continue
+        decision = yield session.observation()
+        decision_ms = 0.0 if decision.by == BY_FALLBACK else delay_ms
+        session.fetch(decision, wait_ms, decision_ms, chooser.took_ms)
+    chooser.ended(session.observation())
     return tuple(session.rows), session.finish()
 
 
 class Chooser:
     """A policy with the one that stands in for it."""
 
-    def __init__(self, policy: Policy, fallback: Policy | None, levels: int) -> None:
-        self.policy, self.fallback, self.levels = policy, fallback, levels
+    def __init__(self, policy: Policy, fallback: Policy | None, levels: int, strict: bool = False) -> None:
+        self.policy, self.fallback, self.levels, self.strict = policy, fallback, levels, strict
+        self.unfit = ""
+        """Why the policy is not asked in this session; empty for one whose reset went well."""
+        self.took_ms = 0.0
+        """What the last decision really took; of one that was made together with others nobody knows."""
+        self._fallback_unfit = ""
 
-    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
-        self.policy.reset(video, seed, qoe)
+    def reset(self, video: Video, seed: int, qoe: QoE, future: Future) -> None:
+        """A policy whose reset fails is not asked at all in this session, as in the real player."""
+        self.unfit = self._fallback_unfit = ""
         if self.fallback is not None:
-            self.fallback.reset(video, seed, qoe)
+            try:
+                self.fallback.reset(video, seed, qoe)
+            except Exception as error:
+                self._fallback_unfit = f"fallback's reset raised {one_line(error)}"
+        try:
+            self.policy.reset(video, seed, qoe)
+            if isinstance(self.policy, ToldFuture):
+                self.policy.tell(future)
+        except BaseException as error:
+            self.unfit = self._why(error, "reset")
 
     def select(self, observation: Observation) -> Decision:
         """Ask the policy, and its stand-in where it can't decide."""
-        try:
-            answer: object = self.policy.select(observation)
-        except Exception as error:
-            return self.settle(observation, error)
+        begun_s = time.perf_counter()
+        answer: object = None
+        if not self.unfit:
+            try:
+                answer = self.policy.select(observation)
+            except BaseException as error:
+                answer = error
+        self.took_ms = (time.perf_counter() - begun_s) * _MS_PER_S
         return self.settle(observation, answer)
 
     def settle(self, observation: Observation, answer: object) -> Decision:
         """The decision that an answer comes to.
 
         Args:
-            answer: the policy's, or what it raised.
+            answer: the policy's, or what it raised; of one that is unfit it does not matter.
         """
+        if self.unfit:
+            return self._replaced(observation, self.unfit)
         try:
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
-            return as_decision(answer, self.levels)
-        except Exception as error:
-            if self.fallback is None:
-                raise
+            return recordable(as_decision(answer, self.levels))
+        except BaseException as error:
+            return self._replaced(observation, self._why(error, f"chunk {observation.chunk}"))
+
+    def ended(self, observation: Observation) -> None:
+        """Tell a policy that wants to know; what it raises is shown and costs nothing."""
+        if not isinstance(self.policy, HearsEnd) or self.unfit:
+            return
+        try:
+            self.policy.ended(observation)
+        except BaseException as error:
+            _log.warning("%s", self._why(error, "the session's end"))
+
+    def _why(self, error: BaseException, what: str) -> str:
+        """Why somebody else decides; raises where nobody is to."""
+        if is_interrupt(error) or (self.fallback is None and not self.strict):
+            raise error
+        illegal = isinstance(error, IllegalDecision)
+        why = str(error) if illegal else raised(error, self.policy, what)
+        if self.strict:
+            said = f"policy {why} at {what}" if illegal else why
+            raise PolicyFault(said, "" if illegal else traceback_of(error)) from None
+        return why
+
+    def _replaced(self, observation: Observation, why: str) -> Decision:
+        assert self.fallback is not None
+        if self._fallback_unfit:
+            return Decision(0, BY_FALLBACK, f"{why}; {self._fallback_unfit}")
+        try:
             level = as_decision(self.fallback.select(observation), self.levels).level
-            return Decision(level, BY_FALLBACK, one_line(error))
+        except Exception as error:
+            return Decision(0, BY_FALLBACK, f"{why}; fallback raised {one_line(error)}")
+        return Decision(level, BY_FALLBACK, why)
 
 
 class SimulatedSession:
@@ -262,8 +315,15 @@ class SimulatedSession:
             elapsed_s=self.elapsed_ms / _MS_PER_S,
         )
 
-    def fetch(self, decision: Decision, wait_ms: float, decision_ms: float = 0.0) -> None:
-        """Download the next chunk at the level decided, and note what happened."""
+    def fetch(
+        self, decision: Decision, wait_ms: float, decision_ms: float = 0.0, took_ms: float = 0.0
+    ) -> None:
+        """Download the next chunk at the level decided, and note what happened.
+
+        Args:
+            decision_ms: in which the buffer drains before the request.
+            took_ms: to decide, really; it costs nothing here and is only noted, where it was slow.
+        """
         chunk, level = len(self.history), decision.level
         size_bytes = self.video.sizes_bytes[chunk][level]
         before_s, deciding_stall_ms = self.buffer.level_ms / _MS_PER_S, 0.0
@@ -298,6 +358,7 @@ class SimulatedSession:
                 by=decision.by,
                 reason=decision.reason,
                 rtt_ms=download.rtt_ms,
+                decision_ms=round(took_ms, 3) if took_ms >= SLOW_MS else None,
             )
         )
 

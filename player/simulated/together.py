@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from player.observation import Observation
-from player.policy import DecidesTogether
+from player.policy import DecidesTogether, Policy
 from player.simulated.session import Chooser, Recorded, SessionCourse
 
 
@@ -45,10 +45,17 @@ def play_together(
 
 
 def _answers(asked: Sequence[tuple[SessionInCompany, Observation]]) -> Sequence[object]:
-    spokesman = asked[0][0].chooser.policy
+    """What the policies say; None of those that are not asked in their sessions."""
+    fit = [(each.chooser.policy, seen) for each, seen in asked if not each.chooser.unfit]
+    told = iter(_together(fit) if fit else ())
+    return [None if each.chooser.unfit else next(told) for each, _ in asked]
+
+
+def _together(asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
+    spokesman = asked[0][0]
     assert isinstance(spokesman, DecidesTogether)
     try:
-        return spokesman.select_together([(each.chooser.policy, seen) for each, seen in asked])
+        return spokesman.select_together(asked)
     except Exception as error:
         return [error] * len(asked)
 

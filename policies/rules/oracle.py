@@ -1,6 +1,6 @@
 """The oracle: the best that could have been done, by whoever knows the future of the trace.
 
-Only the simulator can tell the future (`player.simulated.session.ToldFuture`). The plan is searched for in
+Only the simulator can tell the future (`player.policy.ToldFuture`). The plan is searched for in
 `oracle_search.py`, and its worth is what the simulated player gets when it follows it, to the last bit.
 
 **Which error it can have.** `best_plan` also gives a *bound* that no plan exceeds. With the usual cap of

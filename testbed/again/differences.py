@@ -24,7 +24,7 @@ from traces.safe_reading import shown
 from traces.versions import code_version
 
 OF_THE_RUN = (
-    *("line", "schema", "run_id", "started_at", "command_line"),
+    *("line", "schema", "run_id", "started_at", "command_line", "directory"),
     *("lane", LANES_AT_ONCE, "url", "sweep"),
 )
 """What a manifest says of its run, not of its session."""

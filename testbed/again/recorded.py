@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from player.fallback import FALLBACK_ONCE
 from player.manifest import VideoSection
 from player.qoe import QoE
 from player.sections import recorded_video
@@ -60,9 +61,10 @@ def video_of(told: Told) -> Video:
         TestbedError: a value is missing, or they make no video.
     """
     names = ("name", "chunk_s", "ladder_kbps", "chunks", "sizes_bytes")
-    section = VideoSection(**{name: told.needed(f"video.{name}") for name in names})
+    values = {name: told.needed(f"video.{name}") for name in names}
+    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes")}
     try:
-        return recorded_video(section)
+        return recorded_video(VideoSection(**values))
     except VideoError as error:
         raise told.fault(f"video: {error}") from None
 
@@ -137,7 +139,17 @@ def computed_session(told: Told, had: HadVideo, trace: Trace, record: Path) -> S
         qoe=qoe_of(told, had.streamed),
         run_seed=told.at_least("run_seed", -SEEDS, SEEDS),
         record=record,
+        fallback=fallback_in(told),
     )
+
+
+def fallback_in(told: Told) -> str:
+    """Who decided what the policy did not.
+
+    Raises:
+        TestbedError: it is no text.
+    """
+    return told.optional("player.fallback") or FALLBACK_ONCE
 
 
 def link_of(told: Told) -> tuple[LinkSettings, str]:
@@ -237,6 +249,7 @@ def emulated_sessions(
         command_line=tuple(command_line),
         cap_mbps=told.optional("trace.cap_mbps"),
         server=server_of(spec),
+        fallback=fallback_in(told),
     )
 
     def plan(player: int) -> SessionPlan:

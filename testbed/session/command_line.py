@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from player.decide import DEADLINE_S
-from player.options import add_scoring_options
+from player.options import add_fallback_options, add_scoring_options
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
 from testbed.session.policy_server import DEVICES
 from traces.commands import Parser, add_json_option
@@ -75,8 +75,9 @@ def _add_who_options(command: Parser) -> None:
         type=float,
         default=DEADLINE_S,
         metavar="S",
-        help="a slower decision is made by the fallback, bba (default: %(default)g)",
+        help="a slower decision is made by the fallback (default: %(default)g)",
     )
+    add_fallback_options(who)
     who.add_argument(
         "--device",
         choices=DEVICES,

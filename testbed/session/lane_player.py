@@ -7,22 +7,99 @@ import contextlib
 import os
 import signal
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
+from player.real.session import POLICY_FAULT
 from player.record import ChunkRow, EndRow, RecordWriter
 from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
-from testbed.process.errors import TestbedError
+from testbed.process.errors import STOPPED, StrictStop, TestbedError
 from testbed.server.resources import url_name
 from testbed.session.lane_processes import LaneProcesses
 from testbed.session.session_plan import LOG_ENDINGS, AskedServer, SessionPlan, Watcher
+from traces.commands import BAD_INPUT
 from traces.files import fresh, settle
 
 PLAYER_DIED = "player-died"
+PLAYER = "python -m player: "
+"""How what a player refuses begins."""
 
 _PLAYER_START_TIMEOUT_S = RESET_DEADLINE_S + START_TIMEOUT_S
 """A policy's slow `reset` is the player's to deal with: it has the fallback."""
+
+
+async def _strict_stop(plan: SessionPlan, child: Child) -> StrictStop:
+    """What a strict player ended with, by what it said."""
+    await child.last_word()
+    first = next((place for place, line in enumerate(child.said) if line.startswith(PLAYER)), None)
+    if first is None:
+        return StrictStop(f"{plan.policy}: its player ended")
+    line = child.said[first].removeprefix(PLAYER).removesuffix(STOPPED)
+    return StrictStop(line, "\n".join(child.said[first + 1 :]))
+
+
+@dataclass(frozen=True)
+class LoadingPlayer:
+    """A player's process, which loads its policy while the link is made: `loaded`, then `read_mpd`."""
+
+    plan: SessionPlan
+    processes: LaneProcesses
+    child: Child
+    index: int
+
+    @classmethod
+    async def start(
+        cls, plan: SessionPlan, processes: LaneProcesses, server: AskedServer | None, index: int
+    ) -> LoadingPlayer:
+        """Start it.
+
+        Args:
+            server: whom its policy asks, once the session is prepared.
+        """
+        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
+        child = await processes.start(
+            f"player ({plan.policy})",
+            "player",
+            "player",
+            *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
+            *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
+            *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream", "--hold"),
+            *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
+            variables=None if server is None else server.environment,
+        )
+        return cls(plan, processes, child, index)
+
+    async def loaded(self) -> None:
+        """Wait until it has loaded its policy.
+
+        Raises:
+            TestbedError: it can't, or not in time.
+        """
+        await self.child.first_line(_PLAYER_START_TIMEOUT_S)
+
+    async def read_mpd(self) -> LanePlayer:
+        """Let it read the MPD over the link and prepare its session.
+
+        Raises:
+            TestbedError: something did not start.
+            StrictStop: the policy's reset failed, and the plan is strict.
+        """
+        capture = None
+        if self.plan.pcap:
+            words = (str(self.plan.aside("pcap")), "player-0")
+            capture = await self.processes.start("capture", "player", "testbed.link.capture", *words)
+            await capture.first_line()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: the next line will tell
+            await self.child.tell({"go": True})
+        try:
+            told = (await self.child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
+        except TestbedError:
+            if self.plan.strict and self.child.process.returncode == BAD_INPUT:
+                raise await _strict_stop(self.plan, self.child) from None
+            raise
+        return LanePlayer(self.plan, self.child, told, capture, self.index)
 
 
 class LanePlayer:
@@ -45,36 +122,6 @@ class LanePlayer:
         self._capture = capture
         self._t0 = 0.0
 
-    @classmethod
-    async def start(
-        cls, plan: SessionPlan, processes: LaneProcesses, server: AskedServer | None, index: int
-    ) -> LanePlayer:
-        """Start the player, which reads the MPD over the link.
-
-        Args:
-            server: whom its policy asks.
-
-        Raises:
-            TestbedError: something did not start.
-        """
-        capture = None
-        if plan.pcap:
-            words = (str(plan.aside("pcap")), "player-0")
-            capture = await processes.start("capture", "player", "testbed.link.capture", *words)
-            await capture.first_line()
-        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
-        child = await processes.start(
-            f"player ({plan.policy})",
-            "player",
-            "player",
-            *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
-            *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
-            *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
-            variables=None if server is None else server.environment,
-        )
-        told = (await child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
-        return cls(plan, child, told, capture, index)
-
     async def play(self, t0: float) -> None:
         """Let it begin at monotonic time `t0`."""
         self._t0 = t0
@@ -86,6 +133,7 @@ class LanePlayer:
 
         Raises:
             OSError: the record cannot be written.
+            StrictStop: the policy has not decided, and the plan is strict.
         """
         while (line := await self._line()) is not None:
             kind = line.pop("line")
@@ -97,7 +145,10 @@ class LanePlayer:
                 writer.chunk(row)
                 watcher.chunk(self.index, row)
             elif kind == "end":
-                return EndRow(**line)
+                end = EndRow(**line)
+                if end.outcome == POLICY_FAULT:
+                    raise await _strict_stop(self.plan, self._child)
+                return end
         return self._died(await self._child.last_word())
 
     async def _line(self) -> dict[str, Any] | None:
@@ -124,9 +175,9 @@ class LanePlayer:
             elapsed_s=elapsed_s,
         )
 
-    def interrupt(self) -> None:
-        """Let it end its session now."""
-        self._child.signal(signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Let it end its session now; its record names the signal."""
+        self._child.signal(number)
 
     def kill(self) -> None:
         """Do not wait for it any longer."""

@@ -17,16 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from player.fallback import fallback_spec
 from player.policy import Served, ServerCommand
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
-from player.video.video import Video
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.machine.readings import MachineReading, read_machine
 from testbed.process.errors import TestbedError
+from testbed.session.asked import Asked
 from testbed.session.command_line import DEFAULT_POLICIES
 from testbed.session.options import (
     link_settings,
@@ -38,9 +39,6 @@ from testbed.session.trace_notes import delay_loss_notes, video_notes
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
-
-OUR_POLICIES = "policies."
-"""Package of the policies that come with Streambed."""
 
 RESULTS = Path("results")
 NEEDED_BYTES = 64 * 1024 * 1024
@@ -86,7 +84,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     whole = load_video(video_spec)
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
     qoe = scoring_of(args, [video])
-    policies, left_out = _policies(args.policy, whole, args.seed, qoe)
+    policies, left_out = _policies(args, Asked(whole, video_spec, args.seed, qoe))
     settings = link_settings(args)
     backend = able_backend(trace, settings)
     if args.out is not None:
@@ -101,6 +99,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
             record=(out / f"{name}.jsonl").absolute(),
             backend=backend,
             qoe=qoe,
+            fallback=fallback_spec(policy.policy, args.fallback),
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
@@ -111,7 +110,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
 
 def _same(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
     """What the command line says of all sessions alike."""
-    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap")
+    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap", "strict")
     return {
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
@@ -148,47 +147,26 @@ def _check_numbers(args: argparse.Namespace) -> None:
             raise TestbedError(f"--{option} {value}: must be 1 or more")
 
 
-def _policies(
-    asked: Sequence[str] | None, video: Video, seed: int, qoe: QoE
-) -> tuple[list[LoadedPolicy], list[str]]:
+def _policies(args: argparse.Namespace, asked: Asked) -> tuple[list[LoadedPolicy], list[str]]:
     """The policies that were asked for, or those of the default ones that can stream the video; and why
     the others can't.
 
     Raises:
-        PolicyError, TestbedError: one that was asked for by name can't be had, or can't stream it.
+        PolicyError: one that was asked for by name, or a fallback, can't be had, or can't stream it.
     """
-    if asked:
-        policies = [load_policy(spec) for text in asked for spec in split_policies(text)]
-        for policy in policies:
-            check_policy(policy, video, seed, qoe)
-        return policies, []
-    found, left_out = [], []
-    for spec in split_policies(DEFAULT_POLICIES):
+    found: list[LoadedPolicy] = []
+    left_out: list[str] = []
+    for spec in [spec for text in args.policy or [DEFAULT_POLICIES] for spec in split_policies(text)]:
         try:
-            policy = load_policy(spec)
-            check_policy(policy, video, seed, qoe)
+            policy = load_policy(spec, real=True)
+            asked.refuse(policy)
             found.append(policy)
-        except (PolicyError, TestbedError) as error:
+        except PolicyError as error:
+            if args.policy:
+                raise
             left_out.append(str(error))
+    asked.refuse_fallbacks(found, args.fallback)
     return found, left_out
-
-
-def check_policy(loaded: LoadedPolicy, video: Video, seed: int, qoe: QoE) -> None:
-    """Refuse now what one of our own policies would refuse of this video when the session begins.
-
-    (What a user's does in `reset` is its own business: if it raises, the fallback plays the session.)
-
-    Raises:
-        TestbedError: it cannot stream this video with these options.
-    """
-    policy = loaded.policy
-    try:
-        if isinstance(policy, Served):
-            policy.check(video, qoe)
-        elif type(policy).__module__.startswith(OUR_POLICIES):
-            policy.reset(video, seed, qoe)
-    except ValueError as error:
-        raise TestbedError(f"policy {loaded.spec}: {error}") from None
 
 
 def _word(text: str) -> str:

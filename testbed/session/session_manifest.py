@@ -38,6 +38,7 @@ def session_manifest(
             notes=tuple(plan.video.notes),
         ),
         command_line=tuple(plan.command_line),
+        directory=plan.directory,
         trace=dataclasses.replace(
             trace_section(plan.trace, plan.trace_spec, plan.start_s),
             cap_mbps=plan.cap_mbps,

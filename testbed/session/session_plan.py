@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from player.fallback import FALLBACK
 from player.policy import ServerCommand
 from player.qoe import QoE
 from player.record import ChunkRow, EndRow
@@ -15,7 +16,7 @@ from testbed.link.settings import LinkSettings
 from testbed.verdict.judge import Verdict
 from traces.files import partial_of
 from traces.trace import Trace
-from traces.versions import CodeVersion, code_version
+from traces.versions import CodeVersion, code_version, typed_in
 
 LOGS = "logs"
 """Folder beside the records: link logs, origin logs, captures, what players said."""
@@ -49,6 +50,12 @@ class SessionPlan:
     """What the manifest says besides."""
     server: ServerCommand | None = None
     """Which the policy asks."""
+    fallback: str = FALLBACK
+    """The spec of who decides where the policy can't."""
+    strict: bool = False
+    """Nobody: the policy's first fault stops everything."""
+    directory: str = field(default_factory=typed_in)
+    """Where the command was typed."""
     code: CodeVersion = field(default_factory=code_version)
     """The tree that planned it."""
 

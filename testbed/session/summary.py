@@ -6,14 +6,15 @@ import dataclasses
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from player.policy import BY_FALLBACK, BY_POLICY
+from player.policy import BY_PLAYER, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
+from player.real.live import fallback_note
 from player.record import FINISHED, ChunkRow
 from testbed.session.session_plan import SessionResult
 
@@ -35,14 +36,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, Any]:
-    """The object of `--json`: a line a policy, means over its sessions, invalid ones left out.
+    """The object of `--json`: a line a policy, means over its sessions, left out those that are invalid and
+    those that the fallback played alone.
 
     `qoe_ci95` is an interval over traces and so null here, where there is one trace.
     """
     policies = []
     for policy in dict.fromkeys(result.plan.policy for result in results):
         mine = [result for result in results if result.plan.policy == policy]
-        counted = [summary(result) for result in mine if result.end.valid]
+        played = [summary(result) for result in mine if result.end.valid]
+        counted = [one for one in played if not one.by_fallback_alone]
 
         def mean(
             get: Callable[[SessionSummary], float | None], of: list[SessionSummary] = counted
@@ -64,13 +67,19 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
                 "switches": mean(lambda one: one.switches),
                 "decision_p50_ms": mean(lambda one: one.decision_p50_ms),
                 "decision_p99_ms": mean(lambda one: one.decision_p99_ms),
-                "decided_by": dict(sum((Counter(one.decided_by) for one in counted), Counter[str]())),
-                "invalid": len(mine) - len(counted),
+                "decided_by": dict(sum((Counter(one.decided_by) for one in played), Counter[str]())),
+                "invalid": len(mine) - len(played),
                 "unfinished": sum(one.outcome != FINISHED for one in counted),
                 "records": [str(result.plan.record) for result in mine],
             }
         )
     return {"qoe": dataclasses.asdict(qoe), "policies": policies, "out": out}
+
+
+def deciders_words(decided_by: Mapping[str, int]) -> str:
+    """Who decided besides the policy itself, and how many chunks; the player's fixed first level aside."""
+    others = {who: count for who, count in decided_by.items() if who not in (BY_POLICY, BY_PLAYER)}
+    return ", ".join(f"{who} {count}" for who, count in others.items()) or BY_POLICY
 
 
 def row_names(results: Sequence[SessionResult]) -> list[str]:
@@ -100,21 +109,21 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
         shown.add_column(name, justify="left" if name in ("policy", "decided by", "link") else "right")
     for name, result in zip(row_names(results), results, strict=True):
         one = summary(result)
-        by = ", ".join(f"{who} {count}" for who, count in one.decided_by.items() if who != BY_POLICY)
+        alone = one.by_fallback_alone  # then the figures are nobody's but the fallback's
         link = "valid" if result.end.valid else "INVALID"
         shown.add_row(
             *map(
                 Text,
                 (
                     name + ("" if one.outcome == FINISHED else f" ({one.outcome})"),
-                    _shown(one.qoe, ".3f"),
-                    _shown(one.bitrate_mbps, ".3f"),
-                    f"{100 * one.stall_ratio:.2f} %",
-                    f"{one.stall_s:.2f}",
-                    str(one.switches),
-                    f"{one.startup_s:.2f}",
-                    f"{_shown(one.decision_p50_ms, '.2f')} / {_shown(one.decision_p99_ms, '.2f')}",
-                    by or "policy",
+                    "-" if alone else shown_figure(one.qoe, ".3f"),
+                    "-" if alone else shown_figure(one.bitrate_mbps, ".3f"),
+                    "-" if alone else f"{100 * one.stall_ratio:.2f} %",
+                    "-" if alone else f"{one.stall_s:.2f}",
+                    "-" if alone else str(one.switches),
+                    "-" if alone else f"{one.startup_s:.2f}",
+                    " / ".join(shown_figure(ms, ".2f") for ms in (one.decision_p50_ms, one.decision_p99_ms)),
+                    deciders_words(one.decided_by),
                     link,
                 ),
             )
@@ -122,7 +131,7 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
     return shown
 
 
-def _shown(value: float | None, form: str) -> str:
+def shown_figure(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
@@ -179,14 +188,18 @@ def remarks(results: Sequence[SessionResult]) -> list[str]:
     lines = list(dict.fromkeys(note for result in results for note in result.notes))
     for policy, result in zip(row_names(results), results, strict=True):
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
-        replaced = [row for row in result.chunks if row.by == BY_FALLBACK]
-        if replaced:
-            count = f"{len(replaced)} of {len(result.chunks)} chunks"
-            lines.append(f"{policy}: the fallback decided {count}, first because {replaced[0].reason}")
+        lines += _replaced(policy, result)
         lines += [f"{policy}: {shared}" for shared in _deciders(result.chunks)]
         if (said := result.plan.log("stderr.txt")).exists():
             lines.append(f"{policy}: its player printed something, see {said.name} in {said.parent.name}/")
     return lines + _what_to_do(results) + machine_line(results)
+
+
+def _replaced(policy: str, result: SessionResult) -> list[str]:
+    """How much the fallback decided, and why."""
+    if not any(row.replaced for row in result.chunks):
+        return []
+    return [f"{policy}: {fallback_note(summary(result), result.plan.fallback)}"]
 
 
 def _deciders(chunks: Sequence[ChunkRow]) -> list[str]:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from analysis.sessions import SessionRecord
+from player.fallback import FALLBACK_ONCE, load_fallback
+from player.manifest import VideoSection
 from player.qoe import QoE, summarise
-from player.real.session import FALLBACK
 from player.record import ChunkRow
 from player.registry import load_policy
+from player.sections import recorded_video
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import Link, LinkSession, simulate
 from player.simulated.tcp.link import CONGESTION_CONTROL, FRAME_BYTES, TcpLink
@@ -33,6 +35,7 @@ class Recorded:
 
     path: str
     policy: str
+    fallback: str
     trace: Trace
     start_index: int
     """Of the trace's interval in which the session began, …"""
@@ -96,10 +99,11 @@ def recorded(session: SessionRecord) -> Recorded:
         return Recorded(
             path=path,
             policy=session.policy,
+            fallback=str(session.section("player").get("fallback", FALLBACK_ONCE)),
             trace=trace,
             start_index=index,
             into_s=into_s,
-            video=_video(session),
+            video=recorded_video(session.told.video or VideoSection()),
             seed=int(session.record.manifest["seed"]),
             qoe=session.weights,
             cap_ms=1000.0 * session.section("player")["buffer_cap_s"],
@@ -132,19 +136,6 @@ def _check_known(session: SessionRecord) -> None:
         raise TestbedError(f"{path}: its link had jitter or loss, which the models have not")
     if any((series.loss_pct or ())[1:]):
         raise TestbedError(f"{path}: its trace loses frames; no model loses the same ones")
-
-
-def _video(session: SessionRecord) -> Video:
-    told = session.section("video")
-    sizes = tuple(tuple(row) for row in told["sizes_bytes"])
-    return Video(
-        str(told["name"]),
-        float(told["chunk_s"]),
-        tuple(told["ladder_kbps"]),
-        sizes,
-        told.get("sizes_exact") is not False,
-        tuple(told.get("notes") or ()),
-    )
 
 
 def place_of(trace: Trace, start_s: float) -> tuple[int, float]:
@@ -267,7 +258,7 @@ def simulated_qoe(session: Recorded, link: Link) -> float:
         start_index=session.start_index,
         chunks=len(session.chunks),
         first_level=None,
-        fallback=load_policy(FALLBACK).policy,
+        fallback=load_fallback(session.fallback).policy,
         cap_ms=session.cap_ms,
     )
     qoe = summarise(rows, end, session.video.ladder_kbps, session.qoe).qoe

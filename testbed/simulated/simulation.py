@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -26,27 +28,28 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import CAP_MS
-from player.decide import one_line
+from player.fallback import FALLBACK, StandIn
+from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
 from player.provenance import code_section, decided_by
 from player.qoe import QoE, SessionSummary, summarise
-from player.real.session import FALLBACK
 from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.sections import link_section, policy_section, trace_section, video_section
+from player.seeding import seed_generators
 from player.simulated.session import Chooser, Link, session_course, simulate
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
-from testbed.process.errors import TestbedError
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
 from traces.commands import said_of
-from traces.files import DAMAGED, put_aside
+from traces.files import DAMAGED, partial_of, put_aside
 from traces.trace import TraceError
-from traces.versions import CodeVersion, code_version
+from traces.versions import CodeVersion, code_version, typed_in
 
-_OF_A_RUN = ("run_id", "started_at", "command_line", "host", "versions", "code")
+_OF_A_RUN = ("run_id", "started_at", "command_line", "directory", "host", "versions", "code")
 """What a manifest says of the run, not of the session."""
 
 
@@ -68,6 +71,10 @@ class SessionToSimulate:
     record: Path
     facts: dict[str, Any] = field(default_factory=dict)
     """What the manifest says besides."""
+    fallback: str = FALLBACK
+    """The spec of who decides where the policy can't."""
+    strict: bool = False
+    """Nobody: the policy's first fault stops everything."""
 
     @property
     def seed(self) -> int:
@@ -88,6 +95,8 @@ class RunFacts:
     run_id: str
     started_at: str
     command_line: tuple[str, ...]
+    directory: str = field(default_factory=typed_in)
+    """Where it was typed."""
     code: CodeVersion = field(default_factory=code_version)
     """The tree of the command, which may have workers elsewhere."""
 
@@ -136,13 +145,14 @@ def manifest(
         run_seed=session.run_seed,
         player=PlayerSection(
             buffer_cap_s=CAP_MS / 1000.0,
-            fallback=FALLBACK,
+            fallback=session.fallback,
             first_level=session.first_level,
             more={"first_level": None},  # said where the policy is asked for it, too
         ),
         trace=trace_section(start.trace, session.trace_spec, start.at_s, start_index=start.index),
         link=link_section({"model": session.link_name, **_settings(session.link)}),
         command_line=tuple(facts.command_line),
+        directory=facts.directory,
         host=platform.platform(),
         versions=decided.versions,
         code=code_section(facts.code),
@@ -267,6 +277,8 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str])
         wanted["policy"].pop("sources", None)
     difference = first_difference(there, wanted)
     if difference is not None:
+        if difference.startswith("player.fallback "):
+            way_out = f"add --fallback {there['player']['fallback']} to go on with it, or name another --out"
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
 
@@ -301,13 +313,16 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
         the figures of each record that was written.
 
     Raises:
+        StrictStop: a policy's fault, where it is to stop everything.
         TestbedError: a session that cannot be computed.
         OSError: a record cannot be written.
     """
     if job.together:
         return _run_together(job)
     written: dict[Path, SessionSummary] = {}
-    policy, fallback = load_policy(job.sessions[0].policy), load_policy(FALLBACK)
+    first = job.sessions[0]
+    seed_generators(first.seed)  # a policy may draw when it is made
+    policy, fallback = load_policy(first.policy), StandIn(first.fallback)
     for place, session in enumerate(job.sessions):
         summary = _simulated(session, policy, fallback, job, place)
         if summary is not None:
@@ -341,6 +356,7 @@ def simulate_together(
     Raises:
         OSError: a record cannot be written.
     """
+    seed_generators(sessions[0].seed)
     policy = load_policy(sessions[0].policy)
     for part in _side_by_side(sessions, _ready_together(policy), 1):
         seats = {place: _seat(session, policy) for place, session in enumerate(part)}
@@ -350,6 +366,11 @@ def simulate_together(
                 yield session, _fault(session, recorded)
             else:
                 yield session, _write(session, manifest(session, policy, (), facts), *recorded)
+
+
+def load_together(policy: str) -> None:
+    """Have a policy's model in this process, so that it isn't loaded while sessions are timed."""
+    _ready_together(load_policy(policy))
 
 
 def _ready_together(policy: LoadedPolicy) -> int:
@@ -364,7 +385,7 @@ def _seat(session: SessionToSimulate, policy: LoadedPolicy) -> SessionInCompany:
     """A session with a policy and a stand-in of its own."""
     assert isinstance(policy.policy, DecidesTogether)
     mine = dataclasses.replace(policy, policy=policy.policy.another())
-    chooser = Chooser(mine.policy, load_policy(FALLBACK).policy, session.video.levels)
+    chooser = Chooser(mine.policy, StandIn(session.fallback), session.video.levels, session.strict)
     course = session_course(session.video, session.start.trace, chooser, **_course_of(session, mine))
     return SessionInCompany(course, chooser)
 
@@ -383,21 +404,25 @@ def _course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, An
 
 
 def _fault(session: SessionToSimulate, error: Exception) -> TestbedError:
-    """Why a session can't be computed; a policy's reset may raise anything, the way out is in its text."""
+    """Why a session can't be computed; the way out is in its text."""
+    if isinstance(error, PolicyFault):
+        return StrictStop(f"{session.name}: {error}", error.shown)
     known = isinstance(error, TraceError | VideoError | PolicyError)
     return TestbedError(f"{session.name}: {error if known else one_line(error)}")
 
 
 def _simulated(
-    session: SessionToSimulate, policy: LoadedPolicy, fallback: LoadedPolicy, job: SimulationJob, place: int
+    session: SessionToSimulate, policy: LoadedPolicy, fallback: StandIn, job: SimulationJob, place: int
 ) -> SessionSummary | None:
     """One session; its figures if it was recorded, None if its record was there."""
+    seed_generators(session.seed)
     try:
         rows, end = simulate(
             session.video,
             session.start.trace,
             policy.policy,
-            fallback=fallback.policy,
+            fallback=fallback,
+            strict=session.strict,
             **_course_of(session, policy),
         )
     except Exception as error:
@@ -422,27 +447,69 @@ def _write(
     return summarise(rows, end, session.video.ladder_kbps, session.qoe)
 
 
-def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[dict[Path, SessionSummary]]:
-    """Carry out all jobs; yields what `run_job` returns for each as it is done.
+JobSummaries = dict[Path, SessionSummary | None]
+"""The figures of each record that a job wrote; None for a session that killed its process."""
+
+
+@dataclass(frozen=True)
+class JobDone:
+    """What came of a job."""
+
+    written: JobSummaries
+    took_s: float
+    """Of the process that did it, what it loaded first left out; 0 where it died."""
+
+
+def timed_job(job: SimulationJob) -> JobDone:
+    """See `run_job`."""
+    if job.together:
+        load_together(job.sessions[0].policy)
+    begun_s = time.perf_counter()
+    return JobDone(dict(run_job(job)), time.perf_counter() - begun_s)
+
+
+def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
+    """Carry out all jobs; yields each as it is done.
+
+    A process that dies costs the jobs that were at work; each is done again in a process of its own, and the
+    one that dies with it has no record.
 
     Raises:
-        TestbedError: a session cannot be computed, or a process died; what is recorded stays.
+        StrictStop: a policy's fault, where it is to stop everything.
+        TestbedError: a session cannot be computed; what is recorded stays.
         OSError: a record cannot be written.
     """
-    if processes == 1 or len(jobs) < 2:
+    if processes == 1 or (len(jobs) < 2 and not any(".py" in job.sessions[0].policy for job in jobs)):
         for job in jobs:
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                written = run_job(job)
-            yield written
+                done = timed_job(job)
+            yield job, done
         return
+    left = list(jobs)
+    yield from _until_death(left, processes)
+    for job in list(left):
+        alone = [job]
+        yield from _until_death(alone, 1)
+        if alone:
+            lost = {one.record: None for one, kept in zip(job.sessions, job.kept, strict=True) if not kept}
+            yield job, JobDone(dict(lost), 0.0)
+
+
+def _until_death(left: list[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
+    """Carry out jobs until all are done, or one of the processes dies; what is done is taken off the list."""
     try:
-        with worker_pool(min(processes, len(jobs)), begin_worker) as workers:
-            for done in as_completed([workers.submit(run_job, job) for job in jobs]):
-                yield done.result()
+        with worker_pool(min(processes, len(left)), begin_worker) as workers:
+            jobs = {workers.submit(timed_job, job): job for job in left}
+            for future in as_completed(jobs):
+                done = future.result()
+                left.remove(jobs[future])
+                yield jobs[future], done
     except BrokenProcessPool:
-        raise TestbedError(
-            "a process of the simulation died (is memory short?); the same command goes on with --out"
-        ) from None
+        return
+    except (KeyboardInterrupt, GeneratorExit):  # who was at work was killed
+        for session in itertools.chain.from_iterable(job.sessions for job in left):
+            partial_of(session.record).unlink(missing_ok=True)
+        raise
 
 
 def begin_worker() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.options import add_fallback_options, add_scoring_options
 from player.simulated.link_published import RTT_MS, PublishedLink
 from player.simulated.session import Link
 from player.simulated.tcp.link import CONGESTION_CONTROL, QUEUE_MS, TcpLink
@@ -73,7 +73,13 @@ def parser() -> Parser:
     output.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/simulated-TIME)"
     )
-    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
+    output.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="processes at once (default: one for each CPU); with 1 a policy that kills its process"
+        " kills the command",
+    )
     add_json_option(output)
     return command
 
@@ -99,6 +105,7 @@ def _add_what(what: Any) -> None:
 
 def _add_who(who: Any) -> None:
     add_policy_option(who)
+    add_fallback_options(who)
     who.add_argument(
         "--first-level",
         default="0",

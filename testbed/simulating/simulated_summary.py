@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,15 @@ from rich.text import Text
 
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
+from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
 from player.record import FINISHED
+from testbed.session.summary import deciders_words, shown_figure
 from testbed.simulated.simulation import SessionToSimulate
+
+MEANS = ("bitrate_mbps", "stall_s_per_chunk", "stall_ratio", "smoothness_mbps", "startup_s", "switches")
+"""Figures of a session whose means are shown."""
 
 
 @dataclass(frozen=True)
@@ -24,54 +30,122 @@ class SimulatedOutcome:
     """What came of one session."""
 
     session: SessionToSimulate
-    summary: SessionSummary
+    summary: SessionSummary | None
+    """None where the session killed its process: there is no record."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether its figures are the policy's own."""
+        return self.summary is not None and not self.summary.by_fallback_alone
 
 
 def as_json(outcomes: Sequence[SimulatedOutcome], qoe: QoE, out: str) -> dict[str, Any]:
-    """The object of `--json`: a line a policy, means over its sessions, the interval over traces."""
-    rule = ClusterRule()
-    policies = []
-    for policy in dict.fromkeys(one.session.policy for one in outcomes):
-        mine = [one for one in outcomes if one.session.policy == policy]
-        interval = mean_interval(
-            [_qoe(one) for one in mine], [rule.key(one.session.start.trace.name) for one in mine]
-        )
-        means = {
-            name: statistics.fmean(getattr(one.summary, name) for one in mine)
-            for name in (
-                "bitrate_mbps",
-                "stall_s_per_chunk",
-                "stall_ratio",
-                "smoothness_mbps",
-                "startup_s",
-                "switches",
-            )
-        }
-        policies.append(
-            {
-                "policy": policy,
-                "sessions": len(mine),
-                "qoe": interval.mean,
-                "qoe_ci95": interval.bounds,
-                **means,
-                "invalid": 0,
-                "unfinished": sum(one.summary.outcome != FINISHED for one in mine),
-                "fallback_chunks": sum(one.summary.decided_by.get(BY_FALLBACK, 0) for one in mine),
-            }
-        )
+    """The object of `--json`: a line a policy, means over its sessions, the interval over traces. What the
+    fallback played alone counts in none of them."""
+    policies = dict.fromkeys(one.session.policy for one in outcomes)
     return {
         "qoe": dataclasses.asdict(qoe),
         "link": outcomes[0].session.link_name,
         "simulated": True,
-        "policies": policies,
+        "policies": [
+            _of_policy([one for one in outcomes if one.session.policy == policy]) for policy in policies
+        ],
         "out": out,
     }
 
 
-def _qoe(outcome: SimulatedOutcome) -> float:
+def _of_policy(mine: Sequence[SimulatedOutcome]) -> dict[str, Any]:
+    """One policy's line."""
+    rule = ClusterRule()
+    counted = [(one, one.summary) for one in mine if one.summary is not None and one.counts]
+    played = [one.summary for one in mine if one.summary is not None]
+    interval = None
+    if counted:
+        values = [_qoe(summary) for _, summary in counted]
+        interval = mean_interval(values, [rule.key(one.session.start.trace.name) for one, _ in counted])
+    decided_by = sum((Counter(summary.decided_by) for summary in played), Counter[str]())
+    return {
+        "policy": mine[0].session.policy,
+        "sessions": len(counted),
+        "qoe": None if interval is None else interval.mean,
+        "qoe_ci95": None if interval is None else interval.bounds,
+        **{
+            name: statistics.fmean(getattr(summary, name) for _, summary in counted) if counted else None
+            for name in MEANS
+        },
+        "decided_by": dict(decided_by),
+        "longest_decision_ms": max((summary.longest_decision_ms or 0.0 for summary in played), default=None),
+        "invalid": 0,
+        "unfinished": sum(summary.outcome != FINISHED for summary in played),
+        "fallback": mine[0].session.fallback,
+        "fallback_chunks": decided_by[BY_FALLBACK],
+        "fallback_because": next(iter(why for one in played if (why := one.fallback_because)), None),
+        "by_fallback_alone": len(played) - len(counted),
+        "died": len(mine) - len(played),
+    }
+
+
+def all_good(report: dict[str, Any]) -> bool:
+    """Whether every session has a record, and none is the fallback's alone."""
+    return not any(one["by_fallback_alone"] or one["died"] for one in report["policies"])
+
+
+def remarks_on(outcomes: Sequence[SimulatedOutcome], report: dict[str, Any]) -> list[str]:
+    """What a reader of the table has to know besides: who decided instead of a policy and why, who died,
+    and whose decisions would have been late on a real player."""
+    lines: list[str] = []
+    for one in report["policies"]:
+        mine = [outcome for outcome in outcomes if outcome.session.policy == one["policy"]]
+        lines += [*_replaced(one, len(mine)), *_died(mine), *_slow(mine)]
+    return lines
+
+
+def _replaced(one: dict[str, Any], sessions: int) -> list[str]:
+    if not one["fallback_chunks"]:
+        return []
+    count = f"{one['fallback_chunks']} of {sum(one['decided_by'].values())} chunks"
+    line = (
+        f"{one['policy']}: the fallback, {one['fallback']}, decided {count},"
+        f" first because {one['fallback_because']}"
+    )
+    alone = one["by_fallback_alone"]
+    if alone == sessions:
+        line += "; it played alone, so the policy has no QoE"
+    elif alone:
+        line += f"; it played {alone} of {sessions} sessions alone, which count in no mean"
+    return [f"{line}; --strict stops at the first with its traceback"]
+
+
+def _died(mine: Sequence[SimulatedOutcome]) -> list[str]:
+    lost = [one.session.name for one in mine if one.summary is None]
+    if not lost:
+        return []
+    more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return [f"{lost[0]}{more}: its process died with it (does it end it? is memory short?); not recorded"]
+
+
+def _slow(mine: Sequence[SimulatedOutcome]) -> list[str]:
+    """A real player would have let the fallback decide."""
+    slow = {
+        one.session.name: longest_ms
+        for one in mine
+        if one.summary is not None
+        and (longest_ms := one.summary.longest_decision_ms or 0.0) > 1000.0 * DEADLINE_S
+    }
+    if not slow:
+        return []
+    worst = max(slow, key=lambda name: slow[name])
+    return [
+        f"{mine[0].session.policy}: in {len(slow)} of {len(mine)} sessions a decision took over"
+        f" {DEADLINE_S:g} s, the longest {slow[worst] / 1000.0:.1f} s ({worst}); a real player would have"
+        " let the fallback decide it"
+    ]
+
+
+def _qoe(summary: SessionSummary) -> float:
     """A computed session has two chunks or more, and so a QoE."""
-    assert outcome.summary.qoe is not None
-    return outcome.summary.qoe
+    assert summary.qoe is not None
+    return summary.qoe
 
 
 def table(report: dict[str, Any], qoe: QoE) -> Table:
@@ -94,18 +168,21 @@ def table(report: dict[str, Any], qoe: QoE) -> Table:
         "startup s",
     ):
         shown.add_column(name, justify="right")
+    shown.add_column("decided by")
     for one in report["policies"]:
         bounds = one["qoe_ci95"]
+        ratio = one["stall_ratio"]
         cells = (
             one["policy"],
             str(one["sessions"]),
-            f"{one['qoe']:.3f}",
+            shown_figure(one["qoe"], ".3f"),
             "-" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}",
-            f"{one['bitrate_mbps']:.3f}",
-            f"{100 * one['stall_ratio']:.2f} %",
-            f"{one['stall_s_per_chunk']:.3f}",
-            f"{one['switches']:.1f}",
-            f"{one['startup_s']:.2f}",
+            shown_figure(one["bitrate_mbps"], ".3f"),
+            "-" if ratio is None else f"{100 * ratio:.2f} %",
+            shown_figure(one["stall_s_per_chunk"], ".3f"),
+            shown_figure(one["switches"], ".1f"),
+            shown_figure(one["startup_s"], ".2f"),
+            deciders_words(one["decided_by"]),
         )
         shown.add_row(*map(Text, cells))
     return shown

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from player.buffer import CAP_MS
+from player.fallback import fallback_spec
+from player.policy import ToldFuture
 from player.qoe import QoE
-from player.registry import load_policy
+from player.registry import LoadedPolicy, load_policy
 from player.simulated.link_published import PublishedLink, refuse_loss
-from player.simulated.session import CHUNKS
+from player.simulated.session import CHUNKS, Future, Link
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.process.errors import TestbedError
+from testbed.session.asked import Asked
 from testbed.session.options import asked_policies, scoring_of
 from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
@@ -56,12 +60,13 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
     qoe = scoring_of(args, videos.values())
-    policies = _unique(asked_policies(args))
+    link = LINKS[args.link](args)
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
-        carrying = [name for name in policies if carries_state(load_policy(name))]
+        loaded = {name: load_policy(name) for name in _unique(asked_policies(args))}
+        _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], qoe)
+        _refuse_futures(loaded.values(), starts.starts, link)
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    link = LINKS[args.link](args)
     if isinstance(link, PublishedLink):
         _refuse_loss(trace for _, trace in traces)
     spec_of = {trace.name: spec for spec, trace in traces}
@@ -76,14 +81,16 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
             first_level=_first_level(args.first_level, videos[start.trace.name]),
             run_seed=seed,
             record=out / _record_name(start, policy, seed if len(seeds) > 1 else None),
+            fallback=fallback_spec(found.policy, args.fallback),
+            strict=args.strict,
         )
-        for policy in policies
+        for policy, found in loaded.items()
         for seed in seeds
         for start in starts.starts
     )
     _check_names(sessions)
     notes = (
-        *_notes(args, starts, carrying),
+        *_notes(args, starts, [name for name, found in loaded.items() if carries_state(found)]),
         *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
         *video_notes(videos.values()),
     )
@@ -96,6 +103,30 @@ def _facts(out: Path, arguments: Sequence[str]) -> RunFacts:
         started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         command_line=("testbed/simulate.py", *arguments),
     )
+
+
+def _refuse_unplayable(
+    args: argparse.Namespace, policies: Sequence[LoadedPolicy], traces: Sequence[Trace], qoe: QoE
+) -> None:
+    """Raises PolicyError for a policy, or a fallback, that can't play one of the videos."""
+    for spec in dict.fromkeys(args.video or default_video(trace.family) for trace in traces):
+        asked = Asked(load_video(spec), spec, 0, qoe)
+        for policy in policies:
+            asked.refuse(policy)
+        asked.refuse_fallbacks(policies, args.fallback)
+
+
+def _refuse_futures(policies: Iterable[LoadedPolicy], starts: Sequence[Start], link: Link) -> None:
+    """Raises TestbedError for a policy to which a future that is to be told is of no use."""
+    for loaded in policies:
+        policy = loaded.policy
+        if not isinstance(policy, ToldFuture):
+            continue
+        for start in starts:
+            try:
+                policy.tell(Future(start.trace, start.index, link, CHUNKS, CAP_MS, 0))
+            except ValueError as error:
+                raise TestbedError(f"policy {loaded.spec} can't play {start.trace.name}: {error}") from None
 
 
 def _refuse_loss(traces: Iterable[Trace]) -> None:

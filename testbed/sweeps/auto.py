@@ -27,6 +27,7 @@ from testbed.process.errors import TestbedError
 from testbed.session.policy_server import nice_and_bound, threads
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
+from traces.console import VisibleConsole
 from traces.trace import Trace
 
 AUTO_MOST = 32
@@ -53,7 +54,7 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
     servers = len({server_of(unit.policy.spec) for unit in plan.units} - {None})
     measured: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
-        quiet = Console(file=sys.stderr, quiet=True)
+        quiet = VisibleConsole(file=sys.stderr, quiet=True)
         bench = FidelityBench(settings, backend, flow, Path(folder), quiet)
         lanes = good = 0
         while True:

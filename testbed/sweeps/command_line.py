@@ -75,6 +75,11 @@ def _add_how(how: Any) -> None:
     )
     how.add_argument("--jobs", type=int, metavar="N", help="with --simulate: processes (default: one a CPU)")
     how.add_argument(
+        "--strict",
+        action="store_true",
+        help="no fallback: stop at a policy's first fault with its traceback, exit status 2",
+    )
+    how.add_argument(
         "--engine",
         choices=(HERE, CLUSTER),
         default=HERE,

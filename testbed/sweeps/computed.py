@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
-from player.record import FINISHED, by_fallback_alone
-from testbed.process.errors import TestbedError
+from player.record import FINISHED
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.simulation import (
     RunFacts,
     SessionToSimulate,
     SimulationJob,
     begin_worker,
+    load_together,
     run_job,
     simulate_together,
     together,
@@ -49,49 +53,88 @@ def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> Se
         run_seed=unit.seed,
         record=out / unit.records[0],
         facts=manifest_facts(plan, unit, 0, attempt),
+        fallback=unit.policy.fallback,
+        strict=plan.strict,
     )
 
 
-def compute(session: SessionToSimulate, facts: RunFacts) -> Attempt:
+def compute(session: SessionToSimulate, facts: RunFacts, deadline_s: float = DEADLINE_S) -> Attempt:
     """Compute one session and write its record.
+
+    Args:
+        deadline_s: by which a real player would want a decision.
 
     Raises:
         OSError: it cannot be written.
+        StrictStop: a policy's fault, where it is to stop everything.
     """
     try:
         (summary,) = run_job(SimulationJob((session,), (False,), facts)).values()
     except TestbedError as error:
         return _in_vain(error)
-    return _judged(session, summary)
+    return _judged(session, summary, deadline_s)
 
 
 def _in_vain(error: TestbedError) -> Attempt:
+    if isinstance(error, StrictStop):
+        raise error
     return Attempt(FAILED, (str(error),), for_good=True)  # it would be so again
 
 
-def compute_all(sessions: Sequence[SessionToSimulate], facts: RunFacts) -> list[Attempt]:
+def compute_all(
+    sessions: Sequence[SessionToSimulate], facts: RunFacts, deadline_s: float = DEADLINE_S
+) -> list[Attempt]:
     """Compute sessions of one policy, side by side where there are several, and write their records.
+
+    Args:
+        deadline_s: by which a real player would want a decision.
 
     Raises:
         OSError: one cannot be written.
+        StrictStop: a policy's fault, where it is to stop everything.
     """
-    if len(sessions) == 1:
-        return [compute(sessions[0], facts)]
+    several = len(sessions) > 1
+    if several:
+        load_together(sessions[0].policy)
+    begun_s = time.perf_counter()
+    if several:
+        attempts = _side_by_side(sessions, facts, deadline_s)
+    else:
+        attempts = [compute(sessions[0], facts, deadline_s)]
+    took_s = (time.perf_counter() - begun_s) / len(sessions)
+    return [dataclasses.replace(attempt, took_s=took_s) for attempt in attempts]
+
+
+def _side_by_side(sessions: Sequence[SessionToSimulate], facts: RunFacts, deadline_s: float) -> list[Attempt]:
     found = {
-        session.record: _in_vain(made) if isinstance(made, TestbedError) else _judged(session, made)
+        session.record: _in_vain(made)
+        if isinstance(made, TestbedError)
+        else _judged(session, made, deadline_s)
         for session, made in simulate_together(sessions, facts)
     }
     return [found[session.record] for session in sessions]
 
 
-def _judged(session: SessionToSimulate, summary: SessionSummary) -> Attempt:
+def _judged(session: SessionToSimulate, summary: SessionSummary, deadline_s: float) -> Attempt:
     length_s = summary.startup_s + summary.stall_s + summary.chunks * session.video.chunk_s
     if summary.outcome != FINISHED:
         return Attempt(FAILED, (summary.outcome,), for_good=True, session_s=length_s)
-    if by_fallback_alone(summary.decided_by):
-        count = summary.decided_by[BY_FALLBACK]
-        return Attempt(FAILED, (f"{ALL_BY_FALLBACK} ({count})",), for_good=True, session_s=length_s)
-    return Attempt(DONE, session_s=length_s)
+    if summary.by_fallback_alone:
+        why = f"{ALL_BY_FALLBACK}, first because {summary.fallback_because}"
+        return Attempt(FAILED, (why,), for_good=True, session_s=length_s)
+    return Attempt(DONE, session_s=length_s, said=_said_of(summary, deadline_s))
+
+
+def _said_of(summary: SessionSummary, deadline_s: float) -> str:
+    """What a person should hear of a session whose figures count."""
+    longest_s = (summary.longest_decision_ms or 0.0) / 1000.0
+    if longest_s > deadline_s:
+        late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
+        return f"{late}: a real player would have let the fallback decide"
+    if summary.fallback_because is not None:
+        count = f"{summary.decided_by[BY_FALLBACK]} of {summary.chunks} chunks"
+        return f"the fallback decided {count}, first because {summary.fallback_because}"
+    return ""
 
 
 class _Parts:
@@ -99,6 +142,7 @@ class _Parts:
 
     def __init__(self, work: SweepWork, processes: int, facts: RunFacts) -> None:
         self._work, self._processes, self.facts = work, processes, facts
+        self.deadline_s = work.folder.plan.file.decision_deadline_s
         self._most: dict[str, int] = {}
 
     def take(self, alone: bool = False) -> tuple[list[Unit], list[SessionToSimulate]] | None:
@@ -140,7 +184,7 @@ def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
         while (taken := parts.take()) is not None:
             units, sessions = taken
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                parts.end(units, compute_all(sessions, facts))
+                parts.end(units, compute_all(sessions, facts, parts.deadline_s))
         return
     lonely: list[Unit] = []
     while not work.finished:
@@ -163,7 +207,7 @@ def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) ->
                 most = 1 if alone > 0 else AHEAD * processes
                 while len(flying) < most and (taken := parts.take(alone > 0)) is not None:
                     units, sessions = taken
-                    flying[workers.submit(compute_all, sessions, parts.facts)] = units
+                    flying[workers.submit(compute_all, sessions, parts.facts, parts.deadline_s)] = units
                 if not flying:
                     return []
                 for future in wait(flying, return_when=FIRST_COMPLETED).done:

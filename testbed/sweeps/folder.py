@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from analysis.sweep_state import SweepState, SweepStateError
-from player.policy import BY_FALLBACK
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS
@@ -44,6 +43,10 @@ class Attempt:
     """Trying again would come to the same."""
     session_s: float = 0.0
     """Of sessions that were played, together."""
+    took_s: float = 0.0
+    """Of a process that computed it; 0 where it isn't known."""
+    said: str = ""
+    """What a person should hear of it, once for all of a policy's."""
 
 
 def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:
@@ -57,7 +60,7 @@ def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:
         elif end.outcome != FINISHED:
             reasons.append(f"{end.outcome}: {end.reason}" if end.reason else end.outcome)
         elif by_fallback_alone({row.by for row in chunks}):
-            why = next(row.reason for row in chunks if row.by == BY_FALLBACK)
+            why = next(row.fallback_words for row in chunks if row.replaced)
             reasons.append(f"{ALL_BY_FALLBACK}, first because {why}")
     length_s = sum(end.elapsed_s for _, end in sessions)
     if not reasons:

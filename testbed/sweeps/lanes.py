@@ -19,7 +19,7 @@ from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
-from testbed.process.errors import TestbedError
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.session.policy_server import PolicyServer, PolicyServers
 from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan
 from testbed.session.side_by_side import Interrupt, begin_after_s
@@ -77,6 +77,8 @@ def session_plans(
                 cap_mbps=setting.cap_mbps,
                 server=server_of(unit.policy.spec),
                 facts=facts,
+                fallback=unit.policy.fallback,
+                strict=plan.strict,
             )
         )
     return plans
@@ -157,6 +159,7 @@ class Lanes:
         Raises:
             OSError: a record cannot be written.
             TestbedError: no shaper can be had, or a server that a policy asks does not start.
+            StrictStop: a policy's fault, where it is to stop everything.
         """
         async with self._stack:
             streaming = asyncio.create_task(self._all())
@@ -193,6 +196,8 @@ class Lanes:
             self._streaming += 1
             try:
                 ended = await self._attempt(unit, attempt, f"sb{os.getpid()}-{number}")
+            except StrictStop:
+                raise
             except TestbedError as error:
                 ended = Attempt(FAILED, (str(error),))
             finally:

@@ -34,10 +34,11 @@ from analysis.sweep_state import (
     SweepState,
     TraceEntry,
 )
+from player.fallback import FALLBACK_ONCE
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
-from traces.versions import code_version, package_version
+from traces.versions import code_version, package_version, typed_in
 
 STATE = "sweep.json"
 
@@ -102,7 +103,7 @@ def state_of(plan: SweepPlan, progress: Mapping[str, Progress], facts: SweepFact
         spent={"wall_s": round(facts.wall_s, 1), "session_s": round(facts.session_s, 1)},
         refused=tuple(RefusedEntry(*pair, why) for pair, why in plan.refused.items()),
         settings=tuple(setting.told for setting in plan.settings),
-        policies=tuple(dataclasses.asdict(policy) for policy in plan.policies),
+        policies=tuple(policy.facts for policy in plan.policies),
         traces=tuple(_trace_entry(swept) for swept in plan.traces),
         sessions=sessions,
         counts={"expected": len(sessions), **counts, "left_out": plan.left_out},
@@ -216,7 +217,7 @@ def _cpu() -> str:
 
 def command_entry(argv: Sequence[str]) -> CommandEntry:
     """A command that works on a sweep."""
-    return CommandEntry(utc_now(), ("testbed/sweep.py", *argv), platform.node())
+    return CommandEntry(utc_now(), ("testbed/sweep.py", *argv), platform.node(), typed_in())
 
 
 def refuse_changes(plan: SweepPlan, before: SweepState, recorded: Sequence[SessionEntry], out: Path) -> None:
@@ -240,7 +241,23 @@ def refuse_changes(plan: SweepPlan, before: SweepState, recorded: Sequence[Sessi
     more = f"; and {len(changes) - MOST_NAMED} more changes" if len(changes) > MOST_NAMED else ""
     raise TestbedError(
         f"{out}: {len(stale)} of the {len(recorded)} sessions recorded there no longer match"
-        f" {plan.file.path}: {named}{more}. Take the changes back, or name another --out"
+        f" {plan.file.path}: {named}{more}. {_way_out(plan, before)}"
+    )
+
+
+def _way_out(plan: SweepPlan, before: SweepState) -> str:
+    """What to do about changes; what it is where the fallback was another one."""
+    then = {str(entry["label"]): entry.get("fallback", FALLBACK_ONCE) for entry in before.policies or ()}
+    changed = {
+        str(then[policy.label])
+        for policy in plan.policies
+        if then.get(policy.label, policy.fallback) != policy.fallback
+    }
+    if len(changed) != 1:
+        return "Take the changes back, or name another --out"
+    return (
+        f'The fallback was another one: write fallback = "{changed.pop()}" at the top of the file to go on'
+        " with it, or name another --out"
     )
 
 
@@ -251,7 +268,7 @@ def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry])
     now = _plain(
         {
             "settings": [setting.facts for setting in plan.settings],
-            "policies": [dataclasses.asdict(policy) for policy in plan.policies],
+            "policies": [policy.facts for policy in plan.policies],
             "traces": [_trace_entry(swept).to_json() for swept in plan.traces],
         }
     )
@@ -260,8 +277,9 @@ def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry])
         ("policies", "policy", "label"),
         ("traces", "trace", "name"),
     ):
-        old = {entry[key]: _without_axis(entry) for entry in then.get(section) or []}
-        new = {entry[key]: entry for entry in now[section]}
+        known = {"fallback": FALLBACK_ONCE} if section == "policies" else {}
+        old = {entry[key]: {**known, **_without_axis(entry)} for entry in then.get(section) or []}
+        new = {entry[key]: {**known, **entry} for entry in now[section]}
         for name in dict.fromkeys(getattr(row, word) for row in stale):
             if name not in new:
                 found.append(f"{word} {name!r} is gone")

@@ -30,6 +30,7 @@ class SweepWork:
         self._display = display
         self._queue = deque(folder.pending())
         self._flying = 0
+        self._said_of: set[str] = set()
         self.ran = 0
         """Attempts that have ended."""
         self._written_at = 0.0
@@ -86,6 +87,9 @@ class SweepWork:
         if again:
             self._queue.append(unit)
         self._display.ended(unit, attempt, again)
+        if attempt.said and unit.policy.label not in self._said_of:
+            self._said_of.add(unit.policy.label)
+            self.say(f"note: {unit.name}: {attempt.said}")
         if time.monotonic() - self._written_at >= WRITE_EVERY_S:
             self.write()
 

@@ -78,7 +78,7 @@ ROWS = st.builds(
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-WHOLES = st.integers(-(2**63) + 1, 2**63 - 1)
+WHOLES = st.integers(-(10**15), 10**15)
 
 
 @given(rows=st.lists(ROWS, max_size=5), reason=TEXTS, link=st.dictionaries(TEXTS, WHOLES))
@@ -133,7 +133,7 @@ def test_a_good_record_reads(tmp_path: Path) -> None:
         (lambda every: every.pop(0), ":1: no manifest"),
         (lambda every: every[0].update(schema=0), r":1: schema 0; this version reads 1"),
         (lambda every: every[0].pop("video"), ":1: the manifest has no video.ladder_kbps"),
-        (lambda every: every[0].update(video={"ladder_kbps": [300, "x"]}), ":1: the manifest has no video"),
+        (lambda every: every[0].update(video={"ladder_kbps": [300, "x"]}), ":1: video.ladder_kbps is"),
         (lambda every: every.pop(), ":3: no end line; the session was cut off"),
         (lambda every: every.__delitem__(slice(1, None)), ":1: no end line"),
         (lambda every: every.pop(1), ":2: chunk 1 where 0 is due"),

@@ -130,6 +130,80 @@ def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path: Path, code
         load_policy(f"{tmp_path / 'bad.py'}:P")
 
 
+READS = "import argparse\nparser = argparse.ArgumentParser()\nargs = parser.parse_args()\n"
+POLICY = (
+    "class P:\n    def reset(self, video, seed, qoe): pass\n    def select(self, observation): return 1\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (READS + POLICY, r"one.py:3: it reads the command line, which is ours; .*one.py:P:key=VALUE"),
+        ("import sys\nsys.exit(4)\n" + POLICY, r"one.py:2: it ends the program \(SystemExit: 4\)"),
+        ("exit()\n", r"one.py:1: it ends the program"),
+        ("raise BaseException('odd')\n", r"one.py:1: BaseException: odd"),
+        (POLICY + "    def __init__(self): raise SystemExit(5)\n", r"one.py:P: it ends the program"),
+        ("def P(observation):\n    return 1\n", "P is a function; a policy is a class with reset and select"),
+        (
+            "def P(observation=None):\n    return 1\n",
+            "P is a function that gives 1; a policy is a class with",
+        ),
+        ("P = lambda o: 1\n", "is a function; a policy is a class with reset and select"),
+        ("P = object()\n", "P is no class; a policy is a class with reset and select"),
+    ],
+)
+def test_a_file_that_is_no_policy_costs_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, message: str
+) -> None:
+    (tmp_path / "one.py").write_text(code)
+    with pytest.raises(PolicyError, match=message) as caught:
+        load_policy(f"{tmp_path / 'one.py'}:P")
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_policys_file_does_not_read_our_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["simulate.py", "--seed", "7"])
+    (tmp_path / "one.py").write_text(
+        "import argparse, sys\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--seed', type=int, default=3)\n"
+        "SEED = parser.parse_known_args()[0].seed\n"
+        "sys.stderr.write('hello')\n"
+        "class P:\n"
+        "    def __init__(self, seed=SEED): self.seed = seed\n"
+        "    def reset(self, video, seed, qoe): pass\n"
+        "    def select(self, observation): return 1\n"
+    )
+    assert load_policy(f"{tmp_path / 'one.py'}:P").parameters == {"seed": 3}
+    assert capsys.readouterr().err == "hello"
+
+
+def test_a_function_may_make_a_policy(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(POLICY + "def make(share=0.5): return P()\n")
+    assert load_policy(f"{tmp_path / 'one.py'}:make:share=1").parameters == {"share": 1.0}
+
+
+def test_ctrl_c_while_a_file_is_imported_is_no_fault_of_it(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_policy(f"{tmp_path / 'one.py'}:P")
+
+
+def test_the_real_player_neither_offers_nor_takes_who_is_told_the_future(tmp_path: Path) -> None:
+    assert "oracle" in policy_names() and "oracle" not in policy_names(real=True)
+    with pytest.raises(PolicyError, match="there are apc, bba") as caught:
+        load_policy("orakle", real=True)
+    assert "oracle" not in str(caught.value)
+    (tmp_path / "one.py").write_text(POLICY + "    def tell(self, future): pass\n")
+    for spec in ("oracle", f"{tmp_path / 'one.py'}:P"):
+        with pytest.raises(PolicyError, match="told the future, which only the simulated player knows"):
+            load_policy(spec, real=True)
+
+
 def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: [])
     with pytest.raises(PolicyError, match="no policies are installed; run: make setup"):

@@ -66,11 +66,43 @@ def test_ones_own_family_is_named_by_its_file(tmp_path: Path) -> None:
         ("4g[5:5]", "holds no traces"),
         ("4g[5:]", r"write where to end, such as 4g\[0:100\]"),
         ("4g[0:99999]", "10000 at once"),
+        ("4g[0:2", r"4g\[0:2: the bracket is not closed; write it as 4g\[0:2\]"),
+        ("4g[", r"the bracket is not closed; write it as 4g\[0:1\]"),
+        ("4g[3]", r"a slice has a begin and an end; write it as 4g\[3:4\]"),
     ],
 )
 def test_words_that_name_nothing(spec: str, message: str) -> None:
     with pytest.raises(TraceError, match=message):
         catalogue.resolve_many(spec)
+
+
+def test_a_file_of_nearly_that_name_is_named(directory: Path) -> None:
+    near = directory / "t0.log"
+    with pytest.raises(TraceError, match=f"did you mean '{near}'"):
+        catalogue.resolve(str(directory / "t0.lgo"))
+
+
+def test_what_lies_beside_traces_is_passed_over(directory: Path) -> None:
+    before = len(catalogue.resolve_many(str(directory)))
+    for name in ("README.md", "LICENSE", "plot.py", "map.png"):
+        (directory / name).write_text("no trace\n")
+    assert len(catalogue.resolve_many(str(directory))) == before
+
+
+def test_a_directory_says_how_many_files_cant_be_read(directory: Path) -> None:
+    for name in ("x1", "x2"):
+        (directory / name).write_text("no trace\n")
+    with pytest.raises(
+        TraceError, match=r"x1:1: not a known trace format .*; and 1 more of \d+ files can't be read"
+    ):
+        catalogue.resolve_many(str(directory))
+
+
+def test_an_object_of_json_is_a_family_only_where_it_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text('{"speeds": [1, 2]}')
+    with pytest.raises(TraceError, match=r"x\.json:1: not a JSON list but an object of 'speeds'; a trace is"):
+        catalogue.resolve(str(file))
 
 
 def test_one_trace_is_wanted(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -90,7 +90,7 @@ def test_lint_exit_and_lines(capsys: pytest.CaptureFixture[str], logs: Path) -> 
     assert body["faults"][1]["line"] == 3
 
 
-@pytest.mark.parametrize("target", formats.FORMATS)
+@pytest.mark.parametrize("target", formats.WRITABLE)
 def test_convert(capsys: pytest.CaptureFixture[str], logs: Path, tmp_path: Path, target: str) -> None:
     out = tmp_path / "out"
     body = run_json(capsys, "convert", str(logs / "3g_0"), str(out), "--to", target, "--format", "text")
@@ -310,3 +310,62 @@ def test_series_are_traces_and_no_family(tmp_path: Path) -> None:
     file = tmp_path / "path.json"
     file.write_text('{"timestamps": [0, 1, 2], "bandwidths": [1, 2, 2], "delays": [40], "loss": 0}')
     assert catalogue.resolve(str(file)).delay_ms == (80.0, 80.0, 80.0)
+
+
+def test_control_characters_reach_no_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    name = "a\x1b[31m\n\u202eb.csv"
+    bad, good = tmp_path / name, tmp_path / f"g{name}"
+    bad.write_text("time_s,\x1b[2Jmbps,b_mbps\n0,1,\x1b]0;x\x07\n")
+    good.write_text("time_s,mbps\n0,1\n100,2\n")
+    for arguments in (
+        ["lint", str(tmp_path)],
+        ["show", str(bad)],
+        ["show", str(good)],
+        ["show", f"{bad}x"],
+        ["lint", f"{bad}x"],
+        ["show", "4g", "--column", "\x1b[31m"],
+        ["convert", str(good), str(tmp_path / f"o{name}"), "--to", "text"],
+        ["generate", "4g", "--members", "0:1", "--out", str(tmp_path / f"d{name}")],
+    ):
+        cli.main(arguments)
+        told = capsys.readouterr()
+        for line in (told.out + told.err).splitlines():
+            assert all(character.isprintable() for character in line), line
+        assert "\\x1b" in told.out + told.err or arguments[1] == "4g"
+    with pytest.raises(SystemExit):
+        cli.main(["show", "4g", "--idle", "\x1b[31m"])
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf_8_can_be_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = Path(f"{tmp_path}/a\udcff")
+    file.write_text("0 1\n100 2\n")
+    assert cli.main(["show", str(file)]) == 0
+    assert "a\\udcff  0 to 100 s" in capsys.readouterr().out
+
+
+def test_lint_reads_on_and_counts_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("no trace\n")
+    assert cli.main(["lint", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "1 file: 1 error, 0 warnings\n"
+    (tmp_path / "b").write_text("time_s,ul_mbps\n0,1\n100,2\n200,1\n")
+    assert cli.main(["lint", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert told.err == "2 files: 1 error, 2 warnings\n" and "b:1: warning: column 'ul_mbps'" in told.out
+    assert cli.main(["lint", str(tmp_path / "c")]) == 2
+    assert "no such file or directory" in capsys.readouterr().err
+
+
+def test_options_of_reading_and_what_was_assumed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("time_s,a_mbps,b_mbps\n0,1,5\n1,1,-\n100,1,7\n")
+    assert cli.main(["show", str(file)]) == 2
+    assert "(a_mbps, b_mbps); say which: --column NAME" in capsys.readouterr().err
+    body = run_json(capsys, "show", str(file), "--column", "b_mbps", "--idle", "hold")
+    assert body["traces"][0]["mean_mbps"] == pytest.approx(6.98)
+    assert "1 row without a measurement" in body["traces"][0]["assumed"][0]
+    out = str(tmp_path / "o")
+    body = run_json(
+        capsys, "convert", str(file), out, "--to", "text", "--format", "csv:column=b_mbps,idle=drop"
+    )
+    assert body["assumed"] and formats.load(out).rate_mbps[1:] == (7.0,)

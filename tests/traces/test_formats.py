@@ -134,7 +134,7 @@ def test_mahimahi_opportunities_are_exact() -> None:
     trace = Trace("t", (0.0, 1.0, 2.0), (12.0, 12.0, 6.0))
     stamps = [int(line) for line in mahimahi.write(trace).split()]
     assert stamps == [*range(1, 1001), *range(1002, 2001, 2)]
-    assert mahimahi.read("\n".join(map(str, stamps)), "t", bin_s=1.0) == trace
+    assert mahimahi.read("\n".join(map(str, stamps)), "t", formats.ReadOptions(bin_ms=1000)) == trace
 
 
 def test_mahimahi_counts_in_half_seconds_and_keeps_the_period() -> None:
@@ -162,8 +162,8 @@ def test_cooked_first_line_marks_the_start() -> None:
     assert (trace.time_s, trace.rate_mbps) == ((0.0, 1.0, 2.5), (5.0, 4.0, 3.0))
 
 
-def test_a_clock_in_two_columns_is_refused_with_the_way_out() -> None:
-    text = "1700000000 5\n1700000001 4\n1700000002 3\n"
+def test_times_that_begin_late_are_refused_with_the_way_out() -> None:
+    text = "5000 5\n5001 4\n5002 3\n"
     with pytest.raises(TraceError, match=r"^log:1: time starts at .*--format cooked"):
         formats.parse(text, "log")
     assert formats.parse(text, "log", "cooked").time_s == (0.0, 1.0, 2.0)
@@ -253,15 +253,14 @@ def test_series_as_congestion_control_sets_have_them() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0 1\n1 2\n1 3\n", r"^f:3: time repeats \(1 s\)"),
         ("0 1\n2 2\n1 3\n", r"^f:3: time goes back \(1 s after 2 s\)"),
         ("0 1\n1 -2\n", r"^f:2: rate is negative \(-2\)"),
-        ("0 1\n1 nan\n", r"^f:2: rate is not finite \(nan\)"),
+        ("0 1\n1 nan\n", r"^f:2: rate 'nan': not measured; say what holds there: --idle hold"),
         ("0 1\n1 inf\n", r"^f:2: rate is not finite \(inf\)"),
         ("0 1\n1 1e400\n", r"^f:2: rate is beyond all sense \(1e400\)"),
         ("0 1\n1 1_000\n", r"^f:2: rate is not a number \('1_000'\)"),
         ("0 1\n1\n", r"^f:2: 1 columns"),
-        ("0 1\n", r"^f: 1 points"),
+        ("0 1\n", r"^f: 1 point; a trace needs"),
         ("0 1\n1 0\n", r"^f: .*every rate is 0"),
         ("", r"^f: no data"),
         ("hello\n", r"^f:1: not a known trace format \('hello'\)"),
@@ -269,13 +268,17 @@ def test_series_as_congestion_control_sets_have_them() -> None:
         ("5\n4\n", r"^f:2: time goes back \(4 ms after 5 ms\)"),
         ("0\n0\n", r"^f: no timestamp after 0"),
         ("time_s,throughput_mbps\n0,1\n1\n", r"^f:3: 1 columns"),
-        (f"time_s,throughput_mbps\n0,1\n1,{'2' * 140_000}\n", r"^f:3: no line of a CSV file \(field larger"),
+        (
+            f'time_s,throughput_mbps\n0,1\n1,"{"2" * 140_000}"\n',
+            r"^f:3: no line of a CSV file \(field larger",
+        ),
         ('[\n{"duration_ms": 5, "bandwidth_kbps": 1},\n{"duration_ms": 5}]', r"^f:3: no bandwidth_kbps"),
         ('[{"duration_ms": 5, "bandwidth_kbps": 1},\n{"dura', r"^f:2: broken JSON .*cut off"),
         ('[{"duration_ms": 0, "bandwidth_kbps": 1}]', r"^f:1: duration_ms is 0"),
         ('[{"duration_ms": true, "bandwidth_kbps": 1}]', r"^f:1: duration_ms is not a number"),
         ('{"duration_ms": 1}', r"^f:1: not a JSON list"),
         ("[1]", r"^f:1: not an object \(1\)"),
+        ("[1, 2]", r"^f:1: not an object \(1\)"),
         ('[{"duration_ms": 5, "bandwidth_kbps": 1}] x', r"^f:1: text after the list's end"),
         ("time_s,mbps,latency\n0,1,0\n1,1,20\n", r"^f:3: latency 20: milliseconds or seconds\? name"),
         ("time_s,mbps,loss\n0,1,0.5\n1,1,0\n", r"^f:2: loss 0.5: a share or per cent\? name"),
@@ -283,7 +286,10 @@ def test_series_as_congestion_control_sets_have_them() -> None:
         ("time_s,mbps,loss_rate\n0,1,5\n1,1,0\n", r"^f:2: loss_rate 5 is no share from 0 to 1"),
         ("time_s,mbps,loss_rate\n0,1,1\n1,1,0\n", r"^f:2: loss_rate: loss 100 %: nothing arrives"),
         ("time_s,mbps,rtt_s\n0,1,80\n1,1,80\n", r"^f:2: rtt_s: delay 80000 ms; write milliseconds"),
-        ("time_s,mbps,rtt_ms\n0,1,80\n1,1,-\n", r"^f:3: rtt_ms is not a number \('-'\)"),
+        (
+            "time_s,mbps,rtt_ms\n0,1,80\n1,1,-\n",
+            r"^f:3: rtt_ms '-': not measured; say what holds there: --idle hold",
+        ),
         ("time_s,mbps,rtt_ms\n0,1,80\n1,1\n", r"^f:3: 2 columns; the header asks for 3"),
         (
             '[{"duration_ms": 5, "bandwidth_kbps": 1, "latency_ms": 2},\n'
@@ -300,7 +306,7 @@ def test_series_as_congestion_control_sets_have_them() -> None:
         ('{"timestamps": [0, 1], "bandwidths": [1]}', r"^f:1: 2 timestamps but 1 bandwidths"),
         ('{"timestamps": [0, 1], "bandwidths": [1, -1]}', r"^f:1: bandwidths\[1\] is -1"),
         ('{"timestamps": [0, true], "bandwidths": [1, 1]}', r"^f:1: timestamps\[1\] is not a number"),
-        ('{"timestamps": [0, 0], "bandwidths": [1, 1]}', r"^f:1: time repeats"),
+        ('{"timestamps": [0, 0], "bandwidths": [1, 1]}', r"^f: 1 point; a trace needs"),
         (
             '{"timestamps": [0, 1, 2], "bandwidths": [1, 1, 1], "delays": [1, 2]}',
             r"^f:1: 2 delays for 3 timestamps",
@@ -319,7 +325,7 @@ def test_errors_name_the_place_the_value_and_the_way_out(text: str, message: str
 
 def test_bytes_that_are_no_text_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"^x:2: not text \(byte 0xff\)"):
-        formats.parse(b"0 1\n\xff", "x")
+        formats.parse(b"0 1\n\xff\x00", "x")
     with pytest.raises(TraceError, match="No such file"):
         formats.load(tmp_path / "none")
     with pytest.raises(TraceError, match="did you mean 'mahimahi'"):
@@ -368,7 +374,7 @@ def test_one_bad_character_in_a_good_file_gives_a_trace_or_a_trace_error(
     trace: Trace, at: int, character: str
 ) -> None:
     for format in formats.FORMATS.values():
-        if format.name == "mahimahi":
+        if format.name == "mahimahi" or format.write is None:
             continue
         text = format.write(trace)
         broken = text[: at % len(text)] + character + text[at % len(text) + 1 :]
@@ -378,7 +384,7 @@ def test_one_bad_character_in_a_good_file_gives_a_trace_or_a_trace_error(
             assert str(error).startswith("f")
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", formats.WRITABLE)
 def test_save_and_load(name: str, tmp_path: Path) -> None:
     trace = Trace("t", (0.0, 1.0, 2.0), (3.0, 3.0, 6.0))
     formats.save(trace, tmp_path / "t", name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,7 +17,6 @@ from pathlib import Path
 from traces import formats
 from traces.families.generator import member
 from traces.families.model import FamilyModel, parse_model, read_model
-from traces.formats import series
 from traces.trace import Trace, TraceError
 
 FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
@@ -26,6 +26,14 @@ DEFAULT_VIDEO = {"3g": "envivio", "4g": "envivio", "lte": "uhd", "5g": "uhd", "f
 FALLBACK_VIDEO = "envivio"
 MAX_SLICE = 10_000
 """So many members at once."""
+
+_MODEL = re.compile(r'\s*\{\s*"schema"\s*:')
+"""How a family's data file begins."""
+_PASSED_OVER = re.compile(
+    r"(readme|licen[cs]e|copying|citation|changelog)\b.*|.*\.(md|rst|py|sh|pdf|png|jpg)", re.I
+)
+"""Names of files that lie beside traces and are none."""
+_OPEN = re.compile(r"(?P<base>[^\[\]]+)\[(?P<begin>\d*)(?P<colon>:?)(?P<end>\d*)\]?")
 
 _SPEC = re.compile(r"(?P<base>.+?)(/(?P<index>\d{1,9})|\[(?P<begin>\d{0,9}):(?P<end>\d{0,9})\])?")
 
@@ -63,7 +71,7 @@ def load_family(family: str) -> FamilyModel:
     return parse_model(file.read_text(encoding="utf-8"), f"traces/families/{family}.json")
 
 
-def resolve(spec: str, format: str | None = None) -> Trace:
+def resolve(spec: str, format: str | formats.ReadOptions | None = None) -> Trace:
     """The one trace that a word names; a family alone is its first member.
 
     Args:
@@ -85,7 +93,7 @@ def resolve(spec: str, format: str | None = None) -> Trace:
     return found[0]
 
 
-def resolve_many(spec: str, format: str | None = None) -> list[Trace]:
+def resolve_many(spec: str, format: str | formats.ReadOptions | None = None) -> list[Trace]:
     """All traces that a word names, in order: as `resolve`, and slices and directories (files by name).
 
     Raises:
@@ -128,6 +136,8 @@ def placed(spec: str, folder: Path) -> str:
 
 def _take_apart(spec: str) -> Spec:
     match = _SPEC.fullmatch(spec)
+    if match is not None and match["begin"] is None and not Path(spec).exists():
+        _refuse_open_slice(spec)
     if match is None:
         raise TraceError(f"no trace is named by {spec!r}; name a family ({', '.join(FAMILIES)}) or a file")
     part = None
@@ -137,6 +147,21 @@ def _take_apart(spec: str) -> Spec:
     return Spec(match["base"], int(match["index"]) if match["index"] else None, part)
 
 
+def _refuse_open_slice(spec: str) -> None:
+    """Refuse a slice that is not whole, unless it is a file's name.
+
+    Raises:
+        TraceError: names the slice that was perhaps meant.
+    """
+    match = _OPEN.fullmatch(spec)
+    if match is None:
+        return
+    end = match["end"] or str(int(match["begin"] or 0) + 1)
+    meant = f"{match['base']}[{match['begin'] or 0}:{end}]"
+    what = "a slice has a begin and an end" if spec.endswith("]") else "the bracket is not closed"
+    raise TraceError(f"{spec}: {what}; write it as {meant}")
+
+
 def _model(word: Spec) -> FamilyModel | None:
     """The family that a word's base names, built in or in a data file; None if it names no family."""
     if word.base in FAMILIES:
@@ -144,31 +169,56 @@ def _model(word: Spec) -> FamilyModel | None:
     path = Path(word.base)
     if path.suffix != ".json" or not path.is_file():
         return None
-    text = formats.read_text(path)
-    return read_model(path) if text.lstrip().startswith("{") and not series.looks_like(text) else None
+    text = formats.read_content(path).text
+    return read_model(path) if _MODEL.match(text) else None
 
 
-def _files(name: str, format: str | None) -> list[Trace]:
+def _files(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     path = Path(name)
     if path.is_dir():
         files = trace_files(path)
         if not files:
             raise TraceError(f"{name}: no files in this directory; name one that holds traces")
-        return [formats.load(file, format) for file in files]
+        return _all_of(name, files, format)
     if not path.exists():
         raise _unknown(name)
     return [formats.load(path, format)]
 
 
+def _all_of(name: str, files: Sequence[Path], format: str | formats.ReadOptions | None) -> list[Trace]:
+    """The traces in all files.
+
+    Raises:
+        TraceError: the first that can't be read, and how many more can't.
+    """
+    found, refused = [], []
+    for file in files:
+        try:
+            found.append(formats.load(file, format))
+        except TraceError as error:
+            refused.append(error)
+    if len(refused) > 1:
+        raise TraceError(
+            f"{refused[0]}; and {len(refused) - 1} more of {len(files)} files can't be read, which"
+            f" `python -m traces lint {name}` names"
+        )
+    if refused:
+        raise refused[0]
+    return found
+
+
 def trace_files(directory: Path) -> list[Path]:
-    """The files of a directory by name; hidden ones and its own directories are passed over.
+    """The files of a directory by name; hidden ones, its own directories, and what lies beside traces
+    (README, LICENSE, scripts, pictures) are passed over.
 
     Raises:
         TraceError: it can't be listed.
     """
     try:
         return sorted(
-            file for file in directory.iterdir() if file.is_file() and not file.name.startswith(".")
+            file
+            for file in directory.iterdir()
+            if file.is_file() and not file.name.startswith(".") and not _PASSED_OVER.fullmatch(file.name)
         )
     except OSError as error:
         raise TraceError(f"{directory}: {error.strerror or error}") from error
@@ -176,9 +226,20 @@ def trace_files(directory: Path) -> list[Path]:
 
 def _unknown(name: str) -> TraceError:
     base = re.split(r"[/\[]", name)[0]
-    near = difflib.get_close_matches(base.lower(), FAMILIES, 1, cutoff=0.5)
+    near = difflib.get_close_matches(base.lower(), FAMILIES, 1, cutoff=0.5) or files_like(name)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return TraceError(f"no family and no file is named {name!r}{hint} Families: {', '.join(FAMILIES)}")
+
+
+def files_like(name: str) -> list[str]:
+    """The file or directory whose name is nearest, where the directory is there."""
+    path = Path(name)
+    try:
+        names = sorted(each.name for each in path.parent.iterdir())
+    except (OSError, ValueError):
+        return []
+    near = difflib.get_close_matches(path.name, names, 1, cutoff=0.75)
+    return [str(path.parent / near[0])] if near else []
 
 
 def _example(word: Spec, found: list[Trace]) -> str:

@@ -6,108 +6,185 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from traces.files import of_the_system, write_aside
-from traces.formats import cooked, json_log, mahimahi, series, table, two_column
-from traces.formats.rows import Scan, is_number, text_lines
+from traces.formats import (
+    bare,
+    byte_log,
+    cooked,
+    iperf,
+    json_log,
+    listed,
+    mahimahi,
+    series,
+    table,
+    two_column,
+)
+from traces.formats.campaigns import CAMPAIGNS, campaign_of
+from traces.formats.campaigns import TAKES as CAMPAIGN_TAKES
+from traces.formats.campaigns import scan as scan_campaign
+from traces.formats.content import MAX_BYTES, Content, content_of, what_it_is
+from traces.formats.decimals import is_number
+from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
+from traces.formats.rows import Scan, build, text_lines
 from traces.trace import Trace, TraceError
 from traces.words import nearest
 
-MAX_BYTES = 512 * 1024 * 1024
-"""A larger file is no trace."""
-_LOOKED_AT_CHARACTERS = 4096
+__all__ = [
+    "AS_FOUND",
+    "FORMATS",
+    "WRITABLE",
+    "Format",
+    "ReadOptions",
+    "detect",
+    "format_named",
+    "load",
+    "parse",
+    "read_content",
+    "reading_of",
+    "save",
+]
+
+_LOOKED_AT_CHARACTERS = 65_536
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write a trace into a file."""
+    """A way to write a trace into a file, or one in which files are found."""
 
     name: str
     about: str
-    read: Callable[[str, str], Trace]
-    """(text, source) -> Trace; raises TraceError."""
-    write: Callable[[Trace], str]
-    scan: Callable[[str], Scan]
+    takes: tuple[str, ...]
+    """The options that say something of it."""
+    scan: Callable[[str, ReadOptions], Scan]
     """The rows with their faults, for lint."""
+    read: Callable[[str, str, ReadOptions], Trace]
+    """(text, source, options) -> Trace; raises TraceError."""
+    write: Callable[[Trace], str] | None = None
+    """None: nobody writes such files but who measures."""
+
+
+def _read_campaign(
+    scan: Callable[[str, ReadOptions], Scan], text: str, source: str, options: ReadOptions
+) -> Trace:
+    return build(scan(text, options), source)
 
 
 FORMATS: dict[str, Format] = {
-    module.NAME: Format(module.NAME, module.ABOUT, module.read, module.write, module.scan)
+    module.NAME: Format(module.NAME, module.ABOUT, module.TAKES, module.scan, module.read, module.write)
     for module in (two_column, cooked, mahimahi, table, json_log, series)
+}
+WRITABLE = tuple(FORMATS)
+"""Formats that traces are written in."""
+FORMATS |= {
+    module.NAME: Format(module.NAME, module.ABOUT, module.TAKES, module.scan, module.read)
+    for module in (bare, byte_log, iperf, listed)
+}
+FORMATS |= {
+    each.name: Format(
+        each.name,
+        each.about,
+        CAMPAIGN_TAKES,
+        partial(scan_campaign, each),
+        partial(_read_campaign, partial(scan_campaign, each)),
+    )
+    for each in CAMPAIGNS
 }
 
 
 def format_named(name: str) -> Format:
-    """The format of this name; `mahimahi:bin_ms=20` reads steps of 20 ms from Mahimahi's timestamps.
+    """The format of this name.
 
     Raises:
         TraceError: there is none; names the nearest.
     """
     if name in FORMATS:
         return FORMATS[name]
-    if fine := re.fullmatch(rf"{mahimahi.NAME}:bin_ms=(\d{{1,5}})", name):
-        return _fine_mahimahi(int(fine[1]))
     near = nearest(name, FORMATS)
     hint = f"; did you mean {near!r}?" if near else "."
     raise TraceError(f"unknown format {name!r}{hint} Formats: {', '.join(FORMATS)}")
 
 
-def _fine_mahimahi(bin_ms: int) -> Format:
-    """Mahimahi's packet timestamps, read in bins of another length than the usual.
+def format_for(text: str, source: str, options: ReadOptions) -> Format:
+    """The format that is asked for, or that a file's first lines are in.
 
     Raises:
-        TraceError: no bin is that short.
+        TraceError: there is none, none fits, or an option says nothing of it.
     """
-    if bin_ms < 1:
-        raise TraceError(f"{mahimahi.NAME}:bin_ms={bin_ms}: a bin is 1 ms or longer")
-    usual = FORMATS[mahimahi.NAME]
-    return dataclasses.replace(usual, read=lambda text, source: mahimahi.read(text, source, bin_ms / 1000))
+    if options.format:
+        chosen = format_named(options.format)
+        where = f"format {chosen.name}"
+    else:
+        chosen = detect(text, source, options)
+        where = f"{source}: this file is in format {chosen.name}, which"
+    for name in options.given():
+        if name not in chosen.takes and name != "idle":
+            takes = ", ".join(f"--{each.replace('_', '-')}" for each in chosen.takes) or "none"
+            raise TraceError(f"{where} has no option --{name.replace('_', '-')}; its options: {takes}")
+    return chosen
 
 
-def detect(text: str, source: str) -> Format:
+def detect(text: str, source: str, options: ReadOptions = AS_FOUND) -> Format:
     """The format that a file's first lines are in.
 
     Raises:
         TraceError: the file is empty, or none fits.
     """
-    head = text_lines(text[:_LOOKED_AT_CHARACTERS])
+    begin = text[:_LOOKED_AT_CHARACTERS]
+    head = text_lines(begin)
     if not head:
         raise TraceError(f"{source}: no data; a trace needs at least two points")
     number, line = head[0]
-    if series.looks_like(text):
-        return FORMATS[series.NAME]
-    if line[0] in "[{":
-        return FORMATS[json_log.NAME]
-    if re.fullmatch(r"\d+", line):
-        return FORMATS[mahimahi.NAME]
-    if table.find_columns(line) is not None:
-        return FORMATS[table.NAME]
-    fields = line.split()
-    if len(fields) == 2 and any(map(is_number, fields)):
-        return FORMATS[cooked.NAME if "\t" in line else two_column.NAME]
+    if what := what_it_is(begin):
+        raise TraceError(f"{source}:{number}: not a trace; {what}")
+    name = (
+        _json_format(text, begin)
+        if line[0] in "[{" and not re.match(r"\[\s*(\d+|SUM|ID)\]\s*\S", line)
+        else None
+    )
+    name = name or _text_format(begin, head, options)
+    if name is not None:
+        return FORMATS[name]
     raise TraceError(
         f"{source}:{number}: not a known trace format ({line[:40]!r}); write `time_s throughput_mbps` lines, "
         f"or a CSV header such as time_s,throughput_mbps, or name the format: {', '.join(FORMATS)}"
     )
 
 
-def decode(data: bytes, source: str) -> str:
-    """The text in a file's bytes.
-
-    Raises:
-        TraceError: it is not UTF-8.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TraceError(
-            f"{source}:{line}: not text (byte 0x{data[error.start]:02x}); traces are UTF-8 text"
-        ) from error
+def _json_format(text: str, begin: str) -> str:
+    if iperf.looks_like(begin, ()):
+        return iperf.NAME
+    return series.NAME if series.looks_like(text) else json_log.NAME
 
 
-def read_text(path: str | Path) -> str:
+def _text_format(begin: str, head: list[tuple[int, str]], options: ReadOptions) -> str | None:
+    """The name of the format of a text that is no JSON; None if none fits."""
+    line = head[0][1]
+    if iperf.looks_like(begin, head):
+        return iperf.NAME
+    if (campaign := campaign_of(line)) is not None and options.column is None:
+        return campaign.name
+    if re.fullmatch(r"\d+", line):
+        return mahimahi.NAME if options.unit is None else listed.NAME
+    if listed.looks_like(line) or (len(head) > 1 and not is_number(line) and listed.looks_like(head[1][1])):
+        return listed.NAME
+    if table.commented_header(begin, options) or table.header_in(head, options):
+        return table.NAME
+    if byte_log.looks_like(head):
+        return byte_log.NAME
+    fields = line.split()
+    if len(fields) == 2 and any(map(is_number, fields)):
+        return cooked.NAME if "\t" in line else two_column.NAME
+    if bare.looks_like(line):
+        return bare.NAME
+    if is_number(line) and options.unit is not None:
+        return listed.NAME
+    return None
+
+
+def read_content(path: str | Path) -> Content:
     """A trace file's text.
 
     Raises:
@@ -117,33 +194,39 @@ def read_text(path: str | Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TraceError(f"{path}: over {MAX_BYTES >> 20} MiB; cut it into traces")
-        return decode(path.read_bytes(), str(path))
+        return content_of(path.read_bytes(), str(path))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror or error}") from error
 
 
-def parse(data: str | bytes, source: str, format: str | None = None) -> Trace:
+def parse(data: str | bytes, source: str, format: str | ReadOptions | None = None) -> Trace:
     """The trace in a file's content.
 
     Args:
         source: the file's name, for errors; its last part names the trace.
-        format: a name in `FORMATS`; detected when None.
+        format: a name in `FORMATS`, options, or both as `reading.py` has them; detected when None.
 
     Raises:
         TraceError: `source:line: what (value), way out`.
     """
-    text = decode(data, source) if isinstance(data, bytes) else data
-    chosen = format_named(format) if format else detect(text, source)
-    return chosen.read(text, source)
+    content = content_of(data, source) if isinstance(data, bytes) else Content(data)
+    return _parsed(content, source, reading_of(format))
 
 
-def load(path: str | Path, format: str | None = None) -> Trace:
+def _parsed(content: Content, source: str, options: ReadOptions) -> Trace:
+    trace = format_for(content.text, source, options).read(content.text, source, options)
+    return (
+        dataclasses.replace(trace, assumed=(*content.assumed, *trace.assumed)) if content.assumed else trace
+    )
+
+
+def load(path: str | Path, format: str | ReadOptions | None = None) -> Trace:
     """The trace in a file.
 
     Raises:
         TraceError: as `parse`, or the file can't be read.
     """
-    return parse(read_text(path), str(path), format)
+    return _parsed(read_content(path), str(path), reading_of(format))
 
 
 def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
@@ -152,7 +235,10 @@ def save(trace: Trace, path: str | Path, format: str = two_column.NAME) -> None:
     Raises:
         TraceError: the format can't hold the trace, or the file can't be written.
     """
-    text = format_named(format).write(trace)
+    write = format_named(format).write
+    if write is None:
+        raise TraceError(f"{format} is read only; write one of {', '.join(WRITABLE)}")
+    text = write(trace)
     path = Path(path)
     a_pipe = path.exists() and not path.is_file() and not path.is_symlink()
     in_place = a_pipe or of_the_system(path)

@@ -9,26 +9,30 @@ Source: `load_trace.py` and `fixed_env.py` of github.com/hongzimao/pensieve.
 
 from __future__ import annotations
 
-from traces.formats.rows import Scan, build, plain, refuse_delay_loss, shifted
-from traces.formats.two_column import scan_columns
+from traces.formats.reading import AS_FOUND, ReadOptions
+from traces.formats.rows import Scan, build, plain, refuse_delay_loss
+from traces.formats.two_column import TAKES, scan_columns
 from traces.trace import Trace
 
 NAME = "cooked"
 ABOUT = "Pensieve and Genet: seconds, a tab, Mbit/s; the first line marks the start"
 
 
-def scan(text: str) -> Scan:
+__all__ = ["ABOUT", "NAME", "TAKES", "read", "scan", "write"]
+
+
+def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """The rows, unjudged."""
-    return shifted(scan_columns(text))
+    return scan_columns(text, options, "clock")
 
 
-def read(text: str, source: str) -> Trace:
+def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
     """The trace in a file's text.
 
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
-    return build(scan(text), source)
+    return build(scan(text, options), source)
 
 
 def write(trace: Trace) -> str:

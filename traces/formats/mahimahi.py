@@ -3,7 +3,8 @@
 Several opportunities may share a millisecond; the last line is the period after which the link starts
 again (Mahimahi's `link_queue.cc`). Reading counts opportunities in bins of 0.5 s, bin k being
 (0.5 k, 0.5 (k+1)] s, with opportunities at 0 in the first. The last bin ends with the file; a rest under
-half a bin joins the one before. Writing puts an opportunity at the first millisecond by which the link has
+half a bin joins the one before. A file whose period is under half a bin, such as the one line `1`,
+is a link of constant rate. Writing puts an opportunity at the first millisecond by which the link has
 carried another 1500 bytes.
 
 A round trip keeps the bytes carried up to every multiple of 0.5 s to within one opportunity. It does not
@@ -16,22 +17,28 @@ import math
 import re
 from pathlib import PurePath
 
+from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Scan, TraceRow, refuse_delay_loss, text_lines
 from traces.trace import Trace, TraceError
 
 NAME = "mahimahi"
 ABOUT = "Mahimahi packet timestamps: a line per 1500 bytes, in ms"
 MEGABITS_PER_PACKET = 1500 * 8 / 1e6
+TAKES = ("bin_ms",)
 DEFAULT_BIN_S = 0.5
+CONSTANT_S = 60.0
+"""How long a trace is made of a file whose period is far under a step: it repeats all the same."""
 MAX_PACKETS = 3_000_000
 """No longer file is written: Mahimahi holds all of it in memory."""
 _MAX_PERIOD_S = 24 * 3600.0
 """A longer period is a clock, or microseconds."""
 _ROUNDING_MS = 1e-6
+_UNDER_A_BIN = 0.5
+"""A period that is a smaller share of a bin goes on and on in each."""
 _STAMP = re.compile(r"\d{1,15}")
 
 
-def scan(text: str) -> Scan:
+def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """A row an opportunity; its rate is unknown (NaN)."""
     rows = []
     before_ms = 0
@@ -73,14 +80,19 @@ def _stamps_ms(text: str, source: str) -> list[int]:
     return stamps
 
 
-def read(text: str, source: str, bin_s: float = DEFAULT_BIN_S) -> Trace:
-    """The trace in a file's text, in steps of `bin_s`.
+def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
+    """The trace in a file's text, in steps of half a second or what `bin_ms` says.
 
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
+    bin_s = DEFAULT_BIN_S if options.bin_ms is None else options.bin_ms / 1000.0
     stamps = _stamps_ms(text, source)
+    name = PurePath(source).name or source
     period_s = stamps[-1] / 1000.0
+    if period_s < bin_s * _UNDER_A_BIN:  # one rate in every step
+        rate = len(stamps) * MEGABITS_PER_PACKET / period_s
+        return Trace(name, (0.0, CONSTANT_S), (rate, rate))
     bins = max(math.floor(period_s / bin_s + 0.5), 1)
     packets = [0] * bins
     for stamp_ms in stamps:
@@ -90,7 +102,7 @@ def read(text: str, source: str, bin_s: float = DEFAULT_BIN_S) -> Trace:
         count * MEGABITS_PER_PACKET / (end - begin)
         for count, begin, end in zip(packets, times, times[1:], strict=False)
     ]
-    return Trace(PurePath(source).name or source, tuple(times), (rates[0], *rates))
+    return Trace(name, tuple(times), (rates[0], *rates))
 
 
 def write(trace: Trace) -> str:

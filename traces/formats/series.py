@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
-from traces.formats.rows import MAX_VALUE, Scan, TraceRow, build, shifted
+from traces.formats.decimals import MAX_VALUE
+from traces.formats.reading import AS_FOUND, ReadOptions
+from traces.formats.rows import Scan, TraceRow, arranged, build, refused
 from traces.safe_reading import BadFileError, json_value
 from traces.trace import Trace, TraceError, delay_fault, loss_fault
 
 NAME = "series"
 ABOUT = "Genet's and Pantheon's paths: a JSON object of timestamps, bandwidths, delays, loss"
+TAKES = ()
 WAYS = 2
 """Their simulator sends data and ACKs over two links, each with the one-way delay."""
 _MARK = re.compile(r'"(timestamps|bandwidths)"\s*:')
@@ -31,33 +35,38 @@ def looks_like(text: str) -> bool:
     return text.lstrip().startswith("{") and _MARK.search(text) is not None
 
 
-def scan(text: str) -> Scan:
+def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """A row an interval; all on line 1, because where in a list a value stands is what tells it."""
     try:
         held = json_value(text, NAME)
     except BadFileError as error:
-        return _refused(f"broken JSON ({error.fault[:80]}); the file may be cut off")
+        return refused(1, f"broken JSON ({error.fault[:80]}); the file may be cut off")
     if not isinstance(held, dict):
-        return _refused('not a JSON object; write {"timestamps": [...], "bandwidths": [...]}')
+        return refused(1, 'not a JSON object; write {"timestamps": [...], "bandwidths": [...]}')
     for name in ("timestamps", "bandwidths"):
         if fault := _list_fault(name, held.get(name)):
-            return _refused(fault)
+            return refused(1, fault)
     times, rates = ([float(value) for value in held[name]] for name in ("timestamps", "bandwidths"))
     if len(times) != len(rates):
-        return _refused(f"{len(times)} timestamps but {len(rates)} bandwidths; they go in pairs")
+        return refused(1, f"{len(times)} timestamps but {len(rates)} bandwidths; they go in pairs")
     delays, fault = _delays(held.get("delays"), len(times))
     loss, loss_problem = _loss(held.get("loss"))
     if fault or loss_problem:
-        return _refused(fault or loss_problem)
-    rows = []
-    for place, time_s in enumerate(times):
-        holds = max(place - 1, 0)  # what began at the timestamp before; the first only marks the start
-        rows.append(TraceRow(1, time_s, rates[holds], "", None if delays is None else delays[holds], loss))
-    return shifted(rows)
-
-
-def _refused(fault: str) -> Scan:
-    return Scan((TraceRow(1, fault=fault),), None)
+        return refused(1, fault or loss_problem)
+    own = [
+        TraceRow(1, time_s, rates[place], "", None if delays is None else delays[place], loss)
+        for place, time_s in enumerate(times)
+    ]
+    found = arranged(own, "clock", options.idle)
+    before = (
+        found.rows[0],
+        *found.rows,
+    )  # what began at a timestamp ends at the next; the first marks the start
+    rows = tuple(
+        replace(row, rate_mbps=begun.rate_mbps, delay_ms=begun.delay_ms)
+        for row, begun in zip(found.rows, before, strict=False)
+    )
+    return replace(found, rows=rows)
 
 
 def _list_fault(name: str, values: Any) -> str:
@@ -94,13 +103,13 @@ def _loss(value: Any) -> tuple[float | None, str]:
     return value * 100.0, loss_fault(value * 100.0)
 
 
-def read(text: str, source: str) -> Trace:
+def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
     """The trace in a file's text.
 
     Raises:
         TraceError: names `source`, the value and the way out.
     """
-    return build(scan(text), source)
+    return build(scan(text, options), source)
 
 
 def write(trace: Trace) -> str:

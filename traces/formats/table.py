@@ -1,192 +1,351 @@
-"""CSV with a header line that names columns and their units; comma, semicolon or tab.
+"""Tables with a header line that names columns and their units; comma, semicolon, tab, bar or spaces between.
 
-* `time_s`, `time_ms`, `time_us`, or `time`, `seconds`, `t` (s): the end of the interval, counted from 0; a
-  first row after 0 holds from 0 on.
-* `timestamp`, `timestamp_s`, `timestamp_ms`, `timestamp_us`: a clock; the first row marks the start. Without
-  a unit: seconds, milliseconds from 1e11 and microseconds from 1e14 on, or a date such as
-  2024-05-01T12:00:00.5 or 2018.01.27_13.58.29.
+* `time_s`, `time_ms`, `time_us`, `elapsed_ms` or `time`, `seconds`, `t` (s): the end of the interval, counted
+  from 0; a first row after 0 holds from 0 on.
+* `timestamp`, `epoch`, `datetime` and their like, with a unit or not: a clock; the first row marks the start.
+  Without a unit: seconds, milliseconds from 1e11, microseconds from 1e14 and nanoseconds from 1e17 on, or a
+  date, see `clock.py`. `date` and `time` are one column in two.
 * `duration_s`, `duration_ms`: how long the row's rate holds.
-* `throughput_mbps`, or any name that ends in `bps`, `kbps`, `mbps` or `gbps`: the rate; `DL_bitrate` is
-  G-NetTrack's, in kbps.
-
+* `throughput_mbps`, `Bitrate (kbit/s)`, `MB/s` and their like: the rate, see `rate_columns.py`.
 * `delay_ms`, `latency_ms`, `rtt_ms`, `loss_pct`, `loss_rate` and their like: see `columns.py`.
 
-The first column that fits is taken, other columns are passed over; a name may write its unit in brackets,
-`Throughput (Mbps)`. With semicolons a decimal comma is read. A round trip keeps every value exactly.
+The header may stand under a preamble. The first column of time is taken, other columns are passed over; a
+name may write its unit in brackets, `Throughput (Mbps)`. Decimal commas and marks between thousands are
+read, see `decimals.py`. A round trip keeps every value exactly.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import cached_property
 
+from traces.formats.clock import times_of
 from traces.formats.columns import ColumnReading, TakenColumns, find, normal
-from traces.formats.rows import Scan, TraceRow, build, from_zero, is_number, number, plain, shifted
+from traces.formats.decimals import NumberStyle, is_missing, is_number, number, style_of
+from traces.formats.rate_columns import RateChoice, candidates, choose
+from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
+from traces.formats.rows import (
+    Origin,
+    Remark,
+    Scan,
+    TraceRow,
+    arranged,
+    build,
+    last_comment,
+    plain,
+    refused,
+    table_lines,
+)
+from traces.formats.units import RateUnit
 from traces.trace import Trace
 
 NAME = "csv"
 ABOUT = (
     "named columns with units: time_s, time_ms, timestamp, duration_ms; throughput_mbps, bandwidth_kbps, bps"
 )
+TAKES = ("column", "unit", "time_unit", "idle", "row_s")
 
-_TIME_UNITS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e3, "us": 1e6}
+_UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), 1e3),
+    **dict.fromkeys(("us", "usec", "usecs", "micros", "microsecond", "microseconds"), 1e6),
+    **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosecond", "nanoseconds"), 1e9),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 1 / 60),
+}
 """How many of the unit a second has."""
-_TIME = re.compile(
-    r"(?P<kind>time|t|timestamp|duration)(_(?P<unit>s|sec|seconds|ms|us))?|(?P<bare>seconds|sec|s|ms)"
+_UNIT = rf"(?P<unit>{'|'.join(_UNITS)})"
+_CLOCK = (
+    r"(?:(?:unix|epoch|gps|utc|gmt|local|system|wall|posix|log|server|client|recv|capture)_)*"
+    r"(?:time_?stamps?|epoch|unix|posix|ts|date_?time|date|clock|recorded_at|created_at|logged_at)"
+    r"(?:_?(?:time|utc|gmt|local))*"
 )
-_RATE = re.compile(r"(.*_)?(?P<unit>[kmg]?bps|[kmg]?bit_s)")
-_RATE_UNITS = {"b": 1e6, "k": 1e3, "m": 1.0, "g": 1e-3}
-"""How many of the unit a Mbit/s has, by the unit's first letter."""
-_MS_CLOCK, _US_CLOCK = 1e11, 1e14
-_DELIMITERS = (",", ";", "\t")
+_ELAPSED = (
+    r"(?:elapsed|relative|rel|session|test|run|play|total|since_start)?_?(?:time|t|elapsed)"
+    r"(?:_(?:elapsed|since_start|from_start|offset))?|time_elapsed|since_start|interval_end|end_time|time_end"
+)
+_TIME = re.compile(
+    rf"(?:(?P<duration>duration|interval_duration|delta_t|dt)|(?P<clock>{_CLOCK})|(?P<elapsed>{_ELAPSED}))"
+    rf"(?:_(?:in_)?{_UNIT})?(?:_(?:utc|gmt|local|cet|cest))?"
+)
+_BARE = re.compile(rf"(?:{_UNIT})(?:_(?:since_start|elapsed))?")
+_MOST_PREAMBLE = 60
+"""Lines in which a header is looked for."""
+_LOOKED_AT = 65_536
+_DELIMITERS = (",", ";", "\t", "|")
+_STEPS = "no column of time; name one time_s or timestamp, or say how long a row lasts: --row-s 1"
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Where time and rate are, and how to read them."""
+class TimeColumn:
+    """Where times are, and how to read them."""
 
-    delimiter: str
-    time: int
-    time_kind: str
-    """`time`, `timestamp` or `duration`."""
+    place: int
+    origin: Origin
     per_second: float | None
-    """Time units in a second; None: to be told from the value."""
-    rate: int
-    per_mbps: float
-    more: TakenColumns
-    """Delay and loss."""
+    """Time units in a second; None: to be told from the values."""
+    date: int | None = None
+    """Where the dates of times of the day are."""
+    named_clock: bool = False
+    """It is a clock even where its values are small."""
 
 
-def find_columns(header: str) -> Columns | None:
-    """The columns that a header line names; None if it doesn't name a time and a rate."""
-    counts = [(header.count(delimiter), delimiter) for delimiter in _DELIMITERS]
-    most, delimiter = max(counts, key=lambda pair: pair[0])
-    if most == 0:
+@dataclass(frozen=True)
+class Header:
+    """A line that names columns."""
+
+    at: int
+    """Its place among the lines that are read."""
+    line: int
+    delimiter: str | None
+    """None: spaces."""
+    names: tuple[str, ...]
+    time: TimeColumn | None
+    rate: RateChoice
+
+
+def header_in(lines: Sequence[tuple[int, str]], options: ReadOptions = AS_FOUND) -> Header | None:
+    """The first line that names a time and a rate; else the first that names a rate; None if none does."""
+    second = None
+    for at, (line_number, line) in enumerate(lines[:_MOST_PREAMBLE]):
+        if all(is_number(field) for field in re.split(r"[\s,;|]+", line.strip())):
+            return second  # rows have begun
+        for delimiter in _delimiters_in(line):
+            names = _split(line.lstrip("\ufeff"), delimiter)
+            if not candidates(names) and options.column is None:
+                continue
+            header = Header(
+                at, line_number, delimiter, tuple(names), _time_column(names), choose(names, options)
+            )
+            if header.time is not None and (header.rate.column or candidates(names)):
+                return header
+            second = second or (header if header.rate.column is not None or header.time is not None else None)
+    return second
+
+
+def commented_header(text: str, options: ReadOptions = AS_FOUND) -> Header | None:
+    """The names that the last comment before the first row has, as numpy and gnuplot write them."""
+    comment, lines = last_comment(text), table_lines(text[:_LOOKED_AT])
+    if comment is None or not lines or not re.match(r"[\s+-]*\d", lines[0][1]):
         return None
-    written = [name.strip() for name in header.lstrip("\ufeff").split(delimiter)]
-    names = [normal(name) for name in written]
-    time = next(((i, match) for i, name in enumerate(names) if (match := _TIME.fullmatch(name))), None)
-    rate = next(((i, per) for i, name in enumerate(names) if (per := _per_mbps(name)) is not None), None)
-    if time is None or rate is None:
+    header = header_in([comment], options)
+    if header is None or header.time is None or header.rate.column is None:
         return None
-    match = time[1]
-    kind = match["kind"] or "time"
-    unit = match["unit"] or match["bare"]
-    per_second = _TIME_UNITS[unit] if unit else (None if kind == "timestamp" else 1.0)
-    return Columns(delimiter, time[0], "time" if kind == "t" else kind, per_second, *rate, find(written))
+    fields = _split(lines[0][1], header.delimiter)
+    return replace(header, at=-1) if len(fields) == len(header.names) else None
 
 
-def _per_mbps(name: str) -> float | None:
-    if name == "dl_bitrate":
-        return _RATE_UNITS["k"]
-    match = _RATE.fullmatch(name)
-    return _RATE_UNITS[match["unit"][0]] if match else None
+def _delimiters_in(line: str) -> list[str | None]:
+    """Those that a header may have, the most frequent first."""
+    found = sorted((-line.count(mark), at) for at, mark in enumerate(_DELIMITERS) if mark in line)
+    return [_DELIMITERS[at] for _, at in found] or [None]
 
 
-def _split(line: str, delimiter: str) -> list[str]:
+def _time_column(names: Sequence[str]) -> TimeColumn | None:
+    """The first column that holds times."""
+    words = [normal(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)) for name in names]
+    for place, word in enumerate(words):
+        match = _TIME.fullmatch(word) or _TIME.fullmatch(normal(names[place]))
+        if match is None:
+            if bare := _BARE.fullmatch(word):
+                return TimeColumn(place, "elapsed", _UNITS[bare["unit"]])
+            continue
+        per_second = _UNITS[match["unit"]] if match["unit"] else None
+        if match["duration"]:
+            return TimeColumn(place, "duration", per_second or 1.0)
+        if (
+            word == "date"
+            and (of_day := next((i for i, w in enumerate(words) if w == "time"), None)) is not None
+        ):
+            return TimeColumn(of_day, "clock", None, place)
+        return TimeColumn(
+            place, "clock" if match["clock"] else "elapsed", per_second, named_clock=bool(match["clock"])
+        )
+    return None
+
+
+def _split(line: str, delimiter: str | None) -> list[str]:
     """The fields of a line.
 
     Raises:
         csv.Error: a field that is too long.
     """
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
-
-
-def _clock_s(field: str, per_second: float | None) -> tuple[float, str]:
-    for reader in (datetime.fromisoformat, lambda text: datetime.strptime(text, "%Y.%m.%d_%H.%M.%S")):
-        if is_number(field):
-            break
-        try:
-            moment = reader(field)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), ""
-        except (ValueError, OverflowError):
-            continue
-    value, fault = number(field, "time")
-    if per_second is None:
-        per_second = 1e6 if value >= _US_CLOCK else 1e3 if value >= _MS_CLOCK else 1.0
-    return value / per_second, fault
-
-
-def scan(text: str) -> Scan:
-    """The rows, unjudged."""
-    lines = [
-        (line_number, line)
-        for line_number, line in enumerate(io.StringIO(text, newline=None).read().split("\n"), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
+    if delimiter is None:
+        return line.split()
+    if '"' not in line:
+        return [field.strip() for field in line.split(delimiter)]
+    return [
+        field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     ]
+
+
+def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
+    """The rows, unjudged."""
+    lines = table_lines(text)
     if not lines:
         return Scan((), None)
-    columns = find_columns(lines[0][1])
-    if columns is None:
-        fault = (
+    header = commented_header(text, options) or header_in(lines, options)
+    if header is None:
+        return refused(
+            lines[0][0],
             f"the header names no time and rate with a unit ({lines[0][1][:60]!r}); name columns such as "
-            "time_s,throughput_mbps"
+            "time_s,throughput_mbps",
         )
-        return Scan((TraceRow(lines[0][0], fault=fault),), None)
-    rows = [_row(line_number, line, columns) for line_number, line in lines[1:]]
-    if columns.time_kind == "timestamp":
-        found = shifted(rows)
-    elif columns.time_kind == "duration":
-        found = Scan(_summed(rows), 0.0)
-    else:
-        found = from_zero(rows)
-    return replace(found, passed_over=columns.more.passed_over)
+    if header.rate.column is None:
+        return refused(header.line, header.rate.fault)
+    if header.time is None and options.row_s is None:
+        return refused(header.line, _STEPS)
+    remarks = [Remark(header.line, text) for text in header.rate.assumed]
+    remarks += [Remark(header.line, text, "note") for text in header.rate.notes]
+    if header.at > 0 and not lines[0][1].startswith("sep="):
+        remarks.append(
+            Remark(header.line, f"columns are named here, lines before are passed over ({header.at})", "note")
+        )
+    return _Table(header, options, tuple(remarks)).scan(lines[header.at + 1 :])
 
 
-def _row(line_number: int, line: str, columns: Columns) -> TraceRow:
-    try:
-        fields = _split(line, columns.delimiter)
-    except csv.Error as error:
-        return TraceRow(line_number, fault=f"no line of a CSV file ({error}); drop the line")
-    needed = max(columns.time, columns.rate, *(place for place, _ in columns.more.taken()))
-    if len(fields) <= needed:
-        return TraceRow(line_number, fault=f"{len(fields)} columns; the header asks for {needed + 1} or more")
-    if columns.delimiter == ";":
-        numeric = {columns.time, columns.rate, *(place for place, _ in columns.more.taken())}
-        fields = [field.replace(",", ".") if at in numeric else field for at, field in enumerate(fields)]
-    if columns.time_kind == "timestamp":
-        time_s, time_fault = _clock_s(fields[columns.time], columns.per_second)
-    else:
-        value, time_fault = number(fields[columns.time], columns.time_kind)
-        time_s = value / (columns.per_second or 1.0)
-    rate, rate_fault = number(fields[columns.rate], "rate")
-    delay_ms, delay_fault = _more(fields, columns.more.delay)
-    loss_pct, loss_fault = _more(fields, columns.more.loss)
-    fault = time_fault or rate_fault or delay_fault or loss_fault
-    return TraceRow(line_number, time_s, rate / columns.per_mbps, fault, delay_ms, loss_pct)
+def scan_records(
+    names: Sequence[str], records: Sequence[tuple[int, list[str] | str]], options: ReadOptions, line: int
+) -> Scan | None:
+    """The rows of records that are fields already, or a fault each; None if names tell no time or rate.
+
+    Args:
+        line: where the names stand.
+    """
+    header = Header(0, line, ",", tuple(names), _time_column(names), choose(names, options))
+    if header.rate.column is None or (header.time is None and options.row_s is None):
+        return refused(line, header.rate.fault) if candidates(names) and header.time is not None else None
+    remarks = [Remark(line, text) for text in header.rate.assumed]
+    remarks += [Remark(line, text, "note") for text in header.rate.notes]
+    return _Table(header, options, tuple(remarks)).scan_fields(records)
 
 
-def _more(fields: Sequence[str], column: tuple[int, ColumnReading] | None) -> tuple[float | None, str]:
-    """(value, fault) of a row's delay or loss; None where the file has no such column."""
+@dataclass(frozen=True)
+class _Table:
+    """A table's rows under its header."""
+
+    header: Header
+    options: ReadOptions
+    remarks: tuple[Remark, ...]
+
+    def scan(self, lines: Sequence[tuple[int, str]]) -> Scan:
+        """The rows of the lines under the header."""
+        return self.scan_fields([(line_number, self._fields(line)) for line_number, line in lines])
+
+    def scan_fields(self, split: Sequence[tuple[int, list[str] | str]]) -> Scan:
+        """The rows of lines that are taken apart, or of a fault each."""
+        more = find(self.header.names)
+        taken = [place for place, _ in more.taken()]
+        rate, unit = self.header.rate.column, self.header.rate.unit
+        assert rate is not None and unit is not None
+        sound = [fields for _, fields in split if isinstance(fields, list)]
+        times, origin, said = self._times(sound)
+        style = {place: self._style(sound, place) for place in (rate.place, *taken)}
+        said += [Remark(self.header.line, one.assumed) for one in style.values() if one.assumed][:1]
+        rows, moments = [], iter(times)
+        for line_number, fields in split:
+            if isinstance(fields, str):
+                rows.append(TraceRow(line_number, fault=fields))
+            else:
+                rows.append(_row(line_number, fields, next(moments), rate.place, unit, more, style))
+        return arranged(
+            rows, origin, self.options.idle, passed_over=more.passed_over, remarks=(*self.remarks, *said)
+        )
+
+    @cached_property
+    def _needed(self) -> int:
+        """The last column that is read."""
+        rate, time = self.header.rate.column, self.header.time
+        places = [place for place, _ in find(self.header.names).taken()]
+        places += [] if rate is None else [rate.place]
+        return max(places + ([] if time is None else [time.place, time.date or 0]))
+
+    def _fields(self, line: str) -> list[str] | str:
+        """The fields of a line, or its fault."""
+        try:
+            fields = _split(line, self.header.delimiter)
+        except csv.Error as error:
+            return f"no line of a CSV file ({error}); drop the line"
+        if len(fields) <= self._needed:
+            return f"{len(fields)} columns; the header asks for {self._needed + 1} or more"
+        return fields
+
+    def _times(self, split: Sequence[Sequence[str]]) -> tuple[list[tuple[float, str]], Origin, list[Remark]]:
+        """(value, fault) of each row's time, what they are, and what was assumed of them."""
+        time, asked = self.header.time, self.options.time_unit
+        if time is None:
+            step_s = self.options.row_s or 1.0
+            return [(step_s, "")] * len(split), "duration", []
+        per_second = TIME_UNITS[asked] if asked else time.per_second
+        fields = [row[time.place] for row in split]
+        if time.date is not None:
+            fields = [f"{row[time.date]} {row[time.place]}" for row in split]
+        style = self._style(split, time.place)
+        found = times_of([style.plain(field) for field in fields], per_second)
+        clock = found.of_clock or time.named_clock
+        origin: Origin = time.origin if time.origin == "duration" or not clock else "clock"
+        said = [Remark(self.header.line, found.assumed)] if found.assumed else []
+        return list(zip(found.values, found.faults, strict=True)), origin, said
+
+    def _style(self, split: Sequence[Sequence[str]], place: int) -> NumberStyle:
+        column = [fields[place] for fields in split]
+        if not any("," in field or field.count(".") > 1 for field in column):
+            return NumberStyle()
+        if any(re.search(r"[:/]|\d-\d|\d_\d|\d\.\d+\.\d{4}", field) for field in column[:10]):
+            return NumberStyle()  # dates
+        return style_of(column, comma_separates=self.header.delimiter == ",")
+
+
+def _row(
+    line_number: int,
+    fields: Sequence[str],
+    moment: tuple[float, str],
+    place: int,
+    unit: RateUnit,
+    more: TakenColumns,
+    style: dict[int, NumberStyle],
+) -> TraceRow:
+    time_s, fault = moment
+    field = fields[place]
+    missing = f"rate {field!r}" if is_missing(field) else ""
+    rate = math.nan
+    if not missing:
+        rate, rate_fault = number(style[place].plain(field), "rate")
+        if style[place].unclear and "," in field:
+            rate_fault = f"rate {field!r}: a decimal comma or thousands? write it without a comma"
+        fault = fault or rate_fault
+    values: list[float | None] = []
+    for column in (more.delay, more.loss):
+        value, value_fault, value_missing = _more(fields, column, style)
+        values.append(value)
+        fault, missing = fault or value_fault, missing or value_missing
+    return TraceRow(line_number, time_s, unit.mbps(rate), fault, values[0], values[1], missing)
+
+
+def _more(
+    fields: Sequence[str], column: tuple[int, ColumnReading] | None, style: dict[int, NumberStyle]
+) -> tuple[float | None, str, str]:
+    """(value, fault, what is missing) of a row's delay or loss; None where the file has no such column."""
     if column is None:
-        return None, ""
+        return None, "", ""
     place, reading = column
-    raw, fault = number(fields[place], reading.name)
-    return (math.nan, fault) if fault else reading.value(raw)
+    if is_missing(fields[place]):
+        return math.nan, "", f"{reading.name} {fields[place]!r}"
+    raw, fault = number(style[place].plain(fields[place]), reading.name)
+    value, fault = (math.nan, fault) if fault else reading.value(raw)
+    return value, fault, ""
 
 
-def _summed(rows: Sequence[TraceRow]) -> tuple[TraceRow, ...]:
-    summed, elapsed_s = [], 0.0
-    for row in rows:
-        fault = row.fault or ("duration is 0; drop the row" if row.time_s == 0 else "")
-        if not fault and math.isfinite(row.time_s):
-            elapsed_s += row.time_s
-        summed.append(replace(row, time_s=elapsed_s, fault=fault))
-    return tuple(summed)
-
-
-def read(text: str, source: str) -> Trace:
+def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
     """The trace in a file's text.
 
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
-    return build(scan(text), source)
+    return build(scan(text, options), source)
 
 
 def write(trace: Trace) -> str:

@@ -7,41 +7,92 @@ round trip keeps every value exactly.
 
 from __future__ import annotations
 
-from traces.formats.rows import Scan, TraceRow, build, from_zero, number, plain, refuse_delay_loss, text_lines
+from collections.abc import Sequence
+
+from traces.formats.clock import times_of
+from traces.formats.decimals import is_missing, number, style_of
+from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
+from traces.formats.rows import (
+    Origin,
+    Remark,
+    Scan,
+    TraceRow,
+    arranged,
+    build,
+    plain,
+    refuse_delay_loss,
+    text_lines,
+)
 from traces.trace import Trace
 
 NAME = "text"
 ABOUT = "two columns, `time_s throughput_mbps`, separated by spaces"
+TAKES = ("unit", "time_unit", "idle")
 
 
-def scan(text: str) -> Scan:
+def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """The rows, unjudged."""
-    return from_zero(scan_columns(text))
+    return scan_columns(text, options, "elapsed")
 
 
-def scan_columns(text: str) -> list[TraceRow]:
+def scan_columns(text: str, options: ReadOptions, origin: Origin) -> Scan:
     """A row a line of two columns separated by any white space."""
-    return [_row(line_number, line) for line_number, line in text_lines(text)]
+    return scan_pairs(
+        [(line_number, line.split()) for line_number, line in text_lines(text)], options, origin
+    )
 
 
-def _row(line_number: int, line: str) -> TraceRow:
-    fields = line.split()
-    if len(fields) != 2:
-        return TraceRow(
-            line_number, fault=f"{len(fields)} columns ({line[:40]!r}); a line is `time_s throughput_mbps`"
-        )
-    time_s, time_fault = number(fields[0], "time")
-    rate_mbps, rate_fault = number(fields[1], "rate")
-    return TraceRow(line_number, time_s, rate_mbps, time_fault or rate_fault)
+def scan_pairs(
+    lines: Sequence[tuple[int, Sequence[str]]],
+    options: ReadOptions,
+    origin: Origin,
+    *,
+    comma_separates: bool = False,
+    remarks: Sequence[Remark] = (),
+) -> Scan:
+    """Rows of lines of two fields each, a time and a rate; another number of fields is a fault."""
+    pairs = [fields for _, fields in lines if len(fields) == 2]
+    per_second = None if options.time_unit is None else TIME_UNITS[options.time_unit]
+    time_style, rate_style = (style_of([pair[at] for pair in pairs], comma_separates) for at in (0, 1))
+    times = times_of([time_style.plain(pair[0]) for pair in pairs], per_second)
+    moments = iter(zip(times.values, times.faults, strict=True))
+    rows, first = [], lines[0][0] if lines else 1
+    for line_number, fields in lines:
+        if len(fields) != 2:
+            shown = " ".join(fields)[:40]
+            rows.append(
+                TraceRow(
+                    line_number,
+                    fault=f"{len(fields)} columns ({shown!r}); a line is `time_s throughput_mbps`",
+                )
+            )
+            continue
+        time_s, fault = next(moments)
+        rate, missing = _rate(rate_style.plain(fields[1]), options)
+        rows.append(TraceRow(line_number, time_s, rate[0], fault or rate[1], missing=missing))
+    said = [Remark(first, text) for text in (time_style.assumed or rate_style.assumed, times.assumed) if text]
+    if times.of_clock and origin == "elapsed":
+        origin = "clock"
+        said.append(Remark(first, "times are a clock's; the first row is taken for the start"))
+    return arranged(rows, origin, options.idle, remarks=(*remarks, *said))
 
 
-def read(text: str, source: str) -> Trace:
+def _rate(field: str, options: ReadOptions) -> tuple[tuple[float, str], str]:
+    """((Mbit/s, fault), what is missing) of a field."""
+    if is_missing(field):
+        return (float("nan"), ""), f"rate {field!r}"
+    value, fault = number(field, "rate")
+    unit = options.rate_unit
+    return (value if unit is None else unit.mbps(value), fault), ""
+
+
+def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
     """The trace in a file's text.
 
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
-    return build(scan(text), source)
+    return build(scan(text, options), source)
 
 
 def write(trace: Trace) -> str:

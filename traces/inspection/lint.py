@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
 
 from traces import formats
 from traces.formats import mahimahi
-from traces.formats.rows import Scan, TraceRow, time_fault
-from traces.inspection.report import more_lines
+from traces.formats.rows import Scan, Severity, TraceRow, time_fault
+from traces.inspection.report import constant_line, more_lines
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
@@ -39,9 +38,6 @@ GAP_S = 15.0
 SHORT_DELAY_MS = 1.0
 """No access network's delays stay below this: they are seconds."""
 
-Severity = Literal["error", "warning", "note"]
-"""A note says what is in the file; nothing is wrong."""
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -57,32 +53,38 @@ class Fault:
         return f"{self.file}:{self.line}: {self.severity}: {self.fault}"
 
 
-def lint_file(path: str | Path, format: str | None = None) -> list[Fault]:
+def lint_file(path: str | Path, format: str | formats.ReadOptions | None = None) -> list[Fault]:
     """All findings of one file, in the order of lines."""
     try:
-        text = formats.read_text(path)
+        content = formats.read_content(path)
     except TraceError as error:
         return [_refused(str(path), error)]
-    return lint_text(text, str(path), format)
+    assumed = [Fault(str(path), 1, "warning", text) for text in content.assumed]
+    return assumed + lint_text(content.text, str(path), format)
 
 
-def lint_text(text: str, source: str, format: str | None = None) -> list[Fault]:
+def lint_text(text: str, source: str, format: str | formats.ReadOptions | None = None) -> list[Fault]:
     """All findings of a file's text, in the order of lines; empty for a clean one."""
     try:
-        chosen = formats.format_named(format) if format else formats.detect(text, source)
+        options = formats.reading_of(format)
+        chosen = formats.format_for(text, source, options)
     except TraceError as error:
         return [_refused(source, error)]
-    scan = chosen.scan(text)
+    scan = chosen.scan(text, options)
     found = _errors(scan, source)
+    found += [Fault(source, remark.line, remark.severity, remark.text) for remark in scan.remarks]
     try:
-        trace = chosen.read(text, source)
+        trace = chosen.read(text, source, options)
     except TraceError as error:
-        if not found:
+        if not any(fault.severity == "error" for fault in found):
             found.append(_refused(source, error))
         trace = None
     found += [Fault(source, line, severity, fault) for line, severity, fault in _more(trace, scan)]
     points = _trace_points(trace, scan) if chosen.name == mahimahi.NAME else _sound_points(scan)
-    found += [Fault(source, line, severity, fault) for line, severity, fault in _doubts(points)]
+    if chosen.name == mahimahi.NAME and trace is not None and (words := constant_line(trace)):
+        found.append(Fault(source, 1, "note", words))  # however short its period is, it repeats all the same
+    else:
+        found += [Fault(source, line, severity, fault) for line, severity, fault in _doubts(points)]
     return sorted(found, key=lambda fault: fault.line)
 
 
@@ -185,7 +187,8 @@ def _doubts(points: Sequence[_Point]) -> Iterator[tuple[int, Severity, str]]:
     duration_s = running_total(point.end_s - point.begin_s for point in points)
     mean = running_total(point.rate_mbps * (point.end_s - point.begin_s) for point in points) / duration_s
     step_s = median(point.end_s - point.begin_s for point in points)
-    for severity, text in (*_doubts_of_rates(mean), *_doubts_of_times(step_s)):
+    doubts_of_times = _doubts_of_times(step_s) if len(points) > 1 else ()
+    for severity, text in (*_doubts_of_rates(mean), *doubts_of_times):
         yield first.line, severity, text
     if duration_s < SHORT_S:
         yield (

@@ -69,6 +69,12 @@ def statistics_lines(figures: Statistics) -> list[str]:
     return [f"traces: {figures.traces}, {figures.duration_s:g} s in all", *lines]
 
 
+def constant_line(trace: Trace) -> str:
+    """That the trace is of one rate, if it is."""
+    rates = set(trace.rate_mbps[1:])
+    return f"a constant link of {rates.pop():g} Mbit/s" if len(rates) == 1 else ""
+
+
 def more_lines(trace: Trace) -> list[str]:
     """A line each on the trace's delays and losses, if it has them."""
     found = ranges(trace)

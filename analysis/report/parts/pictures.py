@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-from analysis.style import PDF, PNG, RC, SVG, rendered
+from analysis.style import RC, SVG, USUAL_FORMATS, rendered
 
-FIGURE_FORMATS = (PDF, PNG)
-"""What figures are written as where nothing else is asked for."""
-
-_formats: ContextVar[tuple[str, ...]] = ContextVar("formats", default=FIGURE_FORMATS)
+_formats: ContextVar[tuple[str, ...]] = ContextVar("formats", default=USUAL_FORMATS)
 
 
 @contextmanager

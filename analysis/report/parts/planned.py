@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.report.parts.typed import TypedCommand
 from analysis.sessions import AnalysisError
 from analysis.sweep_state import (
     DONE,
@@ -26,6 +27,7 @@ from analysis.sweep_state import (
 )
 from player.qoe import QoE
 from traces.safe_reading import BadFileError, read_json
+from traces.versions import HERE
 
 FILE = "sweep.json"
 
@@ -86,7 +88,7 @@ class Sweep:
     complete: bool
     begun_at: str
     updated_at: str
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[TypedCommand, ...]
     file_path: str
     file_text: str
     file_sha256: str
@@ -154,7 +156,10 @@ def _sweep(path: Path, state: SweepState) -> Sweep:
         complete=bool(state.complete),
         begun_at=state.begun_at or "",
         updated_at=state.updated_at or "",
-        commands=tuple(command.argv or () for command in state.commands or ()),
+        commands=tuple(
+            TypedCommand(command.argv or (), command.directory or HERE, emulates=not state.simulated)
+            for command in state.commands or ()
+        ),
         file_path=file.path or "",
         file_text=file.text or "",
         file_sha256=file.sha256 or "",

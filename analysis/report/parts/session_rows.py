@@ -15,10 +15,12 @@ from typing import Any
 
 from analysis import curves
 from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
+from analysis.report.parts.typed import TypedCommand
 from analysis.sessions import LinkSharer, SessionRecord
-from player.manifest import PolicySection, VideoSection
+from player.manifest import CodeSection, PolicySection, VideoSection
 from player.qoe import QoE
 from player.record import RecordError, read_record
+from traces.versions import HERE
 
 FALLBACK = "fallback"
 """As a row's `by` says it."""
@@ -73,13 +75,22 @@ class StreamedVideo:
 
 
 @dataclass(frozen=True)
+class CodeState:
+    """Streambed's tree; None for what a record does not say."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
 class Made:
     """How a session came about: all that is needed to have it again."""
 
     run_id: str
-    command: tuple[str, ...]
+    command: TypedCommand
     host: str
     versions: tuple[tuple[str, str], ...]
+    code: CodeState
     policy: PolicyFacts
     trace: TraceFacts | None
     video: StreamedVideo
@@ -174,13 +185,15 @@ def _link_check(session: SessionRecord) -> LinkCheck | None:
 
 def _made(session: SessionRecord) -> Made:
     told = session.told
+    code = told.code or CodeSection()
     policy, trace, video = told.policy or PolicySection(), told.trace, told.video or VideoSection()
     link = {key: value for key, value in session.section("link").items() if key not in MEASURED_OF_LINK}
     return Made(
         run_id=told.run_id or "",
-        command=told.command_line or (),
+        command=TypedCommand(told.command_line or (), told.directory or HERE, emulates=not told.simulated),
         host=told.host or "",
         versions=tuple(sorted((name, str(value)) for name, value in (told.versions or {}).items())),
+        code=CodeState(code.commit, code.dirty),
         policy=PolicyFacts(
             label=session.policy,
             spec=policy.spec or "?",

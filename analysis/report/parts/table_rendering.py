@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from analysis.bootstrap import Interval
 from analysis.tables.table_file import FORMULA_STARTS
+from traces.escaping import visible_lines
 
 LEFT, RIGHT = "left", "right"
 NONE, MINUS = "–", "\N{MINUS SIGN}"
@@ -116,7 +117,7 @@ def to_csv(table: Table) -> str:
         for row in group.rows:
             values = [value for cell in row for value in cell.values]
             writer.writerow([*([group.title or ""] if table.titled else []), *map(_plain, values)])
-    return out.getvalue()
+    return visible_lines(out.getvalue())
 
 
 def _plain(value: Value) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,13 +16,18 @@ from analysis.report.parts.planned import in_words
 from analysis.report.parts.session_rows import SessionRow, TraceFacts
 from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
+from analysis.report.parts.typed import TypedCommand, once, typed
+from traces.versions import typed_in
 
 SHORT_HASH = 12
 """Characters of a hash that a reader is shown; CSV has them all."""
 
-EMULATING = ("testbed/run.py", "testbed/sweep.py")
-"""Scripts that need root, unless they simulate."""
-
+MADE, REPORTED, COMPARED = (
+    "Commands that made the sessions, typed in Streambed's folder",
+    "Command that made this report",
+    "The same numbers as text",
+)
+"""What the lines to type are headed by."""
 COMMANDS = 30
 """So many different ones are shown."""
 
@@ -35,22 +40,19 @@ def _hash(value: str | None) -> Cell:
     return Cell(value[:SHORT_HASH], (value,), kind="code")
 
 
-def commands(study: Study) -> list[tuple[str, int]]:
-    """Command lines that made the sessions, and how many each made; a sweep's own where there is one."""
+def commands(study: Study) -> list[TypedCommand]:
+    """Commands that made the sessions, with how many each made; a sweep's own where there is one."""
     if study.sweep is not None:
-        return [(line, 0) for line in dict.fromkeys(map(quoted, study.sweep.commands))]
-    found = Counter(row.made.command for row in study.rows)
-    return [(quoted(words), count) for words, count in found.most_common(COMMANDS) if words]
+        return once(command for command in study.sweep.commands if command.words)
+    found = Counter(row.made.command for row in study.rows if row.made.command.words)
+    made = Counter[tuple[object, ...]]()
+    for command, count in found.items():
+        made[command.work] += count
+    return [replace(one, note=_sessions(made[one.work])) for one in once(found)][:COMMANDS]
 
 
-def quoted(words: Sequence[str]) -> str:
-    """Words as a shell takes them, in the project's folder: a script gets its folder, its interpreter, and,
-    where it makes links, sudo."""
-    if not words or not words[0].endswith(".py"):
-        return shlex.join(words)
-    script = words[0] if "/" in words[0] else f"testbed/{words[0]}"  # as sweeps wrote it once
-    links = script in EMULATING and "--simulate" not in words
-    return f"{'sudo ' if links else ''}python3 {shlex.join((script, *words[1:]))}"
+def _sessions(count: int) -> str:
+    return f"{count} session{'s' * (count != 1)}"
 
 
 def policies_table(study: Study) -> Table:
@@ -144,15 +146,21 @@ def links_table(study: Study) -> Table:
 def machines_table(study: Study) -> Table:
     """On what, and with which versions."""
     rows = []
-    for (host, versions), count in _counted((row.made.host, row.made.versions) for row in study.rows):
+    made = ((row.made.host, row.made.versions, row.made.code) for row in study.rows)
+    for (host, versions, code), count in _counted(made):
         text = ", ".join(f"{name} {version}" for name, version in versions)
-        rows.append((word(host), word(text), number(count, "d")))
+        changed = {True: "changed", False: "as it is", None: "–"}[code.dirty]
+        rows.append((word(host), word(text), _hash(code.commit), word(changed), number(count, "d")))
     columns = (
         Column("machine", ("host",), LEFT),
         Column("versions", ("versions",), LEFT),
+        Column("commit", ("commit",), LEFT),
+        Column("its files", ("files",), LEFT),
         Column("sessions", ("sessions",)),
     )
-    return Table("machines", "Machines and versions.", columns, (RowGroup(None, tuple(rows)),))
+    return Table(
+        "machines", "Machines, versions, and Streambed's commit.", columns, (RowGroup(None, tuple(rows)),)
+    )
 
 
 def _counted(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
@@ -170,9 +178,8 @@ def checksums(rows: Sequence[SessionRow], folder: Path) -> str:
 
 def repeating(study: Study, command: Sequence[str], checksums_file: str) -> Section:
     """How to have the same again."""
-    made = commands(study)
-    lines = "\n".join(line + (f"    # {count} sessions" if count else "") for line, count in made)
-    blocks: list[Block] = [Code("Commands that made the sessions", lines or "# the records name none")]
+    lines = typed(commands(study))
+    blocks: list[Block] = [Code(MADE, lines or "# the records name none")]
     sweep = study.sweep
     if sweep is not None:
         blocks.append(Code(f"{sweep.file_path}, SHA-256 {sweep.file_sha256}", sweep.file_text.rstrip()))
@@ -188,10 +195,10 @@ def repeating(study: Study, command: Sequence[str], checksums_file: str) -> Sect
             blocks.append(
                 Paragraph(f"Machine: {', '.join(f'{name} {value}' for name, value in sweep.host)}.")
             )
-    blocks.append(Code("Command that made this report", quoted(command)))
+    blocks.append(Code(REPORTED, typed([TypedCommand(tuple(command), typed_in())])))
     if study.baseline is not None:
-        compared = ["python", "-m", "analysis", "compare", *_compare_words(study, command)]
-        blocks.append(Code("The same numbers as text", quoted(compared)))
+        compared = ("python", "-m", "analysis", "compare", *_compare_words(study, command))
+        blocks.append(Code(COMPARED, typed([TypedCommand(compared, typed_in())])))
     blocks += [
         policies_table(study),
         traces_table(study),

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from player.buffer import CAP_MS
-from player.policy import Decision
+from player.policy import BY_PLAYER, Decision
 from player.qoe import QoE
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import BY_PLAYER, SimulatedSession
+from player.simulated.session import SimulatedSession
 from player.video.video import Video
 from policies.apc.load.client import AsyncSession, Connections
 from policies.apc.policy import BY_LIGHT

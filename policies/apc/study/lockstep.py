@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.observation import Observation
-from player.policy import Decision
+from player.policy import BY_PLAYER, Decision
 from player.qoe import QoE
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import BY_PLAYER, CHUNKS, SimulatedSession
+from player.simulated.session import CHUNKS, SimulatedSession
 from player.video.video import Video
 from policies.apc.policy import BY_LIGHT, by_light
 from policies.apc.router import Considered, Router

@@ -23,17 +23,19 @@ from functools import cache, cached_property
 from typing import Any
 
 from player.buffer import CAP_MS
+from player.fallback import FALLBACK_ONCE, fallback_spec, load_fallback
+from player.policy import ToldFuture
 from player.provenance import decided_by
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.simulated.link_published import refuse_loss
-from player.simulated.session import Future, Link, ToldFuture
+from player.simulated.session import Future, Link
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.session.asked import Asked
 from testbed.session.options import capped
-from testbed.session.plan import OUR_POLICIES, check_policy
 from testbed.session.trace_notes import delay_loss_notes, video_notes
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.starts import Start
@@ -60,6 +62,20 @@ class SweepPolicy:
     """Hash of the file that its class stands in."""
     left_out: str | None
     """Why this engine cannot ask it; None if it can."""
+    fallback: str
+    """The spec of who decides where it can't."""
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What makes it this policy, in plain values.
+
+        The fallback is there only where it is another than it was before files could name one: sessions
+        from then are still the same.
+        """
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if self.fallback == FALLBACK_ONCE:
+            del mine["fallback"]
+        return mine
 
 
 @dataclass(frozen=True)
@@ -176,6 +192,8 @@ class SweepPlan:
     left_out: int
     """Sessions that cannot be had from this engine or this policy."""
     notes: tuple[str, ...]
+    strict: bool = False
+    """A policy's first fault stops everything."""
 
     @property
     def qoe(self) -> QoE:
@@ -200,7 +218,7 @@ class SweepPlan:
             "qoe": dataclasses.asdict(self.qoe),
             "decision_deadline_s": self.file.decision_deadline_s,
             "setting": unit.setting.facts,
-            "policy": dataclasses.asdict(unit.policy),
+            "policy": unit.policy.facts,
             "trace": [unit.swept.trace.name, unit.swept.trace.sha256, unit.start.index],
             "video": [unit.whole.name, _sha256(unit.whole), unit.chunks],
             "seed": unit.seed,
@@ -226,11 +244,14 @@ Block = tuple[SweepSetting, SweptTrace, Start, int, int, SettingEntry]
 """Setting, trace, start, seed, repetition and the file's entry."""
 
 
-def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED) -> SweepPlan:
+def plan_sweep(
+    file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED, strict: bool = False
+) -> SweepPlan:
     """Check what the file names, and make its sessions.
 
     Args:
         simulated: whether sessions are computed, by `link_model`, or emulated.
+        strict: see `SweepPlan`.
 
     Raises:
         TestbedError: a policy, trace or video that is not there or does not go together; with the line.
@@ -266,6 +287,7 @@ def plan_sweep(file: SweepFile, *, simulated: bool, link_model: str = PUBLISHED)
         refused=refused,
         left_out=everything - sum(unit.players for unit in units),
         notes=(*notes, *_left_out_notes(policies, settings)),
+        strict=strict,
     )
 
 
@@ -329,6 +351,7 @@ def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Swee
         weights_sha256=found.weights_sha256,
         source_sha256=decided_by(found.spec, found.policy).source_sha256,
         left_out=_untellable(found.policy, link_model) if isinstance(found.policy, ToldFuture) else None,
+        fallback=fallback_spec(found.policy, file.fallback),
     )
 
 
@@ -336,7 +359,7 @@ def _untellable(policy: ToldFuture, link_model: str | None) -> str | None:
     """Why a policy cannot be told the future of such a link; None if it can."""
     if link_model is None:
         return TOLD_FUTURE
-    if type(policy).__module__.startswith(OUR_POLICIES):
+    if type(policy).__module__.startswith("policies."):
         steady = Trace("steady", (0.0, 1.0), (1.0, 1.0))
         try:
             policy.tell(Future(steady, 1, MODELS[link_model].link(LinkSettings()), 2, CAP_MS, 0))
@@ -498,8 +521,18 @@ def _whole(spec: str) -> Video:
     return load_video(spec)
 
 
+def _refuse_fallbacks(file: SweepFile, units: Sequence[Unit]) -> None:
+    """Raises TestbedError for a fallback that can't be had, or can't play a video."""
+    for (spec, video), unit in {(unit.policy.fallback, unit.video_spec): unit for unit in units}.items():
+        try:
+            asked = Asked(unit.whole, video, unit.seed, file.qoe)
+            asked.refuse(load_fallback(spec), "fallback")
+        except PolicyError as error:
+            raise file.fault(("fallback",), str(error), spec) from None
+
+
 def _refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], str]:
-    """(policy's label, video) -> what one of our own policies refuses of a video, with the reason.
+    """(policy's label, video) -> why the policy can't play the video.
 
     Raises:
         TestbedError: a policy that refuses all of its sessions.
@@ -508,9 +541,10 @@ def _refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], s
     pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
     for pair, unit in pairs.items():
         try:
-            check_policy(loaded(unit.policy.spec), unit.whole, unit.seed, file.qoe)
-        except TestbedError as error:
+            Asked(unit.whole, unit.video_spec, unit.seed, file.qoe).refuse(loaded(unit.policy.spec))
+        except PolicyError as error:
             refused[pair] = str(error)
+    _refuse_fallbacks(file, units)
     for entry in file.policies:
         mine = [pair for pair in pairs if pair[0] == entry.label]
         if mine and all(pair in refused for pair in mine):

@@ -112,7 +112,10 @@ KEYS: dict[str, Key] = {
 the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `seeds` are
 of policies and of the relay's loss, `repetitions` run the same again (emulated)."""
 
-TOP = ("name", "question", "policies", "baseline", "order_seed", "retries", "decision_deadline_s", "qoe")
+TOP = (
+    *("name", "question", "policies", "baseline", "order_seed", "retries"),
+    *("decision_deadline_s", "fallback", "qoe"),
+)
 TOP_TABLES = ("defaults", "setting")
 QOE = ("kind", "mu", "smooth")
 POLICY = ("spec", "label", "delay_ms", "parameters")
@@ -170,6 +173,8 @@ class SweepFile:
     retries: int
     qoe: QoE
     decision_deadline_s: float
+    fallback: str | None = None
+    """Of all policies, instead of what each names itself."""
 
     def fault(self, place: Place, message: str, *words: object) -> TestbedError:
         """An error that names the line of a place (or of the first of the words that is found in it)."""
@@ -227,6 +232,7 @@ class _Reader:
             retries=self._one((), "retries", int, RETRIES, _at_least(0, 100)),
             qoe=self._qoe(),
             decision_deadline_s=self._one((), "decision_deadline_s", float, DEADLINE_S, _at_least(1e-3)),
+            fallback=self._one((), "fallback", str, None),
         )
 
     def _fault(self, place: Place, message: str, *words: object) -> TestbedError:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from player.faults import PolicyFault
 from player.observation import Observation
 from player.qoe import QoE
 from player.real.fetch import Fetcher
@@ -314,15 +315,42 @@ def test_a_sink_that_fails_ends_the_session_and_says_so(method: str) -> None:
         with_session(sink, lambda made: made.run())
 
 
-def test_bba_stands_in_by_itself() -> None:
+@pytest.mark.parametrize(("named", "levels"), [(None, [0, 2, 2, 2]), ("bba", [0] * 4), ("fixed:1", [1] * 4)])
+def test_robustmpc_stands_in_by_itself_or_whom_the_policy_names(named: str | None, levels: list[int]) -> None:
+    class Mute(Chooses):
+        fallback = named
+
     async def work() -> Facts:
         facts = Facts()
         async with serving(Origin(a_video())) as origin:
-            await play(origin.presentation(), loaded(Chooses(lambda observation: None)), SETTINGS, facts)
+            await play(origin.presentation(), loaded(Mute(lambda observation: None)), SETTINGS, facts)
         return facts
 
     facts = asyncio.run(asyncio.wait_for(work(), 60))
-    assert [(row.level, row.by) for row in facts.rows] == [(0, "fallback")] * 4, "below BBA's reservoir"
+    assert [row.by for row in facts.rows] == ["fallback"] * 4
+    assert [row.level for row in facts.rows] == levels
+
+
+def test_a_strict_session_ends_at_the_first_fault() -> None:
+    class Twice(Chooses):
+        def select(self, observation: Observation) -> int:
+            if observation.chunk == 2:
+                raise RuntimeError("no idea")
+            return 1
+
+    async def work() -> tuple[Facts, PolicyFault | None]:
+        facts, settings = Facts(), replace(SETTINGS, strict=True)
+        async with serving(Origin(a_video())) as origin, Fetcher(settings.timeouts) as fetcher:
+            with Session(origin.presentation(), loaded(Twice()), settings, facts, fetcher) as session:
+                await session.prepare()
+                await session.run()
+                return facts, session.fault
+
+    facts, fault = asyncio.run(asyncio.wait_for(work(), 60))
+    assert [row.level for row in facts.rows] == [1, 1]
+    assert facts.ends[0].outcome == "policy-fault"
+    assert fault is not None and "RuntimeError: no idea at chunk 2 (test_session.py:" in fault.said
+    assert fault.shown.startswith("Traceback") and fault.shown.endswith("RuntimeError: no idea")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_fallback_decides_for_a_policy_that_cannot_and_the_record_says_so() 
     script = Script(RuntimeError("no\nmodel"), 99, "two", 1)
     rows, _ = simulate(VIDEO, FAST, script, seed=0, qoe=QoE(), link=PublishedLink(), chunks=5, fallback=BBA())
     assert [row.by for row in rows] == ["player", "fallback", "fallback", "fallback", "policy"]
-    assert rows[1].reason == "RuntimeError: no model"
+    assert rows[1].reason.startswith("policy raised RuntimeError: no model at chunk 1 (test_session.py:")
     assert "level 99" in rows[2].reason
     assert [row.level for row in rows[1:4]] == [0, 1, 3]  # BBA at buffers of about 4, 7.9 and 11.7 s
 

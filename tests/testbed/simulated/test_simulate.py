@@ -59,8 +59,10 @@ def facts(folder: Path) -> dict[str, list[dict[str, Any]]]:
         of_session = {
             key: value
             for key, value in first.items()
-            if key not in ("run_id", "started_at", "command_line", "versions")
+            if key not in ("run_id", "started_at", "command_line", "directory", "versions")
         }
+        for line in others:
+            line.pop("decision_ms", None)  # of a busy machine
         found[path.name] = [of_session, *others]
     return found
 
@@ -324,30 +326,209 @@ def test_who_cannot_decide_is_replaced_and_counted(
         "    def reset(self, video, seed, qoe): pass\n"
         "    def select(self, observation): return 99\n"
     )
-    words = ("--traces", "4g/0", "--policy", f"{tmp_path / 'bad.py'}:Bad", *SHORT, "--out", tmp_path / "out")
-    assert run(*words, "--json") == 0
+    bad = f"{tmp_path / 'bad.py'}:Bad"
+    words = ("--traces", "4g/0", "--policy", f"{bad},bba", *SHORT, "--out", tmp_path / "out")
+    assert run(*words, "--json") == 1
     said = capsys.readouterr()
-    assert json.loads(said.out)["policies"][0]["fallback_chunks"] == 7  # the first level is fixed
-    assert "7 chunks of" in said.err
+    mine, bba = json.loads(said.out)["policies"]
+    assert mine["fallback_chunks"] == 7  # the first level is fixed
+    assert (mine["sessions"], mine["qoe"], mine["bitrate_mbps"], mine["by_fallback_alone"]) == (
+        0,
+        None,
+        None,
+        1,
+    )
+    assert bba["qoe"] is not None and bba["by_fallback_alone"] == 0
+    assert "the fallback, robustmpc, decided 7 of 8 chunks, first because answered level 99" in said.err
+    assert "at chunk 1; it played alone, so the policy has no QoE" in said.err
     assert {row.by for row in records(tmp_path / "out")[0].chunks} == {"player", "fallback"}
+    assert run(*words) == 1  # a resumed one says the same
+    _, header, row, *_ = capsys.readouterr().out.splitlines()
+    assert header.split()[-2:] == ["decided", "by"]
+    assert row.split()[1:] == ["0", *"-" * 7, "fallback", "7"]
+
+
+BROKEN = """
+import os, sys, time
+class Resets:
+    def reset(self, video, seed, qoe): raise RuntimeError('no weights')
+    def select(self, observation): return 0
+class Raises:
+    def reset(self, video, seed, qoe): pass
+    def select(self, observation):
+        return 1 if observation.chunk < 3 else 1 / 0
+class Exits(Raises):
+    def select(self, observation): sys.exit(3)
+class Dies(Raises):
+    def select(self, observation): os._exit(3)
+class Odd(Raises):
+    def select(self, observation): raise BaseException('odd')
+class Sleepy(Raises):
+    def select(self, observation):
+        if observation.chunk == 2: time.sleep(0.15)
+        return 1
+class Six(Raises):
+    def reset(self, video, seed, qoe):
+        if video.levels != 5: raise ValueError('made for 5 levels')
+    def select(self, observation): return 1
+class Names(Raises):
+    fallback = 'fixed:2'
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "alone"),
+    [
+        ("Resets", "policy raised RuntimeError: no weights at reset (broken.py:4)", True),
+        ("Raises", "policy raised ZeroDivisionError: division by zero at chunk 3 (broken.py:9)", False),
+        ("Exits", "policy raised SystemExit: 3 at chunk 1 (broken.py:11)", True),
+        ("Odd", "policy raised BaseException: odd at chunk 1 (broken.py:15)", True),
+    ],
+)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_whatever_a_policy_raises_costs_only_its_own_chunks(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    broken: str,
+    name: str,
+    why: str,
+    alone: bool,
+    jobs: str,
+) -> None:
+    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:{name},bba", "--chunks", "5", "--jobs", jobs)
+    assert run(*words, "--out", tmp_path / "out") == (1 if alone else 0)
+    said = capfd.readouterr().err
+    assert f"first because {why}" in said and "Traceback" not in said
+    assert len(records(tmp_path / "out")) == 4
+
+
+def test_a_policy_that_kills_its_process_costs_only_its_sessions(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str
+) -> None:
+    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:Dies,bba", "--chunks", "5", "--jobs", "2")
+    assert run(*words, "--out", tmp_path / "out", "--json") == 1
+    said = capfd.readouterr()
+    dead, bba = json.loads(said.out)["policies"]
+    assert (dead["sessions"], dead["qoe"], dead["died"]) == (0, None, 2)
+    assert (bba["sessions"], bba["died"]) == (2, 0)
+    assert "broken.py:Dies on 4g/0 from 0 s, and 1 more: its process died with it" in said.err
+    assert len(records(tmp_path / "out")) == 2
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_session_that_cannot_be_computed_is_one_line(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], jobs: str
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("Raises", "ZeroDivisionError: division by zero at chunk 3"), ("Exits", "SystemExit: 3")],
+)
+def test_strict_stops_at_the_first_fault_with_its_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str, jobs: str, name: str, why: str
 ) -> None:
-    (tmp_path / "worse.py").write_text(
-        "class Worse:\n"
-        "    def reset(self, video, seed, qoe): raise RuntimeError('no weights')\n"
-        "    def select(self, observation): return 0\n"
+    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:{name}", "--chunks", "5", "--jobs", jobs)
+    assert run(*words, "--out", tmp_path / "out", "--strict") == 2
+    first, *shown = capfd.readouterr().err.splitlines()
+    assert f"{name} on 4g/" in first and why in first and first.endswith("; stopped, as --strict says")
+    assert shown[0].startswith("Traceback") and f'File "{broken}"' in "".join(shown)
+
+
+def test_a_slow_decision_is_recorded(tmp_path: Path, broken: str) -> None:
+    words = ("--traces", "4g/0", "--policy", f"{broken}:Sleepy", "--chunks", "4", "--jobs", "1")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    (record,) = records(tmp_path / "out")
+    slow = [row.chunk for row in record.chunks if (row.decision_ms or 0.0) >= 150.0]
+    assert slow == [2] and {row.decision_s for row in record.chunks} == {0.0}
+
+
+def test_a_decision_over_the_deadline_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.simulating.simulated_summary.DEADLINE_S", 0.1)
+    words = ("--traces", "4g/0", "--policy", f"{broken}:Sleepy", "--chunks", "4", "--jobs", "1")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    assert "in 1 of 1 sessions a decision took over 0.1 s" in capsys.readouterr().err
+
+
+def test_a_video_that_a_policy_cannot_play_is_refused_before_the_first_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    out = ("--out", tmp_path / "out", *SHORT)
+    said = refused(capsys, "--traces", "4g[0:2]", "--policy", f"bba,{broken}:Six", *out)
+    assert said == f"simulate.py: policy {broken}:Six can't play envivio: made for 5 levels (broken.py:22)\n"
+    video = tmp_path / "w"
+    video.mkdir()
+    for level, size in enumerate((100_000, 200_000, 400_000)):
+        (video / f"video_size_{level}").write_text(f"{size}\n" * 8)
+    (video / "ladder_kbps").write_text("200\n400\n800\n")
+    said = refused(capsys, "--traces", "4g[0:2]", "--policy", "bba,genet", "--video", video, *out)
+    assert said.startswith(f"simulate.py: policy genet can't play {video}: w has 3 levels")
+    said = refused(
+        capsys, "--traces", "4g/0", "--policy", "bba", "--fallback", "genet", "--video", video, *out
     )
-    words = ("--traces", "4g[0:2]", "--policy", f"{tmp_path / 'worse.py'}:Worse", "--chunks", "4")
-    script = [sys.executable, str(ROOT / "testbed" / "simulate.py"), *words, "--jobs", jobs]
-    done = subprocess.run([*script, "--out", str(tmp_path / "out")], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stdout == ""
-    last = done.stderr.splitlines()[-1]
-    assert "worse.py:Worse on 4g/" in last and "RuntimeError: no weights" in last
-    assert "Traceback" not in done.stderr and not list((tmp_path / "out").iterdir())
+    assert said.startswith(f"simulate.py: fallback genet can't play {video}: w has 3 levels")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_oracle_is_refused_over_a_link_that_it_cannot_plan_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--traces", "4g/0", "--policy", "bba,oracle", "--link", "tcp", *SHORT, "--out", tmp_path / "out")
+    said = refused(capsys, *words)
+    assert "policy oracle can't play 4g/0: the oracle plans for the published link only" in said
+
+
+def test_who_stands_in_is_the_persons_choice_else_the_policys_else_robustmpc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    words = (
+        "--traces",
+        "4g/0",
+        "--chunks",
+        "6",
+        "--jobs",
+        "1",
+        "--policy",
+        f"{broken}:Names,{broken}:Raises",
+    )
+    assert run(*words, "--out", tmp_path / "own") == 0
+    names, raises = records(tmp_path / "own")
+    assert names.manifest["player"]["fallback"] == "fixed:2"
+    assert raises.manifest["player"]["fallback"] == "robustmpc"
+    assert [row.level for row in names.chunks if row.replaced] == [2, 2, 2]
+    assert run(*words, "--fallback", "fixed:0", "--out", tmp_path / "asked") == 0
+    for record in records(tmp_path / "asked"):
+        assert record.manifest["player"]["fallback"] == "fixed:0"
+        assert [row.level for row in record.chunks if row.replaced] == [0, 0, 0]
+    said = refused(capsys, *words, "--out", tmp_path / "asked")
+    assert "player.fallback is" in said and "add --fallback fixed:0 to go on with it" in said
+    for spec, why in (
+        ("nobody", "unknown name"),
+        ("netllm", "it asks a server"),
+        ("oracle", "told the future"),
+    ):
+        assert why in refused(capsys, *words, "--fallback", spec, "--out", tmp_path / "none")
+
+
+def test_what_draws_from_the_libraries_generators_comes_out_the_same_again(tmp_path: Path) -> None:
+    (tmp_path / "draws.py").write_text(
+        "import random\n"
+        "import numpy as np\n"
+        "class Draws:\n"
+        "    def __init__(self): self.first = np.random.randint(6)\n"
+        "    def reset(self, video, seed, qoe): self.second = random.randrange(6)\n"
+        "    def select(self, observation):\n"
+        "        return (self.first + self.second + np.random.randint(6) + random.randrange(6)) % 6\n"
+    )
+    words = ("--traces", "4g[0:3]", "--policy", f"{tmp_path / 'draws.py'}:Draws", "--chunks", "8")
+    for out, jobs in (("one", "1"), ("again", "1"), ("two", "2")):
+        assert run(*words, "--jobs", jobs, "--out", tmp_path / out) == 0
+    assert facts(tmp_path / "one") == facts(tmp_path / "again") == facts(tmp_path / "two")
+    assert len({tuple(row.level for row in one.chunks) for one in records(tmp_path / "one")}) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""Whether a policy can play a video, asked before anything is made for a session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from player.faults import place_of, source_of
+from player.policy import ChecksVideo
+from player.qoe import QoE
+from player.registry import LoadedPolicy, PolicyError
+from player.video.video import Video
+
+ASKED_FOR_S = 10.0
+"""A policy that takes longer to answer is not waited for: the session has its own deadline."""
+
+
+def refuse_unplayable(
+    loaded: LoadedPolicy, video: Video, typed: str, seed: int, qoe: QoE, what: str = "policy"
+) -> None:
+    """Ask a policy by its `check`, or else by its `reset`.
+
+    A ValueError there says that it can't play the video. Whatever else it raises the session will meet
+    again, and say so.
+
+    Args:
+        typed: what the person wrote for the video.
+        what: the policy is asked as.
+
+    Raises:
+        PolicyError: it can't; with its own words.
+    """
+    policy = loaded.policy
+    if isinstance(policy, ChecksVideo):
+        error = _error_of(lambda: policy.check(video, qoe))
+    else:
+        error = _error_of(lambda: policy.reset(video, seed, qoe))
+    if isinstance(error, ValueError):
+        words = " ".join(str(error).split()) or type(error).__name__
+        place = "" if ours(loaded) else f" ({place_of(error, source_of(policy))})"
+        raise PolicyError(f"{what} {loaded.spec} can't play {typed}: {words}{place}")
+
+
+def ours(loaded: LoadedPolicy) -> bool:
+    """Whether the policy is one of those that come along, whose words need no line of theirs."""
+    return type(loaded.policy).__module__.startswith("policies.")
+
+
+def _error_of(call: Callable[[], object]) -> BaseException | None:
+    """What a call raised, if it did so in time."""
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work, name="policy", daemon=True)
+    thread.start()
+    thread.join(ASKED_FOR_S)
+    return raised[0] if raised else None

@@ -1,0 +1,90 @@
+"""What a record's first line may not hold: values of another kind than their fields, far too large numbers.
+
+A field may be missing, or null: older versions lack some. What has another kind than it must is damage, or
+somebody's own work, and whoever computes with it would stumble; so a record is refused as it is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from player.manifest import Manifest
+from player.section import JsonSection
+from traces.safe_reading import shown
+
+MOST = 1e15
+"""No size, time, rate or count of a session is larger."""
+MEASURES = ("video", "trace", "link", "shared", "player", "told_qoe", "sweep")
+"""Sections without seeds, which may be any whole number."""
+
+
+def fault_of(line: Mapping[str, Any], told: Manifest) -> str:
+    """What is wrong with a first line, with the field's name and its value; empty if nothing.
+
+    Args:
+        line: as the file has it.
+        told: the same, typed.
+    """
+    fault = _misfit(line, told, "")
+    for section in MEASURES:
+        fault = fault or far_number(line.get(section), section)
+    return fault or _video_fault(told)
+
+
+def _misfit(given: Mapping[str, Any], told: JsonSection, place: str) -> str:
+    """The first field that is there and could not be read as what it must be."""
+    for field in dataclasses.fields(told):
+        raw, typed = given.get(field.name), getattr(told, field.name)
+        if field.name == "more" or raw is None or raw == {}:
+            continue
+        here = f"{place}{field.name}"
+        if typed is None:
+            return f"{here} is {shown(raw)}; expected {_kind(field.type)}"
+        fault = _misfit(raw, typed, f"{here}.") if isinstance(typed, JsonSection) else ""
+        if fault:
+            return fault
+    return ""
+
+
+def _kind(hint: Any) -> str:
+    """A field's type in words."""
+    name = str(hint).partition(" |")[0].partition("[")[0]
+    words = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+    return words.get(name, "a list" if name == "tuple" else "an object")
+
+
+def far_number(value: Any, place: str) -> str:
+    """The first number, at any depth, that is larger than any measure; empty where there is none."""
+    if type(value) in (int, float):
+        return "" if -MOST <= value <= MOST else f"{place} is {shown(value)}; numbers reach to {MOST:g}"
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            fault = far_number(one, f"{place}.{name}")
+            if fault:
+                return fault
+    elif isinstance(value, list) and not _near(value):
+        for number, one in enumerate(value):
+            fault = far_number(one, f"{place}[{number}]")
+            if fault:
+                return fault
+    return ""
+
+
+def _near(values: list[Any]) -> bool:
+    """Whether a list is one of numbers, and none is far: the usual case, told without a loop."""
+    return {int, float}.issuperset(map(type, values)) and (
+        not values or -MOST <= min(values) <= max(values) <= MOST
+    )
+
+
+def _video_fault(told: Manifest) -> str:
+    video = told.video
+    if video is None or video.ladder_kbps is None or not video.ladder_kbps:
+        return "the manifest has no video.ladder_kbps; this is no session record"
+    if min(video.ladder_kbps) <= 0:
+        return f"video.ladder_kbps has {min(video.ladder_kbps)}; a bitrate is above 0"
+    if video.chunk_s is not None and video.chunk_s <= 0:
+        return f"video.chunk_s is {shown(video.chunk_s)}; a chunk has a length"
+    return ""

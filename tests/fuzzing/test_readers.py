@@ -1,0 +1,230 @@
+"""Every reader of files from outside is fed spoiled ones: it reads them, or refuses them in one line.
+
+`make stress` feeds each for ten minutes; STREAMBED_FUZZ_S=30 for half a minute each. A handful of files each
+goes through in the usual tests.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import __main__ as analysis
+from analysis.report.parts.planned import read_sweep as read_planned
+from analysis.sessions import AnalysisError
+from player.manifest import Manifest
+from player.record import RecordError, read_record
+from player.video.built_in import load_video
+from player.video.mpd import read_mpd
+from player.video.mpd_write import write_mpd
+from player.video.mpd_xml import MpdError
+from player.video.video import VideoError
+from policies.apc import learned, rule
+from policies.llm.model import adapter
+from policies.llm.serving.fields import FieldError, load_json
+from policies.llm.tasks.abr.task import TASK
+from testbed import sweep
+from testbed.link.log import read_link_log
+from testbed.process.errors import TestbedError
+from testbed.simulated.starts import read_starts
+from testbed.sweeps.experiment.plan import plan_sweep
+from testbed.sweeps.experiment.schema import read_sweep
+from tests.fuzzing.readers import Reader, asked_seconds, command, fed
+from tests.support.report_sweeps import small_sweep
+from tests.support.session_records import write_session
+from traces import __main__ as traces
+from traces import formats
+from traces.families.catalogue import resolve
+from traces.families.model import read_model
+from traces.trace import TraceError
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICKLY_S = 0.7
+
+
+def records(folder: Path) -> list[Path]:
+    """Three policies over two traces, one by whom the fallback decided, one over a link that was checked."""
+    found = []
+    for policy in ("bba", "rate", "my.py:P"):
+        for trace in ("t0", "t1"):
+            path = folder / f"{policy.partition(':')[0]}-{trace}.jsonl"
+            link = {"kind": "none", "p": 0.0}
+            found.append(write_session(path, policy, trace, link={"rtt_ms": 80.0, "loss": link}))
+    return found
+
+
+def one_record(folder: Path) -> list[Path]:
+    return records(folder)[:1]
+
+
+def a_sweep(folder: Path) -> list[Path]:
+    small_sweep(folder / "results")
+    return [*sorted((folder / "results").glob("*.jsonl"))[:3], folder / "results" / "sweep.json"]
+
+
+def a_run_sweep(folder: Path) -> list[Path]:
+    """A sweep's folder that was run, and its file."""
+    (folder / "s.toml").write_text(
+        'name = "small"\npolicies = ["bba", "rate"]\nretries = 1\n\n[[setting]]\nlabel = "usual"\n'
+        'traces = "4g[0:2]"\nchunks = 3\nrtt_ms = 80\n'
+    )
+    out = folder / "out"
+    assert sweep.main([str(folder / "s.toml"), "--simulate", "--jobs", "1", "--out", str(out)]) == 0
+    return [*sorted(out.glob("*.jsonl"))[:2], out / "sweep.json", out / "sweep.attempts"]
+
+
+def a_toml(folder: Path) -> list[Path]:
+    return [copied(path, folder) for path in sorted((ROOT / "testbed" / "sweeps").glob("*.toml"))]
+
+
+def copied(path: Path, folder: Path) -> Path:
+    (folder / path.name).write_bytes(path.read_bytes())
+    return folder / path.name
+
+
+def traces_of_all_formats(folder: Path) -> list[Path]:
+    trace, found = resolve("4g/0"), []
+    for name, each in formats.FORMATS.items():
+        path = folder / f"{name}.trace"
+        try:
+            path.write_text(
+                "\n".join(each.write(trace).split("\n")[:60]) if name != "series" else each.write(trace)
+            )
+            formats.load(path)
+        except TraceError:  # not every format takes every trace
+            continue
+        found.append(path)
+    return found
+
+
+def an_mpd(folder: Path) -> list[Path]:
+    (folder / "a.mpd").write_text(write_mpd(load_video("envivio").first(4)))
+    return [folder / "a.mpd"]
+
+
+def a_family(folder: Path) -> list[Path]:
+    return [copied(ROOT / "traces" / "families" / "4g.json", folder)]
+
+
+def an_adapter(folder: Path) -> list[Path]:
+    shipped = next(path for path in sorted((ROOT / "policies" / "llm").rglob("adapter.json")))
+    copied(shipped.with_name("adapter.safetensors"), folder)
+    return [copied(shipped, folder)]
+
+
+def a_link_log(folder: Path) -> list[Path]:
+    path = folder / "link.jsonl"
+    line = {
+        "t": 1.0,
+        "rate_mbps": 1.0,
+        "late_ms": 0.0,
+        "delivered_bytes": 7,
+        "dropped": 0,
+        "backlog_bytes": 0,
+    }
+    path.write_text("\n".join(json.dumps(line) for _ in range(5)) + "\n")
+    return [path]
+
+
+def some_starts(folder: Path) -> list[Path]:
+    (folder / "starts").write_text("4g/0 5\n4g/0 7\n# more\n4g/0 1\n")
+    return [folder / "starts"]
+
+
+def a_body(folder: Path) -> list[Path]:
+    (folder / "body").write_text(
+        '{"task": "abr", "session": "a", "from": 0, "steps": [{"past": null}], "deadline_ms": 5}'
+    )
+    return [folder / "body"]
+
+
+def planned(path: Path) -> None:
+    plan_sweep(read_sweep(path), simulated=True, link_model="published")
+
+
+def typed(path: Path) -> Any:
+    record = read_record(path)
+    return Manifest.of_line(record.manifest).to_json(), record.told
+
+
+ANALYSIS = partial(command, analysis.main)
+READERS = (
+    Reader("record", one_record, typed, (RecordError, OSError)),
+    Reader("compare", records, ANALYSIS(lambda path: ["compare", str(path.parent)])),
+    Reader("table", records, ANALYSIS(lambda path: ["table", str(path.parent), "--by", "link"])),
+    Reader(
+        "collect",
+        records,
+        ANALYSIS(lambda path: ["collect", str(path.parent), "--out", f"{path.parent}/x.csv"]),
+    ),
+    Reader(
+        "chunks",
+        records,
+        ANALYSIS(lambda path: ["collect", str(path.parent), "--chunks", "--out", f"{path.parent}/x.parquet"]),
+    ),
+    Reader(
+        "timeline",
+        one_record,
+        ANALYSIS(lambda path: ["plot", str(path), "--what", "timeline", "--out", f"{path.parent}/x.png"]),
+    ),
+    Reader("power", records, ANALYSIS(lambda path: ["power", str(path.parent)])),
+    Reader("report", a_sweep, ANALYSIS(lambda path: ["report", str(path.parent), "--jobs", "1"])),
+    Reader("planned", a_sweep, lambda path: read_planned(path.parent), (AnalysisError,)),
+    Reader(
+        "resume",
+        a_run_sweep,
+        command(
+            sweep.main,
+            lambda path: [
+                *(
+                    str(path.parent.parent / "s.toml"),
+                    "--simulate",
+                    "--jobs",
+                    "1",
+                    "--out",
+                    str(path.parent),
+                    "--plan",
+                )
+            ],
+        ),
+    ),
+    Reader("sweep", a_toml, planned, (TestbedError, TraceError, VideoError)),
+    Reader("trace", traces_of_all_formats, formats.load, (TraceError,)),
+    Reader("lint", traces_of_all_formats, command(traces.main, lambda path: ["lint", str(path)])),
+    Reader("show", traces_of_all_formats, command(traces.main, lambda path: ["show", str(path)])),
+    Reader("family", a_family, read_model, (TraceError,)),
+    Reader("mpd", an_mpd, lambda path: read_mpd(path.read_bytes(), "http://a/b.mpd"), (MpdError,)),
+    Reader("video", an_mpd, lambda path: load_video(str(path)), (VideoError,)),
+    Reader("link log", a_link_log, read_link_log, (ValueError,)),
+    Reader("starts", some_starts, lambda path: read_starts(str(path), [resolve("4g/0")]), (TestbedError,)),
+    Reader(
+        "rule",
+        lambda folder: [copied(rule.SHIPPED, folder)],
+        lambda path: rule.read_rule("robustmpc", path),
+        (rule.SchedulerError,),
+    ),
+    Reader(
+        "net",
+        lambda folder: [copied(learned.SHIPPED, folder)],
+        lambda path: learned.read_net("robustmpc", path),
+        (rule.SchedulerError,),
+    ),
+    Reader("adapter", an_adapter, lambda path: adapter.read(path.parent, TASK), (adapter.AdapterError,)),
+    Reader("body", a_body, lambda path: load_json(path.read_bytes()), (FieldError,)),
+)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_a_reader_takes_or_refuses_what_it_is_fed(reader: Reader, tmp_path: Path) -> None:
+    assert fed(reader, tmp_path, QUICKLY_S, zlib.crc32(reader.name.encode())) > 0
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_a_reader_takes_or_refuses_whatever_it_is_fed(reader: Reader, tmp_path: Path) -> None:
+    assert fed(reader, tmp_path, asked_seconds(), zlib.crc32(reader.name.encode()) + 1) > 0
