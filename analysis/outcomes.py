@@ -17,7 +17,7 @@ from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
 from player.record import FINISHED, SCHEMA, RecordError, by_fallback_alone, read_record
-from traces.safe_reading import read_first_object
+from traces.safe_reading import read_first_object, shown
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
@@ -315,10 +315,10 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
 
 def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
     """All records that cannot be read, in one line; mixed schema versions said as such."""
-    schemas = Counter(schema for path, _ in faults if (schema := _schema(path)) not in (None, SCHEMA))
+    schemas = Counter(schema for path, _ in faults if (schema := _schema(path)) not in (None, str(SCHEMA)))
     way_out = "remove them, or make them anew"
     if schemas:
-        versions = ", ".join(f"{count} of schema {schema!r}" for schema, count in schemas.items())
+        versions = ", ".join(f"{count} of schema {schema}" for schema, count in schemas.items())
         return (
             f"of {records} records {versions}, where this version reads {SCHEMA} (the first: {faults[0][0]});"
             " compare them with the version that wrote them"
@@ -330,12 +330,13 @@ def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
     return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
 
 
-def _schema(path: Path) -> object:
-    """The schema version that a file's first line says; None if it says none."""
+def _schema(path: Path) -> str | None:
+    """The schema version that a file's first line says, as written; None if it says none."""
     try:
-        return read_first_object(path).get("schema")
+        schema = read_first_object(path).get("schema")
     except (ValueError, OSError):
         return None
+    return None if schema is None else shown(schema)
 
 
 def means(figures: Iterable[Figures]) -> Figures:

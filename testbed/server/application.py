@@ -23,6 +23,7 @@ from player.real.tcp_info import TcpInfo, read_tcp_info
 from player.video.video import Video
 from testbed.server.http_semantics import RangeNotSatisfiable, asked_range, precondition_failed, unchanged
 from testbed.server.resources import Catalogue
+from traces.client_faults import quiet_about_clients
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""
@@ -194,6 +195,7 @@ async def serve(
         UnknownCongestionControl: the kernel has none of this name, or not for us.
         OSError: the address cannot be had.
     """
+    quiet_about_clients()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
     await runner.setup()
     try:

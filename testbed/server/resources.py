@@ -90,12 +90,15 @@ def media_file(root: Path, path: str) -> Resource:
     """A file below `root`, which is resolved.
 
     Raises:
-        web.HTTPException: 403 for what lies outside or may not be read, 404 for what is no file.
+        web.HTTPException: 403 for what lies outside or may not be read, 404 for what is no file, or hidden: a
+            folder of media may be a checkout, or somebody's home.
     """
     try:
         file = root.joinpath(path).resolve(strict=True)
         if not file.is_relative_to(root):
             raise web.HTTPForbidden(text=f"/{path} leads out of the media directory\n")
+        if any(part.startswith(".") for part in (*Path(path).parts, *file.relative_to(root).parts)):
+            raise web.HTTPNotFound(text=f"no file /{path}\n")
         status = file.stat()
         readable = os.access(file, os.R_OK)
     except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a NUL in the name

@@ -24,6 +24,7 @@ from policies.llm.serving.client import default_socket, runtime_folder
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
 from policies.llm.task import DEFAULT, Task, task_named
+from traces.client_faults import quiet_about_clients
 from traces.numbers import count, not_negative, positive
 
 LONGEST_SOCKET_PATH = 107
@@ -319,6 +320,7 @@ async def listening(
     Raises:
         ServeError: it can't listen there.
     """
+    quiet_about_clients()
     runner = web.AppRunner(
         server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
     )

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -628,3 +629,60 @@ def test_a_full_disk_ends_the_log_and_not_the_server(capsys: pytest.CaptureFixtu
         with contextlib.suppress(OSError):
             full.close()
     assert capsys.readouterr().err == "origin.py: the log ends here: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.git/config",
+        "/%2egit/config",
+        "/sub%20dir/.env",
+        "/sub%20dir/../.env",
+        "/shown",
+        "/.",
+        "/.hidden.mpd",
+    ],
+)
+def test_what_is_hidden_stays_hidden(media: Path, path: str) -> None:
+    (media / ".git").mkdir()
+    for hidden in (".git/config", ".env", "sub dir/.env", ".hidden.mpd"):
+        (media / hidden).write_text("hidden words")
+    (media / "shown").symlink_to(media / ".git" / "config")
+
+    async def check(client: Client, lines: list[dict[str, Any]]) -> None:
+        assert client.port is not None
+        head = f"GET {path} HTTP/1.1\r\nHost: o\r\nConnection: close\r\n\r\n"
+        with await raw_request(client.port, head.encode()) as sock:
+            answer = await asyncio.get_running_loop().sock_recv(sock, 65_536)
+        assert answer.startswith(b"HTTP/1.1 404 ") and b"hidden words" not in answer
+
+    with_client(check, media=media)
+
+
+GONE = (
+    b"GET /envivio/manifest.mpd HTTP/1.1\r\nHost: o\r\n\r\n",
+    b"GET /envivio/5/1.m4s HTTP/1.1\r\nHost: o\r\n\r\n",
+    b"GET / HT",
+    b"POST / HTTP/1.1\r\nHost: o\r\nContent-Length: 500\r\n\r\nabc",
+    b"GET /%00\x1b[2J HTTP/1.1\r\nHost: o\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: o\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+)
+
+
+def test_clients_that_leave_or_send_no_http_cost_no_traceback(tmp_path: Path) -> None:
+    async def job() -> None:
+        async with command("--port", "0", "--json", "--log", str(tmp_path / "log")) as process:
+            assert process.stdout is not None and process.stderr is not None
+            port = json.loads(await process.stdout.readline())["port"]
+            for sent in GONE * 4:
+                with socket.create_connection(("127.0.0.1", port)) as sock:
+                    sock.sendall(sent)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+                assert answer.status == 200
+            process.terminate()
+            said = (await process.stderr.read()).decode()
+        assert "Traceback" not in said and "\x1b" not in said
+        assert all("no HTTP" in line for line in said.splitlines()), said
+
+    run(job())
