@@ -24,7 +24,7 @@ from analysis.options import add_cluster, add_interrupted, add_json, add_scoring
 from analysis.outcomes import read_outcomes
 from analysis.power.command import add_power
 from analysis.report.options import add_report
-from analysis.sessions import AnalysisError, FoundSessions, load_sessions
+from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
 from analysis.tables.comparison_rows import write_comparison
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 when the command could not be carried out; 130 when interrupted.
+        0; 1 when a damaged record was left out; 2 when the command could not be carried out; 130 when
+        interrupted.
     """
     args = _parser().parse_args(arguments)
     return carried_out(PROG, lambda: int(args.run(args)), (AnalysisError, RecordError, TableFileError))
@@ -150,15 +151,16 @@ def _picture(text: str) -> Path:
 def _compare(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
+    status = tell_unreadable(outcomes.unreadable)
     comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
     written = write_comparison(comparison, args.csv) if args.csv else []
     if args.json:
         print(json.dumps(as_json(comparison) | {"tables": [str(path) for path in written]}))
-        return 0
+        return status
     show(comparison, _console())
     for what, path in zip(("differences", "means"), written, strict=False):
         print(f"{what}: {path}")
-    return 0
+    return status
 
 
 def _table(args: argparse.Namespace) -> int:
@@ -166,12 +168,13 @@ def _table(args: argparse.Namespace) -> int:
     if args.json and args.markdown:
         raise AnalysisError("--json and --markdown exclude each other; give one")
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
+    status = tell_unreadable(outcomes.unreadable)
     found = table.matrix(outcomes, args.by, args.baseline, rule)
     if args.json:
         print(json.dumps(table.as_json(found)))
-        return 0
+        return status
     table.show(found, _console(), args.markdown)
-    return 0
+    return status
 
 
 def _console() -> Console:
@@ -190,6 +193,7 @@ def _plot_many(args: argparse.Namespace) -> int:
 
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
+    status = tell_unreadable(outcomes.unreadable)
     with matplotlib.rc_context(RC):
         drawn = FIGURES[args.what](outcomes, args.by, rule)
         save(drawn.figure, args.out)
@@ -208,18 +212,18 @@ def _plot_many(args: argparse.Namespace) -> int:
             "left_out": left_out,
         }
         print(json.dumps(facts))
-        return 0
+        return status
     for line in left_out_lines(outcomes):
         print(line)
     if drawn.not_common:
         lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
         print(
-            f"not drawn: {drawn.not_common} settings that {lacking} lack; `python -m analysis compare` names"
+            f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
     policies = [policy for policy in outcomes.policies if policy not in outcomes.without_figures]
-    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.settings, 'setting')}: {args.out}")
-    return 0
+    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.settings, 'case')}: {args.out}")
+    return status
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:
@@ -228,17 +232,18 @@ def _plot_timeline(args: argparse.Namespace) -> int:
     from analysis.timeline import draw_timeline
 
     sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
+    status = tell_unreadable(sessions.unreadable)
     with matplotlib.rc_context(RC):
         figure = draw_timeline(sessions.taken)
         save(figure, args.out)
     if args.json:
         print(json.dumps(_as_json(args, sessions)))
-        return 0
+        return status
     for session in sessions.left_out:
         print(f"left out, its link was invalid (--invalid draws it): {session.path}")
     counts = f"{counted(len(sessions.taken), 'session')}, {len(sessions.left_out)} invalid left out"
     print(f"{args.what} of {counts}: {args.out}")
-    return 0
+    return status
 
 
 def _as_json(args: argparse.Namespace, sessions: FoundSessions) -> dict[str, Any]:

@@ -174,6 +174,11 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])}{more}"
 
 
+def counted_cases(count: int) -> str:
+    """`1 case`, `40 cases`: a trace from one moment, with its video and link; sessions of one are pairs."""
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
 def say(console: Console, text: str) -> None:
     """A line, not folded and without markup."""
     console.print(Text(text), soft_wrap=True)
@@ -184,7 +189,7 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
     title = "" if group.name is None else f"{group.name}: "
     say(
         console,
-        f"{title}{counted(group.settings, 'setting')}, {counted(group.traces, 'trace')}"
+        f"{title}{counted(group.settings, 'case')}, {counted(group.traces, 'trace')}"
         f" in {counted(group.clusters, 'cluster')}",
     )
     if group.policies:
@@ -192,7 +197,7 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
     else:
         say(
             console,
-            "no setting is common to all policies, so there is no table of means; see the differences",
+            "no case is common to all policies, so there is no table of means; see the differences",
         )
     if not group.pairs:
         say(console, "no pairs here")
@@ -223,7 +228,7 @@ def _short(setting: Setting) -> str:
 
 def _means_table(policies: Sequence[PolicyMeans]) -> Table:
     table = Table(
-        title=f"means over the {policies[0].settings} settings that all have",
+        title=f"means over the {counted_cases(policies[0].settings)} that all have",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -319,5 +324,5 @@ def _show_missing(missing: Sequence[Missing], console: Console) -> None:
     for (policy, reason), ones in groups.items():
         names = "; ".join(str(one.setting) for one in ones[:NAMED])
         more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
-        lacks = counted(len(ones), "setting")
+        lacks = counted_cases(len(ones))
         say(console, f"missing: {short_name(policy)} lacks {lacks} ({reason}): {names}{more}")

@@ -17,6 +17,7 @@ from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
 from player.record import FINISHED, INTERRUPTED, SCHEMA, RecordError, by_fallback_alone, read_record
+from traces.commands import said_of
 from traces.safe_reading import read_first_object, shown
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
@@ -121,6 +122,8 @@ class Outcomes:
     qoe: QoE
     counted: tuple[Outcome, ...]
     left_out: tuple[LeftOut, ...]
+    unreadable: tuple[str, ...] = ()
+    """Faults of records that are damaged: nobody knows whose they are."""
 
     @property
     def policies(self) -> list[str]:
@@ -165,8 +168,8 @@ def read_outcomes(
         interrupted: count sessions that somebody cut short, too.
 
     Raises:
-        AnalysisError: nothing to read in a place, records that cannot be read or scored (all are
-            looked at before), a policy that no record has, nothing left to count.
+        AnalysisError: nothing to read in a place, no record that can be read, one of another version (all
+            are looked at before), a policy that no record has, nothing left to count.
         OSError: a place that cannot be read.
     """
     read: list[Outcome | LeftOut] = []
@@ -175,15 +178,16 @@ def read_outcomes(
     for path in files:
         try:
             read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))
-        except RecordError as error:
-            faults.append((path, str(error)))
-    if faults:
+        except (RecordError, OSError) as error:
+            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
+    if faults and (not read or _other_schemas(faults)):
         raise AnalysisError(_complaint(faults, len(files)))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:
             raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
-    chosen = outcomes_of(qoe, [one for one in read if not policies or one.policy in policies])
+    wanted = [one for one in read if not policies or one.policy in policies]
+    chosen = replace(outcomes_of(qoe, wanted), unreadable=tuple(fault for _, fault in faults))
     if not chosen.counted:
         why = Counter(one.reason for one in chosen.left_out)
         raise AnalysisError(
@@ -410,7 +414,7 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
 
 def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
     """All records that cannot be read, in one line; mixed schema versions said as such."""
-    schemas = Counter(schema for path, _ in faults if (schema := _schema(path)) not in (None, str(SCHEMA)))
+    schemas = _other_schemas(faults)
     way_out = "remove them, or make them anew"
     if schemas:
         versions = ", ".join(f"{count} of schema {schema}" for schema, count in schemas.items())
@@ -423,6 +427,12 @@ def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
     names = ", ".join(path.name for path, _ in faults[1:4])
     more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
     return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
+
+
+def _other_schemas(faults: Sequence[tuple[Path, str]]) -> Counter[str]:
+    """How many of the records that can't be read are of which other version."""
+    found = (_schema(path) for path, _ in faults)
+    return Counter(schema for schema in found if schema not in (None, str(SCHEMA)))
 
 
 def _schema(path: Path) -> str | None:

@@ -59,7 +59,7 @@ def matrix(outcomes: Outcomes, by: str, baseline: str | None, rule: ClusterRule)
     for group in groups:
         if not group.policies:
             raise AnalysisError(
-                f"no setting of {group.name} is common to all its policies; choose policies with --policy"
+                f"no case of {group.name} is common to all its policies; choose policies with --policy"
             )
     policies = in_order({one.policy for group in groups for one in group.policies})
     return Matrix(outcomes, by, baseline, rule, policies, groups)
@@ -121,7 +121,7 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
     for policy in dict.fromkeys(one.policy for one in outcomes.left_out):
         say(console, f"note: {short_name(policy)}: {outcomes.why_left_out(policy)}")
     for count, what, words in (
-        (len(missing_of(outcomes)), "setting", "missing of policies; `compare` and --json name them"),
+        (len(missing_of(outcomes)), "case", "missing of policies; `compare` and --json name them"),
         (
             len(outcomes.unfinished),
             "session",

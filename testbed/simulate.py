@@ -38,6 +38,7 @@ from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
+from testbed.simulated.computing_pace import remembered
 from testbed.simulated.simulation import JobSummaries, plan_jobs, run_jobs
 from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
@@ -70,10 +71,10 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
     except OSError as error:
         raise TestbedError(f"--out {plan.out}: {error.strerror}; name a folder that can be written") from None
     found: JobSummaries = dict(summaries)
-    with ProgressLine(len(plan.sessions) - len(summaries)) as progress:
-        for written in run_jobs(jobs, plan.processes):
-            found |= written
-            progress.advance(len(written))
+    with ProgressLine(jobs, plan.processes, remembered()) as progress:
+        for job, done in run_jobs(jobs, plan.processes):
+            found |= done.written
+            progress.ended(job, done)
     return [SimulatedOutcome(session, found[session.record]) for session in plan.sessions]
 
 

@@ -26,13 +26,13 @@ from analysis.report.parts.pictures import written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
-from analysis.report.parts.table_rendering import to_csv, to_latex
+from analysis.report.parts.table_rendering import counted, to_csv, to_latex
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
-from analysis.sessions import AnalysisError, record_files
+from analysis.sessions import NOT_ALL, AnalysisError, record_files
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
@@ -83,7 +83,7 @@ def report(args: argparse.Namespace) -> int:
         print(json.dumps({**found, **spent}, allow_nan=False))
     else:
         _say(study, found, spent)
-    return 0
+    return NOT_ALL if unreadable else 0
 
 
 def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:
@@ -256,7 +256,8 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
             print(f"{what}: {found[what]} sessions")
     for one in study.unreadable:
         print(f"cannot be read: {one.path}: {one.reason}")
+    settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
     print(
-        f"{found['sessions']} sessions, {len(found['policies'])} policies, {len(found['settings'])} settings;"
+        f"{found['sessions']} sessions, {len(found['policies'])} policies, {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"
     )

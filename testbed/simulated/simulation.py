@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -43,7 +45,7 @@ from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
 from traces.commands import said_of
-from traces.files import DAMAGED, put_aside
+from traces.files import DAMAGED, partial_of, put_aside
 from traces.trace import TraceError
 from traces.versions import CodeVersion, code_version, typed_in
 
@@ -366,6 +368,11 @@ def simulate_together(
                 yield session, _write(session, manifest(session, policy, (), facts), *recorded)
 
 
+def load_together(policy: str) -> None:
+    """Have a policy's model in this process, so that it isn't loaded while sessions are timed."""
+    _ready_together(load_policy(policy))
+
+
 def _ready_together(policy: LoadedPolicy) -> int:
     assert isinstance(policy.policy, DecidesTogether)
     try:
@@ -444,8 +451,25 @@ JobSummaries = dict[Path, SessionSummary | None]
 """The figures of each record that a job wrote; None for a session that killed its process."""
 
 
-def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[JobSummaries]:
-    """Carry out all jobs; yields what `run_job` returns for each as it is done.
+@dataclass(frozen=True)
+class JobDone:
+    """What came of a job."""
+
+    written: JobSummaries
+    took_s: float
+    """Of the process that did it, what it loaded first left out; 0 where it died."""
+
+
+def timed_job(job: SimulationJob) -> JobDone:
+    """See `run_job`."""
+    if job.together:
+        load_together(job.sessions[0].policy)
+    begun_s = time.perf_counter()
+    return JobDone(dict(run_job(job)), time.perf_counter() - begun_s)
+
+
+def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
+    """Carry out all jobs; yields each as it is done.
 
     A process that dies costs the jobs that were at work; each is done again in a process of its own, and the
     one that dies with it has no record.
@@ -458,8 +482,8 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[JobSumma
     if processes == 1 or (len(jobs) < 2 and not any(".py" in job.sessions[0].policy for job in jobs)):
         for job in jobs:
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
-                written = run_job(job)
-            yield dict(written)
+                done = timed_job(job)
+            yield job, done
         return
     left = list(jobs)
     yield from _until_death(left, processes)
@@ -467,20 +491,25 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[JobSumma
         alone = [job]
         yield from _until_death(alone, 1)
         if alone:
-            yield {one.record: None for one, kept in zip(job.sessions, job.kept, strict=True) if not kept}
+            lost = {one.record: None for one, kept in zip(job.sessions, job.kept, strict=True) if not kept}
+            yield job, JobDone(dict(lost), 0.0)
 
 
-def _until_death(left: list[SimulationJob], processes: int) -> Iterator[JobSummaries]:
+def _until_death(left: list[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
     """Carry out jobs until all are done, or one of the processes dies; what is done is taken off the list."""
     try:
         with worker_pool(min(processes, len(left)), begin_worker) as workers:
-            jobs = {workers.submit(run_job, job): job for job in left}
-            for done in as_completed(jobs):
-                written = done.result()
-                left.remove(jobs[done])
-                yield dict(written)
+            jobs = {workers.submit(timed_job, job): job for job in left}
+            for future in as_completed(jobs):
+                done = future.result()
+                left.remove(jobs[future])
+                yield jobs[future], done
     except BrokenProcessPool:
         return
+    except (KeyboardInterrupt, GeneratorExit):  # who was at work was killed
+        for session in itertools.chain.from_iterable(job.sessions for job in left):
+            partial_of(session.record).unlink(missing_ok=True)
+        raise
 
 
 def begin_worker() -> None:

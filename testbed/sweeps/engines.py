@@ -12,6 +12,7 @@ from rich.console import Console
 
 from testbed.process.errors import TestbedError
 from testbed.session.side_by_side import Interrupt
+from testbed.simulated.computing_pace import ComputingPace, duration, remembered
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
 from testbed.sweeps.cluster import RayNodes, run_on
@@ -22,7 +23,7 @@ from testbed.sweeps.experiment.plan import SweepPlan, Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
 from testbed.sweeps.machine import check_machine
-from testbed.sweeps.progress import duration
+from testbed.sweeps.progress import chunks_of
 from testbed.sweeps.state import SweepFacts, utc_now
 from testbed.sweeps.work import SweepWork
 
@@ -34,6 +35,8 @@ class SweepEngine(Protocol):
     """What `testbed/sweep.py` asks of one."""
 
     name: str
+    pace: ComputingPace | None
+    """Of sessions that are computed here; None where they are streamed, or computed elsewhere."""
 
     @property
     def at_once(self) -> int:
@@ -75,19 +78,19 @@ class Computed:
         self._plan = plan
         self._processes: int = args.jobs or len(os.sched_getaffinity(0))
         self._command_line = ("testbed/sweep.py", *words)
-        self._wall_s: dict[int, float] = {}
+        self.pace: ComputingPace | None = remembered()
 
     @property
     def at_once(self) -> int:
         return self._processes
 
     def wall_s(self, left: Sequence[Unit]) -> float:
-        if len(left) not in self._wall_s:  # sessions are tried for it
-            self._wall_s[len(left)] = estimate.computed_s(self._plan, left, self._processes)
-        return self._wall_s[len(left)]
+        assert self.pace is not None
+        return self.pace.left_s(chunks_of(left), self._processes)
 
     def describe(self, left: Sequence[Unit]) -> str:
-        return f"about {duration(self.wall_s(left))}"
+        assert self.pace is not None
+        return self.pace.words(chunks_of(left), self._processes)
 
     def check(self) -> None:
         """Any machine can compute."""
@@ -96,7 +99,15 @@ class Computed:
         """Nothing has to be known."""
 
     def run(self, work: SweepWork) -> int:
-        run_computed(work, self._processes, SimulationFacts(work.out.name, utc_now(), self._command_line))
+        assert self.pace is not None
+        facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
+        try:
+            run_computed(work, self._processes, facts)
+        except KeyboardInterrupt:  # who was at work was killed
+            work.folder.remove_leftovers()
+            raise
+        finally:
+            self.pace.keep()
         return 0
 
 
@@ -104,6 +115,7 @@ class Emulated:
     """Sessions streamed over emulated lanes of this machine."""
 
     name = "lanes"
+    pace: ComputingPace | None = None
 
     def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
         self._plan = plan
@@ -164,6 +176,7 @@ class Cluster:
     """Sessions computed or emulated on the nodes of a Ray cluster."""
 
     name = CLUSTER
+    pace: ComputingPace | None = None
 
     def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
         self._plan = plan
@@ -179,7 +192,7 @@ class Cluster:
     def wall_s(self, left: Sequence[Unit]) -> float:
         """On one lane or CPU: how many there are is known when the cluster is."""
         if self._plan.simulated:
-            return estimate.computed_s(self._plan, left, 1)
+            return remembered().left_s(chunks_of(left), 1)
         return estimate.emulated_s(left, 1)
 
     def describe(self, left: Sequence[Unit]) -> str:

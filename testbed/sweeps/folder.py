@@ -43,6 +43,8 @@ class Attempt:
     """Trying again would come to the same."""
     session_s: float = 0.0
     """Of sessions that were played, together."""
+    took_s: float = 0.0
+    """Of a process that computed it; 0 where it isn't known."""
     said: str = ""
     """What a person should hear of it, once for all of a policy's."""
 

@@ -1,0 +1,103 @@
+"""How long sessions take to compute, policy by policy: known from earlier runs, learned anew from this one.
+
+What is known lies in the user's cache, seconds a chunk by policy. Nothing but forecasts is made of it: a file
+that is lost or damaged costs the first of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from traces.files import write_aside
+from traces.ownership import caller_cache_dir, make_directory
+from traces.safe_reading import BadFileError, read_json
+
+FILE = "computing_pace.json"
+FIRST_GUESS_S = 0.0005
+"""A chunk, of a policy of which nothing is known: what rules take, with their records."""
+MOST_POLICIES = 500
+WORTH_KEEPING_S = 1.0
+"""Of work with a policy; less tells little, and is over soon anyway."""
+OF_THE_OLD = 0.5
+"""What an earlier run weighs beside this one."""
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+
+
+@dataclass
+class ComputingPace:
+    """Seconds of one process for a chunk, by policy."""
+
+    known: dict[str, float] = field(default_factory=dict)
+    """From earlier runs."""
+    _seen: dict[str, list[float]] = field(default_factory=dict)
+    """From this one, a number for each part of the work that ended."""
+    _took_s: dict[str, float] = field(default_factory=dict)
+
+    def ended(self, policy: str, chunks: int, took_s: float) -> None:
+        """So many chunks of a policy took a process so long."""
+        if chunks > 0:
+            self._took_s[policy] = self._took_s.get(policy, 0.0) + took_s
+            self._seen.setdefault(policy, []).append(took_s / chunks)
+
+    def chunk_s(self, policy: str) -> float:
+        """For one chunk: as seen in this run, else in earlier ones, else a guess."""
+        if policy in self._seen:  # the median: what is loaded and compiled at first is not for every session
+            return median(self._seen[policy])
+        return self.known.get(policy, FIRST_GUESS_S)
+
+    def guessed(self, policies: Mapping[str, int]) -> list[str]:
+        """Those of which nothing is known yet."""
+        return [policy for policy in policies if policy not in self._seen and policy not in self.known]
+
+    def left_s(self, chunks: Mapping[str, int], processes: int) -> float:
+        """Wall time of so many chunks of each policy in so many processes."""
+        return sum(count * self.chunk_s(policy) for policy, count in chunks.items()) / max(processes, 1)
+
+    def words(self, chunks: Mapping[str, int], processes: int) -> str:
+        """The forecast; where a policy was never timed, that there is none yet."""
+        unknown = self.guessed({policy: count for policy, count in chunks.items() if count > 0})
+        if not unknown:
+            return f"about {duration(self.left_s(chunks, processes))}"
+        more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
+        return f"no run has timed {unknown[0]}{more} yet, the first sessions tell how long it takes"
+
+    def keep(self) -> None:
+        """Remember for later runs; a cache that can't be written is no fault."""
+        fresh = {
+            policy: self.chunk_s(policy) for policy, took in self._took_s.items() if took > WORTH_KEEPING_S
+        }
+        if not fresh:
+            return
+        mixed = {
+            policy: OF_THE_OLD * self.known.get(policy, now) + (1.0 - OF_THE_OLD) * now
+            for policy, now in fresh.items()
+        }
+        others = {policy: known for policy, known in self.known.items() if policy not in mixed}
+        kept = dict([*others.items(), *mixed.items()][-MOST_POLICIES:])
+        with contextlib.suppress(OSError):
+            make_directory(caller_cache_dir())
+            write_aside(caller_cache_dir() / FILE, json.dumps(kept) + "\n")
+
+
+def remembered(place: Path | None = None) -> ComputingPace:
+    """What earlier runs have left."""
+    try:
+        found = read_json(place or caller_cache_dir() / FILE)
+    except (OSError, BadFileError):
+        return ComputingPace()
+    if not isinstance(found, dict):
+        return ComputingPace()
+    return ComputingPace(
+        {key: float(value) for key, value in found.items() if isinstance(value, int | float) and value > 0}
+    )

@@ -1,0 +1,51 @@
+"""The forecast of computed sessions is learned, policy by policy, and remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.simulated.computing_pace import FILE, ComputingPace, remembered
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "streambed" / FILE
+
+
+def test_each_policy_has_a_pace_of_its_own_and_the_loading_of_the_first_session_does_not_count() -> None:
+    pace = ComputingPace()
+    for took_s in (5.0, 0.1, 0.1, 0.1):
+        pace.ended("model", 10, took_s)
+    pace.ended("rule", 10, 0.01)
+    assert pace.left_s({"model": 100, "rule": 100}, processes=1) == pytest.approx(1.0 + 0.1)
+    assert pace.left_s({"model": 100, "rule": 100}, processes=2) == pytest.approx(0.55)
+
+
+def test_no_forecast_is_made_of_what_was_never_timed() -> None:
+    pace = ComputingPace({"rule": 0.001})
+    assert pace.words({"rule": 5000}, 1) == "about 5 s"
+    assert pace.words({"rule": 5000, "model": 10}, 1).startswith("no run has timed model yet")
+    pace.ended("model", 10, 10.0)
+    assert pace.words({"rule": 5000, "model": 10}, 1) == "about 15 s"
+
+
+def test_later_runs_know_it_and_a_lost_or_damaged_file_costs_only_that(cache: Path) -> None:
+    pace = ComputingPace({"other": 1.0, "model": 0.5})
+    pace.ended("model", 10, 10.0)
+    pace.keep()
+    assert remembered().known == {"other": 1.0, "model": 0.75}
+    for damage in ("", "[1]", '{"a": ', '{"a": "b", "c": -1}', "\0"):
+        cache.write_text(damage)
+        assert remembered().known == {}
+    cache.unlink()
+    assert remembered().known == {}
+
+
+def test_what_was_over_at_once_is_not_worth_remembering(cache: Path) -> None:
+    pace = ComputingPace()
+    pace.ended("rule", 1000, 0.5)
+    pace.keep()
+    assert not cache.exists()
