@@ -197,10 +197,10 @@ def _plot_many(args: argparse.Namespace) -> int:
     if drawn.not_common:
         lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
         print(
-            f"not drawn: {drawn.not_common} settings that {lacking} lack; `python -m analysis compare` names"
+            f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
-    print(f"{args.what} of {', '.join(outcomes.policies)} over {drawn.settings} settings: {args.out}")
+    print(f"{args.what} of {', '.join(outcomes.policies)} over {drawn.settings} cases: {args.out}")
     return 0
 
 

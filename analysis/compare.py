@@ -437,9 +437,7 @@ def notes(comparison: Comparison) -> list[str]:
     if len(kinds) > 1:
         found.append("simulated and emulated sessions are both here; they are never paired with each other")
     if most_repeats(outcomes) > 1:
-        found.append(
-            f"up to {most_repeats(outcomes)} sessions of a policy in one setting were averaged first"
-        )
+        found.append(f"up to {most_repeats(outcomes)} sessions of a policy in one case were averaged first")
     few = [pair.difference.clusters for group in comparison.groups for pair in group.pairs]
     if few and min(few) < FEWEST_CLUSTERS:
         found.append(

@@ -145,6 +145,11 @@ def show(comparison: Comparison, console: Console) -> None:
         say(console, f"left out: {left.record}: {left.reason}")
 
 
+def counted_cases(count: int) -> str:
+    """`1 case`, `40 cases`: a trace from one moment, with its video and link; sessions of one are pairs."""
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
 def say(console: Console, text: str) -> None:
     """A line, not folded and without markup."""
     console.print(Text(text), soft_wrap=True)
@@ -153,13 +158,15 @@ def say(console: Console, text: str) -> None:
 def _show_group(group: ComparedGroup, console: Console) -> None:
     console.print()
     title = "" if group.name is None else f"{group.name}: "
-    say(console, f"{title}{group.settings} settings, {group.traces} traces in {group.clusters} clusters")
+    say(
+        console, f"{title}{counted_cases(group.settings)}, {group.traces} traces in {group.clusters} clusters"
+    )
     if group.policies:
         console.print(_means_table(group.policies))
     else:
         say(
             console,
-            "no setting is common to all policies, so there is no table of means; see the differences",
+            "no case is common to all policies, so there is no table of means; see the differences",
         )
     if not group.pairs:
         say(console, "no pairs here")
@@ -189,7 +196,7 @@ def _names(pair: PairResult) -> list[str]:
 
 def _means_table(policies: Sequence[PolicyMeans]) -> Table:
     table = Table(
-        title=f"means over the {policies[0].settings} settings that all have",
+        title=f"means over the {counted_cases(policies[0].settings)} that all have",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -278,4 +285,4 @@ def _show_missing(missing: Sequence[Missing], console: Console) -> None:
     for (policy, reason), ones in groups.items():
         names = "; ".join(str(one.setting) for one in ones[:NAMED])
         more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
-        say(console, f"missing: {policy} lacks {len(ones)} settings ({reason}): {names}{more}")
+        say(console, f"missing: {policy} lacks {counted_cases(len(ones))} ({reason}): {names}{more}")

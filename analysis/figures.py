@@ -111,7 +111,7 @@ def panels(outcomes: Outcomes, by: str | Grouping | None = None) -> tuple[Panel,
         if not common:
             where = "" if name is None else f" of {name}"
             raise AnalysisError(
-                f"no setting{where} is common to {', '.join(mine)}; choose policies with --policy"
+                f"no case{where} is common to {', '.join(mine)}; choose policies with --policy"
             )
         found.append(Panel(name, tuple(in_order(mine)), tuple(common), mine))
     policies = {policy for panel in found for policy in panel.policies}
@@ -440,7 +440,7 @@ def _head_and_legend(
     settings = sum(len(part.settings) for part in parts)
     kinds = {one.simulated for one in outcomes.counted}
     made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
-    head = [f"QoE {outcomes.qoe}; {settings} settings, {made}"]
+    head = [f"QoE {outcomes.qoe}; {settings} cases, {made}"]
     if others := told_others(outcomes):
         head += [f"told {'; '.join(others)}: policies aimed at another QoE, an oracle is no bound"]
     head += [how_to_read] if how_to_read else []

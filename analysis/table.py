@@ -56,7 +56,7 @@ def matrix(outcomes: Outcomes, by: str, baseline: str | None, rule: ClusterRule)
     for group in groups:
         if not group.policies:
             raise AnalysisError(
-                f"no setting of {group.name} is common to all its policies; choose policies with --policy"
+                f"no case of {group.name} is common to all its policies; choose policies with --policy"
             )
     policies = in_order({one.policy for group in groups for one in group.policies})
     return Matrix(outcomes, by, baseline, rule, policies, groups)
@@ -113,7 +113,7 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
     for count, what in (
         (len(outcomes.invalid), "invalid sessions are left out"),
-        (len(missing_of(outcomes)), "settings are missing of policies; `compare` and --json name them"),
+        (len(missing_of(outcomes)), "cases are missing of policies; `compare` and --json name them"),
         (len(outcomes.unfinished), "sessions did not finish; they count with what they played and all stall"),
     ):
         if count:

@@ -45,7 +45,7 @@ from player.real.manifest import player_manifest
 from player.real.session import PlayerState, Session, Sink, Stopped, unless
 from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
-from player.real.stream import LineSink, StartError, stream
+from player.real.stream import LineSink, StartError, stream, told_to_go
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
@@ -81,6 +81,8 @@ def main(argv: list[str] | None = None) -> int:
     args = command.parse_args(arguments)
     if args.stream and (args.json or args.out):
         command.error("--stream prints lines and keeps no record; leave --json and --out away")
+    if args.hold and not args.stream:
+        command.error("--hold waits for a parent process; it goes with --stream")
     if args.out is not None and args.out.is_dir():
         command.error(f"--out {args.out} is a folder; name a file in it")
     try:
@@ -110,6 +112,8 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
     policy = load_policy(args.policy, real=True)
     fallback = StandIn(fallback_spec(policy.policy, args.fallback))
     with _signals() as signals:
+        if args.hold and not await _told(signals, out):
+            return signals.status or CUT_SHORT
         async with Fetcher(settings.timeouts) as fetcher:
             try:
                 presentation = await unless(signals.stop, _presentation(fetcher, args.url))
@@ -133,6 +137,15 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
             job = _Job(args, presentation, policy, fallback, settings, fetcher, manifest, out)
             status = await (job.stream(signals.stop) if args.stream else job.record(signals.stop))
     return signals.status or status
+
+
+async def _told(signals: _Signals, out: IO[str]) -> bool:
+    """Say that all is loaded, and wait for the parent's word; whether it came."""
+    LineSink(out).loaded()
+    try:
+        return await unless(signals.stop, told_to_go())
+    except Stopped:
+        return False
 
 
 def _is_http(url: str) -> bool:

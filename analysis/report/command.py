@@ -26,7 +26,7 @@ from analysis.report.parts.pictures import written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
-from analysis.report.parts.table_rendering import to_csv, to_latex
+from analysis.report.parts.table_rendering import counted, to_csv, to_latex
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
@@ -251,7 +251,8 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
             print(f"{what}: {found[what]} sessions")
     for one in study.unreadable:
         print(f"cannot be read: {one.path}: {one.reason}")
+    settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
     print(
-        f"{found['sessions']} sessions, {len(found['policies'])} policies, {len(found['settings'])} settings;"
+        f"{found['sessions']} sessions, {len(found['policies'])} policies, {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"
     )

@@ -32,6 +32,11 @@ def parser() -> Parser:
         action="store_true",
         help="for a parent process: JSON lines on stdout, start line on stdin, no record",
     )
+    output.add_argument(
+        "--hold",
+        action="store_true",
+        help="with --stream: load the policy, say so, and wait for a line before anything is sent",
+    )
     return top
 
 

@@ -1,5 +1,7 @@
 """The mode in which the testbed runs a player: JSON lines on stdout, one start line on stdin.
 
+    player  {"line": "loaded"}                     with --hold: the policy is there, nothing has been sent yet
+    parent  {"go": true}                           with --hold: read the MPD now
     player  {"line": "ready", "manifest": {…}}     the MPD is read, the policy reset, the connection warm
     parent  {"start_s": 12345.678}                 CLOCK_MONOTONIC, when the session is to begin
     player  {"line": "state", …}                   about four times a second
@@ -41,6 +43,9 @@ class LineSink:
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
+
+    def loaded(self) -> None:
+        self._write({"line": "loaded"})
 
     def ready(self, manifest: dict[str, Any]) -> None:
         self._write({"line": "ready", "manifest": manifest})
@@ -107,6 +112,26 @@ class Parent:
             self._loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(result))
         except RuntimeError:  # the loop is closed: the session is over
             return
+
+
+async def told_to_go(descriptor: int = STDIN) -> bool:
+    """Wait for a line of the parent's; False when it has gone instead. Nothing after the line is read."""
+    loop = asyncio.get_running_loop()
+    while True:
+        readable: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(descriptor, _set, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(descriptor)
+        byte = os.read(descriptor, 1)
+        if byte in (b"", b"\n"):
+            return byte == b"\n"
+
+
+def _set(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)
 
 
 async def stream(

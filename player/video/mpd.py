@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from player.video.mpd_ladder import Level, ladder
 from player.video.mpd_xml import XLINK_HREF, MpdError, children, parse, refuse_elsewhere, tag
-from player.video.video import Video, VideoError
+from player.video.video import Video, VideoError, plain_name
 
 ESTIMATED = "chunk sizes are estimated as @bandwidth x duration"
 """The note on a video whose sizes nobody knows."""
@@ -109,9 +109,9 @@ def _name(mpd: ElementTree.Element, url: str) -> str:
     for information in children(mpd, "ProgramInformation"):
         for title in children(information, "Title"):
             if title.text and title.text.strip():
-                return title.text.strip()
+                return plain_name(title.text)
     parts = [part for part in unquote(urlsplit(url).path).split("/") if part]
-    return parts[-2] if len(parts) > 1 else "video"
+    return plain_name(parts[-2]) if len(parts) > 1 else "video"
 
 
 def _chunk_s(level: Level, notes: list[str]) -> float:

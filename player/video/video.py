@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+from traces.safe_reading import shown
 
 LONGEST_CHUNK_S = 86_400.0
 LARGEST_CHUNK_BYTES = 2**34
@@ -48,7 +51,9 @@ class Video:
         if any(kbps <= 0 for kbps in self.ladder_kbps) or any(
             low >= high for low, high in zip(self.ladder_kbps, self.ladder_kbps[1:], strict=False)
         ):
-            raise VideoError(f"{self.name}: ladder {self.ladder_kbps} must be positive and increase")
+            raise VideoError(
+                f"{self.name}: ladder {shown(list(self.ladder_kbps))} must be positive and increase"
+            )
         if not self.sizes_bytes:
             raise VideoError(f"{self.name}: no chunks")
         for index, row in enumerate(self.sizes_bytes):
@@ -90,6 +95,13 @@ class Video:
         """Hex digest of chunk length, ladder and sizes (not of the name)."""
         text = json.dumps([self.chunk_s, self.ladder_kbps, self.sizes_bytes], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain_name(text: str) -> str:
+    """The nearest name that a folder can have: a title may hold anything."""
+    parts = (part for part in re.split(r"[/\\]+", "".join(filter(str.isprintable, text))) if part.strip(". "))
+    name = "-".join(part.strip() for part in parts).encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    return name.strip() or "video"
 
 
 def check_name(name: str) -> None:

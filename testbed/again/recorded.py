@@ -61,9 +61,10 @@ def video_of(told: Told) -> Video:
         TestbedError: a value is missing, or they make no video.
     """
     names = ("name", "chunk_s", "ladder_kbps", "chunks", "sizes_bytes")
-    section = VideoSection(**{name: told.needed(f"video.{name}") for name in names})
+    values = {name: told.needed(f"video.{name}") for name in names}
+    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes")}
     try:
-        return recorded_video(section)
+        return recorded_video(VideoSection(**values))
     except VideoError as error:
         raise told.fault(f"video: {error}") from None
 

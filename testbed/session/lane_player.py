@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
@@ -39,6 +40,68 @@ async def _strict_stop(plan: SessionPlan, child: Child) -> StrictStop:
     return StrictStop(line, "\n".join(child.said[first + 1 :]))
 
 
+@dataclass(frozen=True)
+class LoadingPlayer:
+    """A player's process, which loads its policy while the link is made: `loaded`, then `read_mpd`."""
+
+    plan: SessionPlan
+    processes: LaneProcesses
+    child: Child
+    index: int
+
+    @classmethod
+    async def start(
+        cls, plan: SessionPlan, processes: LaneProcesses, server: AskedServer | None, index: int
+    ) -> LoadingPlayer:
+        """Start it.
+
+        Args:
+            server: whom its policy asks, once the session is prepared.
+        """
+        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
+        child = await processes.start(
+            f"player ({plan.policy})",
+            "player",
+            "player",
+            *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
+            *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
+            *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream", "--hold"),
+            *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
+            variables=None if server is None else server.environment,
+        )
+        return cls(plan, processes, child, index)
+
+    async def loaded(self) -> None:
+        """Wait until it has loaded its policy.
+
+        Raises:
+            TestbedError: it can't, or not in time.
+        """
+        await self.child.first_line(_PLAYER_START_TIMEOUT_S)
+
+    async def read_mpd(self) -> LanePlayer:
+        """Let it read the MPD over the link and prepare its session.
+
+        Raises:
+            TestbedError: something did not start.
+            StrictStop: the policy's reset failed, and the plan is strict.
+        """
+        capture = None
+        if self.plan.pcap:
+            words = (str(self.plan.aside("pcap")), "player-0")
+            capture = await self.processes.start("capture", "player", "testbed.link.capture", *words)
+            await capture.first_line()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: the next line will tell
+            await self.child.tell({"go": True})
+        try:
+            told = (await self.child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
+        except TestbedError:
+            if self.plan.strict and self.child.process.returncode == BAD_INPUT:
+                raise await _strict_stop(self.plan, self.child) from None
+            raise
+        return LanePlayer(self.plan, self.child, told, capture, self.index)
+
+
 class LanePlayer:
     """A player that has read the MPD and waits to begin: `play`, `follow`, `finish_logs`.
 
@@ -58,43 +121,6 @@ class LanePlayer:
         self._child = child
         self._capture = capture
         self._t0 = 0.0
-
-    @classmethod
-    async def start(
-        cls, plan: SessionPlan, processes: LaneProcesses, server: AskedServer | None, index: int
-    ) -> LanePlayer:
-        """Start the player, which reads the MPD over the link.
-
-        Args:
-            server: whom its policy asks.
-
-        Raises:
-            TestbedError: something did not start.
-            StrictStop: the policy's reset failed, and the plan is strict.
-        """
-        capture = None
-        if plan.pcap:
-            words = (str(plan.aside("pcap")), "player-0")
-            capture = await processes.start("capture", "player", "testbed.link.capture", *words)
-            await capture.first_line()
-        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
-        child = await processes.start(
-            f"player ({plan.policy})",
-            "player",
-            "player",
-            *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
-            *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
-            *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream"),
-            *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
-            variables=None if server is None else server.environment,
-        )
-        try:
-            told = (await child.first_line(_PLAYER_START_TIMEOUT_S))["manifest"]
-        except TestbedError:
-            if plan.strict and child.process.returncode == BAD_INPUT:
-                raise await _strict_stop(plan, child) from None
-            raise
-        return cls(plan, child, told, capture, index)
 
     async def play(self, t0: float) -> None:
         """Let it begin at monotonic time `t0`."""

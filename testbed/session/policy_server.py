@@ -181,6 +181,11 @@ class PolicyServers:
         for server in self._servers.values():
             server.watch()
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._commands)
+
     def of(self, command: ServerCommand | None) -> PolicyServer | None:
         """The server of a command; None of none."""
         return None if command is None else self._servers[command]

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import signal
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from testbed.link.lane import Lane
+from testbed.link.probe import load_scapy
 from testbed.link.settings import LinkSettings
 from testbed.link.shaper_client import ShaperClient
 from testbed.session.capacity import in_turns
@@ -23,8 +24,9 @@ from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
 from testbed.session.policy_server import PolicyServers
 from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
-from testbed.session.streaming import LaneSessions, ReadySessions
+from testbed.session.streaming import LaneSessions, ReadySessions, StartedSessions
 from testbed.session.watch import SessionsDisplay
+from traces.words import counted
 
 BEGIN_AFTER_S = 0.5
 """From the moment that all players are ready to the common start, and a round trip besides: what is still on
@@ -76,35 +78,68 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         Interrupted: before the first start.
     """
     async with PolicyServers(plan.servers, plan.device) as servers:
-        if plan.servers:
-            console.print(f"starting {len(plan.servers)} policy server{'s' * (len(plan.servers) > 1)}")
-        await _all(interrupt, servers.start())
-        at_once, why = await asyncio.to_thread(lanes_now, plan)
+        at_once, why = await asyncio.to_thread(lanes_now, plan)  # before anything of ours wants a processor
         if why:
             console.print(Text(why), soft_wrap=True)
-        results: list[SessionResult] = []
-        for count in in_turns(len(plan.sessions), at_once):
-            sessions = plan.sessions[len(results) : len(results) + count]
-            try:
-                results += await _turn(sessions, len(results), servers, console, interrupt)
-            except Interrupted:
-                if not results:
-                    raise
-            if interrupt.heard.is_set():
-                break
+        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(load_scapy))]
+        try:
+            results = await _turns(
+                plan, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
+            )
+        finally:
+            await _cancel(loading)
         if left_out := len(plan.sessions) - len(results):
-            console.print(f"{left_out} session{'s' * (left_out > 1)} had not begun and left no record")
+            console.print(f"{counted(left_out, 'session')} had not begun and left no record")
         return results
 
 
+def _beginning(lanes: int, servers: int) -> str:
+    """What is being done now, for whoever waits for the first chunk."""
+    each = "their origins and players" if lanes > 1 else "its origin and player"
+    asked = f" and {counted(servers, 'policy server')}" if servers else ""
+    return f"making {counted(lanes, 'lane')}; starting {each}{asked}"
+
+
+async def _turns(
+    plan: RunPlan,
+    counts: Iterable[int],
+    servers: PolicyServers,
+    loading: Sequence[asyncio.Task[None]],
+    console: Console,
+    interrupt: Interrupt,
+) -> list[SessionResult]:
+    """So many sessions at once, then the next; after an interrupt no more.
+
+    Args:
+        loading: what has to be done before the first session begins.
+    """
+    results: list[SessionResult] = []
+    for count in counts:
+        sessions = plan.sessions[len(results) : len(results) + count]
+        try:
+            results += await _turn(sessions, len(results), servers, loading, console, interrupt)
+        except Interrupted:
+            if not results:
+                raise
+        if interrupt.heard.is_set():
+            break
+    return results
+
+
 async def _turn(
-    plans: Sequence[SessionPlan], first: int, servers: PolicyServers, console: Console, interrupt: Interrupt
+    plans: Sequence[SessionPlan],
+    first: int,
+    servers: PolicyServers,
+    loading: Sequence[asyncio.Task[None]],
+    console: Console,
+    interrupt: Interrupt,
 ) -> list[SessionResult]:
     """Stream sessions at once, on lanes that are made for it; `first` is the number of the first lane."""
+    console.print(_beginning(len(plans), 0 if first else servers.count))
     leftovers: list[Path] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
-            sessions = []
+            sessions, starting = [], []
             shaper = await stack.enter_async_context(ShaperClient())
             for index, plan in enumerate(plans):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
@@ -118,16 +153,24 @@ async def _turn(
                 stack.push_async_callback(asked.close)
                 leftovers += asked.leftovers()
                 sessions.append(asked)
-            return await _run_lanes(sessions, console, interrupt)
+                starting.append(asyncio.create_task(asked.start()))  # while the next lane is made
+                stack.push_async_callback(_cancel, starting[-1:])
+            started = (await _all(interrupt, *map(_done, loading), *starting))[len(loading) :]
+            results = await _run_lanes(sessions, started, console, interrupt)
+            await asyncio.gather(*(asked.close() for asked in sessions))  # side by side, too
+            return results
     finally:
         for path in leftovers:
             path.unlink(missing_ok=True)
 
 
 async def _run_lanes(
-    asked: Sequence[LaneSessions], console: Console, interrupt: Interrupt
+    asked: Sequence[LaneSessions],
+    started: Sequence[StartedSessions],
+    console: Console,
+    interrupt: Interrupt,
 ) -> list[SessionResult]:
-    started = await _all(interrupt, *(sessions.start() for sessions in asked))
+    console.print("probing each path, then the players read the MPD over it")
     probed = []
     for sessions in started:  # one after the other: a probe wants a quiet machine
         probed += await _all(interrupt, sessions.probe())
@@ -162,14 +205,26 @@ async def _interrupt_all(ready: Sequence[ReadySessions], interrupt: Interrupt) -
         sessions.kill_players()
 
 
-async def _all(interrupt: Interrupt, *work: Coroutine[Any, Any, Stage]) -> list[Stage]:
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """End tasks that nobody waits for any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _done(task: asyncio.Task[Any]) -> Any:
+    """Wait for a task that others may be waiting for, too."""
+    return await asyncio.shield(task)
+
+
+async def _all(interrupt: Interrupt, *work: Awaitable[Stage]) -> list[Stage]:
     """Do all of it at once; a fault of one, or a signal, ends the others first. What comes of each.
 
     Raises:
         Interrupted: a signal came.
         TestbedError: the first fault.
     """
-    tasks = [asyncio.create_task(one) for one in work]
+    tasks = [asyncio.ensure_future(one) for one in work]
     together = asyncio.ensure_future(asyncio.gather(*tasks))
     waiting = asyncio.create_task(interrupt.heard.wait())
     try:

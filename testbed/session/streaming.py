@@ -21,7 +21,7 @@ from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.machine.readings import MachineReading
 from testbed.session.lane_link import Judged, ProbedLink, ShapedLink, WatchedLink
-from testbed.session.lane_player import LanePlayer
+from testbed.session.lane_player import LanePlayer, LoadingPlayer
 from testbed.session.lane_processes import LaneProcesses
 from testbed.session.played import Played
 from testbed.session.session_manifest import session_manifest
@@ -60,7 +60,7 @@ class LaneSessions:
         self._opened = contextlib.AsyncExitStack()
 
     async def start(self) -> StartedSessions:
-        """Shape the link at the trace's mean and start the origin.
+        """Shape the link at the trace's mean, start the origin, and let the players load their policies.
 
         Raises:
             TestbedError: something did not start.
@@ -68,8 +68,14 @@ class LaneSessions:
         for path in self.leftovers():  # of a run that was killed: the origin's log is appended to
             path.unlink(missing_ok=True)
         self._opened.push_async_callback(self.processes.close)
+        players = [
+            await LoadingPlayer.start(plan, self.processes, self.server, self.first_index + number)
+            for number, plan in enumerate(self.plans)
+        ]
         link = await ShapedLink.shape(self.plans[0], self.lane, self._shaper, self.processes, self._opened)
-        return StartedSessions(self, link)
+        for player in players:  # a probe wants a quiet machine
+            await player.loaded()
+        return StartedSessions(self, link, players)
 
     def leftovers(self) -> list[Path]:
         """Files that unfinished sessions would leave."""
@@ -83,9 +89,10 @@ class LaneSessions:
 class StartedSessions:
     """Sessions whose link is shaped."""
 
-    def __init__(self, asked: LaneSessions, link: ShapedLink) -> None:
+    def __init__(self, asked: LaneSessions, link: ShapedLink, players: Sequence[LoadingPlayer]) -> None:
         self._asked = asked
         self._link = link
+        self._players = players
 
     async def probe(self) -> ProbedSessions:
         """Probe the path, before any video.
@@ -93,28 +100,26 @@ class StartedSessions:
         Raises:
             TestbedError: it is not as asked, after several tries.
         """
-        return ProbedSessions(self._asked, await self._link.probe())
+        return ProbedSessions(self._asked, await self._link.probe(), self._players)
 
 
 class ProbedSessions:
     """Sessions whose path is as asked."""
 
-    def __init__(self, asked: LaneSessions, link: ProbedLink) -> None:
+    def __init__(self, asked: LaneSessions, link: ProbedLink, players: Sequence[LoadingPlayer]) -> None:
         self._asked = asked
         self._link = link
+        self._players = players
 
     async def ready(self) -> ReadySessions:
-        """Hand the link to the shaper and start the players, which read the MPD over the link.
+        """Hand the link to the shaper and let the players read the MPD over the link.
 
         Raises:
             TestbedError: something did not start.
         """
         asked = self._asked
         await self._link.attach()
-        players = [
-            await LanePlayer.start(plan, asked.processes, asked.server, asked.first_index + number)
-            for number, plan in enumerate(asked.plans)
-        ]
+        players = [await player.read_mpd() for player in self._players]
         return ReadySessions(asked, await self._link.watch(asked.listens), players)
 
 

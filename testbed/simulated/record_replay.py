@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from analysis.sessions import SessionRecord
 from player.fallback import FALLBACK_ONCE, load_fallback
+from player.manifest import VideoSection
 from player.qoe import QoE, summarise
 from player.record import ChunkRow
 from player.registry import load_policy
+from player.sections import recorded_video
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import Link, LinkSession, simulate
 from player.simulated.tcp.link import CONGESTION_CONTROL, FRAME_BYTES, TcpLink
@@ -101,7 +103,7 @@ def recorded(session: SessionRecord) -> Recorded:
             trace=trace,
             start_index=index,
             into_s=into_s,
-            video=_video(session),
+            video=recorded_video(session.told.video or VideoSection()),
             seed=int(session.record.manifest["seed"]),
             qoe=session.weights,
             cap_ms=1000.0 * session.section("player")["buffer_cap_s"],
@@ -134,19 +136,6 @@ def _check_known(session: SessionRecord) -> None:
         raise TestbedError(f"{path}: its link had jitter or loss, which the models have not")
     if any((series.loss_pct or ())[1:]):
         raise TestbedError(f"{path}: its trace loses frames; no model loses the same ones")
-
-
-def _video(session: SessionRecord) -> Video:
-    told = session.section("video")
-    sizes = tuple(tuple(row) for row in told["sizes_bytes"])
-    return Video(
-        str(told["name"]),
-        float(told["chunk_s"]),
-        tuple(told["ladder_kbps"]),
-        sizes,
-        told.get("sizes_exact") is not False,
-        tuple(told.get("notes") or ()),
-    )
 
 
 def place_of(trace: Trace, start_s: float) -> tuple[int, float]:

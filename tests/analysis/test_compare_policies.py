@@ -151,7 +151,7 @@ def test_what_is_missing_from_a_pair_is_named(tmp_path: Path, capsys: pytest.Cap
     assert [one["settings"] for one in group["policies"]] == [1, 1]  # means over what both have
     assert {one["policy"]: one["invalid"] for one in group["policies"]} == {"a": 0, "b": 1}
     out = run(capsys, tmp_path)[1]
-    assert "missing: b lacks 1 settings (there is no such session): t2" in out and str(bad) in out
+    assert "missing: b lacks 1 case (there is no such session): t2" in out and str(bad) in out
 
 
 def test_an_unfinished_session_counts_with_all_its_stall_and_is_listed(

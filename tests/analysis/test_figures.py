@@ -76,7 +76,7 @@ def test_a_picture_is_made(
     assert plot(results, "--what", kind, *by, "--out", out) == 0
     assert out.read_bytes().startswith(HEADS[ending])
     said = capsys.readouterr()
-    assert said.err == "" and said.out.count("\n") == 1 and "over 6 settings" in said.out
+    assert said.err == "" and said.out.count("\n") == 1 and "over 6 cases" in said.out
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,7 +97,7 @@ def test_axes_say_what_is_on_them(results: Path, kind: str) -> None:
     }
     assert labels == expected[kind]
     assert "QoE linear, mu 4.3, smooth 1" in figure.get_suptitle()
-    assert "6 settings, simulated" in figure.get_suptitle()
+    assert "6 cases, simulated" in figure.get_suptitle()
 
 
 def test_the_cdf_rises_to_one_at_each_session(results: Path) -> None:
@@ -154,7 +154,7 @@ def test_only_what_all_policies_have_is_drawn_and_the_rest_is_said(
     assert plot(results, "--what", "cdf", "--out", results / "a.png") == 0
     out = capsys.readouterr().out
     assert f"left out, its link was not what the manifest says: {bad}" in out
-    assert "not drawn: 2 settings that" in out and "over 4 settings" in out
+    assert "not drawn: 2 cases that" in out and "over 4 cases" in out
     assert plot(results, "--what", "cdf", "--out", results / "a.png", "--json") == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (said["settings"], said["not_common"], said["invalid"]) == (4, 2, 1)
@@ -187,7 +187,7 @@ def test_what_cannot_be_drawn_is_refused(results: Path, capsys: pytest.CaptureFi
     for path in results.glob("r0*.jsonl"):
         change_manifest(path, link={"model": "published", "rtt_ms": 20.0})
     said = refused(capsys, results, "--what", "bars", "--out", out)
-    assert "no setting is common to" in said and "--policy" in said
+    assert "no case is common to" in said and "--policy" in said
     (results / "none").mkdir()
     assert "no records" in refused(capsys, results / "none", "--what", "box", "--out", out)
     assert ".png, .pdf, .svg or .eps" in refused(capsys, results, "--what", "box", "--out", "a.gif")

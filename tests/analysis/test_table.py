@@ -60,7 +60,7 @@ def test_means_and_marks_by_hand(results: Path, capsys: pytest.CaptureFixture[st
         "even": f"1.000 [{even.low:.3f}, {even.high:.3f}] = -",
         "good": "2.000 [2.000, 2.000] + 1.000 [1.000, 1.000] -",
     }
-    assert "6 settings are missing of policies" in lines[-1]
+    assert "6 cases are missing of policies" in lines[-1]
 
 
 def test_json_has_the_same_and_names_what_is_missing(
@@ -107,7 +107,7 @@ def test_what_cannot_be_tabled_is_one_line(results: Path, capsys: pytest.Capture
     write_session(results / "other.jsonl", "elsewhere", "t9", family="x")
     for words, said in (
         (["--baseline", "none"], "--baseline none: no record is of this policy"),
-        ([], "no setting of x is common to all its policies; choose policies with --policy"),
+        ([], "no case of x is common to all its policies; choose policies with --policy"),
         (["--policy", "bba", "--json", "--markdown"], "exclude each other"),
     ):
         assert main(["table", str(results), *words]) == 2

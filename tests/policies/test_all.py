@@ -13,7 +13,7 @@ from player.record import ChunkRow
 from player.registry import load_policy
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
-from player.video.video import Video
+from player.video.video import LARGEST_CHUNK_BYTES, Video
 from traces.trace import Trace
 
 RULES = ("fixed:0", "rate", "bba", "bola", "panda", "robustmpc", "mpc-published")
@@ -34,7 +34,7 @@ def hostile(draw: st.DrawFn) -> tuple[Video, list[Observation], QoE]:
     levels = draw(st.integers(1, 8))
     steps = draw(st.lists(st.integers(1, 50_000), min_size=levels, max_size=levels))
     ladder = tuple(sum(steps[: level + 1]) for level in range(levels))
-    size = st.integers(1, 10**12)
+    size = st.integers(1, LARGEST_CHUNK_BYTES)
     row = st.tuples(*[size] * levels)
     rows = tuple(draw(st.lists(row, min_size=1, max_size=7)))
     video = Video("hostile", draw(st.floats(0.1, 60.0)), ladder, rows)

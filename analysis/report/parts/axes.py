@@ -16,7 +16,7 @@ from analysis.beside import verdict_of
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
 from analysis.outcomes import Figures, means
-from analysis.report.parts.study import NetworkCondition, Study
+from analysis.report.parts.study import NetworkCondition, Study, plain_number
 from analysis.significance import holm, wilcoxon_p
 from analysis.style import in_order
 
@@ -42,11 +42,6 @@ SUFFERS_MORE, SUFFERS_LESS, GAINS_MORE, GAINS_LESS = (
 
 UNITS = {"ms": "ms", "s": "s", "pct": "%", "bytes": "bytes", "mbps": "Mbit/s", "kbps": "kbit/s"}
 """By the last part of a key's name."""
-
-
-def plain_number(value: float) -> str:
-    """As a sweep's labels have it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -247,17 +242,12 @@ def lines_of(study: Study) -> list[AxisLine]:
     found: dict[tuple[str, str], list[AxisPoint]] = {}
     for one in study.conditions:
         for key, value in one.axis.items():
-            found.setdefault((_without(one, key), key), []).append(AxisPoint(value, one))
+            found.setdefault((one.without(key), key), []).append(AxisPoint(value, one))
     return [
         AxisLine(name, AxisName(key), tuple(sorted(points, key=lambda point: point.value)), study.rule)
         for (name, key), points in found.items()
         if len({point.value for point in points}) == len(points) > 1
     ]
-
-
-def _without(condition: NetworkCondition, key: str) -> str:
-    """A point's name without where it is on one axis: the same for all points of a line."""
-    return condition.name.replace(f", {key} {plain_number(condition.axis[key])}", "", 1)
 
 
 def _along(line: AxisLine, policy: str) -> PolicyAlong:

@@ -20,6 +20,11 @@ JOIN = " / "
 SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
 
 
+def plain_number(value: float) -> str:
+    """As a sweep's labels have it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class NetworkCondition:
     """A setting as a sweep has it, at one point of its axes: its sessions differ in policy, trace and seed,
@@ -38,6 +43,19 @@ class NetworkCondition:
     """In the figures' order of policies; empty when no trace is common to all."""
     pairs: dict[str, PairResult]
     """Of each policy against the baseline."""
+
+    @property
+    def setting(self) -> str:
+        """The setting's name: this one's, without where it is on its axes."""
+        name = self.name
+        for key in self.axis:
+            name = self.without(key, name)
+        return name
+
+    def without(self, key: str, name: str | None = None) -> str:
+        """A name (this one's) without where on one axis it is: the same for all points along it."""
+        words = f"{key} {plain_number(self.axis[key])}"
+        return (self.name if name is None else name).replace(f", {words}", "", 1)
 
     @property
     def title(self) -> str:
@@ -80,6 +98,21 @@ class Study:
     @property
     def qoe(self) -> QoE:
         return self.outcomes.qoe
+
+    @property
+    def settings(self) -> int:
+        """How many; one that has axes counts once."""
+        return len({one.setting for one in self.conditions})
+
+    @property
+    def points(self) -> int:
+        """At how many points of their axes; 0 where none has any."""
+        return len(self.conditions) if self.place == "point" else 0
+
+    @property
+    def place(self) -> str:
+        """What a condition is called here: a setting, or where settings have axes a point."""
+        return "point" if any(one.axis for one in self.conditions) else "setting"
 
     @property
     def simulated(self) -> set[bool]:
@@ -247,11 +280,12 @@ def _place(name: str, setting: Setting, sweep: Sweep | None) -> tuple[str, dict[
 
 
 def per_setting(study: Study, count: Callable[[NetworkCondition], int | str]) -> str:
-    """Counts in words: one for all settings where they are the same, else one a setting."""
+    """Counts in words: one for all settings (or points) where they are the same, else one for each."""
     found = {one.name: str(count(one)) for one in study.conditions}
     if len(set(found.values())) > 1:
         return "; ".join(f"{name}: {value}" for name, value in found.items())
-    return f"{next(iter(found.values()))}{' in each setting' if len(found) > 1 else ''}"
+    each = {"point": " at each point", "setting": " in each setting"}[study.place]
+    return f"{next(iter(found.values()))}{each if len(found) > 1 else ''}"
 
 
 def only(outcomes: Outcomes, policies: Sequence[str]) -> Outcomes:

@@ -83,6 +83,11 @@ def shown(value: float | int, form: str = "") -> str:
     return f"{value:{form}}".replace("-", MINUS)
 
 
+def p_shown(value: float) -> str:
+    """`0.012`, `3e−5`."""
+    return f"{value:.3f}" if value >= 0.001 else shown(value, ".0e").replace(f"e{MINUS}0", f"e{MINUS}")
+
+
 def with_interval(interval: Interval, form: str = ".3f", scale: float = 1.0) -> Cell:
     """A mean with its interval below it.
 

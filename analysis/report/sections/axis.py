@@ -15,11 +15,10 @@ from analysis.report.parts.axes import (
     MeasureAlong,
     PairAlong,
     PolicyAlong,
-    plain_number,
     results_along,
 )
 from analysis.report.parts.blocks import Block, Bullets, Section, drawn
-from analysis.report.parts.study import Study
+from analysis.report.parts.study import Study, plain_number
 from analysis.report.parts.table_rendering import (
     LEFT,
     NONE,
@@ -28,6 +27,7 @@ from analysis.report.parts.table_rendering import (
     RowGroup,
     Table,
     number,
+    p_shown,
     shown,
     with_interval,
     word,
@@ -120,7 +120,7 @@ def _changing(line: AxisLine, along: PolicyAlong) -> str:
         steadily = "" if len(line.points) < 3 else ", at every step" if qoe.steadily else ", not steadily"
         text += f", {shown(qoe.slope.mean, '+.3f')} for each {line.axis.shown(line.step)}{steadily}"
     verb = {TIE: "shows no change", UNKNOWN: "changes"}.get(stall.verdict, stall.verdict)
-    return f"{text}; its stall ratio {verb} ({_with_bounds(stall.change, 'stall_ratio')} % points)."
+    return f"{text}; its stall ratio {verb} ({_with_bounds(stall.change, 'stall_ratio')} percentage points)."
 
 
 def _with_bounds(interval: Interval, measure: str) -> str:
@@ -136,7 +136,7 @@ def _suffering(pair: PairAlong, baseline: str) -> str:
     if stall.verdict in (TIE, UNKNOWN):
         return f"{text}."
     more = "more" if stall.difference.mean > 0 else "less"
-    points = f"{_with_bounds(stall.difference, 'stall_ratio')} % points{_chance(stall)}"
+    points = f"{_with_bounds(stall.difference, 'stall_ratio')} percentage points{_chance(stall)}"
     return f"{text}; its stalls grow {more} than {baseline}'s ({points})."
 
 
@@ -152,15 +152,10 @@ def _chance(found: ChangeDifference) -> str:
     """p, and a warning where the interval excludes 0 but so many questions were asked that one may."""
     if found.holm_p is None:
         return ""
-    text = f", p (Holm) {p_value(found.holm_p)}"
+    text = f", p (Holm) {p_shown(found.holm_p)}"
     if found.verdict != TIE and found.holm_p >= LEVEL:
         text += ": with so many questions, that may be chance"
     return text
-
-
-def p_value(value: float) -> str:
-    """`0.012`, `3e-05`."""
-    return f"{value:.3f}" if value >= 0.001 else shown(value, ".0e")
 
 
 # ---- tables ------------------------------------------------------------------------------------
@@ -255,7 +250,7 @@ def _difference_row(pair: PairAlong) -> tuple[Cell, ...]:
         found = pair.measures[measure]
         kind = KINDS.get(found.verdict, found.verdict)
         difference = with_interval(found.difference, form, scale)
-        p = Cell(NONE, (None,)) if found.holm_p is None else Cell(p_value(found.holm_p), (found.holm_p,))
+        p = Cell(NONE, (None,)) if found.holm_p is None else Cell(p_shown(found.holm_p), (found.holm_p,))
         cells += [
             Cell(difference.text, difference.values, small=difference.small, kind=kind),
             word(found.verdict, kind),

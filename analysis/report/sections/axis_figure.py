@@ -12,7 +12,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.bootstrap import Interval
 from analysis.figures import HANDLE_CHARACTERS, line
-from analysis.report.parts.axes import LineResult, plain_number
+from analysis.report.parts.axes import LineResult
+from analysis.report.parts.study import plain_number
 from analysis.style import (
     BLACK,
     COLUMN_IN,

@@ -109,8 +109,8 @@ def boxes(study: Study, name: str) -> list[Block]:
     return drawn(
         name,
         lambda: draw_generalization(study),
-        "QoE of sessions by policy and setting, over the traces that all policies of a setting have"
-        f" ({n}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
+        f"QoE of sessions by policy and {study.place}, over the traces that all policies of a {study.place}"
+        f" have ({n}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
         + (f"; the dashed line is {study.baseline}'s mean" if study.baseline else "")
         + (". The oracle, which is told the future, is the bound" if _has_bound(study) else "")
         + ". All panels have one scale.",

@@ -14,7 +14,6 @@ from analysis.report.parts.session_rows import SessionRow
 from analysis.report.parts.study import NetworkCondition, Study, per_setting
 from analysis.report.parts.table_rendering import (
     LEFT,
-    MINUS,
     NONE,
     Cell,
     Column,
@@ -22,6 +21,7 @@ from analysis.report.parts.table_rendering import (
     Table,
     counted,
     number,
+    p_shown,
     shown,
     with_interval,
     word,
@@ -126,7 +126,7 @@ def _columns(study: Study, timed: bool) -> list[Column]:
 
 def _caption(study: Study, timed: bool) -> str:
     caption = (
-        f"Means over the traces that all policies of a setting have, with {CONFIDENCE:.0%} intervals"
+        f"Means over the traces that all policies of a {study.place} have, with {CONFIDENCE:.0%} intervals"
         " (bootstrap"
         f" over {study.rule}). n: traces in the means; sessions are all of the policy that count."
         f" QoE: {study.qoe}, per chunk, first chunk not counted."
@@ -211,12 +211,8 @@ def _against(study: Study, policy: str, pair: PairResult | None, settings: int) 
     return [
         Cell(difference.text, (pair.settings, *difference.values), small=small, kind=pair.verdict),
         verdict_cell(pair),
-        Cell(NONE, (None,)) if pair.holm_p is None else Cell(_p(pair.holm_p), (pair.holm_p,)),
+        Cell(NONE, (None,)) if pair.holm_p is None else Cell(p_shown(pair.holm_p), (pair.holm_p,)),
     ]
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}".replace("e-0", "e-").replace("-", MINUS)
 
 
 def _decision_cells(found: Timing | None) -> list[Cell]:
@@ -282,11 +278,11 @@ def _sentence(study: Study, policy: str) -> str:
 def _where(ones: Sequence[NetworkCondition], total: int, study: Study) -> str:
     """`2 of 4 settings (3g, 4g)`, and how many of them it had seen."""
     if len(study.conditions) == 1:
-        return f"the one setting, over {study.conditions[0].traces} traces"
+        return f"the one {study.place}, over {study.conditions[0].traces} traces"
     names = "; ".join(one.name for one in ones)
     seen = Counter(one.seen for one in ones)
     told = f", {seen[True]} seen and {seen[False]} unseen" if seen[True] + seen[False] == len(ones) else ""
-    return f"{len(ones)} of {total} settings{told} ({names})"
+    return f"{len(ones)} of {total} {study.place}s{told} ({names})"
 
 
 def together_table(study: Study) -> Table:
@@ -322,9 +318,9 @@ def together_table(study: Study) -> Table:
         Column("drawn", ("drawn_percent",)),
     )
     caption = (
-        f"Differences of QoE to {study.baseline} over all settings together. They depend on how many"
+        f"Differences of QoE to {study.baseline} over all {study.place}s together. They depend on how many"
         " traces of which"
-        " setting are in: the tables by setting are what to cite."
+        f" {study.place} are in: the tables by {study.place} are what to cite."
     )
     return Table("together", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 

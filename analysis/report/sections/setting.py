@@ -22,11 +22,12 @@ def facts(study: Study) -> tuple[tuple[str, str], ...]:
         if any(one is not None for one in seen)
         else ""
     )
+    points = f" at {study.points} points" if study.points else ""
     traces = len({one.setting.trace_sha256 for one in study.outcomes.counted})
     return (
         ("Sessions that count", f"{here:,} of {found:,} found, {study.kind}"),
         ("Policies", str(len(study.policies))),
-        ("Settings", f"{len(study.conditions)}{told}"),
+        ("Settings", f"{study.settings}{points}{told}"),
         ("Traces", f"{traces:,}"),
         ("QoE per chunk", f"{study.qoe}"),
         ("Baseline", study.baseline or f"none: {study.no_baseline}"),
@@ -123,7 +124,8 @@ def _settings_table(study: Study) -> Table:
         Column("policies", ("policies",)),
         Column("sessions", ("sessions",)),
     )
-    caption = "Settings, and how many sessions count in each."
+    each = "a row a point of their axes" if study.place == "point" else "a row each"
+    caption = f"Settings, {each}, and how many sessions count there."
     return Table("settings", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 
 

@@ -68,8 +68,8 @@ def _caption(study: Study) -> str:
         "Settings that the sweep calls stress. Sessions are all that left a record; a cut short one stalls"
         " and decides with what it played, if two chunks came in, and an invalid one is in no other column."
         f" Stall: mean of a session, startup left out, over the n traces and starts that all policies of a"
-        f" setting have, with its {CONFIDENCE:.0%} interval (bootstrap over {study.rule}). Shares are of"
-        " decisions; a first chunk whose level is fixed is none."
+        f" {study.place} have, with its {CONFIDENCE:.0%} interval (bootstrap over {study.rule}). Shares are"
+        " of decisions; a first chunk whose level is fixed is none."
     )
     if study.baseline is not None:
         text += f" Differences of stall to {study.baseline} are over all pairs; below 0 is less stall."

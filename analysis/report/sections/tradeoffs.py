@@ -34,7 +34,7 @@ def tradeoffs_table(study: Study) -> Table | None:
         *beside_columns(),
     )
     caption = (
-        f"Mean differences to {study.baseline} over the pairs of each setting, with {CONFIDENCE:.0%}"
+        f"Mean differences to {study.baseline} over the pairs of each {study.place}, with {CONFIDENCE:.0%}"
         " intervals: of QoE, and of what it is made of. More or less: the interval excludes 0; stall ratio in"
         f" percentage points, switches of a session. Pairs: {per_setting(study, _pairs_counted)}."
     )

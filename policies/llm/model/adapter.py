@@ -23,11 +23,13 @@ from policies.llm.model.shape import Shape
 from policies.llm.task import Task
 from traces.files import write_aside
 from traces.ownership import make_directory
-from traces.safe_reading import BadFileError, decoded, json_value, read_bytes
+from traces.safe_reading import BadFileError, decoded, json_value, read_bytes, read_json_object
 from traces.words import of_a_fault
 
 CONFIG, TENSORS = "adapter.json", "adapter.safetensors"
 MOST_TENSOR_BYTES = 16 << 30
+PEFT_CONFIG = "adapter_config.json"
+"""Of a folder that peft made."""
 BEST = "best"
 """Of a folder that `adapt` made: the adapter."""
 FORMAT = 1
@@ -108,6 +110,8 @@ def read(folder: Path | None, task: Task) -> Adapter:
         raise AdapterError(f"none is shipped for the task {task.name}; {MAKES_ONE} --task {task.name}")
     if not (folder / CONFIG).exists() and (folder / BEST / CONFIG).exists():
         folder = folder / BEST
+    if not (folder / CONFIG).exists():
+        _refuse_something_else(folder)
     adapter = _adapter(folder)
     if adapter.task != task.name:
         raise AdapterError(
@@ -124,6 +128,38 @@ def read(folder: Path | None, task: Task) -> Adapter:
             f"{folder / CONFIG}: made for the answer {adapter.head}; the task has {task.head}; {MAKES_ONE}"
         )
     return adapter
+
+
+def _refuse_something_else(folder: Path) -> None:
+    """Say what a folder is that is taken for an adapter, and how to use it.
+
+    Raises:
+        AdapterError: peft's matrices, a whole model, or a file.
+    """
+    if (folder / PEFT_CONFIG).exists():
+        base = _peft_base(folder / PEFT_CONFIG)
+        raise AdapterError(
+            f"{folder}: matrices of peft for {base}, and no adapter of ours, which holds an encoder and a"
+            " head besides. Merge them into their base (with peft: PeftModel.from_pretrained(BASE,"
+            f" {str(folder)!r}).merge_and_unload().save_pretrained(DIR)) and adapt that:"
+            " python -m policies.llm adapt --base DIR"
+        )
+    if (folder / "config.json").exists():
+        raise AdapterError(
+            f"{folder}: a whole language model, and no adapter; adapt it: python -m policies.llm adapt --base"
+            f" {folder}"
+        )
+    if folder.is_file():
+        raise AdapterError(f"{folder}: a file; name the folder that holds {CONFIG} and {TENSORS}")
+
+
+def _peft_base(path: Path) -> str:
+    """The base that peft's matrices were made for, as far as they say."""
+    try:
+        told = read_json_object(path).get("base_model_name_or_path")
+    except (BadFileError, OSError):
+        told = None
+    return str(told) if told else "a base that they don't name"
 
 
 def _adapter(folder: Path) -> Adapter:

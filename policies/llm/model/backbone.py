@@ -17,7 +17,11 @@ from safetensors import safe_open
 from torch import nn
 
 from policies.llm.model.base import Base, BaseError
+from policies.llm.model.causal import WAY_OUT, looks_ahead
 from policies.llm.model.shape import ALL, ATTENTION
+
+CAUSAL_WITHIN, CAUSAL_WITHIN_HALF = 1e-3, 0.05
+"""Of a state's norm, which rounding changes by a millionth, in half precision by a hundredth at worst."""
 
 _QUERY_VALUE = re.compile(r"(q_proj|v_proj|query|value|q_lin|v_lin|wq|wv|q|v)")
 _FUSED = re.compile(r"(c_attn|query_key_value|qkv_proj|qkv|Wqkv|wqkv|in_proj|att_proj)")
@@ -40,7 +44,7 @@ def load(base: Base, layers: int | None, dtype: torch.dtype = torch.float32) -> 
     """The first `layers` layers of a base model and its last norm, frozen and without vocabulary.
 
     Raises:
-        BaseError: it has fewer layers, or transformers cannot read it.
+        BaseError: it has fewer layers, looks ahead, or transformers cannot read it.
     """
     module = transformers()
     config = config_of(base, layers)
@@ -57,7 +61,27 @@ def load(base: Base, layers: int | None, dtype: torch.dtype = torch.float32) -> 
         raise BaseError(f"base {base.name}: transformers cannot load it ({reason})") from None
     model.set_input_embeddings(nn.Embedding(1, config.hidden_size, dtype=dtype))
     model.requires_grad_(False)
-    return model.eval()
+    model.eval()
+    _refuse_looking_ahead(base, model, config.hidden_size, dtype)
+    return model
+
+
+@torch.no_grad()
+def _refuse_looking_ahead(base: Base, model: nn.Module, width: int, dtype: torch.dtype) -> None:
+    """Try out whether a token's state depends on the one after it, whatever its config.json says.
+
+    Raises:
+        BaseError: it does, or the model cannot be fed with vectors.
+    """
+    tokens = torch.randn(1, 3, width, generator=torch.Generator().manual_seed(0)).to(dtype)  # (1, tokens, D)
+    try:
+        three, two = (model(inputs_embeds=some).last_hidden_state for some in (tokens, tokens[:, :2]))
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BaseError(f"base {base.name}: it can't be fed with vectors ({reason}); {WAY_OUT}") from None
+    change = (three[:, :2] - two).float().norm() / two.float().norm()
+    if change > (CAUSAL_WITHIN if dtype == torch.float32 else CAUSAL_WITHIN_HALF):
+        raise looks_ahead(base.name, str(base.config().get("model_type", "it")))
 
 
 def config_of(base: Base, layers: int | None) -> Any:

@@ -16,11 +16,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from policies.llm.model.base_names import DEFAULT, BaseError
+from policies.llm.model.causal import refuse_not_causal
 from traces.safe_reading import BadFileError, read_json_object
 
 _RANDOM = re.compile(r"random:(\d+):(.+)")
@@ -74,7 +75,7 @@ def resolve(name: str) -> Base:
     """The base model of a name; the default one is converted if it has to be.
 
     Raises:
-        BaseError: it is not there.
+        BaseError: it is not there, or no causal language model.
     """
     if found := _SCRATCH.fullmatch(name):
         layers, width, seed = (int(each) for each in found.groups())
@@ -93,7 +94,9 @@ def resolve(name: str) -> Base:
     folder = _folder(name)
     if not (folder / "config.json").is_file():
         raise BaseError(f"base {name}: no config.json in {folder}; name a language model's directory")
-    return Base(name, weights_sha256(folder), folder)
+    found_there = Base(name, "", folder)
+    refuse_not_causal(name, found_there.config())
+    return replace(found_there, sha256=weights_sha256(folder))
 
 
 def placed(name: str) -> str:

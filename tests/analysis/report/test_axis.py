@@ -30,6 +30,8 @@ from analysis.report.parts.session_rows import SessionRow, row_of
 from analysis.report.parts.study import Study, study_of
 from analysis.report.sections.axis import along_axes, differences_table
 from analysis.report.sections.axis_figure import draw_axis
+from analysis.report.sections.headline import in_short
+from analysis.report.sections.setting import facts
 from analysis.significance import holm, wilcoxon_p
 from analysis.style import RC
 from player.qoe import QoE
@@ -174,6 +176,18 @@ def test_the_page_says_it_in_words_and_tables_have_the_numbers(tmp_path: Path) -
 
 def test_a_folder_from_before_the_word_has_the_same_axis(study: Study, tmp_path: Path) -> None:
     assert the_result(studied(axis_sweep(tmp_path, told=False))).pairs == the_result(study).pairs
+
+
+def test_an_axis_is_one_setting_at_several_points(study: Study, tmp_path: Path) -> None:
+    assert (study.settings, study.points, study.place) == (1, 3, "point")
+    assert dict(facts(study))["Settings"] == "1 at 3 points"
+    said = dict(in_short(study))["frail"]
+    assert "of 3 points (" in said and "setting" not in said
+    for index in range(3):
+        for policy in ("robustmpc", "bba"):
+            write_session(tmp_path / f"{policy}{index}.jsonl", policy, f"t{index}")
+    plain = studied(tmp_path)
+    assert (plain.settings, plain.points, plain.place) == (1, 0, "setting")
 
 
 def test_without_an_axis_there_is_no_section(tmp_path: Path) -> None:

@@ -11,15 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from player.sections import video_section
+from player.sections import recorded_video, video_section
 from player.video.__main__ import main
 from player.video.built_in import PUBLISHED_LADDER_KBPS, builtin_names, load_recipe, load_video
 from player.video.fit import fit
 from player.video.generator import generate
 from player.video.mpd_write import write_mpd
 from player.video.statistics import size_figures
-from player.video.video import Video, VideoError
+from player.video.video import Video, VideoError, check_name, plain_name
 
 SHA256 = {
     "envivio": "391e47a9dd7f",
@@ -260,3 +262,41 @@ def test_it_runs_as_a_module() -> None:
         check=True,
     )
     assert len(json.loads(done.stdout)["videos"]) == 3
+
+
+@given(st.text(max_size=300))
+@example("/some/folder")
+@example("../..")
+@example(" My / film\n")
+def test_any_title_becomes_a_name_that_a_folder_can_have(title: str) -> None:
+    name = plain_name(title)
+    check_name(name)
+    assert plain_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "/a", "a\\b", "a\n", "\x1b[1m", " a", "é" * 101])
+def test_a_name_that_is_no_single_folder_is_refused(name: str) -> None:
+    with pytest.raises(VideoError, match="no plain name"):
+        check_name(name)
+
+
+def test_a_chunk_beyond_any_is_refused() -> None:
+    with pytest.raises(VideoError, match="at most 86400"):
+        Video("v", 1e5, (1,), ((1,),))
+    with pytest.raises(VideoError, match="is the unit right"):
+        Video("v", 4.0, (1,), ((2**40,),))
+
+
+def test_a_records_video_is_held_to_what_any_video_is() -> None:
+    video = Video("v", 4.0, (1, 2), ((1, 2), (3, 4)))
+    section = video_section(video)
+    assert recorded_video(section) == video
+    for change, words in (
+        ({"name": "/etc"}, "no plain name"),
+        ({"name": None}, "name is missing"),
+        ({"chunks": 3}, "chunks is 3; it has 2"),
+        ({"sizes_bytes": ((1, 2),) * 100_001, "chunks": 100_001}, "100000 are the limit"),
+        ({"ladder_kbps": (2, 1)}, "must be positive and increase"),
+    ):
+        with pytest.raises(VideoError, match=words):
+            recorded_video(dataclasses.replace(section, **change))

@@ -128,7 +128,7 @@ def test_fit_finds_the_constant_again(tmp_path: Path, capsys: pytest.CaptureFixt
         ({"link": {"congestion_control": "bbr"}}, "congestion control bbr; the models know cubic only"),
         ({"link": {"jitter_ms": 5.0}}, "jitter or loss, which the models have not"),
         ({"link": {"loss": {"kind": "uniform"}}}, "jitter or loss, which the models have not"),
-        ({"link": {"queue_limit_bytes": "x"}}, "invalid literal"),
+        ({"link": {"queue_limit_bytes": "x"}}, "expected a number"),
         ({"policy": {"spec": "nobody"}}, "nobody"),
     ],
 )

@@ -15,7 +15,7 @@ import torch
 from policies.llm.engine.engine import Engine, EngineFull
 from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
 from policies.llm.model import adapter, backbone
-from policies.llm.model.base import BaseError, resolve
+from policies.llm.model.base import Base, BaseError, resolve
 from policies.llm.model.encoder import Encoder
 from policies.llm.model.model import Model
 from policies.llm.model.shape import ALL, ATTENTION
@@ -417,3 +417,74 @@ def test_what_does_not_fit_the_task_is_refused_by_name(tmp_path: Path, change: d
 def test_a_folder_without_an_adapter_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(adapter.AdapterError, match=r"adapter\.json: No such file.*policies\.llm adapt"):
         Engine(TASK, tmp_path)
+
+
+# ---- bases that can't be adapted, and folders that are no adapter ---------------------------------
+
+
+def a_base_that_says(folder: Path, **config: object) -> str:
+    (folder / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file({"x": torch.zeros(1)}, folder / "model.safetensors")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, r"bert \(BertForMaskedLM\) is bidir"),
+        ({"model_type": "roberta"}, "roberta is bidirectional: its tokens look ahead"),
+        ({"model_type": "modernbert", "architectures": ["ModernBertModel"]}, "bidirectional"),
+        ({"model_type": "deberta-v2"}, "bidirectional"),
+        ({"model_type": "new", "architectures": ["NewForMaskedLM"]}, "bidirectional"),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "bidirectional"),
+        ({"model_type": "t5", "is_encoder_decoder": True}, "t5 is an encoder-decoder"),
+        ({"model_type": "umt5", "architectures": ["UMT5EncoderModel"]}, "umt5 .* is an encoder-decoder"),
+        ({"model_type": "bart", "is_encoder_decoder": True}, "bart is an encoder-decoder"),
+        ({"model_type": "odd", "is_encoder_decoder": True}, "odd is an encoder-decoder"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "random:1:"])
+def test_a_base_that_looks_ahead_is_refused_by_name(
+    tmp_path: Path, config: dict[str, object], words: str, prefix: str
+) -> None:
+    with pytest.raises(BaseError, match=words) as refused:
+        resolve(f"{prefix}{a_base_that_says(tmp_path, **config)}")
+    assert str(tmp_path) in str(refused.value) and "causal" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "bert", "is_decoder": True, "architectures": ["BertLMHeadModel"]},
+        {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
+        {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]},
+        {"model_type": "new_kind"},
+    ],
+)
+def test_a_base_that_looks_back_only_is_taken(tmp_path: Path, config: dict[str, object]) -> None:
+    assert resolve(a_base_that_says(tmp_path, **config)).folder == tmp_path
+
+
+def test_a_base_that_looks_ahead_unsaid_is_found_out_when_it_is_loaded(tmp_path: Path) -> None:
+    module = backbone.transformers()
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    module.BertModel(module.BertConfig(**small, vocab_size=8)).save_pretrained(tmp_path)
+    with pytest.raises(BaseError, match="bert is bidirectional"):
+        backbone.load(Base("hidden", "", tmp_path), None)
+
+
+def test_what_is_taken_for_an_adapter_is_told_what_it_is(tmp_path: Path) -> None:
+    peft = tmp_path / "peft"
+    peft.mkdir()
+    (peft / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base", "peft_type": "LORA"}')
+    with pytest.raises(adapter.AdapterError, match="matrices of peft for some/base") as refused:
+        adapter.read(peft, TASK)
+    assert "merge_and_unload" in str(refused.value) and "adapt --base DIR" in str(refused.value)
+    (peft / "adapter_config.json").write_text("[")
+    with pytest.raises(adapter.AdapterError, match="peft for a base that they don't name"):
+        adapter.read(peft, TASK)
+    whole = tiny_base(tmp_path / "whole")
+    with pytest.raises(adapter.AdapterError, match="a whole language model, and no adapter; adapt it"):
+        adapter.read(whole, TASK)
+    with pytest.raises(adapter.AdapterError, match="a file; name the folder"):
+        adapter.read(whole / "config.json", TASK)
