@@ -56,6 +56,14 @@ def parser() -> Parser:
         metavar="N",
         help="stream so many at once, whatever the machine (default: all, or as many as it holds now)",
     )
+    how.add_argument(
+        "--retry-invalid",
+        type=int,
+        default=0,
+        metavar="N",
+        help="stream a session whose link was not true again, up to so many times; the invalid ones are kept"
+        " in invalid/ (default: 0)",
+    )
     add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
