@@ -325,7 +325,7 @@ def test_byte_logs_hold_bytes_over_their_milliseconds(place: str) -> None:
 def test_a_byte_logs_line_of_no_time_counts_for_the_next() -> None:
     text = "5 1000 0 0 125000 1000\n5 1000 0 0 125000 0\n6 2000 0 0 125000 1000\n7 3000 0 0 125000 1000\n"
     trace = formats.parse(text, "f", "byte_log")
-    assert shape(trace) == ([1, 2, 3], [1, 2, 1]) and "1 line lasts 0 ms" in trace.assumed[0]
+    assert shape(trace) == ([1, 2, 3], [1, 2, 1]) and "1 line of 0 ms" in trace.assumed[0]
 
 
 def interval(begin: int, mbps: float, **more: object) -> dict[str, object]:
@@ -538,3 +538,44 @@ def test_a_comma_that_may_be_either_is_refused() -> None:
 def test_a_comment_names_the_columns() -> None:
     assert shape(formats.parse("# time_ms,rate_kbps\n0,1000\n500,2000\n", "f")) == ([0.5], [2])
     assert shape(formats.parse("# seconds throughput_kbps\n0 1000\n1 2000\n", "f")) == ([1], [2])
+
+
+@pytest.mark.parametrize(
+    ("text", "assumed"),
+    [
+        ("time,throughput\ns,Mbps\n0,1\n1,2\n2,3\n", ""),
+        ("time,throughput\n0,1 Mbps\n1,2000 kbps\n2,3 Mbps\n", ""),
+        ("time_s,mbps\n0,1\n1,2\ntime_s,mbps\n2,3\n", "the header stands here again"),
+        ("time_s,mbps\n0,1\n1,2\n2,3\nTotal,,\nAverage: 2\n", "2 lines after the last row passed over"),
+        ("Interval,Bandwidth (Mbits/sec)\n0.0-1.0,2\n1.0-2.0,3\n", ""),
+        ("start_s,end_s,mbps\n0,1,2\n1,2,3\n", ""),
+        (",mbps\n0,1\n1,2\n2,3\n", "column '' is taken for seconds"),
+        ("Zeit;Durchsatz (Mbit/s)\n0;1,0\n1;2,0\n2;3,0\n", ""),
+        ("[[0, 1], [1, 2], [2, 3]]", "pairs have no names"),
+        ('{"name": "x", "trace": [{"time_s": 1, "mbps": 2}, {"time_s": 2, "mbps": 3}]}', ""),
+        ("time_s,mbps,loss_pct\n1,2,0%\n2,3,1.5%\n", ""),
+    ],
+)
+def test_tables_are_read_as_people_write_them(text: str, assumed: str) -> None:
+    trace = formats.parse(text, "f")
+    assert shape(trace) == ([1, 2], [2, 3])
+    assert assumed in " ".join(trace.assumed) and bool(assumed) == bool(trace.assumed)
+
+
+def test_a_byte_logs_lines_of_one_moment_are_added_up() -> None:
+    rows = [(1000, 125_000, 1000), (2000, 125_000, 900), (2000, 25_000, 100), (3000, 250_000, 1000)]
+    text = "".join(f"1290160552 {at} 0 0 {amount} {span}\n" for at, amount, span in rows)
+    trace = formats.parse(text, "f", "byte_log")
+    assert shape(trace) == ([1, 2, 3], [1, 1.2, 2]) and "1 line of the moment" in trace.assumed[0]
+
+
+def test_rates_alone_need_their_unit() -> None:
+    with pytest.raises(TraceError, match=r"^f:1: rates alone \('1.5'\).* such as --unit mbps"):
+        formats.parse("1.5\n2.5\n", "f")
+
+
+def test_a_long_table_is_read_in_one_pass() -> None:
+    rows = 50_000
+    text = G_NET + "".join(f"{1690000000 + n},0,0,D,{n % 977},4\n" for n in range(rows))
+    trace = formats.parse(text, "f")
+    assert trace.duration_s == rows - 1

@@ -29,6 +29,7 @@ from traces.formats.content import MAX_BYTES, Content, content_of, what_it_is
 from traces.formats.decimals import is_number
 from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
 from traces.formats.rows import Scan, build, text_lines
+from traces.formats.table_header import commented_header, header_in
 from traces.trace import Trace, TraceError
 from traces.words import nearest
 
@@ -147,6 +148,11 @@ def detect(text: str, source: str, options: ReadOptions = AS_FOUND) -> Format:
     name = name or _text_format(begin, head, options)
     if name is not None:
         return FORMATS[name]
+    if is_number(line):
+        raise TraceError(
+            f"{source}:{number}: rates alone ({line[:40]!r}), or times that are no whole milliseconds; say"
+            " the unit of rates, such as --unit mbps"
+        )
     raise TraceError(
         f"{source}:{number}: not a known trace format ({line[:40]!r}); write `time_s throughput_mbps` lines, "
         f"or a CSV header such as time_s,throughput_mbps, or name the format: {', '.join(FORMATS)}"
@@ -170,7 +176,7 @@ def _text_format(begin: str, head: list[tuple[int, str]], options: ReadOptions) 
         return mahimahi.NAME if options.unit is None else listed.NAME
     if listed.looks_like(line) or (len(head) > 1 and not is_number(line) and listed.looks_like(head[1][1])):
         return listed.NAME
-    if table.commented_header(begin, options) or table.header_in(head, options):
+    if commented_header(begin, options) or header_in(head, options):
         return table.NAME
     if byte_log.looks_like(head):
         return byte_log.NAME

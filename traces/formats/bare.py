@@ -24,7 +24,7 @@ _VALUE = re.compile(r'"?[+-]?(\d|\.\d|nan\b|-|n/?a\b)', re.IGNORECASE)
 
 def _mark_of(line: str) -> str | None:
     """What stands between a line's columns; a semicolon goes before the comma, which may be a decimal one."""
-    return next((mark for mark in (";", "|", "\t", ",") if mark in line), None)
+    return next((mark for mark in (";", "|", "\t", ",", " ") if mark in line), None)
 
 
 def looks_like(line: str) -> bool:
@@ -32,7 +32,7 @@ def looks_like(line: str) -> bool:
     mark = _mark_of(line)
     if mark is None or not re.match(r'"?[+-]?[\d.]', line):
         return False
-    return all(not field.strip() or _VALUE.match(field.strip()) for field in line.split(mark))
+    return all(not field.strip() or _VALUE.match(field.strip()) for field in _fields(line, mark))
 
 
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
@@ -72,6 +72,8 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
 
 
 def _fields(line: str, mark: str) -> list[str]:
+    if mark == " ":
+        return line.split()
     try:
         return [
             field.strip() for field in next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])

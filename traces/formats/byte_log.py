@@ -10,6 +10,7 @@ Sources: datasets.simula.no/hsdpa-tcp-logs, users.ugent.be/~jvdrhoof/dataset-4g.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,6 +19,7 @@ from traces.formats.decimals import is_number, number
 from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Remark, Scan, TraceRow, arranged, build, text_lines
 from traces.trace import Trace
+from traces.words import counted
 
 NAME = "byte_log"
 ABOUT = "raw 3G logs of Oslo and 4G logs of Ghent: clock, ms, latitude, longitude, bytes, ms"
@@ -48,36 +50,60 @@ def looks_like(lines: Sequence[tuple[int, str]]) -> bool:
 
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """The rows, unjudged; the first begins where its milliseconds say."""
-    rows: list[TraceRow] = []
-    carried, empty, first = 0.0, 0, 1
+    lines = _Lines()
     for line_number, line in text_lines(text):
-        fields = _fields(line)
+        lines.add(line_number, _fields(line))
+    return arranged(lines.rows, "clock", options.idle, remarks=lines.remarks())
+
+
+class _Lines:
+    """Lines as they come, and the rows of those that are whole."""
+
+    def __init__(self) -> None:
+        self.rows: list[TraceRow] = []
+        self._carried_bytes = 0.0
+        self._time_ms, self._bytes, self._span_ms = math.nan, 0.0, 0.0
+        self._empty: list[int] = []
+        self._again: list[int] = []
+
+    def add(self, line: int, fields: Sequence[str]) -> None:
+        """One more line; one of 0 ms counts for the next, one of the same moment for the line before."""
         if len(fields) < FEWEST:
             fault = f"{len(fields)} columns; a line is clock, ms, latitude, longitude, bytes, ms"
-            rows.append(TraceRow(line_number, fault=fault))
-            continue
-        read = [
-            number(fields[at], what, least)
-            for at, what, least in ((1, "time", -1e18), (-2, "bytes", 0.0), (-1, "milliseconds", 0.0))
-        ]
-        fault = next((each for _, each in read if each), "")
+            self.rows.append(TraceRow(line, fault=fault))
+            return
+        wanted = ((1, "time", -1e18), (-2, "bytes", 0.0), (-1, "milliseconds", 0.0))
+        read = [number(fields[at], what, least) for at, what, least in wanted]
+        if fault := next((each for _, each in read if each), ""):
+            self.rows.append(TraceRow(line, fault=fault))
+            return
         time_ms, amount, span_ms = (value for value, _ in read)
-        if fault:
-            rows.append(TraceRow(line_number, fault=fault))
-            continue
         if span_ms == 0:
-            carried, empty, first = carried + amount, empty + 1, first if empty else line_number
-            continue
-        rate_mbps = (carried + amount) * 8.0 / span_ms / 1000.0
-        if not rows:
-            rows.append(TraceRow(line_number, (time_ms - span_ms) / 1000.0, rate_mbps))
-        rows.append(TraceRow(line_number, time_ms / 1000.0, rate_mbps))
-        carried = 0.0
-    remarks = []
-    if empty:
-        many = "1 line lasts" if empty == 1 else f"{empty} lines last"
-        remarks.append(Remark(first, f"{many} 0 ms; the bytes count for the next line"))
-    return arranged(rows, "clock", options.idle, remarks=remarks)
+            self._carried_bytes += amount
+            self._empty.append(line)
+            return
+        amount += self._carried_bytes
+        self._carried_bytes = 0.0
+        if time_ms == self._time_ms and not self.rows[-1].fault:
+            self._again.append(line)
+            amount, span_ms = amount + self._bytes, span_ms + self._span_ms
+            del self.rows[-1 if len(self.rows) > 2 else 0 :]
+        self._time_ms, self._bytes, self._span_ms = time_ms, amount, span_ms
+        rate_mbps = amount * 8.0 / span_ms / 1000.0
+        if not self.rows:
+            self.rows.append(TraceRow(line, (time_ms - span_ms) / 1000.0, rate_mbps))
+        self.rows.append(TraceRow(line, time_ms / 1000.0, rate_mbps))
+
+    def remarks(self) -> list[Remark]:
+        """What was made of lines that are no intervals."""
+        said = []
+        if self._again:
+            text = f"{counted(len(self._again), 'line')} of the moment of the line before; added to it"
+            said.append(Remark(self._again[0], text))
+        if self._empty:
+            text = f"{counted(len(self._empty), 'line')} of 0 ms; the bytes count for the next line"
+            said.append(Remark(self._empty[0], text))
+        return said
 
 
 def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:

@@ -56,6 +56,10 @@ _OF_DAY = re.compile(
 )
 
 
+_FROM_TO = re.compile(r"\d+(?:\.\d+)?\s*(?:-|\.\.|to)\s*(\d+(?:\.\d+)?)(?:\s*(?:s|sec))?")
+"""An interval as iperf writes it; its end is the time."""
+
+
 @dataclass(frozen=True)
 class Times:
     """A column's times."""
@@ -77,6 +81,9 @@ def times_of(fields: Sequence[str], per_second: float | None, what: str = "time"
         per_second: how many of the unit a second has; None: told from the first value.
     """
     first = next((field for field in fields if field), "")
+    if _FROM_TO.fullmatch(first):  # 0.0-1.0
+        fields = [match[1] if (match := _FROM_TO.fullmatch(field)) else field for field in fields]
+        first = next(field for field in fields if field)
     if is_number(first) and not _RUN_ON.fullmatch(first):
         return _numbers(fields, per_second, what)
     if _OF_DAY.fullmatch(first):

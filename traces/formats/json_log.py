@@ -21,8 +21,9 @@ from typing import Any
 
 from traces.formats.columns import ColumnReading, TakenColumns, find
 from traces.formats.reading import AS_FOUND, ReadOptions
-from traces.formats.rows import Scan, TraceRow, arranged, build, refused
+from traces.formats.rows import Remark, Scan, TraceRow, arranged, build, refused
 from traces.formats.table import scan_records
+from traces.formats.two_column import scan_pairs
 from traces.trace import Trace
 
 NAME = "json"
@@ -50,8 +51,8 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
         if found is not None:
             return found
     more = next((find(item) for _, item in items if isinstance(item, dict)), None)
-    if more is None and not isinstance(first, _Broken) and isinstance(first, list):
-        return refused(line, f"a list of lists ({str(first)[:40]}); {EXPECTED}")
+    if more is None and isinstance(first, list):
+        return _pairs(items, options)
     rows = [
         TraceRow(at, fault=item.text) if isinstance(item, _Broken) else _row(at, item, more)
         for at, item in items
@@ -109,9 +110,25 @@ def _one_object(line: int, item: Any, options: ReadOptions) -> Scan:
         found = scan_records(list(lists), records, options, line) if records else None
         if found is not None:
             return found
+    inner = [values for values in lists.values() if values and isinstance(values[0], dict)]
+    if len(inner) == 1:
+        return scan(json.dumps(inner[0]), options)
     names = ", ".join(repr(name)[:40] for name in list(item)[:_MOST_NAMED])
     more = ", ..." if len(item) > _MOST_NAMED else ""
     return refused(line, f"not a JSON list but an object of {names}{more}" + f"; {EXPECTED}")
+
+
+def _pairs(items: list[tuple[int, Any]], options: ReadOptions) -> Scan:
+    """A list of lists of two: times and rates without names."""
+    lines = [
+        (line, [_field(value) for value in item] if isinstance(item, list) else [str(item)[:40]])
+        for line, item in items
+    ]
+    remarks = []
+    if options.unit is None:
+        text = "pairs have no names; taken for time and Mbit/s (--unit says others)"
+        remarks.append(Remark(items[0][0], text))
+    return scan_pairs(lines, options, "elapsed", remarks=remarks)
 
 
 def _records(items: list[tuple[int, Any]], names: list[str]) -> list[tuple[int, list[str] | str]]:

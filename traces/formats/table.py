@@ -20,26 +20,17 @@ import csv
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from traces.formats.clock import times_of
-from traces.formats.columns import ColumnReading, TakenColumns, find, normal
-from traces.formats.decimals import NumberStyle, is_missing, is_number, number, style_of
-from traces.formats.rate_columns import RateChoice, candidates, choose
+from traces.formats.columns import ColumnReading, TakenColumns, find
+from traces.formats.decimals import NumberStyle, is_missing, number, style_of
+from traces.formats.rate_columns import candidates, choose
 from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
-from traces.formats.rows import (
-    Origin,
-    Remark,
-    Scan,
-    TraceRow,
-    arranged,
-    build,
-    last_comment,
-    plain,
-    refused,
-    table_lines,
-)
+from traces.formats.rows import Origin, Remark, Scan, TraceRow, arranged, build, plain, refused, table_lines
+from traces.formats.table_header import Header, commented_header, header_in, said_of, split, time_column
+from traces.formats.table_tidying import units_below, without_talk
 from traces.formats.units import RateUnit
 from traces.trace import Trace
 
@@ -49,145 +40,17 @@ ABOUT = (
 )
 TAKES = ("column", "unit", "time_unit", "idle", "row_s")
 
-_UNITS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), 1e3),
-    **dict.fromkeys(("us", "usec", "usecs", "micros", "microsecond", "microseconds"), 1e6),
-    **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosecond", "nanoseconds"), 1e9),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 1 / 60),
-}
-"""How many of the unit a second has."""
-_UNIT = rf"(?P<unit>{'|'.join(_UNITS)})"
-_CLOCK = (
-    r"(?:(?:unix|epoch|gps|utc|gmt|local|system|wall|posix|log|server|client|recv|capture)_)*"
-    r"(?:time_?stamps?|epoch|unix|posix|ts|date_?time|date|clock|recorded_at|created_at|logged_at)"
-    r"(?:_?(?:time|utc|gmt|local))*"
-)
-_ELAPSED = (
-    r"(?:elapsed|relative|rel|session|test|run|play|total|since_start)?_?(?:time|t|elapsed)"
-    r"(?:_(?:elapsed|since_start|from_start|offset))?|time_elapsed|since_start|interval_end|end_time|time_end"
-)
-_TIME = re.compile(
-    rf"(?:(?P<duration>duration|interval_duration|delta_t|dt)|(?P<clock>{_CLOCK})|(?P<elapsed>{_ELAPSED}))"
-    rf"(?:_(?:in_)?{_UNIT})?(?:_(?:utc|gmt|local|cet|cest))?"
-)
-_BARE = re.compile(rf"(?:{_UNIT})(?:_(?:since_start|elapsed))?")
-_MOST_PREAMBLE = 60
-"""Lines in which a header is looked for."""
-_LOOKED_AT = 65_536
-_DELIMITERS = (",", ";", "\t", "|")
 _STEPS = "no column of time; name one time_s or timestamp, or say how long a row lasts: --row-s 1"
-
-
-@dataclass(frozen=True)
-class TimeColumn:
-    """Where times are, and how to read them."""
-
-    place: int
-    origin: Origin
-    per_second: float | None
-    """Time units in a second; None: to be told from the values."""
-    date: int | None = None
-    """Where the dates of times of the day are."""
-    named_clock: bool = False
-    """It is a clock even where its values are small."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """A line that names columns."""
-
-    at: int
-    """Its place among the lines that are read."""
-    line: int
-    delimiter: str | None
-    """None: spaces."""
-    names: tuple[str, ...]
-    time: TimeColumn | None
-    rate: RateChoice
-
-
-def header_in(lines: Sequence[tuple[int, str]], options: ReadOptions = AS_FOUND) -> Header | None:
-    """The first line that names a time and a rate; else the first that names a rate; None if none does."""
-    second = None
-    for at, (line_number, line) in enumerate(lines[:_MOST_PREAMBLE]):
-        if all(is_number(field) for field in re.split(r"[\s,;|]+", line.strip())):
-            return second  # rows have begun
-        for delimiter in _delimiters_in(line):
-            names = _split(line.lstrip("\ufeff"), delimiter)
-            if not candidates(names) and options.column is None:
-                continue
-            header = Header(
-                at, line_number, delimiter, tuple(names), _time_column(names), choose(names, options)
-            )
-            if header.time is not None and (header.rate.column or candidates(names)):
-                return header
-            second = second or (header if header.rate.column is not None or header.time is not None else None)
-    return second
-
-
-def commented_header(text: str, options: ReadOptions = AS_FOUND) -> Header | None:
-    """The names that the last comment before the first row has, as numpy and gnuplot write them."""
-    comment, lines = last_comment(text), table_lines(text[:_LOOKED_AT])
-    if comment is None or not lines or not re.match(r"[\s+-]*\d", lines[0][1]):
-        return None
-    header = header_in([comment], options)
-    if header is None or header.time is None or header.rate.column is None:
-        return None
-    fields = _split(lines[0][1], header.delimiter)
-    return replace(header, at=-1) if len(fields) == len(header.names) else None
-
-
-def _delimiters_in(line: str) -> list[str | None]:
-    """Those that a header may have, the most frequent first."""
-    found = sorted((-line.count(mark), at) for at, mark in enumerate(_DELIMITERS) if mark in line)
-    return [_DELIMITERS[at] for _, at in found] or [None]
-
-
-def _time_column(names: Sequence[str]) -> TimeColumn | None:
-    """The first column that holds times."""
-    words = [normal(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)) for name in names]
-    for place, word in enumerate(words):
-        match = _TIME.fullmatch(word) or _TIME.fullmatch(normal(names[place]))
-        if match is None:
-            if bare := _BARE.fullmatch(word):
-                return TimeColumn(place, "elapsed", _UNITS[bare["unit"]])
-            continue
-        per_second = _UNITS[match["unit"]] if match["unit"] else None
-        if match["duration"]:
-            return TimeColumn(place, "duration", per_second or 1.0)
-        if (
-            word == "date"
-            and (of_day := next((i for i, w in enumerate(words) if w == "time"), None)) is not None
-        ):
-            return TimeColumn(of_day, "clock", None, place)
-        return TimeColumn(
-            place, "clock" if match["clock"] else "elapsed", per_second, named_clock=bool(match["clock"])
-        )
-    return None
-
-
-def _split(line: str, delimiter: str | None) -> list[str]:
-    """The fields of a line.
-
-    Raises:
-        csv.Error: a field that is too long.
-    """
-    if delimiter is None:
-        return line.split()
-    if '"' not in line:
-        return [field.strip() for field in line.split(delimiter)]
-    return [
-        field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-    ]
 
 
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     """The rows, unjudged."""
-    lines = table_lines(text)
+    lines: Sequence[tuple[int, str]] = table_lines(text)
     if not lines:
         return Scan((), None)
     header = commented_header(text, options) or header_in(lines, options)
+    if header is not None and header.rate.column is None:
+        header, lines = units_below(header, lines, options)
     if header is None:
         return refused(
             lines[0][0],
@@ -198,13 +61,13 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
         return refused(header.line, header.rate.fault)
     if header.time is None and options.row_s is None:
         return refused(header.line, _STEPS)
-    remarks = [Remark(header.line, text) for text in header.rate.assumed]
-    remarks += [Remark(header.line, text, "note") for text in header.rate.notes]
+    remarks = said_of(header)
     if header.at > 0 and not lines[0][1].startswith("sep="):
         remarks.append(
             Remark(header.line, f"columns are named here, lines before are passed over ({header.at})", "note")
         )
-    return _Table(header, options, tuple(remarks)).scan(lines[header.at + 1 :])
+    rows, said = without_talk(header, lines)
+    return _Table(header, options, (*remarks, *said)).scan(rows)
 
 
 def scan_records(
@@ -215,12 +78,10 @@ def scan_records(
     Args:
         line: where the names stand.
     """
-    header = Header(0, line, ",", tuple(names), _time_column(names), choose(names, options))
+    header = Header(0, line, ",", tuple(names), time_column(names), choose(names, options))
     if header.rate.column is None or (header.time is None and options.row_s is None):
         return refused(line, header.rate.fault) if candidates(names) and header.time is not None else None
-    remarks = [Remark(line, text) for text in header.rate.assumed]
-    remarks += [Remark(line, text, "note") for text in header.rate.notes]
-    return _Table(header, options, tuple(remarks)).scan_fields(records)
+    return _Table(header, options, tuple(said_of(header))).scan_fields(records)
 
 
 @dataclass(frozen=True)
@@ -235,18 +96,18 @@ class _Table:
         """The rows of the lines under the header."""
         return self.scan_fields([(line_number, self._fields(line)) for line_number, line in lines])
 
-    def scan_fields(self, split: Sequence[tuple[int, list[str] | str]]) -> Scan:
+    def scan_fields(self, records: Sequence[tuple[int, list[str] | str]]) -> Scan:
         """The rows of lines that are taken apart, or of a fault each."""
         more = find(self.header.names)
         taken = [place for place, _ in more.taken()]
         rate, unit = self.header.rate.column, self.header.rate.unit
         assert rate is not None and unit is not None
-        sound = [fields for _, fields in split if isinstance(fields, list)]
+        sound = [fields for _, fields in records if isinstance(fields, list)]
         times, origin, said = self._times(sound)
         style = {place: self._style(sound, place) for place in (rate.place, *taken)}
         said += [Remark(self.header.line, one.assumed) for one in style.values() if one.assumed][:1]
         rows, moments = [], iter(times)
-        for line_number, fields in split:
+        for line_number, fields in records:
             if isinstance(fields, str):
                 rows.append(TraceRow(line_number, fault=fields))
             else:
@@ -266,32 +127,32 @@ class _Table:
     def _fields(self, line: str) -> list[str] | str:
         """The fields of a line, or its fault."""
         try:
-            fields = _split(line, self.header.delimiter)
+            fields = split(line, self.header.delimiter)
         except csv.Error as error:
             return f"no line of a CSV file ({error}); drop the line"
         if len(fields) <= self._needed:
             return f"{len(fields)} columns; the header asks for {self._needed + 1} or more"
         return fields
 
-    def _times(self, split: Sequence[Sequence[str]]) -> tuple[list[tuple[float, str]], Origin, list[Remark]]:
+    def _times(self, sound: Sequence[Sequence[str]]) -> tuple[list[tuple[float, str]], Origin, list[Remark]]:
         """(value, fault) of each row's time, what they are, and what was assumed of them."""
         time, asked = self.header.time, self.options.time_unit
         if time is None:
             step_s = self.options.row_s or 1.0
-            return [(step_s, "")] * len(split), "duration", []
+            return [(step_s, "")] * len(sound), "duration", []
         per_second = TIME_UNITS[asked] if asked else time.per_second
-        fields = [row[time.place] for row in split]
+        fields = [row[time.place] for row in sound]
         if time.date is not None:
-            fields = [f"{row[time.date]} {row[time.place]}" for row in split]
-        style = self._style(split, time.place)
+            fields = [f"{row[time.date]} {row[time.place]}" for row in sound]
+        style = self._style(sound, time.place)
         found = times_of([style.plain(field) for field in fields], per_second)
         clock = found.of_clock or time.named_clock
         origin: Origin = time.origin if time.origin == "duration" or not clock else "clock"
         said = [Remark(self.header.line, found.assumed)] if found.assumed else []
         return list(zip(found.values, found.faults, strict=True)), origin, said
 
-    def _style(self, split: Sequence[Sequence[str]], place: int) -> NumberStyle:
-        column = [fields[place] for fields in split]
+    def _style(self, sound: Sequence[Sequence[str]], place: int) -> NumberStyle:
+        column = [fields[place] for fields in sound]
         if not any("," in field or field.count(".") > 1 for field in column):
             return NumberStyle()
         if any(re.search(r"[:/]|\d-\d|\d_\d|\d\.\d+\.\d{4}", field) for field in column[:10]):
@@ -334,7 +195,8 @@ def _more(
     place, reading = column
     if is_missing(fields[place]):
         return math.nan, "", f"{reading.name} {fields[place]!r}"
-    raw, fault = number(style[place].plain(fields[place]), reading.name)
+    field = fields[place].removesuffix("%").rstrip() if reading.kind == "loss" else fields[place]
+    raw, fault = number(style[place].plain(field), reading.name)
     value, fault = (math.nan, fault) if fault else reading.value(raw)
     return value, fault, ""
 
