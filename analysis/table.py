@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN
+from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
 from analysis.compare import (
@@ -87,6 +87,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
                         "qoe": one.qoe.mean,
                         "qoe_ci95": one.qoe.bounds,
                         "verdict": _verdicts(group).get(one.policy),
+                        "stall": _stalls(group).get(one.policy),
                     }
                     for one in group.policies
                 ],
@@ -116,6 +117,17 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
                 console.print()
             shown = [[cells[0], *cells[begin:end]] for cells in (heads, *rows)]
             console.print(_columns(shown[0], shown[1:]))
+    _show_notes(found, console)
+
+
+def _show_notes(found: Matrix, console: Console) -> None:
+    """What a reader must know to read the cells right."""
+    outcomes = found.outcomes
+    for group in found.groups:
+        for policy, against in _stalls(group).items():
+            verdict = _verdicts(group)[policy]
+            how = "a tie" if verdict == TIE else verdict
+            say(console, f"note: {label(policy)} is {how} with {against} stall in {group.name}")
     if others := told_others(outcomes):
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
     for policy in dict.fromkeys(one.policy for one in outcomes.left_out):
@@ -171,6 +183,12 @@ def _cell(group: ComparedGroup, policy: str) -> str:
 def _verdicts(group: ComparedGroup) -> dict[str, str]:
     """Of each policy that is compared with the baseline."""
     return {pair.policy: pair.verdict for pair in group.pairs}
+
+
+def _stalls(group: ComparedGroup) -> dict[str, str]:
+    """Of each policy whose stalls point the other way than its QoE, `more` or `less` than the baseline's."""
+    found = {pair.policy: stall_against_qoe(pair.verdict, pair.beside) for pair in group.pairs}
+    return {policy: against for policy, against in found.items() if against is not None}
 
 
 def _made(outcomes: Outcomes) -> str:
