@@ -29,6 +29,7 @@ from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
 from analysis.tables.comparison_rows import write_comparison
 from analysis.tables.table_file import ENDINGS, TableFileError
+from analysis.unpaired.command import add_unpaired
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
 from traces.console import VisibleConsole
@@ -61,6 +62,7 @@ def _parser() -> Parser:
     _add_compare(commands)
     _add_table(commands)
     add_power(commands)
+    add_unpaired(commands)
     add_collect(commands)
     add_report(commands)
     text = "draw sessions"
