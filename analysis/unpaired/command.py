@@ -198,6 +198,11 @@ def _notes(comparison: UnpairedComparison) -> list[str]:
     videos = sorted({one.video for one in comparison.found.taken})
     if len(videos) > 1:
         notes.append(f"note: {len(videos)} videos are mixed here ({', '.join(videos[:4])})")
+    never = [short_name(one.policy) for one in comparison.policies if one.stall_ratio.mean == 0]
+    if never:
+        notes.append(
+            f"note: no stall was seen of {', '.join(never)}: an interval from 0 to 0 is no proof that none come"
+        )
     fewest = min(one.sessions for one in comparison.policies)
     if fewest < FEWEST_SESSIONS:
         notes.append(

@@ -40,7 +40,7 @@ class Weighed:
         return Interval(self.mean, self.mean - reach, self.mean + reach, round(self.degrees))
 
     def minus(self, other: Weighed) -> Weighed:
-        """The difference of two that have no session in common; degrees of freedom by Welch, Satterthwaite."""
+        """The difference of two that share no session; degrees of freedom by Welch and Satterthwaite."""
         mine, others = self.standard_error**2, other.standard_error**2
         spread = mine**2 / self.degrees + others**2 / other.degrees
         degrees = (mine + others) ** 2 / spread if spread else float(self.degrees + other.degrees)

@@ -132,6 +132,7 @@ def test_the_command_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert out.startswith("Unpaired: no two of these sessions met the same network")
     assert "8 sessions in 1 block of time, from 2026-03-01 12:00 UTC to 2026-03-01 13:00 UTC" in out
+    assert "no stall was seen of bba: " in out
     assert "unpaired differences" in out and "4 sessions of a policy say little of rare stalls" in out
 
 
