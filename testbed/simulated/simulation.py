@@ -32,7 +32,7 @@ from player.fallback import FALLBACK, StandIn
 from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
-from player.provenance import code_section, decided_by
+from player.provenance import code_section, decided_by, user_file_sha256
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
@@ -146,6 +146,7 @@ def manifest(
         player=PlayerSection(
             buffer_cap_s=CAP_MS / 1000.0,
             fallback=session.fallback,
+            fallback_sha256=user_file_sha256(session.fallback),
             first_level=session.first_level,
             more={"first_level": None},  # said where the policy is asked for it, too
         ),
