@@ -1,7 +1,7 @@
 """Folders in the temporary directory that go with the process that made them, however it ends.
 
-`tempfile.TemporaryDirectory` removes its folder when the process ends in order. After `kill -9` nobody does: so
-a shell waits for the end of a pipe that only the process holds, and removes the folder then.
+`tempfile.TemporaryDirectory` removes its folder when the process ends in order. After `kill -9` nobody does:
+so a shell waits for the end of a pipe that only the process holds, and removes the folder then.
 """
 
 from __future__ import annotations
