@@ -24,7 +24,7 @@ from analysis.options import add_cluster, add_json, add_scoring, add_sessions, s
 from analysis.outcomes import read_outcomes
 from analysis.power.command import add_power
 from analysis.report.options import add_report
-from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions
+from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect
 from player.record import RecordError
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 when the command could not be carried out; 130 when interrupted.
+        0; 1 when a damaged record was left out; 2 when the command could not be carried out; 130 when
+        interrupted.
     """
     args = _parser().parse_args(arguments)
     return carried_out(PROG, lambda: int(args.run(args)), (AnalysisError, RecordError))
@@ -136,12 +137,13 @@ def _picture(text: str) -> Path:
 def _compare(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy)
+    status = tell_unreadable(outcomes.unreadable)
     comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
     if args.json:
         print(json.dumps(as_json(comparison)))
-        return 0
+        return status
     show(comparison, _console())
-    return 0
+    return status
 
 
 def _table(args: argparse.Namespace) -> int:
@@ -149,12 +151,13 @@ def _table(args: argparse.Namespace) -> int:
     if args.json and args.markdown:
         raise AnalysisError("--json and --markdown exclude each other; give one")
     outcomes = read_outcomes(args.results, qoe, args.policy)
+    status = tell_unreadable(outcomes.unreadable)
     found = table.matrix(outcomes, args.by, args.baseline, rule)
     if args.json:
         print(json.dumps(table.as_json(found)))
-        return 0
+        return status
     table.show(found, _console(), args.markdown)
-    return 0
+    return status
 
 
 def _console() -> Console:
@@ -173,6 +176,7 @@ def _plot_many(args: argparse.Namespace) -> int:
 
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy)
+    status = tell_unreadable(outcomes.unreadable)
     with matplotlib.rc_context(RC):
         drawn = FIGURES[args.what](outcomes, args.by, rule)
         save(drawn.figure, args.out)
@@ -191,7 +195,7 @@ def _plot_many(args: argparse.Namespace) -> int:
             "left_out": left_out,
         }
         print(json.dumps(facts))
-        return 0
+        return status
     for one in outcomes.left_out:
         print(f"left out, {one.reason}: {one.record}")
     if drawn.not_common:
@@ -201,7 +205,7 @@ def _plot_many(args: argparse.Namespace) -> int:
             " them, --policy leaves a policy out"
         )
     print(f"{args.what} of {', '.join(outcomes.policies)} over {drawn.settings} cases: {args.out}")
-    return 0
+    return status
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:
@@ -210,17 +214,18 @@ def _plot_timeline(args: argparse.Namespace) -> int:
     from analysis.timeline import draw_timeline
 
     sessions = load_sessions(args.results, policies=args.policy, with_invalid=args.invalid)
+    status = tell_unreadable(sessions.unreadable)
     with matplotlib.rc_context(RC):
         figure = draw_timeline(sessions.taken)
         save(figure, args.out)
     if args.json:
         print(json.dumps(_as_json(args, sessions)))
-        return 0
+        return status
     for session in sessions.left_out:
         print(f"left out, its link was invalid (--invalid draws it): {session.path}")
     counts = f"{_count(sessions.taken)}, {len(sessions.left_out)} invalid left out"
     print(f"{args.what} of {counts}: {args.out}")
-    return 0
+    return status
 
 
 def _count(sessions: Sequence[SessionRecord]) -> str:

@@ -17,6 +17,7 @@ from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
 from player.record import FINISHED, SCHEMA, RecordError, by_fallback_alone, read_record
+from traces.commands import said_of
 from traces.safe_reading import read_first_object, shown
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
@@ -110,6 +111,8 @@ class Outcomes:
     qoe: QoE
     counted: tuple[Outcome, ...]
     left_out: tuple[LeftOut, ...]
+    unreadable: tuple[str, ...] = ()
+    """Faults of records that are damaged: nobody knows whose they are."""
 
     @property
     def policies(self) -> list[str]:
@@ -140,8 +143,8 @@ def read_outcomes(places: Sequence[Path], qoe: QoE, policies: Sequence[str] = ()
         policies: only these (as they were asked for); all if empty.
 
     Raises:
-        AnalysisError: nothing to read in a place, records that cannot be read or scored (all are
-            looked at before), a policy that no record has, nothing left to count.
+        AnalysisError: nothing to read in a place, no record that can be read, one of another version (all
+            are looked at before), a policy that no record has, nothing left to count.
         OSError: a place that cannot be read.
     """
     counted: list[Outcome] = []
@@ -151,14 +154,14 @@ def read_outcomes(places: Sequence[Path], qoe: QoE, policies: Sequence[str] = ()
     for path in files:
         try:
             found = outcome_of(SessionRecord(read_record(path)), qoe)
-        except RecordError as error:
-            faults.append((path, str(error)))
+        except (RecordError, OSError) as error:
+            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
             continue
         if isinstance(found, Outcome):
             counted.append(found)
         else:
             left_out.append(found)
-    if faults:
+    if faults and (not (counted or left_out) or _other_schemas(faults)):
         raise AnalysisError(_complaint(faults, len(files)))
     whole = Outcomes(qoe, tuple(counted), tuple(left_out))
     for policy in policies:
@@ -168,6 +171,7 @@ def read_outcomes(places: Sequence[Path], qoe: QoE, policies: Sequence[str] = ()
         qoe,
         tuple(one for one in counted if not policies or one.policy in policies),
         tuple(one for one in left_out if not policies or one.policy in policies),
+        tuple(fault for _, fault in faults),
     )
     if not chosen.counted:
         why = Counter(one.reason for one in chosen.left_out)
@@ -315,7 +319,7 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
 
 def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
     """All records that cannot be read, in one line; mixed schema versions said as such."""
-    schemas = Counter(schema for path, _ in faults if (schema := _schema(path)) not in (None, str(SCHEMA)))
+    schemas = _other_schemas(faults)
     way_out = "remove them, or make them anew"
     if schemas:
         versions = ", ".join(f"{count} of schema {schema}" for schema, count in schemas.items())
@@ -328,6 +332,12 @@ def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
     names = ", ".join(path.name for path, _ in faults[1:4])
     more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
     return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
+
+
+def _other_schemas(faults: Sequence[tuple[Path, str]]) -> Counter[str]:
+    """How many of the records that can't be read are of which other version."""
+    found = (_schema(path) for path, _ in faults)
+    return Counter(schema for schema in found if schema not in (None, str(SCHEMA)))
 
 
 def _schema(path: Path) -> str | None:

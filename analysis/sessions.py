@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any, TypeGuard
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, Record, RecordError, read_record
+from traces.commands import said_of
 from traces.files import PARTIAL
 
 ENDING = ".jsonl"
@@ -167,6 +169,8 @@ class FoundSessions:
     taken: tuple[SessionRecord, ...]
     left_out: tuple[SessionRecord, ...]
     """Sessions over links that were not what their manifests say."""
+    unreadable: tuple[str, ...] = ()
+    """Faults of records that are damaged."""
 
 
 def load_sessions(
@@ -181,10 +185,17 @@ def load_sessions(
 
     Raises:
         AnalysisError: nothing to read in a place, a policy that no record has, nothing left to take.
-        RecordError: a record that cannot be read.
+        RecordError: none of the records can be read.
         OSError: a place that cannot be read.
     """
-    found = [SessionRecord(read_record(path)) for path in record_files(places)]
+    found, faults = [], []
+    for path in record_files(places):
+        try:
+            found.append(SessionRecord(read_record(path)))
+        except (RecordError, OSError) as error:
+            faults.append(said_of(error) if isinstance(error, OSError) else str(error))
+    if not found:
+        raise RecordError(faults[0])
     there = dict.fromkeys(session.policy for session in found)
     for policy in policies:
         if policy not in there:
@@ -197,7 +208,22 @@ def load_sessions(
             f"{_counted(left_out)}: the link was not what the manifest says."
             " The end line's link.reasons say why; --invalid takes them all the same"
         )
-    return FoundSessions(taken, left_out)
+    return FoundSessions(taken, left_out, tuple(faults))
+
+
+NAMED = 6
+"""Of records that are damaged so many are named, the others counted."""
+NOT_ALL = 1
+"""Exit status of an analysis of all records but damaged ones."""
+
+
+def tell_unreadable(faults: Sequence[str]) -> int:
+    """Name damaged records, which were left out, on stderr; the exit status."""
+    for fault in faults[:NAMED]:
+        print(f"left out: {fault}", file=sys.stderr)
+    if len(faults) > NAMED:
+        print(f"left out: {len(faults) - NAMED} more records that can't be read", file=sys.stderr)
+    return NOT_ALL if faults else 0
 
 
 def record_files(places: Sequence[Path]) -> list[Path]:
@@ -216,7 +242,7 @@ def _records(place: Path) -> list[Path]:
         if not place.exists():
             raise AnalysisError(f"{place}: no such file or folder")
         return [place]
-    paths = sorted(path for path in place.iterdir() if path.suffix == ENDING and path.is_file())
+    paths = sorted(path for path in place.iterdir() if path.suffix == ENDING)
     if paths:
         return paths
     partial = sum(path.name.endswith(f"{ENDING}{PARTIAL}") for path in place.iterdir())

@@ -237,11 +237,10 @@ def share_scale(axes: Iterable[Axes], which: str) -> None:
     """
     panels = [axis for axis in axes if axis.axison]
     for letter in which:
-        get, put = (getattr(Axes, f"{verb}_{letter}lim") for verb in ("get", "set"))
-        limits = [get(axis) for axis in panels]
+        limits = [getattr(axis, f"get_{letter}lim")() for axis in panels]
         least, most = min(map(min, limits)), max(map(max, limits))
         for axis, (first, last) in zip(panels, limits, strict=True):
-            put(axis, *((least, most) if first <= last else (most, least)))
+            getattr(axis, f"set_{letter}lim")(*((least, most) if first <= last else (most, least)))
 
 
 def save(figure: Figure, path: Path) -> None:

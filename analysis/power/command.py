@@ -19,7 +19,7 @@ from analysis.compare_report import say
 from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.power.needed import CONFIDENCE, POWER, Spread, detectable, needed_clusters, spread_of
-from analysis.sessions import AnalysisError
+from analysis.sessions import AnalysisError, tell_unreadable
 from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
@@ -129,15 +129,16 @@ def run_power(args: argparse.Namespace) -> int:
     question = question_of(args.measure, args.difference, args.power, args.tests)
     chosen = [*args.policy, *(args.policies.split(",") if args.policies else ())]
     outcomes = read_outcomes(args.results, qoe, chosen)
+    status = tell_unreadable(outcomes.unreadable)
     if args.baseline is not None and args.baseline not in outcomes.policies:
         there = ", ".join(outcomes.policies)
         raise AnalysisError(f"--baseline {args.baseline}: no record is of this policy; there are {there}")
     found = answers(outcomes, question, baseline=args.baseline, by=args.by, rule=rule)
     if args.json:
         print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
-        return 0
+        return status
     show(outcomes, question, found, rule, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
-    return 0
+    return status
 
 
 def question_of(measure: str, difference: str | None, power: float, tests: int) -> PowerQuestion:

@@ -32,7 +32,7 @@ from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
-from analysis.sessions import AnalysisError, record_files
+from analysis.sessions import NOT_ALL, AnalysisError, record_files
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
@@ -82,7 +82,7 @@ def report(args: argparse.Namespace) -> int:
         print(json.dumps({**found, **spent}, allow_nan=False))
     else:
         _say(study, found, spent)
-    return 0
+    return NOT_ALL if unreadable else 0
 
 
 def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here
-from analysis.sessions import AnalysisError, SessionRecord, record_files
+from analysis.sessions import AnalysisError, SessionRecord, record_files, tell_unreadable
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
     ENDINGS,
@@ -44,6 +43,7 @@ from player.manifest import (
 )
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
+from traces.commands import said_of
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
@@ -357,6 +357,8 @@ def _session_row_or_fault(path: Path) -> Rows | str:
         return [session_row(SessionRecord(read_record(path)))]
     except RecordError as error:
         return str(error)
+    except OSError as error:
+        return said_of(error)
 
 
 def _chunk_rows_or_fault(path: Path) -> Rows | str:
@@ -364,6 +366,8 @@ def _chunk_rows_or_fault(path: Path) -> Rows | str:
         return chunk_rows(SessionRecord(read_record(path)))
     except RecordError as error:
         return str(error)
+    except OSError as error:
+        return said_of(error)
 
 
 def add_collect(commands: Any) -> None:
@@ -406,8 +410,7 @@ def _collect(args: argparse.Namespace) -> int:
     found = collect(
         args.results, args.out or folder / (CHUNK_TABLE if args.chunks else TABLE), chunks=args.chunks
     )
-    for fault in found.unreadable:
-        print(f"left out: {fault}", file=sys.stderr)
+    status = tell_unreadable(found.unreadable)
     if args.json:
         facts = {
             "table": str(found.table),
@@ -416,7 +419,7 @@ def _collect(args: argparse.Namespace) -> int:
             "unreadable": list(found.unreadable),
         }
         print(json.dumps(facts))
-        return 0
+        return status
     chunks = f"{found.rows} chunks of " if args.chunks else ""
     print(f"{chunks}{found.sessions} sessions, {len(found.unreadable)} unreadable: {found.table}")
-    return 0
+    return status

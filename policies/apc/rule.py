@@ -15,7 +15,8 @@ from typing import Any
 
 from policies.apc.facts import NAMES, Facts
 from policies.apc.scheduler import Routing
-from traces.safe_reading import BadFileError, read_json
+from traces.escaping import visible
+from traces.safe_reading import BadFileError, read_json, shown
 from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "rule.json"
@@ -126,9 +127,11 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
     """
     try:
         rules = read_json(path)["rules"]
+        if not isinstance(rules, dict):
+            raise TypeError(f"rules is {shown(rules)}")
         if light in rules:
             return Thresholds.from_json(rules[light])
-        known: Sequence[str] = sorted(rules)
+        known: Sequence[str] = sorted(map(visible, rules))
     except OSError as error:
         raise SchedulerError(
             f"{path}: {error.strerror}; make one with: python -m policies.apc sweep"

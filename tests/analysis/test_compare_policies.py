@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from analysis.bootstrap import mean_interval
 from analysis.compare import compare
 from analysis.outcomes import read_outcomes
 from player.qoe import QoE
+from tests.support.damage import DAMAGES
 from tests.support.session_records import change_manifest, write_session
 
 
@@ -273,17 +275,21 @@ def test_chosen_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "'d'; there are a, b, c" in refused(capsys, tmp_path, "--policy", "d")
 
 
-def test_a_cut_off_record_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_session(tmp_path / "a.jsonl", "a")
-    cut = write_session(tmp_path / "b.jsonl", "b")
-    cut.write_text("\n".join(cut.read_text().splitlines()[:-1]) + "\n")
-    said = refused(capsys, tmp_path)
-    assert f"{cut}:4: no end line; the session was cut off" in said and "remove it" in said
-    cut.write_text(cut.read_text()[:-30])
-    second = write_session(tmp_path / "c.jsonl", "b")
-    second.write_text("{")
-    said = refused(capsys, tmp_path)
-    assert "2 of 3 records cannot be read" in said and "also c.jsonl" in said
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_record_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    for policy in ("a", "b"):
+        for trace in ("t0", "t1"):
+            write_session(tmp_path / f"{policy}-{trace}.jsonl", policy, trace)
+    damage(tmp_path / "b-t1.jsonl")
+    for words in (["compare"], ["table"], ["plot", "--what", "bars", "--out", str(tmp_path / "x.png")]):
+        assert main([words[0], str(tmp_path), *words[1:]]) == 1
+        said = capsys.readouterr().err
+        assert f"left out: {tmp_path / 'b-t1.jsonl'}" in said and said.count("\n") == 1
+    assert main(["compare", str(tmp_path / "b-t1.jsonl")]) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "b-t1.jsonl") in said and said.count("\n") == 1
 
 
 def test_mixed_schema_versions_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,7 +317,8 @@ def test_other_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "QoE mu -1.0" in refused(capsys, tmp_path, "--mu", "-1")
     assert "compare --help" in refused(capsys, tmp_path, "--by", "moon")
     change_manifest(tmp_path / "a.jsonl", video={"ladder_kbps": [1000, 2000, 3000]})
-    assert "the manifest's video has no name or no sha256" in refused(capsys, tmp_path)
+    status, _, said = run(capsys, tmp_path)
+    assert status == 2 and "left out" in said and "the manifest's video has no name or no sha256" in said
 
 
 def test_a_missing_baseline_in_one_group_is_no_pair_there(tmp_path: Path) -> None:

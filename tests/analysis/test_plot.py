@@ -168,9 +168,10 @@ def test_refuses_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1 of a run that goes on or was killed" in refused(capsys, empty, "--out", out)
     assert "no such file or folder" in refused(capsys, tmp_path / "none.jsonl", "--out", out)
     whole = a_record(tmp_path / "whole.jsonl")
-    assert "cut.jsonl:4: no end line" in refused(
-        capsys, whole, cut(a_record(tmp_path / "cut.jsonl")), "--out", out
-    )
+    assert "cut.jsonl:4: no end line" in refused(capsys, cut(a_record(tmp_path / "cut.jsonl")), "--out", out)
+    assert plot(whole, tmp_path / "cut.jsonl", "--out", out) == 1
+    assert "left out: " in capsys.readouterr().err and out.exists()
+    out.unlink()
     other = tmp_path / "other.jsonl"
     other.write_text(whole.read_text().replace('"schema":1', '"schema":99'))
     assert "other.jsonl:1: schema 99" in refused(capsys, other, "--out", out)

@@ -1,7 +1,7 @@
 """What reads files from outside, each with whole files to begin from and the errors that it may raise.
 
 A reader is fed one spoiled file after the other. It may read it, or refuse it in one line; it may not raise
-anything else, and not take longer than `PATIENCE_S`.
+anything else, and not take longer than its patience.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SECONDS = "STREAMBED_FUZZ_S"
 """How long each reader is fed; `make stress` takes ten minutes where this says nothing."""
 USUAL_S = 600.0
 PATIENCE_S = 5.0
+"""Nobody waits longer for a reader that takes milliseconds for a whole file."""
 
 
 class TooSlow(BaseException):
@@ -43,6 +44,7 @@ class Reader:
     """Read the file of this name, in a folder of that kind."""
     refusals: tuple[type[Exception], ...] = ()
     """Errors whose one line a command prints; a command itself returns 0, 1 or 2."""
+    patience_s: float = PATIENCE_S
 
 
 def asked_seconds() -> float:
@@ -72,7 +74,7 @@ def fed(reader: Reader, folder: Path, seconds: float, seed: int) -> int:
 def _try(reader: Reader, path: Path, spoiled: bytes) -> None:
     kept = path.with_name(f"stumbled-{reader.name}.bin")
     try:
-        with _patience():
+        with _patience(reader.patience_s):
             reader.read(path)
     except reader.refusals as refusal:
         if "\n" in str(refusal):
@@ -84,12 +86,12 @@ def _try(reader: Reader, path: Path, spoiled: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
+def _patience(most_s: float) -> Iterator[None]:
     def too_slow(number: int, frame: FrameType | None) -> None:
-        raise TooSlow(f"longer than {PATIENCE_S} s")
+        raise TooSlow(f"longer than {most_s} s")
 
     before = signal.signal(signal.SIGALRM, too_slow)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+    signal.setitimer(signal.ITIMER_REAL, most_s)
     try:
         yield
     finally:

@@ -45,6 +45,8 @@ from traces.trace import TraceError
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKLY_S = 0.7
+A_REPORT_S = 60.0
+"""Of a whole sweep it takes seconds, where others use the processors too."""
 
 
 def records(folder: Path) -> list[Path]:
@@ -80,6 +82,17 @@ def a_run_sweep(folder: Path) -> list[Path]:
 
 def a_toml(folder: Path) -> list[Path]:
     return [copied(path, folder) for path in sorted((ROOT / "testbed" / "sweeps").glob("*.toml"))]
+
+
+def a_small_toml(folder: Path) -> list[Path]:
+    (folder / "s.toml").write_text(
+        'name = "small"\nquestion = "Which?"\npolicies = ["bba", "rate"]\nbaseline = "bba"\nretries = 1\n'
+        "order_seed = 3\n\n[defaults]\nchunks = 5\nrepetitions = 2\n\n"
+        '[[setting]]\nlabel = "usual"\nseen = true\n'
+        'traces = "4g[0:3]"\nrtt_ms = [20, 80]\nstart_s = [0, 7.5]\nplayers = 1\n'
+    )
+    planned(folder / "s.toml")
+    return [folder / "s.toml"]
 
 
 def copied(path: Path, folder: Path) -> Path:
@@ -173,7 +186,9 @@ READERS = (
         ANALYSIS(lambda path: ["plot", str(path), "--what", "timeline", "--out", f"{path.parent}/x.png"]),
     ),
     Reader("power", records, ANALYSIS(lambda path: ["power", str(path.parent)])),
-    Reader("report", a_sweep, ANALYSIS(lambda path: ["report", str(path.parent), "--jobs", "1"])),
+    Reader(
+        "report", a_sweep, ANALYSIS(lambda path: ["report", str(path.parent), "--jobs", "1"]), (), A_REPORT_S
+    ),
     Reader("planned", a_sweep, lambda path: read_planned(path.parent), (AnalysisError,)),
     Reader(
         "resume",
@@ -193,7 +208,8 @@ READERS = (
             ],
         ),
     ),
-    Reader("sweep", a_toml, planned, (TestbedError, TraceError, VideoError)),
+    Reader("sweep", a_toml, read_sweep, (TestbedError,)),
+    Reader("plan", a_small_toml, planned, (TestbedError, TraceError, VideoError)),
     Reader("trace", traces_of_all_formats, formats.load, (TraceError,)),
     Reader("lint", traces_of_all_formats, command(traces.main, lambda path: ["lint", str(path)])),
     Reader("show", traces_of_all_formats, command(traces.main, lambda path: ["show", str(path)])),

@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from policies.llm.engine.contract import ServingEngine
+from policies.llm.serving.arrivals import Doorkeeper, noting_loop
 from policies.llm.serving.batch_by_deadline import BUDGET_S
 from policies.llm.serving.batcher import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE
 from policies.llm.serving.client import default_socket, runtime_folder
@@ -29,7 +30,11 @@ from traces.numbers import count, not_negative, positive
 
 LONGEST_SOCKET_PATH = 107
 """Bytes: sun_path of <linux/un.h> less its final zero."""
-SHUTDOWN_S = 2.0
+SHUTDOWN_S = 1.0
+KEEP_ALIVE_S = 2.0 * IDLE_S
+"""A player on a dark link may be silent for long; then it connects anew."""
+LINGER_S = 1.0
+"""What is left of a body that was refused is read so long, so that the client hears why."""
 SHORTEST_TOKEN = 16
 WARM_UP_STEPS = 3
 
@@ -149,7 +154,8 @@ def run(args: argparse.Namespace) -> int:
     served = load_served(args)
     server = Server(served, _limits(args), token=token, delay_s=args.delay_ms / 1000.0)
     loading_s = time.monotonic() - began_s
-    return asyncio.run(_serve(server, path, host, args.port, args.json, loading_s))
+    with asyncio.Runner(loop_factory=noting_loop) as runner:
+        return runner.run(_serve(server, path, host, args.port, args.json, loading_s))
 
 
 def _limits(args: argparse.Namespace) -> Limits:
@@ -322,9 +328,18 @@ async def listening(
     """
     quiet_about_clients()
     runner = web.AppRunner(
-        server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+        server.application(),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        handle_signals=False,
+        keepalive_timeout=KEEP_ALIVE_S,
+        auto_decompress=False,  # nobody's few bytes may become many here
+        lingering_time=LINGER_S,
     )
     await runner.setup()
+    assert runner.server is not None
+    server.doorkeeper = Doorkeeper(lambda: list(runner.server.connections if runner.server else ()))
+    watching = asyncio.create_task(server.doorkeeper.watch())
     made: tuple[int, int] | None = None
     try:
         if path is None:
@@ -343,6 +358,7 @@ async def listening(
     finally:
         if path is not None and made is not None and _identity(path) == made:  # another server's stays
             path.unlink(missing_ok=True)
+        watching.cancel()
         await runner.cleanup()
 
 

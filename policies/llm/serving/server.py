@@ -20,6 +20,7 @@ from typing import Any
 from aiohttp import web
 
 from policies.llm.engine.contract import ServingEngine
+from policies.llm.serving.arrivals import BODY_WITHIN_S, Doorkeeper, arrived_s
 from policies.llm.serving.batch_by_arrival import ArrivalQueue
 from policies.llm.serving.batch_by_deadline import BUDGET_S, DeadlineQueue
 from policies.llm.serving.batcher import (
@@ -53,6 +54,10 @@ from traces.versions import loaded_versions
 
 EXPIRE_EVERY_S = 5.0
 RETRY_QUEUE_S = 1
+SMALL_BODY_BYTES = 64 * 1024
+"""Read within a few milliseconds: a step takes some 400 bytes."""
+MOST_BODIES = 32
+"""Of which a part has come; one more such is refused."""
 OPEN_TO_ALL = (HEALTH, READY)
 """What may be asked without the token: it tells nothing of a session."""
 
@@ -148,6 +153,11 @@ class Server:
         }
         self._tasks = {name: desk.task for name, desk in self._desks.items()}
         self._began_s = time.monotonic()
+        self._large = asyncio.Semaphore(1)
+        self._bodies = 0
+        """Of which not all has come yet."""
+        self.doorkeeper: Doorkeeper | None = None
+        """Told of every request, where somebody keeps the door."""
 
     def _open(self) -> int:
         return sum(len(desk.sessions) for desk in self._desks.values())
@@ -206,6 +216,8 @@ class Server:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Every refusal is an object with `error`, whoever refuses, and is counted."""
+        if self.doorkeeper is not None:
+            self.doorkeeper.let_in(request)
         try:
             if self._token is not None and request.path not in OPEN_TO_ALL and not self._knows(request):
                 response: web.StreamResponse = _refusal(
@@ -229,11 +241,14 @@ class Server:
         return hmac.compare_digest(given, f"Bearer {self._token}".encode())
 
     async def _decide(self, request: web.Request) -> web.Response:
-        arrived_s = time.monotonic()
-        body = await request.read()
+        came_s = arrived_s()
         try:
-            asked = load_request(body, self._tasks)
-            answer = await self._by_deadline(asked, arrived_s)
+            body = await self._body_of(request)
+        except _BadBody as error:
+            return error.refusal
+        try:
+            asked = await self._read(body)
+            answer = await self._by_deadline(asked, came_s)
         except FieldError as error:
             return _refusal(422, str(error), field=error.field)
         except Behind as error:
@@ -249,6 +264,44 @@ class Server:
         self.metrics.decision_s.observe(answer.server_ms / 1000.0)
         self.metrics.queue_s.observe(answer.queue_ms / 1000.0)
         return web.json_response(dump_answer(answer, self._tasks[asked.task]))
+
+    async def _body_of(self, request: web.Request) -> bytes:
+        """A request's body, bounded in size and time.
+
+        Raises:
+            _BadBody: it is encoded, doesn't come in time, or is cut or framed wrongly.
+            HTTPRequestEntityTooLarge: it is too large.
+        """
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ("", "identity"):
+            said = f"Content-Encoding {encoding[:40]!r}: send bodies as they are"
+            raise _BadBody(_refusal(415, said, headers={"Accept-Encoding": "identity"}))
+        if self._bodies >= MOST_BODIES and not request.content.is_eof():
+            said, later = f"{MOST_BODIES} bodies are on their way", {"Retry-After": str(RETRY_QUEUE_S)}
+            raise _BadBody(_closing(_refusal(429, said, headers=later)))
+        self._bodies += 1
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                return await request.read()
+        except TimeoutError:
+            said = f"the body did not come within {BODY_WITHIN_S:g} s"
+            raise _BadBody(_closing(_refusal(408, said))) from None
+        except (web.RequestPayloadError, ValueError) as error:
+            said = f"the body is cut or framed wrongly: {' '.join(str(error).split())[:100]}"
+            raise _BadBody(_closing(_refusal(400, said))) from None
+        finally:
+            self._bodies -= 1
+
+    async def _read(self, body: bytes) -> Request:
+        """What a body asks. A large one is read beside the event loop, one at a time; small ones don't wait.
+
+        Raises:
+            FieldError: see `load_request`.
+        """
+        if len(body) <= SMALL_BODY_BYTES:
+            return load_request(body, self._tasks)
+        async with self._large:
+            return await asyncio.to_thread(load_request, body, self._tasks)
 
     async def _by_deadline(self, asked: Request, arrived_s: float) -> Answer:
         """The answer, never a late one: what has begun goes on for the session's next request.
@@ -304,6 +357,20 @@ class Server:
         return web.Response(
             body=self.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
+
+
+class _BadBody(Exception):
+    """A body that can't be had."""
+
+    def __init__(self, refusal: web.Response) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+def _closing(response: web.Response) -> web.Response:
+    """The connection has no more to say: nobody knows where its next request begins."""
+    response.force_close()
+    return response
 
 
 def _heard(task: asyncio.Task[Answer]) -> None:

@@ -53,14 +53,14 @@ def study(sweep: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def made(sweep: Path) -> Path:
-    """The report of the sweep."""
-    assert main(["report", str(sweep), "--jobs", "1"]) == 0
+    """The report of the sweep, in which a file was cut off."""
+    assert main(["report", str(sweep), "--jobs", "1"]) == 1
     return sweep / "report"
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
+def said(capsys: pytest.CaptureFixture[str], *words: str | Path, status: int = 0) -> dict[str, Any]:
     """The object that a command prints, which is all that is on stdout."""
-    assert main([*map(str, words), "--json"]) == 0
+    assert main([*map(str, words), "--json"]) == status
     out: dict[str, Any] = json.loads(capsys.readouterr().out)
     return out
 

@@ -432,7 +432,8 @@ def test_strict_stops_at_the_first_fault_with_its_traceback(
 ) -> None:
     words = ("--traces", "4g[0:2]", "--policy", f"{broken}:{name}", "--chunks", "5", "--jobs", jobs)
     assert run(*words, "--out", tmp_path / "out", "--strict") == 2
-    first, *shown = capfd.readouterr().err.splitlines()
+    begun, first, *shown = capfd.readouterr().err.splitlines()
+    assert begun.startswith("simulating 2 sessions")
     assert f"{name} on 4g/" in first and why in first and first.endswith("; stopped, as --strict says")
     assert shown[0].startswith("Traceback") and f'File "{broken}"' in "".join(shown)
 

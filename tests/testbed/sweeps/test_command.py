@@ -515,7 +515,7 @@ def test_collect_makes_a_row_of_every_record_and_names_those_it_cannot_read(
     first, *others = sorted(held(out))
     (out / first).write_text((out / first).read_text()[:-20])
     capsys.readouterr()
-    assert analysis.main(["collect", str(out), "--out", str(place / "t.parquet"), "--json"]) == 0
+    assert analysis.main(["collect", str(out), "--out", str(place / "t.parquet"), "--json"]) == 1
     said = capsys.readouterr()
     assert json.loads(said.out)["sessions"] == len(others) and first in said.err
     rows = {row["record"]: row for row in pyarrow.parquet.read_table(place / "t.parquet").to_pylist()}

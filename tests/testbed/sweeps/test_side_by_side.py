@@ -39,9 +39,9 @@ def test_parts_leave_the_records_of_sessions_one_by_one(
     sizes: list[int] = []
     real = computed.compute_all
 
-    def counted(sessions, facts):  # type: ignore[no-untyped-def]
+    def counted(sessions, *more):  # type: ignore[no-untyped-def]
         sizes.append(len(sessions))
-        return real(sessions, facts)
+        return real(sessions, *more)
 
     if jobs == 1:
         monkeypatch.setattr(computed, "compute_all", counted)
