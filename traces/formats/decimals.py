@@ -120,4 +120,6 @@ def style_of(fields: Sequence[str], comma_separates: bool) -> NumberStyle:
         return NumberStyle()
     if comma_separates:
         return NumberStyle(".", unclear=True)
-    return NumberStyle(",", assumed="commas before three digits are taken for decimal commas, not for thousands")
+    return NumberStyle(
+        ",", assumed="commas before three digits are taken for decimal commas, not for thousands"
+    )
