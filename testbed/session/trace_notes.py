@@ -25,6 +25,12 @@ def assumed_notes(traces: Iterable[Trace]) -> list[str]:
     ]
 
 
+def trace_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
+    """What was assumed of traces, and what they bring; `assumed_notes` and `delay_loss_notes`."""
+    traces = list(traces)
+    return [*assumed_notes(traces), *delay_loss_notes(traces, rtts_ms, option)]
+
+
 def delay_loss_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
     """What a person should know before sessions over traces that bring delays or losses; a line each.
 

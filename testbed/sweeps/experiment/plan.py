@@ -36,7 +36,7 @@ from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.asked import Asked
 from testbed.session.options import capped
-from testbed.session.trace_notes import assumed_notes, delay_loss_notes, video_notes
+from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.starts import Start
 from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
@@ -315,9 +315,7 @@ def _join(
 
 def _entry_notes(entry: SettingEntry, found: Sequence[SweptTrace], simulated: bool) -> Iterator[str]:
     """What is worth saying of a setting before it runs."""
-    for note in assumed_notes(swept.trace for swept in found):
-        yield f"{entry.label}: {note}"
-    for note in delay_loss_notes((swept.trace for swept in found), entry.values["rtt_ms"], "rtt_ms"):
+    for note in trace_notes((swept.trace for swept in found), entry.values["rtt_ms"], "rtt_ms"):
         yield f"{entry.label}: {note}"
     if simulated and entry.values["repetitions"][0] > 1:
         yield f"{entry.label}: a computed session comes out the same; it is not repeated"
