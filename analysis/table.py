@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN
+from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
 from analysis.compare import (
@@ -84,6 +84,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
                         "qoe": one.qoe.mean,
                         "qoe_ci95": one.qoe.bounds,
                         "verdict": _verdicts(group).get(one.policy),
+                        "stall": _stalls(group).get(one.policy),
                     }
                     for one in group.policies
                 ],
@@ -109,6 +110,11 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
             say(console, f"| {' | '.join(cell.strip() for cell in cells)} |")
     else:
         console.print(_columns(heads, rows))
+    for group in found.groups:
+        for policy, against in _stalls(group).items():
+            verdict = _verdicts(group)[policy]
+            how = "a tie" if verdict == TIE else verdict
+            say(console, f"note: {label(policy)} is {how} with {against} stall in {group.name}")
     if others := told_others(outcomes):
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
     for count, what in (
@@ -146,6 +152,12 @@ def _cell(group: ComparedGroup, policy: str) -> str:
 def _verdicts(group: ComparedGroup) -> dict[str, str]:
     """Of each policy that is compared with the baseline."""
     return {pair.policy: pair.verdict for pair in group.pairs}
+
+
+def _stalls(group: ComparedGroup) -> dict[str, str]:
+    """Of each policy whose stalls point the other way than its QoE, `more` or `less` than the baseline's."""
+    found = {pair.policy: stall_against_qoe(pair.verdict, pair.beside) for pair in group.pairs}
+    return {policy: against for policy, against in found.items() if against is not None}
 
 
 def _made(outcomes: Outcomes) -> str:

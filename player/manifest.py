@@ -75,6 +75,8 @@ class PlayerSection(JsonSection):
     reset_deadline_s: float | None = None
     timeouts: Mapping[str, Any] | None = None
     fallback: str | None = None
+    fallback_sha256: str | None = None
+    """Of a user's file."""
     congestion_control: str | None = None
     first_level: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)

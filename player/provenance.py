@@ -105,6 +105,12 @@ def decided_by(spec: str, policy: Policy) -> Provenance:
     )
 
 
+def user_file_sha256(spec: str) -> str | None:
+    """Hash of the file of a user's own that a spec names; None where it names an installed policy."""
+    file = policy_file(spec)
+    return None if file is None else file_sha256(file)
+
+
 def _source_sha256(policy: Policy) -> str | None:
     """Hash of the file that a policy's class stands in; None if it stands in none."""
     try:

@@ -39,7 +39,7 @@ from testbed.again.recorded import (
     video_of,
 )
 from testbed.again.told import Told
-from testbed.again.trust import trusted_file
+from testbed.again.trust import trusted_files
 from testbed.again.video import check_servable, had_video, laid_out
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
@@ -132,8 +132,8 @@ def reproduce(words: Sequence[str], out: TextIO) -> int:
     args = parser().parse_args(list(words))
     console = person_console(out, args.json)
     asked = _asked(args.reproduce, ("testbed/run.py", *words))
-    specs = dict.fromkeys((asked.told.needed("policy.spec"), fallback_in(asked.told)))
-    said = "; ".join(filter(None, (trusted_file(asked.told, spec, args.trust) for spec in specs)))
+    policy, fallback = asked.told.needed("policy.spec"), fallback_in(asked.told)
+    said = trusted_files(asked.told, policy, fallback, args.trust)
     folder = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-again")
     try:
         aloud = Aloud(console, said)

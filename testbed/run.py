@@ -40,7 +40,8 @@ from testbed.process.errors import TestbedError
 from testbed.reproduce import reproduce
 from testbed.session.command_line import asked
 from testbed.session.plan import RunPlan, describe, folder_of, plan_run
-from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
+from testbed.session.retrying import streamed
+from testbed.session.side_by_side import Interrupt, Interrupted
 from testbed.session.streaming import finished
 from testbed.session.summary import as_json, remarks, table
 from traces.commands import carried_out, leave
@@ -58,16 +59,21 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     for why in plan.left_out:
         console.print(Text(f"left out: {why}"), soft_wrap=True)
     try:
-        results = await side_by_side(plan, console, interrupt)
+        results, retried = await streamed(plan, console, interrupt)
     except Interrupted:
         console.print("interrupted before any session had begun; nothing was recorded")
         return interrupt.status
     report = as_json(results, plan.qoe, str(plan.out))
+    report["retried"] = [
+        {"record": str(one.record), "reasons": list(one.result.verdict.reasons)} for one in retried
+    ]
     write_aside(plan.out / "summary.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     console.print()
     console.print(table(results, plan.qoe))
     for line in remarks(results):
         console.print(Text(line), soft_wrap=True)
+    for one in retried:
+        console.print(Text(f"streamed again; the invalid session is {one.record}"), soft_wrap=True)
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
     if as_object:
         print(json.dumps(report, allow_nan=False), file=out, flush=True)

@@ -7,7 +7,7 @@ import platform
 
 from player.fallback import FALLBACK
 from player.manifest import Manifest, PlayerSection
-from player.provenance import code_section, decided_by
+from player.provenance import code_section, decided_by, user_file_sha256
 from player.real.settings import PlayerSettings
 from player.registry import LoadedPolicy
 from player.sections import policy_section, video_section
@@ -50,6 +50,7 @@ def player_manifest(
             reset_deadline_s=settings.reset_deadline_s,
             timeouts=dataclasses.asdict(settings.timeouts),
             fallback=fallback,
+            fallback_sha256=user_file_sha256(fallback),
             congestion_control=congestion_control,
         ),
         versions={

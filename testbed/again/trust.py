@@ -13,11 +13,27 @@ from traces.commands import said_of
 SHORT_HASH = 12
 
 
-def trusted_file(told: Told, spec: str, trust: bool) -> str:
-    """What is to be said of the file that a record's policy lies in; empty for a policy that comes along.
+def trusted_files(told: Told, policy: str, fallback: str, trust: bool) -> str:
+    """What is to be said of the files that a record's policy and fallback lie in; empty without any.
 
     Args:
-        spec: the policy's, as recorded.
+        policy: its spec, as recorded.
+        fallback: its.
+        trust: whether the user has said that their code may run.
+
+    Raises:
+        TestbedError: one is a file, and nobody has said that it may run, or it is not there.
+    """
+    found = {fallback: "player.fallback_sha256", policy: "policy.source_sha256"}
+    said = [_trusted_file(told, spec, place, trust) for spec, place in found.items()]
+    return "; ".join(filter(None, said))
+
+
+def _trusted_file(told: Told, spec: str, place: str, trust: bool) -> str:
+    """What is to be said of one.
+
+    Args:
+        place: where the record tells its hash.
         trust: whether the user has said that its code may run.
 
     Raises:
@@ -33,7 +49,7 @@ def trusted_file(told: Told, spec: str, trust: bool) -> str:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise TestbedError(f"{told.path}: its policy's file {name}: {said_of(error)}") from None
-    recorded = told.optional("policy.source_sha256")
+    recorded = told.optional(place)
     was = f"recorded {plain(recorded[:SHORT_HASH])}" if recorded else "not recorded"
     same = "as recorded" if recorded == digest else was
     others = len(policy_sources(path).files) - 1

@@ -49,13 +49,7 @@ def parser() -> Parser:
     add_video_options(what)
     _add_who_options(command)
     add_link_options(command)
-    how = command.add_argument_group("how")
-    how.add_argument(
-        "--lanes",
-        type=int,
-        metavar="N",
-        help="stream so many at once, whatever the machine (default: all, or as many as it holds now)",
-    )
+    _add_how_options(command)
     add_scoring_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -83,4 +77,22 @@ def _add_who_options(command: Parser) -> None:
         choices=DEVICES,
         default="auto",
         help="where a policy's server puts its model (default: cuda if there, else cpu)",
+    )
+
+
+def _add_how_options(command: Parser) -> None:
+    how = command.add_argument_group("how")
+    how.add_argument(
+        "--lanes",
+        type=int,
+        metavar="N",
+        help="stream so many at once, whatever the machine (default: all, or as many as it holds now)",
+    )
+    how.add_argument(
+        "--retry-invalid",
+        type=int,
+        default=0,
+        metavar="N",
+        help="stream a session whose link was not true again, up to so many times; the invalid ones are kept"
+        " in invalid/ (default: 0)",
     )

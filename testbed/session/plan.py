@@ -41,6 +41,7 @@ from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
 
 RESULTS = Path("results")
+MOST_RETRIES = 100
 NEEDED_BYTES = 64 * 1024 * 1024
 """Free disk that a run wants before it begins."""
 
@@ -62,6 +63,8 @@ class RunPlan:
     """What a person should know before."""
     lanes: int | None = None
     """How many stream at once; None for as many as the machine holds."""
+    retries: int = 0
+    """How often a session whose link was not true is streamed again."""
     begun: MachineReading | None = None
     """The machine when planning began; None for nobody who wants to know how busy it has been since."""
 
@@ -105,7 +108,10 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     )
     notes = [*delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     kept = args.out is not None
-    return RunPlan(sessions, out, qoe, kept, args.device, tuple(left_out), tuple(notes), args.lanes, begun)
+    retries, lanes = args.retry_invalid, args.lanes
+    return RunPlan(
+        sessions, out, qoe, kept, args.device, tuple(left_out), tuple(notes), lanes, retries, begun
+    )
 
 
 def _same(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
@@ -141,6 +147,8 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise TestbedError(f"--start-s {args.start_s}: must be 0 or more")
     if not (math.isfinite(args.decision_deadline_s) and args.decision_deadline_s > 0):
         raise TestbedError(f"--decision-deadline-s {args.decision_deadline_s}: must be positive")
+    if not 0 <= args.retry_invalid <= MOST_RETRIES:
+        raise TestbedError(f"--retry-invalid {args.retry_invalid}: expected 0 to {MOST_RETRIES}")
     for option in ("chunks", "lanes"):
         value = getattr(args, option)
         if value is not None and value < 1:

@@ -178,7 +178,7 @@ def _what_to_do(results: Sequence[SessionResult]) -> list[str]:
     fewer = " or stream fewer at once (--lanes 1)," if len(results) > 1 else ""
     return [
         f"{subject} not what the trace says, so {whose} in no mean: end other work on this machine,{fewer}"
-        " and run again; `python testbed/doctor.py` says what this machine holds"
+        " and run again, or with --retry-invalid 2; `python testbed/doctor.py` says what this machine holds"
     ]
 
 

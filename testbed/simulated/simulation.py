@@ -32,7 +32,7 @@ from player.fallback import FALLBACK, StandIn
 from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
-from player.provenance import code_section, decided_by
+from player.provenance import code_section, decided_by, user_file_sha256
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
 from player.registry import LoadedPolicy, PolicyError, load_policy
@@ -146,6 +146,7 @@ def manifest(
         player=PlayerSection(
             buffer_cap_s=CAP_MS / 1000.0,
             fallback=session.fallback,
+            fallback_sha256=user_file_sha256(session.fallback),
             first_level=session.first_level,
             more={"first_level": None},  # said where the policy is asked for it, too
         ),
@@ -321,8 +322,7 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
         return _run_together(job)
     written: dict[Path, SessionSummary] = {}
     first = job.sessions[0]
-    seed_generators(first.seed)  # a policy may draw when it is made
-    policy, fallback = load_policy(first.policy), StandIn(first.fallback)
+    policy, fallback = load_policy(first.policy, seed=first.seed), StandIn(first.fallback)
     for place, session in enumerate(job.sessions):
         summary = _simulated(session, policy, fallback, job, place)
         if summary is not None:
@@ -356,8 +356,7 @@ def simulate_together(
     Raises:
         OSError: a record cannot be written.
     """
-    seed_generators(sessions[0].seed)
-    policy = load_policy(sessions[0].policy)
+    policy = load_policy(sessions[0].policy, seed=sessions[0].seed)
     for part in _side_by_side(sessions, _ready_together(policy), 1):
         seats = {place: _seat(session, policy) for place, session in enumerate(part)}
         for place, recorded in play_together(seats):

@@ -64,18 +64,21 @@ class SweepPolicy:
     """Why this engine cannot ask it; None if it can."""
     fallback: str
     """The spec of who decides where it can't."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Of a user's policy of several files: (path from its folder, hash) of each."""
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What makes it this policy, in plain values.
 
-        The fallback is there only where it is another than it was before files could name one: sessions
-        from then are still the same.
+        The fallback is there only where it is another than it was before files could name one, the sources
+        only where there are several: sessions from before are still the same.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if self.fallback == FALLBACK_ONCE:
             del mine["fallback"]
-        return mine
+        del mine["sources"]
+        return {**mine, "sources": dict(self.sources)} if self.sources else mine
 
 
 @dataclass(frozen=True)
@@ -343,15 +346,17 @@ def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Swee
         found = loaded(entry.spec)
     except PolicyError as error:
         raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
+    decided = decided_by(found.spec, found.policy)
     return SweepPolicy(
         label=entry.label,
         spec=entry.spec,
         name=found.name,
         delay_ms=found.delay_ms,
         weights_sha256=found.weights_sha256,
-        source_sha256=decided_by(found.spec, found.policy).source_sha256,
+        source_sha256=decided.source_sha256,
         left_out=_untellable(found.policy, link_model) if isinstance(found.policy, ToldFuture) else None,
         fallback=fallback_spec(found.policy, file.fallback),
+        sources=tuple(decided.sources.items()),
     )
 
 

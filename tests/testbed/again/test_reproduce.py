@@ -129,6 +129,18 @@ def test_a_policy_file_of_a_record_is_not_run_without_a_word(
     assert "dice.py is not there" in refused(capsys, "--reproduce", record, "--trust")
 
 
+def test_the_file_of_a_fallback_is_not_run_without_a_word_either(
+    record: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.py").write_text(DICE.replace("Dice", "Other") + "open('ran', 'w').close()\n")
+    first = json.loads(record.read_text().splitlines()[0])
+    player = {**first["player"], "fallback": "other.py:Other", "fallback_sha256": "f" * 64}
+    change_manifest(record, player=player, policy={**first["policy"], "spec": "bba"})
+    said = refused(capsys, "--reproduce", record)
+    assert "names a policy file, other.py (SHA-256 " in said and "recorded ffffffffffff" in said
+    assert not Path("ran").exists()
+
+
 @pytest.mark.parametrize(
     "name", ["/some/folder", "../up", "a/b", "..", "", "a\\b", "new\nline", "\x1b[31m", "x" * 201]
 )

@@ -49,7 +49,7 @@ def refusal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     async def streamed(*_: object) -> None:
         pytest.fail("it was not refused")
 
-    monkeypatch.setattr(run, "side_by_side", streamed)
+    monkeypatch.setattr(run, "streamed", streamed)
 
     def refused(*words: str) -> str:
         before = sorted(Path.cwd().rglob("*"))
