@@ -4,7 +4,7 @@
 
 A command is killed a few times over the same folder and then let finish. Exit status: 0 when no record was
 lost, doubled or halved and no process, network namespace, interface or temporary folder was left, else 1.
-Run it where nobody else emulates: namespaces, interfaces and folders of others would be taken for ours.
+Run it where nobody else emulates: namespaces and interfaces of others would be taken for ours.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ STARTING_S = 1.6
 """Half of the kills fall within so long from the start."""
 KILLS_A_ROUND = 5
 FINISH_WITHIN_S = 600.0
+TEMPORARY = "tmp"
+"""Where a command's temporary files go, in its folder."""
 MARK = "STREAMBED_KILL_BENCHMARK"
 """In the environment of all that a command starts."""
 
@@ -67,14 +69,14 @@ def _script(name: str, *words: str) -> list[str]:
 
 
 def _sweep(folder: Path) -> list[str]:
-    (folder / "s.toml").write_text(SWEEP.format(traces=40))
+    (folder / "s.toml").write_text(SWEEP.format(traces=12))
     return _script(
         "sweep.py", str(folder / "s.toml"), "--simulate", "--jobs", "2", "--out", str(folder / "out")
     )
 
 
 def _simulation(folder: Path) -> list[str]:
-    words = ("--traces", "4g[0:40]", "--policy", "bba,robustmpc,small:server=none", "--jobs", "2")
+    words = ("--traces", "4g[0:12]", "--policy", "bba,robustmpc,small:server=none", "--jobs", "2")
     return _script("simulate.py", *words, "--out", str(folder / "out"))
 
 
@@ -89,8 +91,8 @@ def _server(folder: Path) -> list[str]:
 
 
 KINDS = {
-    "sweep": KilledKind(_sweep, lambda folder: 120, 10.0),
-    "simulation": KilledKind(_simulation, lambda folder: 120, 10.0),
+    "sweep": KilledKind(_sweep, lambda folder: 36, 7.0),
+    "simulation": KilledKind(_simulation, lambda folder: 36, 7.0),
     "run": KilledKind(_run, lambda folder: 2, 18.0),
     "server": KilledKind(_server, lambda folder: 0, 6.0),
 }
@@ -117,23 +119,23 @@ def marked(mark: str) -> list[int]:
 
 
 def surroundings() -> dict[str, set[str]]:
-    """Network namespaces, interfaces and our kind of temporary folders on this machine."""
+    """Network namespaces and interfaces on this machine."""
     namespaces = set()
     for place in Path("/proc").glob("[0-9]*/ns/net"):
         with contextlib.suppress(OSError):
-            namespaces.add(os.readlink(place))
+            namespaces.add(str(place.readlink()))
     return {
         "network namespace": namespaces,
         "interface": {path.name for path in Path("/sys/class/net").iterdir()},
-        "temporary folder": {path.name for path in Path(tempfile.gettempdir()).glob("streambed-*")},
     }
 
 
-def _left(mark: str, before: dict[str, set[str]]) -> list[str]:
+def _left(mark: str, folder: Path, before: dict[str, set[str]]) -> list[str]:
     """What is there that should not be, once it had time to go."""
     until_s = time.monotonic() + GONE_WITHIN_S
     while True:
         left = [f"process {pid} ({_command(pid)})" for pid in marked(mark)]
+        left += [f"temporary {path.name}" for path in (folder / TEMPORARY).iterdir()]
         now = surroundings()
         left += [f"{what} {name}" for what in before for name in sorted(now[what] - before[what])]
         if not left or time.monotonic() > until_s:
@@ -147,10 +149,11 @@ def _command(pid: int) -> str:
     return "gone"
 
 
-def _started(words: Sequence[str], mark: str) -> subprocess.Popen[bytes]:
+def _started(words: Sequence[str], mark: str, folder: Path) -> subprocess.Popen[bytes]:
+    (folder / TEMPORARY).mkdir(exist_ok=True)
     return subprocess.Popen(
         words,
-        env={**os.environ, MARK: mark, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, MARK: mark, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / TEMPORARY)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -161,26 +164,26 @@ def _started(words: Sequence[str], mark: str) -> subprocess.Popen[bytes]:
 def kill_once(kind: KilledKind, folder: Path, after_s: float) -> list[str]:
     """Start a command, kill it, and say what is left of it."""
     mark, before = uuid.uuid4().hex, surroundings()
-    process = _started(kind.command(folder), mark)
+    process = _started(kind.command(folder), mark, folder)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(after_s)
     process.kill()
     process.communicate()
-    return _left(mark, before)
+    return _left(mark, folder, before)
 
 
 def finish(name: str, folder: Path) -> list[str]:
     """Let a command do all that is left, and say what is wrong with it and its records."""
     kind, mark, before = KINDS[name], uuid.uuid4().hex, surroundings()
-    process = _started(kind.command(folder), mark)
+    process = _started(kind.command(folder), mark, folder)
     if name == "server":
-        return [*_serves(process, folder), *_left(mark, before)]
+        return [*_serves(process, folder), *_left(mark, folder, before)]
     _, said = process.communicate(timeout=FINISH_WITHIN_S)
     faults = []
     if process.returncode != 0 and not (name == "run" and process.returncode == 1):  # an untrue link is told
         faults.append(f"exit status {process.returncode}: {said.decode(errors='replace')[-300:]}")
     out = max(folder.glob("out*"), key=lambda path: path.stat().st_mtime_ns)
-    return [*faults, *_wrong_records(out, kind.records(folder)), *_left(mark, before)]
+    return [*faults, *_wrong_records(out, kind.records(folder)), *_left(mark, folder, before)]
 
 
 def _wrong_records(out: Path, expected: int) -> list[str]:
