@@ -1,6 +1,6 @@
 """Both servers under hostile requests: no status 500, no traceback, no wait.
 
-`make stress` attacks each for ten minutes; STREAMBED_FUZZ_S=30 for half a minute. The usual tests do it shortly.
+`make stress` attacks each for ten minutes, or as long as STREAMBED_FUZZ_S says; the usual tests for moments.
 """
 
 from __future__ import annotations
