@@ -31,6 +31,7 @@ from typing import Any
 
 from player.faults import is_interrupt, one_line
 from player.policy import Policy, ToldFuture
+from player.seeding import seed_generators
 from traces.words import meant
 
 GROUP = "streambed.policies"
@@ -99,11 +100,12 @@ def policy_file(spec: str) -> Path | None:
     return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
 
 
-def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
+def load_policy(spec: str, *, real: bool = False, seed: int | None = None) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 
     Args:
         real: for the real player, who can't tell it the future.
+        seed: set the generators of all by it (`player.seeding`), for a policy that draws when it is made.
 
     Raises:
         PolicyError: an unknown name, a file, class or parameter that is not there, a class that is
@@ -111,6 +113,8 @@ def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
             the program; a policy that the real player can't play.
     """
     in_file = _FILE_SPEC.fullmatch(spec)
+    if seed is not None:
+        seed_generators(seed)
     if in_file and spec.partition(":")[0] not in policy_names():
         name, _, arguments = (in_file["rest"] or "").partition(":")
         factory = _from_file(spec, Path(in_file["file"]), name)
@@ -122,6 +126,8 @@ def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
     delay_ms = delay.get(DELAY.name, 0.0)
     if not (math.isfinite(delay_ms) and delay_ms >= 0):
         raise PolicyError(f"policy {spec}: {DELAY.name} is {delay_ms}; expected 0 or more")
+    if seed is not None:
+        seed_generators(seed)  # those too that have been imported meanwhile
     policy = _constructed(spec, factory, values)
     if real and isinstance(policy, ToldFuture):
         raise PolicyError(
