@@ -201,7 +201,7 @@ def _notes(comparison: UnpairedComparison) -> list[str]:
     never = [short_name(one.policy) for one in comparison.policies if one.stall_ratio.mean == 0]
     if never:
         notes.append(
-            f"note: no stall was seen of {', '.join(never)}: an interval from 0 to 0 is no proof that none come"
+            f"note: no stall was seen of {', '.join(never)}: an interval of 0 to 0 is no proof of none"
         )
     fewest = min(one.sessions for one in comparison.policies)
     if fewest < FEWEST_SESSIONS:
