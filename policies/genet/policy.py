@@ -74,6 +74,6 @@ class Genet:
 
 
 class UDR(Genet):
-    """A small network as Genet's, trained without the curriculum: the same budget, over uniform environments."""
+    """A small network as Genet's, trained without the curriculum: same budget, uniform environments."""
 
     shipped = "udr.safetensors"
