@@ -12,12 +12,12 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from player.registry import OfferedPolicy, PolicyError, offered_policies
 from traces.commands import PIPE_COLUMNS, Parser, add_json_option, carried_out, exit_with
+from traces.console import VisibleConsole
 
 EVERYWHERE = "every one takes delay_ms (0): its decisions come so much later"
 USE = "use: --policy NAME:OPTION=VALUE:OPTION=VALUE,NAME, or FILE.py:Class of your own; docs/policies.md"
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps({"policies": [dataclasses.asdict(one) for one in found]}))
             return 0
-        console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+        console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
         console.print(table(found))
         console.print(Text(f"{EVERYWHERE}\n{USE}"), soft_wrap=True)
         return 0
