@@ -65,6 +65,11 @@ def _parser() -> Parser:
     add_unpaired(commands)
     add_collect(commands)
     add_report(commands)
+    _add_plot(commands)
+    return parser
+
+
+def _add_plot(commands: Any) -> None:
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
@@ -95,7 +100,6 @@ def _parser() -> Parser:
         help=f"the picture; its ending says the format: {', '.join(PICTURES)}",
     )
     add_json(output)
-    return parser
 
 
 def _add_compare(commands: Any) -> None:
