@@ -48,6 +48,7 @@ from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.models import PUBLISHED
 from testbed.sweeps.command_line import CLUSTER, parser
+from testbed.sweeps.ending import show_table
 from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep, shown_value
@@ -57,7 +58,7 @@ from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
-from traces.commands import leave, refuse, said_of
+from traces.commands import leave, next_step, refuse, said_of
 from traces.escaping import visible_output
 from traces.trace import TraceError
 
@@ -176,10 +177,15 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     words = [f"{counts['done']} done"] + [
         f"{counts[key]} {key}" for key in ("invalid", "failed", "missing") if counts[key]
     ]
+    if counts["done"]:
+        show_table(console, work.out, work.folder.plan.file, counts["done"])
     console.print(
         Text(f"{counts['expected']} sessions: {', '.join(words)}, in {duration(report['spent']['wall_s'])}")
     )
     console.print(Text(f"records: {work.out}"), soft_wrap=True)
+    if counts["done"]:
+        then = next_step("python", "-m", "analysis", "report", str(work.out))
+        console.print(Text(then), soft_wrap=True)
     return 0 if not in_vain else NOT_ALL_GOOD
 
 
