@@ -419,7 +419,7 @@ def test_rates_alone_are_a_second_each() -> None:
     trace = formats.parse(text, "f")
     assert shape(trace) == ([1, 2, 3], [0.57, 0.5, 1.5]) and "taken for a second" in trace.assumed[0]
     assert shape(formats.parse("Bandwidth,Unit\n" + text, "f")) == shape(trace)
-    with pytest.raises(TraceError, match="^f:4: rate '': not measured"):
+    with pytest.raises(TraceError, match=r"^f:4: rate '': not measured"):
         formats.parse(text + ",Mbits/sec\n", "f")
     assert shape(formats.parse("3.5\n4.5\n", "f", ":unit=mbps")) == ([1, 2], [3.5, 4.5])
 
@@ -568,6 +568,13 @@ def test_tables_are_read_as_people_write_them(text: str, assumed: str) -> None:
     trace = formats.parse(text, "f")
     assert shape(trace) == ([1, 2], [2, 3])
     assert assumed in " ".join(trace.assumed) and bool(assumed) == bool(trace.assumed)
+
+
+def test_a_byte_logs_clock_counts_where_its_milliseconds_jump() -> None:
+    rows = [(100, 5000), (101, 6000), (102, 7000), (110, 400), (111, 1400), (112, 2400)]
+    text = "".join(f"{1290160000 + clock} {timer} 0 0 125000 1000\n" for clock, timer in rows)
+    trace = formats.parse(text, "f")
+    assert shape(trace)[0] == [1, 2, 3, 11, 12, 13] and "milliseconds jump 1 time" in trace.assumed[0]
 
 
 def test_a_byte_logs_lines_of_one_moment_are_added_up() -> None:
