@@ -1,9 +1,9 @@
 """Byte logs, as the 3G/HSDPA set of Oslo and the 4G set of Ghent were published: no header, six columns.
 
-A line is a clock (s or ms since 1970), milliseconds of the session, latitude, longitude, bytes since the line
-before, and milliseconds since it. The rate is bytes over milliseconds; it holds until the line's time. A line of
-0 ms adds its bytes to the next. Where the session's milliseconds jump, because the logger began again, the clock
-counts. Columns of the place may be missing: the first two and the last two count.
+A line is a clock (s or ms since 1970), milliseconds of the session, latitude, longitude, bytes since the
+line before, and milliseconds since it. The rate is bytes over milliseconds; it holds until the line's time.
+A line of 0 ms adds its bytes to the next. Where the session's milliseconds jump, because the logger began
+again, the clock counts. Columns of the place may be missing: the first two and the last two count.
 
 Sources: datasets.simula.no/hsdpa-tcp-logs, users.ugent.be/~jvdrhoof/dataset-4g.
 """
