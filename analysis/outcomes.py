@@ -27,7 +27,7 @@ OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s")
 """What a manifest's player section says of when it plays and waits, whoever decides."""
 
 INVALID = "its link was not what the manifest says"
-NO_TRACE = "its manifest has no trace (a real network), so it has no pair"
+NO_TRACE = "its manifest has no trace (a real network), so it has no pair: see `python -m analysis unpaired`"
 NOT_ITS_OWN = "the fallback decided all of it"
 NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
 CUT_SHORT = "it was interrupted (--interrupted counts it)"
