@@ -23,6 +23,9 @@ from traces.safe_reading import read_first_object, shown
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
+USUAL_THRESHOLDS = {"buffer_cap_s": 60.0, "startup_s": 0.0, "resume_s": 0.0}
+"""Of the player's buffer (`player/buffer.py`): where nothing else is recorded."""
+
 INVALID = "its link was not what the manifest says"
 NO_TRACE = "its manifest has no trace (a real network), so it has no pair"
 NOT_ITS_OWN = "the fallback decided all of it"
@@ -254,7 +257,10 @@ def _setting(session: SessionRecord) -> Setting | None:
     rtt_ms = link.get("rtt_ms")
     family = str(trace.get("family") or _typed(trace) or trace["name"])
     link_label = _link_label(link, simulated)
-    start_s = session.trace.start_s
+    if thresholds := _thresholds(session):
+        asked |= {"player_thresholds": thresholds}
+        link_label += "".join(f", {name} {value:g}" for name, value in thresholds.items())
+    condition_label, start_s = link_label, session.trace.start_s
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other setting of it
         start_s = round(start_s - shared.offset_s, 6)
@@ -272,12 +278,23 @@ def _setting(session: SessionRecord) -> Setting | None:
         family=family,
         link_label=link_label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
-        condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
+        condition=_condition(sweep, family, video["name"], condition_label, simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
         group=str(sweep["group"]) if "group" in sweep else None,
         axis=_axis(sweep.get("axis")),
     )
+
+
+def _thresholds(session: SessionRecord) -> dict[str, float]:
+    """Thresholds of the player's buffer that are not the usual ones."""
+    player = session.told.player
+    if player is None:
+        return {}
+    told = {"buffer_cap_s": player.buffer_cap_s, "startup_s": player.startup_s, "resume_s": player.resume_s}
+    return {
+        name: value for name, value in told.items() if value is not None and value != USUAL_THRESHOLDS[name]
+    }
 
 
 def _axis(told: object) -> tuple[tuple[str, float], ...]:
