@@ -19,17 +19,21 @@ from rich.console import Console
 
 from analysis import table
 from analysis.compare import GROUPINGS, compare, missing_of
-from analysis.compare_report import as_json, show
-from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
+from analysis.compare_report import as_json, left_out_lines, show
+from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
 from analysis.power.command import add_power
 from analysis.report.options import add_report
-from analysis.sessions import AnalysisError, FoundSessions, SessionRecord, load_sessions, tell_unreadable
+from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_unreadable
 from analysis.style import FORMATS, RC, save
-from analysis.tables.collect import add_collect
+from analysis.tables.collect import add_collect, table_path
+from analysis.tables.comparison_rows import write_comparison
+from analysis.tables.table_file import ENDINGS, TableFileError
+from analysis.unpaired.command import add_unpaired
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
 from traces.console import VisibleConsole
+from traces.words import counted
 
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
 """Of `analysis.figures.FIGURES`, which takes a while to import."""
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted.
     """
     args = _parser().parse_args(arguments)
-    return carried_out(PROG, lambda: int(args.run(args)), (AnalysisError, RecordError))
+    return carried_out(PROG, lambda: int(args.run(args)), (AnalysisError, RecordError, TableFileError))
 
 
 def _parser() -> Parser:
@@ -58,8 +62,14 @@ def _parser() -> Parser:
     _add_compare(commands)
     _add_table(commands)
     add_power(commands)
+    add_unpaired(commands)
     add_collect(commands)
     add_report(commands)
+    _add_plot(commands)
+    return parser
+
+
+def _add_plot(commands: Any) -> None:
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
@@ -74,6 +84,7 @@ def _parser() -> Parser:
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
     add_cluster(what)
+    add_interrupted(what)
     what.add_argument(
         "--invalid",
         action="store_true",
@@ -89,7 +100,6 @@ def _parser() -> Parser:
         help=f"the picture; its ending says the format: {', '.join(PICTURES)}",
     )
     add_json(output)
-    return parser
 
 
 def _add_compare(commands: Any) -> None:
@@ -103,8 +113,17 @@ def _add_compare(commands: Any) -> None:
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each of these")
     add_cluster(what)
+    add_interrupted(what)
     add_scoring(command)
-    add_json(command.add_argument_group("output"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--csv",
+        type=table_path,
+        metavar="FILE",
+        help=f"write the differences there, a row a pair, and the means to FILE-means"
+        f" (ends in {', '.join(ENDINGS)})",
+    )
+    add_json(output)
 
 
 def _add_table(commands: Any) -> None:
@@ -118,6 +137,7 @@ def _add_table(commands: Any) -> None:
         "--baseline", metavar="NAME", help="mark who is ahead of it, behind it, or in a tie with it"
     )
     add_cluster(what)
+    add_interrupted(what)
     add_scoring(command)
     output = command.add_argument_group("output")
     output.add_argument("--markdown", action="store_true", help="print a table in Markdown")
@@ -136,13 +156,16 @@ def _picture(text: str) -> Path:
 
 def _compare(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
-    outcomes = read_outcomes(args.results, qoe, args.policy)
+    outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
+    written = write_comparison(comparison, args.csv) if args.csv else []
     if args.json:
-        print(json.dumps(as_json(comparison)))
+        print(json.dumps(as_json(comparison) | {"tables": [str(path) for path in written]}))
         return status
     show(comparison, _console())
+    for what, path in zip(("differences", "means"), written, strict=False):
+        print(f"{what}: {path}")
     return status
 
 
@@ -150,7 +173,7 @@ def _table(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
     if args.json and args.markdown:
         raise AnalysisError("--json and --markdown exclude each other; give one")
-    outcomes = read_outcomes(args.results, qoe, args.policy)
+    outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     found = table.matrix(outcomes, args.by, args.baseline, rule)
     if args.json:
@@ -175,7 +198,7 @@ def _plot_many(args: argparse.Namespace) -> int:
     from analysis.figures import FIGURES
 
     qoe, rule = scored_by(args)
-    outcomes = read_outcomes(args.results, qoe, args.policy)
+    outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     with matplotlib.rc_context(RC):
         drawn = FIGURES[args.what](outcomes, args.by, rule)
@@ -187,7 +210,7 @@ def _plot_many(args: argparse.Namespace) -> int:
             "what": args.what,
             "out": str(args.out),
             "qoe": asdict(qoe),
-            "policies": outcomes.policies,
+            "policies": [one for one in outcomes.policies if one not in outcomes.without_figures],
             "settings": drawn.settings,
             "not_common": drawn.not_common,
             "missing": [{"policy": one.policy, "setting": str(one.setting)} for one in missing],
@@ -196,15 +219,16 @@ def _plot_many(args: argparse.Namespace) -> int:
         }
         print(json.dumps(facts))
         return status
-    for one in outcomes.left_out:
-        print(f"left out, {one.reason}: {one.record}")
+    for line in left_out_lines(outcomes):
+        print(line)
     if drawn.not_common:
         lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
         print(
             f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
-    print(f"{args.what} of {', '.join(outcomes.policies)} over {drawn.settings} cases: {args.out}")
+    policies = [policy for policy in outcomes.policies if policy not in outcomes.without_figures]
+    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.settings, 'case')}: {args.out}")
     return status
 
 
@@ -223,13 +247,9 @@ def _plot_timeline(args: argparse.Namespace) -> int:
         return status
     for session in sessions.left_out:
         print(f"left out, its link was invalid (--invalid draws it): {session.path}")
-    counts = f"{_count(sessions.taken)}, {len(sessions.left_out)} invalid left out"
+    counts = f"{counted(len(sessions.taken), 'session')}, {len(sessions.left_out)} invalid left out"
     print(f"{args.what} of {counts}: {args.out}")
     return status
-
-
-def _count(sessions: Sequence[SessionRecord]) -> str:
-    return f"{len(sessions)} session{'' if len(sessions) == 1 else 's'}"
 
 
 def _as_json(args: argparse.Namespace, sessions: FoundSessions) -> dict[str, Any]:

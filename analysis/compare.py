@@ -20,7 +20,7 @@ from analysis.clusters import ClusterRule
 from analysis.outcomes import Figures, Outcomes, Setting, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
-from analysis.style import natural
+from analysis.style import in_order, natural
 from player.record import FINISHED
 
 WORST = 5
@@ -43,6 +43,9 @@ class Grouping:
     """The groups in order; those that are not in it, and all without one, by name."""
 
 
+JOIN = ", "
+"""Between the words of a setting's name."""
+
 GROUPINGS = {
     one.name: one
     for one in (
@@ -52,7 +55,7 @@ GROUPINGS = {
             "rtt",
             lambda setting: "no RTT known" if setting.rtt_ms is None else f"RTT {setting.rtt_ms:g} ms",
         ),
-        Grouping("setting", lambda setting: ", ".join(setting.condition)),
+        Grouping("setting", lambda setting: JOIN.join(setting.condition)),
     )
 }
 """What `--by` can group by: `setting` is a sweep's, and without one the family, video and link."""
@@ -200,15 +203,18 @@ def compare(
     _check_baseline(outcomes, baseline)
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
+    if len(policies) - len(outcomes.without_figures) < 2:
+        raise AnalysisError(
+            f"a comparison needs two policies with sessions that count: {_uncounted(outcomes)}"
+        )
     groups = [
         _group(name, part, duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
     ]
     if not any(group.pairs for group in groups):
-        left = len(outcomes.left_out)
         raise AnalysisError(
             "no two policies have a session with the same trace, start, video and link; nothing can be paired"
-            + (f" ({left} sessions left out, {len(outcomes.invalid)} of them invalid)" if left else "")
+            + (f" ({_uncounted(outcomes)})" if outcomes.left_out else "")
         )
     name = by.name if isinstance(by, Grouping) else by
     return Comparison(outcomes, baseline, name, rule, _corrected(groups), missing_of(outcomes))
@@ -229,15 +235,27 @@ def groups_with_means(
     )
 
 
+def _uncounted(outcomes: Outcomes) -> str:
+    """Of each policy what is left out, and why."""
+    left = dict.fromkeys(one.policy for one in outcomes.left_out)
+    return "; ".join(f"{policy}: {outcomes.why_left_out(policy)}" for policy in left)
+
+
 def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
     if baseline is not None and baseline not in outcomes.policies:
         raise AnalysisError(
             f"--baseline {baseline}: no record is of this policy; there are {', '.join(outcomes.policies)}"
         )
+    if baseline in outcomes.without_figures:
+        raise AnalysisError(
+            f"--baseline {baseline}: none of its sessions counts: {outcomes.why_left_out(baseline)}"
+        )
 
 
 def duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
-    """(policy, what is subtracted from it): all with the baseline, or each with each before it."""
+    """(policy, what is subtracted from it): all with the baseline, or each with each before it, in the order
+    of tables and figures."""
+    policies = in_order(policies)
     if baseline is None:
         return [(policy, other) for other, policy in combinations(policies, 2)]
     return [(policy, baseline) for policy in policies if policy != baseline]
@@ -248,6 +266,9 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     if by is None:
         return {None: outcomes}
     grouping = by if isinstance(by, Grouping) else GROUPINGS[by]
+    if by == "setting":
+        called = setting_names(outcomes)
+        grouping = Grouping("setting", lambda setting: called[setting.condition])
     name_of, order = grouping.of, list(grouping.order)
     names = sorted(
         {name_of(one.setting) for one in outcomes.counted},
@@ -261,6 +282,18 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
         )
         for name in names
     }
+
+
+def setting_names(outcomes: Outcomes) -> dict[tuple[str, ...], str]:
+    """What each condition is called among those that are here: what all have in common is left out."""
+    settings = [one.setting for one in outcomes.counted]
+    settings += [one.setting for one in outcomes.left_out if one.setting is not None]
+    found = list(dict.fromkeys(setting.condition for setting in settings))
+    common = [fact for fact in found[0] if all(fact in others for others in found)] if found else []
+    names = {
+        facts: JOIN.join(fact for fact in facts if fact not in common) or JOIN.join(facts) for facts in found
+    }
+    return names if len(set(names.values())) == len(names) else {facts: JOIN.join(facts) for facts in found}
 
 
 def cells(outcomes: Outcomes) -> Cells:
@@ -312,7 +345,8 @@ def _group(
 
 def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
     """Each policy's means over the settings that all have; empty when there are none."""
-    found = cells(outcomes)
+    every = cells(outcomes)
+    found = {policy: every[policy] for policy in in_order(every)}
     common = common_settings(found)
     if not common:
         return []

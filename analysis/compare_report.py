@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,9 +14,12 @@ from rich.text import Text
 from analysis.beside import BESIDE, beside_verdict, with_bounds
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
-from analysis.outcomes import Outcomes, Setting
+from analysis.outcomes import LeftOut, Outcomes, Setting
 from analysis.style import short_name
+from traces.words import counted
 
+LONGEST_NAME = 32
+"""A longer name goes on in the next line."""
 NAMED = 5
 """Of a list, a person is shown so many by name; the object of `--json` has all."""
 
@@ -67,6 +71,8 @@ def _setting_json(setting: Setting) -> dict[str, Any]:
         "start_s": setting.start_s,
         "video": setting.video,
         "link": setting.link_label,
+        "chunks": setting.chunks,
+        "besides": list(setting.besides),
     }
 
 
@@ -123,7 +129,8 @@ def show(comparison: Comparison, console: Console) -> None:
     outcomes = comparison.outcomes
     say(
         console,
-        f"QoE per chunk: {outcomes.qoe}; first chunk not counted. {len(outcomes.counted)} sessions counted,"
+        f"QoE per chunk: {outcomes.qoe}; first chunk not counted."
+        f" {counted(len(outcomes.counted), 'session')} counted,"
         f" {len(outcomes.invalid)} invalid left out.",
     )
     say(console, f"Intervals: {CONFIDENCE:.0%}, bootstrap over {comparison.rule}.")
@@ -134,15 +141,42 @@ def show(comparison: Comparison, console: Console) -> None:
     for note in notes(comparison):
         say(console, f"note: {note}")
     _show_missing(comparison.missing, console)
+    for line in (*_unfinished_lines(outcomes), *left_out_lines(outcomes)):
+        say(console, line)
+
+
+def left_out_lines(outcomes: Outcomes) -> list[str]:
+    """A line for each policy and reason, with the first records by name."""
+    return left_out_words(outcomes.left_out)
+
+
+def left_out_words(left_out: Sequence[LeftOut]) -> list[str]:
+    """The same of any sessions that are left out."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in left_out:
+        groups.setdefault((one.policy, one.reason), []).append(Path(one.record).name)
+    return [
+        f"left out: {counted(len(names), 'session')} of {short_name(policy)}: {reason}: {_some(names)}"
+        for (policy, reason), names in groups.items()
+    ]
+
+
+def _unfinished_lines(outcomes: Outcomes) -> list[str]:
+    """A line for each policy and what cut its sessions short."""
+    groups: dict[tuple[str, str], list[str]] = {}
     for one in outcomes.unfinished:
         of = "" if one.chunks_asked is None else f" of {one.chunks_asked}"
-        say(
-            console,
-            f"unfinished: {one.policy} on {one.setting}: {one.ended} after {one.chunks}{of} chunks;"
-            f" {one.record}",
-        )
-    for left in outcomes.left_out:
-        say(console, f"left out: {left.record}: {left.reason}")
+        name = f"{Path(one.record).name} after {one.chunks}{of} chunks"
+        groups.setdefault((one.policy, one.ended), []).append(name)
+    return [
+        f"unfinished: {counted(len(names), 'session')} of {short_name(policy)}, {ended}: {_some(names)}"
+        for (policy, ended), names in groups.items()
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - NAMED} more, named by --json" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def counted_cases(count: int) -> str:
@@ -159,7 +193,9 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
     console.print()
     title = "" if group.name is None else f"{group.name}: "
     say(
-        console, f"{title}{counted_cases(group.settings)}, {group.traces} traces in {group.clusters} clusters"
+        console,
+        f"{title}{counted(group.settings, 'case')}, {counted(group.traces, 'trace')}"
+        f" in {counted(group.clusters, 'cluster')}",
     )
     if group.policies:
         console.print(_means_table(group.policies))
@@ -187,11 +223,12 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
 
 def _names(pair: PairResult) -> list[str]:
     """What the worst settings are called: by trace, and whole where that does not tell them apart."""
-    names = [
-        case.setting.trace + (f" from {case.setting.start_s:g} s" if case.setting.start_s else "")
-        for case in pair.worst
-    ]
+    names = [", ".join((_short(case.setting), *case.setting.besides)) for case in pair.worst]
     return names if len(set(names)) == len(names) else [str(case.setting) for case in pair.worst]
+
+
+def _short(setting: Setting) -> str:
+    return setting.trace + (f" from {setting.start_s:g} s" if setting.start_s else "")
 
 
 def _means_table(policies: Sequence[PolicyMeans]) -> Table:
@@ -202,9 +239,8 @@ def _means_table(policies: Sequence[PolicyMeans]) -> Table:
         pad_edge=False,
     )
     names = ("QoE", "95 % interval", "bitrate Mbit/s", "stall ratio", "startup s", "switches", "used of link")
-    table.add_column("policy")
-    for name in (*names, "sessions", "unfinished", "invalid"):
-        table.add_column(name, justify="right")
+    add_names(table, "policy")
+    _add_numbers(table, *names, "sessions", "unfinished", "invalid")
     for one in policies:
         figures = one.figures
         cells = (
@@ -226,11 +262,9 @@ def _means_table(policies: Sequence[PolicyMeans]) -> Table:
 
 def _pairs_table(pairs: Sequence[PairResult]) -> Table:
     table = Table(title="differences of QoE", title_justify="left", box=None, pad_edge=False)
-    table.add_column("policy")
-    table.add_column("minus")
+    add_names(table, "policy", "minus")
     names = ("pairs", "difference", "95 % interval", "p (Wilcoxon)", "p (Holm)", "traces won", "drawn")
-    for name in names:
-        table.add_column(name, justify="right")
+    _add_numbers(table, *names)
     table.add_column("verdict")
     for one in pairs:
         cells = (
@@ -254,11 +288,10 @@ def _beside_table(pairs: Sequence[PairResult]) -> Table:
     table = Table(
         title="beside them, with 95 % intervals and verdicts", title_justify="left", box=None, pad_edge=False
     )
-    table.add_column("policy")
-    table.add_column("minus")
+    add_names(table, "policy", "minus")
     table.add_column("QoE")
     for measure in BESIDE:
-        table.add_column(measure.title, justify="right")
+        _add_numbers(table, measure.title)
         table.add_column("")
     for one in pairs:
         cells = [short_name(one.policy), short_name(one.baseline), one.verdict]
@@ -267,6 +300,17 @@ def _beside_table(pairs: Sequence[PairResult]) -> Table:
             cells += [with_bounds(measure, found), beside_verdict(found)]
         table.add_row(*map(Text, cells))
     return table
+
+
+def add_names(table: Table, *heads: str) -> None:
+    """Columns of names: a long one leaves the numbers their place."""
+    for head in heads:
+        table.add_column(head, overflow="fold", max_width=LONGEST_NAME)
+
+
+def _add_numbers(table: Table, *heads: str) -> None:
+    for head in heads:
+        table.add_column(head, justify="right")
 
 
 def _bounds(interval: Interval, sign: str = "") -> str:
@@ -285,4 +329,5 @@ def _show_missing(missing: Sequence[Missing], console: Console) -> None:
     for (policy, reason), ones in groups.items():
         names = "; ".join(str(one.setting) for one in ones[:NAMED])
         more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
-        say(console, f"missing: {policy} lacks {counted_cases(len(ones))} ({reason}): {names}{more}")
+        lacks = counted_cases(len(ones))
+        say(console, f"missing: {short_name(policy)} lacks {lacks} ({reason}): {names}{more}")

@@ -37,6 +37,15 @@ def add_policies(what: Any) -> None:
     )
 
 
+def add_interrupted(what: Any) -> None:
+    """`--interrupted`: whether sessions count that somebody ended."""
+    what.add_argument(
+        "--interrupted",
+        action="store_true",
+        help="count sessions that were interrupted, too, with what they played and all their stall",
+    )
+
+
 def add_cluster(what: Any) -> None:
     """`--cluster`: which traces are one draw of the bootstrap."""
     what.add_argument(

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from analysis import curves
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
-from player.record import FINISHED, SCHEMA, RecordError, by_fallback_alone, read_record
+from player.record import FINISHED, INTERRUPTED, SCHEMA, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 from traces.safe_reading import read_first_object, shown
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
-USUAL_THRESHOLDS = {"buffer_cap_s": 60.0, "startup_s": 0.0, "resume_s": 0.0}
-"""Of the player's buffer (`player/buffer.py`): where nothing else is recorded."""
+OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s")
+"""What a manifest's player section says of when it plays and waits, whoever decides."""
 
 INVALID = "its link was not what the manifest says"
-NO_TRACE = "its manifest has no trace (a real network), so it has no pair"
+NO_TRACE = "its manifest has no trace (a real network), so it has no pair: see `python -m analysis unpaired`"
 NOT_ITS_OWN = "the fallback decided all of it"
 NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
+CUT_SHORT = "it was interrupted (--interrupted counts it)"
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,20 @@ class Setting:
     """Whether policies were made on networks like this one, as the sweep says; None where none says so."""
     stress: bool = field(compare=False, default=False)
     """Whether the sweep calls it a network that is meant to break policies."""
+    chunks: int | None = None
+    """Of the video, that were asked for."""
+    cap_mbps: float | None = field(compare=False, default=None)
+    """Where the trace's rates were cut."""
+    besides: tuple[str, ...] = field(compare=False, default=())
+    """In words, what else it differs by from a setting that would be called the same (`told_apart`)."""
     group: str | None = field(compare=False, default=None)
     """The label of the sweep's `[[setting]]` that this is a point of."""
     axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
     """Where on the axes of that one it is: key and value; empty where it has none."""
 
     def __str__(self) -> str:
-        return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label})"
+        besides = "".join(f", {word}" for word in self.besides)
+        return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label}{besides})"
 
 
 @dataclass(frozen=True)
@@ -133,49 +141,53 @@ class Outcomes:
         return [one for one in self.left_out if one.reason == INVALID]
 
     @property
+    def without_figures(self) -> list[str]:
+        """Policies of which no session counts."""
+        counted = {one.policy for one in self.counted}
+        return [policy for policy in self.policies if policy not in counted]
+
+    def why_left_out(self, policy: str) -> str:
+        """How many sessions of a policy are left out and why, in words."""
+        why = Counter(one.reason for one in self.left_out if one.policy == policy)
+        return "; ".join(f"{count} left out, {reason}" for reason, count in why.items())
+
+    @property
     def unfinished(self) -> list[Outcome]:
         return [one for one in self.counted if one.ended != FINISHED]
 
 
-def read_outcomes(places: Sequence[Path], qoe: QoE, policies: Sequence[str] = ()) -> Outcomes:
+def read_outcomes(
+    places: Sequence[Path], qoe: QoE, policies: Sequence[str] = (), *, interrupted: bool = False
+) -> Outcomes:
     """Read the sessions of folders and record files.
 
     Args:
         places: folders that directly hold records (`*.jsonl`), or records.
         qoe: what they are scored by.
         policies: only these (as they were asked for); all if empty.
+        interrupted: count sessions that somebody cut short, too.
 
     Raises:
         AnalysisError: nothing to read in a place, no record that can be read, one of another version (all
             are looked at before), a policy that no record has, nothing left to count.
         OSError: a place that cannot be read.
     """
-    counted: list[Outcome] = []
-    left_out: list[LeftOut] = []
+    read: list[Outcome | LeftOut] = []
     faults: list[tuple[Path, str]] = []
     files = record_files(places)
     for path in files:
         try:
-            found = outcome_of(SessionRecord(read_record(path)), qoe)
+            read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-            continue
-        if isinstance(found, Outcome):
-            counted.append(found)
-        else:
-            left_out.append(found)
-    if faults and (not (counted or left_out) or _other_schemas(faults)):
+    if faults and (not read or _other_schemas(faults)):
         raise AnalysisError(_complaint(faults, len(files)))
-    whole = Outcomes(qoe, tuple(counted), tuple(left_out))
+    there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
-        if policy not in whole.policies:
-            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(whole.policies)}")
-    chosen = Outcomes(
-        qoe,
-        tuple(one for one in counted if not policies or one.policy in policies),
-        tuple(one for one in left_out if not policies or one.policy in policies),
-        tuple(fault for _, fault in faults),
-    )
+        if policy not in there:
+            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
+    wanted = [one for one in read if not policies or one.policy in policies]
+    chosen = replace(outcomes_of(qoe, wanted), unreadable=tuple(fault for _, fault in faults))
     if not chosen.counted:
         why = Counter(one.reason for one in chosen.left_out)
         raise AnalysisError(
@@ -185,8 +197,21 @@ def read_outcomes(places: Sequence[Path], qoe: QoE, policies: Sequence[str] = ()
     return chosen
 
 
-def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
+def outcomes_of(qoe: QoE, found: Sequence[Outcome | LeftOut]) -> Outcomes:
+    """Those that count and those that don't, their settings told apart."""
+    apart = told_apart(found)
+    return Outcomes(
+        qoe,
+        tuple(one for one in apart if isinstance(one, Outcome)),
+        tuple(one for one in apart if isinstance(one, LeftOut)),
+    )
+
+
+def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -> Outcome | LeftOut:
     """One session's outcome, or why it is not counted.
+
+    Args:
+        interrupted: count it, too, if somebody cut it short.
 
     Raises:
         RecordError: a manifest without what pairs are made of.
@@ -200,13 +225,14 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
         return LeftOut(session.path, session.policy, setting, NOT_ITS_OWN)
     if setting is None or session.trace is None:
         return LeftOut(session.path, session.policy, None, NO_TRACE)
+    if session.end.outcome == INTERRUPTED and not interrupted:
+        return LeftOut(session.path, session.policy, setting, CUT_SHORT)
     try:
         one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
     if one.qoe is None or one.bitrate_mbps is None:
         return LeftOut(session.path, session.policy, setting, NO_CHUNK)
-    asked = session.section("video").get("chunks")
     return Outcome(
         record=session.path,
         policy=session.policy,
@@ -223,7 +249,7 @@ def outcome_of(session: SessionRecord, qoe: QoE) -> Outcome | LeftOut:
         ),
         ended=session.end.outcome,
         chunks=len(session.chunks),
-        chunks_asked=asked if isinstance(asked, int) else None,
+        chunks_asked=setting.chunks,
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
     )
@@ -257,15 +283,14 @@ def _setting(session: SessionRecord) -> Setting | None:
     rtt_ms = link.get("rtt_ms")
     family = str(trace.get("family") or _typed(trace) or trace["name"])
     link_label = _link_label(link, simulated)
-    if thresholds := _thresholds(session):
-        asked |= {"player_thresholds": thresholds}
-        link_label += "".join(f", {name} {value:g}" for name, value in thresholds.items())
-    condition_label, start_s = link_label, session.trace.start_s
+    start_s = session.trace.start_s
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other setting of it
         start_s = round(start_s - shared.offset_s, 6)
         asked |= {"players": shared.players, "player": shared.index}
         link_label += f", player {shared.index + 1} of {shared.players}"
+    player = session.section("player")
+    asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
     sweep = session.section("sweep")
     seen = sweep.get("seen")
     return Setting(
@@ -278,23 +303,14 @@ def _setting(session: SessionRecord) -> Setting | None:
         family=family,
         link_label=link_label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
-        condition=_condition(sweep, family, video["name"], condition_label, simulated),
+        condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
+        chunks=_whole(video.get("chunks")),
+        cap_mbps=trace.get("cap_mbps"),
         group=str(sweep["group"]) if "group" in sweep else None,
         axis=_axis(sweep.get("axis")),
     )
-
-
-def _thresholds(session: SessionRecord) -> dict[str, float]:
-    """Thresholds of the player's buffer that are not the usual ones."""
-    player = session.told.player
-    if player is None:
-        return {}
-    told = {"buffer_cap_s": player.buffer_cap_s, "startup_s": player.startup_s, "resume_s": player.resume_s}
-    return {
-        name: value for name, value in told.items() if value is not None and value != USUAL_THRESHOLDS[name]
-    }
 
 
 def _axis(told: object) -> tuple[tuple[str, float], ...]:
@@ -303,6 +319,68 @@ def _axis(told: object) -> tuple[tuple[str, float], ...]:
     return tuple(
         (key, value) for key, value in found if isinstance(value, int | float) and not isinstance(value, bool)
     )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
+    """The same, their settings under names that hold whatever differs: where two would be called the same,
+    what they differ by stands in `besides`, and where that isn't their traces, in `condition` too."""
+    settings = list(dict.fromkeys(one.setting for one in found if one.setting is not None))
+    besides = _differing(settings, str, (_facts, _hashes))
+    more = _differing(settings, lambda setting: (setting.condition, setting.video), (_facts,))
+
+    def renamed(one: Outcome | LeftOut) -> Outcome | LeftOut:
+        setting = one.setting
+        if setting is None or not (setting in besides or setting in more):
+            return one
+        condition = (*setting.condition, *more.get(setting, ()))
+        return replace(one, setting=replace(setting, besides=besides.get(setting, ()), condition=condition))
+
+    return [renamed(one) for one in found]
+
+
+def _differing(
+    settings: Iterable[Setting],
+    name: Callable[[Setting], Hashable],
+    kinds: Sequence[Callable[[Setting], dict[str, str]]],
+) -> dict[Setting, tuple[str, ...]]:
+    """Of settings that share a name, the facts that not all of them share, of the first kind that has any."""
+    named: dict[Hashable, list[Setting]] = {}
+    for setting in settings:
+        named.setdefault(name(setting), []).append(setting)
+    found: dict[Setting, tuple[str, ...]] = {}
+    for alike in named.values():
+        for facts_of in kinds if len(alike) > 1 else ():
+            facts = [facts_of(setting) for setting in alike]
+            keys = dict.fromkeys(key for one in facts for key in one)
+            differ = [key for key in keys if len({one.get(key) for one in facts}) > 1]
+            if differ:
+                words = [tuple(one.get(key, f"no {key}") for key in differ) for one in facts]
+                found |= dict(zip(alike, words, strict=True))
+                break
+    return found
+
+
+def _facts(setting: Setting) -> dict[str, str]:
+    """What was asked for, its trace and which of several players it was apart, in words."""
+    link: dict[str, Any] = json.loads(setting.link)
+    facts = {} if setting.chunks is None else {"chunks": f"{setting.chunks} chunks"}
+    if setting.cap_mbps is not None:
+        facts["cap_mbps"] = f"cap_mbps {setting.cap_mbps:g}"
+    return facts | {key: f"{key} {_said(value)}" for key, value in link.items() if key != "player"}
+
+
+def _hashes(setting: Setting) -> dict[str, str]:
+    return {"trace": f"trace {setting.trace_sha256[:8]}", "video": f"video {setting.video_sha256[:8]}"}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_said(one)}" for key, one in value.items())
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
 
 
 def _condition(

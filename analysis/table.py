@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN
+from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
 from analysis.compare import (
@@ -24,13 +24,16 @@ from analysis.compare import (
     missing_of,
     told_others,
 )
-from analysis.compare_report import accounted, say
+from analysis.compare_report import LONGEST_NAME, accounted, add_names, say
 from analysis.outcomes import Outcomes
 from analysis.sessions import AnalysisError
-from analysis.style import in_order, label
+from analysis.style import in_order, label, short_name
+from traces.words import counted, is_or_are
 
 MARKS = {AHEAD: "+", BEHIND: "-", TIE: "=", UNKNOWN: "?"}
 """Of a cell, by the verdict of its difference to the baseline."""
+GAP = 2
+"""Between columns."""
 MARK_WORDS = "+ ahead, - behind, = a tie (the 95 % interval of the paired difference holds 0)"
 
 
@@ -84,6 +87,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
                         "qoe": one.qoe.mean,
                         "qoe_ci95": one.qoe.bounds,
                         "verdict": _verdicts(group).get(one.policy),
+                        "stall": _stalls(group).get(one.policy),
                     }
                     for one in group.policies
                 ],
@@ -108,21 +112,54 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
         for cells in (heads, ["---", *["---:"] * len(found.groups)], *rows):
             say(console, f"| {' | '.join(cell.strip() for cell in cells)} |")
     else:
-        console.print(_columns(heads, rows))
+        for begin, end in _blocks(heads, rows, console.width):
+            if begin > 1:
+                console.print()
+            shown = [[cells[0], *cells[begin:end]] for cells in (heads, *rows)]
+            console.print(_columns(shown[0], shown[1:]))
+    _show_notes(found, console)
+
+
+def _show_notes(found: Matrix, console: Console) -> None:
+    """What a reader must know to read the cells right."""
+    outcomes = found.outcomes
+    for group in found.groups:
+        for policy, against in _stalls(group).items():
+            verdict = _verdicts(group)[policy]
+            how = "a tie" if verdict == TIE else verdict
+            say(console, f"note: {label(policy)} is {how} with {against} stall in {group.name}")
     if others := told_others(outcomes):
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
-    for count, what in (
-        (len(outcomes.invalid), "invalid sessions are left out"),
-        (len(missing_of(outcomes)), "cases are missing of policies; `compare` and --json name them"),
-        (len(outcomes.unfinished), "sessions did not finish; they count with what they played and all stall"),
+    for policy in dict.fromkeys(one.policy for one in outcomes.left_out):
+        say(console, f"note: {short_name(policy)}: {outcomes.why_left_out(policy)}")
+    for count, what, words in (
+        (len(missing_of(outcomes)), "case", "missing of policies; `compare` and --json name them"),
+        (
+            len(outcomes.unfinished),
+            "session",
+            "not finished; what they played counts, and all their stall",
+        ),
     ):
         if count:
-            say(console, f"note: {count} {what}")
+            say(console, f"note: {counted(count, what)} {is_or_are(count)} {words}")
+
+
+def _blocks(heads: list[str], rows: list[list[str]], width: int) -> list[tuple[int, int]]:
+    """From which column to which the table is printed side by side; what does not fit stands below."""
+    wide = [max(len(cells[place]) for cells in (heads, *rows)) + GAP for place in range(len(heads))]
+    room = width - min(wide[0], LONGEST_NAME + GAP)
+    blocks, begin, used = [], 1, 0
+    for place in range(1, len(heads)):
+        if used and used + wide[place] > room:
+            blocks.append((begin, place))
+            begin, used = place, 0
+        used += wide[place]
+    return [*blocks, (begin, len(heads))]
 
 
 def _columns(heads: list[str], rows: list[list[str]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(heads[0])
+    add_names(table, heads[0])
     for head in heads[1:]:
         table.add_column(head, justify="right")
     for cells in rows:
@@ -148,7 +185,17 @@ def _verdicts(group: ComparedGroup) -> dict[str, str]:
     return {pair.policy: pair.verdict for pair in group.pairs}
 
 
+def _stalls(group: ComparedGroup) -> dict[str, str]:
+    """Of each policy whose stalls point the other way than its QoE, `more` or `less` than the baseline's."""
+    found = {pair.policy: stall_against_qoe(pair.verdict, pair.beside) for pair in group.pairs}
+    return {policy: against for policy, against in found.items() if against is not None}
+
+
 def _made(outcomes: Outcomes) -> str:
-    """How the sessions came about, where all did in one way."""
+    """How the sessions came about: what their links have in common, and how many there are."""
     ways = list(dict.fromkeys(one.setting.link_label for one in outcomes.counted))
-    return ways[0] if len(ways) == 1 else f"over {len(ways)} links"
+    if len(ways) == 1:
+        return ways[0]
+    words = [way.split(", ") for way in ways]
+    common = [word for word in words[0] if all(word in others for others in words)]
+    return ", ".join([*common, f"over {len(ways)} links"])

@@ -108,8 +108,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
     settings = _settings(args)
     if not _is_http(args.url):
         raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
-    seed_generators(settings.seed)  # a policy may draw when it is made
-    policy = load_policy(args.policy, real=True)
+    policy = load_policy(args.policy, real=True, seed=settings.seed)
     fallback = StandIn(fallback_spec(policy.policy, args.fallback))
     with _signals() as signals:
         if args.hold and not await _told(signals, out):

@@ -27,6 +27,10 @@ FINISHED = "finished"
 """Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
 
 
+INTERRUPTED = "interrupted"
+"""Somebody ended it: a person or a signal."""
+
+
 class RecordError(ValueError):
     """A record that cannot be read; the message names file, line and fault."""
 

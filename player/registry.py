@@ -31,6 +31,7 @@ from typing import Any
 
 from player.faults import is_interrupt, one_line
 from player.policy import Policy, ToldFuture
+from player.seeding import seed_generators
 from traces.words import meant
 
 GROUP = "streambed.policies"
@@ -93,17 +94,50 @@ def policy_names(*, real: bool = False) -> list[str]:
     return [name for name in sorted(_entries(entry_points)) if not (real and name in SIMULATED_ONLY)]
 
 
+@dataclass(frozen=True)
+class OfferedPolicy:
+    """An installed policy, without one being made."""
+
+    name: str
+    about: str
+    """The first sentence of its docstring."""
+    options: dict[str, Any]
+    """Each option's default, as a record can hold it."""
+    needed: tuple[str, ...]
+    """Options that have no default."""
+    simulated_only: bool
+
+
+def offered_policies() -> list[OfferedPolicy]:
+    """All that are installed, by name.
+
+    Raises:
+        PolicyError: one cannot be imported.
+    """
+    return [_offered(name, _from_entry_point(name, name, [name])) for name in policy_names()]
+
+
+def _offered(name: str, factory: Callable[..., Policy]) -> OfferedPolicy:
+    parameters = _parameters(factory)
+    needed = tuple(key for key, each in parameters.items() if each.default is inspect.Parameter.empty)
+    options = {key: value for key, value in _all_parameters(factory, {}).items() if key not in needed}
+    first = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
+    about = re.split(r"(?<=[.:;])\s", first, maxsplit=1)[0].rstrip(".:;")
+    return OfferedPolicy(name, about, options, needed, name in SIMULATED_ONLY)
+
+
 def policy_file(spec: str) -> Path | None:
     """The file of a user's own that a spec names; None where it names an installed policy."""
     in_file = _FILE_SPEC.fullmatch(spec)
     return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
 
 
-def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
+def load_policy(spec: str, *, real: bool = False, seed: int | None = None) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 
     Args:
         real: for the real player, who can't tell it the future.
+        seed: set the generators of all by it (`player.seeding`), for a policy that draws when it is made.
 
     Raises:
         PolicyError: an unknown name, a file, class or parameter that is not there, a class that is
@@ -111,6 +145,8 @@ def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
             the program; a policy that the real player can't play.
     """
     in_file = _FILE_SPEC.fullmatch(spec)
+    if seed is not None:
+        seed_generators(seed)
     if in_file and spec.partition(":")[0] not in policy_names():
         name, _, arguments = (in_file["rest"] or "").partition(":")
         factory = _from_file(spec, Path(in_file["file"]), name)
@@ -122,6 +158,8 @@ def load_policy(spec: str, *, real: bool = False) -> LoadedPolicy:
     delay_ms = delay.get(DELAY.name, 0.0)
     if not (math.isfinite(delay_ms) and delay_ms >= 0):
         raise PolicyError(f"policy {spec}: {DELAY.name} is {delay_ms}; expected 0 or more")
+    if seed is not None:
+        seed_generators(seed)  # those too that have been imported meanwhile
     policy = _constructed(spec, factory, values)
     if real and isinstance(policy, ToldFuture):
         raise PolicyError(

@@ -29,7 +29,6 @@ import dataclasses
 import json
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,7 @@ from testbed.link.bucket import Making
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from traces.commands import carried_out, exit_with
+from traces.temporary import temporary_folder
 from traces.trace import TraceError
 
 
@@ -119,10 +119,10 @@ async def _measure(
     runs: list[FidelityRun] = []
     dark_s: list[float | None] = []
     bursts: list[Burst] = []
-    with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
+    with temporary_folder() as folder:
         making = Making(None if args.bucket_ms is None else args.bucket_ms / 1000, not args.uncorrected)
         bench = FidelityBench(
-            asked.settings, asked.backend, args.flow, Path(folder), console, args.window_s, making
+            asked.settings, asked.backend, args.flow, folder, console, args.window_s, making
         )
         for number in range(1, args.repeat + 1):
             for lanes in asked.counts:

@@ -30,7 +30,6 @@ import dataclasses
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +54,8 @@ from testbed.session.session_plan import SessionPlan
 from testbed.session.side_by_side import begin_after_s
 from testbed.session.streaming import LaneSessions, ReadySessions
 from traces.commands import carried_out, exit_with
+from traces.ownership import make_directory
+from traces.temporary import temporary_folder
 from traces.words import nearest
 
 CHUNKS = 20
@@ -276,10 +277,10 @@ async def _run(args: argparse.Namespace) -> int:
     console = person_console(sys.stdout, args.json)
     with contextlib.ExitStack() as stack:
         if args.keep is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streambed-")))
+            folder = stack.enter_context(temporary_folder())
         else:
             folder = args.keep.absolute()
-            folder.mkdir(parents=True)
+            make_directory(folder)
         bench = TamperBench(folder, args.trace, args.lanes, not args.no_watch, console)
         outcomes = await bench.stream(jobs)
     console.print(table(outcomes))

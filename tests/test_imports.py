@@ -47,6 +47,33 @@ MUST_NOT_KNOW = {
     "testbed": {"torch"},
     "analysis": EMULATION | {"torch"},
 }
+READS_OUTSIDE_FILES = "traces/safe_reading.py"
+OUR_OWN = {
+    "analysis/outcomes.py": "values of records that were read, as text",
+    "analysis/report/sections/repeat.py": "values of records that were read, as text",
+    "analysis/report/sections/stress.py": "the same",
+    "player/real/stream.py": "a line of the parent process",
+    "player/video/built_in/__init__.py": "shipped with it",
+    "policies/apc/load/command.py": "a line of its own child",
+    "policies/apc/study/sweep.py": "what it has just written",
+    "policies/genet/train.py": "its own checkpoint, which torch has read",
+    "policies/hindsight/train.py": "its own checkpoint, which torch has read",
+    "policies/llm/learning/checkpoint.py": "its own checkpoint, which torch has read",
+    "policies/llm/studies/bench.py": "a line of its own child",
+    "policies/llm/studies/cost.py": "a line of its own child",
+    "testbed/checks/fidelity/measure.py": "a line of its own child",
+    "testbed/checks/fidelity/saturate.py": "a line of the parent process",
+    "testbed/link/delay_stage.py": "the output of tc",
+    "testbed/link/netem_replay.py": "lines of the parent process",
+    "testbed/link/relay.py": "lines of the parent process",
+    "testbed/link/shaper.py": "lines of the parent process",
+    "testbed/link/shaper_client.py": "lines of its own child",
+    "testbed/process/child.py": "lines of its own child",
+    "testbed/process/line_process.py": "lines of its own child",
+    "testbed/simulated/simulation.py": "what it has just written",
+    "testbed/sweeps/state.py": "what it has just written",
+}
+"""Who else parses JSON: what our own processes say to each other."""
 TEXT_SUFFIXES = {".py", ".toml", ".txt", ".sh", ".md", ".cff", ".yml", ".yaml", ".json", ""}
 PLACES = re.compile(
     r"pypi\.(org|python)|pythonhosted|deb\.debian\.org|archive\.ubuntu\.com|download\.pytorch|registry\.npmjs"
@@ -104,6 +131,44 @@ def test_imports_go_one_way(folder: str) -> None:
 )
 def test_the_rule_sees_what_it_should(folder: str, source: str, wrong: list[str]) -> None:
     assert wrong_imports(folder, source) == wrong
+
+
+def parsers_used(source: str) -> list[str]:
+    """What of a file parses JSON or TOML by hand."""
+    return [
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr)
+        in {(module, name) for module in ("json", "tomllib") for name in ("load", "loads")}
+    ]
+
+
+def test_what_comes_from_outside_is_read_in_one_place() -> None:
+    """Sizes, depths and numbers are bounded there, and nothing waits for a pipe."""
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if parsers_used(path.read_text())
+    }
+    assert found - {READS_OUTSIDE_FILES} == set(OUR_OWN)
+    assert parsers_used("import json\njson.loads(x)\ntomllib.load(y)\njson.dumps(z)") == [
+        "json.loads",
+        "tomllib.load",
+    ]
+
+
+def test_consoles_show_names_visibly() -> None:
+    """`rich` sends ESC itself, so it writes past the frame that makes all other output visible."""
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if re.search(r"(?<![A-Za-z])Console\(", path.read_text())
+    }
+    assert found == set()
 
 
 def test_importing_player_and_testbed_imports_no_torch(tmp_path: Path) -> None:

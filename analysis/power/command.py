@@ -16,7 +16,7 @@ from rich.text import Text
 from analysis.clusters import ClusterRule
 from analysis.compare import DIFFERENCES, GROUPINGS, MEASURES, Cells, cells, duels, grouped
 from analysis.compare_report import say
-from analysis.options import add_cluster, add_json, add_scoring, add_sessions, scored_by
+from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.power.needed import CONFIDENCE, POWER, Spread, detectable, needed_clusters, spread_of
 from analysis.sessions import AnalysisError, tell_unreadable
@@ -99,6 +99,7 @@ def add_power(commands: Any) -> None:
     what.add_argument("--baseline", metavar="NAME", help="only pairs with this policy (default: all pairs)")
     what.add_argument("--by", choices=list(GROUPINGS), help="an answer for each of these")
     add_cluster(what)
+    add_interrupted(what)
     question = command.add_argument_group("what to show")
     question.add_argument(
         "--measure", choices=list(DIFFERENCES), default="qoe", help="of what a difference is (default: qoe)"
@@ -128,7 +129,7 @@ def run_power(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
     question = question_of(args.measure, args.difference, args.power, args.tests)
     chosen = [*args.policy, *(args.policies.split(",") if args.policies else ())]
-    outcomes = read_outcomes(args.results, qoe, chosen)
+    outcomes = read_outcomes(args.results, qoe, chosen, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     if args.baseline is not None and args.baseline not in outcomes.policies:
         there = ", ".join(outcomes.policies)

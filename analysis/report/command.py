@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -60,7 +60,8 @@ def report(args: argparse.Namespace) -> int:
     out = args.out or (args.results if args.results.is_dir() else args.results.parent) / "report"
     with ExitStack() as stack:
         pool = stack.enter_context(worker_pool(jobs)) if jobs > 1 else None
-        rows, unreadable = _read(paths, qoe, pool if len(paths) >= WORTH_PROCESSES else None)
+        read = partial(row_of, qoe=qoe, interrupted=args.interrupted)
+        rows, unreadable = _read(paths, read, pool if len(paths) >= WORTH_PROCESSES else None)
         chosen = _chosen(rows, args.policy, sweep)
         study = study_of(
             chosen,
@@ -125,11 +126,13 @@ def _rule(args: argparse.Namespace) -> ClusterRule:
 
 
 def _read(
-    paths: Sequence[Path], qoe: QoE, pool: ProcessPoolExecutor | None
+    paths: Sequence[Path],
+    read: Callable[[Path], SessionRow | Unreadable],
+    pool: ProcessPoolExecutor | None,
 ) -> tuple[list[SessionRow], list[Unreadable]]:
     rows: list[SessionRow] = []
     unreadable: list[Unreadable] = []
-    for found in each(partial(row_of, qoe=qoe), paths, pool):
+    for found in each(read, paths, pool):
         if isinstance(found, SessionRow):
             rows.append(found)
         else:
@@ -180,6 +183,8 @@ def _command(args: argparse.Namespace) -> list[str]:
     words = ["python", "-m", "analysis", "report", str(args.results)]
     for policy in args.policy:
         words += ["--policy", policy]
+    if args.interrupted:
+        words.append("--interrupted")
     if args.format != USUAL_FORMATS:
         words += ["--format", ",".join(args.format)]
     for name in ("baseline", "cluster", "qoe", "mu", "smooth", "out"):

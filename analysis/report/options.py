@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from analysis.options import BASELINE, add_cluster, add_json, add_policies, add_scoring
+from analysis.options import BASELINE, add_cluster, add_interrupted, add_json, add_policies, add_scoring
 from analysis.style import FORMATS, USUAL_FORMATS
 
 
@@ -26,6 +26,7 @@ def add_report(commands: Any) -> None:
         help=f"compare all with this policy (default: the sweep's, else {BASELINE})",
     )
     add_cluster(what)
+    add_interrupted(what)
     add_scoring(command, kind=None, kind_note="the sweep's, else linear")
     output = command.add_argument_group("output")
     output.add_argument(

@@ -23,11 +23,10 @@ from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
 from player.real.settings import PlayerSettings
-from player.record import FINISHED, ChunkRow, EndRow
+from player.record import FINISHED, INTERRUPTED, ChunkRow, EndRow
 from player.registry import LoadedPolicy
 from player.video.mpd import Presentation
 
-INTERRUPTED = "interrupted"
 ORIGIN_LOST = "origin-lost"
 """No byte for the give-up time."""
 ORIGIN_ERROR = "origin-error"

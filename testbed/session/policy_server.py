@@ -25,6 +25,7 @@ from player.policy import ServerCommand
 from testbed.process.child import Child
 from testbed.process.children import die_with_parent, environment
 from testbed.process.errors import TestbedError
+from traces.temporary import RemovedWithUs
 
 DEVICES = ("auto", "cpu", "cuda")
 READY_WITHIN_S = 180.0
@@ -149,12 +150,14 @@ class PolicyServers:
         self._device = device
         self._folder: Path | None = None
         self._lock: int | None = None
+        self._removal: RemovedWithUs | None = None
         self._servers: dict[ServerCommand, PolicyServer] = {}
 
     async def __aenter__(self) -> PolicyServers:
         if self._commands:
             _remove_dead()
             self._folder, self._lock = _own_folder()
+            self._removal = RemovedWithUs(self._folder)
             self._servers = {
                 command: PolicyServer(command, self._folder / f"{number}.sock", self._device)
                 for number, command in enumerate(self._commands)
@@ -165,8 +168,8 @@ class PolicyServers:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         await asyncio.gather(*(server.close() for server in self._servers.values()))
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._removal is not None:
+            self._removal.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -324,8 +324,7 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
         return _run_together(job)
     written: dict[Path, SessionSummary] = {}
     first = job.sessions[0]
-    seed_generators(first.seed)  # a policy may draw when it is made
-    policy, fallback = load_policy(first.policy), StandIn(first.fallback)
+    policy, fallback = load_policy(first.policy, seed=first.seed), StandIn(first.fallback)
     for place, session in enumerate(job.sessions):
         summary = _simulated(session, policy, fallback, job, place)
         if summary is not None:
@@ -359,8 +358,7 @@ def simulate_together(
     Raises:
         OSError: a record cannot be written.
     """
-    seed_generators(sessions[0].seed)
-    policy = load_policy(sessions[0].policy)
+    policy = load_policy(sessions[0].policy, seed=sessions[0].seed)
     for part in _side_by_side(sessions, _ready_together(policy), 1):
         seats = {place: _seat(session, policy) for place, session in enumerate(part)}
         for place, recorded in play_together(seats):

@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -28,6 +26,7 @@ from testbed.session.policy_server import nice_and_bound, threads
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
 from traces.console import VisibleConsole
+from traces.temporary import temporary_folder
 from traces.trace import Trace
 
 AUTO_MOST = 32
@@ -53,9 +52,9 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
     flow = "udp" if max(max(trace.rate_mbps[1:]) for trace in traces) <= RELAY_MAX_MBPS else "tcp"
     servers = len({server_of(unit.policy.spec) for unit in plan.units} - {None})
     measured: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="streambed-") as folder:
+    with temporary_folder() as folder:
         quiet = VisibleConsole(file=sys.stderr, quiet=True)
-        bench = FidelityBench(settings, backend, flow, Path(folder), quiet)
+        bench = FidelityBench(settings, backend, flow, folder, quiet)
         lanes = good = 0
         while True:
             lanes = _next(lanes, good, most)

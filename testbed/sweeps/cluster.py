@@ -18,7 +18,6 @@ import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +39,7 @@ from testbed.sweeps.state import FAILED
 from testbed.sweeps.work import SweepWork
 from traces.files import PARTIAL, write_aside
 from traces.ownership import make_directory
+from traces.temporary import temporary_folder
 from traces.words import of_a_fault
 
 LANE = "lane"
@@ -77,8 +77,7 @@ class NodeResult:
 
 def run_task(task: NodeTask) -> NodeResult:
     """On a node: run a unit in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="streambed-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_directory(folder / LOGS)
         try:
             attempt = _computed(task, folder) if task.computed is not None else _emulated(task, folder)

@@ -66,6 +66,15 @@ def test_a_person_sees_them_beside_the_difference(tmp_path: Path, capsys: pytest
     assert "switches" in heads and "bitrate" in heads
 
 
+def test_a_table_of_groups_notes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fast_and_careful(tmp_path)
+    assert main(["table", str(tmp_path), "--baseline", "robustmpc"]) == 0
+    assert "note: fast is ahead with more stall in 4g" in capsys.readouterr().out
+    assert main(["table", str(tmp_path), "--baseline", "fast", "--json"]) == 0
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert {one["policy"]: one["stall"] for one in group["policies"]} == {"fast": None, "robustmpc": LESS}
+
+
 def test_the_report_and_its_latex_have_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fast_and_careful(tmp_path)
     pair = pair_of(capsys, tmp_path, "robustmpc")

@@ -16,6 +16,7 @@ from analysis.outcomes import read_outcomes
 from player.qoe import QoE
 from tests.support.damage import DAMAGES
 from tests.support.session_records import change_manifest, write_session
+from tests.support.tables import read_table
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
@@ -153,7 +154,7 @@ def test_what_is_missing_from_a_pair_is_named(tmp_path: Path, capsys: pytest.Cap
     assert [one["settings"] for one in group["policies"]] == [1, 1]  # means over what both have
     assert {one["policy"]: one["invalid"] for one in group["policies"]} == {"a": 0, "b": 1}
     out = run(capsys, tmp_path)[1]
-    assert "missing: b lacks 1 case (there is no such session): t2" in out and str(bad) in out
+    assert "missing: b lacks 1 case (there is no such session): t2" in out and bad.name in out
 
 
 def test_an_unfinished_session_counts_with_all_its_stall_and_is_listed(
@@ -171,7 +172,7 @@ def test_an_unfinished_session_counts_with_all_its_stall_and_is_listed(
         2,
         3,
     )
-    assert "unfinished: a on t0" in run(capsys, tmp_path)[1]
+    assert "unfinished: 1 session of a, origin-lost: a.jsonl after 2 of 3 chunks" in run(capsys, tmp_path)[1]
 
 
 def test_a_session_without_a_qoe_is_missing_with_the_reason(
@@ -239,7 +240,7 @@ def test_clusters_widen_the_interval(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_utilisation_by_hand(tmp_path: Path) -> None:
     write_session(tmp_path / "a.jsonl", "a")  # 3 Mbit in 3 s of a link of 2 Mbit/s
-    cut = write_session(tmp_path / "b.jsonl", "b", levels=(0, 0), last_stall_s=2.0, outcome="interrupted")
+    cut = write_session(tmp_path / "b.jsonl", "b", levels=(0, 0), last_stall_s=2.0, outcome="origin-lost")
     whole, short = read_outcomes([tmp_path], QoE()).counted
     assert whole.figures.utilisation == pytest.approx(3 / 6)
     assert short.record == str(cut)
@@ -306,7 +307,7 @@ def test_other_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     write_session(tmp_path / "a.jsonl", "a", valid=False)
     assert "no session can be counted: 1 left out, its link" in refused(capsys, tmp_path)
     write_session(tmp_path / "b.jsonl", "b")
-    assert "nothing can be paired (1 sessions left out, 1 of them invalid)" in refused(capsys, tmp_path)
+    assert "two policies with sessions that count: a: 1 left out, its link" in refused(capsys, tmp_path)
     only = refused(capsys, tmp_path, "--policy", "b")
     assert "only b is there; a comparison needs two policies" in only
     write_session(tmp_path / "a.jsonl", "a")
@@ -328,3 +329,179 @@ def test_a_missing_baseline_in_one_group_is_no_pair_there(tmp_path: Path) -> Non
     comparison = compare(read_outcomes([tmp_path], QoE()), baseline="a", by="family")
     assert [(group.name, len(group.pairs)) for group in comparison.groups] == [("x", 1), ("y", 0)]
     assert [(one.policy, one.setting.trace) for one in comparison.missing] == [("a", "t1")]
+
+
+def test_whom_the_fallback_replaced_has_no_pair_and_it_is_said_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(3):
+        write_session(tmp_path / f"a{index}.jsonl", "bba", f"t{index}")
+        write_session(tmp_path / f"b{index}.jsonl", "broken.py:NN", f"t{index}", by=("fallback",) * 3)
+    why = "broken.py:NN: 3 left out, the fallback decided all of it"
+    assert f"a comparison needs two policies with sessions that count: {why}" in refused(capsys, tmp_path)
+    said = refused(capsys, tmp_path, "--baseline", "broken.py:NN")
+    assert "none of its sessions counts: 3 left out, the fallback decided all of it" in said
+    write_session(tmp_path / "c.jsonl", "rate", "t0")
+    status, out, _ = run(capsys, tmp_path)
+    assert status == 0 and "broken.py:NN, which" not in out
+    assert (
+        "left out: 3 sessions of broken.py:NN: the fallback decided all of it: b0.jsonl, b1.jsonl, b2.jsonl\n"
+        in out
+    )
+
+
+def test_notes_are_gathered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(9):
+        write_session(tmp_path / f"a{index}.jsonl", "bba", f"t{index}")
+        outcome = "origin-lost" if index < 8 else "finished"
+        write_session(tmp_path / f"b{index}.jsonl", "rate", f"t{index}", levels=(0, 0), outcome=outcome)
+        write_session(tmp_path / f"c{index}.jsonl", "bba", f"u{index}", valid=False)
+    lines = run(capsys, tmp_path)[1].splitlines()
+    (unfinished,) = [line for line in lines if line.startswith("unfinished:")]
+    (left_out,) = [line for line in lines if line.startswith("left out:")]
+    assert unfinished.startswith(
+        "unfinished: 8 sessions of rate, origin-lost: b0.jsonl after 2 of 3 chunks, "
+    )
+    assert unfinished.endswith("b4.jsonl after 2 of 3 chunks, and 3 more, named by --json")
+    assert left_out.startswith(
+        "left out: 9 sessions of bba: its link was not what the manifest says: c0.jsonl"
+    )
+    report = compared(capsys, tmp_path)
+    assert (len(report["unfinished"]), len(report["left_out"])) == (8, 9)
+
+
+def test_who_was_interrupted_counts_only_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for policy in ("bba", "rate"):
+        write_session(tmp_path / f"{policy}0.jsonl", policy, "t0", levels=(1, 1, 1))
+        write_session(
+            tmp_path / f"{policy}1.jsonl",
+            policy,
+            "t1",
+            levels=(0, 0),
+            outcome="interrupted" if policy == "rate" else "finished",
+        )
+
+    def means(*words: str) -> dict[str, float]:
+        (group,) = compared(capsys, tmp_path, *words)["groups"]
+        return {one["policy"]: one["qoe"] for one in group["policies"]}
+
+    assert means() == {"bba": 2.0, "rate": 2.0}  # over t0, which both have
+    assert means("--interrupted") == {"bba": 1.5, "rate": 1.5}
+    out = run(capsys, tmp_path)[1]
+    assert "left out: 1 session of rate: it was interrupted (--interrupted counts it): rate1.jsonl" in out
+    assert "left out:" not in run(capsys, tmp_path, "--interrupted")[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({}, {"levels": (0, 1, 1, 1), "video": "small"}, ("3 chunks", "4 chunks")),
+        ({"link": {"queue_ms": 50.0}}, {"link": {"queue_ms": 100.0}}, ("queue_ms 50", "queue_ms 100")),
+        (
+            {"player": {"buffer_cap_s": 20.0}},
+            {"player": {"buffer_cap_s": 60.0}},
+            ("buffer_cap_s 20", "buffer_cap_s 60"),
+        ),
+        (
+            {"link": {"loss": {"kind": "gemodel", "p": 1.0}}},
+            {"link": {"loss": {"kind": "gemodel", "p": 2.0}}},
+            ("loss kind gemodel p 1", "loss kind gemodel p 2"),
+        ),
+    ],
+)
+def test_a_label_holds_whatever_differs(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    one: dict[str, Any],
+    other: dict[str, Any],
+    words: tuple[str, str],
+) -> None:
+    for name, facts in (("x", one), ("y", other)):
+        for index, policy in enumerate(("bba", "good")):
+            level = index * (1 if name == "x" else 2)
+            levels = (level,) * len(facts.get("levels", (0, 0, 0)))
+            write_session(tmp_path / f"{name}{index}.jsonl", policy, **facts | {"levels": levels})
+    report = compared(capsys, tmp_path, "--by", "setting")
+    names = [group["group"] for group in report["groups"]]
+    assert names == list(words)  # what both have in common is left out
+    out = run(capsys, tmp_path)[1]
+    assert all(f"t0, {word} +" in out for word in words)
+    worst = compared(capsys, tmp_path)["groups"][0]["pairs"][0]["worst"]
+    assert [case["besides"] for case in worst] == [[word] for word in words]
+
+
+def test_a_sweeps_setting_stays_one_though_its_families_have_videos_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index, (trace, video, chunks) in enumerate((("t0", "small", 3), ("u0", "large", 5))):
+        for policy in ("bba", "good"):
+            write_session(
+                tmp_path / f"{policy}{index}.jsonl",
+                policy,
+                trace,
+                levels=(0,) * chunks,
+                video=video,
+                sweep={"setting": "usual"},
+            )
+    report = compared(capsys, tmp_path, "--by", "setting")
+    assert [group["group"] for group in report["groups"]] == ["usual, simulated"]
+
+
+def test_settings_of_two_sweeps_under_one_label_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for chunks in (3, 12):
+        for policy in ("bba", "good"):
+            write_session(
+                tmp_path / f"{policy}{chunks}.jsonl",
+                policy,
+                levels=(0,) * chunks,
+                sweep={"setting": "usual"},
+            )
+    report = compared(capsys, tmp_path, "--by", "setting")
+    assert [group["group"] for group in report["groups"]] == ["3 chunks", "12 chunks"]
+
+
+def test_policies_come_in_one_order_and_a_long_name_breaks_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "./a/my_policy_with_a_name.py:TheClassThatDecides:horizon=8,discount=0.95,risk=0.2"
+    for policy in ("q:x=300", "q:x=80", "robustmpc", "bba", long):
+        for index in range(6):
+            write_session(tmp_path / f"{policy[-3:]}{len(policy)}{index}.jsonl", policy, f"t{index}")
+    report = compared(capsys, tmp_path)
+    policies = [one["policy"] for one in report["groups"][0]["policies"]]
+    assert policies == ["bba", "robustmpc", long, "q:x=80", "q:x=300"]
+    pairs = [(one["policy"], one["baseline"]) for one in report["groups"][0]["pairs"]]
+    assert pairs[0] == ("robustmpc", "bba") and pairs[-1] == ("q:x=300", "q:x=80")
+    lines = run(capsys, tmp_path)[1].splitlines()
+    first = next(line for line in lines if line.startswith("my_policy"))
+    assert "1.500  1.500 to 1.500" in first and max(map(len, lines[5:12])) <= 160
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.parquet"])
+def test_the_tables_say_what_json_says(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    six_traces(tmp_path)
+    write_session(tmp_path / "third.jsonl", "third", "t0")
+    report = compared(capsys, tmp_path, "--baseline", "bba", "--csv", tmp_path / "new" / name)
+    means_name = name.replace("x", "x-means", 1)
+    assert report["tables"] == [str(tmp_path / "new" / one) for one in (name, means_name)]
+    pairs, means = (read_table(Path(path)) for path in report["tables"])
+    (group,) = report["groups"]
+    assert [(row["policy"], float(row["qoe_difference"]), row["verdict"]) for row in pairs] == [
+        (one["policy"], one["difference"], one["verdict"]) for one in group["pairs"]
+    ]
+    good = next(row for row in pairs if row["policy"] == "good")
+    stalls = next(one for one in group["pairs"] if one["policy"] == "good")["beside"]["stall_ratio"]
+    assert [float(good[f"stall_ratio_difference{end}"]) for end in ("", "_low", "_high")] == [
+        stalls["difference"],
+        *stalls["ci95"],
+    ]
+    assert good["stall_ratio_verdict"] == stalls["verdict"]
+    third = next(row for row in pairs if row["policy"] == "third")
+    assert third["qoe_difference_low"] in ("", None)  # one trace, no interval
+    assert {row["policy"]: float(row["qoe"]) for row in means} == {
+        one["policy"]: one["qoe"] for one in group["policies"]
+    }

@@ -153,7 +153,7 @@ def test_only_what_all_policies_have_is_drawn_and_the_rest_is_said(
     write_session(bad, "bba", "t4", family="3g", valid=False)
     assert plot(results, "--what", "cdf", "--out", results / "a.png") == 0
     out = capsys.readouterr().out
-    assert f"left out, its link was not what the manifest says: {bad}" in out
+    assert f"left out: 1 session of bba: its link was not what the manifest says: {bad.name}" in out
     assert "not drawn: 2 cases that" in out and "over 4 cases" in out
     assert plot(results, "--what", "cdf", "--out", results / "a.png", "--json") == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)

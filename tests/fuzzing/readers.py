@@ -49,7 +49,7 @@ class Reader:
 
 def asked_seconds() -> float:
     """How long each reader is to be fed."""
-    return float(os.environ.get(SECONDS, USUAL_S))
+    return float(os.environ.get(SECONDS) or USUAL_S)
 
 
 def fed(reader: Reader, folder: Path, seconds: float, seed: int) -> int:

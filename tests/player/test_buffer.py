@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from analysis import outcomes
 from player.buffer import USUAL_THRESHOLDS, WAIT_STEP_MS, BufferThresholds, PlaybackBuffer
 
 TIMES_MS = st.floats(0, 100_000, allow_nan=False)
@@ -157,9 +156,6 @@ def test_unusual_thresholds_are_recorded_and_the_usual_ones_are_not() -> None:
     found = BufferThresholds(30.0, startup_s=8.0)
     assert found.recorded == found.unusual == {"buffer_cap_s": 30.0, "startup_s": 8.0}
     assert BufferThresholds() == USUAL_THRESHOLDS
-    assert {name: getattr(USUAL_THRESHOLDS, name) for name in outcomes.USUAL_THRESHOLDS} == (
-        outcomes.USUAL_THRESHOLDS
-    )
 
 
 def test_playback_begins_and_goes_on_at_its_thresholds() -> None:

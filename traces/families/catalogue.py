@@ -17,6 +17,7 @@ from pathlib import Path
 from traces import formats
 from traces.families.generator import member
 from traces.families.model import FamilyModel, parse_model, read_model
+from traces.formats.reading import as_words
 from traces.trace import Trace, TraceError
 
 FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
@@ -174,6 +175,15 @@ def _model(word: Spec) -> FamilyModel | None:
 
 
 def _files(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
+    try:
+        return _read(name, format)
+    except TraceError as error:
+        if isinstance(format, formats.ReadOptions):
+            raise
+        raise TraceError(as_words(str(error))) from error
+
+
+def _read(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     path = Path(name)
     if path.is_dir():
         files = trace_files(path)

@@ -131,25 +131,26 @@ class Unreadable:
     reason: str
 
 
-def row_of(path: Path, qoe: QoE) -> SessionRow | Unreadable:
-    """Read one record."""
+def row_of(path: Path, qoe: QoE, interrupted: bool = False) -> SessionRow | Unreadable:
+    """Read one record; it counts if it was interrupted only where that is asked for."""
     try:
         session = SessionRecord(read_record(path))
-        return _row(session, qoe, hashlib.sha256(path.read_bytes()).hexdigest())
+        outcome = outcome_of(session, qoe, interrupted=interrupted)
+        return _row(session, outcome, hashlib.sha256(path.read_bytes()).hexdigest())
     except RecordError as error:
         return Unreadable(str(path), str(error).removeprefix(f"{path}:"))
     except OSError as error:
         return Unreadable(str(path), error.strerror or str(error))
 
 
-def _row(session: SessionRecord, qoe: QoE, sha256: str) -> SessionRow:
+def _row(session: SessionRecord, outcome: Outcome | LeftOut, sha256: str) -> SessionRow:
     decisions_ms: dict[str, array[float]] = {}
     for row in session.chunks:
         decisions_ms.setdefault(row.by, array("d")).append(1000.0 * row.decision_s)
     return SessionRow(
         path=session.path,
         sha256=sha256,
-        outcome=outcome_of(session, qoe),
+        outcome=outcome,
         decisions_ms=decisions_ms,
         fallback_reasons=dict(Counter(row.reason for row in session.chunks if row.by == FALLBACK)),
         link=_link_check(session),

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.clusters import ClusterRule
-from analysis.compare import Comparison, Grouping, PairResult, PolicyMeans, compare, grouped, policy_means
-from analysis.outcomes import INVALID, LeftOut, Outcome, Outcomes, Setting
+from analysis.compare import (
+    Comparison,
+    Grouping,
+    PairResult,
+    PolicyMeans,
+    compare,
+    grouped,
+    policy_means,
+    setting_names,
+)
+from analysis.outcomes import INVALID, LeftOut, Outcomes, Setting, outcomes_of, told_apart
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, natural
 from player.qoe import QoE
-
-JOIN = " / "
-"""Between what a setting is called by: `3g / envivio`."""
 
 SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
 
@@ -146,11 +153,11 @@ def study_of(
     Raises:
         AnalysisError: no session can be counted, or a baseline that was asked for is not there.
     """
-    outcomes = Outcomes(
-        qoe,
-        tuple(row.outcome for row in rows if isinstance(row.outcome, Outcome)),
-        tuple(row.outcome for row in rows if isinstance(row.outcome, LeftOut)),
-    )
+    rows = [
+        replace(row, outcome=outcome)
+        for row, outcome in zip(rows, told_apart([row.outcome for row in rows]), strict=True)
+    ]
+    outcomes = outcomes_of(qoe, [row.outcome for row in rows])
     if not outcomes.counted:
         raise AnalysisError(_nothing(outcomes, unreadable))
     no_baseline = _no_baseline(outcomes, baseline, baseline_asked)
@@ -196,18 +203,10 @@ def _no_baseline(outcomes: Outcomes, baseline: str, asked: bool) -> str:
 
 
 def _nothing(outcomes: Outcomes, unreadable: Sequence[Unreadable]) -> str:
-    invalid = len(outcomes.invalid)
-    others = len(outcomes.left_out) - invalid
-    parts = [
-        f"{count} {what}"
-        for count, what in (
-            (invalid, "over invalid links"),
-            (others, "without a trace or a second chunk"),
-            (len(unreadable), "unreadable"),
-        )
-        if count
-    ]
-    return f"no session can be counted: {', '.join(parts)}"
+    why = Counter(one.reason for one in outcomes.left_out)
+    parts = [f"{count} left out, {reason}" for reason, count in why.items()]
+    parts += [f"{len(unreadable)} unreadable"] if unreadable else []
+    return f"no session can be counted: {'; '.join(parts)}"
 
 
 def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
@@ -220,12 +219,7 @@ def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
     for setting in settings:
         if setting is not None:
             found.setdefault(setting.condition, setting.seen)
-    common = [fact for fact in next(iter(found)) if all(fact in others for others in found)]
-    names = {
-        facts: JOIN.join(fact for fact in facts if fact not in common) or JOIN.join(facts) for facts in found
-    }
-    if len(set(names.values())) < len(names):
-        names = {facts: JOIN.join(facts) for facts in found}
+    names = setting_names(outcomes)
     planned = [one.label for one in sweep.settings] if sweep else []
 
     def place(facts: tuple[str, ...]) -> tuple[int, int, list[str | float]]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from analysis.report.parts.blocks import Block, Code, Paragraph, Section
 from analysis.report.parts.planned import in_words
-from analysis.report.parts.session_rows import SessionRow, TraceFacts
+from analysis.report.parts.session_rows import CodeState, SessionRow, TraceFacts
 from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
 from analysis.report.parts.typed import TypedCommand, once, typed
@@ -146,9 +146,8 @@ def links_table(study: Study) -> Table:
 def machines_table(study: Study) -> Table:
     """On what, and with which versions."""
     rows = []
-    made = ((row.made.host, row.made.versions, row.made.code) for row in study.rows)
-    for (host, versions, code), count in _counted(made):
-        text = ", ".join(f"{name} {version}" for name, version in versions)
+    for (host, code), versions, count in _machines(study.rows):
+        text = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         changed = {True: "changed", False: "as it is", None: "–"}[code.dirty]
         rows.append((word(host), word(text), _hash(code.commit), word(changed), number(count, "d")))
     columns = (
@@ -161,6 +160,25 @@ def machines_table(study: Study) -> Table:
     return Table(
         "machines", "Machines, versions, and Streambed's commit.", columns, (RowGroup(None, tuple(rows)),)
     )
+
+
+Machine = tuple[str, CodeState]
+
+
+def _machines(rows: Iterable[SessionRow]) -> list[tuple[Machine, dict[str, str], int]]:
+    """Machine and tree, versions, sessions. Records that don't contradict each other share a line: each has
+    the versions of what its own process had loaded, which may be more or less."""
+    found: list[tuple[Machine, dict[str, str], int]] = []
+    made = ((row.made.host, row.made.versions, row.made.code) for row in rows)
+    for (host, versions, code), count in _counted(made):
+        mine = dict(versions)
+        for place, (where, others, already) in enumerate(found):
+            if where == (host, code) and all(others.get(name, mine[name]) == mine[name] for name in mine):
+                found[place] = where, others | mine, already + count
+                break
+        else:
+            found.append(((host, code), mine, count))
+    return found
 
 
 def _counted(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:

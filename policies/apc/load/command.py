@@ -50,6 +50,7 @@ from traces.bound_processes import die_with_parent
 from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.progress import say
+from traces.temporary import temporary_folder
 
 SESSIONS = (1, 4, 16, 64, 256, 1024)
 TRACES = "4g[400:464]"
@@ -135,10 +136,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[int, int, str], Observed] = {}
     say(HEADER)
-    with tempfile.TemporaryDirectory(prefix="streambed-load-") as folder:
-        for adapter, layers, random in _adapters(args, Path(folder)):
+    with temporary_folder("streambed-load-") as folder:
+        for adapter, layers, random in _adapters(args, folder):
             for way in args.ways:
-                for row, observed in _loads(args, way, adapter, layers, random, Path(folder)):
+                for row, observed in _loads(args, way, adapter, layers, random, folder):
                     rows.append(row)
                     say(line_of(row))
                     if row["qoe"] is not None:

@@ -228,6 +228,8 @@ class Server:
         except web.HTTPException as error:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             response = _refusal(error.status, error.reason, headers=allow)
+        except ConnectionError:  # the client has left: nobody is there to be refused
+            raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             response = _refusal(500, "the model failed; see the server's log")

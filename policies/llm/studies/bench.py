@@ -45,6 +45,7 @@ from policies.llm.tasks.abr.wire import VideoStep
 from traces.bound_processes import die_with_parent
 from traces.numbers import count, counts
 from traces.progress import say
+from traces.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from policies.llm.engine.engine import Engine
@@ -141,8 +142,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError, OSError: the model can't be loaded.
         BenchError: the server does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="streambed-bench-") as folder:
-        return measured(args, Path(folder))
+    with temporary_folder("streambed-bench-") as folder:
+        return measured(args, folder)
 
 
 def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

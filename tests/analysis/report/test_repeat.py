@@ -156,7 +156,13 @@ def test_the_page_says_from_which_code(tmp_path: Path) -> None:
     code = {"commit": "c0ffee" + "0" * 34, "dirty": True}
     write_session(tmp_path / "a.jsonl", code=code, versions={"numpy": "2.0"})
     write_session(tmp_path / "b.jsonl", policy="robustmpc")  # older: it does not say
+    write_session(tmp_path / "c.jsonl", trace="t1", code=code, versions={"numba": "0.6"})  # it loaded another
+    write_session(tmp_path / "d.jsonl", trace="t2", code=code, versions={"numpy": "2.1"})
     assert main(["report", str(tmp_path), "--baseline", "bba"]) == 0
     rows = (tmp_path / "report" / "tables" / "machines.csv").read_text().splitlines()
     assert rows[0] == "host,versions,commit,files,sessions"
-    assert rows[1] == f",numpy 2.0,{code['commit']},changed,1" and rows[2] == ",,,–,1"
+    assert rows[1:] == [
+        f',"numba 0.6, numpy 2.0",{code["commit"]},changed,2',
+        ",,,–,1",
+        f",numpy 2.1,{code['commit']},changed,1",
+    ]

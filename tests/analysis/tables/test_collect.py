@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet
 import pytest
 
 from analysis.__main__ import main
@@ -18,6 +13,7 @@ from analysis.tables.collect import COLUMNS
 from analysis.tables.table_file import ENDINGS, NUMBER, TEXT, TEXTS, TRUTH, WHOLE, TableFileError, write_table
 from player.record import read_record
 from tests.support.session_records import write_session
+from tests.support.tables import read_table as read
 
 
 @pytest.fixture
@@ -33,15 +29,6 @@ def results(tmp_path: Path) -> Path:
         link_check={"reasons": ["rate differs", "queue; late"], "steps": 7},
     )
     return folder
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table of any form; of CSV as text."""
-    content = path.read_bytes()
-    if path.name.endswith(".parquet"):
-        return pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
-    text = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode()
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def collect(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
