@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,14 +184,21 @@ def _only_visible(figure: Figure) -> None:
     """Names on a figure may hold what no font can draw."""
     from matplotlib.axis import Axis
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
 
     for axis in figure.findobj(Axis):
         for ticks in (axis.major, axis.minor):
-            if isinstance(ticks.formatter, FixedFormatter):
-                ticks.formatter.seq = [visible_lines(str(label)) for label in ticks.formatter.seq]
+            form = ticks.formatter
+            if isinstance(form, FixedFormatter):
+                form.seq = [visible_lines(str(label)) for label in form.seq]
+            elif isinstance(form, FuncFormatter):  # which `set_xticks` makes of names
+                form.func = partial(_visible_label, form.func)
     for text in figure.findobj(Text):
         text.set_text(visible_lines(text.get_text()))
+
+
+def _visible_label(label: Callable[..., str], *place: Any) -> str:
+    return visible_lines(label(*place))
 
 
 def _png(figure: Figure) -> bytes:

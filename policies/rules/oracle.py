@@ -203,7 +203,9 @@ class _Searches:
 
 
 class Oracle:
-    """Follows the best plan. Where somebody else chose a chunk, it plans anew from there.
+    """The best plan, by whoever is told the future: follows it.
+
+    Where somebody else chose a chunk, it plans anew from there.
 
     `plan` is the present plan, None before the first decision of a session.
     """

@@ -35,7 +35,7 @@ from testbed.session.options import (
     scoring_of,
 )
 from testbed.session.session_plan import LOGS, SessionPlan
-from testbed.session.trace_notes import delay_loss_notes, video_notes
+from testbed.session.trace_notes import trace_notes, video_notes
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
@@ -106,7 +106,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         )
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
-    notes = [*delay_loss_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
+    notes = [*trace_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     kept = args.out is not None
     retries, lanes = args.retry_invalid, args.lanes
     return RunPlan(

@@ -13,6 +13,24 @@ def video_notes(videos: Iterable[Video]) -> list[str]:
     return list(dict.fromkeys(f"video {video.name}: {note}" for video in videos for note in video.notes))
 
 
+def assumed_notes(traces: Iterable[Trace]) -> list[str]:
+    """What readers took for granted of traces, a line each with the first trace of which it holds."""
+    names: dict[str, list[str]] = {}
+    for trace in traces:
+        for assumed in trace.assumed:
+            names.setdefault(assumed, []).append(trace.name)
+    return [
+        f"trace {those[0]}{f' and {len(those) - 1} more' if len(those) > 1 else ''}: {assumed}"
+        for assumed, those in names.items()
+    ]
+
+
+def trace_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
+    """What was assumed of traces, and what they bring; `assumed_notes` and `delay_loss_notes`."""
+    traces = list(traces)
+    return [*assumed_notes(traces), *delay_loss_notes(traces, rtts_ms, option)]
+
+
 def delay_loss_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
     """What a person should know before sessions over traces that bring delays or losses; a line each.
 

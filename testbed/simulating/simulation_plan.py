@@ -25,7 +25,7 @@ from player.video.video import Video
 from testbed.process.errors import TestbedError
 from testbed.session.asked import Asked
 from testbed.session.options import asked_policies, scoring_of
-from testbed.session.trace_notes import delay_loss_notes, video_notes
+from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
 from testbed.simulated.starts import Start, Starts, read_starts
 from testbed.simulating.command_line import LINKS
@@ -91,7 +91,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     _check_names(sessions)
     notes = (
         *_notes(args, starts, [name for name, found in loaded.items() if carries_state(found)]),
-        *delay_loss_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
+        *trace_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
         *video_notes(videos.values()),
     )
     return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)

@@ -7,6 +7,7 @@ goes through in the usual tests.
 from __future__ import annotations
 
 import json
+import tempfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from policies.apc import learned, rule
 from policies.llm.model import adapter
 from policies.llm.serving.fields import FieldError, load_json
 from policies.llm.tasks.abr.task import TASK
-from testbed import sweep
+from testbed import run, simulate, sweep
 from testbed.link.log import read_link_log
 from testbed.process.errors import TestbedError
 from testbed.simulated.starts import read_starts
@@ -165,9 +166,23 @@ def typed(path: Path) -> Any:
     return Manifest.of_line(record.manifest).to_json(), record.told
 
 
+def computed(folder: Path) -> list[Path]:
+    """A session by each link model, to be run again."""
+    words = ["--traces", "4g/1", "--policy", "bba", "--chunks", "2", "--jobs", "1"]
+    for link in ("published", "tcp"):
+        assert simulate.main([*words, "--link", link, "--out", str(folder / link)]) == 0
+    return sorted(folder.glob("*/*.jsonl"))
+
+
+def reproduced(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as out:
+        command(run.main, lambda spoiled: ["--reproduce", str(spoiled), "--out", f"{out}/again"])(path)
+
+
 ANALYSIS = partial(command, analysis.main)
 READERS = (
     Reader("record", one_record, typed, (RecordError, OSError)),
+    Reader("reproduce", computed, reproduced),
     Reader("compare", records, ANALYSIS(lambda path: ["compare", str(path.parent)])),
     Reader("table", records, ANALYSIS(lambda path: ["table", str(path.parent), "--by", "link"])),
     Reader(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from traces import formats
 from traces.families import catalogue
 from traces.trace import TraceError
 
@@ -130,3 +131,15 @@ def test_default_videos_fit_the_rates() -> None:
 def test_an_unknown_family_has_no_parameters() -> None:
     with pytest.raises(TraceError, match="did you mean '4g'"):
         catalogue.load_family("4gg")
+
+
+def test_the_way_out_is_one_that_the_command_has(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("time_s,a_mbps,b_mbps\n0,1,2\n1,1,-\n2,1,3\n")
+    with pytest.raises(TraceError, match=r"say which: --format :column=NAME"):
+        catalogue.resolve(str(file))
+    with pytest.raises(TraceError, match=r"--format :idle=hold \(the rate before\), zero or drop"):
+        catalogue.resolve(str(file), ":column=b_mbps")
+    with pytest.raises(TraceError, match=r"say which: --column NAME"):
+        catalogue.resolve(str(file), formats.ReadOptions())
+    assert catalogue.resolve(str(file), ":column=b_mbps,idle=hold").rate_mbps[1:] == (2.0, 3.0)

@@ -17,6 +17,7 @@ from pathlib import Path
 from traces import formats
 from traces.families.generator import member
 from traces.families.model import FamilyModel, parse_model, read_model
+from traces.formats.reading import as_words
 from traces.trace import Trace, TraceError
 
 FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
@@ -30,7 +31,7 @@ MAX_SLICE = 10_000
 _MODEL = re.compile(r'\s*\{\s*"schema"\s*:')
 """How a family's data file begins."""
 _PASSED_OVER = re.compile(
-    r"(readme|licen[cs]e|copying|citation|changelog)\b.*|.*\.(md|rst|py|sh|pdf|png|jpg)", re.I
+    r"(readme|licen[cs]e|copying|citation|changelog|makefile)\b.*|.*\.(md|rst|py|sh|pdf|png|jpg)", re.I
 )
 """Names of files that lie beside traces and are none."""
 _OPEN = re.compile(r"(?P<base>[^\[\]]+)\[(?P<begin>\d*)(?P<colon>:?)(?P<end>\d*)\]?")
@@ -174,6 +175,15 @@ def _model(word: Spec) -> FamilyModel | None:
 
 
 def _files(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
+    try:
+        return _read(name, format)
+    except TraceError as error:
+        if isinstance(format, formats.ReadOptions):
+            raise
+        raise TraceError(as_words(str(error))) from error
+
+
+def _read(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     path = Path(name)
     if path.is_dir():
         files = trace_files(path)

@@ -30,10 +30,12 @@ _MISSING = frozenset(
     )
 )
 """How logs write that nothing was measured."""
+_LONGEST_MISSING = max(map(len, _MISSING))
 MAX_VALUE = 1e19
 """Nanoseconds since 1970 are 2e18."""
 _GROUP_MARKS = re.compile("(?<=\\d)[ '\u00a0\u2009\u202f\u2019](?=\\d{3}(?:\\D|$))")
 """A space or an apostrophe before three digits."""
+_MARKS = frozenset(", '\u00a0\u2009\u202f\u2019")
 
 
 def is_number(field: str) -> bool:
@@ -43,14 +45,14 @@ def is_number(field: str) -> bool:
 
 def is_missing(field: str) -> bool:
     """Whether a field says that nothing was measured."""
-    return field.lower() in _MISSING
+    return len(field) <= _LONGEST_MISSING and field.lower() in _MISSING
 
 
 def number(field: str, what: str, least: float = 0.0) -> tuple[float, str]:
     """(value, fault) of a field; the fault is empty when the value is finite and not under `least`."""
-    if _NOT_FINITE.fullmatch(field):
-        return math.nan, f"{what} is not finite ({field}); drop the line or write the value measured"
     if not is_number(field):
+        if _NOT_FINITE.fullmatch(field):
+            return math.nan, f"{what} is not finite ({field}); drop the line or write the value measured"
         return math.nan, f"{what} is not a number ({field[:40]!r}); write a plain decimal number"
     value = float(field)
     if abs(value) > MAX_VALUE:
@@ -68,6 +70,8 @@ class NumberStyle:
     """How a column writes its numbers."""
 
     decimal: str = "."
+    is_usual: bool = False
+    """No field has any marks: all are as they are."""
     assumed: str = ""
     """What was taken for granted to tell it."""
     unclear: bool = False
@@ -75,7 +79,7 @@ class NumberStyle:
 
     def plain(self, field: str) -> str:
         """The field as a plain decimal number, where it is one of this style."""
-        if self.decimal == "." and is_number(field):
+        if self.is_usual or (self.decimal == "." and is_number(field)):
             return field
         bare = _GROUP_MARKS.sub("", field)
         other = "." if self.decimal == "," else ","
@@ -96,6 +100,8 @@ def style_of(fields: Sequence[str], comma_separates: bool) -> NumberStyle:
     Args:
         comma_separates: commas stand between columns, so that one within a field was quoted.
     """
+    if not _MARKS.intersection("".join(fields)) and not any(field.count(".") > 1 for field in fields):
+        return NumberStyle(is_usual=True)
     threes = False
     for field in fields:
         comma, dot = field.rfind(","), field.rfind(".")
@@ -114,4 +120,6 @@ def style_of(fields: Sequence[str], comma_separates: bool) -> NumberStyle:
         return NumberStyle()
     if comma_separates:
         return NumberStyle(".", unclear=True)
-    return NumberStyle(",", "commas before three digits are taken for decimal commas, not for thousands")
+    return NumberStyle(
+        ",", assumed="commas before three digits are taken for decimal commas, not for thousands"
+    )

@@ -28,10 +28,10 @@ TAKES = ("part",)
 _INTERVAL = re.compile(
     r"^(?P<before>.*?)\[\s*(?P<id>\d+|SUM)\](?:\[(?P<role>[TR]X-[CS])\])?\s+(?P<begin>\d+(?:\.\d+)?)\s*-\s*"
     r"(?P<end>\d+(?:\.\d+)?)\s+sec\s+(?P<amount>[\d.]+)\s+(?P<size>[KMGT]?(?:Bytes|bits))\s+"
-    r"(?P<rate>[\d.]+)\s+(?P<unit>[KMGT]?(?:bits|Bytes)/sec)(?P<after>.*)$"
+    r"(?P<rate>\d+(?:\.\d+)?)\s+(?P<unit>[KMGT]?(?:bits|Bytes)/sec)(?P<after>.*)$"
 )
 _CSV = re.compile(
-    r"^\d{14}(?:\.\d+)?,[^,]*,\d+,[^,]*,\d+,(?P<id>-?\d+),(?P<begin>[\d.]+)-(?P<end>[\d.]+),\d+,(?P<rate>-?\d+)"
+    r"^\d{14}(?:\.\d+)?,[^,]*,\d+,[^,]*,\d+,(?P<id>-?\d+),(?P<begin>\d+(?:\.\d+)?)-(?P<end>\d+(?:\.\d+)?),\d+,(?P<rate>-?\d+)"
 )
 _LOOKED_AT = 40
 _TOTAL_STEPS = 1.5

@@ -94,6 +94,14 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
 """Each option's name, and what makes its value of a word (ValueError: what is wrong, the way out)."""
 
 AS_FOUND = ReadOptions()
+AS_A_WORD = "--format :"
+"""How commands take an option that have none of that name: as part of a format's word."""
+_NAMED_OPTION = re.compile(rf"--({'|'.join(name.replace('_', '-') for name in OPTIONS)}) (?=\w)")
+
+
+def as_words(message: str) -> str:
+    """A message that names options, for commands that take them as part of a format's word."""
+    return _NAMED_OPTION.sub(lambda found: f"{AS_A_WORD}{found[1].replace('-', '_')}=", message)
 
 
 def reading_of(how: str | ReadOptions | None) -> ReadOptions:

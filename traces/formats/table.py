@@ -153,10 +153,8 @@ class _Table:
 
     def _style(self, sound: Sequence[Sequence[str]], place: int) -> NumberStyle:
         column = [fields[place] for fields in sound]
-        if not any("," in field or field.count(".") > 1 for field in column):
-            return NumberStyle()
         if any(re.search(r"[:/]|\d-\d|\d_\d|\d\.\d+\.\d{4}", field) for field in column[:10]):
-            return NumberStyle()  # dates
+            return NumberStyle(is_usual=True)  # dates
         return style_of(column, comma_separates=self.header.delimiter == ",")
 
 

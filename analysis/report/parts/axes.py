@@ -68,7 +68,8 @@ class AxisName:
 
     def shown(self, value: float) -> str:
         """`80 ms`."""
-        return f"{plain_number(value)} {self.unit or self.words}"
+        words = self.words.removesuffix("s") if value == 1 else self.words
+        return f"{plain_number(value)} {self.unit or words}"
 
 
 @dataclass(frozen=True)
@@ -243,9 +244,10 @@ def lines_of(study: Study) -> list[AxisLine]:
     for one in study.conditions:
         for key, value in one.axis.items():
             found.setdefault((one.without(key), key), []).append(AxisPoint(value, one))
+    keys = list(dict.fromkeys(key for _, key in found))  # all lines along one axis, then those along the next
     return [
         AxisLine(name, AxisName(key), tuple(sorted(points, key=lambda point: point.value)), study.rule)
-        for (name, key), points in found.items()
+        for (name, key), points in sorted(found.items(), key=lambda item: keys.index(item[0][1]))
         if len({point.value for point in points}) == len(points) > 1
     ]
 

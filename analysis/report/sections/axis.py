@@ -7,8 +7,13 @@ from functools import partial
 
 from analysis.beside import TIE, UNKNOWN
 from analysis.bootstrap import CONFIDENCE, Interval
+from analysis.compare import FEWEST_CLUSTERS
 from analysis.report.parts.axes import (
     BETTER,
+    GAINS_LESS,
+    GAINS_MORE,
+    SUFFERS_LESS,
+    SUFFERS_MORE,
     AxisLine,
     ChangeDifference,
     LineResult,
@@ -17,7 +22,7 @@ from analysis.report.parts.axes import (
     PolicyAlong,
     results_along,
 )
-from analysis.report.parts.blocks import Block, Bullets, Section, drawn
+from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section, drawn
 from analysis.report.parts.study import Study, plain_number
 from analysis.report.parts.table_rendering import (
     LEFT,
@@ -37,13 +42,15 @@ from analysis.significance import LEVEL
 
 FORMS = {"qoe": ("QoE", "+.3f", 1.0), "stall_ratio": ("stall ratio %", "+.2f", 100.0)}
 """Title, form of differences, and what is shown is so many times the value."""
-NO_CHANGE = "no change shown"
-KINDS = {
-    "suffers more": "behind",
-    "gains less": "behind",
-    "suffers less": "ahead",
-    "gains more": "ahead",
+STALLS = {
+    SUFFERS_MORE: "grow more",
+    SUFFERS_LESS: "grow less",
+    GAINS_MORE: "shrink more",
+    GAINS_LESS: "shrink less",
 }
+"""A verdict on stall ratios."""
+NO_CHANGE = "no change shown"
+KINDS = {SUFFERS_MORE: "behind", GAINS_LESS: "behind", SUFFERS_LESS: "ahead", GAINS_MORE: "ahead"}
 """As the page colours verdicts."""
 
 
@@ -53,7 +60,7 @@ def along_axes(study: Study) -> Section | None:
     if not results:
         return None
     axes = list(dict.fromkeys(one.line.axis for one in results))
-    blocks: list[Block] = [Bullets(tuple(_sentences(study, results)))]
+    blocks = _said(study, results)
     for axis in axes:
         mine = [one for one in results if one.line.axis == axis]
         blocks += drawn(
@@ -91,21 +98,24 @@ def _counts(counts: Sequence[int]) -> str:
 # ---- sentences ---------------------------------------------------------------------------------
 
 
-def _sentences(study: Study, results: Sequence[LineResult]) -> list[tuple[str, str]]:
-    """Policy, and what happens to it along each line."""
+def _said(study: Study, results: Sequence[LineResult]) -> list[Block]:
+    """What happens to each policy along each line; where there are several, below the line's name."""
+    blocks: list[Block] = []
+    for one in results:
+        if len(results) > 1:
+            blocks.append(Paragraph(f"{one.line.name}, along the {one.line.axis.words}:"))
+        blocks.append(Bullets(tuple(_sentences(study, one))))
+    return blocks
+
+
+def _sentences(study: Study, one: LineResult) -> list[tuple[str, str]]:
+    """Policy, and what happens to it along a line."""
+    pairs = {pair.policy: pair for pair in one.pairs}
     said = []
-    for policy in study.policies:
-        parts = []
-        for one in results:
-            along = next((each for each in one.policies if each.policy == policy), None)
-            if along is None:
-                continue
-            where = f"{one.line.name}: " if len(results) > 1 else ""
-            pair = next((each for each in one.pairs if each.policy == policy), None)
-            versus = f" {_suffering(pair, study.baseline)}" if pair and study.baseline else ""
-            parts.append(f"{where}{_changing(one.line, along)}{versus}")
-        if parts:
-            said.append((policy, " ".join(parts)))
+    for along in one.policies:
+        pair = pairs.get(along.policy)
+        versus = f" {_suffering(pair, study.baseline)}" if pair and study.baseline else ""
+        said.append((along.policy, f"{_changing(one.line, along)}{versus}"))
     return said
 
 
@@ -114,13 +124,20 @@ def _changing(line: AxisLine, along: PolicyAlong) -> str:
     qoe, stall = along.measures["qoe"], along.measures["stall_ratio"]
     first, last = (line.axis.shown(value) for value in (line.values[0], line.values[-1]))
     before, after = (shown(one.mean, ".3f") for one in (qoe.at[0], qoe.at[-1]))
-    verb = {TIE: "shows no change", UNKNOWN: "changes"}.get(qoe.verdict, qoe.verdict)
-    text = f"QoE {verb} from {before} at {first} to {after} at {last}: {_with_bounds(qoe.change, 'qoe')}"
-    if qoe.verdict not in (TIE, UNKNOWN):
+    text = f"from {before} at {first} to {after} at {last}: {_with_bounds(qoe.change, 'qoe')}"
+    if qoe.verdict in (TIE, UNKNOWN):
+        text = f"No change of QoE is shown, {text}"
+    else:
+        text = f"QoE {qoe.verdict} {text}"
         steadily = "" if len(line.points) < 3 else ", at every step" if qoe.steadily else ", not steadily"
-        text += f", {shown(qoe.slope.mean, '+.3f')} for each {line.axis.shown(line.step)}{steadily}"
+        text += f", {shown(qoe.slope.mean, '+.3f')} for each {_step(line)}{steadily}"
     verb = {TIE: "shows no change", UNKNOWN: "changes"}.get(stall.verdict, stall.verdict)
     return f"{text}; its stall ratio {verb} ({_with_bounds(stall.change, 'stall_ratio')} percentage points)."
+
+
+def _step(line: AxisLine) -> str:
+    """`100 ms`, `player`."""
+    return line.axis.shown(line.step).removeprefix("1 ")
 
 
 def _with_bounds(interval: Interval, measure: str) -> str:
@@ -135,9 +152,8 @@ def _suffering(pair: PairAlong, baseline: str) -> str:
     text = f"{_against(qoe, baseline)} ({_with_bounds(qoe.difference, 'qoe')}{_chance(qoe)})"
     if stall.verdict in (TIE, UNKNOWN):
         return f"{text}."
-    more = "more" if stall.difference.mean > 0 else "less"
     points = f"{_with_bounds(stall.difference, 'stall_ratio')} percentage points{_chance(stall)}"
-    return f"{text}; its stalls grow {more} than {baseline}'s ({points})."
+    return f"{text}; its stalls {STALLS[stall.verdict]} than {baseline}'s ({points})."
 
 
 def _against(found: ChangeDifference, baseline: str) -> str:
@@ -149,13 +165,15 @@ def _against(found: ChangeDifference, baseline: str) -> str:
 
 
 def _chance(found: ChangeDifference) -> str:
-    """p, and a warning where the interval excludes 0 but so many questions were asked that one may."""
+    """p; where the interval excludes 0 and p does not, also what that may come of."""
     if found.holm_p is None:
         return ""
     text = f", p (Holm) {p_shown(found.holm_p)}"
-    if found.verdict != TIE and found.holm_p >= LEVEL:
-        text += ": with so many questions, that may be chance"
-    return text
+    if found.verdict == TIE or found.holm_p < LEVEL:
+        return text
+    if found.difference.clusters < FEWEST_CLUSTERS:
+        return f"{text}: too few traces to tell it from chance"
+    return f"{text}: with so many questions, it may be chance"
 
 
 # ---- tables ------------------------------------------------------------------------------------
@@ -195,7 +213,7 @@ def _title(line: AxisLine) -> str:
 
 
 def _slope_note(line: AxisLine) -> str:
-    return f"slope for each {line.axis.shown(line.step)}"
+    return f"slope for each {_step(line)}"
 
 
 def _along_row(along: PolicyAlong) -> tuple[Cell, ...]:

@@ -36,11 +36,12 @@ from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.asked import Asked
 from testbed.session.options import capped
-from testbed.session.trace_notes import delay_loss_notes, video_notes
+from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.starts import Start
 from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
 from traces.families.catalogue import default_video, placed, resolve_many
+from traces.formats.reading import AS_A_WORD
 from traces.trace import Trace, TraceError
 
 LONGEST_NAME = 170
@@ -314,7 +315,7 @@ def _join(
 
 def _entry_notes(entry: SettingEntry, found: Sequence[SweptTrace], simulated: bool) -> Iterator[str]:
     """What is worth saying of a setting before it runs."""
-    for note in delay_loss_notes((swept.trace for swept in found), entry.values["rtt_ms"], "rtt_ms"):
+    for note in trace_notes((swept.trace for swept in found), entry.values["rtt_ms"], "rtt_ms"):
         yield f"{entry.label}: {note}"
     if simulated and entry.values["repetitions"][0] > 1:
         yield f"{entry.label}: a computed session comes out the same; it is not repeated"
@@ -391,7 +392,8 @@ def _traces(file: SweepFile, entry: SettingEntry, link_model: str | None) -> lis
                 for trace in traces:
                     refuse_loss(trace)
         except (TraceError, TestbedError, OSError) as error:
-            raise file.fault(entry.where["traces"], str(error), typed) from None
+            fault = str(error).replace(AS_A_WORD, "convert it first by `python -m traces convert` with --")
+            raise file.fault(entry.where["traces"], fault, typed) from None
         found += [SweptTrace(spec, trace) for trace in traces]
     names = [swept.trace.name for swept in found]
     for swept in found:

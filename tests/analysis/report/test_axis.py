@@ -294,6 +294,7 @@ def test_who_suffers_more_in_words(own: float, other: float, better: int, verdic
 )
 def test_an_axis_is_named_by_its_key(key: str, title: str, shown: str) -> None:
     assert (AxisName(key).title, AxisName(key).shown(80)) == (title, shown)
+    assert AxisName("players").shown(1) == "1 player"
 
 
 @pytest.mark.parametrize(("values", "step"), [((20, 300), 100), ((1, 4), 1), ((0, 0.5), 0.1), ((0, 10), 10)])

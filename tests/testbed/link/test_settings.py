@@ -22,7 +22,7 @@ from testbed.link.settings import (
 from testbed.link.tbf import FRAME_BYTES
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_link_options, capped, link_settings, load_trace
-from testbed.session.trace_notes import delay_loss_notes
+from testbed.session.trace_notes import assumed_notes, delay_loss_notes
 from traces.commands import Parser
 from traces.trace import Trace
 
@@ -227,3 +227,9 @@ def test_loss_on_top_of_loss_leaves_the_product_of_what_each_leaves(asked: Loss,
         assert both.kind == ("uniform" if more_pct else asked.kind)
         assert 100 - both.p == pytest.approx((100 - asked.p) * kept)
     assert asked.plus(0.0) is asked
+
+
+def test_what_readers_took_for_granted_is_said_once() -> None:
+    traces = [Trace(name, (0.0, 1.0), (1.0, 1.0), assumed=("a line is a second",)) for name in ("a", "b")]
+    assert assumed_notes(traces) == ["trace a and 1 more: a line is a second"]
+    assert assumed_notes([Trace("c", (0.0, 1.0), (1.0, 1.0))]) == []
