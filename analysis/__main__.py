@@ -29,6 +29,7 @@ from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
 from analysis.tables.comparison_rows import write_comparison
 from analysis.tables.table_file import ENDINGS, TableFileError
+from analysis.unpaired.command import add_unpaired
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
 from traces.console import VisibleConsole
@@ -61,8 +62,14 @@ def _parser() -> Parser:
     _add_compare(commands)
     _add_table(commands)
     add_power(commands)
+    add_unpaired(commands)
     add_collect(commands)
     add_report(commands)
+    _add_plot(commands)
+    return parser
+
+
+def _add_plot(commands: Any) -> None:
     text = "draw sessions"
     command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=_plot)
@@ -93,7 +100,6 @@ def _parser() -> Parser:
         help=f"the picture; its ending says the format: {', '.join(PICTURES)}",
     )
     add_json(output)
-    return parser
 
 
 def _add_compare(commands: Any) -> None:

@@ -35,7 +35,7 @@ from rich.text import Text
 from player.fallback import FALLBACK, StandIn, fallback_spec, load_fallback
 from player.faults import PolicyFault
 from player.manifest import Manifest
-from player.options import scoring
+from player.options import scoring, thresholds_of
 from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
 from player.real.command_line import parser
@@ -163,7 +163,7 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
             qoe=scoring(args),
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
-            buffer_cap_s=args.buffer_cap_s,
+            thresholds=thresholds_of(args),
             strict=args.strict,
         )
     except ValueError as error:

@@ -94,6 +94,38 @@ def policy_names(*, real: bool = False) -> list[str]:
     return [name for name in sorted(_entries(entry_points)) if not (real and name in SIMULATED_ONLY)]
 
 
+@dataclass(frozen=True)
+class OfferedPolicy:
+    """An installed policy, without one being made."""
+
+    name: str
+    about: str
+    """The first sentence of its docstring."""
+    options: dict[str, Any]
+    """Each option's default, as a record can hold it."""
+    needed: tuple[str, ...]
+    """Options that have no default."""
+    simulated_only: bool
+
+
+def offered_policies() -> list[OfferedPolicy]:
+    """All that are installed, by name.
+
+    Raises:
+        PolicyError: one cannot be imported.
+    """
+    return [_offered(name, _from_entry_point(name, name, [name])) for name in policy_names()]
+
+
+def _offered(name: str, factory: Callable[..., Policy]) -> OfferedPolicy:
+    parameters = _parameters(factory)
+    needed = tuple(key for key, each in parameters.items() if each.default is inspect.Parameter.empty)
+    options = {key: value for key, value in _all_parameters(factory, {}).items() if key not in needed}
+    first = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
+    about = re.split(r"(?<=[.:;])\s", first, maxsplit=1)[0].rstrip(".:;")
+    return OfferedPolicy(name, about, options, needed, name in SIMULATED_ONLY)
+
+
 def policy_file(spec: str) -> Path | None:
     """The file of a user's own that a spec names; None where it names an installed policy."""
     in_file = _FILE_SPEC.fullmatch(spec)

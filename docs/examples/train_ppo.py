@@ -1,6 +1,6 @@
 """Train a small network by PPO on simulated 4G sessions, and keep its weights.
 
-`python docs/examples/train_ppo.py` writes `my_ppo.npz`.
+`python docs/examples/train_ppo.py` writes `my_ppo.npz`; `--steps` trains for less or more.
 Needs the extra `learn` (`make setup` brings it). A minute on one core; a good policy wants many.
 """
 
@@ -18,15 +18,19 @@ STEPS = 100_000
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help="chunks (default: %(default)s)")
+    parser.add_argument("--out", default="my_ppo.npz", metavar="FILE", help="weights (default: %(default)s)")
+    args = parser.parse_args()
     envs = make_vec_env(
         lambda: gymnasium.make(ID, traces="4g[0:200]", video="envivio", random_start=True), n_envs=8, seed=1
     )
     model = PPO("MlpPolicy", envs, n_steps=256, batch_size=256, gamma=0.9, seed=1, device="cpu")
-    model.learn(STEPS)
+    model.learn(args.steps)
     weights = {name: each.numpy() for name, each in model.policy.state_dict().items()}
-    np.savez("my_ppo.npz", **weights)
-    print(f"my_ppo.npz: {sum(each.size for each in weights.values())} numbers after {STEPS} steps")
+    np.savez(args.out, **weights)
+    count = sum(each.size for each in weights.values())
+    print(f"{args.out}: {count} numbers after {model.num_timesteps} steps")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def _shipped(name: str) -> tuple[Actor, str]:
 
 
 class Genet:
-    """Takes the level that the network scores highest; before any throughput is known, level 0.
+    """A small network, trained with Genet's curriculum: takes the level that it scores highest.
+
+    Before any throughput is known it is level 0.
 
     The highest and no draw: the entropy that training keeps for exploring would cost quality in every
     session, and a draw makes a session depend on a seed. A decision depends on the observation alone.
@@ -72,6 +74,6 @@ class Genet:
 
 
 class UDR(Genet):
-    """The same network and budget, trained over uniform environments, without the curriculum."""
+    """A small network as Genet's, trained without the curriculum: same budget, uniform environments."""
 
     shipped = "udr.safetensors"

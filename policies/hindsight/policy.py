@@ -24,7 +24,9 @@ def sane_values(net: ValueNet, vectors: features.Vectors) -> features.Vectors:
 
 
 class Hindsight:
-    """Takes the level that the network holds most valuable; the lowest before any throughput is known.
+    """A small network that learned what would have been best: takes the level that it holds most valuable.
+
+    The lowest before any throughput is known.
 
     A decision depends on the observation alone. The network was trained for the published ladder, chunks
     of 4 s and the linear QoE with mu 4.3, and decides the same way under every other QoE.

@@ -30,7 +30,9 @@ PLAN_CHUNKS = 5
 
 
 class RobustMPC:
-    """Takes the first level of the plan with the most QoE; near the end plans are shorter.
+    """Plain RobustMPC, free moves and right sizes: takes the first level of the plan with the most QoE.
+
+    Near the end plans are shorter.
 
     A decision depends on the observation alone. Before any throughput is known it is level 0. The
     order of operations and the choice among plans of equal worth are stated in

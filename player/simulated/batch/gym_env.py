@@ -9,6 +9,10 @@ the next chunk (`Discrete`), an observation the vector of `features.py` (`Box`, 
 reward the chunk's QoE. The first chunk comes at level 0 with the reset, as published means leave it
 out, so an episode of 48 chunks has 47 steps; it ends by termination, with the last chunk. The sum of
 rewards over the number of steps is the session's QoE as papers report it.
+
+`info` of a step holds the chunk's facts, by the names of a record, and the parts of its QoE, in its unit:
+`reward == quality - stall - smoothness`, to the last bit. A vector has them as arrays where it is made with
+`facts=True`.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from numpy.typing import NDArray
 from player.buffer import CAP_MS
 from player.qoe import MU, QoE
 from player.simulated.batch.features import Features, Vectors
+from player.simulated.batch.gym_facts import MOST_CAP_MS, MOST_RTT_MS, chunk_facts, feature_bounds
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import RTT_MS
@@ -115,9 +120,10 @@ class SessionSource:
         return Sessions(self.library, setup, chunks=self.chunks, noise=self.noise, threads=threads)
 
     def observation_space(self) -> gymnasium.spaces.Box:
-        """Of one environment."""
-        high = np.full(len(self.features), np.inf, np.float32)
-        high[-2:] = 1.0  # shares
+        """Of one environment: no session can get beyond its bounds (`feature_bounds`)."""
+        drawn = self.draw == self._draw
+        rtt_ms, cap_ms = (self._rtt_ms[1], self._cap_ms[1]) if drawn else (MOST_RTT_MS, MOST_CAP_MS)
+        high = feature_bounds(self.features, self.library, self.chunks, rtt_ms, cap_ms)
         return gymnasium.spaces.Box(np.zeros_like(high), high)
 
     def action_space(self) -> gymnasium.spaces.Discrete:
@@ -164,8 +170,16 @@ class ABREnv(gymnasium.Env[Any, Any]):
         """
         if self.sessions is None or self.sessions.done[0]:
             raise gymnasium.error.ResetNeeded("there is no session, or it is over; call reset()")
+        before = self.sessions.state.level.copy()
         self.sessions.step([action])
-        return self._observe(), self.sessions.state.reward[0].item(), self.sessions.done[0].item(), False, {}
+        info = {name: values[0].item() for name, values in chunk_facts(self.sessions, before).items()}
+        return (
+            self._observe(),
+            self.sessions.state.reward[0].item(),
+            self.sessions.done[0].item(),
+            False,
+            info,
+        )
 
     def _observe(self) -> Vectors:
         assert self.sessions is not None
@@ -184,6 +198,8 @@ class ABRVectorEnv(gymnasium.vector.VectorEnv[Vectors, Ints, NDArray[Any]]):
             step that ends brings the new session's first observation, and `infos["final_obs"]` the old
             one's last) or `DISABLED` (`reset(options={"reset_mask": …})`).
         threads: None takes every core that the process may use.
+        facts: whether `infos` of a step holds what a single environment's does, an array a name, with
+            gymnasium's masks of where they are true (not where a session has just begun).
         source: of `SessionSource`.
     """
 
@@ -192,8 +208,10 @@ class ABRVectorEnv(gymnasium.vector.VectorEnv[Vectors, Ints, NDArray[Any]]):
         num_envs: int = 1,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
+        facts: bool = False,
         **source: Any,
     ) -> None:
+        self._facts = facts
         self.num_envs = num_envs
         self.mode = AutoresetMode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self.mode}
@@ -248,13 +266,17 @@ class ABRVectorEnv(gymnasium.vector.VectorEnv[Vectors, Ints, NDArray[Any]]):
             raise gymnasium.error.ResetNeeded(
                 f"session {np.flatnonzero(over)[0]} is over; reset it by a mask"
             )
+        before = self.sessions.state.level.copy()
         self.sessions.step(actions)
+        infos: dict[str, Any] = {}
+        if self._facts:
+            for name, values in chunk_facts(self.sessions, before).items():
+                infos |= {name: np.where(over, 0, values), f"_{name}": ~over}
         if over.any():
             self._renew(over)
         rewards, ended = self.sessions.state.reward.copy(), self.sessions.done
-        infos: dict[str, Any] = {}
         if self.mode is AutoresetMode.SAME_STEP and ended.any():
-            infos = self._final(ended)
+            infos |= self._final(ended)
             self._renew(ended)
         return self._observe(), rewards, ended, np.zeros(self.num_envs, np.bool_), infos
 

@@ -40,7 +40,6 @@ def make_vec(num_envs: int = 3, **more: Any) -> gymnasium.vector.VectorEnv:
 def test_gymnasiums_own_checker_passes() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", message=".*maximum value.*infinity")  # throughput has no bound
         check_env(make().unwrapped)
 
 
@@ -59,6 +58,56 @@ def test_an_episode_is_a_session_and_its_mean_reward_the_published_qoe() -> None
     assert min(rewards) < -1.0 < 1.0 < max(rewards)
     with pytest.raises(gymnasium.error.ResetNeeded):
         env.step(0)
+
+
+def test_info_holds_the_chunks_facts_and_the_parts_of_its_qoe() -> None:
+    env = gymnasium.make(ID, traces=TRACES[:1], video=VIDEO, random_start=False, mu=10.0, smooth=0.5)
+    env.reset(seed=3)
+    rows, _ = simulate(
+        VIDEO, TRACES[0], Fixed(2), seed=0, qoe=QoE(mu=10.0), link=PublishedLink(), chunks=STEPS + 1
+    )
+    for row in rows[1:]:
+        _, reward, _, _, info = env.step(2)
+        assert reward == info["quality"] - info["stall"] - info["smoothness"]
+        assert (info["quality"], info["stall"]) == (1.2, 10.0 * row.stall_s)
+        assert info["smoothness"] == pytest.approx(0.45 if row.chunk == 1 else 0.0)
+        for name in ("chunk", "level", "bitrate_kbps", "size_bytes", "download_s", "stall_s"):
+            assert info[name] == getattr(row, name), name
+        assert info["throughput_mbps"] == pytest.approx(row.throughput_mbps)
+        assert info["buffer_s"] == pytest.approx(row.buffer_after_s)
+        assert isinstance(info["stall_s"], float) and isinstance(info["level"], int)
+
+
+def test_a_vector_has_the_facts_where_it_is_asked_for_them() -> None:
+    envs, env = make_vec(1, facts=True), make()
+    envs.reset(seed=9)
+    env.reset(seed=9)
+    for level in (0, 1, 2, 1):
+        *_, infos = envs.step(np.array([level]))
+        *_, info = env.step(level)
+        assert {name: infos[name][0] for name in info} == info
+        assert all(infos[f"_{name}"].tolist() == [True] for name in info)
+    for _ in range(STEPS - 4 + 1):
+        *_, infos = envs.step(np.array([1]))
+    assert infos["_stall_s"].tolist() == [False]  # the first observation of the next session
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_no_observation_is_beyond_finite_bounds(noise: bool) -> None:
+    dark = Trace("dark", (0.0, 2.0, 60.0), (9.0, 9.0, 0.0))
+    envs = gymnasium.make_vec(
+        ID, num_envs=16, traces=(*TRACES, dark), video=VIDEO, noise=noise, rtt_ms=(0.0, 500.0), cap_ms=9_000.0
+    )
+    space = envs.single_observation_space
+    assert isinstance(space, gymnasium.spaces.Box) and np.isfinite(space.high).all()
+    seen = [envs.reset(seed=1)[0]]
+    dice = np.random.default_rng(2)
+    seen += [envs.step(dice.integers(0, 3, 16))[0] for _ in range(4 * STEPS)]
+    values = np.concatenate(seen)
+    assert (values >= space.low).all() and (values <= space.high).all()
+    assert (
+        values.max(axis=0)[:8] > 0.5 * space.high[:8]
+    ).all()  # and the bounds of throughput are no idle ones
 
 
 def test_one_seed_gives_one_run_and_another_another() -> None:

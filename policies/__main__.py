@@ -1,0 +1,74 @@
+"""`python -m policies list`: every policy that is installed, with its options and their defaults."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from player.registry import OfferedPolicy, PolicyError, offered_policies
+from traces.commands import PIPE_COLUMNS, Parser, add_json_option, carried_out, exit_with
+from traces.console import VisibleConsole
+
+EVERYWHERE = "every one takes delay_ms (0): its decisions come so much later"
+USE = "use: --policy NAME:OPTION=VALUE:OPTION=VALUE,NAME, or FILE.py:Class of your own; docs/policies.md"
+
+
+def parser() -> Parser:
+    """The command line."""
+    command = Parser(prog="python -m policies", description=__doc__)
+    command.add_argument("command", nargs="?", choices=("list",), default="list")
+    add_json_option(command)
+    return command
+
+
+def table(policies: Sequence[OfferedPolicy]) -> Table:
+    """A line a policy."""
+    shown = Table(box=None, pad_edge=False)
+    for name in ("policy", "what it is", "options (default)"):
+        shown.add_column(name, overflow="fold")
+    for one in policies:
+        options = ", ".join(f"{name} ({_written(value)})" for name, value in one.options.items())
+        needed = ", ".join(f"{name} (has to be given)" for name in one.needed)
+        where = " (simulated sessions only)" if one.simulated_only else ""
+        words = ", ".join(filter(None, (needed, options))) or "-"
+        shown.add_row(Text(one.name), Text(f"{one.about}{where}"), Text(words))
+    return shown
+
+
+def _written(value: object) -> str:
+    """As it would be typed."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value) or "''"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    command = parser()
+    options = command.parse_args(arguments)
+
+    def work() -> int:
+        found = offered_policies()
+        if options.json:
+            print(json.dumps({"policies": [dataclasses.asdict(one) for one in found]}))
+            return 0
+        console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+        console.print(table(found))
+        console.print(Text(f"{EVERYWHERE}\n{USE}"), soft_wrap=True)
+        return 0
+
+    return carried_out(command.prog, work, (PolicyError,))
+
+
+if __name__ == "__main__":
+    exit_with(main)
