@@ -14,6 +14,7 @@ from rich.text import Text
 from testbed.session.plan import RunPlan
 from testbed.session.session_plan import LOG_ENDINGS, LOGS, SessionResult
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
+from traces.files import refuse_special
 from traces.ownership import make_directory
 from traces.words import counted
 
@@ -99,5 +100,6 @@ def set_aside(result: SessionResult, out: Path, attempt: int) -> RetriedSession:
     pairs += [(session.log(ending), logs / f"{name}.{ending}") for ending in LOG_ENDINGS]
     moved = tuple(pair for pair in pairs if pair[0].exists())
     for before, after in moved:
+        refuse_special(after)
         before.replace(after)
     return RetriedSession(result, record, moved)
