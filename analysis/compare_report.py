@@ -14,7 +14,7 @@ from rich.text import Text
 from analysis.beside import BESIDE, beside_verdict, with_bounds
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
-from analysis.outcomes import Outcomes, Setting
+from analysis.outcomes import LeftOut, Outcomes, Setting
 from analysis.style import short_name
 from traces.words import counted
 
@@ -147,8 +147,13 @@ def show(comparison: Comparison, console: Console) -> None:
 
 def left_out_lines(outcomes: Outcomes) -> list[str]:
     """A line for each policy and reason, with the first records by name."""
+    return left_out_words(outcomes.left_out)
+
+
+def left_out_words(left_out: Sequence[LeftOut]) -> list[str]:
+    """The same of any sessions that are left out."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for one in outcomes.left_out:
+    for one in left_out:
         groups.setdefault((one.policy, one.reason), []).append(Path(one.record).name)
     return [
         f"left out: {counted(len(names), 'session')} of {short_name(policy)}: {reason}: {_some(names)}"

@@ -27,7 +27,7 @@ OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s")
 """What a manifest's player section says of when it plays and waits, whoever decides."""
 
 INVALID = "its link was not what the manifest says"
-NO_TRACE = "its manifest has no trace (a real network), so it has no pair"
+NO_TRACE = "its manifest has no trace (a real network), so it has no pair: see `python -m analysis unpaired`"
 NOT_ITS_OWN = "the fallback decided all of it"
 NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
 CUT_SHORT = "it was interrupted (--interrupted counts it)"
@@ -395,19 +395,19 @@ def _condition(
 def _typed(trace: dict[str, Any]) -> str:
     """The last two parts of what was typed for a trace: `fcc/train` of a folder, a file's own name."""
     spec = str(trace.get("spec") or "")
-    return "/".join(Path(spec).parts[-2:]) if Path(spec).name != trace["name"] else Path(spec).parent.name
+    return "/".join(Path(spec).parts[-2:]) if Path(spec).name != trace.get("name") else Path(spec).parent.name
 
 
 def _link_label(link: dict[str, Any], simulated: bool) -> str:
     words = [f"simulated: {link.get('model', '?')}" if simulated else "emulated"]
-    if "rtt_ms" in link:
+    if link.get("rtt_ms") is not None:
         words.append(f"RTT {link['rtt_ms']:g} ms")
     if link.get("noise"):
         words.append("noise")
     loss = link.get("loss")
     if isinstance(loss, dict) and loss.get("kind", "none") != "none":
-        words.append(f"loss {loss['p']:g} %" if loss["kind"] == "uniform" else f"loss {loss['kind']}")
-    if "congestion_control" in link:
+        words.append(f"loss {loss.get('p', 0):g} %" if loss["kind"] == "uniform" else f"loss {loss['kind']}")
+    if link.get("congestion_control") is not None:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)
 

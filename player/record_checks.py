@@ -30,7 +30,7 @@ def fault_of(line: Mapping[str, Any], told: Manifest) -> str:
     fault = _misfit(line, told, "")
     for section in MEASURES:
         fault = fault or far_number(line.get(section), section)
-    return fault or _video_fault(told)
+    return fault or _video_fault(told) or _loss_fault(told)
 
 
 def _misfit(given: Mapping[str, Any], told: JsonSection, place: str) -> str:
@@ -77,6 +77,16 @@ def _near(values: list[Any]) -> bool:
     return {int, float}.issuperset(map(type, values)) and (
         not values or -MOST <= min(values) <= max(values) <= MOST
     )
+
+
+def _loss_fault(told: Manifest) -> str:
+    loss = told.link.loss if told.link else None
+    kind, share = (loss or {}).get("kind", ""), (loss or {}).get("p", 0.0)
+    if not isinstance(kind, str):
+        return f"link.loss.kind is {shown(kind)}; expected a text"
+    if type(share) not in (int, float):
+        return f"link.loss.p is {shown(share)}; expected a number"
+    return ""
 
 
 def _video_fault(told: Manifest) -> str:

@@ -162,10 +162,11 @@ def test_cooked_first_line_marks_the_start() -> None:
     assert (trace.time_s, trace.rate_mbps) == ((0.0, 1.0, 2.5), (5.0, 4.0, 3.0))
 
 
-def test_times_that_begin_late_are_refused_with_the_way_out() -> None:
+def test_times_that_begin_late_are_a_clocks_and_that_is_said() -> None:
     text = "5000 5\n5001 4\n5002 3\n"
-    with pytest.raises(TraceError, match=r"^log:1: time starts at .*--format cooked"):
-        formats.parse(text, "log")
+    trace = formats.parse(text, "log")
+    assert trace.time_s == (0.0, 1.0, 2.0) and "times begin 5000 usual steps after 0" in trace.assumed[0]
+    assert formats.parse("10 5\n11 4\n12 3\n", "log").time_s == (0.0, 10.0, 11.0, 12.0)
     assert formats.parse(text, "log", "cooked").time_s == (0.0, 1.0, 2.0)
 
 

@@ -255,6 +255,12 @@ def test_a_date_that_can_be_read_in_two_ways_or_none_is_refused(
         formats.parse(f"timestamp,mbps\n{first},1\n{second},2\n", "f")
 
 
+def test_a_clock_too_large_for_its_name_is_read_by_its_size_and_said() -> None:
+    trace = formats.parse("time_s,mbps\n1690000000000,1\n1690000001000,2\n", "f")
+    assert shape(trace) == ([1], [2]) and "read as 1/1000 s since 1970" in trace.assumed[0]
+    assert shape(formats.parse("time_ms,mbps\n1690000000000,1\n1690000001000,2\n", "f")) == ([1], [2])
+
+
 def test_date_and_time_in_two_columns_are_one() -> None:
     text = "Date,Time,mbps\n2024-05-01,23:59:59,1\n2024-05-02,00:00:01,2\n"
     assert shape(formats.parse(text, "f")) == ([2.0], [2.0])
@@ -294,6 +300,8 @@ def test_fcc_multi_thread_tests_have_a_rate_an_interval() -> None:
         "7,2016-06-01 00:10:12,a,b,1,1,1,125000,0\n7,2016-06-01 00:10:17,a,b,1,1,1,250000,0\n"
     )
     assert shape(formats.parse(text, "f")) == ([5.0, 10.0], [1.0, 2.0])
+    old = text.replace("125000", "NULL").replace("250000", "NULL")
+    assert shape(formats.parse(old.replace(",1,1,1,", ",1,1,500000,"), "f")) == ([5.0, 10.0], [4.0, 4.0])
 
 
 def test_puffer_sessions_count_bytes_and_nanoseconds() -> None:
@@ -413,6 +421,8 @@ def test_rates_alone_are_a_second_each() -> None:
     trace = formats.parse(text, "f")
     assert shape(trace) == ([1, 2, 3], [0.57, 0.5, 1.5]) and "taken for a second" in trace.assumed[0]
     assert shape(formats.parse("Bandwidth,Unit\n" + text, "f")) == shape(trace)
+    with pytest.raises(TraceError, match=r"^f:4: rate '': not measured"):
+        formats.parse(text + ",Mbits/sec\n", "f")
     assert shape(formats.parse("3.5\n4.5\n", "f", ":unit=mbps")) == ([1, 2], [3.5, 4.5])
 
 
@@ -560,6 +570,13 @@ def test_tables_are_read_as_people_write_them(text: str, assumed: str) -> None:
     trace = formats.parse(text, "f")
     assert shape(trace) == ([1, 2], [2, 3])
     assert assumed in " ".join(trace.assumed) and bool(assumed) == bool(trace.assumed)
+
+
+def test_a_byte_logs_clock_counts_where_its_milliseconds_jump() -> None:
+    rows = [(100, 5000), (101, 6000), (102, 7000), (110, 400), (111, 1400), (112, 2400)]
+    text = "".join(f"{1290160000 + clock} {timer} 0 0 125000 1000\n" for clock, timer in rows)
+    trace = formats.parse(text, "f")
+    assert shape(trace)[0] == [1, 2, 3, 11, 12, 13] and "milliseconds jump 1 time" in trace.assumed[0]
 
 
 def test_a_byte_logs_lines_of_one_moment_are_added_up() -> None:

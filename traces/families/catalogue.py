@@ -31,7 +31,7 @@ MAX_SLICE = 10_000
 _MODEL = re.compile(r'\s*\{\s*"schema"\s*:')
 """How a family's data file begins."""
 _PASSED_OVER = re.compile(
-    r"(readme|licen[cs]e|copying|citation|changelog)\b.*|.*\.(md|rst|py|sh|pdf|png|jpg)", re.I
+    r"(readme|licen[cs]e|copying|citation|changelog|makefile)\b.*|.*\.(md|rst|py|sh|pdf|png|jpg)", re.I
 )
 """Names of files that lie beside traces and are none."""
 _OPEN = re.compile(r"(?P<base>[^\[\]]+)\[(?P<begin>\d*)(?P<colon>:?)(?P<end>\d*)\]?")

@@ -1,9 +1,9 @@
 """Byte logs, as the 3G/HSDPA set of Oslo and the 4G set of Ghent were published: no header, six columns.
 
-A line is a clock (s or ms since 1970), milliseconds of the session, latitude, longitude, bytes since the line
-before, and milliseconds since it. The rate is bytes over milliseconds; it holds until the line's time. A
-line of 0 ms adds its bytes to the next. Columns of the place may be missing: the first two and the last two
-count.
+A line is a clock (s or ms since 1970), milliseconds of the session, latitude, longitude, bytes since the
+line before, and milliseconds since it. The rate is bytes over milliseconds; it holds until the line's time.
+A line of 0 ms adds its bytes to the next. Where the session's milliseconds jump, because the logger began
+again, the clock counts. Columns of the place may be missing: the first two and the last two count.
 
 Sources: datasets.simula.no/hsdpa-tcp-logs, users.ugent.be/~jvdrhoof/dataset-4g.
 """
@@ -26,6 +26,10 @@ ABOUT = "raw 3G logs of Oslo and 4G logs of Ghent: clock, ms, latitude, longitud
 TAKES = ("idle",)
 FEWEST, MOST = 4, 8
 _LOOKED_AT = 20
+MS_CLOCK = 1e11
+"""A clock of more counts in milliseconds."""
+MOST_APART_MS = 5_000.0
+"""How far timer and clock may be apart from line to line: the clock counts whole seconds, and is set."""
 _ALIKE = 0.25
 """How far the milliseconds between lines may be from the milliseconds that a line says, as a share."""
 
@@ -63,6 +67,8 @@ class _Lines:
         self.rows: list[TraceRow] = []
         self._carried_bytes = 0.0
         self._time_ms, self._bytes, self._span_ms = math.nan, 0.0, 0.0
+        self._timer_ms, self._clock_ms = 0.0, 0.0
+        self._jumps: list[int] = []
         self._empty: list[int] = []
         self._again: list[int] = []
 
@@ -72,18 +78,19 @@ class _Lines:
             fault = f"{len(fields)} columns; a line is clock, ms, latitude, longitude, bytes, ms"
             self.rows.append(TraceRow(line, fault=fault))
             return
-        wanted = ((1, "time", -1e18), (-2, "bytes", 0.0), (-1, "milliseconds", 0.0))
-        read = [number(fields[at], what, least) for at, what, least in wanted]
+        wanted = ((0, "clock"), (1, "time"), (-2, "bytes"), (-1, "milliseconds"))
+        read = [number(fields[at], what, -math.inf if at == 1 else 0.0) for at, what in wanted]
         if fault := next((each for _, each in read if each), ""):
             self.rows.append(TraceRow(line, fault=fault))
             return
-        time_ms, amount, span_ms = (value for value, _ in read)
+        clock, timer_ms, amount, span_ms = (value for value, _ in read)
         if span_ms == 0:
             self._carried_bytes += amount
             self._empty.append(line)
             return
         amount += self._carried_bytes
         self._carried_bytes = 0.0
+        time_ms = self._moment_ms(line, clock * (1.0 if clock >= MS_CLOCK else 1e3), timer_ms)
         if time_ms == self._time_ms and not self.rows[-1].fault:
             self._again.append(line)
             amount, span_ms = amount + self._bytes, span_ms + self._span_ms
@@ -94,9 +101,24 @@ class _Lines:
             self.rows.append(TraceRow(line, (time_ms - span_ms) / 1000.0, rate_mbps))
         self.rows.append(TraceRow(line, time_ms / 1000.0, rate_mbps))
 
+    def _moment_ms(self, line: int, clock_ms: float, timer_ms: float) -> float:
+        """When a line ends: by the session's timer, and by the clock where the timer jumps."""
+        by_timer, by_clock = timer_ms - self._timer_ms, clock_ms - self._clock_ms
+        self._timer_ms, self._clock_ms = timer_ms, clock_ms
+        if not self.rows:
+            return timer_ms
+        jumps = by_clock > 0 and not -MOST_APART_MS <= by_timer - by_clock <= MOST_APART_MS
+        if jumps or (by_timer < 0 < by_clock):
+            self._jumps.append(line)
+            return self._time_ms + by_clock
+        return self._time_ms + by_timer
+
     def remarks(self) -> list[Remark]:
         """What was made of lines that are no intervals."""
         said = []
+        if self._jumps:
+            text = f"milliseconds jump {counted(len(self._jumps), 'time')}; the clock counts there"
+            said.append(Remark(self._jumps[0], text))
         if self._again:
             text = f"{counted(len(self._again), 'line')} of the moment of the line before; added to it"
             said.append(Remark(self._again[0], text))

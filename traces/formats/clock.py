@@ -20,6 +20,8 @@ FORMS = "2024-05-01 12:00:00, 2024/05/01 12:00:00 or 01.05.2024 12:00:00"
 DAY_S = 86_400.0
 _SIZES = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """(from which value on a clock counts in …, of which a second has so many)"""
+_NO_SECONDS = 1e11
+"""No clock is there: it would be the year 5138."""
 _TIME = (
     r"(?P<hour>\d{1,2})[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,:](?P<part>\d+))?)?"
     r"\s*(?P<noon>[AaPp][Mm])?"
@@ -95,11 +97,15 @@ def _numbers(fields: Sequence[str], per_second: float | None, what: str) -> Time
     read = [number(field, what, least=-math.inf) for field in fields]
     first = next((value for value, fault in read if not fault), 0.0)
     sized = next((per for least, per in _SIZES if first >= least), None)
-    per = per_second or sized or 1.0
+    per, assumed = per_second or sized or 1.0, ""
+    if per_second is not None and sized is not None and first / per_second >= _NO_SECONDS:
+        per = sized
+        assumed = f"times are too large for their unit ({first:.13g}); read as 1/{sized:g} s since 1970"
     return Times(
         tuple(value / per for value, _ in read),
         tuple(fault for _, fault in read),
-        per_second is None and sized is not None,
+        sized is not None and (per_second is None or bool(assumed)),
+        assumed,
     )
 
 

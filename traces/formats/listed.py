@@ -47,6 +47,8 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
 
 def _row(line_number: int, line: str, step_s: float, options: ReadOptions) -> TraceRow:
     match = _LINE.fullmatch(line)
+    if line[0] in ",;":
+        return TraceRow(line_number, step_s, missing="rate ''")
     if match is None:
         return TraceRow(line_number, fault=f"no rate and its unit ({line[:40]!r}); write 0.57,Mbits/sec")
     unit = options.rate_unit or unit_named(match["unit"] or "")

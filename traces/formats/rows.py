@@ -254,27 +254,22 @@ def shifted(rows: Sequence[TraceRow]) -> Scan:
 
 
 def from_zero(rows: Sequence[TraceRow]) -> Scan:
-    """Rows whose times count from 0: a first row after 0 holds from 0 on. Times that begin below 0, or at
-    1973 or later, are a clock's."""
+    """Rows whose times count from 0: a first row after 0 holds from 0 on. Times that begin below 0, more than
+    `MAX_FIRST_STEPS` usual steps after it, or in 1973 or later, are a clock's."""
     rows = tuple(rows)
     times = [row.time_s for row in rows if not row.fault]
     if not times or rows[0].fault:
         return Scan(_not_negative(rows), None)
+    steps = [late - early for early, late in pairwise(times) if late > early]
+    what = ""
     if times[0] < 0 or times[0] >= CLOCK_S:
         what = "below 0" if times[0] < 0 else "like a clock"
+    elif steps and times[0] > MAX_FIRST_STEPS * median(steps):
+        what = f"{times[0] / median(steps):.0f} usual steps after 0"
+    if what:
         text = f"times begin {what} ({times[0]:.12g} s); the first row is taken for the start"
         return replace(shifted(rows), remarks=(Remark(rows[0].line, text),))
-    rows = _not_negative(rows)
-    if times[0] == 0.0:
-        return Scan(rows, None)
-    steps = [late - early for early, late in pairwise(times) if late > early]
-    if steps and times[0] > MAX_FIRST_STEPS * median(steps):
-        fault = (
-            f"time starts at {times[0]:g} s, {times[0] / median(steps):.0f} usual steps after 0; count from "
-            "0, or read the file with --format cooked, which takes the first line for the start"
-        )
-        rows = (replace(rows[0], fault=fault), *rows[1:])
-    return Scan(rows, 0.0)
+    return Scan(_not_negative(rows), None if times[0] == 0.0 else 0.0)
 
 
 def _not_negative(rows: tuple[TraceRow, ...]) -> tuple[TraceRow, ...]:

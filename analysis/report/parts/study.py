@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -202,18 +203,10 @@ def _no_baseline(outcomes: Outcomes, baseline: str, asked: bool) -> str:
 
 
 def _nothing(outcomes: Outcomes, unreadable: Sequence[Unreadable]) -> str:
-    invalid = len(outcomes.invalid)
-    others = len(outcomes.left_out) - invalid
-    parts = [
-        f"{count} {what}"
-        for count, what in (
-            (invalid, "over invalid links"),
-            (others, "without a trace or a second chunk"),
-            (len(unreadable), "unreadable"),
-        )
-        if count
-    ]
-    return f"no session can be counted: {', '.join(parts)}"
+    why = Counter(one.reason for one in outcomes.left_out)
+    parts = [f"{count} left out, {reason}" for reason, count in why.items()]
+    parts += [f"{len(unreadable)} unreadable"] if unreadable else []
+    return f"no session can be counted: {'; '.join(parts)}"
 
 
 def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:

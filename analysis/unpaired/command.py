@@ -1,0 +1,336 @@
+"""`python -m analysis unpaired`: policies compared over a real network, where no session has a pair."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.beside import verdict_of
+from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
+from analysis.compare_report import LONGEST_NAME, left_out_words, say
+from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
+from analysis.sessions import AnalysisError, tell_unreadable
+from analysis.style import in_order, short_name
+from analysis.unpaired.intervals import (
+    Numbers,
+    Weighed,
+    percentiles,
+    resampled_stall_ratios,
+    stall_ratio,
+    weighed,
+)
+from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
+from player.qoe import QoE
+from traces.commands import PIPE_COLUMNS
+from traces.console import VisibleConsole
+from traces.words import counted
+
+HOURS = 1.0
+"""A block's length, unless another is asked for."""
+
+UNPAIRED = (
+    "Unpaired: no two of these sessions met the same network, so nothing is subtracted session by session;"
+    " what the hour does to all of them is held apart by blocks of time, what chance gave to one is not"
+)
+
+
+@dataclass(frozen=True)
+class UnpairedMeans:
+    """A policy over all blocks."""
+
+    policy: str
+    sessions: int
+    watched_s: float
+    stall_ratio: Interval
+    bitrate_mbps: Interval
+    qoe: Interval
+
+
+@dataclass(frozen=True)
+class UnpairedDifference:
+    """A policy less another; each interval's verdict is in words of its own."""
+
+    policy: str
+    baseline: str
+    stall_ratio: Interval
+    bitrate_mbps: Interval
+    qoe: Interval
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        return {
+            "stall_ratio": verdict_of(self.stall_ratio, "more", "less"),
+            "bitrate_mbps": verdict_of(self.bitrate_mbps, "more", "less"),
+            "qoe": verdict_of(self.qoe, "ahead", "behind"),
+        }
+
+
+@dataclass(frozen=True)
+class UnpairedComparison:
+    """All of it."""
+
+    qoe: QoE
+    found: FoundStreams
+    blocks: tuple[TimeBlock, ...]
+    policies: tuple[UnpairedMeans, ...]
+    differences: tuple[UnpairedDifference, ...]
+
+
+def add_unpaired(commands: Any) -> None:
+    """The command's options."""
+    text = "compare sessions over a real network (of `python -m player`), unpaired, in blocks of time"
+    command = commands.add_parser("unpaired", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_unpaired)
+    what = command.add_argument_group("what to compare")
+    add_sessions(what)
+    what.add_argument(
+        "--baseline", metavar="NAME", help="differences to this policy (default: each with each)"
+    )
+    what.add_argument(
+        "--block-hours",
+        type=float,
+        default=HOURS,
+        metavar="H",
+        help="a block lasts so long, or until it holds two sessions of each policy (default: %(default)g)",
+    )
+    add_interrupted(what)
+    add_scoring(command)
+    add_json(command.add_argument_group("output"))
+
+
+def _unpaired(args: argparse.Namespace) -> int:
+    try:
+        qoe = QoE.published(args.qoe, args.mu, args.smooth)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from None
+    if not (math.isfinite(args.block_hours) and args.block_hours > 0):
+        raise AnalysisError(f"--block-hours {args.block_hours:g}: must be over 0")
+    found = read_streams(args.results, qoe, args.policy, interrupted=args.interrupted)
+    status = tell_unreadable(found.unreadable)
+    comparison = compared(found, qoe, args.block_hours, args.baseline)
+    if args.json:
+        print(json.dumps(_as_json(comparison)))
+        return status
+    _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    return status
+
+
+def compared(found: FoundStreams, qoe: QoE, hours: float, baseline: str | None) -> UnpairedComparison:
+    """Summarise and compare.
+
+    Raises:
+        AnalysisError: a baseline that is not there, too few sessions for a block.
+    """
+    policies = in_order(dict.fromkeys(one.policy for one in found.taken))
+    if baseline is not None and baseline not in policies:
+        raise AnalysisError(
+            f"--baseline {baseline}: no session that counts is of it; there are {', '.join(policies)}"
+        )
+    blocks = blocks_of(found.taken, hours)
+    if not blocks:
+        counts = ", ".join(f"{sum(one.policy == name for one in found.taken)} of {name}" for name in policies)
+        raise AnalysisError(f"an interval takes two sessions of each policy at least; there are {counts}")
+    measured = {policy: _Measured.of(blocks, policy) for policy in policies}
+    every = [(policy, other) for place, other in enumerate(policies) for policy in policies[place + 1 :]]
+    pairs = every if baseline is None else [(one, baseline) for one in policies if one != baseline]
+    return UnpairedComparison(
+        qoe,
+        found,
+        tuple(blocks),
+        tuple(measured[policy].means(policy) for policy in policies),
+        tuple(measured[policy].minus(measured[other], policy, other) for policy, other in pairs),
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A policy's figures with all that intervals take."""
+
+    streams: list[Stream]
+    stall_ratio: float
+    drawn: Numbers
+    """Stall ratios, resampled."""
+    bitrate: Weighed
+    qoe: Weighed
+
+    @classmethod
+    def of(cls, blocks: Sequence[TimeBlock], policy: str) -> _Measured:
+        return cls(
+            [one for block in blocks for one in block.streams[policy]],
+            stall_ratio(blocks, policy),
+            resampled_stall_ratios(blocks, policy),
+            weighed(blocks, policy, lambda one: one.bitrate_mbps, lambda one: one.watched_s),
+            weighed(blocks, policy, lambda one: one.qoe, lambda one: one.counted_chunks),
+        )
+
+    def means(self, policy: str) -> UnpairedMeans:
+        return UnpairedMeans(
+            policy,
+            len(self.streams),
+            sum(one.watched_s for one in self.streams),
+            percentiles(self.stall_ratio, self.drawn, len(self.streams)),
+            self.bitrate.interval(),
+            self.qoe.interval(),
+        )
+
+    def minus(self, other: _Measured, policy: str, baseline: str) -> UnpairedDifference:
+        stalls = percentiles(
+            self.stall_ratio - other.stall_ratio,
+            self.drawn - other.drawn,
+            len(self.streams) + len(other.streams),
+        )
+        bitrate, qoe = self.bitrate.minus(other.bitrate), self.qoe.minus(other.qoe)
+        return UnpairedDifference(policy, baseline, stalls, bitrate.interval(), qoe.interval())
+
+
+def _notes(comparison: UnpairedComparison) -> list[str]:
+    notes = left_out_words(comparison.found.left_out)
+    videos = sorted({one.video for one in comparison.found.taken})
+    if len(videos) > 1:
+        notes.append(f"note: {len(videos)} videos are mixed here ({', '.join(videos[:4])})")
+    never = [short_name(one.policy) for one in comparison.policies if one.stall_ratio.mean == 0]
+    if never:
+        notes.append(
+            f"note: no stall was seen of {', '.join(never)}: an interval of 0 to 0 is no proof of none"
+        )
+    fewest = min(one.sessions for one in comparison.policies)
+    if fewest < FEWEST_SESSIONS:
+        notes.append(
+            f"note: {counted(fewest, 'session')} of a policy say little of rare stalls: two policies"
+            " 15 % apart took Puffer about two years of watching"
+        )
+    return notes
+
+
+FEWEST_SESSIONS = 100
+"""With fewer, a policy's few stalls may all be one bad evening."""
+
+
+def _as_json(comparison: UnpairedComparison) -> dict[str, Any]:
+    return {
+        "paired": False,
+        "words": UNPAIRED,
+        "qoe": asdict(comparison.qoe),
+        "bootstrap": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
+        "sessions": len(comparison.found.taken),
+        "blocks": [
+            {
+                "begin": _time(block.begin_s),
+                "end": _time(block.end_s),
+                "sessions": {policy: len(mine) for policy, mine in block.streams.items()},
+            }
+            for block in comparison.blocks
+        ],
+        "policies": [
+            {
+                "policy": one.policy,
+                "sessions": one.sessions,
+                "watched_s": one.watched_s,
+                **_intervals_json(one),
+            }
+            for one in comparison.policies
+        ],
+        "differences": [
+            {"policy": one.policy, "baseline": one.baseline, **_intervals_json(one), "verdicts": one.verdicts}
+            for one in comparison.differences
+        ],
+        "left_out": [
+            {"policy": one.policy, "record": one.record, "reason": one.reason}
+            for one in comparison.found.left_out
+        ],
+    }
+
+
+MEASURED = ("stall_ratio", "bitrate_mbps", "qoe")
+
+
+def _intervals_json(one: UnpairedMeans | UnpairedDifference) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in MEASURED:
+        interval: Interval = getattr(one, name)
+        found |= {name: interval.mean, f"{name}_ci95": interval.bounds}
+    return found
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _show(comparison: UnpairedComparison, console: Console) -> None:
+    blocks = comparison.blocks
+    say(console, f"{UNPAIRED}.")
+    say(
+        console,
+        f"{counted(len(comparison.found.taken), 'session')} in {counted(len(blocks), 'block')} of time, from"
+        f" {_time(blocks[0].begin_s)} to {_time(blocks[-1].end_s)}; a block weighs the same for all.",
+    )
+    say(
+        console,
+        f"Stall ratio: all stalled over all watched, {CONFIDENCE:.0%} by bootstrap over a block's sessions."
+        f" Bitrate: weighted by time watched, QoE ({comparison.qoe}) by chunks, {CONFIDENCE:.0%} by standard"
+        " error.",
+    )
+    console.print()
+    console.print(_means_table(comparison.policies))
+    if comparison.differences:
+        console.print()
+        console.print(_differences_table(comparison.differences))
+    console.print()
+    for line in _notes(comparison):
+        say(console, line)
+
+
+def _means_table(policies: Sequence[UnpairedMeans]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("policy", overflow="fold", max_width=LONGEST_NAME)
+    for head in ("sessions", "watched h", "stall ratio", "bitrate Mbit/s", "QoE"):
+        table.add_column(head, justify="right")
+    for one in policies:
+        cells = (
+            short_name(one.policy),
+            str(one.sessions),
+            f"{one.watched_s / 3600:.2f}",
+            _bounded(one.stall_ratio, ".2f", 100, " %"),
+            _bounded(one.bitrate_mbps, ".3f"),
+            _bounded(one.qoe, ".3f"),
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _differences_table(differences: Sequence[UnpairedDifference]) -> Table:
+    table = Table(title="unpaired differences", title_justify="left", box=None, pad_edge=False)
+    for head in ("policy", "minus"):
+        table.add_column(head, overflow="fold", max_width=LONGEST_NAME)
+    for head in ("stall ratio, % points", "bitrate Mbit/s", "QoE"):
+        table.add_column(head, justify="right")
+        table.add_column("")
+    for one in differences:
+        verdicts = one.verdicts
+        cells = (
+            short_name(one.policy),
+            short_name(one.baseline),
+            _bounded(one.stall_ratio, "+.2f", 100),
+            verdicts["stall_ratio"],
+            _bounded(one.bitrate_mbps, "+.3f"),
+            verdicts["bitrate_mbps"],
+            _bounded(one.qoe, "+.3f"),
+            verdicts["qoe"],
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _bounded(interval: Interval, form: str, scale: float = 1.0, unit: str = "") -> str:
+    low, high = interval.bounds or (math.nan, math.nan)
+    return f"{scale * interval.mean:{form}}{unit} [{scale * low:{form}}, {scale * high:{form}}]"
