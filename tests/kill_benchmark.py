@@ -35,7 +35,7 @@ STARTING_S = 1.6
 KILLS_A_ROUND = 5
 FINISH_WITHIN_S = 600.0
 TEMPORARY = "tmp"
-"""Where a command's temporary files go, in its folder."""
+"""Where a command's temporary files go, in its folder; libraries keep caches there too, as torch does."""
 MARK = "STREAMBED_KILL_BENCHMARK"
 """In the environment of all that a command starts."""
 
@@ -135,7 +135,7 @@ def _left(mark: str, folder: Path, before: dict[str, set[str]]) -> list[str]:
     until_s = time.monotonic() + GONE_WITHIN_S
     while True:
         left = [f"process {pid} ({_command(pid)})" for pid in marked(mark)]
-        left += [f"temporary {path.name}" for path in (folder / TEMPORARY).iterdir()]
+        left += [f"temporary {path.name}" for path in (folder / TEMPORARY).glob("streambed*")]
         now = surroundings()
         left += [f"{what} {name}" for what in before for name in sorted(now[what] - before[what])]
         if not left or time.monotonic() > until_s:

@@ -106,6 +106,9 @@ def test_a_sweep_leaves_records_its_state_and_a_table(
     said = capsys.readouterr()
     report = json.loads(said.out)
     assert said.out.count("\n") == 1 and "6 sessions" in said.err and "Which?" in said.err
+    told = said.err.splitlines()
+    assert told[-1] == f"next: python -m analysis report {out}"
+    assert any(line.startswith("bba ") and "[" in line for line in told)  # the table
     assert report["counts"] == {
         "expected": 6,
         "done": 6,
