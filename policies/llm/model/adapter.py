@@ -116,8 +116,8 @@ def read(folder: Path | None, task: Task) -> Adapter:
     adapter = _adapter(folder)
     if adapter.task != task.name:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name}; name one for it, or"
-            f" {MAKES_ONE} --task {task.name}"
+            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name}; name one for it,"
+            f" or {MAKES_ONE} --task {task.name}"
         )
     if adapter.modalities != task.modalities:
         raise AdapterError(
@@ -126,7 +126,8 @@ def read(folder: Path | None, task: Task) -> Adapter:
         )
     if adapter.head != task.head:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the answer {visible(str(adapter.head))}; the task has {task.head}; {MAKES_ONE}"
+            f"{folder / CONFIG}: made for the answer {visible(str(adapter.head))}; the task has {task.head};"
+            f" {MAKES_ONE}"
         )
     return adapter
 
