@@ -116,8 +116,8 @@ def read(folder: Path | None, task: Task) -> Adapter:
     adapter = _adapter(folder)
     if adapter.task != task.name:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name}; name one for it,"
-            f" or {MAKES_ONE} --task {task.name}"
+            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name};"
+            f" name one for it, or {MAKES_ONE} --task {task.name}"
         )
     if adapter.modalities != task.modalities:
         raise AdapterError(
