@@ -35,7 +35,7 @@ from rich.text import Text
 from player.fallback import FALLBACK, StandIn, fallback_spec, load_fallback
 from player.faults import PolicyFault
 from player.manifest import Manifest
-from player.options import scoring
+from player.options import scoring, thresholds_of
 from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
 from player.real.command_line import parser
@@ -52,7 +52,7 @@ from player.seeding import seed_generators
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
-from traces.commands import exit_with, refuse
+from traces.commands import exit_with, next_step, refuse
 from traces.escaping import visible_output
 from traces.files import partial_of
 from traces.versions import code_version
@@ -163,7 +163,7 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
             qoe=scoring(args),
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
-            buffer_cap_s=args.buffer_cap_s,
+            thresholds=thresholds_of(args),
             strict=args.strict,
         )
     except ValueError as error:
@@ -281,6 +281,8 @@ class _Job:
             print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
         else:
             console.print(summary_table(summary, str(path)))
+            words = ("plot", str(path), "--what", "timeline", "--out", "session.png")
+            console.print(Text(next_step("python", "-m", "analysis", *words)), soft_wrap=True)
         if summary.fallback_because is not None:
             console.print(Text(fallback_note(summary, self.fallback.spec)), soft_wrap=True)
         good = end.outcome == FINISHED and not summary.by_fallback_alone

@@ -71,6 +71,10 @@ class PlayerSection(JsonSection):
     """How it played."""
 
     buffer_cap_s: float | None = None
+    startup_s: float | None = None
+    """Buffered before playback begins; None: with the first chunk."""
+    resume_s: float | None = None
+    """Buffered before it goes on after a stall; None: with the next chunk."""
     decision_deadline_s: float | None = None
     reset_deadline_s: float | None = None
     timeouts: Mapping[str, Any] | None = None

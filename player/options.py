@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from player.buffer import BufferThresholds
 from player.fallback import FALLBACK
 from player.qoe import MU, QoE
 
@@ -56,3 +57,37 @@ def add_video_option(group: Group, default: str | None = "envivio") -> None:
         help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
         f" (default: {default or 'uhd with lte, 5g and wifi, else envivio'})",
     )
+
+
+def add_threshold_options(group: Group) -> None:
+    """The options of `thresholds_of`."""
+    group.add_argument(
+        "--buffer-cap-s",
+        type=float,
+        metavar="S",
+        default=BufferThresholds.buffer_cap_s,
+        help="hold the next request while more is buffered (default: %(default)g)",
+    )
+    group.add_argument(
+        "--startup-s",
+        type=float,
+        metavar="S",
+        default=BufferThresholds.startup_s,
+        help="begin to play once so much is buffered (default: with the first chunk)",
+    )
+    group.add_argument(
+        "--resume-s",
+        type=float,
+        metavar="S",
+        default=BufferThresholds.resume_s,
+        help="after a stall go on once so much is buffered (default: with the next chunk)",
+    )
+
+
+def thresholds_of(args: argparse.Namespace) -> BufferThresholds:
+    """What `add_threshold_options` asked for.
+
+    Raises:
+        ValueError: one that can't be; it is named as the option is.
+    """
+    return BufferThresholds(args.buffer_cap_s, args.startup_s, args.resume_s)

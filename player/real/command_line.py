@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from player.decide import DEADLINE_S
-from player.options import add_fallback_options, add_scoring_options
-from player.real.settings import PlayerSettings, Timeouts
+from player.options import add_fallback_options, add_scoring_options, add_threshold_options
+from player.real.settings import Timeouts
 from player.registry import policy_names
 from traces.commands import Parser, add_json_option
 
@@ -53,13 +53,7 @@ def _add_session(session: Any) -> None:
         "--chunks", type=_positive_int, metavar="N", help="stream only the first so many (default all)"
     )
     session.add_argument("--seed", type=int, default=0, metavar="N", help="for the policy (default 0)")
-    session.add_argument(
-        "--buffer-cap-s",
-        type=_seconds,
-        metavar="S",
-        default=PlayerSettings.buffer_cap_s,
-        help="hold the next request while more is buffered (default %(default)g)",
-    )
+    add_threshold_options(session)
 
 
 def _add_limits(limits: Any) -> None:

@@ -45,7 +45,7 @@ def player_manifest(
         told_qoe=dataclasses.asdict(settings.qoe),
         seed=settings.seed,
         player=PlayerSection(
-            buffer_cap_s=settings.buffer_cap_s,
+            **settings.thresholds.recorded,
             decision_deadline_s=settings.decision_deadline_s,
             reset_deadline_s=settings.reset_deadline_s,
             timeouts=dataclasses.asdict(settings.timeouts),

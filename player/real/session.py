@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from player.buffer import PlaybackBuffer
 from player.decide import Decider, TimedDecision
 from player.fallback import StandIn, fallback_spec
 from player.faults import PolicyFault, one_line
@@ -147,7 +146,7 @@ class Session:
             policy.delay_ms / 1000.0,
             settings.strict,
         )
-        self._buffer = PlaybackBuffer(self.video.chunk_s * 1000.0, settings.buffer_cap_s * 1000.0)
+        self._buffer = settings.thresholds.buffer_of(self.video.chunk_s)
         self._history: list[PastChunk] = []
         self._began_s = self._present_s = 0.0
         self._level: int | None = None
@@ -253,7 +252,7 @@ class Session:
             return ENDED
         if not self._buffer.started:
             return STARTUP
-        if self._buffer.level_ms <= 0:
+        if self._buffer.level_ms <= 0 or self._buffer.stalled:
             return STALLED
         return WAITING if self._waiting else PLAYING
 

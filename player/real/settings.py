@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from player.buffer import CAP_MS, WAIT_STEP_MS
+from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.decide import DEADLINE_S, RESET_DEADLINE_S
 from player.qoe import QoE
 
@@ -37,8 +37,7 @@ class PlayerSettings:
     """How a session is played.
 
     Raises:
-        ValueError: a deadline that is not positive, a cap below the step of the wait (0.5 s), which
-            would itself stall the video.
+        ValueError: a deadline that is not positive.
     """
 
     chunks: int | None = None
@@ -50,14 +49,13 @@ class PlayerSettings:
     decision_deadline_s: float = DEADLINE_S
     reset_deadline_s: float = RESET_DEADLINE_S
     timeouts: Timeouts = field(default_factory=Timeouts)
-    buffer_cap_s: float = CAP_MS / 1000.0
+    thresholds: BufferThresholds = USUAL_THRESHOLDS
+    """When it asks for more, and when it plays."""
     strict: bool = False
     """Nobody stands in for the policy: its first fault ends the session."""
 
     def __post_init__(self) -> None:
-        for name in ("buffer_cap_s", "decision_deadline_s", "reset_deadline_s"):
+        for name in ("decision_deadline_s", "reset_deadline_s"):
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ValueError(f"{name} {seconds}: must be positive and finite")
-        if self.buffer_cap_s < WAIT_STEP_MS / 1000.0:
-            raise ValueError(f"buffer_cap_s {self.buffer_cap_s:g}: must be {WAIT_STEP_MS / 1000.0:g} or more")

@@ -84,6 +84,8 @@ class Future:
     cap_ms: float
     seed: int
     """Of the link's noise."""
+    startup_ms: float = 0.0
+    resume_ms: float = 0.0
 
 
 def simulate(
@@ -99,6 +101,8 @@ def simulate(
     first_level: int | None = 0,
     fallback: Policy | None = None,
     cap_ms: float = CAP_MS,
+    startup_ms: float = 0.0,
+    resume_ms: float = 0.0,
     delay_ms: float = 0.0,
     strict: bool = False,
 ) -> tuple[tuple[ChunkRow, ...], EndRow]:
@@ -112,6 +116,8 @@ def simulate(
         fallback: decides where `policy` raises or answers nonsense, all of it where its reset does, and the
             record says so; without one the error goes to the caller.
         cap_ms: above this buffer level the player waits.
+        startup_ms: playback begins at this level (0: with the first chunk), and goes on after a stall …
+        resume_ms: … at this one (0: with the next chunk); neither above the cap.
         delay_ms: how much later than asked for a decision comes (`player.registry.LoadedPolicy`).
         strict: nobody stands in for the policy: its first fault is raised as `PolicyFault`.
 
@@ -136,8 +142,15 @@ def simulate(
         chunks=chunks,
         first_level=first_level,
         cap_ms=cap_ms,
+        startup_ms=startup_ms,
+        resume_ms=resume_ms,
         delay_ms=delay_ms,
     )
+    return _asked(asking, chooser)
+
+
+def _asked(asking: SessionCourse, chooser: Chooser) -> Recorded:
+    """What a session comes to whose every decision is asked for as it is wanted."""
     try:
         observation = next(asking)
         while True:
@@ -165,13 +178,17 @@ def session_course(
     chunks: int = CHUNKS,
     first_level: int | None = 0,
     cap_ms: float = CAP_MS,
+    startup_ms: float = 0.0,
+    resume_ms: float = 0.0,
     delay_ms: float = 0.0,
 ) -> SessionCourse:
     """A session that asks whoever drives it for every decision; arguments and errors as of `simulate`."""
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
-    session = SimulatedSession(video.first(chunks), link.open(trace, start_index, seed), cap_ms)
-    chooser.reset(video, seed, qoe, Future(trace, start_index, link, chunks, cap_ms, seed))
+    opened = link.open(trace, start_index, seed)
+    session = SimulatedSession(video.first(chunks), opened, cap_ms, startup_ms, resume_ms)
+    future = Future(trace, start_index, link, chunks, cap_ms, seed, startup_ms, resume_ms)
+    chooser.reset(video, seed, qoe, future)
     for chunk in range(chunks):
         wait_ms = session.wait()
         if chunk == 0 and first_level is not None:
@@ -278,10 +295,17 @@ class SimulatedSession:
         video: as many chunks of it as are streamed.
     """
 
-    def __init__(self, video: Video, link: LinkSession, cap_ms: float) -> None:
+    def __init__(
+        self,
+        video: Video,
+        link: LinkSession,
+        cap_ms: float,
+        startup_ms: float = 0.0,
+        resume_ms: float = 0.0,
+    ) -> None:
         self.video = video
         self.link = link
-        self.buffer = PlaybackBuffer(video.chunk_s * _MS_PER_S, cap_ms)
+        self.buffer = PlaybackBuffer(video.chunk_s * _MS_PER_S, cap_ms, startup_ms, resume_ms)
         self.elapsed_ms = 0.0
         self.history: tuple[PastChunk, ...] = ()
         self.rows: list[ChunkRow] = []

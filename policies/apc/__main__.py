@@ -16,37 +16,52 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
 
 import argparse
+import importlib
 import json
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from player.registry import PolicyError
 from player.video.video import VideoError
-from policies.apc.study import bench, score, sweep, train
 from traces.commands import Parser, carried_out, exit_with
 from traces.progress import say
 from traces.trace import TraceError
 
 PROG = "python -m policies.apc"
-COMMANDS = {"train": train, "sweep": sweep, "test": score, "bench": bench}
+COMMANDS = {"train": "train", "sweep": "sweep", "test": "score", "bench": "bench"}
+"""Command: its module in `policies.apc.study`, which has `add_parser(commands)` and `run(args, say)`."""
 
 
-def parser() -> Parser:
-    """The command line."""
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"policies.apc.study.{COMMANDS[command]}")
+
+
+def parser(wanted: str | None) -> Parser:
+    """The command line.
+
+    Args:
+        wanted: the command whose own options are needed; the others' modules take long to import.
+    """
     top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for module in COMMANDS.values():
-        module.add_parser(commands)
+    for name in COMMANDS:
+        if name == wanted:
+            _module(name).add_parser(commands)
+        else:
+            commands.add_parser(name)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
-    args = parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = parser(words[0] if words else None).parse_args(words)
     return carried_out(PROG, lambda: _run(args), (PolicyError, TraceError, VideoError, ValueError))
 
 
 def _run(args: argparse.Namespace) -> int:
-    report = COMMANDS[args.command].run(args, say)
+    report = _module(args.command).run(args, say)
     if args.json:
         print(json.dumps(report))
     return 0

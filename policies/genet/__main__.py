@@ -11,6 +11,11 @@ Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on from
 from __future__ import annotations
 
 if __name__ == "__main__":
+    from policies.genet.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
+if __name__ == "__main__":
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
@@ -28,12 +33,12 @@ import numpy as np
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from policies.bootstrap import percentile_interval
-from policies.genet.data import FAMILIES
+from policies.genet.command_line import BASELINES, PROG, parser
 from policies.genet.inputs import LEVELS, TOP_KBPS
 from policies.genet.net import PensieveNetError, read
 from policies.genet.policy import UDR, WEIGHTS, Genet
-from policies.genet.score import BASELINES, Chooser, by_actor, by_baseline, over_traces
-from traces.commands import Parser, carried_out, exit_with
+from policies.genet.score import Chooser, by_actor, by_baseline, over_traces
+from traces.commands import carried_out, exit_with
 from traces.families.catalogue import resolve_many
 from traces.totals import running_total
 from traces.trace import TraceError
@@ -41,76 +46,7 @@ from traces.trace import TraceError
 if TYPE_CHECKING:
     from policies.genet.train import GenetSettings
 
-PROG = "python -m policies.genet"
 SHIPPED = {"genet": Genet.shipped, "udr": UDR.shipped}
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    top = Parser(
-        prog=PROG,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="train|score")
-    _add_train(commands)
-    _add_score(commands)
-    return top
-
-
-def _add_train(commands: Any) -> None:
-    train = commands.add_parser("train", help="train one network a seed")
-    what = train.add_argument_group("what to train on")
-    what.add_argument(
-        "--traces",
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="logs beside the built-in families; one group of lines or trips in four only validates",
-    )
-    what.add_argument(
-        "--families",
-        default=",".join(FAMILIES),
-        metavar="NAME,…",
-        help="built-in families to train on (default: %(default)s)",
-    )
-    how = train.add_argument_group("how")
-    how.add_argument("--udr", action="store_true", help="uniform environments, no curriculum")
-    how.add_argument("--seed", type=int, help="one seed (default: 1)")
-    how.add_argument("--seeds", metavar="N,N,…", help="several, one after the other")
-    how.add_argument(
-        "--baseline", choices=BASELINES, default="robustmpc", help="the curriculum's (default: %(default)s)"
-    )
-    how.add_argument("--no-warm-start", action="store_true", help="PPO from nothing, no imitation before it")
-    how.add_argument("--iterations", type=int, default=40, help="of PPO (default: %(default)s)")
-    how.add_argument("--sessions", type=int, default=512, help="of an iteration (default: %(default)s)")
-    how.add_argument("--trials", type=int, default=15, help="of a search (default: %(default)s)")
-    how.add_argument("--members", type=int, help="at most so many members of each family, for a quick trial")
-    train_out = train.add_argument_group("output")
-    train_out.add_argument(
-        "--out", type=Path, default=Path("results/genet"), help="a folder a seed (default: %(default)s)"
-    )
-    train_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
-
-
-def _add_score(commands: Any) -> None:
-    score = commands.add_parser("score", help="score weights over traces, from each one's beginning")
-    over = score.add_argument_group("what to stream")
-    over.add_argument(
-        "--traces", nargs="+", required=True, metavar="SPEC", help="4g[0:100], a file, a folder"
-    )
-    over.add_argument(
-        "--video", default="envivio", help="of 6 levels up to 4300 kbit/s (default: %(default)s)"
-    )
-    over.add_argument(
-        "--weights",
-        nargs="+",
-        default=list(SHIPPED),
-        metavar="FILE",
-        help="genet, udr or safetensors files (default: both)",
-    )
-    score_out = score.add_argument_group("output")
-    score_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,8 +17,6 @@ from policies.rules.batch_mpc import BatchMPC
 from policies.rules.bba import CUSHION_S, RESERVOIR_S
 from traces.trace import Trace
 
-BASELINES = ("robustmpc", "bba")
-
 Means = NDArray[np.float64]
 Chooser = Callable[[Sessions], NDArray[np.int64]]
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
+    from policies.hindsight.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+
+if __name__ == "__main__":
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
@@ -11,53 +16,17 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from player.video.video import VideoError
+from policies.hindsight.command_line import PROG, parser
 from policies.hindsight.data import DataError, read_source
 from policies.hindsight.net import ValueNet, ValueNetError, write_net
-from traces.commands import Parser, carried_out, exit_with
+from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
     from policies.hindsight.train import HindsightSettings
-
-PROG = "python -m policies.hindsight"
-
-
-def parser() -> Parser:
-    """The command line."""
-    made = Parser(prog=PROG, description=__doc__)
-    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    train = commands.add_parser("train", help="learn from traces; goes on from --out's checkpoint")
-    what = train.add_argument_group("what to learn from (SPEC is a directory, a file, or like fcc[0:200])")
-    what.add_argument(
-        "--traces", nargs="+", default=[], metavar="SPEC[@WEIGHT]", help="traces at their own rates"
-    )
-    what.add_argument(
-        "--rescaled", nargs="+", default=[], metavar="SPEC[@WEIGHT]",
-        help="traces brought to means of 0.5 to 8 Mbit/s",
-    )  # fmt: skip
-    what.add_argument(
-        "--video", nargs="+", default=["envivio"], metavar="SPEC[@WEIGHT]",
-        help="videos; the first is the one of validation (default: envivio)",
-    )  # fmt: skip
-    how = train.add_argument_group("how")
-    how.add_argument("--seed", type=int, default=1)
-    how.add_argument("--rounds", type=int, help="of planned values, 24,064 states each")
-    how.add_argument("--ppo-steps", type=int, help="decisions that PPO plays")
-    how.add_argument("--sessions", type=int, help="in a batch")
-    how.add_argument("--threads", type=int, help="cores to use")
-    where = train.add_argument_group("where to")
-    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights, log, checkpoint")
-    where.add_argument("--json", action="store_true", help="the best score as one object on stdout")
-    join = commands.add_parser("join", help="one file whose decisions are the average of several")
-    files = join.add_argument_group("files")
-    files.add_argument("weights", nargs="+", type=Path, metavar="FILE", help="safetensors that train made")
-    files.add_argument("--out", type=Path, required=True, metavar="FILE")
-    join.add_argument("--json", action="store_true", help="what was written as one object on stdout")
-    return made
 
 
 def settings_of(args: argparse.Namespace) -> HindsightSettings:

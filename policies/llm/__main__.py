@@ -30,13 +30,11 @@ from collections.abc import Sequence
 
 from player.registry import PolicyError
 from player.video.video import VideoError
-from policies.hindsight.data import DataError
-from policies.hindsight.net import ValueNetError
 from policies.llm.task import DEFAULT, Task, TaskError, names, task_named
 from traces.commands import Parser, carried_out, exit_with
 from traces.trace import TraceError
 
-EXPECTED = (DataError, PolicyError, TraceError, VideoError, ValueNetError, ValueError)
+EXPECTED = (PolicyError, TraceError, VideoError, ValueError)
 GENERAL = {
     "prepare": "policies.llm.model.prepare",
     "adapt": "policies.llm.learning.adapt",
@@ -59,12 +57,16 @@ def parser(task: Task, wanted: Sequence[str] | None = None) -> Parser:
     """The command line for a task.
 
     Args:
-        wanted: commands whose own options are needed, all where None; modules of the others are not imported.
+        wanted: commands whose own options are needed, all where None; the others have their names alone, as
+            their modules take long to import.
     """
     top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     modules = commands_of(task)
-    for name in wanted if wanted is not None else modules:
+    for name in modules:
+        if wanted is not None and name not in wanted:
+            commands.add_parser(name)
+            continue
         importlib.import_module(modules[name]).add_parser(commands)
         if name not in WITHOUT_TASK:
             commands.choices[name].add_argument(
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     task = asked_task(words)
     known = words[0] if words and words[0] in commands_of(task) else None
-    args = parser(task, [known] if known else None).parse_args(words)
+    args = parser(task, [known] if known else []).parse_args(words)
     args.words = words
     if args.command not in WITHOUT_TASK and args.task != task.name:  # an abbreviation that argparse takes
         raise TaskError(f"write --task {args.task} out")

@@ -227,6 +227,11 @@ class Oracle:
         if not isinstance(future.link, PublishedLink):
             raise ValueError("the oracle plans for the published link only; choose --link published")
         _refuse_varying_delay(future.trace)
+        if future.startup_ms or future.resume_ms:
+            raise ValueError(
+                "the oracle plans for playback that begins with the first chunk; leave --startup-s and"
+                " --resume-s away"
+            )
         self._future = future
 
     def select(self, observation: Observation) -> Decision:

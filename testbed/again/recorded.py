@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from player.buffer import BufferThresholds
 from player.fallback import FALLBACK_ONCE
 from player.manifest import VideoSection
 from player.qoe import QoE
@@ -139,6 +140,7 @@ def computed_session(told: Told, had: HadVideo, trace: Trace, record: Path) -> S
         qoe=qoe_of(told, had.streamed),
         run_seed=told.at_least("run_seed", -SEEDS, SEEDS),
         record=record,
+        thresholds=thresholds_in(told),
         fallback=fallback_in(told),
     )
 
@@ -150,6 +152,17 @@ def fallback_in(told: Told) -> str:
         TestbedError: it is no text.
     """
     return told.optional("player.fallback") or FALLBACK_ONCE
+
+
+def thresholds_in(told: Told) -> BufferThresholds:
+    """When the player asked for more, and when it played; what a record does not say is the usual.
+
+    Raises:
+        TestbedError: one that can't be.
+    """
+    names = [each.name for each in dataclasses.fields(BufferThresholds)]
+    held = {name: value for name in names if (value := told.optional(f"player.{name}")) is not None}
+    return told.built(BufferThresholds, "player", held)
 
 
 def link_of(told: Told) -> tuple[LinkSettings, str]:
@@ -247,6 +260,7 @@ def emulated_sessions(
         qoe=qoe_of(told, video),
         decision_deadline_s=told.positive("player.decision_deadline_s"),
         command_line=tuple(command_line),
+        thresholds=thresholds_in(told),
         cap_mbps=told.optional("trace.cap_mbps"),
         server=server_of(spec),
         fallback=fallback_in(told),

@@ -66,6 +66,8 @@ class LoadingPlayer:
             *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
             *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream", "--hold"),
+            *("--buffer-cap-s", repr(plan.thresholds.buffer_cap_s)),
+            *("--startup-s", repr(plan.thresholds.startup_s), "--resume-s", repr(plan.thresholds.resume_s)),
             *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
             variables=None if server is None else server.environment,
         )

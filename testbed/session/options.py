@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from player.options import Group, add_video_option, scoring
+from player.buffer import BufferThresholds
+from player.options import Group, add_threshold_options, add_video_option, scoring, thresholds_of
 from player.qoe import QoE
 from player.registry import split_policies
 from player.simulated.session import CHUNKS
@@ -27,6 +28,20 @@ def add_video_options(group: Group) -> None:
     group.add_argument(
         "--chunks", type=int, metavar="N", help=f"stream this many (default: {CHUNKS}, or all it has)"
     )
+    add_threshold_options(group)
+
+
+def playing_thresholds(args: argparse.Namespace) -> BufferThresholds:
+    """The thresholds of `add_video_options`.
+
+    Raises:
+        TestbedError: one that can't be.
+    """
+    try:
+        return thresholds_of(args)
+    except ValueError as error:
+        name, _, fault = str(error).partition(" ")
+        raise TestbedError(f"--{name.replace('_', '-')} {fault}") from None
 
 
 def add_policy_option(group: Group, note: str = "", default: str = DEFAULT_POLICIES) -> None:

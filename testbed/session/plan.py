@@ -32,6 +32,7 @@ from testbed.session.command_line import DEFAULT_POLICIES
 from testbed.session.options import (
     link_settings,
     load_trace,
+    playing_thresholds,
     scoring_of,
 )
 from testbed.session.session_plan import LOGS, SessionPlan
@@ -120,6 +121,7 @@ def _same(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
     return {
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
+        "thresholds": playing_thresholds(args),
         "command_line": ("testbed/run.py", *arguments),
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.fallback import FALLBACK
 from player.policy import ServerCommand
 from player.qoe import QoE
@@ -44,6 +45,8 @@ class SessionPlan:
     decision_deadline_s: float
     record: Path
     command_line: tuple[str, ...]
+    thresholds: BufferThresholds = USUAL_THRESHOLDS
+    """When its player asks for more, and when it plays."""
     cap_mbps: float | None = None
     pcap: bool = False
     facts: dict[str, Any] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from player.buffer import CAP_MS
+from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.fallback import FALLBACK, StandIn
 from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
@@ -73,6 +73,8 @@ class SessionToSimulate:
     """What the manifest says besides."""
     fallback: str = FALLBACK
     """The spec of who decides where the policy can't."""
+    thresholds: BufferThresholds = USUAL_THRESHOLDS
+    """When its player asks for more, and when it plays."""
     strict: bool = False
     """Nobody: the policy's first fault stops everything."""
 
@@ -144,7 +146,7 @@ def manifest(
         seed=session.seed,
         run_seed=session.run_seed,
         player=PlayerSection(
-            buffer_cap_s=CAP_MS / 1000.0,
+            **session.thresholds.recorded,
             fallback=session.fallback,
             fallback_sha256=user_file_sha256(session.fallback),
             first_level=session.first_level,
@@ -399,6 +401,9 @@ def _course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, An
         "chunks": session.chunks,
         "first_level": session.first_level,
         "delay_ms": policy.delay_ms,
+        "cap_ms": session.thresholds.buffer_cap_s * 1000.0,
+        "startup_ms": session.thresholds.startup_s * 1000.0,
+        "resume_ms": session.thresholds.resume_s * 1000.0,
     }
 
 

@@ -24,7 +24,7 @@ from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.process.errors import TestbedError
 from testbed.session.asked import Asked
-from testbed.session.options import asked_policies, scoring_of
+from testbed.session.options import asked_policies, playing_thresholds, scoring_of
 from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
 from testbed.simulated.starts import Start, Starts, read_starts
@@ -70,7 +70,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     if isinstance(link, PublishedLink):
         _refuse_loss(trace for _, trace in traces)
     spec_of = {trace.name: spec for spec, trace in traces}
-    same = partial(SessionToSimulate, link_name=args.link, link=link, qoe=qoe)
+    same = partial(SessionToSimulate, link_name=args.link, link=link, qoe=qoe, strict=args.strict)
     sessions = tuple(
         same(
             policy=policy,
@@ -82,7 +82,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
             run_seed=seed,
             record=out / _record_name(start, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
-            strict=args.strict,
+            thresholds=playing_thresholds(args),
         )
         for policy, found in loaded.items()
         for seed in seeds

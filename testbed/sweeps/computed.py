@@ -52,6 +52,7 @@ def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> Se
         qoe=plan.qoe,
         run_seed=unit.seed,
         record=out / unit.records[0],
+        thresholds=unit.setting.thresholds,
         facts=manifest_facts(plan, unit, 0, attempt),
         fallback=unit.policy.fallback,
         strict=plan.strict,

@@ -74,6 +74,7 @@ def session_plans(
                 decision_deadline_s=plan.file.decision_deadline_s,
                 record=(out / record).absolute(),
                 command_line=tuple(command_line),
+                thresholds=setting.thresholds,
                 cap_mbps=setting.cap_mbps,
                 server=server_of(unit.policy.spec),
                 facts=facts,

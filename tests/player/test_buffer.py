@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from player.buffer import WAIT_STEP_MS, PlaybackBuffer
+from player.buffer import USUAL_THRESHOLDS, WAIT_STEP_MS, BufferThresholds, PlaybackBuffer
 
 TIMES_MS = st.floats(0, 100_000, allow_nan=False)
 CHUNKS_MS = st.floats(10, 20_000)
@@ -132,3 +132,51 @@ def test_nothing_arrives_after_the_end() -> None:
     buffer.end()
     with pytest.raises(ValueError, match="after the end"):
         buffer.add_chunk()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"buffer_cap_s": 0.0},
+        {"buffer_cap_s": 0.4},
+        {"buffer_cap_s": math.inf},
+        {"startup_s": -1.0},
+        {"startup_s": 61.0},
+        {"buffer_cap_s": 10.0, "resume_s": 12.0},
+        {"resume_s": math.nan},
+    ],
+)
+def test_thresholds_that_cannot_be(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=list(bad)[-1]):
+        BufferThresholds(**bad)
+
+
+def test_unusual_thresholds_are_recorded_and_the_usual_ones_are_not() -> None:
+    assert BufferThresholds().recorded == {"buffer_cap_s": 60.0} and BufferThresholds().unusual == {}
+    found = BufferThresholds(30.0, startup_s=8.0)
+    assert found.recorded == found.unusual == {"buffer_cap_s": 30.0, "startup_s": 8.0}
+    assert BufferThresholds() == USUAL_THRESHOLDS
+
+
+def test_playback_begins_and_goes_on_at_its_thresholds() -> None:
+    buffer = PlaybackBuffer(4000.0, startup_ms=8000.0, resume_ms=6000.0)
+    buffer.drain(1000.0)
+    buffer.add_chunk()
+    assert not buffer.started and buffer.drain(500.0) == 0.0
+    assert (buffer.startup_ms, buffer.level_ms) == (1500.0, 4000.0)
+    buffer.add_chunk()
+    assert buffer.started
+    assert buffer.drain(9000.0) == 1000.0 and buffer.stalled
+    buffer.add_chunk()
+    assert buffer.stalled and buffer.drain(250.0) == 250.0 and buffer.level_ms == 4000.0
+    buffer.add_chunk()
+    assert not buffer.stalled and buffer.drain(100.0) == 0.0
+    assert (buffer.stall_ms, buffer.played_ms, buffer.level_ms) == (1250.0, 8100.0, 7900.0)
+
+
+def test_what_is_left_of_a_video_is_played_whatever_the_thresholds() -> None:
+    buffer = PlaybackBuffer(4000.0, startup_ms=8000.0, resume_ms=8000.0)
+    buffer.add_chunk()
+    buffer.end()
+    buffer.drain(buffer.level_ms)
+    assert (buffer.played_ms, buffer.stall_ms, buffer.level_ms) == (4000.0, 0.0, 0.0)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from player.buffer import CAP_MS
+from player.buffer import CAP_MS, USUAL_THRESHOLDS, BufferThresholds
 from player.fallback import FALLBACK_ONCE, fallback_spec, load_fallback
 from player.policy import ToldFuture
 from player.provenance import decided_by
@@ -100,6 +100,7 @@ class SweepSetting:
     stagger_s: float
     left_out: str | None
     """Why this engine cannot do it; None if it can."""
+    thresholds: BufferThresholds = USUAL_THRESHOLDS
     axis: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     """Where it is on each axis of the `[[setting]]`, by key; empty where that has none."""
 
@@ -107,14 +108,16 @@ class SweepSetting:
     def facts(self) -> dict[str, Any]:
         """What makes a session of this setting this and no other, in plain values.
 
-        `stress` is there only where it is true: sessions from before the key was known are still the same.
+        `stress` is there only where it is true, thresholds of the buffer only where they are not the usual
+        ones: sessions from before these keys were known are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del mine["axis"]
         if not self.stress:
             del mine["stress"]
-        return {**mine, "link": dataclasses.asdict(self.link)}
+        del mine["thresholds"]
+        return {**mine, "link": dataclasses.asdict(self.link), **self.thresholds.unusual}
 
     @property
     def told(self) -> dict[str, Any]:
@@ -433,6 +436,7 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]
             players=chosen["players"],
             stagger_s=chosen["stagger_s"],
             left_out=None if link_model is None else _beyond(link_model, link, chosen["players"]),
+            thresholds=BufferThresholds(chosen["buffer_cap_s"], chosen["startup_s"], chosen["resume_s"]),
             axis={key: chosen[key] for key in entry.axes},
         )
 

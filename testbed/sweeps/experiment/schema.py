@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from player.buffer import BufferThresholds
 from player.decide import DEADLINE_S
 from player.qoe import MU, QoE
 from testbed.link.settings import LinkSettings, Loss
@@ -105,11 +106,15 @@ KEYS: dict[str, Key] = {
     "slow_start_after_idle": Key(bool, False, True, _anything),
     "players": Key(int, True, 1, _at_least(1, 16)),
     "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
+    "buffer_cap_s": Key(float, True, BufferThresholds.buffer_cap_s, _at_least(0.5, 86_400)),
+    "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400)),
+    "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400)),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
 """What a setting may say beside `label`, `seen`, `stress` and `traces`: units are in the names, `video` is
-the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `seeds` are
+the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, players hold
+requests above `buffer_cap_s`, begin to play at `startup_s` and go on after a stall at `resume_s`, `seeds` are
 of policies and of the relay's loss, `repetitions` run the same again (emulated)."""
 
 TOP = (
@@ -380,6 +385,9 @@ class _Reader:
             values["queue_ms"] = (None,)
         if max(values["jitter_ms"]) > min(values["rtt_ms"]):
             raise self._fault((*where["jitter_ms"], "jitter_ms"), "jitter_ms: expected 0 to the RTT")
+        for name in ("startup_s", "resume_s"):
+            if max(values[name]) > min(values["buffer_cap_s"]):
+                raise self._fault((*where[name], name), f"{name}: expected 0 to buffer_cap_s")
         return SettingEntry(
             label=label,
             seen=self._one(place, "seen", bool, None),

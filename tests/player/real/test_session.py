@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from player.buffer import BufferThresholds
 from player.faults import PolicyFault
 from player.observation import Observation
 from player.qoe import QoE
@@ -225,7 +226,7 @@ def test_a_chunk_that_is_not_there() -> None:
 
 
 def test_the_cap_is_waited_for() -> None:
-    settings = replace(SETTINGS, buffer_cap_s=0.5)
+    settings = replace(SETTINGS, thresholds=BufferThresholds(0.5))
     facts, end = session(Origin(a_video(chunks=5, chunk_s=0.3)), Chooses(), settings)
     assert end.outcome == "finished"
     assert any(row.wait_s >= 0.5 for row in facts.rows)
@@ -353,9 +354,7 @@ def test_a_strict_session_ends_at_the_first_fault() -> None:
     assert fault.shown.startswith("Traceback") and fault.shown.endswith("RuntimeError: no idea")
 
 
-@pytest.mark.parametrize(
-    "bad", [{"buffer_cap_s": 0}, {"buffer_cap_s": 0.4}, {"decision_deadline_s": float("nan")}]
-)
+@pytest.mark.parametrize("bad", [{"reset_deadline_s": 0}, {"decision_deadline_s": float("nan")}])
 def test_settings_are_checked(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         PlayerSettings(**bad)

@@ -36,7 +36,9 @@ def videos(draw: st.DrawFn) -> Video:
     ladder = draw(st.lists(st.integers(1, 200_000), min_size=levels, max_size=levels, unique=True))
     row = st.lists(st.integers(1, 10**9), min_size=levels, max_size=levels).map(tuple)
     sizes = draw(st.lists(row, min_size=chunks, max_size=chunks))
-    printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
+    printable = st.text(
+        st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1, max_size=30
+    ).filter(lambda name: name.strip("."))
     return Video(draw(printable), chunk_s, tuple(sorted(ladder)), tuple(sizes))
 
 

@@ -16,7 +16,6 @@ from testbed.session import retrying
 from testbed.session.plan import RunPlan
 from testbed.session.session_plan import SessionPlan, SessionResult
 from testbed.session.side_by_side import Interrupt, Interrupted
-from testbed.verdict.judge import Verdict
 from tests.testbed.session.test_lanes_now import a_plan
 from tests.testbed.session.test_run_summary import QOE, result
 
@@ -48,8 +47,8 @@ class Streams:
         plan.record.write_text(f"try {len(self.asked)}")
         plan.log("link.jsonl").write_text(f"link {len(self.asked)}")
         found = result("bba", plan.name)
-        end, verdict = replace(found.end, valid=valid), Verdict(valid, () if valid else ("late",))
-        return replace(found, plan=plan, end=end, verdict=verdict)
+        verdict = replace(found.verdict, valid=valid, reasons=() if valid else ("late",))
+        return replace(found, plan=plan, end=replace(found.end, valid=valid), verdict=verdict)
 
 
 def run(

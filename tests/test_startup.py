@@ -1,0 +1,59 @@
+"""Help and mistakes of a command line come before what takes long to import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = (
+    *("aiohttp", "gymnasium", "jinja2", "matplotlib", "mininet", "numba", "numpy", "pyarrow", "ray"),
+    *("scapy", "scipy", "torch", "transformers"),
+)
+SCRIPTS = (
+    *("run.py", "simulate.py", "sweep.py", "fidelity.py", "tamper.py", "origin.py", "link_models.py"),
+    "doctor.py",
+)
+MODULES = (
+    *("player", "player.video", "traces", "analysis"),
+    *("policies.llm", "policies.apc", "policies.genet", "policies.hindsight"),
+)
+SUBCOMMANDS = ("analysis compare", "analysis report", "analysis plot", "traces lint")
+NEEDED = {"traces": {"numpy"}, "analysis": {"numpy"}, "policies.llm": {"numpy"}}
+"""What a parser itself is made of, for now: all others need none of `HEAVY`."""
+
+ASK = """
+import json, runpy, sys
+name, *words = sys.argv[1:]
+sys.argv = [name, *words, "--help"]
+try:
+    run = runpy.run_path if name.endswith(".py") else runpy.run_module
+    run(name, run_name="__main__", **({} if name.endswith(".py") else {"alter_sys": True}))
+except SystemExit as left:
+    print(json.dumps({"status": left.code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+def loaded(name: str, *words: str) -> set[str]:
+    """What a command has imported once it has shown its help."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, name, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["status"] in (0, None) and "usage:" in done.stdout
+    return set(told["modules"])
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_s_help_imports_nothing_heavy(script: str) -> None:
+    assert loaded(f"testbed/{script}").isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("words", [*MODULES, *SUBCOMMANDS])
+def test_a_module_s_help_imports_nothing_heavy(words: str) -> None:
+    name, *rest = words.split()
+    assert loaded(name, *rest) & set(HEAVY) <= NEEDED.get(name, set())
