@@ -38,6 +38,7 @@ def _add_what_options(command: Parser) -> None:
     what = command.add_argument_group("what is measured")
     what.add_argument(
         "--trace",
+        "--traces",
         action="append",
         required=True,
         metavar="TRACE",
