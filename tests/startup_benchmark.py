@@ -1,6 +1,6 @@
 """How long one waits: `python -m tests.startup_benchmark` on a quiet machine, as root.
 
-Seconds of each command's `--help`, and of `run.py` over one chunk beyond the video's own length: with one rule, and
+Seconds of each `--help`, and of `run.py` over one chunk beyond the video's own length: with one rule, and
 with the default policies. Exit status 1 where a bound is broken.
 """
 
