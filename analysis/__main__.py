@@ -31,7 +31,7 @@ from analysis.tables.comparison_rows import write_comparison
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.unpaired.command import add_unpaired
 from player.record import RecordError
-from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
+from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with, next_step
 from traces.console import VisibleConsole
 from traces.words import counted
 
@@ -166,6 +166,7 @@ def _compare(args: argparse.Namespace) -> int:
     show(comparison, _console())
     for what, path in zip(("differences", "means"), written, strict=False):
         print(f"{what}: {path}")
+    _tell_next("report", args.results)
     return status
 
 
@@ -180,7 +181,15 @@ def _table(args: argparse.Namespace) -> int:
         print(json.dumps(table.as_json(found)))
         return status
     table.show(found, _console(), args.markdown)
+    if len(found.policies) > 1 and not args.markdown:
+        _tell_next("compare", args.results)
     return status
+
+
+def _tell_next(command: str, places: Sequence[Path]) -> None:
+    """What one types next, where all is in one folder."""
+    if len(places) == 1 and places[0].is_dir():
+        print(next_step("python", "-m", "analysis", command, str(places[0])))
 
 
 def _console() -> Console:

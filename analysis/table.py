@@ -9,6 +9,7 @@ traces do to all policies alike.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,9 +26,10 @@ from analysis.compare import (
     told_others,
 )
 from analysis.compare_report import LONGEST_NAME, accounted, add_names, say
-from analysis.outcomes import Outcomes
+from analysis.outcomes import Outcomes, read_outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, label, short_name
+from player.qoe import QoE
 from traces.words import counted, is_or_are
 
 MARKS = {AHEAD: "+", BEHIND: "-", TIE: "=", UNKNOWN: "?"}
@@ -142,6 +144,25 @@ def _show_notes(found: Matrix, console: Console) -> None:
     ):
         if count:
             say(console, f"note: {counted(count, what)} {is_or_are(count)} {words}")
+
+
+def show_by_setting(console: Console, folder: Path, qoe: QoE, baseline: str | None) -> None:
+    """Print the policies of a folder by setting, or why there is no such table.
+
+    Args:
+        baseline: marks are against it, if a session of it counts.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    try:
+        outcomes = read_outcomes([folder], qoe)
+        there = baseline in outcomes.policies and baseline not in outcomes.without_figures
+        found = matrix(outcomes, "setting", baseline if there else None, ClusterRule())
+    except AnalysisError as error:
+        say(console, f"no table: {error}")
+        return
+    show(found, console)
 
 
 def _blocks(heads: list[str], rows: list[list[str]], width: int) -> list[tuple[int, int]]:

@@ -52,7 +52,7 @@ from player.seeding import seed_generators
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
-from traces.commands import exit_with, refuse
+from traces.commands import exit_with, next_step, refuse
 from traces.escaping import visible_output
 from traces.files import partial_of
 from traces.versions import code_version
@@ -281,6 +281,8 @@ class _Job:
             print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
         else:
             console.print(summary_table(summary, str(path)))
+            words = ("plot", str(path), "--what", "timeline", "--out", "session.png")
+            console.print(Text(next_step("python", "-m", "analysis", *words)), soft_wrap=True)
         if summary.fallback_because is not None:
             console.print(Text(fallback_note(summary, self.fallback.spec)), soft_wrap=True)
         good = end.outcome == FINISHED and not summary.by_fallback_alone

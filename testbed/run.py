@@ -44,7 +44,7 @@ from testbed.session.retrying import streamed
 from testbed.session.side_by_side import Interrupt, Interrupted
 from testbed.session.streaming import finished
 from testbed.session.summary import as_json, remarks, table
-from traces.commands import carried_out, leave
+from traces.commands import carried_out, leave, next_step
 from traces.files import write_aside
 
 NOT_ALL_GOOD = 1
@@ -75,6 +75,8 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     for one in retried:
         console.print(Text(f"streamed again; the invalid session is {one.record}"), soft_wrap=True)
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
+    words = ("plot", str(plan.out), "--what", "timeline", "--out", "session.png")
+    console.print(Text(next_step("python", "-m", "analysis", *words)), soft_wrap=True)
     if as_object:
         print(json.dumps(report, allow_nan=False), file=out, flush=True)
     if interrupt.status:

@@ -44,7 +44,7 @@ from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
 from testbed.simulating.simulated_summary import SimulatedOutcome, all_good, as_json, remarks_on, table
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
-from traces.commands import carried_out, exit_with
+from traces.commands import carried_out, exit_with, next_step
 from traces.ownership import make_directory
 from traces.trace import TraceError
 
@@ -89,6 +89,8 @@ def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_objec
         console = person_console(sys.stdout, as_object=False)
         console.print(table(report, plan.qoe))
         console.print(Text(f"records: {plan.out}"), soft_wrap=True)
+        what = "compare" if len({one.session.policy for one in outcomes}) > 1 else "report"
+        console.print(Text(next_step("python", "-m", "analysis", what, str(plan.out))), soft_wrap=True)
     return 0 if all_good(report) else NOT_ALL_GOOD
 
 

@@ -40,6 +40,7 @@ from rich.text import Text
 from analysis.sessions import AnalysisError
 from analysis.sweep_state import SweepState
 from analysis.tables.collect import TABLE, collect
+from player.qoe import QoE
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
@@ -57,7 +58,7 @@ from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
-from traces.commands import leave, refuse, said_of
+from traces.commands import leave, next_step, refuse, said_of
 from traces.escaping import visible_output
 from traces.trace import TraceError
 
@@ -67,6 +68,8 @@ SPARE_BYTES = 64 * 1024 * 1024
 """Free disk that is wanted beside what the sessions take."""
 MOST_LISTED = 20
 """Sessions that were tried in vain, on the screen; `sweep.json` has all."""
+MOST_TABLED = 2_000
+"""With more records, the table at the end would keep its reader waiting for half a minute."""
 INTERRUPTED = "sweep.py: interrupted; the same command goes on from there"
 
 
@@ -155,6 +158,15 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
         )
 
 
+def _show_table(console: Console, out: Path, qoe: QoE, baseline: str | None) -> None:
+    """The sweep's policies by setting, or why there is no such table."""
+    from analysis.table import show_by_setting  # what it takes a while to import is not for --help
+
+    console.print()
+    show_by_setting(console, out, qoe, baseline)
+    console.print()
+
+
 def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
@@ -176,10 +188,16 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     words = [f"{counts['done']} done"] + [
         f"{counts[key]} {key}" for key in ("invalid", "failed", "missing") if counts[key]
     ]
+    if 0 < counts["done"] <= MOST_TABLED:
+        file = work.folder.plan.file
+        _show_table(console, work.out, file.qoe, file.baseline)
     console.print(
         Text(f"{counts['expected']} sessions: {', '.join(words)}, in {duration(report['spent']['wall_s'])}")
     )
     console.print(Text(f"records: {work.out}"), soft_wrap=True)
+    if counts["done"]:
+        then = next_step("python", "-m", "analysis", "report", str(work.out))
+        console.print(Text(then), soft_wrap=True)
     return 0 if not in_vain else NOT_ALL_GOOD
 
 

@@ -12,6 +12,7 @@ import contextlib
 import difflib
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -94,6 +95,11 @@ def refuse(prog: str, reason: object) -> int:
     """Say in one line what can't be done; the exit status."""
     print(visible_lines(f"{prog}: {reason}"), file=sys.stderr)
     return BAD_INPUT
+
+
+def next_step(*words: str) -> str:
+    """What a command tells a person to type next."""
+    return f"next: {shlex.join(words)}"
 
 
 def said_of(error: OSError) -> str:

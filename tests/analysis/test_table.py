@@ -50,6 +50,7 @@ def table(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 def test_means_and_marks_by_hand(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = table(capsys, results, "--baseline", "bba").splitlines()
+    assert lines.pop() == f"next: python -m analysis compare {results}"
     head, *rows = [line for line in lines[4:] if not line.startswith("note:")]
     assert head.split() == ["policy", "x", "(n", "=", "6)", "y", "(n", "=", "6)"]
     assert [row.split()[0] for row in rows] == ["bba", "even", "good"]

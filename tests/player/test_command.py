@@ -125,7 +125,9 @@ def test_nothing_is_folded_for_a_pipe(tmp_path: Path) -> None:
     name = f"{'long' * 40}.jsonl"
     done = run(tmp_path, "URL", "--chunks", "1", "--out", name)
     assert done.status == 0, done.err
-    assert done.out.splitlines()[-1].split() == ["record", name]
+    record, then = done.out.splitlines()[-2:]
+    assert record.split() == ["record", name]
+    assert then == f"next: python -m analysis plot {name} --what timeline --out session.png"
 
 
 NOISY = """

@@ -300,6 +300,8 @@ def test_fcc_multi_thread_tests_have_a_rate_an_interval() -> None:
         "7,2016-06-01 00:10:12,a,b,1,1,1,125000,0\n7,2016-06-01 00:10:17,a,b,1,1,1,250000,0\n"
     )
     assert shape(formats.parse(text, "f")) == ([5.0, 10.0], [1.0, 2.0])
+    old = text.replace("125000", "NULL").replace("250000", "NULL")
+    assert shape(formats.parse(old.replace(",1,1,1,", ",1,1,500000,"), "f")) == ([5.0, 10.0], [4.0, 4.0])
 
 
 def test_puffer_sessions_count_bytes_and_nanoseconds() -> None:

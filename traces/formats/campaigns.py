@@ -138,7 +138,7 @@ def scan(campaign: Campaign, text: str, options: ReadOptions = AS_FOUND) -> Scan
     )
     if fault:
         return refused(first, fault)
-    rate = next(name for name in campaign.rates if name in names)
+    rate = _rate_of(campaign, names, parts[part])
     unit = unit_named(campaign.unit)
     assert unit is not None
     remarks = [Remark(first, words)] if words else []
@@ -160,6 +160,15 @@ def scan(campaign: Campaign, text: str, options: ReadOptions = AS_FOUND) -> Scan
         for (at, fields), moment in zip(parts[part], times, strict=True)
     ]
     return arranged(rows, "duration" if campaign.step_s else campaign.origin, options.idle, remarks=remarks)
+
+
+def _rate_of(campaign: Campaign, names: Sequence[str], rows: Sequence[tuple[int, list[str]]]) -> str:
+    """The first column of the rate in which anything was measured; the first that is there if none was."""
+    there = [name for name in campaign.rates if name in names]
+    measured = (
+        name for name in there if not all(is_missing(fields[names.index(name)]) for _, fields in rows)
+    )
+    return next(measured, there[0])
 
 
 def _parts(

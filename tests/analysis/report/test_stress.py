@@ -130,6 +130,6 @@ def test_the_budget_is_the_one_asked_for(tmp_path: Path) -> None:
 
 def test_without_the_word_there_is_no_section(tmp_path: Path) -> None:
     folder = small_sweep(tmp_path / "results")
-    assert main(["report", str(folder), "--jobs", "1"]) == 0
+    assert main(["report", str(folder), "--jobs", "1"]) == 1  # one of its records is cut off
     assert "Under stress" not in (folder / "report" / "index.html").read_text()
     assert not (folder / "report" / "tables" / "stress.csv").exists()
