@@ -60,12 +60,7 @@ def parser() -> Parser:
     add_link_options(command)
     _add_how_options(command)
     add_scoring_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
-    )
-    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
-    add_json_option(output)
+    _add_output_options(command)
     return command
 
 
@@ -105,3 +100,12 @@ def _add_how_options(command: Parser) -> None:
         help="stream a session whose link was not true again, up to so many times; the invalid ones are kept"
         " in invalid/ (default: 0)",
     )
+
+
+def _add_output_options(command: Parser) -> None:
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
+    )
+    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
+    add_json_option(output)
