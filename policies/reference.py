@@ -19,6 +19,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from player.faults import raised
 from player.options import add_scoring_options, add_video_option, scoring
 from player.policy import Policy
 from player.qoe import QoE
@@ -31,6 +32,8 @@ from traces.commands import Parser, add_json_option, carried_out, exit_with
 from traces.families.catalogue import resolve_many
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
+
+REFUSED = (PolicyError, TraceError, VideoError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ def mean_over(traces: Sequence[Trace], video: Video, spec: str, qoe: QoE, chunks
         VideoError: the video has fewer than `chunks` chunks.
     """
     loaded = load_policy(spec)
-    values = [session_qoe(video, trace, loaded.policy, qoe, chunks, loaded.delay_ms) for trace in traces]
+    try:
+        values = [session_qoe(video, trace, loaded.policy, qoe, chunks, loaded.delay_ms) for trace in traces]
+    except SystemExit as error:  # it would end the command without a word
+        raise PolicyError(f"policy {spec}: {raised(error, loaded.policy, 'a decision')}") from None
     return Mean(spec, len(values), running_total(values) / len(values))
 
 
@@ -89,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = top.parse_args(arguments)
     if options.chunks < 2:
         top.error(f"--chunks {options.chunks}: must be 2 or more, as the first does not count")
-    return carried_out(top.prog, lambda: _run(options), (PolicyError, TraceError, VideoError, ValueError))
+    return carried_out(top.prog, lambda: _run(options), REFUSED)
 
 
 def _run(options: argparse.Namespace) -> int:

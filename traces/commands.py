@@ -15,7 +15,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, field, fields
 from typing import Any, NoReturn
 
@@ -30,8 +30,28 @@ PIPE_COLUMNS = 160
 """How wide a table may be that goes to a pipe or a file: none of ours is folded there."""
 
 
+EXAMPLES = "examples:"
+
+
+class _HelpWithExamples(argparse.HelpFormatter):
+    """Leaves examples as they are; all else is filled as ever."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(EXAMPLES) else super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong, what was perhaps meant, and where help is, in one line."""
+    """Says what is wrong, what was perhaps meant, and where help is, in one line.
+
+    Args:
+        examples: command lines that its help ends with.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **options: Any) -> None:
+        if examples:
+            options["epilog"] = "\n  ".join((EXAMPLES, *examples))
+            options["formatter_class"] = _HelpWithExamples
+        super().__init__(*args, **options)
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)

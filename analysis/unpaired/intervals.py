@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, SEED, Interval
 from analysis.unpaired.streams import Stream, TimeBlock
@@ -36,6 +35,8 @@ class Weighed:
 
     def interval(self, confidence: float = CONFIDENCE) -> Interval:
         """The mean and Student's t times its standard error on both sides."""
+        from scipy.special import stdtrit  # (takes longer to import than to use)
+
         reach = float(stdtrit(self.degrees, 0.5 + confidence / 2)) * self.standard_error
         return Interval(self.mean, self.mean - reach, self.mean + reach, round(self.degrees))
 

@@ -21,7 +21,10 @@ def parser() -> Parser:
     command.add_argument("--sessions", type=int, default=5, metavar="N", help="of each kind (default: 5)")
     command.add_argument("--lanes", type=int, default=8, metavar="N", help="at once (default: 8)")
     command.add_argument(
-        "--trace", default=TRACE, metavar="FAMILY", help="whose members are replayed (default: %(default)s)"
+        *("--trace", "--traces"),
+        default=TRACE,
+        metavar="FAMILY",
+        help="whose members are replayed (default: %(default)s)",
     )
     command.add_argument(
         "--no-watch", action="store_true", help="nobody listens: kinds that packets and clocks show"

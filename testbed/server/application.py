@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -94,6 +95,16 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     return response
 
 
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+
+
+async def _list(request: web.Request) -> web.Response:
+    """What is served, an address of an MPD a line."""
+    host = f"{request.scheme}://{request.host}" if _HOST.fullmatch(request.host) else ""
+    lines = [f"{host}/{path}\n" for path in await asyncio.to_thread(request.app[CATALOGUE].manifests)]
+    return web.Response(text="".join(lines) or "no MPD is served\n", headers=FIXED_HEADERS)
+
+
 async def _health(request: web.Request) -> web.Response:
     return web.json_response({"ok": True, "videos": list(request.app[CATALOGUE].videos)})
 
@@ -169,6 +180,7 @@ def make_app(videos: Sequence[Video], media: Path | None = None, log: Log | None
     app = web.Application(middlewares=[_logged(log)] if log else [])
     app[CATALOGUE] = Catalogue(videos, media)
     app.router.add_get("/healthz", _health)
+    app.router.add_get("/", _list)
     app.router.add_get("/{path:.*}", _answer)
     return app
 

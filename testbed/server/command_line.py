@@ -18,7 +18,8 @@ def _port(text: str) -> int:
 def parser() -> Parser:
     """The command line."""
     command = Parser(
-        prog="origin.py", description="Serve videos over HTTP to a player, ours or any DASH player."
+        prog="origin.py",
+        description="Serve videos over HTTP: described ones to our player, encoded media to any.",
     )
     address = command.add_argument_group("address")
     address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import itertools
 import os
 import re
 import stat
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -128,6 +130,10 @@ def url_name(video: Video) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", video.name).strip(".-") or "video"
 
 
+MOST_LISTED = 1000
+"""MPDs of a media folder."""
+
+
 class Catalogue:
     """Finds what a path asks for.
 
@@ -145,6 +151,16 @@ class Catalogue:
             self.videos[name] = video
         self.media = media.resolve() if media is not None else None
         self._manifests = {name: _text(write_mpd(video), MPD_TYPE) for name, video in self.videos.items()}
+
+    def manifests(self) -> list[str]:
+        """Paths of the MPDs that are served, as a URL has them: of videos, and of media not deep down."""
+        found = [f"{quote(name)}/manifest.mpd" for name in self.videos]
+        if self.media is not None:
+            media = itertools.chain(self.media.glob("*.mpd"), self.media.glob("*/*.mpd"))
+            paths = [path.relative_to(self.media) for path in itertools.islice(media, MOST_LISTED)]
+            shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
+            found += [quote(path.as_posix()) for path in sorted(shown)]
+        return found
 
     def find(self, path: str) -> Resource:
         """What lies at `path` (decoded, without its first slash).

@@ -12,6 +12,12 @@ from testbed.session.options import add_link_options, add_policy_option, add_vid
 from testbed.session.policy_server import DEVICES
 from traces.commands import Parser, add_json_option
 
+EXAMPLES = (
+    "sudo python3 testbed/run.py --trace 4g",
+    "sudo python3 testbed/run.py --trace 4g/17 --policy bba,my_policy.py:Mine --chunks 10",
+    "sudo python3 testbed/run.py --trace my_trace.csv --rtt-ms 40 --retry-invalid 2 --out results/mine",
+    "sudo python3 testbed/run.py --reproduce results/mine/bba.jsonl",
+)
 DEFAULT_POLICIES = "netllm,apc,bba,robustmpc,genet"
 """Those of them that can stream the video."""
 
@@ -29,11 +35,14 @@ def asked(words: Sequence[str]) -> argparse.Namespace | None:
 def parser() -> Parser:
     """The command line."""
     command = Parser(
-        prog="run.py", description="Stream one video over a replayed trace, several policies side by side."
+        prog="run.py",
+        description="Stream one video over a replayed trace, several policies side by side.",
+        examples=EXAMPLES,
     )
     what = command.add_argument_group("what is streamed")
     what.add_argument(
         "--trace",
+        "--traces",
         required=True,
         metavar="TRACE",
         help="a family (3g, 4g, lte, 5g, fcc, wifi), a member (4g/17), or a file in any known format",
@@ -51,12 +60,7 @@ def parser() -> Parser:
     add_link_options(command)
     _add_how_options(command)
     add_scoring_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
-    )
-    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
-    add_json_option(output)
+    _add_output_options(command)
     return command
 
 
@@ -96,3 +100,12 @@ def _add_how_options(command: Parser) -> None:
         help="stream a session whose link was not true again, up to so many times; the invalid ones are kept"
         " in invalid/ (default: 0)",
     )
+
+
+def _add_output_options(command: Parser) -> None:
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
+    )
+    output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
+    add_json_option(output)

@@ -15,6 +15,11 @@ from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
 from traces.commands import Parser, add_json_option
 
+EXAMPLES = (
+    "python3 testbed/simulate.py --traces '4g[0:20]' --policy bba,robustmpc",
+    "python3 testbed/simulate.py --traces my_traces/ --policy my_policy.py:Mine,bba --link tcp",
+)
+
 
 def _published_link(args: argparse.Namespace) -> Link:
     """The link of the public simulators.
@@ -64,7 +69,11 @@ LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {"published": _publishe
 
 def parser() -> Parser:
     """The command line."""
-    command = Parser(prog="simulate.py", description="Each policy over each trace, computed, not emulated.")
+    command = Parser(
+        prog="simulate.py",
+        description="Each policy over each trace, computed, not emulated.",
+        examples=EXAMPLES,
+    )
     _add_what(command.add_argument_group("what is streamed"))
     _add_who(command.add_argument_group("who decides"))
     _add_link(command.add_argument_group("link"))

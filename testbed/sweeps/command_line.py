@@ -10,6 +10,11 @@ from testbed.session.policy_server import DEVICES
 from testbed.simulated.models import MODELS
 from traces.commands import Parser
 
+EXAMPLES = (
+    "python3 testbed/sweep.py testbed/sweeps/generalization.toml --simulate --plan",
+    "python3 testbed/sweep.py testbed/sweeps/generalization.toml --simulate --out results/gen",
+    "sudo python3 testbed/sweep.py testbed/sweeps/quick.toml --lanes 4 --out results/quick",
+)
 AUTO = "auto"
 """As many lanes as this machine holds."""
 HERE, CLUSTER = "here", "ray"
@@ -18,7 +23,11 @@ HERE, CLUSTER = "here", "ray"
 
 def parser() -> Parser:
     """The command line."""
-    command = Parser(prog="sweep.py", description="Run all sessions of an experiment that a file describes.")
+    command = Parser(
+        prog="sweep.py",
+        description="Run all sessions of an experiment that a file describes.",
+        examples=EXAMPLES,
+    )
     _add_what(command.add_argument_group("what is run"))
     _add_how(command.add_argument_group("how"))
     output = command.add_argument_group("output")

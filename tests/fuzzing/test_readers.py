@@ -110,7 +110,7 @@ def traces_of_all_formats(folder: Path) -> list[Path]:
                 "\n".join(each.write(trace).split("\n")[:60]) if name != "series" else each.write(trace)
             )
             formats.load(path)
-        except TraceError:  # not every format takes every trace
+        except (TraceError, TypeError):  # not every format is written, or takes every trace
             continue
         found.append(path)
     return found

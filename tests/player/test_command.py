@@ -449,3 +449,38 @@ def test_stream_with_a_start_line_that_is_none(tmp_path: Path) -> None:
 def test_stream_that_cannot_begin(tmp_path: Path) -> None:
     done = run(tmp_path, "URL/none", "--stream")
     assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+
+
+BROKEN = """
+class Alone:
+    fallback = "fixed:1"
+    def reset(self, video, seed, qoe): raise RuntimeError("no weights")
+    def select(self, observation): return 0
+class Six:
+    def reset(self, video, seed, qoe): raise ValueError("made for 6 levels")
+    def select(self, observation): return 0
+"""
+
+
+def test_what_the_fallback_plays_alone_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    done = run(tmp_path, "URL", "--policy", "broken.py:Alone", "--out", "a.jsonl")
+    assert done.status == 1
+    assert "QoE per chunk (linear, mu 4.3, smooth 1)  -" in done.out
+    assert "the fallback, fixed:1, decided 4 of 4 chunks, first because policy raised" in done.out
+    record = read_record(tmp_path / "a.jsonl")
+    assert record.manifest["player"]["fallback"] == "fixed:1"
+    assert {(row.level, row.by) for row in record.chunks} == {(1, "fallback")}
+    done = run(tmp_path, "URL", "--policy", "broken.py:Alone", "--strict")
+    assert done.status == 2 and "RuntimeError: no weights at reset (broken.py:4)" in done.err
+    assert "; stopped, as --strict says\nTraceback" in done.err
+
+
+def test_what_cannot_play_the_video_is_refused_before_a_chunk(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    done = run(tmp_path, "URL", "--policy", "broken.py:Six")
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert "policy broken.py:Six can't play http" in done.err and "6 levels (broken.py:7)" in done.err
+    done = run(tmp_path, "URL", "--policy", "oracle")
+    assert done.status == 2 and "only the simulated player knows" in done.err
+    assert names(tmp_path) == ["broken.py"]

@@ -21,6 +21,7 @@ from policies.llm.modality import Modality
 from policies.llm.model.base import Base, resolve
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
+from traces.escaping import visible
 from traces.files import write_aside
 from traces.ownership import make_directory
 from traces.safe_reading import BadFileError, decoded, json_value, read_bytes, read_json_object
@@ -115,17 +116,18 @@ def read(folder: Path | None, task: Task) -> Adapter:
     adapter = _adapter(folder)
     if adapter.task != task.name:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the task {adapter.task}, not for {task.name}; name one for it, or"
-            f" {MAKES_ONE} --task {task.name}"
+            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name};"
+            f" name one for it, or {MAKES_ONE} --task {task.name}"
         )
     if adapter.modalities != task.modalities:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the modalities {_names(adapter.modalities)}; the task has"
+            f"{folder / CONFIG}: made for the modalities {visible(_names(adapter.modalities))}; the task has"
             f" {_names(task.modalities)}; {MAKES_ONE}"
         )
     if adapter.head != task.head:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the answer {adapter.head}; the task has {task.head}; {MAKES_ONE}"
+            f"{folder / CONFIG}: made for the answer {visible(str(adapter.head))}; the task has {task.head};"
+            f" {MAKES_ONE}"
         )
     return adapter
 

@@ -52,8 +52,9 @@ def network(head: Head, modalities: Sequence[Modality], model_width: int) -> Lin
     if isinstance(head, Pointer):
         return Points(head, modalities, model_width)
     made = Linear(model_width, head.width)
-    nn.init.normal_(made.weight, std=0.01)
-    nn.init.zeros_(made.bias)
+    if not made.weight.is_meta:  # only sizes are asked for; drawing there would load torch's compiler
+        nn.init.normal_(made.weight, std=0.01)
+        nn.init.zeros_(made.bias)
     return made
 
 

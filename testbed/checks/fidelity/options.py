@@ -37,7 +37,7 @@ def parser() -> Parser:
 def _add_what_options(command: Parser) -> None:
     what = command.add_argument_group("what is measured")
     what.add_argument(
-        "--trace",
+        *("--trace", "--traces"),
         action="append",
         required=True,
         metavar="TRACE",

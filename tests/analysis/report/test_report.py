@@ -211,7 +211,7 @@ def test_policies_without_a_common_trace_are_named_and_not_drawn(tmp_path: Path)
 def test_what_cannot_be_reported_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no records" in refused(capsys, tmp_path)
     write_session(tmp_path / "a.jsonl", "bba", valid=False)
-    assert "1 over invalid links" in refused(capsys, tmp_path)
+    assert "1 left out, its link was not what the manifest says" in refused(capsys, tmp_path)
     write_session(tmp_path / "b.jsonl", "bba")
     assert "--baseline good: no session" in refused(capsys, tmp_path, "--baseline", "good")
     assert "no record is of policy 'good'" in refused(capsys, tmp_path, "--policy", "good")

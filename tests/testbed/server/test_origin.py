@@ -224,7 +224,6 @@ def test_head_has_the_headers_and_no_body() -> None:
         ("/small/0/٣.m4s", "no chunk"),
         ("/small/0/0.mp4", "no /small/0/0.mp4"),
         ("/other/manifest.mpd", "for NAME in small"),
-        ("/", "there are /NAME/manifest.mpd"),
         ("/small", "there are /NAME/manifest.mpd"),
     ],
 )
@@ -237,6 +236,21 @@ def test_what_is_not_there_is_404_in_one_line(path: str, said: str) -> None:
         assert (await logged(lines))["status"] == 404
 
     with_client(check)
+
+
+def test_the_root_lists_what_is_served(tmp_path: Path) -> None:
+    for name in ("top.mpd", "sub dir/x.mpd", ".hidden/x.mpd", "deep/er/x.mpd"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("<MPD/>")
+
+    async def check(client: Client, lines: list[dict[str, Any]]) -> None:
+        answer = await client.get("/", headers={"Host": "here:8080"})
+        paths = ("small/manifest.mpd", "sub%20dir/x.mpd", "top.mpd")
+        assert (await answer.text()).splitlines() == [f"http://here:8080/{path}" for path in paths]
+        odd = await client.get("/", headers={"Host": "a<b"})
+        assert odd.status == 400 or "<" not in await odd.text()
+
+    with_client(check, media=tmp_path)
 
 
 def test_other_methods_are_405() -> None:

@@ -343,6 +343,49 @@ def test_a_session_that_cannot_be_had_is_listed_and_the_others_are_there(
     assert held(place / "out") == before
 
 
+def test_a_sweep_from_before_fallbacks_had_names_says_how_to_go_on(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "s.toml").write_text(f'fallback = "bba"\n{SWEEP}')
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    held_state = state(place / "out")
+    assert all("fallback" not in policy for policy in held_state["policies"])  # as folders from then have it
+    before = held(place / "out")
+    (place / "s.toml").write_text(SWEEP)
+    said = refused(place, capsys)
+    assert 'fallback was "bba", is "robustmpc"' in said
+    assert 'write fallback = "bba" at the top of the file to go on with it' in said
+    (place / "s.toml").write_text(f'fallback = "bba"\n{SWEEP}')
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    assert held(place / "out") == before
+
+
+def test_a_sweeps_fallback_and_strictness(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "bad.py").write_text(
+        "import sys\n"
+        "class Bad:\n"
+        "    def reset(self, video, seed, qoe): pass\n"
+        "    def select(self, observation): sys.exit(3) if observation.chunk > 1 else None\n"
+        "class Half(Bad):\n"
+        "    def select(self, observation): return 1 if observation.chunk < 2 else sys.exit(3)\n"
+    )
+    text = SWEEP.replace('"rate"', f'"{place / "bad.py"}:Half"')
+    (place / "s.toml").write_text(f'fallback = "fixed:0"\n{text}')
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    assert (
+        "the fallback decided 3 of 5 chunks, first because policy raised SystemExit: 3"
+        in capsys.readouterr().out
+    )
+    mine = [read_record(path) for path in (place / "out").glob("*Half*.jsonl")]
+    assert {record.manifest["player"]["fallback"] for record in mine} == {"fixed:0"}
+    assert {tuple(row.level for row in record.chunks) for record in mine} == {(1, 1, 0, 0, 0)}
+    assert run(place / "s.toml", "--out", place / "strict", "--strict") == 2
+    said = capsys.readouterr().err
+    assert "Half on 4g/" in said and "; stopped, as --strict says" in said and "SystemExit: 3" in said
+    (place / "s.toml").write_text(f'fallback = "oracle"\n{SWEEP}')
+    assert "s.toml:1: fallback oracle: it is told the future" in refused(place, capsys)
+
+
 def test_a_session_that_kills_its_process_is_found_and_the_others_are_there(place: Path) -> None:
     (place / "deadly.py").write_text(DEADLY)
     text = SWEEP.replace('"rate"', f'"rate", "{place / "deadly.py"}:Deadly"').replace("4g[0:3]", "4g[0:1]")
