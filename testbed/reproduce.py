@@ -50,7 +50,7 @@ from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulated.simulation import RunFacts, SimulationJob, run_job
 from testbed.sweeps.lanes import LaneServices, stream_unit
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 from traces.files import write_aside
 from traces.ownership import make_directory
 from traces.trace import Trace
@@ -82,9 +82,7 @@ def parser() -> Parser:
     command.add_argument(
         "--trust", action="store_true", help="run the policy file that the record names: you have read it"
     )
-    command.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(command)
     return command
 
 

@@ -172,9 +172,9 @@ def add_options(group: Any, settings: type) -> None:
             )
 
 
-def add_json_option(group: Any) -> None:
+def add_json_option(group: Any, text: str = "print one JSON object and nothing else on stdout") -> None:
     """`--json`."""
-    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    group.add_argument("--json", action="store_true", help=text)
 
 
 def leave(status: int) -> NoReturn:
