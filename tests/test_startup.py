@@ -81,9 +81,7 @@ def test_no_subcommand_is_left_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["policies.genet", "policies.hindsight", "policies.bench_batch"])
 def test_ctrl_c_among_the_imports_leaves_no_traceback(name: str) -> None:
-    text = Path(*name.split(".")).with_suffix(".py")
-    source = (
-        ROOT / (text if (ROOT / text).is_file() else Path(*name.split(".")) / "__main__.py")
-    ).read_text()
+    place = ROOT.joinpath(*name.split("."))
+    source = (place / "__main__.py" if place.is_dir() else place.with_suffix(".py")).read_text()
     assert source.index("signal.signal(signal.SIGINT, signal.SIG_DFL)") < source.index("import parser\n")
     assert "\n    exit_with(main)\n" in source

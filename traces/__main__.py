@@ -307,8 +307,8 @@ def _columns(trace: Trace, width: int) -> list[float]:
 def _lint(arguments: argparse.Namespace) -> int:
     missing = [name for name in arguments.paths if not Path(name).exists()]
     for name in missing:
-        near = catalogue.files_like(name)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = catalogue.file_like(name)
+        hint = f"; did you mean {near}?" if near else ""
         print(visible(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
     if len(missing) == len(arguments.paths):
         return BAD_INPUT

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
-import difflib
 import os
 import re
 import shlex
@@ -20,6 +19,7 @@ from dataclasses import MISSING, field, fields
 from typing import Any, NoReturn
 
 from traces.escaping import visible_lines, visible_output
+from traces.words import nearest
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
@@ -68,13 +68,13 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if unknown:
-            near = difflib.get_close_matches(unknown[1], sorted(self.option_names), 1)
+            near = nearest(unknown[1], sorted(self.option_names))
         elif choice:
             words = [word.strip().strip("'") for word in choice[2].split(",")]
-            near = difflib.get_close_matches(choice[1], words, 1)
+            near = nearest(choice[1], words)
         else:
-            near = []
-        return f"; did you mean {near[0]}?" if near else ""
+            near = None
+        return f"; did you mean {near}?" if near else ""
 
 
 def _no_number(found: re.Match[str]) -> str:
