@@ -40,6 +40,9 @@ _KINDS = (
 )
 
 
+_HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
+
+
 class BadFileError(ValueError):
     """What can't be read as it must be: `FILE:LINE: fault`."""
 
@@ -115,6 +118,22 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES, *, follow: bool = True)
         if size <= most and content and len(content) != size:
             content += file.read(most)
     if max(size, len(content)) > most:
+        raise BadFileError(str(path), f"over {most >> 20} MiB")
+    return content
+
+
+def read_given(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """A regular file's content, or what comes out of a pipe that who started us has opened for us, such as
+    /dev/stdin or a shell's `<(…)`. No other pipe is read: nobody may ever write into it.
+
+    Raises:
+        BadFileError, OSError: as `read_bytes`.
+    """
+    if not _HANDED_OVER.fullmatch(str(path)):
+        return read_bytes(path, most)
+    with Path(path).open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
         raise BadFileError(str(path), f"over {most >> 20} MiB")
     return content
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from policies.genet.inputs import AHEAD, DENSE, HISTORY, LEVELS, WIDTH, Vectors
+from traces.safe_reading import BadFileError, read_bytes
 
 FILTERS = 128
 KERNEL = 4
@@ -113,8 +114,9 @@ def read(path: Path) -> Actor:
         WeightsError: no such file, or not GENET's weights.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            return checked({key: file.get_tensor(key) for key in file.keys()}, str(path))  # noqa: SIM118
+        return checked(load(read_bytes(path)), str(path))
+    except BadFileError as error:
+        raise PensieveNetError(str(error)) from None
     except (OSError, SafetensorError) as error:
         raise PensieveNetError(f"{path}: cannot be read as safetensors ({error})") from None
 

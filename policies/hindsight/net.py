@@ -20,6 +20,7 @@ from safetensors.numpy import load, save
 
 from policies.hindsight.features import LEVELS, WIDTH
 from traces.files import write_aside
+from traces.safe_reading import BadFileError, read_bytes
 
 Array = NDArray[np.float32]
 Layers = tuple[tuple[Array, Array], ...]
@@ -51,7 +52,9 @@ class ValueNet:
             WeightsError: no such file, no safetensors, or layers that don't fit.
         """
         try:
-            content = path.read_bytes()
+            content = read_bytes(path)
+        except BadFileError as error:
+            raise ValueNetError(str(error)) from None
         except OSError as error:
             raise ValueNetError(f"{path}: {error.strerror}; train makes such a file") from None
         try:

@@ -6,6 +6,7 @@ goes through in the usual tests.
 
 from __future__ import annotations
 
+import gzip
 import json
 import tempfile
 import zlib
@@ -20,6 +21,7 @@ from analysis.report.parts.planned import read_sweep as read_planned
 from analysis.sessions import AnalysisError
 from player.manifest import Manifest
 from player.record import RecordError, read_record
+from player.video import __main__ as video
 from player.video.built_in import load_video
 from player.video.mpd import read_mpd
 from player.video.mpd_write import write_mpd
@@ -35,6 +37,7 @@ from testbed.process.errors import TestbedError
 from testbed.simulated.starts import read_starts
 from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
+from tests.fuzzing import trace_files
 from tests.fuzzing.readers import Reader, asked_seconds, command, fed
 from tests.support.report_sweeps import small_sweep
 from tests.support.session_records import write_session
@@ -101,24 +104,43 @@ def copied(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-def traces_of_all_formats(folder: Path) -> list[Path]:
-    trace, found = resolve("4g/0"), []
-    for name, each in formats.FORMATS.items():
-        path = folder / f"{name}.trace"
-        try:
-            path.write_text(
-                "\n".join(each.write(trace).split("\n")[:60]) if name != "series" else each.write(trace)
-            )
-            formats.load(path)
-        except (TraceError, TypeError):  # not every format is written, or takes every trace
-            continue
-        found.append(path)
-    return found
-
-
 def an_mpd(folder: Path) -> list[Path]:
     (folder / "a.mpd").write_text(write_mpd(load_video("envivio").first(4)))
     return [folder / "a.mpd"]
+
+
+def an_mpd_of_templates(folder: Path) -> list[Path]:
+    """As packagers write it: with a timeline, of files whose names are made of a pattern; and packed."""
+    head = (
+        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT12S"><Period>'
+    )
+    level = '<Representation id="{0}" bandwidth="{0}00000" width="320" height="180" codecs="avc1"/>'
+    levels = "".join(level.format(n) for n in (3, 9))
+    kinds = (
+        '<SegmentTemplate media="$RepresentationID$/$Number%05d$.m4s" initialization="$RepresentationID$/i"'
+        ' timescale="1000" duration="4000" startNumber="1"/>',
+        '<SegmentTemplate media="$RepresentationID$/$Time$.m4s" timescale="90000"><SegmentTimeline>'
+        '<S t="0" d="360000" r="1"/><S d="360000"/></SegmentTimeline></SegmentTemplate>',
+    )
+    found = []
+    for number, kind in enumerate(kinds):
+        path = folder / f"{number}.mpd"
+        path.write_text(
+            f'{head}<AdaptationSet mimeType="video/mp4">{kind}{levels}</AdaptationSet></Period></MPD>'
+        )
+        found.append(path)
+    packed = folder / "2.mpd.gz"
+    packed.write_bytes(gzip.compress(found[0].read_bytes(), mtime=0))
+    return [*found, packed]
+
+
+def a_folder_of_sizes(folder: Path) -> list[Path]:
+    """A video of two levels, as published ones are, with all that may lie beside the sizes."""
+    for name, text in (("video_size_0", "9\n8\n7\n"), ("video_size_1", "90\n80\n70\n")):
+        (folder / name).write_text(text)
+    (folder / "ladder_kbps").write_text("300\n750\n")
+    (folder / "chunk_s").write_text("4\n")
+    return sorted(folder.iterdir())
 
 
 def a_family(folder: Path) -> list[Path]:
@@ -225,12 +247,18 @@ READERS = (
     ),
     Reader("sweep", a_toml, read_sweep, (TestbedError,)),
     Reader("plan", a_small_toml, planned, (TestbedError, TraceError, VideoError)),
-    Reader("trace", traces_of_all_formats, formats.load, (TraceError,)),
-    Reader("lint", traces_of_all_formats, command(traces.main, lambda path: ["lint", str(path)])),
-    Reader("show", traces_of_all_formats, command(traces.main, lambda path: ["show", str(path)])),
+    Reader("trace", trace_files.seeds, formats.load, (TraceError,)),
+    Reader(
+        "trace with gaps", trace_files.seeds, lambda path: formats.load(path, ":idle=hold"), (TraceError,)
+    ),
+    Reader("lint", trace_files.seeds, command(traces.main, lambda path: ["lint", str(path)])),
+    Reader("show", trace_files.seeds, command(traces.main, lambda path: ["show", str(path)])),
     Reader("family", a_family, read_model, (TraceError,)),
     Reader("mpd", an_mpd, lambda path: read_mpd(path.read_bytes(), "http://a/b.mpd"), (MpdError,)),
     Reader("video", an_mpd, lambda path: load_video(str(path)), (VideoError,)),
+    Reader("templates", an_mpd_of_templates, lambda path: load_video(str(path)), (VideoError,)),
+    Reader("video show", an_mpd_of_templates, command(video.main, lambda path: ["show", str(path)])),
+    Reader("sizes", a_folder_of_sizes, lambda path: load_video(str(path.parent)), (VideoError,)),
     Reader("link log", a_link_log, read_link_log, (ValueError,)),
     Reader("starts", some_starts, lambda path: read_starts(str(path), [resolve("4g/0")]), (TestbedError,)),
     Reader(

@@ -30,6 +30,7 @@ from traces.formats.decimals import is_number
 from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
 from traces.formats.rows import Scan, build, text_lines
 from traces.formats.table_header import commented_header, header_in
+from traces.safe_reading import BadFileError, read_given
 from traces.trace import Trace, TraceError
 from traces.words import nearest
 
@@ -194,13 +195,16 @@ def read_content(path: str | Path) -> Content:
     """A trace file's text.
 
     Raises:
-        TraceError: it can't be read, is too large or is not text.
+        TraceError: it can't be read, is no regular file (nor a pipe handed over, such as /dev/stdin), is too
+            large or is not text.
     """
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TraceError(f"{path}: over {MAX_BYTES >> 20} MiB; cut it into traces")
-        return content_of(path.read_bytes(), str(path))
+        return content_of(read_given(path, MAX_BYTES), str(path))
+    except BadFileError as error:
+        raise TraceError(str(error)) from None
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror or error}") from error
 

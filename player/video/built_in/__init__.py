@@ -19,6 +19,7 @@ from player.video.generator import Recipe, generate
 from player.video.mpd import ESTIMATED, read_mpd
 from player.video.mpd_xml import MOST_BYTES, MpdError
 from player.video.video import Video, VideoError
+from traces.safe_reading import BadFileError, read_bytes, read_text
 from traces.words import counted, nearest
 
 PUBLISHED_LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
@@ -78,12 +79,12 @@ def load_video(
     try:
         if path.is_dir():
             return _from_directory(path, ladder_kbps, chunk_s)
-        if path.is_file():
+        if path.exists():
             return _from_mpd(path)
     except OSError as error:
         raise VideoError(f"{error.filename or path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise VideoError(f"{path}: not text") from None
+    except BadFileError as error:
+        raise VideoError(str(error)) from None
     near = nearest(spec, builtin_names())
     hint = f"did you mean {near}? " if near else ""
     raise VideoError(
@@ -117,7 +118,7 @@ def _from_directory(path: Path, ladder_kbps: Sequence[int] | None, chunk_s: floa
 def _integers(path: Path) -> list[int]:
     """Positive whole numbers, one a line; blank lines at the end do not count."""
     values = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip().splitlines(), start=1):
+    for number, line in enumerate(read_text(path).rstrip().splitlines(), start=1):
         if not re.fullmatch(r"\s*[0-9]{1,18}\s*", line, re.ASCII) or int(line) == 0:
             raise VideoError(f"{path}:{number}: {line.strip()[:40]!r}; expected a whole number above 0")
         values.append(int(line))
@@ -125,7 +126,7 @@ def _integers(path: Path) -> list[int]:
 
 
 def _ladder_kbps(path: Path, levels: int) -> tuple[int, ...]:
-    if (path / "ladder_kbps").is_file():
+    if (path / "ladder_kbps").exists():
         return tuple(_integers(path / "ladder_kbps"))
     if levels != len(PUBLISHED_LADDER_KBPS):
         raise VideoError(
@@ -136,9 +137,9 @@ def _ladder_kbps(path: Path, levels: int) -> tuple[int, ...]:
 
 
 def _chunk_length_s(path: Path) -> float:
-    if not path.is_file():
+    if not path.exists():
         return PUBLISHED_CHUNK_S
-    text = path.read_text(encoding="utf-8").strip()
+    text = read_text(path).strip()
     try:
         seconds = float(text)
     except ValueError:
@@ -150,10 +151,7 @@ def _chunk_length_s(path: Path) -> float:
 
 def _from_mpd(path: Path) -> Video:
     """A video whose MPD says the sizes, or whose media beside the MPD has them; else they are estimated."""
-    with path.open("rb") as file:
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise VideoError(f"{path}: over {MOST_BYTES // 2**20} MiB; no MPD is as large")
+    text = read_bytes(path, MOST_BYTES)
     try:
         presentation = read_mpd(text, path.resolve().as_uri())
     except MpdError as error:

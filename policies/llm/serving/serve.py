@@ -27,6 +27,7 @@ from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
 from policies.llm.task import DEFAULT, Task, task_named
 from traces.client_faults import quiet_about_clients
 from traces.numbers import count, not_negative, positive
+from traces.safe_reading import BadFileError, decoded, read_given
 
 LONGEST_SOCKET_PATH = 107
 """Bytes: sun_path of <linux/un.h> less its final zero."""
@@ -230,9 +231,11 @@ def read_token(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        token = path.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServeError(f"--token-file {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
+        token = decoded(read_given(path), str(path)).partition("\n")[0].strip()
+    except BadFileError as error:
+        raise ServeError(f"--token-file {error}") from None
+    except OSError as error:
+        raise ServeError(f"--token-file {path}: {error.strerror}") from None
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ServeError(
             f"--token-file {path}: its first line must be {SHORTEST_TOKEN} or more letters, digits or signs"

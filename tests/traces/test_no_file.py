@@ -1,0 +1,84 @@
+"""What a person names and is no file: a pipe into which nobody writes may not hold a command for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from player.video.built_in import load_video
+from player.video.video import VideoError
+from policies.genet.net import PensieveNetError
+from policies.genet.net import read as read_genet
+from policies.hindsight.net import ValueNet, ValueNetError
+from policies.llm.serving.serve import ServeError, read_token
+from traces import formats
+from traces.inspection import lint
+from traces.trace import TraceError
+
+ROOT = Path(__file__).resolve().parents[2]
+TRACE = "0 1\n60 2\n"
+READERS: tuple[tuple[str, Callable[[Path], Any], type[Exception]], ...] = (
+    ("a.txt", formats.load, TraceError),
+    ("a.mpd", load_video, VideoError),
+    ("video_size_0", lambda path: load_video(path.parent), VideoError),
+    ("folder.mpd", lambda path: load_video(path.parent), VideoError),
+    ("token", read_token, ServeError),
+    ("genet.safetensors", read_genet, PensieveNetError),
+    ("hindsight.safetensors", ValueNet.read, ValueNetError),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_hang() -> Iterator[None]:
+    """A reader that waits for somebody to write fails, and does not hold up the tests."""
+
+    def hangs(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("it waits for somebody to write")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(("name", "read", "refusal"), READERS, ids=[name for name, _, _ in READERS])
+def test_a_pipe_is_refused_at_once(
+    tmp_path: Path, name: str, read: Callable[[Path], Any], refusal: type[Exception]
+) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(refusal, match=rf"{name}: a pipe, no file"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("beside", ["chunk_s", "ladder_kbps"])
+def test_a_pipe_beside_sizes_is_refused_too(tmp_path: Path, beside: str) -> None:
+    for level in range(6):
+        (tmp_path / f"video_size_{level}").write_text("9\n8\n")
+    os.mkfifo(tmp_path / beside)
+    with pytest.raises(VideoError, match=rf"{beside}: a pipe, no file"):
+        load_video(tmp_path)
+
+
+def test_lint_tells_of_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    assert [each.fault for each in lint.lint_file(tmp_path / "a.txt")] == ["a pipe, no file"]
+
+
+def test_what_a_shell_has_opened_for_us_is_read() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "traces", "lint", "/dev/stdin"],
+        cwd=ROOT,
+        input=TRACE,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "1 file: 0 errors, 0 warnings\n")
