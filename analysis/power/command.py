@@ -33,6 +33,7 @@ from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
+from traces.words import split_names
 
 ROUGH = 12
 """Independent traces below which a variance is hardly known."""
@@ -150,12 +151,10 @@ def run_power(args: argparse.Namespace) -> int:
 
 
 def _listed(text: str) -> list[str]:
-    from player.registry import PolicyError, split_policies
-
     try:
-        return split_policies(text)
-    except PolicyError as error:
-        raise AnalysisError(str(error)) from None
+        return split_names(text)
+    except ValueError as error:
+        raise AnalysisError(f"--policies {error}") from None
 
 
 def question_of(measure: str, difference: str | None, power: float, tests: int) -> PowerQuestion:
