@@ -24,4 +24,7 @@ def parser() -> Parser:
         )
         action.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     compare.add_argument("--out", type=Path, metavar="FILE", help=f"draw a picture ({', '.join(ENDINGS)})")
+    compare.add_argument(
+        "--trust", action="store_true", help="run the policy files that the records name: you have read them"
+    )
     return command

@@ -46,6 +46,8 @@ class Recorded:
     qoe: QoE
     """What the policy was told."""
     cap_ms: float
+    startup_ms: float
+    resume_ms: float
     rtt_ms: float
     queue_bytes: int
     slow_start_after_idle: bool
@@ -107,6 +109,8 @@ def recorded(session: SessionRecord) -> Recorded:
             seed=int(session.record.manifest["seed"]),
             qoe=session.weights,
             cap_ms=1000.0 * session.section("player")["buffer_cap_s"],
+            startup_ms=1000.0 * (session.section("player").get("startup_s") or 0.0),
+            resume_ms=1000.0 * (session.section("player").get("resume_s") or 0.0),
             rtt_ms=float(link["rtt_ms"]),
             queue_bytes=int(link["queue_limit_bytes"]),
             slow_start_after_idle=bool(link["slow_start_after_idle"]),
@@ -260,6 +264,8 @@ def simulated_qoe(session: Recorded, link: Link) -> float:
         first_level=None,
         fallback=load_fallback(session.fallback).policy,
         cap_ms=session.cap_ms,
+        startup_ms=session.startup_ms,
+        resume_ms=session.resume_ms,
     )
     qoe = summarise(rows, end, session.video.ladder_kbps, session.qoe).qoe
     assert qoe is not None  # two chunks or more have one
