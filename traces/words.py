@@ -16,6 +16,18 @@ def is_or_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def split_names(text: str) -> list[str]:
+    """`bba, robustmpc` as a list; one name may stand twice.
+
+    Raises:
+        ValueError: an empty name in the list.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"{text!r}: an empty name in the list; write them like bba,robustmpc")
+    return names
+
+
 def nearest(word: object, words: Iterable[str]) -> str | None:
     """The one of `words` that was perhaps meant."""
     return next(iter(difflib.get_close_matches(str(word), list(words), 1)), None)
