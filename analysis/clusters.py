@@ -16,8 +16,9 @@ A pattern of one's own replaces the rule: its first group, or all that matches, 
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from traces.words import counted, is_or_are
@@ -26,7 +27,7 @@ _NUMBERED = r"(?:\d+[_-])?"
 """How selections number their files before the names that these had."""
 
 DEFAULT_PATTERNS = (
-    ("FCC line", re.compile(rf"{_NUMBERED}(?:test_fcc_)?trace_(?P<key>\d+)_https?\b.*")),
+    ("FCC line", re.compile(rf"{_NUMBERED}(?:test_fcc_)?trace_(?P<key>\d+)_https?(?![A-Za-z0-9]).*")),
     ("Puffer session", re.compile(rf"{_NUMBERED}trace(?P<key>[A-Za-z0-9+_-]{{43}}=)_\d+.*")),
     ("WiFi place and day", re.compile(rf"{_NUMBERED}(?P<key>wifi_[a-z]+_\d{{6}})-\d{{6}}.*")),
     (
@@ -101,8 +102,8 @@ class ClusterRule:
             return ""
         return (
             f"each trace is a cluster of its own, though {alike} names share {stem!r}: if they are cuts of"
-            f" one line or trip, intervals are too narrow; say which belong together:"
-            f" --cluster {stem!r}"
+            " one line or trip, intervals are too narrow; give a pattern whose first group is the line or"
+            f" trip: {_advice(stem, [name for name in names if _stem(name) == stem])}"
         )
 
     def __str__(self) -> str:
@@ -121,6 +122,17 @@ def _kind_and_key(trace: str) -> tuple[str, str]:
         if match is not None:
             return kind, match["key"]
     return "", trace
+
+
+def _advice(stem: str, names: Sequence[str]) -> str:
+    """A `--cluster` for names that share a stem: one that makes groups of them, or else takes all as one."""
+    begin = rf"^(?:\d+[_-])?({re.escape(stem)}"
+    but_the_last, to_the_first = rf"{begin}.*?)[._-]*\d+\D*$", rf"{begin}[._-]*\d+)"
+    for pattern in (but_the_last, to_the_first):
+        clusters = len(set(map(ClusterRule(pattern).key, names)))
+        if 1 < clusters < len(names):
+            return f"--cluster {shlex.quote(pattern)} makes {clusters} of them"
+    return f"--cluster {shlex.quote(begin + ')')} takes all of them as one"
 
 
 def _stem(name: str) -> str:

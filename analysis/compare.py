@@ -22,6 +22,7 @@ from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
 from player.record import FINISHED
+from traces.words import counted
 
 WORST = 5
 """Settings that are named for each pair of policies."""
@@ -200,7 +201,7 @@ def compare(
     """
     rule = rule or ClusterRule()
     policies = outcomes.policies
-    _check_baseline(outcomes, baseline)
+    check_baseline(outcomes, baseline)
     if len(policies) < 2:
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
     if len(policies) - len(outcomes.without_figures) < 2:
@@ -228,7 +229,7 @@ def groups_with_means(
     Raises:
         AnalysisError: a baseline that is not there.
     """
-    _check_baseline(outcomes, baseline)
+    check_baseline(outcomes, baseline)
     return tuple(
         _group(name, part, [] if baseline is None else duels(part.policies, baseline), rule)
         for name, part in grouped(outcomes, by).items()
@@ -241,7 +242,12 @@ def _uncounted(outcomes: Outcomes) -> str:
     return "; ".join(f"{policy}: {outcomes.why_left_out(policy)}" for policy in left)
 
 
-def _check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
+def check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
+    """That sessions of this policy are there and count.
+
+    Raises:
+        AnalysisError: there is none, or none that counts.
+    """
     if baseline is not None and baseline not in outcomes.policies:
         raise AnalysisError(
             f"--baseline {baseline}: no record is of this policy; there are {', '.join(outcomes.policies)}"
@@ -480,8 +486,8 @@ def notes(comparison: Comparison) -> list[str]:
         )
     if outcomes.unfinished:
         found.append(
-            f"{len(outcomes.unfinished)} sessions did not finish; they count with what they played"
-            " and all their stall"
+            f"{counted(len(outcomes.unfinished), 'session')} did not finish, counted with what was played"
+            " and all the stall"
         )
     return found
 

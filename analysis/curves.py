@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.sessions import RateSeries
-from player.record import ChunkRow, EndRow
+from player.record import FINISHED, ChunkRow, EndRow
 
 SHORTEST_STALL_S = 1e-6
 """Shorter ones are rounding."""
+ROUNDING_S = 1e-6
+"""Levels no further apart are the same."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +41,42 @@ def arrival_s(row: ChunkRow) -> float:
     return row.request_s + row.download_s
 
 
-def buffer_curve(chunks: Sequence[ChunkRow], end: EndRow) -> Curve:
+def buffer_curve(
+    chunks: Sequence[ChunkRow], end: EndRow, *, startup_s: float = 0.0, resume_s: float = 0.0
+) -> Curve:
     """The buffer in seconds, from the session's begin to its end.
 
     Flat at 0 until the first chunk is in; from an arrival's level down at 1 s/s, at 0 while
-    stalled, straight up at the next arrival.
+    stalled, straight up at the next arrival. While the player waits for enough to begin or to go on with,
+    the level holds.
+
+    Args:
+        startup_s: buffered before playback began; 0: the first chunk is enough.
+        resume_s: buffered before it went on after a stall; 0: one chunk is enough.
     """
     times_s, levels_s = [0.0], [0.0]
+    enough_s = startup_s
+    waits = True
 
-    def drain_until(time_s: float) -> None:
+    def pass_until(time_s: float) -> None:
         began_s, level_s = times_s[-1], levels_s[-1]
-        if 0 < level_s < time_s - began_s:
+        elapsed_s = 0.0 if waits else max(time_s - began_s, 0.0)
+        if 0 < level_s < elapsed_s:
             times_s.append(began_s + level_s)
             levels_s.append(0.0)
         times_s.append(max(time_s, began_s))
-        levels_s.append(max(level_s - max(time_s - began_s, 0.0), 0.0))
+        levels_s.append(max(level_s - elapsed_s, 0.0))
 
     for row in chunks:
-        drain_until(arrival_s(row))
+        pass_until(arrival_s(row))
+        if levels_s[-1] <= ROUNDING_S and not waits:
+            waits, enough_s = True, resume_s
         times_s.append(times_s[-1])
         levels_s.append(row.buffer_after_s)
-    drain_until(end.elapsed_s)
+        waits = waits and row.buffer_after_s < enough_s - ROUNDING_S
+    if end.outcome == FINISHED:  # nothing is left to wait for
+        waits = False
+    pass_until(end.elapsed_s)
     return Curve(tuple(times_s), tuple(levels_s))
 
 

@@ -228,6 +228,17 @@ def _cap_s(session: SessionRecord) -> float | None:
     return session.told.player.buffer_cap_s if session.told.player else None
 
 
+def _buffer(session: SessionRecord) -> curves.Curve:
+    """Its level over time, by the thresholds that the player had."""
+    told = session.told.player
+    return curves.buffer_curve(
+        session.chunks,
+        session.end,
+        startup_s=(told.startup_s if told else None) or 0.0,
+        resume_s=(told.resume_s if told else None) or 0.0,
+    )
+
+
 def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
     buffer, level, rate = panels
     chunks, end = session.chunks, session.end
@@ -238,7 +249,7 @@ def _draw_session(panels: Sequence[Axes], session: SessionRecord) -> None:
         if end.outcome != FINISHED:
             panel.axvline(end.elapsed_s, **CUT_SHORT_LINE, zorder=2)
 
-    filled = curves.buffer_curve(chunks, end)
+    filled = _buffer(session)
     buffer.plot(filled.time_s, filled.value, **look)
     cap_s = _cap_s(session)
     if cap_s is not None:
@@ -263,7 +274,7 @@ def _draw_beside(panels: Sequence[Axes], session: SessionRecord) -> None:
     """Buffer and bitrate of another session over the same link."""
     for panel, curve in zip(
         panels,
-        (curves.buffer_curve(session.chunks, session.end), curves.chosen_level(session.chunks)),
+        (_buffer(session), curves.chosen_level(session.chunks)),
         strict=False,
     ):
         panel.plot(curve.time_s, curve.value, color=_beside_colour(session), **BESIDE_LINE, zorder=2.5)

@@ -129,7 +129,7 @@ class SessionSummary:
     fallback_because: str | None = None
     """Why the fallback decided the first chunk that it did; None where it decided none."""
     longest_decision_ms: float | None = None
-    """Of all chunks; of a computed session's those that were really slow."""
+    """Of all chunks; of a computed session's those that were really slow, None where none was."""
 
     @property
     def by_fallback_alone(self) -> bool:
@@ -179,7 +179,7 @@ def summarise(
         decision_p99_ms=_quantile(decisions_ms, 0.99),
         decided_by=dict(Counter(row.by for row in chunks)),
         fallback_because=next((row.fallback_words for row in chunks if row.replaced), None),
-        longest_decision_ms=max(map(_really_ms, chunks), default=None),
+        longest_decision_ms=max(map(_really_ms, chunks), default=0.0) or None,
     )
 
 

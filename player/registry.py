@@ -32,7 +32,7 @@ from typing import Any
 from player.faults import is_interrupt, one_line
 from player.policy import Policy, ToldFuture
 from player.seeding import seed_generators
-from traces.words import meant
+from traces.words import meant, split_names
 
 GROUP = "streambed.policies"
 
@@ -83,10 +83,10 @@ def split_policies(text: str) -> list[str]:
     Raises:
         PolicyError: an empty spec in the list.
     """
-    specs = [spec.strip() for spec in text.split(",")]
-    if not all(specs):
-        raise PolicyError(f"policies {text!r}: an empty name in the list; write them like bba,robustmpc")
-    return specs
+    try:
+        return split_names(text)
+    except ValueError as error:
+        raise PolicyError(f"policies {error}") from None
 
 
 def policy_names(*, real: bool = False) -> list[str]:

@@ -7,7 +7,8 @@
 own decisions, chunk by chunk: the emulator's download time against the model's. Once every request
 leaves when the emulator's did; once the model's own clock runs on, with the recorded gaps between
 chunks, so that its errors add up. Then with the policy set free, as a user of the simulator has it:
-simulated QoE against emulated. `fit` finds the tcp model's constant on sessions that are not judged.
+simulated QoE against emulated; a policy file that a record names runs only with `--trust`. `fit` finds
+the tcp model's constant on sessions that are not judged.
 Intervals are over traces. Exit status: 0 done, 2 bad input.
 """
 
@@ -42,10 +43,12 @@ from rich.text import Text
 
 from analysis.bootstrap import SEED, Interval, expanded_tail, mean_interval
 from analysis.clusters import ClusterRule
-from analysis.sessions import AnalysisError, load_sessions
+from analysis.sessions import AnalysisError, SessionRecord, load_sessions
 from player.record import FINISHED, RecordError
 from player.registry import PolicyError
 from player.simulated.tcp.link import HANDLING_MS
+from testbed.again.told import Told
+from testbed.again.trust import trusted_files
 from testbed.checks.fidelity.plot import ENDINGS
 from testbed.checks.link_models_command_line import parser
 from testbed.checks.link_models_plot import draw
@@ -61,6 +64,7 @@ from testbed.simulated.record_replay import (
 )
 from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
+from traces.words import counted
 
 RESAMPLES = 1000
 """Of the traces; quantiles of all chunks are taken in each."""
@@ -83,6 +87,8 @@ class Replayable:
     invalid: int
     """Links that were not what their manifests say."""
     unfinished: int
+    records: tuple[SessionRecord, ...]
+    """Of the sessions, in their order."""
 
     @property
     def traces(self) -> int:
@@ -94,7 +100,8 @@ class Replayable:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.sessions)} emulated sessions over {self.traces} traces, {self.chunks} chunks"
+            f"{counted(len(self.sessions), 'emulated session')} over {counted(self.traces, 'trace')},"
+            f" {counted(self.chunks, 'chunk')}"
             f"; left out: {self.invalid} invalid, {self.unfinished} unfinished"
         )
 
@@ -110,8 +117,24 @@ def find(places: Sequence[Path]) -> Replayable:
     if not whole:
         raise TestbedError(f"none of {len(read.taken)} sessions was played to its end; nothing to compare")
     return Replayable(
-        tuple(recorded(session) for session in whole), len(read.left_out), len(read.taken) - len(whole)
+        tuple(recorded(session) for session in whole),
+        len(read.left_out),
+        len(read.taken) - len(whole),
+        tuple(whole),
     )
+
+
+def trusted(found: Replayable, trust: bool) -> list[str]:
+    """What is to be said of the policy files that the records name, each once.
+
+    Raises:
+        TestbedError: there is one, and nobody has said that it may run, or it is not there.
+    """
+    said = [
+        trusted_files(Told(held.record), session.policy, session.fallback, trust)
+        for held, session in zip(found.records, found.sessions, strict=True)
+    ]
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def quantile_interval(
@@ -279,6 +302,8 @@ def _compare(args: argparse.Namespace) -> None:
             f"--out {args.out}: expected a name that ends in {', '.join(ENDINGS)} in a folder that is there"
         )
     found, rule = find(args.results), ClusterRule()
+    for said in trusted(found, args.trust):
+        print(f"note: {said}", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print; stdout is for --json
         sessions = [replay(session) for session in found.sessions]
     downloads, qoes = download_rows(sessions, rule), qoe_rows(sessions, rule)

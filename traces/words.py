@@ -16,6 +16,18 @@ def is_or_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def split_names(text: str) -> list[str]:
+    """`bba, robustmpc` as a list; one name may stand twice.
+
+    Raises:
+        ValueError: an empty name in the list.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"{text!r}: an empty name in the list; write them like bba,robustmpc")
+    return names
+
+
 USUALLY_NEAR = 0.6
 """How much alike what was perhaps meant is; `difflib`'s own."""
 

@@ -14,7 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.clusters import ClusterRule
-from analysis.compare import DIFFERENCES, GROUPINGS, MEASURES, Cells, cells, duels, grouped
+from analysis.compare import (
+    DIFFERENCES,
+    GROUPINGS,
+    MEASURES,
+    Cells,
+    cells,
+    check_baseline,
+    duels,
+    grouped,
+)
 from analysis.compare_report import say
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import Outcomes, read_outcomes
@@ -24,6 +33,7 @@ from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
+from traces.words import split_names
 
 ROUGH = 12
 """Independent traces below which a variance is hardly known."""
@@ -108,7 +118,7 @@ def add_power(commands: Any) -> None:
     question.add_argument(
         "--difference",
         metavar="X",
-        help=f"the difference to show; of a stall ratio also as 0.5%% (default: {defaults})",
+        help=f"the difference to show; of a stall ratio alone also as 0.5%% (default: {defaults})",
     )
     question.add_argument(
         "--power", type=float, default=POWER, metavar="P", help=f"chance to show it (default: {POWER:g})"
@@ -128,12 +138,10 @@ def run_power(args: argparse.Namespace) -> int:
     """
     qoe, rule = scored_by(args)
     question = question_of(args.measure, args.difference, args.power, args.tests)
-    chosen = [*args.policy, *(args.policies.split(",") if args.policies else ())]
+    chosen = [*args.policy, *(_listed(args.policies) if args.policies is not None else ())]
     outcomes = read_outcomes(args.results, qoe, chosen, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
-    if args.baseline is not None and args.baseline not in outcomes.policies:
-        there = ", ".join(outcomes.policies)
-        raise AnalysisError(f"--baseline {args.baseline}: no record is of this policy; there are {there}")
+    check_baseline(outcomes, args.baseline)
     found = answers(outcomes, question, baseline=args.baseline, by=args.by, rule=rule)
     if args.json:
         print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
@@ -142,13 +150,20 @@ def run_power(args: argparse.Namespace) -> int:
     return status
 
 
+def _listed(text: str) -> list[str]:
+    try:
+        return split_names(text)
+    except ValueError as error:
+        raise AnalysisError(f"--policies {error}") from None
+
+
 def question_of(measure: str, difference: str | None, power: float, tests: int) -> PowerQuestion:
     """What was asked, checked.
 
     Raises:
         AnalysisError: a difference, power or number of tests that is none.
     """
-    asked = ASKED[measure].difference if difference is None else _difference(difference)
+    asked = ASKED[measure].difference if difference is None else _difference(measure, difference)
     if not LEVEL < power < 1:
         raise AnalysisError(f"--power {power:g}: expected more than {LEVEL:g} and less than 1, such as 0.8")
     if not 1 <= tests <= 10_000:
@@ -156,14 +171,21 @@ def question_of(measure: str, difference: str | None, power: float, tests: int) 
     return PowerQuestion(measure, asked, power, tests)
 
 
-def _difference(text: str) -> float:
+def _difference(measure: str, text: str) -> float:
     digits, percent, rest = text.partition("%")
+    if percent and measure != "stall_ratio":
+        one = ASKED[measure]
+        raise AnalysisError(
+            f"--difference {text}: only a stall ratio's is a percentage; of {one.words} give"
+            f" {'a number of' + one.unit if one.unit else 'a plain number'}, such as {one.difference:g}"
+        )
     try:
         value = float(digits) / (100 if percent else 1)
     except ValueError:
         value = 0.0
     if rest.strip() or not 0 < abs(value) < 1e12:
-        raise AnalysisError(f"--difference {text}: expected a number that is not 0, such as 0.05 or 0.5%")
+        such = "0.005 or 0.5%" if measure == "stall_ratio" else f"{ASKED[measure].difference:g}"
+        raise AnalysisError(f"--difference {text}: expected a number that is not 0, such as {such}")
     return abs(value)
 
 

@@ -218,7 +218,9 @@ class Chooser:
         if self.fallback is not None:
             try:
                 self.fallback.reset(video, seed, qoe)
-            except Exception as error:
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
                 self._fallback_unfit = f"fallback's reset raised {one_line(error)}"
         try:
             self.policy.reset(video, seed, qoe)
@@ -280,7 +282,9 @@ class Chooser:
             return Decision(0, BY_FALLBACK, f"{why}; {self._fallback_unfit}")
         try:
             level = as_decision(self.fallback.select(observation), self.levels).level
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             return Decision(0, BY_FALLBACK, f"{why}; fallback raised {one_line(error)}")
         return Decision(level, BY_FALLBACK, why)
 

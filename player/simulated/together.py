@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from player.faults import is_interrupt
 from player.observation import Observation
 from player.policy import DecidesTogether, Policy
 from player.simulated.session import Chooser, Recorded, SessionCourse
@@ -56,7 +57,9 @@ def _together(asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
     assert isinstance(spokesman, DecidesTogether)
     try:
         return spokesman.select_together(asked)
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return [error] * len(asked)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from player.observation import Observation
 from player.policy import Decision, HearsEnd, Policy, as_decision
 from player.qoe import QoE
-from player.registry import load_policy
+from player.registry import PolicyError, load_policy, policy_file, policy_names
 from player.video.video import Video
 from policies.apc.names import OTHERWISE, TRAINED
 from policies.hindsight.features import unfit
@@ -42,13 +42,19 @@ class Light:
     """A registered policy in the role of the light one.
 
     Args:
-        name: as on a command line.
+        name: as on a command line; of an installed one, for a spec with a file deep inside would run it
+            where nobody has looked (`testbed.again.trust`).
 
     Raises:
-        PolicyError: no such policy.
+        PolicyError: no such policy, or a file's.
     """
 
     def __init__(self, name: str) -> None:
+        if policy_file(name) is not None:
+            raise PolicyError(
+                f"light policy {name}: it lies in a file; the light policy is an installed one:"
+                f" {', '.join(policy_names())}"
+            )
         self.name = name
         self._policy: Policy = load_policy(name).policy
         self._levels = 0

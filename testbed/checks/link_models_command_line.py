@@ -24,4 +24,7 @@ def parser() -> Parser:
         )
         add_json_option(action)
     compare.add_argument("--out", type=Path, metavar="FILE", help=f"draw a picture ({', '.join(ENDINGS)})")
+    compare.add_argument(
+        "--trust", action="store_true", help="run the policy files that the records name: you have read them"
+    )
     return command

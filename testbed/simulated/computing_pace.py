@@ -41,14 +41,18 @@ class ComputingPace:
     known: dict[str, float] = field(default_factory=dict)
     """From earlier runs."""
     _seen: dict[str, list[float]] = field(default_factory=dict)
-    """From this one, a number for each part of the work that ended."""
+    """From this one, a number for each session that ended."""
     _took_s: dict[str, float] = field(default_factory=dict)
 
-    def ended(self, policy: str, chunks: int, took_s: float) -> None:
-        """So many chunks of a policy took a process so long."""
+    def ended(self, policy: str, chunks: int, took_s: float, sessions: int = 1) -> None:
+        """So many chunks of a policy took a process so long.
+
+        Args:
+            sessions: that they are of; each counts, as sessions do that come one by one.
+        """
         if chunks > 0:
             self._took_s[policy] = self._took_s.get(policy, 0.0) + took_s
-            self._seen.setdefault(policy, []).append(took_s / chunks)
+            self._seen.setdefault(policy, []).extend([took_s / chunks] * sessions)
 
     def chunk_s(self, policy: str) -> float:
         """For one chunk: as seen in this run, else in earlier ones, else a guess."""

@@ -22,6 +22,7 @@ from player.simulated.tcp.link import CONGESTION_CONTROL, FRAME_BYTES, TcpLink
 from player.video.video import Video, VideoError
 from testbed.process.errors import TestbedError
 from traces.trace import Trace, TraceError
+from traces.words import counted
 
 MODELS = ("published", "tcp")
 
@@ -46,6 +47,8 @@ class Recorded:
     qoe: QoE
     """What the policy was told."""
     cap_ms: float
+    startup_ms: float
+    resume_ms: float
     rtt_ms: float
     queue_bytes: int
     slow_start_after_idle: bool
@@ -107,6 +110,8 @@ def recorded(session: SessionRecord) -> Recorded:
             seed=int(session.record.manifest["seed"]),
             qoe=session.weights,
             cap_ms=1000.0 * session.section("player")["buffer_cap_s"],
+            startup_ms=1000.0 * (session.section("player").get("startup_s") or 0.0),
+            resume_ms=1000.0 * (session.section("player").get("resume_s") or 0.0),
             rtt_ms=float(link["rtt_ms"]),
             queue_bytes=int(link["queue_limit_bytes"]),
             slow_start_after_idle=bool(link["slow_start_after_idle"]),
@@ -127,7 +132,7 @@ def _check_known(session: SessionRecord) -> None:
     if series is None:
         raise TestbedError(f"{path}: streamed over a real network, whose rates nobody knows")
     if len(session.chunks) < 2:
-        raise TestbedError(f"{path}: {len(session.chunks)} chunks; a comparison needs two or more")
+        raise TestbedError(f"{path}: {counted(len(session.chunks), 'chunk')}; a comparison needs two or more")
     control = link.get("congestion_control")
     if control != CONGESTION_CONTROL:
         raise TestbedError(f"{path}: congestion control {control}; the models know {CONGESTION_CONTROL} only")
@@ -260,6 +265,8 @@ def simulated_qoe(session: Recorded, link: Link) -> float:
         first_level=None,
         fallback=load_fallback(session.fallback).policy,
         cap_ms=session.cap_ms,
+        startup_ms=session.startup_ms,
+        resume_ms=session.resume_ms,
     )
     qoe = summarise(rows, end, session.video.ladder_kbps, session.qoe).qoe
     assert qoe is not None  # two chunks or more have one

@@ -333,10 +333,13 @@ def run_job(job: SimulationJob) -> dict[Path, SessionSummary]:
 
 
 def _run_together(job: SimulationJob) -> dict[Path, SessionSummary]:
-    """As `run_job`; where sessions can't be computed, the others are, and the first one's fault is raised."""
+    """As `run_job`; where sessions can't be computed, the others are, and the first one's fault is raised:
+    at once where it is to stop everything."""
     written: dict[Path, SessionSummary] = {}
     faults: list[TestbedError] = []
     for session, came_of_it in simulate_together(job.sessions, job.facts):
+        if isinstance(came_of_it, StrictStop):
+            raise came_of_it
         if isinstance(came_of_it, TestbedError):
             faults.append(came_of_it)
         else:

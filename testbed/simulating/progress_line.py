@@ -76,8 +76,7 @@ class ProgressLine:
         policy, chunks = job.sessions[0].policy, _chunks(job)
         self._chunks[policy] -= chunks
         if done.took_s > 0:
-            for _ in job.sessions:  # each counts, as sessions do that come one by one
-                self._pace.ended(policy, chunks, done.took_s)
+            self._pace.ended(policy, chunks, done.took_s, sessions=len(job.sessions))
         self._ended_at = time.monotonic()
         self._done += len(done.written)
         if self._bar is not None:

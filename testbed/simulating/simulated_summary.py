@@ -74,9 +74,10 @@ def _of_policy(mine: Sequence[SimulatedOutcome]) -> dict[str, Any]:
             for name in MEANS
         },
         "decided_by": dict(decided_by),
-        "longest_decision_ms": max((summary.longest_decision_ms or 0.0 for summary in played), default=None),
+        "longest_decision_ms": max((summary.longest_decision_ms or 0.0 for summary in played), default=0.0)
+        or None,
         "invalid": 0,
-        "unfinished": sum(summary.outcome != FINISHED for summary in played),
+        "unfinished": sum(summary.outcome != FINISHED for _, summary in counted),
         "fallback": mine[0].session.fallback,
         "fallback_chunks": decided_by[BY_FALLBACK],
         "fallback_because": next(iter(why for one in played if (why := one.fallback_because)), None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from player.buffer import CAP_MS
+from player.buffer import BufferThresholds
 from player.fallback import fallback_spec
 from player.policy import ToldFuture
 from player.qoe import QoE
@@ -64,7 +65,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         loaded = {name: load_policy(name) for name in _unique(asked_policies(args))}
         _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], qoe)
-        _refuse_futures(loaded.values(), starts.starts, link)
+        _refuse_futures(loaded.values(), starts.starts, link, playing_thresholds(args))
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     if isinstance(link, PublishedLink):
@@ -116,15 +117,22 @@ def _refuse_unplayable(
         to_play.refuse_fallbacks(policies, args.fallback)
 
 
-def _refuse_futures(policies: Iterable[LoadedPolicy], starts: Sequence[Start], link: Link) -> None:
+def _refuse_futures(
+    policies: Iterable[LoadedPolicy], starts: Sequence[Start], link: Link, thresholds: BufferThresholds
+) -> None:
     """Raises TestbedError for a policy to which a future that is to be told is of no use."""
+
+    def told(start: Start) -> Future:
+        cap_ms, *levels_ms = (1000.0 * each for each in dataclasses.astuple(thresholds))
+        return Future(start.trace, start.index, link, CHUNKS, cap_ms, 0, *levels_ms)
+
     for loaded in policies:
         policy = loaded.policy
         if not isinstance(policy, ToldFuture):
             continue
         for start in starts:
             try:
-                policy.tell(Future(start.trace, start.index, link, CHUNKS, CAP_MS, 0))
+                policy.tell(told(start))
             except ValueError as error:
                 raise TestbedError(f"policy {loaded.spec} can't play {start.trace.name}: {error}") from None
 

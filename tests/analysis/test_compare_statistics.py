@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -119,6 +121,7 @@ def test_holm_keeps_the_share_of_false_alarms() -> None:
     ("name", "same"),
     [
         ("trace_806330_http---www.amazon.com", "test_fcc_trace_806330_http---www.ebay.com_120_0"),
+        ("trace_942154_http___www.amazon.com", "trace_942154_https___www.ebay.com_120"),
         (f"trace{'0aB+-_' * 7}x=_0", f"trace{'0aB+-_' * 7}x=_12"),
         ("wifi_cafe_231115-151422.txt", "wifi_cafe_231115-152113.txt"),
         ("000_trace_942154_http---www.ebay.com", "017_trace_942154_http---www.msn.com_320"),
@@ -182,3 +185,15 @@ def test_a_users_pattern_replaces_the_rule() -> None:
     assert ClusterRule("norway|fcc").key("a_norway_1") == "norway"
     with pytest.raises(ValueError, match="no regular expression"):
         ClusterRule("(")
+
+
+def test_the_pattern_that_a_doubt_advises_makes_groups() -> None:
+    days = [f"norway.bus.2010-09-{day}_{hour}00CEST.log" for day in (28, 29) for hour in (10, 11, 12)]
+    names = [*days, "norwayxbus.2010-09-28_1000CEST.log", "4g/0", "4g/1"]
+    said = ClusterRule().doubt(names)
+    _, _, command = said.partition("--cluster ")
+    rule = ClusterRule(shlex.split(command)[0])
+    assert "makes 2 of them" in said
+    assert [len({rule.key(name) for name in part}) for part in (days, days[:3], names)] == [2, 1, 5]
+    said = ClusterRule().doubt(["a+b_bus_1", "a+b_bus_2"])
+    assert said.endswith(r"--cluster '^(?:\d+[_-])?(a\+b_bus)' takes all of them as one")

@@ -12,15 +12,22 @@ from hypothesis import strategies as st
 
 from analysis import curves
 from analysis.sessions import RateSeries
-from player.buffer import PlaybackBuffer
+from player.buffer import BufferThresholds
 from player.record import ChunkRow, EndRow
 
 CHUNK_S = 4.0
 
 
-def played(downloads_s: Sequence[float], gaps_s: Sequence[float] | None = None) -> list[ChunkRow]:
+def played(
+    downloads_s: Sequence[float],
+    gaps_s: Sequence[float] | None = None,
+    *,
+    startup_s: float = 0.0,
+    resume_s: float = 0.0,
+) -> list[ChunkRow]:
     """Rows of a session whose chunks take this long, asked for at once or after a gap, by the real buffer."""
-    buffer, now_s, rows = PlaybackBuffer(CHUNK_S * 1000), 0.0, []
+    thresholds = BufferThresholds(startup_s=startup_s, resume_s=resume_s)
+    buffer, now_s, rows = thresholds.buffer_of(CHUNK_S), 0.0, []
     for chunk, download_s in enumerate(downloads_s):
         gap_s = gaps_s[chunk] if gaps_s else 0.0
         before_s = buffer.level_ms / 1000
@@ -77,6 +84,29 @@ def test_buffer_of_a_worked_session() -> None:
         (15.0, 0.0),
     ]
     assert curves.stalls(rows, ended(rows, 15.0, 2.0)) == (curves.Stall(5.0, 7.0),)
+
+
+def test_the_level_holds_while_the_player_waits_for_enough() -> None:
+    """It begins with 8 s; runs dry at 10 s, and goes on with 8 s again at 13 s."""
+    rows = played([1.0, 1.0, 9.0, 2.0, 1.0], startup_s=8.0, resume_s=8.0)
+    curve = curves.buffer_curve(rows, ended(rows, 25.0, 3.0), startup_s=8.0, resume_s=8.0)
+    assert list(zip(curve.time_s, curve.value, strict=True)) == [
+        (0.0, 0.0),
+        (1.0, 0.0),
+        (1.0, 4.0),
+        (2.0, 4.0),
+        (2.0, 8.0),
+        (10.0, 0.0),
+        (11.0, 0.0),
+        (11.0, 4.0),
+        (13.0, 4.0),
+        (13.0, 8.0),
+        (14.0, 7.0),
+        (14.0, 11.0),
+        (25.0, 0.0),
+    ]
+    left = curves.buffer_curve(rows[:1], ended(rows[:1], 9.0, 0.0, "interrupted"), startup_s=8.0)
+    assert left.value[-1] == 4.0
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 20.0), st.floats(0.0, 10.0)), min_size=1, max_size=12))

@@ -244,6 +244,14 @@ def test_the_figure_shows_what_the_record_says(tmp_path: Path) -> None:
     assert said == ["ladder", "link rate (trace)", "stall", "decided by the fallback", "cut short"]
 
 
+def test_the_buffer_holds_until_the_player_has_what_it_begins_with(tmp_path: Path) -> None:
+    player = {"buffer_cap_s": 60.0, "startup_s": 8.0}
+    session = SessionRecord(read_record(write_session(tmp_path / "a.jsonl", player=player)))
+    (buffer, *_) = draw_timeline([session]).axes
+    drawn = buffer.lines[0].get_xydata()
+    assert [1.0, 4.0] in drawn.tolist() and [2.0, 4.0] in drawn.tolist()  # type: ignore[union-attr]
+
+
 def test_a_simulated_link_has_no_congestion_control_to_be_said(tmp_path: Path) -> None:
     session = SessionRecord(read_record(write_session(tmp_path / "a.jsonl")))
     figure = draw_timeline([session])

@@ -134,6 +134,11 @@ def test_the_answer_is_that_of_the_folders_differences(
     assert several["needed"] == needed_clusters(sd, 0.2, level=0.0125) > pair["needed"]
 
 
+def test_policies_may_be_listed_with_spaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    eight_traces(tmp_path)
+    assert answered(capsys, tmp_path, "--policies", "a, b") == answered(capsys, tmp_path)
+
+
 def test_a_stall_ratio_has_an_answer_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     eight_traces(tmp_path)
     words = (tmp_path, "--measure", "stall_ratio", "--difference")
@@ -158,6 +163,16 @@ def test_what_cannot_be_answered_is_refused(tmp_path: Path, capsys: pytest.Captu
     eight_traces(tmp_path)
     assert "--difference 0: expected a number that is not 0" in refused(capsys, tmp_path, "--difference", "0")
     assert "--difference x: expected" in refused(capsys, tmp_path, "--difference", "x")
+    words = (tmp_path, "--measure", "bitrate_mbps", "--difference", "5%")
+    assert "only a stall ratio's is a percentage; of mean bitrate give a number of Mbit/s" in refused(
+        capsys, *words
+    )
+    assert "only a stall ratio's" in refused(capsys, tmp_path, "--difference", "5%")
+    assert "an empty name in the list" in refused(capsys, tmp_path, "--policies", "a,")
+    write_session(tmp_path / "d0.jsonl", "d", "t0", valid=False)
+    assert "--baseline d: none of its sessions counts: 1 left out" in refused(
+        capsys, tmp_path, "--baseline", "d"
+    )
     assert "--power 1: expected" in refused(capsys, tmp_path, "--power", "1")
     assert "--tests 0: expected" in refused(capsys, tmp_path, "--tests", "0")
     assert "no record is of policy 'c'" in refused(capsys, tmp_path, "--policies", "a,c")

@@ -233,7 +233,17 @@ def repeating(study: Study, command: Sequence[str], checksums_file: str) -> Sect
 
 
 def _compare_words(study: Study, command: Sequence[str]) -> list[str]:
-    """Options of `analysis compare` that give the large table's numbers."""
+    """Options of `analysis compare` that give the large table's numbers: those of the report's own that say
+    which sessions count are handed on."""
     words = [command[4], "--by", "setting", "--baseline", study.baseline or ""]
-    words += ["--qoe", study.qoe.kind, "--mu", f"{study.qoe.mu:g}", "--smooth", f"{study.qoe.smooth:g}"]
+    for name, value in zip(command[5:], [*command[6:], ""], strict=True):
+        words += ["--policy", value] if name == "--policy" else []
+        words += ["--interrupted"] if name == "--interrupted" else []
+    words += ["--qoe", study.qoe.kind, "--mu", _exact(study.qoe.mu), "--smooth", _exact(study.qoe.smooth)]
     return words + (["--cluster", study.rule.pattern] if study.rule.pattern else [])
+
+
+def _exact(weight: float) -> str:
+    """Short where that is all of it."""
+    short = f"{weight:g}"
+    return short if float(short) == weight else repr(weight)

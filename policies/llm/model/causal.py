@@ -24,6 +24,8 @@ BIDIRECTIONAL = re.compile(
 )
 """Model types; with `is_decoder` they look back only."""
 WAY_OUT = f"take a causal (decoder-only) language model, such as {DEFAULT} or Qwen/Qwen2.5-0.5B"
+CAUSAL = "ForCausalLM"
+"""End of architectures that look back only; one that doesn't is found out by the trial at load."""
 WHOLE_TEXT = ("ForMaskedLM", "ForPreTraining", "ForTokenClassification", "ForQuestionAnswering")
 """Ends of architectures that only models have which see a whole text at once."""
 
@@ -38,11 +40,11 @@ def refuse_not_causal(name: str, config: Mapping[str, Any]) -> None:
     listed = config.get("architectures")
     made = [str(each) for each in listed] if isinstance(listed, list) else []
     what = f"{kind} ({made[0]})" if made else kind
-    if config.get("is_encoder_decoder") or (
-        ENCODER_DECODERS.fullmatch(kind) and not any(each.endswith("ForCausalLM") for each in made)
-    ):
+    named_causal = any(each.endswith(CAUSAL) for each in made)  # of such a kind are some that are (ernie4_5)
+    if config.get("is_encoder_decoder") or (ENCODER_DECODERS.fullmatch(kind) and not named_causal):
         raise BaseError(f"base {name}: {what} is an encoder-decoder, which is fed by two ways; {WAY_OUT}")
-    whole = BIDIRECTIONAL.fullmatch(kind) or any(each.endswith(WHOLE_TEXT) for each in made)
+    decoder = kind.endswith("-decoder") or named_causal
+    whole = (BIDIRECTIONAL.fullmatch(kind) and not decoder) or any(each.endswith(WHOLE_TEXT) for each in made)
     says = config.get("is_causal") is False or config.get("use_bidirectional_attention") is True
     if (whole and not config.get("is_decoder")) or says:
         raise looks_ahead(name, what)

@@ -17,14 +17,14 @@ import json
 import random
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from player.buffer import CAP_MS, USUAL_THRESHOLDS, BufferThresholds
+from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.fallback import FALLBACK_ONCE, fallback_spec, load_fallback
-from player.policy import ToldFuture
+from player.policy import Policy, ToldFuture
 from player.provenance import decided_by
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
@@ -278,7 +278,8 @@ def plan_sweep(
             blocks += _blocks(setting, entry, found, simulated)
     everything = sum(setting.players for setting, *_ in blocks) * len(policies)
     able = [block for block in blocks if block[0].left_out is None]
-    units = tuple(_units(file, able, [policy for policy in policies if policy.left_out is None]))
+    untold = dict(_untold(policies, settings, model))
+    units = tuple(_units(file, able, [policy for policy in policies if policy.left_out is None], untold))
     refused = _refusals(file, units)
     units = tuple(unit for unit in units if (unit.policy.label, unit.video_spec) not in refused)
     notes += video_notes(unit.whole for unit in units)
@@ -293,7 +294,7 @@ def plan_sweep(
         units=units,
         refused=refused,
         left_out=everything - sum(unit.players for unit in units),
-        notes=(*notes, *_left_out_notes(policies, settings)),
+        notes=(*notes, *_left_out_notes(policies, settings, untold)),
         strict=strict,
     )
 
@@ -336,13 +337,17 @@ def _blocks(
                     yield setting, swept, start, seed, repetition, entry
 
 
-def _left_out_notes(policies: Sequence[SweepPolicy], settings: Sequence[SweepSetting]) -> Iterator[str]:
+def _left_out_notes(
+    policies: Sequence[SweepPolicy], settings: Sequence[SweepSetting], untold: Mapping[tuple[str, str], str]
+) -> Iterator[str]:
     for policy in policies:
         if policy.left_out is not None:
             yield f"left out, policy {policy.label}: {policy.left_out}"
     for setting in settings:
         if setting.left_out is not None:
             yield f"left out, setting {setting.label}: {setting.left_out}"
+    for (policy_label, setting_label), why in untold.items():
+        yield f"left out, policy {policy_label} in setting {setting_label}: {why}"
 
 
 def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> SweepPolicy:
@@ -358,20 +363,50 @@ def _policy(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Swee
         delay_ms=found.delay_ms,
         weights_sha256=found.weights_sha256,
         source_sha256=decided.source_sha256,
-        left_out=_untellable(found.policy, link_model) if isinstance(found.policy, ToldFuture) else None,
+        left_out=_untellable_anywhere(file, found.policy, link_model),
         fallback=fallback_spec(found.policy, file.fallback),
         sources=tuple(decided.sources.items()),
     )
 
 
-def _untellable(policy: ToldFuture, link_model: str | None) -> str | None:
-    """Why a policy cannot be told the future of such a link; None if it can."""
+def _untellable_anywhere(file: SweepFile, policy: Policy, link_model: str | None) -> str | None:
+    """Why a policy can be told the future in none of the settings; None where it can in one, or needn't."""
+    if not isinstance(policy, ToldFuture):
+        return None
+    keys = ("buffer_cap_s", "startup_s", "resume_s")
+    asked = {
+        BufferThresholds(*values)
+        for entry in file.settings
+        for values in itertools.product(*(entry.values[key] for key in keys))
+    }
+    said = [_untellable(policy, link_model, each) for each in sorted(asked, key=dataclasses.astuple)]
+    return None if None in said else said[0]
+
+
+def _untold(
+    policies: Sequence[SweepPolicy], settings: Sequence[SweepSetting], link_model: str | None
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """(policy's label, setting's) and why it cannot be told the future there, of those that can elsewhere."""
+    for policy in policies:
+        asked = loaded(policy.spec).policy
+        if policy.left_out is not None or not isinstance(asked, ToldFuture):
+            continue
+        for setting in settings:
+            why = _untellable(asked, link_model, setting.thresholds)
+            if setting.left_out is None and why is not None:
+                yield (policy.label, setting.label), why
+
+
+def _untellable(policy: ToldFuture, link_model: str | None, thresholds: BufferThresholds) -> str | None:
+    """Why a policy cannot be told the future of such a link and player; None if it can."""
     if link_model is None:
         return TOLD_FUTURE
     if type(policy).__module__.startswith("policies."):
         steady = Trace("steady", (0.0, 1.0), (1.0, 1.0))
         try:
-            policy.tell(Future(steady, 1, MODELS[link_model].link(LinkSettings()), 2, CAP_MS, 0))
+            cap_ms, *levels_ms = (1000.0 * each for each in dataclasses.astuple(thresholds))
+            link = MODELS[link_model].link(LinkSettings())
+            policy.tell(Future(steady, 1, link, 2, cap_ms, 0, *levels_ms))
         except ValueError as error:
             return str(error)
     return None
@@ -469,8 +504,9 @@ def _units(
     file: SweepFile,
     blocks: Sequence[tuple[SweepSetting, SweptTrace, Start, int, int, SettingEntry]],
     policies: Sequence[SweepPolicy],
+    untold: Container[tuple[str, str]],
 ) -> Iterator[Unit]:
-    """All units in the order in which they are to run."""
+    """All units in the order in which they are to run, without those of `_untold`."""
     draw = random.Random(file.order_seed)
     order = list(blocks)
     draw.shuffle(order)
@@ -479,6 +515,8 @@ def _units(
         video_spec = setting.video or default_video(swept.trace.family)
         whole, chunks = _video(file, entry, video_spec, setting.chunks)
         for policy in draw.sample(policies, len(policies)):
+            if (policy.label, setting.label) in untold:
+                continue
             policy_word = re.sub(
                 r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy.label
             )  # a file without its folders

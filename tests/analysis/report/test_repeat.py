@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import os
@@ -90,6 +91,35 @@ def test_the_printed_commands_of_a_sweep_give_the_same_again(
     assert blocks(place / "results" / "it's" / "report" / "index.html")[MADE] == found[MADE]
     compared = type_in(found[COMPARED])
     assert "robustmpc" in compared and "Mine" in compared
+
+
+def test_the_same_numbers_as_text_are_the_same(place: Path) -> None:
+    """Of the policies that were asked for, with the sessions that were asked for."""
+    (place / "made").mkdir()
+    for index in range(4):
+        write_session(place / "made" / f"a{index}.jsonl", "a", f"t{index}")
+        write_session(
+            place / "made" / f"b{index}.jsonl",
+            "b",
+            f"t{index}",
+            levels=(0, 2, index % 3),
+            outcome="interrupted",
+        )
+    write_session(place / "made" / "c0.jsonl", "c", "t0")
+    words = ["--interrupted", "--policy", "a", "--policy", "b", "--baseline", "a", "--mu", "2.66666667"]
+    assert main(["report", "made", *words]) == 0
+    text = blocks(place / "made" / "report" / "index.html")[COMPARED]
+    found = json.loads(type_in(f"{text} --json"))
+    with (place / "made" / "report" / "tables" / "headline.csv").open(encoding="utf-8") as file:
+        rows = {row["policy"]: row for row in csv.DictReader(file)}
+    (group,) = found["groups"]
+    assert found["qoe"]["mu"] == 2.66666667
+    assert {one["policy"]: one["qoe"] for one in group["policies"]} == {
+        policy: float(row["qoe"]) for policy, row in rows.items()
+    }
+    (pair,) = group["pairs"]
+    assert (pair["policy"], pair["difference"]) == ("b", float(rows["b"]["difference"]))
+    assert pair["ci95"] == [float(rows["b"]["difference_low"]), float(rows["b"]["difference_high"])]
 
 
 def test_the_printed_commands_of_simulations_give_the_same_again(place: Path) -> None:

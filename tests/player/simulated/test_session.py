@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import pytest
 
 from player.observation import HORIZON, Observation
+from player.policy import Decision
 from player.qoe import QoE
 from player.record import FINISHED, EndRow
 from player.simulated.link_published import PublishedLink
@@ -143,6 +145,24 @@ def test_the_fallback_decides_for_a_policy_that_cannot_and_the_record_says_so() 
     assert rows[1].reason.startswith("policy raised RuntimeError: no model at chunk 1 (test_session.py:")
     assert "level 99" in rows[2].reason
     assert [row.level for row in rows[1:4]] == [0, 1, 3]  # BBA at buffers of about 4, 7.9 and 11.7 s
+
+
+@pytest.mark.parametrize("at", ["reset", "select"])
+def test_a_fallback_that_ends_the_program_costs_level_0_only(at: str) -> None:
+    class Exits(BBA):
+        def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+            if at == "reset":
+                sys.exit(3)
+
+        def select(self, observation: Observation) -> Decision:
+            sys.exit(3)
+
+    script = Script(RuntimeError("no"), 1)
+    rows, _ = simulate(
+        VIDEO, FAST, script, seed=0, qoe=QoE(), link=PublishedLink(), chunks=3, fallback=Exits()
+    )
+    assert (rows[1].level, rows[1].by, rows[2].by) == (0, "fallback", "policy")
+    assert "SystemExit: 3" in rows[1].reason
 
 
 def test_without_a_fallback_the_error_reaches_the_caller() -> None:

@@ -129,6 +129,32 @@ def test_a_policy_file_of_a_record_is_not_run_without_a_word(
     assert "dice.py is not there" in refused(capsys, "--reproduce", record, "--trust")
 
 
+EVIL = ("apc:light=evil.py", "apc:light=evil.py:Dice", "apc:light=apc:evil.py")
+"""Installed policies that would load a file by an option of theirs."""
+
+
+@pytest.mark.parametrize("spec", EVIL)
+@pytest.mark.parametrize("place", ["policy", "fallback"])
+def test_a_file_within_an_installed_policys_options_is_not_run(
+    record: Path, capsys: pytest.CaptureFixture[str], spec: str, place: str
+) -> None:
+    Path("evil.py").write_text(DICE + f"open({str(record.parent / 'ran')!r}, 'w').close()\n")
+    first = json.loads(record.read_text().splitlines()[0])
+    if place == "policy":
+        change_manifest(record, policy={**first["policy"], "spec": spec})
+        assert "it lies in a file; the light policy" in refused(capsys, "--reproduce", record)
+    else:  # the oracle can't play with these thresholds, so that the fallback is asked
+        change_manifest(
+            record,
+            player={**first["player"], "fallback": spec, "startup_s": 8.0},
+            policy={**first["policy"], "spec": "oracle"},
+        )
+        run.main(["--reproduce", str(record), "--out", "again"])
+        (again,) = Path("again").glob("*.jsonl")
+        assert "it lies in a file; the light policy" in read_record(again).chunks[-1].reason
+    assert not (record.parent / "ran").exists()
+
+
 def test_the_file_of_a_fallback_is_not_run_without_a_word_either(
     record: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,57 @@ def test_what_cannot_be_played_again_is_said_in_a_line(
     assert said in err
 
 
+@pytest.mark.parametrize("place", ["policy", "fallback"])
+def test_a_policy_file_that_a_record_names_is_not_run_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\nfrom policies.rules.bba import BBA\n"
+        "class Mine(BBA): pass\n"
+    )
+    spec = f"{tmp_path / 'mine.py'}:Mine"
+    manifest = {"policy": {"spec": spec}} if place == "policy" else {"player": {"fallback": spec}}
+    write(tmp_path / "out", trace_of(1, "4g"), TcpLink(queue_bytes=QUEUE_BYTES), manifest=manifest)
+    status, out, err = run(capsys, "compare", str(tmp_path / "out"))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "names a policy file" in err and "--trust" in err and not (tmp_path / "ran").exists()
+    assert run(capsys, "fit", str(tmp_path / "out"))[0] == 0  # asks no policy
+    assert not (tmp_path / "ran").exists()
+    status, out, err = run(capsys, "compare", str(tmp_path / "out"), "--json", "--trust")
+    assert status == 0 and err.startswith("note: policy file ") and (tmp_path / "ran").exists()
+
+
+def test_a_session_is_played_again_with_its_own_thresholds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = Trace("slow", (0.0, 600.0), (0.28, 0.28))  # below the lowest level: it stalls
+    thresholds = {"startup_s": 12.0, "resume_s": 8.0}
+    write(tmp_path, slow, TcpLink(queue_bytes=QUEUE_BYTES), manifest={"player": thresholds})
+    (path,) = tmp_path.glob("*.jsonl")
+    record = read_record(path)
+    rows, end = simulate(
+        VIDEO,
+        slow,
+        BBA(),
+        seed=0,
+        qoe=QoE(),
+        link=TcpLink(queue_bytes=QUEUE_BYTES),
+        chunks=8,
+        first_level=None,
+        startup_ms=12_000.0,
+        resume_ms=8_000.0,
+    )
+    assert rows != record.chunks  # else the thresholds would tell nothing
+    manifest = {key: value for key, value in record.manifest.items() if key not in ("line", "schema")}
+    with RecordWriter(path, manifest) as writer:
+        for row in rows:
+            writer.chunk(row)
+        writer.finish(dataclasses.replace(end, valid=True))
+    _, out, _ = run(capsys, "compare", str(path), "--json")
+    differences = {row["model"]: row["difference"] for row in json.loads(out)["qoe"]}
+    assert differences["tcp"] == pytest.approx(0.0, abs=1e-12)
+
+
 def test_places_without_records_are_said_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +283,8 @@ def test_the_simulate_command_streams_over_the_tcp_link(
         (("--link", "tcp", "--noise"), "--noise: the tcp link has none"),
         (("--link", "tcp", "--rtt-ms", "-1"), "RTT -1.0 ms: expected 0 to 10000"),
         (("--link", "tcp", "--policy", "oracle"), "the oracle plans for the published link only"),
+        (("--policy", "oracle", "--startup-s", "8"), "leave --startup-s and --resume-s away"),
+        (("--policy", "oracle", "--resume-s", "8"), "leave --startup-s and --resume-s away"),
         (("--queue-ms", "100"), "--queue-ms: the published link has no TCP and no queue; add --link tcp"),
     ],
 )

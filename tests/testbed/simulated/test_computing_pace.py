@@ -24,6 +24,17 @@ def test_each_policy_has_a_pace_of_its_own_and_the_loading_of_the_first_session_
     assert pace.left_s({"model": 100, "rule": 100}, processes=2) == pytest.approx(0.55)
 
 
+def test_a_batch_weighs_as_its_sessions_and_takes_its_time_once(cache: Path) -> None:
+    pace = ComputingPace()
+    pace.ended("model", 10, 5.0)
+    pace.ended("model", 40, 0.4, sessions=4)
+    assert pace.chunk_s("model") == pytest.approx(0.01)
+    short = ComputingPace()
+    short.ended("small", 400, 0.5, sessions=40)
+    short.keep()
+    assert not cache.exists()
+
+
 def test_no_forecast_is_made_of_what_was_never_timed() -> None:
     pace = ComputingPace({"rule": 0.001})
     assert pace.words({"rule": 5000}, 1) == "about 5 s"

@@ -443,7 +443,16 @@ def test_a_slow_decision_is_recorded(tmp_path: Path, broken: str) -> None:
     assert run(*words, "--out", tmp_path / "out") == 0
     (record,) = records(tmp_path / "out")
     slow = [row.chunk for row in record.chunks if (row.decision_ms or 0.0) >= 150.0]
-    assert slow == [2] and {row.decision_s for row in record.chunks} == {0.0}
+    assert 2 in slow and {row.decision_s for row in record.chunks} == {0.0}
+
+
+def test_what_the_object_says_of_decisions_that_were_not_noted_is_null(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--traces", "4g/0", "--policy", "fixed:1", "--chunks", "4", "--jobs", "1", "--json")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    (line,) = json.loads(capsys.readouterr().out)["policies"]
+    assert line["longest_decision_ms"] is None
 
 
 def test_a_decision_over_the_deadline_is_said(

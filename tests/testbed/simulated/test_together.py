@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,9 +115,39 @@ def test_who_breaks_down_over_all_questions_is_replaced_in_all_sessions() -> Non
         def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
             raise MemoryError("too many")
 
-    for _, recorded in play_together({0: _seat(Breaks(), 0, 4), 1: _seat(Breaks(), 1, 4)}):
-        assert not isinstance(recorded, Exception)
-        assert [row.by for row in recorded[0][1:]] == ["fallback"] * 3
+    class Exits(Counting):
+        def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
+            sys.exit(3)
+
+    for kind in (Breaks, Exits):
+        for _, recorded in play_together({0: _seat(kind(), 0, 4), 1: _seat(kind(), 1, 4)}):
+            assert not isinstance(recorded, Exception)
+            assert [row.by for row in recorded[0][1:]] == ["fallback"] * 3
+
+
+TOGETHER = """
+import pathlib
+
+class Fails:
+    def reset(self, video, seed, qoe): pass
+    def select(self, observation): return 0
+    def another(self): return Fails()
+    def together(self): return 8
+    def ready_together(self): return 2
+    def select_together(self, asked):
+        with (pathlib.Path(__file__).parent / "batches").open("a") as file: file.write("x")
+        return [RuntimeError("no idea"), *[0] * (len(asked) - 1)]
+"""
+
+
+def test_strict_stops_at_the_first_fault_of_sessions_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fails.py").write_text(TOGETHER)
+    words = ["--policy", f"{tmp_path / 'fails.py'}:Fails", "--chunks", "4", "--jobs", "1", "--strict"]
+    assert main(["--traces", "4g[0:8]", *words, "--out", str(tmp_path / "out")]) == 2
+    assert "RuntimeError: no idea at chunk 1" in capsys.readouterr().err
+    assert (tmp_path / "batches").read_text() == "x"
 
 
 @pytest.mark.parametrize("policy", ["small:server=none", "netllm:server=none"])

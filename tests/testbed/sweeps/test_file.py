@@ -156,6 +156,19 @@ def test_what_an_engine_cannot_do_is_left_out_and_named(tmp_path: Path) -> None:
     assert any("oracle" in note and "future" in note for note in emulated.notes)
 
 
+def test_a_policy_is_left_out_of_settings_whose_thresholds_it_cannot_plan_for(tmp_path: Path) -> None:
+    text = GOOD.replace('"bba",', '"bba", "oracle",').replace("rtt_ms = [40, 80]", "startup_s = [0, 8]")
+    some = planned(tmp_path, text, simulated=True)
+    told = {unit.setting.label for unit in some.units if unit.policy.label == "oracle"}
+    assert told == {"usual, startup_s 0"}
+    assert len({unit.setting.label for unit in some.units if unit.policy.label == "bba"}) == 2
+    (note,) = [note for note in some.notes if "oracle" in note]
+    assert note.startswith("left out, policy oracle in setting usual, startup_s 8: ")
+    nowhere = planned(tmp_path, text.replace("chunks = 6", "chunks = 6\nresume_s = 8"), simulated=True)
+    assert "oracle" not in {unit.policy.label for unit in nowhere.units}
+    assert any(note.startswith("left out, policy oracle: ") for note in nowhere.notes)
+
+
 def test_a_start_is_the_traces_own_point(tmp_path: Path) -> None:
     plan = planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", "start_s = [0, 100.3, 730]"))
     at_s = {unit.start.at_s for unit in plan.units if unit.setting.label == "usual"}

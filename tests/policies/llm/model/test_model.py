@@ -458,6 +458,9 @@ def test_a_base_that_looks_ahead_is_refused_by_name(
         {"model_type": "bert", "is_decoder": True, "architectures": ["BertLMHeadModel"]},
         {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
         {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]},
+        {"model_type": "ernie4_5", "architectures": ["Ernie4_5ForCausalLM"]},
+        {"model_type": "modernbert-decoder", "architectures": ["ModernBertDecoderForCausalLM"]},
+        {"model_type": "modernbert-decoder"},
         {"model_type": "new_kind"},
     ],
 )

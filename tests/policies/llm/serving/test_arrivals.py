@@ -15,7 +15,7 @@ from policies.llm.serving.arrivals import Doorkeeper, noting_loop
 from policies.llm.serving.protocol import DECIDE, Request, dump_request
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
-from tests.support.llm_server_fakes import FACTS, observations, run, serving
+from tests.support.llm_server_fakes import FACTS, observations, run, serving, until
 
 STEPS = tuple(VideoStep.of(seen) for seen in observations(0))
 
@@ -91,11 +91,11 @@ def test_half_sent_bodies_are_limited_and_whole_ones_are_answered_beside_them(
     monkeypatch.setattr(serving_module, "MOST_BODIES", 3)
 
     async def whole() -> None:
-        async with serving(place):
+        async with serving(place) as server:
             half = [await asyncio.open_unix_connection(str(place)) for _ in range(3)]
             for _, writer in half:
                 writer.write(_http(b"{", length=100))
-            await asyncio.sleep(0.1)
+            await until(lambda: server._bodies == 3)
             assert "429" in await _answer(place, _http(b"{", length=100))
             assert "200" in await _answer(place, _http(_request(5000.0)))
             for _, writer in half:
