@@ -79,9 +79,17 @@ def test_no_subcommand_is_left_out(name: str) -> None:
     assert sorted(re.findall(r"[\w-]+", told[1])) == sorted(MODULES[name].split())
 
 
-@pytest.mark.parametrize("name", ["policies.genet", "policies.hindsight", "policies.bench_batch"])
-def test_ctrl_c_among_the_imports_leaves_no_traceback(name: str) -> None:
-    place = ROOT.joinpath(*name.split("."))
-    source = (place / "__main__.py" if place.is_dir() else place.with_suffix(".py")).read_text()
-    assert source.index("signal.signal(signal.SIGINT, signal.SIG_DFL)") < source.index("import parser\n")
-    assert "\n    exit_with(main)\n" in source
+COMMAND_FILES = [
+    place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+    for place in (ROOT.joinpath(*name.split(".")) for name in MODULES)
+]
+
+
+@pytest.mark.parametrize("file", COMMAND_FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_command_begins_and_ends_in_one_way(file: Path) -> None:
+    source = file.read_text()
+    first = source.index(
+        'if __name__ == "__main__":\n    from traces.handover import hand_over\n\n    hand_over()\n'
+    )
+    assert source.count('if __name__ == "__main__":') == 2 and first < source.index("\nimport ")
+    assert source.endswith("    exit_with(main)\n")
