@@ -220,9 +220,12 @@ def _plot_many(args: argparse.Namespace) -> int:
             "out": str(args.out),
             "qoe": asdict(qoe),
             "policies": [one for one in outcomes.policies if one not in outcomes.without_figures],
-            "settings": drawn.settings,
+            "cases": drawn.cases,
+            "settings": drawn.cases,
             "not_common": drawn.not_common,
-            "missing": [{"policy": one.policy, "setting": str(one.setting)} for one in missing],
+            "missing": [
+                {"policy": one.policy, "case": str(one.case), "setting": str(one.case)} for one in missing
+            ],
             "invalid": len(outcomes.invalid),
             "left_out": left_out,
         }
@@ -237,7 +240,7 @@ def _plot_many(args: argparse.Namespace) -> int:
             " them, --policy leaves a policy out"
         )
     policies = [policy for policy in outcomes.policies if policy not in outcomes.without_figures]
-    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.settings, 'case')}: {args.out}")
+    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     return status
 
 

@@ -31,8 +31,8 @@ def fidelity_table(study: Study) -> Table | None:
     """Sessions by setting: valid, invalid, and how far the links were off; None where none was emulated."""
     by_setting: dict[str, list[tuple[SessionRow, LinkCheck]]] = {}
     for row, link in checked(study):
-        setting = row.outcome.setting
-        name = study.grouping.of(setting) if setting is not None else "no trace"
+        case = row.outcome.case
+        name = study.grouping.of(case) if case is not None else "no trace"
         by_setting.setdefault(name, []).append((row, link))
     if not by_setting:
         return None

@@ -123,12 +123,11 @@ def left_out_sentences(study: Study) -> list[str]:
             " what they played and all their stall."
         )
     name_of = study.grouping.of
-    run = {(one.policy, name_of(one.setting)) for one in study.outcomes.counted}
+    run = {(one.policy, name_of(one.case)) for one in study.outcomes.counted}
     lacking = Counter(
         (one.policy, one.reason)
         for one in missing_of(study.outcomes)
-        if (one.policy, name_of(one.setting))
-        in run  # an oracle that plays in no emulator lacks nothing there
+        if (one.policy, name_of(one.case)) in run  # an oracle that plays in no emulator lacks nothing there
     )
     for (policy, reason), count in lacking.items():
         if reason != INVALID:

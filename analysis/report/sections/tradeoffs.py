@@ -42,7 +42,7 @@ def tradeoffs_table(study: Study) -> Table | None:
 
 
 def _pairs_counted(one: NetworkCondition) -> str:
-    counts = sorted({pair.settings for pair in one.pairs.values()})
+    counts = sorted({pair.cases for pair in one.pairs.values()})
     return " to ".join(str(count) for count in dict.fromkeys((*counts[:1], *counts[-1:]))) or "none"
 
 
