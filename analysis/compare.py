@@ -22,6 +22,7 @@ from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
 from player.record import FINISHED
+from traces.words import counted
 
 WORST = 5
 """Cases that are named for each pair of policies."""
@@ -482,8 +483,8 @@ def notes(comparison: Comparison) -> list[str]:
         )
     if outcomes.unfinished:
         found.append(
-            f"{len(outcomes.unfinished)} sessions did not finish; they count with what they played"
-            " and all their stall"
+            f"{counted(len(outcomes.unfinished), 'session')} did not finish, counted with what was played"
+            " and all the stall"
         )
     return found
 

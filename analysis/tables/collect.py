@@ -44,6 +44,7 @@ from player.manifest import (
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
 from traces.commands import said_of
+from traces.words import counted
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
@@ -420,6 +421,6 @@ def _collect(args: argparse.Namespace) -> int:
         }
         print(json.dumps(facts))
         return status
-    chunks = f"{found.rows} chunks of " if args.chunks else ""
-    print(f"{chunks}{found.sessions} sessions, {len(found.unreadable)} unreadable: {found.table}")
+    chunks = f"{counted(found.rows, 'chunk')} of " if args.chunks else ""
+    print(f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}")
     return status

@@ -86,7 +86,8 @@ def _add_how(how: Any) -> None:
     how.add_argument(
         "--strict",
         action="store_true",
-        help="no fallback: stop at a policy's first fault with its traceback, exit status 2",
+        help="no fallback: stop at a policy's first fault with its traceback, exit status 2 (who else decides"
+        " what a policy doesn't is the file's key `fallback`: with another one it is another experiment)",
     )
     how.add_argument(
         "--engine",

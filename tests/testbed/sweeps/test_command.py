@@ -268,6 +268,14 @@ def test_the_shipped_stress_sweep_has_a_plan(
     assert any("loss 5 %" in note for note in report["notes"])
 
 
+def test_one_of_a_kind_is_said_as_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = 'name = "one"\npolicies = ["bba"]\n[[setting]]\nlabel = "u"\ntraces = "4g/0"\nchunks = 4\n'
+    (place / "s.toml").write_text(one)
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    said = capsys.readouterr().out
+    assert "RTT 80 ms: 1 session\n1 session; about" in said and "\n1 session: 1 done" in said
+
+
 def test_some_settings_now_and_the_others_another_time(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
