@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from analysis import table
-from analysis.compare import GROUPINGS, compare, missing_of
+from analysis.compare import GROUPINGS, Missing, compare, missing_of
 from analysis.compare_report import as_json, left_out_lines, show
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
@@ -223,9 +223,7 @@ def _plot_many(args: argparse.Namespace) -> int:
             "cases": drawn.cases,
             "settings": drawn.cases,
             "not_common": drawn.not_common,
-            "missing": [
-                {"policy": one.policy, "case": str(one.case), "setting": str(one.case)} for one in missing
-            ],
+            "missing": list(map(_missing_json, missing)),
             "invalid": len(outcomes.invalid),
             "left_out": left_out,
         }
@@ -242,6 +240,11 @@ def _plot_many(args: argparse.Namespace) -> int:
     policies = [policy for policy in outcomes.policies if policy not in outcomes.without_figures]
     print(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     return status
+
+
+def _missing_json(one: Missing) -> dict[str, str]:
+    """`setting`: what `case` was called before."""
+    return {"policy": one.policy, "case": str(one.case), "setting": str(one.case)}
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:

@@ -180,11 +180,6 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])}{more}"
 
 
-def counted_cases(count: int) -> str:
-    """`1 case`, `40 cases`: a trace from one moment, with its video and link; sessions of one are pairs."""
-    return f"{count} case{'' if count == 1 else 's'}"
-
-
 def say(console: Console, text: str) -> None:
     """A line, not folded and without markup."""
     console.print(Text(text), soft_wrap=True)
@@ -234,7 +229,7 @@ def _short(case: Case) -> str:
 
 def _means_table(policies: Sequence[PolicyMeans]) -> Table:
     table = Table(
-        title=f"means over the {counted_cases(policies[0].cases)} that all have",
+        title=f"means over the {counted(policies[0].cases, 'case')} that all have",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -330,5 +325,5 @@ def _show_missing(missing: Sequence[Missing], console: Console) -> None:
     for (policy, reason), ones in groups.items():
         names = "; ".join(str(one.case) for one in ones[:NAMED])
         more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
-        lacks = counted_cases(len(ones))
+        lacks = counted(len(ones), "case")
         say(console, f"missing: {short_name(policy)} lacks {lacks} ({reason}): {names}{more}")

@@ -294,3 +294,11 @@ def only(outcomes: Outcomes, policies: Sequence[str]) -> Outcomes:
 def invalid_rows(study: Study) -> list[SessionRow]:
     """Sessions over links that were not what they should be."""
     return [row for row in study.rows if isinstance(row.outcome, LeftOut) and row.outcome.reason == INVALID]
+
+
+def pairs_counted(one: NetworkCondition) -> str:
+    """How many pairs a setting's policies make with the baseline."""
+    counts = sorted({pair.cases for pair in one.pairs.values()})
+    if not counts:
+        return "none"
+    return f"{counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")

@@ -11,7 +11,7 @@ from analysis.compare import MEASURES, PairResult, most_repeats
 from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.session_rows import SessionRow
-from analysis.report.parts.study import NetworkCondition, Study, per_setting
+from analysis.report.parts.study import NetworkCondition, Study, pairs_counted, per_setting
 from analysis.report.parts.table_rendering import (
     LEFT,
     NONE,
@@ -19,7 +19,6 @@ from analysis.report.parts.table_rendering import (
     Column,
     RowGroup,
     Table,
-    counted,
     number,
     p_shown,
     shown,
@@ -35,6 +34,7 @@ from analysis.report.sections.tradeoffs import (
     stall_sentence,
     tradeoffs_table,
 )
+from traces.words import counted
 
 BASELINE = "baseline"
 
@@ -71,14 +71,6 @@ def glance_table(study: Study) -> Table | None:
         f" {per_setting(study, pairs_counted)}."
     )
     return Table("verdicts", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
-
-
-def pairs_counted(one: NetworkCondition) -> str:
-    """How many pairs a setting's policies make with the baseline."""
-    counts = sorted({pair.cases for pair in one.pairs.values()})
-    if not counts:
-        return "none"
-    return f"{counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
 
 
 def headline_table(study: Study) -> Table:

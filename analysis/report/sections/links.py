@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.session_rows import LinkCheck, SessionRow
 from analysis.report.parts.study import Study, invalid_rows
-from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, counted, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
 from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
+from traces.words import counted
 
 LOG_SPAN = 20
 """Values that span more than this are drawn on a logarithmic axis."""

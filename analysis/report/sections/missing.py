@@ -11,7 +11,8 @@ from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.planned import DONE, FAILED, MISSING, STATUSES, Sweep
 from analysis.report.parts.planned import INVALID as PLAN_INVALID
 from analysis.report.parts.study import Study
-from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, counted, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
+from traces.words import counted
 
 NAMED = 20
 """Of sessions that are missing one way or another, so many are named."""

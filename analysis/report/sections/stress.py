@@ -20,7 +20,6 @@ from analysis.report.parts.table_rendering import (
     Column,
     RowGroup,
     Table,
-    counted,
     number,
     shown,
     with_interval,
@@ -29,6 +28,7 @@ from analysis.report.parts.table_rendering import (
 from analysis.report.sections.deciding import PLAYER, decided_by, milliseconds, times_ms
 from analysis.report.sections.headline import rows_by_place
 from player.record import FINISHED
+from traces.words import counted
 
 BUDGETED = "apc"
 """The policy that promises each decision within a budget."""
