@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import json
@@ -189,7 +189,7 @@ def _table(args: argparse.Namespace) -> int:
 def _tell_next(command: str, places: Sequence[Path]) -> None:
     """What one types next, where all is in one folder."""
     if len(places) == 1 and places[0].is_dir():
-        print(next_step("python", "-m", "analysis", command, str(places[0])))
+        print(next_step("-m", "analysis", command, str(places[0])))
 
 
 def _console() -> Console:

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 
@@ -196,7 +196,7 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     console.print(Text(f"{sessions}: {', '.join(words)}, in {duration(report['spent']['wall_s'])}"))
     console.print(Text(f"records: {work.out}"), soft_wrap=True)
     if counts["done"]:
-        then = next_step("python", "-m", "analysis", "report", str(work.out))
+        then = next_step("-m", "analysis", "report", str(work.out))
         console.print(Text(then), soft_wrap=True)
     return 0 if not in_vain else NOT_ALL_GOOD
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.process import handover
+from traces import handover
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("traces", "player", "policies", "testbed", "analysis")
@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "traces.console",
         "traces.escaping",
         "traces.files",
+        "traces.handover",
         "traces.ownership",
         "traces.safe_reading",
         "traces.words",

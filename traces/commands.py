@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, field, fields
+from pathlib import Path
 from typing import Any, NoReturn
 
 from traces.escaping import visible_lines, visible_output
@@ -98,8 +99,18 @@ def refuse(prog: str, reason: object) -> int:
 
 
 def next_step(*words: str) -> str:
-    """What a command tells a person to type next."""
-    return f"next: {shlex.join(words)}"
+    """What a command tells a person to type next: the words after `python`, by the interpreter that runs."""
+    return f"next: {shlex.join((_interpreter_typed(), *words))}"
+
+
+def _interpreter_typed() -> str:
+    """The running interpreter as a shell finds it from here."""
+    if not sys.executable:
+        return "python3"
+    with contextlib.suppress(OSError, ValueError):
+        from_here = Path(sys.executable).relative_to(Path.cwd())
+        return str(from_here) if len(from_here.parts) > 1 else sys.executable
+    return sys.executable
 
 
 def said_of(error: OSError) -> str:

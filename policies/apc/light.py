@@ -54,7 +54,8 @@ class Light:
     def __init__(self, name: str) -> None:
         if policy_file(name) is not None:
             raise PolicyError(
-                f"light policy {name}: a file's; only an installed one can be it: {', '.join(policy_names())}"
+                f"light policy {name}: it lies in a file; the light policy is an installed one:"
+                f" {', '.join(policy_names())}"
             )
         self.name = name
         self._policy: Policy = load_policy(name).policy

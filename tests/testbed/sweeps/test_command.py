@@ -29,6 +29,7 @@ from testbed.sweeps.state import DONE, INVALID, STATE, SweepFacts
 from testbed.sweeps.work import SweepWork
 from tests.support.damage import DAMAGES
 from tests.support.session_records import write_session
+from traces.commands import next_step
 
 SWEEP = """\
 name = "small"
@@ -107,7 +108,7 @@ def test_a_sweep_leaves_records_its_state_and_a_table(
     report = json.loads(said.out)
     assert said.out.count("\n") == 1 and "6 sessions" in said.err and "Which?" in said.err
     told = said.err.splitlines()
-    assert told[-1] == f"next: python -m analysis report {out}"
+    assert told[-1] == next_step("-m", "analysis", "report", str(out))
     assert any(line.startswith("bba ") and "[" in line for line in told)  # the table
     assert report["counts"] == {
         "expected": 6,
