@@ -39,7 +39,7 @@ from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.starts import Start
-from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
+from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile, shown_value
 from traces.families.catalogue import default_video, placed, resolve_many
 from traces.formats.reading import AS_A_WORD
 from traces.trace import Trace, TraceError
@@ -474,11 +474,6 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]
             thresholds=BufferThresholds(chosen["buffer_cap_s"], chosen["startup_s"], chosen["resume_s"]),
             axis={key: chosen[key] for key in entry.axes},
         )
-
-
-def shown_value(value: Any) -> str:
-    """A value of a list as labels have it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def simulated_link(model: str, setting: SweepSetting) -> Link:
