@@ -365,8 +365,14 @@ def _differing(
 
 
 def _facts(setting: Setting) -> dict[str, str]:
-    """What was asked for, its trace and which of several players it was apart, in words."""
+    """What was asked for, its trace and which of several players it was apart, in words.
+
+    A queue that was asked for in milliseconds of the trace's mean rate is as long on every trace, however
+    many bytes that comes to.
+    """
     link: dict[str, Any] = json.loads(setting.link)
+    if link.get("queue_ms") is not None:
+        link.pop("queue_limit_bytes", None)
     facts = {} if setting.chunks is None else {"chunks": f"{setting.chunks} chunks"}
     if setting.cap_mbps is not None:
         facts["cap_mbps"] = f"cap_mbps {setting.cap_mbps:g}"

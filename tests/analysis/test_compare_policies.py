@@ -432,6 +432,19 @@ def test_a_label_holds_whatever_differs(
     assert [case["besides"] for case in worst] == [[word] for word in words]
 
 
+def test_a_queue_of_so_many_milliseconds_is_one_however_many_bytes_that_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the trace's own mean rate, so the bytes of each trace are others."""
+    for index in range(3):
+        link = {"model": "tcp", "rtt_ms": 80.0, "queue_ms": 200.0, "queue_limit_bytes": 100_000 + index}
+        for policy in ("bba", "good"):
+            place = tmp_path / f"{policy}{index}.jsonl"
+            write_session(place, policy, f"t{index}", link=link, sweep={"setting": "usual"})
+    report = compared(capsys, tmp_path, "--by", "setting")
+    assert [group["group"] for group in report["groups"]] == ["usual, simulated"]
+
+
 def test_a_sweeps_setting_stays_one_though_its_families_have_videos_of_their_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
