@@ -34,8 +34,8 @@ CUT_SHORT = "it was interrupted (--interrupted counts it)"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a session was streamed over: sessions with equal settings are pairs."""
+class Case:
+    """What a session was streamed over: sessions of one case are pairs."""
 
     trace: str
     trace_sha256: str
@@ -60,7 +60,7 @@ class Setting:
     cap_mbps: float | None = field(compare=False, default=None)
     """Where the trace's rates were cut."""
     besides: tuple[str, ...] = field(compare=False, default=())
-    """In words, what else it differs by from a setting that would be called the same (`told_apart`)."""
+    """In words, what else it differs by from a case that would be called the same (`told_apart`)."""
     group: str | None = field(compare=False, default=None)
     """The label of the sweep's `[[setting]]` that this is a point of."""
     axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
@@ -95,7 +95,7 @@ class Outcome:
     policy: str
     policy_name: str
     """Without options."""
-    setting: Setting
+    case: Case
     figures: Figures
     ended: str
     """`finished`, or what cut it short."""
@@ -111,7 +111,7 @@ class LeftOut:
 
     record: str
     policy: str
-    setting: Setting | None
+    case: Case | None
     reason: str
 
 
@@ -134,7 +134,7 @@ class Outcomes:
     @property
     def traces(self) -> list[str]:
         """The names of those that sessions count of, in order of appearance."""
-        return list(dict.fromkeys(one.setting.trace for one in self.counted))
+        return list(dict.fromkeys(one.case.trace for one in self.counted))
 
     @property
     def invalid(self) -> list[LeftOut]:
@@ -198,7 +198,7 @@ def read_outcomes(
 
 
 def outcomes_of(qoe: QoE, found: Sequence[Outcome | LeftOut]) -> Outcomes:
-    """Those that count and those that don't, their settings told apart."""
+    """Those that count and those that don't, their cases told apart."""
     apart = told_apart(found)
     return Outcomes(
         qoe,
@@ -218,26 +218,26 @@ def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -
         AnalysisError: a ladder that the QoE cannot score.
     """
     record = session.record
-    setting = _setting(session)
+    case = _case(session)
     if not session.end.valid:
-        return LeftOut(session.path, session.policy, setting, INVALID)
+        return LeftOut(session.path, session.policy, case, INVALID)
     if by_fallback_alone({row.by for row in session.chunks}):
-        return LeftOut(session.path, session.policy, setting, NOT_ITS_OWN)
-    if setting is None or session.trace is None:
+        return LeftOut(session.path, session.policy, case, NOT_ITS_OWN)
+    if case is None or session.trace is None:
         return LeftOut(session.path, session.policy, None, NO_TRACE)
     if session.end.outcome == INTERRUPTED and not interrupted:
-        return LeftOut(session.path, session.policy, setting, CUT_SHORT)
+        return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
         one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
     if one.qoe is None or one.bitrate_mbps is None:
-        return LeftOut(session.path, session.policy, setting, NO_CHUNK)
+        return LeftOut(session.path, session.policy, case, NO_CHUNK)
     return Outcome(
         record=session.path,
         policy=session.policy,
         policy_name=str(session.section("policy").get("name", session.policy)),
-        setting=setting,
+        case=case,
         figures=Figures(
             qoe=one.qoe,
             bitrate_mbps=one.bitrate_mbps,
@@ -249,7 +249,7 @@ def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -
         ),
         ended=session.end.outcome,
         chunks=len(session.chunks),
-        chunks_asked=setting.chunks,
+        chunks_asked=case.chunks,
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
     )
@@ -266,7 +266,7 @@ def utilisation(session: SessionRecord) -> float | None:
     return used_megabits / carried_megabits if carried_megabits > 0 else None
 
 
-def _setting(session: SessionRecord) -> Setting | None:
+def _case(session: SessionRecord) -> Case | None:
     """What a session was streamed over; None over a real network.
 
     Raises:
@@ -285,7 +285,7 @@ def _setting(session: SessionRecord) -> Setting | None:
     link_label = _link_label(link, simulated)
     start_s = session.trace.start_s
     shared = session.shared
-    if shared is not None:  # that a later player began later makes no other setting of it
+    if shared is not None:  # that a later player began later makes no other case of it
         start_s = round(start_s - shared.offset_s, 6)
         asked |= {"players": shared.players, "player": shared.index}
         link_label += f", player {shared.index + 1} of {shared.players}"
@@ -293,7 +293,7 @@ def _setting(session: SessionRecord) -> Setting | None:
     asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
     sweep = session.section("sweep")
     seen = sweep.get("seen")
-    return Setting(
+    return Case(
         trace=trace["name"],
         trace_sha256=trace["sha256"],
         start_s=start_s,
@@ -326,35 +326,35 @@ def _whole(value: object) -> int | None:
 
 
 def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
-    """The same, their settings under names that hold whatever differs: where two would be called the same,
+    """The same, their cases under names that hold whatever differs: where two would be called the same,
     what they differ by stands in `besides`, and where that isn't their traces, in `condition` too."""
-    settings = list(dict.fromkeys(one.setting for one in found if one.setting is not None))
-    besides = _differing(settings, str, (_facts, _hashes))
-    more = _differing(settings, lambda setting: (setting.condition, setting.video), (_facts,))
+    cases = list(dict.fromkeys(one.case for one in found if one.case is not None))
+    besides = _differing(cases, str, (_facts, _hashes))
+    more = _differing(cases, lambda case: (case.condition, case.video), (_facts,))
 
     def renamed(one: Outcome | LeftOut) -> Outcome | LeftOut:
-        setting = one.setting
-        if setting is None or not (setting in besides or setting in more):
+        case = one.case
+        if case is None or not (case in besides or case in more):
             return one
-        condition = (*setting.condition, *more.get(setting, ()))
-        return replace(one, setting=replace(setting, besides=besides.get(setting, ()), condition=condition))
+        condition = (*case.condition, *more.get(case, ()))
+        return replace(one, case=replace(case, besides=besides.get(case, ()), condition=condition))
 
     return [renamed(one) for one in found]
 
 
 def _differing(
-    settings: Iterable[Setting],
-    name: Callable[[Setting], Hashable],
-    kinds: Sequence[Callable[[Setting], dict[str, str]]],
-) -> dict[Setting, tuple[str, ...]]:
-    """Of settings that share a name, the facts that not all of them share, of the first kind that has any."""
-    named: dict[Hashable, list[Setting]] = {}
-    for setting in settings:
-        named.setdefault(name(setting), []).append(setting)
-    found: dict[Setting, tuple[str, ...]] = {}
+    cases: Iterable[Case],
+    name: Callable[[Case], Hashable],
+    kinds: Sequence[Callable[[Case], dict[str, str]]],
+) -> dict[Case, tuple[str, ...]]:
+    """Of cases that share a name, the facts that not all of them share, of the first kind that has any."""
+    named: dict[Hashable, list[Case]] = {}
+    for case in cases:
+        named.setdefault(name(case), []).append(case)
+    found: dict[Case, tuple[str, ...]] = {}
     for alike in named.values():
         for facts_of in kinds if len(alike) > 1 else ():
-            facts = [facts_of(setting) for setting in alike]
+            facts = [facts_of(case) for case in alike]
             keys = dict.fromkeys(key for one in facts for key in one)
             differ = [key for key in keys if len({one.get(key) for one in facts}) > 1]
             if differ:
@@ -364,23 +364,23 @@ def _differing(
     return found
 
 
-def _facts(setting: Setting) -> dict[str, str]:
+def _facts(case: Case) -> dict[str, str]:
     """What was asked for, its trace and which of several players it was apart, in words.
 
     A queue that was asked for in milliseconds of the trace's mean rate is as long on every trace, however
     many bytes that comes to.
     """
-    link: dict[str, Any] = json.loads(setting.link)
+    link: dict[str, Any] = json.loads(case.link)
     if link.get("queue_ms") is not None:
         link.pop("queue_limit_bytes", None)
-    facts = {} if setting.chunks is None else {"chunks": f"{setting.chunks} chunks"}
-    if setting.cap_mbps is not None:
-        facts["cap_mbps"] = f"cap_mbps {setting.cap_mbps:g}"
+    facts = {} if case.chunks is None else {"chunks": f"{case.chunks} chunks"}
+    if case.cap_mbps is not None:
+        facts["cap_mbps"] = f"cap_mbps {case.cap_mbps:g}"
     return facts | {key: f"{key} {_said(value)}" for key, value in link.items() if key != "player"}
 
 
-def _hashes(setting: Setting) -> dict[str, str]:
-    return {"trace": f"trace {setting.trace_sha256[:8]}", "video": f"video {setting.video_sha256[:8]}"}
+def _hashes(case: Case) -> dict[str, str]:
+    return {"trace": f"trace {case.trace_sha256[:8]}", "video": f"video {case.video_sha256[:8]}"}
 
 
 def _said(value: Any) -> str:
@@ -392,7 +392,7 @@ def _said(value: Any) -> str:
 def _condition(
     sweep: dict[str, Any], family: str, video: str, link_label: str, simulated: bool
 ) -> tuple[str, ...]:
-    """A setting without its trace, in words."""
+    """A case without its trace, in words."""
     if "setting" in sweep:
         return (str(sweep["setting"]), *(("simulated",) if simulated else ()))
     return (family, video, *link_label.split(", "))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import fnmatch
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from traces import formats
-from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
+from traces.commands import BAD_INPUT, Parser, add_json_option, carried_out, exit_with
 from traces.escaping import visible
 from traces.families import catalogue, fit
 from traces.families.generator import member
@@ -201,7 +201,7 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
     parser: Parser = commands.add_parser(name, help=about, description=about)
     parser.set_defaults(run=run)
     output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_json_option(output)
     return parser
 
 
@@ -307,8 +307,8 @@ def _columns(trace: Trace, width: int) -> list[float]:
 def _lint(arguments: argparse.Namespace) -> int:
     missing = [name for name in arguments.paths if not Path(name).exists()]
     for name in missing:
-        near = catalogue.files_like(name)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = catalogue.file_like(name)
+        hint = f"; did you mean {near}?" if near else ""
         print(visible(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
     if len(missing) == len(arguments.paths):
         return BAD_INPUT

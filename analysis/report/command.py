@@ -26,7 +26,7 @@ from analysis.report.parts.pictures import written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
-from analysis.report.parts.table_rendering import counted, to_csv, to_latex
+from analysis.report.parts.table_rendering import to_csv, to_latex
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
@@ -36,6 +36,7 @@ from analysis.sessions import NOT_ALL, AnalysisError, record_files
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
+from traces.words import counted
 
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
 WORTH_DRAWING_APART = 4
@@ -253,11 +254,12 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
     print(state_sentence(study))
     for what in ("invalid", "unfinished"):
         if found[what]:
-            print(f"{what}: {found[what]} sessions")
+            print(f"{what}: {counted(found[what], 'session')}")
     for one in study.unreadable:
         print(f"cannot be read: {one.path}: {one.reason}")
     settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
     print(
-        f"{found['sessions']} sessions, {len(found['policies'])} policies, {settings};"
+        f"{counted(found['sessions'], 'session')}, {counted(len(found['policies']), 'policy', 'policies')},"
+        f" {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"
     )

@@ -43,7 +43,8 @@ from player.manifest import (
 )
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
-from traces.commands import said_of
+from traces.commands import add_json_option, said_of
+from traces.words import counted
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
@@ -390,9 +391,7 @@ def add_collect(commands: Any) -> None:
         help=f"the table; its ending says the form: {', '.join(ENDINGS)}"
         f" (default: {TABLE} in the first folder, with --chunks {CHUNK_TABLE})",
     )
-    command.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(command)
 
 
 def table_path(text: str) -> Path:
@@ -420,6 +419,6 @@ def _collect(args: argparse.Namespace) -> int:
         }
         print(json.dumps(facts))
         return status
-    chunks = f"{found.rows} chunks of " if args.chunks else ""
-    print(f"{chunks}{found.sessions} sessions, {len(found.unreadable)} unreadable: {found.table}")
+    chunks = f"{counted(found.rows, 'chunk')} of " if args.chunks else ""
+    print(f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}")
     return status

@@ -42,7 +42,7 @@ PAIR_COLUMNS: dict[str, str] = {
 MEAN_COLUMNS: dict[str, str] = {
     "group": TEXT,
     "policy": TEXT,
-    "settings": WHOLE,
+    "cases": WHOLE,
     "sessions": WHOLE,
     "unfinished": WHOLE,
     "invalid": WHOLE,
@@ -56,7 +56,7 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
     """Write the differences to `path`, and the means beside it.
 
     Returns:
-        what was written: where no setting is common to all, there are no means.
+        what was written: where no case is common to all, there are no means.
 
     Raises:
         TableFileError: a name that ends as no table does.
@@ -79,7 +79,7 @@ def _pair_row(pair: PairResult) -> dict[str, Any]:
     row = {
         "policy": pair.policy,
         "baseline": pair.baseline,
-        "pairs": pair.settings,
+        "pairs": pair.cases,
         "traces": pair.traces,
         "clusters": pair.difference.clusters,
         **_bounded("qoe_difference", pair.difference),
@@ -103,7 +103,7 @@ def _mean_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
 def _mean_row(one: PolicyMeans) -> dict[str, Any]:
     row: dict[str, Any] = {
         "policy": one.policy,
-        "settings": one.settings,
+        "cases": one.cases,
         "sessions": one.sessions,
         "unfinished": one.unfinished,
         "invalid": one.invalid,

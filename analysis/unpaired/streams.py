@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from analysis.outcomes import NOT_ITS_OWN, LeftOut
+from analysis.outcomes import CUT_SHORT, NOT_ITS_OWN, LeftOut
 from analysis.sessions import AnalysisError, SessionRecord, record_files
 from player.qoe import QoE, summarise
 from player.record import INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
 WITH_TRACE = "it ran over a trace: `python -m analysis compare` pairs it"
-CUT_SHORT = "it was interrupted (--interrupted counts it)"
 NOTHING_PLAYED = "it ended before two chunks were in or anything was played"
 NO_TIME = "its manifest does not say when it began"
 
