@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis import curves
-from analysis.sessions import AnalysisError, SessionRecord, record_files
+from analysis.sessions import (
+    AnalysisError,
+    SessionRecord,
+    complaint,
+    record_files,
+    refuse_other_schemas,
+)
 from player.qoe import QoE, summarise
-from player.record import FINISHED, INTERRUPTED, SCHEMA, RecordError, by_fallback_alone, read_record
+from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
-from traces.safe_reading import read_first_object, shown
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
@@ -180,8 +185,9 @@ def read_outcomes(
             read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    if faults and (not read or _other_schemas(faults)):
-        raise AnalysisError(_complaint(faults, len(files)))
+    refuse_other_schemas(faults, len(files))
+    if not read:
+        raise AnalysisError(complaint(faults, len(files)))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:
@@ -365,8 +371,14 @@ def _differing(
 
 
 def _facts(case: Case) -> dict[str, str]:
-    """What was asked for, its trace and which of several players it was apart, in words."""
+    """What was asked for, its trace and which of several players it was apart, in words.
+
+    A queue that was asked for in milliseconds of the trace's mean rate is as long on every trace, however
+    many bytes that comes to.
+    """
     link: dict[str, Any] = json.loads(case.link)
+    if link.get("queue_ms") is not None:
+        link.pop("queue_limit_bytes", None)
     facts = {} if case.chunks is None else {"chunks": f"{case.chunks} chunks"}
     if case.cap_mbps is not None:
         facts["cap_mbps"] = f"cap_mbps {case.cap_mbps:g}"
@@ -410,38 +422,6 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
     if link.get("congestion_control") is not None:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)
-
-
-def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
-    """All records that cannot be read, in one line; mixed schema versions said as such."""
-    schemas = _other_schemas(faults)
-    way_out = "remove them, or make them anew"
-    if schemas:
-        versions = ", ".join(f"{count} of schema {schema}" for schema, count in schemas.items())
-        return (
-            f"of {records} records {versions}, where this version reads {SCHEMA} (the first: {faults[0][0]});"
-            " compare them with the version that wrote them"
-        )
-    if len(faults) == 1:
-        return f"{faults[0][1]}; {way_out.replace('them', 'it')}"
-    names = ", ".join(path.name for path, _ in faults[1:4])
-    more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
-    return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
-
-
-def _other_schemas(faults: Sequence[tuple[Path, str]]) -> Counter[str]:
-    """How many of the records that can't be read are of which other version."""
-    found = (_schema(path) for path, _ in faults)
-    return Counter(schema for schema in found if schema not in (None, str(SCHEMA)))
-
-
-def _schema(path: Path) -> str | None:
-    """The schema version that a file's first line says, as written; None if it says none."""
-    try:
-        schema = read_first_object(path).get("schema")
-    except (ValueError, OSError):
-        return None
-    return None if schema is None else shown(schema)
 
 
 def means(figures: Iterable[Figures]) -> Figures:

@@ -19,7 +19,13 @@ from typing import Any
 
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here
-from analysis.sessions import AnalysisError, SessionRecord, record_files, tell_unreadable
+from analysis.sessions import (
+    AnalysisError,
+    SessionRecord,
+    record_files,
+    refuse_other_schemas,
+    tell_unreadable,
+)
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
     ENDINGS,
@@ -341,8 +347,9 @@ def _batches(
         pool = None
         if len(files) >= WORTH_PROCESSES and processes_here() > 1:
             pool = stack.enter_context(worker_pool(processes_here()))
-        for found in each(look, files, pool):
+        for path, found in zip(files, each(look, files, pool), strict=True):
             if isinstance(found, str):
+                refuse_other_schemas([(path, found)], len(files))
                 unreadable.append(found)
             else:
                 batch += found

@@ -6,6 +6,8 @@ import argparse
 from typing import Any
 
 from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
+from analysis.tables.collect import table_path
+from analysis.tables.table_file import ENDINGS
 
 HOURS = 1.0
 """A block's length, unless another is asked for."""
@@ -30,7 +32,15 @@ def add_unpaired(commands: Any) -> None:
     )
     add_interrupted(what)
     add_scoring(command)
-    add_json(command.add_argument_group("output"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--csv",
+        type=table_path,
+        metavar="FILE",
+        help="write the differences there, a row a pair, and the means to FILE-means"
+        f" (ends in {', '.join(ENDINGS)})",
+    )
+    add_json(output)
 
 
 def _unpaired(args: argparse.Namespace) -> int:
