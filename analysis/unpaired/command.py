@@ -19,7 +19,7 @@ from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_word
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
 from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
-from analysis.sessions import AnalysisError, tell_unreadable
+from analysis.sessions import AnalysisError, tell_next, tell_unreadable
 from analysis.style import in_order, short_name
 from analysis.tables.collect import table_path
 from analysis.tables.table_file import ENDINGS
@@ -152,6 +152,7 @@ def _unpaired(args: argparse.Namespace) -> int:
     _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
     for what, path in zip(("differences", "means"), written, strict=False):
         print(f"{what}: {path}")
+    tell_next(args.results, "collect")
     return status
 
 
