@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, stall_words, verdict_of
+from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, doubted, stall_words, verdict_of
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
+from analysis.grouping import GROUPINGS, JOIN, Grouping
 from analysis.outcomes import Case, Figures, Outcomes, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
@@ -32,34 +33,6 @@ FEWEST_CLUSTERS = 6
 
 NOT_STREAMED = "there is no such session"
 
-
-@dataclass(frozen=True)
-class Grouping:
-    """What makes cases a group."""
-
-    name: str
-    of: Callable[[Case], str]
-    """A case's group."""
-    order: tuple[str, ...] = ()
-    """The groups in order; those that are not in it, and all without one, by name."""
-
-
-JOIN = ", "
-"""Between the words of a setting's name."""
-
-GROUPINGS = {
-    one.name: one
-    for one in (
-        Grouping("family", lambda case: case.family),
-        Grouping("video", lambda case: case.video),
-        Grouping(
-            "rtt",
-            lambda case: "no RTT known" if case.rtt_ms is None else f"RTT {case.rtt_ms:g} ms",
-        ),
-        Grouping("setting", lambda case: JOIN.join(case.condition)),
-    )
-}
-"""What `--by` can group by: `setting` is a sweep's, and without one the family, video and link."""
 
 MEASURES: dict[str, Callable[[Figures], float]] = {
     "qoe": lambda one: one.qoe,
@@ -138,6 +111,11 @@ class PairResult:
         return verdict_of(self.difference, AHEAD, BEHIND)
 
     @property
+    def doubtful(self) -> bool:
+        """Whether p says that the verdict may be chance, after Holm's correction."""
+        return doubted(self.verdict, self.holm_p)
+
+    @property
     def words(self) -> str:
         """The verdict as a sentence, with the stalls where they point the other way."""
         stall = stall_words(self.verdict, self.beside)
@@ -152,7 +130,8 @@ class PairResult:
         if self.verdict == TIE:
             return f"{self.policy} and {self.baseline}: a tie ({mean:+.3f}, interval {interval} holds 0)"
         place = "ahead of" if self.verdict == AHEAD else "behind"
-        return f"{self.policy} is {place} {self.baseline}: {mean:+.3f}, interval {interval}"
+        doubt = f", but p (Holm) {self.holm_p:.2g}: it may be chance" if self.doubtful else ""
+        return f"{self.policy} is {place} {self.baseline}: {mean:+.3f}, interval {interval}{doubt}"
 
 
 @dataclass(frozen=True)
@@ -475,7 +454,13 @@ def notes(comparison: Comparison) -> list[str]:
         found.append("simulated and emulated sessions are both here; they are never paired with each other")
     if most_repeats(outcomes) > 1:
         found.append(f"up to {most_repeats(outcomes)} sessions of a policy in one case were averaged first")
-    few = [pair.difference.clusters for group in comparison.groups for pair in group.pairs]
+    pairs = [pair for group in comparison.groups for pair in group.pairs]
+    if any(pair.doubtful for pair in pairs):
+        found.append(
+            "doubtful: a verdict is that of the pair's own interval; p (Holm) is held"
+            f" against {counted(len(pairs), 'question')} asked here, and says that it may be chance"
+        )
+    few = [pair.difference.clusters for pair in pairs]
     if few and min(few) < FEWEST_CLUSTERS:
         found.append(
             f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"

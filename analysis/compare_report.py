@@ -112,6 +112,7 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
         "difference": one.difference.mean,
         "ci95": one.difference.bounds,
         "verdict": one.verdict,
+        "doubtful": one.doubtful,
         "words": one.words,
         "wilcoxon_p": one.wilcoxon_p,
         "holm_p": one.holm_p,
@@ -273,7 +274,7 @@ def _pairs_table(pairs: Sequence[PairResult]) -> Table:
             _p(one.holm_p),
             f"{100 * one.won:.0f} %",
             f"{100 * one.drawn:.0f} %",
-            one.verdict,
+            f"{one.verdict}, doubtful" if one.doubtful else one.verdict,
         )
         table.add_row(*map(Text, cells))
     return table

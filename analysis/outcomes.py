@@ -371,8 +371,14 @@ def _differing(
 
 
 def _facts(case: Case) -> dict[str, str]:
-    """What was asked for, its trace and which of several players it was apart, in words."""
+    """What was asked for, its trace and which of several players it was apart, in words.
+
+    A queue that was asked for in milliseconds of the trace's mean rate is as long on every trace, however
+    many bytes that comes to.
+    """
     link: dict[str, Any] = json.loads(case.link)
+    if link.get("queue_ms") is not None:
+        link.pop("queue_limit_bytes", None)
     facts = {} if case.chunks is None else {"chunks": f"{case.chunks} chunks"}
     if case.cap_mbps is not None:
         facts["cap_mbps"] = f"cap_mbps {case.cap_mbps:g}"

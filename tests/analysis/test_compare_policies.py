@@ -71,7 +71,7 @@ def test_differences_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert figures["good"]["stall_ratio"] == pytest.approx((1 / 4.3) / (1 / 4.3 + 12) / 6)
     assert report["missing"] == report["unfinished"] == report["left_out"] == report["notes"] == []
     five = compared(capsys, *(tmp_path / f"{who}{index}.jsonl" for who in "bg" for index in range(5)))
-    assert "over 5 independent traces: under 6, Wilcoxon's p is above 0.05" in five["notes"][0]
+    assert "over 5 independent traces: under 6, Wilcoxon's p is above 0.05" in five["notes"][-1]
 
 
 def test_an_interval_that_holds_zero_is_a_tie_in_words(
@@ -431,6 +431,34 @@ def test_a_label_holds_whatever_differs(
     assert all(f"t0, {word} +" in out for word in words)
     worst = compared(capsys, tmp_path)["groups"][0]["pairs"][0]["worst"]
     assert [case["besides"] for case in worst] == [[word] for word in words]
+
+
+def test_what_p_calls_chance_is_doubtful_and_rounding_is_a_tie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(4):  # Wilcoxon's p over four traces is 0.125 at best
+        write_session(tmp_path / f"bba{index}.jsonl", "bba", f"t{index}")
+        stalls_s = [0.0, 0.1 + 0.01 * index, 0.0]
+        write_session(tmp_path / f"stops{index}.jsonl", "stops", f"t{index}", stalls_s=stalls_s)
+        write_session(tmp_path / f"alike{index}.jsonl", "alike", f"t{index}", stalls_s=[0.0, 1e-12, 0.0])
+    pairs = compared(capsys, tmp_path, "--baseline", "bba")["groups"][0]["pairs"]
+    found = {one["policy"]: (one["verdict"], one["doubtful"]) for one in pairs}
+    assert found == {"alike": ("tie", False), "stops": ("behind", True)}
+    out = run(capsys, tmp_path, "--baseline", "bba")[1]
+    assert "behind, doubtful" in out and "note: doubtful: a verdict is" in out and "it may be chance" in out
+
+
+def test_a_queue_of_so_many_milliseconds_is_one_however_many_bytes_that_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the trace's own mean rate, so the bytes of each trace are others."""
+    for index in range(3):
+        link = {"model": "tcp", "rtt_ms": 80.0, "queue_ms": 200.0, "queue_limit_bytes": 100_000 + index}
+        for policy in ("bba", "good"):
+            place = tmp_path / f"{policy}{index}.jsonl"
+            write_session(place, policy, f"t{index}", link=link, sweep={"setting": "usual"})
+    report = compared(capsys, tmp_path, "--by", "setting")
+    assert [group["group"] for group in report["groups"]] == ["usual, simulated"]
 
 
 def test_a_sweeps_setting_stays_one_though_its_families_have_videos_of_their_own(

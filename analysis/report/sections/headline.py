@@ -45,7 +45,8 @@ def verdict_cell(pair: PairResult | None) -> Cell:
     """How a policy stands to the baseline, in a word."""
     if pair is None:
         return Cell("no pair", ("no pair",), kind="none")
-    return Cell(IN_WORDS[pair.verdict], (pair.verdict,), kind=pair.verdict)
+    doubt = "p (Holm) says: maybe chance" if pair.doubtful else ""
+    return Cell(IN_WORDS[pair.verdict], (pair.verdict,), small=doubt, kind=pair.verdict)
 
 
 def glance_table(study: Study) -> Table | None:
