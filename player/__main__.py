@@ -187,6 +187,7 @@ def _check(presentation: Presentation, settings: PlayerSettings) -> None:
         video.first(settings.chunks)
     try:
         settings.qoe.quality(video.ladder_kbps)
+        settings.thresholds.check_holds(video.chunk_s)
     except ValueError as error:
         raise Mistake(str(error)) from None
 

@@ -61,11 +61,12 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
     qoe = scoring_of(args, videos.values())
+    thresholds = playing_thresholds(args, videos.values())
     link = LINKS[args.link](args)
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         loaded = {name: load_policy(name) for name in _unique(asked_policies(args))}
         _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], qoe)
-        _refuse_futures(loaded.values(), starts.starts, link, playing_thresholds(args))
+        _refuse_futures(loaded.values(), starts.starts, link, thresholds)
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     if isinstance(link, PublishedLink):
@@ -83,7 +84,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
             run_seed=seed,
             record=out / _record_name(start, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
-            thresholds=playing_thresholds(args),
+            thresholds=thresholds,
         )
         for policy, found in loaded.items()
         for seed in seeds
