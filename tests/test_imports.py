@@ -239,3 +239,22 @@ def test_constraints_pin_exact_versions_of_all_that_pyproject_names() -> None:
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     names = {re.split(r"[<>=!~; \[]", line)[0].lower().replace("_", "-") for line in wanted}
     assert names <= {name.lower().replace("_", "-") for name in pins}
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("difflib", "traces/words.py"),
+        ('"--json", action', "traces/commands.py"),
+    ],
+    ids=["what was meant", "--json"],
+)
+def test_what_is_shared_is_made_once(words: str, place: str) -> None:
+    rooms = ("analysis", "player", "policies", "testbed", "traces")
+    having = [
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if words in path.read_text(encoding="utf-8")
+    ]
+    assert having == [place]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
-import difflib
 import os
 import re
 import shlex
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from traces.escaping import visible_lines, visible_output
+from traces.words import nearest
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
@@ -97,13 +97,13 @@ class Parser(argparse.ArgumentParser):
             return self._too_many(extra[1])
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if unknown:
-            near = difflib.get_close_matches(unknown[1], sorted(self.option_names), 1)
+            near = nearest(unknown[1], sorted(self.option_names))
         elif choice:
             words = [word.strip().strip("'") for word in choice[2].split(",")]
-            near = difflib.get_close_matches(choice[1], words, 1)
+            near = nearest(choice[1], words)
         else:
-            near = []
-        return f"; did you mean {near[0]}?" if near else ""
+            near = None
+        return f"; did you mean {near}?" if near else ""
 
 
 def _no_number(found: re.Match[str]) -> str:
@@ -217,9 +217,9 @@ def add_options(group: Any, settings: type) -> None:
             )
 
 
-def add_json_option(group: Any) -> None:
+def add_json_option(group: Any, text: str = "print one JSON object and nothing else on stdout") -> None:
     """`--json`."""
-    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    group.add_argument("--json", action="store_true", help=text)
 
 
 def leave(status: int) -> NoReturn:

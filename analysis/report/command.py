@@ -32,7 +32,7 @@ from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
-from analysis.sessions import NOT_ALL, AnalysisError, record_files
+from analysis.sessions import NOT_ALL, AnalysisError, record_files, refuse_other_schemas
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
@@ -138,6 +138,7 @@ def _read(
             rows.append(found)
         else:
             unreadable.append(found)
+    refuse_other_schemas([(Path(one.path), one.reason) for one in unreadable], len(paths))
     return rows, unreadable
 
 

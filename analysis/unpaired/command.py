@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.beside import verdict_of
+from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_words, verdict_of
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
-from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
 from analysis.sessions import AnalysisError, tell_unreadable
 from analysis.style import in_order, short_name
 from analysis.unpaired.intervals import (
@@ -29,14 +28,12 @@ from analysis.unpaired.intervals import (
     stall_ratio,
     weighed,
 )
+from analysis.unpaired.rows import MEASURED, write_unpaired
 from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
 from player.qoe import QoE
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
 from traces.words import counted, meant
-
-HOURS = 1.0
-"""A block's length, unless another is asked for."""
 
 UNPAIRED = (
     "Unpaired: no two of these sessions met the same network, so nothing is subtracted session by session;"
@@ -54,6 +51,7 @@ class UnpairedMeans:
     stall_ratio: Interval
     bitrate_mbps: Interval
     qoe: Interval
+    switches: Interval
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,29 @@ class UnpairedDifference:
     stall_ratio: Interval
     bitrate_mbps: Interval
     qoe: Interval
+    switches: Interval
 
     @property
     def verdicts(self) -> dict[str, str]:
         return {
-            "stall_ratio": verdict_of(self.stall_ratio, "more", "less"),
-            "bitrate_mbps": verdict_of(self.bitrate_mbps, "more", "less"),
-            "qoe": verdict_of(self.qoe, "ahead", "behind"),
+            "stall_ratio": beside_verdict(self.stall_ratio),
+            "bitrate_mbps": beside_verdict(self.bitrate_mbps),
+            "qoe": verdict_of(self.qoe, AHEAD, BEHIND),
+            "switches": beside_verdict(self.switches),
         }
+
+    @property
+    def words(self) -> str:
+        """Where stalls say something else than QoE or bitrate; empty where they don't."""
+        verdicts = self.verdicts
+        leads = ["QoE"] * (verdicts["qoe"] == AHEAD) + ["bitrate"] * (verdicts["bitrate_mbps"] == MORE)
+        stall = stall_words(AHEAD if leads else verdicts["qoe"], {"stall_ratio": self.stall_ratio})
+        if not stall:
+            return ""
+        if leads:
+            return f"{self.policy}: ahead of {self.baseline} in {' and '.join(leads)}, and {stall}"
+        stands = "a tie with" if verdicts["qoe"] == TIE else "behind"
+        return f"{self.policy}: {stands} {self.baseline} in QoE, {stall}"
 
 
 @dataclass(frozen=True)
@@ -86,29 +99,8 @@ class UnpairedComparison:
     differences: tuple[UnpairedDifference, ...]
 
 
-def add_unpaired(commands: Any) -> None:
-    """The command's options."""
-    text = "compare sessions over a real network (of `python -m player`), unpaired, in blocks of time"
-    command = commands.add_parser("unpaired", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_unpaired)
-    what = command.add_argument_group("what to compare")
-    add_sessions(what)
-    what.add_argument(
-        "--baseline", metavar="NAME", help="differences to this policy (default: each with each)"
-    )
-    what.add_argument(
-        "--block-hours",
-        type=float,
-        default=HOURS,
-        metavar="H",
-        help="a block lasts so long, or until it holds two sessions of each policy (default: %(default)g)",
-    )
-    add_interrupted(what)
-    add_scoring(command)
-    add_json(command.add_argument_group("output"))
-
-
-def _unpaired(args: argparse.Namespace) -> int:
+def run_unpaired(args: argparse.Namespace) -> int:
+    """Compare; the exit status."""
     try:
         qoe = QoE.published(args.qoe, args.mu, args.smooth)
     except ValueError as error:
@@ -118,10 +110,13 @@ def _unpaired(args: argparse.Namespace) -> int:
     found = read_streams(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(found.unreadable)
     comparison = compared(found, qoe, args.block_hours, args.baseline)
+    written = write_unpaired(comparison.differences, comparison.policies, args.csv) if args.csv else []
     if args.json:
-        print(json.dumps(_as_json(comparison)))
+        print(json.dumps(_as_json(comparison) | {"tables": [str(path) for path in written]}))
         return status
     _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    for what, path in zip(("differences", "means"), written, strict=False):
+        print(f"{what}: {path}")
     return status
 
 
@@ -163,6 +158,7 @@ class _Measured:
     """Stall ratios, resampled."""
     bitrate: Weighed
     qoe: Weighed
+    switches: Weighed
 
     @classmethod
     def of(cls, blocks: Sequence[TimeBlock], policy: str) -> _Measured:
@@ -172,6 +168,7 @@ class _Measured:
             resampled_stall_ratios(blocks, policy),
             weighed(blocks, policy, lambda one: one.bitrate_mbps, lambda one: one.watched_s),
             weighed(blocks, policy, lambda one: one.qoe, lambda one: one.counted_chunks),
+            weighed(blocks, policy, lambda one: one.switches, lambda one: 1.0),
         )
 
     def means(self, policy: str) -> UnpairedMeans:
@@ -182,6 +179,7 @@ class _Measured:
             percentiles(self.stall_ratio, self.drawn, len(self.streams)),
             self.bitrate.interval(),
             self.qoe.interval(),
+            self.switches.interval(),
         )
 
     def minus(self, other: _Measured, policy: str, baseline: str) -> UnpairedDifference:
@@ -191,7 +189,10 @@ class _Measured:
             len(self.streams) + len(other.streams),
         )
         bitrate, qoe = self.bitrate.minus(other.bitrate), self.qoe.minus(other.qoe)
-        return UnpairedDifference(policy, baseline, stalls, bitrate.interval(), qoe.interval())
+        switches = self.switches.minus(other.switches)
+        return UnpairedDifference(
+            policy, baseline, stalls, bitrate.interval(), qoe.interval(), switches.interval()
+        )
 
 
 def _notes(comparison: UnpairedComparison) -> list[str]:
@@ -242,7 +243,13 @@ def _as_json(comparison: UnpairedComparison) -> dict[str, Any]:
             for one in comparison.policies
         ],
         "differences": [
-            {"policy": one.policy, "baseline": one.baseline, **_intervals_json(one), "verdicts": one.verdicts}
+            {
+                "policy": one.policy,
+                "baseline": one.baseline,
+                **_intervals_json(one),
+                "verdicts": one.verdicts,
+                "words": one.words,
+            }
             for one in comparison.differences
         ],
         "left_out": [
@@ -250,9 +257,6 @@ def _as_json(comparison: UnpairedComparison) -> dict[str, Any]:
             for one in comparison.found.left_out
         ],
     }
-
-
-MEASURED = ("stall_ratio", "bitrate_mbps", "qoe")
 
 
 def _intervals_json(one: UnpairedMeans | UnpairedDifference) -> dict[str, Any]:
@@ -278,14 +282,17 @@ def _show(comparison: UnpairedComparison, console: Console) -> None:
     say(
         console,
         f"Stall ratio: all stalled over all watched, {CONFIDENCE:.0%} by bootstrap over a block's sessions."
-        f" Bitrate: weighted by time watched, QoE ({comparison.qoe}) by chunks, {CONFIDENCE:.0%} by standard"
-        " error.",
+        f" Bitrate: weighted by time watched, QoE ({comparison.qoe}) by chunks, switches of a session,"
+        f" {CONFIDENCE:.0%} by standard error.",
     )
     console.print()
     console.print(_means_table(comparison.policies))
     if comparison.differences:
         console.print()
         console.print(_differences_table(comparison.differences))
+        for one in comparison.differences:
+            if one.words:
+                say(console, one.words)
     console.print()
     for line in _notes(comparison):
         say(console, line)
@@ -294,7 +301,7 @@ def _show(comparison: UnpairedComparison, console: Console) -> None:
 def _means_table(policies: Sequence[UnpairedMeans]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("policy", overflow="fold", max_width=LONGEST_NAME)
-    for head in ("sessions", "watched h", "stall ratio", "bitrate Mbit/s", "QoE"):
+    for head in ("sessions", "watched h", "stall ratio", "bitrate Mbit/s", "QoE", "switches"):
         table.add_column(head, justify="right")
     for one in policies:
         cells = (
@@ -304,6 +311,7 @@ def _means_table(policies: Sequence[UnpairedMeans]) -> Table:
             _bounded(one.stall_ratio, ".2f", 100, " %"),
             _bounded(one.bitrate_mbps, ".3f"),
             _bounded(one.qoe, ".3f"),
+            _bounded(one.switches, ".1f"),
         )
         table.add_row(*map(Text, cells))
     return table
@@ -313,7 +321,7 @@ def _differences_table(differences: Sequence[UnpairedDifference]) -> Table:
     table = Table(title="unpaired differences", title_justify="left", box=None, pad_edge=False)
     for head in ("policy", "minus"):
         table.add_column(head, overflow="fold", max_width=LONGEST_NAME)
-    for head in ("stall ratio, % points", "bitrate Mbit/s", "QoE"):
+    for head in ("stall ratio, % points", "bitrate Mbit/s", "QoE", "switches"):
         table.add_column(head, justify="right")
         table.add_column("")
     for one in differences:
@@ -327,6 +335,8 @@ def _differences_table(differences: Sequence[UnpairedDifference]) -> Table:
             verdicts["bitrate_mbps"],
             _bounded(one.qoe, "+.3f"),
             verdicts["qoe"],
+            _bounded(one.switches, "+.1f"),
+            verdicts["switches"],
         )
         table.add_row(*map(Text, cells))
     return table

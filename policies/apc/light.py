@@ -11,10 +11,8 @@ from player.policy import Decision, HearsEnd, Policy, as_decision
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, policy_file, policy_names
 from player.video.video import Video
+from policies.apc.names import OTHERWISE, TRAINED
 from policies.hindsight.features import unfit
-
-TRAINED, OTHERWISE = "genet", "robustmpc"
-"""The light policy on the ladder that the small networks were trained for, by validation, and on others."""
 
 
 @runtime_checkable
