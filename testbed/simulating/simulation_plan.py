@@ -69,10 +69,10 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
         _refuse_futures(loaded.values(), starts.starts, link, thresholds)
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    if isinstance(link, PublishedLink):
-        _refuse_loss(trace for _, trace in traces)
+    _refuse_loss(link, (trace for _, trace in traces))
     spec_of = {trace.name: spec for spec, trace in traces}
-    same = partial(SessionToSimulate, link_name=args.link, link=link, qoe=qoe, strict=args.strict)
+    asked = {"link_name": args.link, "strict": args.strict, "thresholds": thresholds}
+    same = partial(SessionToSimulate, link=link, qoe=qoe, **asked)
     sessions = tuple(
         same(
             policy=policy,
@@ -84,7 +84,6 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
             run_seed=seed,
             record=out / _record_name(start, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
-            thresholds=thresholds,
         )
         for policy, found in loaded.items()
         for seed in seeds
@@ -138,9 +137,9 @@ def _refuse_futures(
                 raise TestbedError(f"policy {loaded.spec} can't play {start.trace.name}: {error}") from None
 
 
-def _refuse_loss(traces: Iterable[Trace]) -> None:
+def _refuse_loss(link: Link, traces: Iterable[Trace]) -> None:
     """Raises TestbedError where a trace loses frames, which the `published` link can't."""
-    for trace in traces:
+    for trace in traces if isinstance(link, PublishedLink) else ():
         refuse_loss(trace)
 
 
