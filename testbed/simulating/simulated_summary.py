@@ -18,6 +18,7 @@ from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
 from player.record import FINISHED
+from player.registry import only_simulated
 from testbed.session.summary import deciders_words, shown_figure
 from testbed.simulated.simulation import SessionToSimulate
 
@@ -126,7 +127,9 @@ def _died(mine: Sequence[SimulatedOutcome]) -> list[str]:
 
 
 def _slow(mine: Sequence[SimulatedOutcome]) -> list[str]:
-    """A real player would have let the fallback decide."""
+    """A real player would have let the fallback decide; of one that no real player offers nothing is said."""
+    if only_simulated(mine[0].session.policy):
+        return []
     slow = {
         one.session.name: longest_ms
         for one in mine

@@ -48,6 +48,11 @@ class SweepWork:
         self._display.say(text)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether earlier runs have had a part in it."""
+        return self._wall_before_s > 0
+
+    @property
     def finished(self) -> bool:
         """Nothing is left, in hand or in the queue."""
         return not self._queue and self._flying == 0

@@ -464,6 +464,17 @@ def test_a_decision_over_the_deadline_is_said(
     assert "in 1 of 1 sessions a decision took over 0.1 s" in capsys.readouterr().err
 
 
+def test_of_a_policy_that_no_real_player_offers_no_deadline_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.simulating.simulated_summary.DEADLINE_S", 0.0)
+    monkeypatch.setattr("player.simulated.session.SLOW_MS", 0.0)
+    words = ("--traces", "4g/0", "--policy", "bba,oracle", "--chunks", "4", "--jobs", "1")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "bba: in 1 of 1 sessions a decision took over 0 s" in said and "oracle: in" not in said
+
+
 def test_a_video_that_a_policy_cannot_play_is_refused_before_the_first_session(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import random
 import shutil
 import signal
@@ -144,6 +145,11 @@ def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.C
         name: before[name] for name in before if name != gone
     }
     assert len(state(out)["commands"]) == 2
+    assert "s, earlier runs included\n" in capsys.readouterr().out
+    assert run(place / "s.toml", "--out", out) == 0
+    assert "6 sessions: 6 done, in 0 s of earlier runs; nothing was left to do\n" in re.sub(
+        r"in \d+ s", "in 0 s", capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
