@@ -50,7 +50,7 @@ class SweepWork:
     @property
     def goes_on(self) -> bool:
         """Whether earlier runs have had a part in it."""
-        return self._wall_before_s > 0
+        return len(self.facts.commands) > 1
 
     @property
     def finished(self) -> bool:
