@@ -17,7 +17,7 @@ from typing import Protocol
 
 from player.buffer import CAP_MS, PlaybackBuffer
 from player.decide import recordable
-from player.faults import PolicyFault, is_interrupt, one_line, raised, traceback_of
+from player.faults import PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import (
     BY_FALLBACK,
@@ -256,7 +256,8 @@ class Chooser:
                 raise answer
             return recordable(as_decision(answer, self.levels))
         except BaseException as error:
-            return self._replaced(observation, self._why(error, f"chunk {observation.chunk}"))
+            what = f"chunk {observation.chunk}"
+            return self._replaced(observation, self._why(error, what, observation.chunk))
 
     def ended(self, observation: Observation) -> None:
         """Tell a policy that wants to know; what it raises is shown and costs nothing."""
@@ -267,15 +268,14 @@ class Chooser:
         except BaseException as error:
             _log.warning("%s", self._why(error, "the session's end"))
 
-    def _why(self, error: BaseException, what: str) -> str:
+    def _why(self, error: BaseException, what: str, chunk: int | None = None) -> str:
         """Why somebody else decides; raises where nobody is to."""
         if is_interrupt(error) or (self.fallback is None and not self.strict):
             raise error
         illegal = isinstance(error, IllegalDecision)
         why = str(error) if illegal else raised(error, self.policy, what)
         if self.strict:
-            said = f"policy {why} at {what}" if illegal else why
-            raise PolicyFault(said, "" if illegal else traceback_of(error)) from None
+            raise PolicyFault(in_words(why, chunk), "" if illegal else traceback_of(error)) from None
         return why
 
     def _replaced(self, observation: Observation, why: str) -> Decision:

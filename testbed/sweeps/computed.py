@@ -13,8 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from player.decide import DEADLINE_S
-from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
+from player.real.live import fallback_count
 from player.record import FINISHED
 from player.registry import only_simulated
 from testbed.process.errors import StrictStop, TestbedError
@@ -135,7 +135,7 @@ def _said_of(policy: str, summary: SessionSummary, deadline_s: float) -> str:
         late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
         return f"{late}: a real player would have let the fallback decide"
     if summary.fallback_because is not None:
-        count = f"{summary.decided_by[BY_FALLBACK]} of {summary.chunks} chunks"
+        count = fallback_count(summary.decided_by)
         return f"the fallback decided {count}, first because {summary.fallback_because}"
     return ""
 

@@ -379,7 +379,7 @@ def test_a_sweeps_fallback_and_strictness(place: Path, capsys: pytest.CaptureFix
     (place / "s.toml").write_text(f'fallback = "fixed:0"\n{text}')
     assert run(place / "s.toml", "--out", place / "out") == 0
     assert (
-        "the fallback decided 3 of 5 chunks, first because policy raised SystemExit: 3"
+        "the fallback decided 3 of 5 chunks, first because the policy raised SystemExit: 3"
         in capsys.readouterr().out
     )
     mine = [read_record(path) for path in (place / "out").glob("*Half*.jsonl")]
