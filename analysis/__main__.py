@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from analysis import table
-from analysis.compare import GROUPINGS, compare, missing_of
+from analysis.compare import GROUPINGS, Missing, compare, missing_of
 from analysis.compare_report import as_json, left_out_lines, show
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
@@ -189,7 +189,7 @@ def _table(args: argparse.Namespace) -> int:
 def _tell_next(command: str, places: Sequence[Path]) -> None:
     """What one types next, where all is in one folder."""
     if len(places) == 1 and places[0].is_dir():
-        print(next_step("python", "-m", "analysis", command, str(places[0])))
+        print(next_step("-m", "analysis", command, str(places[0])))
 
 
 def _console() -> Console:
@@ -220,9 +220,10 @@ def _plot_many(args: argparse.Namespace) -> int:
             "out": str(args.out),
             "qoe": asdict(qoe),
             "policies": [one for one in outcomes.policies if one not in outcomes.without_figures],
-            "settings": drawn.settings,
+            "cases": drawn.cases,
+            "settings": drawn.cases,
             "not_common": drawn.not_common,
-            "missing": [{"policy": one.policy, "setting": str(one.setting)} for one in missing],
+            "missing": list(map(_missing_json, missing)),
             "invalid": len(outcomes.invalid),
             "left_out": left_out,
         }
@@ -237,8 +238,13 @@ def _plot_many(args: argparse.Namespace) -> int:
             " them, --policy leaves a policy out"
         )
     policies = [policy for policy in outcomes.policies if policy not in outcomes.without_figures]
-    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.settings, 'case')}: {args.out}")
+    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     return status
+
+
+def _missing_json(one: Missing) -> dict[str, str]:
+    """`setting`: what `case` was called before."""
+    return {"policy": one.policy, "case": str(one.case), "setting": str(one.case)}
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.bootstrap import Interval
+from analysis.significance import LEVEL, SAME
 
 AHEAD, BEHIND, TIE, UNKNOWN = "ahead", "behind", "tie", "unknown"
 """Verdicts of a difference of QoE."""
@@ -39,12 +40,20 @@ _STALL = BESIDE[1]
 
 
 def verdict_of(interval: Interval, above: str, below: str) -> str:
-    """One of the words where the interval excludes 0, `TIE` where it holds it, `UNKNOWN` without one."""
-    if not interval.known:
+    """One of the words where the interval excludes 0, `TIE` where it holds it, `UNKNOWN` without one.
+
+    An interval of nothing but rounding (`SAME`) is a tie, too.
+    """
+    if interval.low is None or interval.high is None:
         return UNKNOWN
-    if interval.holds_zero:
+    if interval.low <= SAME and interval.high >= -SAME:
         return TIE
     return above if interval.mean > 0 else below
+
+
+def doubted(verdict: str, holm_p: float | None) -> bool:
+    """Whether an interval excludes 0, and p, held against all that was asked, yet calls it chance."""
+    return verdict in (AHEAD, BEHIND) and holm_p is not None and holm_p >= LEVEL
 
 
 def beside_verdict(interval: Interval) -> str:

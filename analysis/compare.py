@@ -1,9 +1,9 @@
 """Policies compared in pairs of sessions: same trace, same start, same video, same link.
 
-What is averaged first are a policy's seeds and repeats within a setting. Then, for each pair of
-policies, differences of QoE over all settings that both have: their mean with a bootstrap interval
+What is averaged first are a policy's seeds and repeats within a case. Then, for each pair of
+policies, differences of QoE over all cases that both have: their mean with a bootstrap interval
 over clusters of traces, Wilcoxon's test on the clusters' means, corrected by Holm over all tests of
-the comparison, the share of traces won, and the settings where it went worst. What one of two
+the comparison, the share of traces won, and the cases where it went worst. What one of two
 policies lacks is listed, with the reason.
 """
 
@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, stall_words, verdict_of
+from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, doubted, stall_words, verdict_of
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
-from analysis.outcomes import Figures, Outcomes, Setting, means
+from analysis.outcomes import Case, Figures, Outcomes, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
 from player.record import FINISHED
+from traces.words import counted
 
 WORST = 5
-"""Settings that are named for each pair of policies."""
+"""Cases that are named for each pair of policies."""
 
 FEWEST_CLUSTERS = 6
 """Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
@@ -34,11 +35,11 @@ NOT_STREAMED = "there is no such session"
 
 @dataclass(frozen=True)
 class Grouping:
-    """What makes settings a group."""
+    """What makes cases a group."""
 
     name: str
-    of: Callable[[Setting], str]
-    """A setting's group."""
+    of: Callable[[Case], str]
+    """A case's group."""
     order: tuple[str, ...] = ()
     """The groups in order; those that are not in it, and all without one, by name."""
 
@@ -49,13 +50,13 @@ JOIN = ", "
 GROUPINGS = {
     one.name: one
     for one in (
-        Grouping("family", lambda setting: setting.family),
-        Grouping("video", lambda setting: setting.video),
+        Grouping("family", lambda case: case.family),
+        Grouping("video", lambda case: case.video),
         Grouping(
             "rtt",
-            lambda setting: "no RTT known" if setting.rtt_ms is None else f"RTT {setting.rtt_ms:g} ms",
+            lambda case: "no RTT known" if case.rtt_ms is None else f"RTT {case.rtt_ms:g} ms",
         ),
-        Grouping("setting", lambda setting: JOIN.join(setting.condition)),
+        Grouping("setting", lambda case: JOIN.join(case.condition)),
     )
 }
 """What `--by` can group by: `setting` is a sweep's, and without one the family, video and link."""
@@ -72,25 +73,25 @@ MEASURES: dict[str, Callable[[Figures], float]] = {
 DIFFERENCES = ("qoe", *(one.name for one in BESIDE))
 """The measures that are subtracted, pair by pair."""
 
-Cells = dict[str, dict[Setting, Figures]]
-"""[policy][setting]: figures, seeds and repeats averaged."""
+Cells = dict[str, dict[Case, Figures]]
+"""[policy][case]: figures, seeds and repeats averaged."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A setting that another policy has streamed and this one has not, or not so that it counts."""
+    """A case that another policy has streamed and this one has not, or not so that it counts."""
 
     policy: str
-    setting: Setting
+    case: Case
     reason: str
 
 
 @dataclass(frozen=True)
 class PolicyMeans:
-    """A policy's means over the settings that all policies of its group have."""
+    """A policy's means over the cases that all policies of its group have."""
 
     policy: str
-    settings: int
+    cases: int
     sessions: int
     """Counted ones of this policy in the group, seeds and those without a counterpart included."""
     unfinished: int
@@ -106,9 +107,9 @@ class PolicyMeans:
 
 @dataclass(frozen=True)
 class WorstCase:
-    """A setting and how far the policy is ahead there (negative: behind)."""
+    """A case and how far the policy is ahead there (negative: behind)."""
 
-    setting: Setting
+    case: Case
     difference: float
 
 
@@ -118,7 +119,7 @@ class PairResult:
 
     policy: str
     baseline: str
-    settings: int
+    cases: int
     traces: int
     difference: Interval
     wilcoxon_p: float | None
@@ -137,6 +138,11 @@ class PairResult:
         return verdict_of(self.difference, AHEAD, BEHIND)
 
     @property
+    def doubtful(self) -> bool:
+        """Whether p says that the verdict may be chance, after Holm's correction."""
+        return doubted(self.verdict, self.holm_p)
+
+    @property
     def words(self) -> str:
         """The verdict as a sentence, with the stalls where they point the other way."""
         stall = stall_words(self.verdict, self.beside)
@@ -151,7 +157,8 @@ class PairResult:
         if self.verdict == TIE:
             return f"{self.policy} and {self.baseline}: a tie ({mean:+.3f}, interval {interval} holds 0)"
         place = "ahead of" if self.verdict == AHEAD else "behind"
-        return f"{self.policy} is {place} {self.baseline}: {mean:+.3f}, interval {interval}"
+        doubt = f", but p (Holm) {self.holm_p:.2g}: it may be chance" if self.doubtful else ""
+        return f"{self.policy} is {place} {self.baseline}: {mean:+.3f}, interval {interval}{doubt}"
 
 
 @dataclass(frozen=True)
@@ -159,12 +166,12 @@ class ComparedGroup:
     """The comparison within one family, video or RTT, or within all."""
 
     name: str | None
-    settings: int
+    cases: int
     """That any policy has."""
     traces: int
     clusters: int
     policies: tuple[PolicyMeans, ...]
-    """Empty when no setting is common to all."""
+    """Empty when no case is common to all."""
     pairs: tuple[PairResult, ...]
 
 
@@ -273,17 +280,17 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     grouping = by if isinstance(by, Grouping) else GROUPINGS[by]
     if by == "setting":
         called = setting_names(outcomes)
-        grouping = Grouping("setting", lambda setting: called[setting.condition])
+        grouping = Grouping("setting", lambda case: called[case.condition])
     name_of, order = grouping.of, list(grouping.order)
     names = sorted(
-        {name_of(one.setting) for one in outcomes.counted},
+        {name_of(one.case) for one in outcomes.counted},
         key=lambda name: (order.index(name) if name in order else len(order), natural(name)),
     )
     return {
         name: Outcomes(
             outcomes.qoe,
-            tuple(one for one in outcomes.counted if name_of(one.setting) == name),
-            tuple(one for one in outcomes.left_out if one.setting and name_of(one.setting) == name),
+            tuple(one for one in outcomes.counted if name_of(one.case) == name),
+            tuple(one for one in outcomes.left_out if one.case and name_of(one.case) == name),
         )
         for name in names
     }
@@ -291,9 +298,9 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
 
 def setting_names(outcomes: Outcomes) -> dict[tuple[str, ...], str]:
     """What each condition is called among those that are here: what all have in common is left out."""
-    settings = [one.setting for one in outcomes.counted]
-    settings += [one.setting for one in outcomes.left_out if one.setting is not None]
-    found = list(dict.fromkeys(setting.condition for setting in settings))
+    cases = [one.case for one in outcomes.counted]
+    cases += [one.case for one in outcomes.left_out if one.case is not None]
+    found = list(dict.fromkeys(case.condition for case in cases))
     common = [fact for fact in found[0] if all(fact in others for others in found)] if found else []
     names = {
         facts: JOIN.join(fact for fact in facts if fact not in common) or JOIN.join(facts) for facts in found
@@ -302,33 +309,32 @@ def setting_names(outcomes: Outcomes) -> dict[tuple[str, ...], str]:
 
 
 def cells(outcomes: Outcomes) -> Cells:
-    """Figures of each policy in each setting, its seeds and repeats averaged."""
-    sessions: dict[str, dict[Setting, list[Figures]]] = {}
+    """Figures of each policy in each case, its seeds and repeats averaged."""
+    sessions: dict[str, dict[Case, list[Figures]]] = {}
     for one in outcomes.counted:
-        sessions.setdefault(one.policy, {}).setdefault(one.setting, []).append(one.figures)
+        sessions.setdefault(one.policy, {}).setdefault(one.case, []).append(one.figures)
     return {
-        policy: {setting: means(figures) for setting, figures in mine.items()}
-        for policy, mine in sessions.items()
+        policy: {case: means(figures) for case, figures in mine.items()} for policy, mine in sessions.items()
     }
 
 
-def common_settings(found: Cells) -> list[Setting]:
-    """The settings that all policies have, in the first one's order."""
+def common_cases(found: Cells) -> list[Case]:
+    """The cases that all policies have, in the first one's order."""
     first, *others = found.values()
-    return [setting for setting in first if all(setting in other for other in others)]
+    return [case for case in first if all(case in other for other in others)]
 
 
 def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
     """What each policy lacks of what another one has, and of what it has streamed in vain."""
     missing: list[Missing] = []
-    reasons = {(one.policy, one.setting): one.reason for one in outcomes.left_out if one.setting is not None}
+    reasons = {(one.policy, one.case): one.reason for one in outcomes.left_out if one.case is not None}
     found = cells(outcomes)
-    settings = list(dict.fromkeys([*(s for mine in found.values() for s in mine), *(s for _, s in reasons)]))
+    cases = list(dict.fromkeys([*(s for mine in found.values() for s in mine), *(s for _, s in reasons)]))
     for policy in outcomes.policies:
-        for setting in settings:
-            if setting not in found.get(policy, {}):
-                reason = reasons.get((policy, setting), NOT_STREAMED)
-                missing.append(Missing(policy, setting, reason))
+        for case in cases:
+            if case not in found.get(policy, {}):
+                reason = reasons.get((policy, case), NOT_STREAMED)
+                missing.append(Missing(policy, case, reason))
     return tuple(missing)
 
 
@@ -336,39 +342,37 @@ def _group(
     name: str | None, outcomes: Outcomes, duels: Sequence[tuple[str, str]], rule: ClusterRule
 ) -> ComparedGroup:
     found = cells(outcomes)
-    settings = list(dict.fromkeys(setting for mine in found.values() for setting in mine))
+    cases = list(dict.fromkeys(case for mine in found.values() for case in mine))
     pairs = _pairs(duels, found, rule)
     return ComparedGroup(
         name=name,
-        settings=len(settings),
-        traces=len({_trace(setting) for setting in settings}),
-        clusters=len({rule.key(setting.trace) for setting in settings}),
+        cases=len(cases),
+        traces=len({_trace(case) for case in cases}),
+        clusters=len({rule.key(case.trace) for case in cases}),
         policies=tuple(policy_means(outcomes, rule)),
         pairs=tuple(pairs),
     )
 
 
 def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
-    """Each policy's means over the settings that all have; empty when there are none."""
+    """Each policy's means over the cases that all have; empty when there are none."""
     every = cells(outcomes)
     found = {policy: every[policy] for policy in in_order(every)}
-    common = common_settings(found)
+    common = common_cases(found)
     if not common:
         return []
-    clusters = [rule.key(setting.trace) for setting in common]
-    columns = [
-        [get(mine[setting]) for setting in common] for mine in found.values() for get in MEASURES.values()
-    ]
+    clusters = [rule.key(case.trace) for case in common]
+    columns = [[get(mine[case]) for case in common] for mine in found.values() for get in MEASURES.values()]
     intervals = iter(mean_intervals(columns, clusters))
     invalid = outcomes.invalid
     result = []
     for policy, mine in found.items():
-        figures = [mine[setting] for setting in common]
+        figures = [mine[case] for case in common]
         sessions = [one for one in outcomes.counted if one.policy == policy]
         result.append(
             PolicyMeans(
                 policy=policy,
-                settings=len(common),
+                cases=len(common),
                 sessions=len(sessions),
                 unfinished=sum(one.ended != FINISHED for one in sessions),
                 invalid=sum(one.policy == policy for one in invalid),
@@ -380,24 +384,24 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
 
 
 def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) -> list[PairResult]:
-    """Each duel that has a setting in common. Those over the same settings are resampled together."""
+    """Each duel that has a case in common. Those over the same cases are resampled together."""
 
-    def difference(policy: str, baseline: str, settings: Sequence[Setting], name: str) -> Iterator[float]:
+    def difference(policy: str, baseline: str, cases: Sequence[Case], name: str) -> Iterator[float]:
         get = MEASURES[name]
-        return (get(found[policy][setting]) - get(found[baseline][setting]) for setting in settings)
+        return (get(found[policy][case]) - get(found[baseline][case]) for case in cases)
 
-    together: dict[tuple[Setting, ...], list[tuple[str, str]]] = {}
+    together: dict[tuple[Case, ...], list[tuple[str, str]]] = {}
     for policy, baseline in duels:
         mine, other = found.get(policy, {}), found.get(baseline, {})
-        if both := tuple(setting for setting in mine if setting in other):
+        if both := tuple(case for case in mine if case in other):
             together.setdefault(both, []).append((policy, baseline))
     intervals: dict[tuple[str, str], dict[str, Interval]] = {}
-    for settings, ones in together.items():
-        clusters = [rule.key(setting.trace) for setting in settings]
-        columns = [list(difference(*duel, settings, name)) for duel in ones for name in DIFFERENCES]
+    for cases, ones in together.items():
+        clusters = [rule.key(case.trace) for case in cases]
+        columns = [list(difference(*duel, cases, name)) for duel in ones for name in DIFFERENCES]
         drawn = iter(mean_intervals(columns, clusters))
         intervals |= {duel: {name: next(drawn) for name in DIFFERENCES} for duel in ones}
-    places = {duel: settings for settings, ones in together.items() for duel in ones}
+    places = {duel: cases for cases, ones in together.items() for duel in ones}
     return [
         _pair(
             *duel,
@@ -413,36 +417,36 @@ def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) ->
 def _pair(
     policy: str,
     baseline: str,
-    differences: dict[Setting, float],
+    differences: dict[Case, float],
     intervals: dict[str, Interval],
     rule: ClusterRule,
 ) -> PairResult:
     of_traces = list(_means_by(differences, _trace).values())
-    of_clusters = list(_means_by(differences, lambda setting: rule.key(setting.trace)).values())
+    of_clusters = list(_means_by(differences, lambda case: rule.key(case.trace)).values())
     worst = sorted(differences.items(), key=lambda item: item[1])[:WORST]
     return PairResult(
         policy=policy,
         baseline=baseline,
-        settings=len(differences),
+        cases=len(differences),
         traces=len(of_traces),
         difference=intervals["qoe"],
         wilcoxon_p=wilcoxon_p(of_clusters) if len(of_clusters) > 1 else None,
         holm_p=None,
         won=sum(value > SAME for value in of_traces) / len(of_traces),
         drawn=sum(abs(value) <= SAME for value in of_traces) / len(of_traces),
-        worst=tuple(WorstCase(setting, value) for setting, value in worst),
+        worst=tuple(WorstCase(case, value) for case, value in worst),
         beside={one.name: intervals[one.name] for one in BESIDE},
     )
 
 
-def _trace(setting: Setting) -> tuple[str, str]:
-    return setting.trace, setting.trace_sha256
+def _trace(case: Case) -> tuple[str, str]:
+    return case.trace, case.trace_sha256
 
 
-def _means_by(differences: dict[Setting, float], key: Callable[[Setting], object]) -> dict[object, float]:
+def _means_by(differences: dict[Case, float], key: Callable[[Case], object]) -> dict[object, float]:
     parts: dict[object, list[float]] = {}
-    for setting, value in differences.items():
-        parts.setdefault(key(setting), []).append(value)
+    for case, value in differences.items():
+        parts.setdefault(key(case), []).append(value)
     return {name: sum(values) / len(values) for name, values in parts.items()}
 
 
@@ -477,7 +481,13 @@ def notes(comparison: Comparison) -> list[str]:
         found.append("simulated and emulated sessions are both here; they are never paired with each other")
     if most_repeats(outcomes) > 1:
         found.append(f"up to {most_repeats(outcomes)} sessions of a policy in one case were averaged first")
-    few = [pair.difference.clusters for group in comparison.groups for pair in group.pairs]
+    pairs = [pair for group in comparison.groups for pair in group.pairs]
+    if any(pair.doubtful for pair in pairs):
+        found.append(
+            "doubtful: a verdict is that of the pair's own interval; p (Holm) is held"
+            f" against {counted(len(pairs), 'question')} asked here, and says that it may be chance"
+        )
+    few = [pair.difference.clusters for pair in pairs]
     if few and min(few) < FEWEST_CLUSTERS:
         found.append(
             f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"
@@ -485,8 +495,8 @@ def notes(comparison: Comparison) -> list[str]:
         )
     if outcomes.unfinished:
         found.append(
-            f"{len(outcomes.unfinished)} sessions did not finish; they count with what they played"
-            " and all their stall"
+            f"{counted(len(outcomes.unfinished), 'session')} did not finish, counted with what was played"
+            " and all the stall"
         )
     return found
 
@@ -497,5 +507,5 @@ def told_others(outcomes: Outcomes) -> list[str]:
 
 
 def most_repeats(outcomes: Outcomes) -> int:
-    """The most sessions that one policy has in one setting: seeds or repeats, which are averaged."""
-    return max(Counter((one.policy, one.setting) for one in outcomes.counted).values(), default=0)
+    """The most sessions that one policy has in one case: seeds or repeats, which are averaged."""
+    return max(Counter((one.policy, one.case) for one in outcomes.counted).values(), default=0)

@@ -14,7 +14,7 @@ from rich.text import Text
 from analysis.beside import BESIDE, beside_verdict, with_bounds
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
-from analysis.outcomes import LeftOut, Outcomes, Setting
+from analysis.outcomes import Case, LeftOut, Outcomes
 from analysis.style import short_name
 from traces.words import counted
 
@@ -45,13 +45,11 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 def accounted(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
     """What is not counted, or not whole, session by session, as `--json` has it."""
     return {
-        "missing": [
-            {"policy": one.policy, **_setting_json(one.setting), "reason": one.reason} for one in missing
-        ],
+        "missing": [{"policy": one.policy, **_case_json(one.case), "reason": one.reason} for one in missing],
         "unfinished": [
             {
                 "policy": one.policy,
-                **_setting_json(one.setting),
+                **_case_json(one.case),
                 "ended": one.ended,
                 "chunks": one.chunks,
                 "chunks_asked": one.chunks_asked,
@@ -65,21 +63,22 @@ def accounted(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
     }
 
 
-def _setting_json(setting: Setting) -> dict[str, Any]:
+def _case_json(case: Case) -> dict[str, Any]:
     return {
-        "trace": setting.trace,
-        "start_s": setting.start_s,
-        "video": setting.video,
-        "link": setting.link_label,
-        "chunks": setting.chunks,
-        "besides": list(setting.besides),
+        "trace": case.trace,
+        "start_s": case.start_s,
+        "video": case.video,
+        "link": case.link_label,
+        "chunks": case.chunks,
+        "besides": list(case.besides),
     }
 
 
 def _group_json(group: ComparedGroup) -> dict[str, Any]:
     return {
         "group": group.name,
-        "settings": group.settings,
+        "cases": group.cases,
+        "settings": group.cases,
         "traces": group.traces,
         "clusters": group.clusters,
         "policies": [_policy_json(one) for one in group.policies],
@@ -91,7 +90,8 @@ def _policy_json(one: PolicyMeans) -> dict[str, Any]:
     figures = {key: value for key, value in asdict(one.figures).items() if key != "qoe"}
     return {
         "policy": one.policy,
-        "settings": one.settings,
+        "cases": one.cases,
+        "settings": one.cases,
         "sessions": one.sessions,
         "unfinished": one.unfinished,
         "invalid": one.invalid,
@@ -105,12 +105,14 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
     return {
         "policy": one.policy,
         "baseline": one.baseline,
-        "settings": one.settings,
+        "cases": one.cases,
+        "settings": one.cases,
         "traces": one.traces,
         "clusters": one.difference.clusters,
         "difference": one.difference.mean,
         "ci95": one.difference.bounds,
         "verdict": one.verdict,
+        "doubtful": one.doubtful,
         "words": one.words,
         "wilcoxon_p": one.wilcoxon_p,
         "holm_p": one.holm_p,
@@ -120,7 +122,7 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
             name: {"difference": found.mean, "ci95": found.bounds, "verdict": beside_verdict(found)}
             for name, found in one.beside.items()
         },
-        "worst": [{**_setting_json(case.setting), "difference": case.difference} for case in one.worst],
+        "worst": [{**_case_json(worst.case), "difference": worst.difference} for worst in one.worst],
     }
 
 
@@ -179,11 +181,6 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])}{more}"
 
 
-def counted_cases(count: int) -> str:
-    """`1 case`, `40 cases`: a trace from one moment, with its video and link; sessions of one are pairs."""
-    return f"{count} case{'' if count == 1 else 's'}"
-
-
 def say(console: Console, text: str) -> None:
     """A line, not folded and without markup."""
     console.print(Text(text), soft_wrap=True)
@@ -194,7 +191,7 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
     title = "" if group.name is None else f"{group.name}: "
     say(
         console,
-        f"{title}{counted(group.settings, 'case')}, {counted(group.traces, 'trace')}"
+        f"{title}{counted(group.cases, 'case')}, {counted(group.traces, 'trace')}"
         f" in {counted(group.clusters, 'cluster')}",
     )
     if group.policies:
@@ -222,18 +219,18 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
 
 
 def _names(pair: PairResult) -> list[str]:
-    """What the worst settings are called: by trace, and whole where that does not tell them apart."""
-    names = [", ".join((_short(case.setting), *case.setting.besides)) for case in pair.worst]
-    return names if len(set(names)) == len(names) else [str(case.setting) for case in pair.worst]
+    """What the worst cases are called: by trace, and whole where that does not tell them apart."""
+    names = [", ".join((_short(one.case), *one.case.besides)) for one in pair.worst]
+    return names if len(set(names)) == len(names) else [str(one.case) for one in pair.worst]
 
 
-def _short(setting: Setting) -> str:
-    return setting.trace + (f" from {setting.start_s:g} s" if setting.start_s else "")
+def _short(case: Case) -> str:
+    return case.trace + (f" from {case.start_s:g} s" if case.start_s else "")
 
 
 def _means_table(policies: Sequence[PolicyMeans]) -> Table:
     table = Table(
-        title=f"means over the {counted_cases(policies[0].settings)} that all have",
+        title=f"means over the {counted(policies[0].cases, 'case')} that all have",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -270,14 +267,14 @@ def _pairs_table(pairs: Sequence[PairResult]) -> Table:
         cells = (
             short_name(one.policy),
             short_name(one.baseline),
-            str(one.settings),
+            str(one.cases),
             f"{one.difference.mean:+.3f}",
             _bounds(one.difference, "+"),
             _p(one.wilcoxon_p),
             _p(one.holm_p),
             f"{100 * one.won:.0f} %",
             f"{100 * one.drawn:.0f} %",
-            one.verdict,
+            f"{one.verdict}, doubtful" if one.doubtful else one.verdict,
         )
         table.add_row(*map(Text, cells))
     return table
@@ -327,7 +324,7 @@ def _show_missing(missing: Sequence[Missing], console: Console) -> None:
     for one in missing:
         groups.setdefault((one.policy, one.reason), []).append(one)
     for (policy, reason), ones in groups.items():
-        names = "; ".join(str(one.setting) for one in ones[:NAMED])
+        names = "; ".join(str(one.case) for one in ones[:NAMED])
         more = f"; and {len(ones) - NAMED} more, named by --json" if len(ones) > NAMED else ""
-        lacks = counted_cases(len(ones))
+        lacks = counted(len(ones), "case")
         say(console, f"missing: {short_name(policy)} lacks {lacks} ({reason}): {names}{more}")

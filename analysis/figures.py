@@ -1,6 +1,6 @@
 """Figures that compare policies over many sessions: CDF, bars, box plots, bitrate against stalls.
 
-Each draws only settings (trace, start, video, link) that all its policies have, seeds averaged
+Each draws only cases (trace, start, video, link) that all its policies have, seeds averaged
 first, so that no policy looks better by what it was spared. All are to be called within
 `matplotlib.rc_context(style.RC)`.
 """
@@ -21,8 +21,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, Grouping, cells, common_settings, grouped, told_others
-from analysis.outcomes import Figures, Outcomes, Setting
+from analysis.compare import Cells, Grouping, cells, common_cases, grouped, told_others
+from analysis.outcomes import Case, Figures, Outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import (
     BLACK,
@@ -71,43 +71,43 @@ MARKERS = "osD^vP*Xph<>d8"
 
 @dataclass(frozen=True)
 class Panel:
-    """What one group has: figures of all policies over the same settings."""
+    """What one group has: figures of all policies over the same cases."""
 
     name: str | None
     policies: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    cases: tuple[Case, ...]
     cells: Cells
 
     def values(self, policy: str, get: Callable[[Figures], float]) -> list[float]:
-        """(settings,) of one policy."""
-        return [get(self.cells[policy][setting]) for setting in self.settings]
+        """(cases,) of one policy."""
+        return [get(self.cells[policy][case]) for case in self.cases]
 
     def intervals(self, get: Callable[[Figures], float], rule: ClusterRule) -> dict[str, Interval]:
-        """Each policy's mean over the settings, with its interval over traces."""
+        """Each policy's mean over the cases, with its interval over traces."""
         columns = [self.values(policy, get) for policy in self.policies]
-        found = mean_intervals(columns, [rule.key(setting.trace) for setting in self.settings])
+        found = mean_intervals(columns, [rule.key(case.trace) for case in self.cases])
         return dict(zip(self.policies, found, strict=True))
 
 
 @dataclass(frozen=True)
 class DrawnFigure:
-    """A figure, and how many settings it could not show because a policy lacks them."""
+    """A figure, and how many cases it could not show because a policy lacks them."""
 
     figure: Figure
-    settings: int
+    cases: int
     not_common: int
 
 
 def panels(outcomes: Outcomes, by: str | Grouping | None = None) -> tuple[Panel, ...]:
-    """The groups of a figure; within each, the settings that all its policies have.
+    """The groups of a figure; within each, the cases that all its policies have.
 
     Raises:
-        AnalysisError: too many policies, or a group in which no setting is common to all.
+        AnalysisError: too many policies, or a group in which no case is common to all.
     """
     found = []
     for name, part in grouped(outcomes, by).items():
         mine = cells(part)
-        common = common_settings(mine)
+        common = common_cases(mine)
         if not common:
             where = "" if name is None else f" of {name}"
             raise AnalysisError(
@@ -400,7 +400,7 @@ def _group_ticks(axis: Axes, parts: Sequence[Panel]) -> None:
 
 
 def _counted(part: Panel) -> str:
-    return f"n = {len(part.settings)}"
+    return f"n = {len(part.cases)}"
 
 
 def _title(axis: Axes, part: Panel, parts: int) -> None:
@@ -437,10 +437,10 @@ def _head_and_legend(
     how_to_read: str = "",
 ) -> None:
     """What was measured above, who is who below."""
-    settings = sum(len(part.settings) for part in parts)
+    cases = sum(len(part.cases) for part in parts)
     kinds = {one.simulated for one in outcomes.counted}
     made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
-    head = [f"QoE {outcomes.qoe}; {settings} cases, {made}"]
+    head = [f"QoE {outcomes.qoe}; {cases} cases, {made}"]
     if others := told_others(outcomes):
         head += [f"told {'; '.join(others)}: policies aimed at another QoE, an oracle is no bound"]
     head += [how_to_read] if how_to_read else []
@@ -451,5 +451,5 @@ def _head_and_legend(
 
 
 def _drawn(figure: Figure, outcomes: Outcomes, parts: Sequence[Panel]) -> DrawnFigure:
-    settings = sum(len(part.settings) for part in parts)
-    return DrawnFigure(figure, settings, len({one.setting for one in outcomes.counted}) - settings)
+    cases = sum(len(part.cases) for part in parts)
+    return DrawnFigure(figure, cases, len({one.case for one in outcomes.counted}) - cases)

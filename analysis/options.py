@@ -9,6 +9,7 @@ from typing import Any
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError
 from player.qoe import MU, QoE
+from traces.commands import add_json_option
 
 BASELINE = "robustmpc"
 """With whom a report compares where neither the command nor the sweep says."""
@@ -79,9 +80,7 @@ def add_scoring(
 
 def add_json(output: Any) -> None:
     """`--json`."""
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
 
 
 def scored_by(args: argparse.Namespace) -> tuple[QoE, ClusterRule]:

@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis import curves
-from analysis.sessions import AnalysisError, SessionRecord, record_files
+from analysis.sessions import (
+    AnalysisError,
+    SessionRecord,
+    complaint,
+    record_files,
+    refuse_other_schemas,
+)
 from player.qoe import QoE, summarise
-from player.record import FINISHED, INTERRUPTED, SCHEMA, RecordError, by_fallback_alone, read_record
+from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
-from traces.safe_reading import read_first_object, shown
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
@@ -34,8 +39,8 @@ CUT_SHORT = "it was interrupted (--interrupted counts it)"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a session was streamed over: sessions with equal settings are pairs."""
+class Case:
+    """What a session was streamed over: sessions of one case are pairs."""
 
     trace: str
     trace_sha256: str
@@ -60,7 +65,7 @@ class Setting:
     cap_mbps: float | None = field(compare=False, default=None)
     """Where the trace's rates were cut."""
     besides: tuple[str, ...] = field(compare=False, default=())
-    """In words, what else it differs by from a setting that would be called the same (`told_apart`)."""
+    """In words, what else it differs by from a case that would be called the same (`told_apart`)."""
     group: str | None = field(compare=False, default=None)
     """The label of the sweep's `[[setting]]` that this is a point of."""
     axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
@@ -95,7 +100,7 @@ class Outcome:
     policy: str
     policy_name: str
     """Without options."""
-    setting: Setting
+    case: Case
     figures: Figures
     ended: str
     """`finished`, or what cut it short."""
@@ -111,7 +116,7 @@ class LeftOut:
 
     record: str
     policy: str
-    setting: Setting | None
+    case: Case | None
     reason: str
 
 
@@ -134,7 +139,7 @@ class Outcomes:
     @property
     def traces(self) -> list[str]:
         """The names of those that sessions count of, in order of appearance."""
-        return list(dict.fromkeys(one.setting.trace for one in self.counted))
+        return list(dict.fromkeys(one.case.trace for one in self.counted))
 
     @property
     def invalid(self) -> list[LeftOut]:
@@ -180,8 +185,9 @@ def read_outcomes(
             read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    if faults and (not read or _other_schemas(faults)):
-        raise AnalysisError(_complaint(faults, len(files)))
+    refuse_other_schemas(faults, len(files))
+    if not read:
+        raise AnalysisError(complaint(faults, len(files)))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:
@@ -198,7 +204,7 @@ def read_outcomes(
 
 
 def outcomes_of(qoe: QoE, found: Sequence[Outcome | LeftOut]) -> Outcomes:
-    """Those that count and those that don't, their settings told apart."""
+    """Those that count and those that don't, their cases told apart."""
     apart = told_apart(found)
     return Outcomes(
         qoe,
@@ -218,26 +224,26 @@ def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -
         AnalysisError: a ladder that the QoE cannot score.
     """
     record = session.record
-    setting = _setting(session)
+    case = _case(session)
     if not session.end.valid:
-        return LeftOut(session.path, session.policy, setting, INVALID)
+        return LeftOut(session.path, session.policy, case, INVALID)
     if by_fallback_alone({row.by for row in session.chunks}):
-        return LeftOut(session.path, session.policy, setting, NOT_ITS_OWN)
-    if setting is None or session.trace is None:
+        return LeftOut(session.path, session.policy, case, NOT_ITS_OWN)
+    if case is None or session.trace is None:
         return LeftOut(session.path, session.policy, None, NO_TRACE)
     if session.end.outcome == INTERRUPTED and not interrupted:
-        return LeftOut(session.path, session.policy, setting, CUT_SHORT)
+        return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
         one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
     if one.qoe is None or one.bitrate_mbps is None:
-        return LeftOut(session.path, session.policy, setting, NO_CHUNK)
+        return LeftOut(session.path, session.policy, case, NO_CHUNK)
     return Outcome(
         record=session.path,
         policy=session.policy,
         policy_name=str(session.section("policy").get("name", session.policy)),
-        setting=setting,
+        case=case,
         figures=Figures(
             qoe=one.qoe,
             bitrate_mbps=one.bitrate_mbps,
@@ -249,7 +255,7 @@ def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -
         ),
         ended=session.end.outcome,
         chunks=len(session.chunks),
-        chunks_asked=setting.chunks,
+        chunks_asked=case.chunks,
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
     )
@@ -266,7 +272,7 @@ def utilisation(session: SessionRecord) -> float | None:
     return used_megabits / carried_megabits if carried_megabits > 0 else None
 
 
-def _setting(session: SessionRecord) -> Setting | None:
+def _case(session: SessionRecord) -> Case | None:
     """What a session was streamed over; None over a real network.
 
     Raises:
@@ -285,7 +291,7 @@ def _setting(session: SessionRecord) -> Setting | None:
     link_label = _link_label(link, simulated)
     start_s = session.trace.start_s
     shared = session.shared
-    if shared is not None:  # that a later player began later makes no other setting of it
+    if shared is not None:  # that a later player began later makes no other case of it
         start_s = round(start_s - shared.offset_s, 6)
         asked |= {"players": shared.players, "player": shared.index}
         link_label += f", player {shared.index + 1} of {shared.players}"
@@ -293,7 +299,7 @@ def _setting(session: SessionRecord) -> Setting | None:
     asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
     sweep = session.section("sweep")
     seen = sweep.get("seen")
-    return Setting(
+    return Case(
         trace=trace["name"],
         trace_sha256=trace["sha256"],
         start_s=start_s,
@@ -326,35 +332,35 @@ def _whole(value: object) -> int | None:
 
 
 def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
-    """The same, their settings under names that hold whatever differs: where two would be called the same,
+    """The same, their cases under names that hold whatever differs: where two would be called the same,
     what they differ by stands in `besides`, and where that isn't their traces, in `condition` too."""
-    settings = list(dict.fromkeys(one.setting for one in found if one.setting is not None))
-    besides = _differing(settings, str, (_facts, _hashes))
-    more = _differing(settings, lambda setting: (setting.condition, setting.video), (_facts,))
+    cases = list(dict.fromkeys(one.case for one in found if one.case is not None))
+    besides = _differing(cases, str, (_facts, _hashes))
+    more = _differing(cases, lambda case: (case.condition, case.video), (_facts,))
 
     def renamed(one: Outcome | LeftOut) -> Outcome | LeftOut:
-        setting = one.setting
-        if setting is None or not (setting in besides or setting in more):
+        case = one.case
+        if case is None or not (case in besides or case in more):
             return one
-        condition = (*setting.condition, *more.get(setting, ()))
-        return replace(one, setting=replace(setting, besides=besides.get(setting, ()), condition=condition))
+        condition = (*case.condition, *more.get(case, ()))
+        return replace(one, case=replace(case, besides=besides.get(case, ()), condition=condition))
 
     return [renamed(one) for one in found]
 
 
 def _differing(
-    settings: Iterable[Setting],
-    name: Callable[[Setting], Hashable],
-    kinds: Sequence[Callable[[Setting], dict[str, str]]],
-) -> dict[Setting, tuple[str, ...]]:
-    """Of settings that share a name, the facts that not all of them share, of the first kind that has any."""
-    named: dict[Hashable, list[Setting]] = {}
-    for setting in settings:
-        named.setdefault(name(setting), []).append(setting)
-    found: dict[Setting, tuple[str, ...]] = {}
+    cases: Iterable[Case],
+    name: Callable[[Case], Hashable],
+    kinds: Sequence[Callable[[Case], dict[str, str]]],
+) -> dict[Case, tuple[str, ...]]:
+    """Of cases that share a name, the facts that not all of them share, of the first kind that has any."""
+    named: dict[Hashable, list[Case]] = {}
+    for case in cases:
+        named.setdefault(name(case), []).append(case)
+    found: dict[Case, tuple[str, ...]] = {}
     for alike in named.values():
         for facts_of in kinds if len(alike) > 1 else ():
-            facts = [facts_of(setting) for setting in alike]
+            facts = [facts_of(case) for case in alike]
             keys = dict.fromkeys(key for one in facts for key in one)
             differ = [key for key in keys if len({one.get(key) for one in facts}) > 1]
             if differ:
@@ -364,17 +370,23 @@ def _differing(
     return found
 
 
-def _facts(setting: Setting) -> dict[str, str]:
-    """What was asked for, its trace and which of several players it was apart, in words."""
-    link: dict[str, Any] = json.loads(setting.link)
-    facts = {} if setting.chunks is None else {"chunks": f"{setting.chunks} chunks"}
-    if setting.cap_mbps is not None:
-        facts["cap_mbps"] = f"cap_mbps {setting.cap_mbps:g}"
+def _facts(case: Case) -> dict[str, str]:
+    """What was asked for, its trace and which of several players it was apart, in words.
+
+    A queue that was asked for in milliseconds of the trace's mean rate is as long on every trace, however
+    many bytes that comes to.
+    """
+    link: dict[str, Any] = json.loads(case.link)
+    if link.get("queue_ms") is not None:
+        link.pop("queue_limit_bytes", None)
+    facts = {} if case.chunks is None else {"chunks": f"{case.chunks} chunks"}
+    if case.cap_mbps is not None:
+        facts["cap_mbps"] = f"cap_mbps {case.cap_mbps:g}"
     return facts | {key: f"{key} {_said(value)}" for key, value in link.items() if key != "player"}
 
 
-def _hashes(setting: Setting) -> dict[str, str]:
-    return {"trace": f"trace {setting.trace_sha256[:8]}", "video": f"video {setting.video_sha256[:8]}"}
+def _hashes(case: Case) -> dict[str, str]:
+    return {"trace": f"trace {case.trace_sha256[:8]}", "video": f"video {case.video_sha256[:8]}"}
 
 
 def _said(value: Any) -> str:
@@ -386,7 +398,7 @@ def _said(value: Any) -> str:
 def _condition(
     sweep: dict[str, Any], family: str, video: str, link_label: str, simulated: bool
 ) -> tuple[str, ...]:
-    """A setting without its trace, in words."""
+    """A case without its trace, in words."""
     if "setting" in sweep:
         return (str(sweep["setting"]), *(("simulated",) if simulated else ()))
     return (family, video, *link_label.split(", "))
@@ -410,38 +422,6 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
     if link.get("congestion_control") is not None:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)
-
-
-def _complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
-    """All records that cannot be read, in one line; mixed schema versions said as such."""
-    schemas = _other_schemas(faults)
-    way_out = "remove them, or make them anew"
-    if schemas:
-        versions = ", ".join(f"{count} of schema {schema}" for schema, count in schemas.items())
-        return (
-            f"of {records} records {versions}, where this version reads {SCHEMA} (the first: {faults[0][0]});"
-            " compare them with the version that wrote them"
-        )
-    if len(faults) == 1:
-        return f"{faults[0][1]}; {way_out.replace('them', 'it')}"
-    names = ", ".join(path.name for path, _ in faults[1:4])
-    more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
-    return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
-
-
-def _other_schemas(faults: Sequence[tuple[Path, str]]) -> Counter[str]:
-    """How many of the records that can't be read are of which other version."""
-    found = (_schema(path) for path, _ in faults)
-    return Counter(schema for schema in found if schema not in (None, str(SCHEMA)))
-
-
-def _schema(path: Path) -> str | None:
-    """The schema version that a file's first line says, as written; None if it says none."""
-    try:
-        schema = read_first_object(path).get("schema")
-    except (ValueError, OSError):
-        return None
-    return None if schema is None else shown(schema)
 
 
 def means(figures: Iterable[Figures]) -> Figures:

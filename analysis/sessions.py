@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,10 @@ from typing import Any, TypeGuard
 
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
-from player.record import ChunkRow, EndRow, Record, RecordError, read_record
+from player.record import SCHEMA, ChunkRow, EndRow, Record, RecordError, read_record
 from traces.commands import said_of
 from traces.files import PARTIAL
+from traces.safe_reading import read_first_object, shown
 
 ENDING = ".jsonl"
 
@@ -188,14 +190,16 @@ def load_sessions(
         RecordError: none of the records can be read.
         OSError: a place that cannot be read.
     """
-    found, faults = [], []
+    found: list[SessionRecord] = []
+    faults: list[tuple[Path, str]] = []
     for path in record_files(places):
         try:
             found.append(SessionRecord(read_record(path)))
         except (RecordError, OSError) as error:
-            faults.append(said_of(error) if isinstance(error, OSError) else str(error))
+            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
+    refuse_other_schemas(faults, len(found) + len(faults))
     if not found:
-        raise RecordError(faults[0])
+        raise RecordError(faults[0][1])
     there = dict.fromkeys(session.policy for session in found)
     for policy in policies:
         if policy not in there:
@@ -208,7 +212,53 @@ def load_sessions(
             f"{_counted(left_out)}: the link was not what the manifest says."
             " The end line's link.reasons say why; --invalid takes them all the same"
         )
-    return FoundSessions(taken, left_out, tuple(faults))
+    return FoundSessions(taken, left_out, tuple(fault for _, fault in faults))
+
+
+def refuse_other_schemas(faults: Sequence[tuple[Path, str]], records: int) -> None:
+    """Records of another version are no damaged ones: no analysis goes on without them.
+
+    Args:
+        faults: of records that can't be read, with their files.
+        records: how many there are in all.
+
+    Raises:
+        AnalysisError: one of them is of another schema.
+    """
+    if _other_schemas(faults):
+        raise AnalysisError(complaint(faults, records))
+
+
+def complaint(faults: Sequence[tuple[Path, str]], records: int) -> str:
+    """All records that cannot be read, in one line; mixed schema versions said as such."""
+    schemas = _other_schemas(faults)
+    way_out = "remove them, or make them anew"
+    if schemas:
+        versions = ", ".join(f"{count} of schema {schema}" for schema, count in schemas.items())
+        return (
+            f"of {records} records {versions}, where this version reads {SCHEMA} (the first: {faults[0][0]});"
+            " read them with the version that wrote them"
+        )
+    if len(faults) == 1:
+        return f"{faults[0][1]}; {way_out.replace('them', 'it')}"
+    names = ", ".join(path.name for path, _ in faults[1:4])
+    more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
+    return f"{len(faults)} of {records} records cannot be read: {faults[0][1]}; also {names}{more}; {way_out}"
+
+
+def _other_schemas(faults: Sequence[tuple[Path, str]]) -> Counter[str]:
+    """How many of the records that can't be read are of which other version."""
+    found = (_schema(path) for path, _ in faults)
+    return Counter(schema for schema in found if schema not in (None, str(SCHEMA)))
+
+
+def _schema(path: Path) -> str | None:
+    """The schema version that a file's first line says, as written; None if it says none."""
+    try:
+        schema = read_first_object(path).get("schema")
+    except (ValueError, OSError):
+        return None
+    return None if schema is None else shown(schema)
 
 
 NAMED = 6

@@ -1,6 +1,6 @@
 """Policies by groups: one table of mean QoE with intervals, the figures that a paper begins with.
 
-A group's means are over the settings that all its policies have, seeds averaged first. A policy that
+A group's means are over the cases that all its policies have, seeds averaged first. A policy that
 streamed nothing in a group (it refuses that ladder) has no cell there. Against a baseline a cell is
 marked by its paired difference, not by whether intervals overlap: those of means are wide with what
 traces do to all policies alike.
@@ -55,7 +55,7 @@ def matrix(outcomes: Outcomes, by: str, baseline: str | None, rule: ClusterRule)
     """Means of all policies in all groups.
 
     Raises:
-        AnalysisError: a baseline that is not there, a group in which no setting is common to all.
+        AnalysisError: a baseline that is not there, a group in which no case is common to all.
     """
     groups = groups_with_means(outcomes, by, baseline, rule)
     for group in groups:
@@ -80,7 +80,8 @@ def as_json(found: Matrix) -> dict[str, Any]:
         "groups": [
             {
                 "group": group.name,
-                "settings": group.policies[0].settings,
+                "cases": group.policies[0].cases,
+                "settings": group.policies[0].cases,
                 "traces": group.traces,
                 "clusters": group.clusters,
                 "policies": [
@@ -103,7 +104,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
 def show(found: Matrix, console: Console, markdown: bool = False) -> None:
     """Print it for a person, in columns or as Markdown."""
     outcomes = found.outcomes
-    heads = ["policy", *(f"{group.name} (n = {group.policies[0].settings})" for group in found.groups)]
+    heads = ["policy", *(f"{group.name} (n = {group.policies[0].cases})" for group in found.groups)]
     rows = [[label(policy), *(_cell(group, policy) for group in found.groups)] for policy in found.policies]
     say(console, f"QoE per chunk: {outcomes.qoe}; first chunk not counted; {_made(outcomes)}")
     say(console, f"mean [{CONFIDENCE:.0%} interval, bootstrap over {found.rule}]")
@@ -214,7 +215,7 @@ def _stalls(group: ComparedGroup) -> dict[str, str]:
 
 def _made(outcomes: Outcomes) -> str:
     """How the sessions came about: what their links have in common, and how many there are."""
-    ways = list(dict.fromkeys(one.setting.link_label for one in outcomes.counted))
+    ways = list(dict.fromkeys(one.case.link_label for one in outcomes.counted))
     if len(ways) == 1:
         return ways[0]
     words = [way.split(", ") for way in ways]

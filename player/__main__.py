@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
-if __name__ == "__main__":
     from player.real.command_line import parser
 
     parser().parse_args()  # help and mistakes don't wait for the imports that follow
@@ -282,7 +281,7 @@ class _Job:
         else:
             console.print(summary_table(summary, str(path)))
             words = ("plot", str(path), "--what", "timeline", "--out", "session.png")
-            console.print(Text(next_step("python", "-m", "analysis", *words)), soft_wrap=True)
+            console.print(Text(next_step("-m", "analysis", *words)), soft_wrap=True)
         if summary.fallback_because is not None:
             console.print(Text(fallback_note(summary, self.fallback.spec)), soft_wrap=True)
         good = end.outcome == FINISHED and not summary.by_fallback_alone

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import json

@@ -9,9 +9,13 @@ of sessions and actions is part of the time; compiling is not, and is printed.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
+
+    from policies.bench_batch_options import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
 
 import argparse
 import json
@@ -19,7 +23,6 @@ import math
 import os
 import platform
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +35,6 @@ import numpy as np
 import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
-from player.options import add_video_option
 from player.qoe import QoE
 from player.simulated.batch.features import Features
 from player.simulated.batch.library import Library
@@ -42,9 +44,10 @@ from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
 from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
+from policies.bench_batch_options import parser
 from policies.rules.batch_mpc import BatchMPC
 from policies.rules.oracle import best_plan
-from traces.commands import Parser, add_json_option, carried_out
+from traces.commands import carried_out, exit_with
 from traces.families.catalogue import resolve_many
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
@@ -307,20 +310,6 @@ def machine() -> dict[str, str | float]:
     }
 
 
-def parser() -> Parser:
-    """The command line."""
-    top = Parser(prog="python -m policies.bench_batch", description=__doc__)
-    what = top.add_argument_group("what to simulate")
-    what.add_argument("--traces", default="4g[0:100]", metavar="SPEC", help="default: %(default)s")
-    add_video_option(what)
-    how = top.add_argument_group("how")
-    how.add_argument("--sessions", type=int, default=16_384, help="in the batch (default: %(default)s)")
-    how.add_argument("--seconds", type=float, default=2.0, help="for each way (default: %(default)g)")
-    how.add_argument("--threads", type=int, default=cores(), help="default: all cores, here %(default)s")
-    add_json_option(top.add_argument_group("output"))
-    return top
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     top = parser()
@@ -385,4 +374,4 @@ def _print_tables(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over(required=False)
 
@@ -26,7 +26,7 @@ from testbed.machine.kernel import os_release
 from testbed.machine.lateness import look
 from testbed.machine.readings import read_machine
 from testbed.session.capacity import Capacity, capacity_findings, capacity_of
-from traces.commands import Parser, exit_with
+from traces.commands import Parser, add_json_option, exit_with
 
 LOOK_S = 2.0
 """Of timers and processors: long enough to meet what a hypervisor does, short enough to be waited for."""
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         "session can run. Asked by root, it can try everything.",
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one object on stdout, nothing else")
+    add_json_option(output)
     options = parser.parse_args(arguments)
     report, found = examine()
     if options.json:

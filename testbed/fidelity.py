@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 

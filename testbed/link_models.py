@@ -19,7 +19,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 
@@ -64,6 +64,7 @@ from testbed.simulated.record_replay import (
 )
 from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
+from traces.words import counted
 
 RESAMPLES = 1000
 """Of the traces; quantiles of all chunks are taken in each."""
@@ -99,7 +100,8 @@ class Replayable:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.sessions)} emulated sessions over {self.traces} traces, {self.chunks} chunks"
+            f"{counted(len(self.sessions), 'emulated session')} over {counted(self.traces, 'trace')},"
+            f" {counted(self.chunks, 'chunk')}"
             f"; left out: {self.invalid} invalid, {self.unfinished} unfinished"
         )
 

@@ -50,7 +50,7 @@ from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.simulated.simulation import RunFacts, SimulationJob, run_job
 from testbed.sweeps.lanes import LaneServices, stream_unit
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 from traces.files import write_aside
 from traces.ownership import make_directory
 from traces.trace import Trace
@@ -82,14 +82,12 @@ def parser() -> Parser:
     command.add_argument(
         "--trust", action="store_true", help="run the policy file that the record names: you have read it"
     )
-    command.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(command)
     return command
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordToRepeat:
     """A record that can be run again, checked before anything is made."""
 
     record: Record
@@ -110,7 +108,7 @@ class Aloud:
     policy_file: str
     origin: tuple[Mismatch, ...] = ()
 
-    def before(self, asked: Asked) -> None:
+    def before(self, wanted: RecordToRepeat) -> None:
         """Say which file is run, and what differs in where the record comes from.
 
         Raises:
@@ -118,7 +116,7 @@ class Aloud:
         """
         if self.policy_file:
             self.console.print(Text(self.policy_file), soft_wrap=True)
-        self.origin = origin_differences(asked.record, asked.told.needed("policy.spec"))
+        self.origin = origin_differences(wanted.record, wanted.told.needed("policy.spec"))
         show_mismatches(self.console, self.origin)
 
 
@@ -131,31 +129,31 @@ def reproduce(words: Sequence[str], out: TextIO) -> int:
     """
     args = parser().parse_args(list(words))
     console = person_console(out, args.json)
-    asked = _asked(args.reproduce, ("testbed/run.py", *words))
-    policy, fallback = asked.told.needed("policy.spec"), fallback_in(asked.told)
-    said = trusted_files(asked.told, policy, fallback, args.trust)
+    wanted = _record_to_repeat(args.reproduce, ("testbed/run.py", *words))
+    policy, fallback = wanted.told.needed("policy.spec"), fallback_in(wanted.told)
+    said = trusted_files(wanted.told, policy, fallback, args.trust)
     folder = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-again")
     try:
         aloud = Aloud(console, said)
-        again, status = (_computed if asked.simulated else _emulated)(asked, folder, aloud)
+        again, status = (_computed if wanted.simulated else _emulated)(wanted, folder, aloud)
     except Interrupted:
         console.print("interrupted before the session was over; nothing was recorded")
         return 128 + signal.SIGINT
     finally:
         with contextlib.suppress(OSError):  # it holds something, or the user named it
             folder.rmdir()
-    found = Differences(asked.record, again, asked.qoe, aloud.origin)
+    found = Differences(wanted.record, again, wanted.qoe, aloud.origin)
     found.show(console)
     report = found.to_json()
     write_aside(Path(again.path).parent / "difference.json", json.dumps(report, indent=2) + "\n")
     if args.json:
         print(json.dumps(report, allow_nan=False), file=out, flush=True)
-    if asked.simulated:
+    if wanted.simulated:
         return 0 if report["same_outcome"] else 1
     return status
 
 
-def _asked(path: Path, command_line: tuple[str, ...]) -> Asked:
+def _record_to_repeat(path: Path, command_line: tuple[str, ...]) -> RecordToRepeat:
     """The record, as far as computed and emulated sessions are alike.
 
     Raises:
@@ -171,30 +169,32 @@ def _asked(path: Path, command_line: tuple[str, ...]) -> Asked:
         raise TestbedError(f"{path} is of a session over a real network; nobody can have that network again")
     trace, video = trace_of(told), video_of(told)
     check_length(told, video, trace)
-    return Asked(record, told, told.needed("simulated"), trace, video, qoe_of(told, video), command_line)
+    return RecordToRepeat(
+        record, told, told.needed("simulated"), trace, video, qoe_of(told, video), command_line
+    )
 
 
-def _computed(asked: Asked, folder: Path, aloud: Aloud) -> tuple[Record, int]:
+def _computed(wanted: RecordToRepeat, folder: Path, aloud: Aloud) -> tuple[Record, int]:
     """The new record of a computed session."""
-    record = folder / Path(asked.record.path).name
-    session = computed_session(asked.told, had_video(asked.told, asked.video), asked.trace, record)
+    record = folder / Path(wanted.record.path).name
+    session = computed_session(wanted.told, had_video(wanted.told, wanted.video), wanted.trace, record)
     if record.exists():
         raise TestbedError(f"--out {folder} holds {record.name} already; name another folder")
-    aloud.before(asked)
+    aloud.before(wanted)
     make_directory(folder)
-    facts = RunFacts(folder.name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), asked.command_line)
+    facts = RunFacts(folder.name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), wanted.command_line)
     run_job(SimulationJob((session,), (False,), facts))
     return read_record(record), 0
 
 
-def _emulated(asked: Asked, folder: Path, aloud: Aloud) -> tuple[Record, int]:
+def _emulated(wanted: RecordToRepeat, folder: Path, aloud: Aloud) -> tuple[Record, int]:
     """The new record of an emulated session, and whether it went as it should."""
-    check_servable(asked.told, asked.video)
-    aloud.before(asked)  # whether a policy asks a server, its code tells
-    sessions = emulated_sessions(asked.told, asked.video, asked.trace, folder, asked.command_line)
+    check_servable(wanted.told, wanted.video)
+    aloud.before(wanted)  # whether a policy asks a server, its code tells
+    sessions = emulated_sessions(wanted.told, wanted.video, wanted.trace, folder, wanted.command_line)
     settings, recorded = sessions.mine.settings, sessions.mine.backend
-    backend = _backend(asked.trace, settings, recorded)
-    with _had(asked, folder) as (video, spec):
+    backend = _backend(wanted.trace, settings, recorded)
+    with _had(wanted, folder) as (video, spec):
         plans = tuple(
             dataclasses.replace(plan, backend=backend, video=video, video_spec=spec)
             for plan in sessions.plans
@@ -203,16 +203,16 @@ def _emulated(asked: Asked, folder: Path, aloud: Aloud) -> tuple[Record, int]:
 
 
 @contextlib.contextmanager
-def _had(asked: Asked, folder: Path) -> Iterator[tuple[Video, str]]:
+def _had(wanted: RecordToRepeat, folder: Path) -> Iterator[tuple[Video, str]]:
     """The streamed part of the video, and how an origin finds it. What had to be laid out goes again where no
     record came of it."""
-    had = had_video(asked.told, asked.video)
+    had = had_video(wanted.told, wanted.video)
     if had.spec is not None:
-        yield had.whole.first(asked.video.chunks), had.spec
+        yield had.whole.first(wanted.video.chunks), had.spec
         return
-    place = laid_out(asked.video, folder)
+    place = laid_out(wanted.video, folder)
     try:
-        yield asked.video, str(place)
+        yield wanted.video, str(place)
     except BaseException:
         shutil.rmtree(place.parent, ignore_errors=True)
         raise

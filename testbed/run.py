@@ -14,7 +14,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 
@@ -76,7 +76,7 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
         console.print(Text(f"streamed again; the invalid session is {one.record}"), soft_wrap=True)
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
     words = ("plot", str(plan.out), "--what", "timeline", "--out", "session.png")
-    console.print(Text(next_step("python", "-m", "analysis", *words)), soft_wrap=True)
+    console.print(Text(next_step("-m", "analysis", *words)), soft_wrap=True)
     if as_object:
         print(json.dumps(report, allow_nan=False), file=out, flush=True)
     if interrupt.status:

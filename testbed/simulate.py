@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 
@@ -90,7 +90,7 @@ def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_objec
         console.print(table(report, plan.qoe))
         console.print(Text(f"records: {plan.out}"), soft_wrap=True)
         what = "compare" if len({one.session.policy for one in outcomes}) > 1 else "report"
-        console.print(Text(next_step("python", "-m", "analysis", what, str(plan.out))), soft_wrap=True)
+        console.print(Text(next_step("-m", "analysis", what, str(plan.out))), soft_wrap=True)
     return 0 if all_good(report) else NOT_ALL_GOOD
 
 

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 
@@ -51,8 +51,8 @@ from testbed.simulated.models import PUBLISHED
 from testbed.sweeps.command_line import CLUSTER, parser
 from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep, shown_value
-from testbed.sweeps.experiment.schema import SettingEntry, read_sweep
+from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
+from testbed.sweeps.experiment.schema import SettingEntry, read_sweep, shown_value
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay, duration
@@ -61,6 +61,7 @@ from testbed.sweeps.work import SweepWork
 from traces.commands import leave, next_step, refuse, said_of
 from traces.escaping import visible_output
 from traces.trace import TraceError
+from traces.words import counted
 
 RESULTS = Path("results")
 BAD_INPUT, NOT_ALL_GOOD = 2, 1
@@ -97,7 +98,7 @@ def describe(
     recorded = plan.sessions - another_time - _players(left)
     there = f", {another_time} of them another time (--only)" if another_time else ""
     there += f", {recorded} of them over already" if recorded else ""
-    lines.append(f"{plan.sessions} sessions{there}; {wall}; {_bytes(disk)} of disk in {out}")
+    lines.append(f"{counted(plan.sessions, 'session')}{there}; {wall}; {_bytes(disk)} of disk in {out}")
     return lines
 
 
@@ -128,7 +129,7 @@ def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
     traces = len({unit.swept.trace.name for unit in units})
     videos = sorted({f"{unit.whole.name} {unit.chunks} x {unit.whole.chunk_s:g} s" for unit in units})
     words = [
-        f"{traces} trace{'s' if traces > 1 else ''}",
+        f"{counted(traces, 'trace')}",
         " and ".join(videos),
         f"RTT {setting.link.rtt_ms:g} ms",
     ]
@@ -140,7 +141,7 @@ def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
         words.append("seen" if setting.seen else "unseen")
     if setting.stress:
         words.append("stress")
-    return f"{', '.join(words)}: {sum(unit.players for unit in units)} sessions"
+    return f"{', '.join(words)}: {counted(_players(units), 'session')}"
 
 
 def _bytes(count: float) -> str:
@@ -192,10 +193,11 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
         file = work.folder.plan.file
         _show_table(console, work.out, file.qoe, file.baseline)
     spent = _spent_words(work, duration(report["spent"]["wall_s"]))
-    console.print(Text(f"{counts['expected']} sessions: {', '.join(words)}, {spent}"), soft_wrap=True)
+    sessions = counted(counts["expected"], "session")
+    console.print(Text(f"{sessions}: {', '.join(words)}, {spent}"), soft_wrap=True)
     console.print(Text(f"records: {work.out}"), soft_wrap=True)
     if counts["done"]:
-        then = next_step("python", "-m", "analysis", "report", str(work.out))
+        then = next_step("-m", "analysis", "report", str(work.out))
         console.print(Text(then), soft_wrap=True)
     return 0 if not in_vain else NOT_ALL_GOOD
 

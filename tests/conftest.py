@@ -6,15 +6,42 @@ STREAMBED_REQUIRE_EMULATION=1 (CI) they fail instead, so that a green run has te
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 
 import pytest
 
+from policies.llm.model.base_names import DEFAULT
 from testbed.machine.capabilities import probe
 from testbed.machine.finding import Report
+from testbed.simulated.computing_pace import FILE as PACE
+from traces.ownership import caller_cache_dir
 
 for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_library, "1")  # tests run side by side: idle threads of a pool would spin
+
+CACHE = Path(__file__).resolve().parents[1] / "build" / "tests-cache"
+"""The tests' own: what they time and compile is nothing that the user's commands should know. It stays from
+run to run, as compiling takes long; `make clean` takes it away."""
+
+
+def _take_own_cache() -> None:
+    """Before any test; processes that tests start have it, too. Only the converted model is the user's."""
+    users, own = caller_cache_dir(), CACHE / "streambed"
+    own.mkdir(parents=True, exist_ok=True)
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # its paces would be known to the next run's tests
+        (own / PACE).unlink(missing_ok=True)
+    for gone in (each for each in own.iterdir() if each.is_symlink() and not each.exists()):
+        gone.unlink(missing_ok=True)
+    for model in users.glob(f"{DEFAULT}-*"):
+        if users != own and model.is_dir() and not model.name.endswith(".part"):
+            with contextlib.suppress(FileExistsError):  # another process was sooner, or an earlier run
+                (own / model.name).symlink_to(model)
+    os.environ["XDG_CACHE_HOME"] = str(CACHE)
+
+
+_take_own_cache()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

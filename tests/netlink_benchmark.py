@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from testbed.link.namespace import network_namespace
 from testbed.link.tbf import TokenBucket
-from testbed.process.children import die_with_parent
+from traces.bound_processes import die_with_parent
 
 BURST_BYTES, LIMIT_BYTES = 1600, 100_000
 TC_SHARE = 20

@@ -14,14 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.test_startup import HELPS
+
 ROOT = Path(__file__).resolve().parents[1]
 HELP_BOUND_S, ONE_RULE_BOUND_S, DEFAULTS_BOUND_S = 0.5, 3.0, 7.0
 CHUNK_S = 4.0
 COMMANDS = (
     *(["testbed/run.py"], ["testbed/simulate.py"], ["testbed/sweep.py"], ["testbed/origin.py"]),
     *(["testbed/doctor.py"], ["testbed/fidelity.py"], ["testbed/tamper.py"], ["testbed/link_models.py"]),
-    *(["-m", "player"], ["-m", "player.video"], ["-m", "traces"], ["-m", "analysis"]),
-    *(["-m", "policies.llm"], ["-m", "policies.apc"], ["-m", "policies.genet"], ["-m", "policies.hindsight"]),
+    *(["-m", *words.split()] for words in HELPS),
 )
 RUNS = (("one rule", ["--policy", "bba"], ONE_RULE_BOUND_S), ("the defaults", [], DEFAULTS_BOUND_S))
 

@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from testbed.process.children import die_with_parent
+from traces.bound_processes import die_with_parent
 
 _BPF_SYSCALL = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _MAP_UPDATE, _PROG_LOAD = 0, 2, 5

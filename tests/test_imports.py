@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.process import handover
+from traces import handover
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("traces", "player", "policies", "testbed", "analysis")
@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "traces.console",
         "traces.escaping",
         "traces.files",
+        "traces.handover",
         "traces.ownership",
         "traces.safe_reading",
         "traces.words",
@@ -238,3 +239,22 @@ def test_constraints_pin_exact_versions_of_all_that_pyproject_names() -> None:
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     names = {re.split(r"[<>=!~; \[]", line)[0].lower().replace("_", "-") for line in wanted}
     assert names <= {name.lower().replace("_", "-") for name in pins}
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("difflib", "traces/words.py"),
+        ('"--json", action', "traces/commands.py"),
+    ],
+    ids=["what was meant", "--json"],
+)
+def test_what_is_shared_is_made_once(words: str, place: str) -> None:
+    rooms = ("analysis", "player", "policies", "testbed", "traces")
+    having = [
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if words in path.read_text(encoding="utf-8")
+    ]
+    assert having == [place]

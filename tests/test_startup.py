@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +19,23 @@ SCRIPTS = (
     *("run.py", "simulate.py", "sweep.py", "fidelity.py", "tamper.py", "origin.py", "link_models.py"),
     "doctor.py",
 )
-MODULES = (
-    *("player", "player.video", "traces", "analysis"),
-    *("policies.llm", "policies.apc", "policies.genet", "policies.hindsight"),
-)
-SUBCOMMANDS = ("analysis compare", "analysis report", "analysis plot", "traces lint")
-NEEDED = {"traces": {"numpy"}, "analysis": {"numpy"}, "policies.llm": {"numpy"}}
+MODULES = {
+    "player": "",
+    "player.video": "",
+    "traces": "list show lint convert generate fit",
+    "analysis": "compare table power unpaired collect report plot",
+    "policies": "",
+    "policies.reference": "",
+    "policies.bench": "",
+    "policies.bench_batch": "",
+    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale",
+    "policies.apc": "train sweep test bench",
+    "policies.genet": "train score",
+    "policies.hindsight": "train join",
+}
+"""Commands, with the names of what each can do."""
+HELPS = [" ".join((name, *word)) for name, words in MODULES.items() for word in [(), *zip(words.split())]]
+NEEDED = {"analysis": {"numpy"}, "policies.llm": {"numpy"}}
 """What a parser itself is made of, for now: all others need none of `HEAVY`."""
 
 ASK = """
@@ -53,7 +65,31 @@ def test_a_script_s_help_imports_nothing_heavy(script: str) -> None:
     assert loaded(f"testbed/{script}").isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("words", [*MODULES, *SUBCOMMANDS])
+@pytest.mark.parametrize("words", HELPS)
 def test_a_module_s_help_imports_nothing_heavy(words: str) -> None:
     name, *rest = words.split()
     assert loaded(name, *rest) & set(HEAVY) <= NEEDED.get(name, set())
+
+
+@pytest.mark.parametrize("name", [name for name, words in MODULES.items() if words])
+def test_no_subcommand_is_left_out(name: str) -> None:
+    done = subprocess.run([sys.executable, "-m", name, "no such"], cwd=ROOT, capture_output=True, text=True)
+    told = re.search(r"choose from (.+?)[);]", done.stderr)
+    assert told is not None, done.stderr
+    assert sorted(re.findall(r"[\w-]+", told[1])) == sorted(MODULES[name].split())
+
+
+COMMAND_FILES = [
+    place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+    for place in (ROOT.joinpath(*name.split(".")) for name in MODULES)
+]
+
+
+@pytest.mark.parametrize("file", COMMAND_FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_command_begins_and_ends_in_one_way(file: Path) -> None:
+    source = file.read_text()
+    first = source.index(
+        'if __name__ == "__main__":\n    from traces.handover import hand_over\n\n    hand_over()\n'
+    )
+    assert source.count('if __name__ == "__main__":') == 2 and first < source.index("\nimport ")
+    assert source.endswith("    exit_with(main)\n")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
+
+    from traces.inspection.command_line import parser
+
+    parser().parse_args()  # help and mistakes don't wait for the imports that follow
 
 import argparse
 import fnmatch
@@ -17,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from traces import formats
-from traces.commands import BAD_INPUT, Parser, carried_out, exit_with
+from traces.commands import BAD_INPUT, carried_out, exit_with
 from traces.escaping import visible
 from traces.families import catalogue, fit
 from traces.families.generator import member
-from traces.families.model import FamilyModel, read_model
+from traces.families.model import JUDGED_MEMBERS, FamilyModel, read_model
 from traces.families.statistics import Statistics, ranges, resample, summarise
 from traces.files import write_aside
-from traces.formats.reading import add_reading, reading_in
+from traces.formats.reading import reading_in
 from traces.inspection import lint
+from traces.inspection.command_line import LISTED_MEMBERS, PROGRAM, parser
 from traces.inspection.report import (
     FIT_HEADER,
     constant_line,
@@ -34,14 +39,9 @@ from traces.inspection.report import (
     sparkline,
     statistics_lines,
 )
-from traces.numbers import count_to_a_million, length_s, rate_mbps
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
 from traces.words import counted
-
-PROGRAM = "python -m traces"
-
-LISTED_MEMBERS = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,163 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0; 1 when lint found errors; 2 when the command could not be carried out.
     """
-    arguments = _parser().parse_args(argv)
-    return carried_out(PROGRAM, lambda: int(arguments.run(arguments)), (TraceError,))
-
-
-def _parser() -> Parser:
-    parser = Parser(prog=PROGRAM, description="Bandwidth traces: look at, check, convert, fit, generate.")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_list(commands)
-    _add_show(commands)
-    _add_lint(commands)
-    _add_convert(commands)
-    _add_generate(commands)
-    _add_fit(commands)
-    return parser
-
-
-def _add_list(commands: Any) -> None:
-    command = _command(commands, "list", _list, "the families and what their members are like")
-    what = command.add_argument_group("what to list")
-    what.add_argument(
-        "family", nargs="?", help="list this family's members one by one (default: all families)"
-    )
-    what.add_argument("--members", metavar="BEGIN:END", help=f"which members (default: 0:{LISTED_MEMBERS})")
-
-    what.add_argument(
-        "--fit", action="store_true", help="a Markdown table: generated beside measured, as the README has it"
-    )
-
-
-def _add_show(commands: Any) -> None:
-    command = _command(commands, "show", _show, "statistics and a picture of traces")
-    what = command.add_argument_group("what to show")
-    what.add_argument("spec", help="4g, 4g/17, 4g[0:100], a file or a directory")
-    _add_format(what)
-    look = command.add_argument_group("how")
-    look.add_argument(
-        "--width", type=count_to_a_million, default=72, help="characters of the picture (default: 72)"
-    )
-
-
-def _add_lint(commands: Any) -> None:
-    command = _command(commands, "lint", _lint, "faults of trace files: file, line, fault; exit 1 on errors")
-    what = command.add_argument_group("what to check")
-    what.add_argument("paths", nargs="+", metavar="FILE|DIR", help="trace files, or directories of them")
-    _add_format(what)
-
-
-def _add_convert(commands: Any) -> None:
-    command = _command(commands, "convert", _convert, "write a trace in another format")
-    what = command.add_argument_group("from and to")
-    what.add_argument(
-        "source", metavar="IN", help="a trace file, or anything that `show` takes for one trace"
-    )
-    what.add_argument("target", metavar="OUT", help="the file to write")
-    what.add_argument("--force", action="store_true", help="write over OUT if it is there")
-    what.add_argument(
-        "--drop-delay-loss",
-        action="store_true",
-        help="write the rates alone, for formats that can't hold delay and loss",
-    )
-    what.add_argument("--to", required=True, choices=formats.WRITABLE, help="format to write")
-    _add_format(what)
-
-
-def _add_generate(commands: Any) -> None:
-    command = _command(commands, "generate", _generate, "write members of a family to files")
-    what = command.add_argument_group("what to generate")
-    what.add_argument("family", help="a family's name, or the data file that `fit` made")
-    what.add_argument("--members", metavar="BEGIN:END", default="0:10", help="which members (default: 0:10)")
-    where = command.add_argument_group("where to")
-    where.add_argument("--out", required=True, metavar="DIR", help="directory to write to, made if missing")
-    where.add_argument(
-        "--to", choices=formats.WRITABLE, default="text", help="format to write (default: text)"
-    )
-
-
-def _add_judging(judge: Any) -> None:
-    judge.add_argument(
-        "--hold-out-every",
-        type=count_to_a_million,
-        metavar="N",
-        help="hold out every N-th log in name order (2 or more; default: fit all)",
-    )
-    judge.add_argument(
-        "--block-s",
-        type=length_s,
-        metavar="S",
-        help="for few logs: hold out every N-th block of this length instead",
-    )
-    judge.add_argument(
-        "--judge", nargs="+", metavar="DIR", help="judge on the logs in these directories instead"
-    )
-    judge.add_argument(
-        "--members",
-        type=count_to_a_million,
-        default=fit.JUDGED_MEMBERS,
-        help="members to judge (default: %(default)s)",
-    )
-
-
-def _add_model(model: Any) -> None:
-    model.add_argument("--family", default="mine", help="the family's name (default: mine)")
-    model.add_argument(
-        "--about", default="", help="a line on where the logs come from, kept in the data file"
-    )
-    model.add_argument(
-        "--classes", type=count_to_a_million, default=3, help="kinds of link to tell apart (default: 3)"
-    )
-    model.add_argument("--step-s", type=length_s, default=1.0, help="step of logs and members (default: 1)")
-    model.add_argument(
-        "--length-s", type=length_s, default=fit.DEFAULT_LENGTH_S, help="length of a member (default: 600)"
-    )
-    model.add_argument("--out", metavar="FILE", help="the data file to write")
-
-
-def _add_fit(commands: Any) -> None:
-    command = _command(commands, "fit", _fit, "fit a family to measured logs, and judge it on logs left out")
-    what = command.add_argument_group("logs")
-    what.add_argument("directories", nargs="+", metavar="DIR", help="directories (or files) of measured logs")
-    what.add_argument(
-        "--include", action="append", metavar="GLOB", help="only files whose names match (repeatable)"
-    )
-    what.add_argument(
-        "--exclude",
-        action="append",
-        metavar="GLOB",
-        default=[],
-        help="no files whose names match (repeatable)",
-    )
-    what.add_argument(
-        "--min-mean-mbps",
-        type=rate_mbps,
-        default=fit.DEFAULT_MIN_MEAN_MBPS,
-        metavar="MBPS",
-        help="leave out logs, and draw members anew, of a lower mean (default: %(default)s)",
-    )
-    what.add_argument(
-        "--max-mean-mbps",
-        type=rate_mbps,
-        metavar="MBPS",
-        help="the same for a higher mean (default: no bound)",
-    )
-    _add_format(what)
-    _add_judging(command.add_argument_group("judging"))
-    _add_model(command.add_argument_group("model"))
-
-
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
-    parser: Parser = commands.add_parser(name, help=about, description=about)
-    parser.set_defaults(run=run)
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    return parser
-
-
-def _add_format(group: Any) -> None:
-    add_reading(group, tuple(formats.FORMATS))
+    arguments = parser().parse_args(argv)
+    return carried_out(PROGRAM, lambda: _COMMANDS[arguments.command](arguments), (TraceError,))
 
 
 def _print_json(body: Any) -> None:
@@ -307,8 +152,8 @@ def _columns(trace: Trace, width: int) -> list[float]:
 def _lint(arguments: argparse.Namespace) -> int:
     missing = [name for name in arguments.paths if not Path(name).exists()]
     for name in missing:
-        near = catalogue.files_like(name)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = catalogue.file_like(name)
+        hint = f"; did you mean {near}?" if near else ""
         print(visible(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
     if len(missing) == len(arguments.paths):
         return BAD_INPUT
@@ -471,7 +316,7 @@ def _fit_body(model: FamilyModel, generated: Statistics, members: int) -> dict[s
 
 def _list_fit(arguments: argparse.Namespace) -> int:
     names = [arguments.family] if arguments.family else catalogue.families()
-    members = len(_member_range(arguments.members)) if arguments.members else fit.JUDGED_MEMBERS
+    members = len(_member_range(arguments.members)) if arguments.members else JUDGED_MEMBERS
     shown = [(model, fit.generated(model, model.piece_s, members)) for model in map(_family_model, names)]
     if arguments.json:
         _print_json({"families": [_fit_body(model, generated, members) for model, generated in shown]})
@@ -480,6 +325,16 @@ def _list_fit(arguments: argparse.Namespace) -> int:
     for model, generated in shown:
         print("\n".join(fit_rows(model, generated, members)))
     return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "show": _show,
+    "lint": _lint,
+    "convert": _convert,
+    "generate": _generate,
+    "fit": _fit,
+}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
-import difflib
 import os
 import re
 import shlex
@@ -17,9 +16,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, field, fields
+from pathlib import Path
 from typing import Any, NoReturn
 
 from traces.escaping import visible_lines, visible_output
+from traces.words import nearest
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
@@ -68,13 +69,13 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if unknown:
-            near = difflib.get_close_matches(unknown[1], sorted(self.option_names), 1)
+            near = nearest(unknown[1], sorted(self.option_names))
         elif choice:
             words = [word.strip().strip("'") for word in choice[2].split(",")]
-            near = difflib.get_close_matches(choice[1], words, 1)
+            near = nearest(choice[1], words)
         else:
-            near = []
-        return f"; did you mean {near[0]}?" if near else ""
+            near = None
+        return f"; did you mean {near}?" if near else ""
 
 
 def _no_number(found: re.Match[str]) -> str:
@@ -98,8 +99,18 @@ def refuse(prog: str, reason: object) -> int:
 
 
 def next_step(*words: str) -> str:
-    """What a command tells a person to type next."""
-    return f"next: {shlex.join(words)}"
+    """What a command tells a person to type next: the words after `python`, by the interpreter that runs."""
+    return f"next: {shlex.join((_interpreter_typed(), *words))}"
+
+
+def _interpreter_typed() -> str:
+    """The running interpreter as a shell finds it from here."""
+    if not sys.executable:
+        return "python3"
+    with contextlib.suppress(OSError, ValueError):
+        from_here = Path(sys.executable).relative_to(Path.cwd())
+        return str(from_here) if len(from_here.parts) > 1 else sys.executable
+    return sys.executable
 
 
 def said_of(error: OSError) -> str:
@@ -172,9 +183,9 @@ def add_options(group: Any, settings: type) -> None:
             )
 
 
-def add_json_option(group: Any) -> None:
+def add_json_option(group: Any, text: str = "print one JSON object and nothing else on stdout") -> None:
     """`--json`."""
-    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    group.add_argument("--json", action="store_true", help=text)
 
 
 def leave(status: int) -> NoReturn:

@@ -28,9 +28,17 @@ def split_names(text: str) -> list[str]:
     return names
 
 
-def nearest(word: object, words: Iterable[str]) -> str | None:
-    """The one of `words` that was perhaps meant."""
-    return next(iter(difflib.get_close_matches(str(word), list(words), 1)), None)
+USUALLY_NEAR = 0.6
+"""How much alike what was perhaps meant is; `difflib`'s own."""
+
+
+def nearest(word: object, words: Iterable[str], least: float = USUALLY_NEAR) -> str | None:
+    """The one of `words` that was perhaps meant.
+
+    Args:
+        least: how much alike it has to be, 0 to 1.
+    """
+    return next(iter(difflib.get_close_matches(str(word), list(words), 1, least)), None)
 
 
 def meant(word: object, words: Iterable[str]) -> str:

@@ -220,12 +220,12 @@ def _answer(
     group: str | None, policy: str, baseline: str, found: Cells, question: PowerQuestion, rule: ClusterRule
 ) -> PowerAnswer | None:
     mine, other = found.get(policy, {}), found.get(baseline, {})
-    both = [setting for setting in mine if setting in other]
-    clusters = [rule.key(setting.trace) for setting in both]
+    both = [case for case in mine if case in other]
+    clusters = [rule.key(case.trace) for case in both]
     if len(set(clusters)) < 2:
         return None
     get = MEASURES[question.measure]
-    spread = spread_of([get(mine[setting]) - get(other[setting]) for setting in both], clusters)
+    spread = spread_of([get(mine[case]) - get(other[case]) for case in both], clusters)
 
     def needed(sd: float | None) -> int | None:
         if sd is None:

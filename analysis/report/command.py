@@ -26,16 +26,17 @@ from analysis.report.parts.pictures import written_as
 from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
-from analysis.report.parts.table_rendering import counted, to_csv, to_latex
+from analysis.report.parts.table_rendering import to_csv, to_latex
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
-from analysis.sessions import NOT_ALL, AnalysisError, record_files
+from analysis.sessions import NOT_ALL, AnalysisError, record_files, refuse_other_schemas
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
+from traces.words import counted
 
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
 WORTH_DRAWING_APART = 4
@@ -137,6 +138,7 @@ def _read(
             rows.append(found)
         else:
             unreadable.append(found)
+    refuse_other_schemas([(Path(one.path), one.reason) for one in unreadable], len(paths))
     return rows, unreadable
 
 
@@ -253,11 +255,12 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
     print(state_sentence(study))
     for what in ("invalid", "unfinished"):
         if found[what]:
-            print(f"{what}: {found[what]} sessions")
+            print(f"{what}: {counted(found[what], 'session')}")
     for one in study.unreadable:
         print(f"cannot be read: {one.path}: {one.reason}")
     settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
     print(
-        f"{found['sessions']} sessions, {len(found['policies'])} policies, {settings};"
+        f"{counted(found['sessions'], 'session')}, {counted(len(found['policies']), 'policy', 'policies')},"
+        f" {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"
     )

@@ -19,7 +19,13 @@ from typing import Any
 
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here
-from analysis.sessions import AnalysisError, SessionRecord, record_files, tell_unreadable
+from analysis.sessions import (
+    AnalysisError,
+    SessionRecord,
+    record_files,
+    refuse_other_schemas,
+    tell_unreadable,
+)
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
     ENDINGS,
@@ -43,7 +49,8 @@ from player.manifest import (
 )
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
-from traces.commands import said_of
+from traces.commands import add_json_option, said_of
+from traces.words import counted
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
 
@@ -340,8 +347,9 @@ def _batches(
         pool = None
         if len(files) >= WORTH_PROCESSES and processes_here() > 1:
             pool = stack.enter_context(worker_pool(processes_here()))
-        for found in each(look, files, pool):
+        for path, found in zip(files, each(look, files, pool), strict=True):
             if isinstance(found, str):
+                refuse_other_schemas([(path, found)], len(files))
                 unreadable.append(found)
             else:
                 batch += found
@@ -390,9 +398,7 @@ def add_collect(commands: Any) -> None:
         help=f"the table; its ending says the form: {', '.join(ENDINGS)}"
         f" (default: {TABLE} in the first folder, with --chunks {CHUNK_TABLE})",
     )
-    command.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(command)
 
 
 def table_path(text: str) -> Path:
@@ -420,6 +426,6 @@ def _collect(args: argparse.Namespace) -> int:
         }
         print(json.dumps(facts))
         return status
-    chunks = f"{found.rows} chunks of " if args.chunks else ""
-    print(f"{chunks}{found.sessions} sessions, {len(found.unreadable)} unreadable: {found.table}")
+    chunks = f"{counted(found.rows, 'chunk')} of " if args.chunks else ""
+    print(f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}")
     return status

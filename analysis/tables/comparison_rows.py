@@ -42,7 +42,7 @@ PAIR_COLUMNS: dict[str, str] = {
 MEAN_COLUMNS: dict[str, str] = {
     "group": TEXT,
     "policy": TEXT,
-    "settings": WHOLE,
+    "cases": WHOLE,
     "sessions": WHOLE,
     "unfinished": WHOLE,
     "invalid": WHOLE,
@@ -56,17 +56,26 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
     """Write the differences to `path`, and the means beside it.
 
     Returns:
-        what was written: where no setting is common to all, there are no means.
+        what was written: where no case is common to all, there are no means.
 
     Raises:
         TableFileError: a name that ends as no table does.
         OSError: one of them cannot be written.
     """
-    ending = ending_of(path)
-    means = path.with_name(f"{path.name[: -len(ending)]}-means{path.name[-len(ending) :]}")
+    means = means_beside(path)
     rows = {path: write_table(path, PAIR_COLUMNS, [list(_pair_rows(comparison))])}
     rows[means] = write_table(means, MEAN_COLUMNS, [list(_mean_rows(comparison))])
     return [written for written, count in rows.items() if count]
+
+
+def means_beside(path: Path) -> Path:
+    """Where means are written when differences are written to `path`.
+
+    Raises:
+        TableFileError: a name that ends as no table does.
+    """
+    ending = ending_of(path)
+    return path.with_name(f"{path.name[: -len(ending)]}-means{path.name[-len(ending) :]}")
 
 
 def _pair_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -79,10 +88,10 @@ def _pair_row(pair: PairResult) -> dict[str, Any]:
     row = {
         "policy": pair.policy,
         "baseline": pair.baseline,
-        "pairs": pair.settings,
+        "pairs": pair.cases,
         "traces": pair.traces,
         "clusters": pair.difference.clusters,
-        **_bounded("qoe_difference", pair.difference),
+        **bounded("qoe_difference", pair.difference),
         "verdict": pair.verdict,
         "wilcoxon_p": pair.wilcoxon_p,
         "holm_p": pair.holm_p,
@@ -90,7 +99,7 @@ def _pair_row(pair: PairResult) -> dict[str, Any]:
         "drawn": pair.drawn,
     }
     for name, interval in pair.beside.items():
-        row |= _bounded(f"{name}_difference", interval) | {f"{name}_verdict": beside_verdict(interval)}
+        row |= bounded(f"{name}_difference", interval) | {f"{name}_verdict": beside_verdict(interval)}
     return row
 
 
@@ -103,7 +112,7 @@ def _mean_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
 def _mean_row(one: PolicyMeans) -> dict[str, Any]:
     row: dict[str, Any] = {
         "policy": one.policy,
-        "settings": one.settings,
+        "cases": one.cases,
         "sessions": one.sessions,
         "unfinished": one.unfinished,
         "invalid": one.invalid,
@@ -111,9 +120,10 @@ def _mean_row(one: PolicyMeans) -> dict[str, Any]:
         "utilisation": one.figures.utilisation,
     }
     for name, interval in one.intervals.items():
-        row |= _bounded(name, interval)
+        row |= bounded(name, interval)
     return row
 
 
-def _bounded(name: str, interval: Interval) -> dict[str, float | None]:
+def bounded(name: str, interval: Interval) -> dict[str, float | None]:
+    """The columns of an interval: its mean under the name itself."""
     return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.beside import verdict_of
+from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_words, verdict_of
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
 from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
 from analysis.sessions import AnalysisError, tell_unreadable
 from analysis.style import in_order, short_name
+from analysis.tables.collect import table_path
+from analysis.tables.table_file import ENDINGS
 from analysis.unpaired.intervals import (
     Numbers,
     Weighed,
@@ -29,6 +31,7 @@ from analysis.unpaired.intervals import (
     stall_ratio,
     weighed,
 )
+from analysis.unpaired.rows import MEASURED, write_unpaired
 from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
 from player.qoe import QoE
 from traces.commands import PIPE_COLUMNS
@@ -54,6 +57,7 @@ class UnpairedMeans:
     stall_ratio: Interval
     bitrate_mbps: Interval
     qoe: Interval
+    switches: Interval
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,29 @@ class UnpairedDifference:
     stall_ratio: Interval
     bitrate_mbps: Interval
     qoe: Interval
+    switches: Interval
 
     @property
     def verdicts(self) -> dict[str, str]:
         return {
-            "stall_ratio": verdict_of(self.stall_ratio, "more", "less"),
-            "bitrate_mbps": verdict_of(self.bitrate_mbps, "more", "less"),
-            "qoe": verdict_of(self.qoe, "ahead", "behind"),
+            "stall_ratio": beside_verdict(self.stall_ratio),
+            "bitrate_mbps": beside_verdict(self.bitrate_mbps),
+            "qoe": verdict_of(self.qoe, AHEAD, BEHIND),
+            "switches": beside_verdict(self.switches),
         }
+
+    @property
+    def words(self) -> str:
+        """Where stalls say something else than QoE or bitrate; empty where they don't."""
+        verdicts = self.verdicts
+        leads = ["QoE"] * (verdicts["qoe"] == AHEAD) + ["bitrate"] * (verdicts["bitrate_mbps"] == MORE)
+        stall = stall_words(AHEAD if leads else verdicts["qoe"], {"stall_ratio": self.stall_ratio})
+        if not stall:
+            return ""
+        if leads:
+            return f"{self.policy}: ahead of {self.baseline} in {' and '.join(leads)}, and {stall}"
+        stands = "a tie with" if verdicts["qoe"] == TIE else "behind"
+        return f"{self.policy}: {stands} {self.baseline} in QoE, {stall}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,15 @@ def add_unpaired(commands: Any) -> None:
     )
     add_interrupted(what)
     add_scoring(command)
-    add_json(command.add_argument_group("output"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--csv",
+        type=table_path,
+        metavar="FILE",
+        help="write the differences there, a row a pair, and the means to FILE-means"
+        f" (ends in {', '.join(ENDINGS)})",
+    )
+    add_json(output)
 
 
 def _unpaired(args: argparse.Namespace) -> int:
@@ -118,10 +145,13 @@ def _unpaired(args: argparse.Namespace) -> int:
     found = read_streams(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(found.unreadable)
     comparison = compared(found, qoe, args.block_hours, args.baseline)
+    written = write_unpaired(comparison.differences, comparison.policies, args.csv) if args.csv else []
     if args.json:
-        print(json.dumps(_as_json(comparison)))
+        print(json.dumps(_as_json(comparison) | {"tables": [str(path) for path in written]}))
         return status
     _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    for what, path in zip(("differences", "means"), written, strict=False):
+        print(f"{what}: {path}")
     return status
 
 
@@ -162,6 +192,7 @@ class _Measured:
     """Stall ratios, resampled."""
     bitrate: Weighed
     qoe: Weighed
+    switches: Weighed
 
     @classmethod
     def of(cls, blocks: Sequence[TimeBlock], policy: str) -> _Measured:
@@ -171,6 +202,7 @@ class _Measured:
             resampled_stall_ratios(blocks, policy),
             weighed(blocks, policy, lambda one: one.bitrate_mbps, lambda one: one.watched_s),
             weighed(blocks, policy, lambda one: one.qoe, lambda one: one.counted_chunks),
+            weighed(blocks, policy, lambda one: one.switches, lambda one: 1.0),
         )
 
     def means(self, policy: str) -> UnpairedMeans:
@@ -181,6 +213,7 @@ class _Measured:
             percentiles(self.stall_ratio, self.drawn, len(self.streams)),
             self.bitrate.interval(),
             self.qoe.interval(),
+            self.switches.interval(),
         )
 
     def minus(self, other: _Measured, policy: str, baseline: str) -> UnpairedDifference:
@@ -190,7 +223,10 @@ class _Measured:
             len(self.streams) + len(other.streams),
         )
         bitrate, qoe = self.bitrate.minus(other.bitrate), self.qoe.minus(other.qoe)
-        return UnpairedDifference(policy, baseline, stalls, bitrate.interval(), qoe.interval())
+        switches = self.switches.minus(other.switches)
+        return UnpairedDifference(
+            policy, baseline, stalls, bitrate.interval(), qoe.interval(), switches.interval()
+        )
 
 
 def _notes(comparison: UnpairedComparison) -> list[str]:
@@ -241,7 +277,13 @@ def _as_json(comparison: UnpairedComparison) -> dict[str, Any]:
             for one in comparison.policies
         ],
         "differences": [
-            {"policy": one.policy, "baseline": one.baseline, **_intervals_json(one), "verdicts": one.verdicts}
+            {
+                "policy": one.policy,
+                "baseline": one.baseline,
+                **_intervals_json(one),
+                "verdicts": one.verdicts,
+                "words": one.words,
+            }
             for one in comparison.differences
         ],
         "left_out": [
@@ -249,9 +291,6 @@ def _as_json(comparison: UnpairedComparison) -> dict[str, Any]:
             for one in comparison.found.left_out
         ],
     }
-
-
-MEASURED = ("stall_ratio", "bitrate_mbps", "qoe")
 
 
 def _intervals_json(one: UnpairedMeans | UnpairedDifference) -> dict[str, Any]:
@@ -277,14 +316,17 @@ def _show(comparison: UnpairedComparison, console: Console) -> None:
     say(
         console,
         f"Stall ratio: all stalled over all watched, {CONFIDENCE:.0%} by bootstrap over a block's sessions."
-        f" Bitrate: weighted by time watched, QoE ({comparison.qoe}) by chunks, {CONFIDENCE:.0%} by standard"
-        " error.",
+        f" Bitrate: weighted by time watched, QoE ({comparison.qoe}) by chunks, switches of a session,"
+        f" {CONFIDENCE:.0%} by standard error.",
     )
     console.print()
     console.print(_means_table(comparison.policies))
     if comparison.differences:
         console.print()
         console.print(_differences_table(comparison.differences))
+        for one in comparison.differences:
+            if one.words:
+                say(console, one.words)
     console.print()
     for line in _notes(comparison):
         say(console, line)
@@ -293,7 +335,7 @@ def _show(comparison: UnpairedComparison, console: Console) -> None:
 def _means_table(policies: Sequence[UnpairedMeans]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("policy", overflow="fold", max_width=LONGEST_NAME)
-    for head in ("sessions", "watched h", "stall ratio", "bitrate Mbit/s", "QoE"):
+    for head in ("sessions", "watched h", "stall ratio", "bitrate Mbit/s", "QoE", "switches"):
         table.add_column(head, justify="right")
     for one in policies:
         cells = (
@@ -303,6 +345,7 @@ def _means_table(policies: Sequence[UnpairedMeans]) -> Table:
             _bounded(one.stall_ratio, ".2f", 100, " %"),
             _bounded(one.bitrate_mbps, ".3f"),
             _bounded(one.qoe, ".3f"),
+            _bounded(one.switches, ".1f"),
         )
         table.add_row(*map(Text, cells))
     return table
@@ -312,7 +355,7 @@ def _differences_table(differences: Sequence[UnpairedDifference]) -> Table:
     table = Table(title="unpaired differences", title_justify="left", box=None, pad_edge=False)
     for head in ("policy", "minus"):
         table.add_column(head, overflow="fold", max_width=LONGEST_NAME)
-    for head in ("stall ratio, % points", "bitrate Mbit/s", "QoE"):
+    for head in ("stall ratio, % points", "bitrate Mbit/s", "QoE", "switches"):
         table.add_column(head, justify="right")
         table.add_column("")
     for one in differences:
@@ -326,6 +369,8 @@ def _differences_table(differences: Sequence[UnpairedDifference]) -> Table:
             verdicts["bitrate_mbps"],
             _bounded(one.qoe, "+.3f"),
             verdicts["qoe"],
+            _bounded(one.switches, "+.1f"),
+            verdicts["switches"],
         )
         table.add_row(*map(Text, cells))
     return table

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from analysis.outcomes import NOT_ITS_OWN, LeftOut
-from analysis.sessions import AnalysisError, SessionRecord, record_files
+from analysis.outcomes import CUT_SHORT, NOT_ITS_OWN, LeftOut
+from analysis.sessions import AnalysisError, SessionRecord, record_files, refuse_other_schemas
 from player.qoe import QoE, summarise
 from player.record import INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
 WITH_TRACE = "it ran over a trace: `python -m analysis compare` pairs it"
-CUT_SHORT = "it was interrupted (--interrupted counts it)"
 NOTHING_PLAYED = "it ended before two chunks were in or anything was played"
 NO_TIME = "its manifest does not say when it began"
 
@@ -44,6 +43,7 @@ class Stream:
     qoe: float
     """Mean over the same chunks."""
     counted_chunks: int
+    switches: int = 0
 
     @property
     def watched_s(self) -> float:
@@ -82,16 +82,19 @@ def read_streams(
         interrupted: count sessions that somebody cut short, too.
 
     Raises:
-        AnalysisError: nothing to read in a place, a policy that no record has, no session that counts.
+        AnalysisError: nothing to read in a place, a record of another version, a policy that no record has,
+            no session that counts.
         OSError: a place that cannot be read.
     """
     read: list[Stream | LeftOut] = []
-    unreadable: list[str] = []
-    for path in record_files(places):
+    faults: list[tuple[Path, str]] = []
+    files = record_files(places)
+    for path in files:
         try:
             read.append(_stream(SessionRecord(read_record(path)), qoe, interrupted))
         except (RecordError, OSError) as error:
-            unreadable.append(said_of(error) if isinstance(error, OSError) else str(error))
+            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
+    refuse_other_schemas(faults, len(files))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:
@@ -102,8 +105,8 @@ def read_streams(
     if not taken:
         why = Counter(one.reason for one in left_out)
         reasons = "; ".join(f"{count} left out, {reason}" for reason, count in why.items())
-        raise AnalysisError(f"no session over a real network counts: {reasons or unreadable[0]}")
-    return FoundStreams(taken, left_out, tuple(unreadable))
+        raise AnalysisError(f"no session over a real network counts: {reasons or faults[0][1]}")
+    return FoundStreams(taken, left_out, tuple(fault for _, fault in faults))
 
 
 def _stream(session: SessionRecord, qoe: QoE, interrupted: bool) -> Stream | LeftOut:
@@ -136,6 +139,7 @@ def _stream(session: SessionRecord, qoe: QoE, interrupted: bool) -> Stream | Lef
         bitrate_mbps=found.bitrate_mbps,
         qoe=found.qoe,
         counted_chunks=found.chunks - 1,
+        switches=found.switches,
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import dataclasses
@@ -19,7 +19,7 @@ from player.video.built_in import builtin_names, load_recipe, load_video
 from player.video.fit import fit
 from player.video.statistics import SizeFigures, size_figures
 from player.video.video import Video, VideoError
-from traces.commands import Parser, carried_out, exit_with
+from traces.commands import Parser, add_json_option, carried_out, exit_with
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def _parser() -> Parser:
     other.add_argument("--about", default="", help="fit: a line that says what it is")
     other.add_argument("--chunks", type=int, help="use the first CHUNKS chunks only (published tests: 48)")
     output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json_option(output)
     return parser
 
 

@@ -11,57 +11,45 @@ Exit status: 0 done, 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import importlib
 import json
-import sys
 from collections.abc import Sequence
-from types import ModuleType
 
 from player.registry import PolicyError
 from player.video.video import VideoError
+from policies.apc.study.options import add_bench, add_sweep, add_test, add_train
 from traces.commands import Parser, carried_out, exit_with
 from traces.progress import say
 from traces.trace import TraceError
 
 PROG = "python -m policies.apc"
 COMMANDS = {"train": "train", "sweep": "sweep", "test": "score", "bench": "bench"}
-"""Command: its module in `policies.apc.study`, which has `add_parser(commands)` and `run(args, say)`."""
+"""Command: its module in `policies.apc.study`, which has `run(args, say)`."""
 
 
-def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"policies.apc.study.{COMMANDS[command]}")
-
-
-def parser(wanted: str | None) -> Parser:
-    """The command line.
-
-    Args:
-        wanted: the command whose own options are needed; the others' modules take long to import.
-    """
+def parser() -> Parser:
+    """The command line."""
     top = Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for name in COMMANDS:
-        if name == wanted:
-            _module(name).add_parser(commands)
-        else:
-            commands.add_parser(name)
+    for add in (add_train, add_sweep, add_test, add_bench):
+        add(commands)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    args = parser(words[0] if words else None).parse_args(words)
+    args = parser().parse_args(arguments)
     return carried_out(PROG, lambda: _run(args), (PolicyError, TraceError, VideoError, ValueError))
 
 
 def _run(args: argparse.Namespace) -> int:
-    report = _module(args.command).run(args, say)
+    module = importlib.import_module(f"policies.apc.study.{COMMANDS[args.command]}")
+    report = module.run(args, say)
     if args.json:
         print(json.dumps(report))
     return 0

@@ -11,10 +11,8 @@ from player.policy import Decision, HearsEnd, Policy, as_decision
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, policy_file, policy_names
 from player.video.video import Video
+from policies.apc.names import OTHERWISE, TRAINED
 from policies.hindsight.features import unfit
-
-TRAINED, OTHERWISE = "genet", "robustmpc"
-"""The light policy on the ladder that the small networks were trained for, by validation, and on others."""
 
 
 @runtime_checkable
@@ -54,7 +52,8 @@ class Light:
     def __init__(self, name: str) -> None:
         if policy_file(name) is not None:
             raise PolicyError(
-                f"light policy {name}: a file's; only an installed one can be it: {', '.join(policy_names())}"
+                f"light policy {name}: it lies in a file; the light policy is an installed one:"
+                f" {', '.join(policy_names())}"
             )
         self.name = name
         self._policy: Policy = load_policy(name).policy

@@ -16,7 +16,8 @@ from player.qoe import QoE
 from player.video.video import Video
 from policies.apc import learned, rule
 from policies.apc.dynamic import Price
-from policies.apc.light import TRAINED, Light, light_for
+from policies.apc.light import Light, light_for
+from policies.apc.names import BUDGET_MS, RESERVE_MS, TRAINED
 from policies.apc.router import Considered, Router
 from policies.apc.scheduler import Always, Never, RandomShare, Scheduler
 from policies.llm.serving.conversation import ServerError
@@ -25,10 +26,6 @@ from policies.llm.tasks.abr.policy import AUTO, NetLLM
 
 BY_LIGHT = "light"
 BY_LADDER = "auto"
-BUDGET_MS = 100.0
-"""Of one decision, as in Trailblazer."""
-RESERVE_MS = 10.0
-"""Of the budget, at most a tenth: for the light policy's own time and the way back from the server."""
 SCHEDULERS = ("rule", "learned", "random", "always", "never")
 
 

@@ -11,14 +11,13 @@ Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on from
 from __future__ import annotations
 
 if __name__ == "__main__":
+    from traces.handover import hand_over
+
+    hand_over()
+
     from policies.genet.command_line import parser
 
     parser().parse_args()  # help and mistakes don't wait for the imports that follow
-
-if __name__ == "__main__":
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
 
 import argparse
 import json

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.genet.data import FAMILIES
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 
 PROG = "python -m policies.genet"
 BASELINES = ("robustmpc", "bba")
@@ -70,7 +70,7 @@ def _add_train(commands: Any) -> None:
     train_out.add_argument(
         "--out", type=Path, default=Path("results/genet"), help="a folder a seed (default: %(default)s)"
     )
-    train_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+    add_json_option(train_out)
 
 
 def _add_score(commands: Any) -> None:
@@ -90,4 +90,4 @@ def _add_score(commands: Any) -> None:
         help="genet, udr or safetensors files (default: both)",
     )
     score_out = score.add_argument_group("output")
-    score_out.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
+    add_json_option(score_out)

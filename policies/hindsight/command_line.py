@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 
 PROG = "python -m policies.hindsight"
 DESCRIPTION = "Train the network anew; join networks of several seeds into one file."
@@ -35,10 +35,10 @@ def parser() -> Parser:
     how.add_argument("--threads", type=int, help="cores to use")
     where = train.add_argument_group("where to")
     where.add_argument("--out", type=Path, required=True, metavar="DIR", help="weights, log, checkpoint")
-    where.add_argument("--json", action="store_true", help="the best score as one object on stdout")
+    add_json_option(where, "the best score as one object on stdout")
     join = commands.add_parser("join", help="one file whose decisions are the average of several")
     files = join.add_argument_group("files")
     files.add_argument("weights", nargs="+", type=Path, metavar="FILE", help="safetensors that train made")
     files.add_argument("--out", type=Path, required=True, metavar="FILE")
-    join.add_argument("--json", action="store_true", help="what was written as one object on stdout")
+    add_json_option(join, "what was written as one object on stdout")
     return made

@@ -18,9 +18,9 @@ Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on wher
 from __future__ import annotations
 
 if __name__ == "__main__":
-    import signal
+    from traces.handover import hand_over
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among the imports that follow leaves no traceback
+    hand_over()
 
 import argparse
 import importlib
@@ -41,8 +41,13 @@ GENERAL = {
     "serve": "policies.llm.serving.serve",
 }
 """Commands that are the same for every task; `Task.commands` are its own. A command's module has
-`add_parser(commands)` and `run(args)`, which returns what `--json` prints, or an exit status. `args.words`
-is the command line as typed."""
+`run(args)`, which returns what `--json` prints, or an exit status, and `add_parser(commands)` unless its
+options are elsewhere. `args.words` is the command line as typed."""
+OPTIONS = {
+    "adapt": "policies.llm.learning.options:add_adapt",
+    "serve": "policies.llm.serving.options:add_serve",
+}
+"""As `Task.options` has them."""
 WITHOUT_TASK = ("prepare", "serve")
 """They need none, or ask for several themselves."""
 PROG = "python -m policies.llm"
@@ -67,7 +72,8 @@ def parser(task: Task, wanted: Sequence[str] | None = None) -> Parser:
         if wanted is not None and name not in wanted:
             commands.add_parser(name)
             continue
-        importlib.import_module(modules[name]).add_parser(commands)
+        place, _, function = (OPTIONS | dict(task.options)).get(name, modules[name]).partition(":")
+        getattr(importlib.import_module(place), function or "add_parser")(commands)
         if name not in WITHOUT_TASK:
             commands.choices[name].add_argument(
                 "--task",

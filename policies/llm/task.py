@@ -65,6 +65,9 @@ class Task(ABC):
     """The adapter that is served where none is named."""
     commands: Mapping[str, str] = {}
     """Command of `python -m policies.llm` that is this task's own: the module that has it."""
+    options: Mapping[str, str] = {}
+    """`module:function` of what adds a command's options, where its own module takes long to import; of the
+    others it is their module's `add_parser`."""
     teaches: str = ""
     """`module:name` of what makes a `learning.course.Course` of a pool's facts; empty: none."""
     empty: Any = ()

@@ -22,6 +22,7 @@ from testbed.again.told import LONGEST_VALUE, plain
 from testbed.session.session_plan import LANES_AT_ONCE
 from traces.safe_reading import shown
 from traces.versions import code_version
+from traces.words import counted
 
 OF_THE_RUN = (
     *("line", "schema", "run_id", "started_at", "command_line", "directory"),
@@ -172,7 +173,7 @@ def _other_levels(before: Sequence[int], after: Sequence[int]) -> str:
     if not changed:
         return "none"
     first = changed[0]
-    return f"{len(changed)} chunks, first {first} ({before[first]}, now {after[first]})"
+    return f"{counted(len(changed), 'chunk')}, first {first} ({before[first]}, now {after[first]})"
 
 
 def _session_of(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from testbed.checks.fidelity.plot import ENDINGS
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 
 
 def parser() -> Parser:
@@ -22,7 +22,7 @@ def parser() -> Parser:
             metavar="RESULTS",
             help="folders that testbed/run.py wrote, or records",
         )
-        action.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        add_json_option(action)
     compare.add_argument("--out", type=Path, metavar="FILE", help=f"draw a picture ({', '.join(ENDINGS)})")
     compare.add_argument(
         "--trust", action="store_true", help="run the policy files that the records name: you have read them"

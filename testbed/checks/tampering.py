@@ -24,7 +24,8 @@ from testbed.link.lane import (
     WAN_DOWN_IP,
     Lane,
 )
-from testbed.process.children import die_with_parent, environment, python_in
+from testbed.process.children import environment, python_in
+from traces.bound_processes import die_with_parent
 
 CONSTANT_MBPS = 4.0
 """The rate of the constant trace, in which the shaper has no reason to change anything."""

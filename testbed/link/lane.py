@@ -22,8 +22,9 @@ from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
 from testbed.machine.capabilities import probe
 from testbed.machine.permissions import permissions, refusals
-from testbed.process.children import allow_many_files, die_with_parent
+from testbed.process.children import allow_many_files
 from testbed.process.errors import TestbedError
+from traces.bound_processes import die_with_parent
 from traces.trace import Trace
 
 SERVER_IP, WAN_UP_IP, WAN_DOWN_IP = "10.0.1.2", "10.0.1.1", "10.0.2.1"

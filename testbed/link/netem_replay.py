@@ -18,7 +18,8 @@ from typing import IO, Any
 
 from testbed.link.netem import netem_changes
 from testbed.link.settings import LinkSettings, Loss
-from testbed.process.children import RELAY_PRIORITY, die_with_parent, real_time, to_wait_s, undisturbed
+from testbed.process.children import RELAY_PRIORITY, real_time, to_wait_s, undisturbed
+from traces.bound_processes import die_with_parent
 from traces.trace import Step, Trace
 
 

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from testbed.link.bucket import AS_IS, Making
-from testbed.process.children import die_with_parent, environment
+from testbed.process.children import environment
 from testbed.process.errors import TestbedError
+from traces.bound_processes import die_with_parent
 from traces.trace import Trace
 
 PROBES_AT_ONCE = 2

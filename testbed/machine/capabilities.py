@@ -16,7 +16,7 @@ from pathlib import Path
 from testbed.machine import kernel
 from testbed.machine.finding import MISSING, NOTE, OK, Finding, Report
 from testbed.machine.permissions import permissions
-from testbed.process.handover import ENVIRONMENT, ROOT, can_stay
+from traces.handover import ENVIRONMENT, ROOT, can_stay
 
 SETUP_TOOLS = {
     "mnexec": ("mininet", "starts processes in namespaces"),

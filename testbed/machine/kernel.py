@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.machine.finding import MISSING, OK, PACKET_SOCKETS, UNKNOWN, Finding
-from testbed.process.handover import search_path
+from traces.handover import search_path
 
 SEARCH_PATH = search_path()
 PROBE_LIMIT_S = 30.0

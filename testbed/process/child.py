@@ -10,8 +10,9 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.process.children import die_with_parent, environment, python_in
+from testbed.process.children import environment, python_in
 from testbed.process.errors import TestbedError
+from traces.bound_processes import die_with_parent
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0

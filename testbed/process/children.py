@@ -9,10 +9,6 @@ import resource
 import sys
 from pathlib import Path
 
-from traces.bound_processes import die_with_parent
-
-__all__ = ["die_with_parent"]
-
 ROOT = Path(__file__).resolve().parents[2]
 """The project: on every child's path, wherever the user stands."""
 

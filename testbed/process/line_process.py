@@ -9,8 +9,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.process.children import die_with_parent, environment, python_in
+from testbed.process.children import environment, python_in
 from testbed.process.errors import TestbedError
+from traces.bound_processes import die_with_parent
 
 START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 5.0

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 
 
 def _port(text: str) -> int:
@@ -40,5 +40,5 @@ def parser() -> Parser:
     output.add_argument(
         "--log", type=Path, metavar="FILE", help="append the request lines (JSON) here (default: stderr)"
     )
-    output.add_argument("--json", action="store_true", help="print one JSON object once it listens")
+    add_json_option(output, "print one JSON object once it listens")
     return command

@@ -27,7 +27,6 @@ from testbed.link.lane import check_congestion_control, delay_backend, require_t
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.machine.readings import MachineReading, read_machine
 from testbed.process.errors import TestbedError
-from testbed.session.asked import Asked
 from testbed.session.command_line import DEFAULT_POLICIES
 from testbed.session.options import (
     link_settings,
@@ -37,6 +36,7 @@ from testbed.session.options import (
 )
 from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.session.trace_notes import trace_notes, video_notes
+from testbed.session.video_to_play import VideoToPlay
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory, make_within
 from traces.trace import Trace
@@ -88,7 +88,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     whole = load_video(video_spec)
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
     qoe = scoring_of(args, [video])
-    policies, left_out = _policies(args, Asked(whole, video_spec, args.seed, qoe))
+    policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     settings = link_settings(args)
     backend = able_backend(trace, settings)
     if args.out is not None:
@@ -157,7 +157,7 @@ def _check_numbers(args: argparse.Namespace) -> None:
             raise TestbedError(f"--{option} {value}: must be 1 or more")
 
 
-def _policies(args: argparse.Namespace, asked: Asked) -> tuple[list[LoadedPolicy], list[str]]:
+def _policies(args: argparse.Namespace, to_play: VideoToPlay) -> tuple[list[LoadedPolicy], list[str]]:
     """The policies that were asked for, or those of the default ones that can stream the video; and why
     the others can't.
 
@@ -169,13 +169,13 @@ def _policies(args: argparse.Namespace, asked: Asked) -> tuple[list[LoadedPolicy
     for spec in [spec for text in args.policy or [DEFAULT_POLICIES] for spec in split_policies(text)]:
         try:
             policy = load_policy(spec, real=True)
-            asked.refuse(policy)
+            to_play.refuse(policy)
             found.append(policy)
         except PolicyError as error:
             if args.policy:
                 raise
             left_out.append(str(error))
-    asked.refuse_fallbacks(found, args.fallback)
+    to_play.refuse_fallbacks(found, args.fallback)
     return found, left_out
 
 

@@ -23,8 +23,9 @@ from typing import Any
 
 from player.policy import ServerCommand
 from testbed.process.child import Child
-from testbed.process.children import die_with_parent, environment
+from testbed.process.children import environment
 from testbed.process.errors import TestbedError
+from traces.bound_processes import die_with_parent
 from traces.temporary import RemovedWithUs
 
 DEVICES = ("auto", "cpu", "cuda")

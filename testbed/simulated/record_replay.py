@@ -22,6 +22,7 @@ from player.simulated.tcp.link import CONGESTION_CONTROL, FRAME_BYTES, TcpLink
 from player.video.video import Video, VideoError
 from testbed.process.errors import TestbedError
 from traces.trace import Trace, TraceError
+from traces.words import counted
 
 MODELS = ("published", "tcp")
 
@@ -131,7 +132,7 @@ def _check_known(session: SessionRecord) -> None:
     if series is None:
         raise TestbedError(f"{path}: streamed over a real network, whose rates nobody knows")
     if len(session.chunks) < 2:
-        raise TestbedError(f"{path}: {len(session.chunks)} chunks; a comparison needs two or more")
+        raise TestbedError(f"{path}: {counted(len(session.chunks), 'chunk')}; a comparison needs two or more")
     control = link.get("congestion_control")
     if control != CONGESTION_CONTROL:
         raise TestbedError(f"{path}: congestion control {control}; the models know {CONGESTION_CONTROL} only")

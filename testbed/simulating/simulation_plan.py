@@ -24,9 +24,9 @@ from player.simulated.session import CHUNKS, Future, Link
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.process.errors import TestbedError
-from testbed.session.asked import Asked
 from testbed.session.options import asked_policies, playing_thresholds, scoring_of
 from testbed.session.trace_notes import trace_notes, video_notes
+from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
 from testbed.simulated.starts import Start, Starts, read_starts
 from testbed.simulating.command_line import LINKS
@@ -111,10 +111,10 @@ def _refuse_unplayable(
 ) -> None:
     """Raises PolicyError for a policy, or a fallback, that can't play one of the videos."""
     for spec in dict.fromkeys(args.video or default_video(trace.family) for trace in traces):
-        asked = Asked(load_video(spec), spec, 0, qoe)
+        to_play = VideoToPlay(load_video(spec), spec, 0, qoe)
         for policy in policies:
-            asked.refuse(policy)
-        asked.refuse_fallbacks(policies, args.fallback)
+            to_play.refuse(policy)
+        to_play.refuse_fallbacks(policies, args.fallback)
 
 
 def _refuse_futures(

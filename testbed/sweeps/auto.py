@@ -20,11 +20,12 @@ from rich.text import Text
 from testbed.checks.fidelity.measure import FidelityBench
 from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
 from testbed.machine.load import SESSION_LOAD
-from testbed.process.children import die_with_parent, environment
+from testbed.process.children import environment
 from testbed.process.errors import TestbedError
 from testbed.session.policy_server import nice_and_bound, threads
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
+from traces.bound_processes import die_with_parent
 from traces.console import VisibleConsole
 from traces.temporary import temporary_folder
 from traces.trace import Trace

@@ -8,7 +8,7 @@ from typing import Any
 from testbed.link.settings import BACKENDS
 from testbed.session.policy_server import DEVICES
 from testbed.simulated.models import MODELS
-from traces.commands import Parser
+from traces.commands import Parser, add_json_option
 
 EXAMPLES = (
     "python3 testbed/sweep.py testbed/sweeps/generalization.toml --simulate --plan",
@@ -37,9 +37,7 @@ def parser() -> Parser:
         metavar="DIR",
         help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
     )
-    output.add_argument(
-        "--json", action="store_true", help="print one JSON object and nothing else on stdout"
-    )
+    add_json_option(output)
     return command
 
 
@@ -86,7 +84,8 @@ def _add_how(how: Any) -> None:
     how.add_argument(
         "--strict",
         action="store_true",
-        help="no fallback: stop at a policy's first fault with its traceback, exit status 2",
+        help="no fallback: stop at a policy's first fault with its traceback, exit status 2 (who else decides"
+        " what a policy doesn't is the file's key `fallback`: with another one it is another experiment)",
     )
     how.add_argument(
         "--engine",

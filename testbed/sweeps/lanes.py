@@ -99,6 +99,8 @@ class LaneServices:
         self._device = device
         self._shaper: ShaperClient | None = None
         self._servers: dict[ServerCommand, PolicyServer] = {}
+        self._told: dict[PolicyServer, int] = {}
+        """Of all that were ever started, how many of its notes `news` has given."""
         self._shaper_starting, self._server_starting = asyncio.Lock(), asyncio.Lock()
 
     async def shaper(self) -> ShaperClient:
@@ -128,7 +130,14 @@ class LaneServices:
                 server = servers.of(command)
                 assert server is not None
                 self._servers[command] = server
+                self._told[server] = 0
             return server
+
+    def news(self) -> list[str]:
+        """What has happened to the servers since this was asked last, in words."""
+        fresh = [note for server, told in self._told.items() for note in server.notes[told:]]
+        self._told = {server: len(server.notes) for server in self._told}
+        return fresh
 
 
 class Lanes:
@@ -204,6 +213,8 @@ class Lanes:
             finally:
                 self._streaming -= 1
             self._work.end(unit, ended)
+            for note in self._shared.news():
+                self._work.say(f"note: {note}")
             self._keep_pace(begun_on, ended)
 
     def _keep_pace(self, begun_on: int, ended: Attempt) -> None:

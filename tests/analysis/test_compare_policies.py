@@ -57,7 +57,7 @@ def test_differences_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (group,) = report["groups"]
     (pair,) = group["pairs"]
     differences = [1.0] * 5 + [-0.5]
-    assert (pair["policy"], pair["baseline"], pair["settings"], pair["clusters"]) == ("good", "bba", 6, 6)
+    assert (pair["policy"], pair["baseline"], pair["cases"], pair["clusters"]) == ("good", "bba", 6, 6)
     assert pair["difference"] == pytest.approx(0.75)
     assert pair["ci95"] == pytest.approx(
         mean_interval(differences, [f"t{index}" for index in range(6)]).bounds
@@ -71,7 +71,7 @@ def test_differences_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert figures["good"]["stall_ratio"] == pytest.approx((1 / 4.3) / (1 / 4.3 + 12) / 6)
     assert report["missing"] == report["unfinished"] == report["left_out"] == report["notes"] == []
     five = compared(capsys, *(tmp_path / f"{who}{index}.jsonl" for who in "bg" for index in range(5)))
-    assert "over 5 independent traces: under 6, Wilcoxon's p is above 0.05" in five["notes"][0]
+    assert "over 5 independent traces: under 6, Wilcoxon's p is above 0.05" in five["notes"][-1]
 
 
 def test_an_interval_that_holds_zero_is_a_tie_in_words(
@@ -109,7 +109,7 @@ def test_seeds_are_averaged_within_a_trace_first(tmp_path: Path, capsys: pytest.
         write_session(tmp_path / f"b{index}.jsonl", "b", f"t{index}", levels=(0, 0, 0))
     report = compared(capsys, tmp_path, "--baseline", "b")
     (pair,) = report["groups"][0]["pairs"]
-    assert pair["difference"] == pytest.approx((0.0 + 2.0) / 2) and pair["settings"] == 2  # not 2 / 4
+    assert pair["difference"] == pytest.approx((0.0 + 2.0) / 2) and pair["cases"] == 2  # not 2 / 4
     assert "up to 3 sessions" in " ".join(report["notes"])
 
 
@@ -136,7 +136,7 @@ def test_what_a_link_was_seen_to_do_parts_no_pair(tmp_path: Path, capsys: pytest
     for policy, seen in (("a", 80.1), ("b", 80.3)):
         link = {"rtt_ms": 80.0, "congestion_control": "cubic", "probe": {"rtt_ms": seen}, "qdiscs": [policy]}
         write_session(tmp_path / f"{policy}.jsonl", policy, link=link, simulated=False)
-    assert compared(capsys, tmp_path)["groups"][0]["pairs"][0]["settings"] == 1
+    assert compared(capsys, tmp_path)["groups"][0]["pairs"][0]["cases"] == 1
 
 
 def test_what_is_missing_from_a_pair_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +151,7 @@ def test_what_is_missing_from_a_pair_is_named(tmp_path: Path, capsys: pytest.Cap
     ]
     assert report["invalid"] == 1 and [one["record"] for one in report["left_out"]] == [str(bad)]
     (group,) = report["groups"]
-    assert [one["settings"] for one in group["policies"]] == [1, 1]  # means over what both have
+    assert [one["cases"] for one in group["policies"]] == [1, 1]  # means over what both have
     assert {one["policy"]: one["invalid"] for one in group["policies"]} == {"a": 0, "b": 1}
     out = run(capsys, tmp_path)[1]
     assert "missing: b lacks 1 case (there is no such session): t2" in out and bad.name in out
@@ -207,12 +207,13 @@ def test_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
                     path, policy, f"t{index}", levels=levels, link=link, family="45"[index % 2] + "g"
                 )
     by_rtt = compared(capsys, tmp_path, "--by", "rtt")["groups"]
-    assert [(group["group"], group["settings"]) for group in by_rtt] == [("RTT 40 ms", 3), ("RTT 160 ms", 3)]
+    assert all(group["settings"] == group["cases"] for group in by_rtt)  # as it was called before
+    assert [(group["group"], group["cases"]) for group in by_rtt] == [("RTT 40 ms", 3), ("RTT 160 ms", 3)]
     by_family = compared(capsys, tmp_path, "--by", "family")["groups"]
     assert [(group["group"], group["traces"]) for group in by_family] == [("4g", 2), ("5g", 1)]
     assert [group["group"] for group in compared(capsys, tmp_path, "--by", "video")["groups"]] == ["small"]
     whole = compared(capsys, tmp_path)["groups"]
-    assert [(group["settings"], group["traces"], group["clusters"]) for group in whole] == [(6, 3, 3)]
+    assert [(group["cases"], group["traces"], group["clusters"]) for group in whole] == [(6, 3, 3)]
 
 
 def test_holm_looks_at_all_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -328,7 +329,7 @@ def test_a_missing_baseline_in_one_group_is_no_pair_there(tmp_path: Path) -> Non
     write_session(tmp_path / "c.jsonl", "b", "t1", family="y")
     comparison = compare(read_outcomes([tmp_path], QoE()), baseline="a", by="family")
     assert [(group.name, len(group.pairs)) for group in comparison.groups] == [("x", 1), ("y", 0)]
-    assert [(one.policy, one.setting.trace) for one in comparison.missing] == [("a", "t1")]
+    assert [(one.policy, one.case.trace) for one in comparison.missing] == [("a", "t1")]
 
 
 def test_whom_the_fallback_replaced_has_no_pair_and_it_is_said_why(
@@ -430,6 +431,34 @@ def test_a_label_holds_whatever_differs(
     assert all(f"t0, {word} +" in out for word in words)
     worst = compared(capsys, tmp_path)["groups"][0]["pairs"][0]["worst"]
     assert [case["besides"] for case in worst] == [[word] for word in words]
+
+
+def test_what_p_calls_chance_is_doubtful_and_rounding_is_a_tie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(4):  # Wilcoxon's p over four traces is 0.125 at best
+        write_session(tmp_path / f"bba{index}.jsonl", "bba", f"t{index}")
+        stalls_s = [0.0, 0.1 + 0.01 * index, 0.0]
+        write_session(tmp_path / f"stops{index}.jsonl", "stops", f"t{index}", stalls_s=stalls_s)
+        write_session(tmp_path / f"alike{index}.jsonl", "alike", f"t{index}", stalls_s=[0.0, 1e-12, 0.0])
+    pairs = compared(capsys, tmp_path, "--baseline", "bba")["groups"][0]["pairs"]
+    found = {one["policy"]: (one["verdict"], one["doubtful"]) for one in pairs}
+    assert found == {"alike": ("tie", False), "stops": ("behind", True)}
+    out = run(capsys, tmp_path, "--baseline", "bba")[1]
+    assert "behind, doubtful" in out and "note: doubtful: a verdict is" in out and "it may be chance" in out
+
+
+def test_a_queue_of_so_many_milliseconds_is_one_however_many_bytes_that_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the trace's own mean rate, so the bytes of each trace are others."""
+    for index in range(3):
+        link = {"model": "tcp", "rtt_ms": 80.0, "queue_ms": 200.0, "queue_limit_bytes": 100_000 + index}
+        for policy in ("bba", "good"):
+            place = tmp_path / f"{policy}{index}.jsonl"
+            write_session(place, policy, f"t{index}", link=link, sweep={"setting": "usual"})
+    report = compared(capsys, tmp_path, "--by", "setting")
+    assert [group["group"] for group in report["groups"]] == ["usual, simulated"]
 
 
 def test_a_sweeps_setting_stays_one_though_its_families_have_videos_of_their_own(

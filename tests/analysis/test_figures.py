@@ -157,7 +157,7 @@ def test_only_what_all_policies_have_is_drawn_and_the_rest_is_said(
     assert "not drawn: 2 cases that" in out and "over 4 cases" in out
     assert plot(results, "--what", "cdf", "--out", results / "a.png", "--json") == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (said["settings"], said["not_common"], said["invalid"]) == (4, 2, 1)
+    assert (said["cases"], said["not_common"], said["invalid"]) == (4, 2, 1)
     assert {one["policy"] for one in said["missing"]} == {"robustmpc", "bba"}
 
 
@@ -179,7 +179,7 @@ def test_one_trace_has_no_interval_and_is_drawn_all_the_same(results: Path) -> N
     for path in results.glob("r?[1-5].jsonl"):
         path.unlink()
     for kind in KINDS:
-        assert drawn(kind, results).settings == 1
+        assert drawn(kind, results).cases == 1
 
 
 def test_what_cannot_be_drawn_is_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,7 +174,7 @@ def test_refuses_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     out.unlink()
     other = tmp_path / "other.jsonl"
     other.write_text(whole.read_text().replace('"schema":1', '"schema":99'))
-    assert "other.jsonl:1: schema 99" in refused(capsys, other, "--out", out)
+    assert "1 of schema 99, where this version reads 1" in refused(capsys, other, "--out", out)
     assert not out.exists()
 
 

@@ -16,6 +16,7 @@ from analysis.outcomes import read_outcomes
 from analysis.style import RC
 from player.qoe import QoE
 from tests.support.session_records import write_session
+from traces.commands import next_step
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def table(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 def test_means_and_marks_by_hand(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = table(capsys, results, "--baseline", "bba").splitlines()
-    assert lines.pop() == f"next: python -m analysis compare {results}"
+    assert lines.pop() == next_step("-m", "analysis", "compare", str(results))
     head, *rows = [line for line in lines[4:] if not line.startswith("note:")]
     assert head.split() == ["policy", "x", "(n", "=", "6)", "y", "(n", "=", "6)"]
     assert [row.split()[0] for row in rows] == ["bba", "even", "good"]

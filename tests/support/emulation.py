@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from testbed.process.children import die_with_parent
+from traces.bound_processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "testbed" / "run.py"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ import testbed.simulate
 import testbed.sweep
 import testbed.tamper
 import traces.__main__
-from traces.commands import Parser, add_options, carried_out, option
+from traces.commands import Parser, add_options, carried_out, next_step, option
 from traces.numbers import count
 
 COMMANDS: dict[str, Callable[[list[str]], Any]] = {
@@ -156,3 +158,17 @@ def test_options_come_from_a_dataclass() -> None:
     add_options(top, Settings)
     assert vars(top.parse_args(["--steps", "7"])) == {"steps": 7}
     assert vars(top.parse_args([])) == {"steps": 600}
+
+
+def test_what_to_type_next_is_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`python` may be none, or another than the one that has our packages."""
+    python = tmp_path / "my tree" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.chdir(tmp_path / "my tree")
+    assert next_step("-m", "analysis", "a b") == "next: .venv/bin/python -m analysis 'a b'"
+    monkeypatch.chdir(python.parent)
+    assert next_step("-m", "x") == f"next: '{python}' -m x"
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    assert next_step("-m", "x") == f"next: '{python}' -m x"

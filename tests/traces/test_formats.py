@@ -393,3 +393,8 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
     assert back.megabits_until(2.0) == pytest.approx(9.0)
     with pytest.raises(TraceError, match="No such file"):
         formats.save(trace, tmp_path / "none" / "t", name)
+
+
+@pytest.mark.parametrize("each", formats.FORMATS.values(), ids=lambda each: each.name)
+def test_every_format_says_that_it_takes_idle(each: formats.Format) -> None:
+    assert "idle" in each.takes

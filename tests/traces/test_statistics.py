@@ -90,3 +90,8 @@ def test_halving_the_steps_changes_no_share(rates: list[float]) -> None:
 def test_no_traces_is_an_error() -> None:
     with pytest.raises(ValueError, match="no traces"):
         summarise([])
+
+
+def test_a_gap_of_days_among_microseconds_is_summarised() -> None:
+    figures = summarise([Trace("t", (0.0, 1e-6, 2e-6, 3e-6, 1e7), (1.0, 1.0, 2.0, 3.0, 4.0))])
+    assert figures.mean_mbps == pytest.approx(4.0) and figures.autocorrelation_1s is None

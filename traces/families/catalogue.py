@@ -6,7 +6,6 @@ to one's own logs is named by its data file, `mine.json`, `mine.json/17`, `mine.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from traces.families.generator import member
 from traces.families.model import FamilyModel, parse_model, read_model
 from traces.formats.reading import as_words
 from traces.trace import Trace, TraceError
+from traces.words import nearest
 
 FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
 
@@ -236,20 +236,20 @@ def trace_files(directory: Path) -> list[Path]:
 
 def _unknown(name: str) -> TraceError:
     base = re.split(r"[/\[]", name)[0]
-    near = difflib.get_close_matches(base.lower(), FAMILIES, 1, cutoff=0.5) or files_like(name)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(base.lower(), FAMILIES, 0.5) or file_like(name)
+    hint = f"; did you mean {near!r}?" if near else "."
     return TraceError(f"no family and no file is named {name!r}{hint} Families: {', '.join(FAMILIES)}")
 
 
-def files_like(name: str) -> list[str]:
+def file_like(name: str) -> str | None:
     """The file or directory whose name is nearest, where the directory is there."""
     path = Path(name)
     try:
         names = sorted(each.name for each in path.parent.iterdir())
     except (OSError, ValueError):
-        return []
-    near = difflib.get_close_matches(path.name, names, 1, cutoff=0.75)
-    return [str(path.parent / near[0])] if near else []
+        return None
+    near = nearest(path.name, names, 0.75)
+    return str(path.parent / near) if near else None
 
 
 def _example(word: Spec, found: list[Trace]) -> str:

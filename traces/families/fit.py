@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 
 from traces.families.generator import member, r2_point, walk
 from traces.families.model import (
+    DEFAULT_LENGTH_S,
+    DEFAULT_MIN_MEAN_MBPS,
     HAZARD_EDGES,
+    JUDGED_MEMBERS,
     OFFSET_SHARES,
     OUTAGE_SHARES,
     SCORE_GRID,
@@ -37,10 +40,6 @@ from traces.trace import Trace, TraceError
 
 Floats = NDArray[np.float64]
 
-DEFAULT_LENGTH_S = 600.0
-DEFAULT_MIN_MEAN_MBPS = 0.4
-"""A little over the lowest level of the usual ladder (300 kbps): below it nothing plays."""
-JUDGED_MEMBERS = 400
 _MAX_LAG_STEPS = 60
 _BLOCK_MARK = " from "
 _PIECE_MARK = " at "

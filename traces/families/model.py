@@ -34,6 +34,11 @@ OUTAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 """Shares at which outage lengths and outage rates are given."""
 HAZARD_EDGES = (-1.5, -1.0, -0.5, 0.0)
 """Scores that part the bands of `outage_hazard`."""
+DEFAULT_LENGTH_S = 600.0
+DEFAULT_MIN_MEAN_MBPS = 0.4
+"""A little over the lowest level of the usual ladder (300 kbps): below it nothing plays."""
+JUDGED_MEMBERS = 400
+"""What fits are judged by, where nobody says another number."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from traces.trace import Trace
 OUTAGE_MBPS = 0.3
 """Below this the lowest level of the usual ladder (300 kbps) can't be streamed."""
 LAGS_S = (1, 5, 20)
+MOST_STEPS = 1_000_000
+"""Of the grid for the autocorrelation. A trace of microseconds with one gap of days has a coarser one: else
+its grid would not fit into the memory."""
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +110,8 @@ def _mean_autocorrelation(
 ) -> float | None:
     values, weights = [], []
     for group in groups:
-        step = step_s or median_step_s(group[0])
+        longest_s = max(trace.duration_s for trace in group)
+        step = max(step_s or median_step_s(group[0]), longest_s / MOST_STEPS)
         if lag_s < 0.75 * step:
             continue
         lag = max(round(lag_s / step), 1)

@@ -122,7 +122,7 @@ def format_for(text: str, source: str, options: ReadOptions) -> Format:
         chosen = detect(text, source, options)
         where = f"{source}: this file is in format {chosen.name}, which"
     for name in options.given():
-        if name not in chosen.takes and name != "idle":
+        if name not in chosen.takes:
             takes = ", ".join(f"--{each.replace('_', '-')}" for each in chosen.takes) or "none"
             raise TraceError(f"{where} has no option --{name.replace('_', '-')}; its options: {takes}")
     return chosen

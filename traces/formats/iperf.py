@@ -24,7 +24,8 @@ from traces.trace import Trace
 
 NAME = "iperf"
 ABOUT = "iperf3's JSON and text, iperf2's text and CSV: the rate of each interval"
-TAKES = ("part",)
+TAKES = ("part", "idle")
+"""`idle` as every format, so that one word is for a folder of many; there are no gaps here."""
 _INTERVAL = re.compile(
     r"^(?P<before>.*?)\[\s*(?P<id>\d+|SUM)\](?:\[(?P<role>[TR]X-[CS])\])?\s+(?P<begin>\d+(?:\.\d+)?)\s*-\s*"
     r"(?P<end>\d+(?:\.\d+)?)\s+sec\s+(?P<amount>[\d.]+)\s+(?P<size>[KMGT]?(?:Bytes|bits))\s+"

@@ -24,7 +24,8 @@ from traces.trace import Trace, TraceError
 NAME = "mahimahi"
 ABOUT = "Mahimahi packet timestamps: a line per 1500 bytes, in ms"
 MEGABITS_PER_PACKET = 1500 * 8 / 1e6
-TAKES = ("bin_ms",)
+TAKES = ("bin_ms", "idle")
+"""`idle` as every format, so that one word is for a folder of many; there are no gaps here."""
 DEFAULT_BIN_S = 0.5
 CONSTANT_S = 60.0
 """How long a trace is made of a file whose period is far under a step: it repeats all the same."""

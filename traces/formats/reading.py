@@ -7,7 +7,6 @@ As a word: `csv`, `csv:column=DL_bitrate,idle=hold`, `:idle=drop` (the format is
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,6 +15,7 @@ from typing import Any
 from traces.commands import option
 from traces.formats.units import EXAMPLES, RateUnit, unit_named
 from traces.trace import TraceError
+from traces.words import nearest
 
 IDLE = ("hold", "zero", "drop")
 """What an interval without a measurement carries: what the one before it did, nothing, or what the next one
@@ -119,8 +119,8 @@ def reading_of(how: str | ReadOptions | None) -> ReadOptions:
     for pair in filter(None, rest.split(",")):
         key, equals, value = pair.partition("=")
         if key not in OPTIONS or not equals:
-            near = difflib.get_close_matches(key, OPTIONS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            near = nearest(key, OPTIONS)
+            hint = f"; did you mean {near!r}?" if near else "."
             raise TraceError(
                 f"unknown option {pair!r} of format {how!r}{hint} Options: {'=, '.join(OPTIONS)}="
             )
@@ -166,8 +166,8 @@ def _format_of(formats: Sequence[str]) -> Callable[[str], ReadOptions]:
         except TraceError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
         if found.format is not None and found.format not in formats:
-            near = difflib.get_close_matches(found.format, formats, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(found.format, formats)
+            hint = f"; did you mean {near}?" if near else ""
             raise argparse.ArgumentTypeError(f"{found.format!r} is none of {', '.join(formats)}{hint}")
         return found
 

@@ -24,7 +24,8 @@ from traces.trace import Trace, TraceError, delay_fault, loss_fault
 
 NAME = "series"
 ABOUT = "Genet's and Pantheon's paths: a JSON object of timestamps, bandwidths, delays, loss"
-TAKES = ()
+TAKES = ("idle",)
+"""`idle` as every format, so that one word is for a folder of many; there are no gaps here."""
 WAYS = 2
 """Their simulator sends data and ACKs over two links, each with the one-way delay."""
 _MARK = re.compile(r'"(timestamps|bandwidths)"\s*:')

@@ -76,10 +76,6 @@ def _value_of(field: str) -> float | None:
     return unit.mbps(float(match[1])) if match and unit and not unit.unclear else None
 
 
-def _quoted(field: str) -> str:
-    return f'"{field}"' if "," in field and '"' not in field else field
-
-
 def _fields_of(line: str, delimiter: str | None) -> list[str]:
     try:
         return split(line, delimiter)

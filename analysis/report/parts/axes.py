@@ -20,7 +20,7 @@ from analysis.report.parts.study import NetworkCondition, Study, plain_number
 from analysis.significance import holm, wilcoxon_p
 from analysis.style import in_order
 
-Case = tuple[str, float]
+TraceMoment = tuple[str, float]
 """Trace and start, s."""
 
 MEASURES: dict[str, Callable[[Figures], float]] = {
@@ -80,11 +80,11 @@ class AxisPoint:
     condition: NetworkCondition
 
     @cached_property
-    def cases(self) -> dict[str, dict[Case, Figures]]:
+    def cases(self) -> dict[str, dict[TraceMoment, Figures]]:
         """[policy][case]: figures, seeds, repetitions and players averaged."""
-        sessions: dict[str, dict[Case, list[Figures]]] = {}
+        sessions: dict[str, dict[TraceMoment, list[Figures]]] = {}
         for one in self.condition.outcomes.counted:
-            case = (one.setting.trace, one.setting.start_s)
+            case = (one.case.trace, one.case.start_s)
             sessions.setdefault(one.policy, {}).setdefault(case, []).append(one.figures)
         return {
             policy: {case: means(found) for case, found in mine.items()} for policy, mine in sessions.items()
@@ -112,17 +112,17 @@ class AxisLine:
         first, *others = (point.cases for point in self.points)
         return in_order(policy for policy in first if all(policy in other for other in others))
 
-    def whole(self, *policies: str) -> list[Case]:
+    def whole(self, *policies: str) -> list[TraceMoment]:
         """The cases that all of these policies have at every point, in the first one's order."""
         everywhere = [point.cases.get(policy, {}) for point in self.points for policy in policies]
         return [case for case in everywhere[0] if all(case in other for other in everywhere)]
 
-    def of_cases(self, policy: str, measure: str, cases: Sequence[Case]) -> list[list[float]]:
+    def of_cases(self, policy: str, measure: str, cases: Sequence[TraceMoment]) -> list[list[float]]:
         """(points, cases) of one measure."""
         get = MEASURES[measure]
         return [[get(point.cases[policy][case]) for case in cases] for point in self.points]
 
-    def clusters(self, cases: Sequence[Case]) -> list[str]:
+    def clusters(self, cases: Sequence[TraceMoment]) -> list[str]:
         """What each case belongs to."""
         return [self.rule.key(trace) for trace, _ in cases]
 
@@ -289,7 +289,7 @@ def _pairs_along(line: AxisLine, baseline: str | None) -> Iterator[PairAlong]:
             yield _pair_along(line, policy, baseline, cases)
 
 
-def _pair_along(line: AxisLine, policy: str, baseline: str, cases: Sequence[Case]) -> PairAlong:
+def _pair_along(line: AxisLine, policy: str, baseline: str, cases: Sequence[TraceMoment]) -> PairAlong:
     clusters = line.clusters(cases)
     changes: dict[str, tuple[list[float], list[float]]] = {}
     for measure in MEASURES:

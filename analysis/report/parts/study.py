@@ -17,7 +17,7 @@ from analysis.compare import (
     policy_means,
     setting_names,
 )
-from analysis.outcomes import INVALID, LeftOut, Outcomes, Setting, outcomes_of, told_apart
+from analysis.outcomes import INVALID, Case, LeftOut, Outcomes, outcomes_of, told_apart
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
@@ -76,7 +76,7 @@ class NetworkCondition:
 
     @property
     def traces(self) -> int:
-        return len({one.setting.trace_sha256 for one in self.outcomes.counted})
+        return len({one.case.trace_sha256 for one in self.outcomes.counted})
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,10 @@ def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
     In the sweep's order; without one those that the policies had seen first, then by name.
     """
     found: dict[tuple[str, ...], bool | None] = {}
-    settings = [one.setting for one in outcomes.counted] + [one.setting for one in outcomes.left_out]
-    for setting in settings:
-        if setting is not None:
-            found.setdefault(setting.condition, setting.seen)
+    cases = [one.case for one in outcomes.counted] + [one.case for one in outcomes.left_out]
+    for case in cases:
+        if case is not None:
+            found.setdefault(case.condition, case.seen)
     names = setting_names(outcomes)
     planned = [one.label for one in sweep.settings] if sweep else []
 
@@ -226,8 +226,8 @@ def conditions_of(outcomes: Outcomes, sweep: Sweep | None) -> Grouping:
         rank = {True: 0, False: 1, None: 2}[found[facts]]
         return planned.index(facts[0]) if facts[0] in planned else len(planned), rank, natural(names[facts])
 
-    def name(setting: Setting) -> str:
-        return names[setting.condition]
+    def name(case: Case) -> str:
+        return names[case.condition]
 
     return Grouping("setting", name, tuple(names[facts] for facts in sorted(found, key=place)))
 
@@ -251,25 +251,25 @@ def _condition(
     sweep: Sweep | None,
 ) -> NetworkCondition:
     means = {one.policy: one for one in policy_means(outcomes, rule)}
-    group, axis = _place(name, outcomes.counted[0].setting, sweep)
+    group, axis = _place(name, outcomes.counted[0].case, sweep)
     return NetworkCondition(
         name=name,
         group=group,
         axis=axis,
-        seen=outcomes.counted[0].setting.seen,
-        stress=outcomes.counted[0].setting.stress,
+        seen=outcomes.counted[0].case.seen,
+        stress=outcomes.counted[0].case.stress,
         outcomes=outcomes,
         means=tuple(means[policy] for policy in in_order(means)),
         pairs={pair.policy: pair for pair in pairs},
     )
 
 
-def _place(name: str, setting: Setting, sweep: Sweep | None) -> tuple[str, dict[str, float]]:
+def _place(name: str, case: Case, sweep: Sweep | None) -> tuple[str, dict[str, float]]:
     """Of which setting a condition is a point, and where on its axes: as its records say, else as planned."""
-    if setting.group is not None:
-        return setting.group, dict(setting.axis)
+    if case.group is not None:
+        return case.group, dict(case.axis)
     planned = {one.label: one for one in sweep.settings} if sweep else {}
-    found = planned.get(setting.condition[0])
+    found = planned.get(case.condition[0])
     return (found.group, dict(found.axis)) if found else (name, {})
 
 
@@ -294,3 +294,11 @@ def only(outcomes: Outcomes, policies: Sequence[str]) -> Outcomes:
 def invalid_rows(study: Study) -> list[SessionRow]:
     """Sessions over links that were not what they should be."""
     return [row for row in study.rows if isinstance(row.outcome, LeftOut) and row.outcome.reason == INVALID]
+
+
+def pairs_counted(one: NetworkCondition) -> str:
+    """How many pairs a setting's policies make with the baseline."""
+    counts = sorted({pair.cases for pair in one.pairs.values()})
+    if not counts:
+        return "none"
+    return f"{counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")

@@ -190,11 +190,6 @@ def _latex_cell(cell: Cell) -> str:
     return f"{text} {{\\scriptsize {escape_latex(cell.small)}}}" if cell.small else text
 
 
-def counted(count: int, what: str) -> str:
-    """`1 session`, `2 sessions`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def rows(table: Table) -> Sequence[tuple[Cell, ...]]:
     """All rows, whatever group they are in."""
     return [row for group in table.groups for row in group.rows]

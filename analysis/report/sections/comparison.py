@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.report.parts.blocks import Block, Section, drawn
-from analysis.report.parts.study import Study, per_setting
+from analysis.report.parts.study import Study, pairs_counted, per_setting
 from analysis.report.sections import headline
 from analysis.report.sections.delays import draw_delays
 from analysis.report.sections.differences import draw_differences
@@ -13,7 +13,7 @@ def comparison(study: Study) -> Section:
     """The large table, and differences as a figure."""
     blocks: list[Block] = []
     if study.baseline is not None:
-        pairs = f"Pairs: {per_setting(study, headline.pairs_counted)}."
+        pairs = f"Pairs: {per_setting(study, pairs_counted)}."
         blocks += drawn(
             "differences",
             lambda: draw_differences(study),

@@ -77,7 +77,7 @@ def timing(rows: Sequence[SessionRow], rule: ClusterRule) -> Timing | None:
     for row in rows:
         assert isinstance(row.outcome, Outcome)
         count = sum(len(times) for by, times in row.decisions_ms.items() if by != PLAYER)
-        clusters += [rule.key(row.outcome.setting.trace)] * count
+        clusters += [rule.key(row.outcome.case.trace)] * count
     p50, p99 = quantile_intervals(every.tolist(), clusters, (0.5, 0.99))
     return Timing(len(every), p50, p99)
 

@@ -13,7 +13,7 @@ def distributions(study: Study) -> Section:
     """The sessions' QoE as CDFs, and what bitrate was bought with what stalls."""
     outcomes, left = drawable(study)
     blocks: list[Block] = [Paragraph(text, "warning") for text in left]
-    n = per_setting(study, lambda one: one.means[0].settings if one.means else 0)
+    n = per_setting(study, lambda one: one.means[0].cases if one.means else 0)
     if all(one.seen is None for one in study.conditions):  # else the section on unseen networks has them
         blocks += boxes(study, "boxes")
     if outcomes is not None:

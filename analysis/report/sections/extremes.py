@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 
 from analysis.compare import cells
-from analysis.outcomes import Figures, Outcome, Setting
+from analysis.outcomes import Case, Figures, Outcome
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.pictures import Picture, picture, written_as
 from analysis.report.parts.study import Study
@@ -66,8 +66,8 @@ def timelines(study: Study) -> list[Timeline]:
 
 
 def _of(study: Study, head: str, one: Outcome, beside: Outcome | None = None, told: str = "") -> Shown:
-    name = study.grouping.of(one.setting)
-    where = f"{one.setting.trace} ({name})" if len(study.conditions) > 1 else one.setting.trace
+    name = study.grouping.of(one.case)
+    where = f"{one.case.trace} ({name})" if len(study.conditions) > 1 else one.case.trace
     text = f"{head}: {where}, QoE {number_shown(one.figures.qoe, '.3f')}{told}"
     return Shown(head, one.record, beside.record if beside else None, text)
 
@@ -76,26 +76,24 @@ def _against(
     study: Study,
     mine: Sequence[Outcome],
     others: Sequence[Outcome],
-    figures: dict[Setting, Figures],
-    baseline: dict[Setting, Figures],
+    figures: dict[Case, Figures],
+    baseline: dict[Case, Figures],
 ) -> list[Shown]:
     """Where the policy was furthest ahead of the baseline, and furthest behind."""
-    differences = {
-        setting: figures[setting].qoe - baseline[setting].qoe for setting in figures if setting in baseline
-    }
-    chosen: list[tuple[str, Setting]] = []
+    differences = {case: figures[case].qoe - baseline[case].qoe for case in figures if case in baseline}
+    chosen: list[tuple[str, Case]] = []
     if differences:
-        ahead = max(differences, key=lambda setting: differences[setting])
-        behind = min(differences, key=lambda setting: differences[setting])
+        ahead = max(differences, key=lambda case: differences[case])
+        behind = min(differences, key=lambda case: differences[case])
         if differences[ahead] > 0:
             chosen.append((f"furthest ahead of {study.baseline}", ahead))
         if differences[behind] < 0:
             chosen.append((f"furthest behind {study.baseline}", behind))
-    first = {one.setting: one for one in reversed(mine)}
-    other = {one.setting: one for one in reversed(others)}
+    first = {one.case: one for one in reversed(mine)}
+    other = {one.case: one for one in reversed(others)}
     return [
-        _of(study, head, first[setting], other[setting], f" ({number_shown(differences[setting], '+.3f')})")
-        for head, setting in chosen
+        _of(study, head, first[case], other[case], f" ({number_shown(differences[case], '+.3f')})")
+        for head, case in chosen
     ]
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.compare import cells, common_settings
+from analysis.compare import cells, common_cases
 from analysis.figures import MEAN_MARK, colour
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
@@ -25,8 +25,8 @@ SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"
 def common_values(condition: NetworkCondition) -> dict[str, list[float]]:
     """QoE of each policy over the traces that all have, seeds and repeats averaged."""
     found = cells(condition.outcomes)
-    common = common_settings(found)
-    return {policy: [mine[setting].qoe for setting in common] for policy, mine in found.items()}
+    common = common_cases(found)
+    return {policy: [mine[case].qoe for case in common] for policy, mine in found.items()}
 
 
 def draw_generalization(study: Study) -> Figure:

@@ -11,7 +11,7 @@ from analysis.compare import MEASURES, PairResult, most_repeats
 from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.session_rows import SessionRow
-from analysis.report.parts.study import NetworkCondition, Study, per_setting
+from analysis.report.parts.study import NetworkCondition, Study, pairs_counted, per_setting
 from analysis.report.parts.table_rendering import (
     LEFT,
     NONE,
@@ -19,7 +19,6 @@ from analysis.report.parts.table_rendering import (
     Column,
     RowGroup,
     Table,
-    counted,
     number,
     p_shown,
     shown,
@@ -35,6 +34,7 @@ from analysis.report.sections.tradeoffs import (
     stall_sentence,
     tradeoffs_table,
 )
+from traces.words import counted
 
 BASELINE = "baseline"
 
@@ -45,7 +45,8 @@ def verdict_cell(pair: PairResult | None) -> Cell:
     """How a policy stands to the baseline, in a word."""
     if pair is None:
         return Cell("no pair", ("no pair",), kind="none")
-    return Cell(IN_WORDS[pair.verdict], (pair.verdict,), kind=pair.verdict)
+    doubt = "p (Holm) says: maybe chance" if pair.doubtful else ""
+    return Cell(IN_WORDS[pair.verdict], (pair.verdict,), small=doubt, kind=pair.verdict)
 
 
 def glance_table(study: Study) -> Table | None:
@@ -73,14 +74,6 @@ def glance_table(study: Study) -> Table | None:
     return Table("verdicts", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
 
 
-def pairs_counted(one: NetworkCondition) -> str:
-    """How many pairs a setting's policies make with the baseline."""
-    counts = sorted({pair.settings for pair in one.pairs.values()})
-    if not counts:
-        return "none"
-    return f"{counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
-
-
 def headline_table(study: Study) -> Table:
     """Everything about each policy in each setting: means with intervals, decision time, the difference."""
     by_place = rows_by_place(study)
@@ -101,7 +94,7 @@ def headline_table(study: Study) -> Table:
 def _columns(study: Study, timed: bool) -> list[Column]:
     columns = [
         Column("policy", ("policy",), LEFT),
-        Column("n", ("settings", "sessions")),
+        Column("n", ("cases", "sessions")),
         Column("QoE", _names("qoe")),
     ]
     if study.baseline is not None:
@@ -153,7 +146,7 @@ def rows_by_place(study: Study) -> dict[tuple[str, str], list[SessionRow]]:
     found: dict[tuple[str, str], list[SessionRow]] = {}
     for row in study.rows:
         if isinstance(row.outcome, Outcome):
-            name = study.grouping.of(row.outcome.setting)
+            name = study.grouping.of(row.outcome.case)
             found.setdefault((name, row.outcome.policy), []).append(row)
     return found
 
@@ -171,15 +164,15 @@ def _headline_rows(
         if not sessions:
             continue
         mean = means.get(policy)
-        settings = mean.settings if mean else 0
+        cases = mean.cases if mean else 0
         cells = [
             word(policy),
-            _n_cell(settings, len(sessions)),
+            _n_cell(cases, len(sessions)),
         ]
         blank = Cell(NONE, (None, None, None), small="nothing common to all")
         cells.append(with_interval(mean.intervals["qoe"]) if mean else blank)
         if study.baseline is not None:
-            cells += _against(study, policy, one.pairs.get(policy), settings)
+            cells += _against(study, policy, one.pairs.get(policy), cases)
         for measure, form, scale in (
             ("bitrate_mbps", ".3f", 1.0),
             ("stall_ratio", ".2f", 100.0),
@@ -194,22 +187,22 @@ def _headline_rows(
     return rows
 
 
-def _n_cell(settings: int, sessions: int) -> Cell:
+def _n_cell(cases: int, sessions: int) -> Cell:
     """Traces in the means; sessions where they are not as many."""
-    small = counted(sessions, "session") if sessions != settings else ""
-    return Cell(str(settings), (settings, sessions), small=small)
+    small = counted(sessions, "session") if sessions != cases else ""
+    return Cell(str(cases), (cases, sessions), small=small)
 
 
-def _against(study: Study, policy: str, pair: PairResult | None, settings: int) -> list[Cell]:
+def _against(study: Study, policy: str, pair: PairResult | None, cases: int) -> list[Cell]:
     """Difference, verdict and p; the number of pairs where it is not that of the means."""
     if policy == study.baseline:
         return [Cell(NONE, (None, None, None, None)), word(BASELINE, BASELINE), number(None)]
     if pair is None:
         return [Cell(NONE, (0, None, None, None), small="no pair"), verdict_cell(None), number(None)]
     difference = with_interval(pair.difference, "+.3f")
-    small = difference.small + (f", n {pair.settings}" if pair.settings != settings else "")
+    small = difference.small + (f", n {pair.cases}" if pair.cases != cases else "")
     return [
-        Cell(difference.text, (pair.settings, *difference.values), small=small, kind=pair.verdict),
+        Cell(difference.text, (pair.cases, *difference.values), small=small, kind=pair.verdict),
         verdict_cell(pair),
         Cell(NONE, (None,)) if pair.holm_p is None else Cell(p_shown(pair.holm_p), (pair.holm_p,)),
     ]
@@ -298,7 +291,7 @@ def together_table(study: Study) -> Table:
         rows.append(
             (
                 word(policy),
-                number(pair.settings, "d"),
+                number(pair.cases, "d"),
                 number(pair.traces, "d"),
                 with_interval(pair.difference, "+.3f"),
                 verdict_cell(pair),

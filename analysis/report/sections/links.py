@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.session_rows import LinkCheck, SessionRow
 from analysis.report.parts.study import Study, invalid_rows
-from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, counted, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
 from analysis.style import BLUE, FAINT_COLOUR, TEXT_IN, VERMILLION, log_x
+from traces.words import counted
 
 LOG_SPAN = 20
 """Values that span more than this are drawn on a logarithmic axis."""
@@ -31,8 +32,8 @@ def fidelity_table(study: Study) -> Table | None:
     """Sessions by setting: valid, invalid, and how far the links were off; None where none was emulated."""
     by_setting: dict[str, list[tuple[SessionRow, LinkCheck]]] = {}
     for row, link in checked(study):
-        setting = row.outcome.setting
-        name = study.grouping.of(setting) if setting is not None else "no trace"
+        case = row.outcome.case
+        name = study.grouping.of(case) if case is not None else "no trace"
         by_setting.setdefault(name, []).append((row, link))
     if not by_setting:
         return None

@@ -11,7 +11,8 @@ from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.planned import DONE, FAILED, MISSING, STATUSES, Sweep
 from analysis.report.parts.planned import INVALID as PLAN_INVALID
 from analysis.report.parts.study import Study
-from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, counted, number, word
+from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
+from traces.words import counted
 
 NAMED = 20
 """Of sessions that are missing one way or another, so many are named."""
@@ -123,12 +124,11 @@ def left_out_sentences(study: Study) -> list[str]:
             " what they played and all their stall."
         )
     name_of = study.grouping.of
-    run = {(one.policy, name_of(one.setting)) for one in study.outcomes.counted}
+    run = {(one.policy, name_of(one.case)) for one in study.outcomes.counted}
     lacking = Counter(
         (one.policy, one.reason)
         for one in missing_of(study.outcomes)
-        if (one.policy, name_of(one.setting))
-        in run  # an oracle that plays in no emulator lacks nothing there
+        if (one.policy, name_of(one.case)) in run  # an oracle that plays in no emulator lacks nothing there
     )
     for (policy, reason), count in lacking.items():
         if reason != INVALID:

@@ -236,7 +236,7 @@ def _compare_words(study: Study, command: Sequence[str]) -> list[str]:
     """Options of `analysis compare` that give the large table's numbers: those of the report's own that say
     which sessions count are handed on."""
     words = [command[4], "--by", "setting", "--baseline", study.baseline or ""]
-    for name, value in zip(command[5:], [*command[6:], ""], strict=True):
+    for name, value in zip(command[5:], [*command[6:], ""], strict=False):
         words += ["--policy", value] if name == "--policy" else []
         words += ["--interrupted"] if name == "--interrupted" else []
     words += ["--qoe", study.qoe.kind, "--mu", _exact(study.qoe.mu), "--smooth", _exact(study.qoe.smooth)]

@@ -23,7 +23,7 @@ def facts(study: Study) -> tuple[tuple[str, str], ...]:
         else ""
     )
     points = f" at {study.points} points" if study.points else ""
-    traces = len({one.setting.trace_sha256 for one in study.outcomes.counted})
+    traces = len({one.case.trace_sha256 for one in study.outcomes.counted})
     return (
         ("Sessions that count", f"{here:,} of {found:,} found, {study.kind}"),
         ("Policies", str(len(study.policies))),
@@ -96,9 +96,9 @@ def _settings_table(study: Study) -> Table:
     planned = {one.label: one for one in study.sweep.settings} if study.sweep else {}
     rows = []
     for one in study.conditions:
-        first = one.outcomes.counted[0].setting
-        videos = sorted({each.setting.video for each in one.outcomes.counted})
-        families = sorted({each.setting.family for each in one.outcomes.counted})
+        first = one.outcomes.counted[0].case
+        videos = sorted({each.case.video for each in one.outcomes.counted})
+        families = sorted({each.case.family for each in one.outcomes.counted})
         plan = planned.get(first.condition[0])
         link = ", ".join((first.link_label.partition(", player ")[0], *(plan.besides if plan else ())))
         seen = {True: "seen", False: "unseen", None: "–"}[one.seen]

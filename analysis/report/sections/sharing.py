@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from analysis import curves
 from analysis.bootstrap import Interval, mean_interval
 from analysis.figures import colour
-from analysis.outcomes import Outcome, Setting
+from analysis.outcomes import Case, Outcome
 from analysis.report.parts.blocks import Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.session_rows import SessionRow
@@ -53,7 +53,7 @@ class SharedLink:
     """One bottleneck and those who shared it."""
 
     policy: str
-    setting: Setting
+    case: Case
     """Of its first player."""
     players: int
     jain: float
@@ -96,7 +96,7 @@ def shared_links(study: Study) -> SharedLinks:
         links.append(
             SharedLink(
                 policy=whole[0].policy,
-                setting=whole[0].setting,
+                case=whole[0].case,
                 players=first.players,
                 jain=jain([one.figures.bitrate_mbps for one in whole]),
                 utilisation=_utilisation(rows),
@@ -128,12 +128,12 @@ def _carried_megabits(path: Path, until_s: float) -> float:
 def _grouped(study: Study, links: Sequence[SharedLink]) -> dict[tuple[str, str], list[SharedLink]]:
     found: dict[tuple[str, str], list[SharedLink]] = {}
     for one in links:
-        found.setdefault((study.grouping.of(one.setting), one.policy), []).append(one)
+        found.setdefault((study.grouping.of(one.case), one.policy), []).append(one)
     return found
 
 
 def _interval(study: Study, ones: Sequence[SharedLink], values: Sequence[float]) -> Interval:
-    return mean_interval(values, [study.rule.key(one.setting.trace) for one in ones])
+    return mean_interval(values, [study.rule.key(one.case.trace) for one in ones])
 
 
 def sharing_table(study: Study, shared: SharedLinks) -> Table | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from analysis.bootstrap import CONFIDENCE, Interval, mean_intervals
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, cells, common_settings
-from analysis.outcomes import NO_CHUNK, Outcome, Outcomes, Setting
+from analysis.compare import Cells, cells, common_cases
+from analysis.outcomes import NO_CHUNK, Case, Outcome, Outcomes
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.session_rows import FALLBACK, SessionRow
 from analysis.report.parts.study import NetworkCondition, Study
@@ -20,7 +20,6 @@ from analysis.report.parts.table_rendering import (
     Column,
     RowGroup,
     Table,
-    counted,
     number,
     shown,
     with_interval,
@@ -29,6 +28,7 @@ from analysis.report.parts.table_rendering import (
 from analysis.report.sections.deciding import PLAYER, decided_by, milliseconds, times_ms
 from analysis.report.sections.headline import rows_by_place
 from player.record import FINISHED
+from traces.words import counted
 
 BUDGETED = "apc"
 """The policy that promises each decision within a budget."""
@@ -53,7 +53,7 @@ def stress_table(study: Study) -> Table | None:
         Column("policy", ("policy",), LEFT),
         Column("sessions", ("sessions",)),
         Column("finished / cut short / invalid", ("finished", "cut_short", "invalid")),
-        Column("stall s", ("settings", *_names("stall_s"))),
+        Column("stall s", ("cases", *_names("stall_s"))),
         *(Column(f"by {by} %", (f"share_{by}",)) for by in deciders),
         Column("latest decision ms", ("decision_max_ms",)),
     ]
@@ -126,12 +126,12 @@ def _ends(outcomes: Outcomes, policy: str) -> tuple[int, int, int]:
 
 
 def _mean_stalls(found: Cells, rule: ClusterRule) -> dict[str, tuple[int, Interval]]:
-    """Each policy's number of settings and mean stall over those that all have; empty if there are none."""
-    common = common_settings(found)
+    """Each policy's number of cases and mean stall over those that all have; empty if there are none."""
+    common = common_cases(found)
     if not common:
         return {}
-    columns = [[mine[setting].stall_s for setting in common] for mine in found.values()]
-    intervals = mean_intervals(columns, [rule.key(setting.trace) for setting in common])
+    columns = [[mine[case].stall_s for case in common] for mine in found.values()]
+    intervals = mean_intervals(columns, [rule.key(case.trace) for case in common])
     return {policy: (len(common), one) for policy, one in zip(found, intervals, strict=True)}
 
 
@@ -140,15 +140,15 @@ def _stall_cell(n: int, interval: Interval) -> Cell:
 
 
 def _difference_cell(found: Cells, policy: str, baseline: str, rule: ClusterRule) -> Cell:
-    """Stall minus the baseline's, over the settings that both have."""
+    """Stall minus the baseline's, over the cases that both have."""
     if policy == baseline:
         return Cell(NONE, (None, *NO_INTERVAL))
     mine, other = found.get(policy, {}), found.get(baseline, {})
-    both = [setting for setting in mine if setting in other]
+    both = [case for case in mine if case in other]
     if not both:
         return _nothing("no pair")
-    differences = [mine[setting].stall_s - other[setting].stall_s for setting in both]
-    (interval,) = mean_intervals([differences], [rule.key(setting.trace) for setting in both])
+    differences = [mine[case].stall_s - other[case].stall_s for case in both]
+    (interval,) = mean_intervals([differences], [rule.key(case.trace) for case in both])
     return _with_n(len(both), with_interval(interval, "+.2f"))
 
 
@@ -215,19 +215,19 @@ def budget_ms_of(row: SessionRow) -> float:
 
 
 def _kept(condition: str, mine: Sequence[SessionRow], other: Sequence[SessionRow], budget_ms: float) -> Kept:
-    """Seeds and repeats of a setting are one pair: their means are compared, and all have to finish."""
-    ours, theirs = _by_setting(mine), _by_setting(other)
-    both = [setting for setting in ours if setting in theirs]
+    """Seeds and repeats of a case are one pair: their means are compared, and all have to finish."""
+    ours, theirs = _by_case(mine), _by_case(other)
+    both = [case for case in ours if case in theirs]
     return Kept(condition, sum(_within(ours[one], theirs[one], budget_ms) for one in both), pairs=len(both))
 
 
-def _by_setting(rows: Sequence[SessionRow]) -> dict[Setting, list[tuple[Outcome, int]]]:
+def _by_case(rows: Sequence[SessionRow]) -> dict[Case, list[tuple[Outcome, int]]]:
     """Sessions that count, with how many decisions each had."""
-    found: dict[Setting, list[tuple[Outcome, int]]] = {}
+    found: dict[Case, list[tuple[Outcome, int]]] = {}
     for row in rows:
         assert isinstance(row.outcome, Outcome)
         decisions = sum(len(times) for by, times in row.decisions_ms.items() if by != PLAYER)
-        found.setdefault(row.outcome.setting, []).append((row.outcome, decisions))
+        found.setdefault(row.outcome.case, []).append((row.outcome, decisions))
     return found
 
 

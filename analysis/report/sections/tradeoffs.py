@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.beside import BESIDE, LESS, MORE, BesideMeasure, beside_verdict, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import PairResult
-from analysis.report.parts.study import NetworkCondition, Study, per_setting
+from analysis.report.parts.study import NetworkCondition, Study, pairs_counted, per_setting
 from analysis.report.parts.table_rendering import (
     LEFT,
     NONE,
@@ -36,14 +36,9 @@ def tradeoffs_table(study: Study) -> Table | None:
     caption = (
         f"Mean differences to {study.baseline} over the pairs of each {study.place}, with {CONFIDENCE:.0%}"
         " intervals: of QoE, and of what it is made of. More or less: the interval excludes 0; stall ratio in"
-        f" percentage points, switches of a session. Pairs: {per_setting(study, _pairs_counted)}."
+        f" percentage points, switches of a session. Pairs: {per_setting(study, pairs_counted)}."
     )
     return Table("tradeoffs", caption, columns, tuple(groups), group_csv="setting", wide=True)
-
-
-def _pairs_counted(one: NetworkCondition) -> str:
-    counts = sorted({pair.settings for pair in one.pairs.values()})
-    return " to ".join(str(count) for count in dict.fromkeys((*counts[:1], *counts[-1:]))) or "none"
 
 
 def _rows(study: Study, one: NetworkCondition) -> tuple[tuple[Cell, ...], ...]:

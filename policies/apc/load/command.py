@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import itertools
 import json
 import math
 import os
@@ -26,23 +25,20 @@ from typing import IO, Any
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from policies.apc.dynamic import Price
-from policies.apc.light import TRAINED, Light
+from policies.apc.light import Light
 from policies.apc.load.client import Connections
 from policies.apc.load.players import Observed, Workload, play
 from policies.apc.load.report import (
-    APC,
     FULL_MS,
     HEADER,
-    LIGHT_ONLY,
-    LLM,
-    WAYS,
     full_load,
     gap_line,
     gaps,
     line_of,
     row_of,
 )
-from policies.apc.policy import BUDGET_MS, RESERVE_MS, make_scheduler
+from policies.apc.names import APC, LIGHT_ONLY, LLM, RESERVE_MS
+from policies.apc.policy import make_scheduler
 from policies.apc.router import Router
 from policies.apc.study.files import write_json
 from policies.llm.tasks.abr.task import TASK
@@ -52,78 +48,9 @@ from traces.ownership import make_directory
 from traces.progress import say
 from traces.temporary import temporary_folder
 
-SESSIONS = (1, 4, 16, 64, 256, 1024)
-TRACES = "4g[400:464]"
 LLM_DEADLINE_S = 5.0
 """Without a budget, as the player's own deadline."""
 READY_WITHIN_S = 180.0
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `load`."""
-    command = commands.add_parser("load", help="many simulated players in real time against the server")
-    what = command.add_argument_group("who comes")
-    what.add_argument(
-        "--sessions",
-        type=_counts,
-        default=list(SESSIONS),
-        metavar="N,N,…|N..N",
-        help="1..256 is 1,4,16,64,256 (default: 1..1024)",
-    )
-    what.add_argument(
-        "--ways", type=_ways, default=list(WAYS), metavar="WAY,…", help="default: llm,apc,light"
-    )
-    what.add_argument("--traces", default=TRACES, metavar="SPEC", help="default: %(default)s")
-    what.add_argument("--duration-s", type=float, default=20.0, help="of each load (default: %(default)g)")
-    what.add_argument(
-        "--ramp-s", type=float, default=4.0, help="within which players arrive (default: %(default)g)"
-    )
-    what.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    how = command.add_argument_group("who decides")
-    how.add_argument(
-        "--adapter", type=Path, metavar="DIR", help="what `adapt` made (default: the shipped one)"
-    )
-    how.add_argument(
-        "--layers",
-        type=_counts,
-        metavar="N,N",
-        help="other numbers than the adapter's: random weights, for timing",
-    )
-    how.add_argument("--threads", type=int, metavar="N", help="of the model on the CPU (default: one a core)")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
-    how.add_argument("--light", default=TRAINED, metavar="POLICY", help="default: %(default)s")
-    how.add_argument("--scheduler", default="rule", help="default: %(default)s")
-    how.add_argument("--static", action="store_true", help="leave the thresholds as they are under load")
-    how.add_argument("--budget-ms", type=float, default=BUDGET_MS, help="default: %(default)g")
-    output = command.add_argument_group("output")
-    output.add_argument("--out", type=Path, metavar="DIR", help="load.json and load.png")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
-
-
-def _counts(text: str) -> list[int]:
-    """`1,16,40`, or `1..64` for 1,4,16,64: four times as many each time, and the last."""
-    first, dots, last = text.partition("..")
-    try:
-        found = [int(first), int(last)] if dots else [int(word) for word in text.split(",")]
-    except ValueError:
-        found = [0]
-    if min(found) < 1 or (dots and found[0] > found[1]):
-        raise argparse.ArgumentTypeError(
-            f"{text}: expected whole numbers, each 1 or more, by commas, or two as FEWEST..MOST"
-        )
-    if not dots:
-        return found
-    counts = list(
-        itertools.takewhile(lambda count: count < found[1], (found[0] * 4**n for n in itertools.count()))
-    )
-    return [*counts, found[1]]
-
-
-def _ways(text: str) -> list[str]:
-    found = text.split(",")
-    if unknown := set(found) - set(WAYS):
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: there are {', '.join(WAYS)}")
-    return found
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from policies.apc.load.players import Observed, Workload
+from policies.apc.names import APC, LIGHT_ONLY, LLM
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.studies.evaluate import mean_interval
 
-LLM, APC, LIGHT_ONLY = "llm", "apc", "light"
-WAYS = (LLM, APC, LIGHT_ONLY)
 FULL_MS = 345.0
 """Trailblazer's average before collaboration."""
 LAG_MS = 20.0

@@ -16,7 +16,6 @@ from player.video.built_in import load_video
 from policies.apc import facts
 from policies.apc.light import Light
 from policies.apc.policy import make_scheduler
-from policies.apc.study.options import add_light_option, count
 from policies.bench import walk
 
 BOUND_US = 100.0
@@ -36,17 +35,6 @@ class _Watches:
         decided = self._light.decide(observation)
         self.seen.append((observation, decided.lead))
         return decided.level
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `bench`."""
-    command = commands.add_parser("bench", help="time the routing itself")
-    what = command.add_argument_group("what to time")
-    what.add_argument("--scheduler", nargs="+", default=["rule", "learned"], help="default: rule learned")
-    what.add_argument("--sessions", type=count, default=20, help="simulated ones (default: %(default)s)")
-    add_light_option(what)
-    output = command.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from policies.apc.light import TRAINED
+from player.simulated.session import CHUNKS
+from policies.apc.names import TRAINED
+from traces.commands import add_json_option
 
 TOGETHER = 32
 """Sessions at a time: more share a forward, and take more memory."""
@@ -70,3 +72,84 @@ def load_engine(args: argparse.Namespace) -> Any:
 
     slots = args.together + 1
     return Engine(TASK, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
+
+
+TRAIN_TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")
+"""Members that the shipped adapter was not trained on; validation and test use others again."""
+SHARES = (0.25, 0.4, 0.55, 0.7)
+
+
+def add_train(commands: Any) -> None:
+    """The command line of `train`."""
+    command = commands.add_parser("train", help="make candidate schedulers from simulated decisions")
+    what = command.add_argument_group("what to play")
+    what.add_argument(
+        "--traces", nargs="+", default=list(TRAIN_TRACES), metavar="SPEC", help="default: generated ones"
+    )
+    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what.add_argument("--chunks", type=count, default=CHUNKS, help="of a session (default: %(default)s)")
+    add_light_option(what)
+    add_model_options(command)
+    how = command.add_argument_group("how")
+    how.add_argument("--seed", type=int, default=0, help="of the network's beginning (default: %(default)s)")
+    how.add_argument(
+        "--shares", nargs="+", type=share, default=list(SHARES), metavar="SHARE",
+        help="of decisions that candidates may ask for (default: 0.25 0.4 0.55 0.7)",
+    )  # fmt: skip
+    output = command.add_argument_group("output")
+    output.add_argument("--out", type=Path, required=True, metavar="DIR", help="moments and candidates")
+    add_json_option(output)
+
+
+SWEEP_TRACES = ("fcc[340:372]", "3g[340:372]")
+
+
+def add_sweep(commands: Any) -> None:
+    """The command line of `sweep`."""
+    command = commands.add_parser("sweep", help="play candidates on validation traces and pick")
+    what = command.add_argument_group("what to play")
+    what.add_argument(
+        "--traces", nargs="+", default=list(SWEEP_TRACES), metavar="SPEC", help="default: generated ones"
+    )
+    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what.add_argument("--candidates", type=Path, required=True, metavar="DIR", help="what `train` made")
+    add_light_option(what)
+    add_model_options(command)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, metavar="DIR", help="sweep-LIGHT.json and .png (default: --candidates)"
+    )
+    output.add_argument("--write", action="store_true", help="ship what was picked: rule.json, learned.json")
+    add_json_option(output)
+
+
+TEST_TRACES = ("fcc[400:460]", "3g[400:460]")
+KINDS = ("rule", "learned")
+
+
+def add_test(commands: Any) -> None:
+    """The command line of `test`."""
+    command = commands.add_parser("test", help="score the shipped schedulers beside their controls")
+    what = command.add_argument_group("what to play")
+    what.add_argument(
+        "--traces", nargs="+", default=list(TEST_TRACES), metavar="SPEC", help="default: generated ones"
+    )
+    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what.add_argument(
+        "--scheduler", nargs="+", choices=KINDS, default=list(KINDS), help="default: rule learned"
+    )
+    add_light_option(what)
+    add_model_options(command)
+    output = command.add_argument_group("output")
+    add_json_option(output)
+
+
+def add_bench(commands: Any) -> None:
+    """The command line of `bench`."""
+    command = commands.add_parser("bench", help="time the routing itself")
+    what = command.add_argument_group("what to time")
+    what.add_argument("--scheduler", nargs="+", default=["rule", "learned"], help="default: rule learned")
+    what.add_argument("--sessions", type=count, default=20, help="simulated ones (default: %(default)s)")
+    add_light_option(what)
+    output = command.add_argument_group("output")
+    add_json_option(output)

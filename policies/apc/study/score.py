@@ -21,28 +21,9 @@ from policies.apc.study.arms import (
     never,
     starts_of,
 )
-from policies.apc.study.options import add_light_option, add_model_options, load_engine
+from policies.apc.study.options import load_engine
 
-TRACES = ("fcc[400:460]", "3g[400:460]")
 RANDOM_SEEDS = 3
-KINDS = ("rule", "learned")
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `test`."""
-    command = commands.add_parser("test", help="score the shipped schedulers beside their controls")
-    what = command.add_argument_group("what to play")
-    what.add_argument(
-        "--traces", nargs="+", default=list(TRACES), metavar="SPEC", help="default: generated ones"
-    )
-    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
-    what.add_argument(
-        "--scheduler", nargs="+", choices=KINDS, default=list(KINDS), help="default: rule learned"
-    )
-    add_light_option(what)
-    add_model_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

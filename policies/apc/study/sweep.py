@@ -28,35 +28,15 @@ from policies.apc.study.arms import (
     starts_of,
 )
 from policies.apc.study.files import read_json, write_json
-from policies.apc.study.options import add_light_option, add_model_options, load_engine
+from policies.apc.study.options import load_engine
 from policies.apc.study.train import CANDIDATES, candidates
 from traces.ownership import make_directory
 
-TRACES = ("fcc[340:372]", "3g[340:372]")
 LEAST, MOST = 0.2, 0.8
 TOLERANCE = 0.005
 """Of the size of the model's own QoE."""
 KINDS = ("rule", "learned")
 RANDOM_SHARES = (0.25, 0.5, 0.75)
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `sweep`."""
-    command = commands.add_parser("sweep", help="play candidates on validation traces and pick")
-    what = command.add_argument_group("what to play")
-    what.add_argument(
-        "--traces", nargs="+", default=list(TRACES), metavar="SPEC", help="default: generated ones"
-    )
-    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
-    what.add_argument("--candidates", type=Path, required=True, metavar="DIR", help="what `train` made")
-    add_light_option(what)
-    add_model_options(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="DIR", help="sweep-LIGHT.json and .png (default: --candidates)"
-    )
-    output.add_argument("--write", action="store_true", help="ship what was picked: rule.json, learned.json")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

@@ -7,45 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from player.simulated.session import CHUNKS
 from policies.apc.learned import GainNet
 from policies.apc.rule import SchedulerError, Thresholds
 from policies.apc.study.arms import starts_of
 from policies.apc.study.files import read_json, write_json
 from policies.apc.study.fit import fit_net, fit_rule, with_share
 from policies.apc.study.moments import Moments, collect
-from policies.apc.study.options import add_light_option, add_model_options, count, load_engine, share
+from policies.apc.study.options import load_engine
 from traces.ownership import make_directory
 from traces.words import of_a_fault
 
-TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")
-"""Members that the shipped adapter was not trained on; validation and test use others again."""
-SHARES = (0.25, 0.4, 0.55, 0.7)
 LLM_MS = 10.0
 """What a decision of the model takes, to begin with: of eight layers on two cores."""
 CANDIDATES = "candidates.json"
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `train`."""
-    command = commands.add_parser("train", help="make candidate schedulers from simulated decisions")
-    what = command.add_argument_group("what to play")
-    what.add_argument(
-        "--traces", nargs="+", default=list(TRACES), metavar="SPEC", help="default: generated ones"
-    )
-    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
-    what.add_argument("--chunks", type=count, default=CHUNKS, help="of a session (default: %(default)s)")
-    add_light_option(what)
-    add_model_options(command)
-    how = command.add_argument_group("how")
-    how.add_argument("--seed", type=int, default=0, help="of the network's beginning (default: %(default)s)")
-    how.add_argument(
-        "--shares", nargs="+", type=share, default=list(SHARES), metavar="SHARE",
-        help="of decisions that candidates may ask for (default: 0.25 0.4 0.55 0.7)",
-    )  # fmt: skip
-    output = command.add_argument_group("output")
-    output.add_argument("--out", type=Path, required=True, metavar="DIR", help="moments and candidates")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

@@ -16,21 +16,15 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from policies.llm.learning.adaptation import Adaptation, short
-from policies.llm.learning.settings import DISTILL, RETURN, AdaptError, LearningSettings
-from policies.llm.model import base
+from policies.llm.learning.options import OF_THE_TASK
+from policies.llm.learning.settings import AdaptError, LearningSettings
 from policies.llm.model.base import placed
-from policies.llm.model.shape import TARGETS, TRAINED, Shape
+from policies.llm.model.shape import Shape
 from policies.llm.task import DEFAULT, Task, task_named
-from traces.commands import add_options
-from traces.numbers import count
 from traces.progress import say
-
-OF_THE_TASK = "\0"
-"""`--task-prompt` without words."""
 
 
 def _short_word(word: str) -> str:
@@ -42,40 +36,6 @@ def _short_word(word: str) -> str:
 def typed(words: Sequence[str]) -> str:
     """The command line that these words of `policies.llm` are."""
     return shlex.join(("python", "-m", "policies.llm", *words))
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `adapt`."""
-    made = commands.add_parser("adapt", help="teach a base model on a pool; goes on from --out's checkpoint")
-    _add_what(made.add_argument_group("what"))
-    how = made.add_argument_group("how")
-    how.add_argument("--objective", choices=(DISTILL, RETURN), default=DISTILL)
-    add_options(how, LearningSettings)
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    where = made.add_argument_group("output")
-    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="best adapter, log, checkpoint")
-    where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
-
-
-def _add_what(group: Any) -> None:
-    group.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
-    group.add_argument(
-        "--base", default=base.DEFAULT, help="name, hub name, directory (default: %(default)s)"
-    )
-    group.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
-    group.add_argument("--train", choices=TRAINED, default="lora", help="what learns (default: %(default)s)")
-    group.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
-    group.add_argument(
-        "--targets", choices=TARGETS, default=Shape.targets, help="of LoRA (default: %(default)s)"
-    )
-    group.add_argument(
-        "--tokens", type=count, default=1, help="a step makes: 1, or one for each modality (default: 1)"
-    )
-    group.add_argument(
-        "--task-prompt", nargs="?", const=OF_THE_TASK, default="", metavar="TEXT",
-        help="words in front of every session's steps (without TEXT: the task's own)",
-    )  # fmt: skip
-    group.add_argument("--hidden", type=count, default=Shape.hidden, help="encoder's (default: %(default)s)")
 
 
 def _prompt(given: str, task: Task) -> str:

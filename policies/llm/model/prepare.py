@@ -6,14 +6,13 @@ import argparse
 from typing import Any
 
 from policies.llm.model.base import DEFAULT
+from traces.commands import add_json_option
 
 
 def add_parser(commands: Any) -> None:
     """The command line of `prepare`."""
     made = commands.add_parser("prepare", help="convert the default base model's weights, once")
-    made.add_argument_group("output").add_argument(
-        "--json", action="store_true", help="one JSON object and nothing else on stdout"
-    )
+    add_json_option(made.add_argument_group("output"))
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import argparse
 import re
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +23,16 @@ from player.video.built_in import load_video
 from policies.llm.learning import pool
 from policies.llm.learning.pool import BY_POLICY
 from policies.llm.model import backbone
-from policies.llm.model.base import DEFAULT, Base, resolve
+from policies.llm.model.base import Base, resolve
 from policies.llm.model.words import tokenizer_of
-from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_interval
+from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
+from policies.llm.studies.options import BASELINE
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
 from policies.llm.tasks.abr.play import mean_qoe, policy_qoe
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from traces.families.catalogue import resolve_many
-from traces.numbers import count, positive, whole
 from traces.progress import say
 
 SHOWN = 8
@@ -179,27 +178,6 @@ def delay_ms(asked: WordsModel, vectors: abr.Vectors) -> float:
         asked.answers(vector[None])
         times.append(1000.0 * (time.perf_counter() - began))
     return round(statistics.median(times), 1)
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `prompt`."""
-    made = commands.add_parser("prompt", help="a control: the language model asked in words")
-    what = made.add_argument_group("what")
-    what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
-    what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
-    what.add_argument("--layers", type=count, help="of the base's first (default: all)")
-    what.add_argument("--traces", default="fcc[400:410]", metavar="SPEC", help="(default: %(default)s)")
-    what.add_argument("--video", default="envivio", help="(default: %(default)s)")
-    how = made.add_argument_group("how")
-    how.add_argument("--steps", type=count, default=60, help="of tuning (default: %(default)s)")
-    how.add_argument("--batch", type=count, default=8, help="prompts of a step (default: %(default)s)")
-    how.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
-    how.add_argument("--lr", type=positive, default=5e-4, help="(default: %(default)s)")
-    how.add_argument("--seed", type=whole, default=1)
-    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
-    made.add_argument_group("output").add_argument(
-        "--json", action="store_true", help="one JSON object and nothing else on stdout"
-    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

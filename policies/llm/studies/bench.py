@@ -43,6 +43,7 @@ from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
 from traces.bound_processes import die_with_parent
+from traces.commands import add_json_option
 from traces.numbers import count, counts
 from traces.progress import say
 from traces.temporary import temporary_folder
@@ -131,7 +132,7 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="videos that each session plays (default: %(default)s)",
     )
-    command.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    add_json_option(command)
     command.set_defaults(run=run)
 
 

@@ -23,7 +23,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,15 @@ from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import LAST, Adaptation
-from policies.llm.learning.settings import RETURN, LearningSettings
-from policies.llm.model.base import DEFAULT
-from policies.llm.model.shape import FROZEN, FULL, Shape
-from policies.llm.studies.evaluate import BASELINE, EvaluatedSetting, mean_interval
+from policies.llm.learning.settings import LearningSettings
+from policies.llm.model.shape import Shape
+from policies.llm.studies.control_list import CONTROLS, Control
+from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
+from policies.llm.studies.options import BASELINE
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import growing, sync
-from traces.numbers import count, wholes
 from traces.ownership import make_directory
 from traces.progress import say
 from traces.safe_reading import read_json_lines
@@ -50,46 +50,8 @@ from traces.safe_reading import read_json_lines
 RESULTS = "results.jsonl"
 SMALL = "hindsight"
 """The small network, the teacher itself, scored beside every control."""
-SCRATCH = "scratch:2x256"
-FULL_LR = 1e-4
-"""Where every weight of the language model learns: the rate that suits LoRA undoes what it knows."""
 CHECKS = 6
 """Looks at the validation traces."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """One control: what differs from the adapted language model."""
-
-    name: str
-    base: str = DEFAULT
-    shape: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    share: float = 1.0
-    """Of the number of steps."""
-
-    def based(self, seed: int) -> str:
-        """The base's name; random weights are drawn anew for each seed."""
-        return self.base.format(seed=seed)
-
-    def steps(self, of: int) -> int:
-        """Its own number of steps, where others take `of`."""
-        return max(round(of * self.share), 1)
-
-
-CONTROLS = (
-    Control("pretrained"),
-    Control("random", f"random:{{seed}}:{DEFAULT}"),
-    Control("scratch", f"{SCRATCH}:{{seed}}", {"train": FULL, "layers": 2}),
-    Control("frozen", shape={"train": FROZEN}),
-    Control("return", settings={"objective": RETURN}),
-    Control("frozen-random", f"random:{{seed}}:{DEFAULT}", {"train": FROZEN}),
-    Control("six-tokens", shape={"tokens": 6}),
-    Control("task-prompt", shape={"prompt": TASK.prompt}),
-    Control("full", shape={"train": FULL}, settings={"lr": FULL_LR}),
-    *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
-)
-"""The most important first."""
 
 
 def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -184,33 +146,6 @@ def check_same(found: dict[str, Any], control: Control, args: argparse.Namespace
                 f"{args.out / RESULTS}: {control.name} {found['seed']} was run with {name} {was}, not {asked}"
                 "; name another --out, or ask for the same"
             )
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `controls`."""
-    names = ", ".join(control.name for control in CONTROLS)
-    made = commands.add_parser("controls", help="the same data and steps without the language model")
-    what = made.add_argument_group("what")
-    what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
-    what.add_argument("--only", metavar="NAME,…", help=f"of {names} (default: all)")
-    what.add_argument("--seeds", type=wholes, default="1,2", metavar="N,…", help="(default: %(default)s)")
-    how = made.add_argument_group("how")
-    how.add_argument("--steps", type=count, default=300, help="of each (default: %(default)s)")
-    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
-    how.add_argument("--validation-sessions", type=count, default=12, help="of a source (default: 12)")
-    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
-    on = made.add_argument_group("scored on")
-    on.add_argument(
-        "--traces",
-        nargs="+",
-        default=["fcc[400:500]", "3g[400:500]"],
-        metavar="SPEC",
-        help="(default: %(default)s)",
-    )
-    on.add_argument("--video", default="envivio", help="(default: %(default)s)")
-    where = made.add_argument_group("output")
-    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.jsonl and each run")
-    where.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -28,14 +28,13 @@ from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine, pick_device
 from policies.llm.model import adapter
-from policies.llm.model.base import DEFAULT, resolve
+from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
 from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
-from traces.numbers import count
 
 KIB_PER_MIB = 1024.0
 
@@ -103,25 +102,6 @@ def _peak_mib(place: torch.device) -> float:
     if place.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `cost`."""
-    made = commands.add_parser("cost", help="LoRA beside full fine-tuning: memory and time of a step")
-    what = made.add_argument_group("what")
-    what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
-    what.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
-    what.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
-    what.add_argument("--tokens", type=count, default=1, help="a step makes (default: %(default)s)")
-    what.add_argument("--train", choices=(LORA, FULL, FROZEN), help="one kind only, in this process")
-    how = made.add_argument_group("how")
-    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
-    how.add_argument("--steps", type=count, default=10, help="measured (default: %(default)s)")
-    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    made.add_argument_group("output").add_argument(
-        "--json", action="store_true", help="one JSON object and nothing else on stdout"
-    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

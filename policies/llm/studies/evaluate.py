@@ -12,7 +12,6 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,11 +29,9 @@ from policies.llm.engine.engine import Engine
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
-from traces.numbers import count
 from traces.trace import Trace
 
 NAME = "netllm"
-BASELINE = "robustmpc"
 
 
 @dataclass(frozen=True)
@@ -113,34 +110,6 @@ def _rows(scores: dict[str, Floats], baseline: str, lines: Sequence[str]) -> dic
             mean, low, high = mean_interval(scores[NAME] - values, lines)
             rows[name] |= {"netllm_less_this": mean, "netllm_less_this_ci95": [low, high]}
     return rows
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `test`."""
-    made = commands.add_parser("test", help="score an adapter beside other policies")
-    what = made.add_argument_group("what to stream")
-    what.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
-    what.add_argument(
-        "--traces", nargs="+", default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"], metavar="SPEC",
-        help="each is a setting: 4g[0:100], a file, a folder (default: %(default)s)",
-    )  # fmt: skip
-    what.add_argument("--video", nargs="+", default=["envivio"], metavar="SPEC", help="(default: envivio)")
-    what.add_argument("--starts", type=count, default=1, help="sessions on each trace (default: %(default)s)")
-    what.add_argument(
-        "--held-out", action="store_true", help="only traces of lines that training leaves out (data.py)"
-    )
-    against = made.add_argument_group("beside what")
-    against.add_argument("--baseline", default=BASELINE, help="differences are to it (default: %(default)s)")
-    against.add_argument(
-        "--policy", default="robustmpc,genet,bba,hindsight", help="by commas (default: %(default)s)"
-    )
-    against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
-    how = made.add_argument_group("how")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
-    made.add_argument_group("output").add_argument(
-        "--json", action="store_true", help="one JSON object and nothing else on stdout"
-    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -22,33 +22,10 @@ from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
 from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import aside
-from traces.numbers import count
 from traces.progress import say
 
-SEEN = ("fcc[0:40]", "envivio")
-UNSEEN = ("4g[400:440]", "envivio")
 BASELINE = "robustmpc"
 TIMED = 40
-
-
-def add_parser(commands: Any) -> None:
-    """The command line of `scale`."""
-    command = commands.add_parser("scale", help="QoE and decision time against the number of layers")
-    what = command.add_argument_group("what")
-    what.add_argument(
-        "--adapters", nargs="+", type=Path, required=True, metavar="DIR", help="one for each size"
-    )
-    for name, (traces, video) in (("seen", SEEN), ("unseen", UNSEEN)):
-        what.add_argument(f"--{name}", default=traces, metavar="SPEC", help="traces (default: %(default)s)")
-        what.add_argument(f"--{name}-video", default=video, metavar="NAME", help="default: %(default)s")
-    how = command.add_argument_group("how")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
-    how.add_argument(
-        "--threads", type=count, metavar="N", help="of the model on the CPU (default: one a core)"
-    )
-    output = command.add_argument_group("output")
-    output.add_argument("--plot", type=Path, metavar="FILE", help="the picture, .png or .pdf")
-    output.add_argument("--json", action="store_true", help="one JSON object and nothing else on stdout")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -32,8 +32,9 @@ from testbed.link.settings import LinkSettings
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import FRAME_BYTES
 from testbed.machine.readings import MachineChange, MachineReading, read_machine
-from testbed.process.children import die_with_parent, environment
+from testbed.process.children import environment
 from testbed.process.errors import TestbedError
+from traces.bound_processes import die_with_parent
 from traces.trace import Trace
 
 DARK_S = 10.0

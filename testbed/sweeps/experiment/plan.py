@@ -34,12 +34,12 @@ from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
-from testbed.session.asked import Asked
 from testbed.session.options import capped
 from testbed.session.trace_notes import trace_notes, video_notes
+from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.starts import Start
-from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile
+from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile, shown_value
 from traces.families.catalogue import default_video, placed, resolve_many
 from traces.formats.reading import AS_A_WORD
 from traces.trace import Trace, TraceError
@@ -476,11 +476,6 @@ def _grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]
         )
 
 
-def shown_value(value: Any) -> str:
-    """A value of a list as labels have it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def simulated_link(model: str, setting: SweepSetting) -> Link:
     """A setting's link by a model that can do it."""
     return MODELS[model].link(setting.link)
@@ -574,8 +569,8 @@ def _refuse_fallbacks(file: SweepFile, units: Sequence[Unit]) -> None:
     """Raises TestbedError for a fallback that can't be had, or can't play a video."""
     for (spec, video), unit in {(unit.policy.fallback, unit.video_spec): unit for unit in units}.items():
         try:
-            asked = Asked(unit.whole, video, unit.seed, file.qoe)
-            asked.refuse(load_fallback(spec), "fallback")
+            to_play = VideoToPlay(unit.whole, video, unit.seed, file.qoe)
+            to_play.refuse(load_fallback(spec), "fallback")
         except PolicyError as error:
             raise file.fault(("fallback",), str(error), spec) from None
 
@@ -590,7 +585,7 @@ def _refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], s
     pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
     for pair, unit in pairs.items():
         try:
-            Asked(unit.whole, unit.video_spec, unit.seed, file.qoe).refuse(loaded(unit.policy.spec))
+            VideoToPlay(unit.whole, unit.video_spec, unit.seed, file.qoe).refuse(loaded(unit.policy.spec))
         except PolicyError as error:
             refused[pair] = str(error)
     _refuse_fallbacks(file, units)

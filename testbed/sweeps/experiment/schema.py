@@ -412,6 +412,12 @@ class _Reader:
         for one in found:
             if found.count(one) > 1:
                 raise self._fault(place, f"{place[-1]} has {_shown(one)} twice", one)
+        labels: dict[str, Any] = {}
+        for one in found:
+            other = labels.setdefault(shown_value(one), one)
+            if other != one:
+                alike = f"{_shown(other)} and {_shown(one)}, which labels show alike, as {shown_value(one)}"
+                raise self._fault(place, f"{place[-1]} has {alike}; round them, or give one", one)
         return found
 
 
@@ -429,6 +435,11 @@ def _without_rival(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> Map
     rival = {"queue_ms": "queue_bytes", "queue_bytes": "queue_ms"}
     dropped = {rival[key] for key in table if key in rival}
     return {key: value for key, value in defaults.items() if key not in dropped}
+
+
+def shown_value(value: Any) -> str:
+    """A value of a list as labels have it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shown(value: Any) -> str:

@@ -95,7 +95,7 @@ def test_the_tables_numbers_are_those_of_compare(
     for group in compared["groups"]:
         for one in group["policies"]:
             line = lines[group["group"], one["policy"]]
-            assert int(line["settings"]) == one["settings"] and int(line["sessions"]) == one["sessions"]
+            assert int(line["cases"]) == one["cases"] and int(line["sessions"]) == one["sessions"]
             for measure in ("qoe", "bitrate_mbps", "stall_ratio", "startup_s", "switches"):
                 interval = [float(line[f"{measure}_low"]), float(line[f"{measure}_high"])]
                 assert float(line[measure]) == pytest.approx(one[measure], abs=1e-12)
@@ -104,7 +104,7 @@ def test_the_tables_numbers_are_those_of_compare(
             line = lines[group["group"], pair["policy"]]
             assert float(line["difference"]) == pytest.approx(pair["difference"], abs=1e-12)
             assert float(line["difference_high"]) == pytest.approx(pair["ci95"][1], abs=1e-12)
-            assert (line["verdict"], int(line["pairs"])) == (pair["verdict"], pair["settings"])
+            assert (line["verdict"], int(line["pairs"])) == (pair["verdict"], pair["cases"])
             assert float(line["holm_p"]) == pytest.approx(pair["holm_p"])
 
 

@@ -86,7 +86,7 @@ def test_how_sessions_ended_and_stalled(made: tuple[str, dict[tuple[str, str], d
     assert ends(LOSS, "bba") == [6, 4, 1, 1] and ends(LOSS, "apc") == [4, 4, 0, 0]
     assert ends(DARK, "apc") == [1, 0, 1, 0]
     apc = lines[LOSS, "apc"]
-    assert float(apc["stall_s"]) == pytest.approx((3 * 1.2 + 1.6) / 4) and apc["settings"] == "4"
+    assert float(apc["stall_s"]) == pytest.approx((3 * 1.2 + 1.6) / 4) and apc["cases"] == "4"
     assert float(apc["stall_difference_s"]) == pytest.approx(0.3) and apc["pairs"] == "4"
     low, high = (float(apc[f"stall_difference_s_{end}"]) for end in ("low", "high"))
     assert 0.2 - 1e-9 <= low < 0.3 < high <= 0.6 + 1e-9

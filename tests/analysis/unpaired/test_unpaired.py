@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,13 +128,50 @@ def test_the_command_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert found["rate"]["bitrate_mbps"] == pytest.approx(2.0)
     (difference,) = report["differences"]
     assert (difference["policy"], difference["baseline"]) == ("rate", "bba")
-    assert difference["verdicts"] == {"stall_ratio": "more", "bitrate_mbps": "more", "qoe": "tie"}
+    assert difference["verdicts"] == {
+        "stall_ratio": "more",
+        "bitrate_mbps": "more",
+        "qoe": "tie",
+        "switches": "tie",
+    }
+    assert difference["words"].startswith(
+        "rate: ahead of bba in bitrate, and this lead comes with more stall: stall ratio +"
+    )
     assert main(["unpaired", str(tmp_path), "--baseline", "rate"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Unpaired: no two of these sessions met the same network")
     assert "8 sessions in 1 block of time, from 2026-03-01 12:00 UTC to 2026-03-01 13:00 UTC" in out
     assert "no stall was seen of bba: " in out
     assert "unpaired differences" in out and "4 sessions of a policy say little of rare stalls" in out
+
+
+def test_tables_hold_what_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(4):
+        real(tmp_path, "bba", index, 10 * index, levels=(0, 0, 0))
+        real(tmp_path, "rate", index, 10 * index + 5, levels=(0, 1, index % 2))
+    path = tmp_path / "out.csv"
+    report = unpaired(capsys, tmp_path, "--csv", path)
+    assert report["tables"] == [str(path), str(tmp_path / "out-means.csv")]
+    (row,), means = (
+        list(csv.DictReader(Path(name).read_text(encoding="utf-8").splitlines())) for name in report["tables"]
+    )
+    (difference,) = report["differences"]
+    assert float(row["switches_difference"]) == difference["switches"] == 1.5
+    assert row["switches_verdict"] == "more" and difference["words"] == ""
+    assert float(row["qoe_difference_low"]) == difference["qoe_ci95"][0]
+    assert {one["policy"]: float(one["switches"]) for one in means} == {"bba": 0.0, "rate": 1.5}
+
+
+@pytest.mark.parametrize("command", ["unpaired", "compare", "collect", "report"])
+def test_records_of_another_schema_are_refused_by_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(2):
+        real(tmp_path, "bba", index, index)
+    other = real(tmp_path, "rate", 0, 0)
+    change_manifest(other, schema=99)
+    assert "of 3 records 1 of schema 99, where this version reads" in refused(capsys, command, tmp_path)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl"] * 3
 
 
 def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,7 +142,7 @@ def test_a_file_within_an_installed_policys_options_is_not_run(
     first = json.loads(record.read_text().splitlines()[0])
     if place == "policy":
         change_manifest(record, policy={**first["policy"], "spec": spec})
-        assert "a file's; only an installed one" in refused(capsys, "--reproduce", record)
+        assert "it lies in a file; the light policy" in refused(capsys, "--reproduce", record)
     else:  # the oracle can't play with these thresholds, so that the fallback is asked
         change_manifest(
             record,
@@ -151,7 +151,7 @@ def test_a_file_within_an_installed_policys_options_is_not_run(
         )
         run.main(["--reproduce", str(record), "--out", "again"])
         (again,) = Path("again").glob("*.jsonl")
-        assert "a file's; only an installed one" in read_record(again).chunks[-1].reason
+        assert "it lies in a file; the light policy" in read_record(again).chunks[-1].reason
     assert not (record.parent / "ran").exists()
 
 

@@ -165,13 +165,14 @@ def test_a_policy_file_that_a_record_names_is_not_run_without_a_word(
 def test_a_session_is_played_again_with_its_own_thresholds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    slow = Trace("slow", (0.0, 600.0), (0.28, 0.28))  # below the lowest level: it stalls
     thresholds = {"startup_s": 12.0, "resume_s": 8.0}
-    write(tmp_path, trace_of(1, "4g"), TcpLink(queue_bytes=QUEUE_BYTES), manifest={"player": thresholds})
+    write(tmp_path, slow, TcpLink(queue_bytes=QUEUE_BYTES), manifest={"player": thresholds})
     (path,) = tmp_path.glob("*.jsonl")
     record = read_record(path)
     rows, end = simulate(
         VIDEO,
-        trace_of(1, "4g"),
+        slow,
         BBA(),
         seed=0,
         qoe=QoE(),

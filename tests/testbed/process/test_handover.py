@@ -21,7 +21,7 @@ if __name__ == "__main__":
     from pathlib import Path
 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from testbed.process.handover import hand_over
+    from traces.handover import hand_over
 
     hand_over()
 
@@ -34,6 +34,9 @@ import testbed
 print(json.dumps([sys.prefix, sys.argv[1:], os.getcwd(), testbed.__file__, sys.version_info[:2],
                   "STREAMBED_HANDED_OVER" in os.environ, os.environ.get("PATH")]))
 '''
+MODULE = ENTRY.replace("    import sys\n    from pathlib import Path\n\n", "").replace(
+    "    sys.path[0] = str(Path(__file__).resolve().parent.parent)\n", ""
+)
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,16 @@ def make_environment(place: Path, with_packages: bool) -> Path:
 def tree(tmp_path: Path) -> Tree:
     root = tmp_path / "my tree"
     (root / "testbed" / "process").mkdir(parents=True)
-    for name in ("__init__.py", "process/__init__.py", "process/handover.py"):
-        shutil.copy(ROOT / "testbed" / name, root / "testbed" / name)
+    (root / "traces").mkdir()
+    for name in (
+        "testbed/__init__.py",
+        "testbed/process/__init__.py",
+        "traces/__init__.py",
+        "traces/handover.py",
+    ):
+        shutil.copy(ROOT / name, root / name)
     (root / "testbed" / "entry.py").write_text(ENTRY)
+    (root / "traces" / "__main__.py").write_text(MODULE)
     return Tree(root, make_environment(tmp_path / "foreign", with_packages=False))
 
 
@@ -133,6 +143,39 @@ def test_through_a_symbolic_link(ready: Tree, tmp_path: Path) -> None:
 def test_as_a_module(ready: Tree) -> None:
     done = ready.run(ready.foreign, "-m", "testbed.entry", "--json")
     assert arrived(ready, done) == (["--json"], str(ready.root))
+
+
+def test_a_package_that_is_typed_as_one(ready: Tree, tmp_path: Path) -> None:
+    done = ready.run(ready.foreign, "-m", "traces", "--out", "a b")
+    assert arrived(ready, done) == (["--out", "a b"], str(ready.root))
+    shutil.rmtree(ready.environment)
+    refused(ready, ready.run(ready.foreign, "-m", "traces"))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "analysis",
+        "player",
+        "player.video",
+        "policies",
+        "policies.apc",
+        "policies.bench",
+        "policies.bench_batch",
+        "policies.genet",
+        "policies.hindsight",
+        "policies.llm",
+        "policies.reference",
+        "traces",
+    ],
+)
+def test_each_module_that_is_typed_begins_so(module: str) -> None:
+    """Before any import that another interpreter could fail on."""
+    path = ROOT / module.replace(".", "/")
+    text = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+    begin = 'if __name__ == "__main__":\n    from traces.handover import hand_over\n\n    hand_over()\n'
+    before, found, _ = text.partition(begin)
+    assert found and len(ast.parse(before).body) == 2, "a docstring and what the future brings"
 
 
 def test_the_environments_own_interpreter_stays(ready: Tree) -> None:

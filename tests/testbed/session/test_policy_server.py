@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from player.policy import ServerCommand
-from testbed.session.policy_server import FOLDER, PolicyServers
+from testbed.session.policy_server import FOLDER, PolicyServer, PolicyServers
+from testbed.sweeps.lanes import LaneServices
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = ServerCommand("nobody", (), "NOBODY")
+ANOTHER = ServerCommand("another", (), "ANOTHER")
 LIVES = """
 import asyncio, sys
 from tests.testbed.session.test_policy_server import COMMAND
@@ -68,3 +71,23 @@ def test_a_killed_runs_folder_goes_and_a_living_runs_stays(
         process.stdout.close()
     asyncio.run(another_run())
     assert not list(tmp_path.iterdir())
+
+
+def test_what_happens_to_a_sweeps_server_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def started(self: PolicyServers) -> None: ...
+
+    monkeypatch.setattr(PolicyServers, "start", started)
+
+    async def whole() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            shared = LaneServices(stack, "cpu")
+            first, second = await shared.server(COMMAND), await shared.server(ANOTHER)
+            assert isinstance(first, PolicyServer) and isinstance(second, PolicyServer)
+            assert await shared.server(COMMAND) is first and shared.news() == []
+            second.notes.append("died")
+            assert shared.news() == ["died"]
+            first.notes.append("died, too")
+            second.notes.append("started again")
+            assert (shared.news(), shared.news()) == (["died, too", "started again"], [])
+
+    asyncio.run(whole())

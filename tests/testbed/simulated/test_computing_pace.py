@@ -10,6 +10,9 @@ import pytest
 from player.simulated.compiling import compiling_s
 from testbed.simulated.computing_pace import FILE, ComputingPace, remembered
 from testbed.simulated.first_use import telling_s, working_s
+from traces.ownership import caller_cache_dir
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +102,8 @@ def test_what_was_over_at_once_is_not_worth_remembering(cache: Path) -> None:
     pace.ended("rule", 1000, 0.5)
     pace.keep()
     assert not cache.exists()
+
+
+def test_tests_leave_the_users_cache_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert ROOT in caller_cache_dir().parents

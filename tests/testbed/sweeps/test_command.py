@@ -30,6 +30,7 @@ from testbed.sweeps.state import DONE, INVALID, STATE, SweepFacts
 from testbed.sweeps.work import SweepWork
 from tests.support.damage import DAMAGES
 from tests.support.session_records import write_session
+from traces.commands import next_step
 
 SWEEP = """\
 name = "small"
@@ -108,7 +109,7 @@ def test_a_sweep_leaves_records_its_state_and_a_table(
     report = json.loads(said.out)
     assert said.out.count("\n") == 1 and "6 sessions" in said.err and "Which?" in said.err
     told = said.err.splitlines()
-    assert told[-1] == f"next: python -m analysis report {out}"
+    assert told[-1] == next_step("-m", "analysis", "report", str(out))
     assert any(line.startswith("bba ") and "[" in line for line in told)  # the table
     assert report["counts"] == {
         "expected": 6,
@@ -272,6 +273,14 @@ def test_the_shipped_stress_sweep_has_a_plan(
     assert report["settings"] == {"dark 5 s in 30": 15, "RTT, rtt_ms 20": 40, "RTT, rtt_ms 400": 40}
     assert set(report["policies"]) == {"netllm", "apc", "genet", "robustmpc", "bba"}
     assert any("loss 5 %" in note for note in report["notes"])
+
+
+def test_one_of_a_kind_is_said_as_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = 'name = "one"\npolicies = ["bba"]\n[[setting]]\nlabel = "u"\ntraces = "4g/0"\nchunks = 4\n'
+    (place / "s.toml").write_text(one)
+    assert run(place / "s.toml", "--out", place / "out") == 0
+    said = capsys.readouterr().out
+    assert "RTT 80 ms: 1 session\n1 session; about" in said and "\n1 session: 1 done" in said
 
 
 def test_some_settings_now_and_the_others_another_time(

@@ -63,6 +63,12 @@ def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False, model: st
         ("chunks = 6", "chunks = 6.5", 8, ["chunks is 6.5", "a whole number"]),
         ("chunks = 6", "chunks = 999", 8, ["chunks is 999", "envivio has 48"]),
         ("rtt_ms = [40, 80]", "rtt_ms = [40, 40]", 14, ["40.0 twice"]),
+        (
+            "rtt_ms = [40, 80]",
+            "rtt_ms = [0.1234567, 0.1234571]",
+            14,
+            ["rtt_ms has 0.1234567 and 0.1234571, which labels show alike, as 0.123457; round them"],
+        ),
         ("rtt_ms = [40, 80]", "rtt_ms = [40, -80]", 14, ["rtt_ms is -80"]),
         ("rtt_ms = [40, 80]", "rtt = 80", 14, ["unknown key 'rtt' in a [[setting]]", "did you mean rtt_ms?"]),
         ("seen = true", 'seen = "yes"', 12, ["seen is 'yes'", "true or false"]),

@@ -41,6 +41,15 @@ class Bitrates(Task):
         "load": "policies.apc.load.command",
         "scale": "policies.llm.studies.scale",
     }
+    options: Mapping[str, str] = {
+        "collect": "policies.llm.tasks.abr.options:add_collect",
+        "test": "policies.llm.studies.options:add_test",
+        "controls": "policies.llm.studies.options:add_controls",
+        "prompt": "policies.llm.studies.options:add_prompt",
+        "cost": "policies.llm.studies.options:add_cost",
+        "load": "policies.apc.load.options:add_load",
+        "scale": "policies.llm.studies.options:add_scale",
+    }
 
     def __init__(self) -> None:
         self._plans: PlanValues | None = None

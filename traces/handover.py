@@ -1,19 +1,19 @@
-"""Hand a script over to the project's own environment.
+"""Hand a command over to the project's own environment.
 
-`sudo python3 testbed/run.py` finds a system interpreter that has none of our packages. Each entry
-script therefore begins with this, before it imports anything of ours or anybody else's:
+`sudo python3 testbed/run.py` and `python3 -m analysis` find a system interpreter that has none of our
+packages. Each entry script therefore begins with this, before it imports anything of ours or anybody else's:
 
     if __name__ == "__main__":
         import sys
         from pathlib import Path
 
         sys.path[0] = str(Path(__file__).resolve().parent.parent)
-        from testbed.process.handover import hand_over
+        from traces.handover import hand_over
 
         hand_over()
 
-Only the standard library is used, and only syntax that Python 3.6 reads, because the interpreter
-that runs this may be any.
+What is typed as `python -m …` begins so, too, without the line of `sys.path`. Only the standard library is
+used, and only syntax that Python 3.6 reads, because the interpreter that runs this may be any.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ import signal
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv"
 OLDEST_PYTHON = (3, 11)
 PACKAGES = (
@@ -44,15 +44,17 @@ PACKAGES = (
 """What an interpreter must be able to import to run us; pyproject.toml asks for the same."""
 NEEDED_MODULES = (*PACKAGES, "distutils")
 """Mininet imports distutils, which Python 3.12 has given up and setuptools brings."""
+OF_LINKS = ("mininet", "scapy", "distutils")
+"""What only the testbed imports: who looks at records on a machine of their own may lack it."""
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where Debian keeps tc, ethtool and ifconfig; its plain `su` leaves root with a user's PATH."""
 MARK = "STREAMBED_HANDED_OVER"
 """Set across the exec, so that a hand-over that does not arrive is reported and not repeated."""
 
 
-def missing_packages() -> "list[str]":
-    """What of `NEEDED_MODULES` the running interpreter lacks."""
-    return [name for name in NEEDED_MODULES if not _is_there(name)]
+def missing_packages(of_links: bool = True) -> "list[str]":
+    """What of `NEEDED_MODULES` the running interpreter lacks; without `OF_LINKS`, what else it does."""
+    return [name for name in NEEDED_MODULES if (of_links or name not in OF_LINKS) and not _is_there(name)]
 
 
 def _is_there(name: str) -> bool:
@@ -67,9 +69,18 @@ def _is_there(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def can_stay() -> bool:
-    """Whether the running interpreter, ours or somebody's own, has all that is needed."""
-    return sys.version_info >= OLDEST_PYTHON and not missing_packages()
+def can_stay(of_links: bool = True) -> bool:
+    """Whether the running interpreter, ours or somebody's own, has all that is needed; see `OF_LINKS`."""
+    return sys.version_info >= OLDEST_PYTHON and not missing_packages(of_links)
+
+
+def _module_typed() -> str:
+    """What `python -m` was told to run; empty for a script, as those of the testbed are in either way."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = spec.name if spec is not None else ""
+    if name.endswith(".__main__"):
+        name = name[: -len(".__main__")]
+    return "" if name.startswith("testbed.") else name
 
 
 def search_path() -> str:
@@ -84,7 +95,7 @@ def extend_path() -> None:
 
 
 def hand_over(required: bool = True) -> None:
-    """Run this script, with its arguments, by the project's own interpreter, if this one won't do.
+    """Run this command, with its arguments, by the project's own interpreter, if this one won't do.
 
     Returns when the running interpreter can do the work. Otherwise the process is replaced, or ends:
     one line on stderr and status 2 when the project's environment is missing or broken. Whoever goes
@@ -98,7 +109,8 @@ def hand_over(required: bool = True) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     extend_path()
     arrived = os.environ.pop(MARK, None) is not None
-    if can_stay():
+    module = _module_typed()
+    if can_stay(of_links=not module):
         return
     python = ENVIRONMENT / "bin" / "python"
     inside = os.path.realpath(sys.prefix) == os.path.realpath(str(ENVIRONMENT))
@@ -107,7 +119,8 @@ def hand_over(required: bool = True) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         try:
-            os.execv(str(python), [str(python), os.path.realpath(sys.argv[0]), *sys.argv[1:]])
+            what = ["-m", module] if module else [os.path.realpath(sys.argv[0])]
+            os.execv(str(python), [str(python), *what, *sys.argv[1:]])
         except OSError:
             os.environ.pop(MARK)
     if required or sys.version_info < OLDEST_PYTHON:

@@ -13,7 +13,7 @@ from player.video.video import Video
 
 
 @dataclass(frozen=True)
-class Asked:
+class VideoToPlay:
     """What is to be played, with what policies are asked about it."""
 
     video: Video

@@ -1,0 +1,13 @@
+"""Names and figures that command lines tell, and what runs takes from here; nothing is imported."""
+
+from __future__ import annotations
+
+TRAINED, OTHERWISE = "genet", "robustmpc"
+"""The light policy on the ladder that the small networks were trained for, by validation, and on others."""
+BUDGET_MS = 100.0
+"""Of one decision, as in Trailblazer."""
+RESERVE_MS = 10.0
+"""Of the budget, at most a tenth: for the light policy's own time and the way back from the server."""
+LLM, APC, LIGHT_ONLY = "llm", "apc", "light"
+WAYS = (LLM, APC, LIGHT_ONLY)
+"""Who decides in `load`."""

@@ -1,0 +1,125 @@
+"""The options of the studies. What takes long to import has no place here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from policies.llm.model.base import DEFAULT
+from policies.llm.model.shape import FROZEN, FULL, LORA
+from policies.llm.studies.control_list import CONTROLS
+from traces.commands import add_json_option
+from traces.numbers import count, positive, whole, wholes
+
+BASELINE = "robustmpc"
+SEEN = ("fcc[0:40]", "envivio")
+UNSEEN = ("4g[400:440]", "envivio")
+
+
+def add_test(commands: Any) -> None:
+    """The command line of `test`."""
+    made = commands.add_parser("test", help="score an adapter beside other policies")
+    what = made.add_argument_group("what to stream")
+    what.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
+    what.add_argument(
+        "--traces", nargs="+", default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"], metavar="SPEC",
+        help="each is a setting: 4g[0:100], a file, a folder (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument("--video", nargs="+", default=["envivio"], metavar="SPEC", help="(default: envivio)")
+    what.add_argument("--starts", type=count, default=1, help="sessions on each trace (default: %(default)s)")
+    what.add_argument(
+        "--held-out", action="store_true", help="only traces of lines that training leaves out (data.py)"
+    )
+    against = made.add_argument_group("beside what")
+    against.add_argument("--baseline", default=BASELINE, help="differences are to it (default: %(default)s)")
+    against.add_argument(
+        "--policy", default="robustmpc,genet,bba,hindsight", help="by commas (default: %(default)s)"
+    )
+    against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
+    how = made.add_argument_group("how")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    add_json_option(made.add_argument_group("output"))
+
+
+def add_controls(commands: Any) -> None:
+    """The command line of `controls`."""
+    names = ", ".join(control.name for control in CONTROLS)
+    made = commands.add_parser("controls", help="the same data and steps without the language model")
+    what = made.add_argument_group("what")
+    what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
+    what.add_argument("--only", metavar="NAME,…", help=f"of {names} (default: all)")
+    what.add_argument("--seeds", type=wholes, default="1,2", metavar="N,…", help="(default: %(default)s)")
+    how = made.add_argument_group("how")
+    how.add_argument("--steps", type=count, default=300, help="of each (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--validation-sessions", type=count, default=12, help="of a source (default: 12)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    on = made.add_argument_group("scored on")
+    on.add_argument(
+        "--traces",
+        nargs="+",
+        default=["fcc[400:500]", "3g[400:500]"],
+        metavar="SPEC",
+        help="(default: %(default)s)",
+    )
+    on.add_argument("--video", default="envivio", help="(default: %(default)s)")
+    where = made.add_argument_group("output")
+    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.jsonl and each run")
+    add_json_option(where)
+
+
+def add_prompt(commands: Any) -> None:
+    """The command line of `prompt`."""
+    made = commands.add_parser("prompt", help="a control: the language model asked in words")
+    what = made.add_argument_group("what")
+    what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
+    what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
+    what.add_argument("--layers", type=count, help="of the base's first (default: all)")
+    what.add_argument("--traces", default="fcc[400:410]", metavar="SPEC", help="(default: %(default)s)")
+    what.add_argument("--video", default="envivio", help="(default: %(default)s)")
+    how = made.add_argument_group("how")
+    how.add_argument("--steps", type=count, default=60, help="of tuning (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=8, help="prompts of a step (default: %(default)s)")
+    how.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
+    how.add_argument("--lr", type=positive, default=5e-4, help="(default: %(default)s)")
+    how.add_argument("--seed", type=whole, default=1)
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    add_json_option(made.add_argument_group("output"))
+
+
+def add_cost(commands: Any) -> None:
+    """The command line of `cost`."""
+    made = commands.add_parser("cost", help="LoRA beside full fine-tuning: memory and time of a step")
+    what = made.add_argument_group("what")
+    what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
+    what.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
+    what.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
+    what.add_argument("--tokens", type=count, default=1, help="a step makes (default: %(default)s)")
+    what.add_argument("--train", choices=(LORA, FULL, FROZEN), help="one kind only, in this process")
+    how = made.add_argument_group("how")
+    how.add_argument("--batch", type=count, default=8, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--steps", type=count, default=10, help="measured (default: %(default)s)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_json_option(made.add_argument_group("output"))
+
+
+def add_scale(commands: Any) -> None:
+    """The command line of `scale`."""
+    command = commands.add_parser("scale", help="QoE and decision time against the number of layers")
+    what = command.add_argument_group("what")
+    what.add_argument(
+        "--adapters", nargs="+", type=Path, required=True, metavar="DIR", help="one for each size"
+    )
+    for name, (traces, video) in (("seen", SEEN), ("unseen", UNSEEN)):
+        what.add_argument(f"--{name}", default=traces, metavar="SPEC", help="traces (default: %(default)s)")
+        what.add_argument(f"--{name}-video", default=video, metavar="NAME", help="default: %(default)s")
+    how = command.add_argument_group("how")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    how.add_argument(
+        "--threads", type=count, metavar="N", help="of the model on the CPU (default: one a core)"
+    )
+    output = command.add_argument_group("output")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="the picture, .png or .pdf")
+    add_json_option(output)
