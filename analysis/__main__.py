@@ -13,27 +13,26 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from analysis import table
-from analysis.compare import GROUPINGS, Missing, compare, missing_of
-from analysis.compare_report import as_json, left_out_lines, show
+from analysis.grouping import GROUPINGS
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
-from analysis.power.command import add_power
+from analysis.power.options import add_power
 from analysis.report.options import add_report
 from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
-from analysis.tables.comparison_rows import write_comparison
 from analysis.tables.table_file import ENDINGS, TableFileError
-from analysis.unpaired.command import add_unpaired
+from analysis.unpaired.options import add_unpaired
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with, next_step
-from traces.console import VisibleConsole
 from traces.words import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis.compare import Missing
 
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
 """Of `analysis.figures.FIGURES`, which takes a while to import."""
@@ -155,6 +154,10 @@ def _picture(text: str) -> Path:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from analysis.compare import compare
+    from analysis.compare_report import as_json, show
+    from analysis.tables.comparison_rows import write_comparison
+
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
@@ -171,6 +174,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _table(args: argparse.Namespace) -> int:
+    from analysis import table
+
     qoe, rule = scored_by(args)
     if args.json and args.markdown:
         raise AnalysisError("--json and --markdown exclude each other; give one")
@@ -193,6 +198,8 @@ def _tell_next(command: str, places: Sequence[Path]) -> None:
 
 
 def _console() -> Console:
+    from traces.console import VisibleConsole
+
     return VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
@@ -204,6 +211,8 @@ def _plot_many(args: argparse.Namespace) -> int:
     """A figure of many sessions."""
     import matplotlib
 
+    from analysis.compare import missing_of
+    from analysis.compare_report import left_out_lines
     from analysis.figures import FIGURES
 
     qoe, rule = scored_by(args)
@@ -212,20 +221,20 @@ def _plot_many(args: argparse.Namespace) -> int:
     with matplotlib.rc_context(RC):
         drawn = FIGURES[args.what](outcomes, args.by, rule)
         save(drawn.figure, args.out)
-    left_out = [{"record": one.record, "reason": one.reason} for one in outcomes.left_out]
     missing = missing_of(outcomes)
+    policies = [one for one in outcomes.policies if one not in outcomes.without_figures]
     if args.json:
         facts = {
             "what": args.what,
             "out": str(args.out),
             "qoe": asdict(qoe),
-            "policies": [one for one in outcomes.policies if one not in outcomes.without_figures],
+            "policies": policies,
             "cases": drawn.cases,
             "settings": drawn.cases,
             "not_common": drawn.not_common,
             "missing": list(map(_missing_json, missing)),
             "invalid": len(outcomes.invalid),
-            "left_out": left_out,
+            "left_out": [{"record": one.record, "reason": one.reason} for one in outcomes.left_out],
         }
         print(json.dumps(facts))
         return status
@@ -237,7 +246,6 @@ def _plot_many(args: argparse.Namespace) -> int:
             f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
-    policies = [policy for policy in outcomes.policies if policy not in outcomes.without_figures]
     print(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     return status
 

@@ -17,6 +17,7 @@ from itertools import combinations
 from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, doubted, stall_words, verdict_of
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
+from analysis.grouping import GROUPINGS, JOIN, Grouping
 from analysis.outcomes import Case, Figures, Outcomes, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
@@ -32,34 +33,6 @@ FEWEST_CLUSTERS = 6
 
 NOT_STREAMED = "there is no such session"
 
-
-@dataclass(frozen=True)
-class Grouping:
-    """What makes cases a group."""
-
-    name: str
-    of: Callable[[Case], str]
-    """A case's group."""
-    order: tuple[str, ...] = ()
-    """The groups in order; those that are not in it, and all without one, by name."""
-
-
-JOIN = ", "
-"""Between the words of a setting's name."""
-
-GROUPINGS = {
-    one.name: one
-    for one in (
-        Grouping("family", lambda case: case.family),
-        Grouping("video", lambda case: case.video),
-        Grouping(
-            "rtt",
-            lambda case: "no RTT known" if case.rtt_ms is None else f"RTT {case.rtt_ms:g} ms",
-        ),
-        Grouping("setting", lambda case: JOIN.join(case.condition)),
-    )
-}
-"""What `--by` can group by: `setting` is a sweep's, and without one the family, video and link."""
 
 MEASURES: dict[str, Callable[[Figures], float]] = {
     "qoe": lambda one: one.qoe,

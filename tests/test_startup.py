@@ -35,7 +35,7 @@ MODULES = {
 }
 """Commands, with the names of what each can do."""
 HELPS = [" ".join((name, *word)) for name, words in MODULES.items() for word in [(), *zip(words.split())]]
-NEEDED = {"analysis": {"numpy"}, "policies.llm": {"numpy"}}
+NEEDED = {"policies.llm": {"numpy"}}
 """What a parser itself is made of, for now: all others need none of `HEAVY`."""
 
 ASK = """

@@ -15,8 +15,6 @@ from rich.text import Text
 
 from analysis.clusters import ClusterRule
 from analysis.compare import (
-    DIFFERENCES,
-    GROUPINGS,
     MEASURES,
     Cells,
     cells,
@@ -25,9 +23,10 @@ from analysis.compare import (
     grouped,
 )
 from analysis.compare_report import say
-from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
+from analysis.options import scored_by
 from analysis.outcomes import Outcomes, read_outcomes
-from analysis.power.needed import CONFIDENCE, POWER, Spread, detectable, needed_clusters, spread_of
+from analysis.power.measures import ASKED, AskedMeasure
+from analysis.power.needed import CONFIDENCE, Spread, detectable, needed_clusters, spread_of
 from analysis.sessions import AnalysisError, tell_unreadable
 from analysis.significance import LEVEL
 from analysis.style import short_name
@@ -37,30 +36,6 @@ from traces.words import split_names
 
 ROUGH = 12
 """Independent traces below which a variance is hardly known."""
-
-
-@dataclass(frozen=True)
-class AskedMeasure:
-    """A measure as the command shows it."""
-
-    words: str
-    unit: str
-    scale: float
-    form: str
-    difference: float
-    """What is asked for where nobody says it, unscaled."""
-
-    def shown(self, value: float) -> str:
-        return f"{self.scale * value:{self.form}}{self.unit}"
-
-
-ASKED = {
-    "qoe": AskedMeasure("QoE per chunk", "", 1.0, ".3f", 0.05),
-    "bitrate_mbps": AskedMeasure("mean bitrate", " Mbit/s", 1.0, ".3f", 0.1),
-    "stall_ratio": AskedMeasure("stall ratio", " % points", 100.0, ".2f", 0.005),
-    "switches": AskedMeasure("switches", "", 1.0, ".1f", 1.0),
-}
-"""By their names in `MEASURES`."""
 
 
 @dataclass(frozen=True)
@@ -94,40 +69,6 @@ class PowerAnswer:
     needed_high: int | None
     detectable: float
     """What the traces that there are show with the power asked for."""
-
-
-def add_power(commands: Any) -> None:
-    """The command's options."""
-    text = "how many traces a comparison needs, by how much differences vary in a folder"
-    command = commands.add_parser("power", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=run_power)
-    what = command.add_argument_group("what to look at")
-    add_sessions(what)
-    what.add_argument(
-        "--policies", metavar="A,B", help="only these, parted by commas (also --policy NAME, again and again)"
-    )
-    what.add_argument("--baseline", metavar="NAME", help="only pairs with this policy (default: all pairs)")
-    what.add_argument("--by", choices=list(GROUPINGS), help="an answer for each of these")
-    add_cluster(what)
-    add_interrupted(what)
-    question = command.add_argument_group("what to show")
-    question.add_argument(
-        "--measure", choices=list(DIFFERENCES), default="qoe", help="of what a difference is (default: qoe)"
-    )
-    defaults = ", ".join(f"{one.difference:g} {name}" for name, one in ASKED.items())
-    question.add_argument(
-        "--difference",
-        metavar="X",
-        help=f"the difference to show; of a stall ratio alone also as 0.5%% (default: {defaults})",
-    )
-    question.add_argument(
-        "--power", type=float, default=POWER, metavar="P", help=f"chance to show it (default: {POWER:g})"
-    )
-    question.add_argument(
-        "--tests", type=int, default=1, metavar="N", help="differences judged together (default: 1)"
-    )
-    add_scoring(command)
-    add_json(command.add_argument_group("output"))
 
 
 def run_power(args: argparse.Namespace) -> int:

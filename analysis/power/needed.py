@@ -21,10 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.power.measures import POWER
 from analysis.significance import LEVEL
 
-POWER = 0.8
-"""Chance to be shown a difference that is there."""
 CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 6
 """Clusters; with fewer, a kurtosis says nothing."""

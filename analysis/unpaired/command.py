@@ -18,11 +18,8 @@ from rich.text import Text
 from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_words, verdict_of
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
-from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
 from analysis.sessions import AnalysisError, tell_unreadable
 from analysis.style import in_order, short_name
-from analysis.tables.collect import table_path
-from analysis.tables.table_file import ENDINGS
 from analysis.unpaired.intervals import (
     Numbers,
     Weighed,
@@ -37,9 +34,6 @@ from player.qoe import QoE
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
 from traces.words import counted
-
-HOURS = 1.0
-"""A block's length, unless another is asked for."""
 
 UNPAIRED = (
     "Unpaired: no two of these sessions met the same network, so nothing is subtracted session by session;"
@@ -105,37 +99,8 @@ class UnpairedComparison:
     differences: tuple[UnpairedDifference, ...]
 
 
-def add_unpaired(commands: Any) -> None:
-    """The command's options."""
-    text = "compare sessions over a real network (of `python -m player`), unpaired, in blocks of time"
-    command = commands.add_parser("unpaired", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_unpaired)
-    what = command.add_argument_group("what to compare")
-    add_sessions(what)
-    what.add_argument(
-        "--baseline", metavar="NAME", help="differences to this policy (default: each with each)"
-    )
-    what.add_argument(
-        "--block-hours",
-        type=float,
-        default=HOURS,
-        metavar="H",
-        help="a block lasts so long, or until it holds two sessions of each policy (default: %(default)g)",
-    )
-    add_interrupted(what)
-    add_scoring(command)
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--csv",
-        type=table_path,
-        metavar="FILE",
-        help="write the differences there, a row a pair, and the means to FILE-means"
-        f" (ends in {', '.join(ENDINGS)})",
-    )
-    add_json(output)
-
-
-def _unpaired(args: argparse.Namespace) -> int:
+def run_unpaired(args: argparse.Namespace) -> int:
+    """Compare; the exit status."""
     try:
         qoe = QoE.published(args.qoe, args.mu, args.smooth)
     except ValueError as error:
