@@ -93,6 +93,11 @@ class ChunkRow:
         return self.by == "fallback"
 
     @property
+    def reason_words(self) -> str:
+        """Why the fallback decided it, as a person reads it beside the chunk."""
+        return in_words(self.reason)
+
+    @property
     def fallback_words(self) -> str:
         """Why the fallback decided it, and which chunk it is, counted from 1."""
         return in_words(self.reason, self.chunk)

@@ -12,7 +12,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from player.faults import in_words
 from player.policy import BY_FALLBACK, BY_PLAYER
 from player.qoe import SessionSummary
 from player.record import FINISHED, ChunkRow, EndRow
@@ -78,7 +77,7 @@ def chunk_text(row: ChunkRow, chunks: int) -> str:
     )
     if row.retries:
         text += f"  {row.retries} retries"
-    return f"{text}  fallback: {in_words(row.reason)}" if row.by == BY_FALLBACK else text
+    return f"{text}  fallback: {row.reason_words}" if row.by == BY_FALLBACK else text
 
 
 def state_text(state: PlayerState, video: Video) -> str:

@@ -17,7 +17,6 @@ from analysis import curves
 from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
 from analysis.report.parts.typed import TypedCommand
 from analysis.sessions import LinkSharer, SessionRecord
-from player.faults import in_words
 from player.manifest import CodeSection, PolicySection, VideoSection
 from player.qoe import QoE
 from player.record import RecordError, read_record
@@ -153,7 +152,7 @@ def _row(session: SessionRecord, outcome: Outcome | LeftOut, sha256: str) -> Ses
         sha256=sha256,
         outcome=outcome,
         decisions_ms=decisions_ms,
-        fallback_reasons=dict(Counter(in_words(row.reason) for row in session.chunks if row.by == FALLBACK)),
+        fallback_reasons=dict(Counter(row.reason_words for row in session.chunks if row.by == FALLBACK)),
         link=_link_check(session),
         shared=session.shared,
         played_bytes=sum(row.size_bytes for row in session.chunks),
