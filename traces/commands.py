@@ -24,6 +24,8 @@ from traces.words import nearest
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
+LOST = 1
+"""Exit status where the output could not be written to its end."""
 INTERRUPTED, TERMINATED = 130, 143
 """Exit status after Ctrl-C, and after SIGTERM."""
 
@@ -190,15 +192,18 @@ def add_json_option(group: Any, text: str = "print one JSON object and nothing e
 
 def leave(status: int) -> NoReturn:
     """End with a status. A Ctrl-C that is pressed once more meanwhile has been heard already: it may not turn
-    the status into a death. Who was told to end doesn't wait for libraries to be taken down, which takes some
-    of them seconds."""
+    the status into a death. Nobody waits for libraries to be taken down, which takes some of them seconds."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if status not in (INTERRUPTED, TERMINATED):
-        sys.exit(status)
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):  # whoever read it has left, or it was closed
+        pass
+    except OSError as error:  # a full disk: what was told is not whole
+        status = status or LOST
+        sys.stderr.write(f"standard output: {error.strerror}\n")
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(status)
 
 

@@ -351,7 +351,7 @@ def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback
     assert (served["module"], served["tasks"]["abr"]["device"]) == ("policies.llm", "cpu")
     assert served["tasks"]["abr"]["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
     assert "policy_server" not in late.manifest
-    assert "decided all 4 chunks" in whole.err
+    assert "the fallback, robustmpc, decided all 4 chunks" in whole.err
 
 
 @pytest.mark.emulation
