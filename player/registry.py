@@ -132,6 +132,11 @@ def policy_file(spec: str) -> Path | None:
     return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
 
 
+def only_simulated(spec: str) -> bool:
+    """Whether a spec names an installed policy that the real player does not offer."""
+    return spec.partition(":")[0] in SIMULATED_ONLY
+
+
 def load_policy(spec: str, *, real: bool = False, seed: int | None = None) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 

@@ -77,9 +77,12 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
 
 
 def deciders_words(decided_by: Mapping[str, int]) -> str:
-    """Who decided besides the policy itself, and how many chunks; the player's fixed first level aside."""
-    others = {who: count for who, count in decided_by.items() if who not in (BY_POLICY, BY_PLAYER)}
-    return ", ".join(f"{who} {count}" for who, count in others.items()) or BY_POLICY
+    """Who decided, and how many chunks where it was not the policy alone; the player's fixed first level
+    aside."""
+    deciders = {who: count for who, count in decided_by.items() if who != BY_PLAYER}
+    if set(deciders) <= {BY_POLICY}:
+        return BY_POLICY
+    return ", ".join(f"{who} {count}" for who, count in deciders.items())
 
 
 def row_names(results: Sequence[SessionResult]) -> list[str]:
