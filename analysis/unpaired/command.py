@@ -33,7 +33,7 @@ from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of
 from player.qoe import QoE
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
-from traces.words import counted
+from traces.words import counted, meant
 
 UNPAIRED = (
     "Unpaired: no two of these sessions met the same network, so nothing is subtracted session by session;"
@@ -130,7 +130,8 @@ def compared(found: FoundStreams, qoe: QoE, hours: float, baseline: str | None) 
     policies = in_order(dict.fromkeys(one.policy for one in found.taken))
     if baseline is not None and baseline not in policies:
         raise AnalysisError(
-            f"--baseline {baseline}: no session that counts is of it; there are {', '.join(policies)}"
+            f"--baseline {baseline}: no session that counts is of it{meant(baseline, policies)};"
+            f" there are {', '.join(policies)}"
         )
     blocks = blocks_of(found.taken, hours)
     if not blocks:
