@@ -156,7 +156,7 @@ def _to_lint(name: str) -> tuple[list[Path], str]:
     path = Path(name)
     if path.is_dir():
         files = catalogue.trace_files(path)
-        return files, "" if files else "no files in this directory; name one that holds traces"
+        return files, "" if files else f"{catalogue.what_it_holds(path)}; name one that holds traces"
     if path.exists():
         return [path], ""
     if target := catalogue.dangling(name):
@@ -169,11 +169,11 @@ def _lint(arguments: argparse.Namespace) -> int:
     files: list[Path] = []
     missing = []
     for name in arguments.paths:
-        there, fault = _to_lint(name)
+        there, lacking = _to_lint(name)
         files += there
-        if fault:
+        if lacking:
             missing.append(name)
-            print(visible(f"{PROGRAM}: {name}: {fault}"), file=sys.stderr)
+            print(visible(f"{PROGRAM}: {name}: {lacking}"), file=sys.stderr)
     if not files:
         return BAD_INPUT
     reading = reading_in(arguments)

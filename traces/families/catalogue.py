@@ -210,7 +210,7 @@ def _read(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     if path.is_dir():
         files = trace_files(path)
         if not files:
-            raise TraceError(f"{name}: {_what_it_holds(path)}; name one that holds traces")
+            raise TraceError(f"{name}: {what_it_holds(path)}; name one that holds traces")
         return _all_of(name, files, format)
     if not path.exists():
         raise _unknown(name)
@@ -256,7 +256,7 @@ def trace_files(directory: Path) -> list[Path]:
         raise TraceError(f"{directory}: {error.strerror or error}") from error
 
 
-def _what_it_holds(directory: Path) -> str:
+def what_it_holds(directory: Path) -> str:
     """Why a directory has no file that may be a trace."""
     passed_over = [file for file in directory.iterdir() if file.is_file() and file.name[0] != "."]
     if not passed_over:
