@@ -23,7 +23,7 @@ from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
 from testbed.session.policy_server import PolicyServers
-from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
+from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult, names_of
 from testbed.session.streaming import LaneSessions, ReadySessions, StartedSessions
 from testbed.session.watch import SessionsDisplay
 from testbed.verdict.lane_guard import warm_model
@@ -185,9 +185,7 @@ async def _run_lanes(
 
     plans = [plan for sessions in asked for plan in sessions.plans]
     first = plans[0]
-    with SessionsDisplay(
-        console, [plan.name for plan in plans], first.video, first.trace, first.start_s
-    ) as display:
+    with SessionsDisplay(console, names_of(plans), first.video, first.trace, first.start_s) as display:
         t0 = time.monotonic() + max(begin_after_s(plan.settings) for plan in plans)
         display.begin(t0)
         streaming = [asyncio.create_task(sessions.stream(t0, display)) for sessions in ready]

@@ -16,7 +16,7 @@ from player.policy import BY_PLAYER, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.live import fallback_note
 from player.record import FINISHED, ChunkRow
-from testbed.session.session_plan import SessionResult
+from testbed.session.session_plan import SessionResult, names_of
 
 SHARED = ("llm", "light")
 """Deciders of one policy that shares a session among them (`policies/apc`)."""
@@ -86,10 +86,8 @@ def deciders_words(decided_by: Mapping[str, int]) -> str:
 
 
 def row_names(results: Sequence[SessionResult]) -> list[str]:
-    """What each session is called: its policy, as it was asked for; where several sessions have one
-    policy, its record (`bba`, `bba-2`)."""
-    times = Counter(result.plan.policy for result in results)
-    return [one.plan.name if times[one.plan.policy] > 1 else one.plan.policy for one in results]
+    """What each session is called; see `names_of`."""
+    return names_of([result.plan for result in results])
 
 
 def table(results: Sequence[SessionResult], qoe: QoE) -> Table:

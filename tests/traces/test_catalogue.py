@@ -67,6 +67,10 @@ def test_ones_own_family_is_named_by_its_file(tmp_path: Path) -> None:
         ("4g[5:5]", "holds no traces"),
         ("4g[5:]", r"write where to end, such as 4g\[0:100\]"),
         ("4g[0:99999]", "10000 at once"),
+        ("4g[0:1000000000]", r"1000000000; traces are numbered 0 to 999999999, 10000 at once at most"),
+        ("4g[5:-1]", r"-1; traces are numbered 0 to 999999999"),
+        ("4g/1000000000", r"1000000000; traces are numbered 0 to 999999999$"),
+        ("4g/-1", r"-1; traces are numbered 0 to 999999999$"),
         ("4g[0:2", r"4g\[0:2: the bracket is not closed; write it as 4g\[0:2\]"),
         ("4g[", r"the bracket is not closed; write it as 4g\[0:1\]"),
         ("4g[3]", r"a slice has a begin and an end; write it as 4g\[3:4\]"),
@@ -113,6 +117,13 @@ def test_one_trace_is_wanted(directory: Path, tmp_path_factory: pytest.TempPathF
         catalogue.resolve(str(directory))
     with pytest.raises(TraceError, match="no files in this directory"):
         catalogue.resolve(str(tmp_path_factory.mktemp("empty")))
+    pages = tmp_path_factory.mktemp("pages")
+    for name in ("a.md", "README"):
+        (pages / name).touch()
+    with pytest.raises(TraceError, match=r"none of the 2 files in .* can be a trace \(README, a\.md\)"):
+        catalogue.resolve(str(pages))
+    with pytest.raises(TraceError, match="named '4g,3g'; several are separated by blanks: 4g 3g"):
+        catalogue.resolve("4g,3g")
 
 
 def test_default_videos_fit_the_rates() -> None:

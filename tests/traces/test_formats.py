@@ -291,6 +291,15 @@ def test_series_as_congestion_control_sets_have_them() -> None:
             "time_s,mbps,rtt_ms\n0,1,80\n1,1,-\n",
             r"^f:3: rtt_ms '-': not measured; say what holds there: --idle hold",
         ),
+        (
+            "time_s,mbps,mbps\n0,1,2\n1,1,2\n",
+            r"^f:1: rates in 2 columns alike \(2 mbps, 3 mbps\); say which: --column 2",
+        ),
+        (f"time_s,mbps{',x' * 10_000}\n0,1\n", r"^f:1: 10002 columns; a table has 10000 at most, keep"),
+        (
+            f'[{{"duration_ms": {"1" * 4301}, "bandwidth_kbps": 1}}]',
+            r"^f:1: broken JSON \(a whole number of thousands of digits\); write",
+        ),
         ("time_s,mbps,rtt_ms\n0,1,80\n1,1\n", r"^f:3: 2 columns; the header asks for 3"),
         (
             '[{"duration_ms": 5, "bandwidth_kbps": 1, "latency_ms": 2},\n'
@@ -393,6 +402,14 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
     assert back.megabits_until(2.0) == pytest.approx(9.0)
     with pytest.raises(TraceError, match="No such file"):
         formats.save(trace, tmp_path / "none" / "t", name)
+
+
+@pytest.mark.parametrize("header", ["t,bytes", "time_s;rx_bytes", "timestamp rate_total bytes"])
+def test_bytes_of_a_row_are_no_rate_and_what_to_do_is_said(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "b.csv"
+    path.write_text(header + "\n0,1000\n1,2000\n2,3000\n")
+    with pytest.raises(TraceError, match=r"bytes' counts what came, .* name that column bytes_per_second"):
+        formats.load(path)
 
 
 @pytest.mark.parametrize("each", formats.FORMATS.values(), ids=lambda each: each.name)

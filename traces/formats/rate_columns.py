@@ -26,6 +26,9 @@ _RATE = re.compile(
 _KNOWN = {"dl_bitrate": "kbps", "ul_bitrate": "kbps"}
 """Names without a unit whose maker says which it is: G-NetTrack."""
 _MOST_LISTED = 8
+MOST_COLUMNS = 10_000
+"""Of a table: each name is looked at for times, rates, delays and losses."""
+_MOST_SAID = f"a table has {MOST_COLUMNS} at most, keep those of time and rate"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,21 @@ class RateColumn:
     def is_up(self) -> bool:
         """Whether its name says that it is what a player sends."""
         return not self.is_down and any(_UP.fullmatch(word) for word in self.words)
+
+
+_AMOUNT = re.compile(r"(.*[^a-z])?(bits?|bytes|octets|[kmg]i?b)([^a-z].*)?", re.IGNORECASE)
+"""A column that is called so counts what came, not a rate."""
+
+
+def amount_fault(names: Sequence[str]) -> str:
+    """What to do about a column that counts bytes or bits, not a rate; empty where there is none."""
+    name = next((name for name in names if _AMOUNT.fullmatch(name.strip())), None)
+    if name is None:
+        return ""
+    return (
+        f"column {name!r} counts what came, in each row or since the beginning, which nothing tells; divide"
+        " what came in each row by its seconds, and name that column bytes_per_second"
+    )
 
 
 @dataclass(frozen=True)
@@ -94,6 +112,8 @@ def choose(names: Sequence[str], options: ReadOptions) -> RateChoice:
         names: of all columns, as the file writes them.
         options: `column` and `unit` go before what names say.
     """
+    if len(names) > MOST_COLUMNS:
+        return RateChoice(None, fault=f"{len(names)} columns; {_MOST_SAID}")
     found = candidates(names)
     if options.column is not None:
         return _asked_for(names, found, options)
@@ -102,13 +122,17 @@ def choose(names: Sequence[str], options: ReadOptions) -> RateChoice:
         if found:
             listed = ", ".join(repr(column.name) for column in found[:_MOST_LISTED])
             return RateChoice(None, fault=f"no unit in {listed}; say which, such as --unit kbps ({EXAMPLES})")
-        return RateChoice(None, fault="no column of a rate with its unit, such as throughput_mbps")
+        no_rate = "no column of a rate with its unit, such as throughput_mbps"
+        return RateChoice(None, fault=amount_fault(names) or no_rate)
     down = [column for column in known if column.is_down]
     neutral = [column for column in known if not column.is_down and not column.is_up]
     group = down or neutral or known
     if len({column.stem for column in group}) > 1:
         listed = ", ".join(column.name for column in group[:_MOST_LISTED])
         return RateChoice(None, fault=f"rates in {len(group)} columns ({listed}); say which: --column NAME")
+    alike = [column for column in group if (column.stem, column.unit) == (group[0].stem, group[0].unit)]
+    if len(alike) > 1:
+        return RateChoice(None, fault=_by_number(alike))
     taken = next((column for column in group if column.unit and not column.unit.unclear), group[0])
     others = [column.name for column in known if column is not taken]
     notes = () if not others else (f"column {taken.name!r} is the rate, not {', '.join(map(repr, others))}",)
@@ -126,8 +150,16 @@ def _asked_for(names: Sequence[str], found: Sequence[RateColumn], options: ReadO
     if not places:
         listed = ", ".join([column.name for column in found] or names)
         return RateChoice(None, fault=f"no column {asked!r}; there are {listed[:200]}")
+    if len(places) > 1:
+        return RateChoice(None, fault=_by_number([RateColumn(at, names[at], None, asked) for at in places]))
     column = next((one for one in found if one.place == places[0]), None)
     return _with_unit(column or RateColumn(places[0], names[places[0]], None, asked), options, (), ())
+
+
+def _by_number(alike: Sequence[RateColumn]) -> str:
+    """The fault of columns of one name."""
+    listed = ", ".join(f"{column.place + 1} {column.name}" for column in alike[:_MOST_LISTED])
+    return f"rates in {len(alike)} columns alike ({listed}); say which: --column {alike[0].place + 1}"
 
 
 def _with_unit(

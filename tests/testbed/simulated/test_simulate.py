@@ -575,6 +575,13 @@ def test_what_draws_from_the_libraries_generators_comes_out_the_same_again(tmp_p
         (("--traces", "4g/0", "--video", "envivo"), "no video 'envivo'"),
         (("--traces", "4g/0", "--chunks", "1"), "--chunks 1: must be 2 or more"),
         (("--traces", "4g/0", "--chunks", "4000"), "asked for 4000 chunks"),
+        (("--traces", "4g/0", "--buffer-cap-s", "3"), "--buffer-cap-s 3: a chunk of 4 s doesn't fit"),
+        (("--traces", "4g/0", "--rtt-ms", "20000"), "--rtt-ms 20000: expected 0 to 10000"),
+        (
+            ("--traces", "4g/0", "--link", "tcp", "--loss-pct", "200"),
+            "--loss-pct 200: expected 0 to under 100",
+        ),
+        (("--reproduce", "x.jsonl"), "testbed/run.py --reproduce RECORD"),
         (("--traces", "4g/0", "--jobs", "0"), "--jobs 0: must be 1 or more"),
         (("--traces", "4g/0", "--seed", "x"), "--seed x"),
         (("--traces", "4g/0", "--seed", "1,1"), "that differ"),
