@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import SCHEMA, ChunkRow, EndRow, Record, RecordError, read_record
-from traces.commands import said_of
+from traces.commands import next_step, said_of
 from traces.files import PARTIAL
 from traces.safe_reading import read_first_object, shown
 from traces.words import meant
@@ -278,6 +278,12 @@ def tell_unreadable(faults: Sequence[str]) -> int:
     if len(faults) > NAMED:
         print(f"left out: {len(faults) - NAMED} more records that can't be read", file=sys.stderr)
     return NOT_ALL if faults else 0
+
+
+def tell_next(places: Sequence[Path], command: str, *options: str) -> None:
+    """Say what one types next, where all is in one folder."""
+    if len(places) == 1 and places[0].is_dir():
+        print(next_step("-m", "analysis", command, str(places[0]), *options))
 
 
 def record_files(places: Sequence[Path]) -> list[Path]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_words, verdict_of
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
-from analysis.sessions import AnalysisError, tell_unreadable
+from analysis.sessions import AnalysisError, tell_next, tell_unreadable
 from analysis.style import in_order, short_name
 from analysis.unpaired.intervals import (
     Numbers,
@@ -117,6 +117,7 @@ def run_unpaired(args: argparse.Namespace) -> int:
     _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
     for what, path in zip(("differences", "means"), written, strict=False):
         print(f"{what}: {path}")
+    tell_next(args.results, "collect")
     return status
 
 
