@@ -63,9 +63,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """As ever, but for an empty word where a path belongs, which would be the current folder."""
-        if action.type is Path and "" in arg_strings:
-            raise argparse.ArgumentError(action, "an empty word; name a file or a folder")
+        """As ever, but for an empty word where a path belongs, which would be the current folder: in what
+        stands without an option, in `--out`, and in whatever is read as one."""
+        of_a_command = isinstance(action, argparse._SubParsersAction)
+        takes_path = action.type is Path or not action.option_strings or "--out" in action.option_strings
+        if "" in arg_strings and takes_path and not of_a_command:
+            raise argparse.ArgumentError(action, "an empty word names nothing")
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:

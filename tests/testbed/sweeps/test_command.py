@@ -281,7 +281,7 @@ def test_one_of_a_kind_is_said_as_one(place: Path, capsys: pytest.CaptureFixture
     (place / "s.toml").write_text(one)
     assert run(place / "s.toml", "--out", place / "out") == 0
     said = capsys.readouterr().out
-    assert "RTT 80 ms: 1 session\n1 session; about" in said and "\n1 session: 1 done" in said
+    assert "RTT 80 ms: 1 session\n1 session; " in said and "\n1 session: 1 done" in said
 
 
 def test_some_settings_now_and_the_others_another_time(
