@@ -74,7 +74,7 @@ def report(args: argparse.Namespace) -> int:
             rule=rule,
         )
         page = _page(study, _command(args), pool, args.format)
-    found = _write(study, page, out)
+    found = _write(study, page, out, named=args.out is not None)
     spent = {
         "seconds": round(time.monotonic() - begun, 2),
         "cpu_seconds": _cpu_seconds(),
@@ -87,13 +87,13 @@ def report(args: argparse.Namespace) -> int:
     return NOT_ALL if unreadable else 0
 
 
-def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:
+def _write(study: Study, page: Page, out: Path, *, named: bool) -> dict[str, Any]:
     """Write all files of the report, the facts last; the facts.
 
     Raises:
         OSError: a file cannot be written.
     """
-    folder = Folder(out)
+    folder = Folder(out, named=named)
     for picture in page.pictures:
         for kind in page.formats:
             folder.write(f"{FIGURES}/{picture.name}.{kind}", picture.files[kind])

@@ -200,6 +200,19 @@ def test_a_sweep_that_has_just_begun_has_a_report(tmp_path: Path, capsys: pytest
     assert "robustmpc is the only policy" in page and "partial results" in page
 
 
+def test_a_report_is_not_written_through_a_planted_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, elsewhere = small_sweep(tmp_path / "results"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "report").symlink_to(elsewhere)
+    assert main(["report", str(folder), "--jobs", "1"]) == 2
+    assert f"{folder / 'report'}" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())
+    assert said(capsys, "report", folder, "--jobs", "1", "--out", folder / "report", status=1)["sessions"]
+    assert (elsewhere / "index.html").is_file()  # who names a link means it
+
+
 def test_policies_without_a_common_trace_are_named_and_not_drawn(tmp_path: Path) -> None:
     for policy, trace in (("robustmpc", "t0"), ("bba", "t1")):
         write_session(tmp_path / f"{policy}.jsonl", policy, trace)

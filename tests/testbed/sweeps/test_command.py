@@ -170,6 +170,27 @@ def test_a_damaged_record_is_named_and_its_session_played_again(
     }
 
 
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_record_under_anothers_name_is_named_and_its_session_played_again(
+    place: Path, capsys: pytest.CaptureFixture[str], journal: bool
+) -> None:
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out) == 0
+    stranger, lost, *_ = sorted(out.glob("*.jsonl"))
+    shutil.copyfile(stranger, lost)
+    if not journal:
+        (out / JOURNAL).unlink()
+    capsys.readouterr()
+    assert run(place / "s.toml", "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    assert f"played again: {lost}:1: the record of another session, {stranger.stem}" in said.err
+    assert json.loads(said.out)["counts"]["done"] == 6
+    assert {read_record(path).told.sweep.session for path in out.glob("*.jsonl")} == {  # type: ignore[union-attr]
+        path.stem for path in out.glob("*.jsonl")
+    }
+    assert list((out / "attempts").rglob(f"{lost.name}*"))
+
+
 def test_a_whole_sweep_in_a_damaged_journal_and_a_copied_folder_stays_whole(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
