@@ -20,19 +20,20 @@ from analysis.options import add_cluster, add_interrupted, add_json, add_scoring
 from analysis.outcomes import read_outcomes
 from analysis.power.options import add_power
 from analysis.report.options import add_report
-from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_unreadable
+from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_next, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.unpaired.options import add_unpaired
 from player.record import RecordError
-from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with, next_step
+from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
 from traces.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from analysis.compare import Missing
+    from analysis.outcomes import Outcomes
 
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
 """Of `analysis.figures.FIGURES`, which takes a while to import."""
@@ -169,7 +170,7 @@ def _compare(args: argparse.Namespace) -> int:
     show(comparison, _console())
     for what, path in zip(("differences", "means"), written, strict=False):
         print(f"{what}: {path}")
-    _tell_next("report", args.results)
+    tell_next(args.results, "report")
     return status
 
 
@@ -187,14 +188,8 @@ def _table(args: argparse.Namespace) -> int:
         return status
     table.show(found, _console(), args.markdown)
     if len(found.policies) > 1 and not args.markdown:
-        _tell_next("compare", args.results)
+        tell_next(args.results, "compare")
     return status
-
-
-def _tell_next(command: str, places: Sequence[Path]) -> None:
-    """What one types next, where all is in one folder."""
-    if len(places) == 1 and places[0].is_dir():
-        print(next_step("-m", "analysis", command, str(places[0])))
 
 
 def _console() -> Console:
@@ -224,19 +219,8 @@ def _plot_many(args: argparse.Namespace) -> int:
     missing = missing_of(outcomes)
     policies = [one for one in outcomes.policies if one not in outcomes.without_figures]
     if args.json:
-        facts = {
-            "what": args.what,
-            "out": str(args.out),
-            "qoe": asdict(qoe),
-            "policies": policies,
-            "cases": drawn.cases,
-            "settings": drawn.cases,
-            "not_common": drawn.not_common,
-            "missing": list(map(_missing_json, missing)),
-            "invalid": len(outcomes.invalid),
-            "left_out": [{"record": one.record, "reason": one.reason} for one in outcomes.left_out],
-        }
-        print(json.dumps(facts))
+        facts = {"what": args.what, "out": str(args.out), "cases": drawn.cases, "settings": drawn.cases}
+        print(json.dumps({**facts, "not_common": drawn.not_common, **_drawn_json(outcomes, missing)}))
         return status
     for line in left_out_lines(outcomes):
         print(line)
@@ -247,7 +231,19 @@ def _plot_many(args: argparse.Namespace) -> int:
             " them, --policy leaves a policy out"
         )
     print(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
+    tell_next(args.results, "report")
     return status
+
+
+def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
+    """Of whom a figure is, and what is not in it."""
+    return {
+        "qoe": asdict(outcomes.qoe),
+        "policies": [one for one in outcomes.policies if one not in outcomes.without_figures],
+        "missing": list(map(_missing_json, missing)),
+        "invalid": len(outcomes.invalid),
+        "left_out": [{"record": one.record, "reason": one.reason} for one in outcomes.left_out],
+    }
 
 
 def _missing_json(one: Missing) -> dict[str, str]:
@@ -272,6 +268,8 @@ def _plot_timeline(args: argparse.Namespace) -> int:
         print(f"left out, its link was invalid (--invalid draws it): {session.path}")
     counts = f"{counted(len(sessions.taken), 'session')}, {len(sessions.left_out)} invalid left out"
     print(f"{args.what} of {counts}: {args.out}")
+    if len({session.policy for session in sessions.taken}) > 1:
+        tell_next(args.results, "compare")
     return status
 
 

@@ -23,7 +23,7 @@ from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
 from player.record import FINISHED
-from traces.words import counted
+from traces.words import counted, meant
 
 WORST = 5
 """Cases that are named for each pair of policies."""
@@ -229,7 +229,8 @@ def check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
     """
     if baseline is not None and baseline not in outcomes.policies:
         raise AnalysisError(
-            f"--baseline {baseline}: no record is of this policy; there are {', '.join(outcomes.policies)}"
+            f"--baseline {baseline}: no record is of this policy{meant(baseline, outcomes.policies)};"
+            f" there are {', '.join(outcomes.policies)}"
         )
     if baseline in outcomes.without_figures:
         raise AnalysisError(

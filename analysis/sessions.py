@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections import Counter
@@ -15,9 +16,10 @@ from typing import Any, TypeGuard
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import SCHEMA, ChunkRow, EndRow, Record, RecordError, read_record
-from traces.commands import said_of
+from traces.commands import next_step, said_of
 from traces.files import PARTIAL
 from traces.safe_reading import read_first_object, shown
+from traces.words import meant
 
 ENDING = ".jsonl"
 
@@ -203,7 +205,9 @@ def load_sessions(
     there = dict.fromkeys(session.policy for session in found)
     for policy in policies:
         if policy not in there:
-            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
+            raise AnalysisError(
+                f"no record is of policy {policy!r}{meant(policy, there)}; there are {', '.join(there)}"
+            )
     wanted = [session for session in found if not policies or session.policy in policies]
     taken = tuple(session for session in wanted if with_invalid or session.end.valid)
     left_out = tuple(session for session in wanted if session not in taken)
@@ -276,6 +280,12 @@ def tell_unreadable(faults: Sequence[str]) -> int:
     return NOT_ALL if faults else 0
 
 
+def tell_next(places: Sequence[Path], command: str, *options: str) -> None:
+    """Say what one types next, where all is in one folder."""
+    if len(places) == 1 and places[0].is_dir():
+        print(next_step("-m", "analysis", command, str(places[0]), *options))
+
+
 def record_files(places: Sequence[Path]) -> list[Path]:
     """The records of folders and record files, each once, in the order given; a folder's in name order.
 
@@ -297,9 +307,18 @@ def _records(place: Path) -> list[Path]:
         return paths
     partial = sum(path.name.endswith(f"{ENDING}{PARTIAL}") for path in place.iterdir())
     unfinished = f" ({partial} of a run that goes on or was killed)" if partial else ""
-    raise AnalysisError(
-        f"{place}: no records{unfinished}; name a folder that a run has written *{ENDING} into"
-    )
+    newest = _newest_below(place)
+    way_out = f"name a folder that a run has written *{ENDING} into{f', such as {newest}' if newest else ''}"
+    raise AnalysisError(f"{place}: no records{unfinished}; {way_out}")
+
+
+def _newest_below(place: Path) -> Path | None:
+    """The folder in this one whose records are the newest."""
+    newest: dict[Path, float] = {}
+    for record in place.glob(f"*/*{ENDING}"):
+        with contextlib.suppress(OSError):
+            newest[record.parent] = max(newest.get(record.parent, 0.0), record.stat().st_mtime)
+    return max(newest, key=lambda folder: newest[folder], default=None)
 
 
 def _counted(sessions: Sequence[SessionRecord]) -> str:

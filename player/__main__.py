@@ -117,7 +117,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 presentation = await unless(signals.stop, _presentation(fetcher, args.url))
             except Stopped:
                 return signals.status
-            _check(presentation, settings)
+            _check(presentation, settings, asked=args.stream)
             if not args.stream:  # the parent has asked
                 _refuse_unplayable(policy, fallback.spec, presentation.video, settings, args.url)
             manifest = partial(
@@ -180,13 +180,15 @@ async def _presentation(fetcher: Fetcher, url: str) -> Presentation:
         raise Mistake(f"{url}: {error}") from None
 
 
-def _check(presentation: Presentation, settings: PlayerSettings) -> None:
-    """What can only be judged with the video at hand."""
+def _check(presentation: Presentation, settings: PlayerSettings, asked: bool) -> None:
+    """What can only be judged with the video at hand; `asked`: a parent has checked what a person types."""
     video = presentation.video
     if settings.chunks is not None:
         video.first(settings.chunks)
     try:
         settings.qoe.quality(video.ladder_kbps)
+        if not asked:
+            settings.thresholds.check_holds(video.chunk_s)
     except ValueError as error:
         raise Mistake(str(error)) from None
 

@@ -45,6 +45,13 @@ class BufferThresholds:
             if not 0 <= seconds <= self.buffer_cap_s:
                 raise ValueError(f"{name} {seconds:g}: expected 0 to buffer_cap_s, {self.buffer_cap_s:g}")
 
+    def check_holds(self, chunk_s: float) -> None:
+        """Raises ValueError where the buffer is not to hold even one chunk."""
+        if self.buffer_cap_s < chunk_s:
+            raise ValueError(
+                f"buffer_cap_s {self.buffer_cap_s:g}: a chunk of {chunk_s:g} s doesn't fit; give that or more"
+            )
+
     @property
     def recorded(self) -> dict[str, Any]:
         """What a manifest says of them: the cap always, the others where they are not the usual ones."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from player.faults import LONGEST_REASON, PolicyFault, is_interrupt, one_line, raised, traceback_of
+from player.faults import LONGEST_REASON, PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import Observation
 from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision
 from player.qoe import QoE
@@ -136,7 +136,7 @@ class Decider:
             return self._fall_back(observation, str(error))
         except IllegalDecision as error:
             if self._strict:
-                raise PolicyFault(f"policy {error} at {what}") from None
+                raise PolicyFault(in_words(str(error), observation.chunk)) from None
             return self._fall_back(observation, str(error))
 
     def _answer(self, observation: Observation) -> Any:
@@ -159,16 +159,16 @@ class Decider:
             self._late, self._late_what = answer, what
             why = f"policy took over {deadline_s:g} s for {what}"
             if self._strict:
-                raise PolicyFault(why, self._worker.stack())
+                raise PolicyFault(in_words(why), self._worker.stack())
             raise _Unfit(why)
         outcome = answer.result()
         if outcome.error is not None:
             why = raised(outcome.error, self._policy, what)
             if self._strict:
-                raise PolicyFault(why, traceback_of(outcome.error))
+                raise PolicyFault(in_words(why), traceback_of(outcome.error))
             if not self._shown:  # the record has each fault's text; its traceback is shown once
                 self._shown = True
-                _log.warning("the policy raised at %s", what, exc_info=outcome.error)
+                _log.warning("%s", in_words(why), exc_info=outcome.error)
             raise _Unfit(why)
         return outcome.answer
 

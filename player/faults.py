@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 import signal
 import traceback
 from pathlib import Path
 
 LONGEST_REASON = 300
 """Characters of a reason that a record keeps."""
+
+_NUMBERED = re.compile(
+    r"^(policy raised .* at|policy took over \S+ s for|policy is still busy with) chunk (\d+)"
+    r"(?=(?: \([^()]*\))?(?:;|$))"
+)
+_ANSWERED = re.compile(
+    r"^answered (.*?)(?=, which is no level; expected|; the ladder has|; both must be text)"
+)
 
 
 class PolicyFault(Exception):
@@ -70,3 +79,22 @@ def raised(error: BaseException, policy: object, what: str) -> str:
 def traceback_of(error: BaseException) -> str:
     """As Python shows it."""
     return "".join(traceback.format_exception(error)).rstrip()
+
+
+def in_words(reason: str, chunk: int | None = None) -> str:
+    """A record's reason for a fallback's decision, as a person reads it.
+
+    Records count chunks from 0 and leave the subject out; people count from 1, as the line of a chunk does.
+
+    Args:
+        reason: as the record has it.
+        chunk: whose it is, counted from 0; None where it isn't to be named.
+    """
+    at = "" if chunk is None else f" at chunk {chunk + 1}"
+    if _ANSWERED.match(reason):
+        return _ANSWERED.sub(lambda found: f"the policy answered {found[1]}{at}", reason)
+    if _NUMBERED.match(reason):
+        return "the " + _NUMBERED.sub(lambda found: f"{found[1]} chunk {int(found[2]) + 1}", reason)
+    if reason.startswith("policy "):  # at its reset
+        return f"the {reason}"
+    return f"{reason}{at}"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from player.faults import place_of, source_of
-from player.policy import ChecksVideo
+from player.policy import AsksServer, ChecksVideo
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError
 from player.video.video import Video
@@ -18,7 +18,7 @@ ASKED_FOR_S = 10.0
 def refuse_unplayable(
     loaded: LoadedPolicy, video: Video, typed: str, seed: int, qoe: QoE, what: str = "policy"
 ) -> None:
-    """Ask a policy by its `check`, or else by its `reset`.
+    """Ask a policy by its `check`, or else by its `reset`; and the server that it was told of.
 
     A ValueError there says that it can't play the video. Whatever else it raises the session will meet
     again, and say so.
@@ -28,7 +28,7 @@ def refuse_unplayable(
         what: the policy is asked as.
 
     Raises:
-        PolicyError: it can't; with its own words.
+        PolicyError: it can't, or its server is not there; with its own words.
     """
     policy = loaded.policy
     if isinstance(policy, ChecksVideo):
@@ -36,9 +36,17 @@ def refuse_unplayable(
     else:
         error = _error_of(lambda: policy.reset(video, seed, qoe))
     if isinstance(error, ValueError):
-        words = " ".join(str(error).split()) or type(error).__name__
+        words = _words_of(error)
         place = "" if ours(loaded) else f" ({place_of(error, source_of(policy))})"
         raise PolicyError(f"{what} {loaded.spec} can't play {typed}: {words}{place}")
+    if isinstance(policy, AsksServer):
+        error = _error_of(policy.reach)
+        if isinstance(error, ValueError):
+            raise PolicyError(f"{what} {loaded.spec}: {_words_of(error)}")
+
+
+def _words_of(error: ValueError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def ours(loaded: LoadedPolicy) -> bool:

@@ -116,6 +116,18 @@ class Served(Protocol):
 
 
 @runtime_checkable
+class AsksServer(Protocol):
+    """A policy that may be told of a server, which somebody else has started."""
+
+    def reach(self) -> None:
+        """Ask that server, if there is one, whether it is there, before the first session.
+
+        Raises:
+            ValueError: it doesn't answer, or would decide otherwise; and the way out.
+        """
+
+
+@runtime_checkable
 class DecidesTogether(Protocol):
     """A policy whose decisions for many simulated sessions cost less when they are made at once.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from player.faults import in_words
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
 from player.record_checks import MOST, far_number, fault_of
 from traces.files import fresh, partial_of, settle, sync_folder
@@ -92,9 +93,14 @@ class ChunkRow:
         return self.by == "fallback"
 
     @property
+    def reason_words(self) -> str:
+        """Why the fallback decided it, as a person reads it beside the chunk."""
+        return in_words(self.reason)
+
+    @property
     def fallback_words(self) -> str:
-        """Why the fallback decided it, and which chunk it is."""
-        return self.reason if "chunk " in self.reason else f"{self.reason} at chunk {self.chunk}"
+        """Why the fallback decided it, and which chunk it is, counted from 1."""
+        return in_words(self.reason, self.chunk)
 
 
 @dataclass(frozen=True)

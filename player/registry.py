@@ -132,6 +132,11 @@ def policy_file(spec: str) -> Path | None:
     return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
 
 
+def only_simulated(spec: str) -> bool:
+    """Whether a spec names an installed policy that the real player does not offer."""
+    return spec.partition(":")[0] in SIMULATED_ONLY
+
+
 def load_policy(spec: str, *, real: bool = False, seed: int | None = None) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 
@@ -268,7 +273,7 @@ def _import_file(spec: str, path: Path) -> types.ModuleType:
         if is_interrupt(error):
             raise
         ended = isinstance(error, SystemExit)
-        why = _ended_the_program(spec, error) if ended else one_line(error)
+        why = _ended_the_program(spec, error) if ended else _without_place(error, place)
         raise PolicyError(f"policy {spec}: {path}{_line_of(error, place)}: {why}") from None
     return module
 
@@ -310,9 +315,16 @@ def _ended_the_program(spec: str, error: BaseException) -> str:
     return f"it ends the program ({one_line(error)}); put such lines under if __name__ == '__main__'"
 
 
+def _without_place(error: BaseException, place: Path) -> str:
+    """The fault on one line; where it is one of that file's syntax, its line stands before it already."""
+    if isinstance(error, SyntaxError) and error.filename == str(place):
+        return f"{type(error).__name__}: {error.msg}"
+    return one_line(error)
+
+
 def _line_of(error: BaseException, place: Path) -> str:
     """`:LINE` of the fault in the user's file, empty when it lies elsewhere."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename == str(place):
         return f":{error.lineno}"
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(place)

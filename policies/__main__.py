@@ -19,7 +19,9 @@ from player.registry import OfferedPolicy, PolicyError, offered_policies
 from traces.commands import PIPE_COLUMNS, Parser, add_json_option, carried_out, exit_with
 from traces.console import VisibleConsole
 
-EVERYWHERE = "every one takes delay_ms (0): its decisions come so much later"
+EVERYWHERE = (
+    "every one takes delay_ms (0): its decisions come so much later; (-): nothing, what comes along is taken"
+)
 USE = "use: --policy NAME:OPTION=VALUE:OPTION=VALUE,NAME, or FILE.py:Class of your own; docs/policies.md"
 
 
@@ -46,10 +48,12 @@ def table(policies: Sequence[OfferedPolicy]) -> Table:
 
 
 def _written(value: object) -> str:
-    """As it would be typed."""
-    if isinstance(value, bool) or value is None:
+    """As it would be typed; `-` for nothing."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value) or "''"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

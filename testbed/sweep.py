@@ -192,13 +192,21 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     if 0 < counts["done"] <= MOST_TABLED:
         file = work.folder.plan.file
         _show_table(console, work.out, file.qoe, file.baseline)
+    spent = _spent_words(work, duration(report["spent"]["wall_s"]))
     sessions = counted(counts["expected"], "session")
-    console.print(Text(f"{sessions}: {', '.join(words)}, in {duration(report['spent']['wall_s'])}"))
+    console.print(Text(f"{sessions}: {', '.join(words)}, {spent}"), soft_wrap=True)
     console.print(Text(f"records: {work.out}"), soft_wrap=True)
     if counts["done"]:
         then = next_step("-m", "analysis", "report", str(work.out))
         console.print(Text(then), soft_wrap=True)
     return 0 if not in_vain else NOT_ALL_GOOD
+
+
+def _spent_words(work: SweepWork, all_runs: str) -> str:
+    """How long all of the sweep's runs took, and whether this one had a part in it."""
+    if not work.ran:
+        return f"in {all_runs} of earlier runs; nothing was left to do"
+    return f"in {all_runs}, earlier runs included" if work.goes_on else f"in {all_runs}"
 
 
 def _as_json(report: dict[str, Any], work: SweepWork) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if __name__ == "__main__":
 import argparse
 import fnmatch
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from traces import formats
-from traces.commands import BAD_INPUT, carried_out, exit_with
+from traces.commands import BAD_INPUT, carried_out, exit_with, next_step
 from traces.escaping import visible
 from traces.families import catalogue, fit
 from traces.families.generator import member
@@ -41,6 +42,7 @@ from traces.inspection.report import (
 )
 from traces.ownership import make_directory
 from traces.trace import Trace, TraceError
+from traces.versions import ROOT
 from traces.words import counted
 
 
@@ -209,7 +211,18 @@ def _convert(arguments: argparse.Namespace) -> int:
     lines = [f"dropped: {words}" for words in dropped] or more_lines(trace)
     for line in (*lines, *(f"assumed: {words}" for words in trace.assumed)):
         print(f"  {visible(line)}")
+    if Path(arguments.target).is_file():
+        _tell_simulation(arguments.target)
     return 0
+
+
+def _tell_simulation(traces: str) -> None:
+    """What one types next over traces that were written."""
+    script = ROOT / "testbed" / "simulate.py"
+    if script.exists():
+        typed = os.path.relpath(script) if Path.cwd().is_relative_to(ROOT) else str(script)
+        words = (typed, "--traces", traces, "--policy", "bba,robustmpc")
+        print(visible(next_step(*words)))
 
 
 def _generate(arguments: argparse.Namespace) -> int:
@@ -236,6 +249,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     else:
         what = f"{counted(len(written), 'trace')} of {model.family}, {model.length_s:g} s each"
         print(visible(f"{directory}: {what}"))
+        _tell_simulation(str(directory))
     return 0
 
 
@@ -295,9 +309,16 @@ def _fit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json({"out": arguments.out, **_fit_body(model, generated, arguments.members)})
     else:
-        print(FIT_HEADER)
-        print("\n".join(fit_rows(model, generated, arguments.members)))
+        _show_fit(model, generated, arguments)
     return 0
+
+
+def _show_fit(model: FamilyModel, generated: Statistics, arguments: argparse.Namespace) -> None:
+    print(FIT_HEADER)
+    print("\n".join(fit_rows(model, generated, arguments.members)))
+    if arguments.out:
+        words = ("-m", "traces", "generate", arguments.out, "--out", Path(arguments.out).stem)
+        print(visible(next_step(*words)))
 
 
 def _fit_body(model: FamilyModel, generated: Statistics, members: int) -> dict[str, Any]:

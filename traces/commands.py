@@ -24,6 +24,8 @@ from traces.words import nearest
 
 BAD_INPUT = 2
 """Exit status of a command that was asked for what it cannot do."""
+LOST = 1
+"""Exit status where the output could not be written to its end."""
 INTERRUPTED, TERMINATED = 130, 143
 """Exit status after Ctrl-C, and after SIGTERM."""
 
@@ -53,11 +55,36 @@ class Parser(argparse.ArgumentParser):
             options["epilog"] = "\n  ".join((EXAMPLES, *examples))
             options["formatter_class"] = _HelpWithExamples
         super().__init__(*args, **options)
+        self._words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As ever; the words are kept, so that a mistake is told by where it stands."""
+        self._words = tuple(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """As ever, but for an empty word where a path belongs, which would be the current folder."""
+        if action.type is Path and "" in arg_strings:
+            raise argparse.ArgumentError(action, "an empty word; name a file or a folder")
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
         said = f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n"
         self.exit(BAD_INPUT, visible_lines(said))
+
+    def _too_many(self, word: str) -> str:
+        """What the option takes behind whose value one more word stands; empty where there is none."""
+        before = self._words[: self._words.index(word)] if word in self._words else ()
+        place = max((at for at, each in enumerate(before) if each.startswith("--")), default=0)
+        name, _, value = before[place].partition("=") if before else ("", "", "")
+        values = (*([value] if value else []), *before[place + 1 :])
+        option = next((each for each in _actions(self) if name in each.option_strings), None)
+        if option is None or option.nargs is not None or not values:
+            return ""
+        if "," in str(option.metavar):
+            return f"; {name} takes its values with commas between: {name} {','.join((*values, word))}"
+        return f"; {name} takes one value"
 
     @property
     def option_names(self) -> set[str]:
@@ -67,6 +94,9 @@ class Parser(argparse.ArgumentParser):
     def _meant(self, message: str) -> str:
         """The nearest option or word that there is."""
         unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
+        extra = re.match(r"unrecognized arguments: ([^\s-]\S*)", message)
+        if extra:
+            return self._too_many(extra[1])
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if unknown:
             near = nearest(unknown[1], sorted(self.option_names))
@@ -85,11 +115,17 @@ def _no_number(found: re.Match[str]) -> str:
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
     """All option names, those of subcommands among them."""
-    for action in parser._actions:
+    for action in _actions(parser):
         yield from action.option_strings
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """All options and arguments, those of subcommands among them."""
+    for action in parser._actions:
+        yield action
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
-                yield from _options(command)
+                yield from _actions(command)
 
 
 def refuse(prog: str, reason: object) -> int:
@@ -190,15 +226,18 @@ def add_json_option(group: Any, text: str = "print one JSON object and nothing e
 
 def leave(status: int) -> NoReturn:
     """End with a status. A Ctrl-C that is pressed once more meanwhile has been heard already: it may not turn
-    the status into a death. Who was told to end doesn't wait for libraries to be taken down, which takes some
-    of them seconds."""
+    the status into a death. Nobody waits for libraries to be taken down, which takes some of them seconds."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if status not in (INTERRUPTED, TERMINATED):
-        sys.exit(status)
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):  # whoever read it has left, or it was closed
+        pass
+    except OSError as error:  # a full disk: what was told is not whole
+        status = status or LOST
+        sys.stderr.write(f"standard output: {error.strerror}\n")
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(status)
 
 

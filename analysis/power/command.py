@@ -27,7 +27,7 @@ from analysis.options import scored_by
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.power.measures import ASKED, AskedMeasure
 from analysis.power.needed import CONFIDENCE, Spread, detectable, needed_clusters, spread_of
-from analysis.sessions import AnalysisError, tell_unreadable
+from analysis.sessions import AnalysisError, tell_next, tell_unreadable
 from analysis.significance import LEVEL
 from analysis.style import short_name
 from traces.commands import PIPE_COLUMNS
@@ -88,6 +88,7 @@ def run_power(args: argparse.Namespace) -> int:
         print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
         return status
     show(outcomes, question, found, rule, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    tell_next(args.results, "compare")
     return status
 
 

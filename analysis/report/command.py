@@ -36,6 +36,7 @@ from analysis.sessions import NOT_ALL, AnalysisError, record_files, refuse_other
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
+from traces.commands import next_step
 from traces.words import counted
 
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
@@ -264,3 +265,4 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
         f" {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"
     )
+    print(next_step("-m", "webbrowser", os.fspath(found["page"])))

@@ -24,6 +24,7 @@ from analysis.sessions import (
     SessionRecord,
     record_files,
     refuse_other_schemas,
+    tell_next,
     tell_unreadable,
 )
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
@@ -428,4 +429,5 @@ def _collect(args: argparse.Namespace) -> int:
         return status
     chunks = f"{counted(found.rows, 'chunk')} of " if args.chunks else ""
     print(f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}")
+    tell_next(args.results, "report")
     return status

@@ -18,7 +18,7 @@ from rich.text import Text
 from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_words, verdict_of
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
-from analysis.sessions import AnalysisError, tell_unreadable
+from analysis.sessions import AnalysisError, tell_next, tell_unreadable
 from analysis.style import in_order, short_name
 from analysis.unpaired.intervals import (
     Numbers,
@@ -33,7 +33,7 @@ from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of
 from player.qoe import QoE
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
-from traces.words import counted
+from traces.words import counted, meant
 
 UNPAIRED = (
     "Unpaired: no two of these sessions met the same network, so nothing is subtracted session by session;"
@@ -117,6 +117,7 @@ def run_unpaired(args: argparse.Namespace) -> int:
     _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
     for what, path in zip(("differences", "means"), written, strict=False):
         print(f"{what}: {path}")
+    tell_next(args.results, "collect")
     return status
 
 
@@ -129,7 +130,8 @@ def compared(found: FoundStreams, qoe: QoE, hours: float, baseline: str | None) 
     policies = in_order(dict.fromkeys(one.policy for one in found.taken))
     if baseline is not None and baseline not in policies:
         raise AnalysisError(
-            f"--baseline {baseline}: no session that counts is of it; there are {', '.join(policies)}"
+            f"--baseline {baseline}: no session that counts is of it{meant(baseline, policies)};"
+            f" there are {', '.join(policies)}"
         )
     blocks = blocks_of(found.taken, hours)
     if not blocks:

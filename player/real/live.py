@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from player.policy import BY_FALLBACK
+from player.policy import BY_FALLBACK, BY_PLAYER
 from player.qoe import SessionSummary
 from player.record import FINISHED, ChunkRow, EndRow
 from player.video.video import Video
 from traces.console import VisibleConsole
+from traces.words import counted
 
 if TYPE_CHECKING:
     from player.real.session import PlayerState
@@ -75,7 +77,7 @@ def chunk_text(row: ChunkRow, chunks: int) -> str:
     )
     if row.retries:
         text += f"  {row.retries} retries"
-    return f"{text}  fallback: {row.reason}" if row.by == BY_FALLBACK else text
+    return f"{text}  fallback: {row.reason_words}" if row.by == BY_FALLBACK else text
 
 
 def state_text(state: PlayerState, video: Video) -> str:
@@ -89,12 +91,20 @@ def state_text(state: PlayerState, video: Video) -> str:
 
 def fallback_note(summary: SessionSummary, fallback: str) -> str:
     """Who decided what the policy did not, how much, and why."""
-    count = summary.decided_by.get(BY_FALLBACK, 0)
-    alone = "; it played alone, so the policy has no QoE" if summary.by_fallback_alone else ""
+    alone = "; the policy has no QoE" if summary.by_fallback_alone else ""
     return (
-        f"the fallback, {fallback}, decided {count} of {summary.chunks} chunks,"
+        f"the fallback, {fallback}, decided {fallback_count(summary.decided_by)},"
         f" first because {summary.fallback_because}{alone}"
     )
+
+
+def fallback_count(decided_by: Mapping[str, int]) -> str:
+    """How many chunks the fallback decided, of those that a policy decides: the player may fix the first."""
+    mine = decided_by.get(BY_FALLBACK, 0)
+    of = sum(decided_by.values()) - decided_by.get(BY_PLAYER, 0)
+    fixed = " that a policy decides" if decided_by.get(BY_PLAYER) else ""
+    share = "all " if mine == of and of > 1 else f"{mine} of "
+    return f"{share}{counted(of, 'chunk')}{fixed}"
 
 
 def summary_table(summary: SessionSummary, out: str) -> Table:

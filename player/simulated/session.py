@@ -17,7 +17,7 @@ from typing import Protocol
 
 from player.buffer import CAP_MS, PlaybackBuffer
 from player.decide import recordable
-from player.faults import PolicyFault, is_interrupt, one_line, raised, traceback_of
+from player.faults import PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import (
     BY_FALLBACK,
@@ -31,6 +31,7 @@ from player.policy import (
 )
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow
+from player.simulated.compiling import compiling_s
 from player.video.video import Video
 from traces.trace import Trace
 
@@ -209,7 +210,8 @@ class Chooser:
         self.unfit = ""
         """Why the policy is not asked in this session; empty for one whose reset went well."""
         self.took_ms = 0.0
-        """What the last decision really took; of one that was made together with others nobody knows."""
+        """What the last decision really took, without the making of machine code at its first use; of one
+        that was made together with others nobody knows."""
         self._fallback_unfit = ""
 
     def reset(self, video: Video, seed: int, qoe: QoE, future: Future) -> None:
@@ -231,14 +233,14 @@ class Chooser:
 
     def select(self, observation: Observation) -> Decision:
         """Ask the policy, and its stand-in where it can't decide."""
-        begun_s = time.perf_counter()
+        begun_s = time.perf_counter() - compiling_s()
         answer: object = None
         if not self.unfit:
             try:
                 answer = self.policy.select(observation)
             except BaseException as error:
                 answer = error
-        self.took_ms = (time.perf_counter() - begun_s) * _MS_PER_S
+        self.took_ms = max(time.perf_counter() - compiling_s() - begun_s, 0.0) * _MS_PER_S
         return self.settle(observation, answer)
 
     def settle(self, observation: Observation, answer: object) -> Decision:
@@ -254,7 +256,8 @@ class Chooser:
                 raise answer
             return recordable(as_decision(answer, self.levels))
         except BaseException as error:
-            return self._replaced(observation, self._why(error, f"chunk {observation.chunk}"))
+            what = f"chunk {observation.chunk}"
+            return self._replaced(observation, self._why(error, what, observation.chunk))
 
     def ended(self, observation: Observation) -> None:
         """Tell a policy that wants to know; what it raises is shown and costs nothing."""
@@ -265,15 +268,14 @@ class Chooser:
         except BaseException as error:
             _log.warning("%s", self._why(error, "the session's end"))
 
-    def _why(self, error: BaseException, what: str) -> str:
+    def _why(self, error: BaseException, what: str, chunk: int | None = None) -> str:
         """Why somebody else decides; raises where nobody is to."""
         if is_interrupt(error) or (self.fallback is None and not self.strict):
             raise error
         illegal = isinstance(error, IllegalDecision)
         why = str(error) if illegal else raised(error, self.policy, what)
         if self.strict:
-            said = f"policy {why} at {what}" if illegal else why
-            raise PolicyFault(said, "" if illegal else traceback_of(error)) from None
+            raise PolicyFault(in_words(why, chunk), "" if illegal else traceback_of(error)) from None
         return why
 
     def _replaced(self, observation: Observation, why: str) -> Decision:

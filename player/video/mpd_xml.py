@@ -43,7 +43,8 @@ def parse(text: str | bytes) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
-        raise MpdError(f"not well-formed XML: {error}") from None
+        why = re.sub(r"^not well-formed \((.*?)\):", r"\1,", str(error))  # expat's words for some faults
+        raise MpdError(f"not well-formed XML: {why}") from None
 
 
 def _unpacked(packed: bytes) -> bytes:

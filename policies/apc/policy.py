@@ -78,6 +78,10 @@ class APC:
         self._llm.check(video, qoe)
         self._of(video).reset(video, 0, qoe)
 
+    def reach(self) -> None:
+        """Raises ValueError where a server was named and doesn't answer, or has another adapter."""
+        self._llm.reach()
+
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """A new session; see `NetLLM.reset`."""
         self._llm.reset(video, seed, qoe)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -112,7 +114,7 @@ class Differences:
         """The object of `--json`."""
         return {
             "record": self.record.path,
-            "again": self.again.path,
+            "again": _from_here(self.again.path),
             "same_settings": not self.settings,
             "same_outcome": not self.outcome,
             "settings": [_countable(dataclasses.asdict(one)) for one in self.settings],
@@ -135,7 +137,7 @@ class Differences:
             console.print(self._table())
         else:
             _say(console, "outcome: the same to the last digit")
-        _say(console, f"record: {self.again.path}")
+        _say(console, f"record: {_from_here(self.again.path)}")
 
     def _table(self) -> Table:
         table = Table(title="outcome", title_justify="left", box=None, pad_edge=False)
@@ -220,3 +222,10 @@ def _shown(value: Any) -> str:
 
 def _say(console: Console, text: str) -> None:
     console.print(Text(text), soft_wrap=True)
+
+
+def _from_here(path: str | Path) -> str:
+    """A path as one would type it: relative where it lies below the current folder."""
+    with contextlib.suppress(ValueError, OSError):
+        return str(Path(path).relative_to(Path.cwd()))
+    return str(path)

@@ -13,6 +13,7 @@ from traces.trace import Trace
 MIN_QUEUE_FRAMES = 4
 """However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
 
+LONGEST_RTT_MS = 10_000.0
 LONGEST_QUEUE_MS = 600_000.0
 """No frame waits for ten minutes: the unit is another one."""
 LARGEST_QUEUE_BYTES = 2**32 - 1
@@ -94,8 +95,8 @@ class LinkSettings:
     delay_backend: str = "auto"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= 10_000):
-            raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to 10000")
+        if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= LONGEST_RTT_MS):
+            raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to {LONGEST_RTT_MS:g}")
         if not (math.isfinite(self.jitter_ms) and 0 <= self.jitter_ms <= max(self.rtt_ms, 0)):
             raise TestbedError(f"jitter {self.jitter_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms)")
         if self.queue_ms is None and self.queue_bytes is None:

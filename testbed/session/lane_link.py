@@ -87,8 +87,6 @@ class ShapedLink:
         bucket = lane.bucket()
         opened.callback(bucket.close)
         bucket.create(mean, bucket_bytes(mean), plan.settings.queue_limit_bytes(plan.trace))
-        if models(plan.settings, alone=True, varies=False):
-            await asyncio.to_thread(warm_model)  # now, when nothing is measured
         origin = await processes.start(
             "origin",
             "server",
@@ -98,6 +96,8 @@ class ShapedLink:
             *("--log", str(plan.aside("origin.jsonl"))),
             ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
         )
+        if models(plan.settings, alone=True, varies=False):
+            await asyncio.to_thread(warm_model)  # now, when nothing is measured, and while the origin loads
         await origin.first_line()
         return cls(plan, lane, shaper, bucket, origin, opened)
 

@@ -17,7 +17,7 @@ from player.video.video import Video
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from traces.families.catalogue import resolve
-from traces.trace import Trace, TraceError
+from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
 DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
 
@@ -31,14 +31,17 @@ def add_video_options(group: Group) -> None:
     add_threshold_options(group)
 
 
-def playing_thresholds(args: argparse.Namespace) -> BufferThresholds:
+def playing_thresholds(args: argparse.Namespace, videos: Iterable[Video] = ()) -> BufferThresholds:
     """The thresholds of `add_video_options`.
 
     Raises:
-        TestbedError: one that can't be.
+        TestbedError: one that can't be, or a cap under a chunk of one of the videos.
     """
     try:
-        return thresholds_of(args)
+        thresholds = thresholds_of(args)
+        for video in videos:
+            thresholds.check_holds(video.chunk_s)
+        return thresholds
     except ValueError as error:
         name, _, fault = str(error).partition(" ")
         raise TestbedError(f"--{name.replace('_', '-')} {fault}") from None
@@ -156,8 +159,13 @@ def link_settings(args: argparse.Namespace) -> LinkSettings:
         values: list[float] = args.loss_gemodel
         defaults = [0.0, 100.0 - values[0], 100.0, 0.0]  # tc-netem's: R is 100 - P when left out
         p, r, bad, good = [*values, *defaults[len(values) :]]
-        loss = Loss("gemodel", p, r, bad, good)
+        try:
+            loss = Loss("gemodel", p, r, bad, good)
+        except TestbedError as error:
+            raise TestbedError(f"--loss-gemodel: {error}") from None
     elif args.loss_pct:
+        if not 0 <= args.loss_pct < ALL_LOST_PCT:
+            raise TestbedError(f"--loss-pct {args.loss_pct:g}: expected 0 to under 100")
         loss = Loss("uniform", args.loss_pct)
     return LinkSettings(
         rtt_ms=args.rtt_ms,

@@ -23,6 +23,7 @@ from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
+from player.video.video import Video
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.machine.readings import MachineReading, read_machine
@@ -35,7 +36,7 @@ from testbed.session.options import (
     scoring_of,
 )
 from testbed.session.session_plan import LOGS, SessionPlan
-from testbed.session.trace_notes import trace_notes, video_notes
+from testbed.session.trace_notes import run_notes, trace_notes, video_notes
 from testbed.session.video_to_play import VideoToPlay
 from traces.families.catalogue import default_video
 from traces.ownership import give_to_caller, make_directory, make_within
@@ -90,11 +91,11 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = scoring_of(args, [video])
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     settings = link_settings(args)
+    told = _same(args, arguments, video)
     backend = able_backend(trace, settings)
     if args.out is not None:
         check_no_records(args.out)
     out = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{_word(args.trace)}")
-    told = _same(args, arguments)
     same = partial(SessionPlan, trace=trace, video=video, video_spec=video_spec, settings=settings, **told)
     sessions = tuple(
         same(
@@ -108,6 +109,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
         for policy, name in zip(policies, _names([policy.spec for policy in policies]), strict=True)
     )
     notes = [*trace_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
+    notes += run_notes(trace, args.start_s, video.chunks)
     kept = args.out is not None
     retries, lanes = args.retry_invalid, args.lanes
     return RunPlan(
@@ -115,13 +117,13 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     )
 
 
-def _same(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
+def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> dict[str, Any]:
     """What the command line says of all sessions alike."""
     names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap", "strict")
     return {
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
-        "thresholds": playing_thresholds(args),
+        "thresholds": playing_thresholds(args, [video]),
         "command_line": ("testbed/run.py", *arguments),
     }
 

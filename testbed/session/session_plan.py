@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,13 @@ class SessionResult:
     verdict: Verdict
     notes: tuple[str, ...] = ()
     """What happened to the server that its policy asks."""
+
+
+def names_of(plans: Sequence[SessionPlan]) -> list[str]:
+    """What a person calls each session: its policy, as it was asked for; where several sessions have one
+    policy, its record (`bba`, `bba-2`)."""
+    times = Counter(plan.policy for plan in plans)
+    return [plan.name if times[plan.policy] > 1 else plan.policy for plan in plans]
 
 
 class AskedServer(Protocol):

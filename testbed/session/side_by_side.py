@@ -23,9 +23,10 @@ from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
 from testbed.session.policy_server import PolicyServers
-from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
+from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult, names_of
 from testbed.session.streaming import LaneSessions, ReadySessions, StartedSessions
 from testbed.session.watch import SessionsDisplay
+from testbed.verdict.lane_guard import warm_model
 from traces.words import counted
 
 BEGIN_AFTER_S = 0.5
@@ -81,7 +82,7 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         at_once, why = await asyncio.to_thread(lanes_now, plan)  # before anything of ours wants a processor
         if why:
             console.print(Text(why), soft_wrap=True)
-        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(load_scapy))]
+        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(_load))]
         try:
             results = await _turns(
                 plan, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
@@ -91,6 +92,12 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         if left_out := len(plan.sessions) - len(results):
             console.print(f"{counted(left_out, 'session')} had not begun and left no record")
         return results
+
+
+def _load() -> None:
+    """Import and compile while lanes are made what a probe and a verdict need later."""
+    load_scapy()
+    warm_model()
 
 
 def _beginning(lanes: int, servers: int) -> str:
@@ -178,9 +185,7 @@ async def _run_lanes(
 
     plans = [plan for sessions in asked for plan in sessions.plans]
     first = plans[0]
-    with SessionsDisplay(
-        console, [plan.name for plan in plans], first.video, first.trace, first.start_s
-    ) as display:
+    with SessionsDisplay(console, names_of(plans), first.video, first.trace, first.start_s) as display:
         t0 = time.monotonic() + max(begin_after_s(plan.settings) for plan in plans)
         display.begin(t0)
         streaming = [asyncio.create_task(sessions.stream(t0, display)) for sessions in ready]

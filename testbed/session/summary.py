@@ -16,7 +16,7 @@ from player.policy import BY_PLAYER, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.live import fallback_note
 from player.record import FINISHED, ChunkRow
-from testbed.session.session_plan import SessionResult
+from testbed.session.session_plan import SessionResult, names_of
 
 SHARED = ("llm", "light")
 """Deciders of one policy that shares a session among them (`policies/apc`)."""
@@ -77,16 +77,17 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
 
 
 def deciders_words(decided_by: Mapping[str, int]) -> str:
-    """Who decided besides the policy itself, and how many chunks; the player's fixed first level aside."""
-    others = {who: count for who, count in decided_by.items() if who not in (BY_POLICY, BY_PLAYER)}
-    return ", ".join(f"{who} {count}" for who, count in others.items()) or BY_POLICY
+    """Who decided, and how many chunks where it was not the policy alone; the player's fixed first level
+    aside."""
+    deciders = {who: count for who, count in decided_by.items() if who != BY_PLAYER}
+    if set(deciders) <= {BY_POLICY}:
+        return BY_POLICY
+    return ", ".join(f"{who} {count}" for who, count in deciders.items())
 
 
 def row_names(results: Sequence[SessionResult]) -> list[str]:
-    """What each session is called: its policy, as it was asked for; where several sessions have one
-    policy, its record (`bba`, `bba-2`)."""
-    times = Counter(result.plan.policy for result in results)
-    return [one.plan.name if times[one.plan.policy] > 1 else one.plan.policy for one in results]
+    """What each session is called; see `names_of`."""
+    return names_of([result.plan for result in results])
 
 
 def table(results: Sequence[SessionResult], qoe: QoE) -> Table:

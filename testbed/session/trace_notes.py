@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from player.video.video import Video
 from traces.trace import Trace
 
+LOOKS_LIKE_SECONDS = 1.0
+"""A shorter round trip, in ms, is rather meant in seconds: that of a lane alone is some 0.1 ms."""
+
 
 def video_notes(videos: Iterable[Video]) -> list[str]:
     """What was assumed or left out in reading videos, a line each."""
@@ -26,9 +29,32 @@ def assumed_notes(traces: Iterable[Trace]) -> list[str]:
 
 
 def trace_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:
-    """What was assumed of traces, and what they bring; `assumed_notes` and `delay_loss_notes`."""
+    """What was assumed of traces, what they bring, and what round trips look like; `assumed_notes`,
+    `delay_loss_notes` and `rtt_notes`."""
     traces = list(traces)
-    return [*assumed_notes(traces), *delay_loss_notes(traces, rtts_ms, option)]
+    return [*assumed_notes(traces), *delay_loss_notes(traces, rtts_ms, option), *rtt_notes(rtts_ms, option)]
+
+
+def rtt_notes(rtts_ms: Sequence[float], option: str) -> list[str]:
+    """What round trips look like that may have been written in another unit, a line each."""
+    return [
+        f"{option} {rtt_ms:g}: is this in seconds? It counts milliseconds; {1000 * rtt_ms:g} would be that"
+        for rtt_ms in rtts_ms
+        if 0 < rtt_ms < LOOKS_LIKE_SECONDS
+    ]
+
+
+def run_notes(trace: Trace, start_s: float, chunks: int) -> list[str]:
+    """What a person should know of where a run begins and how much it streams."""
+    found = []
+    if start_s >= trace.duration_s:
+        found.append(
+            f"--start-s {start_s:g} is past the end of trace {trace.name} ({trace.duration_s:g} s), which"
+            f" begins anew there: sessions begin at {start_s % trace.duration_s:g} s"
+        )
+    if chunks == 1:
+        found.append("1 chunk: the first does not count, so there is no QoE; give --chunks 2 or more for one")
+    return found
 
 
 def delay_loss_notes(traces: Iterable[Trace], rtts_ms: Sequence[float], option: str) -> list[str]:

@@ -28,6 +28,7 @@ class SessionsDisplay:
     ) -> None:
         self._console = console
         self._names = list(names)
+        self._width = max(map(len, names), default=0)
         self._video = video
         self._trace = trace
         self._start_s = start_s
@@ -62,14 +63,16 @@ class SessionsDisplay:
         self._rows[index] = row
         if self._live is None:
             link = self._trace.rate_at(self._start_s + row.request_s)
-            text = f"{self._names[index]:<14} {chunk_text(row, self._video.chunks)}  link {link:.2f} Mbit/s"
-            self._console.print(Text(text), soft_wrap=True)
+            self._say(index, f"{chunk_text(row, self._video.chunks)}  link {link:.2f} Mbit/s")
 
     def end(self, index: int, row: EndRow) -> None:
         self._ends[index] = row
         if self._live is None or row.outcome != FINISHED:
-            text = f"{self._names[index]:<14} {row.outcome}" + (f": {row.reason}" if row.reason else "")
-            self._console.print(Text(text), soft_wrap=True)
+            self._say(index, row.outcome + (f": {row.reason}" if row.reason else ""))
+
+    def _say(self, index: int, words: str) -> None:
+        """A line about a session, under the others'."""
+        self._console.print(Text(f"{self._names[index]:<{self._width}}  {words}"), soft_wrap=True)
 
     def _refresh(self) -> None:
         now = time.monotonic()

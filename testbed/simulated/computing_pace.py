@@ -1,7 +1,7 @@
 """How long sessions take to compute, policy by policy: known from earlier runs, learned anew from this one.
 
-What is known lies in the user's cache, seconds a chunk by policy. Nothing but forecasts is made of it: a file
-that is lost or damaged costs the first of them.
+What is known lies in the user's cache, by policy: seconds a chunk, and of how many sessions they are known.
+Nothing but forecasts is made of it: a file that is lost or damaged costs the first of them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from traces.ownership import caller_cache_dir, make_directory
 from traces.safe_reading import BadFileError, read_json
 
 FILE = "computing_pace.json"
+CHUNK_S, SESSIONS = "chunk_s", "sessions"
 FIRST_GUESS_S = 0.0005
 """A chunk, of a policy of which nothing is known: what rules take, with their records."""
 MOST_POLICIES = 500
 WORTH_KEEPING_S = 1.0
 """Of work with a policy; less tells little, and is over soon anyway."""
-OF_THE_OLD = 0.5
-"""What an earlier run weighs beside this one."""
+MOST_COUNTED = 200
+"""Sessions that earlier runs weigh at the most beside this one's: a figure that was wrong, or of another
+machine, is gone after the next long run, and a few sessions hardly change one that is well known."""
 
 
 def duration(seconds: float) -> str:
@@ -40,6 +42,8 @@ class ComputingPace:
 
     known: dict[str, float] = field(default_factory=dict)
     """From earlier runs."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Of how many sessions that is known; where it isn't said, of one."""
     _seen: dict[str, list[float]] = field(default_factory=dict)
     """From this one, a number for each session that ended."""
     _took_s: dict[str, float] = field(default_factory=dict)
@@ -56,7 +60,7 @@ class ComputingPace:
 
     def chunk_s(self, policy: str) -> float:
         """For one chunk: as seen in this run, else in earlier ones, else a guess."""
-        if policy in self._seen:  # the median: what is loaded and compiled at first is not for every session
+        if policy in self._seen:  # the median: what one session had to wait for is not for every one
             return median(self._seen[policy])
         return self.known.get(policy, FIRST_GUESS_S)
 
@@ -78,20 +82,22 @@ class ComputingPace:
 
     def keep(self) -> None:
         """Remember for later runs; a cache that can't be written is no fault."""
-        fresh = {
-            policy: self.chunk_s(policy) for policy, took in self._took_s.items() if took > WORTH_KEEPING_S
-        }
+        fresh = [policy for policy, took in self._took_s.items() if took > WORTH_KEEPING_S]
         if not fresh:
             return
-        mixed = {
-            policy: OF_THE_OLD * self.known.get(policy, now) + (1.0 - OF_THE_OLD) * now
-            for policy, now in fresh.items()
-        }
-        others = {policy: known for policy, known in self.known.items() if policy not in mixed}
-        kept = dict([*others.items(), *mixed.items()][-MOST_POLICIES:])
+        others = [policy for policy in self.known if policy not in fresh]
+        kept = {policy: self._figure(policy) for policy in [*others, *fresh][-MOST_POLICIES:]}
         with contextlib.suppress(OSError):
             make_directory(caller_cache_dir())
             write_aside(caller_cache_dir() / FILE, json.dumps(kept) + "\n")
+
+    def _figure(self, policy: str) -> dict[str, float]:
+        """What is remembered of a policy: earlier runs and this one, each by its sessions."""
+        before = self.counts.get(policy, 1) if policy in self.known else 0
+        now = len(self._seen.get(policy, ()))
+        known_s = self.known.get(policy, 0.0)
+        mixed_s = (before * known_s + now * self.chunk_s(policy)) / (before + now)
+        return {CHUNK_S: mixed_s, SESSIONS: min(before + now, MOST_COUNTED)}
 
 
 def remembered(place: Path | None = None) -> ComputingPace:
@@ -102,6 +108,21 @@ def remembered(place: Path | None = None) -> ComputingPace:
         return ComputingPace()
     if not isinstance(found, dict):
         return ComputingPace()
+    figures = {policy: _read(figure) for policy, figure in found.items()}
     return ComputingPace(
-        {key: float(value) for key, value in found.items() if isinstance(value, int | float) and value > 0}
+        {policy: chunk_s for policy, (chunk_s, _) in figures.items() if chunk_s > 0},
+        {policy: sessions for policy, (_, sessions) in figures.items()},
     )
+
+
+def _read(figure: object) -> tuple[float, int]:
+    """Seconds a chunk (0: unreadable) and of how many sessions; a bare number is an older version's, which
+    might be a first session's start."""
+    if isinstance(figure, int | float):
+        return float(figure), 1
+    if not isinstance(figure, dict):
+        return 0.0, 1
+    chunk_s, sessions = figure.get(CHUNK_S), figure.get(SESSIONS)
+    if not isinstance(chunk_s, int | float) or not isinstance(sessions, int):
+        return 0.0, 1
+    return float(chunk_s), min(max(sessions, 1), MOST_COUNTED)

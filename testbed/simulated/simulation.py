@@ -18,7 +18,6 @@ import math
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -42,6 +41,7 @@ from player.simulated.session import Chooser, Link, session_course, simulate
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
 from testbed.process.errors import StrictStop, TestbedError
+from testbed.simulated.first_use import telling_s, working_s
 from testbed.simulated.record_names import whose
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
@@ -471,15 +471,19 @@ class JobDone:
 
     written: JobSummaries
     took_s: float
-    """Of the process that did it, what it loaded first left out; 0 where it died."""
+    """Of the process that did it, what it loaded and compiled first left out; 0 where it died, or where that
+    tells nothing of other jobs (`telling_s`)."""
 
 
 def timed_job(job: SimulationJob) -> JobDone:
     """See `run_job`."""
     if job.together:
         load_together(job.sessions[0].policy)
-    begun_s = time.perf_counter()
-    return JobDone(dict(run_job(job)), time.perf_counter() - begun_s)
+    begun_s = working_s()
+    written: JobSummaries = dict(run_job(job))
+    first = job.sessions[0]
+    took_s = telling_s(first.policy, first.link_name, working_s() - begun_s, len(job.sessions))
+    return JobDone(written, took_s)
 
 
 def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:

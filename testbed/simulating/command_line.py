@@ -11,9 +11,11 @@ from player.options import add_fallback_options, add_scoring_options
 from player.simulated.link_published import RTT_MS, PublishedLink
 from player.simulated.session import Link
 from player.simulated.tcp.link import CONGESTION_CONTROL, QUEUE_MS, TcpLink
+from testbed.link.settings import LONGEST_RTT_MS
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
 from traces.commands import Parser, add_json_option
+from traces.trace import ALL_LOST_PCT
 
 EXAMPLES = (
     "python3 testbed/simulate.py --traces '4g[0:20]' --policy bba,robustmpc",
@@ -37,8 +39,8 @@ def _published_link(args: argparse.Namespace) -> Link:
     for option, given in asked.items():
         if given:
             raise TestbedError(f"{option}: the published link has no TCP and no queue; add --link tcp")
-    if not 0 <= args.rtt_ms < float("inf"):
-        raise TestbedError(f"--rtt-ms {args.rtt_ms}: must be 0 or more")
+    if not 0 <= args.rtt_ms <= LONGEST_RTT_MS:
+        raise TestbedError(f"--rtt-ms {args.rtt_ms:g}: expected 0 to {LONGEST_RTT_MS:g}")
     return PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
 
 
@@ -48,6 +50,8 @@ def _tcp_link(args: argparse.Namespace) -> Link:
     Raises:
         TestbedError: figures that make no link.
     """
+    if not 0 <= args.loss_pct < ALL_LOST_PCT:
+        raise TestbedError(f"--loss-pct {args.loss_pct:g}: expected 0 to under 100")
     if args.noise:
         raise TestbedError("--noise: the tcp link has none; it is the published link's")
     try:
@@ -93,9 +97,17 @@ def parser() -> Parser:
     return command
 
 
+class _OfRun(argparse.Action):
+    """An option that another script has."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.error("--reproduce is run.py's, of simulated records too: testbed/run.py --reproduce RECORD")
+
+
 def _add_what(what: Any) -> None:
+    what.add_argument("--reproduce", nargs="?", action=_OfRun, help=argparse.SUPPRESS)
     what.add_argument(
-        "--traces",
+        *("--traces", "--trace"),
         required=True,
         nargs="+",
         metavar="TRACES",

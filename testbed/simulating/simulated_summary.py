@@ -17,7 +17,9 @@ from analysis.clusters import ClusterRule
 from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import QoE, SessionSummary
+from player.real.live import fallback_count
 from player.record import FINISHED
+from player.registry import only_simulated
 from testbed.session.summary import deciders_words, shown_figure
 from testbed.simulated.simulation import SessionToSimulate
 
@@ -104,14 +106,14 @@ def remarks_on(outcomes: Sequence[SimulatedOutcome], report: dict[str, Any]) -> 
 def _replaced(one: dict[str, Any], sessions: int) -> list[str]:
     if not one["fallback_chunks"]:
         return []
-    count = f"{one['fallback_chunks']} of {sum(one['decided_by'].values())} chunks"
+    count = fallback_count(one["decided_by"])
     line = (
         f"{one['policy']}: the fallback, {one['fallback']}, decided {count},"
         f" first because {one['fallback_because']}"
     )
     alone = one["by_fallback_alone"]
     if alone == sessions:
-        line += "; it played alone, so the policy has no QoE"
+        line += "; the policy has no QoE"
     elif alone:
         line += f"; it played {alone} of {sessions} sessions alone, which count in no mean"
     return [f"{line}; --strict stops at the first with its traceback"]
@@ -126,7 +128,9 @@ def _died(mine: Sequence[SimulatedOutcome]) -> list[str]:
 
 
 def _slow(mine: Sequence[SimulatedOutcome]) -> list[str]:
-    """A real player would have let the fallback decide."""
+    """A real player would have let the fallback decide; of one that no real player offers nothing is said."""
+    if only_simulated(mine[0].session.policy):
+        return []
     slow = {
         one.session.name: longest_ms
         for one in mine

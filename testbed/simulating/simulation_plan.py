@@ -62,17 +62,18 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
     qoe = scoring_of(args, videos.values())
+    thresholds = playing_thresholds(args, videos.values())
     link = LINKS[args.link](args)
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         loaded = {name: load_policy(name) for name in _unique(asked_policies(args))}
         _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], qoe)
-        _refuse_futures(loaded.values(), starts.starts, link, playing_thresholds(args))
+        _refuse_futures(loaded.values(), starts.starts, link, thresholds)
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    if isinstance(link, PublishedLink):
-        _refuse_loss(trace for _, trace in traces)
+    _refuse_loss(link, (trace for _, trace in traces))
     spec_of = {trace.name: spec for spec, trace in traces}
-    same = partial(SessionToSimulate, link_name=args.link, link=link, qoe=qoe, strict=args.strict)
+    asked = {"link_name": args.link, "strict": args.strict, "thresholds": thresholds}
+    same = partial(SessionToSimulate, link=link, qoe=qoe, **asked)
     sessions = tuple(
         same(
             policy=policy,
@@ -84,7 +85,6 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
             run_seed=seed,
             record=out / record_name(start.trace.name, start.index, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
-            thresholds=playing_thresholds(args),
         )
         for policy, found in loaded.items()
         for seed in seeds
@@ -138,9 +138,9 @@ def _refuse_futures(
                 raise TestbedError(f"policy {loaded.spec} can't play {start.trace.name}: {error}") from None
 
 
-def _refuse_loss(traces: Iterable[Trace]) -> None:
+def _refuse_loss(link: Link, traces: Iterable[Trace]) -> None:
     """Raises TestbedError where a trace loses frames, which the `published` link can't."""
-    for trace in traces:
+    for trace in traces if isinstance(link, PublishedLink) else ():
         refuse_loss(trace)
 
 

@@ -7,17 +7,18 @@ import dataclasses
 import itertools
 import math
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from player.decide import DEADLINE_S
-from player.policy import BY_FALLBACK
 from player.qoe import SessionSummary
+from player.real.live import fallback_count
 from player.record import FINISHED
+from player.registry import only_simulated
 from testbed.process.errors import StrictStop, TestbedError
+from testbed.simulated.first_use import telling_s, working_s
 from testbed.simulated.simulation import (
     RunFacts,
     SessionToSimulate,
@@ -97,12 +98,13 @@ def compute_all(
     several = len(sessions) > 1
     if several:
         load_together(sessions[0].policy)
-    begun_s = time.perf_counter()
+    begun_s = working_s()
     if several:
         attempts = _side_by_side(sessions, facts, deadline_s)
     else:
         attempts = [compute(sessions[0], facts, deadline_s)]
-    took_s = (time.perf_counter() - begun_s) / len(sessions)
+    first = sessions[0]
+    took_s = telling_s(first.policy, first.link_name, working_s() - begun_s, len(sessions)) / len(sessions)
     return [dataclasses.replace(attempt, took_s=took_s) for attempt in attempts]
 
 
@@ -123,17 +125,17 @@ def _judged(session: SessionToSimulate, summary: SessionSummary, deadline_s: flo
     if summary.by_fallback_alone:
         why = f"{ALL_BY_FALLBACK}, first because {summary.fallback_because}"
         return Attempt(FAILED, (why,), for_good=True, session_s=length_s)
-    return Attempt(DONE, session_s=length_s, said=_said_of(summary, deadline_s))
+    return Attempt(DONE, session_s=length_s, said=_said_of(session.policy, summary, deadline_s))
 
 
-def _said_of(summary: SessionSummary, deadline_s: float) -> str:
+def _said_of(policy: str, summary: SessionSummary, deadline_s: float) -> str:
     """What a person should hear of a session whose figures count."""
     longest_s = (summary.longest_decision_ms or 0.0) / 1000.0
-    if longest_s > deadline_s:
+    if longest_s > deadline_s and not only_simulated(policy):
         late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
         return f"{late}: a real player would have let the fallback decide"
     if summary.fallback_because is not None:
-        count = f"{summary.decided_by[BY_FALLBACK]} of {summary.chunks} chunks"
+        count = fallback_count(summary.decided_by)
         return f"the fallback decided {count}, first because {summary.fallback_because}"
     return ""
 

@@ -44,7 +44,7 @@ class Attempt:
     session_s: float = 0.0
     """Of sessions that were played, together."""
     took_s: float = 0.0
-    """Of a process that computed it; 0 where it isn't known."""
+    """Of a process that computed it; 0 where that isn't known, or tells nothing of other sessions."""
     said: str = ""
     """What a person should hear of it, once for all of a policy's."""
 

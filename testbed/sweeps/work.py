@@ -48,6 +48,11 @@ class SweepWork:
         self._display.say(text)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether earlier runs have had a part in it."""
+        return len(self.facts.commands) > 1
+
+    @property
     def finished(self) -> bool:
         """Nothing is left, in hand or in the queue."""
         return not self._queue and self._flying == 0

@@ -136,7 +136,7 @@ def more_than_carried(evidence: Evidence) -> list[str]:
         else []
     )
     most = max((step.over for step in steps), default=0.0)
-    if most > ONE_STEP_SHARE:
+    if most > ONE_STEP_SHARE and not found:
         found.append(f"a step passed more than the trace carries (+{most:.1%})")
     return found
 
@@ -152,7 +152,7 @@ def less_than_carried(evidence: Evidence) -> list[str]:
             " than the trace carries"
         )
     most = max((step.short for step in steps), default=0.0)
-    if most > ONE_STEP_SHARE:
+    if most > ONE_STEP_SHARE and not found:
         found.append(f"a backlogged step passed less than the trace carries (-{most:.1%})")
     return found
 

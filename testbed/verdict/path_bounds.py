@@ -253,9 +253,14 @@ def a_way_around_the_delay(evidence: Evidence) -> list[str]:
     if due_ms - 1000 * soonest.ttfb_s <= settings.jitter_ms + RTT_TOLERANCE_MS:
         return []
     return [
-        f"chunk {soonest.chunk}: its first byte came after {soonest.ttfb_s * 1000:.1f} ms"
+        f"{_named(soonest, evidence)}: its first byte came after {soonest.ttfb_s * 1000:.1f} ms"
         f" where a round trip of {due_ms:g} ms was asked"
     ]
+
+
+def _named(chunk: ChunkTime, evidence: Evidence) -> str:
+    """`chunk 1 of 48` for the first, as people count; records begin at 0."""
+    return f"chunk {chunk.chunk + 1} of {len(evidence.chunks)}"
 
 
 def _least_delay_ms(rows: Sequence[LinkRow], chunk: ChunkTime) -> float:
@@ -344,7 +349,7 @@ def held_up(evidence: Evidence) -> list[str]:
     for one in _modelled(evidence):
         if one.ttfb_s - (one.expected_ttfb_s or 0.0) > FIRST_BYTE_HELD_UP_S:
             return [
-                f"chunk {one.chunk}: its first byte came after {one.ttfb_s:.2f} s"
+                f"{_named(one, evidence)}: its first byte came after {one.ttfb_s:.2f} s"
                 f" where the asked path explains {one.expected_ttfb_s:.2f} s"
             ]
         expected_s = one.expected_download_s or 0.0
@@ -353,7 +358,7 @@ def held_up(evidence: Evidence) -> list[str]:
             continue
         if excess > HELD_UP_RECOVERING_S or not _recovering(evidence, one):
             return [
-                f"chunk {one.chunk} took {one.download_s:.2f} s"
+                f"{_named(one, evidence)} took {one.download_s:.2f} s"
                 f" where the asked path explains {expected_s:.2f} s"
             ]
     return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,11 @@ def test_mixed_schema_versions_are_said(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_other_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no records" in refused(capsys, tmp_path)
+    for age_s, name in enumerate(("new", "old")):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "x.jsonl").touch()
+        os.utime(tmp_path / "runs" / name / "x.jsonl", (1e9 - age_s, 1e9 - age_s))
+    assert refused(capsys, tmp_path / "runs").endswith(f", such as {tmp_path / 'runs' / 'new'}\n")
     assert "no such file" in refused(capsys, tmp_path / "nowhere")
     write_session(tmp_path / "a.jsonl", "a", valid=False)
     assert "no session can be counted: 1 left out, its link" in refused(capsys, tmp_path)

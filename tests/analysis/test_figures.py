@@ -76,7 +76,7 @@ def test_a_picture_is_made(
     assert plot(results, "--what", kind, *by, "--out", out) == 0
     assert out.read_bytes().startswith(HEADS[ending])
     said = capsys.readouterr()
-    assert said.err == "" and said.out.count("\n") == 1 and "over 6 cases" in said.out
+    assert said.err == "" and said.out.count("\n") == 2 and "over 6 cases" in said.out
 
 
 @pytest.mark.parametrize("kind", KINDS)

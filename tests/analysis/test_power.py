@@ -13,6 +13,7 @@ from analysis.__main__ import main
 from analysis.bootstrap import mean_interval
 from analysis.power.needed import detectable, needed_clusters, power_with, spread_of
 from tests.support.session_records import write_session
+from traces.commands import next_step
 
 
 @pytest.mark.parametrize(
@@ -179,3 +180,32 @@ def test_what_cannot_be_answered_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "--baseline c: no record" in refused(capsys, tmp_path, "--baseline", "c")
     one = (tmp_path / "a0.jsonl", tmp_path / "b0.jsonl")
     assert "two independent traces in common" in refused(capsys, *one)
+
+
+@pytest.mark.parametrize(
+    ("words", "then"),
+    [
+        (["power"], "compare"),
+        (["collect"], "report"),
+        (["plot", "--what", "bars", "--out", "bars.png"], "report"),
+        (["report", "--jobs", "1"], "webbrowser"),
+    ],
+)
+def test_commands_say_what_comes_next(
+    words: list[str],
+    then: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "made"
+    folder.mkdir()
+    eight_traces(folder)
+    assert main([words[0], "made", *words[1:]]) == 0
+    last = (
+        ("-m", "webbrowser", "made/report/index.html")
+        if then == "webbrowser"
+        else ("-m", "analysis", then, "made")
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == next_step(*last)

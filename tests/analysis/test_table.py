@@ -109,6 +109,7 @@ def test_what_cannot_be_tabled_is_one_line(results: Path, capsys: pytest.Capture
     write_session(results / "other.jsonl", "elsewhere", "t9", family="x")
     for words, said in (
         (["--baseline", "none"], "--baseline none: no record is of this policy"),
+        (["--baseline", "goood"], "--baseline goood: no record is of this policy (did you mean good?)"),
         ([], "no case of x is common to all its policies; choose policies with --policy"),
         (["--policy", "bba", "--json", "--markdown"], "exclude each other"),
     ):

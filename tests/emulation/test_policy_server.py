@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from player.playable import refuse_unplayable
 from player.policy import Served
 from player.qoe import QoE
 from player.record import ChunkRow, read_record
-from player.registry import load_policy
+from player.registry import PolicyError, load_policy
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from policies.llm.engine.engine import Engine
@@ -254,6 +255,22 @@ def test_netllm_refuses_what_it_can_not_do() -> None:
     assert FACTS.ladder_kbps == VIDEO.ladder_kbps
 
 
+def test_a_server_that_is_named_is_asked_before_the_first_session(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for spec in ("netllm", "small", "apc"):
+        named = load_policy(f"{spec}:server={tmp_path}/none.sock")
+        with pytest.raises(
+            PolicyError, match=rf"^policy {spec}:.*none.sock: No such file or directory; start"
+        ):
+            refuse_unplayable(named, VIDEO, "vbr", 0, QoE())
+        refuse_unplayable(load_policy(spec), VIDEO, "vbr", 0, QoE())
+    monkeypatch.setenv(SERVER_VARIABLE, f"{tmp_path}/none.sock")
+    with pytest.raises(PolicyError, match=r"none.sock: No such file"):
+        refuse_unplayable(load_policy(f"netllm:adapter={adapter}"), VIDEO, "vbr", 0, QoE())
+    refuse_unplayable(load_policy("netllm:server=none"), VIDEO, "vbr", 0, QoE())
+
+
 def test_default_policies_are_those_that_can_stream_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,31 +329,29 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback(
     adapter: Path, tmp_path: Path, start: Callable[..., Run]
 ) -> None:
-    """Three lanes: the run's own server, one that is too slow, none at all."""
+    """Two lanes: the run's own server, and one that is too slow. None at all is refused."""
     slow = tmp_path / "slow.sock"
     with command(slow, adapter, "--delay-ms", "3000"):
         asks = (
             f"netllm:adapter={adapter}",
             f"netllm:adapter={adapter}:deadline_ms=100:server={slow}",
-            f"netllm:adapter={adapter}:server={tmp_path}/none.sock",
         )
-        whole = start("--video", "short", "--policy", ",".join(asks), "--lanes", "3", "--json")
+        whole = start("--video", "short", "--policy", ",".join(asks), "--lanes", "2", "--json")
         status = whole.finish()
     assert status == 1, whole.err
     whole.expect_nothing_left()
     policies = json.loads(whole.out)["policies"]
     records = [read_record(Path(path)) for each in policies for path in (tmp_path / each["records"][0],)]
-    own, late, none = records
+    own, late = records
     assert all((record.end.outcome, record.end.valid) == ("finished", True) for record in records)
     assert {row.by for row in own.chunks} == {"llm"} and "ahead by" in own.chunks[1].reason
-    assert {row.by for row in (*late.chunks, *none.chunks)} == {"fallback"}
+    assert {row.by for row in late.chunks} == {"fallback"}
     assert all("no answer within" in row.reason or "not decided" in row.reason for row in late.chunks)
-    assert all("No such file" in row.reason for row in none.chunks)
     served = own.manifest["policy_server"]
     assert (served["module"], served["tasks"]["abr"]["device"]) == ("policies.llm", "cpu")
     assert served["tasks"]["abr"]["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
-    assert "policy_server" not in none.manifest
-    assert "the fallback decided 4 of 4 chunks" in whole.err
+    assert "policy_server" not in late.manifest
+    assert "the fallback, robustmpc, decided all 4 chunks" in whole.err
 
 
 @pytest.mark.emulation

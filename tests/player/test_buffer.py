@@ -155,6 +155,9 @@ def test_unusual_thresholds_are_recorded_and_the_usual_ones_are_not() -> None:
     assert BufferThresholds().recorded == {"buffer_cap_s": 60.0} and BufferThresholds().unusual == {}
     found = BufferThresholds(30.0, startup_s=8.0)
     assert found.recorded == found.unusual == {"buffer_cap_s": 30.0, "startup_s": 8.0}
+    with pytest.raises(ValueError, match=r"buffer_cap_s 30: a chunk of 30\.5 s doesn't fit"):
+        found.check_holds(30.5)
+    found.check_holds(30.0)
     assert BufferThresholds() == USUAL_THRESHOLDS
 
 

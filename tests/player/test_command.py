@@ -469,7 +469,7 @@ def test_what_the_fallback_plays_alone_is_no_result(tmp_path: Path) -> None:
     done = run(tmp_path, "URL", "--policy", "broken.py:Alone", "--out", "a.jsonl")
     assert done.status == 1
     assert "QoE per chunk (linear, mu 4.3, smooth 1)  -" in done.out
-    assert "the fallback, fixed:1, decided 4 of 4 chunks, first because policy raised" in done.out
+    assert "the fallback, fixed:1, decided all 4 chunks, first because the policy raised" in done.out
     record = read_record(tmp_path / "a.jsonl")
     assert record.manifest["player"]["fallback"] == "fixed:1"
     assert {(row.level, row.by) for row in record.chunks} == {(1, "fallback")}

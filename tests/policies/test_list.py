@@ -17,6 +17,7 @@ def test_every_policy_stands_in_the_table_with_its_options(capsys: pytest.Captur
     assert set(policy_names()) <= set(rows)
     assert "reservoir_s (5), cushion_s (10)" in rows["bba"]
     assert "level (has to be given)" in rows["fixed"]
+    assert all("weights (-)" in rows[name] for name in ("genet", "udr", "hindsight"))
     assert "simulated sessions only" in rows["oracle"]
 
 

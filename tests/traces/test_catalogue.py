@@ -113,6 +113,13 @@ def test_one_trace_is_wanted(directory: Path, tmp_path_factory: pytest.TempPathF
         catalogue.resolve(str(directory))
     with pytest.raises(TraceError, match="no files in this directory"):
         catalogue.resolve(str(tmp_path_factory.mktemp("empty")))
+    pages = tmp_path_factory.mktemp("pages")
+    for name in ("a.md", "README"):
+        (pages / name).touch()
+    with pytest.raises(TraceError, match=r"none of the 2 files in .* can be a trace \(README, a\.md\)"):
+        catalogue.resolve(str(pages))
+    with pytest.raises(TraceError, match="named '4g,3g'; several are separated by blanks: 4g 3g"):
+        catalogue.resolve("4g,3g")
 
 
 def test_default_videos_fit_the_rates() -> None:

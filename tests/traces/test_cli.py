@@ -12,7 +12,9 @@ import pytest
 
 from traces import __main__ as cli
 from traces import formats
+from traces.commands import next_step
 from traces.families import catalogue, fit
+from traces.versions import ROOT
 
 
 @pytest.fixture
@@ -369,3 +371,22 @@ def test_options_of_reading_and_what_was_assumed(capsys: pytest.CaptureFixture[s
         capsys, "convert", str(file), out, "--to", "text", "--format", "csv:column=b_mbps,idle=drop"
     )
     assert body["assumed"] and formats.load(out).rate_mbps[1:] == (7.0,)
+
+
+def test_what_was_written_can_be_streamed_over_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    folder, file = str(tmp_path / "made"), str(tmp_path / "one.csv")
+    for words, written in (
+        (["generate", "3g", "--members", "0:2", "--out", folder], folder),
+        (["convert", "3g/0", file, "--to", "csv"], file),
+    ):
+        assert cli.main(words) == 0
+        last = next_step("testbed/simulate.py", "--traces", written, "--policy", "bba,robustmpc")
+        assert capsys.readouterr().out.splitlines()[-1] == last
+    model = str(tmp_path / "mine.json")
+    assert cli.main(["fit", folder, "--members", "2", "--out", model]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == next_step(
+        "-m", "traces", "generate", model, "--out", "mine"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +55,9 @@ COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "sweep.py": testbed.sweep.main,
     "tamper.py": testbed.tamper.main,
 }
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -172,3 +177,54 @@ def test_what_to_type_next_is_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")
     assert next_step("-m", "x") == f"next: '{python}' -m x"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["go", "--policy", "bba", "bola"],
+            "; --policy takes its values with commas between: --policy bba,bola;",
+        ),
+        (["go", "--policy=bba", "bola", "x"], " --policy bba,bola;"),
+        (["go", "--trace", "4g", "3g"], "unrecognized arguments: 3g; --trace takes one value;"),
+        (["go", "3g"], "top: unrecognized arguments: 3g; see"),
+        (["go", "--traces", "4g", "--quiet", "3g"], "top: unrecognized arguments: 3g; see"),
+        (["go", "--out", ""], "argument --out: an empty word; name a file or a folder;"),
+        (["go", "--traces", "a", ""], "argument --traces: an empty word"),
+    ],
+    ids=str,
+)
+def test_a_word_too_many_and_one_that_is_empty(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = Parser(prog="top")
+    command = top.add_subparsers(parser_class=Parser).add_parser("go")
+    command.add_argument("--policy", metavar="NAME[,NAME…]")
+    command.add_argument("--trace", metavar="TRACE")
+    command.add_argument("--traces", nargs="+", type=Path)
+    command.add_argument("--out", type=Path)
+    command.add_argument("--quiet", action="store_true")
+    with pytest.raises(SystemExit):
+        top.parse_args(words)
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, 1), (2, 2)])
+def test_what_could_not_be_written_is_no_success(status: int, expected: int) -> None:
+    code = f"from traces.commands import leave\nprint('told')\nleave({status})"
+    words = [sys.executable, "-c", code]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=buffered)
+    assert done.returncode == expected and done.stderr == "standard output: No space left on device\n"
+
+
+def test_threads_that_are_at_work_are_not_waited_for() -> None:
+    code = (
+        "import threading, time\nfrom traces.commands import leave\n"
+        "threading.Thread(target=time.sleep, args=(3600,)).start()\nprint('told')\nleave(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (3, "told\n")

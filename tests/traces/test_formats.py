@@ -395,6 +395,14 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
         formats.save(trace, tmp_path / "none" / "t", name)
 
 
+@pytest.mark.parametrize("header", ["t,bytes", "time_s;rx_bytes", "timestamp rate_total bytes"])
+def test_bytes_of_a_row_are_no_rate_and_what_to_do_is_said(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "b.csv"
+    path.write_text(header + "\n0,1000\n1,2000\n2,3000\n")
+    with pytest.raises(TraceError, match=r"bytes' counts what came, .* name that column bytes_per_second"):
+        formats.load(path)
+
+
 @pytest.mark.parametrize("each", formats.FORMATS.values(), ids=lambda each: each.name)
 def test_every_format_says_that_it_takes_idle(each: formats.Format) -> None:
     assert "idle" in each.takes

@@ -18,7 +18,7 @@ from traces.families.generator import member
 from traces.families.model import FamilyModel, parse_model, read_model
 from traces.formats.reading import as_words
 from traces.trace import Trace, TraceError
-from traces.words import nearest
+from traces.words import counted, nearest
 
 FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
 
@@ -188,7 +188,7 @@ def _read(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     if path.is_dir():
         files = trace_files(path)
         if not files:
-            raise TraceError(f"{name}: no files in this directory; name one that holds traces")
+            raise TraceError(f"{name}: {_what_it_holds(path)}; name one that holds traces")
         return _all_of(name, files, format)
     if not path.exists():
         raise _unknown(name)
@@ -234,10 +234,22 @@ def trace_files(directory: Path) -> list[Path]:
         raise TraceError(f"{directory}: {error.strerror or error}") from error
 
 
+def _what_it_holds(directory: Path) -> str:
+    """Why a directory has no file that may be a trace."""
+    passed_over = [file for file in directory.iterdir() if file.is_file() and file.name[0] != "."]
+    if not passed_over:
+        return "no files in this directory"
+    names = sorted(file.name for file in passed_over)
+    few = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"none of the {counted(len(names), 'file')} in this directory can be a trace ({few})"
+
+
 def _unknown(name: str) -> TraceError:
     base = re.split(r"[/\[]", name)[0]
     near = nearest(base.lower(), FAMILIES, 0.5) or file_like(name)
     hint = f"; did you mean {near!r}?" if near else "."
+    if len(several := name.split(",")) > 1 and all(several):
+        hint = f"; several are separated by blanks: {' '.join(several)}."
     return TraceError(f"no family and no file is named {name!r}{hint} Families: {', '.join(FAMILIES)}")
 
 

@@ -27,9 +27,10 @@ from traces.formats.campaigns import TAKES as CAMPAIGN_TAKES
 from traces.formats.campaigns import scan as scan_campaign
 from traces.formats.content import MAX_BYTES, Content, content_of, what_it_is
 from traces.formats.decimals import is_number
+from traces.formats.rate_columns import amount_fault
 from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
 from traces.formats.rows import Scan, build, text_lines
-from traces.formats.table_header import commented_header, header_in
+from traces.formats.table_header import commented_header, header_in, time_column
 from traces.safe_reading import BadFileError, read_given
 from traces.trace import Trace, TraceError
 from traces.words import nearest
@@ -154,6 +155,9 @@ def detect(text: str, source: str, options: ReadOptions = AS_FOUND) -> Format:
             f"{source}:{number}: rates alone ({line[:40]!r}), or times that are no whole milliseconds; say"
             " the unit of rates, such as --unit mbps"
         )
+    names = re.split(r"\s*[,;|\t]\s*|\s+", line.lstrip("\ufeff#% "))
+    if time_column(names) is not None and (fault := amount_fault(names)):
+        raise TraceError(f"{source}:{number}: {fault}")
     raise TraceError(
         f"{source}:{number}: not a known trace format ({line[:40]!r}); write `time_s throughput_mbps` lines, "
         f"or a CSV header such as time_s,throughput_mbps, or name the format: {', '.join(FORMATS)}"

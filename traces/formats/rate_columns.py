@@ -58,6 +58,21 @@ class RateColumn:
         return not self.is_down and any(_UP.fullmatch(word) for word in self.words)
 
 
+_AMOUNT = re.compile(r"(.*[^a-z])?(bits?|bytes|octets|[kmg]i?b)([^a-z].*)?", re.IGNORECASE)
+"""A column that is called so counts what came, not a rate."""
+
+
+def amount_fault(names: Sequence[str]) -> str:
+    """What to do about a column that counts bytes or bits, not a rate; empty where there is none."""
+    name = next((name for name in names if _AMOUNT.fullmatch(name.strip())), None)
+    if name is None:
+        return ""
+    return (
+        f"column {name!r} counts what came, in each row or since the beginning, which nothing tells; divide"
+        " what came in each row by its seconds, and name that column bytes_per_second"
+    )
+
+
 @dataclass(frozen=True)
 class RateChoice:
     """The column that was taken, or why none was."""
@@ -102,7 +117,8 @@ def choose(names: Sequence[str], options: ReadOptions) -> RateChoice:
         if found:
             listed = ", ".join(repr(column.name) for column in found[:_MOST_LISTED])
             return RateChoice(None, fault=f"no unit in {listed}; say which, such as --unit kbps ({EXAMPLES})")
-        return RateChoice(None, fault="no column of a rate with its unit, such as throughput_mbps")
+        no_rate = "no column of a rate with its unit, such as throughput_mbps"
+        return RateChoice(None, fault=amount_fault(names) or no_rate)
     down = [column for column in known if column.is_down]
     neutral = [column for column in known if not column.is_down and not column.is_up]
     group = down or neutral or known

@@ -152,7 +152,7 @@ def _row(session: SessionRecord, outcome: Outcome | LeftOut, sha256: str) -> Ses
         sha256=sha256,
         outcome=outcome,
         decisions_ms=decisions_ms,
-        fallback_reasons=dict(Counter(row.reason for row in session.chunks if row.by == FALLBACK)),
+        fallback_reasons=dict(Counter(row.reason_words for row in session.chunks if row.by == FALLBACK)),
         link=_link_check(session),
         shared=session.shared,
         played_bytes=sum(row.size_bytes for row in session.chunks),

@@ -23,6 +23,7 @@ from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, natural
 from player.qoe import QoE
+from traces.words import meant
 
 SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
 
@@ -195,8 +196,8 @@ def _no_baseline(outcomes: Outcomes, baseline: str, asked: bool) -> str:
     if baseline not in there:
         if asked:
             raise AnalysisError(
-                f"--baseline {baseline}: no session that counts is of this policy; there are"
-                f" {', '.join(there)}"
+                f"--baseline {baseline}: no session that counts is of this policy{meant(baseline, there)};"
+                f" there are {', '.join(there)}"
             )
         return f"{baseline} is not among the policies; --baseline names another"
     return f"{baseline} is the only policy" if len(there) < 2 else ""

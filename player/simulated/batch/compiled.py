@@ -22,12 +22,16 @@ from typing import Any
 import numba
 from numba.core.dispatcher import Dispatcher
 
+from player.simulated.compiling import compiling_s
+
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """No `fastmath`; a division by 0 gives an infinity, as no division here is by 0."""
 
 _FOLDER = Path(__file__).resolve().parent
 _STAMPS: dict[str, str] = {}
 """The stamp of each compiled function, by module and name."""
+
+compiling_s()  # the clock runs from here on
 
 
 def compiled(function: Callable[..., Any]) -> Any:

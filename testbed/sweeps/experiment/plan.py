@@ -509,6 +509,7 @@ def _units(
     for number, (setting, swept, start, seed, repetition, entry) in enumerate(order):
         video_spec = setting.video or default_video(swept.trace.family)
         whole, chunks = _video(file, entry, video_spec, setting.chunks)
+        _check_cap(file, entry, setting, whole)
         for policy in draw.sample(policies, len(policies)):
             if (policy.label, setting.label) in untold:
                 continue
@@ -558,6 +559,14 @@ def _video(file: SweepFile, entry: SettingEntry, spec: str, chunks: int) -> tupl
             f"chunks is {chunks}; video {spec} has {whole.chunks}; give at most that",
         )
     return whole, min(chunks, whole.chunks)
+
+
+def _check_cap(file: SweepFile, entry: SettingEntry, setting: SweepSetting, video: Video) -> None:
+    """Raises TestbedError for a buffer that is not to hold a chunk."""
+    try:
+        setting.thresholds.check_holds(video.chunk_s)
+    except ValueError as error:
+        raise file.fault(entry.where["buffer_cap_s"], str(error)) from None
 
 
 @cache

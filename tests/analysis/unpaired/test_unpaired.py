@@ -16,6 +16,7 @@ from analysis.bootstrap import Interval
 from analysis.unpaired.intervals import percentiles, resampled_stall_ratios, stall_ratio, weighed
 from analysis.unpaired.streams import Stream, TimeBlock, blocks_of
 from tests.support.session_records import change_manifest, write_session
+from traces.commands import next_step
 
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -188,6 +189,7 @@ def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["unpaired", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "it ran over a trace: `python -m analysis compare` pairs it: traced.jsonl" in out
+    assert out.splitlines()[-1] == next_step("-m", "analysis", "collect", str(tmp_path))
 
 
 def test_what_cannot_be_compared_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

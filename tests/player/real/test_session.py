@@ -350,7 +350,7 @@ def test_a_strict_session_ends_at_the_first_fault() -> None:
     facts, fault = asyncio.run(asyncio.wait_for(work(), 60))
     assert [row.level for row in facts.rows] == [1, 1]
     assert facts.ends[0].outcome == "policy-fault"
-    assert fault is not None and "RuntimeError: no idea at chunk 2 (test_session.py:" in fault.said
+    assert fault is not None and "RuntimeError: no idea at chunk 3 (test_session.py:" in fault.said
     assert fault.shown.startswith("Traceback") and fault.shown.endswith("RuntimeError: no idea")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 
 import pytest
 
@@ -11,8 +12,9 @@ from player.observation import HORIZON, Observation
 from player.policy import Decision
 from player.qoe import QoE
 from player.record import FINISHED, EndRow
+from player.simulated.compiling import compiling_s
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import simulate
+from player.simulated.session import Chooser, simulate
 from player.video.video import Video, VideoError
 from policies.rules.bba import BBA
 from policies.rules.fixed import Fixed
@@ -177,3 +179,24 @@ def test_what_cannot_be_streamed_is_refused() -> None:
         simulate(VIDEO, FLAT, Fixed(0), seed=0, qoe=QoE(), link=PublishedLink(), chunks=50)
     with pytest.raises(ValueError, match="first level 6; cbr has 0 to 5"):
         simulate(VIDEO, FLAT, Fixed(0), seed=0, qoe=QoE(), link=PublishedLink(), first_level=6)
+
+
+class Compiles:
+    """Makes machine code at each decision."""
+
+    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
+        self.machine = pytest.importorskip("numba")
+
+    def select(self, observation: Observation) -> int:
+        return int(self.machine.njit(lambda level: level + 1)(0))
+
+
+def test_the_making_of_machine_code_is_no_part_of_a_decision() -> None:
+    policy = Compiles()
+    policy.reset(VIDEO, 0, QoE())
+    chooser = Chooser(policy, Fixed(0), VIDEO.levels)
+    seen = Observation(0, (), 0.0, VIDEO.sizes_bytes[:HORIZON], 49, 0.0)
+    made_s, begun_s = compiling_s(), time.perf_counter()
+    assert chooser.select(seen).level == 1
+    wall_s, made_s = time.perf_counter() - begun_s, compiling_s() - made_s
+    assert made_s > 0.0 and chooser.took_ms <= 1000.0 * (wall_s - made_s) + 0.001

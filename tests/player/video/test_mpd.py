@@ -266,6 +266,7 @@ SIZES = f'<SupplementalProperty schemeIdUri="{SIZES_SCHEME}" value='
     [
         ("", "the file is empty"),
         ("MPD", "not well-formed"),
+        ("# a & b", r"not well-formed XML: invalid token, line 1, column 1"),
         ('{"mpd": 1}', "this is JSON"),
         ("#EXTM3U\n#EXT-X-VERSION:3\n", "this is an HLS playlist"),
         (b"\0\0\0\x18ftypmp42", "this is an MP4 file"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import shutil
 import subprocess
@@ -13,7 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from player.record import EndRow
+from player.video.built_in import load_video
 from testbed import run
 from testbed.link import lane
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
@@ -24,6 +28,8 @@ from testbed.session import plan
 from testbed.session.command_line import parser
 from testbed.session.plan import RunPlan, folder_of, plan_run, prepare_folder
 from testbed.session.session_plan import LOGS
+from testbed.session.watch import SessionsDisplay
+from traces.families.catalogue import resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -297,6 +303,12 @@ def test_the_default_plan_is_five_policies_over_one_trace() -> None:
 def test_what_a_trace_brings_besides_its_rate_is_noted(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("time_s,mbps,rtt_ms\n0,5,20\n30,5,20\n60,5,140\n")
     assert planned("--trace", "4g").notes == ()
+    assert planned("--trace", "4g", "--rtt-ms", "0.08").notes == (
+        "--rtt-ms 0.08: is this in seconds? It counts milliseconds; 80 would be that",
+    )
+    past, short = planned("--trace", "4g", "--start-s", "700", "--chunks", "1").notes
+    assert "past the end of trace 4g/0 (600 s)" in past and past.endswith("begin at 100 s")
+    assert short.startswith("1 chunk: the first does not count")
     assert planned("--trace", str(tmp_path / "d.csv"), "--rtt-ms", "30").notes == (
         "trace d.csv brings delays of 20 to 140 ms; the round trip is these plus 30 ms (--rtt-ms)",
     )
@@ -376,3 +388,27 @@ def test_help_groups_the_options() -> None:
     )
     for group in ("what is streamed:", "who decides:", "link:", "scoring:", "output:"):
         assert f"\n{group}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--loss-pct", "200"), "--loss-pct 200: expected 0 to under 100"),
+        (("--loss-gemodel", "200"), "--loss-gemodel: loss p 200.0 %"),
+        (("--buffer-cap-s", "3.5"), "--buffer-cap-s 3.5: a chunk of 4 s doesn't fit"),
+    ],
+)
+@pytest.mark.usefixtures("able")
+def test_figures_are_refused_by_their_options_names(
+    words: tuple[str, ...], said: str, refusal: Callable[..., str]
+) -> None:
+    assert said in refusal("--trace", "4g", *words)
+
+
+def test_live_lines_stand_in_columns() -> None:
+    out = io.StringIO()
+    names = ["my_policy.py:Patient", "bba"]
+    display = SessionsDisplay(Console(file=out), names, load_video("envivio"), resolve("4g"), 0.0)
+    for index in range(2):
+        display.end(index, EndRow("finished", "", 1, 0.0, 0.0, 4.0, 4.0))
+    assert [line.index("finished") for line in out.getvalue().splitlines()] == [22, 22]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from player.simulated.compiling import compiling_s
 from testbed.simulated.computing_pace import FILE, ComputingPace, remembered
+from testbed.simulated.first_use import telling_s, working_s
 from traces.ownership import caller_cache_dir
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -51,11 +54,47 @@ def test_later_runs_know_it_and_a_lost_or_damaged_file_costs_only_that(cache: Pa
     pace.ended("model", 10, 10.0)
     pace.keep()
     assert remembered().known == {"other": 1.0, "model": 0.75}
+    assert remembered().counts == {"other": 1, "model": 2}
     for damage in ("", "[1]", '{"a": ', '{"a": "b", "c": -1}', "\0"):
         cache.write_text(damage)
         assert remembered().known == {}
     cache.unlink()
     assert remembered().known == {}
+
+
+def test_what_many_sessions_took_replaces_what_few_did(cache: Path) -> None:
+    wrong = ComputingPace({"rule": 1.0}, {"rule": 5})
+    for _ in range(500):
+        wrong.ended("rule", 10, 0.1)
+    wrong.keep()
+    assert remembered().known["rule"] == pytest.approx(0.01, rel=1.0)
+    known = remembered()
+    for _ in range(2):
+        known.ended("rule", 10, 10.0)
+    known.keep()
+    assert remembered().known["rule"] < 0.05
+    cache.write_text('{"rule": 60.0}')  # an older version's
+    assert (remembered().known, remembered().counts) == ({"rule": 60.0}, {"rule": 1})
+
+
+def test_the_start_of_a_process_is_not_learned_as_the_time_of_a_session() -> None:
+    def told(policy: str, took_s: float, sessions: int = 1) -> float:
+        return telling_s(policy, "tcp", took_s, sessions)
+
+    assert [told("start-1", 4.0), told("start-1", 0.03), told("start-2", 2.0)] == [0.0, 0.03, 0.0]
+    assert told("start-3", 40.0) == 40.0  # the start is little beside it
+    assert told("start-4", 4.0, sessions=100) == 4.0
+
+
+def test_machine_code_is_no_part_of_the_time() -> None:
+    import numba
+
+    begun_s, made_s = working_s(), compiling_s()
+    wall_s = time.perf_counter()
+    assert numba.njit(lambda x: x + 1)(1) == 2
+    wall_s, made_s = time.perf_counter() - wall_s, compiling_s() - made_s
+    assert 0.0 < made_s <= wall_s
+    assert working_s() - begun_s == pytest.approx(wall_s - made_s, abs=0.05)
 
 
 def test_what_was_over_at_once_is_not_worth_remembering(cache: Path) -> None:

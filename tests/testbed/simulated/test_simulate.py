@@ -356,8 +356,11 @@ def test_who_cannot_decide_is_replaced_and_counted(
         1,
     )
     assert bba["qoe"] is not None and bba["by_fallback_alone"] == 0
-    assert "the fallback, robustmpc, decided 7 of 8 chunks, first because answered level 99" in said.err
-    assert "at chunk 1; it played alone, so the policy has no QoE" in said.err
+    assert (
+        "the fallback, robustmpc, decided all 7 chunks that a policy decides, first because the policy"
+        in said.err
+    )
+    assert "answered level 99 at chunk 2; the ladder has 0 to 5; the policy has no QoE" in said.err
     assert {row.by for row in records(tmp_path / "out")[0].chunks} == {"player", "fallback"}
     assert run(*words) == 1  # a resumed one says the same
     _, header, row, *_ = capsys.readouterr().out.splitlines()
@@ -403,10 +406,10 @@ def broken(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "why", "alone"),
     [
-        ("Resets", "policy raised RuntimeError: no weights at reset (broken.py:4)", True),
-        ("Raises", "policy raised ZeroDivisionError: division by zero at chunk 3 (broken.py:9)", False),
-        ("Exits", "policy raised SystemExit: 3 at chunk 1 (broken.py:11)", True),
-        ("Odd", "policy raised BaseException: odd at chunk 1 (broken.py:15)", True),
+        ("Resets", "the policy raised RuntimeError: no weights at reset (broken.py:4)", True),
+        ("Raises", "the policy raised ZeroDivisionError: division by zero at chunk 4 (broken.py:9)", False),
+        ("Exits", "the policy raised SystemExit: 3 at chunk 2 (broken.py:11)", True),
+        ("Odd", "the policy raised BaseException: odd at chunk 2 (broken.py:15)", True),
     ],
 )
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -426,6 +429,16 @@ def test_whatever_a_policy_raises_costs_only_its_own_chunks(
     assert len(records(tmp_path / "out")) == 4
 
 
+def test_the_table_counts_a_half_broken_policys_own_decisions_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    words = ("--traces", "4g/0", "--policy", f"{broken}:Raises", "--chunks", "6", "--jobs", "1")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert "policy 2, fallback 3" in said.out
+    assert "decided 3 of 5 chunks that a policy decides, first because the policy raised" in said.err
+
+
 def test_a_policy_that_kills_its_process_costs_only_its_sessions(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str
 ) -> None:
@@ -442,7 +455,7 @@ def test_a_policy_that_kills_its_process_costs_only_its_sessions(
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("Raises", "ZeroDivisionError: division by zero at chunk 3"), ("Exits", "SystemExit: 3")],
+    [("Raises", "ZeroDivisionError: division by zero at chunk 4"), ("Exits", "SystemExit: 3")],
 )
 def test_strict_stops_at_the_first_fault_with_its_traceback(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str, jobs: str, name: str, why: str
@@ -479,6 +492,17 @@ def test_a_decision_over_the_deadline_is_said(
     words = ("--traces", "4g/0", "--policy", f"{broken}:Sleepy", "--chunks", "4", "--jobs", "1")
     assert run(*words, "--out", tmp_path / "out") == 0
     assert "in 1 of 1 sessions a decision took over 0.1 s" in capsys.readouterr().err
+
+
+def test_of_a_policy_that_no_real_player_offers_no_deadline_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testbed.simulating.simulated_summary.DEADLINE_S", 0.0)
+    monkeypatch.setattr("player.simulated.session.SLOW_MS", 0.0)
+    words = ("--traces", "4g/0", "--policy", "bba,oracle", "--chunks", "4", "--jobs", "1")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "bba: in 1 of 1 sessions a decision took over 0 s" in said and "oracle: in" not in said
 
 
 def test_a_video_that_a_policy_cannot_play_is_refused_before_the_first_session(
@@ -568,6 +592,13 @@ def test_what_draws_from_the_libraries_generators_comes_out_the_same_again(tmp_p
         (("--traces", "4g/0", "--video", "envivo"), "no video 'envivo'"),
         (("--traces", "4g/0", "--chunks", "1"), "--chunks 1: must be 2 or more"),
         (("--traces", "4g/0", "--chunks", "4000"), "asked for 4000 chunks"),
+        (("--traces", "4g/0", "--buffer-cap-s", "3"), "--buffer-cap-s 3: a chunk of 4 s doesn't fit"),
+        (("--traces", "4g/0", "--rtt-ms", "20000"), "--rtt-ms 20000: expected 0 to 10000"),
+        (
+            ("--traces", "4g/0", "--link", "tcp", "--loss-pct", "200"),
+            "--loss-pct 200: expected 0 to under 100",
+        ),
+        (("--reproduce", "x.jsonl"), "testbed/run.py --reproduce RECORD"),
         (("--traces", "4g/0", "--jobs", "0"), "--jobs 0: must be 1 or more"),
         (("--traces", "4g/0", "--seed", "x"), "--seed x"),
         (("--traces", "4g/0", "--seed", "1,1"), "that differ"),

@@ -146,7 +146,7 @@ def test_strict_stops_at_the_first_fault_of_sessions_side_by_side(
     (tmp_path / "fails.py").write_text(TOGETHER)
     words = ["--policy", f"{tmp_path / 'fails.py'}:Fails", "--chunks", "4", "--jobs", "1", "--strict"]
     assert main(["--traces", "4g[0:8]", *words, "--out", str(tmp_path / "out")]) == 2
-    assert "RuntimeError: no idea at chunk 1" in capsys.readouterr().err
+    assert "RuntimeError: no idea at chunk 2" in capsys.readouterr().err
     assert (tmp_path / "batches").read_text() == "x"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -145,6 +146,11 @@ def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.C
         name: before[name] for name in before if name != gone
     }
     assert len(state(out)["commands"]) == 2
+    assert "s, earlier runs included\n" in capsys.readouterr().out
+    assert run(place / "s.toml", "--out", out) == 0
+    assert "6 sessions: 6 done, in 0 s of earlier runs; nothing was left to do\n" in re.sub(
+        r"in \d+ s", "in 0 s", capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -403,7 +409,7 @@ def test_a_sweeps_fallback_and_strictness(place: Path, capsys: pytest.CaptureFix
     (place / "s.toml").write_text(f'fallback = "fixed:0"\n{text}')
     assert run(place / "s.toml", "--out", place / "out") == 0
     assert (
-        "the fallback decided 3 of 5 chunks, first because policy raised SystemExit: 3"
+        "the fallback decided 3 of 5 chunks, first because the policy raised SystemExit: 3"
         in capsys.readouterr().out
     )
     mine = [read_record(path) for path in (place / "out").glob("*Half*.jsonl")]

@@ -75,6 +75,12 @@ def planned(tmp_path: Path, text: str = GOOD, simulated: bool = False, model: st
         ("seen = true", "stress = 1", 12, ["stress is 1", "true or false"]),
         ('"4g[0:3]"', '"4g[0:3]", "5G"', 13, ["no family and no file is named '5G'", "did you mean '5g'"]),
         ('"4g[0:3]"', '"4g[0:3]", "4g/1"', 13, ["trace 4g/1 is named twice"]),
+        (
+            "chunks = 6",
+            "chunks = 6\nbuffer_cap_s = [3, 60]",
+            9,
+            ["buffer_cap_s 3: a chunk of 4 s doesn't fit"],
+        ),
         ("loss_pct = 1", "loss_pct = 100", 20, ["loss_pct is 100"]),
         ('label = "other"', 'label = "usual"', 17, ["two settings are labelled 'usual'"]),
         ('label = "other"', 'video = "envivo"\nlabel = "other"', 17, ["envivo", "envivio"]),

@@ -211,7 +211,7 @@ def test_somebody_elses_packets_and_bytes_are_named() -> None:
 
 def test_a_first_byte_sooner_than_the_round_trip_went_around_the_delay() -> None:
     chunks = [chunk_time(chunk, 38.0 if chunk == 7 else 83.0) for chunk in range(20)]
-    assert "chunk 7: its first byte came after 38.0 ms" in said(chunks=chunks)
+    assert "chunk 8 of 20: its first byte came after 38.0 ms" in said(chunks=chunks)
     jittery = LinkSettings(rtt_ms=80.0, jitter_ms=45.0)
     assert "first byte" not in said(chunks=chunks, settings=jittery)
 
@@ -226,8 +226,9 @@ def test_a_first_byte_sooner_than_the_traces_delay_went_around_it() -> None:
     delayed[5] = ChunkTime(5, 10.1, 0.083, 2.0)
     assert said(rows=rows, chunks=delayed) == ""
     delayed[12] = ChunkTime(12, 24.0, 0.12, 2.0)
-    assert "chunk 12: its first byte came after 120.0 ms where a round trip of 180 ms was asked" in said(
-        rows=rows, chunks=delayed
+    assert (
+        "chunk 13 of 20: its first byte came after 120.0 ms where a round trip of 180 ms was asked"
+        in said(rows=rows, chunks=delayed)
     )
 
 
@@ -269,17 +270,17 @@ def test_without_a_model_or_with_few_chunks_times_are_not_judged() -> None:
 
 def test_a_chunk_that_stood_still_is_named() -> None:
     chunks = [chunk_time(chunk, download_s=4.1 if chunk == 9 else 2.0) for chunk in range(20)]
-    assert "chunk 9 took 4.10 s where the asked path explains 2.00 s" in said(chunks=chunks)
+    assert "chunk 10 of 20 took 4.10 s where the asked path explains 2.00 s" in said(chunks=chunks)
     dropping = rows_with(40, where=[19], drops=5, sent_packets=25)
     assert said(chunks=chunks, rows=dropping) == "", "TCP may have waited for its timers"
     chunks[9] = chunk_time(9, download_s=5.2)
-    assert "chunk 9 took 5.20 s" in said(chunks=chunks, rows=dropping)
+    assert "chunk 10 of 20 took 5.20 s" in said(chunks=chunks, rows=dropping)
 
 
 def test_a_first_byte_that_was_held_up_is_no_recovery() -> None:
     chunks = [chunk_time(chunk, ttfb_ms=2100.0 if chunk == 2 else 83.0) for chunk in range(20)]
     rows = rows_with(40, where=[4, 5], drops=5, sent_packets=25)
-    assert "chunk 2: its first byte came after 2.10 s" in said(chunks=chunks, rows=rows)
+    assert "chunk 3 of 20: its first byte came after 2.10 s" in said(chunks=chunks, rows=rows)
 
 
 def test_what_others_changed_and_what_the_probe_found_are_said() -> None:

@@ -42,6 +42,7 @@ DEADLINE_MS = 3000.0
 session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
 HEALTH_WITHIN_S = 2.0
 MODULE = "policies.llm"
+START_IT = "start it (python -m policies.llm serve), or name another `server`, or none"
 
 
 class DecidedSession(Protocol):
@@ -101,6 +102,19 @@ class NetLLM:
             VideoFacts.of(video)
         except ValueError as error:
             raise ValueError(f"{video.name}: {error}") from None
+
+    def reach(self) -> None:
+        """Raises ValueError where a server was named and doesn't answer, or has another adapter. One that
+        goes away later is the fallback's business."""
+        told = os.environ.get(SERVER_VARIABLE) if self._where == AUTO else None
+        address = Address.of(told) if told else self._address
+        if address is None:
+            return
+        try:
+            serves = self._serves(address)
+        except ServerError as error:
+            raise ValueError(f"{error}; {START_IT}") from None
+        self._refuse_other(address, serves)
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """A new session; where the model is in this process, it is loaded now.
@@ -197,12 +211,16 @@ class NetLLM:
             serves = self._serves(address)
         except ServerError:
             return
+        self._refuse_other(address, serves)
+        self._unchecked = None
+
+    def _refuse_other(self, address: Address, serves: object) -> None:
+        """Raises ValueError for a server whose adapter, by its hash, is another."""
         if serves != self.weights_sha256:
             raise ValueError(
                 f"policy server {address}: for {TASK.name} it has adapter {str(serves)[:12]}, the policy"
                 f" {self.weights_sha256[:12]}; name its folder with `adapter`, or another server"
             )
-        self._unchecked = None
 
     def _serves(self, address: Address) -> object:
         """The hash of a server's adapter for this task; None where it has no such task.
