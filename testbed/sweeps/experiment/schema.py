@@ -22,6 +22,7 @@ where one stands; a trace's path that is not there is looked for beside the file
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -409,8 +410,9 @@ class _Reader:
         if not values:
             raise self._fault(place, f"{place[-1]} is an empty list; leave it out, or give values")
         found = tuple(self._right(place, one, kind, check) for one in values)
+        times = Counter(found)
         for one in found:
-            if found.count(one) > 1:
+            if times[one] > 1:
                 raise self._fault(place, f"{place[-1]} has {_shown(one)} twice", one)
         labels: dict[str, Any] = {}
         for one in found:

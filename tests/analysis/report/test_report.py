@@ -186,7 +186,7 @@ def test_what_is_missing_is_said(study: Study) -> None:
     assert column(lost, "reason") == [INVALID_REASON, "the player died: no route"]
     other = " ".join(missing.left_out_sentences(study))
     assert "bba was not run with video uhd: its ladder is another." in other
-    assert "bba lacks 2 of the traces" in other and "cut.jsonl cannot be read" in other
+    assert "bba lacks 2 of the traces" in other and "cut.jsonl is left out: 1: not JSON" in other
 
 
 def test_a_sweep_that_has_just_begun_has_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
