@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import SCHEMA, ChunkRow, EndRow, Record, RecordError, read_record
-from traces.commands import next_step, said_of
+from traces.commands import next_step, said_of, tell_line
 from traces.files import PARTIAL
 from traces.safe_reading import BadFileError, read_bytes, read_first_object, shown
 from traces.words import meant
@@ -276,7 +276,7 @@ NOT_ALL = 1
 def tell_unreadable(faults: Sequence[str]) -> int:
     """Name damaged records, which were left out, on stderr; the exit status."""
     for fault in faults[:NAMED]:
-        print(f"left out: {fault}", file=sys.stderr)
+        tell_line(f"left out: {fault}", sys.stderr)
     if len(faults) > NAMED:
         print(f"left out: {len(faults) - NAMED} more records that can't be read", file=sys.stderr)
     return NOT_ALL if faults else 0

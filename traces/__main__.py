@@ -151,18 +151,32 @@ def _columns(trace: Trace, width: int) -> list[float]:
     return [float(rate) for rate in resample(trace, trace.duration_s / width)]
 
 
+def _to_lint(name: str) -> tuple[list[Path], str]:
+    """The files that a name stands for, or why there are none."""
+    path = Path(name)
+    if path.is_dir():
+        files = catalogue.trace_files(path)
+        return files, "" if files else f"{catalogue.what_it_holds(path)}; name one that holds traces"
+    if path.exists():
+        return [path], ""
+    if target := catalogue.dangling(name):
+        return [], f"a link to {target}, which is not there"
+    near = catalogue.file_like(name)
+    return [], f"no such file or directory{f'; did you mean {near}?' if near else ''}"
+
+
 def _lint(arguments: argparse.Namespace) -> int:
-    missing = [name for name in arguments.paths if not Path(name).exists()]
-    for name in missing:
-        near = catalogue.file_like(name)
-        hint = f"; did you mean {near}?" if near else ""
-        print(visible(f"{PROGRAM}: {name}: no such file or directory{hint}"), file=sys.stderr)
-    if len(missing) == len(arguments.paths):
-        return BAD_INPUT
     files: list[Path] = []
+    missing = []
+    for name in arguments.paths:
+        there, lacking = _to_lint(name)
+        files += there
+        if lacking:
+            missing.append(name)
+            print(visible(f"{PROGRAM}: {name}: {lacking}"), file=sys.stderr)
+    if not files:
+        return BAD_INPUT
     reading = reading_in(arguments)
-    for path in (Path(name) for name in arguments.paths if name not in missing):
-        files += catalogue.trace_files(path) if path.is_dir() else [path]
     found = [fault for file in files for fault in lint.lint_file(file, reading)]
     errors, warnings, notes = (
         sum(fault.severity == severity for fault in found) for severity in ("error", "warning", "note")

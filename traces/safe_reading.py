@@ -29,6 +29,8 @@ MOST_DEPTH = 64
 """Arrays and objects within each other: ours have 6; Python's own limit is near 1,000, at any place."""
 MOST_WHOLE = 2**63 - 1
 """As tables and other languages hold a whole number."""
+TOO_MANY_DIGITS = "a whole number of thousands of digits"
+"""Where Python's own words would name a setting of Python's."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -114,9 +116,10 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES, *, follow: bool = True)
     """
     with os.fdopen(open_file(path, follow=follow), "rb") as file:
         size = os.fstat(file.fileno()).st_size  # of a file that grows, or lies in /proc, it is not the whole
-        content = file.read(size + 1) if size <= most else b""
+        # nothing is there to read at present, as in /proc/kmsg: None
+        content = (file.read(size + 1) or b"") if size <= most else b""
         if size <= most and content and len(content) != size:
-            content += file.read(most)
+            content += file.read(most) or b""
     if max(size, len(content)) > most:
         raise BadFileError(str(path), f"over {most >> 20} MiB")
     return content
@@ -252,7 +255,7 @@ def json_value(text: str, source: str, line: int = 1) -> Any:
     except json.JSONDecodeError as error:
         raise BadFileError(source, f"not JSON ({_said(error)})", line + error.lineno - 1) from None
     except (ValueError, RecursionError) as error:
-        raise BadFileError(source, _own_words(error), line) from None
+        raise BadFileError(source, own_words(error), line) from None
     if _NOT_PLAIN.search(text):
         fault = _out_of_bounds(value)
         if fault:
@@ -266,11 +269,11 @@ def _said(error: json.JSONDecodeError) -> str:
     return f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
 
 
-def _own_words(error: Exception) -> str:
+def own_words(error: Exception) -> str:
     """What is wrong; Python's own words for too many digits name a setting of Python's."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    return "a whole number of thousands of digits" if "digits" in str(error) else str(error)
+    return TOO_MANY_DIGITS if "digits" in str(error) else str(error)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -315,7 +318,7 @@ def toml_tables(text: str, source: str) -> dict[str, Any]:
         fault, line = fault_of(text, error)
         raise BadFileError(source, fault, line) from None
     except (ValueError, RecursionError) as error:
-        raise BadFileError(source, _own_words(error), _line_of_number(text)) from None
+        raise BadFileError(source, own_words(error), _line_of_number(text)) from None
     fault = _out_of_bounds(tables)
     if fault:
         raise BadFileError(source, fault, _line_of_number(text))

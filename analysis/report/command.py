@@ -36,7 +36,7 @@ from analysis.sessions import NOT_ALL, AnalysisError, each_once, record_files, r
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
-from traces.commands import next_step
+from traces.commands import next_step, tell_line
 from traces.words import counted
 
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
@@ -254,14 +254,14 @@ def _peak_memory_mb(jobs: int) -> int:
 
 
 def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
-    print(state_sentence(study))
+    tell_line(state_sentence(study))
     for what in ("invalid", "unfinished"):
         if found[what]:
             print(f"{what}: {counted(found[what], 'session')}")
     for one in study.unreadable:
-        print(f"left out: {one.path}: {one.reason}")
+        tell_line(f"left out: {one.path}: {one.reason}")
     settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
-    print(
+    tell_line(
         f"{counted(found['sessions'], 'session')}, {counted(len(found['policies']), 'policy', 'policies')},"
         f" {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"

@@ -51,7 +51,7 @@ from player.manifest import (
 )
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
-from traces.commands import add_json_option, said_of
+from traces.commands import add_json_option, said_of, tell_line
 from traces.words import counted
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
@@ -429,6 +429,8 @@ def _collect(args: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return status
     chunks = f"{counted(found.rows, 'chunk')} of " if args.chunks else ""
-    print(f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}")
+    tell_line(
+        f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}"
+    )
     tell_next(args.results, "report")
     return status

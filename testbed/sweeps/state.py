@@ -38,6 +38,7 @@ from player.fallback import FALLBACK_ONCE
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
+from traces.safe_reading import line_of
 from traces.versions import code_version, package_version, typed_in
 
 STATE = "sweep.json"
@@ -297,7 +298,7 @@ def _without_axis(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+    return json.loads(line_of(value))
 
 
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any], place: str = "") -> list[str]:

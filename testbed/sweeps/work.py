@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from pathlib import Path
@@ -13,6 +12,7 @@ from testbed.sweeps.folder import Attempt, SweepFolder
 from testbed.sweeps.progress import SweepDisplay
 from testbed.sweeps.state import DONE, STATE, SweepFacts, state_of, utc_now
 from traces.files import write_aside
+from traces.safe_reading import line_of
 
 WRITE_EVERY_S = 10.0
 """`sweep.json` is at most this old while sessions run."""
@@ -111,7 +111,7 @@ class SweepWork:
         self._written_at = time.monotonic()
         self.facts.wall_s = self._wall_before_s + self._written_at - self._begun_at
         state = state_of(self.folder.plan, self.folder.progress, self.facts)
-        write_aside(self.out / STATE, json.dumps(state.to_json(), allow_nan=False) + "\n")
+        write_aside(self.out / STATE, line_of(state.to_json()) + "\n")
         return state
 
     @property

@@ -14,6 +14,7 @@ from traces import __main__ as cli
 from traces import formats
 from traces.commands import next_step
 from traces.families import catalogue, fit
+from traces.trace import TraceError
 from traces.versions import ROOT
 
 
@@ -114,6 +115,26 @@ def test_lint_goes_on_after_a_file_that_is_not_there(
     assert cli.main(["lint", none, str(bad), "--json"]) == 2
     body = json.loads(capsys.readouterr().out)
     assert (body["files"], body["missing"], body["errors"]) == (1, [none], 1)
+
+
+def test_lint_refuses_what_holds_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    empty, link = tmp_path / "empty", tmp_path / "link"
+    empty.mkdir()
+    link.symlink_to("nowhere")
+    assert cli.main(["lint", str(empty), str(link)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        f"{cli.PROGRAM}: {empty}: no files in this directory; name one that holds traces",
+        f"{cli.PROGRAM}: {link}: a link to nowhere, which is not there",
+    ]
+
+
+def test_columns_of_one_name_are_told_apart_by_number(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time_s,mbps,mbps\n0,1,2\n1,1,2\n")
+    assert formats.load(tmp_path / "a.csv", ":column=3").rate_mbps == (2, 2)
+    with pytest.raises(TraceError, match=r"columns alike \(2 mbps, 3 mbps\); say which"):
+        formats.load(tmp_path / "a.csv", ":column=mbps")
 
 
 def test_convert_writes_over_nothing_unless_told(

@@ -190,7 +190,8 @@ def test_what_to_type_next_is_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch
         (["go", "--trace", "4g", "3g"], "unrecognized arguments: 3g; --trace takes one value;"),
         (["go", "3g"], "top: unrecognized arguments: 3g; see"),
         (["go", "--traces", "4g", "--quiet", "3g"], "top: unrecognized arguments: 3g; see"),
-        (["go", "--out", ""], "argument --out: an empty word; name a file or a folder;"),
+        (["go", "--out", ""], "argument --out: an empty word names nothing;"),
+        (["show", "x", ""], "argument PLACE: an empty word names nothing"),
         (["go", "--traces", "a", ""], "argument --traces: an empty word"),
     ],
     ids=str,
@@ -199,7 +200,9 @@ def test_a_word_too_many_and_one_that_is_empty(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     top = Parser(prog="top")
-    command = top.add_subparsers(parser_class=Parser).add_parser("go")
+    commands = top.add_subparsers(parser_class=Parser)
+    commands.add_parser("show").add_argument("places", metavar="PLACE", nargs="+")
+    command = commands.add_parser("go")
     command.add_argument("--policy", metavar="NAME[,NAME…]")
     command.add_argument("--trace", metavar="TRACE")
     command.add_argument("--traces", nargs="+", type=Path)

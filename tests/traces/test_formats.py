@@ -291,6 +291,15 @@ def test_series_as_congestion_control_sets_have_them() -> None:
             "time_s,mbps,rtt_ms\n0,1,80\n1,1,-\n",
             r"^f:3: rtt_ms '-': not measured; say what holds there: --idle hold",
         ),
+        (
+            "time_s,mbps,mbps\n0,1,2\n1,1,2\n",
+            r"^f:1: rates in 2 columns alike \(2 mbps, 3 mbps\); say which: --column 2",
+        ),
+        (f"time_s,mbps{',x' * 10_000}\n0,1\n", r"^f:1: 10002 columns; a table has 10000 at most, keep"),
+        (
+            f'[{{"duration_ms": {"1" * 4301}, "bandwidth_kbps": 1}}]',
+            r"^f:1: broken JSON \(a whole number of thousands of digits\); write",
+        ),
         ("time_s,mbps,rtt_ms\n0,1,80\n1,1\n", r"^f:3: 2 columns; the header asks for 3"),
         (
             '[{"duration_ms": 5, "bandwidth_kbps": 1, "latency_ms": 2},\n'

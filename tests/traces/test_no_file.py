@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -20,7 +21,9 @@ from policies.genet.net import read as read_genet
 from policies.hindsight.net import ValueNet, ValueNetError
 from policies.llm.serving.serve import ServeError, read_token
 from traces import formats
+from traces.formats.content import MAX_BYTES
 from traces.inspection import lint
+from traces.safe_reading import read_bytes
 from traces.trace import TraceError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,3 +85,23 @@ def test_what_a_shell_has_opened_for_us_is_read() -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "1 file: 0 errors, 0 warnings\n")
+
+
+def test_a_file_in_which_nothing_is_to_be_read_yet_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /proc/kmsg: a regular file by its looks, which answers that one has to wait."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    monkeypatch.setattr("traces.safe_reading.open_file", lambda *_, **__: reader)
+    assert read_bytes("kmsg") == b""
+    os.close(writer)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_over_the_bound_is_refused_with_a_way_out(tmp_path: Path, packed: bool) -> None:
+    if packed:
+        (tmp_path / "a").write_bytes(gzip.compress(bytes(MAX_BYTES + 1), 1))
+    else:
+        (tmp_path / "a").touch()
+        os.truncate(tmp_path / "a", MAX_BYTES + 1)
+    with pytest.raises(TraceError, match=r"a: over 64 MiB( unpacked)?; cut it into traces, such as by"):
+        formats.load(tmp_path / "a")

@@ -36,6 +36,11 @@ _PASSED_OVER = re.compile(
 """Names of files that lie beside traces and are none."""
 _OPEN = re.compile(r"(?P<base>[^\[\]]+)\[(?P<begin>\d*)(?P<colon>:?)(?P<end>\d*)\]?")
 
+_NUMBERED = re.compile(
+    r"(?P<base>[^\[\]]+?)(/(?P<index>-?\d+)|\[(?P<begin>-?\d*):(?P<end>-?\d*)\])", re.ASCII
+)
+"""As `_SPEC`, with numbers that are negative or of any length."""
+_MOST_DIGITS = 9
 _SPEC = re.compile(r"(?P<base>.+?)(/(?P<index>\d{1,9})|\[(?P<begin>\d{0,9}):(?P<end>\d{0,9})\])?")
 
 
@@ -138,6 +143,7 @@ def placed(spec: str, folder: Path) -> str:
 def _take_apart(spec: str) -> Spec:
     match = _SPEC.fullmatch(spec)
     if match is not None and match["begin"] is None and not Path(spec).exists():
+        _refuse_number(spec)
         _refuse_open_slice(spec)
     if match is None:
         raise TraceError(f"no trace is named by {spec!r}; name a family ({', '.join(FAMILIES)}) or a file")
@@ -146,6 +152,22 @@ def _take_apart(spec: str) -> Spec:
         begin, end = (int(text) if text else None for text in (match["begin"], match["end"]))
         part = begin, end
     return Spec(match["base"], int(match["index"]) if match["index"] else None, part)
+
+
+def _refuse_number(spec: str) -> None:
+    """Refuse a number that no member has.
+
+    Raises:
+        TraceError: says which numbers there are.
+    """
+    match = _NUMBERED.fullmatch(spec)
+    if match is None or (match["index"] and match["base"] not in FAMILIES):  # /17 may be a file's name
+        return
+    for number in filter(None, match.group("index", "begin", "end")):
+        if number.startswith("-") or len(number) > _MOST_DIGITS:
+            shown = number if len(number) <= 30 else f"a number of {len(number)} digits"
+            at_once = "" if match["index"] else f", {MAX_SLICE} at once at most"
+            raise TraceError(f"{spec[:80]}: {shown}; traces are numbered 0 to {'9' * _MOST_DIGITS}{at_once}")
 
 
 def _refuse_open_slice(spec: str) -> None:
@@ -188,7 +210,7 @@ def _read(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:
     if path.is_dir():
         files = trace_files(path)
         if not files:
-            raise TraceError(f"{name}: {_what_it_holds(path)}; name one that holds traces")
+            raise TraceError(f"{name}: {what_it_holds(path)}; name one that holds traces")
         return _all_of(name, files, format)
     if not path.exists():
         raise _unknown(name)
@@ -234,7 +256,7 @@ def trace_files(directory: Path) -> list[Path]:
         raise TraceError(f"{directory}: {error.strerror or error}") from error
 
 
-def _what_it_holds(directory: Path) -> str:
+def what_it_holds(directory: Path) -> str:
     """Why a directory has no file that may be a trace."""
     passed_over = [file for file in directory.iterdir() if file.is_file() and file.name[0] != "."]
     if not passed_over:
@@ -245,6 +267,8 @@ def _what_it_holds(directory: Path) -> str:
 
 
 def _unknown(name: str) -> TraceError:
+    if target := dangling(name):
+        return TraceError(f"{name}: a link to {target}, which is not there")
     base = re.split(r"[/\[]", name)[0]
     near = nearest(base.lower(), FAMILIES, 0.5) or file_like(name)
     hint = f"; did you mean {near!r}?" if near else "."
@@ -253,11 +277,17 @@ def _unknown(name: str) -> TraceError:
     return TraceError(f"no family and no file is named {name!r}{hint} Families: {', '.join(FAMILIES)}")
 
 
+def dangling(name: str) -> str:
+    """Where a symbolic link leads that leads to nothing; empty for anything else."""
+    path = Path(name)
+    return str(path.readlink()) if path.is_symlink() and not path.exists() else ""
+
+
 def file_like(name: str) -> str | None:
     """The file or directory whose name is nearest, where the directory is there."""
     path = Path(name)
     try:
-        names = sorted(each.name for each in path.parent.iterdir())
+        names = sorted(each.name for each in path.parent.iterdir() if each.name != path.name)
     except (OSError, ValueError):
         return None
     near = nearest(path.name, names, 0.75)

@@ -25,7 +25,7 @@ from traces.formats import (
 from traces.formats.campaigns import CAMPAIGNS, campaign_of
 from traces.formats.campaigns import TAKES as CAMPAIGN_TAKES
 from traces.formats.campaigns import scan as scan_campaign
-from traces.formats.content import MAX_BYTES, Content, content_of, what_it_is
+from traces.formats.content import CUT_IT, MAX_BYTES, Content, content_of, what_it_is
 from traces.formats.decimals import is_number
 from traces.formats.rate_columns import amount_fault
 from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
@@ -204,11 +204,9 @@ def read_content(path: str | Path) -> Content:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TraceError(f"{path}: over {MAX_BYTES >> 20} MiB; cut it into traces")
         return content_of(read_given(path, MAX_BYTES), str(path))
     except BadFileError as error:
-        raise TraceError(str(error)) from None
+        raise TraceError(f"{error}; {CUT_IT}" if error.fault.startswith("over") else str(error)) from None
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror or error}") from error
 

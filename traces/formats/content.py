@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from traces.trace import TraceError
 
-MAX_BYTES = 512 * 1024 * 1024
-"""A larger file is no trace, packed or not."""
+MAX_BYTES = 64 * 1024 * 1024
+"""A larger file is no trace, packed or not; to read this much takes minutes."""
+CUT_IT = "cut it into traces, such as by `split -l 100000`"
 
 _PACKED: tuple[tuple[bytes, str, Callable[[io.BytesIO], io.BufferedIOBase]], ...] = (
     (b"\x1f\x8b", "gzip", lambda file: gzip.GzipFile(fileobj=file)),
@@ -94,7 +95,7 @@ def _unpacked(data: bytes, source: str) -> bytes:
                 f"{source}: {name} that does not unpack ({error}); the file may be cut off"
             ) from error
         if len(data) > MAX_BYTES:
-            raise TraceError(f"{source}: over {MAX_BYTES >> 20} MiB unpacked; cut it into traces")
+            raise TraceError(f"{source}: over {MAX_BYTES >> 20} MiB unpacked; {CUT_IT}")
     return data
 
 

@@ -20,6 +20,7 @@ from traces.formats.parts import chosen
 from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Remark, Scan, TraceRow, arranged, build, refused
 from traces.formats.units import unit_named
+from traces.safe_reading import own_words
 from traces.trace import Trace
 
 NAME = "iperf"
@@ -66,7 +67,7 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
         try:
             tests = list(_json_tests(text))
         except (ValueError, RecursionError) as error:
-            return refused(1, f"broken JSON ({str(error)[:80]}); the file may be cut off")
+            return refused(1, f"broken JSON ({own_words(error)[:80]}); the file may be cut off")
         if not tests or not any(tests):
             return refused(1, _why_empty(text))
     else:

@@ -24,6 +24,7 @@ from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Remark, Scan, TraceRow, arranged, build, refused
 from traces.formats.table import scan_records
 from traces.formats.two_column import scan_pairs
+from traces.safe_reading import TOO_MANY_DIGITS
 from traces.trace import Trace
 
 NAME = "json"
@@ -88,8 +89,8 @@ def _items(text: str) -> Iterator[tuple[int, Any]]:
             what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
             yield line, _Broken(f"broken JSON ({what}); the file may be cut off here")
             return
-        except ValueError as error:  # an integer of thousands of digits
-            yield line, _Broken(f"broken JSON ({error}); write plain decimal numbers")
+        except ValueError:
+            yield line, _Broken(f"broken JSON ({TOO_MANY_DIGITS}); write plain decimal numbers")
             return
         yield line, item
     rest = text[position + 1 :].strip()

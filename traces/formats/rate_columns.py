@@ -26,6 +26,9 @@ _RATE = re.compile(
 _KNOWN = {"dl_bitrate": "kbps", "ul_bitrate": "kbps"}
 """Names without a unit whose maker says which it is: G-NetTrack."""
 _MOST_LISTED = 8
+MOST_COLUMNS = 10_000
+"""Of a table: each name is looked at for times, rates, delays and losses."""
+_MOST_SAID = f"a table has {MOST_COLUMNS} at most, keep those of time and rate"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def choose(names: Sequence[str], options: ReadOptions) -> RateChoice:
         names: of all columns, as the file writes them.
         options: `column` and `unit` go before what names say.
     """
+    if len(names) > MOST_COLUMNS:
+        return RateChoice(None, fault=f"{len(names)} columns; {_MOST_SAID}")
     found = candidates(names)
     if options.column is not None:
         return _asked_for(names, found, options)
@@ -125,6 +130,9 @@ def choose(names: Sequence[str], options: ReadOptions) -> RateChoice:
     if len({column.stem for column in group}) > 1:
         listed = ", ".join(column.name for column in group[:_MOST_LISTED])
         return RateChoice(None, fault=f"rates in {len(group)} columns ({listed}); say which: --column NAME")
+    alike = [column for column in group if (column.stem, column.unit) == (group[0].stem, group[0].unit)]
+    if len(alike) > 1:
+        return RateChoice(None, fault=_by_number(alike))
     taken = next((column for column in group if column.unit and not column.unit.unclear), group[0])
     others = [column.name for column in known if column is not taken]
     notes = () if not others else (f"column {taken.name!r} is the rate, not {', '.join(map(repr, others))}",)
@@ -142,8 +150,16 @@ def _asked_for(names: Sequence[str], found: Sequence[RateColumn], options: ReadO
     if not places:
         listed = ", ".join([column.name for column in found] or names)
         return RateChoice(None, fault=f"no column {asked!r}; there are {listed[:200]}")
+    if len(places) > 1:
+        return RateChoice(None, fault=_by_number([RateColumn(at, names[at], None, asked) for at in places]))
     column = next((one for one in found if one.place == places[0]), None)
     return _with_unit(column or RateColumn(places[0], names[places[0]], None, asked), options, (), ())
+
+
+def _by_number(alike: Sequence[RateColumn]) -> str:
+    """The fault of columns of one name."""
+    listed = ", ".join(f"{column.place + 1} {column.name}" for column in alike[:_MOST_LISTED])
+    return f"rates in {len(alike)} columns alike ({listed}); say which: --column {alike[0].place + 1}"
 
 
 def _with_unit(

@@ -26,7 +26,7 @@ from functools import cached_property
 from traces.formats.clock import times_of
 from traces.formats.columns import ColumnReading, TakenColumns, find
 from traces.formats.decimals import NumberStyle, is_missing, number, style_of
-from traces.formats.rate_columns import candidates, choose
+from traces.formats.rate_columns import MOST_COLUMNS, candidates, choose
 from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
 from traces.formats.rows import Origin, Remark, Scan, TraceRow, arranged, build, plain, refused, table_lines
 from traces.formats.table_header import Header, commented_header, header_in, said_of, split, time_column
@@ -49,7 +49,7 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     if not lines:
         return Scan((), None)
     header = commented_header(text, options) or header_in(lines, options)
-    if header is not None and header.rate.column is None:
+    if header is not None and header.rate.column is None and header.names:
         header, lines = units_below(header, lines, options)
     if header is None:
         return refused(
@@ -78,6 +78,8 @@ def scan_records(
     Args:
         line: where the names stand.
     """
+    if len(names) > MOST_COLUMNS:
+        return refused(line, choose(names, options).fault)
     header = Header(0, line, ",", tuple(names), time_column(names), choose(names, options))
     if header.rate.column is None or (header.time is None and options.row_s is None):
         return refused(line, header.rate.fault) if candidates(names) and header.time is not None else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from traces.formats.columns import normal
 from traces.formats.decimals import is_number
-from traces.formats.rate_columns import RateChoice, candidates, choose
+from traces.formats.rate_columns import MOST_COLUMNS, RateChoice, candidates, choose
 from traces.formats.reading import AS_FOUND, ReadOptions
 from traces.formats.rows import Origin, Remark, last_comment, table_lines
 
@@ -83,6 +83,8 @@ def header_in(lines: Sequence[tuple[int, str]], options: ReadOptions = AS_FOUND)
             return second  # rows have begun
         for delimiter in _delimiters_in(line):
             names = split(line.lstrip("\ufeff"), delimiter)
+            if len(names) > MOST_COLUMNS:
+                return Header(at, line_number, delimiter, (), None, choose(names, options))
             if not candidates(names) and options.column is None:
                 continue
             header = Header(

@@ -49,6 +49,9 @@ def test_a_computed_session_comes_out_the_same(record: Path, capsys: pytest.Capt
     again = read_record(Path("again") / record.name)
     assert (again.chunks, again.end) == (read_record(record).chunks, read_record(record).end)
     assert again.manifest["command_line"][0] == "testbed/run.py"
+    assert run.main(["--reproduce", str(record), "--trust", "--out", str(Path("absolute").absolute())]) == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == f"record: absolute/{record.name}", "as one types it from here, however it was named"
 
 
 def test_a_session_over_a_trace_with_delay_and_loss_comes_out_the_same(
