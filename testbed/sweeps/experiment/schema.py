@@ -124,6 +124,8 @@ TOP = (
 )
 TOP_TABLES = ("defaults", "setting")
 QOE = ("kind", "mu", "smooth")
+MOST_VARIANTS = 10_000
+"""Policies of one entry, by the lists among its parameters."""
 POLICY = ("spec", "label", "delay_ms", "parameters")
 SETTING = ("label", "seen", "stress", "traces")
 
@@ -330,6 +332,12 @@ class _Reader:
         parameters = dict(self._right((*place, "parameters"), entry.get("parameters", {}), dict, _anything))
         if "delay_ms" in entry:
             parameters["delay_ms"] = entry["delay_ms"]
+        lengths = [len(value) if isinstance(value, list) else 1 for value in parameters.values()]
+        if math.prod(lengths) > MOST_VARIANTS:
+            fault = (
+                f"{math.prod(lengths):,} policies of {label} are asked for; {MOST_VARIANTS:,} are the most"
+            )
+            raise self._fault(place, f"{fault}: shorten its lists")
         variants: list[tuple[str, str]] = [("", "")]
         for key, value in parameters.items():
             values = value if isinstance(value, list) else [value]

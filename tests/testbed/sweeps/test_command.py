@@ -23,6 +23,7 @@ from analysis.report.parts.planned import read_sweep as read_planned
 from player.qoe import summarise
 from player.record import read_record
 from testbed import sweep
+from testbed.sweeps import computed
 from testbed.sweeps.experiment.plan import Unit, plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
@@ -132,6 +133,21 @@ def test_a_sweep_leaves_records_its_state_and_a_table(
     assert not list(out.rglob("*.partial"))
     table = pyarrow.parquet.read_table(out / "sessions.parquet").to_pylist()
     assert {row["record"] for row in table} == set(held(out))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_who_is_waited_for_is_said(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    monkeypatch.setattr(computed, "PATIENCE_S", 0.05)
+    (place / "slow.py").write_text(SLOW.replace("0.003", "0.3"))
+    text = SWEEP.replace('"rate"', f'"{place}/slow.py:Slow"').replace("chunks = 5", "chunks = 3")
+    (place / "s.toml").write_text(f"decision_deadline_s = 0.05\n{text}".replace("4g[0:3]", "4g/0"))
+    assert run(place / "s.toml", "--out", place / "out", jobs=jobs) == 0
+    said = capsys.readouterr()
+    lines = [line for line in (said.out + said.err).splitlines() if "no session has ended" in line]
+    (session,) = [path.stem for path in (place / "out").glob("*.jsonl") if "slow" in path.stem]
+    assert any("slow.py:Slow" in line and session in line for line in lines)
 
 
 def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -301,3 +301,12 @@ def test_more_sessions_than_can_be_laid_out_are_refused_by_their_number(tmp_path
         refused.value
     )
     assert f"{tmp_path / 'sweep.toml'}:4: " in str(refused.value)
+
+
+def test_more_variants_of_a_policy_than_anybody_compares_are_refused(tmp_path: Path) -> None:
+    many = [*range(1, 1001)]
+    text = GOOD.replace("delay_ms = [0, 100]", f"delay_ms = {many}, parameters = {{ window = {many} }}")
+    with pytest.raises(
+        TestbedError, match="1,000,000 policies of by rate are asked for; 10,000 are the most"
+    ):
+        planned(tmp_path, text)
