@@ -18,6 +18,7 @@ from analysis.sessions import (
     AnalysisError,
     SessionRecord,
     complaint,
+    each_once,
     record_files,
     refuse_other_schemas,
 )
@@ -178,8 +179,7 @@ def read_outcomes(
         OSError: a place that cannot be read.
     """
     read: list[Outcome | LeftOut] = []
-    faults: list[tuple[Path, str]] = []
-    files = record_files(places)
+    files, faults = each_once(record_files(places))
     for path in files:
         try:
             read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))

@@ -22,6 +22,7 @@ from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import (
     AnalysisError,
     SessionRecord,
+    each_once,
     record_files,
     refuse_other_schemas,
     tell_next,
@@ -321,8 +322,8 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
             that is no table's.
         OSError: a place cannot be read, or the table not written.
     """
-    files = record_files(places)
-    unreadable: list[str] = []
+    files, copies = each_once(record_files(places))
+    unreadable = [fault for _, fault in copies]
     look = _chunk_rows_or_fault if chunks else _session_row_or_fault
     try:
         ending_of(table)
@@ -333,7 +334,7 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
         raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
     if not rows:
         raise AnalysisError(f"no chunk is in any of {len(files)} records; leave --chunks out")
-    return Collected(table, rows, len(files) - len(unreadable), tuple(unreadable))
+    return Collected(table, rows, len(files) + len(copies) - len(unreadable), tuple(unreadable))
 
 
 Rows = list[dict[str, Any]]

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from analysis.outcomes import CUT_SHORT, NOT_ITS_OWN, LeftOut
-from analysis.sessions import AnalysisError, SessionRecord, record_files, refuse_other_schemas
+from analysis.sessions import AnalysisError, SessionRecord, each_once, record_files, refuse_other_schemas
 from player.qoe import QoE, summarise
 from player.record import INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
@@ -87,8 +87,7 @@ def read_streams(
         OSError: a place that cannot be read.
     """
     read: list[Stream | LeftOut] = []
-    faults: list[tuple[Path, str]] = []
-    files = record_files(places)
+    files, faults = each_once(record_files(places))
     for path in files:
         try:
             read.append(_stream(SessionRecord(read_record(path)), qoe, interrupted))
