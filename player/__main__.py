@@ -52,7 +52,7 @@ from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
 from traces.commands import exit_with, next_step, refuse
-from traces.escaping import visible_output
+from traces.escaping import visible_lines, visible_output
 from traces.files import partial_of
 from traces.versions import code_version
 
@@ -99,8 +99,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _refuse_fault(args: argparse.Namespace, fault: PolicyFault) -> int:
     """Say what `--strict` stopped at, with its traceback; the exit status."""
-    shown = f"\n{fault.shown}" if fault.shown else ""
-    return refuse("python -m player", f"{args.policy}: {fault}; stopped, as --strict says{shown}")
+    status = refuse("python -m player", f"{args.policy}: {fault}; stopped, as --strict says")
+    if fault.shown:
+        print(visible_lines(fault.shown), file=sys.stderr)
+    return status
 
 
 async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> int:

@@ -19,7 +19,7 @@ from dataclasses import MISSING, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from traces.escaping import visible, visible_output
+from traces.escaping import visible, visible_lines, visible_output
 from traces.words import nearest
 
 BAD_INPUT = 2
@@ -132,8 +132,17 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def refuse(prog: str, reason: object) -> int:
-    """Say in one line what can't be done; the exit status."""
-    tell_line(f"{prog}: {reason}", sys.stderr)
+    """Say in one line what can't be done; the exit status.
+
+    Args:
+        reason: what is wrong; where it is an error that has a traceback to be `shown`, and ends with it,
+            that has lines of its own.
+    """
+    below = getattr(reason, "shown", "")
+    line = str(reason).removesuffix(f"\n{below}")
+    tell_line(f"{prog}: {line}", sys.stderr)
+    if below and line != str(reason):
+        print(visible_lines(below), file=sys.stderr)
     return BAD_INPUT
 
 
