@@ -208,6 +208,8 @@ def _told(
         return refuse(prog, f"this needs {error.name}; run: make setup")
     except expected as error:
         return refuse(prog, error)
+    except MemoryError:
+        return refuse(prog, "the machine's memory is too small for this")
     except BrokenPipeError:  # whoever read the results has left
         raise
     except OSError as error:
