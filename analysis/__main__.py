@@ -26,7 +26,7 @@ from analysis.tables.collect import add_collect, table_path
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.unpaired.options import add_unpaired
 from player.record import RecordError
-from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with
+from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with, tell_line
 from traces.words import counted
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _compare(args: argparse.Namespace) -> int:
         return status
     show(comparison, _console())
     for what, path in zip(("differences", "means"), written, strict=False):
-        print(f"{what}: {path}")
+        tell_line(f"{what}: {path}")
     tell_next(args.results, "report")
     return status
 
@@ -223,14 +223,14 @@ def _plot_many(args: argparse.Namespace) -> int:
         print(json.dumps({**facts, "not_common": drawn.not_common, **_drawn_json(outcomes, missing)}))
         return status
     for line in left_out_lines(outcomes):
-        print(line)
+        tell_line(line)
     if drawn.not_common:
         lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
-        print(
+        tell_line(
             f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
-    print(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
+    tell_line(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     tell_next(args.results, "report")
     return status
 
@@ -265,9 +265,9 @@ def _plot_timeline(args: argparse.Namespace) -> int:
         print(json.dumps(_as_json(args, sessions)))
         return status
     for session in sessions.left_out:
-        print(f"left out, its link was invalid (--invalid draws it): {session.path}")
+        tell_line(f"left out, its link was invalid (--invalid draws it): {session.path}")
     counts = f"{counted(len(sessions.taken), 'session')}, {len(sessions.left_out)} invalid left out"
-    print(f"{args.what} of {counts}: {args.out}")
+    tell_line(f"{args.what} of {counts}: {args.out}")
     if len({session.policy for session in sessions.taken}) > 1:
         tell_next(args.results, "compare")
     return status

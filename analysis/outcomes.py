@@ -18,6 +18,7 @@ from analysis.sessions import (
     AnalysisError,
     SessionRecord,
     complaint,
+    each_once,
     record_files,
     refuse_other_schemas,
 )
@@ -179,15 +180,16 @@ def read_outcomes(
     """
     read: list[Outcome | LeftOut] = []
     faults: list[tuple[Path, str]] = []
-    files = record_files(places)
+    files, copies = each_once(record_files(places))
     for path in files:
         try:
             read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    refuse_other_schemas(faults, len(files))
+    faults += copies
+    refuse_other_schemas(faults, len(files) + len(copies))
     if not read:
-        raise AnalysisError(complaint(faults, len(files)))
+        raise AnalysisError(complaint(faults, len(files) + len(copies)))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:

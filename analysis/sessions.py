@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
+import stat
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -16,9 +18,9 @@ from typing import Any, TypeGuard
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import SCHEMA, ChunkRow, EndRow, Record, RecordError, read_record
-from traces.commands import next_step, said_of
+from traces.commands import next_step, said_of, tell_line
 from traces.files import PARTIAL
-from traces.safe_reading import read_first_object, shown
+from traces.safe_reading import BadFileError, read_bytes, read_first_object, shown
 from traces.words import meant
 
 ENDING = ".jsonl"
@@ -174,7 +176,7 @@ class FoundSessions:
     left_out: tuple[SessionRecord, ...]
     """Sessions over links that were not what their manifests say."""
     unreadable: tuple[str, ...] = ()
-    """Faults of records that are damaged."""
+    """Faults of records that are damaged, or there twice."""
 
 
 def load_sessions(
@@ -194,11 +196,13 @@ def load_sessions(
     """
     found: list[SessionRecord] = []
     faults: list[tuple[Path, str]] = []
-    for path in record_files(places):
+    files, copies = each_once(record_files(places))
+    for path in files:
         try:
             found.append(SessionRecord(read_record(path)))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
+    faults += copies
     refuse_other_schemas(faults, len(found) + len(faults))
     if not found:
         raise RecordError(faults[0][1])
@@ -274,7 +278,7 @@ NOT_ALL = 1
 def tell_unreadable(faults: Sequence[str]) -> int:
     """Name damaged records, which were left out, on stderr; the exit status."""
     for fault in faults[:NAMED]:
-        print(f"left out: {fault}", file=sys.stderr)
+        tell_line(f"left out: {fault}", sys.stderr)
     if len(faults) > NAMED:
         print(f"left out: {len(faults) - NAMED} more records that can't be read", file=sys.stderr)
     return NOT_ALL if faults else 0
@@ -294,6 +298,41 @@ def record_files(places: Sequence[Path]) -> list[Path]:
         OSError: a place that cannot be read.
     """
     return list(dict.fromkeys(path for place in places for path in _records(place)))
+
+
+def each_once(files: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The records without copies: a session that is there twice, to the byte, counts once.
+
+    Of a sweep's record the one counts that has its session's name, else the first.
+
+    Returns:
+        those that count, in order; and each copy with its fault.
+    """
+    sizes: dict[int, list[Path]] = {}
+    for path in files:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                sizes.setdefault(status.st_size, []).append(path)
+    alike: dict[bytes, list[Path]] = {}
+    for path in (path for same in sizes.values() if len(same) > 1 for path in same):
+        with contextlib.suppress(OSError, BadFileError):
+            alike.setdefault(hashlib.sha256(read_bytes(path)).digest(), []).append(path)
+    copies: dict[Path, str] = {}
+    for same in alike.values():
+        if len(same) > 1:
+            kept = _rightly_named(same)
+            copies |= {path: f"{path}: a copy of {kept.name}" for path in same if path != kept}
+    return [path for path in files if path not in copies], list(copies.items())
+
+
+def _rightly_named(same: Sequence[Path]) -> Path:
+    """The one of several equal records whose file has its session's name; the first where none has."""
+    sweep = None
+    with contextlib.suppress(OSError, BadFileError):
+        sweep = read_first_object(same[0]).get("sweep")
+    session = sweep.get("session") if isinstance(sweep, dict) else None
+    return next((path for path in same if path.name == f"{session}{ENDING}"), same[0])
 
 
 def _records(place: Path) -> list[Path]:

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
         console.print(table(found))
-        console.print(Text(f"{EVERYWHERE}\n{USE}"), soft_wrap=True)
+        for line in (EVERYWHERE, USE):
+            console.print(Text(line), soft_wrap=True)
         return 0
 
     return carried_out(command.prog, work, (PolicyError,))

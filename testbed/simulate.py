@@ -44,7 +44,7 @@ from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
 from testbed.simulating.simulated_summary import SimulatedOutcome, all_good, as_json, remarks_on, table
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
-from traces.commands import carried_out, exit_with, next_step
+from traces.commands import carried_out, exit_with, next_step, tell_line
 from traces.ownership import make_directory
 from traces.trace import TraceError
 
@@ -61,7 +61,7 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
     with contextlib.redirect_stdout(sys.stderr):
         jobs, summaries, damaged = plan_jobs(plan.sessions, plan.facts, plan.processes)
     for note in (*plan.notes, *(f"played again, for its record is damaged: {fault}" for fault in damaged)):
-        print(f"note: {note}", file=sys.stderr)
+        tell_line(f"note: {note}", sys.stderr)
     if summaries:
         print(
             f"note: {len(summaries)} of {len(plan.sessions)} sessions are recorded already", file=sys.stderr
@@ -82,7 +82,7 @@ def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_objec
     """Show what came of it; the exit status."""
     report = as_json(outcomes, plan.qoe, str(plan.out))
     for line in remarks_on(outcomes, report):
-        print(f"note: {line}", file=sys.stderr)
+        tell_line(f"note: {line}", sys.stderr)
     if as_object:
         print(json.dumps(report), flush=True)
     else:

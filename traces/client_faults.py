@@ -10,8 +10,8 @@ import logging
 from traces.escaping import visible
 
 AIOHTTP_SERVER = "aiohttp.server"
-SENT_NO_HTTP = "HttpProcessingError"
-"""What aiohttp raises for it, by name: this package knows no server."""
+SENT_NO_HTTP = frozenset({"HttpProcessingError", "RequestPayloadError"})
+"""What aiohttp raises for it, in a head and in a body, by name: this package knows no server."""
 
 
 class ClientFaults(logging.Filter):
@@ -21,7 +21,7 @@ class ClientFaults(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, ConnectionError):
             return False
-        if any(kind.__name__ == SENT_NO_HTTP for kind in type(error).__mro__):
+        if any(kind.__name__ in SENT_NO_HTTP for kind in type(error).__mro__):
             said = " ".join(str(error).split())
             record.msg, record.args = visible(f"{record.getMessage()}: no HTTP ({said[:200]})"), None
             record.exc_info = record.exc_text = None

@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
-from traces.escaping import visible_lines, visible_output
+from traces.escaping import visible, visible_output
 from traces.words import nearest
 
 BAD_INPUT = 2
@@ -73,8 +73,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
-        said = f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help\n"
-        self.exit(BAD_INPUT, visible_lines(said))
+        said = f"{self.prog}: {plain}{self._meant(message)}; see {self.prog} --help"
+        self.exit(BAD_INPUT, f"{visible(said)}\n")
 
     def _too_many(self, word: str) -> str:
         """What the option takes behind whose value one more word stands; empty where there is none."""
@@ -133,13 +133,26 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 def refuse(prog: str, reason: object) -> int:
     """Say in one line what can't be done; the exit status."""
-    print(visible_lines(f"{prog}: {reason}"), file=sys.stderr)
+    tell_line(f"{prog}: {reason}", sys.stderr)
     return BAD_INPUT
+
+
+def tell_line(line: str, stream: TextIO | None = None) -> None:
+    """Print one line, on stdout unless told otherwise; a new line in a name makes no second one."""
+    print(visible(line), file=stream)
 
 
 def next_step(*words: str) -> str:
     """What a command tells a person to type next: the words after `python`, by the interpreter that runs."""
-    return f"next: {shlex.join((_interpreter_typed(), *words))}"
+    return f"next: {' '.join(map(_quoted, (_interpreter_typed(), *words)))}"
+
+
+def _quoted(word: str) -> str:
+    """As a shell takes it, on one line."""
+    if visible(word) == word:
+        return shlex.quote(word)
+    plain = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{visible(plain)}'"
 
 
 def _interpreter_typed() -> str:
@@ -195,6 +208,8 @@ def _told(
         return refuse(prog, f"this needs {error.name}; run: make setup")
     except expected as error:
         return refuse(prog, error)
+    except MemoryError:
+        return refuse(prog, "the machine's memory is too small for this")
     except BrokenPipeError:  # whoever read the results has left
         raise
     except OSError as error:

@@ -1,4 +1,7 @@
-"""A `rich` console on which names from outside are visible (`traces/escaping.py`)."""
+"""A `rich` console on which names from outside are visible (`traces/escaping.py`).
+
+A text is a line, and so is a table's cell: a new line in a name is shown, and makes no second one.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.control import Control
 from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
-from traces.escaping import visible_lines
+from traces.escaping import visible, visible_lines
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,26 @@ class _Visible:
 
 class _AllVisible(RenderHook):
     def process_renderables(self, renderables: list[Any]) -> list[Any]:
-        return [one if isinstance(one, Control) else _Visible(one) for one in renderables]
+        return [one if isinstance(one, Control) else _Visible(_in_lines(one)) for one in renderables]
+
+
+def _in_lines(one: Any) -> Any:
+    """A text on one line; a table, its cells so."""
+    if isinstance(one, Text) and _breaks(one.plain):
+        return Text(visible(one.plain), one.style, end=one.end, no_wrap=one.no_wrap, overflow=one.overflow)
+    if isinstance(one, Table):
+        for column in one.columns:
+            column.header = _cell(column.header)
+            column._cells = [_cell(cell) for cell in column._cells]
+    return one
+
+
+def _cell(cell: Any) -> Any:
+    return visible(cell) if isinstance(cell, str) and _breaks(cell) else _in_lines(cell)
+
+
+def _breaks(text: str) -> bool:
+    return not {"\n", "\t", "\r"}.isdisjoint(text)
 
 
 class VisibleConsole(Console):

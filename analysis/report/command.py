@@ -32,11 +32,11 @@ from analysis.report.sections import extremes
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
-from analysis.sessions import NOT_ALL, AnalysisError, record_files, refuse_other_schemas
+from analysis.sessions import NOT_ALL, AnalysisError, each_once, record_files, refuse_other_schemas
 from analysis.style import USUAL_FORMATS
 from player.qoe import QoE
 from traces.bound_processes import worker_pool
-from traces.commands import next_step
+from traces.commands import next_step, tell_line
 from traces.words import counted
 
 PAGE, FACTS, CHECKSUMS = "index.html", "report.json", "records.sha256"
@@ -55,7 +55,7 @@ def report(args: argparse.Namespace) -> int:
     jobs = processes_here() if args.jobs is None else args.jobs
     if jobs < 1:
         raise AnalysisError(f"--jobs {jobs}: must be 1 or more")
-    paths = record_files([args.results])
+    paths, copies = each_once(record_files([args.results]))
     sweep = read_sweep(args.results) if args.results.is_dir() else None
     qoe = _qoe(args, sweep)
     rule = _rule(args)
@@ -64,6 +64,7 @@ def report(args: argparse.Namespace) -> int:
         pool = stack.enter_context(worker_pool(jobs)) if jobs > 1 else None
         read = partial(row_of, qoe=qoe, interrupted=args.interrupted)
         rows, unreadable = _read(paths, read, pool if len(paths) >= WORTH_PROCESSES else None)
+        unreadable += [Unreadable(str(path), fault.removeprefix(f"{path}: ")) for path, fault in copies]
         chosen = _chosen(rows, args.policy, sweep)
         study = study_of(
             chosen,
@@ -75,7 +76,7 @@ def report(args: argparse.Namespace) -> int:
             rule=rule,
         )
         page = _page(study, _command(args), pool, args.format)
-    found = _write(study, page, out)
+    found = _write(study, page, out, named=args.out is not None)
     spent = {
         "seconds": round(time.monotonic() - begun, 2),
         "cpu_seconds": _cpu_seconds(),
@@ -88,13 +89,13 @@ def report(args: argparse.Namespace) -> int:
     return NOT_ALL if unreadable else 0
 
 
-def _write(study: Study, page: Page, out: Path) -> dict[str, Any]:
+def _write(study: Study, page: Page, out: Path, *, named: bool) -> dict[str, Any]:
     """Write all files of the report, the facts last; the facts.
 
     Raises:
         OSError: a file cannot be written.
     """
-    folder = Folder(out)
+    folder = Folder(out, named=named)
     for picture in page.pictures:
         for kind in page.formats:
             folder.write(f"{FIGURES}/{picture.name}.{kind}", picture.files[kind])
@@ -253,14 +254,14 @@ def _peak_memory_mb(jobs: int) -> int:
 
 
 def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
-    print(state_sentence(study))
+    tell_line(state_sentence(study))
     for what in ("invalid", "unfinished"):
         if found[what]:
             print(f"{what}: {counted(found[what], 'session')}")
     for one in study.unreadable:
-        print(f"cannot be read: {one.path}: {one.reason}")
+        tell_line(f"left out: {one.path}: {one.reason}")
     settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
-    print(
+    tell_line(
         f"{counted(found['sessions'], 'session')}, {counted(len(found['policies']), 'policy', 'policies')},"
         f" {settings};"
         f" {spent['seconds']} s, {spent['peak_memory_mb']} MB of memory: {os.fspath(found['page'])}"

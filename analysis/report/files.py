@@ -18,14 +18,21 @@ LISTED = "files"
 class Folder:
     """Where a report is written.
 
+    Args:
+        named: whether the user named the folder, and so may have named a link. One that we name ourselves, in
+            a folder of results that others may write to, is none.
+
     Raises:
         OSError: it cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, named: bool = True) -> None:
         self.path = path
         self._made: dict[str, None] = {}
-        make_folder(path)
+        if named:
+            make_folder(path)
+        else:
+            make_within(path.parent, path.name)
 
     @property
     def files(self) -> list[str]:

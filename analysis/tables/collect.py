@@ -22,6 +22,7 @@ from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import (
     AnalysisError,
     SessionRecord,
+    each_once,
     record_files,
     refuse_other_schemas,
     tell_next,
@@ -50,7 +51,7 @@ from player.manifest import (
 )
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
-from traces.commands import add_json_option, said_of
+from traces.commands import add_json_option, said_of, tell_line
 from traces.words import counted
 
 TABLE, CHUNK_TABLE = "sessions.parquet", "chunks.parquet"
@@ -321,7 +322,7 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
             that is no table's.
         OSError: a place cannot be read, or the table not written.
     """
-    files = record_files(places)
+    files, copies = each_once(record_files(places))
     unreadable: list[str] = []
     look = _chunk_rows_or_fault if chunks else _session_row_or_fault
     try:
@@ -329,11 +330,12 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
         rows = write_table(table, CHUNK_COLUMNS if chunks else COLUMNS, _batches(look, files, unreadable))
     except TableFileError as error:
         raise AnalysisError(str(error)) from None
+    unreadable += [fault for _, fault in copies]
     if not rows and unreadable:
         raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
     if not rows:
         raise AnalysisError(f"no chunk is in any of {len(files)} records; leave --chunks out")
-    return Collected(table, rows, len(files) - len(unreadable), tuple(unreadable))
+    return Collected(table, rows, len(files) + len(copies) - len(unreadable), tuple(unreadable))
 
 
 Rows = list[dict[str, Any]]
@@ -428,6 +430,8 @@ def _collect(args: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return status
     chunks = f"{counted(found.rows, 'chunk')} of " if args.chunks else ""
-    print(f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}")
+    tell_line(
+        f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}"
+    )
     tell_next(args.results, "report")
     return status

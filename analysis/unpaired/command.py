@@ -31,7 +31,7 @@ from analysis.unpaired.intervals import (
 from analysis.unpaired.rows import MEASURED, write_unpaired
 from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
 from player.qoe import QoE
-from traces.commands import PIPE_COLUMNS
+from traces.commands import PIPE_COLUMNS, tell_line
 from traces.console import VisibleConsole
 from traces.words import counted, meant
 
@@ -116,7 +116,7 @@ def run_unpaired(args: argparse.Namespace) -> int:
         return status
     _show(comparison, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
     for what, path in zip(("differences", "means"), written, strict=False):
-        print(f"{what}: {path}")
+        tell_line(f"{what}: {path}")
     tell_next(args.results, "collect")
     return status
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from analysis.outcomes import CUT_SHORT, NOT_ITS_OWN, LeftOut
-from analysis.sessions import AnalysisError, SessionRecord, record_files, refuse_other_schemas
+from analysis.sessions import AnalysisError, SessionRecord, each_once, record_files, refuse_other_schemas
 from player.qoe import QoE, summarise
 from player.record import INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
@@ -88,13 +88,14 @@ def read_streams(
     """
     read: list[Stream | LeftOut] = []
     faults: list[tuple[Path, str]] = []
-    files = record_files(places)
+    files, copies = each_once(record_files(places))
     for path in files:
         try:
             read.append(_stream(SessionRecord(read_record(path)), qoe, interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    refuse_other_schemas(faults, len(files))
+    faults += copies
+    refuse_other_schemas(faults, len(files) + len(copies))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:

@@ -19,7 +19,7 @@ from player.video.built_in import builtin_names, load_recipe, load_video
 from player.video.fit import fit
 from player.video.statistics import SizeFigures, size_figures
 from player.video.video import Video, VideoError
-from traces.commands import Parser, add_json_option, carried_out, exit_with
+from traces.commands import Parser, add_json_option, carried_out, exit_with, tell_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def _given(options: argparse.Namespace, spec: str | None, option: str = "VIDEO")
         raise VideoError(f"{options.command} needs {option}; --help shows how")
     video = load_video(spec)
     for note in video.notes:
-        print(f"note: {video.name}: {note}", file=sys.stderr)
+        tell_line(f"note: {video.name}: {note}", sys.stderr)
     return video if options.chunks is None else video.first(options.chunks)
 
 

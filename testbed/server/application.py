@@ -208,7 +208,12 @@ async def serve(
         OSError: the address cannot be had.
     """
     quiet_about_clients()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=STOP_S,
+        auto_decompress=False,  # no request's body is wanted: what one says that it is, is not looked at
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listen(host, port, congestion_control)).start()

@@ -15,7 +15,7 @@ from testbed.session.plan import RunPlan
 from testbed.session.session_plan import LOG_ENDINGS, LOGS, SessionResult
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
 from traces.files import refuse_special
-from traces.ownership import make_directory
+from traces.ownership import make_within
 from traces.words import counted
 
 INVALID = "invalid"
@@ -92,10 +92,10 @@ def set_aside(result: SessionResult, out: Path, attempt: int) -> RetriedSession:
     Raises:
         OSError: it cannot be moved.
     """
-    session, folder = result.plan, make_directory(out / INVALID)
+    session, folder = result.plan, make_within(out, INVALID)
     name = f"{session.name}-{attempt}"
     record = folder / f"{name}.jsonl"
-    logs = make_directory(folder / LOGS)
+    logs = make_within(folder, LOGS)
     pairs = [(session.record, record)]
     pairs += [(session.log(ending), logs / f"{name}.{ending}") for ending in LOG_ENDINGS]
     moved = tuple(pair for pair in pairs if pair[0].exists())

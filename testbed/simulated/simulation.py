@@ -42,6 +42,7 @@ from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video, VideoError
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.first_use import telling_s, working_s
+from testbed.simulated.record_names import whose
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
 from traces.commands import said_of
@@ -251,11 +252,11 @@ def _by_policy_and_seed(sessions: Sequence[SessionToSimulate]) -> list[tuple[Ses
 
 
 def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str]) -> SessionSummary | None:
-    """The figures of a session whose complete record is there; None if there is none, or a damaged one, whose
-    fault is added to `damaged`.
+    """The figures of a session whose complete record is there; None if there is none, or one that is damaged
+    or another session's, whose fault is added to `damaged`.
 
     Raises:
-        TestbedError: a record of another session, or of another version of us.
+        TestbedError: a record of the session by other options, or of another version of us.
         OSError: a damaged one cannot be put aside.
     """
     if not os.path.lexists(session.record):
@@ -266,9 +267,10 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str])
     except OtherVersionError as error:
         raise TestbedError(f"{error}; {way_out}") from None
     except (RecordError, OSError) as error:
-        place = put_aside(session.record, DAMAGED)
-        fault = said_of(error) if isinstance(error, OSError) else str(error)
-        damaged.append(f"{fault}; it is {place.name} now")
+        _put_aside(session.record, said_of(error) if isinstance(error, OSError) else str(error), damaged)
+        return None
+    if stranger := whose(session.record.name, record.manifest):
+        _put_aside(session.record, f"{session.record}:1: the record of another session, {stranger}", damaged)
         return None
     there = {
         key: value for key, value in record.manifest.items() if key not in ("line", "schema", *_OF_A_RUN)
@@ -284,6 +286,11 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str])
             way_out = f"add --fallback {there['player']['fallback']} to go on with it, or name another --out"
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
+
+
+def _put_aside(record: Path, fault: str, damaged: list[str]) -> None:
+    place = put_aside(record, DAMAGED)
+    damaged.append(f"{fault}; it is {place.name} now")
 
 
 def _object(held: Any) -> dict[str, Any]:

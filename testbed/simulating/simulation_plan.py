@@ -27,6 +27,7 @@ from testbed.process.errors import TestbedError
 from testbed.session.options import asked_policies, playing_thresholds, scoring_of
 from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.session.video_to_play import VideoToPlay
+from testbed.simulated.record_names import record_name
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, carries_state
 from testbed.simulated.starts import Start, Starts, read_starts
 from testbed.simulating.command_line import LINKS
@@ -82,7 +83,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
             chunks=_chunks(args.chunks, videos[start.trace.name]),
             first_level=_first_level(args.first_level, videos[start.trace.name]),
             run_seed=seed,
-            record=out / _record_name(start, policy, seed if len(seeds) > 1 else None),
+            record=out / record_name(start.trace.name, start.index, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
         )
         for policy, found in loaded.items()
@@ -192,13 +193,6 @@ def _processes(asked: int | None) -> int:
     if asked < 1:
         raise TestbedError(f"--jobs {asked}: must be 1 or more")
     return asked
-
-
-def _record_name(start: Start, policy: str, seed: int | None) -> str:
-    """A file's name that says what is in it."""
-    policy_word = re.sub(r"^[^:]*/(?=[^/:]+\.py(:|$))", "", policy)
-    words = (start.trace.name, f"s{start.index}", policy_word, *(() if seed is None else (f"seed{seed}",)))
-    return "_".join(re.sub(r"[^A-Za-z0-9.=+_-]+", "-", word).strip("-.") for word in words) + ".jsonl"
 
 
 def _check_names(sessions: Sequence[SessionToSimulate]) -> None:

@@ -7,7 +7,8 @@ import dataclasses
 import itertools
 import math
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -37,6 +38,9 @@ from traces.bound_processes import worker_pool
 
 AHEAD = 4
 """Sessions handed out for each process."""
+PATIENCE_S = 60.0
+"""Without a session ending, or the deadline of a decision where that is longer: then it is said who is waited
+for. A policy that never answers is asked for ever: nobody can tell it from one that thinks."""
 
 
 def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> SessionToSimulate:
@@ -186,7 +190,10 @@ def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
     if processes == 1:
         while (taken := parts.take()) is not None:
             units, sessions = taken
-            with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
+            with (
+                _waited_for(work, units),
+                contextlib.redirect_stdout(sys.stderr),
+            ):  # a user's policy may print
                 parts.end(units, compute_all(sessions, facts, parts.deadline_s))
         return
     lonely: list[Unit] = []
@@ -213,7 +220,7 @@ def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) ->
                     flying[workers.submit(compute_all, sessions, parts.facts, parts.deadline_s)] = units
                 if not flying:
                     return []
-                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                for future in _ended(work, flying, processes):
                     result = future.result()
                     parts.end(flying.pop(future), result)
                     alone -= 1
@@ -230,6 +237,36 @@ def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) ->
         for unit in reversed(lonely):
             work.give_back(unit)
         return lonely
+
+
+def _ended(
+    work: SweepWork, flying: Mapping[Future[list[Attempt]], list[Unit]], processes: int
+) -> set[Future[list[Attempt]]]:
+    """What has ended, once something has."""
+    with _waited_for(work, *itertools.islice(flying.values(), processes)):  # the oldest are at work
+        return wait(flying, return_when=FIRST_COMPLETED).done
+
+
+@contextlib.contextmanager
+def _waited_for(work: SweepWork, *parts: Sequence[Unit]) -> Iterator[None]:
+    """Say once for whom the context waits, where it waits for long.
+
+    Args:
+        parts: what is at work, each a session or several side by side; the oldest first.
+    """
+    patience_s = max(PATIENCE_S, work.folder.plan.file.decision_deadline_s)
+    units = [part[0] for part in parts]
+    policies = ", ".join(dict.fromkeys(unit.policy.label for unit in units))
+    more = f" and {sum(map(len, parts)) - 1} more" if sum(map(len, parts)) > 1 else ""
+    whom = f"policy {policies} in session {units[0].name}{more}"
+    line = f"no session has ended for {patience_s:g} s: waiting for {whom}"
+    timer = threading.Timer(patience_s, work.say, (line,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _died(future: Future[list[Attempt]]) -> bool:

@@ -114,7 +114,7 @@ def is_as_noted(table: Path) -> bool:
 
 
 def fault_of(path: Path, line: JournalLine | None) -> str:
-    """Why a record that is there is none that can be read; empty for a whole one.
+    """Why a record that is there is not the one that its name says, or can't be read; empty for one that is.
 
     Args:
         line: the journal's last of its unit: a file that is as it says need not be read.
@@ -125,11 +125,14 @@ def fault_of(path: Path, line: JournalLine | None) -> str:
     try:
         if line is not None and (line.records or {}).get(path.name) == _as_noted(os.lstat(path)):
             return ""
-        read_record(path)
+        told = read_record(path).told.sweep
     except OtherVersionError as error:
         raise TestbedError(f"{error}; name another --out") from None
     except RecordError as error:
         return str(error)
     except OSError as error:
         return said_of(error)
-    return ""
+    session = told.session if told else None
+    if session == path.name.removesuffix(".jsonl"):
+        return ""
+    return f"{path}:1: the record of {f'another session, {session}' if session else 'no session of a sweep'}"

@@ -54,6 +54,16 @@ def test_what_is_shown_of_a_name_can_be_seen(
         assert main([words[0], str(folder), *words[1:]]) == 0
     said = capsys.readouterr()
     assert UNSEEN.search(said.out + said.err) is None
+    assert not re.search(r"(^|[ │|])\\x9b31m", said.out + said.err, re.MULTILINE), "a second line of a name"
     page = folder / "report" / "index.html"
     if page.exists():
         assert UNSEEN.search(page.read_text()) is None and "\\x1b[2J" in page.read_text()
+
+
+def test_a_record_that_cant_be_read_is_left_out_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "bad\nerror: gone.jsonl").write_text("{\n")
+    assert main(["compare", str(folder)]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and told[0].startswith(f"left out: {folder}/bad\\nerror: gone.jsonl:1: ")

@@ -231,3 +231,11 @@ def test_threads_that_are_at_work_are_not_waited_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout) == (3, "told\n")
+
+
+def test_too_little_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        raise MemoryError
+
+    assert carried_out("prog", work) == 2
+    assert capsys.readouterr().err == "prog: the machine's memory is too small for this\n"

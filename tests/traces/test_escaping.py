@@ -3,6 +3,7 @@ r"""What can't be seen is written out; a terminal is steered by nobody but us.""
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from traces.commands import carried_out, refuse
+from traces.commands import carried_out, next_step, refuse, tell_line
 from traces.console import VisibleConsole
 from traces.escaping import visible, visible_lines
 
@@ -64,3 +65,27 @@ def test_a_console_in_a_file_is_visible_too() -> None:
     file = io.StringIO()
     VisibleConsole(file=file).print("a\x1b[2Jb", markup=False)
     assert file.getvalue() == "a\\x1b[2Jb\n"
+
+
+def test_a_new_line_in_a_name_begins_none(capsys: pytest.CaptureFixture[str]) -> None:
+    file = io.StringIO()
+    console = VisibleConsole(file=file, width=60)
+    console.print(Text("left out: a\nb\tc.jsonl"), soft_wrap=True)
+    console.print("name: a\nb")
+    table = Table("col\numn", "c", box=None)
+    table.add_row("a\nb", Text("c\nd", style="red"))
+    console.print(table)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert lines[:2] == ["left out: a\\nb\\tc.jsonl", "name: a\\nb"]
+    assert [line.split() for line in lines[2:]] == [["col\\numn", "c"], ["a\\nb", "c\\nd"]]
+    tell_line("note: a\nb")
+    refuse("prog", "a\nb: no such file")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("note: a\\nb\n", "prog: a\\nb: no such file\n")
+
+
+def test_what_to_type_next_is_one_line_that_a_shell_takes() -> None:
+    typed = next_step("it's\n\\one").partition("next: ")[2].partition(" ")[2]
+    assert typed == r"$'it\'s\n\\one'"
+    echoed = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True, text=True, check=True)
+    assert echoed.stdout == "it's\n\\one"

@@ -21,7 +21,7 @@ from policies.genet.net import read as read_genet
 from policies.hindsight.net import ValueNet, ValueNetError
 from policies.llm.serving.serve import ServeError, read_token
 from traces import formats
-from traces.formats.content import MAX_BYTES
+from traces.formats.content import MAX_BYTES, MOST_LINES
 from traces.inspection import lint
 from traces.safe_reading import read_bytes
 from traces.trace import TraceError
@@ -104,4 +104,10 @@ def test_a_file_over_the_bound_is_refused_with_a_way_out(tmp_path: Path, packed:
         (tmp_path / "a").touch()
         os.truncate(tmp_path / "a", MAX_BYTES + 1)
     with pytest.raises(TraceError, match=r"a: over 64 MiB( unpacked)?; cut it into traces, such as by"):
+        formats.load(tmp_path / "a")
+
+
+def test_a_file_of_too_many_lines_is_refused_before_they_are_taken_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1\n" * (MOST_LINES + 1))
+    with pytest.raises(TraceError, match="a: over 4000000 lines or objects; cut it into traces"):
         formats.load(tmp_path / "a")

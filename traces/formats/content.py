@@ -15,6 +15,8 @@ from traces.trace import TraceError
 
 MAX_BYTES = 64 * 1024 * 1024
 """A larger file is no trace, packed or not; to read this much takes minutes."""
+MOST_LINES = 4_000_000
+"""And as many objects: each takes a kilobyte of memory while it is read."""
 CUT_IT = "cut it into traces, such as by `split -l 100000`"
 
 _PACKED: tuple[tuple[bytes, str, Callable[[io.BytesIO], io.BufferedIOBase]], ...] = (
@@ -62,6 +64,8 @@ def content_of(data: bytes, source: str) -> Content:
         TraceError: it is broken, too large or no text; `source:line: what (value), way out`.
     """
     data = _unpacked(data, source)
+    if max(data.count(each) for each in (b"\n", b"\r", b"{")) > MOST_LINES:
+        raise TraceError(f"{source}: over {MOST_LINES} lines or objects; {CUT_IT}")
     for begin, what in _NO_TEXT:
         if data.startswith(begin):
             raise TraceError(f"{source}: not text: {what}")

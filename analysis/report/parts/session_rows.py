@@ -125,7 +125,7 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that is no record, and why."""
+    """A file that is no record, or a copy of another one, and why."""
 
     path: str
     reason: str

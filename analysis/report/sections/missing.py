@@ -136,9 +136,9 @@ def left_out_sentences(study: Study) -> list[str]:
                 f"{policy} lacks {count} of the traces that others in the same setting have: {reason}."
             )
     for one in study.unreadable[:NAMED]:
-        said.append(f"{Path(one.path).name} cannot be read: {one.reason}.")
+        said.append(f"{Path(one.path).name} is left out: {one.reason}.")
     if len(study.unreadable) > NAMED:
-        said.append(f"{len(study.unreadable) - NAMED} more files cannot be read.")
+        said.append(f"{len(study.unreadable) - NAMED} more files are left out.")
     return said
 
 

@@ -17,6 +17,7 @@ import json
 import random
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -39,6 +40,7 @@ from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.models import MODELS, PUBLISHED
 from testbed.simulated.starts import Start
+from testbed.sweeps.experiment.most import refuse_many
 from testbed.sweeps.experiment.schema import KEYS, PolicyEntry, SettingEntry, SweepFile, shown_value
 from traces.families.catalogue import default_video, placed, resolve_many
 from traces.formats.reading import AS_A_WORD
@@ -264,13 +266,15 @@ def plan_sweep(
         TestbedError: a policy, trace or video that is not there or does not go together; with the line.
     """
     model = link_model if simulated else None
+    refuse_many(file, [1] * len(file.settings), simulated)  # lists alone may make too many
     policies = tuple(_policy(file, entry, model) for entry in file.policies)
     settings: list[SweepSetting] = []
     blocks: list[Block] = []
     traces: dict[str, SweptTrace] = {}
     notes: list[str] = []
-    for entry in file.settings:
-        found = _traces(file, entry, model)
+    traces_of = [_traces(file, entry, model) for entry in file.settings]
+    refuse_many(file, [len(found) for found in traces_of], simulated)
+    for entry, found in zip(file.settings, traces_of, strict=True):
         _join(file, entry, traces, found)
         notes += _entry_notes(entry, found, simulated)
         for setting in _grid(entry, model):
@@ -433,9 +437,9 @@ def _traces(file: SweepFile, entry: SettingEntry, link_model: str | None) -> lis
             fault = str(error).replace(AS_A_WORD, "convert it first by `python -m traces convert` with --")
             raise file.fault(entry.where["traces"], fault, typed) from None
         found += [SweptTrace(spec, trace) for trace in traces]
-    names = [swept.trace.name for swept in found]
+    names = Counter(swept.trace.name for swept in found)
     for swept in found:
-        if names.count(swept.trace.name) > 1:
+        if names[swept.trace.name] > 1:
             raise file.fault(
                 entry.where["traces"], f"trace {swept.trace.name} is named twice; once will do", swept.spec
             )

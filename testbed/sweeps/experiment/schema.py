@@ -22,6 +22,7 @@ where one stands; a trace's path that is not there is looked for beside the file
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,8 @@ TOP = (
 )
 TOP_TABLES = ("defaults", "setting")
 QOE = ("kind", "mu", "smooth")
+MOST_VARIANTS = 10_000
+"""Policies of one entry, by the lists among its parameters."""
 POLICY = ("spec", "label", "delay_ms", "parameters")
 SETTING = ("label", "seen", "stress", "traces")
 
@@ -329,6 +332,12 @@ class _Reader:
         parameters = dict(self._right((*place, "parameters"), entry.get("parameters", {}), dict, _anything))
         if "delay_ms" in entry:
             parameters["delay_ms"] = entry["delay_ms"]
+        lengths = [len(value) if isinstance(value, list) else 1 for value in parameters.values()]
+        if math.prod(lengths) > MOST_VARIANTS:
+            fault = (
+                f"{math.prod(lengths):,} policies of {label} are asked for; {MOST_VARIANTS:,} are the most"
+            )
+            raise self._fault(place, f"{fault}: shorten its lists")
         variants: list[tuple[str, str]] = [("", "")]
         for key, value in parameters.items():
             values = value if isinstance(value, list) else [value]
@@ -409,8 +418,9 @@ class _Reader:
         if not values:
             raise self._fault(place, f"{place[-1]} is an empty list; leave it out, or give values")
         found = tuple(self._right(place, one, kind, check) for one in values)
+        times = Counter(found)
         for one in found:
-            if found.count(one) > 1:
+            if times[one] > 1:
                 raise self._fault(place, f"{place[-1]} has {_shown(one)} twice", one)
         labels: dict[str, Any] = {}
         for one in found:

@@ -186,7 +186,7 @@ def test_what_is_missing_is_said(study: Study) -> None:
     assert column(lost, "reason") == [INVALID_REASON, "the player died: no route"]
     other = " ".join(missing.left_out_sentences(study))
     assert "bba was not run with video uhd: its ladder is another." in other
-    assert "bba lacks 2 of the traces" in other and "cut.jsonl cannot be read" in other
+    assert "bba lacks 2 of the traces" in other and "cut.jsonl is left out: 1: not JSON" in other
 
 
 def test_a_sweep_that_has_just_begun_has_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +198,19 @@ def test_a_sweep_that_has_just_begun_has_a_report(tmp_path: Path, capsys: pytest
     assert (found["sessions"], found["baseline"], found["complete"]) == (1, None, False)
     page = (folder / "report" / "index.html").read_text()
     assert "robustmpc is the only policy" in page and "partial results" in page
+
+
+def test_a_report_is_not_written_through_a_planted_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, elsewhere = small_sweep(tmp_path / "results"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "report").symlink_to(elsewhere)
+    assert main(["report", str(folder), "--jobs", "1"]) == 2
+    assert f"{folder / 'report'}" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())
+    assert said(capsys, "report", folder, "--jobs", "1", "--out", folder / "report", status=1)["sessions"]
+    assert (elsewhere / "index.html").is_file()  # who names a link means it
 
 
 def test_policies_without_a_common_trace_are_named_and_not_drawn(tmp_path: Path) -> None:

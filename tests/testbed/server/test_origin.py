@@ -698,3 +698,30 @@ def test_clients_that_leave_or_send_no_http_cost_no_traceback(tmp_path: Path) ->
         assert all("no HTTP" in line for line in said.splitlines()), said
 
     run(job())
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: o\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", 405),
+        (b"GET / HTTP/1.1\r\nHost: o\r\nContent-Encoding: deflate\r\nContent-Length: 3\r\n\r\nabc", 200),
+        (b"PUT /x HTTP/1.1\r\nHost: o\r\nContent-Encoding: zstd\r\nContent-Length: 3\r\n\r\nabc", 405),
+    ],
+)
+def test_a_body_that_nobody_wants_is_not_decoded(sent: bytes, status: int) -> None:
+    async def job() -> None:
+        async with command("--port", "0", "--json", "--log", os.devnull) as process:
+            assert process.stdout is not None and process.stderr is not None
+            port = json.loads(await process.stdout.readline())["port"]
+            with await raw_request(port, sent) as sock:
+                answer = await asyncio.get_running_loop().sock_recv(sock, 65_536)
+                assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+                await asyncio.get_running_loop().sock_sendall(
+                    sock, b"GET /healthz HTTP/1.1\r\nHost: o\r\n\r\n"
+                )
+                answer = await asyncio.get_running_loop().sock_recv(sock, 65_536)
+                assert b"HTTP/1.1 200 " in answer  # the body was drained
+            process.terminate()
+            assert await process.stderr.read() == b""
+
+    run(job())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -305,6 +306,22 @@ def test_a_damaged_record_is_named_and_its_session_played_again(
     assert os.path.lexists(tmp_path / f"{whole.name}.damaged")
     assert read_record(whole).chunks and len(whole.read_bytes()) == pytest.approx(len(before), abs=200)
     assert (other.stat().st_ino, other.stat().st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
+
+
+def test_a_record_under_anothers_name_is_named_and_its_session_played_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--traces", "4g[0:2]", "--policy", "bba", "--seed", "1,2", *SHORT, "--out", tmp_path)
+    assert run(*words) == 0
+    paths = sorted(tmp_path.iterdir())
+    mine = read_record(paths[-1]).chunks
+    for stranger in (paths[0], paths[-2]):  # of another trace, and of another seed alone
+        shutil.copyfile(stranger, paths[-1])
+        capsys.readouterr()
+        assert run(*words) == 0
+        said = capsys.readouterr().err
+        assert f"{paths[-1]}:1: the record of another session, {stranger.name}" in said
+        assert [row.level for row in read_record(paths[-1]).chunks] == [row.level for row in mine]
 
 
 def test_a_record_of_another_version_is_not_damaged(

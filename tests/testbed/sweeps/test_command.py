@@ -23,6 +23,7 @@ from analysis.report.parts.planned import read_sweep as read_planned
 from player.qoe import summarise
 from player.record import read_record
 from testbed import sweep
+from testbed.sweeps import computed
 from testbed.sweeps.experiment.plan import Unit, plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
@@ -134,6 +135,21 @@ def test_a_sweep_leaves_records_its_state_and_a_table(
     assert {row["record"] for row in table} == set(held(out))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_who_is_waited_for_is_said(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    monkeypatch.setattr(computed, "PATIENCE_S", 0.05)
+    (place / "slow.py").write_text(SLOW.replace("0.003", "0.3"))
+    text = SWEEP.replace('"rate"', f'"{place}/slow.py:Slow"').replace("chunks = 5", "chunks = 3")
+    (place / "s.toml").write_text(f"decision_deadline_s = 0.05\n{text}".replace("4g[0:3]", "4g/0"))
+    assert run(place / "s.toml", "--out", place / "out", jobs=jobs) == 0
+    said = capsys.readouterr()
+    lines = [line for line in (said.out + said.err).splitlines() if "no session has ended" in line]
+    (session,) = [path.stem for path in (place / "out").glob("*.jsonl") if "slow" in path.stem]
+    assert any("slow.py:Slow" in line and session in line for line in lines)
+
+
 def test_the_same_command_again_runs_nothing_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = place / "out"
     assert run(place / "s.toml", "--out", out) == 0
@@ -175,6 +191,27 @@ def test_a_damaged_record_is_named_and_its_session_played_again(
     assert {name: after[name] for name in after if name != path.name} == {
         name: before[name] for name in before if name != path.name
     }
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_record_under_anothers_name_is_named_and_its_session_played_again(
+    place: Path, capsys: pytest.CaptureFixture[str], journal: bool
+) -> None:
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out) == 0
+    stranger, lost, *_ = sorted(out.glob("*.jsonl"))
+    shutil.copyfile(stranger, lost)
+    if not journal:
+        (out / JOURNAL).unlink()
+    capsys.readouterr()
+    assert run(place / "s.toml", "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    assert f"played again: {lost}:1: the record of another session, {stranger.stem}" in said.err
+    assert json.loads(said.out)["counts"]["done"] == 6
+    assert {read_record(path).told.sweep.session for path in out.glob("*.jsonl")} == {  # type: ignore[union-attr]
+        path.stem for path in out.glob("*.jsonl")
+    }
+    assert list((out / "attempts").rglob(f"{lost.name}*"))
 
 
 def test_a_whole_sweep_in_a_damaged_journal_and_a_copied_folder_stays_whole(
@@ -449,7 +486,8 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
         taken = work.take()
         assert taken is not None
         unit, number = taken
-        write_session(out / unit.records[0], valid=status == DONE, sweep={"attempt": number})
+        told_of = {"attempt": number, "session": unit.sessions[0]}
+        write_session(out / unit.records[0], valid=status == DONE, sweep=told_of)
         if not lost:
             work.end(unit, Attempt(status, () if status == DONE else ("link: late",)))
         return unit.name, number

@@ -284,3 +284,29 @@ def test_delays_of_traces_are_noted_and_losses_refused_where_nobody_can_play_the
     assert planned(tmp_path, text).units and planned(tmp_path, text, True, "tcp").units
     with pytest.raises(TestbedError, match=r"sweep.toml:13: .*d.csv: loses up to 1 % of its frames"):
         planned(tmp_path, text, simulated=True)
+
+
+@pytest.mark.parametrize("traces", ["4g/0", "4g[0:9]"])
+def test_more_sessions_than_can_be_laid_out_are_refused_by_their_number(tmp_path: Path, traces: str) -> None:
+    """Lists alone may be too many, or lists by the traces that are there."""
+    many = range(1, 500 if traces == "4g/0" else 200)
+    text = (
+        'name = "many"\npolicies = ["bba", "rate"]\n\n[[setting]]\nlabel = "wide"\n'
+        f'traces = "{traces}"\nrtt_ms = {[*many]}\nqueue_ms = {[*many]}\nplayers = [1, 2]\n'
+    )
+    with pytest.raises(TestbedError) as refused:
+        planned(tmp_path, text)
+    sessions = len(many) ** 2 * 3 * 2 * (1 if traces == "4g/0" else 9)
+    assert f"{sessions:,} sessions are asked for, most of them by wide; 1,000,000 are the most" in str(
+        refused.value
+    )
+    assert f"{tmp_path / 'sweep.toml'}:4: " in str(refused.value)
+
+
+def test_more_variants_of_a_policy_than_anybody_compares_are_refused(tmp_path: Path) -> None:
+    many = [*range(1, 1001)]
+    text = GOOD.replace("delay_ms = [0, 100]", f"delay_ms = {many}, parameters = {{ window = {many} }}")
+    with pytest.raises(
+        TestbedError, match="1,000,000 policies of by rate are asked for; 10,000 are the most"
+    ):
+        planned(tmp_path, text)
