@@ -195,12 +195,14 @@ def load_sessions(
         OSError: a place that cannot be read.
     """
     found: list[SessionRecord] = []
-    files, faults = each_once(record_files(places))
+    faults: list[tuple[Path, str]] = []
+    files, copies = each_once(record_files(places))
     for path in files:
         try:
             found.append(SessionRecord(read_record(path)))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
+    faults += copies
     refuse_other_schemas(faults, len(found) + len(faults))
     if not found:
         raise RecordError(faults[0][1])

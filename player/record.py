@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from player.faults import in_words
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
 from player.record_checks import MOST, far_number, fault_of
+from traces.escaping import visible
 from traces.files import fresh, partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
 from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
@@ -300,7 +301,7 @@ def _row(kind: type[_Row], line: dict[str, Any], path: Path, number: int) -> _Ro
 
 def _said(error: TypeError) -> str:
     """`…__init__() got an unexpected keyword argument 'colour'`, without Python's own name for it."""
-    return str(error).partition("() ")[2] or str(error)
+    return visible(str(error).partition("() ")[2] or str(error))
 
 
 _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (ChunkRow, EndRow)}

@@ -323,13 +323,14 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
         OSError: a place cannot be read, or the table not written.
     """
     files, copies = each_once(record_files(places))
-    unreadable = [fault for _, fault in copies]
+    unreadable: list[str] = []
     look = _chunk_rows_or_fault if chunks else _session_row_or_fault
     try:
         ending_of(table)
         rows = write_table(table, CHUNK_COLUMNS if chunks else COLUMNS, _batches(look, files, unreadable))
     except TableFileError as error:
         raise AnalysisError(str(error)) from None
+    unreadable += [fault for _, fault in copies]
     if not rows and unreadable:
         raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
     if not rows:

@@ -87,13 +87,15 @@ def read_streams(
         OSError: a place that cannot be read.
     """
     read: list[Stream | LeftOut] = []
-    files, faults = each_once(record_files(places))
+    faults: list[tuple[Path, str]] = []
+    files, copies = each_once(record_files(places))
     for path in files:
         try:
             read.append(_stream(SessionRecord(read_record(path)), qoe, interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    refuse_other_schemas(faults, len(files))
+    faults += copies
+    refuse_other_schemas(faults, len(files) + len(copies))
     there = dict.fromkeys(one.policy for one in read)
     for policy in policies:
         if policy not in there:

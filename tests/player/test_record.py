@@ -27,6 +27,7 @@ from player.record import (
     manifest_line,
     read_record,
 )
+from tests.support.session_records import write_session
 
 MANIFEST = {"video": {"ladder_kbps": [300, 750]}, "policy": {"spec": "bba"}}
 END = EndRow("finished", "", 2, 0.5, 0.0, 8.0, 8.5)
@@ -268,3 +269,12 @@ def test_under_sudo_record_and_new_folders_belong_to_the_caller(
     owners = [path.stat() for path in (tmp_path / "new", *(tmp_path / "new").rglob("*"))]
     assert [(owner.st_uid, owner.st_gid) for owner in owners] == [(12345, 12346)] * 3
     assert tmp_path.stat().st_uid != 12345
+
+
+def test_a_key_with_a_new_line_in_it_is_told_in_one_line(tmp_path: Path) -> None:
+    path = write_session(tmp_path / "a.jsonl")
+    first, second, *others = path.read_text().splitlines()
+    path.write_text("\n".join([first, second.replace('"reason"', '"reaso\\n"'), *others]) + "\n")
+    with pytest.raises(RecordError) as refused:
+        read_record(path)
+    assert "\n" not in str(refused.value) and "reaso" in str(refused.value)

@@ -128,7 +128,7 @@ def test_decision_times_are_pooled_and_deciders_counted(study: Study) -> None:
     shares = dict(zip(column(table, "policy"), column(table, "chunks_by_llm"), strict=True))
     assert shares == {"bba": 0, "robustmpc": 0, HOSTILE: 4}
     fallback = fallback_table(study)
-    assert fallback is not None and column(fallback, "reason") == ["policy took longer than 5 s"]
+    assert fallback is not None and column(fallback, "reason") == ["the policy took longer than 5 s"]
 
 
 def test_a_simulated_session_has_no_decision_time(tmp_path: Path) -> None:
