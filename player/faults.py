@@ -39,7 +39,10 @@ class PolicyFault(Exception):
 
 def one_line(error: BaseException) -> str:
     """An exception's type and text on one line of bounded length."""
-    text = " ".join(str(error).split())[:LONGEST_REASON]
+    try:
+        text = " ".join(str(error).split())[:LONGEST_REASON]
+    except Exception:  # somebody's own exception may not be able to say what it is
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from player.decide import Decider
+from player.faults import one_line
 from player.observation import Observation
 from player.policy import Decision
 from player.qoe import QoE
@@ -162,3 +163,11 @@ def test_when_even_the_fallback_fails_level_0() -> None:
 def test_a_deadline_must_be_one(deadline_s: float) -> None:
     with pytest.raises(ValueError, match="decision deadline"):
         Decider(always(0), always(0), LEVELS, deadline_s)
+
+
+def test_an_exception_that_cannot_be_shown_is_named_by_its_type() -> None:
+    class WordlessError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    assert one_line(WordlessError()) == "WordlessError"
