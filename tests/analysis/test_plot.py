@@ -208,7 +208,7 @@ def test_refuses_a_picture_that_cannot_be_made(tmp_path: Path, capsys: pytest.Ca
     record = a_record(tmp_path / "a.jsonl")
     assert ".png, .pdf, .svg or .eps" in refused(capsys, record, "--out", tmp_path / "a.jpg")
     assert "a.jsonl" in refused(capsys, record, "--out", record / "a.png")
-    many = [a_record(tmp_path / f"{number}.jsonl") for number in range(MOST_SESSIONS + 1)]
+    many = [a_record(tmp_path / f"{number}.jsonl", f"policy{number}") for number in range(MOST_SESSIONS + 1)]
     assert f"shows {MOST_SESSIONS} at most" in refused(capsys, *many, "--out", tmp_path / "a.png")
 
 
