@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -102,7 +103,7 @@ async def opened(browser: str, profile: Path) -> AsyncIterator[Tab]:
             async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 yield Tab(socket)
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)  # /usr/bin/chromium may be a script, which is not the browser
         process.wait(START_S)
 
 
