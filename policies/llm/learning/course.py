@@ -86,7 +86,7 @@ class Course(ABC):
 
     def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
         """So many sessions that the student plays itself, with what the teacher says; where it `plays`."""
-        raise NotImplementedError
+        raise NotImplementedError  # not abstract: only a course that says `plays` is asked, and has one
 
     def agreed(self, experience: Experience) -> float:
         """Share of the steps in which what was taken is what the teacher would take; of choices."""
