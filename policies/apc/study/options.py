@@ -27,7 +27,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--threads", type=count, default=1, metavar="N", help="of the model on the CPU (default: 1)"
     )
     model.add_argument(
-        "--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="default: %(default)s"
+        "--dtype", choices=("auto", "float32", "bfloat16", "int8"), default="auto", help="default: %(default)s"
     )
     model.add_argument(
         "--together",
