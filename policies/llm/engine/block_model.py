@@ -72,14 +72,18 @@ class BlockModel:
         self._shared = 0
         matrices = sum(each.outputs * each.inputs for layer in self._layers for each in layer)
         self.parameters = matrices + self._norms.size + self._biases.size + len(self._last_norm)
-        self._threads = torch.get_num_threads()
-        self._helpers = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
+        self.share_among(torch.get_num_threads())
         self.forward([0], [0], [torch.zeros(1, size.width)])  # compiles, so that no decision waits for it
 
     @staticmethod
     def can(config: dict[str, Any]) -> bool:
         """Whether this processor and a configuration, which `PackedModel` knows, fit blocks."""
         return block_product.can() and PackedModel.can(config) and _Size.of(config).fits
+
+    def share_among(self, threads: int) -> None:
+        """Compute large batches in so many threads, the caller's among them."""
+        self._threads = threads
+        self._helpers = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def share(self, prefix: torch.Tensor) -> None:
         """Compute a prefix once; every slot's cache begins with it."""

@@ -56,8 +56,8 @@ def add_dtype_option(group: Any) -> None:
         "--dtype",
         choices=DTYPES,
         default=DTYPES[0],
-        help="what the model is computed in; int8: weights of 4 or 8 bits, on a CPU with AVX2; auto: that, else"
-        " bfloat16 where the device multiplies it, else float32 (default: %(default)s)",
+        help="what the model is computed in; int8: weights of 4 or 8 bits, on a CPU with AVX2; auto: that,"
+        " else bfloat16 where the device multiplies it, else float32 (default: %(default)s)",
     )
 
 
