@@ -203,7 +203,8 @@ class Lanes:
             await asyncio.gather(*lanes)
         finally:
             for lane in lanes:
-                lane.cancel()
+                if not lane.cancelling():  # or what it is taking down already would be left half done
+                    lane.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
 
     async def _lane(self, number: int) -> None:
