@@ -68,6 +68,7 @@ def walk(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[tuple[f
     keep = part.wander_correlation
     push = math.sqrt(1.0 - keep * keep)
     level, wander, left, hazard = random.normal(), random.normal(), 0, 0.0
+    outage_mbps = part.outage_mbps
     while True:
         if random.uniform() < jump:
             level = random.normal()
@@ -76,10 +77,12 @@ def walk(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[tuple[f
         chance = random.uniform()
         if left == 0 and chance < hazard:
             left = max(int(interpolate(random.uniform(), OUTAGE_SHARES, part.outage_steps) + 0.5), 1)
+            is_long = part.long_outage_steps is not None and left >= part.long_outage_steps
+            outage_mbps = part.long_outage_mbps if is_long else part.outage_mbps
         if left > 0:
             left -= 1
             hazard = 0.0
-            yield score, interpolate(random.uniform(), OUTAGE_SHARES, part.outage_mbps), True
+            yield score, interpolate(random.uniform(), OUTAGE_SHARES, outage_mbps), True
         else:
             hazard = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
             yield score, interpolate(score, SCORE_GRID, part.rate_mbps), False
