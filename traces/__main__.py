@@ -288,10 +288,9 @@ def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
     return chosen(prepared, arguments.min_dark_share, arguments.min_swing_share)
 
 
-def _fit(arguments: argparse.Namespace) -> int:
-    if arguments.length_s < arguments.step_s:
-        raise TraceError(f"--length-s {arguments.length_s:g}: shorter than --step-s {arguments.step_s:g}")
-    logs = _logs(arguments.directories, arguments)
+def _logs_in_parts(arguments: argparse.Namespace) -> tuple[Sequence[Trace], Sequence[Trace]]:
+    """Logs to fit, and logs to judge by."""
+    logs: Sequence[Trace] = _logs(arguments.directories, arguments)
     held_out: Sequence[Trace] = ()
     if arguments.judge:
         held_out = _logs(arguments.judge, arguments)
@@ -301,7 +300,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         if arguments.line is not None and arguments.block_s is not None:
             raise TraceError("--line and --block-s: whole lines or blocks of logs are held out; give one")
         parts = split(logs, arguments.hold_out_every, arguments.block_s, arguments.line)
-        logs, held_out = list(parts.fitted), parts.held_out
+        logs, held_out = parts.fitted, parts.held_out
     elif arguments.block_s is not None:
         raise TraceError("--block-s: blocks are held out by --hold-out-every; give both")
     elif arguments.line is not None:
@@ -310,6 +309,13 @@ def _fit(arguments: argparse.Namespace) -> int:
         raise TraceError(
             f"{len(logs)} logs to fit and {len(held_out)} held out; bring more logs, or set --block-s"
         )
+    return logs, held_out
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    if arguments.length_s < arguments.step_s:
+        raise TraceError(f"--length-s {arguments.length_s:g}: shorter than --step-s {arguments.step_s:g}")
+    logs, held_out = _logs_in_parts(arguments)
     model = fit.fit(
         logs,
         arguments.family,

@@ -199,9 +199,7 @@ def test_logs_are_chosen_by_how_dark_they_are_and_how_they_swing() -> None:
     assert [log.name for log in chosen(logs, 0.0, 0.0)] == ["steady", "swinging", "dark"]
     assert [log.name for log in chosen(logs, 0.25, 0.0)] == ["dark"]
     assert [log.name for log in chosen(logs, 0.0, 0.9)] == ["swinging"]
-    with pytest.raises(
-        TraceError, match=r"none of 3 logs is below 0.3 Mbit/s for a share of 0.25 and swings"
-    ):
+    with pytest.raises(TraceError, match=r"none of 3 logs is below 0.3 Mbit/s for a share of 0.25 and"):
         chosen(logs, 0.25, 0.9)
 
 

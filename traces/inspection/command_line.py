@@ -176,6 +176,13 @@ def _add_fit(commands: Any) -> None:
         metavar="MBPS",
         help="the same for a higher mean (default: no bound)",
     )
+    _add_choosing(what)
+    _add_format(what)
+    _add_judging(command.add_argument_group("judging"))
+    _add_model(command.add_argument_group("model"))
+
+
+def _add_choosing(what: Any) -> None:
     what.add_argument(
         "--min-dark-share",
         type=share,
@@ -190,9 +197,6 @@ def _add_fit(commands: Any) -> None:
         metavar="SHARE",
         help="leave out logs whose rate is twice or half as much 2 s later less often (default: 0)",
     )
-    _add_format(what)
-    _add_judging(command.add_argument_group("judging"))
-    _add_model(command.add_argument_group("model"))
 
 
 def _command(commands: Any, name: str, about: str) -> Parser:
