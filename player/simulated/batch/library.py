@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.qoe import MU, QoE, Scoring, published_mu
-from player.simulated.link_published import refuse_loss
+from player.simulated.link_published import PAYLOAD, refuse_loss
 from player.video.video import Video
 from traces.trace import Trace
 
@@ -20,6 +20,10 @@ Ints = NDArray[np.int64]
 KINDS = tuple(MU)
 """The kinds of QoE; a session's `kind` is a place in this, and so in the first axis of `quality`."""
 LINEAR, LOG, HD = (KINDS.index(name) for name in ("linear", "log", "hd"))
+
+INTERVAL = np.dtype([("begin_s", "f8"), ("end_s", "f8"), ("bytes_per_s", "f8"), ("payload_bytes", "f8")])
+"""The time up to a point of a trace: from the point before (from 0, where the trace begins anew), and how
+many bytes of video come through while it lasts."""
 
 _BITS_PER_MBIT = 1_000_000.0
 _BITS_PER_BYTE = 8.0
@@ -33,6 +37,8 @@ class PackedLibrary(NamedTuple):
     """(points of all traces,)"""
     bytes_per_s: Floats
     """(points of all traces,) of whole frames, as `player/simulated/link_published.py` computes it."""
+    intervals: NDArray[np.void]
+    """(points of all traces,) of `INTERVAL`: what a download looks up, side by side."""
     delay_ms: Floats
     """(points of all traces,) what the trace adds to the round trip; 0 where it says nothing of that."""
     trace_begin: Ints
@@ -112,11 +118,17 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scori
     quality = _quality(videos)
     for video in videos:
         QoE(qoe.kind).quality(video.ladder_kbps)
+    time_s, bytes_per_s = (
+        np.concatenate([np.array(trace.time_s) for trace in traces]),
+        rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
+    )
+    begin = np.concatenate(([0], ends[:-1])).astype(np.int64)
     return PackedLibrary(
-        time_s=np.concatenate([np.array(trace.time_s) for trace in traces]),
-        bytes_per_s=rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
+        time_s=time_s,
+        bytes_per_s=bytes_per_s,
+        intervals=_intervals(time_s, bytes_per_s, begin),
         delay_ms=np.concatenate([trace.delay_ms or np.zeros(len(trace.time_s)) for trace in traces]),
-        trace_begin=np.concatenate(([0], ends[:-1])).astype(np.int64),
+        trace_begin=begin,
         trace_end=ends.astype(np.int64),
         sizes_bytes=sizes,
         quality=quality,
@@ -127,6 +139,15 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scori
         chunks=np.array([video.chunks for video in videos], dtype=np.int64),
         chunk_ms=np.array([video.chunk_s * _MS_PER_S for video in videos]),
     )
+
+
+def _intervals(time_s: Floats, bytes_per_s: Floats, begin: Ints) -> NDArray[np.void]:
+    intervals = np.zeros(len(time_s), INTERVAL)
+    begin_s = np.concatenate(([0.0], time_s[:-1]))
+    begin_s[begin] = begin_s[begin + 1] = 0.0
+    intervals["begin_s"], intervals["end_s"], intervals["bytes_per_s"] = begin_s, time_s, bytes_per_s
+    intervals["payload_bytes"] = bytes_per_s * (time_s - begin_s) * PAYLOAD
+    return intervals
 
 
 def _quality(videos: tuple[Video, ...]) -> Floats:
