@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ class BatchState(NamedTuple):
     reward: Floats
     """QoE of the chunk, by the session's own kind and weights; 0 for the first, which no mean counts, and
     in a step of a session that was over."""
+    past: Floats
+    """(sessions, most chunks, 2) of every chunk so far: the two that follow, side by side in memory."""
     past_mbps: Floats
     """(sessions, most chunks) throughput of every chunk so far."""
     past_s: Floats
@@ -66,15 +68,15 @@ class BatchState(NamedTuple):
 
 def room_for(sessions: int, chunks: int, noise: bool) -> BatchState:
     """Room for so many sessions, none of which has begun."""
-    rows = {name: chunks for name in BatchState._fields if name.startswith("past_")}
-    rows["noise"] = chunks if noise else 0
+    rows = {"noise": chunks if noise else 0, "past_rtt_ms": chunks, "past_level": chunks}
     kinds: dict[str, type] = dict.fromkeys(
         ("begin", "end", "video", "kind", "chunks", "interval", "chunk", "level"), np.int64
     )
     kinds["past_level"] = np.int8
-    return BatchState(
-        **{
-            name: np.zeros((sessions, rows[name]) if name in rows else sessions, kinds.get(name, np.float64))
-            for name in BatchState._fields
-        }
-    )
+    past = np.zeros((sessions, chunks, 2))
+    made: dict[str, Any] = {"past": past, "past_mbps": past[:, :, 0], "past_s": past[:, :, 1]}
+    for name in BatchState._fields:
+        if name not in made:
+            shape = (sessions, rows[name]) if name in rows else sessions
+            made[name] = np.zeros(shape, kinds.get(name, np.float64))
+    return BatchState(**made)

@@ -80,6 +80,8 @@ def begin_sessions(
         state.after_ms[session] = 0.0
         state.wait_ms[session] = 0.0
         state.reward[session] = 0.0
+        for chunk in range(state.past_rtt_ms.shape[1]):
+            state.past_rtt_ms[session, chunk] = state.rtt_ms[session]
         if state.noise.shape[1]:
             noise_factors(seeds[place], state.noise[session])
 
@@ -164,9 +166,10 @@ def step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, be
                 stall_ms = 0.0
             played_ms = state.played_ms[session] + room[_PLAYED_MS + at]
             stalled_ms = state.stalled_ms[session] + stall_ms
-            state.past_mbps[session, chunk] = room[_MBPS + at]
-            state.past_s[session, chunk] = room[_DOWNLOAD_S + at]
-            state.past_rtt_ms[session, chunk] = room[_RTT_MS + at]
+            state.past[session, chunk, 0] = room[_MBPS + at]
+            state.past[session, chunk, 1] = room[_DOWNLOAD_S + at]
+            if packed.delayed:
+                state.past_rtt_ms[session, chunk] = room[_RTT_MS + at]
             state.past_level[session, chunk] = state.level[session]
             state.size_bytes[session] = room[_SIZE_BYTES + at]
             state.delay_ms[session] = delay_ms
