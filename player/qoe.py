@@ -24,6 +24,9 @@ from traces.totals import running_total
 MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
 """Published stall weights, for the ladder of 300 to 4300 kbit/s (Mao et al., SIGCOMM 2017, table 1)."""
 
+MU_NOTE = "the quality of the ladder's top: 4.3 with envivio, 40 with uhd; hd: 8"
+"""What help says of a stall weight that nobody gives."""
+
 HD_REWARD = {300: 1.0, 750: 2.0, 1200: 3.0, 1850: 12.0, 2850: 15.0, 4300: 20.0}
 """Published `hd` values by bitrate in kbit/s (Mao et al., SIGCOMM 2017)."""
 
@@ -98,15 +101,6 @@ class QoE:
             raise ValueError(f"QoE mu {self.mu}: must be 0 or more")
         if not (math.isfinite(self.smooth) and self.smooth >= 0):
             raise ValueError(f"QoE smooth {self.smooth}: must be 0 or more")
-
-    @classmethod
-    def published(cls, kind: str = "linear", mu: float | None = None, smooth: float = 1.0) -> QoE:
-        """A kind with its published stall weight, unless another is given.
-
-        Raises:
-            ValueError: as the constructor.
-        """
-        return cls(kind, MU.get(kind, 0.0) if mu is None else mu, smooth)
 
     def __str__(self) -> str:
         return f"{self.kind}, mu {self.mu:g}, smooth {self.smooth:g}"
@@ -221,6 +215,8 @@ class SessionSummary:
     """
 
     weights: QoE
+    weights_words: str
+    """The weights for a person, who sees whether mu is the top of the ladder."""
     outcome: str
     chunks: int
     """Chunks that arrived, the first included."""
@@ -283,6 +279,7 @@ def summarise(
     shown_s = end.stall_s + end.played_s
     return SessionSummary(
         weights=weights,
+        weights_words=weights.in_words(ladder_kbps),
         outcome=end.outcome,
         chunks=len(chunks),
         qoe=(running_total(values) - weights.mu * unfinished_s) / counted if counted else None,
