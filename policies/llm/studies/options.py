@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from player.options import add_scoring_options
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
 from policies.llm.studies.control_list import CONTROLS
@@ -36,6 +37,7 @@ def add_test(commands: Any) -> None:
         "--policy", default="robustmpc,genet,bba,hindsight", help="by commas (default: %(default)s)"
     )
     against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
+    add_scoring_options(made)
     how = made.add_argument_group("how")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
