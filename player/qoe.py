@@ -65,9 +65,7 @@ def published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
     Raises:
         ValueError: `log` of a ladder that has no top above its lowest level.
     """
-    if kind == "hd":
-        return MU["hd"]
-    top = _top(kind, ladder_kbps)
+    top = ladder_mu(kind, ladder_kbps)
     if top == 0:
         raise ValueError(
             "QoE log: the ladder's top is worth no more than its lowest level, so stalls would cost nothing;"
@@ -76,8 +74,10 @@ def published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
     return top
 
 
-def _top(kind: str, ladder_kbps: Sequence[int]) -> float:
-    """q of the top level, to the digits that it is published with."""
+def ladder_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
+    """The same of any ladder: where `log` gives a top nothing, stalls cost nothing."""
+    if kind == "hd":
+        return MU["hd"]
     top = _levels_quality(kind, ladder_kbps)[-1]
     return round(top, 2) if kind == "log" else top
 
@@ -112,7 +112,7 @@ class QoE:
 
     def is_top_of(self, ladder_kbps: Sequence[int]) -> bool:
         """Whether mu is the quality of the ladder's top level; never of `hd`, whose weight is its own."""
-        return self.kind != "hd" and self.mu == _top(self.kind, ladder_kbps)
+        return self.kind != "hd" and self.mu == ladder_mu(self.kind, ladder_kbps)
 
     def quality(self, ladder_kbps: Sequence[int]) -> tuple[float, ...]:
         """q of every level of a ladder (kbit/s, lowest first).

@@ -106,7 +106,18 @@ def test_intervals_hold_the_truth_as_often_as_they_promise() -> None:
         stalls = np.where(random.random(200) < 0.2, random.exponential(10.0, 200), 0.0)
         rates = random.gamma(4.0, 0.5, 200)
         streams = [
-            Stream("r", "a", index * 900.0, "v", float(stalls[index]), 98.0, float(rates[index]), 0.0, 10, *SCORED)
+            Stream(
+                "r",
+                "a",
+                index * 900.0,
+                "v",
+                float(stalls[index]),
+                98.0,
+                float(rates[index]),
+                0.0,
+                10,
+                *SCORED,
+            )
             for index in range(200)
         ]
         blocks = blocks_of(streams, 1.0)
