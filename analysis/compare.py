@@ -437,16 +437,13 @@ def _corrected(groups: Sequence[ComparedGroup]) -> tuple[ComparedGroup, ...]:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the figures right."""
-    outcomes, found = comparison.outcomes, []
-    if doubt := comparison.rule.doubt(outcomes.traces):
-        found.append(doubt)
+    outcomes = comparison.outcomes
+    found = [text for text in (comparison.rule.doubt(outcomes.traces), comparison.pooled) if text]
     if others := told_others(outcomes):
         found.append(
             f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"
             " their policies aimed at something else, and an oracle's plan is no bound"
         )
-    if comparison.pooled:
-        found.append(comparison.pooled)
     lacking = {missing.policy for missing in comparison.missing}
     if lacking:
         lack = "lacks" if len(lacking) == 1 else "lack"

@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from player.buffer import BufferThresholds
 from player.fallback import fallback_spec
@@ -71,17 +71,14 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     _refuse_loss(link, (trace for _, trace in traces))
     spec_of = {trace.name: spec for spec, trace in traces}
-    asked = {"link_name": args.link, "strict": args.strict, "thresholds": thresholds}
-    same = partial(SessionToSimulate, link=link, **asked)
+    asked = {"link": link, "link_name": args.link, "strict": args.strict, "thresholds": thresholds}
     sessions = tuple(
-        same(
+        SessionToSimulate(
+            **asked,
             policy=policy,
             start=start,
             trace_spec=spec_of[start.trace.name],
-            video=videos[start.trace.name],
-            qoe=scoring.on(videos[start.trace.name].ladder_kbps),
-            chunks=_chunks(args.chunks, videos[start.trace.name]),
-            first_level=_first_level(args.first_level, videos[start.trace.name]),
+            **_of_video(args, videos[start.trace.name], scoring),
             run_seed=seed,
             record=out / record_name(start.trace.name, start.index, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
@@ -97,6 +94,16 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
         *video_notes(videos.values()),
     )
     return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), notes)
+
+
+def _of_video(args: argparse.Namespace, video: Video, scoring: Scoring) -> dict[str, Any]:
+    """What a session's video decides of it."""
+    return {
+        "video": video,
+        "qoe": scoring.on(video.ladder_kbps),
+        "chunks": _chunks(args.chunks, video),
+        "first_level": _first_level(args.first_level, video),
+    }
 
 
 def _facts(out: Path, arguments: Sequence[str]) -> RunFacts:
