@@ -55,7 +55,8 @@ class SessionSource:
         traces: traces, or what `traces/families/catalogue.py` understands: `4g[0:100]`, a file, a directory.
         video: a video or its name or directory, or several with ladders of one length.
         qoe: `linear`, `log` or `hd`.
-        mu: weight of a second of stall; None takes the quality of the ladder's top level (8 for `hd`).
+        mu: weight of a second of stall; None takes the quality of the top level of the video's ladder (8 in
+            `hd`).
         smooth: weight of changes.
         chunks: streamed in a session; None takes 48, or fewer if a video has fewer.
         noise: multiply every download time by a draw from U(0.9, 1.1).

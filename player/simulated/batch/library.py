@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.observation import HORIZON
-from player.qoe import MU, QoE, Scoring, published_mu
+from player.qoe import MU, QoE, Scoring, ladder_mu
 from player.simulated.link_published import PAYLOAD, refuse_loss
 from player.video.video import Video
 from traces.trace import Trace
@@ -77,8 +76,8 @@ class Library:
     Args:
         traces: at least one.
         videos: at least one; ladders, chunk lengths and numbers of chunks may differ.
-        qoe: kind and weights of all that a setup leaves open. None: `Scoring()`. Without a mu a second of
-            stall costs what is published for the session's kind and ladder (`player.qoe.published_mu`).
+        qoe: kind and weights of all that a setup leaves open. None: `linear` and smooth 1. Without a mu a
+            second of stall costs what the top level of the session's ladder brings (8 in `hd`, as published).
 
     Raises:
         ValueError: no trace, no video, or `hd` with a ladder that its table does not know.
@@ -94,8 +93,8 @@ class Library:
             refuse_loss(trace)
         self.traces = tuple(traces)
         self.videos = tuple(videos)
-        self.qoe = qoe if qoe is not None else Scoring()
-        self.packed = _pack(self.traces, self.videos, self.qoe)
+        self.qoe = qoe
+        self.packed = _pack(self.traces, self.videos, qoe)
 
     @property
     def levels(self) -> int:
@@ -117,7 +116,8 @@ class Library:
         return self.packed.trace_end - self.packed.trace_begin
 
 
-def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scoring) -> PackedLibrary:
+def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scoring | None) -> PackedLibrary:
+    asked = Scoring() if qoe is None else Scoring(qoe.kind, qoe.mu, qoe.smooth)
     ends = np.cumsum([len(trace.time_s) for trace in traces])
     rates = np.concatenate([np.array(trace.rate_mbps) for trace in traces])
     sizes = np.zeros((len(videos), max(each.chunks for each in videos), max(each.levels for each in videos)))
@@ -127,11 +127,9 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scori
     shown[:, : sizes.shape[1]] = sizes / SIZE_UNIT_BYTES
     quality = _quality(videos)
     for video in videos:
-        QoE(qoe.kind).quality(video.ladder_kbps)
-    time_s, bytes_per_s = (
-        np.concatenate([np.array(trace.time_s) for trace in traces]),
-        rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
-    )
+        asked.on(video.ladder_kbps)
+    time_s = np.concatenate([np.array(trace.time_s) for trace in traces])
+    bytes_per_s = rates * _BITS_PER_MBIT / _BITS_PER_BYTE
     begin = np.concatenate(([0], ends[:-1])).astype(np.int64)
     return PackedLibrary(
         time_s=time_s,
@@ -144,9 +142,9 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scori
         sizes_bytes=sizes,
         sizes_shown=shown.reshape(len(videos), -1),
         quality=quality,
-        mu=_stall_weights(videos) if qoe.mu is None else np.full(quality.shape[:2], qoe.mu),
-        smooth=float(qoe.smooth),
-        kind=KINDS.index(qoe.kind),
+        mu=_stall_weights(videos) if asked.mu is None else np.full(quality.shape[:2], asked.mu),
+        smooth=float(asked.smooth),
+        kind=KINDS.index(asked.kind),
         levels=np.array([video.levels for video in videos], dtype=np.int64),
         chunks=np.array([video.chunks for video in videos], dtype=np.int64),
         chunk_ms=np.array([video.chunk_s * _MS_PER_S for video in videos]),
@@ -175,10 +173,5 @@ def _quality(videos: tuple[Video, ...]) -> Floats:
 
 
 def _stall_weights(videos: tuple[Video, ...]) -> Floats:
-    """(kinds, videos) of each ladder its own; NaN where nothing is published for it."""
-    weights = np.full((len(KINDS), len(videos)), np.nan)
-    for kind, name in enumerate(KINDS):
-        for place, video in enumerate(videos):
-            with contextlib.suppress(ValueError):
-                weights[kind, place] = published_mu(name, video.ladder_kbps)
-    return weights
+    """(kinds, videos) of each ladder its own."""
+    return np.array([[ladder_mu(name, video.ladder_kbps) for video in videos] for name in KINDS])
