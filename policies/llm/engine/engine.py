@@ -90,7 +90,7 @@ class _Slot:
 
 
 class Engine:
-    """Many sessions' contexts and one batched forward. Not thread-safe: one caller at a time.
+    """Many sessions' contexts and one batched forward. One caller at a time, as `contract.py` has it.
 
     Args:
         task: what is decided.

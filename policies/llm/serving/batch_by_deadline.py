@@ -20,6 +20,7 @@ from policies.llm.serving.batcher import (
     QueueFull,
     WaitingSteps,
 )
+from policies.llm.serving.returning import Returning
 from policies.llm.serving.step_time import StepTime
 
 BUDGET_S = 0.1
@@ -63,6 +64,9 @@ class DeadlineQueue:
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
         self._probe: WaitingSteps | None = None
+        self._returning = Returning(gather_s)
+        self._idle_s = 0.0
+        """When the last forward was done."""
         self.refused = 0
 
     def __len__(self) -> int:
@@ -98,6 +102,8 @@ class DeadlineQueue:
                 f"light: it would take {1000.0 * (done_s - work.arrived_s):.0f} ms, {place} requests ahead"
             )
         self._waiting.insert(place, work)
+        if not work.answered:
+            self._returning.asked(work.slot, work.arrived_s)
 
     def _may_probe(self, now_s: float) -> bool:
         """Whether everybody was refused for long; remembers since when."""
@@ -121,10 +127,20 @@ class DeadlineQueue:
         return max(self.step_time.most_steps(LONGEST_FORWARD * self._budget_s), 1)
 
     def due_s(self) -> float:
-        """After a moment in which others may come; at once when all who could are there."""
-        first = min(work.arrived_s for work in self._waiting)
+        """After a moment in which others may come, or those who are about to (`returning.py`); at once when
+        all who could are there, or more than one forward holds. Nobody's deadline is waited away.
+        """
+        first_s, rows = min(work.arrived_s for work in self._waiting), self._rows()
         complete = len(self._waiting) >= min(self._largest, max(self._sessions(), 1))
-        return first + (0.0 if complete else self._gather_s)
+        if complete or rows > self._most_steps():
+            return first_s
+        back_s = self._returning.due_s(max(first_s, self._idle_s), self.step_time.fixed_s)
+        latest_s = self.deadline_s(self._waiting[0]) - self.step_time.bound_s(rows)
+        return min(max(first_s + self._gather_s, back_s), latest_s)
+
+    def _rows(self) -> int:
+        """That forwards of all who wait compute."""
+        return sum(work.rows for work in self._waiting)
 
     def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         """The next batch: as many as fit into one forward that the first of them survives."""
@@ -161,6 +177,13 @@ class DeadlineQueue:
             self.step_time.forget()
         self.step_time.took(rows, seconds)
         self._ran()
+
+    def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
+        self._idle_s = now_s
+        self._returning.answered((work.slot for work in batch if not work.answered), now_s)
+
+    def left(self, slot: int) -> None:
+        self._returning.left(slot)
 
     def failed(self) -> None:
         """The forward is over, and teaches nothing."""

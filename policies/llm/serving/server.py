@@ -107,7 +107,9 @@ class _Desk:
         self.asking: set[asyncio.Task[Answer]] = set()
         """Requests that wait for their answer."""
         self.queue = queue(lambda: len(self.sessions))
-        self.batcher = Batcher(served.engine, self.queue, delay_s=delay_s, observe=self._observe)
+        self.batcher = Batcher(
+            served.engine, self.queue, served.task.fill, delay_s=delay_s, observe=self._observe
+        )
         self.sessions = ServedSessions(
             self.batcher,
             served.task,
@@ -120,7 +122,7 @@ class _Desk:
     def _observe(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         self._metrics.forward_s.labels(self.task.name).observe(seconds)
         self._metrics.batch.labels(self.task.name).observe(len(batch))
-        self._metrics.steps.inc(sum(len(work.features) for work in batch))
+        self._metrics.steps.inc(sum(len(work.asked.steps) for work in batch))
         self._metrics.rows.inc(sum(work.rows for work in batch))
 
 
@@ -281,18 +283,30 @@ class Server:
         if self._bodies >= MOST_BODIES and not request.content.is_eof():
             said, later = f"{MOST_BODIES} bodies are on their way", {"Retry-After": str(RETRY_QUEUE_S)}
             raise _BadBody(_closing(_refusal(429, said, headers=later)))
+        if request.content.is_eof():  # it is all there: nothing to wait for
+            return await self._whole(request)
         self._bodies += 1
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
-                return await request.read()
+                return await self._whole(request)
         except TimeoutError:
             said = f"the body did not come within {BODY_WITHIN_S:g} s"
             raise _BadBody(_closing(_refusal(408, said))) from None
+        finally:
+            self._bodies -= 1
+
+    async def _whole(self, request: web.Request) -> bytes:
+        """What has come and comes of a body.
+
+        Raises:
+            _BadBody: it is cut or framed wrongly.
+            HTTPRequestEntityTooLarge: it is too large.
+        """
+        try:
+            return await request.read()
         except (web.RequestPayloadError, ValueError) as error:
             said = f"the body is cut or framed wrongly: {' '.join(str(error).split())[:100]}"
             raise _BadBody(_closing(_refusal(400, said))) from None
-        finally:
-            self._bodies -= 1
 
     async def _read(self, body: bytes) -> Request:
         """What a body asks. A large one is read beside the event loop, one at a time; small ones don't wait.
