@@ -44,3 +44,7 @@ class LocalEngine(ServingEngine, Protocol):
 
 class EngineFull(RuntimeError):
     """Every slot is taken by a session."""
+
+
+class EngineGone(RuntimeError):
+    """The process that has the engine has ended; the message says how, and the way out."""

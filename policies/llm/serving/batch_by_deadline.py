@@ -1,10 +1,11 @@
 """A queue with deadlines: the earliest first, and what cannot make it is told so at once.
 
-Every request names its own deadline: `apc` its budget, `netllm` what a player can wait. Batches are formed
-under the server's budget: no forward takes longer than half of it, so that whoever arrives while one runs
-can still have the next. A request is admitted if, after all with earlier deadlines, its own
-forward would be done in time by what the machine's forwards have taken lately (`step_time.py`); else it is
-refused while there is still time to decide it otherwise. Overload means more refusals, not late answers.
+Every request names its own deadline: `apc` its budget, `netllm` what a player can wait. No forward takes
+longer than half of what the hastiest open session allows (nor than half of the server's budget, where all
+allow less), so that whoever arrives while one runs can still have the next. A request is admitted if, after
+all with earlier deadlines, its own forward would be done in time by what the machine's forwards have taken
+lately (`step_time.py`); else it is refused while there is still time to decide it otherwise. Overload means
+more refusals, not late answers.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class DeadlineQueue:
     """Earliest deadline first, in short forwards; a `batcher.BatchQueue`.
 
     Args:
-        budget_s: the shortest that a request is expected to allow; no forward takes longer than half of it.
+        budget_s: the shortest that a request is expected to allow; where all open sessions allow more,
+            forwards may be as much longer.
         gather_s, largest, longest, sessions: as of `batch_by_arrival.ArrivalQueue`.
         step_time: what forwards take; learned anew if None.
     """
@@ -64,6 +66,8 @@ class DeadlineQueue:
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
         self._probe: WaitingSteps | None = None
+        self._allowed_s: dict[int, float] = {}
+        """What each open session's last request allowed."""
         self._returning = Returning(gather_s)
         self._idle_s = 0.0
         """When the last forward was done."""
@@ -87,6 +91,8 @@ class DeadlineQueue:
         """
         if len(self._waiting) >= self._longest:
             raise QueueFull(f"{self._longest} requests are waiting")
+        if not work.answered:
+            self._allowed_s[work.slot] = work.deadline_s - work.arrived_s
         place = bisect.bisect_right(self._waiting, self.deadline_s(work), key=self.deadline_s)
         ahead = self._waiting[:place]
         begin_s = max(work.arrived_s, self._busy_until_s)
@@ -123,8 +129,12 @@ class DeadlineQueue:
         return seconds + self.step_time.bound_s(steps)
 
     def _most_steps(self) -> int:
-        """New steps of one forward; 1 or more."""
-        return max(self.step_time.most_steps(LONGEST_FORWARD * self._budget_s), 1)
+        """New steps of one forward; 1 or more. Where not even one fits into half of what is allowed, all of
+        it is used: more and shorter forwards would help nobody.
+        """
+        allowed_s = max(min(self._allowed_s.values(), default=0.0), self._budget_s)
+        most = self.step_time.most_steps(LONGEST_FORWARD * allowed_s)
+        return max(most or self.step_time.most_steps((1.0 - GUARD) * allowed_s), 1)
 
     def due_s(self) -> float:
         """After a moment in which others may come, or those who are about to (`returning.py`); at once when
@@ -183,6 +193,7 @@ class DeadlineQueue:
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)
 
     def left(self, slot: int) -> None:
+        self._allowed_s.pop(slot, None)
         self._returning.left(slot)
 
     def failed(self) -> None:

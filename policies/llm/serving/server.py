@@ -135,6 +135,7 @@ class Server:
         token: without it in `Authorization: Bearer`, only health is told.
         delay_s: wait so long before every forward: a slow model, for tests.
         queue: decides which requests go next, given the number of open sessions; by the limits if None.
+        versions: of packages that engines elsewhere have loaded.
     """
 
     def __init__(
@@ -145,7 +146,9 @@ class Server:
         token: str | None = None,
         delay_s: float = 0.0,
         queue: Callable[[Callable[[], int]], BatchQueue] | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
+        self._versions = versions or {}
         self._limits, self._token, self._delay_s = limits or Limits(), token, delay_s
         labels = [{name: str(value) for name, value in asdict(each.engine.info).items()} for each in served]
         self.metrics = Metrics(labels, self._open, self._waiting)
@@ -177,7 +180,7 @@ class Server:
             "tasks": {name: asdict(desk.engine.info) for name, desk in self._desks.items()},
             "limits": asdict(self._limits),
             "delay_ms": 1000.0 * self._delay_s,
-            "versions": loaded_versions(),
+            "versions": {**loaded_versions(), **self._versions},
         }
 
     def application(self) -> web.Application:
