@@ -27,7 +27,7 @@ class Selects(Protocol):
 
 def play(sessions: Sessions, selects: Selects) -> Floats:
     """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
-    total, counted = np.zeros(len(sessions)), sessions.chunks - 1
+    total, counted = np.zeros(len(sessions)), sessions.state.chunks - 1
     while not sessions.done.all():
         sessions.step(selects.select())
         total += sessions.state.reward

@@ -35,11 +35,11 @@ def planned_values(sessions: Sessions, horizon: int = HORIZON, slots: int = SLOT
 
     Every session must have its first chunk and no noise; -inf for levels that its ladder lacks.
     """
-    packed, state, qoe = sessions.library.packed, sessions.state, sessions.library.qoe
+    packed, state = sessions.library.packed, sessions.state
     values = np.zeros((len(sessions), packed.sizes_bytes.shape[2]))
 
     def part(begin: int, end: int) -> None:
-        _plan(packed, state, sessions.chunks, qoe.mu, qoe.smooth, horizon, slots, values, begin, end)
+        _plan(packed, state, horizon, slots, values, begin, end)
 
     share(part, len(sessions), sessions.threads)
     return values
@@ -78,9 +78,6 @@ def future_mbps(packed: PackedLibrary, state: BatchState, window_s: float, windo
 def _plan(
     packed: PackedLibrary,
     state: BatchState,
-    chunks: int,
-    mu: float,
-    smooth: float,
     horizon: int,
     slots: int,
     values: Floats,
@@ -94,7 +91,7 @@ def _plan(
     grown, grown_at = np.empty((cells * levels, _FIELDS)), np.empty((cells * levels, 2), np.int64)
     held = np.empty(cells, np.int64)
     for session in range(begin, end):
-        chunk = state.chunk[session]
+        chunk, chunks = state.chunk[session], state.chunks[session]
         if chunk >= chunks:
             continue
         ladder = packed.levels[state.video[session]]
@@ -111,7 +108,7 @@ def _plan(
             for step in range(min(horizon, chunks - chunk)):
                 low, high = (first, first + 1) if step == 0 else (0, ladder)
                 made = _grow(
-                    packed, state, session, chunk + step, mu, smooth, low, high,
+                    packed, state, session, chunk + step, low, high,
                     chunk + step + 1 < chunks, beam, beam_at, count, grown, grown_at,
                 )  # fmt: skip
                 count = _prune(beam, beam_at, grown, grown_at, made, slots, held)
@@ -132,8 +129,6 @@ def _grow(
     state: BatchState,
     session: int,
     chunk: int,
-    mu: float,
-    smooth: float,
     low: int,
     high: int,
     waits: bool,
@@ -149,7 +144,8 @@ def _grow(
     along the trace serves all levels. Sizes of a chunk that don't rise with the level begin it anew.
     """
     video, first, last = state.video[session], state.begin[session], state.end[session]
-    time_s, bytes_per_s, q = packed.time_s, packed.bytes_per_s, packed.quality[video]
+    time_s, bytes_per_s, q = packed.time_s, packed.bytes_per_s, packed.quality[state.kind[session], video]
+    mu, smooth = state.mu[session], state.smooth[session]
     made = 0
     for row in range(count):
         index, at_s, before = beam_at[row, 0], beam[row, _POSITION], beam_at[row, 1]

@@ -115,6 +115,7 @@ def _fill(
     for session in range(begin, end):
         vector = vectors[session]
         chunk, video = state.chunk[session], state.video[session]
+        left = state.chunks[session] - chunk
         for back in range(history):
             past = chunk - history + back
             if past >= 0:
@@ -127,10 +128,10 @@ def _fill(
         for step in range(ahead):
             for level in range(levels):
                 size_bytes = 0.0
-                if chunk + step < chunks and level < known:
+                if step < left and level < known:
                     size_bytes = packed.sizes_bytes[video, chunk + step, level]
                 vector[place] = size_bytes / SIZE_UNIT_BYTES
                 place += 1
         vector[place] = state.buffer_ms[session] / _MS_PER_S / BUFFER_UNIT_S
-        vector[place + 1] = (chunks - chunk) / chunks
+        vector[place + 1] = left / chunks
         vector[place + 2] = max(state.level[session], 0) / top

@@ -8,13 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from player.qoe import QoE
+from player.qoe import MU, QoE
 from player.simulated.link_published import refuse_loss
 from player.video.video import Video
 from traces.trace import Trace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+KINDS = tuple(MU)
+"""The kinds of QoE; a session's `kind` is a place in this, and so in the first axis of `quality`."""
+LINEAR, LOG, HD = (KINDS.index(name) for name in ("linear", "log", "hd"))
 
 _BITS_PER_MBIT = 1_000_000.0
 _BITS_PER_BYTE = 8.0
@@ -37,20 +41,29 @@ class PackedLibrary(NamedTuple):
     sizes_bytes: Floats
     """(videos, most chunks, most levels); 0 where a video has no such chunk or level."""
     quality: Floats
-    """(videos, most levels) q of the QoE."""
+    """(kinds, videos, most levels) q of each kind of `KINDS`; NaN where `hd` does not know the ladder."""
+    mu: Floats
+    """(kinds, videos) the stall weight of a session that nobody gives another."""
+    smooth: float
+    """The weight of changes of a session that nobody gives another."""
+    kind: int
+    """The kind of a session that nobody gives another."""
     levels: Ints
+    """(videos,)"""
+    chunks: Ints
     """(videos,)"""
     chunk_ms: Floats
     """(videos,)"""
 
 
 class Library:
-    """The traces and videos that a batch draws from, and the QoE they are scored by.
+    """The traces and videos that a batch draws from, and the QoE of sessions whose setup names none.
 
     Args:
         traces: at least one.
-        videos: at least one; ladders and chunk lengths may differ.
-        qoe: gives every level its quality.
+        videos: at least one; ladders, chunk lengths and numbers of chunks may differ.
+        qoe: kind and weights of all that a setup leaves open. None: `linear`, smooth 1, and a second of stall
+            costs what the top level of the session's ladder brings (8 in `hd`, as published).
 
     Raises:
         ValueError: no trace, no video, or `hd` with a ladder that its table does not know.
@@ -64,8 +77,8 @@ class Library:
             refuse_loss(trace)
         self.traces = tuple(traces)
         self.videos = tuple(videos)
-        self.qoe = qoe if qoe is not None else QoE()
-        self.packed = _pack(self.traces, self.videos, self.qoe)
+        self.qoe = qoe
+        self.packed = _pack(self.traces, self.videos, qoe)
 
     @property
     def levels(self) -> int:
@@ -77,19 +90,26 @@ class Library:
         """Chunks of the shortest video."""
         return min(video.chunks for video in self.videos)
 
+    @property
+    def most_chunks(self) -> int:
+        """Chunks of the longest video."""
+        return max(video.chunks for video in self.videos)
+
     def points(self) -> Ints:
         """(traces,) how many points each trace has; a start index goes from 1 to one less."""
         return self.packed.trace_end - self.packed.trace_begin
 
 
-def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE) -> PackedLibrary:
+def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | None) -> PackedLibrary:
     ends = np.cumsum([len(trace.time_s) for trace in traces])
     rates = np.concatenate([np.array(trace.rate_mbps) for trace in traces])
-    shape = len(videos), max(video.chunks for video in videos), max(video.levels for video in videos)
-    sizes, quality = np.zeros(shape), np.zeros((shape[0], shape[2]))
+    sizes = np.zeros((len(videos), max(each.chunks for each in videos), max(each.levels for each in videos)))
     for place, video in enumerate(videos):
         sizes[place, : video.chunks, : video.levels] = video.sizes_bytes
-        quality[place, : video.levels] = qoe.quality(video.ladder_kbps)
+    quality = _quality(videos)
+    if qoe is not None:
+        for video in videos:
+            qoe.quality(video.ladder_kbps)
     return PackedLibrary(
         time_s=np.concatenate([np.array(trace.time_s) for trace in traces]),
         bytes_per_s=rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
@@ -98,6 +118,35 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE) -> Pac
         trace_end=ends.astype(np.int64),
         sizes_bytes=sizes,
         quality=quality,
+        mu=_stall_weights(videos) if qoe is None else np.full(quality.shape[:2], qoe.mu),
+        smooth=1.0 if qoe is None else qoe.smooth,
+        kind=LINEAR if qoe is None else KINDS.index(qoe.kind),
         levels=np.array([video.levels for video in videos], dtype=np.int64),
+        chunks=np.array([video.chunks for video in videos], dtype=np.int64),
         chunk_ms=np.array([video.chunk_s * _MS_PER_S for video in videos]),
     )
+
+
+def _quality(videos: tuple[Video, ...]) -> Floats:
+    """(kinds, videos, most levels) as `PackedLibrary.quality`."""
+    quality = np.zeros((len(KINDS), len(videos), max(video.levels for video in videos)))
+    for kind, name in enumerate(KINDS):
+        for place, video in enumerate(videos):
+            try:
+                quality[kind, place, : video.levels] = QoE(name).quality(video.ladder_kbps)
+            except ValueError:
+                quality[kind, place] = np.nan
+    return quality
+
+
+def _stall_weights(videos: tuple[Video, ...]) -> Floats:
+    """(kinds, videos) of each ladder its own."""
+    return np.array([[_published_mu(name, video.ladder_kbps) for video in videos] for name in KINDS])
+
+
+def _published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
+    """What a second of stall costs as published: the quality of the ladder's top level."""
+    if kind == "hd":
+        return MU["hd"]
+    top = QoE(kind).quality(ladder_kbps)[-1]
+    return round(top, 2) if kind == "log" else top

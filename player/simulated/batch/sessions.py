@@ -7,18 +7,17 @@ are independent of each other, and the number of threads does not change a bit o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from player.buffer import CAP_MS
+from player.qoe import QoE
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Ints, Library, PackedLibrary
+from player.simulated.batch.library import KINDS, Floats, Ints, Library, PackedLibrary
 from player.simulated.batch.link import NEVER, hold_ms, idle, noise_factors, transfer
+from player.simulated.batch.setup import Setup
 from player.simulated.batch.threads import cores, share
-from player.simulated.link_published import RTT_MS
 from player.simulated.session import CHUNKS
 from traces.trace import TraceError
 
@@ -27,70 +26,6 @@ SMALLEST_PART = 1024
 
 _MS_PER_S = 1000.0
 _FINE = -1
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What may differ from session to session; every field has one element a session."""
-
-    trace: Ints
-    """Which of the library's traces."""
-    start_index: Ints
-    """Streaming begins at `time_s[start_index - 1]`."""
-    video: Ints
-    """Which of the library's videos; it brings its chunk length."""
-    seed: Ints
-    """Of the noise, where there is noise."""
-    rtt_ms: Floats
-    cap_ms: Floats
-    """Above this buffer level the player waits."""
-
-    @classmethod
-    def of(
-        cls,
-        sessions: int,
-        trace: ArrayLike = 0,
-        start_index: ArrayLike = 1,
-        video: ArrayLike = 0,
-        seed: ArrayLike = 0,
-        rtt_ms: ArrayLike = RTT_MS,
-        cap_ms: ArrayLike = CAP_MS,
-    ) -> Setup:
-        """A setup of `sessions` sessions; a single value holds for all of them."""
-
-        def whole(value: ArrayLike) -> Ints:
-            return np.broadcast_to(np.asarray(value, np.int64), sessions)
-
-        def real(value: ArrayLike) -> Floats:
-            return np.broadcast_to(np.asarray(value, np.float64), sessions)
-
-        return cls(whole(trace), whole(start_index), whole(video), whole(seed), real(rtt_ms), real(cap_ms))
-
-    def __len__(self) -> int:
-        return len(self.trace)
-
-    def check(self, library: Library) -> None:
-        """Raise unless every session can be had from this library.
-
-        Raises:
-            ValueError: an index that is not there, a time out of range; names the session.
-        """
-        for each in fields(self):
-            if getattr(self, each.name).shape != (len(self),):
-                raise ValueError(f"setup: {each.name} must have one element for each of {len(self)} sessions")
-        self._within("trace", 0, len(library.traces) - 1)
-        self._within("video", 0, len(library.videos) - 1)
-        self._within("start_index", 1, library.points()[self.trace] - 1)
-        self._within("rtt_ms", 0.0, np.finfo(np.float64).max)
-        self._within("cap_ms", np.nextafter(0.0, 1.0), np.inf)
-
-    def _within(self, name: str, low: float, high: Any) -> None:
-        values = getattr(self, name)
-        wrong = np.flatnonzero(~((values >= low) & (values <= high)))
-        if len(wrong):
-            at = wrong[0]
-            most = np.broadcast_to(high, len(self))[at]
-            raise ValueError(f"setup: session {at} has {name} {values[at]}; expected {low} to {most}")
 
 
 class BatchState(NamedTuple):
@@ -102,14 +37,20 @@ class BatchState(NamedTuple):
     video: Ints
     rtt_ms: Floats
     cap_ms: Floats
+    kind: Ints
+    """Its QoE: a place in `library.KINDS`."""
+    mu: Floats
+    smooth: Floats
+    chunks: Ints
+    """How many it streams."""
     noise: Floats
-    """(sessions, chunks) factor on each delay, or (sessions, 0) without noise."""
+    """(sessions, most chunks) factor on each delay, or (sessions, 0) without noise."""
     interval: Ints
     """The interval that the session is in, counted in the packed arrays."""
     at_s: Floats
     """The time in the trace."""
     chunk: Ints
-    """The next chunk to ask for; `chunks` when the session is over."""
+    """The next chunk to ask for; its `chunks` when the session is over."""
     level: Ints
     """The last chunk's level; -1 before the first."""
     buffer_ms: Floats
@@ -129,11 +70,16 @@ class BatchState(NamedTuple):
     wait_ms: Floats
     """Held back after the chunk, before the next is asked for."""
     reward: Floats
-    """QoE of the chunk; 0 for the first, which no mean counts."""
+    """QoE of the chunk, by the session's own kind and weights; 0 for the first, which no mean counts, and
+    in a step of a session that was over."""
     past_mbps: Floats
-    """(sessions, chunks) throughput of every chunk so far."""
+    """(sessions, most chunks) throughput of every chunk so far."""
     past_s: Floats
-    """(sessions, chunks) download time of every chunk so far."""
+    """(sessions, most chunks) download time of every chunk so far."""
+    past_rtt_ms: Floats
+    """(sessions, most chunks) round trip of every chunk so far, the trace's delay in it."""
+    past_level: NDArray[np.int8]
+    """(sessions, most chunks) level of every chunk so far."""
 
 
 class Sessions:
@@ -142,7 +88,7 @@ class Sessions:
     Args:
         library: traces, videos and the QoE that is counted.
         setup: one element a session.
-        chunks: how many each session streams.
+        chunks: how many each session streams whose setup doesn't say it, and the most that any may.
         first_level: the first chunk's level, downloaded at once; None leaves it to the first `step`.
         noise: multiply every delay by a draw from U(0.9, 1.1), as `PublishedLink(noise=True)`.
         threads: at most so many; None takes every core that the process may use.
@@ -162,8 +108,8 @@ class Sessions:
         noise: bool = False,
         threads: int | None = None,
     ) -> None:
-        if not 1 <= chunks <= library.chunks:
-            raise ValueError(f"{chunks} chunks; the shortest video has {library.chunks}")
+        if not 1 <= chunks <= library.most_chunks:
+            raise ValueError(f"{chunks} chunks; the longest video has {library.most_chunks}")
         shortest = int(library.packed.levels.min())
         if first_level is not None and not 0 <= first_level < shortest:
             raise ValueError(f"first level {first_level}; the shortest ladder has 0 to {shortest - 1}")
@@ -182,7 +128,12 @@ class Sessions:
     @property
     def done(self) -> NDArray[np.bool_]:
         """(sessions,) whose last chunk is in."""
-        return self.state.chunk >= self.chunks
+        return self.state.chunk >= self.state.chunks
+
+    def qoe_of(self, session: int) -> QoE:
+        """What one session is scored by."""
+        state = self.state
+        return QoE(KINDS[state.kind[session]], float(state.mu[session]), float(state.smooth[session]))
 
     def reset(self, which: Ints, setup: Setup) -> None:
         """Begin the sessions `which` anew, `setup` having one element for each of them.
@@ -193,10 +144,12 @@ class Sessions:
         """
         if len(which) != len(setup):
             raise ValueError(f"{len(which)} sessions to begin, but a setup of {len(setup)}")
-        setup.check(self.library)
+        setup = setup.on(self.library, self.chunks)
         packed, state = self.library.packed, self.state
         state.begin[which], state.end[which] = packed.trace_begin[setup.trace], packed.trace_end[setup.trace]
         state.video[which], state.rtt_ms[which], state.cap_ms[which] = setup.video, setup.rtt_ms, setup.cap_ms
+        state.kind[which], state.mu[which], state.smooth[which] = setup.kind, setup.mu, setup.smooth
+        state.chunks[which] = setup.chunks
         seeds = np.ascontiguousarray(setup.seed % 2**32)
         index = state.begin[which] + setup.start_index
         which = np.ascontiguousarray(which, np.int64)
@@ -211,7 +164,7 @@ class Sessions:
     def step(self, levels: ArrayLike) -> None:
         """Download one chunk in every session, and wait where the buffer is above its cap.
 
-        Sessions that are over stay as they are. What happened is in `state`.
+        Sessions that are over stay as they are, and bring reward 0. What happened is in `state`.
 
         Args:
             levels: (sessions,) whole numbers; of sessions that are over, any.
@@ -224,7 +177,7 @@ class Sessions:
         if chosen.shape != (len(self),):
             raise ValueError(f"levels of shape {chosen.shape}; expected ({len(self)},)")
         packed = self.library.packed
-        wrong = _illegal(packed, self.state, chosen, self.chunks)
+        wrong = _illegal(packed, self.state, chosen)
         if wrong != _FINE:
             top = packed.levels[self.state.video[wrong]] - 1
             raise ValueError(f"session {wrong}: level {chosen[wrong]}; the ladder has 0 to {top}")
@@ -232,10 +185,10 @@ class Sessions:
 
     def _fetch(self, which: Ints, levels: Ints) -> None:
         """One chunk in each of the sessions `which`."""
-        packed, state, qoe = self.library.packed, self.state, self.library.qoe
+        packed, state = self.library.packed, self.state
 
         def part(begin: int, end: int) -> int:
-            return _step(packed, state, which, levels, self.chunks, qoe.mu, qoe.smooth, begin, end)
+            return _step(packed, state, which, levels, begin, end)
 
         for session in share(part, len(which), self.threads, SMALLEST_PART):
             if session != _FINE:
@@ -249,25 +202,28 @@ class Sessions:
 
 
 def _empty(sessions: int, chunks: int, noise: bool) -> BatchState:
-    rows = {"noise": chunks if noise else 0, "past_mbps": chunks, "past_s": chunks}
-    whole = {"begin", "end", "video", "interval", "chunk", "level"}
+    rows = {name: chunks for name in BatchState._fields if name.startswith("past_")}
+    rows["noise"] = chunks if noise else 0
+    kinds: dict[str, type] = dict.fromkeys(
+        ("begin", "end", "video", "kind", "chunks", "interval", "chunk", "level"), np.int64
+    )
+    kinds["past_level"] = np.int8
     return BatchState(
         **{
-            name: np.zeros(
-                (sessions, rows[name]) if name in rows else sessions, np.int64 if name in whole else float
-            )
+            name: np.zeros((sessions, rows[name]) if name in rows else sessions, kinds.get(name, np.float64))
             for name in BatchState._fields
         }
     )
 
 
 @compiled
-def _illegal(packed: PackedLibrary, state: BatchState, chosen: Ints, chunks: int) -> int:
+def _illegal(packed: PackedLibrary, state: BatchState, chosen: Ints) -> int:
     """The first session whose level is none of its ladder; `_FINE` if there is none."""
     for session in range(len(chosen)):
         level = chosen[session]
-        if (level < 0 or level >= packed.levels[state.video[session]]) and state.chunk[session] < chunks:
-            return session
+        if 0 <= level < packed.levels[state.video[session]] or state.chunk[session] >= state.chunks[session]:
+            continue
+        return session
     return _FINE
 
 
@@ -298,17 +254,7 @@ def _begin(
 
 
 @compiled
-def _step(
-    packed: PackedLibrary,
-    state: BatchState,
-    which: Ints,
-    levels: Ints,
-    chunks: int,
-    mu: float,
-    smooth: float,
-    begin: int,
-    end: int,
-) -> int:
+def _step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, begin: int, end: int) -> int:
     """Download the next chunk of the sessions `which[begin:end]` and wait for the one after.
 
     One loop and no call that is given the state: handing over so many arrays would cost more than the
@@ -322,7 +268,9 @@ def _step(
     for place in range(begin, end):
         session = which[place]
         chunk, level, video = state.chunk[session], levels[place], state.video[session]
+        chunks = state.chunks[session]
         if chunk >= chunks:
+            state.reward[session] = 0.0
             continue
         first, last = state.begin[session], state.end[session]
         size_bytes = packed.sizes_bytes[video, chunk, level]
@@ -345,12 +293,16 @@ def _step(
             state.played_ms[session] += min(delay_ms, buffer_ms)
             state.stalled_ms[session] += stall_ms
             buffer_ms = max(buffer_ms - delay_ms, 0.0)
-            now, before = packed.quality[video, level], packed.quality[video, state.level[session]]
-            reward = now - mu * (stall_ms / _MS_PER_S) - smooth * abs(now - before)
+            kind = state.kind[session]
+            now = packed.quality[kind, video, level]
+            change = abs(now - packed.quality[kind, video, state.level[session]])
+            reward = now - state.mu[session] * (stall_ms / _MS_PER_S) - state.smooth[session] * change
         buffer_ms += packed.chunk_ms[video]
         download_s = delay_ms / _MS_PER_S
         state.past_mbps[session, chunk] = 8 * size_bytes / download_s / 1e6
         state.past_s[session, chunk] = download_s
+        state.past_rtt_ms[session, chunk] = rtt_ms
+        state.past_level[session, chunk] = level
         state.elapsed_ms[session] += delay_ms
         state.size_bytes[session] = size_bytes
         state.delay_ms[session] = delay_ms

@@ -97,7 +97,12 @@ def asked_engines(args: argparse.Namespace) -> list[AskedEngine]:
     adapters = asked_tasks(args.task, args.adapter)
     if args.threads is not None:  # read once, by libraries that torch loads, for every thread
         os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    options = {"device": args.device, "slots": args.max_sessions, "threads": args.threads}
+    options = {
+        "device": args.device,
+        "slots": args.max_sessions,
+        "threads": args.threads,
+        "dtype": args.dtype,
+    }
     return [AskedEngine(task, adapter, options) for task, adapter in adapters.items()]
 
 

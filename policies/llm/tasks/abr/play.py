@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from player.qoe import QoE
 from player.registry import load_policy
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
@@ -72,7 +71,8 @@ class BatchEngine:
         """(sessions, LEVELS) for each next chunk."""
         sessions = self._sessions
         self._gained += sessions.state.reward * self._filler.scales
-        goal = None if self._target is None else self._target - self._gained / max(sessions.chunks - 1, 1)
+        counted = np.maximum(sessions.state.chunks - 1, 1)
+        goal = None if self._target is None else self._target - self._gained / counted
         self.vectors = self._filler.fill(goal=goal)
         steps = [*self._owed, self.vectors]
         if self._owed and self._target is not None:
@@ -158,25 +158,24 @@ def _one_by_one(name: str, sessions: Sessions, setup: Setup) -> Ints:
             library.traces[setup.trace[at]],
             policy,
             seed=int(setup.seed[at]),
-            qoe=QoE(),
+            qoe=sessions.qoe_of(at),
             link=PublishedLink(rtt_ms=float(setup.rtt_ms[at])),
             start_index=int(setup.start_index[at]),
-            chunks=chunks,
+            chunks=int(sessions.state.chunks[at]),
             cap_ms=float(setup.cap_ms[at]),
         )
-        levels[at] = [row.level for row in rows]
+        levels[at, : len(rows)] = [row.level for row in rows]
     return levels
 
 
 def part_of(setup: Setup, begin: int, end: int) -> Setup:
     """Some sessions of a setup."""
-    names = ("trace", "start_index", "video", "seed", "rtt_ms", "cap_ms")
-    return Setup(**{name: getattr(setup, name)[begin:end] for name in names})
+    return setup.part(slice(begin, end))
 
 
 def mean_qoe(sessions: Sessions, selects: Selects) -> Floats:
     """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
-    total, counted = np.zeros(len(sessions)), max(sessions.chunks - 1, 1)
+    total, counted = np.zeros(len(sessions)), np.maximum(sessions.state.chunks - 1, 1)
     while not sessions.done.all():
         sessions.step(selects.select())
         total += sessions.state.reward
