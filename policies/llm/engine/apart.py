@@ -3,7 +3,7 @@
 `EnginesApart` starts it, and gives for each task what serving takes for an engine. What is said between the
 two are Python objects over sockets that nobody else has: what to load and what was loaded, then forwards,
 each with the slots that were opened and closed since the last. Whose slot is which, both sides know by the
-same rules (`slots.py`), so that neither has to ask. The process ends when its sockets close, and with its
+same rules (`slots.py`), so that neither has to ask. The process is killed at the end, and dies with its
 parent.
 """
 
@@ -31,7 +31,7 @@ from traces.bound_processes import die_with_parent
 from traces.versions import loaded_versions
 
 END_WITHIN_S = 5.0
-"""A process that has not ended by then is killed."""
+"""A process whose socket has closed has so long to be gone."""
 _PROGRAM = "import sys; from policies.llm.engine.apart import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -182,11 +182,8 @@ class EnginesApart:
     def __exit__(self, *_: object) -> None:
         for connection in self._connections:
             connection.close()
-        try:
-            self._process.wait(END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()  # it has nothing to bring to an end
+        self._process.wait()
 
 
 def gone(process: subprocess.Popen[bytes]) -> EngineGone:
