@@ -4,29 +4,84 @@ QoE of chunk k: ``q(R_k) - mu * stall_k - smooth * |q(R_k) - q(R_{k-1})|`` (Yin 
 `linear`: q = Mbit/s; `log`: q = ln(R / R_min); `hd`: a table, 1 to 20 over the six levels of the
 usual ladder (Mao et al., SIGCOMM 2017). The first chunk, whose whole download is startup, is
 skipped in means, as in the published figures.
+
+A second of stall costs as published what the ladder's top level brings: `published_mu`. So `QoE`, which is
+numbers, is made of what was asked for (`Scoring`) once a ladder is known.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from traces.totals import running_total
 
 MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
-"""Published stall weights (Mao et al., SIGCOMM 2017, table 1)."""
+"""Published stall weights, for the ladder of 300 to 4300 kbit/s (Mao et al., SIGCOMM 2017, table 1)."""
 
 HD_REWARD = {300: 1.0, 750: 2.0, 1200: 3.0, 1850: 12.0, 2850: 15.0, 4300: 20.0}
 """Published `hd` values by bitrate in kbit/s (Mao et al., SIGCOMM 2017)."""
 
 
+MOST_TOPS = 6
+"""Of the stall weights of several ladders, a line names so many."""
+
+
+def _levels_quality(kind: str, ladder_kbps: Sequence[int]) -> tuple[float, ...]:
+    """q of every level; raises ValueError for `hd` and a ladder that its table does not know."""
+    if kind == "linear":
+        return tuple(kbps / 1000.0 for kbps in ladder_kbps)
+    if kind == "log":
+        return tuple(math.log(kbps / ladder_kbps[0]) for kbps in ladder_kbps)
+    unknown = [kbps for kbps in ladder_kbps if kbps not in HD_REWARD]
+    if unknown:
+        raise ValueError(
+            f"QoE hd has no value for {unknown[0]} kbit/s (it knows {', '.join(map(str, HD_REWARD))});"
+            " use linear or log with this ladder"
+        )
+    return tuple(HD_REWARD[kbps] for kbps in ladder_kbps)
+
+
+def published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
+    """The stall weight of a ladder where nobody gives one: the quality of its top level, as a second of
+    stall is published to cost what the ladder's top level brings.
+
+    4.3 of the published ladder, 40 of one up to 40 Mbit/s. `log` is rounded to hundredths, as it is
+    published: 2.66 of the published ladder. `hd` keeps its published 8 on all ladders that its table knows,
+    though its top is worth 20: Mao et al. weigh it so, and its values were set by hand, not by bitrate.
+
+    Args:
+        kind: `linear`, `log` or `hd`.
+        ladder_kbps: lowest first.
+
+    Raises:
+        ValueError: `log` of a ladder that has no top above its lowest level.
+    """
+    if kind == "hd":
+        return MU["hd"]
+    top = _top(kind, ladder_kbps)
+    if top == 0:
+        raise ValueError(
+            "QoE log: the ladder's top is worth no more than its lowest level, so stalls would cost nothing;"
+            " give a mu, or use linear"
+        )
+    return top
+
+
+def _top(kind: str, ladder_kbps: Sequence[int]) -> float:
+    """q of the top level, to the digits that it is published with."""
+    top = _levels_quality(kind, ladder_kbps)[-1]
+    return round(top, 2) if kind == "log" else top
+
+
 @dataclass(frozen=True, slots=True)
 class QoE:
-    """Which QoE, with which weights.
+    """Which QoE, with which weights; without, those of the published ladder.
 
     Raises:
         ValueError: an unknown kind or a negative weight.
@@ -56,23 +111,22 @@ class QoE:
     def __str__(self) -> str:
         return f"{self.kind}, mu {self.mu:g}, smooth {self.smooth:g}"
 
+    def in_words(self, ladder_kbps: Sequence[int]) -> str:
+        """The weights for a person: where mu is the top of the ladder (kbit/s, lowest first), it says so."""
+        of = " (the ladder's top)" if self.is_top_of(ladder_kbps) else ""
+        return f"{self.kind}, mu {self.mu:g}{of}, smooth {self.smooth:g}"
+
+    def is_top_of(self, ladder_kbps: Sequence[int]) -> bool:
+        """Whether mu is the quality of the ladder's top level; never of `hd`, whose weight is its own."""
+        return self.kind != "hd" and self.mu == _top(self.kind, ladder_kbps)
+
     def quality(self, ladder_kbps: Sequence[int]) -> tuple[float, ...]:
         """q of every level of a ladder (kbit/s, lowest first).
 
         Raises:
             ValueError: `hd` for a ladder that its table does not know.
         """
-        if self.kind == "linear":
-            return tuple(kbps / 1000.0 for kbps in ladder_kbps)
-        if self.kind == "log":
-            return tuple(math.log(kbps / ladder_kbps[0]) for kbps in ladder_kbps)
-        unknown = [kbps for kbps in ladder_kbps if kbps not in HD_REWARD]
-        if unknown:
-            raise ValueError(
-                f"QoE hd has no value for {unknown[0]} kbit/s (it knows {', '.join(map(str, HD_REWARD))});"
-                " use linear or log with this ladder"
-            )
-        return tuple(HD_REWARD[kbps] for kbps in ladder_kbps)
+        return _levels_quality(self.kind, ladder_kbps)
 
     def per_chunk(
         self, levels: Sequence[int], stalls_s: Sequence[float], ladder_kbps: Sequence[int]
@@ -92,6 +146,70 @@ class QoE:
             q[now] - self.mu * stall_s - self.smooth * abs(q[now] - q[before])
             for before, now, stall_s in zip(levels, levels[1:], stalls_s[1:], strict=False)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Which QoE is asked for, before a ladder is known.
+
+    Raises:
+        ValueError: an unknown kind or a negative weight.
+    """
+
+    kind: str = "linear"
+    mu: float | None = None
+    """None: of each ladder its own, `published_mu`."""
+    smooth: float = 1.0
+
+    def __post_init__(self) -> None:
+        QoE(self.kind, 0.0 if self.mu is None else self.mu, self.smooth)
+
+    def on(self, ladder_kbps: Sequence[int]) -> QoE:
+        """What sessions over this ladder (kbit/s, lowest first) are scored by.
+
+        Raises:
+            ValueError: a ladder that `hd` has no values for, or to whose top `log` gives none.
+        """
+        top = published_mu(self.kind, ladder_kbps) if self.mu is None else self.mu
+        qoe = QoE(self.kind, top, self.smooth)
+        qoe.quality(ladder_kbps)
+        return qoe
+
+
+Scored = tuple[str, tuple[int, ...], QoE]
+"""What a video is called, its ladder in kbit/s, and what sessions of it are scored by."""
+
+
+def scored_words(scored: Iterable[Scored]) -> str:
+    """What sessions are scored by, for a person: `linear, mu 40 (the ladder's top), smooth 1`; of several
+    ladders `linear, mu the top of each ladder (4.3 envivio; 40 uhd), smooth 1`."""
+    found = list(dict.fromkeys(scored))
+    qoes = list(dict.fromkeys(qoe for _, _, qoe in found))
+    tops = all(qoe.is_top_of(ladder) for _, ladder, qoe in found)
+    if len(qoes) == 1:
+        return qoes[0].in_words(found[0][1]) if tops else str(qoes[0])
+    if not tops or len({(qoe.kind, qoe.smooth) for qoe in qoes}) > 1:
+        return "; ".join(map(str, qoes))
+    names = {
+        qoe.mu: ", ".join(dict.fromkeys(name for name, _, one in found if one == qoe))
+        for qoe in sorted(qoes, key=lambda qoe: qoe.mu)
+    }
+    listed = "; ".join(f"{mu:g} {name}" for mu, name in list(names.items())[:MOST_TOPS])
+    more = f"; and {len(names) - MOST_TOPS} more" if len(names) > MOST_TOPS else ""
+    return f"{qoes[0].kind}, mu the top of each ladder ({listed}{more}), smooth {qoes[0].smooth:g}"
+
+
+def scored_json(scored: Iterable[Scored]) -> dict[str, Any]:
+    """The same for a machine: `kind`, `mu`, `smooth`; what is not the same of all is null, and then
+    `by_video` has all three of each."""
+    found = list(dict.fromkeys(scored))
+    each = [asdict(qoe) for _, _, qoe in found]
+    same = {key: each[0][key] if all(one[key] == each[0][key] for one in each) else None for key in each[0]}
+    if None not in same.values():
+        return same
+    names = Counter(name for name, _, _ in found)
+    videos = [name if names[name] == 1 else f"{name}, up to {ladder[-1]} kbit/s" for name, ladder, _ in found]
+    return {**same, "by_video": dict(zip(videos, each, strict=True))}
 
 
 @dataclass(frozen=True)

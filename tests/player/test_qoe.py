@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from player.qoe import MU, QoE, summarise
+from player.qoe import MU, QoE, Scoring, published_mu, scored_json, scored_words, summarise
 from player.record import ChunkRow, EndRow
 
 LADDER = (300, 750, 1200, 1850, 2850, 4300)
+HIGH = (1000, 2500, 5000, 8000, 16000, 40000)
 ROW = ChunkRow(0, 0, 300, 1000, 0.0, 0.1, 1.0, 0.008, 0.0, 4.0, 0.0, 0.0, 0.002, "policy")
 
 
@@ -48,6 +49,66 @@ def an_end(outcome: str = "finished", stall_s: float = 0.0, played_s: float = 12
 )
 def test_per_chunk_by_hand(qoe: QoE, expected: list[float]) -> None:
     assert qoe.per_chunk([1, 5, 2], [9.0, 0.5, 0.0], LADDER) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ladder", "mu", "words"),
+    [
+        ("linear", LADDER, 4.3, "linear, mu 4.3 (the ladder's top), smooth 1"),
+        ("linear", HIGH, 40.0, "linear, mu 40 (the ladder's top), smooth 1"),
+        ("linear", (500, 900), 0.9, "linear, mu 0.9 (the ladder's top), smooth 1"),
+        ("log", LADDER, 2.66, "log, mu 2.66 (the ladder's top), smooth 1"),
+        ("log", HIGH, 3.69, "log, mu 3.69 (the ladder's top), smooth 1"),
+        ("hd", LADDER, 8.0, "hd, mu 8, smooth 1"),  # as published, though its top is worth 20
+        ("hd", LADDER[:2], 8.0, "hd, mu 8, smooth 1"),
+    ],
+)
+def test_without_a_mu_a_stall_costs_the_top_of_the_ladder(
+    kind: str, ladder: tuple[int, ...], mu: float, words: str
+) -> None:
+    qoe = Scoring(kind).on(ladder)
+    assert qoe == QoE(kind, mu) and published_mu(kind, ladder) == mu
+    assert qoe.in_words(ladder) == words
+
+
+def test_a_mu_that_is_given_holds_on_every_ladder() -> None:
+    for ladder in (LADDER, HIGH):
+        assert Scoring("linear", 4.3, 0.5).on(ladder) == QoE("linear", 4.3, 0.5)
+    assert QoE(mu=4.3).in_words(HIGH) == "linear, mu 4.3, smooth 1"
+
+
+def test_what_has_no_stall_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="stalls would cost nothing; give a mu"):
+        Scoring("log").on((300,))
+    assert Scoring("log", 2.0).on((300,)).mu == 2.0
+    with pytest.raises(ValueError, match="hd has no value for 1000"):
+        Scoring("hd").on(HIGH)
+    with pytest.raises(ValueError, match="mu -1"):
+        Scoring(mu=-1.0)
+
+
+def test_the_weights_of_several_ladders_are_told_apart() -> None:
+    tops = [
+        (name, ladder, Scoring().on(ladder))
+        for name, ladder in (("high", HIGH), ("a", LADDER), ("b", LADDER))
+    ]
+    assert scored_words(tops) == "linear, mu the top of each ladder (4.3 a, b; 40 high), smooth 1"
+    assert scored_words(tops[1:]) == "linear, mu 4.3 (the ladder's top), smooth 1"
+    forced = [(name, ladder, QoE(mu=4.3)) for name, ladder, _ in tops]
+    assert scored_words(forced) == "linear, mu 4.3, smooth 1"
+    assert scored_words([tops[0], forced[1], ("c", HIGH, QoE(mu=5.0))]) == (
+        "linear, mu 40, smooth 1; linear, mu 4.3, smooth 1; linear, mu 5, smooth 1"
+    )
+    assert scored_json(tops[1:]) == {"kind": "linear", "mu": 4.3, "smooth": 1.0}
+    several = scored_json(tops)
+    assert several["mu"] is None and several["kind"] == "linear"
+    assert several["by_video"]["high"] == {"kind": "linear", "mu": 40.0, "smooth": 1.0}
+    assert set(scored_json([("v", LADDER, QoE()), ("v", HIGH, QoE(mu=40.0))])["by_video"]) == {
+        "v, up to 4300 kbit/s",
+        "v, up to 40000 kbit/s",
+    }
+    many = [(f"v{top}", (100, 1000 * top), Scoring().on((100, 1000 * top))) for top in range(1, 10)]
+    assert "6 v6; and 3 more), smooth 1" in scored_words(many)
 
 
 @pytest.mark.parametrize("levels", [[], [3]])

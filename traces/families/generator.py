@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from traces.families.model import (
     HAZARD_EDGES,
@@ -23,6 +25,7 @@ from traces.families.model import (
     LinkClass,
 )
 from traces.prng import MASK, SplitMix64
+from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
 _R2_CLASS = 13925035116211876495
@@ -62,12 +65,26 @@ def pick_class(classes: Sequence[LinkClass], share: float) -> LinkClass:
     return classes[-1]
 
 
-def walk(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[tuple[float, float, bool]]:
-    """One link of a class, step by step without end: (score, rate in Mbit/s, whether it is an outage)."""
+class LinkState(NamedTuple):
+    """Where a generated link stands in one step; with its class and offset, all that its future needs."""
+
+    level: float
+    """In standard deviations of the level."""
+    wander: float
+    """In standard deviations of the wander."""
+    score: float
+    mbps: float
+    """The step's rate, not rounded."""
+    outage_step: int
+    """1 in an outage's first step, and so on; 0: none."""
+
+
+def states(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[LinkState]:
+    """One link of a class, step by step without end."""
     jump = 1.0 / part.level_hold_steps
     keep = part.wander_correlation
     push = math.sqrt(1.0 - keep * keep)
-    level, wander, left, hazard = random.normal(), random.normal(), 0, 0.0
+    level, wander, left, hazard, outage_step = random.normal(), random.normal(), 0, 0.0, 0
     while True:
         if random.uniform() < jump:
             level = random.normal()
@@ -79,23 +96,51 @@ def walk(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[tuple[f
         if left > 0:
             left -= 1
             hazard = 0.0
-            yield score, interpolate(random.uniform(), OUTAGE_SHARES, part.outage_mbps), True
+            outage_step += 1
+            mbps = interpolate(random.uniform(), OUTAGE_SHARES, part.outage_mbps)
         else:
             hazard = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
-            yield score, interpolate(score, SCORE_GRID, part.rate_mbps), False
+            outage_step = 0
+            mbps = interpolate(score, SCORE_GRID, part.rate_mbps)
+        yield LinkState(level, wander, score, mbps, outage_step)
 
 
-def _draw(model: FamilyModel, index: int, attempt: int) -> list[float]:
+def walk(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[tuple[float, float, bool]]:
+    """One link of a class, step by step without end: (score, rate in Mbit/s, whether it is an outage)."""
+    for state in states(part, offset, random):
+        yield state.score, state.mbps, state.outage_step > 0
+
+
+class Draw(NamedTuple):
+    """What a member was made from."""
+
+    part: LinkClass
+    offset: float
+    states: tuple[LinkState, ...]
+
+    @property
+    def rates(self) -> list[float]:
+        """Mbit/s of every step, as the member has them."""
+        return [int(state.mbps * 1000.0 + 0.5) / 1000.0 for state in self.states]
+
+
+def _draw(model: FamilyModel, index: int, attempt: int) -> Draw:
     random = SplitMix64(f"streambed/{model.family}/{index}/{attempt}")
     class_share, offset_share = r2_point(index) if attempt == 0 else (random.uniform(), random.uniform())
     part = pick_class(model.classes, class_share)
-    link = walk(part, interpolate(offset_share, OFFSET_SHARES, part.offset), random)
+    offset = interpolate(offset_share, OFFSET_SHARES, part.offset)
     steps = int(model.length_s / model.step_s + 0.5)
-    return [int(next(link)[1] * 1000.0 + 0.5) / 1000.0 for _ in range(steps)]
+    return Draw(part, offset, tuple(islice(states(part, offset, random), steps)))
 
 
-def member(model: FamilyModel, index: int) -> Trace:
-    """Member `index` (0 or more) of the model's family, named `FAMILY/INDEX`.
+def mean_fits(model: FamilyModel, total: float, steps: int) -> bool:
+    """Whether `steps` rates that sum to `total` Mbit/s are within the model's bounds of the mean."""
+    most = model.max_mean_mbps
+    return (most is None or total <= most * steps) and total > 0 and total >= model.min_mean_mbps * steps
+
+
+def draw(model: FamilyModel, index: int) -> Draw:
+    """What member `index` (0 or more) of the model's family is made from: the first attempt that fits.
 
     Raises:
         TraceError: a negative index, or a model whose members all miss its bounds of the mean.
@@ -103,16 +148,22 @@ def member(model: FamilyModel, index: int) -> Trace:
     if index < 0:
         raise TraceError(f"{model.family}/{index}: members are counted from 0")
     for attempt in range(MAX_ATTEMPTS):
-        rates = _draw(model, index, attempt)
-        total = 0.0
-        for rate in rates:
-            total += rate
-        most = model.max_mean_mbps
-        fits = most is None or total <= most * len(rates)
-        if fits and total > 0 and total >= model.min_mean_mbps * len(rates):
-            times = tuple(step * model.step_s for step in range(len(rates) + 1))
-            return Trace(f"{model.family}/{index}", times, (rates[0], *rates), model.family)
+        drawn = _draw(model, index, attempt)
+        rates = drawn.rates
+        if mean_fits(model, running_total(rates), len(rates)):
+            return drawn
     raise TraceError(
         f"{model.family}/{index}: {MAX_ATTEMPTS} draws, all with a mean under {model.min_mean_mbps} or "
         f"over {model.max_mean_mbps} Mbit/s; widen min_mean_mbps and max_mean_mbps in the model"
     )
+
+
+def member(model: FamilyModel, index: int) -> Trace:
+    """Member `index` (0 or more) of the model's family, named `FAMILY/INDEX`.
+
+    Raises:
+        TraceError: as `draw`.
+    """
+    rates = draw(model, index).rates
+    times = tuple(step * model.step_s for step in range(len(rates) + 1))
+    return Trace(f"{model.family}/{index}", times, (rates[0], *rates), model.family)

@@ -196,7 +196,7 @@ def test_a_part_of_a_setup_leaves_open_what_the_whole_does() -> None:
     ("setup", "message"),
     [
         (lambda: Setup.of(2, kind=[0, 3]), "session 1 has kind 3; expected 0 to 2"),
-        (lambda: Setup.of(2, kind=[0, HD]), "session 1 has kind 2, hd, whose table does not know odd's ladder"),
+        (lambda: Setup.of(2, kind=[0, HD]), "session 1 has kind 2, hd, whose table does not know odd's"),
         (lambda: Setup.of(2, mu=[0.0, -1.0]), "setup: mu -1.0; must be 0 or more"),
         (lambda: Setup.of(1, mu=float("nan")), "session 0 has mu nan"),
         (lambda: Setup.of(1, smooth=float("inf")), "session 0 has smooth inf"),
