@@ -23,7 +23,7 @@ from policies.hindsight.data import TraceSource
 from policies.hindsight.shapes import DRAWN, MEASURED, drawn_trace, log_uniform
 from policies.view.asked import unit_of
 
-PUBLISHED, VARIED = 0.4, 0.15
+PUBLISHED, VARIED = 0.4, 0.2
 BASE_TRACES = 384
 """In a drawn world, for the mix's own videos."""
 LADDERS, LADDER_TRACES = 24, 10
@@ -126,9 +126,15 @@ def draw_sessions(world: World, count: int, random: np.random.Generator, threads
     return Sessions(world.library, setup, chunks=int(setup.chunks.max()), first_level=0, threads=threads)
 
 
+def strata(count: int) -> Ints:
+    """(count,) of drawn sessions: 0 as published, 1 with varied links and weights, 2 on drawn ladders."""
+    published, varied = round(PUBLISHED * count), round(VARIED * count)
+    return np.repeat(np.arange(3), (published, varied, count - published - varied))
+
+
 def draw_setup(world: World, count: int, random: np.random.Generator) -> Setup:
     """A setup of `count` sessions; those on drawn ladders come last."""
-    published, varied = round(PUBLISHED * count), round(VARIED * count)
+    published, varied, _ = np.bincount(strata(count), minlength=3).tolist()
     own = random.choice(world.own, published + varied, p=world.shares)
     ladder = random.integers(LADDERS, size=count - len(own))
     video = np.concatenate((own, world.own + ladder))

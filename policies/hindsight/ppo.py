@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
 from policies.hindsight.option_torch import OptionActor, follow
 from policies.hindsight.run import HindsightRun, HindsightSettings
@@ -26,6 +27,8 @@ FORBIDDEN = -1e9
 LARGEST_GAIN = 5.0
 """In standard deviations of the batch; what lies beyond is some outage that nobody could foresee."""
 USUAL_CHUNK_S = 4.0
+HOPELESS = 50.0
+"""A session that expects so much less than nothing counts half: where every chunk stalls, luck is loud."""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Played:
     """(steps, sessions)"""
     chunks: torch.Tensor
     """(sessions,) chunk length over the usual one."""
+    strata: torch.Tensor
+    """(sessions,) which are drawn alike."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -58,8 +63,12 @@ def log_chances(actor: OptionActor, vectors: torch.Tensor, allowed: torch.Tensor
     return torch.log_softmax((SHARPNESS * actor(vectors)).masked_fill(~allowed, FORBIDDEN), -1)
 
 
-def play_batch(actor: OptionActor, sessions: Sessions) -> Played:
-    """Play sessions to their end, levels drawn by the actor's chances."""
+def play_batch(actor: OptionActor, sessions: Sessions, strata: Ints) -> Played:
+    """Play sessions to their end, levels drawn by the actor's chances.
+
+    Args:
+        strata: (sessions,) which are drawn alike.
+    """
     view = View(sessions)
     units = reward_units(view)
     rows: list[tuple[torch.Tensor, ...]] = []
@@ -87,6 +96,7 @@ def play_batch(actor: OptionActor, sessions: Sessions) -> Played:
         torch.from_numpy(np.stack(live_steps)),
         torch.from_numpy(np.stack(reward_steps)),
         torch.from_numpy((chunk_s / USUAL_CHUNK_S).astype(np.float32)),
+        torch.from_numpy(strata),
     )  # fmt: skip
 
 
@@ -107,15 +117,31 @@ def gains_of(
     return gains[played.live], (gains + expected)[played.live]
 
 
+def evened(gains: torch.Tensor, expected: torch.Tensor, played: Played) -> torch.Tensor:
+    """(rows,) gains by which all sorts of sessions teach alike.
+
+    Brought to mean 0 and deviation 1 in each stratum, and less of those that expect to lose much whatever
+    they do: what they expect is known before they decide, so that no decision is favoured.
+    """
+    weighed = gains / (1.0 + (-expected).clamp(min=0.0) / HOPELESS)
+    strata = played.strata.expand(played.live.shape)[played.live]
+    for stratum in strata.unique():
+        rows = strata == stratum
+        mine = weighed[rows]
+        weighed[rows] = (mine - mine.mean()) / (mine.std() + 1e-8)
+    return weighed.clamp(-LARGEST_GAIN, LARGEST_GAIN)
+
+
 def improve(
-    run: HindsightRun, settings: HindsightSettings, sessions: Sessions, left: float
+    run: HindsightRun, settings: HindsightSettings, sessions: Sessions, strata: Ints, left: float
 ) -> dict[str, float]:
     """One iteration: play a batch of sessions, then learn from it.
 
     Args:
+        strata: (sessions,) which are drawn alike.
         left: share of the run that is still to come, 1 to 0.
     """
-    played = play_batch(run.actor, sessions)
+    played = play_batch(run.actor, sessions, strata)
     if run.iteration == 0:
         run.critic.scaling.fit(played.seen)
     with torch.no_grad():
@@ -123,7 +149,7 @@ def improve(
     gains, returns = gains_of(played, expected, settings)
     explained = 1.0 - (returns - expected).var() / returns.var()
     run.decisions += len(played)
-    entropy = _update(run, settings, played, gains, returns, left)
+    entropy = _update(run, settings, played, evened(gains, expected, played), returns, left)
     return {
         "decisions": float(run.decisions),
         "reward": float(played.rewards[played.live].mean()),
@@ -145,7 +171,6 @@ def _update(
         for group in optimizer.param_groups:
             group["lr"] = settings.ppo_lr * max(left, 0.02)
     bonus = settings.entropy_last + (settings.entropy_first - settings.entropy_last) * left
-    gains = ((gains - gains.mean()) / (gains.std() + 1e-8)).clamp(-LARGEST_GAIN, LARGEST_GAIN)
     total, count = 0.0, 0
     for _ in range(settings.ppo_epochs):
         for rows in torch.randperm(len(played)).split(settings.ppo_batch):

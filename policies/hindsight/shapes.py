@@ -43,7 +43,7 @@ class Shares:
     steady: float
 
 
-MEASURED = Shares(outages=0.05, bursts=0.05, slow=0.03, steady=0.03)
+MEASURED = Shares(outages=0.04, bursts=0.04, slow=0.02, steady=0.03)
 """For the published ladder: mostly what has been measured."""
 DRAWN = Shares(outages=0.12, bursts=0.10, slow=0.07, steady=0.06)
 """For drawn ladders."""

@@ -78,7 +78,8 @@ class Training:
         while self.run.decisions < self.settings.ppo_steps:
             began = time.monotonic()
             left = 1.0 - self.run.decisions / self.settings.ppo_steps
-            notes = improve(self.run, self.settings, self.draw_sessions(), left)
+            sessions = self.draw_sessions()
+            notes = improve(self.run, self.settings, sessions, draws.strata(len(sessions)), left)
             self.run.iteration += 1
             last = self.run.decisions >= self.settings.ppo_steps
             check = last or self.run.iteration % self.settings.check_every == 0
@@ -182,7 +183,7 @@ class Training:
 
 
 def planned_worths(sessions: Sessions, view: View, which: np.ndarray) -> np.ndarray:
-    """(len(which), MAX_LEVELS) the planner's values less the best one's, softened; 0 where there is no level."""
+    """(len(which), MAX_LEVELS) planned values less the best one's, softened; 0 where there is no level."""
     found = values.planned_values(sessions, only=which)[which] * reward_units(view)[which, None]
     lost = found - found.max(axis=1, keepdims=True)
     worths = np.zeros((len(which), MAX_LEVELS), np.float32)
