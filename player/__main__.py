@@ -261,7 +261,11 @@ class _Job:
             end = await stream(session, lines, lambda: self.manifest().to_json(), stop)
             if session.fault is not None:
                 raise session.fault
-        return 0 if end.outcome == FINISHED else CUT_SHORT
+        if end.outcome != FINISHED:
+            return CUT_SHORT
+        if self.args.hold:  # the connection's end would be packets on a path that the parent counts
+            await stop
+        return 0
 
     async def record(self, stop: asyncio.Future[str]) -> int:
         """For a person: live lines, a record, a summary; the exit status.

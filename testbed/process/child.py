@@ -16,6 +16,8 @@ from traces.bound_processes import die_with_parent
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
+FINISH_WITHIN_S = 0.5
+"""Who ends with its input does so by then."""
 _LINE_LIMIT = 1 << 22
 _STDERR_LINES = 1000
 
@@ -120,6 +122,14 @@ class Child:
         await self._rest_of_stderr()
         return self.said[-1] if self.said else f"exit status {status}"
 
+    async def finish(self) -> None:
+        """End its input and wait a moment for what it still says; `close` is for who doesn't end so."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                await self.process.wait()
+
     async def _rest_of_stderr(self) -> None:
         """Read on to the end; somebody whom it started may hold it open, so not for ever."""
         await asyncio.wait([self._stderr], timeout=STOP_TIMEOUT_S)
@@ -138,17 +148,14 @@ class Child:
         """End its input and wait; then insist, also with what it started."""
         if self._ends_by is not None:
             self.signal(self._ends_by)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        for number in (None, signal.SIGTERM, signal.SIGKILL):
-            if number is not None:
-                self.signal_group(number)
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S if number else 0.5):
-                    await self.process.wait()
+        await self.finish()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.returncode is not None:
                 break
-            except TimeoutError:
-                continue
+            self.signal_group(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self.process.wait()
         self.signal_group(signal.SIGKILL)
         await self._rest_of_stderr()
         self._stderr.cancel()

@@ -258,7 +258,7 @@ async def stream_unit(
                 started = await asked.start()
                 probed = await started.probe()
                 ready = await probed.ready()
-                rest_s = begin_after_s(plans[0].settings)
+                rest_s = begin_after_s()
                 t0 = time.monotonic() + rest_s
                 playing = asyncio.create_task(ready.stream(t0, Silent()))
                 await asyncio.wait([playing], timeout=rest_s)

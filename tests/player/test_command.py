@@ -406,6 +406,29 @@ def test_stream_from_ready_to_end(tmp_path: Path) -> None:
     assert names(tmp_path) == [], "the testbed writes the record"
 
 
+def test_a_held_player_keeps_its_connection_until_it_is_let_go(tmp_path: Path) -> None:
+    """The parent reads the path's counters in peace: a connection's end would be packets."""
+
+    async def work() -> tuple[int, int | None, int, list[dict[str, Any]], int | None]:
+        async with serving(Origin(a_video())) as origin:
+            stream = await begin_stream(origin, tmp_path, "--hold", "--chunks", "1")
+            await stream.until("loaded")
+            stream.say('{"go": true}\n')
+            await stream.until("ready")
+            stream.say('{"start_s": 0}\n')
+            await stream.until("end")
+            ended = asyncio.ensure_future(stream.process.wait())
+            await asyncio.wait([ended], timeout=0.3)
+            held = (origin.connections(), stream.process.returncode)
+            rest = await stream.rest()
+            await ended
+            while origin.connections():
+                await asyncio.sleep(0.01)
+            return *held, origin.connections(), rest, stream.process.returncode
+
+    assert asyncio.run(work()) == (1, None, 0, [], 0)
+
+
 def test_stream_whose_parent_goes_before_the_start(tmp_path: Path) -> None:
     async def work() -> tuple[list[dict[str, Any]], int | None]:
         async with serving(Origin(a_video())) as origin:

@@ -16,15 +16,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policies.llm.engine import block_product
 from policies.llm.engine.alike import TRIED_ALONE, filled, same_in_company
+from policies.llm.engine.block_model import INT8, BlockModel
 from policies.llm.engine.contract import EngineFull
 from policies.llm.engine.packed import PACKED_KINDS, PackedModel
+from policies.llm.engine.weight_blocks import BLOCK
 from policies.llm.engine.whole import Whole
 from policies.llm.model import heads
 from policies.llm.model.adapter import Adapter, check_layers, check_sizes, read
@@ -99,7 +102,7 @@ class Engine:
         slots: sessions at a time.
         max_steps: of a context; None takes the adapter's.
         threads: of torch, for this process; None leaves them.
-        dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it.
+        dtype: `float32`, `bfloat16`, `int8`, or `auto`: see `pick_arithmetic`.
         alike: a session's answers don't depend on who else is in the batch, as far as the machine can
             (`same_together` says). Costs a lone session a little, and mixed batches more.
 
@@ -127,8 +130,8 @@ class Engine:
         self._max_steps = max_steps if max_steps is not None else self.adapter.max_steps
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
         self._device = pick_device(device)
-        kind = pick_dtype(dtype, self._device)
         base, tensors = self.adapter.base(), self.adapter.tensors()
+        kind = pick_arithmetic(dtype, self._device, base)
         check_layers(self.adapter, tensors, base.layers)
         check_sizes(self.adapter, tensors, base.width)
         self._alike = alike
@@ -141,7 +144,7 @@ class Engine:
         """A heap: sessions that begin together get neighbouring slots, which a batch can read in place."""
         self.info = self._told(base, kind)
 
-    def _told(self, base: Base, kind: torch.dtype) -> EngineInfo:
+    def _told(self, base: Base, kind: str) -> EngineInfo:
         adapter, parts = self.adapter, (*self._encoder.parameters(), *self._head.parameters())
         return EngineInfo(
             task=adapter.task,
@@ -150,7 +153,7 @@ class Engine:
             adapter_sha256=adapter.sha256,
             layers=adapter.shape.layers,
             device=str(self._device),
-            dtype=str(kind).removeprefix("torch."),
+            dtype=kind,
             feature_width=self._width,
             outputs=adapter.head.width,
             max_steps=self._max_steps,
@@ -311,7 +314,7 @@ def _runner(
     base: Base,
     tensors: dict[str, torch.Tensor],
     device: torch.device,
-    dtype: torch.dtype,
+    dtype: str,
     slots: int,
     max_steps: int,
     alike: bool,
@@ -320,8 +323,11 @@ def _runner(
     config = base.config()
     prompt = tensors.get("prompt", torch.zeros(0, base.width))
     tokens = len(prompt) + max_steps * adapter.shape.tokens
-    maker = PackedModel if config["model_type"] in PACKED_KINDS and PackedModel.can(config) else Whole
-    runner: Runner = maker(base, adapter.shape, tensors, device, dtype, slots, tokens, alike)
+    maker: type[BlockModel | PackedModel | Whole] = BlockModel
+    if dtype != INT8:
+        maker = PackedModel if _packs(config) else Whole
+    number = torch.float32 if dtype == INT8 else getattr(torch, dtype)
+    runner: Runner = maker(base, adapter.shape, tensors, device, number, slots, tokens, alike)
     if len(prompt):
         with torch.inference_mode():
             runner.share(prompt.to(device))
@@ -354,6 +360,32 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def pick_arithmetic(name: str, device: torch.device, base: Base) -> str:
+    """What a model is computed in.
+
+    `int8` keeps weights in 4 or 8 bits and multiplies integers (`block_model.py`), on a CPU with AVX2 and for
+    models of Llama's kind; `auto` takes it where that is so, else as `pick_dtype`.
+
+    Raises:
+        ValueError: an unknown name, or int8 where it can't be.
+    """
+    config = base.config()
+    able = device.type == "cpu" and _packs(config) and BlockModel.can(config)
+    if name == INT8 and not able:
+        raise ValueError(
+            f"dtype {INT8}: it takes a CPU with {', '.join(block_product.NEEDS)}, and a model of Llama's kind"
+            f" with widths that are multiples of {BLOCK}; take dtype auto"
+        )
+    if name == INT8 or (name == "auto" and able):
+        return INT8
+    return str(pick_dtype(name, device)).removeprefix("torch.")
+
+
+def _packs(config: dict[str, Any]) -> bool:
+    """Whether a model has a forward of our own."""
+    return config["model_type"] in PACKED_KINDS and PackedModel.can(config)
+
+
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The number format of a name.
 
@@ -365,5 +397,5 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
         knows = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
         return torch.bfloat16 if knows else torch.float32
     if name not in kinds:
-        raise ValueError(f"dtype {name!r}; expected auto, {' or '.join(kinds)}")
+        raise ValueError(f"dtype {name!r}; expected auto, {', '.join(kinds)} or {INT8}")
     return kinds[name]

@@ -85,7 +85,14 @@ def load_served(args: argparse.Namespace) -> list[TaskEngine]:
 
     served = []
     for task, adapter in adapters.items():
-        engine = Engine(task, adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
+        engine = Engine(
+            task,
+            adapter,
+            device=args.device,
+            slots=args.max_sessions,
+            threads=args.threads,
+            dtype=args.dtype,
+        )
         task.ready()
         warm_up(engine)
         served.append(TaskEngine(task, engine))

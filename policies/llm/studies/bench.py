@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from player.video.video import Video
 from policies.bench import walk
 from policies.llm.serving.batcher import LONGEST_QUEUE
 from policies.llm.serving.client import Address, Client, RemoteSession
+from policies.llm.serving.options import add_dtype_option
 from policies.llm.serving.transcript import Transcript
 from policies.llm.task import Vectors
 from policies.llm.tasks.abr.features import VideoFacts
@@ -116,6 +117,7 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
+    add_dtype_option(command)
     command.add_argument(
         "--threads",
         type=count,
@@ -157,7 +159,7 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
     adapter = chosen_adapter(args, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads)
+    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads, dtype=args.dtype)
     loading_s = time.perf_counter() - begun_s
     facts = VideoFacts.of(video)
     TASK.ready()
@@ -197,7 +199,8 @@ def through_the_server(
 ) -> tuple[list[ServerRow], float]:
     """A row for each number of sessions, and the memory that the server had at most, MiB."""
     rows, most = [], max(args.sessions)
-    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
+    words = ("--device", args.device, "--dtype", args.dtype)
+    with a_server(adapter, words, most, threads, folder / "s.sock") as (process, address):
         for number in args.sessions:
             rows.append(server_row(address, facts, number, sessions, args.rounds))
             say(f"server, {number} sessions at once: {rows[-1].asked.p50_ms:.1f} ms")
@@ -333,7 +336,7 @@ def window_spread(engine: Engine) -> TimeSpread:
     adapter = engine.adapter
     base = adapter.base()
     device = torch.device(engine.info.device)
-    dtype = getattr(torch, engine.info.dtype)
+    dtype = torch.bfloat16 if engine.info.dtype == "bfloat16" else torch.float32
     whole = Whole(base, adapter.shape, adapter.tensors(), device, dtype, 1, WINDOW_TOKENS)
     tokens = torch.randn(WINDOW_TOKENS, base.width, device=device)
     times_ms = []
@@ -347,14 +350,24 @@ def window_spread(engine: Engine) -> TimeSpread:
 
 @contextmanager
 def a_server(
-    adapter: Path | None, device: str, most: int, threads: int, path: Path
+    adapter: Path | None,
+    options: Sequence[str],
+    most: int,
+    threads: int,
+    path: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[str], Address]]:
     """A server process of the same model, at a socket, that holds every session's request.
+
+    Args:
+        options: of `serve`, besides.
+        most: sessions at once.
+        environment: of the process, besides this one's.
 
     Raises:
         BenchError: it does not start.
     """
-    words = ["serve", "--socket", str(path), "--device", device, "--threads", str(threads)]
+    words = ["serve", "--socket", str(path), *options, "--threads", str(threads)]
     words += ["--max-sessions", str(most), "--max-waiting", str(max(2 * most, LONGEST_QUEUE)), "--json"]
     if adapter is not None:
         words += ["--adapter", str(adapter)]
@@ -364,6 +377,7 @@ def a_server(
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
+            env={**os.environ, **(environment or {})},
             preexec_fn=die_with_parent,
         )
         overdue = threading.Timer(START_WITHIN_S, process.kill)

@@ -126,7 +126,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ]
     slots = min(play.BATCH, max(len(setting.setup) for setting in settings))
     engine = Engine(
-        TASK, args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads
+        TASK,
+        args.adapter,
+        device=args.device,
+        slots=slots,
+        max_steps=CHUNKS,
+        threads=args.threads,
+        dtype=args.dtype,
     )
     tables = []
     for setting in settings:
@@ -140,6 +146,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "adapter_sha256": info.adapter_sha256,
         "base": info.base,
         "layers": info.layers,
+        "dtype": info.dtype,
         "qoe": str(QoE()),
         "link": "published",
         "chunks": CHUNKS,

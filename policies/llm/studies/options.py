@@ -7,6 +7,7 @@ from typing import Any
 
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
+from policies.llm.serving.options import add_dtype_option
 from policies.llm.studies.control_list import CONTROLS
 from traces.commands import add_json_option
 from traces.numbers import count, positive, whole, wholes
@@ -38,6 +39,7 @@ def add_test(commands: Any) -> None:
     against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
     how = made.add_argument_group("how")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_dtype_option(how)
     how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     add_json_option(made.add_argument_group("output"))
 
