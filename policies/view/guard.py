@@ -20,7 +20,7 @@ def sane(vectors: Vectors) -> NDArray[np.bool_]:
     * at all that RobustMPC, the harmonic mean and the last chunk say: no network has seen every link, and on
       one so slow that nothing like it was learned, this keeps it from a chunk that takes minutes; or
     * at both the slowest tenth of the session's chunks and the fast average, in which an outage weighs as
-      long as it lasted, and is above what is best at the former: one fast short download is no reason to jump.
+      long as it lasted, and above what is best at the former: one fast short download is no reason to jump.
     """
     rows = options_of(vectors)
     there = rows[:, :, layout.EXISTS] > 0.0
