@@ -70,6 +70,8 @@ OUR_OWN = {
     "testbed/link/shaper.py": "lines of the parent process",
     "testbed/link/shaper_client.py": "lines of its own child",
     "testbed/process/child.py": "lines of its own child",
+    "testbed/process/launcher.py": "orders of the parent process",
+    "testbed/process/launching.py": "lines of its own child",
     "testbed/process/line_process.py": "lines of its own child",
     "testbed/simulated/simulation.py": "what it has just written",
     "testbed/sweeps/state.py": "what it has just written",
