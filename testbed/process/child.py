@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from testbed.process.children import environment, python_in
 from testbed.process.errors import TestbedError
@@ -18,16 +18,38 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 FINISH_WITHIN_S = 0.5
 """Who ends with its input does so by then."""
-_LINE_LIMIT = 1 << 22
+LINE_LIMIT = 1 << 22
+"""Of what it says, bytes."""
 _STDERR_LINES = 1000
+
+
+class Process(Protocol):
+    """As much of `asyncio.subprocess.Process` as a child is asked for."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None: ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, number: int) -> None: ...
 
 
 class Child:
     """A process of ours inside a lane that talks in JSON lines."""
 
-    def __init__(
-        self, what: str, process: asyncio.subprocess.Process, ends_by: signal.Signals | None = None
-    ) -> None:
+    def __init__(self, what: str, process: Process, ends_by: signal.Signals | None = None) -> None:
         self.what = what
         self.process = process
         self._ends_by = ends_by
@@ -57,7 +79,7 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=die_with_parent,
             start_new_session=True,
-            limit=_LINE_LIMIT,
+            limit=LINE_LIMIT,
             env={**environment(), **(variables or {})},
         )
         return cls(what, process, ends_by)

@@ -18,6 +18,7 @@ from rich.text import Text
 from testbed.link.lane import Lane
 from testbed.link.probe import load_scapy
 from testbed.link.shaper_client import ShaperClient
+from testbed.process.launching import Launching
 from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
@@ -139,6 +140,7 @@ async def _turn(
     try:
         async with contextlib.AsyncExitStack() as stack:
             sessions, starting = [], []
+            launching = await stack.enter_async_context(Launching())
             shaper = await stack.enter_async_context(ShaperClient())
             for index, plan in enumerate(plans):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
@@ -148,7 +150,9 @@ async def _turn(
                 mine = dataclasses.replace(plan, facts=facts)
                 name = f"sb{os.getpid()}-{first + index}"
                 lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
-                asked = LaneSessions([mine], lane, shaper, index, servers.of(mine.server))
+                asked = LaneSessions(
+                    [mine], lane, shaper, index, servers.of(mine.server), launching=launching
+                )
                 stack.push_async_callback(asked.close)
                 leftovers += asked.leftovers()
                 sessions.append(asked)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from player.qoe import MU, QoE
+from player.qoe import MU, QoE, Scoring, ladder_mu
 from player.simulated.link_published import refuse_loss
 from player.video.video import Video
 from traces.trace import Trace
@@ -62,15 +62,17 @@ class Library:
     Args:
         traces: at least one.
         videos: at least one; ladders, chunk lengths and numbers of chunks may differ.
-        qoe: kind and weights of all that a setup leaves open. None: `linear`, smooth 1, and a second of stall
-            costs what the top level of the session's ladder brings (8 in `hd`, as published).
+        qoe: kind and weights of all that a setup leaves open. None: `linear` and smooth 1. Without a mu a
+            second of stall costs what the top level of the session's ladder brings (8 in `hd`, as published).
 
     Raises:
         ValueError: no trace, no video, or `hd` with a ladder that its table does not know.
         TraceError: a trace loses frames.
     """
 
-    def __init__(self, traces: Sequence[Trace], videos: Sequence[Video], qoe: QoE | None = None) -> None:
+    def __init__(
+        self, traces: Sequence[Trace], videos: Sequence[Video], qoe: QoE | Scoring | None = None
+    ) -> None:
         if not traces or not videos:
             raise ValueError(f"{len(traces)} traces and {len(videos)} videos; a batch needs one of each")
         for trace in traces:
@@ -100,16 +102,16 @@ class Library:
         return self.packed.trace_end - self.packed.trace_begin
 
 
-def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | None) -> PackedLibrary:
+def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scoring | None) -> PackedLibrary:
+    asked = Scoring() if qoe is None else Scoring(qoe.kind, qoe.mu, qoe.smooth)
     ends = np.cumsum([len(trace.time_s) for trace in traces])
     rates = np.concatenate([np.array(trace.rate_mbps) for trace in traces])
     sizes = np.zeros((len(videos), max(each.chunks for each in videos), max(each.levels for each in videos)))
     for place, video in enumerate(videos):
         sizes[place, : video.chunks, : video.levels] = video.sizes_bytes
     quality = _quality(videos)
-    if qoe is not None:
-        for video in videos:
-            qoe.quality(video.ladder_kbps)
+    for video in videos:
+        asked.on(video.ladder_kbps)
     return PackedLibrary(
         time_s=np.concatenate([np.array(trace.time_s) for trace in traces]),
         bytes_per_s=rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
@@ -118,9 +120,9 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | None)
         trace_end=ends.astype(np.int64),
         sizes_bytes=sizes,
         quality=quality,
-        mu=_stall_weights(videos) if qoe is None else np.full(quality.shape[:2], qoe.mu),
-        smooth=1.0 if qoe is None else qoe.smooth,
-        kind=LINEAR if qoe is None else KINDS.index(qoe.kind),
+        mu=_stall_weights(videos) if asked.mu is None else np.full(quality.shape[:2], asked.mu),
+        smooth=asked.smooth,
+        kind=KINDS.index(asked.kind),
         levels=np.array([video.levels for video in videos], dtype=np.int64),
         chunks=np.array([video.chunks for video in videos], dtype=np.int64),
         chunk_ms=np.array([video.chunk_s * _MS_PER_S for video in videos]),
@@ -141,12 +143,4 @@ def _quality(videos: tuple[Video, ...]) -> Floats:
 
 def _stall_weights(videos: tuple[Video, ...]) -> Floats:
     """(kinds, videos) of each ladder its own."""
-    return np.array([[_published_mu(name, video.ladder_kbps) for video in videos] for name in KINDS])
-
-
-def _published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
-    """What a second of stall costs as published: the quality of the ladder's top level."""
-    if kind == "hd":
-        return MU["hd"]
-    top = QoE(kind).quality(ladder_kbps)[-1]
-    return round(top, 2) if kind == "log" else top
+    return np.array([[ladder_mu(name, video.ladder_kbps) for video in videos] for name in KINDS])
