@@ -58,7 +58,7 @@ OUR_OWN = {
     "policies/apc/load/command.py": "a line of its own child",
     "policies/apc/study/sweep.py": "what it has just written",
     "policies/genet/train.py": "its own checkpoint, which torch has read",
-    "policies/hindsight/train.py": "its own checkpoint, which torch has read",
+    "policies/hindsight/run.py": "its own checkpoint, which torch has read",
     "policies/llm/learning/checkpoint.py": "its own checkpoint, which torch has read",
     "policies/llm/studies/bench.py": "a line of its own child",
     "policies/llm/studies/cost.py": "a line of its own child",

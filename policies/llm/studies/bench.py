@@ -28,7 +28,7 @@ import numpy as np
 
 from player.observation import Observation
 from player.policy import Policy
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.registry import load_policy
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, simulate
@@ -272,7 +272,7 @@ def session_steps(video: Video, seed: int) -> list[VideoStep]:
         walk(seed),
         watching,
         seed=seed,
-        qoe=QoE(),
+        qoe=Scoring().on(video.ladder_kbps),
         link=PublishedLink(),
         chunks=chunks,
         first_level=None,

@@ -331,6 +331,9 @@ def test_test_compares_on_the_same_sessions(tmp_path: Path, capsys: pytest.Captu
     report = run_json(capsys, *words, "--video", "envivio", "uhd", "--starts", "2")
     seen, other = report["settings"]
     assert seen["sessions"] == 6 and seen["lines"] == 3
+    assert seen["weights"] == "linear, mu 4.3 (the ladder's top), smooth 1"
+    assert other["weights"] == "linear, mu 40 (the ladder's top), smooth 1"
+    assert report["qoe"] == "linear, mu the top of each ladder (4.3 envivio; 40 uhd), smooth 1"
     rows = seen["policies"]
     assert set(rows) == {"netllm", "robustmpc", "hindsight", "fixed:2"}
     assert rows["fixed:2"]["less_robustmpc"] == pytest.approx(
