@@ -20,8 +20,9 @@ from player.simulated.batch.sessions import Sessions
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.serving.client import Address
-from policies.llm.studies.bench import a_server, server_row, session_steps
+from policies.llm.studies.bench import TimeSpread, a_server, session_steps
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
+from policies.llm.studies.light_clients import ask_all
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         ValueError, OSError: the model can't be loaded so.
-        BenchError: a server does not start.
+        BenchError, AskingError: a server does not start, or doesn't answer.
     """
     with temporary_folder("streambed-arithmetic-") as folder:
         times = list(timed(args, folder)) if args.rounds else []
@@ -129,11 +130,12 @@ def _in_turns(
     rounds: int,
 ) -> TimeRow:
     """Each round asks both, the other one first in every second round."""
+    asking = [(facts, sessions[place % len(sessions)]) for place in range(number)]
     p50: list[list[float]] = [[], []]
     p99: list[list[float]] = [[], []]
     for turn in range(rounds + 1):
         for which in (0, 1) if turn % 2 else (1, 0):
-            asked = server_row(addresses[which], facts, number, sessions, 1).asked
+            asked = TimeSpread.of(ask_all(addresses[which], TASK, asking).times_ms)
             if turn:  # the first warms up
                 p50[which].append(asked.p50_ms)
                 p99[which].append(asked.p99_ms)
