@@ -34,8 +34,9 @@ from policies.bench import walk
 from policies.llm.serving.client import Address
 from policies.llm.serving.options import add_dtype_option
 from policies.llm.serving.transcript import Transcript
-from policies.llm.studies.light_clients import Heard, ask_all
+from policies.llm.studies.light_clients import ask_all
 from policies.llm.studies.through_server import (
+    ServerRow,
     TimeSpread,
     a_server,
     player_spread,
@@ -139,26 +140,20 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
     words = ("--device", args.device, "--dtype", args.dtype)
-    engine_rows, server_rows = [], []
     with a_server(adapter, words, most, threads, folder / "s.sock") as served:
         player = player_spread(served.address, TASK, facts, sessions[0])
-        for number in args.sessions:
-            asked = [(facts, sessions[place % len(sessions)]) for place in range(number)]
-            runs = [one_run(engine, served.address, vectors, asked) for _ in range(args.runs)]
-            engine_rows.append(engine_row(engine, number, vectors, [run_ms for run_ms, _ in runs]))
-            rates = [(decisions_per_s(number, run_ms), heard) for run_ms, heard in runs]
-            server_rows.append(server_row(number, rates))
-            say(f"{number} sessions: the server keeps up with {100.0 * server_rows[-1].of_engine:.0f} %")
+        askers = [[(facts, sessions[n % len(sessions)]) for n in range(number)] for number in args.sessions]
+        rows = [side_by_side(engine, served.address, vectors, each, args.runs) for each in askers]
         memory["server_mib"] = served.resident_mib()
     report = {
         "served": asdict(engine.info),
         **machine(threads),
         "loading_s": loading_s,
         "features": asdict(features_ms),
-        "engine": [asdict(row) for row in engine_rows],
+        "engine": [asdict(row) for row, _ in rows],
         "random_adapter": adapter is not None and adapter != args.adapter,
         **beside_window(alone, window),
-        "server": [asdict(row) for row in server_rows],
+        "server": [asdict(row) for _, row in rows],
         "player": asdict(player),
         "memory": memory,
     }
@@ -256,17 +251,22 @@ def timed_features(
     return vectors, TimeSpread.of(times_ms)
 
 
-def one_run(
+def side_by_side(
     engine: Engine,
     address: Address,
     vectors: Sequence[Vectors],
     asked: Sequence[tuple[VideoFacts, Sequence[VideoStep]]],
-) -> tuple[list[float], Heard]:
-    """A video of each session in the engine, then one through the server: the times of batches, and what the
-    clients heard.
-    """
-    run_ms = batch_times_ms(engine, engine.forward, len(asked), vectors)
-    return run_ms, ask_all(address, TASK, asked)
+    runs: int,
+) -> tuple[EngineRow, ServerRow]:
+    """A video of each session in the engine, then one through the server, in turns."""
+    count, run_ms, heard = len(asked), [], []
+    for _ in range(runs):
+        run_ms.append(batch_times_ms(engine, engine.forward, count, vectors))
+        heard.append(ask_all(address, TASK, asked))
+    rates = [(decisions_per_s(count, each), said) for each, said in zip(run_ms, heard, strict=True)]
+    row = server_row(count, rates)
+    say(f"{count} sessions: the server keeps up with {100.0 * row.of_engine:.0f} %")
+    return engine_row(engine, count, vectors, run_ms), row
 
 
 def engine_row(
