@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from player.observation import HORIZON
 from player.qoe import MU, QoE, Scoring, ladder_mu
-from player.simulated.link_published import refuse_loss
+from player.simulated.link_published import PAYLOAD, refuse_loss
 from player.video.video import Video
 from traces.trace import Trace
 
@@ -19,6 +20,13 @@ Ints = NDArray[np.int64]
 KINDS = tuple(MU)
 """The kinds of QoE; a session's `kind` is a place in this, and so in the first axis of `quality`."""
 LINEAR, LOG, HD = (KINDS.index(name) for name in ("linear", "log", "hd"))
+
+INTERVAL = np.dtype([("begin_s", "f8"), ("end_s", "f8"), ("bytes_per_s", "f8"), ("payload_bytes", "f8")])
+"""The time up to a point of a trace: from the point before (from 0, where the trace begins anew), and how
+many bytes of video come through while it lasts."""
+
+SIZE_UNIT_BYTES = 1e6
+"""In which learned policies are shown sizes."""
 
 _BITS_PER_MBIT = 1_000_000.0
 _BITS_PER_BYTE = 8.0
@@ -32,14 +40,20 @@ class PackedLibrary(NamedTuple):
     """(points of all traces,)"""
     bytes_per_s: Floats
     """(points of all traces,) of whole frames, as `player/simulated/link_published.py` computes it."""
+    intervals: NDArray[np.void]
+    """(points of all traces,) of `INTERVAL`: what a download looks up, side by side."""
     delay_ms: Floats
     """(points of all traces,) what the trace adds to the round trip; 0 where it says nothing of that."""
+    delayed: bool
+    """Whether any trace adds to the round trip."""
     trace_begin: Ints
     """(traces,) where each begins in the two above."""
     trace_end: Ints
     """(traces,) one past its last point."""
     sizes_bytes: Floats
     """(videos, most chunks, most levels); 0 where a video has no such chunk or level."""
+    sizes_shown: NDArray[np.float32]
+    """(videos, (most chunks + `HORIZON`) x most levels) the same in 10^6 bytes, 0 after the last chunk."""
     quality: Floats
     """(kinds, videos, most levels) q of each kind of `KINDS`; NaN where `hd` does not know the ladder."""
     mu: Floats
@@ -109,24 +123,41 @@ def _pack(traces: tuple[Trace, ...], videos: tuple[Video, ...], qoe: QoE | Scori
     sizes = np.zeros((len(videos), max(each.chunks for each in videos), max(each.levels for each in videos)))
     for place, video in enumerate(videos):
         sizes[place, : video.chunks, : video.levels] = video.sizes_bytes
+    shown = np.zeros((sizes.shape[0], sizes.shape[1] + HORIZON, sizes.shape[2]), np.float32)
+    shown[:, : sizes.shape[1]] = sizes / SIZE_UNIT_BYTES
     quality = _quality(videos)
     for video in videos:
         asked.on(video.ladder_kbps)
+    time_s = np.concatenate([np.array(trace.time_s) for trace in traces])
+    bytes_per_s = rates * _BITS_PER_MBIT / _BITS_PER_BYTE
+    begin = np.concatenate(([0], ends[:-1])).astype(np.int64)
     return PackedLibrary(
-        time_s=np.concatenate([np.array(trace.time_s) for trace in traces]),
-        bytes_per_s=rates * _BITS_PER_MBIT / _BITS_PER_BYTE,
+        time_s=time_s,
+        bytes_per_s=bytes_per_s,
+        intervals=_intervals(time_s, bytes_per_s, begin),
         delay_ms=np.concatenate([trace.delay_ms or np.zeros(len(trace.time_s)) for trace in traces]),
-        trace_begin=np.concatenate(([0], ends[:-1])).astype(np.int64),
+        delayed=any(trace.delay_ms is not None for trace in traces),
+        trace_begin=begin,
         trace_end=ends.astype(np.int64),
         sizes_bytes=sizes,
+        sizes_shown=shown.reshape(len(videos), -1),
         quality=quality,
         mu=_stall_weights(videos) if asked.mu is None else np.full(quality.shape[:2], asked.mu),
-        smooth=asked.smooth,
+        smooth=float(asked.smooth),
         kind=KINDS.index(asked.kind),
         levels=np.array([video.levels for video in videos], dtype=np.int64),
         chunks=np.array([video.chunks for video in videos], dtype=np.int64),
         chunk_ms=np.array([video.chunk_s * _MS_PER_S for video in videos]),
     )
+
+
+def _intervals(time_s: Floats, bytes_per_s: Floats, begin: Ints) -> NDArray[np.void]:
+    intervals = np.zeros(len(time_s), INTERVAL)
+    begin_s = np.concatenate(([0.0], time_s[:-1]))
+    begin_s[begin] = begin_s[begin + 1] = 0.0
+    intervals["begin_s"], intervals["end_s"], intervals["bytes_per_s"] = begin_s, time_s, bytes_per_s
+    intervals["payload_bytes"] = bytes_per_s * (time_s - begin_s) * PAYLOAD
+    return intervals
 
 
 def _quality(videos: tuple[Video, ...]) -> Floats:
