@@ -42,7 +42,7 @@ from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
 from player.qoe import QoE
 from player.simulated.batch.features import Features
-from player.simulated.batch.library import KINDS, Library
+from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.batch.threads import cores
 from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
@@ -196,6 +196,12 @@ def _batch(world: World, observe: bool) -> Callable[[int], int]:
     vectors = np.empty((world.sessions, len(features)), np.float32)
     renewed_every = RENEWED_EVERY if world.drawn else world.chunks
 
+    def choose() -> Ints:
+        if not world.drawn:
+            return dice.integers(library.levels, size=world.sessions)
+        ladders = library.packed.levels[sessions.state.video]
+        return np.asarray((dice.random(world.sessions, np.float32) * ladders).astype(np.int64))
+
     def play(round: int) -> int:
         begun, chunks = int(sessions.state.chunk.sum()), 0
         for step in range(world.chunks - 1):
@@ -205,8 +211,7 @@ def _batch(world: World, observe: bool) -> Callable[[int], int]:
                 sessions.reset(over, world.draw(library, dice, len(over)))
             if observe:
                 features.fill(sessions, vectors)
-            levels = dice.random(world.sessions, np.float32) * library.packed.levels[sessions.state.video]
-            sessions.step(levels.astype(np.int64))
+            sessions.step(choose())
         return chunks + int(sessions.state.chunk.sum()) - begun
 
     return play
