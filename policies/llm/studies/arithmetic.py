@@ -20,9 +20,10 @@ from player.simulated.batch.sessions import Sessions
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.serving.client import Address
-from policies.llm.studies.bench import TimeSpread, a_server, session_steps
+from policies.llm.studies.bench import session_steps
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.light_clients import ask_all
+from policies.llm.studies.through_server import TimeSpread, a_server
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
@@ -114,7 +115,7 @@ def timed(args: argparse.Namespace, folder: Path) -> Iterator[TimeRow]:
                     folder / f"{place}.sock",
                     environment,
                 )
-            )[1]
+            ).address
             for place, dtype in enumerate((args.dtype, args.beside))
         ]
         for number in args.sessions:

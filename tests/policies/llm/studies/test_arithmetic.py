@@ -9,7 +9,7 @@ import pytest
 from policies.llm.__main__ import parser
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.studies import arithmetic
-from policies.llm.studies.bench import BenchError
+from policies.llm.studies.through_server import BenchError
 from policies.llm.tasks.abr.task import TASK
 
 
