@@ -70,7 +70,7 @@ def session_plans(
                 video_spec=unit.video_spec,
                 settings=setting.link,
                 backend=backend,
-                qoe=plan.qoe,
+                qoe=plan.qoe_of(unit),
                 seed=unit.seed + index,
                 decision_deadline_s=plan.file.decision_deadline_s,
                 record=(out / record).absolute(),

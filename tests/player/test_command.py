@@ -78,13 +78,13 @@ def test_a_session_on_a_pipe(tmp_path: Path) -> None:
     assert (manifest["policy"]["spec"], manifest["policy"]["name"]) == ("fixed:1", "fixed")
     assert list(manifest["policy"]["parameters"].values()) == [1]
     assert manifest["seed"] == 4
-    assert manifest["told_qoe"] == {"kind": "linear", "mu": 4.3, "smooth": 1.0}
+    assert manifest["told_qoe"] == {"kind": "linear", "mu": 1.2, "smooth": 1.0}, "the top of 1200 kbit/s"
     assert manifest["command_line"][:3] == ["python", "-m", "player"]
     assert manifest["player"]["congestion_control"]
     assert set(manifest["versions"]) == {"python", "kernel", "streambed", "aiohttp"}
     lines = done.out.splitlines()
     assert sum(line.startswith("chunk ") for line in lines) == 4
-    assert "QoE per chunk (linear, mu 4.3, smooth 1)  0.750" in done.out
+    assert "QoE per chunk (linear, mu 1.2 (the ladder's top), smooth 1)  0.750" in done.out
     assert f"results/{path.name}" in done.out
     assert "\x1b" not in done.out, "no terminal codes on a pipe"
 
@@ -491,7 +491,7 @@ def test_what_the_fallback_plays_alone_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     done = run(tmp_path, "URL", "--policy", "broken.py:Alone", "--out", "a.jsonl")
     assert done.status == 1
-    assert "QoE per chunk (linear, mu 4.3, smooth 1)  -" in done.out
+    assert "QoE per chunk (linear, mu 1.2 (the ladder's top), smooth 1)  -" in done.out
     assert "the fallback, fixed:1, decided all 4 chunks, first because the policy raised" in done.out
     record = read_record(tmp_path / "a.jsonl")
     assert record.manifest["player"]["fallback"] == "fixed:1"

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,8 +24,8 @@ from numpy.typing import NDArray
 from policies.llm.engine import block_product
 from policies.llm.engine.alike import TRIED_ALONE, filled, same_in_company
 from policies.llm.engine.block_model import INT8, BlockModel
-from policies.llm.engine.contract import EngineFull
 from policies.llm.engine.packed import PACKED_KINDS, PackedModel
+from policies.llm.engine.slots import SlotBook
 from policies.llm.engine.weight_blocks import BLOCK
 from policies.llm.engine.whole import Whole
 from policies.llm.model import heads
@@ -82,18 +81,8 @@ class Runner(Protocol):
         """Begin every slot's context with the same (tokens, width); what `held` counts comes after it."""
 
 
-@dataclass
-class _Slot:
-    """A session's place."""
-
-    steps: int = 0
-    """Fed in all."""
-    begin: int = 0
-    """The first step that the context holds."""
-
-
 class Engine:
-    """Many sessions' contexts and one batched forward. Not thread-safe: one caller at a time.
+    """Many sessions' contexts and one batched forward. One caller at a time, as `contract.py` has it.
 
     Args:
         task: what is decided.
@@ -139,9 +128,7 @@ class Engine:
         self._encoder, self._head = _ends(self.adapter, base, tensors, self._device)
         self._width = task.width
         self._steps = torch.zeros(slots, self._max_steps, self._width)
-        self._open: dict[int, _Slot] = {}
-        self._free = list(range(slots))
-        """A heap: sessions that begin together get neighbouring slots, which a batch can read in place."""
+        self.book = SlotBook(slots, self._max_steps, self._keep_steps, self._runner.caches)
         self.info = self._told(base, kind)
 
     def _told(self, base: Base, kind: str) -> EngineInfo:
@@ -168,11 +155,7 @@ class Engine:
         Raises:
             EngineFull: there is none.
         """
-        if not self._free:
-            raise EngineFull(f"all {len(self._open)} slots are taken; close one, or make more slots")
-        slot = heappop(self._free)
-        self._open[slot] = _Slot()
-        return slot
+        return self.book.open()
 
     def close(self, slot: int) -> None:
         """Give a slot back.
@@ -180,8 +163,7 @@ class Engine:
         Raises:
             KeyError: it is not open.
         """
-        del self._open[slot]
-        heappush(self._free, slot)
+        self.book.close(slot)
 
     @cached_property
     def same_together(self) -> int:
@@ -189,7 +171,7 @@ class Engine:
         where that isn't asked for or this machine's libraries don't do it. Tried out, in free slots.
         """
         sessions = self.slots - TRIED_ALONE
-        tried = min(sessions, len(self._free) - TRIED_ALONE)
+        tried = min(sessions, self.book.free - TRIED_ALONE)
         if not self._alike or tried < 2:
             return 1
         taken: list[int] = []
@@ -206,33 +188,16 @@ class Engine:
         return sessions if same else 1
 
     def length(self, slot: int) -> int:
-        """Steps that a slot has been fed since it was opened.
-
-        Raises:
-            KeyError: it is not open.
-        """
-        return self._open[slot].steps
+        """As `SlotBook.length`."""
+        return self.book.length(slot)
 
     def rows(self, slot: int, new: int) -> int:
-        """How many steps a `forward` would compute for so many new ones: more than these where the context
-        begins anew, fewer where not all of them are in it.
-
-        Raises:
-            KeyError: the slot is not open.
-        """
-        state = self._open[slot]
-        steps = state.steps + new
-        begin = self.context(steps)
-        kept = state.steps - state.begin if begin == state.begin and self._runner.caches else 0
-        return steps - begin - kept
+        """As `SlotBook.rows`."""
+        return self.book.rows(slot, new)
 
     def context(self, steps: int) -> int:
-        """The first step that the decision after `steps` steps sees."""
-        beyond = steps - 1 - self._max_steps
-        if beyond < 0:
-            return 0
-        stride = self._max_steps - self._keep_steps
-        return (beyond // stride + 1) * stride
+        """As `SlotBook.context`."""
+        return self.book.context(steps)
 
     @torch.inference_mode()
     def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
@@ -270,7 +235,7 @@ class Engine:
     def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
         seen = set()
         for slot, steps in work:
-            if slot not in self._open:
+            if slot not in self.book:
                 raise KeyError(f"slot {slot} is not open")
             if steps.ndim != 2 or not len(steps) or steps.shape[1] != self._width:
                 raise ValueError(f"steps of shape {steps.shape}; expected (1 or more, {self._width})")
@@ -280,14 +245,10 @@ class Engine:
 
     def _take(self, slot: int, new: torch.Tensor) -> tuple[int, torch.Tensor]:
         """Keep a slot's new steps; how many of its cached ones stay, and the steps to compute."""
-        state = self._open[slot]
-        steps = state.steps + len(new)
-        begin = self.context(steps)
-        context = torch.cat((self._steps[slot, : state.steps - state.begin], new))[begin - state.begin :]
-        kept = state.steps - state.begin if begin == state.begin else 0
+        taken = self.book.take(slot, len(new))
+        context = torch.cat((self._steps[slot, : taken.held], new))[taken.dropped :]
         self._steps[slot, : len(context)] = context
-        state.steps, state.begin = steps, begin
-        return kept, context[kept:]
+        return taken.kept, context[taken.kept :]
 
     def _outputs(
         self,

@@ -98,7 +98,8 @@ LIMITS: tuple[tuple[str, Any, float, str, str], ...] = (
         1000.0 * BUDGET_S,
         "MS",
         "the shortest that a request allows: the earliest deadline goes first, no forward takes over"
-        " half of this, and what can't make its deadline is refused at once (default: %(default)g)",
+        " half of this, or of what the hastiest session allows where that is more, and what can't make its"
+        " deadline is refused at once (default: %(default)g)",
     ),
     ("--delay-ms", not_negative, 0.0, "MS", "be slow: wait so long before every forward (for tests)"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from player.options import add_scoring_options
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
 from policies.llm.serving.options import add_dtype_option
@@ -37,6 +38,7 @@ def add_test(commands: Any) -> None:
         "--policy", default="robustmpc,genet,bba,hindsight", help="by commas (default: %(default)s)"
     )
     against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
+    add_scoring_options(made)
     how = made.add_argument_group("how")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_dtype_option(how)
