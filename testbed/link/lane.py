@@ -20,7 +20,7 @@ from testbed.link.delay_stage import DelayStage, Ends, NetemStage, RelayStage, S
 from testbed.link.hosts import in_host, run_checked, run_script
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
-from testbed.machine.capabilities import probe
+from testbed.machine.capabilities import probe_delay
 from testbed.machine.permissions import permissions, refusals
 from testbed.process.children import allow_many_files
 from testbed.process.errors import TestbedError
@@ -91,7 +91,7 @@ def delay_backend(asked: str) -> str:
     Raises:
         TestbedError: this kernel cannot do it.
     """
-    report = probe()
+    report = probe_delay()
     if asked == "netem" and not report.has_netem:
         raise TestbedError(
             "this kernel has no netem: `modprobe sch_netem` (Ubuntu: apt-get install"
@@ -163,9 +163,11 @@ class Lane:
     def __enter__(self) -> Lane:
         try:
             self._make_hosts()
+            self._stage = self._make_stage()
+            self._stage.prepare()
             self._make_links()
             self._configure()
-            self._start_stage()
+            self._stage.start()
         except BaseException:
             self.close()
             raise
@@ -267,16 +269,14 @@ class Lane:
             raise TestbedError(f"lane {self.name} is not up")
         return self._stage
 
-    def _start_stage(self) -> None:
+    def _make_stage(self) -> DelayStage:
         wan = self.pid("wan")
         if self.backend == "netem":
             varying = self.trace is not None and self.trace.varies
-            self._stage = NetemStage(self.name, wan, self.settings, varying)
-        else:
-            ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
-            lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
-            self._stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
-        self._stage.start()
+            return NetemStage(self.name, wan, self.settings, varying)
+        ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
+        lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
+        return RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
 
     def bucket(self) -> TokenBucket:
         """The bottleneck's token bucket, not yet on the interface."""
