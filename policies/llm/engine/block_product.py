@@ -265,7 +265,8 @@ def product(place: Wholes, gain: np.float32, numbers: NDArray[np.int8], scales: 
         steps = place[1] + tile * blocks * 32
         row = 0
         while row < rows:
-            taken = 8 if rows - row >= 8 else 4 if rows - row >= 4 else 1
+            taken = 8 if rows - row > 4 and rows >= 8 else 4 if rows >= 4 else 1
+            row = min(row, rows - taken)  # some once more, with the same result, rather than few alone
             here = numbers.ctypes.data + row * width
             there = scales.ctypes.data + row * 8 * blocks
             into = of_out + row * wide + 32 * tile
