@@ -21,7 +21,7 @@ from typing import Any
 
 from player.faults import LONGEST_REASON, PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import Observation
-from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision
+from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision, shortly
 from player.qoe import QoE
 from player.video.video import Video
 
@@ -197,7 +197,9 @@ def recordable(decision: Decision) -> Decision:
         IllegalDecision: `by` or `reason` is not text.
     """
     if not isinstance(decision.by, str) or not isinstance(decision.reason, str):
-        raise IllegalDecision(f"answered by {decision.by!r}, reason {decision.reason!r}; both must be text")
+        raise IllegalDecision(
+            f"answered by {shortly(decision.by)}, reason {shortly(decision.reason)}; both must be text"
+        )
     return Decision(decision.level, decision.by, " ".join(decision.reason.split())[:LONGEST_REASON])
 
 

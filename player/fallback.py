@@ -27,7 +27,7 @@ def fallback_spec(policy: Policy, asked: str | None = None) -> str:
     """
     if asked is not None:
         return asked
-    named = getattr(policy, "fallback", None)  # anything but text is the policy's own affair
+    named = getattr(policy, "fallback", None)
     return named if isinstance(named, str) and named else FALLBACK
 
 

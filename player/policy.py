@@ -157,6 +157,21 @@ class IllegalDecision(ValueError):
     """A policy's answer is no level of the ladder."""
 
 
+_LONGEST_SHOWN = 60
+"""Characters of an answer that are shown."""
+
+
+def shortly(answer: object, longest: int = _LONGEST_SHOWN) -> str:
+    """An answer as Python shows it, where that can be had and is short, else of what kind it is."""
+    if isinstance(answer, int) and answer.bit_length() > 64:  # Python refuses to write very long ones
+        return f"of {answer.bit_length()} bits"
+    try:
+        text = repr(answer)
+    except Exception:  # somebody's own class may not be able to say what it is
+        text = ""
+    return text if text and len(text) <= longest else f"a {type(answer).__name__}"
+
+
 def as_decision(answer: object, levels: int) -> Decision:
     """A policy's answer as a :class:`Decision` with a legal level.
 
@@ -166,8 +181,8 @@ def as_decision(answer: object, levels: int) -> Decision:
     decision = answer if isinstance(answer, Decision) else None
     level = decision.level if decision else answer
     if isinstance(level, bool) or not hasattr(level, "__index__"):
-        raise IllegalDecision(f"answered {answer!r}, which is no level; expected 0 to {levels - 1}")
+        raise IllegalDecision(f"answered {shortly(answer)}, which is no level; expected 0 to {levels - 1}")
     level = level.__index__()  # numpy integers too
     if not 0 <= level < levels:
-        raise IllegalDecision(f"answered level {level}; the ladder has 0 to {levels - 1}")
+        raise IllegalDecision(f"answered level {shortly(level)}; the ladder has 0 to {levels - 1}")
     return Decision(level, decision.by, decision.reason) if decision else Decision(level)

@@ -33,7 +33,7 @@ from typing import Any
 from player.faults import is_interrupt, one_line
 from player.foreign.trial import EndedHere, tried
 from player.foreign.undoing import undone
-from player.policy import Policy, ToldFuture
+from player.policy import Policy, ToldFuture, shortly
 from player.seeding import seed_generators
 from traces.words import meant, split_names
 
@@ -238,7 +238,29 @@ def _constructed(spec: str, factory: Callable[..., Policy], values: dict[str, An
             f"policy {spec}: {_name_of(factory)} is a function that gives {_shortly(policy)};"
             f" {_WHAT_A_POLICY_IS}"
         )
+    _refuse_misnamed(spec, policy)
     return policy
+
+
+_CALLS_OF_POLICIES = ("check", "ended", "tell", "reach", "server", "another", "together", "ready_together")
+"""What a policy may have besides `reset` and `select` (`player/policy.py`)."""
+
+
+def _refuse_misnamed(spec: str, policy: Policy) -> None:
+    """Raises PolicyError where an attribute isn't what its name says to a player, who would pass it over."""
+    for name in _CALLS_OF_POLICIES:
+        found = getattr(policy, name, None)
+        if found is not None and not callable(found):
+            raise PolicyError(
+                f"policy {spec}: its `{name}` is {_shortly(found)}, and players call it; make it a method,"
+                " or give it another name"
+            )
+    fallback = getattr(policy, "fallback", None)
+    if fallback is not None and not (isinstance(fallback, str) and fallback):
+        raise PolicyError(
+            f"policy {spec}: its `fallback` is {_shortly(fallback)}, and names who decides where it can't;"
+            " write a policy's name, such as 'bba', or give the attribute another one"
+        )
 
 
 def _name_of(factory: Callable[..., Policy]) -> str:
@@ -246,8 +268,7 @@ def _name_of(factory: Callable[..., Policy]) -> str:
 
 
 def _shortly(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_REPR else f"a {type(value).__name__}"
+    return shortly(value, _LONGEST_REPR)
 
 
 def _taken(values: dict[str, Any], key: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from traces.safe_reading import BadFileError, read_bytes
+
 OURS = frozenset({"traces", "player", "policies", "testbed", "analysis"})
 """Streambed's own packages, which go before a user's of the same name: the commit tells of them."""
 MOST_FILES = 200
@@ -72,13 +74,13 @@ def _read(path: Path) -> tuple[str, tuple[_Import, ...]] | None:
     try:
         status = path.stat()
         return _read_once(path, status.st_mtime_ns, status.st_size, status.st_ino)
-    except OSError:
+    except (OSError, BadFileError):
         return None
 
 
 @functools.lru_cache(maxsize=MOST_FILES)
 def _read_once(path: Path, *identity: int) -> tuple[str, tuple[_Import, ...]]:
-    content = path.read_bytes()
+    content = read_bytes(path)
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -24,8 +24,10 @@ from typing import NoReturn, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from player.fallback import load_fallback
 from player.qoe import QoE
 from player.record import FINISHED, Record, RecordError, read_record
+from player.registry import PolicyError
 from player.video.video import Video
 from testbed.again.differences import Differences, Mismatch, origin_differences, show_mismatches
 from testbed.again.recorded import (
@@ -38,7 +40,7 @@ from testbed.again.recorded import (
     trace_of,
     video_of,
 )
-from testbed.again.told import Told
+from testbed.again.told import Told, plain
 from testbed.again.trust import trusted_files
 from testbed.again.video import check_servable, had_video, laid_out
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
@@ -48,7 +50,7 @@ from testbed.process.errors import TestbedError
 from testbed.session.command_line import parser as run_parser
 from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
-from testbed.simulated.simulation import RunFacts, SimulationJob, run_job
+from testbed.simulated.simulation import RunFacts, SimulationJob, run_jobs
 from testbed.sweeps.lanes import LaneServices, stream_unit
 from traces.commands import Parser, add_json_option
 from traces.files import write_aside
@@ -132,6 +134,10 @@ def reproduce(words: Sequence[str], out: TextIO) -> int:
     wanted = _record_to_repeat(args.reproduce, ("testbed/run.py", *words))
     policy, fallback = wanted.told.needed("policy.spec"), fallback_in(wanted.told)
     said = trusted_files(wanted.told, policy, fallback, args.trust)
+    try:
+        load_fallback(fallback)
+    except PolicyError as error:
+        raise TestbedError(f"{plain(str(args.reproduce))}: {error}") from None
     folder = args.out or claim(RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-again")
     try:
         aloud = Aloud(console, said)
@@ -183,7 +189,9 @@ def _computed(wanted: RecordToRepeat, folder: Path, aloud: Aloud) -> tuple[Recor
     aloud.before(wanted)
     make_directory(folder)
     facts = RunFacts(folder.name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), wanted.command_line)
-    run_job(SimulationJob((session,), (False,), facts))
+    for _, done in run_jobs([SimulationJob((session,), (False,), facts)], 1):
+        if done.written.get(record) is None:
+            raise TestbedError(f"{session.name}: its process died with it (does it end it?); not recorded")
     return read_record(record), 0
 
 

@@ -9,6 +9,7 @@ each key once, and no more than `MOST_DEPTH` levels.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import math
 import os
@@ -123,6 +124,17 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES, *, follow: bool = True)
     if max(size, len(content)) > most:
         raise BadFileError(str(path), f"over {most >> 20} MiB")
     return content
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hex digest of a regular file, of any size.
+
+    Raises:
+        BadFileError: it is no regular file.
+        OSError: it can't be read.
+    """
+    with os.fdopen(open_file(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_given(path: str | Path, most: int = MOST_BYTES) -> bytes:

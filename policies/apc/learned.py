@@ -9,7 +9,6 @@ asked for less.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from policies.apc.facts import Facts
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import Routing
-from traces.safe_reading import BadFileError, read_json
+from traces.safe_reading import BadFileError, read_json, sha256_of
 from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "learned.json"
@@ -167,4 +166,4 @@ def read_net(light: str, path: Path = SHIPPED) -> GainNet:
 
 def file_sha256(path: Path) -> str:
     """A scheduler's file, for the record."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)

@@ -7,7 +7,6 @@ rows, all side by side, 128 units over these, and a score a level. `train_net.py
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from policies.genet.inputs import AHEAD, DENSE, HISTORY, LEVELS, WIDTH, Vectors
-from traces.safe_reading import BadFileError, read_bytes
+from traces.safe_reading import BadFileError, read_bytes, sha256_of
 
 FILTERS = 128
 KERNEL = 4
@@ -128,4 +127,4 @@ def packed(actor: Actor, about: dict[str, str]) -> bytes:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from player.registry import policy_file
 from player.sources import policy_sources
 from testbed.again.told import Told, plain
 from testbed.process.errors import TestbedError
 from traces.commands import said_of
+from traces.safe_reading import sha256_of
 
 SHORT_HASH = 12
 
@@ -46,7 +45,7 @@ def _trusted_file(told: Told, spec: str, place: str, trust: bool) -> str:
     try:
         if not path.is_file():
             raise TestbedError(f"{told.path}: its policy's file {name} is not there; run this where it is")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
     except OSError as error:
         raise TestbedError(f"{told.path}: its policy's file {name}: {said_of(error)}") from None
     recorded = told.optional(place)

@@ -18,8 +18,9 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -46,7 +47,7 @@ from testbed.simulated.first_use import telling_s, working_s
 from testbed.simulated.record_names import whose
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
-from traces.commands import said_of
+from traces.commands import said_of, tell_line
 from traces.escaping import VisibleStream
 from traces.files import DAMAGED, partial_of, put_aside
 from traces.trace import TraceError
@@ -513,7 +514,7 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[Si
     foreign = any(has_foreign(job.sessions[0]) for job in jobs)
     if not foreign and (processes == 1 or len(jobs) < 2):
         for job in jobs:
-            with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
+            with _waited_for([job]), contextlib.redirect_stdout(sys.stderr):
                 done = timed_job(job)
             yield job, done
         return
@@ -527,15 +528,52 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[Si
             yield job, JobDone(dict(lost), 0.0)
 
 
+PATIENCE_S = 60.0
+"""Without a session ending: then it is said who is waited for. A policy that never answers is asked for ever:
+nobody can tell it from one that thinks."""
+
+
+def waiting_line(whom: str, patience_s: float) -> str:
+    """What is said then."""
+    return f"no session has ended for {patience_s:g} s: waiting for {whom}"
+
+
+@contextlib.contextmanager
+def _waited_for(jobs: Sequence[SimulationJob]) -> Iterator[None]:
+    """Say once for whom the context waits, where it waits for long."""
+    policies = ", ".join(dict.fromkeys(job.sessions[0].policy for job in jobs))
+    sessions = [one for job in jobs for one in job.sessions]
+    more = f" and {len(sessions) - 1} more" if len(sessions) > 1 else ""
+    line = waiting_line(f"policy {policies} in session {sessions[0].name}{more}", PATIENCE_S)
+    timer = threading.Timer(PATIENCE_S, tell_line, (f"note: {line}", sys.stderr))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _ended(
+    flying: Mapping[Future[JobDone], SimulationJob], processes: int
+) -> Iterator[tuple[Future[JobDone], SimulationJob]]:
+    """Each with its job, as they end."""
+    left = dict(flying)
+    while left:
+        with _waited_for(list(left.values())[:processes]):  # the oldest are at work
+            ended = wait(left, return_when=FIRST_COMPLETED).done
+        yield from [(future, left.pop(future)) for future in ended]
+
+
 def _until_death(left: list[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
     """Carry out jobs until all are done, or one of the processes dies; what is done is taken off the list."""
     try:
         with worker_pool(min(processes, len(left)), begin_worker) as workers:
             jobs = {workers.submit(timed_job, job): job for job in left}
-            for future in as_completed(jobs):
+            for future, job in _ended(jobs, processes):
                 done = future.result()
-                left.remove(jobs[future])
-                yield jobs[future], done
+                left.remove(job)
+                yield job, done
     except BrokenProcessPool:
         return
     except (KeyboardInterrupt, GeneratorExit):  # who was at work was killed

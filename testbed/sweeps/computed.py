@@ -21,6 +21,7 @@ from player.registry import is_foreign, only_simulated
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.first_use import telling_s, working_s
 from testbed.simulated.simulation import (
+    PATIENCE_S,
     RunFacts,
     SessionToSimulate,
     SimulationJob,
@@ -29,6 +30,7 @@ from testbed.simulated.simulation import (
     run_job,
     simulate_together,
     together,
+    waiting_line,
 )
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
@@ -38,9 +40,6 @@ from traces.bound_processes import worker_pool
 
 AHEAD = 4
 """Sessions handed out for each process."""
-PATIENCE_S = 60.0
-"""Without a session ending, or the deadline of a decision where that is longer: then it is said who is waited
-for. A policy that never answers is asked for ever: nobody can tell it from one that thinks."""
 
 
 def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> SessionToSimulate:
@@ -264,8 +263,7 @@ def _waited_for(work: SweepWork, *parts: Sequence[Unit]) -> Iterator[None]:
     policies = ", ".join(dict.fromkeys(unit.policy.label for unit in units))
     more = f" and {sum(map(len, parts)) - 1} more" if sum(map(len, parts)) > 1 else ""
     whom = f"policy {policies} in session {units[0].name}{more}"
-    line = f"no session has ended for {patience_s:g} s: waiting for {whom}"
-    timer = threading.Timer(patience_s, work.say, (line,))
+    timer = threading.Timer(patience_s, work.say, (waiting_line(whom, patience_s),))
     timer.daemon = True
     timer.start()
     try:

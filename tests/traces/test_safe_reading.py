@@ -25,6 +25,7 @@ from traces.safe_reading import (
     read_json_lines,
     read_text,
     read_toml,
+    sha256_of,
     toml_tables,
 )
 
@@ -171,6 +172,8 @@ def test_only_a_regular_file_is_read_and_nothing_waits(tmp_path: Path) -> None:
         for path, what in ((pipe, "a pipe"), (link, "a pipe"), (place, "a socket"), (tmp_path, "a folder")):
             with pytest.raises(BadFileError, match=f"{path.name}: {what}, no file"):
                 read_bytes(path)
+            with pytest.raises(BadFileError, match=f"{path.name}: {what}, no file"):
+                sha256_of(path)
     with pytest.raises(BadFileError, match="/dev/zero: a device, no file"):
         read_bytes("/dev/zero")
     with pytest.raises(FileNotFoundError):

@@ -5,7 +5,6 @@ Each record is read once and let go; the timelines read again the few that they 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from array import array
 from collections import Counter
@@ -20,6 +19,7 @@ from analysis.sessions import LinkSharer, SessionRecord
 from player.manifest import CodeSection, PolicySection, VideoSection
 from player.qoe import Scoring
 from player.record import RecordError, read_record
+from traces.safe_reading import sha256_of
 from traces.versions import HERE
 
 FALLBACK = "fallback"
@@ -136,7 +136,7 @@ def row_of(path: Path, scoring: Scoring, interrupted: bool = False) -> SessionRo
     try:
         session = SessionRecord(read_record(path))
         outcome = outcome_of(session, scoring, interrupted=interrupted)
-        return _row(session, outcome, hashlib.sha256(path.read_bytes()).hexdigest())
+        return _row(session, outcome, sha256_of(path))
     except RecordError as error:
         return Unreadable(str(path), str(error).removeprefix(f"{path}:"))
     except OSError as error:

@@ -73,12 +73,12 @@ class Adapter:
             AdapterError: the file cannot be read.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
         path = self.folder / TENSORS
         try:
-            return dict(load_file(path))
-        except (OSError, SafetensorError) as error:
+            return dict(load(read_bytes(path, MOST_TENSOR_BYTES)))
+        except (OSError, BadFileError, SafetensorError) as error:
             raise AdapterError(f"{path}: no safetensors file ({error}); {MAKES_ONE}") from None
 
     def base(self) -> Base:

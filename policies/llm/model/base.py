@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 
 from policies.llm.model.base_names import DEFAULT, BaseError
 from policies.llm.model.causal import refuse_not_causal
-from traces.safe_reading import BadFileError, read_json_object
+from traces.safe_reading import BadFileError, open_file, read_json_object
 
 _RANDOM = re.compile(r"random:(\d+):(.+)")
 _SCRATCH = re.compile(r"scratch:(\d+)x(\d+):(\d+)")
@@ -117,9 +118,12 @@ def weights_sha256(folder: Path) -> str:
         raise BaseError(f"base {folder}: no *.safetensors there; name a language model's directory")
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as opened:
-            while block := opened.read(_BLOCK_BYTES):
-                digest.update(block)
+        try:
+            with os.fdopen(open_file(file), "rb") as opened:
+                while block := opened.read(_BLOCK_BYTES):
+                    digest.update(block)
+        except BadFileError as error:
+            raise BaseError(f"base {error}") from None
     return digest.hexdigest()
 
 

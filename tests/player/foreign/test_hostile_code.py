@@ -12,6 +12,7 @@ import pytest
 from player.foreign.trial import EndedHere, tried
 from player.foreign.undoing import undone
 from player.playable import refuse_unplayable
+from player.policy import IllegalDecision, as_decision
 from player.qoe import Scoring
 from player.registry import PolicyError, load_policy
 from player.video.built_in import load_video
@@ -102,3 +103,43 @@ def test_a_copy_that_code_forks_goes_no_further(tmp_path: Path) -> None:
         file.write("once\n")
     assert os.waitpid(child, 0)[1] == 0
     assert seen.read_text() == "once\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("check = 3", "its `check` is 3, and players call it"),
+        ("server = 'unix:/run/x'", "its `server` is 'unix:/run/x', and players call it"),
+        ("ended = False", "its `ended` is False, and players call it"),
+        ("fallback = 3", "its `fallback` is 3, and names who decides"),
+        ("fallback = ''", "its `fallback` is '', and names who decides"),
+    ],
+)
+def test_an_attribute_that_players_would_pass_over_is_refused(tmp_path: Path, line: str, why: str) -> None:
+    file = tmp_path / "misnamed.py"
+    file.write_text(
+        f"class P:\n    {line}\n    def reset(self, *told): pass\n    def select(self, seen): return 0\n"
+    )
+    with pytest.raises(PolicyError, match=why):
+        load_policy(f"{file}:P")
+
+
+class _Unsayable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (10**400, "answered level of 1329 bits; the ladder has 0 to 5"),
+        (10**5000, "answered level of 16610 bits; the ladder has 0 to 5"),
+        (7, "answered level 7; the ladder has 0 to 5"),
+        ("x" * 1000, "answered a str, which is no level"),
+        (_Unsayable(), "answered a _Unsayable, which is no level"),
+    ],
+    ids=["long", "unwritable", "beyond", "text", "unsayable"],
+)
+def test_an_answer_that_is_no_level_is_told_shortly(answer: object, why: str) -> None:
+    with pytest.raises(IllegalDecision, match=why):
+        as_decision(answer, 6)

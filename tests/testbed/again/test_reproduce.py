@@ -146,15 +146,10 @@ def test_a_file_within_an_installed_policys_options_is_not_run(
     if place == "policy":
         change_manifest(record, policy={**first["policy"], "spec": spec})
         assert "it lies in a file; the light policy" in refused(capsys, "--reproduce", record)
-    else:  # the oracle can't play with these thresholds, so that the fallback is asked
-        change_manifest(
-            record,
-            player={**first["player"], "fallback": spec, "startup_s": 8.0},
-            policy={**first["policy"], "spec": "oracle"},
-        )
-        run.main(["--reproduce", str(record), "--out", "again"])
-        (again,) = Path("again").glob("*.jsonl")
-        assert "it lies in a file; the light policy" in read_record(again).chunks[-1].reason
+    else:
+        change_manifest(record, player={**first["player"], "fallback": spec})
+        change_manifest(record, policy={**first["policy"], "spec": "bba"})
+        assert "it lies in a file; the light policy" in refused(capsys, "--reproduce", record)
     assert not (record.parent / "ran").exists()
 
 
@@ -255,3 +250,10 @@ def test_a_record_of_before_there_was_any_of_it(record: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert run.main(["--reproduce", str(record), "--trust", "--out", "again", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["same_settings"]
+
+
+def test_a_fallback_that_is_not_there_is_refused(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = json.loads(record.read_text().splitlines()[0])
+    change_manifest(record, player={**first["player"], "fallback": "nosuch"})
+    said = refused(capsys, "--reproduce", record, "--trust")
+    assert "fallback: policy nosuch: unknown name 'nosuch'" in said

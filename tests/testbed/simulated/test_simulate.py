@@ -21,6 +21,7 @@ from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.reference import mean_over
 from testbed import simulate as command
+from testbed.simulated import simulation
 from tests.support.damage import DAMAGES
 from traces.families.catalogue import resolve, resolve_many
 
@@ -689,3 +690,31 @@ def test_the_published_link_refuses_loss(
     assert "lossy.csv: loses up to 2 % of its frames" in said and "take the tcp link" in said
     said = refused(capsys, "--traces", "4g", "--loss-pct", "1", "--out", tmp_path / "out")
     assert "--loss-pct: the published link has no TCP and no queue; add --link tcp" in said
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_who_is_waited_for_is_said(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    broken: str,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: str,
+) -> None:
+    monkeypatch.setattr(simulation, "PATIENCE_S", 0.05)
+    words = ("--traces", "4g/0", "--policy", f"{broken}:Sleepy", "--chunks", "5", "--jobs", jobs)
+    assert run(*words, "--out", tmp_path / "out") == 0
+    said = capfd.readouterr().err
+    assert "note: no session has ended for 0.05 s: waiting for policy" in said
+    assert "broken.py:Sleepy on 4g/0 from 0 s" in said
+
+
+def test_what_a_policy_prints_steers_no_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str
+) -> None:
+    with Path(broken).open("a") as file:
+        file.write("class Prints(Resets):\n    def reset(self, *told): print('\\x1b[2Jhello')\n")
+        file.write("    def select(self, observation): return 0\n")
+    words = ("--traces", "4g/0", "--policy", f"{broken}:Prints,bba", "--chunks", "5", "--jobs", "2")
+    assert run(*words, "--out", tmp_path / "out") == 0
+    said = capfd.readouterr()
+    assert "\\x1b[2Jhello" in said.err and "\x1b" not in said.err + said.out
