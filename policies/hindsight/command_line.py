@@ -17,7 +17,11 @@ def parser() -> Parser:
     train = commands.add_parser("train", help="learn from traces; goes on from --out's checkpoint")
     what = train.add_argument_group("what to learn from (SPEC is a directory, a file, or like fcc[0:200])")
     what.add_argument(
-        "--traces", nargs="+", default=[], metavar="SPEC[@WEIGHT]", help="traces at their own rates"
+        *("--traces", "--trace"),
+        nargs="+",
+        default=[],
+        metavar="SPEC[@WEIGHT]",
+        help="traces at their own rates",
     )
     what.add_argument(
         "--rescaled", nargs="+", default=[], metavar="SPEC[@WEIGHT]",
