@@ -24,7 +24,8 @@ def add_test(commands: Any) -> None:
     what = made.add_argument_group("what to stream")
     what.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
     what.add_argument(
-        *("--traces", "--trace"), nargs="+", default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"], metavar="SPEC",
+        *("--traces", "--trace"), nargs="+", metavar="SPEC",
+        default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"],
         help="each is a setting: 4g[0:100], a file, a folder (default: %(default)s)",
     )  # fmt: skip
     what.add_argument("--video", nargs="+", default=["envivio"], metavar="SPEC", help="(default: envivio)")
