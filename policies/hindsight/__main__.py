@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from player.video.video import VideoError
 from policies.hindsight.command_line import PROG, parser
 from policies.hindsight.data import DataError, read_source
-from policies.hindsight.option_net import OptionNet, OptionNetError, write_option_net
+from policies.hindsight.net import OptionNet, OptionNetError, write_net
 from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
 
@@ -65,7 +65,7 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
     """
     nets = [OptionNet.read(path) for path in args.weights]
     members = [member for net in nets for member in net.members]
-    write_option_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
+    write_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
     return {"members": len(members), "sha256": OptionNet.read(args.out).sha256, "out": str(args.out)}
 
 

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
-from policies.hindsight.option_torch import OptionActor, follow
 from policies.hindsight.run import HindsightRun, HindsightSettings
 from policies.hindsight.seen import reward_units, softened, with_the_future
+from policies.hindsight.torch_net import OptionActor, follow
 from policies.view.batch import View
 from policies.view.guard import sane
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from policies.hindsight.data import DataError
-from policies.hindsight.option_torch import FutureCritic, OptionActor, twin
 from policies.hindsight.seen import SEEN
+from policies.hindsight.torch_net import FutureCritic, OptionActor, twin
 from traces.files import aside
 from traces.words import of_a_fault
 
