@@ -40,9 +40,9 @@ import numpy as np
 import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.simulated.batch.features import Features
-from player.simulated.batch.library import KINDS, Library
+from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.batch.threads import cores
 from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
@@ -196,6 +196,12 @@ def _batch(world: World, observe: bool) -> Callable[[int], int]:
     vectors = np.empty((world.sessions, len(features)), np.float32)
     renewed_every = RENEWED_EVERY if world.drawn else world.chunks
 
+    def choose() -> Ints:
+        if not world.drawn:
+            return dice.integers(library.levels, size=world.sessions)
+        ladders = library.packed.levels[sessions.state.video]
+        return np.asarray((dice.random(world.sessions, np.float32) * ladders).astype(np.int64))
+
     def play(round: int) -> int:
         begun, chunks = int(sessions.state.chunk.sum()), 0
         for step in range(world.chunks - 1):
@@ -205,8 +211,7 @@ def _batch(world: World, observe: bool) -> Callable[[int], int]:
                 sessions.reset(over, world.draw(library, dice, len(over)))
             if observe:
                 features.fill(sessions, vectors)
-            levels = dice.random(world.sessions, np.float32) * library.packed.levels[sessions.state.video]
-            sessions.step(levels.astype(np.int64))
+            sessions.step(choose())
         return chunks + int(sessions.state.chunk.sum()) - begun
 
     return play
@@ -290,7 +295,8 @@ def bare_loop(
     trace: Trace, video: Video, levels: Sequence[int], qoe: QoE | None = None, place: Place | None = None
 ) -> float:
     """Sum of QoE without the first chunk's: the arithmetic alone, as public simulators write it."""
-    weights, (index, rtt_ms, cap_ms) = qoe or QoE(), place or Place()
+    weights = qoe or Scoring().on(video.ladder_kbps)
+    index, rtt_ms, cap_ms = place or Place()
     quality, before = weights.quality(video.ladder_kbps), levels[0]
     time_s, speeds = trace.time_s, [rate * 1_000_000.0 / 8.0 for rate in trace.rate_mbps]
     at_s, buffer_ms, total, chunk_ms = time_s[index - 1], 0.0, 0.0, video.chunk_s * 1000.0
@@ -356,7 +362,8 @@ def measure_oracle(world: World) -> Planner:
 
     def plan(trace: Trace) -> tuple[float, float, bool]:
         begun = time.perf_counter()
-        found = best_plan(world.video, trace, PublishedLink(), QoE(), chunks=world.chunks)
+        qoe = Scoring().on(world.video.ladder_kbps)
+        found = best_plan(world.video, trace, PublishedLink(), qoe, chunks=world.chunks)
         return time.perf_counter() - begun, found.mean, found.gap > 1e-6
 
     warm_s, _, _ = plan(world.traces[0])

@@ -60,7 +60,7 @@ OUR_OWN = {
     "policies/genet/train.py": "its own checkpoint, which torch has read",
     "policies/hindsight/run.py": "its own checkpoint, which torch has read",
     "policies/llm/learning/checkpoint.py": "its own checkpoint, which torch has read",
-    "policies/llm/studies/bench.py": "a line of its own child",
+    "policies/llm/studies/through_server.py": "a line of its own child",
     "policies/llm/studies/cost.py": "a line of its own child",
     "testbed/checks/fidelity/measure.py": "a line of its own child",
     "testbed/checks/fidelity/saturate.py": "a line of the parent process",

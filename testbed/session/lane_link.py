@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from player.real.session import ORIGIN_LOST
+from player.record import ORIGIN_LOST
 from testbed.link.bucket import bucket_bytes
 from testbed.link.delay_stage import DelayStage, StageReport
 from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
@@ -99,13 +99,16 @@ class ShapedLink:
         await origin.first_line()
         return cls(plan, lane, shaper, bucket, origin, opened)
 
-    async def probe(self) -> ProbedLink:
+    async def probe(self, quiet: Callable[[], Awaitable[object]]) -> ProbedLink:
         """Probe the path with scapy, before any video.
+
+        Args:
+            quiet: where the path seems not to be as asked, waited for before it is probed again.
 
         Raises:
             TestbedError: it is not as asked, after several tries.
         """
-        probe, faults = await self.probed()
+        probe, faults = await self.probed(quiet)
         if faults:
             raise TestbedError(
                 f"the path of lane {self.lane.name} is not as asked: {'; '.join(faults)}."
@@ -113,18 +116,25 @@ class ShapedLink:
             )
         return ProbedLink(self, probe)
 
-    async def probed(self) -> tuple[PathProbe, list[str]]:
+    async def probed(
+        self, quiet: Callable[[], Awaitable[object]] | None = None
+    ) -> tuple[PathProbe, list[str]]:
         """A probe of the path and its faults: of several tries the first without any, or the last.
+
+        Args:
+            quiet: waited for after a try that found faults.
 
         Raises:
             TestbedError: the bucket cannot be changed.
         """
         settings = self.plan.settings
-        for _ in range(_PROBE_TRIES):
+        for tries in range(1, _PROBE_TRIES + 1):
             probe = await self._probe_once()
             faults = probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
             if not faults:
                 break
+            if quiet is not None and tries < _PROBE_TRIES:
+                await quiet()
         return probe, faults
 
     async def _probe_once(self) -> PathProbe:

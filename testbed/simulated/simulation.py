@@ -280,6 +280,7 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str])
         both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
     if "sources" not in _object(there.get("policy")):  # older records name the policy's own file alone
         wanted["policy"].pop("sources", None)
+    _object(there.get("policy")).pop("arithmetic", None)  # known once a session has begun
     difference = first_difference(there, wanted)
     if difference is not None:
         way_out = _to_go_on(difference, there) or way_out

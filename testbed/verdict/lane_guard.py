@@ -22,6 +22,7 @@ from player.record import ChunkRow
 from testbed.link.lane import Lane
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
+from testbed.process.children import taking_turns
 from testbed.process.errors import TestbedError
 from testbed.verdict.evidence import ChunkTime
 from testbed.verdict.lane_snapshot import HostSnapshot, differences, snapshot_host
@@ -249,6 +250,7 @@ def warm_model() -> None:
 
 def _warm_model() -> None:
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
-    from player.simulated.tcp.link import TcpLink
+    with taking_turns():
+        from player.simulated.tcp.link import TcpLink
 
-    TcpLink(rtt_ms=1.0).open(Trace("warm", (0.0, 1.0), (0.0, 1.0)), 1).download(1)
+        TcpLink(rtt_ms=1.0).open(Trace("warm", (0.0, 1.0), (0.0, 1.0)), 1).download(1)

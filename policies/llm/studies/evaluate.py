@@ -96,7 +96,7 @@ def table(
         policies: registered ones; one that refuses the video is named with its reason.
         baseline: one of them.
     """
-    scores: dict[str, Floats] = {}
+    scores: dict[str, play.PlayedSessions] = {}
     refused: dict[str, str] = {}
     report: dict[str, Any] = {"setting": setting.name, "sessions": len(setting.setup)}
     report["weights"] = scored_words([setting.scored])
@@ -104,11 +104,11 @@ def table(
     report["lines"] = len(set(lines))
     if engine is not None:
         began = time.monotonic()
-        scores[NAME] = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks, threads)
+        scores[NAME] = play.engine_played(engine, setting.library, setting.setup, setting.chunks, threads)
         report["seconds"] = round(time.monotonic() - began, 2)
     for name in dict.fromkeys((*policies, baseline)):
         try:
-            scores[name] = play.policy_qoe(name, setting.library, setting.setup, setting.chunks, threads)
+            scores[name] = play.policy_played(name, setting.library, setting.setup, setting.chunks, threads)
         except ValueError as error:
             if name == baseline:
                 raise
@@ -116,17 +116,17 @@ def table(
     return report | {"policies": _rows(scores, baseline, lines), "refused": refused}
 
 
-def _rows(scores: dict[str, Floats], baseline: str, lines: Sequence[str]) -> dict[str, Any]:
+def _rows(scores: dict[str, play.PlayedSessions], baseline: str, lines: Sequence[str]) -> dict[str, Any]:
     """Each policy's mean, and its difference to the baseline and to the model."""
     rows: dict[str, dict[str, Any]] = {}
-    for name, values in scores.items():
+    for name, (values, stall_ratio) in scores.items():
         mean, low, high = mean_interval(values, lines)
-        rows[name] = {"qoe": mean, "qoe_ci95": [low, high]}
+        rows[name] = {"qoe": mean, "qoe_ci95": [low, high], "stall_ratio": float(stall_ratio.mean())}
         if name != baseline:
-            mean, low, high = mean_interval(values - scores[baseline], lines)
+            mean, low, high = mean_interval(values - scores[baseline].qoe, lines)
             rows[name] |= {f"less_{baseline}": mean, f"less_{baseline}_ci95": [low, high]}
         if name != NAME and NAME in scores:
-            mean, low, high = mean_interval(scores[NAME] - values, lines)
+            mean, low, high = mean_interval(scores[NAME].qoe - values, lines)
             rows[name] |= {"netllm_less_this": mean, "netllm_less_this_ci95": [low, high]}
     return rows
 
@@ -198,6 +198,7 @@ def show(found: dict[str, Any], baseline: str, line: Callable[[str], None]) -> N
     )
     for name, row in found["policies"].items():
         text = f"  {name:<12}{row['qoe']:8.3f} {_bounds(row['qoe_ci95'])}"
+        text += f"  stalls {100 * row['stall_ratio']:5.2f} %"
         if f"less_{baseline}" in row:
             ahead = _bounds(row[f"less_{baseline}_ci95"], "+")
             text += f"   less {baseline} {row[f'less_{baseline}']:+.3f} {ahead}"

@@ -64,7 +64,7 @@ class Heard:
     @property
     def mean_batch(self) -> float:
         batches = [answer.batch for session in self.answers for answer in session]
-        return sum(batches) / len(batches)
+        return sum(batches) / max(len(batches), 1)
 
 
 def requests(task: Task, context: Any, steps: Sequence[Any]) -> list[bytes]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,21 +173,51 @@ def part_of(setup: Setup, begin: int, end: int) -> Setup:
     return setup.part(slice(begin, end))
 
 
-def mean_qoe(sessions: Sessions, selects: Selects) -> Floats:
-    """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
-    total, counted = np.zeros(len(sessions)), np.maximum(sessions.state.chunks - 1, 1)
+class PlayedSessions(NamedTuple):
+    """How sessions went that were played to their end; arrays are (sessions,)."""
+
+    qoe: Floats
+    """Mean a chunk, the first not counted."""
+    stall_ratio: Floats
+    """stall / (stall + played), startup left out."""
+
+    @classmethod
+    def together(cls, parts: Sequence[PlayedSessions]) -> PlayedSessions:
+        """All of them, in order."""
+        return cls(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def played(sessions: Sessions, selects: Selects) -> PlayedSessions:
+    """Play sessions to their end."""
+    state = sessions.state
+    total = np.zeros(len(sessions))
     while not sessions.done.all():
         sessions.step(selects.select())
-        total += sessions.state.reward
-    return total / counted
+        total += state.reward
+    media_ms = state.chunks * sessions.library.packed.chunk_ms[state.video]
+    return PlayedSessions(
+        total / np.maximum(state.chunks - 1, 1), state.stalled_ms / (state.stalled_ms + media_ms)
+    )
+
+
+def mean_qoe(sessions: Sessions, selects: Selects) -> Floats:
+    """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
+    return played(sessions, selects).qoe
+
+
+def policy_played(
+    name: str, library: Library, setup: Setup, chunks: int = CHUNKS, threads: int = 1
+) -> PlayedSessions:
+    """What a registered policy makes of sessions; the first level is 0."""
+    if name == "small":
+        return engine_played(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
+    sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
+    return played(sessions, batch_policy(name, sessions, setup))
 
 
 def policy_qoe(name: str, library: Library, setup: Setup, chunks: int = CHUNKS, threads: int = 1) -> Floats:
     """(sessions,) mean QoE of a registered policy; the first level is 0."""
-    if name == "small":
-        return engine_qoe(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
-    sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
-    return mean_qoe(sessions, batch_policy(name, sessions, setup))
+    return policy_played(name, library, setup, chunks, threads).qoe
 
 
 def engine_qoe(
@@ -198,7 +228,19 @@ def engine_qoe(
     threads: int = 1,
     target: float | None = None,
 ) -> Floats:
-    """(sessions,) mean QoE of an engine; the first level is 0. As many sessions at a time as it has slots."""
+    """(sessions,) mean QoE of an engine, as `engine_played`."""
+    return engine_played(engine, library, setup, chunks, threads, target).qoe
+
+
+def engine_played(
+    engine: Engine,
+    library: Library,
+    setup: Setup,
+    chunks: int = CHUNKS,
+    threads: int = 1,
+    target: float | None = None,
+) -> PlayedSessions:
+    """What an engine makes of sessions; the first level is 0. As many at a time as it has slots."""
     asked = target if target is not None else engine.info.target
     found = []
     for begin in range(0, len(setup), engine.slots):
@@ -206,10 +248,10 @@ def engine_qoe(
         sessions = Sessions(library, part, chunks=chunks, first_level=0, threads=threads)
         player = BatchEngine(sessions, engine, asked)
         try:
-            found.append(mean_qoe(sessions, player))
+            found.append(played(sessions, player))
         finally:
             player.close()
-    return np.concatenate(found)
+    return PlayedSessions.together(found)
 
 
 def watch(
