@@ -65,7 +65,7 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
     """
     nets = [OptionNet.read(path) for path in args.weights]
     members = [member for net in nets for member in net.members]
-    write_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
+    write_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)}, args.caution)
     return {"members": len(members), "sha256": OptionNet.read(args.out).sha256, "out": str(args.out)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from traces.commands import Parser, add_json_option
+from traces.numbers import positive
 
 PROG = "python -m policies.hindsight"
 DESCRIPTION = "Train the network anew; join networks of several seeds into one file."
@@ -29,7 +30,7 @@ def parser() -> Parser:
     )  # fmt: skip
     how = train.add_argument_group("how")
     how.add_argument("--seed", type=int, default=1)
-    how.add_argument("--rounds", type=int, help="of planned values, 24,064 states each")
+    how.add_argument("--rounds", type=int, help="of planned values, half a batch's states each")
     how.add_argument("--ppo-steps", type=int, help="decisions that PPO plays")
     how.add_argument("--sessions", type=int, help="in a batch")
     how.add_argument("--threads", type=int, help="cores to use")
@@ -40,5 +41,9 @@ def parser() -> Parser:
     files = join.add_argument_group("files")
     files.add_argument("weights", nargs="+", type=Path, metavar="FILE", help="safetensors that train made")
     files.add_argument("--out", type=Path, required=True, metavar="FILE")
+    files.add_argument(
+        "--caution", type=positive, default=1.0, metavar="TIMES",
+        help="decide as if a stall cost so many times what is asked (default: 1)",
+    )  # fmt: skip
     add_json_option(join, "what was written as one object on stdout")
     return made

@@ -48,6 +48,9 @@ class OptionNet:
 
     members: tuple[Member, ...]
     sha256: str = ""
+    caution: float = 1.0
+    """What the cost of a stall is multiplied by before the network is told it: chosen on held-out traces, for
+    training flattens the worst stalls, and what has been drawn is milder than what may come."""
 
     def values(self, vectors: Vectors) -> Array:
         """(batch, MAX_LEVELS) of (batch, WIDTH), the mean of the members; 0 where there is no such level."""
@@ -79,7 +82,7 @@ class OptionNet:
             members.append(_member(path, tensors, len(members)))
         if not members:
             raise OptionNetError(f"{path}: no tensor 0.{LAYERS[0]}.weight; these are not hindsight's weights")
-        return cls(tuple(members), hashlib.sha256(content).hexdigest())
+        return cls(tuple(members), hashlib.sha256(content).hexdigest(), _caution(path, tensors))
 
 
 def forward(member: Member, vectors: Vectors, levels: int) -> Array:
@@ -97,13 +100,18 @@ def forward(member: Member, vectors: Vectors, levels: int) -> Array:
     return np.asarray(values * there[:, :, 0])
 
 
-def write_net(path: Path, members: Sequence[Member], notes: dict[str, str]) -> None:
+def write_net(path: Path, members: Sequence[Member], notes: dict[str, str], caution: float = 1.0) -> None:
     """Write members in half precision, with `notes` and `FORMAT` as the file's metadata; aside, then renamed.
+
+    Args:
+        caution: as in `OptionNet`.
 
     Raises:
         OSError: it cannot be written.
     """
-    tensors = {"format": np.frombuffer(FORMAT.encode(), np.uint8)}
+    tensors: dict[str, NDArray[Any]] = {
+        "format": np.frombuffer(FORMAT.encode(), np.uint8), "caution": np.array([caution])
+    }  # fmt: skip
     for number, member in enumerate(members):
         for name in LAYERS:
             weight, bias = member[name]
@@ -132,6 +140,13 @@ def _member(path: Path, tensors: Mapping[str, Any], number: int) -> Member:
     if len(found["last"][1]) != 1 or len(found["second"][1]) != len(found["pooled"][1]):
         raise OptionNetError(f"{path}: member {number} does not end in one value a level")
     return found
+
+
+def _caution(path: Path, tensors: Mapping[str, Any]) -> float:
+    said = np.asarray(tensors.get("caution", np.ones(1)), np.float64)
+    if said.shape != (1,) or not 0.0 < said[0] < np.inf:
+        raise OptionNetError(f"{path}: caution {said.tolist()} is no number above 0; join makes such a file")
+    return float(said[0])
 
 
 def _inputs(found: Member) -> dict[str, int]:

@@ -49,7 +49,7 @@ class Hindsight:
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """Raises ValueError for `hd` with a ladder that its table does not know."""
-        self._asked = Asked.of(video, qoe)
+        self._asked = Asked.of(video, qoe, self._net.caution)
 
     def select(self, observation: Observation) -> Decision:
         decision, _ = self.decide(observation)
@@ -86,8 +86,8 @@ class BatchHindsight:
 
     def __init__(self, sessions: Sessions, net: OptionNet | None = None) -> None:
         self._sessions = sessions
-        self._view = View(sessions)
         self._net = net if net is not None else OptionNet.read(WEIGHTS)
+        self._view = View(sessions, self._net.caution)
 
     def select(self) -> Ints:
         """(sessions,) the level of each next chunk; 0 before the first and after the last."""

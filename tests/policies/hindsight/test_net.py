@@ -155,3 +155,32 @@ def test_every_ladder_that_robustmpc_plays_is_played(tmp_path: Path, levels: int
     policy = Hindsight(str(tmp_path / "net"))
     rows, _ = simulate(video, trace, policy, seed=0, qoe=QoE(), link=PublishedLink(), chunks=20, strict=True)
     assert len(rows) == 20 and all(row.reason for row in rows[1:])
+
+
+def test_caution_is_a_dearer_stall(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_net(tmp_path / "net", [member(6)], {})
+    words = ["join", str(tmp_path / "net"), "--caution", "2.5", "--out", str(tmp_path / "cautious")]
+    assert main(words) == 0
+    assert (
+        OptionNet.read(tmp_path / "cautious").caution == 2.5
+        and OptionNet.read(tmp_path / "net").caution == 1.0
+    )
+    video, trace = video_of(6, 4.0), resolve_many("3g[0:2]")[1]
+    levels = []
+    for name, mu in (("net", 5.0), ("cautious", 2.0)):
+        policy = Hindsight(str(tmp_path / name))
+        qoe = QoE("linear", mu, 1.0)
+        rows, _ = simulate(video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=20)
+        sessions = Sessions(Library([trace], [video], qoe), Setup.of(1), chunks=20, first_level=0)
+        batch = BatchHindsight(sessions, OptionNet.read(tmp_path / name))
+        decided = []
+        while not sessions.done.all():
+            decided.append(int(batch.select()[0]))
+            sessions.step([decided[-1]])
+        levels.append([row.level for row in rows[1:]])
+        assert levels[-1] == decided
+    assert levels[0] == levels[1]
+    tensors = load_file(tmp_path / "net")
+    save_file({**tensors, "caution": np.array([np.nan])}, tmp_path / "broken")
+    with pytest.raises(OptionNetError, match="caution"):
+        OptionNet.read(tmp_path / "broken")

@@ -40,8 +40,8 @@ class Teacher:
         if by_plan:
             self._scales = Filler(sessions).scales
         else:
-            self._view = View(sessions)
             self._net = net if net is not None else OptionNet.read(WEIGHTS)
+            self._view = View(sessions, self._net.caution)
 
     def scores(self) -> NDArray[np.float32]:
         """(sessions, LEVELS) logits; before the first chunk the lowest level is the one to take."""
