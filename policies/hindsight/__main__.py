@@ -1,4 +1,4 @@
-"""`python -m policies.hindsight`: train the network anew; join networks of several seeds into one file."""
+"""`python -m policies.hindsight`: train the network anew, join networks into one file, score one."""
 
 from __future__ import annotations
 
@@ -69,6 +69,12 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
     return {"members": len(members), "sha256": OptionNet.read(args.out).sha256, "out": str(args.out)}
 
 
+def _score(args: argparse.Namespace) -> dict[str, Any]:
+    from policies.hindsight.score import score
+
+    return score(args)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
@@ -78,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    report = train(args) if args.command == "train" else join(args)
+    report = {"train": train, "join": join, "score": _score}[args.command](args)
     if args.json:
         print(json.dumps(report))
     return 0
