@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from player.qoe import QoE
+from player.qoe import QoE, published_mu
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import RTT_MS

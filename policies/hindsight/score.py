@@ -101,20 +101,13 @@ def score_of(word: str, args: argparse.Namespace, net: OptionNet, video: Video, 
 
 
 def _row(
-    word: str,
-    sessions: int,
-    traces: list[Trace],
-    gains: np.ndarray,
-    robust: float,
-    mine: float,
-    theirs: float,
+    word: str, sessions: int, traces: list[Trace], gains: np.ndarray, robust: float, mine: float, its: float
 ) -> SettingScore:
     lines = [line_of(trace.name) for trace in traces]
     low, high = percentile_interval(gains, lines)
-    return SettingScore(
-        "/".join(word.rstrip("/").split("/")[-2:]), sessions, len(set(lines)), robust, float(gains.mean()), low,
-        high, mine, theirs,
-    )  # fmt: skip
+    name = "/".join(word.rstrip("/").split("/")[-2:])
+    gain = float(gains.mean())
+    return SettingScore(name, sessions, len(set(lines)), robust, gain, low, high, mine, its)
 
 
 def _mu(args: argparse.Namespace, video: Video) -> float:
@@ -127,9 +120,7 @@ def _print(rows: list[SettingScore], args: argparse.Namespace, video: Video, qoe
         f"QoE {qoe}; {Path(args.video).name}, {video.chunks} x {video.chunk_s:g} s, ladder {ladder} kbit/s;"
         f" RTT {args.rtt_ms:g} ms, cap {args.buffer_cap_s:g} s"
     )
-    print(
-        f"{'traces':<26} {'n':>5} {'lines':>5} {'robustmpc':>9}  {'gain':>6}  {'95 %':<18} stalls, and robustmpc's"
-    )
+    print(f"{'traces':<26} {'n':>5} {'lines':>5} {'robustmpc':>9}  {'gain':>6}  {'95 %':<18} stalls / its")
     for row in rows:
         interval = f"[{row.low:+.3f}, {row.high:+.3f}]"
         print(

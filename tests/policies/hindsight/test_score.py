@@ -31,8 +31,8 @@ def test_a_setting_is_scored_beside_robustmpc(capsys: pytest.CaptureFixture[str]
 def test_mu_ladder_chunks_cap_and_round_trip_are_heard(capsys: pytest.CaptureFixture[str]) -> None:
     usual = said(capsys)
     for more in (
-        ("--mu", "40"), ("--smooth", "0"), ("--qoe", "log"), ("--ladder", "300,1200,4300"), ("--chunk-s", "2"),
-        ("--buffer-cap-s", "12"), ("--rtt-ms", "300"),
+        ("--mu", "40"), ("--smooth", "0"), ("--qoe", "log"), ("--ladder", "300,1200,4300"),
+        ("--chunk-s", "2"), ("--buffer-cap-s", "12"), ("--rtt-ms", "300"),
     ):  # fmt: skip
         assert said(capsys, *more)["robustmpc"] != pytest.approx(usual["robustmpc"], abs=1e-4), more
 
