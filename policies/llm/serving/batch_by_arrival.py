@@ -28,11 +28,10 @@ class ArrivalQueue:
         longest: int = LONGEST_QUEUE,
         sessions: Callable[[], int] = lambda: LARGEST_BATCH,
     ) -> None:
-        self._gather_s, self._largest, self._longest = gather_s, largest, longest
+        self._largest, self._longest = largest, longest
         self._sessions = sessions
         self._waiting: deque[WaitingSteps] = deque()
         self._step_time, self._returning = StepTime(), Returning(gather_s)
-        self._idle_s = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -48,8 +47,10 @@ class ArrivalQueue:
         first_s = self._waiting[0].arrived_s
         if len(self._waiting) >= min(self._largest, self._sessions()):
             return first_s
-        back_s = self._returning.due_s(max(first_s, self._idle_s), self._step_time.fixed_s)
-        return max(first_s + self._gather_s, back_s)
+        return self._returning.begins_s(first_s, self._step_time.fixed_s)
+
+    def reads_until_s(self) -> float:
+        return self._returning.reads_until_s(self._waiting[0].arrived_s, self._step_time.fixed_s)
 
     def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         batch: list[WaitingSteps] = []
@@ -64,7 +65,7 @@ class ArrivalQueue:
         self._step_time.took(sum(work.rows for work in batch), seconds)
 
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
-        self._idle_s = now_s
+        self._returning.free(now_s)
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)
 
     def left(self, slot: int) -> None:
