@@ -28,7 +28,7 @@ MOST_AT_THE_DOOR = 256
 """Connections that have asked nothing yet; beyond them the oldest go."""
 LOOK_EVERY_S = 0.5
 
-PORTION = 8
+PORTION = 16
 """Sockets whose turn comes at once."""
 
 _TURNS = 3

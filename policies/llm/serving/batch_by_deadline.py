@@ -66,6 +66,8 @@ class DeadlineQueue:
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
         self._probe: WaitingSteps | None = None
+        self._most_sessions = largest
+        """Of the next batch."""
         self._allowed_s: dict[int, float] = {}
         """What each open session's last request allowed."""
         self._returning = Returning(gather_s)
@@ -120,7 +122,7 @@ class DeadlineQueue:
         most, seconds, steps, sessions = self._most_steps(), 0.0, 0, 0
         for work in works:
             own = work.rows
-            if sessions and (steps + own > most or sessions >= self._largest):
+            if sessions and (steps + own > most or sessions >= self._most_sessions):
                 seconds += self.step_time.bound_s(steps)
                 steps = sessions = 0
             steps, sessions = steps + own, sessions + 1
@@ -139,7 +141,7 @@ class DeadlineQueue:
         Nobody's deadline is waited away.
         """
         first_s, rows = self._first_s(), self._rows()
-        complete = len(self._waiting) >= min(self._largest, max(self._sessions(), 1))
+        complete = len(self._waiting) >= min(self._most_sessions, max(self._sessions(), 1))
         if complete or rows > self._most_steps():
             return first_s
         latest_s = self.deadline_s(self._waiting[0]) - self.step_time.bound_s(rows)
@@ -168,7 +170,7 @@ class DeadlineQueue:
             if not probes and now_s + self.step_time.expect_s(own) > self.deadline_s(work):
                 late.append(work)
             elif (
-                len(batch) >= self._largest
+                len(batch) >= self._most_sessions
                 or (batch and steps + own > most)
                 or (batch and now_s + self.step_time.bound_s(steps + own) > self.deadline_s(batch[0]))
             ):
@@ -195,6 +197,7 @@ class DeadlineQueue:
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         self._returning.free(now_s)
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)
+        self._most_sessions = self._returning.largest(self.step_time.fixed_s) or self._largest
 
     def left(self, slot: int) -> None:
         self._allowed_s.pop(slot, None)

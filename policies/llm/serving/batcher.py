@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm.engine.contract import ServingEngine
+from policies.llm.serving.arrivals import PORTION
 from policies.llm.task import NextSteps, Vectors
 
 GATHER_S = 0.002
@@ -347,9 +348,15 @@ def _finite(vectors: Vectors) -> Vectors | Exception:
     return vectors if good.all() else NotFinite(int(np.flatnonzero(~good.all(axis=1))[0]))
 
 
-def _settle_all(batch: Sequence[WaitingSteps], found: Sequence[Forwarded | Exception]) -> None:
-    for work, outcome in zip(batch, found, strict=True):
+def _settle_all(
+    batch: Sequence[WaitingSteps], found: Sequence[Forwarded | Exception], begin: int = 0
+) -> None:
+    """Portion by portion: the first answers go out while the others are made."""
+    end = begin + PORTION
+    for work, outcome in zip(batch[begin:end], found[begin:end], strict=True):
         _settle(work, outcome)
+    if end < len(batch):
+        asyncio.get_running_loop().call_soon(_settle_all, batch, found, end)
 
 
 def _settle(work: WaitingSteps, outcome: Forwarded | Exception) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+ROUND_WITHIN_S = 0.1
+"""A session that took longer to come back had something else to do."""
 GOES_ROUND = 4.0
 """Times what sharing a forward saves: a request that comes so soon after a forward follows its answer."""
 
@@ -69,6 +71,16 @@ class Returning:
                 overdue_s = answered_s + pause_s + max(pause_s, self._slack_s)
                 begins_s = max(begins_s, min(overdue_s, last_s))
         return begins_s
+
+    def largest(self, sharing_s: float) -> int | None:
+        """How many sessions a batch should have at most: half of those that go round where they take longer
+        to come back than sharing saves, so that one half is read beside the other's forward; None: no such
+        bound.
+        """
+        pauses_s = sorted(pause_s for pause_s in self._pause_s.values() if pause_s < ROUND_WITHIN_S)
+        if len(pauses_s) < 2 or pauses_s[len(pauses_s) // 2] < sharing_s:
+            return None
+        return (len(pauses_s) + 1) // 2
 
     def reads_until_s(self, first_s: float, sharing_s: float) -> float:
         """How long what lies in the sockets is read before a batch that is due."""

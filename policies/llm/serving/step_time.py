@@ -10,8 +10,8 @@ PRIOR_WEIGHT = 1.0
 SAFETY = 2.0
 """Mean absolute errors that a bound lies above the expectation."""
 SHORTEST_S = 1e-4
-SHORTEST_GROWS = 1.002
-"""With each forward, the shortest of late: some three hundred double it."""
+SHORTEST_GROWS = 1.0002
+"""With each forward, the shortest of late: some three thousand double it."""
 OUTLIER = 4.0
 """A forward counts as no longer than so many bounds: one during which the process was stopped says nothing of
 the next, and a machine that has become slower is caught up with in some forwards."""

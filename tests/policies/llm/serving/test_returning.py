@@ -56,6 +56,27 @@ def test_who_is_over_or_never_came_back_is_not_expected() -> None:
     assert returning.begins_s(1.0005, WORTH_S) == 1.0005
 
 
+def test_where_many_take_longer_to_come_back_than_sharing_saves_halves_take_turns() -> None:
+    slow = dict.fromkeys(range(15), 0.005) | {15: 2.5}
+    assert paused(slow).largest(0.002) == 8, "the one that downloads does not go round"
+    assert paused(slow).largest(0.009) is None, "all are worth to be waited for"
+    assert paused({0: 0.005}).largest(0.002) is None and Returning(0.0).largest(0.0) is None
+
+
+@pytest.mark.parametrize("queue_of", [DeadlineQueue, ArrivalQueue])
+def test_a_batch_is_half_of_those_that_go_round(queue_of: type[DeadlineQueue]) -> None:
+    queue = queue_of(sessions=lambda: 16)
+    for _ in range(40):
+        queue.took([work(0, 0.0)], 0.001)
+        queue.took([work(slot, 0.0) for slot in range(16)], 0.016)
+    for begin_s, expected in ((0.0, 16), (1.0, 16), (2.0, 8)):
+        for slot in range(16):
+            queue.push(work(slot, begin_s + 0.005))
+        batch, _ = queue.take(begin_s + 0.005)
+        assert len(batch) == expected
+        queue.answered(batch, begin_s + 1.0)
+
+
 @pytest.mark.parametrize("queue", [DeadlineQueue(sessions=lambda: 3), ArrivalQueue(sessions=lambda: 3)])
 def test_a_queue_waits_for_closed_loops_and_begins_when_the_last_is_there(queue: BatchQueue) -> None:
     for slot in range(3):
