@@ -24,10 +24,10 @@ SHARPNESS = 3.0
 """PPO's logits are this x the values."""
 FORBIDDEN = -1e9
 """The logit of a level that `guard.sane` forbids."""
-LARGEST_GAIN = 5.0
+LARGEST_GAIN = 10.0
 """In standard deviations of the batch; what lies beyond is some outage that nobody could foresee."""
 USUAL_CHUNK_S = 4.0
-HOPELESS = 50.0
+HOPELESS = 200.0
 """A session that expects so much less than nothing counts half: where every chunk stalls, luck is loud."""
 
 

@@ -24,7 +24,7 @@ class HindsightSettings:
     seed: int = 1
     sessions: int = 512
     """In one batch, of some 50 decisions each."""
-    rounds: int = 6
+    rounds: int = 4
     """Of DAgger; each adds half a batch of states."""
     epochs: int = 3
     """Over all states so far, after each round."""

