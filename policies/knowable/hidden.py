@@ -1,0 +1,139 @@
+"""What a generated link hides, and its law one step on.
+
+A link's state is told by weights on nodes. Up: (level, deviation), `level` being offset + level_sd x level
+and `deviation` the rest of the score. In an outage: (level, how many steps it has lasted). How long an outage
+will last is not told, and a fair controller could not know it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies.knowable.laws import (
+    Floats,
+    hat_weights,
+    longest_outage,
+    mean_hat_weights,
+    outage_lasts,
+)
+from traces.families.generator import LinkState
+from traces.families.model import HAZARD_EDGES, LinkClass
+
+LEVELS, DEVIATIONS = 13, 5
+REACH = 2.3
+"""Standard deviations to which nodes go; beyond them V is constant."""
+OUTAGE_STEPS = (1, 2, 4, 8, 16)
+_LEAST_GAP = 1e-3
+
+
+@dataclass(frozen=True)
+class HiddenNodes:
+    """The nodes of a class."""
+
+    part: LinkClass
+    levels: Floats
+    """(LEVELS,) offset and level together, in units of the score."""
+    deviations: Floats
+    """(DEVIATIONS,) wander and noise together, in units of the score."""
+    outage_steps: Floats
+    """(outage nodes,) how many steps an outage has lasted."""
+
+    @classmethod
+    def of(cls, part: LinkClass) -> HiddenNodes:
+        """Nodes that span the class."""
+        reach = REACH * max(part.level_sd, _LEAST_GAP)
+        aside = REACH * max(float(np.hypot(part.wander_sd, part.noise_sd)), _LEAST_GAP)
+        longest = longest_outage(part.outage_steps)
+        ages = [step for step in OUTAGE_STEPS if step < longest] + [max(longest, 2)]
+        return cls(
+            part,
+            np.linspace(part.offset[0] - reach, part.offset[-1] + reach, LEVELS),
+            np.linspace(-aside, aside, DEVIATIONS),
+            np.array(ages, np.float64),
+        )
+
+    @property
+    def ups(self) -> int:
+        """Nodes without an outage, which come first: the deviation runs fastest."""
+        return len(self.levels) * len(self.deviations)
+
+    def __len__(self) -> int:
+        return len(self.levels) * (len(self.deviations) + len(self.outage_steps))
+
+    def joined(self, outage: Floats, level: Floats, deviation: Floats, age: Floats) -> Floats:
+        """(..., nodes) weights from the chance of an outage and weights on each axis."""
+        up = (1.0 - outage)[..., None, None] * level[..., :, None] * deviation[..., None, :]
+        dark = outage[..., None, None] * level[..., :, None] * age[..., None, :]
+        flat = (*outage.shape, -1)
+        return np.concatenate((up.reshape(flat), dark.reshape(flat)), axis=-1)
+
+
+@dataclass(frozen=True)
+class Unveiled:
+    """A link's hidden states, one an element."""
+
+    offset: float
+    level: Floats
+    """In standard deviations of the level, as the following."""
+    wander: Floats
+    score: Floats
+    outage_step: Floats
+
+    @classmethod
+    def of(cls, offset: float, states: Sequence[LinkState]) -> Unveiled:
+        """The states as columns."""
+        columns = np.array([(s.level, s.wander, s.score, s.outage_step) for s in states])
+        return cls(offset, *columns.T)
+
+
+def weights(nodes: HiddenNodes, seen: Unveiled) -> Floats:
+    """(states, nodes) the weights of the states themselves."""
+    level = seen.offset + nodes.part.level_sd * seen.level
+    return nodes.joined(
+        (seen.outage_step > 0).astype(np.float64),
+        hat_weights(level, nodes.levels),
+        hat_weights(seen.score - level, nodes.deviations),
+        hat_weights(seen.outage_step, nodes.outage_steps),
+    )
+
+
+def mean_next_weights(nodes: HiddenNodes, seen: Unveiled) -> Floats:
+    """(states, nodes) the mean of the next state's weights, given each state.
+
+    By the generator's law, which these weights can't tell from another with the same mean: level,
+    deviation and outage of the next step are independent given the state.
+    """
+    part = nodes.part
+    jump, keep = 1.0 / part.level_hold_steps, part.wander_correlation
+    stays = hat_weights(seen.offset + part.level_sd * seen.level, nodes.levels)
+    anew = mean_hat_weights(np.array(seen.offset), part.level_sd, 0.0, nodes.levels)
+    push = part.wander_sd * np.sqrt(1.0 - keep * keep)
+    deviation = mean_hat_weights(
+        part.wander_sd * keep * seen.wander, float(push), part.noise_sd, nodes.deviations
+    )
+    return nodes.joined(
+        outage_chance(part, seen),
+        (1.0 - jump) * stays + jump * anew,
+        deviation,
+        hat_weights(seen.outage_step + 1.0, nodes.outage_steps),
+    )
+
+
+def outage_chance(part: LinkClass, seen: Unveiled) -> Floats:
+    """(states,) the chance that the next step is one of an outage."""
+    longest = longest_outage(part.outage_steps)
+    lasts = outage_lasts(part.outage_steps, longest + 1)
+    chance = np.empty(len(seen.score))
+    for place, (score, step) in enumerate(zip(seen.score, seen.outage_step.astype(int), strict=True)):
+        begins = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
+        chance[place] = lasts[step + 1] / lasts[step] if step else begins
+    return chance
+
+
+def surprises(nodes: HiddenNodes, seen: Unveiled) -> Floats:
+    """(states - 1, nodes) what each next state's weights are beyond their mean, given the state before."""
+    return (weights(nodes, seen)[1:] - mean_next_weights(nodes, seen)[:-1]).astype(np.float64)

@@ -1,0 +1,77 @@
+"""The terms of a session: video, QoE and player, as compiled code takes them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from player.buffer import CAP_MS
+from player.qoe import QoE
+from player.simulated.batch.library import Ints
+from player.simulated.link_published import RTT_MS
+from player.video.video import Video
+from policies.knowable.laws import Floats
+
+LEFT = (0.0, 0.25, 0.5, 1.0)
+"""Shares of a chunk that are still to come at which V is told; the last is the whole."""
+FINE = 240
+"""Cells of the buffer, from empty to the cap; V is told at some of their edges."""
+_EDGES_CHUNKS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0, 10.0, 12.5)
+"""Where V is told, in chunk lengths of buffer."""
+
+
+class Terms(NamedTuple):
+    """What is streamed, and how it is scored; times in seconds."""
+
+    sizes: Floats
+    """(chunks, levels) bytes."""
+    quality: Floats
+    """(levels,)"""
+    mu: float
+    smooth: float
+    chunk_s: float
+    rtt_s: float
+    cap_s: float
+    step_s: float
+    """Of the link's trace."""
+    buffers: Floats
+    """(buffers,) where V is told, from 0 to the cap."""
+    below: Ints
+    """(FINE + 1,) for each cell the last of `buffers` at or below it."""
+
+    @classmethod
+    def of(
+        cls,
+        video: Video,
+        qoe: QoE,
+        step_s: float,
+        chunks: int,
+        rtt_ms: float = RTT_MS,
+        cap_ms: float = CAP_MS,
+    ) -> Terms:
+        """The first `chunks` of a video over the `published` link.
+
+        Raises:
+            ValueError: the video has fewer chunks, the QoE has no value for a level, or the cap holds no
+                two chunks.
+        """
+        if not 2 <= chunks <= video.chunks:
+            raise ValueError(f"{chunks} chunks; {video.name} has {video.chunks}, and two are needed")
+        cap_s = cap_ms / 1000.0
+        if cap_s < 2.0 * video.chunk_s:
+            raise ValueError(f"a cap of {cap_s:g} s; two chunks of {video.chunk_s:g} s need more")
+        cells = {int(round(edge * video.chunk_s / cap_s * FINE)) for edge in _EDGES_CHUNKS}
+        edges = np.array(sorted({0, FINE} | {cell for cell in cells if 0 < cell < FINE}))
+        return cls(
+            sizes=np.array(video.sizes_bytes[:chunks], np.float64),
+            quality=np.array(qoe.quality(video.ladder_kbps)),
+            mu=qoe.mu,
+            smooth=qoe.smooth,
+            chunk_s=video.chunk_s,
+            rtt_s=rtt_ms / 1000.0,
+            cap_s=cap_s,
+            step_s=step_s,
+            buffers=edges * cap_s / FINE,
+            below=np.minimum(np.searchsorted(edges, np.arange(FINE + 1), side="right") - 1, len(edges) - 2),
+        )

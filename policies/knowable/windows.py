@@ -1,0 +1,99 @@
+"""The planner's grid: where the link may stand when a chunk is asked for, and how long playback has stood.
+
+A state is (chunk, slot, stall, last level). A *slot* is a short piece of the trace, several to a step; an arrival is
+put at its slot's beginning, never later than it is. The *stall* so far is put at the next cell's edge: more
+buffer than there is, while what is charged is the true stall. The buffer follows from both.
+
+**Why the grid's best causal controller is no worse than the true one.** Let it do what the true one does.
+It may let slots pass (`planner.py`), so that it asks in the very slot in which the true one asks, knowing as
+much. Its downloads began no later, so they arrive no later; with slot t^ <= t and stall S^ <= S, G >= 0 seconds of
+buffer given away and c the length of what has arrived, S^' = max(S^, t^' - c - G) <= max(S, t' - c) = S'; and the
+wait at the cap, which here ends as soon as it may, ends no later.
+
+**Where the grid ends.** Beyond `last` a plan has stalled for so long that it has lost, before paying, whatever the
+ladder could bring it; it is then given the top level to the end. That errs in its favour, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from player.simulated.batch.compiled import compiled
+from player.simulated.batch.library import Ints
+from policies.knowable.laws import Floats
+from policies.knowable.terms import Terms
+
+SLOT_S = 0.025
+FINE_STALL_S = 0.05
+FINE_STALLS_S = 2.0
+"""Beyond the stall that no plan can avoid, cells are fine for so long; then they grow."""
+MOST_FINE = 600
+GROWTH = 1.1
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid of one trace."""
+
+    slots: int
+    """In a step of the link."""
+    slot_s: float
+    origin_s: Floats
+    """(chunks + 1,) buffer + time - stall when that chunk is asked for: how long what is in will play."""
+    first: Ints
+    """(chunks + 1,) no plan asks for that chunk before this slot."""
+    last: Ints
+    """(chunks + 1,) beyond this slot a plan has lost."""
+    stalls: Floats
+    """(cells,) seconds of stall at each cell's edge, from 0 on."""
+
+
+def grid_of(payload: Floats, terms: Terms, start: float, slot_s: float) -> Grid:
+    """The grid for a trace.
+
+    Args:
+        payload: (steps,) bytes of video that each step carries; the trace wraps.
+        start: the time in the trace at which the first chunk has arrived, s.
+        slot_s: rounded so that a step holds a whole number.
+    """
+    slots = max(int(terms.step_s / slot_s + 0.5), 1)
+    slot_s = terms.step_s / slots
+    chunks = len(terms.sizes)
+    begin = int(start / slot_s + 1e-9)
+    origin = begin * slot_s + terms.chunk_s + np.arange(-1, chunks) * (terms.chunk_s - terms.rtt_s)
+    first, stall = np.zeros(chunks + 1, np.int64), 0.0
+    first[1] = begin
+    for chunk in range(1, chunks):
+        asked = max(first[chunk], int((origin[chunk] - terms.cap_s) / slot_s) - 2)
+        size = float(terms.sizes[chunk].min())
+        first[chunk + 1] = int(arrival(payload, terms.step_s, asked * slot_s, size) / slot_s + 1e-9)
+        stall = max(stall, first[chunk + 1] * slot_s + terms.rtt_s - origin[chunk])
+    lost = (chunks - 1) * float(np.ptp(terms.quality)) / max(terms.mu, 1e-3) + terms.chunk_s
+    last = ((origin + stall + lost) / slot_s).astype(np.int64)
+    return Grid(slots, slot_s, origin, first, np.maximum(last, first), _stalls(stall, lost))
+
+
+def _stalls(forced: float, lost: float) -> Floats:
+    fine = max(FINE_STALL_S, forced / MOST_FINE)
+    cells = list(np.arange(0.0, forced + FINE_STALLS_S, fine))
+    while cells[-1] < 3.0 * (forced + lost + 100.0):
+        cells.append(cells[-1] + max(fine, (GROWTH - 1.0) * (cells[-1] - forced)))
+    return np.array(cells)
+
+
+@compiled
+def arrival(payload: Floats, step_s: float, begin_s: float, size: float) -> float:
+    """When `size` bytes asked for at `begin_s` are through, in seconds of the trace, which wraps."""
+    step = int(begin_s / step_s + 1e-9)
+    at, sent = begin_s, 0.0
+    while True:
+        carried = payload[step % len(payload)]
+        end = (step + 1) * step_s
+        rest = carried * (end - at) / step_s
+        if sent + rest > size:
+            return at + (size - sent) / carried * step_s
+        sent += rest
+        step += 1
+        at = end
