@@ -21,9 +21,9 @@ from policies.knowable.laws import (
     outage_lasts,
 )
 from traces.families.generator import LinkState
-from traces.families.model import HAZARD_EDGES, LinkClass
+from traces.families.model import HAZARD_EDGES, OUTAGE_SHARES, SCORE_GRID, LinkClass
 
-LEVELS, DEVIATIONS = 13, 5
+LEVELS, DEVIATIONS = 13, 7
 REACH = 2.3
 """Standard deviations to which nodes go; beyond them V is constant."""
 OUTAGE_STEPS = (1, 2, 4, 8, 16)
@@ -137,3 +137,44 @@ def outage_chance(part: LinkClass, seen: Unveiled) -> Floats:
 def surprises(nodes: HiddenNodes, seen: Unveiled) -> Floats:
     """(states - 1, nodes) what each next state's weights are beyond their mean, given the state before."""
     return (weights(nodes, seen)[1:] - mean_next_weights(nodes, seen)[:-1]).astype(np.float64)
+
+
+def between_nodes(nodes: HiddenNodes, offset: float) -> Floats:
+    """(nodes, nodes) the mean of the next state's weights from each node, as far as a node tells its state.
+
+    How much of a deviation is wander is not told, and in an outage no deviation: both are taken as they usually are.
+    """
+    part, aside = nodes.part, float(np.hypot(nodes.part.wander_sd, nodes.part.noise_sd))
+    keep, share = part.wander_correlation, part.wander_sd / max(aside, 1e-12)
+    level, deviation = (each.ravel() for each in np.meshgrid(nodes.levels, nodes.deviations, indexing="ij"))
+    dark_level, age = (each.ravel() for each in np.meshgrid(nodes.levels, nodes.outage_steps, indexing="ij"))
+    stood = np.concatenate((level, dark_level))
+    seen = Unveiled(
+        offset,
+        (stood - offset) / max(part.level_sd, 1e-12),
+        np.concatenate((share * deviation / max(aside, 1e-12), np.zeros(len(age)))),
+        np.concatenate((level + deviation, dark_level)),
+        np.concatenate((np.zeros(nodes.ups), age)),
+    )
+    jump = 1.0 / part.level_hold_steps
+    anew = mean_hat_weights(np.array(offset), part.level_sd, 0.0, nodes.levels)
+    fresh = part.wander_sd * np.sqrt(1.0 - (keep * share) ** 2)
+    up = mean_hat_weights(
+        part.wander_sd * keep * seen.wander[: nodes.ups], float(fresh), part.noise_sd, nodes.deviations
+    )
+    dark = mean_hat_weights(np.zeros(len(age)), part.wander_sd, part.noise_sd, nodes.deviations)
+    return nodes.joined(
+        outage_chance(part, seen),
+        (1.0 - jump) * hat_weights(stood, nodes.levels) + jump * anew,
+        np.concatenate((up, dark)),
+        hat_weights(seen.outage_step + 1.0, nodes.outage_steps),
+    )
+
+
+def mbps_at_nodes(nodes: HiddenNodes) -> Floats:
+    """(nodes,) the rate in Mbit/s; in an outage its mean."""
+    part = nodes.part
+    score = (nodes.levels[:, None] + nodes.deviations[None, :]).ravel()
+    dark = np.mean(np.interp((np.arange(200) + 0.5) / 200, OUTAGE_SHARES, part.outage_mbps))
+    outages = np.full(len(nodes) - nodes.ups, dark)
+    return np.concatenate((np.interp(score, SCORE_GRID, part.rate_mbps), outages))

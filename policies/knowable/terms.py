@@ -13,12 +13,12 @@ from player.simulated.link_published import RTT_MS
 from player.video.video import Video
 from policies.knowable.laws import Floats
 
-LEFT = (0.0, 0.25, 0.5, 1.0)
+LEFT = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 """Shares of a chunk that are still to come at which V is told; the last is the whole."""
 FINE = 240
 """Cells of the buffer, from empty to the cap; V is told at some of their edges."""
-_EDGES_CHUNKS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0, 10.0, 12.5)
-"""Where V is told, in chunk lengths of buffer."""
+_CLOSE_CHUNKS, _FAR_CHUNKS = 0.25, 0.5
+"""V is told so close, in chunk lengths of buffer, up to two chunks, and from there on."""
 
 
 class Terms(NamedTuple):
@@ -61,8 +61,7 @@ class Terms(NamedTuple):
         cap_s = cap_ms / 1000.0
         if cap_s < 2.0 * video.chunk_s:
             raise ValueError(f"a cap of {cap_s:g} s; two chunks of {video.chunk_s:g} s need more")
-        cells = {int(round(edge * video.chunk_s / cap_s * FINE)) for edge in _EDGES_CHUNKS}
-        edges = np.array(sorted({0, FINE} | {cell for cell in cells if 0 < cell < FINE}))
+        edges = _edges(video.chunk_s, cap_s)
         return cls(
             sizes=np.array(video.sizes_bytes[:chunks], np.float64),
             quality=np.array(qoe.quality(video.ladder_kbps)),
@@ -75,3 +74,11 @@ class Terms(NamedTuple):
             buffers=edges * cap_s / FINE,
             below=np.minimum(np.searchsorted(edges, np.arange(FINE + 1), side="right") - 1, len(edges) - 2),
         )
+
+
+def _edges(chunk_s: float, cap_s: float) -> Ints:
+    """Cells at whose edges V is told."""
+    close = np.arange(0.0, 2.0 * chunk_s, _CLOSE_CHUNKS * chunk_s)
+    far = np.arange(2.0 * chunk_s, cap_s, _FAR_CHUNKS * chunk_s)
+    cells = np.concatenate((close, far, [cap_s])) / cap_s * FINE
+    return np.unique(np.round(cells).astype(np.int64))

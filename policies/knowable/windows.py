@@ -10,8 +10,9 @@ much. Its downloads began no later, so they arrive no later; with slot t^ <= t a
 buffer given away and c the length of what has arrived, S^' = max(S^, t^' - c - G) <= max(S, t' - c) = S'; and the
 wait at the cap, which here ends as soon as it may, ends no later.
 
-**Where the grid ends.** Beyond `last` a plan has stalled for so long that it has lost, before paying, whatever the
-ladder could bring it; it is then given the top level to the end. That errs in its favour, too.
+**Where the grid ends.** A plan that has stalled for `ALLOWED_S` longer than it need have goes on without paying, on
+a rough grid; there one that has since lost, by stalls, more than the ladder could bring it is given the top level
+to the end. Both err in its favour.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ from policies.knowable.laws import Floats
 from policies.knowable.terms import Terms
 
 SLOT_S = 0.025
+ROUGH_SLOT_S = 0.2
+"""Of the grid on which nothing is paid (`planner.py`)."""
 FINE_STALL_S = 0.05
 FINE_STALLS_S = 2.0
 """Beyond the stall that no plan can avoid, cells are fine for so long; then they grow."""
 MOST_FINE = 600
-GROWTH = 1.1
+GROWTH = 1.025
+"""So little that who stalls at every chunk, to be given a cell each time, wins nothing by it."""
+ALLOWED_S = 8.0
+"""Of stall, beyond the unavoidable, for which a plan that pays is followed exactly."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,14 @@ class Grid:
     """(cells,) seconds of stall at each cell's edge, from 0 on."""
 
 
-def grid_of(payload: Floats, terms: Terms, start: float, slot_s: float) -> Grid:
+def grid_of(payload: Floats, terms: Terms, start: float, slot_s: float, allowed_s: float) -> Grid:
     """The grid for a trace.
 
     Args:
         payload: (steps,) bytes of video that each step carries; the trace wraps.
         start: the time in the trace at which the first chunk has arrived, s.
         slot_s: rounded so that a step holds a whole number.
+        allowed_s: of stall beyond the unavoidable, within the grid.
     """
     slots = max(int(terms.step_s / slot_s + 0.5), 1)
     slot_s = terms.step_s / slots
@@ -70,15 +77,20 @@ def grid_of(payload: Floats, terms: Terms, start: float, slot_s: float) -> Grid:
         size = float(terms.sizes[chunk].min())
         first[chunk + 1] = int(arrival(payload, terms.step_s, asked * slot_s, size) / slot_s + 1e-9)
         stall = max(stall, first[chunk + 1] * slot_s + terms.rtt_s - origin[chunk])
-    lost = (chunks - 1) * float(np.ptp(terms.quality)) / max(terms.mu, 1e-3) + terms.chunk_s
-    last = ((origin + stall + lost) / slot_s).astype(np.int64)
-    return Grid(slots, slot_s, origin, first, np.maximum(last, first), _stalls(stall, lost))
+    last = ((origin + stall + allowed_s) / slot_s).astype(np.int64)
+    return Grid(slots, slot_s, origin, first, np.maximum(last, first), _stalls(stall, allowed_s + terms.chunk_s))
 
 
-def _stalls(forced: float, lost: float) -> Floats:
+def rough_allowed_s(terms: Terms) -> float:
+    """Of stall on the rough grid: from where it is entered on, it costs half as much again as the whole ladder
+    could bring."""
+    return ALLOWED_S + 1.5 * (len(terms.sizes) - 1) * float(np.ptp(terms.quality)) / max(terms.mu, 1e-3) + terms.chunk_s
+
+
+def _stalls(forced: float, more_s: float) -> Floats:
     fine = max(FINE_STALL_S, forced / MOST_FINE)
     cells = list(np.arange(0.0, forced + FINE_STALLS_S, fine))
-    while cells[-1] < 3.0 * (forced + lost + 100.0):
+    while cells[-1] < forced + more_s + 2.0:  # at `last`, a chunk may just have come
         cells.append(cells[-1] + max(fine, (GROWTH - 1.0) * (cells[-1] - forced)))
     return np.array(cells)
 

@@ -1,9 +1,10 @@
 """V: what a state of link and player is worth to whoever knows what the link hides.
 
-By value iteration over chunks, the last first: from each node of the link (`hidden.py`) futures are drawn,
-each level's download is followed along each, and the mean of what comes after it is what the level is
-worth. V is told at the beginning of a step of the link, with a chunk in flight: by chunk, its level, the share
-of it that is still to come, the buffer, and the link's node; between the figures it is linear.
+By value iteration, the last chunk first. V is told at the beginning of a step of the link, with a chunk in
+flight: by chunk, its level, the share of it that is still to come, the buffer, and the link's node
+(`hidden.py`); between the figures it is linear. Each figure is what the step brings and what V says, in the
+mean over the link's next node, of where the step ends: so there is nothing to be won by paying, but for what
+lies between the figures.
 
 V need not be exact: the bound holds with any, and with a good one it is close.
 """
@@ -13,20 +14,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from player.simulated.batch.compiled import compiled
-from policies.knowable.futures import CORNERS, Futures, draw_futures
-from policies.knowable.hidden import HiddenNodes
+from player.simulated.link_published import PAYLOAD
+from policies.knowable.hidden import HiddenNodes, between_nodes, mbps_at_nodes
 from policies.knowable.laws import Floats
 from policies.knowable.terms import FINE, LEFT, Terms
 
+BYTES_PER_MBIT = 125_000.0
 PHASES = (0.0, 0.5, 1.0)
 """Shares of a step that may have passed when a chunk is asked for."""
-FUTURES = 64
-"""From each node, drawn anew for each chunk: so their luck does not add up over the video."""
-HORIZON_S = 45.0
-"""Of a future; beyond it the link goes on as in its last step, but no slower than a trickle."""
-SEED = 20_101
+ROUNDS = 400
+ENOUGH = 1e-4
+"""QoE that a round changes V by when it is done."""
+LEAST_MBPS = 1e-4
 
 
 @dataclass(frozen=True)
@@ -34,31 +36,42 @@ class Worth:
     """V of one class at one offset."""
 
     offset: float
-    values: Floats
+    values: NDArray[np.float32]
     """(chunks, levels, LEFT, buffers, nodes) QoE to come, that chunk's stall included."""
 
 
-def fit(nodes: HiddenNodes, offset: float, terms: Terms, futures: int = FUTURES, seed: int = SEED) -> Worth:
-    """V for links of a class and an offset.
+def fit(nodes: HiddenNodes, offset: float, terms: Terms) -> Worth:
+    """V for links of a class and an offset, in units of the score."""
+    payload = np.maximum(mbps_at_nodes(nodes), LEAST_MBPS) * BYTES_PER_MBIT * PAYLOAD * terms.step_s
+    return fit_chain(between_nodes(nodes, offset), payload, offset, terms)
+
+
+def fit_chain(chances: Floats, payload: Floats, offset: float, terms: Terms) -> Worth:
+    """V for a link that goes from node to node.
 
     Args:
-        futures: drawn from each node.
+        chances: (nodes, nodes) of the next node, from each.
+        payload: (nodes,) bytes of video that a step carries, above 0.
     """
-    steps = max(int(HORIZON_S / terms.step_s + 0.5), 4)
     chunks, levels = terms.sizes.shape
-    values = np.zeros((chunks, levels, len(LEFT), len(terms.buffers), len(nodes)))
-    asked = np.zeros((levels, len(nodes), len(PHASES), len(terms.buffers)))
-    phases, left = np.array(PHASES), np.array(LEFT)
+    values = np.zeros((chunks, levels, len(LEFT), len(terms.buffers), len(payload)), np.float32)
+    asked = np.zeros((levels, len(PHASES), len(terms.buffers), len(payload)))
     for chunk in range(chunks - 1, -1, -1):
         chosen = np.zeros_like(asked)
-        drawn = draw_futures(nodes, offset, terms.step_s, futures, steps, seed + chunk)
-        _of_chunk(terms, drawn, chunk, left, phases, asked, values[chunk], chosen)
+        for level in range(levels):
+            guess = values[min(chunk + 1, chunks - 1), level].astype(np.float64)
+            mean = np.zeros_like(guess)
+            size = terms.sizes[chunk, level]
+            in_flight = _in_flight(terms, chances, payload, size, asked[level], guess, mean)
+            values[chunk, level] = in_flight
+            for phase in range(len(PHASES)):
+                _ask(terms, payload, size, PHASES[phase], asked[level], in_flight, mean, chosen[level, phase])
         asked = _best(terms, chosen)
     return Worth(offset, values)
 
 
 def _best(terms: Terms, chosen: Floats) -> Floats:
-    """(levels, nodes, phases, buffers) the worth of asking, by the level before."""
+    """(levels, phases, buffers, nodes) the worth of asking, by the level before."""
     gain = terms.quality[:, None] - terms.smooth * np.abs(terms.quality[:, None] - terms.quality[None, :])
     best = np.empty_like(chosen)
     for before in range(len(gain)):
@@ -67,99 +80,133 @@ def _best(terms: Terms, chosen: Floats) -> Floats:
 
 
 @compiled
-def _of_chunk(
-    terms: Terms,
-    futures: Futures,
-    chunk: int,
-    left: Floats,
-    phases: Floats,
-    asked: Floats,
-    values: Floats,
-    chosen: Floats,
-) -> None:
-    """Fill `values` (levels, LEFT, buffers, nodes) of a chunk in flight, and `chosen` of one asked for."""
-    levels, nodes = chosen.shape[0], chosen.shape[1]
-    mean = np.empty(len(terms.buffers))
-    for level in range(levels):
-        size = terms.sizes[chunk, level]
-        for node in range(nodes):
-            for place in range(len(left)):
-                _follow(terms, futures, chunk, level, node, 0.0, left[place] * size, phases, asked, mean)
-                values[level, place, :, node] = mean
-            chosen[level, node, 0] = mean  # the last share is the whole chunk
-            for phase in range(1, len(phases)):
-                _follow(terms, futures, chunk, level, node, phases[phase], size, phases, asked, mean)
-                chosen[level, node, phase] = mean
+def _in_flight(
+    terms: Terms, chances: Floats, payload: Floats, size: float, asked: Floats, guess: Floats, mean: Floats
+) -> Floats:
+    """V (LEFT, buffers, nodes) of a chunk in flight, and in `mean` its mean over the next node.
+
+    Args:
+        asked: (PHASES, buffers, nodes) the worth of asking for the next.
+        guess: where to begin.
+    """
+    left = np.array(LEFT)
+    values, here = guess.copy(), np.empty(len(payload))
+    known, share = np.empty(len(payload)), np.empty(len(payload))
+    for place in range(len(left)):
+        for spot in range(len(terms.buffers)):
+            _known(terms, payload, size, left, place, spot, asked, mean, known, share)
+            here[:] = values[place, spot]
+            for _ in range(ROUNDS):
+                ahead = np.dot(chances, here)
+                change = 0.0
+                for node in range(len(here)):
+                    new = known[node] + share[node] * ahead[node]
+                    change = max(change, abs(new - here[node]))
+                    here[node] = new
+                if change < ENOUGH:
+                    break
+            values[place, spot] = here
+            mean[place, spot] = np.dot(chances, here)
+    return values
 
 
 @compiled
-def _follow(
+def _known(
     terms: Terms,
-    futures: Futures,
-    chunk: int,
-    level: int,
-    node: int,
-    phase: float,
+    payload: Floats,
     size: float,
-    phases: Floats,
+    left: Floats,
+    place: int,
+    spot: int,
     asked: Floats,
     mean: Floats,
+    known: Floats,
+    share: Floats,
 ) -> None:
-    """Fill `mean` (buffers,) with the worth of `size` bytes to come, over a node's futures."""
-    mean[:] = 0.0
-    count, steps = futures.payload.shape[1], futures.payload.shape[2]
-    row = np.empty(len(mean))
-    for future in range(count):
-        step, passed, sent, took = 0, phase, 0.0, 0.0
-        while True:
-            carried = futures.payload[node, future, step]
-            rest = carried * (1.0 - passed)
-            if step == steps - 1:
-                carried = max(carried, 0.02 * 125_000.0 * terms.step_s)
-                rest = np.inf
-            if sent + rest > size:
-                share = (size - sent) / carried
-                took += share * terms.step_s
-                passed = min(passed + share, 1.0)
-                break
-            sent += rest
-            took += (1.0 - passed) * terms.step_s
-            step += 1
-            passed = 0.0
-        _blend(futures, node, future, step, passed, phases, asked[level], row)
-        took += terms.rtt_s
-        for place in range(len(mean)):
-            buffer = terms.buffers[place] - took
-            stall = max(-buffer, 0.0)
-            buffer = max(buffer, 0.0) + terms.chunk_s
-            mean[place] += interpolate_row(terms, row, buffer) - terms.mu * stall
-    mean /= count
+    """For each node: what a step brings from a figure of V on, and the share with which it ends at it again."""
+    buffer = terms.buffers[spot]
+    ends = max(buffer - terms.step_s, 0.0)
+    below, across = _spot(terms, ends)
+    for node in range(len(payload)):
+        share[node] = 0.0
+        rest = left[place] * size - payload[node]
+        if rest <= 0.0:
+            passed = left[place] * size / payload[node]
+            known[node] = _arrives(terms, buffer, passed * terms.step_s, passed, asked, node)
+            continue
+        total = -terms.mu * max(terms.step_s - buffer, 0.0)
+        under = place - 1
+        while left[under] > rest / size:
+            under -= 1
+        up = (rest / size - left[under]) / (left[under + 1] - left[under])
+        for high in range(2):
+            for right in range(2):
+                weight = (up if high else 1.0 - up) * (across if right else 1.0 - across)
+                if weight == 0.0:
+                    continue
+                if under + high == place and below + right == spot:
+                    share[node] += weight
+                else:
+                    total += weight * mean[under + high, below + right, node]
+        known[node] = total
 
 
 @compiled
-def _blend(
-    futures: Futures,
-    node: int,
-    future: int,
-    step: int,
-    passed: float,
-    phases: Floats,
+def _ask(
+    terms: Terms,
+    payload: Floats,
+    size: float,
+    phase: float,
     asked: Floats,
-    row: Floats,
+    in_flight: Floats,
+    mean: Floats,
+    chosen: Floats,
 ) -> None:
-    """Fill `row` (buffers,) with the worth of asking at a state of a future."""
-    phase = 0
-    while phase + 2 < len(phases) and passed > phases[phase + 1]:
-        phase += 1
-    across = (passed - phases[phase]) / (phases[phase + 1] - phases[phase])
-    row[:] = 0.0
-    for each in range(CORNERS):
-        weight = futures.weight[node, future, step, each]
-        if weight > 0.0:
-            corner = futures.corner[node, future, step, each]
-            early, late = asked[corner, phase], asked[corner, phase + 1]
-            for place in range(len(row)):
-                row[place] += weight * ((1.0 - across) * early[place] + across * late[place])
+    """Fill `chosen` (buffers, nodes): the worth of a chunk asked for when a share of the step has passed."""
+    left = np.array(LEFT)
+    rest_s = (1.0 - phase) * terms.step_s
+    for spot in range(len(terms.buffers)):
+        buffer = terms.buffers[spot]
+        below, across = _spot(terms, max(buffer - rest_s, 0.0))
+        for node in range(len(payload)):
+            if phase == 0.0:
+                chosen[spot, node] = in_flight[-1, spot, node]
+                continue
+            carried = (1.0 - phase) * payload[node]
+            if carried >= size:
+                passed = size / payload[node]
+                took_s = passed * terms.step_s
+                chosen[spot, node] = _arrives(terms, buffer, took_s, phase + passed, asked, node)
+                continue
+            to_come = 1.0 - carried / size
+            under = len(left) - 2
+            while left[under] > to_come:
+                under -= 1
+            up = (to_come - left[under]) / (left[under + 1] - left[under])
+            low = (1.0 - across) * mean[under, below, node] + across * mean[under, below + 1, node]
+            high = (1.0 - across) * mean[under + 1, below, node] + across * mean[under + 1, below + 1, node]
+            chosen[spot, node] = (1.0 - up) * low + up * high - terms.mu * max(rest_s - buffer, 0.0)
+
+
+@compiled
+def _arrives(terms: Terms, buffer: float, took_s: float, phase: float, asked: Floats, node: int) -> float:
+    """What a chunk brings that arrives in this step, and its stall."""
+    rest = buffer - took_s - terms.rtt_s
+    below, across = _spot(terms, min(max(rest, 0.0) + terms.chunk_s, terms.buffers[-1]))
+    late = 1 if phase > 0.5 else 0
+    shift = min(max(2.0 * phase - late, 0.0), 1.0)
+    low = (1.0 - across) * asked[late, below, node] + across * asked[late, below + 1, node]
+    high = (1.0 - across) * asked[late + 1, below, node] + across * asked[late + 1, below + 1, node]
+    return (1.0 - shift) * low + shift * high - terms.mu * max(-rest, 0.0)
+
+
+@compiled
+def _spot(terms: Terms, buffer: float) -> tuple[int, float]:
+    """The figure of the buffer at or below it, and the share of the next one."""
+    if buffer >= terms.buffers[-1]:
+        return len(terms.buffers) - 2, 1.0
+    below = terms.below[int(buffer / terms.buffers[-1] * FINE + 1e-9)]
+    return below, (buffer - terms.buffers[below]) / (terms.buffers[below + 1] - terms.buffers[below])
 
 
 @compiled
@@ -167,8 +214,5 @@ def interpolate_row(terms: Terms, row: Floats, buffer: float) -> float:
     """A row over `terms.buffers` at a buffer, constant beyond its ends."""
     if buffer <= 0.0:
         return row[0]
-    if buffer >= terms.buffers[-1]:
-        return row[-1]
-    below = terms.below[int(buffer / terms.buffers[-1] * FINE)]
-    share = (buffer - terms.buffers[below]) / (terms.buffers[below + 1] - terms.buffers[below])
-    return row[below] + share * (row[below + 1] - row[below])
+    below, across = _spot(terms, buffer)
+    return row[below] + across * (row[below + 1] - row[below])
