@@ -17,7 +17,7 @@ from player.simulated.batch.library import Ints
 from policies.knowable.laws import Floats
 from policies.knowable.terms import LEFT, Terms
 from policies.knowable.windows import ALLOWED_S, ROUGH_SLOT_S, SLOT_S, arrival, grid_of, rough_allowed_s
-from policies.knowable.worth import Worth, interpolate_row
+from policies.knowable.worth import Worth, around, interpolate_row
 
 
 class PackedGrid(NamedTuple):
@@ -270,13 +270,11 @@ def _pay(
             return
         passed = until_s
         share = 1.0 - sent / size
-        place = 0
-        while place + 2 < len(left) and share > left[place + 1]:
-            place += 1
-        across = (share - left[place]) / (left[place + 1] - left[place])
+        first, below, middle, above = around(left, share)
+        three = due[step, level]
         for each in range(len(row)):
-            row[each] = (1.0 - across) * due[step, level, place, each]
-            row[each] += across * due[step, level, place + 1, each]
+            row[each] = below * three[first, each] + middle * three[first + 1, each]
+            row[each] += above * three[first + 2, each]
         for cell in range(low, high):
             taken[cell] -= interpolate_row(terms, row, buffers[cell] - until_s)
         step += 1

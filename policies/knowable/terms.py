@@ -13,12 +13,13 @@ from player.simulated.link_published import RTT_MS
 from player.video.video import Video
 from policies.knowable.laws import Floats
 
-LEFT = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
+LEFT = tuple(index / 10 for index in range(11))
 """Shares of a chunk that are still to come at which V is told; the last is the whole."""
 FINE = 240
 """Cells of the buffer, from empty to the cap; V is told at some of their edges."""
-_CLOSE_CHUNKS, _FAR_CHUNKS = 0.25, 0.5
-"""V is told so close, in chunk lengths of buffer, up to two chunks, and from there on."""
+_EDGE_CHUNKS = 0.25
+"""V is told so close, in chunk lengths of buffer: where a step of the link is as long, or a multiple, the buffer falls
+from figure to figure, and nothing is blurred between them."""
 
 
 class Terms(NamedTuple):
@@ -78,7 +79,5 @@ class Terms(NamedTuple):
 
 def _edges(chunk_s: float, cap_s: float) -> Ints:
     """Cells at whose edges V is told."""
-    close = np.arange(0.0, 2.0 * chunk_s, _CLOSE_CHUNKS * chunk_s)
-    far = np.arange(2.0 * chunk_s, cap_s, _FAR_CHUNKS * chunk_s)
-    cells = np.concatenate((close, far, [cap_s])) / cap_s * FINE
-    return np.unique(np.round(cells).astype(np.int64))
+    edges_s = np.append(np.arange(0.0, cap_s, _EDGE_CHUNKS * chunk_s), cap_s)
+    return np.unique(np.round(edges_s / cap_s * FINE).astype(np.int64))

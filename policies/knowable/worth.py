@@ -80,6 +80,24 @@ def _best(terms: Terms, chosen: Floats) -> Floats:
 
 
 @compiled
+def around(left: Floats, share: float) -> tuple[int, float, float, float]:
+    """The first of three figures of what is left, and the weights of the three, for a share between them.
+
+    The parabola through the two figures above and below and the one before them: a line would blur what is in
+    flight a little more in each step, and long downloads over slow links until V says nothing of when they arrive.
+    """
+    last = len(left) - 1
+    above = 1
+    while above < last and left[above] < share:
+        above += 1
+    if above == 1:
+        return 0, 1.0 - share / left[1], share / left[1], 0.0
+    gap = left[above] - left[above - 1]
+    at = (share - left[above - 1]) / gap
+    return above - 2, at * (at - 1.0) / 2.0, 1.0 - at * at, at * (at + 1.0) / 2.0
+
+
+@compiled
 def _in_flight(
     terms: Terms, chances: Floats, payload: Floats, size: float, asked: Floats, guess: Floats, mean: Floats
 ) -> Floats:
@@ -135,19 +153,16 @@ def _known(
             known[node] = _arrives(terms, buffer, passed * terms.step_s, passed, asked, node)
             continue
         total = -terms.mu * max(terms.step_s - buffer, 0.0)
-        under = place - 1
-        while left[under] > rest / size:
-            under -= 1
-        up = (rest / size - left[under]) / (left[under + 1] - left[under])
-        for high in range(2):
+        first, low, middle, high = around(left, rest / size)
+        for each in range(3):
             for right in range(2):
-                weight = (up if high else 1.0 - up) * (across if right else 1.0 - across)
+                weight = (low, middle, high)[each] * (across if right else 1.0 - across)
                 if weight == 0.0:
                     continue
-                if under + high == place and below + right == spot:
+                if first + each == place and below + right == spot:
                     share[node] += weight
                 else:
-                    total += weight * mean[under + high, below + right, node]
+                    total += weight * mean[first + each, below + right, node]
         known[node] = total
 
 
@@ -179,13 +194,13 @@ def _ask(
                 chosen[spot, node] = _arrives(terms, buffer, took_s, phase + passed, asked, node)
                 continue
             to_come = 1.0 - carried / size
-            under = len(left) - 2
-            while left[under] > to_come:
-                under -= 1
-            up = (to_come - left[under]) / (left[under + 1] - left[under])
-            low = (1.0 - across) * mean[under, below, node] + across * mean[under, below + 1, node]
-            high = (1.0 - across) * mean[under + 1, below, node] + across * mean[under + 1, below + 1, node]
-            chosen[spot, node] = (1.0 - up) * low + up * high - terms.mu * max(rest_s - buffer, 0.0)
+            first, low, middle, high = around(left, to_come)
+            total = -terms.mu * max(rest_s - buffer, 0.0)
+            for each in range(3):
+                weight = (low, middle, high)[each]
+                total += weight * (1.0 - across) * mean[first + each, below, node]
+                total += weight * across * mean[first + each, below + 1, node]
+            chosen[spot, node] = total
 
 
 @compiled
