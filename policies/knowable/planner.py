@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import Ints
 from policies.knowable.laws import Floats
-from policies.knowable.terms import LEFT, Terms
+from policies.knowable.terms import Terms
 from policies.knowable.windows import ALLOWED_S, ROUGH_SLOT_S, SLOT_S, arrival, grid_of, rough_allowed_s
 from policies.knowable.worth import Worth, around, interpolate_row
 
@@ -32,10 +32,10 @@ class PackedGrid(NamedTuple):
 
 
 def due_of(worth: NDArray[np.float32], surprises: Floats) -> Floats:
-    """(steps, levels, LEFT, buffers) what is paid at the end of each step, by what is in flight.
+    """(steps, levels, left, buffers) what is paid at the end of each step, by what is in flight.
 
     Args:
-        worth: (levels, LEFT, buffers, nodes) V of the chunk in flight.
+        worth: (levels, left, buffers, nodes) V of the chunk in flight.
         surprises: (steps, nodes) what the link does next beyond its mean.
     """
     flat = worth.reshape(-1, worth.shape[-1])
@@ -73,7 +73,7 @@ class _Way:
         none = np.zeros((0, 0, 0))
         ways_out = (none, none) if self._rough is None else (rough.asked, rough.asked_next)
         _of_chunk(
-            terms, grid, self._payload, chunk, np.array(LEFT), due, due_before,
+            terms, grid, self._payload, chunk, due, due_before,
             rough.grid, *ways_out, self.asked_next, self.asked,
         )  # fmt: skip
 
@@ -94,7 +94,7 @@ def best_paid_plan(
         ArithmeticError: the grid has a hole, which would be a fault in it.
     """
     chunks, levels = terms.sizes.shape
-    nothing = np.zeros((0, levels, len(LEFT), len(terms.buffers)))
+    nothing = np.zeros((0, levels, len(terms.left), len(terms.buffers)))
     rough = _Way(payload, terms, max(ROUGH_SLOT_S, slot_s), rough_allowed_s(terms), None)
     fine = _Way(payload, terms, slot_s, ALLOWED_S, rough)
     surprises = surprises[: int(fine.grid.last.max()) // fine.grid.slots + 1]
@@ -116,7 +116,6 @@ def _of_chunk(
     grid: PackedGrid,
     payload: Floats,
     chunk: int,
-    left: Floats,
     due: Floats,
     due_before: Floats,
     rough: PackedGrid,
@@ -137,7 +136,7 @@ def _of_chunk(
         low, high = _buffers(terms, grid, chunk, slot, buffers)
         for level in range(levels):
             _take(
-                terms, grid, payload, chunk, level, slot, low, high, buffers, left, due,
+                terms, grid, payload, chunk, level, slot, low, high, buffers, due,
                 rough, way_out_next, after, taken[level],
             )  # fmt: skip
         _choose(terms, grid, taken, low, high, buffers, asked[slot - grid.first[chunk]])
@@ -215,7 +214,6 @@ def _take(
     low: int,
     high: int,
     buffers: Floats,
-    left: Floats,
     due: Floats,
     rough: PackedGrid,
     way_out: Floats,
@@ -225,7 +223,7 @@ def _take(
     """Fill `taken[low:high]`: what a level brings from this slot on, but for its own quality."""
     begin_s, size = slot * grid.slot_s, terms.sizes[chunk, level]
     taken[low:high] = 0.0
-    _pay(terms, grid, payload, level, slot, size, low, high, buffers, left, due, taken)
+    _pay(terms, grid, payload, level, slot, size, low, high, buffers, due, taken)
     end = int(arrival(payload, terms.step_s, begin_s, size) / grid.slot_s + 1e-9)
     took = (end - slot) * grid.slot_s + terms.rtt_s
     is_last = chunk == len(terms.sizes) - 1
@@ -256,7 +254,6 @@ def _pay(
     low: int,
     high: int,
     buffers: Floats,
-    left: Floats,
     due: Floats,
     taken: Floats,
 ) -> None:
@@ -270,7 +267,7 @@ def _pay(
             return
         passed = until_s
         share = 1.0 - sent / size
-        first, below, middle, above = around(left, share)
+        first, below, middle, above = around(terms.left, share)
         three = due[step, level]
         for each in range(len(row)):
             row[each] = below * three[first, each] + middle * three[first + 1, each]

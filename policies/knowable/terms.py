@@ -13,8 +13,8 @@ from player.simulated.link_published import RTT_MS
 from player.video.video import Video
 from policies.knowable.laws import Floats
 
-LEFT = tuple(index / 10 for index in range(11))
-"""Shares of a chunk that are still to come at which V is told; the last is the whole."""
+LEFT = 20
+"""Parts of a chunk at whose ends V is told, by what is still to come."""
 FINE = 240
 """Cells of the buffer, from empty to the cap; V is told at some of their edges."""
 _EDGE_CHUNKS = 0.25
@@ -36,6 +36,8 @@ class Terms(NamedTuple):
     cap_s: float
     step_s: float
     """Of the link's trace."""
+    left: Floats
+    """(figures,) shares of a chunk that are still to come at which V is told, from 0 to the whole."""
     buffers: Floats
     """(buffers,) where V is told, from 0 to the cap."""
     below: Ints
@@ -72,6 +74,7 @@ class Terms(NamedTuple):
             rtt_s=rtt_ms / 1000.0,
             cap_s=cap_s,
             step_s=step_s,
+            left=np.arange(LEFT + 1) / LEFT,
             buffers=edges * cap_s / FINE,
             below=np.minimum(np.searchsorted(edges, np.arange(FINE + 1), side="right") - 1, len(edges) - 2),
         )

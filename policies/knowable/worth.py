@@ -20,7 +20,7 @@ from player.simulated.batch.compiled import compiled
 from player.simulated.link_published import PAYLOAD
 from policies.knowable.hidden import HiddenNodes, between_nodes, mbps_at_nodes
 from policies.knowable.laws import Floats
-from policies.knowable.terms import FINE, LEFT, Terms
+from policies.knowable.terms import FINE, Terms
 
 BYTES_PER_MBIT = 125_000.0
 PHASES = (0.0, 0.5, 1.0)
@@ -37,7 +37,7 @@ class Worth:
 
     offset: float
     values: NDArray[np.float32]
-    """(chunks, levels, LEFT, buffers, nodes) QoE to come, that chunk's stall included."""
+    """(chunks, levels, left, buffers, nodes) QoE to come, that chunk's stall included."""
 
 
 def fit(nodes: HiddenNodes, offset: float, terms: Terms) -> Worth:
@@ -54,7 +54,7 @@ def fit_chain(chances: Floats, payload: Floats, offset: float, terms: Terms) -> 
         payload: (nodes,) bytes of video that a step carries, above 0.
     """
     chunks, levels = terms.sizes.shape
-    values = np.zeros((chunks, levels, len(LEFT), len(terms.buffers), len(payload)), np.float32)
+    values = np.zeros((chunks, levels, len(terms.left), len(terms.buffers), len(payload)), np.float32)
     asked = np.zeros((levels, len(PHASES), len(terms.buffers), len(payload)))
     for chunk in range(chunks - 1, -1, -1):
         chosen = np.zeros_like(asked)
@@ -101,13 +101,13 @@ def around(left: Floats, share: float) -> tuple[int, float, float, float]:
 def _in_flight(
     terms: Terms, chances: Floats, payload: Floats, size: float, asked: Floats, guess: Floats, mean: Floats
 ) -> Floats:
-    """V (LEFT, buffers, nodes) of a chunk in flight, and in `mean` its mean over the next node.
+    """V (left, buffers, nodes) of a chunk in flight, and in `mean` its mean over the next node.
 
     Args:
         asked: (PHASES, buffers, nodes) the worth of asking for the next.
         guess: where to begin.
     """
-    left = np.array(LEFT)
+    left = terms.left
     values, here = guess.copy(), np.empty(len(payload))
     known, share = np.empty(len(payload)), np.empty(len(payload))
     for place in range(len(left)):
@@ -178,7 +178,7 @@ def _ask(
     chosen: Floats,
 ) -> None:
     """Fill `chosen` (buffers, nodes): the worth of a chunk asked for when a share of the step has passed."""
-    left = np.array(LEFT)
+    left = terms.left
     rest_s = (1.0 - phase) * terms.step_s
     for spot in range(len(terms.buffers)):
         buffer = terms.buffers[spot]
