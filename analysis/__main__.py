@@ -25,6 +25,7 @@ from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.unpaired.options import add_unpaired
+from player.qoe import scored_json
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with, tell_line
 from traces.words import counted
@@ -238,7 +239,7 @@ def _plot_many(args: argparse.Namespace) -> int:
 def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
     """Of whom a figure is, and what is not in it."""
     return {
-        "qoe": asdict(outcomes.qoe),
+        "qoe": scored_json(outcomes.scored),
         "policies": [one for one in outcomes.policies if one not in outcomes.without_figures],
         "missing": list(map(_missing_json, missing)),
         "invalid": len(outcomes.invalid),

@@ -10,7 +10,7 @@ policies lacks is listed, with the reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -22,6 +22,7 @@ from analysis.outcomes import Case, Figures, Outcomes, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
+from player.qoe import scored_words
 from player.record import FINISHED
 from traces.words import counted, meant
 
@@ -158,6 +159,8 @@ class Comparison:
     rule: ClusterRule
     groups: tuple[ComparedGroup, ...]
     missing: tuple[Missing, ...]
+    pooled: str | None = None
+    """That a group's means are over several stall weights, where one's are."""
 
 
 def compare(
@@ -187,17 +190,16 @@ def compare(
         raise AnalysisError(
             f"a comparison needs two policies with sessions that count: {_uncounted(outcomes)}"
         )
-    groups = [
-        _group(name, part, duels(part.policies, baseline), rule)
-        for name, part in grouped(outcomes, by).items()
-    ]
+    parts = grouped(outcomes, by)
+    groups = [_group(name, part, duels(part.policies, baseline), rule) for name, part in parts.items()]
     if not any(group.pairs for group in groups):
         raise AnalysisError(
             "no two policies have a session with the same trace, start, video and link; nothing can be paired"
             + (f" ({_uncounted(outcomes)})" if outcomes.left_out else "")
         )
     name = by.name if isinstance(by, Grouping) else by
-    return Comparison(outcomes, baseline, name, rule, _corrected(groups), missing_of(outcomes))
+    pooled = pooled_ladders(parts.values())
+    return Comparison(outcomes, baseline, name, rule, _corrected(groups), missing_of(outcomes), pooled)
 
 
 def groups_with_means(
@@ -262,7 +264,7 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     )
     return {
         name: Outcomes(
-            outcomes.qoe,
+            outcomes.scoring,
             tuple(one for one in outcomes.counted if name_of(one.case) == name),
             tuple(one for one in outcomes.left_out if one.case and name_of(one.case) == name),
         )
@@ -435,9 +437,8 @@ def _corrected(groups: Sequence[ComparedGroup]) -> tuple[ComparedGroup, ...]:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the figures right."""
-    outcomes, found = comparison.outcomes, []
-    if doubt := comparison.rule.doubt(outcomes.traces):
-        found.append(doubt)
+    outcomes = comparison.outcomes
+    found = [text for text in (comparison.rule.doubt(outcomes.traces), comparison.pooled) if text]
     if others := told_others(outcomes):
         found.append(
             f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"
@@ -477,7 +478,20 @@ def notes(comparison: Comparison) -> list[str]:
 
 def told_others(outcomes: Outcomes) -> list[str]:
     """The QoEs that sessions were told, where they are not the one that scores them."""
-    return sorted({str(one.told) for one in outcomes.counted if one.told != outcomes.qoe})
+    return sorted({str(one.told) for one in outcomes.counted if one.told != one.scored})
+
+
+def pooled_ladders(parts: Iterable[Outcomes]) -> str | None:
+    """That means are over sessions of several stall weights, where in one of the parts they are."""
+    mixed = [
+        scored for part in parts if len({one.scored for one in part.counted}) > 1 for scored in part.scored
+    ]
+    if not mixed:
+        return None
+    return (
+        f"means and differences are over videos of several ladders, each scored by its own weights"
+        f" ({scored_words(mixed)}): the higher ladder weighs more; --by video keeps them apart"
+    )
 
 
 def most_repeats(outcomes: Outcomes) -> int:

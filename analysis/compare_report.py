@@ -16,6 +16,7 @@ from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
 from analysis.outcomes import Case, LeftOut, Outcomes
 from analysis.style import short_name
+from player.qoe import scored_json
 from traces.words import counted
 
 LONGEST_NAME = 32
@@ -28,7 +29,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """The object of `--json`."""
     outcomes = comparison.outcomes
     return {
-        "qoe": asdict(outcomes.qoe),
+        "qoe": scored_json(outcomes.scored),
         "baseline": comparison.baseline,
         "by": comparison.by,
         "clusters": str(comparison.rule),
@@ -131,7 +132,7 @@ def show(comparison: Comparison, console: Console) -> None:
     outcomes = comparison.outcomes
     say(
         console,
-        f"QoE per chunk: {outcomes.qoe}; first chunk not counted."
+        f"QoE per chunk: {outcomes.weights}; first chunk not counted."
         f" {counted(len(outcomes.counted), 'session')} counted,"
         f" {len(outcomes.invalid)} invalid left out.",
     )

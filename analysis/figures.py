@@ -440,7 +440,7 @@ def _head_and_legend(
     cases = sum(len(part.cases) for part in parts)
     kinds = {one.simulated for one in outcomes.counted}
     made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
-    head = [f"QoE {outcomes.qoe}; {cases} cases, {made}"]
+    head = [f"QoE {outcomes.weights}; {cases} cases, {made}"]
     if others := told_others(outcomes):
         head += [f"told {'; '.join(others)}: policies aimed at another QoE, an oracle is no bound"]
     head += [how_to_read] if how_to_read else []

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError
-from player.qoe import MU, QoE
+from player.qoe import MU, MU_NOTE, Scoring
 from traces.commands import add_json_option
 
 BASELINE = "robustmpc"
@@ -71,7 +71,7 @@ def add_scoring(
     scoring.add_argument(
         "--qoe", choices=sorted(MU), default=kind, help=f"kind of QoE (default: {kind_note})"
     )
-    scoring.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    scoring.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
     smooth = None if kind is None else 1.0
     scoring.add_argument(
         "--smooth", type=float, default=smooth, metavar="X", help="switch weight (default: 1)"
@@ -83,13 +83,13 @@ def add_json(output: Any) -> None:
     add_json_option(output)
 
 
-def scored_by(args: argparse.Namespace) -> tuple[QoE, ClusterRule]:
+def scored_by(args: argparse.Namespace) -> tuple[Scoring, ClusterRule]:
     """The QoE and the clusters that the options ask for.
 
     Raises:
         AnalysisError: weights or a pattern that are none.
     """
     try:
-        return QoE.published(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
+        return Scoring(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
     except ValueError as error:
         raise AnalysisError(str(error)) from None

@@ -22,7 +22,7 @@ from analysis.sessions import (
     record_files,
     refuse_other_schemas,
 )
-from player.qoe import QoE, summarise
+from player.qoe import QoE, Scored, Scoring, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
@@ -107,6 +107,9 @@ class Outcome:
     """`finished`, or what cut it short."""
     chunks: int
     chunks_asked: int | None
+    scored: QoE
+    """What `figures` are scored by; `told`: what the policy was told that it would be."""
+    ladder_kbps: tuple[int, ...]
     told: QoE
     simulated: bool
 
@@ -125,11 +128,22 @@ class LeftOut:
 class Outcomes:
     """All sessions that were found, and what they are scored by."""
 
-    qoe: QoE
+    scoring: Scoring
+    """As asked for; a session's own is `Outcome.scored`."""
     counted: tuple[Outcome, ...]
     left_out: tuple[LeftOut, ...]
     unreadable: tuple[str, ...] = ()
     """Faults of records that are damaged: nobody knows whose they are."""
+
+    @property
+    def scored(self) -> list[Scored]:
+        """What the sessions that count are scored by, once a video."""
+        return list(dict.fromkeys((one.case.video, one.ladder_kbps, one.scored) for one in self.counted))
+
+    @property
+    def weights(self) -> str:
+        """The same in words."""
+        return scored_words(self.scored)
 
     @property
     def policies(self) -> list[str]:
@@ -163,13 +177,13 @@ class Outcomes:
 
 
 def read_outcomes(
-    places: Sequence[Path], qoe: QoE, policies: Sequence[str] = (), *, interrupted: bool = False
+    places: Sequence[Path], scoring: Scoring, policies: Sequence[str] = (), *, interrupted: bool = False
 ) -> Outcomes:
     """Read the sessions of folders and record files.
 
     Args:
         places: folders that directly hold records (`*.jsonl`), or records.
-        qoe: what they are scored by.
+        scoring: what they are scored by, whatever their policies were told.
         policies: only these (as they were asked for); all if empty.
         interrupted: count sessions that somebody cut short, too.
 
@@ -183,7 +197,7 @@ def read_outcomes(
     files, copies = each_once(record_files(places))
     for path in files:
         try:
-            read.append(outcome_of(SessionRecord(read_record(path)), qoe, interrupted=interrupted))
+            read.append(outcome_of(SessionRecord(read_record(path)), scoring, interrupted=interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
     faults += copies
@@ -195,7 +209,7 @@ def read_outcomes(
         if policy not in there:
             raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
     wanted = [one for one in read if not policies or one.policy in policies]
-    chosen = replace(outcomes_of(qoe, wanted), unreadable=tuple(fault for _, fault in faults))
+    chosen = replace(outcomes_of(scoring, wanted), unreadable=tuple(fault for _, fault in faults))
     if not chosen.counted:
         why = Counter(one.reason for one in chosen.left_out)
         raise AnalysisError(
@@ -205,17 +219,17 @@ def read_outcomes(
     return chosen
 
 
-def outcomes_of(qoe: QoE, found: Sequence[Outcome | LeftOut]) -> Outcomes:
+def outcomes_of(scoring: Scoring, found: Sequence[Outcome | LeftOut]) -> Outcomes:
     """Those that count and those that don't, their cases told apart."""
     apart = told_apart(found)
     return Outcomes(
-        qoe,
+        scoring,
         tuple(one for one in apart if isinstance(one, Outcome)),
         tuple(one for one in apart if isinstance(one, LeftOut)),
     )
 
 
-def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -> Outcome | LeftOut:
+def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = False) -> Outcome | LeftOut:
     """One session's outcome, or why it is not counted.
 
     Args:
@@ -236,7 +250,8 @@ def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -
     if session.end.outcome == INTERRUPTED and not interrupted:
         return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
-        one = summarise(session.chunks, session.end, record.ladder_kbps, qoe)
+        scored = scoring.on(record.ladder_kbps)
+        one = summarise(session.chunks, session.end, record.ladder_kbps, scored)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
     if one.qoe is None or one.bitrate_mbps is None:
@@ -258,6 +273,8 @@ def outcome_of(session: SessionRecord, qoe: QoE, *, interrupted: bool = False) -
         ended=session.end.outcome,
         chunks=len(session.chunks),
         chunks_asked=case.chunks,
+        scored=scored,
+        ladder_kbps=tuple(record.ladder_kbps),
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
     )

@@ -119,7 +119,8 @@ class SweepState(_Part):
     link_model: str | None = None
     """Of computed sessions."""
     qoe: Mapping[str, Any] | None = None
-    """What policies are told: `kind`, `mu`, `smooth`."""
+    """What policies are told: `kind`, `mu`, `smooth`; where each ladder has its own mu, that is null, and
+    `by_video` has all three of each video."""
     decision_deadline_s: float | None = None
     order_seed: int | None = None
     retries: int | None = None

@@ -8,7 +8,7 @@ traces do to all policies alike.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,17 @@ from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
 from analysis.compare import (
     ComparedGroup,
+    grouped,
     groups_with_means,
     missing_of,
+    pooled_ladders,
     told_others,
 )
 from analysis.compare_report import LONGEST_NAME, accounted, add_names, say
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, label, short_name
-from player.qoe import QoE
+from player.qoe import Scoring, scored_json
 from traces.words import counted, is_or_are
 
 MARKS = {AHEAD: "+", BEHIND: "-", TIE: "=", UNKNOWN: "?"}
@@ -71,7 +73,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
     """The object of `--json`: groups, and within each the policies that it has."""
     outcomes = found.outcomes
     return {
-        "qoe": asdict(outcomes.qoe),
+        "qoe": scored_json(outcomes.scored),
         "by": found.by,
         "baseline": found.baseline,
         "clusters": str(found.rule),
@@ -106,7 +108,7 @@ def show(found: Matrix, console: Console, markdown: bool = False) -> None:
     outcomes = found.outcomes
     heads = ["policy", *(f"{group.name} (n = {group.policies[0].cases})" for group in found.groups)]
     rows = [[label(policy), *(_cell(group, policy) for group in found.groups)] for policy in found.policies]
-    say(console, f"QoE per chunk: {outcomes.qoe}; first chunk not counted; {_made(outcomes)}")
+    say(console, f"QoE per chunk: {outcomes.weights}; first chunk not counted; {_made(outcomes)}")
     say(console, f"mean [{CONFIDENCE:.0%} interval, bootstrap over {found.rule}]")
     if found.baseline is not None:
         say(console, f"against {found.baseline}: {MARK_WORDS}")
@@ -133,6 +135,8 @@ def _show_notes(found: Matrix, console: Console) -> None:
             say(console, f"note: {label(policy)} is {how} with {against} stall in {group.name}")
     if others := told_others(outcomes):
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
+    if pooled := pooled_ladders(grouped(outcomes, found.by).values()):
+        say(console, f"note: {pooled}")
     for policy in dict.fromkeys(one.policy for one in outcomes.left_out):
         say(console, f"note: {short_name(policy)}: {outcomes.why_left_out(policy)}")
     for count, what, words in (
@@ -147,7 +151,7 @@ def _show_notes(found: Matrix, console: Console) -> None:
             say(console, f"note: {counted(count, what)} {is_or_are(count)} {words}")
 
 
-def show_by_setting(console: Console, folder: Path, qoe: QoE, baseline: str | None) -> None:
+def show_by_setting(console: Console, folder: Path, scoring: Scoring, baseline: str | None) -> None:
     """Print the policies of a folder by setting, or why there is no such table.
 
     Args:
@@ -157,7 +161,7 @@ def show_by_setting(console: Console, folder: Path, qoe: QoE, baseline: str | No
         OSError: the folder cannot be read.
     """
     try:
-        outcomes = read_outcomes([folder], qoe)
+        outcomes = read_outcomes([folder], scoring)
         there = baseline in outcomes.policies and baseline not in outcomes.without_figures
         found = matrix(outcomes, "setting", baseline if there else None, ClusterRule())
     except AnalysisError as error:

@@ -185,7 +185,7 @@ def _facts(session: SessionRecord) -> list[str]:
         facts.append(f"RTT {link.rtt_ms:g} ms" + (f", {control}" if control else ""))
     if session.told.simulated:
         facts.append("simulated")
-    facts.append(f"QoE {session.weights}")
+    facts.append(f"QoE {session.weights.in_words(session.record.ladder_kbps)}")
     return facts
 
 

@@ -21,7 +21,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 presentation = await unless(signals.stop, _presentation(fetcher, args.url))
             except Stopped:
                 return signals.status
-            _check(presentation, settings, asked=args.stream)
+            settings = _on(presentation, settings, args)
             if not args.stream:  # the parent has asked
                 _refuse_unplayable(policy, fallback.spec, presentation.video, settings, args.url)
             manifest = partial(
@@ -157,11 +157,12 @@ def _is_http(url: str) -> bool:
 
 
 def _settings(args: argparse.Namespace) -> PlayerSettings:
+    """All but the weights of QoE, which hang on the ladder, too."""
     try:
+        scoring(args)
         return PlayerSettings(
             chunks=args.chunks,
             seed=args.seed,
-            qoe=scoring(args),
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
             thresholds=thresholds_of(args),
@@ -182,15 +183,16 @@ async def _presentation(fetcher: Fetcher, url: str) -> Presentation:
         raise Mistake(f"{url}: {error}") from None
 
 
-def _check(presentation: Presentation, settings: PlayerSettings, asked: bool) -> None:
-    """What can only be judged with the video at hand; `asked`: a parent has checked what a person types."""
+def _on(presentation: Presentation, settings: PlayerSettings, args: argparse.Namespace) -> PlayerSettings:
+    """The settings with this video, where what can only be judged with it at hand is right. Of a player that
+    streams for a parent, the parent has checked what a person types."""
     video = presentation.video
     if settings.chunks is not None:
         video.first(settings.chunks)
     try:
-        settings.qoe.quality(video.ladder_kbps)
-        if not asked:
+        if not args.stream:
             settings.thresholds.check_holds(video.chunk_s)
+        return replace(settings, qoe=scoring(args).on(video.ladder_kbps))
     except ValueError as error:
         raise Mistake(str(error)) from None
 
@@ -261,7 +263,11 @@ class _Job:
             end = await stream(session, lines, lambda: self.manifest().to_json(), stop)
             if session.fault is not None:
                 raise session.fault
-        return 0 if end.outcome == FINISHED else CUT_SHORT
+        if end.outcome != FINISHED:
+            return CUT_SHORT
+        if self.args.hold:  # the connection's end would be packets on a path that the parent counts
+            await stop
+        return 0
 
     async def record(self, stop: asyncio.Future[str]) -> int:
         """For a person: live lines, a record, a summary; the exit status.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from player.buffer import CAP_MS
+
 HORIZON = 8
 """Chunks ahead whose sizes a client is shown (RobustMPC plans over 5, richer policies over 8)."""
 
@@ -46,6 +48,8 @@ class Observation:
     """Chunks still to be fetched, the asked one included."""
     elapsed_s: float
     """Since the session began."""
+    buffer_cap_s: float = CAP_MS / 1000.0
+    """The player asks for no chunk while more is buffered."""
 
     @property
     def last_level(self) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from player.buffer import BufferThresholds
 from player.fallback import FALLBACK
-from player.qoe import MU, QoE
+from player.qoe import MU, MU_NOTE, Scoring
 
 Group = Any
 """An `argparse` parser or one of its groups; argparse has no public name for what they share."""
@@ -20,17 +20,17 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     """The options of `scoring`."""
     group = parser.add_argument_group("scoring")
     group.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
-    group.add_argument("--mu", type=float, metavar="X", help="stall weight (default: the published one)")
+    group.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
     group.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
 
 
-def scoring(args: argparse.Namespace) -> QoE:
-    """The QoE that `add_scoring_options` asked for.
+def scoring(args: argparse.Namespace) -> Scoring:
+    """The QoE that `add_scoring_options` asked for, on whatever ladder.
 
     Raises:
         ValueError: a weight that is none.
     """
-    return QoE.published(args.qoe, args.mu, args.smooth)
+    return Scoring(args.qoe, args.mu, args.smooth)
 
 
 def add_fallback_options(group: Group) -> None:

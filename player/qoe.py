@@ -24,6 +24,9 @@ from traces.totals import running_total
 MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
 """Published stall weights, for the ladder of 300 to 4300 kbit/s (Mao et al., SIGCOMM 2017, table 1)."""
 
+MU_NOTE = "the quality of the ladder's top: 4.3 with envivio, 40 with uhd; hd: 8"
+"""What help says of a stall weight that nobody gives."""
+
 HD_REWARD = {300: 1.0, 750: 2.0, 1200: 3.0, 1850: 12.0, 2850: 15.0, 4300: 20.0}
 """Published `hd` values by bitrate in kbit/s (Mao et al., SIGCOMM 2017)."""
 
@@ -62,9 +65,7 @@ def published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
     Raises:
         ValueError: `log` of a ladder that has no top above its lowest level.
     """
-    if kind == "hd":
-        return MU["hd"]
-    top = _top(kind, ladder_kbps)
+    top = ladder_mu(kind, ladder_kbps)
     if top == 0:
         raise ValueError(
             "QoE log: the ladder's top is worth no more than its lowest level, so stalls would cost nothing;"
@@ -73,8 +74,10 @@ def published_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
     return top
 
 
-def _top(kind: str, ladder_kbps: Sequence[int]) -> float:
-    """q of the top level, to the digits that it is published with."""
+def ladder_mu(kind: str, ladder_kbps: Sequence[int]) -> float:
+    """The same of any ladder: where `log` gives a top nothing, stalls cost nothing."""
+    if kind == "hd":
+        return MU["hd"]
     top = _levels_quality(kind, ladder_kbps)[-1]
     return round(top, 2) if kind == "log" else top
 
@@ -99,15 +102,6 @@ class QoE:
         if not (math.isfinite(self.smooth) and self.smooth >= 0):
             raise ValueError(f"QoE smooth {self.smooth}: must be 0 or more")
 
-    @classmethod
-    def published(cls, kind: str = "linear", mu: float | None = None, smooth: float = 1.0) -> QoE:
-        """A kind with its published stall weight, unless another is given.
-
-        Raises:
-            ValueError: as the constructor.
-        """
-        return cls(kind, MU.get(kind, 0.0) if mu is None else mu, smooth)
-
     def __str__(self) -> str:
         return f"{self.kind}, mu {self.mu:g}, smooth {self.smooth:g}"
 
@@ -118,7 +112,7 @@ class QoE:
 
     def is_top_of(self, ladder_kbps: Sequence[int]) -> bool:
         """Whether mu is the quality of the ladder's top level; never of `hd`, whose weight is its own."""
-        return self.kind != "hd" and self.mu == _top(self.kind, ladder_kbps)
+        return self.kind != "hd" and self.mu == ladder_mu(self.kind, ladder_kbps)
 
     def quality(self, ladder_kbps: Sequence[int]) -> tuple[float, ...]:
         """q of every level of a ladder (kbit/s, lowest first).
@@ -221,6 +215,8 @@ class SessionSummary:
     """
 
     weights: QoE
+    weights_words: str
+    """The weights for a person, who sees whether mu is the top of the ladder."""
     outcome: str
     chunks: int
     """Chunks that arrived, the first included."""
@@ -283,6 +279,7 @@ def summarise(
     shown_s = end.stall_s + end.played_s
     return SessionSummary(
         weights=weights,
+        weights_words=weights.in_words(ladder_kbps),
         outcome=end.outcome,
         chunks=len(chunks),
         qoe=(running_total(values) - weights.mu * unfinished_s) / counted if counted else None,

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from player.observation import Observation
 from player.options import add_video_option
 from player.policy import Decision, Policy
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.registry import PolicyError, load_policy, split_policies
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, simulate
@@ -114,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     video = load_video(options.video)
-    timings = list(measure(split_policies(options.policy), video, options.sessions, QoE()))
+    timings = list(
+        measure(split_policies(options.policy), video, options.sessions, Scoring().on(video.ladder_kbps))
+    )
     if options.json:
         print(json.dumps({"video": video.name, "policies": [asdict(timing) for timing in timings]}))
         return 0

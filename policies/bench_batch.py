@@ -3,7 +3,10 @@
 One run measures on the same traces and video: chunks a second of the compiled batch under a random policy,
 without observations, with them, and as a gymnasium vector environment; beside them the simulated player
 and a bare loop in Python, which do the same arithmetic; then RobustMPC and the oracle, compiled. Drawing
-of sessions and actions is part of the time; compiling is not, and is printed.
+of sessions and actions is part of the time; compiling is not, and is printed. All ways are measured in turn
+and several times; ratios are of one turn each, and the worst stands beside the median.
+
+With `--drawn` every session is of another kind (`policies/bench_batch_drawn.py`), in all ways alike.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ import math
 import os
 import platform
 import random
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import gymnasium
 import numba
@@ -37,13 +42,14 @@ from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
 from player.qoe import QoE
 from player.simulated.batch.features import Features
-from player.simulated.batch.library import Library
+from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.batch.threads import cores
 from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
 from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
+from policies.bench_batch_drawn import MOST_CHUNKS, draw_setup, drawn_library
 from policies.bench_batch_options import parser
 from policies.rules.batch_mpc import BatchMPC
 from policies.rules.oracle import best_plan
@@ -52,6 +58,11 @@ from traces.families.catalogue import resolve_many
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
 
+BARE, PLAYED = "Python, bare loop", "Python, simulated player"
+RENEWED_EVERY = 8
+"""Steps of a batch after which sessions that are over begin anew."""
+LOOP_SESSIONS = 512
+"""Sessions that the loops in Python play in turn."""
 PLAN_SESSIONS = 100
 """Sessions that RobustMPC plays."""
 ORACLE_SESSIONS = 20
@@ -94,18 +105,29 @@ class World:
 
     traces: Sequence[Trace]
     video: Video
+    """Of all sessions that are not drawn."""
     sessions: int
     """In the batch."""
     seconds: float
     """Each way is measured for at least so long."""
     threads: int
+    drawn: bool = False
+    """Whether each session has a video and all else of its own."""
 
     @property
     def chunks(self) -> int:
-        return min(CHUNKS, self.video.chunks)
+        return MOST_CHUNKS if self.drawn else min(CHUNKS, self.video.chunks)
 
     def library(self) -> Library:
-        return Library(self.traces, [self.video])
+        return drawn_library(self.traces) if self.drawn else Library(self.traces, [self.video])
+
+    def draw(self, library: Library, random: np.random.Generator, sessions: int) -> Setup:
+        """So many sessions."""
+        if self.drawn:
+            return draw_setup(library, random, sessions)
+        trace = random.integers(len(library.traces), size=sessions)
+        start = random.integers(1, library.points()[trace])
+        return Setup.of(sessions, trace=trace, start_index=start, chunks=self.chunks)
 
 
 class Dice:
@@ -118,14 +140,38 @@ class Dice:
         return int(self._random.random() * self._levels)
 
 
-def measure_rates(world: World) -> list[SimulationRate]:
+@dataclass(frozen=True)
+class WayRates:
+    """One way in all turns."""
+
+    turns: tuple[SimulationRate, ...]
+    to_bare: tuple[float, ...]
+    """Times as many chunks a second as the bare loop of the same turn."""
+
+    @property
+    def middle(self) -> SimulationRate:
+        """The turn of the median rate."""
+        return sorted(self.turns, key=lambda turn: turn.per_s)[len(self.turns) // 2]
+
+
+def measure_rates(world: World, turns: int) -> list[WayRates]:
     """Chunks a second, the fastest way first."""
+    ways = {
+        "batch": _batch(world, observe=False),
+        "batch, observations": _batch(world, observe=True),
+        "gymnasium vector": None if world.drawn else _vector(world),  # drawn ladders have no one action space
+        BARE: _bare_sessions(world),
+        PLAYED: _played_sessions(world),
+    }
+    plays = {name: play for name, play in ways.items() if play is not None}
+    found: dict[str, list[SimulationRate]] = {name: [] for name in plays}
+    for _ in range(turns):
+        for name, play in plays.items():
+            found[name].append(_timed(name, world, play))
+    bare = [turn.per_s for turn in found[BARE]]
     return [
-        _timed("batch", world, _batch(world, observe=False)),
-        _timed("batch, observations", world, _batch(world, observe=True)),
-        _timed("gymnasium vector", world, _vector(world)),
-        _timed("Python, bare loop", world, lambda round: _bare_session(world, round)),
-        _timed("Python, simulated player", world, lambda round: _played_session(world, round)),
+        WayRates(tuple(of_way), tuple(turn.per_s / other for turn, other in zip(of_way, bare, strict=True)))
+        for of_way in found.values()
     ]
 
 
@@ -142,29 +188,33 @@ def _timed(name: str, world: World, play: Callable[[int], int]) -> SimulationRat
 
 
 def _batch(world: World, observe: bool) -> Callable[[int], int]:
-    """A round is one whole session in each of the batch's places."""
+    """A round is as many steps as a session may have; sessions that are over begin anew."""
     library, dice = world.library(), np.random.default_rng(0)
     features = Features(library.levels, world.chunks)
-    sessions = Sessions(
-        library, _draw(library, dice, world.sessions), chunks=world.chunks, threads=world.threads
-    )
-    everyone = np.arange(world.sessions)
+    setup = world.draw(library, dice, world.sessions)
+    sessions = Sessions(library, setup, chunks=world.chunks, threads=world.threads)
     vectors = np.empty((world.sessions, len(features)), np.float32)
+    renewed_every = RENEWED_EVERY if world.drawn else world.chunks
+
+    def choose() -> Ints:
+        if not world.drawn:
+            return dice.integers(library.levels, size=world.sessions)
+        ladders = library.packed.levels[sessions.state.video]
+        return np.asarray((dice.random(world.sessions, np.float32) * ladders).astype(np.int64))
 
     def play(round: int) -> int:
-        sessions.reset(everyone, _draw(library, dice, world.sessions))
-        for _ in range(world.chunks - 1):
+        begun, chunks = int(sessions.state.chunk.sum()), 0
+        for step in range(world.chunks - 1):
+            if step % renewed_every == 0:
+                over = np.flatnonzero(sessions.done)
+                chunks += int(sessions.state.chunk[over].sum())
+                sessions.reset(over, world.draw(library, dice, len(over)))
             if observe:
                 features.fill(sessions, vectors)
-            sessions.step(dice.integers(library.levels, size=world.sessions))
-        return world.sessions * world.chunks
+            sessions.step(choose())
+        return chunks + int(sessions.state.chunk.sum()) - begun
 
     return play
-
-
-def _draw(library: Library, dice: np.random.Generator, sessions: int) -> Setup:
-    trace = dice.integers(len(library.traces), size=sessions)
-    return Setup.of(sessions, trace=trace, start_index=dice.integers(1, library.points()[trace]))
 
 
 def _vector(world: World) -> Callable[[int], int]:
@@ -188,26 +238,67 @@ def _vector(world: World) -> Callable[[int], int]:
     return play
 
 
-def _played_session(world: World, round: int) -> int:
-    trace = world.traces[round % len(world.traces)]
-    simulate(world.video, trace, Dice(), seed=round, qoe=QoE(), link=PublishedLink(), chunks=world.chunks)
-    return world.chunks
+def _played_sessions(world: World) -> Callable[[int], int]:
+    """A round is one session of the simulated player."""
+    library = world.library()
+    setup = world.draw(library, np.random.default_rng(0), LOOP_SESSIONS).on(library, world.chunks)
+
+    def play(round: int) -> int:
+        at = round % LOOP_SESSIONS
+        rows, _ = simulate(
+            library.videos[setup.video[at]],
+            library.traces[setup.trace[at]],
+            Dice(),
+            seed=round,
+            qoe=_qoe(setup, at),
+            link=PublishedLink(rtt_ms=float(setup.rtt_ms[at])),
+            start_index=int(setup.start_index[at]),
+            chunks=int(setup.chunks[at]),
+            cap_ms=float(setup.cap_ms[at]),
+        )
+        return len(rows)
+
+    return play
 
 
-def _bare_session(world: World, round: int) -> int:
-    trace, dice = world.traces[round % len(world.traces)], random.Random(round)
-    bare_loop(
-        trace, world.video, [0, *(int(dice.random() * world.video.levels) for _ in range(world.chunks - 1))]
-    )
-    return world.chunks
+def _bare_sessions(world: World) -> Callable[[int], int]:
+    """A round is one session of the bare loop."""
+    library = world.library()
+    setup = world.draw(library, np.random.default_rng(0), LOOP_SESSIONS).on(library, world.chunks)
+    qoes = [_qoe(setup, at) for at in range(LOOP_SESSIONS)]
+    lists = setup.start_index.tolist(), setup.rtt_ms.tolist(), setup.cap_ms.tolist()
+    places, chunks = [Place(*each) for each in zip(*lists, strict=True)], setup.chunks.tolist()
+
+    def play(round: int) -> int:
+        at, dice = round % LOOP_SESSIONS, random.Random(round)
+        video, trace = library.videos[setup.video[at]], library.traces[setup.trace[at]]
+        levels = [0, *(int(dice.random() * video.levels) for _ in range(chunks[at] - 1))]
+        bare_loop(trace, video, levels, qoes[at], places[at])
+        return len(levels)
+
+    return play
 
 
-def bare_loop(trace: Trace, video: Video, levels: Sequence[int], qoe: QoE | None = None) -> float:
+def _qoe(setup: Setup, at: int) -> QoE:
+    return QoE(KINDS[setup.kind[at]], float(setup.mu[at]), float(setup.smooth[at]))
+
+
+class Place(NamedTuple):
+    """Where in the trace a session begins, its round trip and its buffer's cap."""
+
+    start_index: int = 1
+    rtt_ms: float = RTT_MS
+    cap_ms: float = CAP_MS
+
+
+def bare_loop(
+    trace: Trace, video: Video, levels: Sequence[int], qoe: QoE | None = None, place: Place | None = None
+) -> float:
     """Sum of QoE without the first chunk's: the arithmetic alone, as public simulators write it."""
-    weights = qoe if qoe is not None else QoE()
-    quality = weights.quality(video.ladder_kbps)
+    weights, (index, rtt_ms, cap_ms) = qoe or QoE(), place or Place()
+    quality, before = weights.quality(video.ladder_kbps), levels[0]
     time_s, speeds = trace.time_s, [rate * 1_000_000.0 / 8.0 for rate in trace.rate_mbps]
-    index, at_s, buffer_ms, total, chunk_ms, before = 1, 0.0, 0.0, 0.0, video.chunk_s * 1000.0, levels[0]
+    at_s, buffer_ms, total, chunk_ms = time_s[index - 1], 0.0, 0.0, video.chunk_s * 1000.0
     for chunk, level in enumerate(levels):
         size, sent, took_s = video.sizes_bytes[chunk][level], 0.0, 0.0
         while True:
@@ -215,24 +306,22 @@ def bare_loop(trace: Trace, video: Video, levels: Sequence[int], qoe: QoE | None
             payload = speed * left_s * PAYLOAD
             if sent + payload > size:
                 part_s = (size - sent) / speed / PAYLOAD
-                at_s += part_s
-                took_s += part_s
+                at_s, took_s = at_s + part_s, took_s + part_s
                 break
-            sent += payload
-            took_s += left_s
+            sent, took_s = sent + payload, took_s + left_s
             at_s = time_s[index]
             index += 1
             if index >= len(time_s):
                 index, at_s = 1, 0.0
-        delay_ms = took_s * 1000.0 + RTT_MS
+        delay_ms = took_s * 1000.0 + rtt_ms
         if chunk:
             stall_ms = max(delay_ms - buffer_ms, 0.0)
             change = abs(quality[level] - quality[before])
             total += quality[level] - weights.mu * (stall_ms / 1000.0) - weights.smooth * change
         buffer_ms = max(buffer_ms - delay_ms, 0.0) + chunk_ms
         before = level
-        if buffer_ms > CAP_MS:
-            wait_ms = math.ceil((buffer_ms - CAP_MS) / WAIT_STEP_MS) * WAIT_STEP_MS
+        if buffer_ms > cap_ms:
+            wait_ms = math.ceil((buffer_ms - cap_ms) / WAIT_STEP_MS) * WAIT_STEP_MS
             buffer_ms -= wait_ms
             while (left_s := time_s[index] - at_s) <= wait_ms / 1000.0:
                 wait_ms -= left_s * 1000.0
@@ -314,8 +403,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     top = parser()
     options = top.parse_args(arguments)
-    if options.sessions < 1 or options.threads < 1 or not options.seconds > 0:
-        top.error("--sessions and --threads must be 1 or more, --seconds above 0")
+    if options.sessions < 1 or options.threads < 1 or options.turns < 1 or not options.seconds > 0:
+        top.error("--sessions, --threads and --turns must be 1 or more, --seconds above 0")
     return carried_out(top.prog, lambda: _run(options), (TraceError, VideoError))
 
 
@@ -323,9 +412,10 @@ def _run(options: argparse.Namespace) -> int:
     traces, video = resolve_many(options.traces), load_video(options.video)
     if video.chunks < 2:
         raise VideoError(f"{video.name}: one chunk; two or more are needed, as the first does not count")
-    world = World(traces, video, options.sessions, options.seconds, options.threads)
+    world = World(traces, video, options.sessions, options.seconds, options.threads, options.drawn)
     about = machine()
-    rates, planners = measure_rates(world), [measure_mpc(world), measure_oracle(world)]
+    rates = measure_rates(world, options.turns)
+    planners = [] if world.drawn else [measure_mpc(world), measure_oracle(world)]
     if options.json:
         print(
             json.dumps(
@@ -335,7 +425,16 @@ def _run(options: argparse.Namespace) -> int:
                     "video": video.name,
                     "batch_sessions": world.sessions,
                     "threads": world.threads,
-                    "rates": [{**asdict(rate), "chunks_per_s": rate.per_s} for rate in rates],
+                    "drawn": world.drawn,
+                    "rates": [
+                        {
+                            **asdict(way.middle),
+                            "chunks_per_s": way.middle.per_s,
+                            "turns": [turn.per_s for turn in way.turns],
+                            "to_bare": way.to_bare,
+                        }
+                        for way in rates
+                    ],
                     "planners": [asdict(planner) for planner in planners],
                 }
             )
@@ -350,18 +449,26 @@ def _print_tables(
     words: Sequence[str],
     video: Video,
     world: World,
-    rates: Sequence[SimulationRate],
+    rates: Sequence[WayRates],
     planners: Sequence[Planner],
 ) -> None:
-    work = f"{words}, {video.name}, {world.chunks} chunks"
-    print(f"{work}, {world.sessions} sessions, {world.threads} threads\n")
-    bare, played = rates[-2].per_s, rates[-1].per_s
-    print(f"{'random policy':<28}{'chunks/s':>14}{'x bare loop':>14}{'x player':>12}{'compile s':>12}")
-    for rate in rates:
+    what = "everything drawn" if world.drawn else f"{video.name}, {world.chunks} chunks"
+    print(
+        f"{words}, {what}, {world.sessions} sessions, {world.threads} threads, {len(rates[0].turns)} turns\n"
+    )
+    played = rates[-1].middle.per_s
+    heads = f"{'x bare loop':>14}{'worst turn':>12}{'x player':>12}{'compile s':>12}"
+    print(f"{'random policy':<28}{'chunks/s':>14}{heads}")
+    for way in rates:
         print(
-            f"{rate.name:<28}{rate.per_s:>14,.0f}{rate.per_s / bare:>14.1f}{rate.per_s / played:>12.1f}"
-            f"{rate.compile_s:>12.2f}"
+            f"{way.middle.name:<28}{way.middle.per_s:>14,.0f}{statistics.median(way.to_bare):>14.1f}"
+            f"{min(way.to_bare):>12.1f}{way.middle.per_s / played:>12.1f}{way.turns[0].compile_s:>12.2f}"
         )
+    if planners:
+        _print_planners(planners)
+
+
+def _print_planners(planners: Sequence[Planner]) -> None:
     heads = f"{'sessions':>10}{'all s':>10}{'slowest s':>12}{'mean QoE':>11}{'unproven':>10}{'compile s':>12}"
     print(f"\n{'planner':<14}{heads}")
     for each in planners:

@@ -99,15 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    qoe = scoring(options)
     traces, video = resolve_many(options.traces), load_video(options.video)
+    qoe = scoring(options).on(video.ladder_kbps)
     specs = split_policies(options.policy)
     means = [mean_over(traces, video, spec, qoe, options.chunks) for spec in specs]
     if options.json:
         weights = asdict(qoe)
         print(json.dumps({"qoe": weights, "video": video.name, "policies": [asdict(mean) for mean in means]}))
         return 0
-    print(f"QoE {qoe}; {video.name}, {options.chunks} chunks; {options.traces}")
+    print(f"QoE {qoe.in_words(video.ladder_kbps)}; {video.name}, {options.chunks} chunks; {options.traces}")
     width = max(len(spec) for spec in ["policy", *specs])
     print(f"{'policy':<{width}}{'n':>6}{'mean QoE':>12}")
     for mean in means:

@@ -22,6 +22,10 @@ if __name__ == "__main__":
 
     asked(sys.argv[1:])  # help and mistakes don't wait for the imports that follow
 
+    from testbed.process.launching import launch_ahead
+
+    launch_ahead()  # nor do players and origins for theirs
+
 import asyncio
 import json
 import signal

@@ -32,6 +32,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from player.qoe import scored_words
 from player.real.live import silence
 from player.registry import PolicyError
 from player.video.video import VideoError
@@ -42,7 +43,14 @@ from testbed.simulated.computing_pace import remembered
 from testbed.simulated.simulation import JobSummaries, plan_jobs, run_jobs
 from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
-from testbed.simulating.simulated_summary import SimulatedOutcome, all_good, as_json, remarks_on, table
+from testbed.simulating.simulated_summary import (
+    SimulatedOutcome,
+    all_good,
+    as_json,
+    remarks_on,
+    scored_in,
+    table,
+)
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
 from traces.commands import carried_out, exit_with, next_step, tell_line
 from traces.ownership import make_directory
@@ -80,14 +88,14 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
 
 def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_object: bool) -> int:
     """Show what came of it; the exit status."""
-    report = as_json(outcomes, plan.qoe, str(plan.out))
+    report = as_json(outcomes, str(plan.out))
     for line in remarks_on(outcomes, report):
         tell_line(f"note: {line}", sys.stderr)
     if as_object:
         print(json.dumps(report), flush=True)
     else:
         console = person_console(sys.stdout, as_object=False)
-        console.print(table(report, plan.qoe))
+        console.print(table(report, scored_words(scored_in(outcomes))))
         console.print(Text(f"records: {plan.out}"), soft_wrap=True)
         what = "compare" if len({one.session.policy for one in outcomes}) > 1 else "report"
         console.print(Text(next_step("-m", "analysis", what, str(plan.out))), soft_wrap=True)

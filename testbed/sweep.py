@@ -40,7 +40,7 @@ from rich.text import Text
 from analysis.sessions import AnalysisError
 from analysis.sweep_state import SweepState
 from analysis.tables.collect import TABLE, collect
-from player.qoe import QoE
+from player.qoe import Scoring
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
@@ -159,12 +159,12 @@ def _check_room(out: Path, wanted_bytes: int) -> None:
         )
 
 
-def _show_table(console: Console, out: Path, qoe: QoE, baseline: str | None) -> None:
+def _show_table(console: Console, out: Path, scoring: Scoring, baseline: str | None) -> None:
     """The sweep's policies by setting, or why there is no such table."""
     from analysis.table import show_by_setting  # what it takes a while to import is not for --help
 
     console.print()
-    show_by_setting(console, out, qoe, baseline)
+    show_by_setting(console, out, scoring, baseline)
     console.print()
 
 
@@ -191,7 +191,7 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     ]
     if 0 < counts["done"] <= MOST_TABLED:
         file = work.folder.plan.file
-        _show_table(console, work.out, file.qoe, file.baseline)
+        _show_table(console, work.out, file.scoring, file.baseline)
     spent = _spent_words(work, duration(report["spent"]["wall_s"]))
     sessions = counted(counts["expected"], "session")
     console.print(Text(f"{sessions}: {', '.join(words)}, {spent}"), soft_wrap=True)

@@ -190,7 +190,7 @@ class TamperBench:
             started = await asyncio.gather(*(sessions.start() for sessions in asked))
             probed = [await sessions.probe() for sessions in started]
             ready = await asyncio.gather(*(sessions.ready() for sessions in probed))
-            t0 = time.monotonic() + begin_after_s(plan.settings)
+            t0 = time.monotonic() + begin_after_s(len(ready))
             tasks = [
                 asyncio.create_task(_one(job, sessions, tamperer, t0))
                 for job, sessions, tamperer in zip(jobs, ready, tamperers, strict=True)

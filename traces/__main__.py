@@ -26,6 +26,7 @@ from traces.commands import BAD_INPUT, carried_out, exit_with, next_step
 from traces.escaping import visible
 from traces.families import catalogue, fit
 from traces.families.generator import member
+from traces.families.logs import chosen, prepare, split
 from traces.families.model import JUDGED_MEMBERS, FamilyModel, read_model
 from traces.families.statistics import Statistics, ranges, resample, summarise
 from traces.files import write_aside
@@ -283,27 +284,38 @@ def _logs(names: Sequence[str], arguments: argparse.Namespace) -> list[Trace]:
                 logs.append(formats.load(file, reading))
     if not logs:
         raise TraceError(f"{' '.join(names)}: no logs are left; widen --include and --exclude")
-    return fit.prepare(logs, arguments.step_s, arguments.min_mean_mbps, arguments.max_mean_mbps)
+    prepared = prepare(logs, arguments.step_s, arguments.min_mean_mbps, arguments.max_mean_mbps)
+    return chosen(prepared, arguments.min_dark_share, arguments.min_swing_share)
 
 
-def _fit(arguments: argparse.Namespace) -> int:
-    if arguments.length_s < arguments.step_s:
-        raise TraceError(f"--length-s {arguments.length_s:g}: shorter than --step-s {arguments.step_s:g}")
-    logs = _logs(arguments.directories, arguments)
+def _logs_in_parts(arguments: argparse.Namespace) -> tuple[Sequence[Trace], Sequence[Trace]]:
+    """Logs to fit, and logs to judge by."""
+    logs: Sequence[Trace] = _logs(arguments.directories, arguments)
     held_out: Sequence[Trace] = ()
     if arguments.judge:
         held_out = _logs(arguments.judge, arguments)
     elif arguments.hold_out_every is not None:
         if arguments.hold_out_every < 2:
             raise TraceError("--hold-out-every 1: nothing would be left to fit; use 2 or more")
-        parts = fit.split(logs, arguments.hold_out_every, arguments.block_s)
-        logs, held_out = list(parts.fitted), parts.held_out
+        if arguments.line is not None and arguments.block_s is not None:
+            raise TraceError("--line and --block-s: whole lines or blocks of logs are held out; give one")
+        parts = split(logs, arguments.hold_out_every, arguments.block_s, arguments.line)
+        logs, held_out = parts.fitted, parts.held_out
     elif arguments.block_s is not None:
         raise TraceError("--block-s: blocks are held out by --hold-out-every; give both")
+    elif arguments.line is not None:
+        raise TraceError("--line: lines are held out by --hold-out-every; give both")
     if (arguments.judge or arguments.hold_out_every) and not (logs and held_out):
         raise TraceError(
             f"{len(logs)} logs to fit and {len(held_out)} held out; bring more logs, or set --block-s"
         )
+    return logs, held_out
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    if arguments.length_s < arguments.step_s:
+        raise TraceError(f"--length-s {arguments.length_s:g}: shorter than --step-s {arguments.step_s:g}")
+    logs, held_out = _logs_in_parts(arguments)
     model = fit.fit(
         logs,
         arguments.family,
@@ -313,6 +325,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         length_s=arguments.length_s,
         min_mean_mbps=arguments.min_mean_mbps,
         max_mean_mbps=arguments.max_mean_mbps,
+        long_outage_s=arguments.long_outage_s,
     )
     if held_out:
         figures = fit.measured(held_out, model.piece_s)

@@ -21,6 +21,7 @@ from analysis.compare import (
     check_baseline,
     duels,
     grouped,
+    pooled_ladders,
 )
 from analysis.compare_report import say
 from analysis.options import scored_by
@@ -30,6 +31,7 @@ from analysis.power.needed import CONFIDENCE, Spread, detectable, needed_cluster
 from analysis.sessions import AnalysisError, tell_next, tell_unreadable
 from analysis.significance import LEVEL
 from analysis.style import short_name
+from player.qoe import scored_json
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
 from traces.words import split_names
@@ -87,7 +89,8 @@ def run_power(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(outcomes, question, found, rule), allow_nan=False))
         return status
-    show(outcomes, question, found, rule, VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS))
+    console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    show(outcomes, question, found, rule, console, pooled_ladders(grouped(outcomes, args.by).values()))
     tell_next(args.results, "compare")
     return status
 
@@ -192,7 +195,7 @@ def as_json(
 ) -> dict[str, Any]:
     """The object of `--json`."""
     return {
-        "qoe": asdict(outcomes.qoe),
+        "qoe": scored_json(outcomes.scored),
         **asdict(question),
         "level": question.level,
         "clusters": str(rule),
@@ -234,20 +237,27 @@ def show(
     found: Sequence[PowerAnswer],
     rule: ClusterRule,
     console: Console,
+    pooled: str | None,
 ) -> None:
-    """Print the answers for a person."""
+    """Print the answers for a person.
+
+    Args:
+        pooled: that differences are over several stall weights, where they are.
+    """
     asked = ASKED[question.measure]
     say(
         console,
         f"Independent traces needed to show a difference of {asked.shown(question.difference)} in"
         f" {asked.words} with a chance of {question.power:.0%}",
     )
-    say(console, f"QoE per chunk: {outcomes.qoe}. Independent: {rule}.")
+    say(console, f"QoE per chunk: {outcomes.weights}. Independent: {rule}.")
     console.print()
     console.print(_table(asked, question, found))
     console.print()
     for text in assumed(question):
         say(console, f"assumed: {text}")
+    if question.measure == "qoe" and pooled:
+        say(console, f"note: {pooled}")
     few = min(one.spread.clusters for one in found)
     if few < ROUGH:
         say(console, f"note: over {few} independent traces a variance is hardly known; the answer is rough")

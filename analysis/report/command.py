@@ -34,7 +34,7 @@ from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
 from analysis.sessions import NOT_ALL, AnalysisError, each_once, record_files, refuse_other_schemas
 from analysis.style import USUAL_FORMATS
-from player.qoe import QoE
+from player.qoe import Scoring, scored_json
 from traces.bound_processes import worker_pool
 from traces.commands import next_step, tell_line
 from traces.words import counted
@@ -57,19 +57,19 @@ def report(args: argparse.Namespace) -> int:
         raise AnalysisError(f"--jobs {jobs}: must be 1 or more")
     paths, copies = each_once(record_files([args.results]))
     sweep = read_sweep(args.results) if args.results.is_dir() else None
-    qoe = _qoe(args, sweep)
+    scoring = _scoring(args, sweep)
     rule = _rule(args)
     out = args.out or (args.results if args.results.is_dir() else args.results.parent) / "report"
     with ExitStack() as stack:
         pool = stack.enter_context(worker_pool(jobs)) if jobs > 1 else None
-        read = partial(row_of, qoe=qoe, interrupted=args.interrupted)
+        read = partial(row_of, scoring=scoring, interrupted=args.interrupted)
         rows, unreadable = _read(paths, read, pool if len(paths) >= WORTH_PROCESSES else None)
         unreadable += [Unreadable(str(path), fault.removeprefix(f"{path}: ")) for path, fault in copies]
         chosen = _chosen(rows, args.policy, sweep)
         study = study_of(
             chosen,
             unreadable,
-            qoe,
+            scoring,
             sweep=sweep,
             baseline=args.baseline or (sweep.baseline if sweep and sweep.baseline else BASELINE),
             baseline_asked=args.baseline is not None,
@@ -109,14 +109,14 @@ def _write(study: Study, page: Page, out: Path, *, named: bool) -> dict[str, Any
     return found
 
 
-def _qoe(args: argparse.Namespace, sweep: Sweep | None) -> QoE:
-    """What is asked for, else what the sweep's policies were told."""
-    told = sweep.qoe if sweep else None
-    if args.qoe is None and args.mu is None and args.smooth is None and told is not None:
-        return told
-    kind = args.qoe or (told.kind if told else "linear")
+def _scoring(args: argparse.Namespace, sweep: Sweep | None) -> Scoring:
+    """What is asked for, else what the sweep asked for."""
+    theirs = sweep.scoring if sweep else None
+    if args.qoe is None and args.mu is None and args.smooth is None and theirs is not None:
+        return theirs
+    kind = args.qoe or (theirs.kind if theirs else "linear")
     try:
-        return QoE.published(kind, args.mu, 1.0 if args.smooth is None else args.smooth)
+        return Scoring(kind, args.mu, 1.0 if args.smooth is None else args.smooth)
     except ValueError as error:
         raise AnalysisError(str(error)) from None
 
@@ -211,7 +211,7 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
         "out": str(out),
         "page": str(out / PAGE),
         "title": page.title,
-        "qoe": asdict(study.qoe),
+        "qoe": scored_json(study.outcomes.scored),
         "baseline": study.baseline,
         "clusters": str(study.rule),
         "policies": study.policies,

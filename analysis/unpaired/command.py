@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +30,7 @@ from analysis.unpaired.intervals import (
 )
 from analysis.unpaired.rows import MEASURED, write_unpaired
 from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
-from player.qoe import QoE
+from player.qoe import Scoring, scored_json
 from traces.commands import PIPE_COLUMNS, tell_line
 from traces.console import VisibleConsole
 from traces.words import counted, meant
@@ -92,7 +92,6 @@ class UnpairedDifference:
 class UnpairedComparison:
     """All of it."""
 
-    qoe: QoE
     found: FoundStreams
     blocks: tuple[TimeBlock, ...]
     policies: tuple[UnpairedMeans, ...]
@@ -102,14 +101,14 @@ class UnpairedComparison:
 def run_unpaired(args: argparse.Namespace) -> int:
     """Compare; the exit status."""
     try:
-        qoe = QoE.published(args.qoe, args.mu, args.smooth)
+        scoring = Scoring(args.qoe, args.mu, args.smooth)
     except ValueError as error:
         raise AnalysisError(str(error)) from None
     if not (math.isfinite(args.block_hours) and args.block_hours > 0):
         raise AnalysisError(f"--block-hours {args.block_hours:g}: must be over 0")
-    found = read_streams(args.results, qoe, args.policy, interrupted=args.interrupted)
+    found = read_streams(args.results, scoring, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(found.unreadable)
-    comparison = compared(found, qoe, args.block_hours, args.baseline)
+    comparison = compared(found, args.block_hours, args.baseline)
     written = write_unpaired(comparison.differences, comparison.policies, args.csv) if args.csv else []
     if args.json:
         print(json.dumps(_as_json(comparison) | {"tables": [str(path) for path in written]}))
@@ -121,7 +120,7 @@ def run_unpaired(args: argparse.Namespace) -> int:
     return status
 
 
-def compared(found: FoundStreams, qoe: QoE, hours: float, baseline: str | None) -> UnpairedComparison:
+def compared(found: FoundStreams, hours: float, baseline: str | None) -> UnpairedComparison:
     """Summarise and compare.
 
     Raises:
@@ -141,7 +140,6 @@ def compared(found: FoundStreams, qoe: QoE, hours: float, baseline: str | None) 
     every = [(policy, other) for place, other in enumerate(policies) for policy in policies[place + 1 :]]
     pairs = every if baseline is None else [(one, baseline) for one in policies if one != baseline]
     return UnpairedComparison(
-        qoe,
         found,
         tuple(blocks),
         tuple(measured[policy].means(policy) for policy in policies),
@@ -201,6 +199,11 @@ def _notes(comparison: UnpairedComparison) -> list[str]:
     videos = sorted({one.video for one in comparison.found.taken})
     if len(videos) > 1:
         notes.append(f"note: {len(videos)} videos are mixed here ({', '.join(videos[:4])})")
+    if len({one.scored for one in comparison.found.taken}) > 1:
+        notes.append(
+            "note: QoE is a mean over several ladders, each scored by its own weights: the higher ladder"
+            " weighs more"
+        )
     never = [short_name(one.policy) for one in comparison.policies if one.stall_ratio.mean == 0]
     if never:
         notes.append(
@@ -223,7 +226,7 @@ def _as_json(comparison: UnpairedComparison) -> dict[str, Any]:
     return {
         "paired": False,
         "words": UNPAIRED,
-        "qoe": asdict(comparison.qoe),
+        "qoe": scored_json(comparison.found.scored),
         "bootstrap": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
         "sessions": len(comparison.found.taken),
         "blocks": [
@@ -283,8 +286,8 @@ def _show(comparison: UnpairedComparison, console: Console) -> None:
     say(
         console,
         f"Stall ratio: all stalled over all watched, {CONFIDENCE:.0%} by bootstrap over a block's sessions."
-        f" Bitrate: weighted by time watched, QoE ({comparison.qoe}) by chunks, switches of a session,"
-        f" {CONFIDENCE:.0%} by standard error.",
+        f" Bitrate: weighted by time watched, QoE ({comparison.found.weights}) by chunks, switches of a"
+        f" session, {CONFIDENCE:.0%} by standard error.",
     )
     console.print()
     console.print(_means_table(comparison.policies))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from analysis.outcomes import CUT_SHORT, NOT_ITS_OWN, LeftOut
 from analysis.sessions import AnalysisError, SessionRecord, each_once, record_files, refuse_other_schemas
-from player.qoe import QoE, summarise
+from player.qoe import QoE, Scored, Scoring, scored_words, summarise
 from player.record import INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
@@ -43,6 +43,9 @@ class Stream:
     qoe: float
     """Mean over the same chunks."""
     counted_chunks: int
+    ladder_kbps: tuple[int, ...]
+    scored: QoE
+    """What `qoe` is scored by."""
     switches: int = 0
 
     @property
@@ -59,6 +62,16 @@ class FoundStreams:
     left_out: tuple[LeftOut, ...]
     unreadable: tuple[str, ...]
 
+    @property
+    def scored(self) -> list[Scored]:
+        """What the sessions are scored by, once a video."""
+        return list(dict.fromkeys((one.video, one.ladder_kbps, one.scored) for one in self.taken))
+
+    @property
+    def weights(self) -> str:
+        """The same in words."""
+        return scored_words(self.scored)
+
 
 @dataclass(frozen=True)
 class TimeBlock:
@@ -72,12 +85,12 @@ class TimeBlock:
 
 
 def read_streams(
-    places: Sequence[Path], qoe: QoE, policies: Sequence[str] = (), *, interrupted: bool = False
+    places: Sequence[Path], scoring: Scoring, policies: Sequence[str] = (), *, interrupted: bool = False
 ) -> FoundStreams:
     """Read the sessions of folders and record files that ran over a real network.
 
     Args:
-        qoe: what they are scored by.
+        scoring: what they are scored by.
         policies: only these (as they were asked for); all if empty.
         interrupted: count sessions that somebody cut short, too.
 
@@ -91,7 +104,7 @@ def read_streams(
     files, copies = each_once(record_files(places))
     for path in files:
         try:
-            read.append(_stream(SessionRecord(read_record(path)), qoe, interrupted))
+            read.append(_stream(SessionRecord(read_record(path)), scoring, interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
     faults += copies
@@ -110,7 +123,7 @@ def read_streams(
     return FoundStreams(taken, left_out, tuple(fault for _, fault in faults))
 
 
-def _stream(session: SessionRecord, qoe: QoE, interrupted: bool) -> Stream | LeftOut:
+def _stream(session: SessionRecord, scoring: Scoring, interrupted: bool) -> Stream | LeftOut:
     def left_out(reason: str) -> LeftOut:
         return LeftOut(session.path, session.policy, None, reason)
 
@@ -124,7 +137,8 @@ def _stream(session: SessionRecord, qoe: QoE, interrupted: bool) -> Stream | Lef
     if began_s is None:
         return left_out(NO_TIME)
     try:
-        found = summarise(session.chunks, end, session.record.ladder_kbps, qoe)
+        scored = scoring.on(session.record.ladder_kbps)
+        found = summarise(session.chunks, end, session.record.ladder_kbps, scored)
     except ValueError as error:
         raise RecordError(f"{session.path}: {error}") from None
     if found.qoe is None or found.bitrate_mbps is None or end.played_s <= 0:
@@ -140,6 +154,8 @@ def _stream(session: SessionRecord, qoe: QoE, interrupted: bool) -> Stream | Lef
         bitrate_mbps=found.bitrate_mbps,
         qoe=found.qoe,
         counted_chunks=found.chunks - 1,
+        ladder_kbps=tuple(session.record.ladder_kbps),
+        scored=scored,
         switches=found.switches,
     )
 

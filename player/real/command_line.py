@@ -35,7 +35,8 @@ def parser() -> Parser:
     output.add_argument(
         "--hold",
         action="store_true",
-        help="with --stream: load the policy, say so, and wait for a line before anything is sent",
+        help="with --stream: load the policy, say so, and wait for a line before anything is sent; in the end"
+        " keep the connection until stdin ends",
     )
     return top
 

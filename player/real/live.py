@@ -114,7 +114,7 @@ def summary_table(summary: SessionSummary, out: str) -> Table:
     table.add_column(overflow="fold")
     decided = ", ".join(f"{by} {count}" for by, count in summary.decided_by.items())
     rows = {
-        f"QoE per chunk ({summary.weights})": _shown(
+        f"QoE per chunk ({summary.weights_words})": _shown(
             None if summary.by_fallback_alone else summary.qoe, "{:.3f}"
         ),
         "mean bitrate": _shown(summary.bitrate_mbps, "{:.3f} Mbit/s"),

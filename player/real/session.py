@@ -302,6 +302,7 @@ class Session:
             next_sizes_bytes=self.video.sizes_bytes[chunk : chunk + HORIZON],
             chunks_left=self.video.chunks - chunk,
             elapsed_s=self._present_s - self._began_s,
+            buffer_cap_s=self._buffer.cap_ms / 1000.0,
         )
 
     def _remember(self, fetched: FetchResult, stall_s: float) -> PastChunk:

@@ -7,8 +7,11 @@
     player  {"line": "state", …}                   about four times a second
     player  {"line": "chunk", …}                   as in a record
     player  {"line": "end", …}                     as in a record, always the last
+    parent  closes its end                         with --hold, a player that has finished waits for it
 
-The end of stdin means that the parent has gone: the session ends as `interrupted`.
+The end of stdin means that the parent has gone: a session that has not ended does so, as `interrupted`. With
+--hold, until then the connection of a finished session stays as it is: the path that the parent measures is
+at rest.
 """
 
 from __future__ import annotations

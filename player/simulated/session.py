@@ -343,6 +343,7 @@ class SimulatedSession:
             next_sizes_bytes=self.video.sizes_bytes[chunk : chunk + HORIZON],
             chunks_left=self.video.chunks - chunk,
             elapsed_s=self.elapsed_ms / _MS_PER_S,
+            buffer_cap_s=self.buffer.cap_ms / _MS_PER_S,
         )
 
     def fetch(

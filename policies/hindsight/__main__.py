@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 from player.video.video import VideoError
 from policies.hindsight.command_line import PROG, parser
 from policies.hindsight.data import DataError, read_source
-from policies.hindsight.net import ValueNet, ValueNetError, write_net
+from policies.hindsight.option_net import OptionNet, OptionNetError, write_option_net
 from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
 
 if TYPE_CHECKING:
-    from policies.hindsight.train import HindsightSettings
+    from policies.hindsight.run import HindsightSettings
 
 
 def settings_of(args: argparse.Namespace) -> HindsightSettings:
     """The defaults, and what the command line says otherwise."""
-    from policies.hindsight.train import HindsightSettings
+    from policies.hindsight.run import HindsightSettings
 
     names = {each.name for each in fields(HindsightSettings)}
     return HindsightSettings(
@@ -60,19 +60,19 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
     """Join; what `--json` says.
 
     Raises:
-        WeightsError: a file that cannot be used.
+        OptionNetError: a file that cannot be used.
         OSError: the new one cannot be written.
     """
-    nets = [ValueNet.read(path) for path in args.weights]
+    nets = [OptionNet.read(path) for path in args.weights]
     members = [member for net in nets for member in net.members]
-    write_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
-    return {"members": len(members), "sha256": ValueNet.read(args.out).sha256, "out": str(args.out)}
+    write_option_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
+    return {"members": len(members), "sha256": OptionNet.read(args.out).sha256, "out": str(args.out)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    expected = (DataError, TraceError, VideoError, ValueNetError)
+    expected = (DataError, TraceError, VideoError, OptionNetError)
     said = "interrupted; the same command goes on from there"
     return carried_out(PROG, lambda: _run(args), expected, interrupted=said)
 

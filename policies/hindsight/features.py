@@ -144,7 +144,7 @@ def fill(sessions: Sessions, vectors: Vectors | None = None) -> Vectors:
     packed, state, filled = sessions.library.packed, sessions.state, vectors
 
     def part(begin: int, end: int) -> None:
-        _fill(packed, state, _GAINS, sessions.chunks, filled, begin, end)
+        _fill(packed, state, _GAINS, filled, begin, end)
 
     share(part, len(sessions), sessions.threads, SMALLEST_PART // 16)
     return vectors
@@ -175,7 +175,6 @@ def _fill(
     packed: PackedLibrary,
     state: BatchState,
     gains: Floats,
-    chunks: int,
     vectors: Vectors,
     begin: int,
     end: int,
@@ -185,7 +184,7 @@ def _fill(
     for session in range(begin, end):
         vector = vectors[session]
         vector[:] = 0.0
-        chunk, video = state.chunk[session], state.video[session]
+        chunk, chunks, video = state.chunk[session], state.chunks[session], state.video[session]
         if chunk == 0 or chunk >= chunks:
             continue
         past_mbps, past_s = state.past_mbps[session], state.past_s[session]

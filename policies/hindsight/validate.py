@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +13,21 @@ from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.hindsight.data import TraceSource
+from policies.hindsight.draws import PUBLISHED, SessionMix, World, draw_setup, draw_world
+from policies.hindsight.seen import reward_units
 from policies.rules.batch_mpc import BatchMPC
+from policies.view.batch import View
 
-STARTS = 12
-"""Sessions on each validation trace, begun at places spread evenly over it."""
+SESSIONS = 144
+"""On each source's held-out traces, begun at places spread evenly over them."""
+DRAWN_SESSIONS = 1200
+"""On drawn ladders and weights, over held-out traces of all sources."""
+DRAWN_SEED = 20_210
+DRAWN_NAME = "drawn"
+DRAWN_WEIGHT = 0.5
+"""Of the drawn sessions, beside all others together. Many weigh a stall little, so that only QoE counts."""
+STALLS_ALLOWED, STALL_PENALTY = 0.1, 0.1
+"""Points of stall ratio above RobustMPC's that cost a checkpoint nothing; QoE that each one more costs."""
 
 
 class Selects(Protocol):
@@ -25,17 +36,34 @@ class Selects(Protocol):
     def select(self) -> Ints: ...
 
 
+class MakesSelects(Protocol):
+    """A policy that is not yet bound to a batch."""
+
+    def __call__(self, sessions: Sessions) -> Selects: ...
+
+
 def play(sessions: Sessions, selects: Selects) -> Floats:
     """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
-    total, counted = np.zeros(len(sessions)), sessions.chunks - 1
+    total, counted = np.zeros(len(sessions)), sessions.state.chunks - 1
     while not sessions.done.all():
+        going = ~sessions.done
         sessions.step(selects.select())
-        total += sessions.state.reward
-    return total / counted
+        total += np.where(going, sessions.state.reward, 0.0)
+    return np.asarray(total / counted)
 
 
 @dataclass(frozen=True)
-class ValidationSource:
+class Score:
+    """What a policy made of a group."""
+
+    gain: float
+    """Mean QoE a chunk less RobustMPC's, in the units that training rewards in."""
+    stalls: float
+    """Points of stall ratio more than RobustMPC's."""
+
+
+@dataclass(frozen=True)
+class ValidationSessions:
     """The validation sessions of one source, and what RobustMPC makes of them."""
 
     name: str
@@ -43,60 +71,88 @@ class ValidationSource:
     library: Library
     setup: Setup
     robustmpc: Floats
-    """(traces,) mean QoE a chunk."""
+    """(sessions,) mean QoE a chunk."""
+    stalled: float
+    """RobustMPC's stall ratio, in per cent."""
 
     @classmethod
-    def of(cls, source: TraceSource, video: Video, threads: int) -> ValidationSource:
-        library = Library(source.validation, [video])
-        trace = np.repeat(np.arange(len(source.validation)), STARTS)
-        places = np.tile(np.arange(STARTS), len(source.validation))
-        start = 1 + places * (library.points()[trace] - 1) // STARTS
-        setup = Setup.of(len(trace), trace=trace, start_index=start)
-        empty = cls(source.name, source.weight, library, setup, np.zeros(0))
-        sessions = empty.sessions(threads)
-        scores = _by_trace(play(sessions, BatchMPC(sessions)))
-        return cls(source.name, source.weight, library, setup, scores)
+    def of(cls, name: str, weight: float, library: Library, setup: Setup, threads: int) -> ValidationSessions:
+        group = cls(name, weight, library, setup, np.zeros(0), 0.0)
+        sessions = group.sessions(threads)
+        qoe = play(sessions, BatchMPC(sessions))
+        return replace(group, robustmpc=qoe, stalled=stall_ratio(sessions))
 
     def sessions(self, threads: int) -> Sessions:
         """The sessions at their beginning, the first chunk in at level 0."""
-        return Sessions(self.library, self.setup, chunks=CHUNKS, first_level=0, threads=threads)
+        most = int(max(self.setup.chunks.max(), 0)) or CHUNKS
+        return Sessions(self.library, self.setup, chunks=most, first_level=0, threads=threads)
+
+    def score(self, make: MakesSelects, threads: int) -> Score:
+        sessions = self.sessions(threads)
+        units = reward_units(View(sessions))
+        gain = (play(sessions, make(sessions)) - self.robustmpc) * units
+        return Score(float(gain.mean()), stall_ratio(sessions) - self.stalled)
 
 
-def _by_trace(scores: Floats) -> Floats:
-    return scores.reshape(-1, STARTS).mean(axis=1)
+def _worth(name: str, score: Score) -> float:
+    """What a checkpoint is chosen by."""
+    beyond = max(score.stalls - STALLS_ALLOWED, 0.0) if name != DRAWN_NAME else 0.0
+    return score.gain - STALL_PENALTY * beyond
 
 
-class MakesSelects(Protocol):
-    """A policy that is not yet bound to a batch."""
-
-    def __call__(self, sessions: Sessions) -> Selects: ...
+def stall_ratio(sessions: Sessions) -> float:
+    """Per cent of the time after startup, over all sessions, in which playback stood still."""
+    stalled, played = sessions.state.stalled_ms.sum(), sessions.state.played_ms.sum()
+    return float(100.0 * stalled / max(stalled + played, 1.0))
 
 
 @dataclass(frozen=True)
 class TeacherValidation:
-    """All groups; the score is what is gained over RobustMPC, weighted as in the training mix."""
+    """All groups; the score weighs them by the roots of their shares in the mix."""
 
-    groups: tuple[ValidationSource, ...]
+    groups: tuple[ValidationSessions, ...]
     threads: int
 
     @classmethod
-    def of(cls, sources: Sequence[TraceSource], video: Video, threads: int) -> TeacherValidation:
-        """A group for each source that holds traces out; the first of sources of one name."""
-        named = {each.name: each for each in reversed(sources) if each.validation}
-        return cls(
-            tuple(ValidationSource.of(each, video, threads) for each in reversed(named.values())), threads
-        )
+    def of(cls, mix: SessionMix, threads: int) -> TeacherValidation:
+        """A group for each source that holds traces out (the first of one name), and one of all they hold."""
+        named = {each.name: each for each in reversed(mix.sources) if each.validation}
+        sources = tuple(reversed(named.values()))
+        groups = [_published(each, mix.videos[0], threads) for each in sources]
+        if groups:
+            weight = DRAWN_WEIGHT * sum(group.weight for group in groups)
+            groups.append(_drawn(mix, sources, weight, threads))
+        return cls(tuple(groups), threads)
 
-    def gains(self, make: MakesSelects) -> dict[str, Floats]:
-        """(traces,) mean QoE a chunk less RobustMPC's, for each group."""
-        found = {}
-        for group in self.groups:
-            sessions = group.sessions(self.threads)
-            found[group.name] = _by_trace(play(sessions, make(sessions))) - group.robustmpc
-        return found
+    def scores(self, make: MakesSelects) -> dict[str, Score]:
+        """What a policy makes of each group."""
+        return {group.name: group.score(make, self.threads) for group in self.groups}
 
-    def score(self, gains: dict[str, Floats]) -> float:
+    def score(self, scores: dict[str, Score]) -> float:
         """One number to choose checkpoints by."""
         weights = np.array([group.weight for group in self.groups])
-        means = np.array([gains[group.name].mean() for group in self.groups])
-        return float((weights * means).sum() / weights.sum())
+        worths = np.array([_worth(name, scores[name]) for name in (group.name for group in self.groups)])
+        return float((weights * worths).sum() / weights.sum())
+
+
+def _published(source: TraceSource, video: Video, threads: int) -> ValidationSessions:
+    library = Library(source.validation, [video])
+    traces = len(source.validation)
+    starts = max(SESSIONS // traces, 2)
+    trace = np.repeat(np.arange(traces), starts)
+    places = np.tile(np.arange(starts), traces)
+    start = 1 + places * (library.points()[trace] - 1) // starts
+    setup = Setup.of(len(trace), trace=trace, start_index=start)
+    return ValidationSessions.of(source.name, source.weight**0.5, library, setup, threads)
+
+
+def _drawn(
+    mix: SessionMix, sources: Sequence[TraceSource], weight: float, threads: int
+) -> ValidationSessions:
+    """Sessions on drawn ladders and with drawn weights, over what the sources hold out."""
+    random = np.random.default_rng(DRAWN_SEED)
+    held = tuple(replace(source, training=source.validation) for source in sources)
+    world: World = draw_world(SessionMix(held, mix.videos, mix.shares), random)
+    setup = draw_setup(world, round(DRAWN_SESSIONS / (1.0 - PUBLISHED)), random)
+    drawn = setup.part(np.arange(len(setup) - DRAWN_SESSIONS, len(setup)))
+    return ValidationSessions.of(DRAWN_NAME, weight, world.library, drawn, threads)

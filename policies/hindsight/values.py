@@ -1,13 +1,15 @@
 """What each next level is worth to one who knows the future: the values that the network learns first.
 
-For a state of a simulated session and each first level, the best continuation over the next `HORIZON`
-chunks is searched with the trace itself, by a beam: of the plans' beginnings that end in the same
-level and in the same slot of time only the best lives on. A plan is worth the QoE of its chunks and
-`BUFFER_WORTH` for each second that is buffered at its end, up to `BUFFER_S`; without that a plan
-would empty the buffer.
+For a state of a simulated session and each first level, the best continuation over the next `HORIZON_S`
+seconds of media is searched with the trace itself, by a beam: of the plans' beginnings that end in the same
+level and in the same slot of time only the best lives on. A plan is worth the QoE of its chunks and, unless
+the video ends with it, `BUFFER_WORTH` for each second that is buffered at its end, up to `BUFFER_S`; without
+that a plan would empty the buffer. That worth is relative to the ladder and grows with the root of mu.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -17,12 +19,18 @@ from player.simulated.batch.link import hold_ms, idle
 from player.simulated.batch.sessions import BatchState, Sessions
 from player.simulated.batch.threads import share
 from player.simulated.link_published import MAX_INTERVALS, PAYLOAD
+from policies.view.batch import PackedLadders
+from policies.view.layout import TOP_MBPS
 
-HORIZON = 8
-SLOTS = 12
-"""Of time, for each last level: the beam holds at most `SLOTS` x levels beginnings."""
+HORIZON_S = 32.0
+FEWEST, MOST = 5, 24
+"""Chunks of a plan, whatever their length."""
+CELLS = 72
+"""The beam holds at most so many beginnings, but `FEWEST_SLOTS` for each last level: 12 slots of time for
+each of six levels."""
+FEWEST_SLOTS = 4
 BUFFER_WORTH = 0.12
-"""QoE a second of buffer at the end of a plan."""
+"""Relative QoE a second of buffer at the end of a plan, at the published ladder's mu."""
 BUFFER_S = 20.0
 
 _MS_PER_S = 1000.0
@@ -30,18 +38,28 @@ _POSITION, _BUFFER, _REWARD, _SPENT = 0, 1, 2, 3
 _FIELDS = 4
 
 
-def planned_values(sessions: Sessions, horizon: int = HORIZON, slots: int = SLOTS) -> Floats:
+def planned_values(sessions: Sessions, horizon: int = 0, slots: int = 0, only: Ints | None = None) -> Floats:
     """(sessions, levels) the worth of each next level; 0 for sessions that are over.
 
-    Every session must have its first chunk and no noise; -inf for levels that its ladder lacks.
+    In each session's own units of QoE. Every session must have its first chunk and no noise; -inf for
+    levels that its ladder lacks.
+
+    Args:
+        horizon: chunks of a plan; 0: what `HORIZON_S` comes to.
+        slots: of time, for each last level; 0: what `CELLS` comes to.
+        only: sessions to plan for; the others' values are 0. None: all.
     """
-    packed, state, qoe = sessions.library.packed, sessions.state, sessions.library.qoe
+    packed, state = sessions.library.packed, sessions.state
+    units = PackedLadders.of(sessions.library).unit[state.kind, state.video]
+    worths = BUFFER_WORTH * np.sqrt(state.mu * units / TOP_MBPS) / units / _MS_PER_S
     values = np.zeros((len(sessions), packed.sizes_bytes.shape[2]))
 
-    def part(begin: int, end: int) -> None:
-        _plan(packed, state, sessions.chunks, qoe.mu, qoe.smooth, horizon, slots, values, begin, end)
+    which = np.arange(len(sessions)) if only is None else np.asarray(only, np.int64)
 
-    share(part, len(sessions), sessions.threads)
+    def part(begin: int, end: int) -> None:
+        _plan(packed, state, worths, horizon, slots, values, which[begin:end])
+
+    share(part, len(which), sessions.threads)
     return values
 
 
@@ -78,26 +96,30 @@ def future_mbps(packed: PackedLibrary, state: BatchState, window_s: float, windo
 def _plan(
     packed: PackedLibrary,
     state: BatchState,
-    chunks: int,
-    mu: float,
-    smooth: float,
+    worths: Floats,
     horizon: int,
-    slots: int,
+    all_slots: int,
     values: Floats,
-    begin: int,
-    end: int,
+    which: Ints,
 ) -> None:
-    """Fill `values[begin:end]`."""
+    """Fill `values[which]`; `worths` are QoE a millisecond of buffer."""
     levels = values.shape[1]
-    cells = levels * slots
+    cells = max(CELLS, levels * FEWEST_SLOTS, levels * all_slots)
     beam, beam_at = np.empty((cells, _FIELDS)), np.empty((cells, 2), np.int64)
     grown, grown_at = np.empty((cells * levels, _FIELDS)), np.empty((cells * levels, 2), np.int64)
     held = np.empty(cells, np.int64)
-    for session in range(begin, end):
-        chunk = state.chunk[session]
+    for session in which:
+        chunk, chunks = state.chunk[session], state.chunks[session]
         if chunk >= chunks:
             continue
         ladder = packed.levels[state.video[session]]
+        slots = all_slots if all_slots > 0 else max(CELLS // ladder, FEWEST_SLOTS)
+        span = min(
+            max(math.ceil(HORIZON_S * _MS_PER_S / packed.chunk_ms[state.video[session]]), FEWEST), MOST
+        )
+        if horizon > 0:
+            span = horizon
+        worth = worths[session] if chunk + span < chunks else 0.0
         for first in range(levels):
             if first >= ladder:
                 values[session, first] = -np.inf
@@ -108,22 +130,22 @@ def _plan(
             beam[0, _SPENT] = 0.0
             beam_at[0, 0], beam_at[0, 1] = state.interval[session], state.level[session]
             count = 1
-            for step in range(min(horizon, chunks - chunk)):
+            for step in range(min(span, chunks - chunk)):
                 low, high = (first, first + 1) if step == 0 else (0, ladder)
                 made = _grow(
-                    packed, state, session, chunk + step, mu, smooth, low, high,
+                    packed, state, session, chunk + step, low, high,
                     chunk + step + 1 < chunks, beam, beam_at, count, grown, grown_at,
                 )  # fmt: skip
-                count = _prune(beam, beam_at, grown, grown_at, made, slots, held)
+                count = _prune(beam, beam_at, grown, grown_at, made, slots, worth, held)
             best = -np.inf
             for row in range(count):
-                best = max(best, _worth(beam[row]))
+                best = max(best, _worth(beam[row], worth))
             values[session, first] = best
 
 
 @compiled
-def _worth(row: Floats) -> float:
-    return row[_REWARD] + BUFFER_WORTH * min(row[_BUFFER] / _MS_PER_S, BUFFER_S)
+def _worth(row: Floats, worth: float) -> float:
+    return row[_REWARD] + worth * min(row[_BUFFER], BUFFER_S * _MS_PER_S)
 
 
 @compiled
@@ -132,8 +154,6 @@ def _grow(
     state: BatchState,
     session: int,
     chunk: int,
-    mu: float,
-    smooth: float,
     low: int,
     high: int,
     waits: bool,
@@ -149,7 +169,8 @@ def _grow(
     along the trace serves all levels. Sizes of a chunk that don't rise with the level begin it anew.
     """
     video, first, last = state.video[session], state.begin[session], state.end[session]
-    time_s, bytes_per_s, q = packed.time_s, packed.bytes_per_s, packed.quality[video]
+    time_s, bytes_per_s, q = packed.time_s, packed.bytes_per_s, packed.quality[state.kind[session], video]
+    mu, smooth = state.mu[session], state.smooth[session]
     made = 0
     for row in range(count):
         index, at_s, before = beam_at[row, 0], beam[row, _POSITION], beam_at[row, 1]
@@ -195,7 +216,14 @@ def _grow(
 
 @compiled
 def _prune(
-    beam: Floats, beam_at: Ints, grown: Floats, grown_at: Ints, made: int, slots: int, held: Ints
+    beam: Floats,
+    beam_at: Ints,
+    grown: Floats,
+    grown_at: Ints,
+    made: int,
+    slots: int,
+    worth: float,
+    held: Ints,
 ) -> int:
     """Put the best beginning of each last level and slot of time into the beam; how many there are."""
     least, most = np.inf, -np.inf
@@ -206,7 +234,7 @@ def _prune(
     for row in range(made):
         slot = min(int((grown[row, _SPENT] - least) / width_ms), slots - 1)
         cell = grown_at[row, 1] * slots + slot
-        if held[cell] < 0 or _worth(grown[row]) > _worth(grown[held[cell]]):
+        if held[cell] < 0 or _worth(grown[row], worth) > _worth(grown[held[cell]], worth):
             held[cell] = row
     count = 0
     for cell in range(len(held)):

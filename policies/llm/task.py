@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,17 @@ class Decided:
     value: Any
     margin: float | None
     """How far it was ahead of the second best; None where nothing else could be taken."""
+
+
+@dataclass(frozen=True)
+class NextSteps:
+    """Steps of a session that follow those it has, and all that their vectors are made of."""
+
+    steps: Sequence[Any]
+    past: Any
+    """Of the first of them."""
+    context: Any
+    target: float | None = None
 
 
 class Task(ABC):
@@ -89,6 +100,21 @@ class Task(ABC):
     def after(self, past: Any, step: Any) -> Any:
         """`past` of the next step."""
         return past
+
+    def fill(self, asked: Sequence[NextSteps]) -> list[Vectors]:
+        """(steps, width) for each session: `features` of all of them at once, the same to the last bit.
+
+        A server asks for a whole batch, on a thread of its own: a task whose vectors are dear makes them in
+        compiled code that lets the others run.
+        """
+        return [np.stack(list(self.rows(each))) for each in asked]
+
+    def rows(self, asked: NextSteps) -> Iterator[Vectors]:
+        """The rows of one session's `fill`, one by one."""
+        past = asked.past
+        for step in asked.steps:
+            yield self.features(step, past, asked.context, asked.target)
+            past = self.after(past, step)
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         """What (head width,) of output after a step of that (width,) input come to."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from player.observation import HORIZON
+from player.qoe import QoE
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import Floats, Ints, PackedLibrary
+from player.simulated.batch.library import KINDS, Floats, Ints, Library, PackedLibrary
 from player.simulated.batch.sessions import BatchState, Sessions
 from player.simulated.batch.threads import share
 from policies.rules.lookahead import affordable_steps, quality_for_sums
@@ -25,7 +26,7 @@ class BatchMPC:
     """RobustMPC over a batch.
 
     Args:
-        sessions: whose states are decided on; their library's QoE is planned for.
+        sessions: whose states are decided on; each session's own QoE is planned for.
         horizon: chunks that a plan spans, 1 to 8, as in `RobustMPC`.
 
     Raises:
@@ -36,12 +37,8 @@ class BatchMPC:
         if not 1 <= horizon <= HORIZON:
             raise ValueError(f"horizon {horizon}; a client is shown 1 to {HORIZON} chunks ahead")
         library = sessions.library
-        qualities = [quality_for_sums(library.qoe, video.ladder_kbps) for video in library.videos]
         self._sessions = sessions
-        self._q = np.zeros_like(library.packed.quality)
-        for row, quality in zip(self._q, qualities, strict=True):
-            row[: len(quality.q)] = quality.q
-        self._unit = qualities[0].unit
+        self._q, self._unit = _for_sums(library)
         self._steps = np.array([affordable_steps(video.levels, horizon) for video in library.videos])
 
     def select(self) -> Ints:
@@ -52,27 +49,25 @@ class BatchMPC:
     def decide(self) -> tuple[Ints, Floats]:
         """(sessions,) levels as `select`, and (sessions,) the Mbit/s planned with (0 where none is known)."""
         sessions = self._sessions
-        packed, state, qoe = sessions.library.packed, sessions.state, sessions.library.qoe
+        packed, state = sessions.library.packed, sessions.state
         levels, mbps = np.zeros(len(sessions), np.int64), np.zeros(len(sessions))
 
         def part(begin: int, end: int) -> None:
-            _decide(
-                packed,
-                state,
-                self._q,
-                self._steps,
-                sessions.chunks,
-                self._unit,
-                qoe.mu,
-                qoe.smooth,
-                levels,
-                mbps,
-                begin,
-                end,
-            )
+            _decide(packed, state, self._q, self._unit, self._steps, levels, mbps, begin, end)
 
         share(part, len(sessions), sessions.threads)
         return levels, mbps
+
+
+def _for_sums(library: Library) -> tuple[Floats, Floats]:
+    """(kinds, videos, most levels) quality in the unit in which plans are summed, and (kinds,) the units."""
+    q, units = library.packed.quality.copy(), np.ones(len(KINDS))
+    for kind, name in enumerate(KINDS):
+        for place, video in enumerate(library.videos):
+            if not np.isnan(q[kind, place, 0]):
+                quality = quality_for_sums(QoE(name), video.ladder_kbps)
+                q[kind, place, : video.levels], units[kind] = quality.q, quality.unit
+    return q, units
 
 
 @compiled
@@ -101,11 +96,8 @@ def _decide(
     packed: PackedLibrary,
     state: BatchState,
     q: Floats,
+    units: Floats,
     steps: Ints,
-    chunks: int,
-    unit: float,
-    mu: float,
-    smooth: float,
     levels: Ints,
     mbps: Floats,
     begin: int,
@@ -116,7 +108,7 @@ def _decide(
     room, other = np.empty((most, 4)), np.empty((most, 4))
     lasts, other_lasts = np.empty(most, np.int64), np.empty(most, np.int64)
     for session in range(begin, end):
-        chunk, video = state.chunk[session], state.video[session]
+        chunk, chunks, video = state.chunk[session], state.chunks[session], state.video[session]
         if chunk == 0 or chunk >= chunks:
             continue
         mbps[session] = robust_mbps(state.past_mbps[session], chunk)
@@ -126,13 +118,14 @@ def _decide(
         room[0, 0] = state.buffer_ms[session] / _MS_PER_S
         room[0, 1:] = 0.0
         lasts[0] = state.level[session]
+        kind = state.kind[session]
         plan = _best_plan(
             download_s,
             packed.chunk_ms[video] / _MS_PER_S,
-            q[video],
-            unit,
-            mu,
-            smooth,
+            q[kind, video],
+            units[kind],
+            state.mu[session],
+            state.smooth[session],
             room,
             other,
             lasts,

@@ -24,7 +24,7 @@ from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
 from player.policy import Decision
 from player.qoe import QoE
-from player.simulated.batch.library import Ints, Library
+from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.link import noise_factors
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
@@ -99,7 +99,7 @@ def best_plan(
         return OraclePlan(best.levels, best.total, max(plan.bound for plan in firsts))
     library = Library([trace], [video.first(chunks)], qoe)
     setup = Setup.of(1, start_index=start_index, seed=seed, rtt_ms=link.rtt_ms, cap_ms=cap_ms)
-    return _Searches(library, setup, chunks, link.noise, np.array(prefix, np.int64)).best()
+    return _Searches(library, setup, qoe, chunks, link.noise, np.array(prefix, np.int64)).best()
 
 
 def _refuse_varying_delay(trace: Trace) -> None:
@@ -119,13 +119,16 @@ def _refuse_varying_delay(trace: Trace) -> None:
 class _Searches:
     """The searches for one session."""
 
-    def __init__(self, library: Library, setup: Setup, chunks: int, noise: bool, prefix: Ints) -> None:
-        self._library, self._setup, self._chunks, self._noisy = library, setup, chunks, noise
+    def __init__(
+        self, library: Library, setup: Setup, qoe: QoE, chunks: int, noise: bool, prefix: Ints
+    ) -> None:
+        self._library, self._setup, self._qoe, self._chunks, self._noisy = library, setup, qoe, chunks, noise
+        self._q = library.packed.quality[KINDS.index(qoe.kind), 0]
         self._prefix = prefix
         self._noise = np.empty(chunks if noise else 0)
         if noise:
             noise_factors(int(setup.seed[0]) % 2**32, self._noise)
-        self._range = float(np.ptp(library.packed.quality[0])) or 1.0
+        self._range = float(np.ptp(self._q)) or 1.0
         self._levels = np.zeros(chunks, np.int64)
         self._total = -math.inf
 
@@ -145,7 +148,7 @@ class _Searches:
         return OraclePlan(tuple(map(int, self._levels)), self._total, max(bound, self._total))
 
     def _is_short_of(self, bound: float) -> bool:
-        return bound - self._total > SAME * self._chunks * (1.0 + self._library.qoe.mu)
+        return bound - self._total > SAME * self._chunks * (1.0 + self._qoe.mu)
 
     def _first_that_fits(self, mode: int) -> float:
         """Search with the least slack that the plans fit with; what no plan can exceed."""
@@ -157,7 +160,7 @@ class _Searches:
 
     def _search(self, mode: int, slack: float) -> float:
         """One search, better plans being kept; what no plan can exceed as far as this one knows."""
-        packed, setup, qoe = self._library.packed, self._setup, self._library.qoe
+        packed, setup, qoe = self._library.packed, self._setup, self._qoe
         slack *= self._range
         before = self._total
         fitted, total, levels = search(
@@ -165,7 +168,7 @@ class _Searches:
             packed.bytes_per_s,
             int(setup.start_index[0]),
             packed.sizes_bytes[0],
-            packed.quality[0],
+            self._q,
             qoe.mu,
             qoe.smooth,
             float(packed.chunk_ms[0]),

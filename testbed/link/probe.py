@@ -6,11 +6,16 @@ go from the player to the server, a train of full frames comes down through the 
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import socket
 import statistics
 import struct
+import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from testbed.link.lane import MAC, PLAYER_IP, SERVER_IP, Lane
@@ -27,6 +32,8 @@ TRAIN_MBPS = 10.0
 """The bottleneck's rate while it is probed; the round trip is measured at it too."""
 
 TRAIN_BURST_BYTES = 1600
+_LOOK_S = 0.005
+"""How often it is looked for echoes."""
 _TRAIN_PORT = 4460
 _ETH_P_IP = 0x0800
 _SO_TIMESTAMPNS = 35
@@ -76,67 +83,48 @@ class PathProbe:
 
 
 def load_scapy() -> None:
-    """Import it, which takes a while and is needed only once a path is finished: call this beforehand."""
-    import scapy.layers.inet
-    import scapy.layers.l2  # noqa: F401
+    """Import it and build the train, which takes a while and is needed only once a path is finished: call
+    this beforehand."""
+    _train_frames()
 
 
 def _packet_socket(pid: int, interface: str) -> socket.socket:
     with network_namespace(pid):
-        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP))
+        # Of no protocol until it is bound: a socket that hears already is bound only after a grace period
+        # of the kernel's, 15 ms.
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         opened.bind((interface, _ETH_P_IP))
     opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
     return opened
 
 
-def _receive(opened: socket.socket, until: float) -> tuple[Ether, float] | None:
-    """The next frame and the kernel's arrival time (wall clock, s); None when time is up."""
+def _receive(opened: socket.socket, wait_s: float) -> tuple[Ether, float] | None:
+    """The next frame and the kernel's arrival time (wall clock, s); None if none came for so long."""
     from scapy.layers.l2 import Ether
 
-    opened.settimeout(max(until - time.monotonic(), 0.001))
+    opened.settimeout(wait_s)
     try:
         frame, ancillary, _, _ = opened.recvmsg(2048, 64)
-    except TimeoutError:
+    except (TimeoutError, BlockingIOError):
         return None
     seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2][:16])
     return Ether(frame), seconds + nanoseconds / 1e9
 
 
-def _echoes(lane: Lane, timeout_s: float) -> tuple[list[float], int]:
-    """Round trips in ms of the echoes that came back, and how many were sent."""
+def _echo_requests(identity: int) -> list[bytes]:
+    """The frames of the echo requests, in order."""
     from scapy.layers.inet import ICMP, IP
     from scapy.layers.l2 import Ether
     from scapy.packet import Raw
 
-    identity = lane.pid("player") & 0xFFFF
-    out: dict[int, float] = {}
-    back: list[float] = []
-    with _packet_socket(lane.pid("player"), "player-0") as opened:
-        until = time.monotonic() + timeout_s
-        for number in range(ECHOES):
-            echo = (
-                Ether(dst=MAC["router-down"], src=MAC["player-0"])
-                / IP(src=PLAYER_IP, dst=SERVER_IP)
-                / ICMP(id=identity, seq=number)
-                / Raw(bytes(16))
-            )
-            data = bytes(echo)
-            out[number] = time.time()
-            opened.send(data)
-            time.sleep(ECHO_GAP_S)
-        while len(back) < ECHOES and time.monotonic() < until:
-            received = _receive(opened, until)
-            if received is None:
-                break
-            frame, arrived = received
-            if ICMP in frame and frame[ICMP].type == 0 and frame[ICMP].id == identity:
-                back.append((arrived - out[frame[ICMP].seq]) * 1000)
-    return back, ECHOES
+    head = Ether(dst=MAC["router-down"], src=MAC["player-0"]) / IP(src=PLAYER_IP, dst=SERVER_IP)
+    return [bytes(head / ICMP(id=identity, seq=number) / Raw(bytes(16))) for number in range(ECHOES)]
 
 
-def _train(lane: Lane) -> list[tuple[int, float]]:
-    """(number, arrival time in s) of each frame of a back-to-back train that came to the player."""
+@functools.cache
+def _train_frames() -> list[bytes]:
+    """The frames of the train, in order: the same in every lane."""
     from scapy.layers.inet import IP, UDP
     from scapy.layers.l2 import Ether
     from scapy.packet import Raw
@@ -147,49 +135,127 @@ def _train(lane: Lane) -> list[tuple[int, float]]:
         / IP(src=SERVER_IP, dst=PLAYER_IP)
         / UDP(sport=_TRAIN_PORT, dport=_TRAIN_PORT)
     )
-    frames = [bytes(head / Raw(struct.pack("!I", number) + bytes(padding))) for number in range(TRAIN_FRAMES)]
-    arrivals: list[tuple[int, float]] = []
-    with (
-        _packet_socket(lane.pid("server"), "server-0") as sender,
-        _packet_socket(lane.pid("player"), "player-0") as receiver,
-    ):
+    return [bytes(head / Raw(struct.pack("!I", number) + bytes(padding))) for number in range(TRAIN_FRAMES)]
+
+
+class PathProbing:
+    """One probe of a lane whose bucket is on its interface: `echo`, then `train`, then `found`. A context
+    manager; the caller sets the rate again afterwards.
+
+    Raises:
+        TestbedError: the bucket cannot be changed.
+        OSError: an interface is down.
+    """
+
+    def __init__(self, lane: Lane, bucket: TokenBucket) -> None:
+        self._lane = lane
+        self._bucket = bucket
+        self._identity = lane.pid("player") & 0xFFFF
+        self._trips: list[float] = []
+        """Round trips in ms of the echoes that came back."""
+        self._arrivals: list[tuple[int, float]] = []
+        """(number, arrival time in s) of each frame of the train that came."""
+        self._sockets: dict[str, socket.socket] = {}
+
+    def __enter__(self) -> PathProbing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        opened, self._sockets = list(self._sockets.values()), {}
+        if opened:  # the kernel takes 15 ms for each, and nobody needs to wait for that
+            threading.Thread(target=_close_all, args=(opened,), name="probe's end").start()
+
+    def _socket(self, role: str) -> socket.socket:
+        """Of the server's or the player's one interface."""
+        if role not in self._sockets:
+            self._sockets[role] = _packet_socket(self._lane.pid(role), f"{role}-0")
+        return self._sockets[role]
+
+    async def echo(self) -> None:
+        """Echo requests from the player, nearly all of it waiting: many lanes may do so at once."""
+        settings = self._lane.settings
+        requests = _echo_requests(self._identity)
+        self._bucket.change(TRAIN_MBPS, TRAIN_BURST_BYTES, 2 * TRAIN_FRAMES * FRAME_BYTES)
+        opened = self._socket("player")
+        out: dict[int, float] = {}
+        wait_s = 2 * (settings.rtt_ms + settings.jitter_ms) / 1000 + 0.5
+        until = time.monotonic() + wait_s + ECHOES * ECHO_GAP_S
+        for number, request in enumerate(requests):
+            out[number] = time.time()
+            opened.send(request)
+            await asyncio.sleep(ECHO_GAP_S)
+        while len(self._trips) < ECHOES:
+            over = time.monotonic() >= until
+            self._hear_echoes(opened, out)
+            if over:
+                break
+            await asyncio.sleep(_LOOK_S)
+
+    def _hear_echoes(self, opened: socket.socket, out: Mapping[int, float]) -> None:
+        """Those that have come; the kernel has kept when."""
+        from scapy.layers.inet import ICMP
+
+        while (received := _receive(opened, 0.0)) is not None:
+            frame, arrived = received
+            if ICMP in frame and frame[ICMP].type == 0 and frame[ICMP].id == self._identity:
+                self._trips.append((arrived - out[frame[ICMP].seq]) * 1000)
+
+    def train(self) -> None:
+        """A back-to-back train down to the player, by whose arrivals the rate is told."""
+        from scapy.layers.inet import UDP
+
+        frames = _train_frames()
+        sender, receiver = self._socket("server"), self._socket("player")
         for frame in frames:
             sender.send(frame)
         until = time.monotonic() + 3 * TRAIN_FRAMES * FRAME_BYTES * 8 / (TRAIN_MBPS * 1e6) + 0.2
-        while len(arrivals) < TRAIN_FRAMES:
-            received = _receive(receiver, until)
+        while len(self._arrivals) < TRAIN_FRAMES:
+            received = _receive(receiver, max(until - time.monotonic(), 0.001))
             if received is None:
                 break
             packet, arrived = received
             if UDP in packet and packet[UDP].dport == _TRAIN_PORT:
-                arrivals.append((struct.unpack("!I", bytes(packet[UDP].payload)[:4])[0], arrived))
-    return arrivals
+                number = struct.unpack("!I", bytes(packet[UDP].payload)[:4])[0]
+                self._arrivals.append((number, arrived))
+
+    def found(self) -> PathProbe:
+        """What came of it."""
+        trips, arrivals = self._trips, self._arrivals
+        ratio = None
+        if len(arrivals) > TRAIN_FRAMES // 2:
+            # The first frame may have left on saved-up credit: time the rest from its arrival.
+            elapsed_s = arrivals[-1][1] - arrivals[1][1]
+            ratio = (
+                (len(arrivals) - 2) * FRAME_BYTES * 8 / 1e6 / elapsed_s / TRAIN_MBPS
+                if elapsed_s > 0
+                else None
+            )
+        return PathProbe(
+            rtt_ms=statistics.median(trips) if trips else None,
+            rtt_min_ms=min(trips, default=None),
+            rtt_max_ms=max(trips, default=None),
+            echoes_sent=ECHOES,
+            echoes_lost=ECHOES - len(trips),
+            train_rate_ratio=ratio,
+            train_sent=TRAIN_FRAMES,
+            train_lost=TRAIN_FRAMES - len(arrivals),
+        )
+
+
+def _close_all(opened: list[socket.socket]) -> None:
+    for each in opened:
+        each.close()
 
 
 def probe_path(lane: Lane, bucket: TokenBucket) -> PathProbe:
-    """Measure a lane whose bucket is on its interface; the caller sets the rate again afterwards.
+    """Measure a lane whose bucket is on its interface, outside of any event loop; the caller sets the rate
+    again afterwards.
 
-    Raises:
-        TestbedError: the bucket cannot be changed.
+    Raises: as `PathProbing` does.
     """
-    bucket.change(TRAIN_MBPS, TRAIN_BURST_BYTES, 2 * TRAIN_FRAMES * FRAME_BYTES)
-    settings = lane.settings
-    trips, sent = _echoes(lane, 2 * (settings.rtt_ms + settings.jitter_ms) / 1000 + 0.5 + ECHOES * ECHO_GAP_S)
-    arrivals = _train(lane)
-    ratio = None
-    if len(arrivals) > TRAIN_FRAMES // 2:
-        # The first frame may have left on saved-up credit: time the rest from its arrival.
-        elapsed_s = arrivals[-1][1] - arrivals[1][1]
-        ratio = (
-            (len(arrivals) - 2) * FRAME_BYTES * 8 / 1e6 / elapsed_s / TRAIN_MBPS if elapsed_s > 0 else None
-        )
-    return PathProbe(
-        rtt_ms=statistics.median(trips) if trips else None,
-        rtt_min_ms=min(trips, default=None),
-        rtt_max_ms=max(trips, default=None),
-        echoes_sent=sent,
-        echoes_lost=sent - len(trips),
-        train_rate_ratio=ratio,
-        train_sent=TRAIN_FRAMES,
-        train_lost=TRAIN_FRAMES - len(arrivals),
-    )
+    with PathProbing(lane, bucket) as probing:
+        asyncio.run(probing.echo())
+        probing.train()
+        return probing.found()

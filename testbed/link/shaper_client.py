@@ -16,8 +16,8 @@ from testbed.process.errors import TestbedError
 from traces.bound_processes import die_with_parent
 from traces.trace import Trace
 
-PROBES_AT_ONCE = 2
-"""A probe takes a third of a second, most of it waiting; more at once would measure each other."""
+TRAINS_AT_ONCE = 2
+"""Of the probes of paths: a train takes a twentieth of a second; more at once would measure each other."""
 
 _LINE_LIMIT = 1 << 24
 _STOP_TIMEOUT_S = 5.0
@@ -33,8 +33,8 @@ class ShaperClient:
         self._exchanges: set[asyncio.Task[dict[str, Any]]] = set()
         self.real_time = False
         """Whether the machine granted real-time priority."""
-        self.probing = asyncio.Semaphore(PROBES_AT_ONCE)
-        """Lanes whose sessions end together are probed one or two at a time."""
+        self.training = asyncio.Semaphore(TRAINS_AT_ONCE)
+        """Held by who times a probe's train."""
 
     async def __aenter__(self) -> ShaperClient:
         self._process = await asyncio.create_subprocess_exec(

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from testbed.process.children import environment, python_in
 from testbed.process.errors import TestbedError
@@ -16,16 +16,40 @@ from traces.bound_processes import die_with_parent
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
-_LINE_LIMIT = 1 << 22
+FINISH_WITHIN_S = 0.5
+"""Who ends with its input does so by then."""
+LINE_LIMIT = 1 << 22
+"""Of what it says, bytes."""
 _STDERR_LINES = 1000
+
+
+class Process(Protocol):
+    """As much of `asyncio.subprocess.Process` as a child is asked for."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None: ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, number: int) -> None: ...
 
 
 class Child:
     """A process of ours inside a lane that talks in JSON lines."""
 
-    def __init__(
-        self, what: str, process: asyncio.subprocess.Process, ends_by: signal.Signals | None = None
-    ) -> None:
+    def __init__(self, what: str, process: Process, ends_by: signal.Signals | None = None) -> None:
         self.what = what
         self.process = process
         self._ends_by = ends_by
@@ -55,7 +79,7 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=die_with_parent,
             start_new_session=True,
-            limit=_LINE_LIMIT,
+            limit=LINE_LIMIT,
             env={**environment(), **(variables or {})},
         )
         return cls(what, process, ends_by)
@@ -120,6 +144,14 @@ class Child:
         await self._rest_of_stderr()
         return self.said[-1] if self.said else f"exit status {status}"
 
+    async def finish(self) -> None:
+        """End its input and wait a moment for what it still says; `close` is for who doesn't end so."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                await self.process.wait()
+
     async def _rest_of_stderr(self) -> None:
         """Read on to the end; somebody whom it started may hold it open, so not for ever."""
         await asyncio.wait([self._stderr], timeout=STOP_TIMEOUT_S)
@@ -138,17 +170,14 @@ class Child:
         """End its input and wait; then insist, also with what it started."""
         if self._ends_by is not None:
             self.signal(self._ends_by)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        for number in (None, signal.SIGTERM, signal.SIGKILL):
-            if number is not None:
-                self.signal_group(number)
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S if number else 0.5):
-                    await self.process.wait()
+        await self.finish()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.returncode is not None:
                 break
-            except TimeoutError:
-                continue
+            self.signal_group(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self.process.wait()
         self.signal_group(signal.SIGKILL)
         await self._rest_of_stderr()
         self._stderr.cancel()

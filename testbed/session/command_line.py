@@ -45,7 +45,8 @@ def parser() -> Parser:
         "--traces",
         required=True,
         metavar="TRACE",
-        help="a family (3g, 4g, lte, 5g, fcc, wifi), a member (4g/17), or a file in any known format",
+        help="a family (3g, 4g, lte, 5g, fcc, wifi, rural, bursty), a member (4g/17), or a file in any known"
+        " format",
     )
     what.add_argument(
         "--reproduce",

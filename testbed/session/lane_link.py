@@ -19,7 +19,7 @@ from testbed.link.bucket import bucket_bytes
 from testbed.link.delay_stage import DelayStage, StageReport
 from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
 from testbed.link.log import LinkRow, read_link_log
-from testbed.link.probe import PathProbe, probe_path
+from testbed.link.probe import PathProbe, PathProbing, load_scapy
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import TokenBucket
 from testbed.machine.readings import MachineReading, read_machine
@@ -96,8 +96,6 @@ class ShapedLink:
             *("--log", str(plan.aside("origin.jsonl"))),
             ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
         )
-        if models(plan.settings, alone=True, varies=False):
-            await asyncio.to_thread(warm_model)  # now, when nothing is measured, and while the origin loads
         await origin.first_line()
         return cls(plan, lane, shaper, bucket, origin, opened)
 
@@ -122,13 +120,20 @@ class ShapedLink:
             TestbedError: the bucket cannot be changed.
         """
         settings = self.plan.settings
-        async with self.shaper.probing:
-            for _ in range(_PROBE_TRIES):
-                probe = await asyncio.to_thread(probe_path, self.lane, self.bucket)
-                faults = probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
-                if not faults:
-                    break
+        for _ in range(_PROBE_TRIES):
+            probe = await self._probe_once()
+            faults = probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
+            if not faults:
+                break
         return probe, faults
+
+    async def _probe_once(self) -> PathProbe:
+        await asyncio.to_thread(load_scapy)
+        with PathProbing(self.lane, self.bucket) as probing:
+            await probing.echo()
+            async with self.shaper.training:
+                await asyncio.to_thread(probing.train)
+            return probing.found()
 
 
 @dataclass(frozen=True)
@@ -151,19 +156,21 @@ class ProbedLink:
         await link.shaper.attach(link.lane.name, router, BOTTLENECK, limit, trace.mean_mbps)
 
     async def watch(self, listens: bool) -> WatchedLink:
-        """From now on nobody else may change anything in the lane.
+        """From now on nobody else may change anything in the lane, and what passes it is counted: what was
+        on its way has arrived.
 
         Args:
             listens: whether it is heard who changes something; without that only the counters tell.
 
         Raises:
-            TestbedError: a host cannot be looked at.
+            TestbedError: a host cannot be looked at, or a counter cannot be read.
         """
         link = self.shaped
         in_force = await asyncio.to_thread(_in_force, link.lane)
         guard = LaneGuard(link.lane, link.bucket, link.shaper.netlink_port, listens)
         link.opened.callback(guard.close)
         await guard.listen()
+        await guard.count()
         return WatchedLink(link, self.probe, in_force, guard, link.lane.delay_stage)
 
 
@@ -200,12 +207,14 @@ class WatchedLink:
         """Begin the replay at monotonic time `t0`.
 
         Raises:
-            TestbedError: the delay stage or the shaper is gone, or a counter cannot be read.
+            TestbedError: the delay stage or the shaper is gone.
         """
         plan, shaper = self.shaped.plan, self.shaped.shaper
+        self.guard.begin(t0)
         await asyncio.to_thread(self.stage.play, plan.trace, plan.start_s, t0)
         await shaper.play(self.shaped.lane.name, plan.trace, plan.start_s, t0, plan.aside("link.jsonl"))
-        await self.guard.begin(t0)
+        if models(plan.settings, alone=True, varies=False):
+            warm_model()
 
     async def death(self) -> tuple[str, str]:
         """Wait until a process that the sessions need, a player apart, has died: outcome and reason."""

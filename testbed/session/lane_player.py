@@ -191,6 +191,7 @@ class LanePlayer:
         Raises:
             OSError: a log cannot be written.
         """
+        await self._child.finish()
         said = list(self._child.said)
         if self._capture is not None:
             await self._capture.close()

@@ -7,14 +7,20 @@ import signal
 from collections.abc import Mapping
 
 from testbed.link.lane import Lane
-from testbed.process.child import Child
+from testbed.process.child import LINE_LIMIT, Child
+from testbed.process.launching import FORKED, Launching
 
 
 class LaneProcesses:
-    """Starts them, and ends them all together."""
+    """Starts them, and ends them all together.
 
-    def __init__(self, lane: Lane) -> None:
+    Args:
+        launching: forks what it can; None: each has an interpreter of its own.
+    """
+
+    def __init__(self, lane: Lane, launching: Launching | None = None) -> None:
         self._lane = lane
+        self._launching = launching
         self._children: list[Child] = []
 
     async def start(
@@ -34,8 +40,12 @@ class LaneProcesses:
             ends_by: what tells it to end, where the end of its input does not.
         """
         name, pid = f"lane {self._lane.name}: {what}", self._lane.pid(role)
-        words = ("-m", module, *arguments)
-        child = await Child.start(name, pid, *words, variables=variables, ends_by=ends_by)
+        if self._launching is not None and module in FORKED:
+            process = await self._launching.start(module, arguments, pid, variables or {}, LINE_LIMIT)
+            child = Child(name, process, ends_by)
+        else:
+            words = ("-m", module, *arguments)
+            child = await Child.start(name, pid, *words, variables=variables, ends_by=ends_by)
         self._children.append(child)
         return child
 

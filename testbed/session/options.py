@@ -10,7 +10,7 @@ from typing import Any
 
 from player.buffer import BufferThresholds
 from player.options import Group, add_threshold_options, add_video_option, scoring, thresholds_of
-from player.qoe import QoE
+from player.qoe import Scoring
 from player.registry import split_policies
 from player.simulated.session import CHUNKS
 from player.video.video import Video
@@ -62,19 +62,19 @@ def asked_policies(args: argparse.Namespace) -> list[str]:
     return [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
 
 
-def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> QoE:
-    """The QoE of the scoring options, which has a value for every level of the videos.
+def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> Scoring:
+    """The QoE of the scoring options, which has a value for every level of the videos, and a stall weight.
 
     Raises:
         TestbedError: a weight that is none, or a ladder that this kind does not know.
     """
     try:
-        qoe = scoring(args)
+        asked = scoring(args)
         for video in videos:
-            qoe.quality(video.ladder_kbps)
+            asked.on(video.ladder_kbps)
     except ValueError as error:
         raise TestbedError(str(error)) from None
-    return qoe
+    return asked
 
 
 def add_link_options(parser: argparse.ArgumentParser) -> None:

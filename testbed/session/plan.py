@@ -88,7 +88,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     video_spec = args.video or default_video(trace.family)
     whole = load_video(video_spec)
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
-    qoe = scoring_of(args, [video])
+    qoe = scoring_of(args, [video]).on(video.ladder_kbps)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     settings = link_settings(args)
     told = _same(args, arguments, video)

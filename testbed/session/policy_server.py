@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -101,7 +102,7 @@ class PolicyServer:
             start_new_session=True,
             env={"OMP_WAIT_POLICY": "PASSIVE", **environment()},
         )
-        self._child = Child(self.name, process)
+        self._child = Child(self.name, process, ends_by=signal.SIGTERM)  # it serves whatever its input does
         line = await self._child.first_line(READY_WITHIN_S)
         self.facts = {key: value for key, value in line.items() if key not in ("line", "address")}
 

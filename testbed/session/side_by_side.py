@@ -17,8 +17,8 @@ from rich.text import Text
 
 from testbed.link.lane import Lane
 from testbed.link.probe import load_scapy
-from testbed.link.settings import LinkSettings
 from testbed.link.shaper_client import ShaperClient
+from testbed.process.launching import Launching
 from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
 from testbed.session.plan import RunPlan
@@ -26,20 +26,19 @@ from testbed.session.policy_server import PolicyServers
 from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult, names_of
 from testbed.session.streaming import LaneSessions, ReadySessions, StartedSessions
 from testbed.session.watch import SessionsDisplay
-from testbed.verdict.lane_guard import warm_model
 from traces.words import counted
 
-BEGIN_AFTER_S = 0.5
-"""From the moment that all players are ready to the common start, and a round trip besides: what is still on
-its way is counted on neither side."""
+BEGIN_AFTER_S, BEGIN_AFTER_LANE_S = 0.2, 0.02
+"""From the moment that all players are ready to the common start, and for each lane besides: shaper, delay
+stage and player have to be told of it before it comes."""
 
 END_WITHIN_S = 10.0
 """After an interrupt a player that has not ended by itself is killed, or at the second interrupt."""
 
 
-def begin_after_s(settings: LinkSettings) -> float:
-    """How long after the last preparation sessions over such a link may begin."""
-    return BEGIN_AFTER_S + (settings.rtt_ms + settings.jitter_ms) / 1000
+def begin_after_s(lanes: int = 1) -> float:
+    """How long after the last preparation sessions on so many lanes may begin together."""
+    return BEGIN_AFTER_S + lanes * BEGIN_AFTER_LANE_S
 
 
 Stage = TypeVar("Stage")
@@ -82,7 +81,7 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         at_once, why = await asyncio.to_thread(lanes_now, plan)  # before anything of ours wants a processor
         if why:
             console.print(Text(why), soft_wrap=True)
-        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(_load))]
+        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(load_scapy))]
         try:
             results = await _turns(
                 plan, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
@@ -92,12 +91,6 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         if left_out := len(plan.sessions) - len(results):
             console.print(f"{counted(left_out, 'session')} had not begun and left no record")
         return results
-
-
-def _load() -> None:
-    """Import and compile while lanes are made what a probe and a verdict need later."""
-    load_scapy()
-    warm_model()
 
 
 def _beginning(lanes: int, servers: int) -> str:
@@ -147,6 +140,7 @@ async def _turn(
     try:
         async with contextlib.AsyncExitStack() as stack:
             sessions, starting = [], []
+            launching = await stack.enter_async_context(Launching())
             shaper = await stack.enter_async_context(ShaperClient())
             for index, plan in enumerate(plans):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
@@ -156,7 +150,9 @@ async def _turn(
                 mine = dataclasses.replace(plan, facts=facts)
                 name = f"sb{os.getpid()}-{first + index}"
                 lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
-                asked = LaneSessions([mine], lane, shaper, index, servers.of(mine.server))
+                asked = LaneSessions(
+                    [mine], lane, shaper, index, servers.of(mine.server), launching=launching
+                )
                 stack.push_async_callback(asked.close)
                 leftovers += asked.leftovers()
                 sessions.append(asked)
@@ -186,7 +182,7 @@ async def _run_lanes(
     plans = [plan for sessions in asked for plan in sessions.plans]
     first = plans[0]
     with SessionsDisplay(console, names_of(plans), first.video, first.trace, first.start_s) as display:
-        t0 = time.monotonic() + max(begin_after_s(plan.settings) for plan in plans)
+        t0 = time.monotonic() + begin_after_s(len(ready))
         display.begin(t0)
         streaming = [asyncio.create_task(sessions.stream(t0, display)) for sessions in ready]
         stopping = asyncio.create_task(_interrupt_all(ready, interrupt))

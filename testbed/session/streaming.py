@@ -20,6 +20,7 @@ from player.record import FINISHED, EndRow, RecordWriter, by_fallback_alone
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.machine.readings import MachineReading
+from testbed.process.launching import Launching
 from testbed.session.lane_link import Judged, ProbedLink, ShapedLink, WatchedLink
 from testbed.session.lane_player import LanePlayer, LoadingPlayer
 from testbed.session.lane_processes import LaneProcesses
@@ -37,6 +38,7 @@ class LaneSessions:
         server: whom their policy asks.
         stagger_s: each player begins so long after the one before.
         listens: whether it is heard who changes something in the lane; without that only the counters tell.
+        launching: forks origin and players; None: each has an interpreter of its own.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class LaneSessions:
         server: AskedServer | None = None,
         stagger_s: float = 0.0,
         listens: bool = True,
+        launching: Launching | None = None,
     ) -> None:
         self.plans = tuple(plans)
         self.lane = lane
@@ -56,7 +59,7 @@ class LaneSessions:
         self.stagger_s = stagger_s
         self.listens = listens
         self._shaper = shaper
-        self.processes = LaneProcesses(lane)
+        self.processes = LaneProcesses(lane, launching)
         self._opened = contextlib.AsyncExitStack()
 
     async def start(self) -> StartedSessions:

@@ -91,10 +91,10 @@ def row_names(results: Sequence[SessionResult]) -> list[str]:
 
 
 def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
-    """A line a session, the QoE with its weights."""
-    shown = Table(
-        title=f"QoE: {qoe}; first chunk not counted", title_justify="left", box=None, pad_edge=False
-    )
+    """A line a session, the QoE with its weights. All sessions are of one video."""
+    weights = qoe.in_words(results[0].plan.video.ladder_kbps)
+    title = f"QoE: {weights}; first chunk not counted"
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in (
         "policy",
         "QoE",

@@ -282,10 +282,19 @@ def _kept(session: SessionToSimulate, asked: dict[str, Any], damaged: list[str])
         wanted["policy"].pop("sources", None)
     difference = first_difference(there, wanted)
     if difference is not None:
-        if difference.startswith("player.fallback "):
-            way_out = f"add --fallback {there['player']['fallback']} to go on with it, or name another --out"
+        way_out = _to_go_on(difference, there) or way_out
         raise TestbedError(f"{session.record} is of another session: {difference}; {way_out}")
     return summarise(record.chunks, record.end, record.ladder_kbps, session.qoe)
+
+
+def _to_go_on(difference: str, there: dict[str, Any]) -> str | None:
+    """Where a default was another one when the record was made: the option that goes on with it."""
+    option = None
+    if difference.startswith("player.fallback "):
+        option = f"--fallback {there['player']['fallback']}"
+    elif difference.startswith("told_qoe.mu ") and isinstance(mu := there["told_qoe"]["mu"], int | float):
+        option = f"--mu {mu!r}"
+    return None if option is None else f"add {option} to go on with it, or name another --out"
 
 
 def _put_aside(record: Path, fault: str, damaged: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
 from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
-from player.qoe import QoE, SessionSummary
+from player.qoe import Scored, SessionSummary, scored_json
 from player.real.live import fallback_count
 from player.record import FINISHED
 from player.registry import only_simulated
@@ -41,12 +40,18 @@ class SimulatedOutcome:
         return self.summary is not None and not self.summary.by_fallback_alone
 
 
-def as_json(outcomes: Sequence[SimulatedOutcome], qoe: QoE, out: str) -> dict[str, Any]:
+def scored_in(outcomes: Sequence[SimulatedOutcome]) -> list[Scored]:
+    """What the sessions are scored by, once a video."""
+    found = ((one.session.video.name, one.session.video.ladder_kbps, one.session.qoe) for one in outcomes)
+    return list(dict.fromkeys(found))
+
+
+def as_json(outcomes: Sequence[SimulatedOutcome], out: str) -> dict[str, Any]:
     """The object of `--json`: a line a policy, means over its sessions, the interval over traces. What the
     fallback played alone counts in none of them."""
     policies = dict.fromkeys(one.session.policy for one in outcomes)
     return {
-        "qoe": dataclasses.asdict(qoe),
+        "qoe": scored_json(scored_in(outcomes)),
         "link": outcomes[0].session.link_name,
         "simulated": True,
         "policies": [
@@ -95,8 +100,13 @@ def all_good(report: dict[str, Any]) -> bool:
 
 def remarks_on(outcomes: Sequence[SimulatedOutcome], report: dict[str, Any]) -> list[str]:
     """What a reader of the table has to know besides: who decided instead of a policy and why, who died,
-    and whose decisions would have been late on a real player."""
+    whose decisions would have been late on a real player, and what a mean over several ladders is."""
     lines: list[str] = []
+    if len({qoe for _, _, qoe in scored_in(outcomes)}) > 1:
+        lines.append(
+            "each policy's mean is over videos of several ladders, each scored by its own mu, and the higher"
+            " ladder weighs more; `python -m analysis table RESULTS --by video` keeps them apart"
+        )
     for one in report["policies"]:
         mine = [outcome for outcome in outcomes if outcome.session.policy == one["policy"]]
         lines += [*_replaced(one, len(mine)), *_died(mine), *_slow(mine)]
@@ -153,10 +163,10 @@ def _qoe(summary: SessionSummary) -> float:
     return summary.qoe
 
 
-def table(report: dict[str, Any], qoe: QoE) -> Table:
-    """What a person sees of the report."""
+def table(report: dict[str, Any], weights: str) -> Table:
+    """What a person sees of the report; `weights`: of QoE, in words."""
     shown = Table(
-        title=f"QoE: {qoe}; first chunk not counted; simulated, link {report['link']}",
+        title=f"QoE: {weights}; first chunk not counted; simulated, link {report['link']}",
         title_justify="left",
         box=None,
         pad_edge=False,

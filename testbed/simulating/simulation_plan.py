@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from player.buffer import BufferThresholds
 from player.fallback import fallback_spec
 from player.policy import ToldFuture
-from player.qoe import QoE
+from player.qoe import Scoring
 from player.registry import LoadedPolicy, load_policy
 from player.simulated.link_published import PublishedLink, refuse_loss
 from player.simulated.session import CHUNKS, Future, Link
@@ -47,7 +47,6 @@ class SimulationPlan:
     facts: RunFacts
     out: Path
     processes: int
-    qoe: QoE
     notes: tuple[str, ...]
     """What a person should know before."""
 
@@ -61,27 +60,25 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     traces = _traces(args.traces, args.format)
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
-    qoe = scoring_of(args, videos.values())
+    scoring = scoring_of(args, videos.values())
     thresholds = playing_thresholds(args, videos.values())
     link = LINKS[args.link](args)
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         loaded = {name: load_policy(name) for name in _unique(asked_policies(args))}
-        _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], qoe)
+        _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], scoring)
         _refuse_futures(loaded.values(), starts.starts, link, thresholds)
     seeds = _seeds(args.seed)
     out = args.out or RESULTS / f"simulated-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     _refuse_loss(link, (trace for _, trace in traces))
     spec_of = {trace.name: spec for spec, trace in traces}
-    asked = {"link_name": args.link, "strict": args.strict, "thresholds": thresholds}
-    same = partial(SessionToSimulate, link=link, qoe=qoe, **asked)
+    asked = {"link": link, "link_name": args.link, "strict": args.strict, "thresholds": thresholds}
     sessions = tuple(
-        same(
+        SessionToSimulate(
+            **asked,
             policy=policy,
             start=start,
             trace_spec=spec_of[start.trace.name],
-            video=videos[start.trace.name],
-            chunks=_chunks(args.chunks, videos[start.trace.name]),
-            first_level=_first_level(args.first_level, videos[start.trace.name]),
+            **_of_video(args, videos[start.trace.name], scoring),
             run_seed=seed,
             record=out / record_name(start.trace.name, start.index, policy, seed if len(seeds) > 1 else None),
             fallback=fallback_spec(found.policy, args.fallback),
@@ -96,7 +93,17 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
         *trace_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
         *video_notes(videos.values()),
     )
-    return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), qoe, notes)
+    return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), notes)
+
+
+def _of_video(args: argparse.Namespace, video: Video, scoring: Scoring) -> dict[str, Any]:
+    """What a session's video decides of it."""
+    return {
+        "video": video,
+        "qoe": scoring.on(video.ladder_kbps),
+        "chunks": _chunks(args.chunks, video),
+        "first_level": _first_level(args.first_level, video),
+    }
 
 
 def _facts(out: Path, arguments: Sequence[str]) -> RunFacts:
@@ -108,11 +115,12 @@ def _facts(out: Path, arguments: Sequence[str]) -> RunFacts:
 
 
 def _refuse_unplayable(
-    args: argparse.Namespace, policies: Sequence[LoadedPolicy], traces: Sequence[Trace], qoe: QoE
+    args: argparse.Namespace, policies: Sequence[LoadedPolicy], traces: Sequence[Trace], scoring: Scoring
 ) -> None:
     """Raises PolicyError for a policy, or a fallback, that can't play one of the videos."""
     for spec in dict.fromkeys(args.video or default_video(trace.family) for trace in traces):
-        to_play = VideoToPlay(load_video(spec), spec, 0, qoe)
+        video = load_video(spec)
+        to_play = VideoToPlay(video, spec, 0, scoring.on(video.ladder_kbps))
         for policy in policies:
             to_play.refuse(policy)
         to_play.refuse_fallbacks(policies, args.fallback)

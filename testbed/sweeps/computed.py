@@ -54,7 +54,7 @@ def computed_session(plan: SweepPlan, unit: Unit, out: Path, attempt: int) -> Se
         first_level=None,
         link_name=plan.link_model or "",
         link=simulated_link(plan.link_model or "", unit.setting),
-        qoe=plan.qoe,
+        qoe=plan.qoe_of(unit),
         run_seed=unit.seed,
         record=out / unit.records[0],
         thresholds=unit.setting.thresholds,

@@ -20,6 +20,7 @@ from player.record import ChunkRow, EndRow
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.errors import StrictStop, TestbedError
+from testbed.process.launching import Launching
 from testbed.session.policy_server import PolicyServer, PolicyServers
 from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan
 from testbed.session.side_by_side import Interrupt, begin_after_s
@@ -69,7 +70,7 @@ def session_plans(
                 video_spec=unit.video_spec,
                 settings=setting.link,
                 backend=backend,
-                qoe=plan.qoe,
+                qoe=plan.qoe_of(unit),
                 seed=unit.seed + index,
                 decision_deadline_s=plan.file.decision_deadline_s,
                 record=(out / record).absolute(),
@@ -86,8 +87,9 @@ def session_plans(
 
 
 class LaneServices:
-    """What the lanes of a sweep share: one shaper, and the servers that policies ask. Both are had when
-    they are first wanted, and anew when they have died (the sessions that they served are tried again).
+    """What the lanes of a sweep share: one shaper, what forks their players and origins, and the servers
+    that policies ask. They are had when they are first wanted, and anew when they have died (the sessions
+    that they served are tried again).
 
     Args:
         stack: takes them down in the end.
@@ -101,7 +103,16 @@ class LaneServices:
         self._servers: dict[ServerCommand, PolicyServer] = {}
         self._told: dict[PolicyServer, int] = {}
         """Of all that were ever started, how many of its notes `news` has given."""
+        self._launching: Launching | None = None
         self._shaper_starting, self._server_starting = asyncio.Lock(), asyncio.Lock()
+        self._launching_starting = asyncio.Lock()
+
+    async def launching(self) -> Launching:
+        """What forks players and origins."""
+        async with self._launching_starting:
+            if self._launching is None or self._launching.died():
+                self._launching = await self._stack.enter_async_context(Launching())
+            return self._launching
 
     async def shaper(self) -> ShaperClient:
         """The shaper.
@@ -192,7 +203,8 @@ class Lanes:
             await asyncio.gather(*lanes)
         finally:
             for lane in lanes:
-                lane.cancel()
+                if not lane.cancelling():  # or what it is taking down already would be left half done
+                    lane.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
 
     async def _lane(self, number: int) -> None:
@@ -252,13 +264,14 @@ async def stream_unit(
     """
     shaper, server = await shared.shaper(), await shared.server(plans[0].server)
     async with _lane_of(plans[0], name, beginning) as lane:
-        asked = LaneSessions(plans, lane, shaper, server=server, stagger_s=stagger_s)
+        launching = await shared.launching()
+        asked = LaneSessions(plans, lane, shaper, server=server, stagger_s=stagger_s, launching=launching)
         async with _open(asked):
             async with beginning:
                 started = await asked.start()
                 probed = await started.probe()
                 ready = await probed.ready()
-                rest_s = begin_after_s(plans[0].settings)
+                rest_s = begin_after_s()
                 t0 = time.monotonic() + rest_s
                 playing = asyncio.create_task(ready.stream(t0, Silent()))
                 await asyncio.wait([playing], timeout=rest_s)

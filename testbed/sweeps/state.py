@@ -17,7 +17,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from analysis.sweep_state import (
     TraceEntry,
 )
 from player.fallback import FALLBACK_ONCE
+from player.qoe import scored_json
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
 from testbed.sweeps.experiment.schema import SweepFile
@@ -120,7 +121,7 @@ def _common(plan: SweepPlan) -> dict[str, Any]:
     return {
         "simulated": plan.simulated,
         "link_model": plan.link_model,
-        "qoe": dataclasses.asdict(plan.qoe),
+        "qoe": scored_json(plan.scored),
         "decision_deadline_s": plan.file.decision_deadline_s,
     }
 
@@ -248,6 +249,11 @@ def refuse_changes(plan: SweepPlan, before: SweepState, recorded: Sequence[Sessi
 
 def _way_out(plan: SweepPlan, before: SweepState) -> str:
     """What to do about changes; what it is where the fallback was another one."""
+    mu = (before.qoe or {}).get("mu")
+    if plan.file.scoring.mu is None and mu is not None and any(qoe.mu != mu for _, _, qoe in plan.scored):
+        return (
+            f"Stalls had another weight: write mu = {mu} under [qoe] to go on with it, or name another --out"
+        )
     then = {str(entry["label"]): entry.get("fallback", FALLBACK_ONCE) for entry in before.policies or ()}
     changed = {
         str(then[policy.label])
@@ -265,7 +271,9 @@ def _way_out(plan: SweepPlan, before: SweepState) -> str:
 def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry]) -> list[str]:
     """What of the plan is not as it was, as far as the stale sessions go."""
     then = _plain(before.to_json())
-    found = list(_differences(_plain(_common(plan)), {key: then.get(key) for key in _common(plan)}))
+    common = {key: value for key, value in _common(plan).items() if key != "qoe"}
+    found = list(_differences(_plain(common), {key: then.get(key) for key in common}))
+    found += _told_otherwise(plan, then.get("qoe") or {}, {row.record for row in stale})
     now = _plain(
         {
             "settings": [setting.facts for setting in plan.settings],
@@ -290,6 +298,20 @@ def _changes(plan: SweepPlan, before: SweepState, stale: Sequence[SessionEntry])
     if not found and any((row.seed, row.repetition, row.start_s) not in seeds for row in stale):
         found.append("some seeds, repetitions or start_s are gone")
     return found
+
+
+def _told_otherwise(plan: SweepPlan, then: Mapping[str, Any], records: Set[str | None]) -> list[str]:
+    """What of QoE these sessions were told otherwise than they would be now; by video, if videos differ."""
+    units = {unit.video_spec: unit for unit in plan.units if not records.isdisjoint(unit.records)}
+    several = len({qoe for _, _, qoe in plan.scored}) > 1
+    found = []
+    for unit in units.values():
+        name = unit.whole.name
+        was = (then.get("by_video") or {}).get(name, then)
+        now = dataclasses.asdict(plan.qoe_of(unit))
+        lines = _differences(now, {key: was.get(key) for key in now}, "qoe")
+        found += [f"{line} ({name})" if several else line for line in lines]
+    return list(dict.fromkeys(found))
 
 
 def _without_axis(entry: Mapping[str, Any]) -> dict[str, Any]:

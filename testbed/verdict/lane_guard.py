@@ -1,15 +1,18 @@
 """Gather what the self-check needs of a lane besides the link log, from streaming's start to its end.
 
-`listen` when the lane is ready: snapshots, and an ear in every host. `begin` before the first packet of a
-session: counters. `end` after the last: all of it again, and what differs. In all they take about 0.12 s
-of the processor a session, whatever its length, and wait until nothing is on its way.
+`listen` when the lane is ready: snapshots, and an ear in every host. `count` before the first packet of a
+session: counters. `begin`: when it begins. `end` after the last packet: all of it again, and what differs. In
+all they take about 0.12 s of the processor a session, whatever its length, and wait until nothing is on its
+way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,10 +40,10 @@ from traces.trace import Trace, TraceError
 QUIET_BEYOND_S = 0.06
 """A lane is at rest when nothing has moved for the delay stage's time and this: a delayed ACK waits 40 ms."""
 SETTLE_S = 0.5
-"""So long after a session's end, besides, a lane may take to come to rest."""
-BEFORE_T0_S = 0.05
-"""At the beginning it has to be done so long before the replay begins."""
+"""So long before a session's begin and after its end, besides, a lane may take to come to rest."""
 MODELLED = "cubic"
+_LEAST_PRIORITY = 19
+"""nice(1)"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class LaneFindings:
 
 
 class LaneGuard:
-    """Watches one lane. `listen`, `begin`, `end`, `close`.
+    """Watches one lane. `listen`, `count`, `begin`, `end`, `close`.
 
     Args:
         bucket: the bottleneck's, for its counters.
@@ -111,15 +114,18 @@ class LaneGuard:
     def _look(self) -> dict[str, HostSnapshot]:
         return {role: snapshot_host(pid) for role, pid in self._pids.items()}
 
-    async def begin(self, t0: float) -> None:
-        """Count from now on, before the replay that begins at monotonic time `t0`.
+    async def count(self) -> None:
+        """Count from now on, once nothing is on its way any more.
 
         Raises:
             TestbedError: a counter cannot be read.
         """
+        self._before = await self._counters(time.monotonic() + self._quiet_s + SETTLE_S, self._quiet_s)
+
+    def begin(self, t0: float) -> None:
+        """The replay begins at monotonic time `t0`."""
         if self._watch is not None:
             self._watch.t0 = t0
-        self._before = await self._counters(t0 - BEFORE_T0_S, self._quiet_s)
 
     async def _counters(self, until: float, quiet_s: float) -> PathCounters:
         """All counters of one moment: nothing may have moved while they were read."""
@@ -233,8 +239,16 @@ def modelled_times(
     return modelled + times[len(modelled) :]
 
 
+@functools.cache
 def warm_model() -> None:
-    """Have the model's machine code ready: compiling it takes seconds where none is kept."""
+    """Have the model's machine code ready when a session ends: loading it takes half a second, compiling it,
+    where none is kept, many. It is done once a process, in a thread that yields to everything else and that
+    nobody has to wait for."""
+    threading.Thread(target=_warm_model, name="model", daemon=True).start()
+
+
+def _warm_model() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
     from player.simulated.tcp.link import TcpLink
 
     TcpLink(rtt_ms=1.0).open(Trace("warm", (0.0, 1.0), (0.0, 1.0)), 1).download(1)

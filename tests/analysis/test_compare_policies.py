@@ -14,7 +14,7 @@ from analysis.__main__ import main
 from analysis.bootstrap import mean_interval
 from analysis.compare import compare
 from analysis.outcomes import read_outcomes
-from player.qoe import QoE
+from player.qoe import Scoring
 from tests.support.damage import DAMAGES
 from tests.support.session_records import change_manifest, write_session
 from tests.support.tables import read_table
@@ -243,7 +243,7 @@ def test_clusters_widen_the_interval(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_utilisation_by_hand(tmp_path: Path) -> None:
     write_session(tmp_path / "a.jsonl", "a")  # 3 Mbit in 3 s of a link of 2 Mbit/s
     cut = write_session(tmp_path / "b.jsonl", "b", levels=(0, 0), last_stall_s=2.0, outcome="origin-lost")
-    whole, short = read_outcomes([tmp_path], QoE()).counted
+    whole, short = read_outcomes([tmp_path], Scoring()).counted
     assert whole.figures.utilisation == pytest.approx(3 / 6)
     assert short.record == str(cut)
     assert short.figures.utilisation == pytest.approx(2 / (2 * 11))  # the link went on until the end
@@ -257,7 +257,7 @@ def test_weights_are_options(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert report["groups"][0]["pairs"][0]["difference"] == pytest.approx(-10.0)
     assert "told another QoE" in " ".join(report["notes"])
     log = compared(capsys, tmp_path, "--baseline", "b", "--qoe", "log")
-    assert log["qoe"]["mu"] == 2.66 and log["groups"][0]["pairs"][0]["difference"] == pytest.approx(-2.66)
+    assert log["qoe"]["mu"] == 1.46 and log["groups"][0]["pairs"][0]["difference"] == pytest.approx(-1.46)
     told = refused(capsys, tmp_path, "--qoe", "hd")
     assert "hd has no value for 1000 kbit/s" in told and "remove" not in told  # the records are sound
 
@@ -333,7 +333,7 @@ def test_a_missing_baseline_in_one_group_is_no_pair_there(tmp_path: Path) -> Non
     write_session(tmp_path / "a.jsonl", "a", family="x")
     write_session(tmp_path / "b.jsonl", "b", family="x")
     write_session(tmp_path / "c.jsonl", "b", "t1", family="y")
-    comparison = compare(read_outcomes([tmp_path], QoE()), baseline="a", by="family")
+    comparison = compare(read_outcomes([tmp_path], Scoring()), baseline="a", by="family")
     assert [(group.name, len(group.pairs)) for group in comparison.groups] == [("x", 1), ("y", 0)]
     assert [(one.policy, one.case.trace) for one in comparison.missing] == [("a", "t1")]
 

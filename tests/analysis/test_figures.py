@@ -17,7 +17,7 @@ from analysis.__main__ import main
 from analysis.clusters import ClusterRule
 from analysis.figures import FIGURES, DrawnFigure
 from analysis.outcomes import read_outcomes
-from player.qoe import QoE
+from player.qoe import Scoring
 from tests.support.session_records import change_manifest, write_session
 
 KINDS = tuple(FIGURES)
@@ -40,7 +40,7 @@ def results(tmp_path: Path) -> Path:
 
 def drawn(kind: str, results: Path, by: str | None = None) -> DrawnFigure:
     with matplotlib.rc_context(style.RC):
-        return FIGURES[kind](read_outcomes([results], QoE()), by, ClusterRule())
+        return FIGURES[kind](read_outcomes([results], Scoring()), by, ClusterRule())
 
 
 def plot(*words: str | Path) -> int:
@@ -96,7 +96,7 @@ def test_axes_say_what_is_on_them(results: Path, kind: str) -> None:
         "scatter": {"stall ratio (%), fewer to the right", "mean bitrate (Mbit/s)"},
     }
     assert labels == expected[kind]
-    assert "QoE linear, mu 4.3, smooth 1" in figure.get_suptitle()
+    assert "QoE linear, mu 4.3 (the ladder's top), smooth 1" in figure.get_suptitle()
     assert "6 cases, simulated" in figure.get_suptitle()
 
 

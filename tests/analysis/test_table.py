@@ -14,7 +14,7 @@ from analysis.clusters import ClusterRule
 from analysis.figures import FIGURES
 from analysis.outcomes import read_outcomes
 from analysis.style import RC
-from player.qoe import QoE
+from player.qoe import Scoring
 from tests.support.session_records import write_session
 from traces.commands import next_step
 
@@ -100,7 +100,7 @@ def test_who_aimed_at_another_qoe_is_said(results: Path, capsys: pytest.CaptureF
     )
     with matplotlib.rc_context(RC):
         drawn = FIGURES["bars"](
-            read_outcomes([results], QoE(mu=9.0), ["bba", "good"]), "family", ClusterRule()
+            read_outcomes([results], Scoring(mu=9.0), ["bba", "good"]), "family", ClusterRule()
         )
     assert "told linear, mu 4.3, smooth 1" in drawn.figure.get_suptitle()
 

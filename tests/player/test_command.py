@@ -78,13 +78,13 @@ def test_a_session_on_a_pipe(tmp_path: Path) -> None:
     assert (manifest["policy"]["spec"], manifest["policy"]["name"]) == ("fixed:1", "fixed")
     assert list(manifest["policy"]["parameters"].values()) == [1]
     assert manifest["seed"] == 4
-    assert manifest["told_qoe"] == {"kind": "linear", "mu": 4.3, "smooth": 1.0}
+    assert manifest["told_qoe"] == {"kind": "linear", "mu": 1.2, "smooth": 1.0}, "the top of 1200 kbit/s"
     assert manifest["command_line"][:3] == ["python", "-m", "player"]
     assert manifest["player"]["congestion_control"]
     assert set(manifest["versions"]) == {"python", "kernel", "streambed", "aiohttp"}
     lines = done.out.splitlines()
     assert sum(line.startswith("chunk ") for line in lines) == 4
-    assert "QoE per chunk (linear, mu 4.3, smooth 1)  0.750" in done.out
+    assert "QoE per chunk (linear, mu 1.2 (the ladder's top), smooth 1)  0.750" in done.out
     assert f"results/{path.name}" in done.out
     assert "\x1b" not in done.out, "no terminal codes on a pipe"
 
@@ -406,6 +406,29 @@ def test_stream_from_ready_to_end(tmp_path: Path) -> None:
     assert names(tmp_path) == [], "the testbed writes the record"
 
 
+def test_a_held_player_keeps_its_connection_until_it_is_let_go(tmp_path: Path) -> None:
+    """The parent reads the path's counters in peace: a connection's end would be packets."""
+
+    async def work() -> tuple[int, int | None, int, list[dict[str, Any]], int | None]:
+        async with serving(Origin(a_video())) as origin:
+            stream = await begin_stream(origin, tmp_path, "--hold", "--chunks", "1")
+            await stream.until("loaded")
+            stream.say('{"go": true}\n')
+            await stream.until("ready")
+            stream.say('{"start_s": 0}\n')
+            await stream.until("end")
+            ended = asyncio.ensure_future(stream.process.wait())
+            await asyncio.wait([ended], timeout=0.3)
+            held = (origin.connections(), stream.process.returncode)
+            rest = await stream.rest()
+            await ended
+            while origin.connections():
+                await asyncio.sleep(0.01)
+            return *held, origin.connections(), rest, stream.process.returncode
+
+    assert asyncio.run(work()) == (1, None, 0, [], 0)
+
+
 def test_stream_whose_parent_goes_before_the_start(tmp_path: Path) -> None:
     async def work() -> tuple[list[dict[str, Any]], int | None]:
         async with serving(Origin(a_video())) as origin:
@@ -468,7 +491,7 @@ def test_what_the_fallback_plays_alone_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     done = run(tmp_path, "URL", "--policy", "broken.py:Alone", "--out", "a.jsonl")
     assert done.status == 1
-    assert "QoE per chunk (linear, mu 4.3, smooth 1)  -" in done.out
+    assert "QoE per chunk (linear, mu 1.2 (the ladder's top), smooth 1)  -" in done.out
     assert "the fallback, fixed:1, decided all 4 chunks, first because the policy raised" in done.out
     record = read_record(tmp_path / "a.jsonl")
     assert record.manifest["player"]["fallback"] == "fixed:1"

@@ -49,6 +49,8 @@ class Origin:
     sent_bytes: int = 0
     peers: set[Any] = field(default_factory=set)
     """The connections that were used."""
+    connections: Callable[[], int] = int
+    """How many are open now, once it serves."""
 
     @property
     def mpd_url(self) -> str:
@@ -113,6 +115,9 @@ async def serving(origin: Origin) -> AsyncIterator[Origin]:
     await site.start()
     host, port = runner.addresses[0][:2]
     origin.url = f"http://{host}:{port}"
+    listening = runner.server
+    assert listening is not None
+    origin.connections = lambda: len(listening.connections)
     try:
         yield origin
     finally:

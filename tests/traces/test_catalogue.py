@@ -21,7 +21,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_a_family_alone_is_its_first_member() -> None:
-    assert catalogue.families() == ("3g", "4g", "lte", "5g", "fcc", "wifi")
+    assert catalogue.families() == ("3g", "4g", "lte", "5g", "fcc", "wifi", "rural", "bursty")
     assert catalogue.resolve("4g") == catalogue.resolve("4g/0")
     assert catalogue.resolve("4g/17").name == "4g/17"
     assert [trace.name for trace in catalogue.resolve_many("4g")] == ["4g/0"]
@@ -135,6 +135,8 @@ def test_default_videos_fit_the_rates() -> None:
         "5g": "uhd",
         "fcc": "envivio",
         "wifi": "uhd",
+        "rural": "envivio",
+        "bursty": "envivio",
     }
     assert catalogue.default_video("") == "envivio"
 

@@ -186,6 +186,8 @@ def test_fit_holds_out_judges_and_writes(
     body = run_json(capsys, *arguments, "--out", str(out))
     assert (body["fitted_logs"], body["held_out_logs"]) == (3, 3)
     assert body["generated"]["mean_mbps"] > 0
+    body = run_json(capsys, *arguments, "--line", "_([0-4])|5")
+    assert (body["fitted_logs"], body["held_out_logs"]) == (3, 3)
     assert catalogue.resolve(f"{out}/3").duration_s == 200
     body = run_json(
         capsys, "generate", str(out), "--members", "0:1", "--out", str(tmp_path / "g"), "--to", "csv"
@@ -229,6 +231,8 @@ BAD = [
     (["fit", "/no/such/dir"], "no such file"),
     (["fit", "/dev/null", "--include", "x"], "no logs are left"),
     (["fit", "/dev/null", "--step-s", "-1"], "--step-s"),
+    (["fit", "/dev/null", "--line", "("], "'(' is no regular expression"),
+    (["fit", "/dev/null", "--min-dark-share", "2"], "must be 0 to 1"),
     (["fit", "/dev/null", "--step-s", "9", "--length-s", "5"], "shorter than --step-s"),
     ([], "COMMAND"),
     (["dance"], "dance"),
@@ -253,7 +257,17 @@ def test_bad_input_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--hold-out-every", "1"], ["--block-s", "30"], ["--hold-out-every", "50"]]
+    "arguments",
+    [
+        ["--hold-out-every", "1"],
+        ["--block-s", "30"],
+        ["--hold-out-every", "50"],
+        ["--hold-out-every", "2", "--line", "3g"],
+        ["--hold-out-every", "2", "--line", "_.", "--block-s", "30"],
+        ["--line", "_."],
+        ["--min-dark-share", "0.99"],
+        ["--min-swing-share", "0.99"],
+    ],
 )
 def test_splits_that_leave_nothing_are_refused(
     capsys: pytest.CaptureFixture[str], logs: Path, arguments: list[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from traces.families import catalogue, fit
 from traces.families.generator import interpolate, member, pick_class, r2_point
+from traces.families.logs import chosen, cut, line_of, on_grid, origin, split
 from traces.families.model import FamilyModel, parse_model
-from traces.families.statistics import Statistics
+from traces.families.statistics import Statistics, outage_lengths_s
 from traces.formats import FORMATS
 from traces.prng import SplitMix64
 from traces.trace import Trace, TraceError
@@ -39,6 +41,12 @@ PINNED = {
     "wifi/0": "e16f6bab69c35aec",
     "wifi/17": "579153daef5f878f",
     "wifi/1000": "d44be7db36dc62b3",
+    "rural/0": "feea231d545f8678",
+    "rural/17": "b0e9a2b2a8a07512",
+    "rural/1000": "2dff5e6627cd914a",
+    "bursty/0": "141fb555c5150828",
+    "bursty/17": "bdf23222ff9a75e7",
+    "bursty/1000": "7f2bac753c86e94b",
 }
 """Of `Trace.sha256`: a change here changes every result that anyone has published with these families."""
 
@@ -107,6 +115,7 @@ BOUNDS = {
     "p95_mbps": 0.15,
 }
 """Relative distance of 80 members from the logs that were fitted."""
+CHOSEN_FOR_SWINGS_OR_OUTAGES = ("rural", "bursty")
 
 
 @pytest.mark.parametrize("family", catalogue.families())
@@ -116,7 +125,9 @@ def test_members_are_like_the_logs_that_were_fitted(family: str) -> None:
     for name, bound in BOUNDS.items():
         assert getattr(made, name) == pytest.approx(getattr(model.fitted, name), rel=bound), name
     assert made.p5_mbps == pytest.approx(model.fitted.p5_mbps, rel=0.2, abs=0.03 * model.fitted.mean_mbps)
-    assert made.share_below_0_3 == pytest.approx(model.fitted.share_below_0_3, abs=0.01)
+    assert made.share_below_0_3 == pytest.approx(model.fitted.share_below_0_3, rel=0.15, abs=0.01)
+    if family in CHOSEN_FOR_SWINGS_OR_OUTAGES:
+        assert made.swings_2s == pytest.approx(model.fitted.swings_2s, rel=0.15)
     for name in ("autocorrelation_1s", "autocorrelation_5s", "autocorrelation_20s"):
         wanted = getattr(model.fitted, name)
         assert wanted is None or getattr(made, name) == pytest.approx(wanted, abs=0.13), name
@@ -133,7 +144,7 @@ def held_out_distance(model: FamilyModel) -> list[float]:
 def test_every_family_was_judged_on_logs_left_out(family: str) -> None:
     model = catalogue.load_family(family)
     assert model.held_out is not None
-    assert model.held_out_logs >= 0.9 * model.fitted_logs - 1
+    assert model.held_out_logs >= 0.8 * model.fitted_logs - 1  # lines that are held out whole differ in logs
     assert max(held_out_distance(model)) < 0.5
 
 
@@ -162,18 +173,81 @@ def _line(rates: list[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def test_a_split_leaves_no_log_and_no_block_on_both_sides() -> None:
     logs = [Trace(f"log{i}", *_line([1.0 + i] * 90)) for i in range(5)]
-    whole = fit.split(logs, 2)
+    whole = split(logs, 2)
     assert [log.name for log in whole.held_out] == ["log1", "log3"]
     assert [log.name for log in whole.fitted] == ["log0", "log2", "log4"]
-    blocks = fit.split(logs[:2], 2, 30.0)
+    blocks = split(logs[:2], 2, 30.0)
     names = [block.name for block in (*blocks.fitted, *blocks.held_out)]
     assert len(set(names)) == 6
-    assert {fit.origin(block) for block in blocks.held_out} == {"log0", "log1"}
+    assert {origin(block) for block in blocks.held_out} == {"log0", "log1"}
+
+
+def test_a_line_is_held_out_whole() -> None:
+    names = ("a_1", "a_2", "b_1", "c.up", "a_3", "c.down", "d")
+    logs = [Trace(name, *_line([1.0] * 9)) for name in names]
+    parts = split(logs, 2, line=re.compile(r"^([ab])_|^(.*)[.](?:up|down)$"))
+    assert [log.name for log in parts.held_out] == ["b_1", "d"]
+    assert [log.name for log in parts.fitted] == ["a_1", "a_2", "c.up", "a_3", "c.down"]
+    assert line_of("x-17.log", re.compile(r"\d+")) == "17"
+
+
+def test_logs_are_chosen_by_how_dark_they_are_and_how_they_swing() -> None:
+    steady = Trace("steady", *_line([2.0] * 40))
+    swinging = Trace("swinging", *_line([1.0, 1.0, 4.0, 4.0] * 10))
+    dark = Trace("dark", *_line([2.0] * 30 + [0.1] * 10))
+    logs = [steady, swinging, dark]
+    assert [log.name for log in chosen(logs, 0.0, 0.0)] == ["steady", "swinging", "dark"]
+    assert [log.name for log in chosen(logs, 0.25, 0.0)] == ["dark"]
+    assert [log.name for log in chosen(logs, 0.0, 0.9)] == ["swinging"]
+    with pytest.raises(TraceError, match=r"none of 3 logs is below 0.3 Mbit/s for a share of 0.25 and"):
+        chosen(logs, 0.25, 0.9)
+
+
+LONG_AND_DARK = ([2.0] * 12 + [0.2] + [3.0] * 7 + [0.0] * 12) * 12
+"""Short outages that carry something and long ones that carry nothing, 32 s a turn."""
+
+
+def test_long_outages_are_as_dark_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_SIMULATED_STEPS", 4000)
+    monkeypatch.setattr(fit, "_LAST_SIMULATED_STEPS", 4000)
+    model = fit.fit([Trace("log", *_line(LONG_AND_DARK))], "x", classes=1, long_outage_s=10.0)
+    assert model.classes[0].long_outage_steps == 10
+    assert set(model.classes[0].long_outage_mbps) == {0.0} and set(model.classes[0].outage_mbps) == {0.2}
+    runs = [
+        set(run)
+        for dark, group in itertools.groupby(member(model, 0).rate_mbps[1:], lambda rate: rate < 0.3)
+        if dark and (run := list(group))
+    ]
+    assert runs.count({0.0}) and runs.count({0.2}) and len(runs) == runs.count({0.0}) + runs.count({0.2})
+    assert parse_model(model.to_json(), "x").classes == model.classes
+
+
+def test_without_long_outages_a_family_is_as_before() -> None:
+    text = catalogue.load_family("3g").to_json()
+    assert "long_outage" not in text
+    part = catalogue.load_family("rural").classes[0]
+    assert part.long_outage_steps == 20 and max(part.long_outage_mbps) < 0.3
+    broken = (
+        catalogue.load_family("rural")
+        .to_json()
+        .replace('"long_outage_mbps": [', '"long_outage_mbps": [1, ', 1)
+    )
+    with pytest.raises(TraceError, match="f: class 0: long_outage_mbps has 11 values, not 10"):
+        parse_model(broken, "f")
+
+
+def test_rural_links_go_dark_for_long_and_bursty_ones_swing() -> None:
+    rural = members("rural")
+    assert max(trace.mean_mbps for trace in rural) <= 5.0
+    longest = [max(outage_lengths_s(trace), default=0.0) for trace in rural]
+    assert sorted(longest)[len(longest) // 2] >= 8 and max(longest) >= 45
+    swings = {family: fit.measured(members(family), 600.0).swings_2s for family in ("4g", "lte", "bursty")}
+    assert swings["bursty"] > 0.4 > 2 * max(swings["4g"], swings["lte"])
 
 
 def test_cut_keeps_all_but_dark_pieces() -> None:
     log = Trace("log", *_line([1.0] * 30 + [0.0] * 10 + [2.0] * 14))
-    pieces = fit.cut(log, 10.0)
+    pieces = cut(log, 10.0)
     assert [piece.duration_s for piece in pieces] == [10, 10, 10, 14]
     assert sum(piece.mean_mbps * piece.duration_s for piece in pieces) == pytest.approx(58)
 
@@ -182,7 +256,7 @@ def test_logs_that_can_not_be_fitted_are_refused() -> None:
     with pytest.raises(TraceError, match="none of 1 logs"):
         fit.fit([Trace("slow", *_line([0.1] * 50))], "x")
     with pytest.raises(TraceError, match="shorter than one step"):
-        fit.on_grid(Trace("short", (0.0, 0.5), (1.0, 1.0)), 1.0)
+        on_grid(Trace("short", (0.0, 0.5), (1.0, 1.0)), 1.0)
 
 
 def test_a_class_that_never_leaves_an_outage_is_refused() -> None:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from traces.families.statistics import autocorrelation, join, outage_lengths_s, resample, summarise
+from traces.families.statistics import (
+    autocorrelation,
+    join,
+    outage_lengths_s,
+    resample,
+    summarise,
+    swing_share,
+)
 from traces.trace import Trace
 
 
@@ -52,6 +59,15 @@ def test_autocorrelation_of_an_alternating_and_of_a_slow_series() -> None:
     assert value is not None and value > 0.95
     assert autocorrelation(np.ones(10), 1) is None
     assert autocorrelation(np.arange(5.0), 5) is None
+
+
+def test_swings_are_twofold_changes_after_two_seconds() -> None:
+    assert summarise([even([1.0, 1.0, 2.0, 2.0] * 10)]).swings_2s == 1.0
+    assert summarise([even([1.0, 1.9] * 10)]).swings_2s == 0.0  # the same again after 2 s
+    assert summarise([even([0.0, 0.1, 0.29, 0.5] * 10)]).swings_2s == 0.0  # under 0.3 counts as 0.3
+    assert summarise([even([1.0, 9.0] * 10, 5.0)]).swings_2s is None
+    assert swing_share(np.array([1.0, 1.0, 1.0, 1.0, 3.0, 3.0]), 0.5) == 1.0
+    assert swing_share(np.ones(4), 0.5) is None
 
 
 def test_pairs_across_a_gap_do_not_count() -> None:

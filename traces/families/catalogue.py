@@ -20,9 +20,18 @@ from traces.formats.reading import as_words
 from traces.trace import Trace, TraceError
 from traces.words import counted, nearest
 
-FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi")
+FAMILIES = ("3g", "4g", "lte", "5g", "fcc", "wifi", "rural", "bursty")
 
-DEFAULT_VIDEO = {"3g": "envivio", "4g": "envivio", "lte": "uhd", "5g": "uhd", "fcc": "envivio", "wifi": "uhd"}
+DEFAULT_VIDEO = {
+    "3g": "envivio",
+    "4g": "envivio",
+    "lte": "uhd",
+    "5g": "uhd",
+    "fcc": "envivio",
+    "wifi": "uhd",
+    "rural": "envivio",
+    "bursty": "envivio",
+}
 """The video whose ladder the family's rates can stress."""
 FALLBACK_VIDEO = "envivio"
 MAX_SLICE = 10_000

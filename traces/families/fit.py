@@ -1,6 +1,6 @@
 """Fit a family's model to measured logs, and judge it on logs left out.
 
-1. Logs are averaged to an even grid; those under the least mean are left out.
+1. Logs are averaged to an even grid; those under the least mean are left out (`logs.py`).
 2. Logs are grouped into classes: Ward's clustering of the quantiles of their log rates (the distance of two
    logs is then about the Wasserstein distance of their distributions of log rate).
 3. In a class, rates outside outages become normal scores. Their covariance over lags, pooled about the
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.families.generator import member, r2_point, walk
+from traces.families.logs import cut, is_block, origin, prepare
 from traces.families.model import (
     DEFAULT_LENGTH_S,
     DEFAULT_MIN_MEAN_MBPS,
@@ -33,7 +34,7 @@ from traces.families.model import (
     FamilyModel,
     LinkClass,
 )
-from traces.families.statistics import OUTAGE_MBPS, Statistics, autocorrelation, join, resample, summarise
+from traces.families.statistics import OUTAGE_MBPS, Statistics, autocorrelation, join, summarise
 from traces.prng import SplitMix64
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
@@ -41,8 +42,6 @@ from traces.trace import Trace, TraceError
 Floats = NDArray[np.float64]
 
 _MAX_LAG_STEPS = 60
-_BLOCK_MARK = " from "
-_PIECE_MARK = " at "
 _SHAPE_SHARES = np.linspace(0.05, 0.95, 19)
 _WANDER_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0)
 """Time constants tried for the wander, in steps."""
@@ -55,93 +54,12 @@ _LAST_SIMULATED_STEPS = 200_000
 """The last correction of the rate table is made on more steps than those before."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """Logs to fit, and logs to judge by."""
-
-    fitted: tuple[Trace, ...]
-    held_out: tuple[Trace, ...]
-
-
-def split(logs: Sequence[Trace], every: int, block_s: float | None = None) -> Split:
-    """Hold out every `every`-th log, in the order given.
-
-    In name order the places and vehicles of a set, which its names carry, then fall into both parts alike.
-
-    Args:
-        logs: on an even grid.
-        every: 2 or more.
-        block_s: for sets of few logs: cut the logs into blocks of this length first, and hold out every
-            `every`-th block.
-    """
-    parts = [block for log in logs for block in cut(log, block_s, _BLOCK_MARK)] if block_s else list(logs)
-    held_out = tuple(parts[every - 1 :: every])
-    return Split(tuple(part for number, part in enumerate(parts) if (number + 1) % every), held_out)
-
-
-def on_grid(log: Trace, step_s: float) -> Trace:
-    """The log's rates averaged to even steps; an incomplete last one is dropped. A model is of rates alone.
-
-    Raises:
-        TraceError: the log has no complete step, or only dark ones.
-    """
-    rates = [round(float(rate), 6) for rate in resample(log, step_s)]
-    if not rates:
-        raise TraceError(f"{log.name}: {log.duration_s} s; shorter than one step of {step_s} s")
-    times = tuple(index * step_s for index in range(len(rates) + 1))
-    return Trace(log.name, times, (rates[0], *rates), log.family)
-
-
-def cut(log: Trace, piece_s: float, mark: str = _PIECE_MARK) -> list[Trace]:
-    """Pieces of `piece_s` of a log on an even grid; a rest under half a piece joins the last one.
-
-    Pieces that are dark throughout are dropped. A piece is named after the log, `mark` and its start.
-    """
-    step_s = log.time_s[1]
-    per_piece = max(round(piece_s / step_s), 1)
-    rates = log.rate_mbps[1:]
-    count = max(math.floor(len(rates) / per_piece + 0.5), 1)
-    pieces = []
-    for number in range(count):
-        end = len(rates) if number == count - 1 else (number + 1) * per_piece
-        part = rates[number * per_piece : end]
-        if any(part):
-            times = tuple(index * step_s for index in range(len(part) + 1))
-            name = f"{log.name}{mark}{number * per_piece * step_s:g} s"
-            pieces.append(Trace(name, times, (part[0], *part), log.family))
-    return pieces
-
-
-def origin(log: Trace) -> str:
-    """The name of the log that a block is from; a whole log's own name."""
-    return log.name.partition(_BLOCK_MARK)[0]
-
-
 def _joined(logs: Sequence[Trace]) -> list[Floats]:
     """Per log its rates; blocks of one log in one array, unknown steps (NaN) between them."""
     parts: dict[str, list[Floats]] = {}
     for log in logs:
         parts.setdefault(origin(log), []).append(np.asarray(log.rate_mbps[1:]))
     return [join(blocks, _MAX_LAG_STEPS) for blocks in parts.values()]
-
-
-def prepare(
-    logs: Sequence[Trace], step_s: float, min_mean_mbps: float, max_mean_mbps: float | None = None
-) -> list[Trace]:
-    """The logs that can be fitted, on the grid.
-
-    Raises:
-        TraceError: none is left.
-    """
-    kept = [
-        on_grid(log, step_s) for log in logs if min_mean_mbps <= log.mean_mbps <= (max_mean_mbps or math.inf)
-    ]
-    if not kept:
-        raise TraceError(
-            f"none of {len(logs)} logs has a mean from {min_mean_mbps} to {max_mean_mbps} Mbit/s; "
-            "widen these bounds"
-        )
-    return kept
 
 
 def group(logs: Sequence[Trace], classes: int) -> list[list[Trace]]:
@@ -284,13 +202,21 @@ class Outages:
     steps: tuple[float, ...]
     rate_mbps: tuple[float, ...]
     share: float
+    long_steps: int | None
+    long_mbps: tuple[float, ...]
 
 
-def count_outages(rates: Sequence[Floats], scores: Sequence[Floats]) -> Outages:
-    """Hazard by the score before, quantiles of lengths and rates, share of the time."""
+def count_outages(
+    rates: Sequence[Floats], scores: Sequence[Floats], long_steps: int | None = None
+) -> Outages:
+    """Hazard by the score before, quantiles of lengths and rates, share of the time.
+
+    Args:
+        long_steps: outages that are as long have quantiles of rates of their own, where there are any.
+    """
     bands = len(HAZARD_EDGES) + 1
     begun, steps_up = np.zeros(bands), np.zeros(bands)
-    lengths: list[int] = []
+    runs: list[Floats] = []
     for log, part in zip(rates, scores, strict=True):
         dark = log < OUTAGE_MBPS  # False where unknown
         for before, is_dark, unknown in zip(part[:-1], dark[1:], np.isnan(log[1:]), strict=True):
@@ -298,27 +224,40 @@ def count_outages(rates: Sequence[Floats], scores: Sequence[Floats]) -> Outages:
                 band = int(np.searchsorted(HAZARD_EDGES, before, side="right"))
                 steps_up[band] += 1
                 begun[band] += is_dark
-        lengths += [len(list(run)) for is_dark, run in itertools.groupby(dark) if is_dark]
-    joined = np.concatenate(rates)
-    low = joined[joined < OUTAGE_MBPS]
+        runs += [run for run in np.split(log, np.flatnonzero(np.diff(dark)) + 1) if run[0] < OUTAGE_MBPS]
+    lengths = [len(run) for run in runs]
+    long = [run for run in runs if long_steps is not None and len(run) >= long_steps]
+    short = [run for run in runs if not long or len(run) < (long_steps or 0)]
     return Outages(
         hazard=np.divide(begun, steps_up, out=np.zeros(bands), where=steps_up > 0),
         steps=tuple(round(float(q), 2) for q in np.quantile(lengths or [1], OUTAGE_SHARES)),
-        rate_mbps=tuple(round(float(q), 3) for q in np.quantile(low if len(low) else [0.0], OUTAGE_SHARES)),
-        share=len(low) / int((~np.isnan(joined)).sum()),
+        rate_mbps=_outage_rates(short),
+        share=sum(lengths) / int((~np.isnan(np.concatenate(rates))).sum()),
+        long_steps=long_steps if long else None,
+        long_mbps=_outage_rates(long) if long else (),
     )
+
+
+def _outage_rates(runs: Sequence[Floats]) -> tuple[float, ...]:
+    """Quantiles of the rate within outages at `OUTAGE_SHARES`."""
+    low = np.concatenate(runs) if runs else np.zeros(1)
+    return tuple(round(float(rate), 3) for rate in np.quantile(low, OUTAGE_SHARES))
 
 
 def _significant(value: float, digits: int = 4) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def fit_class(logs: Sequence[Trace], weight: float) -> LinkClass:
-    """The class that behaves like these logs (all on one grid, with a step outside outages)."""
+def fit_class(logs: Sequence[Trace], weight: float, long_steps: int | None = None) -> LinkClass:
+    """The class that behaves like these logs (all on one grid, with a step outside outages).
+
+    Args:
+        long_steps: as in `count_outages`.
+    """
     rates = _joined(logs)
     scores = _class_scores(rates)
     wanted, pairs = covariances(scores, _MAX_LAG_STEPS)
-    outages = count_outages(rates, scores)
+    outages = count_outages(rates, scores, long_steps)
     joined = np.concatenate(rates)
     up = np.sort(joined[joined >= OUTAGE_MBPS])
     normal = NormalDist()
@@ -359,6 +298,8 @@ def _assemble(weight: float, memory: Memory, table: tuple[float, ...], outages: 
         outage_hazard=tuple(round(float(hazard), 5) for hazard in outages.hazard),
         outage_steps=outages.steps,
         outage_mbps=outages.rate_mbps,
+        long_outage_steps=outages.long_steps,
+        long_outage_mbps=outages.long_mbps,
     )
 
 
@@ -433,8 +374,7 @@ def measured(logs: Sequence[Trace], piece_s: float) -> Statistics:
     """Statistics of logs on a grid, whole ones cut to pieces of `piece_s`."""
     pieces, origins = [], []
     for log in logs:
-        is_block = _BLOCK_MARK in log.name
-        parts = [log] if is_block else cut(log, piece_s)
+        parts = [log] if is_block(log) else cut(log, piece_s)
         pieces += parts
         origins += [origin(part) for part in parts]
     return summarise(pieces, logs[0].time_s[1], origins)
@@ -455,23 +395,26 @@ def fit(
     length_s: float = DEFAULT_LENGTH_S,
     min_mean_mbps: float = DEFAULT_MIN_MEAN_MBPS,
     max_mean_mbps: float | None = None,
+    long_outage_s: float | None = None,
 ) -> FamilyModel:
     """The model of a family.
 
     Args:
         logs: measured traces, in any steps.
         classes: at most so many kinds of link are told apart.
+        long_outage_s: outages that are as long get rates of their own; None: all are alike.
 
     Raises:
         TraceError: no log is left to fit, or a class of logs never leaves its outage.
     """
-    is_block = any(_BLOCK_MARK in log.name for log in logs)
-    kept = list(logs) if is_block else prepare(logs, step_s, min_mean_mbps, max_mean_mbps)
+    blocks = any(is_block(log) for log in logs)
+    kept = list(logs) if blocks else prepare(logs, step_s, min_mean_mbps, max_mean_mbps)
     groups = group(kept, classes)
     for part in groups:
         _check_service(part)
     total = running_total(log.duration_s for log in kept)
     piece_s = piece_length_s(kept, length_s)
+    long_steps = None if long_outage_s is None else max(round(long_outage_s / step_s), 1)
     return FamilyModel(
         family=family,
         about=about,
@@ -480,7 +423,8 @@ def fit(
         min_mean_mbps=min_mean_mbps,
         max_mean_mbps=max_mean_mbps,
         classes=tuple(
-            fit_class(part, running_total(log.duration_s for log in part) / total) for part in groups
+            fit_class(part, running_total(log.duration_s for log in part) / total, long_steps)
+            for part in groups
         ),
         piece_s=piece_s,
         fitted=measured(kept, piece_s),

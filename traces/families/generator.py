@@ -77,6 +77,8 @@ class LinkState(NamedTuple):
     """The step's rate, not rounded."""
     outage_step: int
     """1 in an outage's first step, and so on; 0: none."""
+    is_long: bool = False
+    """Whether the outage is one of the class's long ones."""
 
 
 def states(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[LinkState]:
@@ -85,6 +87,7 @@ def states(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[LinkS
     keep = part.wander_correlation
     push = math.sqrt(1.0 - keep * keep)
     level, wander, left, hazard, outage_step = random.normal(), random.normal(), 0, 0.0, 0
+    is_long = False
     while True:
         if random.uniform() < jump:
             level = random.normal()
@@ -93,16 +96,18 @@ def states(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[LinkS
         chance = random.uniform()
         if left == 0 and chance < hazard:
             left = max(int(interpolate(random.uniform(), OUTAGE_SHARES, part.outage_steps) + 0.5), 1)
+            is_long = part.long_outage_steps is not None and left >= part.long_outage_steps
         if left > 0:
             left -= 1
             hazard = 0.0
             outage_step += 1
-            mbps = interpolate(random.uniform(), OUTAGE_SHARES, part.outage_mbps)
+            rates = part.long_outage_mbps if is_long else part.outage_mbps
+            mbps = interpolate(random.uniform(), OUTAGE_SHARES, rates)
         else:
             hazard = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
-            outage_step = 0
+            outage_step, is_long = 0, False
             mbps = interpolate(score, SCORE_GRID, part.rate_mbps)
-        yield LinkState(level, wander, score, mbps, outage_step)
+        yield LinkState(level, wander, score, mbps, outage_step, is_long)
 
 
 def walk(part: LinkClass, offset: float, random: SplitMix64) -> Iterator[tuple[float, float, bool]]:

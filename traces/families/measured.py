@@ -32,6 +32,9 @@ class Statistics:
     outage_mean_s: float | None
     outage_p95_s: float | None
     outage_max_s: float | None
+    swings_2s: float | None = None
+    """Share of the moments to which the rate 2 s later is at least double or half, rates below 0.3 counted as
+    0.3; None where steps are longer than that, and in data files older than this figure."""
 
     def as_json(self) -> dict[str, float | int | None]:
         """Field by field, rounded to 4 decimals."""

@@ -11,7 +11,8 @@ score, about N(0, 1), that is the sum of
 
 and a table turns the score into a rate, so that the class's measured distribution comes out. *Outage*
 (below 0.3 Mbit/s): entered with a probability that depends on the score, left after a length drawn
-from the measured lengths, with rates drawn from the measured outage rates.
+from the measured lengths, with rates drawn from the measured outage rates, those of long outages apart
+where a class says so.
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ class LinkClass:
     """(10,) quantiles of the outage length at `OUTAGE_SHARES`."""
     outage_mbps: tuple[float, ...]
     """(10,) quantiles of the rate within outages at `OUTAGE_SHARES`."""
+    long_outage_steps: int | None = None
+    """From how many steps on an outage is a long one, with rates of its own: long ones are the darker ones on
+    many links. None: all are alike."""
+    long_outage_mbps: tuple[float, ...] = ()
+    """(10,) as `outage_mbps`, of long outages; `outage_mbps` is then of the others."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ class FamilyModel:
 
 
 def _class_lines(part: dict[str, Any]) -> str:
-    inner = ",\n".join(f"      {json.dumps(key)}: {json.dumps(value)}" for key, value in part.items())
+    said = {key: value for key, value in part.items() if value not in (None, ())}
+    inner = ",\n".join(f"      {json.dumps(key)}: {json.dumps(value)}" for key, value in said.items())
     return "    {\n" + inner + "\n    }"
 
 
@@ -123,6 +130,9 @@ _LENGTHS = {
 def _read_class(source: str, number: int, body: Any) -> LinkClass:
     try:
         values = {key: tuple(map(float, body[key])) for key in _LENGTHS}
+        long_steps = body.get("long_outage_steps")
+        if long_steps is not None:
+            values["long_outage_mbps"] = tuple(map(float, body["long_outage_mbps"]))
         part = LinkClass(
             weight=float(body["weight"]),
             offset=values["offset"],
@@ -135,12 +145,15 @@ def _read_class(source: str, number: int, body: Any) -> LinkClass:
             outage_hazard=values["outage_hazard"],
             outage_steps=values["outage_steps"],
             outage_mbps=values["outage_mbps"],
+            long_outage_steps=None if long_steps is None else int(long_steps),
+            long_outage_mbps=values.get("long_outage_mbps", ()),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise TraceError(f"{source}: class {number}: {error!r}; make the file anew with `fit`") from error
-    for key, length in _LENGTHS.items():
-        if len(values[key]) != length:
-            raise TraceError(f"{source}: class {number}: {key} has {len(values[key])} values, not {length}")
+    for key, found in values.items():
+        length = _LENGTHS.get(key, len(OUTAGE_SHARES))
+        if len(found) != length:
+            raise TraceError(f"{source}: class {number}: {key} has {len(found)} values, not {length}")
     if part.level_hold_steps < 1 or not 0 <= part.wander_correlation < 1:
         raise TraceError(
             f"{source}: class {number}: level_hold_steps < 1 or wander_correlation not in [0, 1)"

@@ -15,6 +15,8 @@ from traces.trace import Trace
 OUTAGE_MBPS = 0.3
 """Below this the lowest level of the usual ladder (300 kbps) can't be streamed."""
 LAGS_S = (1, 5, 20)
+SWING_S = 2.0
+"""A rate that has changed twofold after this time has swung: half a chunk of the usual videos."""
 MOST_STEPS = 1_000_000
 """Of the grid for the autocorrelation. A trace of microseconds with one gap of days has a coarser one: else
 its grid would not fit into the memory."""
@@ -105,6 +107,31 @@ def outage_lengths_s(trace: Trace, below_mbps: float = OUTAGE_MBPS) -> list[floa
     return [*lengths, dark] if dark else lengths
 
 
+def swing_share(rates: Floats, step_s: float) -> float | None:
+    """Share of the moments to which the rate `SWING_S` later is at least double or half, both counted as
+    `OUTAGE_MBPS` at least; None where steps are longer than that, or there are too few.
+
+    Args:
+        rates: (n,) on a grid of `step_s`.
+    """
+    lag = max(round(SWING_S / step_s), 1)
+    if 0.75 * step_s > SWING_S or len(rates) <= lag:
+        return None
+    logarithm = np.log2(np.maximum(rates, OUTAGE_MBPS))
+    return float((np.abs(logarithm[lag:] - logarithm[:-lag]) >= 1.0).mean())
+
+
+def _mean_swing_share(traces: Sequence[Trace], step_s: float | None) -> float | None:
+    values, weights = [], []
+    for trace in traces:
+        step = max(step_s or median_step_s(trace), trace.duration_s / MOST_STEPS)
+        value = swing_share(resample(trace, step), step)
+        if value is not None:
+            values.append(value)
+            weights.append(trace.duration_s)
+    return float(np.average(values, weights=weights)) if values else None
+
+
 def _mean_autocorrelation(
     groups: Sequence[Sequence[Trace]], lag_s: float, step_s: float | None
 ) -> float | None:
@@ -166,6 +193,7 @@ def summarise(
         outage_mean_s=float(outages.mean()) if len(outages) else None,
         outage_p95_s=float(np.quantile(outages, 0.95)) if len(outages) else None,
         outage_max_s=float(outages.max()) if len(outages) else None,
+        swings_2s=_mean_swing_share(traces, step_s),
     )
 
 

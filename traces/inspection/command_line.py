@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from typing import Any
 
 from traces import formats
 from traces.commands import Parser, add_json_option
 from traces.families.model import DEFAULT_LENGTH_S, DEFAULT_MIN_MEAN_MBPS, JUDGED_MEMBERS
 from traces.formats.reading import add_reading
-from traces.numbers import count_to_a_million, length_s, rate_mbps
+from traces.numbers import count_to_a_million, length_s, rate_mbps, share
 
 PROGRAM = "python -m traces"
 LISTED_MEMBERS = 20
@@ -87,6 +89,14 @@ def _add_generate(commands: Any) -> None:
     )
 
 
+def pattern(text: str) -> re.Pattern[str]:
+    """A regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+
+
 def _add_judging(judge: Any) -> None:
     judge.add_argument(
         "--hold-out-every",
@@ -99,6 +109,13 @@ def _add_judging(judge: Any) -> None:
         type=length_s,
         metavar="S",
         help="for few logs: hold out every N-th block of this length instead",
+    )
+    judge.add_argument(
+        "--line",
+        type=pattern,
+        metavar="REGEX",
+        help="for several logs of one line: hold out every N-th line whole; the line is the first group that"
+        " takes part in the match with a log's name",
     )
     judge.add_argument(
         "--judge", nargs="+", metavar="DIR", help="judge on the logs in these directories instead"
@@ -122,6 +139,12 @@ def _add_model(model: Any) -> None:
     model.add_argument("--step-s", type=length_s, default=1.0, help="step of logs and members (default: 1)")
     model.add_argument(
         "--length-s", type=length_s, default=DEFAULT_LENGTH_S, help="length of a member (default: 600)"
+    )
+    model.add_argument(
+        "--long-outage-s",
+        type=length_s,
+        metavar="S",
+        help="outages of this length and more get rates of their own (default: all are alike)",
     )
     model.add_argument("--out", metavar="FILE", help="the data file to write")
 
@@ -153,9 +176,27 @@ def _add_fit(commands: Any) -> None:
         metavar="MBPS",
         help="the same for a higher mean (default: no bound)",
     )
+    _add_choosing(what)
     _add_format(what)
     _add_judging(command.add_argument_group("judging"))
     _add_model(command.add_argument_group("model"))
+
+
+def _add_choosing(what: Any) -> None:
+    what.add_argument(
+        "--min-dark-share",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="leave out logs that are below 0.3 Mbit/s for less of their time (default: 0)",
+    )
+    what.add_argument(
+        "--min-swing-share",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="leave out logs whose rate is twice or half as much 2 s later less often (default: 0)",
+    )
 
 
 def _command(commands: Any, name: str, about: str) -> Parser:

@@ -59,6 +59,7 @@ _ROWS: tuple[tuple[str, Callable[[Statistics], float | None], Callable[[float | 
     ("autocorrelation at 20 s", lambda s: s.autocorrelation_20s, _hundredths),
     ("outage length, mean, s", lambda s: s.outage_mean_s, _tenths),
     ("outage length, 95th percentile, s", lambda s: s.outage_p95_s, _tenths),
+    ("rate twice or half 2 s later", lambda s: s.swings_2s, _share),
     ("outages an hour", lambda s: s.outages / s.duration_s * 3600, _tenths),
 )
 
@@ -103,6 +104,7 @@ _COLUMNS = (
     "ACF 1 s",
     "5 s",
     "20 s",
+    "swings",
     "outage",
     "p95",
 )
@@ -136,6 +138,7 @@ def fit_row(family: str, what: str, count: int, figures: Statistics) -> str:
         _hundredths(figures.autocorrelation_1s),
         _hundredths(figures.autocorrelation_5s),
         _hundredths(figures.autocorrelation_20s),
+        _share(figures.swings_2s),
         _tenths(figures.outage_mean_s),
         _tenths(figures.outage_p95_s),
     ]

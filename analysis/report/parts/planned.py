@@ -25,8 +25,8 @@ from analysis.sweep_state import (
     SweepState,
     SweepStateError,
 )
-from player.qoe import QoE
-from traces.safe_reading import BadFileError, read_json
+from player.qoe import Scoring
+from traces.safe_reading import BadFileError, read_json, toml_tables
 from traces.versions import HERE
 
 FILE = "sweep.json"
@@ -81,7 +81,8 @@ class Sweep:
     name: str
     question: str
     baseline: str | None
-    qoe: QoE | None
+    scoring: Scoring | None
+    """What its file asks for; None where nothing is left of it."""
     simulated: bool
     engine: str
     link_model: str | None
@@ -149,7 +150,7 @@ def _sweep(path: Path, state: SweepState) -> Sweep:
         name=state.name or "",
         question=state.question or "",
         baseline=state.baseline,
-        qoe=QoE(**state.qoe) if state.qoe else None,
+        scoring=_scoring(state.qoe or {}, file.text or ""),
         simulated=bool(state.simulated),
         engine=state.engine or "",
         link_model=state.link_model,
@@ -177,6 +178,18 @@ def _sweep(path: Path, state: SweepState) -> Sweep:
         policies=tuple(map(_policy, state.policies or ())),
         sessions=tuple(map(_session, state.sessions or ())),
     )
+
+
+def _scoring(told: Mapping[str, Any], text: str) -> Scoring | None:
+    """What a file asks for. Its state has what all were told: of a mu it doesn't say whether somebody asked
+    for it, and it has none where each ladder has its own."""
+    if not told:
+        return None
+    try:
+        asked = toml_tables(text, FILE).get("qoe", {}).get("mu")
+    except (BadFileError, AttributeError):
+        asked = told["mu"]
+    return Scoring(told["kind"], None if asked is None else float(asked), told["smooth"])
 
 
 def _policy(told: Mapping[str, Any]) -> PlannedPolicy:

@@ -18,7 +18,7 @@ from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
 from analysis.report.parts.typed import TypedCommand
 from analysis.sessions import LinkSharer, SessionRecord
 from player.manifest import CodeSection, PolicySection, VideoSection
-from player.qoe import QoE
+from player.qoe import Scoring
 from player.record import RecordError, read_record
 from traces.versions import HERE
 
@@ -131,11 +131,11 @@ class Unreadable:
     reason: str
 
 
-def row_of(path: Path, qoe: QoE, interrupted: bool = False) -> SessionRow | Unreadable:
+def row_of(path: Path, scoring: Scoring, interrupted: bool = False) -> SessionRow | Unreadable:
     """Read one record; it counts if it was interrupted only where that is asked for."""
     try:
         session = SessionRecord(read_record(path))
-        outcome = outcome_of(session, qoe, interrupted=interrupted)
+        outcome = outcome_of(session, scoring, interrupted=interrupted)
         return _row(session, outcome, hashlib.sha256(path.read_bytes()).hexdigest())
     except RecordError as error:
         return Unreadable(str(path), str(error).removeprefix(f"{path}:"))

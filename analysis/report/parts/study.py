@@ -22,7 +22,7 @@ from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, natural
-from player.qoe import QoE
+from player.qoe import Scoring
 from traces.words import meant
 
 SEEN_WORDS = {True: "seen", False: "unseen", None: ""}
@@ -104,8 +104,18 @@ class Study:
         return in_order(self.outcomes.policies)
 
     @property
-    def qoe(self) -> QoE:
-        return self.outcomes.qoe
+    def scoring(self) -> Scoring:
+        return self.outcomes.scoring
+
+    @property
+    def weights(self) -> str:
+        """What sessions are scored by, in words."""
+        return self.outcomes.weights
+
+    @property
+    def of_several_ladders(self) -> bool:
+        """Whether not all sessions are scored by the same weights."""
+        return len({one.scored for one in self.outcomes.counted}) > 1
 
     @property
     def settings(self) -> int:
@@ -138,7 +148,7 @@ class Study:
 def study_of(
     rows: Sequence[SessionRow],
     unreadable: Sequence[Unreadable],
-    qoe: QoE,
+    scoring: Scoring,
     *,
     sweep: Sweep | None,
     baseline: str,
@@ -158,7 +168,7 @@ def study_of(
         replace(row, outcome=outcome)
         for row, outcome in zip(rows, told_apart([row.outcome for row in rows]), strict=True)
     ]
-    outcomes = outcomes_of(qoe, [row.outcome for row in rows])
+    outcomes = outcomes_of(scoring, [row.outcome for row in rows])
     if not outcomes.counted:
         raise AnalysisError(_nothing(outcomes, unreadable))
     no_baseline = _no_baseline(outcomes, baseline, baseline_asked)

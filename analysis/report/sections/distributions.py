@@ -46,4 +46,4 @@ def drawable(study: Study) -> tuple[Outcomes | None, list[str]]:
     if not kept:
         return None, left
     sessions = tuple(one for condition in kept for one in condition.outcomes.counted)
-    return Outcomes(study.qoe, sessions, study.outcomes.left_out), left
+    return Outcomes(study.scoring, sessions, study.outcomes.left_out), left

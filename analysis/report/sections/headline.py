@@ -38,6 +38,11 @@ from traces.words import counted
 
 BASELINE = "baseline"
 
+LADDERS = (
+    "Videos of several ladders are in it, each scored by its own weights: the higher ladder weighs more."
+)
+"""Of a mean over all of them."""
+
 IN_WORDS = {AHEAD: "ahead", BEHIND: "behind", TIE: "tie", UNKNOWN: "one trace or line: no interval"}
 
 
@@ -68,7 +73,7 @@ def glance_table(study: Study) -> Table | None:
     caption = (
         f"Mean difference of QoE per chunk to {study.baseline} over the traces that both have streamed,"
         " with its"
-        f" {CONFIDENCE:.0%} interval. A tie is an interval that holds 0. QoE: {study.qoe}. Pairs:"
+        f" {CONFIDENCE:.0%} interval. A tie is an interval that holds 0. QoE: {study.weights}. Pairs:"
         f" {per_setting(study, pairs_counted)}."
     )
     return Table("verdicts", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
@@ -122,7 +127,7 @@ def _caption(study: Study, timed: bool) -> str:
         f"Means over the traces that all policies of a {study.place} have, with {CONFIDENCE:.0%} intervals"
         " (bootstrap"
         f" over {study.rule}). n: traces in the means; sessions are all of the policy that count."
-        f" QoE: {study.qoe}, per chunk, first chunk not counted."
+        f" QoE: {study.weights}, per chunk, first chunk not counted."
     )
     if study.baseline is not None:
         caption += (
@@ -314,6 +319,7 @@ def together_table(study: Study) -> Table:
         f"Differences of QoE to {study.baseline} over all {study.place}s together. They depend on how many"
         " traces of which"
         f" {study.place} are in: the tables by {study.place} are what to cite."
+        + (f" {LADDERS}" if study.of_several_ladders else "")
     )
     return Table("together", caption, columns, (RowGroup(None, tuple(rows)),), wide=True)
 
@@ -340,7 +346,7 @@ def generalization_sentences(study: Study) -> list[str]:
     return [
         f"Mean difference of QoE to {study.baseline}, averaged over seen and over unseen settings (each"
         " setting counts"
-        f" once; no interval): {'; '.join(said)}."
+        f" once; no interval): {'; '.join(said)}." + (f" {LADDERS}" if study.of_several_ladders else "")
     ]
 
 

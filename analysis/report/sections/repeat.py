@@ -239,7 +239,9 @@ def _compare_words(study: Study, command: Sequence[str]) -> list[str]:
     for name, value in zip(command[5:], [*command[6:], ""], strict=False):
         words += ["--policy", value] if name == "--policy" else []
         words += ["--interrupted"] if name == "--interrupted" else []
-    words += ["--qoe", study.qoe.kind, "--mu", _exact(study.qoe.mu), "--smooth", _exact(study.qoe.smooth)]
+    asked = study.scoring
+    words += ["--qoe", asked.kind, *([] if asked.mu is None else ["--mu", _exact(asked.mu)])]
+    words += ["--smooth", _exact(asked.smooth)]
     return words + (["--cluster", study.rule.pattern] if study.rule.pattern else [])
 
 

@@ -29,7 +29,7 @@ def facts(study: Study) -> tuple[tuple[str, str], ...]:
         ("Policies", str(len(study.policies))),
         ("Settings", f"{study.settings}{points}{told}"),
         ("Traces", f"{traces:,}"),
-        ("QoE per chunk", f"{study.qoe}"),
+        ("QoE per chunk", study.weights),
         ("Baseline", study.baseline or f"none: {study.no_baseline}"),
     )
 
@@ -41,11 +41,10 @@ def setting(study: Study) -> Section:
     blocks.append(_settings_table(study))
     blocks.append(
         Paragraph(
-            f"QoE of a chunk is q(R) − {study.qoe.mu:g} × stall in seconds − {study.qoe.smooth:g} ×"
-            " |change of q|, with"
-            f" {QUALITY[study.qoe.kind]}. A session's QoE is the mean over its chunks but the first,"
-            " whose whole download"
-            " is startup. Stall ratio is stall / (stall + played), startup left out."
+            f"QoE of a chunk is q(R) − {_mu(study)} × stall in seconds − {study.scoring.smooth:g} ×"
+            f" |change of q|, with {QUALITY[study.scoring.kind]}{_of_mu(study)}. A session's QoE is the mean"
+            " over its chunks but the first, whose whole download is startup. Stall ratio is stall / (stall +"
+            " played), startup left out."
         )
     )
     blocks.append(
@@ -66,6 +65,19 @@ def setting(study: Study) -> Section:
     if sweep is not None and sweep.lanes:
         blocks.append(Paragraph(f"Lanes: {sweep.lanes}."))
     return Section("setting", "The question and the setting", tuple(blocks))
+
+
+def _mu(study: Study) -> str:
+    """The stall weight; its letter where each ladder has its own."""
+    return "mu" if study.of_several_ladders else f"{study.outcomes.counted[0].scored.mu:g}"
+
+
+def _of_mu(study: Study) -> str:
+    """Where the stall weight is from, if nobody gave it."""
+    if study.scoring.mu is not None or study.scoring.kind == "hd":
+        return ""
+    of = "each ladder's" if study.of_several_ladders else "the ladder's"
+    return f" and mu, what a second of stall costs, the q of {of} top level ({study.weights})"
 
 
 def _how(study: Study) -> str:

@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 
 from player.observation import HORIZON, Observation
 from player.simulated.batch.compiled import compiled
-from player.simulated.batch.library import PackedLibrary
+from player.simulated.batch.library import SIZE_UNIT_BYTES, PackedLibrary
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
 from player.simulated.batch.threads import share
 
 MBPS_UNIT = 10.0
 DOWNLOAD_UNIT_S = 10.0
-SIZE_UNIT_BYTES = 1e6
 BUFFER_UNIT_S = 10.0
 
 _MS_PER_S = 1000.0
@@ -111,26 +110,33 @@ def _fill(
     end: int,
 ) -> None:
     top = max(levels - 1, 1)
-    known = min(levels, packed.sizes_bytes.shape[2])
-    for session in range(begin, end):
-        vector = vectors[session]
-        chunk, video = state.chunk[session], state.video[session]
-        for back in range(history):
-            past = chunk - history + back
-            if past >= 0:
-                vector[back] = state.past_mbps[session, past] / MBPS_UNIT
-                vector[history + back] = state.past_s[session, past] / DOWNLOAD_UNIT_S
-            else:
-                vector[back] = 0.0
-                vector[history + back] = 0.0
-        place = 2 * history
-        for step in range(ahead):
-            for level in range(levels):
-                size_bytes = 0.0
-                if chunk + step < chunks and level < known:
-                    size_bytes = packed.sizes_bytes[video, chunk + step, level]
-                vector[place] = size_bytes / SIZE_UNIT_BYTES
-                place += 1
-        vector[place] = state.buffer_ms[session] / _MS_PER_S / BUFFER_UNIT_S
-        vector[place + 1] = (chunks - chunk) / chunks
-        vector[place + 2] = max(state.level[session], 0) / top
+    most = packed.sizes_bytes.shape[2]
+    for session in range(begin, end):  # no part of an array is made: counting who holds it takes longer
+        chunk, video = state.chunk[session], np.uint64(state.video[session])
+        left = state.chunks[session] - chunk
+        seen = min(chunk, history)
+        for back in range(history - seen):
+            vectors[session, back] = 0.0
+            vectors[session, history + back] = 0.0
+        for back in range(seen):
+            past, place = np.uint64(chunk - seen + back), np.uint64(history - seen + back)
+            vectors[session, place] = state.past[session, past, 0] / MBPS_UNIT
+            vectors[session, np.uint64(history) + place] = state.past[session, past, 1] / DOWNLOAD_UNIT_S
+        place = np.uint64(2 * history)
+        rows = min(ahead, left)
+        if levels == most:
+            sizes = np.uint64(chunk * most)
+            for each in range(rows * levels):
+                at = np.uint64(each)
+                vectors[session, place + at] = packed.sizes_shown[video, sizes + at]
+        else:
+            for row in range(rows):
+                for level in range(levels):
+                    size = packed.sizes_shown[video, (chunk + row) * most + level] if level < most else 0.0
+                    vectors[session, place + np.uint64(row * levels + level)] = size
+        for each in range(rows * levels, ahead * levels):
+            vectors[session, place + np.uint64(each)] = 0.0
+        place = np.uint64(2 * history + ahead * levels)
+        vectors[session, place] = state.buffer_ms[session] / _MS_PER_S / BUFFER_UNIT_S
+        vectors[session, place + np.uint64(1)] = left / chunks
+        vectors[session, place + np.uint64(2)] = max(state.level[session], 0) / top

@@ -27,7 +27,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from player.buffer import CAP_MS
-from player.qoe import MU, QoE
+from player.qoe import MU, Scoring
 from player.simulated.batch.features import Features, Vectors
 from player.simulated.batch.gym_facts import MOST_CAP_MS, MOST_RTT_MS, chunk_facts, feature_bounds
 from player.simulated.batch.library import Floats, Ints, Library
@@ -55,7 +55,8 @@ class SessionSource:
         traces: traces, or what `traces/families/catalogue.py` understands: `4g[0:100]`, a file, a directory.
         video: a video or its name or directory, or several with ladders of one length.
         qoe: `linear`, `log` or `hd`.
-        mu: weight of a second of stall; None takes the published one of the kind.
+        mu: weight of a second of stall; None takes the quality of the top level of the video's ladder (8 in
+            `hd`).
         smooth: weight of changes.
         chunks: streamed in a session; None takes 48, or fewer if a video has fewer.
         noise: multiply every download time by a draw from U(0.9, 1.1).
@@ -91,7 +92,7 @@ class SessionSource:
         videos = [each if isinstance(each, Video) else load_video(each) for each in named]
         if len({each.levels for each in videos}) > 1:
             raise ValueError("the videos' ladders differ in length, so there is no one action space for them")
-        self.library = Library(found, videos, QoE(qoe, MU[qoe] if mu is None else mu, smooth))
+        self.library = Library(found, videos, Scoring(qoe, mu, smooth))
         self.chunks = min(CHUNKS, self.library.chunks) if chunks is None else chunks
         if not 2 <= self.chunks <= self.library.chunks:
             raise ValueError(

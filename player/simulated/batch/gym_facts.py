@@ -42,9 +42,9 @@ def chunk_facts(sessions: Sessions, before: Ints) -> dict[str, NDArray[np.float6
         `buffer_s` (the chunk added), `wait_s` (after it), `elapsed_s`; and the parts of its QoE: `quality` of
         its level, `stall`, what the stall costs, and `smoothness`, what the change of level costs.
     """
-    state, packed, qoe = sessions.state, sessions.library.packed, sessions.library.qoe
+    state, packed = sessions.state, sessions.library.packed
     rows, last = np.arange(len(state.chunk)), state.chunk - 1
-    quality = packed.quality[state.video, state.level]
+    quality = packed.quality[state.kind, state.video, state.level]
     ladders = [video.ladder_kbps for video in sessions.library.videos]
     kbps = [ladders[video][level] for video, level in zip(state.video, state.level, strict=True)]
     return {
@@ -59,8 +59,8 @@ def chunk_facts(sessions: Sessions, before: Ints) -> dict[str, NDArray[np.float6
         "wait_s": state.wait_ms / _MS_PER_S,
         "elapsed_s": state.elapsed_ms / _MS_PER_S,
         "quality": quality,
-        "stall": qoe.mu * (state.stall_ms / _MS_PER_S),
-        "smoothness": qoe.smooth * np.abs(quality - packed.quality[state.video, before]),
+        "stall": state.mu * (state.stall_ms / _MS_PER_S),
+        "smoothness": state.smooth * np.abs(quality - packed.quality[state.kind, state.video, before]),
     }
 
 

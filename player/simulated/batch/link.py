@@ -6,9 +6,8 @@ explain them; don't tidy the arithmetic. A test holds both to be equal to the la
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+from numpy.typing import NDArray
 
 from player.buffer import WAIT_STEP_MS
 from player.simulated.batch.compiled import compiled
@@ -51,6 +50,36 @@ def transfer(
 
 
 @compiled
+def deliver(
+    intervals: NDArray[np.void],
+    begin: int,
+    end: int,
+    index: int,
+    size_bytes: float,
+    sent_bytes: float,
+    elapsed_s: float,
+) -> tuple[int, float, float]:
+    """As `transfer`, from the beginning of an interval on, with what whole intervals let through looked up.
+
+    Args:
+        intervals: of the packed library.
+        sent_bytes, elapsed_s: what has come through before, and how long that took.
+    """
+    for _ in range(MAX_INTERVALS):
+        total_bytes = sent_bytes + intervals[np.uint64(index)].payload_bytes
+        if total_bytes > size_bytes:
+            now = intervals[np.uint64(index)]
+            fraction_s = (size_bytes - sent_bytes) / now.bytes_per_s / PAYLOAD
+            return index, now.begin_s + fraction_s, elapsed_s + fraction_s
+        sent_bytes = total_bytes
+        elapsed_s += intervals[np.uint64(index)].end_s - intervals[np.uint64(index)].begin_s
+        index += 1
+        if index >= end:
+            index = begin + 1
+    return NEVER, 0.0, elapsed_s
+
+
+@compiled
 def idle(time_s: Floats, begin: int, end: int, index: int, at_s: float, wait_ms: float) -> tuple[int, float]:
     """Let `wait_ms` pass without a download: the new (index, at_s)."""
     while True:
@@ -71,7 +100,7 @@ def hold_ms(buffer_ms: float, cap_ms: float) -> float:
     excess_ms = buffer_ms - cap_ms
     if excess_ms <= 0:
         return 0.0
-    return math.ceil(excess_ms / WAIT_STEP_MS) * WAIT_STEP_MS
+    return np.ceil(excess_ms / WAIT_STEP_MS) * WAIT_STEP_MS
 
 
 @compiled

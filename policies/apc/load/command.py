@@ -18,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from player.qoe import Scoring
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
+from player.video.video import Video
 from policies.apc.dynamic import Price
 from policies.apc.light import Light
 from policies.apc.load.client import Connections
@@ -47,6 +49,7 @@ from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
 from traces.progress import say
 from traces.temporary import temporary_folder
+from traces.trace import Trace
 
 LLM_DEADLINE_S = 5.0
 """Without a budget, as the player's own deadline."""
@@ -62,6 +65,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     _check(args)
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[int, int, str], Observed] = {}
+    say(f"QoE a chunk: {_weights(args)}")
     say(HEADER)
     with temporary_folder("streambed-load-") as folder:
         for adapter, layers, random in _adapters(args, folder):
@@ -96,11 +100,18 @@ def _check(args: argparse.Namespace) -> None:
     make_router(args, APC)
 
 
+def _weights(args: argparse.Namespace) -> str:
+    """What sessions are scored by, in words."""
+    ladder_kbps = _video(resolve_many(args.traces)).ladder_kbps
+    return Scoring().on(ladder_kbps).in_words(ladder_kbps)
+
+
 def _report(
     args: argparse.Namespace, rows: list[dict[str, Any]], differences: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
         "rows": rows,
+        "weights": _weights(args),
         "qoe_differences": differences,
         "full": {
             str(layers): full_load(rows, layers) for layers in dict.fromkeys(row["layers"] for row in rows)
@@ -143,6 +154,10 @@ def make_router(args: argparse.Namespace, way: str) -> Router:
     return Router(Light(args.light), make_scheduler(args.scheduler, args.light, 0.5, None), price)
 
 
+def _video(traces: Sequence[Trace]) -> Video:
+    return load_video(default_video(traces[0].family or ""))
+
+
 def _loads(
     args: argparse.Namespace,
     way: str,
@@ -153,7 +168,7 @@ def _loads(
 ) -> Iterator[tuple[dict[str, Any], Observed]]:
     """A way to decide at every load."""
     traces = resolve_many(args.traces)
-    video = load_video(default_video(traces[0].family or ""))
+    video = _video(traces)
     asked_ms = args.budget_ms - min(RESERVE_MS, args.budget_ms / 10.0)
     deadline_s = LLM_DEADLINE_S if way == LLM else asked_ms / 1000.0
     budget_ms = None if way == LLM else args.budget_ms

@@ -38,7 +38,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     for axes, label in (
         (delay, "decision delay (ms): mean, p50 to p99"),
         (who, "decided by the model (%)"),
-        (quality, "QoE a chunk (linear, mu 4.3)"),
+        (quality, f"QoE a chunk\n({report['weights']})"),
     ):
         axes.set_xscale("log", base=2)
         axes.set_xlabel("sessions")

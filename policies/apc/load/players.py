@@ -16,7 +16,7 @@ import numpy as np
 
 from player.buffer import CAP_MS
 from player.policy import BY_PLAYER, Decision
-from player.qoe import QoE
+from player.qoe import Scoring
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import SimulatedSession
 from player.video.video import Video
@@ -113,7 +113,8 @@ class _Player:
         self._steps: list[VideoStep] = []
         facts = VideoFacts.of(workload.video)
         self._remote = None if connections is None else AsyncSession(connections, TASK, facts)
-        router.reset(workload.video, number, QoE())
+        self._qoe = Scoring().on(workload.video.ladder_kbps)
+        router.reset(workload.video, number, self._qoe)
 
     async def play(self, begun_s: float, due_s: float) -> None:
         """Until the video or the watch is over."""
@@ -169,7 +170,7 @@ class _Player:
         """QoE of each chunk, the first not counted."""
         rows = self._session.rows
         levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
-        return list(QoE().per_chunk(levels, stalls_s, self._workload.video.ladder_kbps))
+        return list(self._qoe.per_chunk(levels, stalls_s, self._workload.video.ladder_kbps))
 
 
 async def _sleep_until(at_s: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from player.qoe import Scored, Scoring
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from policies.apc.light import Light
@@ -103,6 +104,12 @@ def starts_of(specs: Sequence[str], video: str | None = None) -> list[StudyStart
     ]
 
 
+def scored_in(starts: Sequence[StudyStart]) -> list[Scored]:
+    """What the sessions are scored by, once a video."""
+    videos = {start.video.name: start.video for start in starts}.values()
+    return [(video.name, video.ladder_kbps, Scoring().on(video.ladder_kbps)) for video in videos]
+
+
 def always(light: str) -> Arm:
     """The model alone (after the first chunk, which nobody decides)."""
     return Arm("llm only", "llm", light, Always)
@@ -184,7 +191,7 @@ def routing_ms(arm: Arm, start: StudyStart) -> float:
     """What light policy and routing take for a decision together, the median over one session."""
     router = Router(Light(arm.light), arm.scheduler())
     lockstep = Lockstep(_Nobody(_NoInfo()), [start], lambda: Router(Light(arm.light), Never()))
-    router.reset(start.video, 0, lockstep.qoe)
+    router.reset(start.video, 0, lockstep.qoe_of(start))
     took = []
     for moments in lockstep.moments():
         begun_s = time.perf_counter()

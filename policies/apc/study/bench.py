@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from player.observation import Observation
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.built_in import load_video
@@ -44,8 +44,9 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
         ValueError: no such scheduler or light policy.
     """
     video, watches = load_video("envivio"), _Watches(Light(args.light))
+    qoe = Scoring().on(video.ladder_kbps)
     for seed in range(args.sessions):
-        simulate(video, walk(seed), watches, seed=seed, qoe=QoE(), link=PublishedLink())
+        simulate(video, walk(seed), watches, seed=seed, qoe=qoe, link=PublishedLink())
     report: dict[str, Any] = {"bound_us": BOUND_US, "schedulers": []}
     for kind in args.scheduler:
         scheduler = make_scheduler(kind, args.light, 0.5, None)

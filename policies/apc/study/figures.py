@@ -38,7 +38,7 @@ def front(report: Mapping[str, Any], path: Path) -> None:
         _circle_picked(axes, report, key, scale)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
-    left.set_ylabel("QoE a chunk (linear, mu 4.3)")
+    left.set_ylabel(f"QoE a chunk\n({report['weights']})")
     left.legend(fontsize="small")
     figure.suptitle(f"{report['sessions']} validation sessions; circles: picked", fontsize="medium")
     with aside(path, keep_suffix=True) as partial:

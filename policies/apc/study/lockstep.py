@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from player.observation import Observation
 from player.policy import BY_PLAYER, Decision
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, SimulatedSession
 from player.video.video import Video
@@ -98,18 +98,22 @@ class Lockstep:
         *,
         chunks: int = CHUNKS,
         ask_all: bool = False,
-        qoe: QoE | None = None,
+        scoring: Scoring | None = None,
     ) -> None:
         self._engine, self._ask_all = engine, ask_all
         self._chunks = chunks
-        self.qoe = qoe or QoE()
+        self._scoring = scoring or Scoring()
         self.seats = [self._seat(start, make()) for start in starts]
 
     def _seat(self, start: StudyStart, router: Router) -> Seat:
         link = PublishedLink().open(start.trace, start.start_index, start.seed)
         session = SimulatedSession(start.video.first(self._chunks), link, 60_000.0)
-        router.reset(start.video, start.seed, self.qoe)
+        router.reset(start.video, start.seed, self.qoe_of(start))
         return Seat(start, session, router, self._engine.open(), VideoFacts.of(start.video))
+
+    def qoe_of(self, start: StudyStart) -> QoE:
+        """What a session's router is told."""
+        return self._scoring.on(start.video.ladder_kbps)
 
     def moments(self) -> Iterator[list[Moment]]:
         """Chunk by chunk: all sessions before they fetch; they go on when the next are asked for."""
@@ -177,24 +181,22 @@ def play(
     *,
     together: int,
     chunks: int = CHUNKS,
-    qoe: QoE | None = None,
 ) -> PlayedStudy:
     """Play sessions to their end, so many at a time.
 
     Args:
         together: at most the engine's free slots.
     """
-    weights = qoe or QoE()
     values: list[float] = []
     shares: list[float] = []
     asked: list[int] = []
     for begin in range(0, len(starts), together):
-        lockstep = Lockstep(engine, starts[begin : begin + together], make, chunks=chunks, qoe=weights)
+        lockstep = Lockstep(engine, starts[begin : begin + together], make, chunks=chunks)
         try:
             for _ in lockstep.moments():
                 pass
             for seat in lockstep.seats:
-                values.append(mean_qoe(seat.session, weights))
+                values.append(mean_qoe(seat.session, lockstep.qoe_of(seat.start)))
                 rows = seat.session.rows[1:]
                 shares.append(sum(row.by == BY_LLM for row in rows) / max(len(rows), 1))
                 assert all(row.by in (BY_LLM, BY_LIGHT) for row in rows)

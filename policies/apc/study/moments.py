@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.policy import Decision
-from player.qoe import QoE
+from player.qoe import Scoring
 from policies.apc.facts import NAMES, TOP_MBPS, Facts
 from policies.apc.light import Light
 from policies.apc.policy import BY_LIGHT
@@ -133,8 +133,8 @@ def gain(moment: Moment, light: Light) -> float:
 
 def _follow(moment: Moment, level: int, light: Light) -> float:
     """QoE summed over what is left of a copy that takes a level, and then the light policy's."""
-    qoe = QoE()
     session = moment.seat.session.branch()
+    qoe = Scoring().on(session.video.ladder_kbps)
     light.reset(moment.seat.start.video, 0, qoe)
     begin = len(session.rows)
     session.fetch(Decision(level, BY_LIGHT), 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 
 from player.simulated.session import CHUNKS
 from policies.apc.names import TRAINED
+from policies.llm.serving.options import add_dtype_option
 from traces.commands import add_json_option
 
 TOGETHER = 32
@@ -26,9 +27,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--threads", type=count, default=1, metavar="N", help="of the model on the CPU (default: 1)"
     )
-    model.add_argument(
-        "--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="default: %(default)s"
-    )
+    add_dtype_option(model)
     model.add_argument(
         "--together",
         type=count,

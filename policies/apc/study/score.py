@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from player.qoe import scored_words
 from policies.apc.policy import make_scheduler
 from policies.apc.scheduler import RandomShare
 from policies.apc.study.arms import (
@@ -19,6 +20,7 @@ from policies.apc.study.arms import (
     asking_time,
     difference,
     never,
+    scored_in,
     starts_of,
 )
 from policies.apc.study.options import load_engine
@@ -35,7 +37,8 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     makers = {kind: make_scheduler(kind, args.light, 0.5, None) for kind in args.scheduler}
     engine = load_engine(args)
     starts = starts_of(args.traces, args.video)
-    say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
+    weights = scored_words(scored_in(starts))
+    say(f"{len(starts)} sessions, QoE {weights}; each way to decide plays all of them, which takes minutes")
     bench = ArmBench(engine, starts, args.together, asking_time(engine))
     model, light = bench.play(always(args.light)), bench.play(never(args.light))
     rows = [model, light]
@@ -61,6 +64,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
         "light": args.light,
         "traces": list(args.traces),
         "sessions": len(bench.starts),
+        "weights": weights,
         "adapter_sha256": engine.info.adapter_sha256,
         "arms": [each.to_json() for each in rows],
         "differences": {name: vars(gap) for name, gap in compared.items()},

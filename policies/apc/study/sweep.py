@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from player.qoe import scored_words
 from policies.apc import learned, rule
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
@@ -25,6 +26,7 @@ from policies.apc.study.arms import (
     asking_time,
     difference,
     never,
+    scored_in,
     starts_of,
 )
 from policies.apc.study.files import read_json, write_json
@@ -48,7 +50,8 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     rules, nets = candidates(args.candidates / CANDIDATES, args.light)
     engine = load_engine(args)
     starts = starts_of(args.traces, args.video)
-    say(f"{len(starts)} sessions; each way to decide plays all of them, which takes minutes")
+    weights = scored_words(scored_in(starts))
+    say(f"{len(starts)} sessions, QoE {weights}; each way to decide plays all of them, which takes minutes")
     bench = ArmBench(engine, starts, args.together, asking_time(engine))
     results = []
     for arm in _arms(args.light, rules, nets):
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
         "light": args.light,
         "traces": list(args.traces),
         "sessions": len(bench.starts),
+        "weights": weights,
         "adapter_sha256": engine.info.adapter_sha256,
         "arms": [each.to_json() for each in results],
         "picked": {kind: None if each is None else each.arm.name for kind, each in picked.items()},

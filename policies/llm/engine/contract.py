@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 
 class ServingEngine(Protocol):
-    """The part of `engine.py`'s that serving needs. One caller at a time."""
+    """The part of `engine.py`'s that serving needs. One caller at a time; but `open`, `close` and `rows` may
+    be called while another thread is in `forward`, of slots that it has not in hand."""
 
     @property
     def info(self) -> Any:
@@ -27,7 +28,7 @@ class ServingEngine(Protocol):
         """Forget a slot's steps."""
 
     def rows(self, slot: int, new: int) -> int:
-        """Steps that a forward would compute for so many new ones: its price. From any thread."""
+        """Steps that a forward would compute for so many new ones: its price."""
 
     def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """(slot, new steps' features (steps, width)) each; (len(work), outputs) after the last."""
@@ -43,3 +44,7 @@ class LocalEngine(ServingEngine, Protocol):
 
 class EngineFull(RuntimeError):
     """Every slot is taken by a session."""
+
+
+class EngineGone(RuntimeError):
+    """The process that has the engine has ended; the message says how, and the way out."""

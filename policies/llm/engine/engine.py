@@ -14,17 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import heappop, heappush
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policies.llm.engine import block_product
 from policies.llm.engine.alike import TRIED_ALONE, filled, same_in_company
-from policies.llm.engine.contract import EngineFull
+from policies.llm.engine.block_model import INT8, BlockModel
 from policies.llm.engine.packed import PACKED_KINDS, PackedModel
+from policies.llm.engine.slots import SlotBook
+from policies.llm.engine.weight_blocks import BLOCK
 from policies.llm.engine.whole import Whole
 from policies.llm.model import heads
 from policies.llm.model.adapter import Adapter, check_layers, check_sizes, read
@@ -79,18 +81,8 @@ class Runner(Protocol):
         """Begin every slot's context with the same (tokens, width); what `held` counts comes after it."""
 
 
-@dataclass
-class _Slot:
-    """A session's place."""
-
-    steps: int = 0
-    """Fed in all."""
-    begin: int = 0
-    """The first step that the context holds."""
-
-
 class Engine:
-    """Many sessions' contexts and one batched forward. Not thread-safe: one caller at a time.
+    """Many sessions' contexts and one batched forward. One caller at a time, as `contract.py` has it.
 
     Args:
         task: what is decided.
@@ -99,7 +91,7 @@ class Engine:
         slots: sessions at a time.
         max_steps: of a context; None takes the adapter's.
         threads: of torch, for this process; None leaves them.
-        dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it.
+        dtype: `float32`, `bfloat16`, `int8`, or `auto`: see `pick_arithmetic`.
         alike: a session's answers don't depend on who else is in the batch, as far as the machine can
             (`same_together` says). Costs a lone session a little, and mixed batches more.
 
@@ -127,8 +119,8 @@ class Engine:
         self._max_steps = max_steps if max_steps is not None else self.adapter.max_steps
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
         self._device = pick_device(device)
-        kind = pick_dtype(dtype, self._device)
         base, tensors = self.adapter.base(), self.adapter.tensors()
+        kind = pick_arithmetic(dtype, self._device, base)
         check_layers(self.adapter, tensors, base.layers)
         check_sizes(self.adapter, tensors, base.width)
         self._alike = alike
@@ -136,12 +128,10 @@ class Engine:
         self._encoder, self._head = _ends(self.adapter, base, tensors, self._device)
         self._width = task.width
         self._steps = torch.zeros(slots, self._max_steps, self._width)
-        self._open: dict[int, _Slot] = {}
-        self._free = list(range(slots))
-        """A heap: sessions that begin together get neighbouring slots, which a batch can read in place."""
+        self.book = SlotBook(slots, self._max_steps, self._keep_steps, self._runner.caches)
         self.info = self._told(base, kind)
 
-    def _told(self, base: Base, kind: torch.dtype) -> EngineInfo:
+    def _told(self, base: Base, kind: str) -> EngineInfo:
         adapter, parts = self.adapter, (*self._encoder.parameters(), *self._head.parameters())
         return EngineInfo(
             task=adapter.task,
@@ -150,7 +140,7 @@ class Engine:
             adapter_sha256=adapter.sha256,
             layers=adapter.shape.layers,
             device=str(self._device),
-            dtype=str(kind).removeprefix("torch."),
+            dtype=kind,
             feature_width=self._width,
             outputs=adapter.head.width,
             max_steps=self._max_steps,
@@ -165,11 +155,7 @@ class Engine:
         Raises:
             EngineFull: there is none.
         """
-        if not self._free:
-            raise EngineFull(f"all {len(self._open)} slots are taken; close one, or make more slots")
-        slot = heappop(self._free)
-        self._open[slot] = _Slot()
-        return slot
+        return self.book.open()
 
     def close(self, slot: int) -> None:
         """Give a slot back.
@@ -177,8 +163,7 @@ class Engine:
         Raises:
             KeyError: it is not open.
         """
-        del self._open[slot]
-        heappush(self._free, slot)
+        self.book.close(slot)
 
     @cached_property
     def same_together(self) -> int:
@@ -186,7 +171,7 @@ class Engine:
         where that isn't asked for or this machine's libraries don't do it. Tried out, in free slots.
         """
         sessions = self.slots - TRIED_ALONE
-        tried = min(sessions, len(self._free) - TRIED_ALONE)
+        tried = min(sessions, self.book.free - TRIED_ALONE)
         if not self._alike or tried < 2:
             return 1
         taken: list[int] = []
@@ -203,33 +188,16 @@ class Engine:
         return sessions if same else 1
 
     def length(self, slot: int) -> int:
-        """Steps that a slot has been fed since it was opened.
-
-        Raises:
-            KeyError: it is not open.
-        """
-        return self._open[slot].steps
+        """As `SlotBook.length`."""
+        return self.book.length(slot)
 
     def rows(self, slot: int, new: int) -> int:
-        """How many steps a `forward` would compute for so many new ones: more than these where the context
-        begins anew, fewer where not all of them are in it.
-
-        Raises:
-            KeyError: the slot is not open.
-        """
-        state = self._open[slot]
-        steps = state.steps + new
-        begin = self.context(steps)
-        kept = state.steps - state.begin if begin == state.begin and self._runner.caches else 0
-        return steps - begin - kept
+        """As `SlotBook.rows`."""
+        return self.book.rows(slot, new)
 
     def context(self, steps: int) -> int:
-        """The first step that the decision after `steps` steps sees."""
-        beyond = steps - 1 - self._max_steps
-        if beyond < 0:
-            return 0
-        stride = self._max_steps - self._keep_steps
-        return (beyond // stride + 1) * stride
+        """As `SlotBook.context`."""
+        return self.book.context(steps)
 
     @torch.inference_mode()
     def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
@@ -267,7 +235,7 @@ class Engine:
     def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
         seen = set()
         for slot, steps in work:
-            if slot not in self._open:
+            if slot not in self.book:
                 raise KeyError(f"slot {slot} is not open")
             if steps.ndim != 2 or not len(steps) or steps.shape[1] != self._width:
                 raise ValueError(f"steps of shape {steps.shape}; expected (1 or more, {self._width})")
@@ -277,14 +245,10 @@ class Engine:
 
     def _take(self, slot: int, new: torch.Tensor) -> tuple[int, torch.Tensor]:
         """Keep a slot's new steps; how many of its cached ones stay, and the steps to compute."""
-        state = self._open[slot]
-        steps = state.steps + len(new)
-        begin = self.context(steps)
-        context = torch.cat((self._steps[slot, : state.steps - state.begin], new))[begin - state.begin :]
-        kept = state.steps - state.begin if begin == state.begin else 0
+        taken = self.book.take(slot, len(new))
+        context = torch.cat((self._steps[slot, : taken.held], new))[taken.dropped :]
         self._steps[slot, : len(context)] = context
-        state.steps, state.begin = steps, begin
-        return kept, context[kept:]
+        return taken.kept, context[taken.kept :]
 
     def _outputs(
         self,
@@ -311,7 +275,7 @@ def _runner(
     base: Base,
     tensors: dict[str, torch.Tensor],
     device: torch.device,
-    dtype: torch.dtype,
+    dtype: str,
     slots: int,
     max_steps: int,
     alike: bool,
@@ -320,8 +284,11 @@ def _runner(
     config = base.config()
     prompt = tensors.get("prompt", torch.zeros(0, base.width))
     tokens = len(prompt) + max_steps * adapter.shape.tokens
-    maker = PackedModel if config["model_type"] in PACKED_KINDS and PackedModel.can(config) else Whole
-    runner: Runner = maker(base, adapter.shape, tensors, device, dtype, slots, tokens, alike)
+    maker: type[BlockModel | PackedModel | Whole] = BlockModel
+    if dtype != INT8:
+        maker = PackedModel if _packs(config) else Whole
+    number = torch.float32 if dtype == INT8 else getattr(torch, dtype)
+    runner: Runner = maker(base, adapter.shape, tensors, device, number, slots, tokens, alike)
     if len(prompt):
         with torch.inference_mode():
             runner.share(prompt.to(device))
@@ -354,6 +321,32 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def pick_arithmetic(name: str, device: torch.device, base: Base) -> str:
+    """What a model is computed in.
+
+    `int8` keeps weights in 4 or 8 bits and multiplies integers (`block_model.py`), on a CPU with AVX2 and for
+    models of Llama's kind; `auto` takes it where that is so, else as `pick_dtype`.
+
+    Raises:
+        ValueError: an unknown name, or int8 where it can't be.
+    """
+    config = base.config()
+    able = device.type == "cpu" and _packs(config) and BlockModel.can(config)
+    if name == INT8 and not able:
+        raise ValueError(
+            f"dtype {INT8}: it takes a CPU with {', '.join(block_product.NEEDS)}, and a model of Llama's kind"
+            f" with widths that are multiples of {BLOCK}; take dtype auto"
+        )
+    if name == INT8 or (name == "auto" and able):
+        return INT8
+    return str(pick_dtype(name, device)).removeprefix("torch.")
+
+
+def _packs(config: dict[str, Any]) -> bool:
+    """Whether a model has a forward of our own."""
+    return config["model_type"] in PACKED_KINDS and PackedModel.can(config)
+
+
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The number format of a name.
 
@@ -365,5 +358,5 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
         knows = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
         return torch.bfloat16 if knows else torch.float32
     if name not in kinds:
-        raise ValueError(f"dtype {name!r}; expected auto, {' or '.join(kinds)}")
+        raise ValueError(f"dtype {name!r}; expected auto, {', '.join(kinds)} or {INT8}")
     return kinds[name]

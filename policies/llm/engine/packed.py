@@ -57,7 +57,7 @@ class PackedModel:
         self._linear = linear if alike else functional.linear
         layers = [_layer(weights, layer) for layer in range(shape.layers)]
         self._layers = [
-            {name: _once((base.sha256, number, name), part.to(device, dtype)) for name, part in layer.items()}
+            {name: once((base.sha256, number, name), part.to(device, dtype)) for name, part in layer.items()}
             for number, layer in enumerate(layers)
         ]
         self._norm = weights["norm.weight"].to(device, dtype)
@@ -66,7 +66,7 @@ class PackedModel:
         self._keys = torch.zeros(room, device=device, dtype=dtype)
         self._values = torch.zeros(room, device=device, dtype=dtype)
         self._shared = 0
-        self._cos, self._sin = _rotation(_theta(config), self._head_width, max_tokens, device, dtype)
+        self._cos, self._sin = rotation(theta_of(config), self._head_width, max_tokens, device, dtype)
 
     @staticmethod
     def can(config: dict[str, Any]) -> bool:
@@ -209,7 +209,7 @@ def merged(
 _HELD: WeakValueDictionary[tuple[object, ...], torch.Tensor] = WeakValueDictionary()
 
 
-def _once(place: tuple[object, ...], made: torch.Tensor) -> torch.Tensor:
+def once(place: tuple[object, ...], made: torch.Tensor) -> torch.Tensor:
     """The same tensor for all engines of this process that have these very numbers there: where several tasks
     are served, what their adapters leave as it is lies in memory once.
     """
@@ -241,12 +241,13 @@ def _layer(weights: dict[str, torch.Tensor], number: int) -> dict[str, torch.Ten
     return layer
 
 
-def _theta(config: dict[str, Any]) -> float:
+def theta_of(config: dict[str, Any]) -> float:
+    """The base of the rotary positions."""
     rope = config.get("rope_parameters") or {}
     return float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0)
 
 
-def _rotation(
+def rotation(
     theta: float, head_width: int, most: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(most, head width) cosines and sines of every position (Su et al., 2021)."""

@@ -6,10 +6,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from policies.llm.serving.batcher import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE, QueueFull, WaitingSteps
+from policies.llm.serving.returning import Returning
+from policies.llm.serving.step_time import StepTime
 
 
 class ArrivalQueue:
-    """First come, first served. The first waits `gather_s` for more, unless all who could come are there.
+    """First come, first served. The first waits `gather_s` for more, unless all who could come are there, and
+    for those who are about to (`returning.py`).
 
     Args:
         gather_s: how long the first waits.
@@ -28,6 +31,8 @@ class ArrivalQueue:
         self._gather_s, self._largest, self._longest = gather_s, largest, longest
         self._sessions = sessions
         self._waiting: deque[WaitingSteps] = deque()
+        self._step_time, self._returning = StepTime(), Returning(gather_s)
+        self._idle_s = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,10 +41,15 @@ class ArrivalQueue:
         if len(self._waiting) >= self._longest:
             raise QueueFull(f"{self._longest} requests are waiting")
         self._waiting.append(work)
+        if not work.answered:
+            self._returning.asked(work.slot, work.arrived_s)
 
     def due_s(self) -> float:
-        complete = len(self._waiting) >= min(self._largest, self._sessions())
-        return self._waiting[0].arrived_s + (0.0 if complete else self._gather_s)
+        first_s = self._waiting[0].arrived_s
+        if len(self._waiting) >= min(self._largest, self._sessions()):
+            return first_s
+        back_s = self._returning.due_s(max(first_s, self._idle_s), self._step_time.fixed_s)
+        return max(first_s + self._gather_s, back_s)
 
     def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         batch: list[WaitingSteps] = []
@@ -50,7 +60,15 @@ class ArrivalQueue:
         return batch, late
 
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
-        """First come, first served needs no forecast."""
+        """Learn what sharing a forward is worth."""
+        self._step_time.took(sum(work.rows for work in batch), seconds)
+
+    def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
+        self._idle_s = now_s
+        self._returning.answered((work.slot for work in batch if not work.answered), now_s)
+
+    def left(self, slot: int) -> None:
+        self._returning.left(slot)
 
     def failed(self) -> None:
-        """Nor here."""
+        """First come, first served needs no forecast."""

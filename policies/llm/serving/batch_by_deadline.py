@@ -1,10 +1,11 @@
 """A queue with deadlines: the earliest first, and what cannot make it is told so at once.
 
-Every request names its own deadline: `apc` its budget, `netllm` what a player can wait. Batches are formed
-under the server's budget: no forward takes longer than half of it, so that whoever arrives while one runs
-can still have the next. A request is admitted if, after all with earlier deadlines, its own
-forward would be done in time by what the machine's forwards have taken lately (`step_time.py`); else it is
-refused while there is still time to decide it otherwise. Overload means more refusals, not late answers.
+Every request names its own deadline: `apc` its budget, `netllm` what a player can wait. No forward takes
+longer than half of what the hastiest open session allows (nor than half of the server's budget, where all
+allow less), so that whoever arrives while one runs can still have the next. A request is admitted if, after
+all with earlier deadlines, its own forward would be done in time by what the machine's forwards have taken
+lately (`step_time.py`); else it is refused while there is still time to decide it otherwise. Overload means
+more refusals, not late answers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from policies.llm.serving.batcher import (
     QueueFull,
     WaitingSteps,
 )
+from policies.llm.serving.returning import Returning
 from policies.llm.serving.step_time import StepTime
 
 BUDGET_S = 0.1
@@ -39,7 +41,8 @@ class DeadlineQueue:
     """Earliest deadline first, in short forwards; a `batcher.BatchQueue`.
 
     Args:
-        budget_s: the shortest that a request is expected to allow; no forward takes longer than half of it.
+        budget_s: the shortest that a request is expected to allow; where all open sessions allow more,
+            forwards may be as much longer.
         gather_s, largest, longest, sessions: as of `batch_by_arrival.ArrivalQueue`.
         step_time: what forwards take; learned anew if None.
     """
@@ -63,6 +66,11 @@ class DeadlineQueue:
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
         self._probe: WaitingSteps | None = None
+        self._allowed_s: dict[int, float] = {}
+        """What each open session's last request allowed."""
+        self._returning = Returning(gather_s)
+        self._idle_s = 0.0
+        """When the last forward was done."""
         self.refused = 0
 
     def __len__(self) -> int:
@@ -83,6 +91,8 @@ class DeadlineQueue:
         """
         if len(self._waiting) >= self._longest:
             raise QueueFull(f"{self._longest} requests are waiting")
+        if not work.answered:
+            self._allowed_s[work.slot] = work.deadline_s - work.arrived_s
         place = bisect.bisect_right(self._waiting, self.deadline_s(work), key=self.deadline_s)
         ahead = self._waiting[:place]
         begin_s = max(work.arrived_s, self._busy_until_s)
@@ -98,6 +108,8 @@ class DeadlineQueue:
                 f"light: it would take {1000.0 * (done_s - work.arrived_s):.0f} ms, {place} requests ahead"
             )
         self._waiting.insert(place, work)
+        if not work.answered:
+            self._returning.asked(work.slot, work.arrived_s)
 
     def _may_probe(self, now_s: float) -> bool:
         """Whether everybody was refused for long; remembers since when."""
@@ -117,14 +129,28 @@ class DeadlineQueue:
         return seconds + self.step_time.bound_s(steps)
 
     def _most_steps(self) -> int:
-        """New steps of one forward; 1 or more."""
-        return max(self.step_time.most_steps(LONGEST_FORWARD * self._budget_s), 1)
+        """New steps of one forward; 1 or more. Where not even one fits into half of what is allowed, all of
+        it is used: more and shorter forwards would help nobody.
+        """
+        allowed_s = max(min(self._allowed_s.values(), default=0.0), self._budget_s)
+        most = self.step_time.most_steps(LONGEST_FORWARD * allowed_s)
+        return max(most or self.step_time.most_steps((1.0 - GUARD) * allowed_s), 1)
 
     def due_s(self) -> float:
-        """After a moment in which others may come; at once when all who could are there."""
-        first = min(work.arrived_s for work in self._waiting)
+        """After a moment in which others may come, or those who are about to (`returning.py`); at once when
+        all who could are there, or more than one forward holds. Nobody's deadline is waited away.
+        """
+        first_s, rows = min(work.arrived_s for work in self._waiting), self._rows()
         complete = len(self._waiting) >= min(self._largest, max(self._sessions(), 1))
-        return first + (0.0 if complete else self._gather_s)
+        if complete or rows > self._most_steps():
+            return first_s
+        back_s = self._returning.due_s(max(first_s, self._idle_s), self.step_time.fixed_s)
+        latest_s = self.deadline_s(self._waiting[0]) - self.step_time.bound_s(rows)
+        return min(max(first_s + self._gather_s, back_s), latest_s)
+
+    def _rows(self) -> int:
+        """That forwards of all who wait compute."""
+        return sum(work.rows for work in self._waiting)
 
     def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         """The next batch: as many as fit into one forward that the first of them survives."""
@@ -161,6 +187,14 @@ class DeadlineQueue:
             self.step_time.forget()
         self.step_time.took(rows, seconds)
         self._ran()
+
+    def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
+        self._idle_s = now_s
+        self._returning.answered((work.slot for work in batch if not work.answered), now_s)
+
+    def left(self, slot: int) -> None:
+        self._allowed_s.pop(slot, None)
+        self._returning.left(slot)
 
     def failed(self) -> None:
         """The forward is over, and teaches nothing."""

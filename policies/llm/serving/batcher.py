@@ -2,7 +2,8 @@
 
 `Batcher` owns the engine's one thread. Which requests form the next batch, and which not at all, is a
 `BatchQueue`'s to say (`batch_by_deadline.py`, the default, and `batch_by_arrival.py`): it is told of every
-arrival and of how long every forward took, and has no clock and no thread of its own.
+arrival and of how long every forward took, and has no clock and no thread of its own. Before a batch is
+taken, what lies in the sockets is read; what a batch is fed is made for all of it at once, on that thread.
 """
 
 from __future__ import annotations
@@ -19,13 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm.engine.contract import ServingEngine
+from policies.llm.task import NextSteps, Vectors
 
 GATHER_S = 0.002
 """A request waits so long for others when other sessions are open: well under a forward's own time."""
 LARGEST_BATCH = 64
 LONGEST_QUEUE = 256
+READ_WITHIN_S = 0.01
+"""So long a due batch waits for what lies in the sockets to be read: that of some sixty sessions."""
+
+_TURNS = 3
+"""Of the event loop, from the poll that finds a request to its place in the queue."""
 
 _Result = TypeVar("_Result")
+Fill = Callable[[Sequence[NextSteps]], list[Vectors]]
+"""As `Task.fill`."""
 
 
 class Late(Exception):
@@ -40,13 +49,20 @@ class QueueFull(Exception):
     """More is waiting already than may wait."""
 
 
+class NotFinite(Exception):
+    """Nothing finite can be made of the step at `place` of those that wait; they were not taken in."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(f"step {place}: its numbers are beyond what the model can be fed")
+        self.place = place
+
+
 @dataclass(frozen=True, eq=False)
 class WaitingSteps:
     """One session's new steps, waiting for a forward."""
 
     slot: int
-    features: NDArray[np.float32]
-    """(new steps, width)"""
+    asked: NextSteps
     rows: int
     """Steps that its forward computes, those of a context that begins anew among them."""
     arrived_s: float
@@ -55,6 +71,8 @@ class WaitingSteps:
     result: asyncio.Future[Forwarded] = field(repr=False)
     answered: bool = False
     """Nobody waits for it: only its steps are to be taken in, when there is time."""
+    vectors: Vectors | None = None
+    """(new steps, width) of them, where they were made before."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +81,11 @@ class Forwarded:
 
     logits: NDArray[np.float32]
     """(head width,)"""
+    vector: Vectors
+    """(width,) of the last step."""
     batch: int
     """Sessions that shared it."""
     began_s: float
-    took_s: float
 
 
 class BatchQueue(Protocol):
@@ -91,6 +110,12 @@ class BatchQueue(Protocol):
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """A batch's forward took so long."""
 
+    def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
+        """A batch's sessions get their answers."""
+
+    def left(self, slot: int) -> None:
+        """A session is over."""
+
     def failed(self) -> None:
         """The batch's forward raised."""
 
@@ -101,6 +126,7 @@ class Batcher:
     Args:
         engine: nobody else may use it.
         queue: which requests go next.
+        fill: makes what the model is fed of a batch's steps.
         delay_s: wait so long before every forward: a slow model, for tests.
         observe: called with every batch and its forward's seconds.
     """
@@ -109,15 +135,17 @@ class Batcher:
         self,
         engine: ServingEngine,
         queue: BatchQueue,
+        fill: Fill,
         *,
         delay_s: float = 0.0,
         observe: Callable[[Sequence[WaitingSteps], float], None] = lambda batch, seconds: None,
     ) -> None:
-        self._engine, self.queue = engine, queue
+        self._engine, self.queue, self._fill = engine, queue, fill
         self._delay_s = delay_s
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._arrival = asyncio.Event()
+        self._wake: asyncio.Future[None] | None = None
+        """Of the batcher, while it waits."""
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Batcher:
@@ -136,36 +164,45 @@ class Batcher:
         """Whether requests are still being taken."""
         return self._running is not None and not self._running.done()
 
-    async def open(self) -> int:
-        """A free slot of the engine, between two forwards.
+    def open(self) -> int:
+        """A free slot of the engine.
 
         Raises:
             Exception: what the engine raises when it is full.
         """
-        return await self._on_thread(self._engine.open)
+        return self._engine.open()
 
-    async def close(self, slot: int) -> None:
-        """Give a slot back, between two forwards."""
-        await self._on_thread(lambda: self._engine.close(slot))
+    def close(self, slot: int) -> None:
+        """Give a slot back that no forward has in hand."""
+        self.queue.left(slot)
+        self._engine.close(slot)
 
     async def forward(
-        self, slot: int, features: NDArray[np.float32], deadline_s: float, answered: bool = False
+        self,
+        slot: int,
+        asked: NextSteps,
+        deadline_s: float,
+        *,
+        vectors: Vectors | None = None,
+        answered: bool = False,
     ) -> Forwarded:
         """The logits after a session's new steps. Its forward, once begun, is not broken off.
 
         Args:
+            vectors: what the model is fed of them, where that was made before.
             answered: the session has its answer already; the steps are taken in after all others.
 
         Raises:
             Hopeless: its queue holds that it would be late; the steps were not taken in.
             Late: the deadline passed before it began; the steps were not taken in.
             QueueFull: too many wait.
+            NotFinite: the model can't be fed with them.
             Exception: what the engine raised; the slot's state is then unknown.
         """
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
-        rows = self._engine.rows(slot, len(features))
-        self.queue.push(WaitingSteps(slot, features, rows, time.monotonic(), deadline_s, result, answered))
-        self._arrival.set()
+        rows, now_s = self._engine.rows(slot, len(asked.steps)), time.monotonic()
+        self.queue.push(WaitingSteps(slot, asked, rows, now_s, deadline_s, result, answered, vectors))
+        self._awake()
         return await result
 
     async def _on_thread(self, call: Callable[[], _Result]) -> _Result:
@@ -182,33 +219,87 @@ class Batcher:
 
     async def _gathered(self) -> None:
         """Wait until the queue's next batch is due; an arrival may make it so sooner."""
+        read_until_s = 0.0
         while True:
-            self._arrival.clear()
-            wait_s = self.queue.due_s() - time.monotonic() if len(self.queue) else None
-            if wait_s is not None and wait_s <= 0.0:
+            now_s = time.monotonic()
+            wait_s = self.queue.due_s() - now_s if len(self.queue) else None
+            if wait_s is None or wait_s > 0.0:
+                await self._woken(wait_s)
+                continue
+            read_until_s = read_until_s or now_s + READ_WITHIN_S
+            if now_s >= read_until_s or not await self._more_was_read():
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrival.wait(), wait_s)
+
+    async def _more_was_read(self) -> bool:
+        """Whether requests came in that lay in the sockets; they are in the queue then."""
+        before = len(self.queue)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return len(self.queue) > before
+
+    async def _woken(self, within_s: float | None) -> None:
+        """Wait for an arrival."""
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        timer = None if within_s is None else loop.call_later(within_s, self._awake)
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+            if timer is not None:
+                timer.cancel()
+
+    def _awake(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     async def _forward(self, batch: Sequence[WaitingSteps]) -> None:
         began_s = time.monotonic()
         try:
-            logits = await self._on_thread(lambda: self._compute(batch))
+            found = await self._on_thread(lambda: self._compute(batch, began_s))
         except Exception as error:
             self.queue.failed()
             for work in batch:
                 _settle(work, error)
             return
-        took_s = time.monotonic() - began_s
-        self.queue.took(batch, took_s)
-        self._observe(batch, took_s)
-        for work, row in zip(batch, logits, strict=True):
-            _settle(work, Forwarded(row, len(batch), began_s, took_s))
+        now_s = time.monotonic()
+        self.queue.took(batch, now_s - began_s)
+        self.queue.answered(batch, now_s)
+        self._observe(batch, now_s - began_s)
+        for work, outcome in zip(batch, found, strict=True):
+            _settle(work, outcome)
 
-    def _compute(self, batch: Sequence[WaitingSteps]) -> NDArray[np.float32]:
+    def _compute(self, batch: Sequence[WaitingSteps], began_s: float) -> list[Forwarded | Exception]:
+        """What each of a batch comes to."""
         if self._delay_s:
             time.sleep(self._delay_s)
-        return self._engine.forward([(work.slot, work.features) for work in batch])
+        fed = self._fed(batch)
+        work = [(each.slot, one) for each, one in zip(batch, fed, strict=True) if isinstance(one, np.ndarray)]
+        outputs = iter(self._engine.forward(work) if work else ())
+        return [
+            one if isinstance(one, Exception) else Forwarded(next(outputs), one[-1], len(work), began_s)
+            for one in fed
+        ]
+
+    def _fed(self, batch: Sequence[WaitingSteps]) -> list[Vectors | Exception]:
+        """What the model is fed of each, or why it can't be."""
+        lacking = [work.asked for work in batch if work.vectors is None]
+        made = iter(_filled(self._fill, lacking) if lacking else ())
+        found = [next(made) if work.vectors is None else work.vectors for work in batch]
+        return [one if isinstance(one, Exception) else _finite(one) for one in found]
+
+
+def _filled(fill: Fill, asked: Sequence[NextSteps]) -> list[Vectors | Exception]:
+    """A session of which none can be made does not harm the others."""
+    try:
+        return list(fill(asked))
+    except Exception as error:
+        return [error] if len(asked) == 1 else [_filled(fill, [each])[0] for each in asked]
+
+
+def _finite(vectors: Vectors) -> Vectors | Exception:
+    good = np.isfinite(vectors)
+    return vectors if good.all() else NotFinite(int(np.flatnonzero(~good.all(axis=1))[0]))
 
 
 def _settle(work: WaitingSteps, outcome: Forwarded | Exception) -> None:

@@ -84,6 +84,8 @@ def wholes(given: object, where: str, most: int) -> tuple[int, ...]:
     """A list of 1 to `most` positive whole numbers."""
     if not (isinstance(given, list) and 1 <= len(given) <= most):
         raise FieldError(where, f"{length(given)}; expected a list of 1 to {most}")
+    if set(map(type, given)) == {int} and min(given) >= 1 and max(given) <= MOST:
+        return tuple(given)
     for place, value in enumerate(given):
         if not is_whole(value) or not 1 <= value <= MOST:
             expected = f"a whole number from 1 to {MOST:g}"

@@ -14,6 +14,7 @@ from traces.commands import add_json_option
 from traces.numbers import count, not_negative, positive
 
 SHORTEST_TOKEN = 16
+DTYPES = ("auto", "float32", "bfloat16", "int8")
 
 
 def add_serve(commands: Any) -> None:
@@ -43,8 +44,20 @@ def _add_model(group: Any) -> None:
     group.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
+    add_dtype_option(group)
     group.add_argument(
         "--threads", type=count, metavar="N", help="of the model on the CPU (default: one for every core)"
+    )
+
+
+def add_dtype_option(group: Any) -> None:
+    """What the model is computed in, which an engine takes as `dtype`."""
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="what the model is computed in; int8: weights of 4 or 8 bits, on a CPU with AVX2; auto: that,"
+        " else bfloat16 where the device multiplies it, else float32 (default: %(default)s)",
     )
 
 
@@ -85,7 +98,8 @@ LIMITS: tuple[tuple[str, Any, float, str, str], ...] = (
         1000.0 * BUDGET_S,
         "MS",
         "the shortest that a request allows: the earliest deadline goes first, no forward takes over"
-        " half of this, and what can't make its deadline is refused at once (default: %(default)g)",
+        " half of this, or of what the hastiest session allows where that is more, and what can't make its"
+        " deadline is refused at once (default: %(default)g)",
     ),
     ("--delay-ms", not_negative, 0.0, "MS", "be slow: wait so long before every forward (for tests)"),
 )

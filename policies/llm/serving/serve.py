@@ -16,7 +16,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from policies.llm.engine.contract import ServingEngine
+from policies.llm.engine.apart import AskedEngine, EnginesApart
+from policies.llm.engine.contract import EngineGone, ServingEngine
 from policies.llm.serving.arrivals import Doorkeeper, noting_loop
 from policies.llm.serving.client import default_socket, runtime_folder
 from policies.llm.serving.options import SHORTEST_TOKEN
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; the exit status.
 
     Raises:
-        ServeError, ValueError, OSError: nothing can be served.
+        ServeError, ValueError, OSError: nothing can be served, or the engine's process has ended.
     """
     token = read_token(args.token_file)
     if args.host is not None and args.port is None:
@@ -53,12 +54,27 @@ def run(args: argparse.Namespace) -> int:
     if args.port is not None and token is None and not is_loopback(host):
         raise ServeError(f"--host {host} can be reached from elsewhere: name a --token-file")
     path = None if args.port is not None else free_place(args.socket)
+    try:
+        return _run(args, token, path, host)
+    except EngineGone as error:
+        raise ServeError(str(error)) from None
+
+
+def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: str) -> int:
+    """As `run`, where and for whom being settled."""
     began_s = time.monotonic()
-    served = load_served(args)
-    server = Server(served, _limits(args), token=token, delay_s=args.delay_ms / 1000.0)
-    loading_s = time.monotonic() - began_s
-    with asyncio.Runner(loop_factory=noting_loop) as runner:
-        return runner.run(_serve(server, path, host, args.port, args.json, loading_s))
+    with EnginesApart(asked_engines(args)) as apart:  # it loads while we compile
+        for task in apart.tasks:
+            task.ready()
+        engines = apart.loaded()
+        for engine in engines:
+            warm_up(engine)
+        served = [TaskEngine(task, engine) for task, engine in zip(apart.tasks, engines, strict=True)]
+        delay_s, versions = args.delay_ms / 1000.0, apart.versions
+        server = Server(served, _limits(args), token=token, delay_s=delay_s, versions=versions)
+        loading_s = time.monotonic() - began_s
+        with asyncio.Runner(loop_factory=noting_loop) as runner:
+            return runner.run(_serve(server, apart, path, host, args.port, args.json, loading_s))
 
 
 def _limits(args: argparse.Namespace) -> Limits:
@@ -72,24 +88,22 @@ def _limits(args: argparse.Namespace) -> Limits:
     )
 
 
-def load_served(args: argparse.Namespace) -> list[TaskEngine]:
-    """The tasks that are asked for, each with its engine, ready and warm.
+def asked_engines(args: argparse.Namespace) -> list[AskedEngine]:
+    """An engine for each task that is asked for.
 
     Raises:
-        ServeError, ValueError, OSError: something can't be loaded.
+        ServeError, TaskError: no such task, or an adapter that could be of several.
     """
     adapters = asked_tasks(args.task, args.adapter)
     if args.threads is not None:  # read once, by libraries that torch loads, for every thread
         os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    from policies.llm.engine.engine import Engine
-
-    served = []
-    for task, adapter in adapters.items():
-        engine = Engine(task, adapter, device=args.device, slots=args.max_sessions, threads=args.threads)
-        task.ready()
-        warm_up(engine)
-        served.append(TaskEngine(task, engine))
-    return served
+    options = {
+        "device": args.device,
+        "slots": args.max_sessions,
+        "threads": args.threads,
+        "dtype": args.dtype,
+    }
+    return [AskedEngine(task, adapter, options) for task, adapter in adapters.items()]
 
 
 def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task, Path | None]:
@@ -199,10 +213,18 @@ def _own_folder(folder: Path) -> None:
 
 
 async def _serve(
-    server: Server, path: Path | None, host: str, port: int | None, as_object: bool, loading_s: float
+    server: Server,
+    apart: EnginesApart,
+    path: Path | None,
+    host: str,
+    port: int | None,
+    as_object: bool,
+    loading_s: float,
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    ended = os.pidfd_open(apart.pid)
+    loop.add_reader(ended, stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with listening(server, path, host, port) as where:
@@ -217,6 +239,10 @@ async def _serve(
                 )
             print(f"ready at {where} after {loading_s:.1f} s", flush=True)
         await stop.wait()
+        loop.remove_reader(ended)
+        os.close(ended)
+        if apart.ended:
+            raise ServeError(str(apart.gone()))
     return 0
 
 

@@ -107,7 +107,9 @@ class _Desk:
         self.asking: set[asyncio.Task[Answer]] = set()
         """Requests that wait for their answer."""
         self.queue = queue(lambda: len(self.sessions))
-        self.batcher = Batcher(served.engine, self.queue, delay_s=delay_s, observe=self._observe)
+        self.batcher = Batcher(
+            served.engine, self.queue, served.task.fill, delay_s=delay_s, observe=self._observe
+        )
         self.sessions = ServedSessions(
             self.batcher,
             served.task,
@@ -120,7 +122,7 @@ class _Desk:
     def _observe(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         self._metrics.forward_s.labels(self.task.name).observe(seconds)
         self._metrics.batch.labels(self.task.name).observe(len(batch))
-        self._metrics.steps.inc(sum(len(work.features) for work in batch))
+        self._metrics.steps.inc(sum(len(work.asked.steps) for work in batch))
         self._metrics.rows.inc(sum(work.rows for work in batch))
 
 
@@ -133,6 +135,7 @@ class Server:
         token: without it in `Authorization: Bearer`, only health is told.
         delay_s: wait so long before every forward: a slow model, for tests.
         queue: decides which requests go next, given the number of open sessions; by the limits if None.
+        versions: of packages that engines elsewhere have loaded.
     """
 
     def __init__(
@@ -143,7 +146,9 @@ class Server:
         token: str | None = None,
         delay_s: float = 0.0,
         queue: Callable[[Callable[[], int]], BatchQueue] | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
+        self._versions = versions or {}
         self._limits, self._token, self._delay_s = limits or Limits(), token, delay_s
         labels = [{name: str(value) for name, value in asdict(each.engine.info).items()} for each in served]
         self.metrics = Metrics(labels, self._open, self._waiting)
@@ -175,7 +180,7 @@ class Server:
             "tasks": {name: asdict(desk.engine.info) for name, desk in self._desks.items()},
             "limits": asdict(self._limits),
             "delay_ms": 1000.0 * self._delay_s,
-            "versions": loaded_versions(),
+            "versions": {**loaded_versions(), **self._versions},
         }
 
     def application(self) -> web.Application:
@@ -281,18 +286,30 @@ class Server:
         if self._bodies >= MOST_BODIES and not request.content.is_eof():
             said, later = f"{MOST_BODIES} bodies are on their way", {"Retry-After": str(RETRY_QUEUE_S)}
             raise _BadBody(_closing(_refusal(429, said, headers=later)))
+        if request.content.is_eof():  # it is all there: nothing to wait for
+            return await self._whole(request)
         self._bodies += 1
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
-                return await request.read()
+                return await self._whole(request)
         except TimeoutError:
             said = f"the body did not come within {BODY_WITHIN_S:g} s"
             raise _BadBody(_closing(_refusal(408, said))) from None
+        finally:
+            self._bodies -= 1
+
+    async def _whole(self, request: web.Request) -> bytes:
+        """What has come and comes of a body.
+
+        Raises:
+            _BadBody: it is cut or framed wrongly.
+            HTTPRequestEntityTooLarge: it is too large.
+        """
+        try:
+            return await request.read()
         except (web.RequestPayloadError, ValueError) as error:
             said = f"the body is cut or framed wrongly: {' '.join(str(error).split())[:100]}"
             raise _BadBody(_closing(_refusal(400, said))) from None
-        finally:
-            self._bodies -= 1
 
     async def _read(self, body: bytes) -> Request:
         """What a body asks. A large one is read beside the event loop, one at a time; small ones don't wait.

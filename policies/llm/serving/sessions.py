@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 
 from policies.llm.engine.contract import EngineFull
-from policies.llm.serving.batcher import Batcher, Hopeless, Late, QueueFull
+from policies.llm.serving.batcher import Batcher, Hopeless, Late, NotFinite, QueueFull
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.protocol import BY_LLM, Answer, Request
 from policies.llm.serving.transcript import Transcript
-from policies.llm.task import Decided, Task, Vectors
+from policies.llm.task import Decided, NextSteps, Task, Vectors
 
 MOST_SESSIONS = 64
 IDLE_S = 300.0
 """A player on a dark link may be silent for long; rebuilding is quick."""
 PIECE_STEPS = 8
-"""Of a refused request's steps that are taken in at a time, between others' forwards; of any request's,
-whose features are built at a time, between what else the event loop has to do."""
+"""Of a refused request's steps that are taken in at a time, between others' forwards; of a request with more
+steps, whose vectors are made before it queues, so many at a time, between what else the event loop has to
+do."""
 KEEP_WITHIN_S = 3.0
 """So long they may wait for that: until about the session's next request."""
 RETRY_SLOT_S = 1.0
@@ -96,12 +97,11 @@ class ServedSessions:
         self._batcher, self._task, self._target = batcher, task, target
         self._most, self._idle_s = most, idle_s
         self._open: dict[str, _Session] = {}
-        self._opening = 0
         self._working: set[asyncio.Task[None]] = set()
         self._rebuilt = rebuilt
 
     def __len__(self) -> int:
-        return len(self._open) + self._opening
+        return len(self._open)
 
     def steps(self, name: str) -> int:
         """How many steps of a session are held."""
@@ -120,7 +120,7 @@ class ServedSessions:
             Exception: the model failed; the session is forgotten.
         """
         deadline_s = arrived_s + request.deadline_ms / 1000.0
-        session = self._open.get(request.session) or await self._begin(request)
+        session = self._open.get(request.session) or self._begin(request)
         session.asking += 1
         try:
             async with session.turn:
@@ -140,12 +140,18 @@ class ServedSessions:
         began_s, batch = time.monotonic(), 1
         if fresh:
             self._task.check(request.steps, session.transcript.context)
-            features = await self._features(session, request, fresh)
+            asked = session.transcript.next(fresh)
             try:
-                done = await self._batcher.forward(session.slot, features, deadline_s)
+                vectors = await self._vectors(asked) if len(fresh) > PIECE_STEPS else None
+                done = await self._batcher.forward(session.slot, asked, deadline_s, vectors=vectors)
             except Hopeless:
                 self._keep(session, fresh)
                 raise
+            except NotFinite as error:
+                place = len(request.steps) - len(fresh) + error.place
+                raise FieldError(
+                    f"steps[{place}]", "its numbers are beyond what the model can be fed"
+                ) from None
             except (Late, QueueFull):
                 raise
             except BaseException:
@@ -153,7 +159,7 @@ class ServedSessions:
                 raise
             began_s, batch = done.began_s, done.batch
             session.transcript.append(fresh)
-            session.decided = session.transcript.decide(done.logits, features[-1])
+            session.decided = session.transcript.decide(done.logits, done.vector)
             if held == 0:
                 self._rebuilt(len(fresh) - 1)
         return Answer(
@@ -186,11 +192,11 @@ class ServedSessions:
                     piece = steps[:PIECE_STEPS]
                     if session.gone or not piece:
                         return
-                    features = session.transcript.features(piece)
+                    asked = session.transcript.next(piece)
                     until_s = time.monotonic() + KEEP_WITHIN_S
-                    done = await self._batcher.forward(session.slot, features, until_s, answered=True)
+                    done = await self._batcher.forward(session.slot, asked, until_s, answered=True)
                     session.transcript.append(piece)
-                    session.decided = session.transcript.decide(done.logits, features[-1])
+                    session.decided = session.transcript.decide(done.logits, done.vector)
         except (Late, QueueFull):
             pass  # no time: they come with the session's next request
         except Exception:
@@ -200,17 +206,16 @@ class ServedSessions:
             session.asking -= 1
             self._give_back(session)
 
-    async def _features(self, session: _Session, request: Request, fresh: tuple[Any, ...]) -> Vectors:
-        """(len(fresh), width) of the request's last steps, built in pieces, so that others are heard.
+    async def _vectors(self, asked: NextSteps) -> Vectors:
+        """(steps, width) of many steps, made in pieces, so that others are heard.
 
         Raises:
-            FieldError: a step of which nothing finite can be made.
+            NotFinite: a step of which nothing finite can be made.
         """
         rows: list[Vectors] = []
-        for row in session.transcript.rows(fresh):
+        for row in self._task.rows(asked):
             if not np.isfinite(row).all():
-                place = len(request.steps) - len(fresh) + len(rows)
-                raise FieldError(f"steps[{place}]", "its numbers are beyond what the model can be fed")
+                raise NotFinite(len(rows))
             rows.append(row)
             if not len(rows) % PIECE_STEPS:
                 await asyncio.sleep(0)
@@ -235,7 +240,7 @@ class ServedSessions:
             raise Behind(0)
         return request.steps[known:]
 
-    async def _begin(self, request: Request) -> _Session:
+    def _begin(self, request: Request) -> _Session:
         """A new session.
 
         Raises:
@@ -247,17 +252,10 @@ class ServedSessions:
         self.expire()
         if len(self) >= self._most:
             raise SessionsFull(self._most, self._next_expiry_s())
-        self._opening += 1
         try:
-            slot = await self._batcher.open()
+            slot = self._batcher.open()
         except EngineFull:  # slots of sessions that are over, but still in a forward
             raise SessionsFull(self._most, RETRY_SLOT_S) from None
-        finally:
-            self._opening -= 1
-        already = self._open.get(request.session)
-        if already is not None:  # a second request of the same beginning was quicker
-            self._close(slot)
-            return already
         transcript = Transcript(self._task, request.context, self._target)
         session = _Session(request.session, transcript, slot, time.monotonic())
         self._open[request.session] = session
@@ -293,9 +291,4 @@ class ServedSessions:
         """Give the slot of a session back, once, that is over and that no request has in hand."""
         if session.gone and not session.asking and not session.returned:
             session.returned = True
-            self._close(session.slot)
-
-    def _close(self, slot: int) -> None:
-        closing = asyncio.create_task(self._batcher.close(slot))
-        self._working.add(closing)  # the event loop itself keeps no hold of a task
-        closing.add_done_callback(self._working.discard)
+            self._batcher.close(session.slot)

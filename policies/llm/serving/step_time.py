@@ -28,6 +28,7 @@ class StepTime:
     def forget(self) -> None:
         """Know no more than before the first forward."""
         self._weight = self._x = self._y = self._xx = self._xy = 0.0
+        self._known: tuple[float, float] | None = None
         for steps in (1.0, 16.0):
             self._add(PRIOR_WEIGHT, steps, FIRST_FIXED_S + FIRST_STEP_S * steps)
         self._error_s = 0.0
@@ -46,6 +47,11 @@ class StepTime:
         fixed_s, each_s = self._line()
         return max(fixed_s + each_s * steps, SHORTEST_S)
 
+    @property
+    def fixed_s(self) -> float:
+        """What a forward takes however few steps it has: what two that share one save."""
+        return self._line()[0]
+
     def bound_s(self, steps: int) -> float:
         """What it will hardly exceed."""
         return self.expect_s(steps) + SAFETY * self._error_s
@@ -59,6 +65,7 @@ class StepTime:
         return int(min(left_s / max(each_s, 1e-9), 1e9))
 
     def _add(self, weight: float, steps: float, seconds: float) -> None:
+        self._known = None
         self._weight += weight
         self._x += weight * steps
         self._y += weight * seconds
@@ -67,6 +74,11 @@ class StepTime:
 
     def _line(self) -> tuple[float, float]:
         """Fixed and each; both 0 or more."""
+        if self._known is None:
+            self._known = self._fitted()
+        return self._known
+
+    def _fitted(self) -> tuple[float, float]:
         mean_x, mean_y = self._x / self._weight, self._y / self._weight
         spread = self._xx / self._weight - mean_x * mean_x
         each_s = (self._xy / self._weight - mean_x * mean_y) / spread if spread > 1e-3 else 0.0

@@ -6,12 +6,10 @@ that both feed the model the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from policies.llm.task import Decided, Task, Vectors
+from policies.llm.task import Decided, NextSteps, Task, Vectors
 
 
 class Transcript:
@@ -28,14 +26,11 @@ class Transcript:
 
     def features(self, steps: Sequence[Any]) -> Vectors:
         """(len(steps), width) the model's input for steps that follow those of the session."""
-        return np.stack(list(self.rows(steps)))
+        return self.task.fill([self.next(steps)])[0]
 
-    def rows(self, steps: Sequence[Any]) -> Iterator[Vectors]:
-        """The rows of `features`, one by one; the session may not grow in between."""
-        past = self._past
-        for step in steps:
-            yield self.task.features(step, past, self.context, self._target)
-            past = self.task.after(past, step)
+    def next(self, steps: Sequence[Any]) -> NextSteps:
+        """What the model's input is made of for these steps; the session may not grow until it is."""
+        return NextSteps(steps, self._past, self.context, self._target)
 
     def append(self, steps: Sequence[Any]) -> None:
         """The model has taken these steps in."""

@@ -2,24 +2,20 @@
 
 In one run, on the same steps: a step on the KV cache; the same contexts computed anew, by the same engine; a
 window of 20 steps of 8 tokens through transformers, as NetLLM's public code computes for every decision
-(`plm_special/models/rl_policy.py`: `max_length` 20, eight tokens a step, no cache); and the whole way of a
-player's request, with all sessions asking at the same moment, their own time included. Sessions are
-simulated ones that BBA plays, so that contexts grow as they do when streaming. Times do not depend on what
-an adapter knows: `--base` and `--layers` measure a model of any shape, with a random one.
+(`plm_special/models/rl_policy.py`: `max_length` 20, eight tokens a step, no cache); the whole way of a
+player's request; and all sessions asking the server at once, again as soon as they are answered, with
+clients that take little of the machine (`light_clients.py`). Engine and server are measured in turns, so
+that their ratio holds on a machine that others use, too. Sessions are simulated ones that BBA plays, so that
+contexts grow as they do when streaming. Times do not depend on what an adapter knows: `--base` and
+`--layers` measure a model of any shape, with a random one.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,21 +24,29 @@ import numpy as np
 
 from player.observation import Observation
 from player.policy import Policy
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.registry import load_policy
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bench import walk
-from policies.llm.serving.batcher import LONGEST_QUEUE
-from policies.llm.serving.client import Address, Client, RemoteSession
+from policies.llm.serving.client import Address
+from policies.llm.serving.options import add_dtype_option
 from policies.llm.serving.transcript import Transcript
+from policies.llm.studies.light_clients import ask_all
+from policies.llm.studies.through_server import (
+    ServerRow,
+    TimeSpread,
+    a_server,
+    player_spread,
+    resident_mib,
+    server_row,
+)
 from policies.llm.task import Vectors
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
-from traces.bound_processes import die_with_parent
 from traces.commands import add_json_option
 from traces.numbers import count, counts
 from traces.progress import say
@@ -56,26 +60,6 @@ WINDOW_TOKENS = 160
 WINDOW_TIMES = 20
 FEW_SESSIONS = 4
 """Contexts are computed anew only up to so many at a time: it takes long."""
-START_WITHIN_S = 180.0
-DEADLINE_S = 60.0
-"""Of a decision here: nothing is to be cut off that is to be measured."""
-
-
-class BenchError(ValueError):
-    """The server to be measured does not serve."""
-
-
-@dataclass(frozen=True)
-class TimeSpread:
-    """Times of many decisions."""
-
-    decisions: int
-    p50_ms: float
-    p99_ms: float
-
-    @classmethod
-    def of(cls, times_ms: Sequence[float]) -> TimeSpread:
-        return cls(len(times_ms), *(float(each) for each in np.percentile(times_ms, (50, 99))))
 
 
 @dataclass(frozen=True)
@@ -87,18 +71,7 @@ class EngineRow:
     anew: TimeSpread | None
     """The whole context computed at every step."""
     decisions_per_s: float
-    """On the cache, at the median."""
-
-
-@dataclass(frozen=True)
-class ServerRow:
-    """Through the socket, all sessions at the same moment."""
-
-    sessions: int
-    asked: TimeSpread
-    """From the player's call to its answer."""
-    mean_batch: float
-    decisions_per_s: float
+    """On the cache: the median of the runs."""
 
 
 def add_parser(commands: Any) -> None:
@@ -116,6 +89,7 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
+    add_dtype_option(command)
     command.add_argument(
         "--threads",
         type=count,
@@ -126,11 +100,11 @@ def add_parser(commands: Any) -> None:
         "--sessions", type=counts, default=[1, 4, 16, 64], metavar="N[,N…]", help="default: 1,4,16,64"
     )
     command.add_argument(
-        "--rounds",
+        "--runs",
         type=count,
-        default=3,
+        default=5,
         metavar="N",
-        help="videos that each session plays (default: %(default)s)",
+        help="a video of each session in the engine, then one through the server (default: %(default)s)",
     )
     add_json_option(command)
     command.set_defaults(run=run)
@@ -157,51 +131,35 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
     adapter = chosen_adapter(args, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads)
+    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads, dtype=args.dtype)
     loading_s = time.perf_counter() - begun_s
     facts = VideoFacts.of(video)
     TASK.ready()
     vectors, features_ms = timed_features(facts, engine.info.target, sessions)
-    engine_rows = []
-    for number in args.sessions:
-        engine_rows.append(engine_row(engine, number, vectors, args.rounds))
-        say(f"engine, {number} sessions: {engine_rows[-1].cached.p50_ms:.1f} ms a batch")
-    alone = next((row for row in engine_rows if row.sessions == 1), None)
-    alone = alone or engine_row(engine, 1, vectors, args.rounds)
+    alone = engine_row(engine, 1, vectors, [batch_times_ms(engine, engine.forward, 1, vectors)])
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
-    server_rows, memory["server_mib"] = through_the_server(args, adapter, threads, facts, sessions, folder)
+    words = ("--device", args.device, "--dtype", args.dtype)
+    with a_server(adapter, words, most, threads, folder / "s.sock") as served:
+        player = player_spread(served.address, TASK, facts, sessions[0])
+        askers = [[(facts, sessions[n % len(sessions)]) for n in range(number)] for number in args.sessions]
+        rows = [side_by_side(engine, served.address, vectors, each, args.runs) for each in askers]
+        memory["server_mib"] = served.resident_mib()
     report = {
         "served": asdict(engine.info),
         **machine(threads),
         "loading_s": loading_s,
         "features": asdict(features_ms),
-        "engine": [asdict(row) for row in engine_rows],
+        "engine": [asdict(row) for row, _ in rows],
         "random_adapter": adapter is not None and adapter != args.adapter,
         **beside_window(alone, window),
-        "server": [asdict(row) for row in server_rows],
+        "server": [asdict(row) for _, row in rows],
+        "player": asdict(player),
         "memory": memory,
     }
     if not args.json:
         print("\n".join(lines(report)))
     return report
-
-
-def through_the_server(
-    args: argparse.Namespace,
-    adapter: Path | None,
-    threads: int,
-    facts: VideoFacts,
-    sessions: Sequence[Sequence[VideoStep]],
-    folder: Path,
-) -> tuple[list[ServerRow], float]:
-    """A row for each number of sessions, and the memory that the server had at most, MiB."""
-    rows, most = [], max(args.sessions)
-    with a_server(adapter, args.device, most, threads, folder / "s.sock") as (process, address):
-        for number in args.sessions:
-            rows.append(server_row(address, facts, number, sessions, args.rounds))
-            say(f"server, {number} sessions at once: {rows[-1].asked.p50_ms:.1f} ms")
-        return rows, resident_mib(process.pid)
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -269,7 +227,7 @@ def session_steps(video: Video, seed: int) -> list[VideoStep]:
         walk(seed),
         watching,
         seed=seed,
-        qoe=QoE(),
+        qoe=Scoring().on(video.ladder_kbps),
         link=PublishedLink(),
         chunks=chunks,
         first_level=None,
@@ -293,12 +251,37 @@ def timed_features(
     return vectors, TimeSpread.of(times_ms)
 
 
-def engine_row(engine: Engine, count: int, vectors: Sequence[Vectors], rounds: int) -> EngineRow:
-    """Sessions that grow side by side, a batch a step."""
-    cached = batch_times_ms(engine, engine.forward, count, vectors, rounds)
-    anew = batch_times_ms(engine, engine.recompute, count, vectors, 1) if count <= FEW_SESSIONS else None
-    spread = TimeSpread.of(cached)
-    return EngineRow(count, spread, TimeSpread.of(anew) if anew else None, 1000.0 * count / spread.p50_ms)
+def side_by_side(
+    engine: Engine,
+    address: Address,
+    vectors: Sequence[Vectors],
+    asked: Sequence[tuple[VideoFacts, Sequence[VideoStep]]],
+    runs: int,
+) -> tuple[EngineRow, ServerRow]:
+    """A video of each session in the engine, then one through the server, in turns."""
+    count, run_ms, heard = len(asked), [], []
+    for _ in range(runs):
+        run_ms.append(batch_times_ms(engine, engine.forward, count, vectors))
+        heard.append(ask_all(address, TASK, asked))
+    rates = [(decisions_per_s(count, each), said) for each, said in zip(run_ms, heard, strict=True)]
+    row = server_row(count, rates)
+    say(f"{count} sessions: the server keeps up with {100.0 * row.of_engine:.0f} %")
+    return engine_row(engine, count, vectors, run_ms), row
+
+
+def engine_row(
+    engine: Engine, count: int, vectors: Sequence[Vectors], runs_ms: Sequence[Sequence[float]]
+) -> EngineRow:
+    """What the batches of all runs took; contexts are computed anew in one more."""
+    anew = batch_times_ms(engine, engine.recompute, count, vectors) if count <= FEW_SESSIONS else None
+    cached = TimeSpread.of([each for run_ms in runs_ms for each in run_ms])
+    rate = float(np.median([decisions_per_s(count, run_ms) for run_ms in runs_ms]))
+    return EngineRow(count, cached, TimeSpread.of(anew) if anew else None, rate)
+
+
+def decisions_per_s(count: int, times_ms: Sequence[float]) -> float:
+    """Of batches of so many sessions, one after the other."""
+    return 1000.0 * count * len(times_ms) / sum(times_ms)
 
 
 def batch_times_ms(
@@ -306,21 +289,17 @@ def batch_times_ms(
     forward: Callable[[list[tuple[int, Vectors]]], Vectors],
     count: int,
     vectors: Sequence[Vectors],
-    rounds: int,
 ) -> list[float]:
-    """What each batch takes."""
+    """What each batch takes of sessions that grow side by side, a batch a step."""
     times_ms = []
-    for _ in range(rounds):
-        slots = [engine.open() for _ in range(count)]
-        for step in range(len(vectors[0])):
-            work = [
-                (slot, vectors[place % len(vectors)][step : step + 1]) for place, slot in enumerate(slots)
-            ]
-            begun_s = time.perf_counter()
-            forward(work)
-            times_ms.append(1000.0 * (time.perf_counter() - begun_s))
-        for slot in slots:
-            engine.close(slot)
+    slots = [engine.open() for _ in range(count)]
+    for step in range(len(vectors[0])):
+        work = [(slot, vectors[place % len(vectors)][step : step + 1]) for place, slot in enumerate(slots)]
+        begun_s = time.perf_counter()
+        forward(work)
+        times_ms.append(1000.0 * (time.perf_counter() - begun_s))
+    for slot in slots:
+        engine.close(slot)
     return times_ms
 
 
@@ -333,7 +312,7 @@ def window_spread(engine: Engine) -> TimeSpread:
     adapter = engine.adapter
     base = adapter.base()
     device = torch.device(engine.info.device)
-    dtype = getattr(torch, engine.info.dtype)
+    dtype = torch.bfloat16 if engine.info.dtype == "bfloat16" else torch.float32
     whole = Whole(base, adapter.shape, adapter.tensors(), device, dtype, 1, WINDOW_TOKENS)
     tokens = torch.randn(WINDOW_TOKENS, base.width, device=device)
     times_ms = []
@@ -343,95 +322,6 @@ def window_spread(engine: Engine) -> TimeSpread:
             whole.forward([0], [0], [tokens]).float().cpu()
             times_ms.append(1000.0 * (time.perf_counter() - begun_s))
     return TimeSpread.of(times_ms[1:])
-
-
-@contextmanager
-def a_server(
-    adapter: Path | None, device: str, most: int, threads: int, path: Path
-) -> Iterator[tuple[subprocess.Popen[str], Address]]:
-    """A server process of the same model, at a socket, that holds every session's request.
-
-    Raises:
-        BenchError: it does not start.
-    """
-    words = ["serve", "--socket", str(path), "--device", device, "--threads", str(threads)]
-    words += ["--max-sessions", str(most), "--max-waiting", str(max(2 * most, LONGEST_QUEUE)), "--json"]
-    if adapter is not None:
-        words += ["--adapter", str(adapter)]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "policies.llm", *words],
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-            preexec_fn=die_with_parent,
-        )
-        overdue = threading.Timer(START_WITHIN_S, process.kill)
-        overdue.start()
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            overdue.cancel()
-            if not line:
-                status = process.wait()
-                said.seek(0)
-                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-                raise BenchError(f"the server did not start: {' '.join(last) or f'exit status {status}'}")
-            json.loads(line)
-            yield process, Address.of(str(path))
-        finally:
-            overdue.cancel()
-            process.terminate()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-
-
-def server_row(
-    address: Address, facts: VideoFacts, count: int, sessions: Sequence[Sequence[VideoStep]], rounds: int
-) -> ServerRow:
-    """Sessions that ask at the same moment, each over a connection of its own."""
-    times_ms: list[float] = []
-    batches: list[int] = []
-    faults: list[BaseException] = []
-    barrier = threading.Barrier(count)
-
-    def play(place: int) -> None:
-        steps = sessions[place % len(sessions)]
-        try:
-            for _ in range(rounds):
-                session = RemoteSession(Client(address), TASK, facts, DEADLINE_S)
-                for held in range(1, len(steps) + 1):
-                    barrier.wait()
-                    begun_s = time.perf_counter()
-                    answer = session.decide(steps[:held])
-                    times_ms.append(1000.0 * (time.perf_counter() - begun_s))
-                    batches.append(answer.batch)
-                session.end()
-        except BaseException as error:
-            faults.append(error)
-            barrier.abort()
-
-    players = [threading.Thread(target=play, args=(place,)) for place in range(count)]
-    begun_s = time.perf_counter()
-    for player in players:
-        player.start()
-    for player in players:
-        player.join()
-    took_s = time.perf_counter() - begun_s
-    if faults:
-        fault = next((each for each in faults if str(each)), faults[0])
-        reason = " ".join(str(fault).split()) or type(fault).__name__
-        raise BenchError(f"{count} sessions through the server: {reason}")
-    return ServerRow(count, TimeSpread.of(times_ms), float(np.mean(batches)), len(times_ms) / took_s)
-
-
-def resident_mib(pid: int) -> float:
-    """The most memory that a process has had."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024.0
-    return 0.0
 
 
 def device_memory(engine: Engine) -> dict[str, float]:
@@ -456,21 +346,13 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     features = report["features"]
     yield f"a step's input: {features['p50_ms']:.2f} / {features['p99_ms']:.2f} ms (median / p99)"
     yield ""
-    yield f"{'':8}{'engine, ms a batch':>19}{'':46}through the server, ms, all at once"
-    yield (
-        f"sessions{'cached p50 / p99':>19}{'anew p50 / p99':>18}  times  decisions/s"
-        f"{'p50 / p99':>18}  batch  decisions/s"
-    )
-    for engine, server in zip(report["engine"], report["server"], strict=True):
-        cached, anew, asked = engine["cached"], engine["anew"], server["asked"]
-        again = f"{anew['p50_ms']:8.1f} /{anew['p99_ms']:6.1f}" if anew else f"{'-':>16}"
-        times = f"{anew['p50_ms'] / cached['p50_ms']:7.1f}" if anew else f"{'-':>7}"
-        yield (
-            f"{engine['sessions']:8}{cached['p50_ms']:9.1f} /{cached['p99_ms']:6.1f}  {again}{times}"
-            f"{engine['decisions_per_s']:13.0f}{asked['p50_ms']:9.1f} /{asked['p99_ms']:7.1f}"
-            f"{server['mean_batch']:7.1f}{server['decisions_per_s']:13.0f}"
-        )
+    yield from _rows(report["engine"], report["server"])
+    player, most_client_ms = report["player"], max(row["client_ms"] for row in report["server"])
     yield ""
+    yield (
+        f"one player through its own client: {player['p50_ms']:.1f} / {player['p99_ms']:.1f} ms;"
+        f" the clients above take {most_client_ms:.2f} ms of a processor a decision at most"
+    )
     yield (
         f"a window of {window['tokens']} tokens through transformers, as NetLLM's public code for every"
         f" decision: {window['p50_ms']:.1f} / {window['p99_ms']:.1f} ms,"
@@ -478,3 +360,21 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         f" the same engine anew {report['anew_over_cached']:.1f} times"
     )
     yield "memory: " + ", ".join(f"{name.removesuffix('_mib')} {mib:.0f} MiB" for name, mib in memory.items())
+
+
+def _rows(engine_rows: Sequence[dict[str, Any]], server_rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The table of `lines`."""
+    yield f"{'':8}{'engine, ms a batch':>19}{'':34}through the server, ms, all at once    of the engine's"
+    yield (
+        f"sessions{'cached p50 / p99':>19}{'anew p50 / p99':>18}  decisions/s"
+        f"{'p50 / p99':>18}  batch  decisions/s  median / worst run"
+    )
+    for engine, server in zip(engine_rows, server_rows, strict=True):
+        cached, anew, asked = engine["cached"], engine["anew"], server["asked"]
+        again = f"{anew['p50_ms']:8.1f} /{anew['p99_ms']:6.1f}" if anew else f"{'-':>16}"
+        yield (
+            f"{engine['sessions']:8}{cached['p50_ms']:9.1f} /{cached['p99_ms']:6.1f}  {again}"
+            f"{engine['decisions_per_s']:13.0f}{asked['p50_ms']:9.1f} /{asked['p99_ms']:7.1f}"
+            f"{server['mean_batch']:7.1f}{server['decisions_per_s']:13.0f}"
+            f"{100.0 * server['of_engine']:9.0f} / {100.0 * server['worst_of_engine']:.0f} %"
+        )

@@ -1,9 +1,10 @@
 """`test`: an adapter in simulated sessions beside other policies (Test), each pair on the same session.
 
 One session a trace, from its beginning, or several spread over it; 48 chunks, first level 0, the `published`
-link, linear QoE with mu 4.3; the first chunk is not counted. Every combination of `--traces` and `--video` is
-a setting of its own, so that seen and unseen ones stand beside each other. Differences are paired, their
-intervals percentiles of a bootstrap over measured lines (a trace that belongs to none is its own).
+link, linear QoE with the ladder's top as mu where nothing else is asked for; the first chunk is not counted.
+Every combination of `--traces` and `--video` is a setting of its own, so that seen and unseen ones stand
+beside each other. Differences are paired, their intervals percentiles of a bootstrap over measured lines (a
+trace that belongs to none is its own).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from player.qoe import QoE
+from player.options import scoring
+from player.qoe import QoE, Scored, Scoring, scored_words
 from player.registry import split_policies
 from player.simulated.batch.library import Floats, Library
 from player.simulated.batch.sessions import Sessions, Setup
@@ -41,14 +43,30 @@ class EvaluatedSetting:
     name: str
     library: Library
     setup: Setup
+    qoe: QoE
 
     @classmethod
-    def of(cls, spec: str, traces: Sequence[Trace], video: Video, starts: int) -> EvaluatedSetting:
-        library = Library(traces, [video])
+    def of(
+        cls, spec: str, traces: Sequence[Trace], video: Video, starts: int, asked: Scoring | None = None
+    ) -> EvaluatedSetting:
+        """A setting; without `asked`, linear QoE with the ladder's top as mu.
+
+        Raises:
+            ValueError: a ladder that the QoE asked for does not know.
+        """
+        qoe = (asked or Scoring()).on(video.ladder_kbps)
+        library = Library(traces, [video], qoe)
         trace = np.repeat(np.arange(len(traces)), starts)
         places = np.tile(np.arange(starts), len(traces))
         start = 1 + places * (library.points()[trace] - 1) // starts
-        return cls(f"{spec}, {video.name}", library, Setup.of(len(trace), trace=trace, start_index=start))
+        setup = Setup.of(len(trace), trace=trace, start_index=start)
+        return cls(f"{spec}, {video.name}", library, setup, qoe)
+
+    @property
+    def scored(self) -> Scored:
+        """What sessions are scored by."""
+        (video,) = self.library.videos
+        return video.name, video.ladder_kbps, self.qoe
 
     @property
     def chunks(self) -> int:
@@ -78,18 +96,19 @@ def table(
         policies: registered ones; one that refuses the video is named with its reason.
         baseline: one of them.
     """
-    scores: dict[str, Floats] = {}
+    scores: dict[str, play.PlayedSessions] = {}
     refused: dict[str, str] = {}
     report: dict[str, Any] = {"setting": setting.name, "sessions": len(setting.setup)}
+    report["weights"] = scored_words([setting.scored])
     lines = setting.lines()
     report["lines"] = len(set(lines))
     if engine is not None:
         began = time.monotonic()
-        scores[NAME] = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks, threads)
+        scores[NAME] = play.engine_played(engine, setting.library, setting.setup, setting.chunks, threads)
         report["seconds"] = round(time.monotonic() - began, 2)
     for name in dict.fromkeys((*policies, baseline)):
         try:
-            scores[name] = play.policy_qoe(name, setting.library, setting.setup, setting.chunks, threads)
+            scores[name] = play.policy_played(name, setting.library, setting.setup, setting.chunks, threads)
         except ValueError as error:
             if name == baseline:
                 raise
@@ -97,17 +116,17 @@ def table(
     return report | {"policies": _rows(scores, baseline, lines), "refused": refused}
 
 
-def _rows(scores: dict[str, Floats], baseline: str, lines: Sequence[str]) -> dict[str, Any]:
+def _rows(scores: dict[str, play.PlayedSessions], baseline: str, lines: Sequence[str]) -> dict[str, Any]:
     """Each policy's mean, and its difference to the baseline and to the model."""
     rows: dict[str, dict[str, Any]] = {}
-    for name, values in scores.items():
+    for name, (values, stall_ratio) in scores.items():
         mean, low, high = mean_interval(values, lines)
-        rows[name] = {"qoe": mean, "qoe_ci95": [low, high]}
+        rows[name] = {"qoe": mean, "qoe_ci95": [low, high], "stall_ratio": float(stall_ratio.mean())}
         if name != baseline:
-            mean, low, high = mean_interval(values - scores[baseline], lines)
+            mean, low, high = mean_interval(values - scores[baseline].qoe, lines)
             rows[name] |= {f"less_{baseline}": mean, f"less_{baseline}_ci95": [low, high]}
         if name != NAME and NAME in scores:
-            mean, low, high = mean_interval(scores[NAME] - values, lines)
+            mean, low, high = mean_interval(scores[NAME].qoe - values, lines)
             rows[name] |= {"netllm_less_this": mean, "netllm_less_this_ci95": [low, high]}
     return rows
 
@@ -120,13 +139,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     policies = [*split_policies(args.policy), *(["oracle"] if args.oracle else [])]
     settings = [
-        EvaluatedSetting.of(spec, _traces(spec, args.held_out), load_video(video), args.starts)
+        EvaluatedSetting.of(spec, _traces(spec, args.held_out), load_video(video), args.starts, scoring(args))
         for video in args.video
         for spec in args.traces
     ]
     slots = min(play.BATCH, max(len(setting.setup) for setting in settings))
     engine = Engine(
-        TASK, args.adapter, device=args.device, slots=slots, max_steps=CHUNKS, threads=args.threads
+        TASK,
+        args.adapter,
+        device=args.device,
+        slots=slots,
+        max_steps=CHUNKS,
+        threads=args.threads,
+        dtype=args.dtype,
     )
     tables = []
     for setting in settings:
@@ -140,7 +165,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "adapter_sha256": info.adapter_sha256,
         "base": info.base,
         "layers": info.layers,
-        "qoe": str(QoE()),
+        "dtype": info.dtype,
+        "qoe": scored_words(setting.scored for setting in settings),
         "link": "published",
         "chunks": CHUNKS,
         "starts": args.starts,
@@ -166,9 +192,13 @@ def engine_close(engine: Engine, setting: EvaluatedSetting) -> float:
 
 def show(found: dict[str, Any], baseline: str, line: Callable[[str], None]) -> None:
     """One setting as text."""
-    line(f"{found['setting']}: {found['sessions']} sessions on {found['lines']} lines; QoE a chunk [95 %]")
+    line(
+        f"{found['setting']}: {found['sessions']} sessions on {found['lines']} lines;"
+        f" QoE a chunk [95 %]: {found['weights']}"
+    )
     for name, row in found["policies"].items():
         text = f"  {name:<12}{row['qoe']:8.3f} {_bounds(row['qoe_ci95'])}"
+        text += f"  stalls {100 * row['stall_ratio']:5.2f} %"
         if f"less_{baseline}" in row:
             ahead = _bounds(row[f"less_{baseline}_ci95"], "+")
             text += f"   less {baseline} {row[f'less_{baseline}']:+.3f} {ahead}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from player.options import add_scoring_options
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
+from policies.llm.serving.options import add_dtype_option
 from policies.llm.studies.control_list import CONTROLS
 from traces.commands import add_json_option
 from traces.numbers import count, positive, whole, wholes
@@ -36,8 +38,10 @@ def add_test(commands: Any) -> None:
         "--policy", default="robustmpc,genet,bba,hindsight", help="by commas (default: %(default)s)"
     )
     against.add_argument("--oracle", action="store_true", help="also the oracle, which takes its time")
+    add_scoring_options(made)
     how = made.add_argument_group("how")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_dtype_option(how)
     how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     add_json_option(made.add_argument_group("output"))
 

@@ -27,7 +27,7 @@ from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.fallback import FALLBACK_ONCE, fallback_spec, load_fallback
 from player.policy import Policy, ToldFuture
 from player.provenance import decided_by
-from player.qoe import QoE
+from player.qoe import QoE, Scored
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.simulated.link_published import refuse_loss
 from player.simulated.session import Future, Link
@@ -204,9 +204,15 @@ class SweepPlan:
     strict: bool = False
     """A policy's first fault stops everything."""
 
+    def qoe_of(self, unit: Unit) -> QoE:
+        """What a unit's policies are told."""
+        return self.file.scoring.on(unit.whole.ladder_kbps)
+
     @property
-    def qoe(self) -> QoE:
-        return self.file.qoe
+    def scored(self) -> list[Scored]:
+        """What sessions are told, once a video."""
+        videos = {unit.video_spec: unit.whole for unit in self.units}.values()
+        return [(video.name, video.ladder_kbps, self.file.scoring.on(video.ladder_kbps)) for video in videos]
 
     @property
     def sessions(self) -> int:
@@ -224,7 +230,7 @@ class SweepPlan:
         facts = {
             "simulated": self.simulated,
             "link_model": self.link_model,
-            "qoe": dataclasses.asdict(self.qoe),
+            "qoe": dataclasses.asdict(self.qoe_of(unit)),
             "decision_deadline_s": self.file.decision_deadline_s,
             "setting": unit.setting.facts,
             "policy": unit.policy.facts,
@@ -552,7 +558,7 @@ def _video(file: SweepFile, entry: SettingEntry, spec: str, chunks: int) -> tupl
     place = entry.where["video"]
     try:
         whole = _whole(spec)
-        file.qoe.quality(whole.ladder_kbps)
+        file.scoring.on(whole.ladder_kbps)
     except VideoError as error:
         raise file.fault(place, str(error), spec) from None
     except ValueError as error:
@@ -578,12 +584,15 @@ def _whole(spec: str) -> Video:
     return load_video(spec)
 
 
+def _to_play(file: SweepFile, unit: Unit) -> VideoToPlay:
+    return VideoToPlay(unit.whole, unit.video_spec, unit.seed, file.scoring.on(unit.whole.ladder_kbps))
+
+
 def _refuse_fallbacks(file: SweepFile, units: Sequence[Unit]) -> None:
     """Raises TestbedError for a fallback that can't be had, or can't play a video."""
-    for (spec, video), unit in {(unit.policy.fallback, unit.video_spec): unit for unit in units}.items():
+    for (spec, _), unit in {(unit.policy.fallback, unit.video_spec): unit for unit in units}.items():
         try:
-            to_play = VideoToPlay(unit.whole, video, unit.seed, file.qoe)
-            to_play.refuse(load_fallback(spec), "fallback")
+            _to_play(file, unit).refuse(load_fallback(spec), "fallback")
         except PolicyError as error:
             raise file.fault(("fallback",), str(error), spec) from None
 
@@ -598,7 +607,7 @@ def _refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], s
     pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
     for pair, unit in pairs.items():
         try:
-            VideoToPlay(unit.whole, unit.video_spec, unit.seed, file.qoe).refuse(loaded(unit.policy.spec))
+            _to_play(file, unit).refuse(loaded(unit.policy.spec))
         except PolicyError as error:
             refused[pair] = str(error)
     _refuse_fallbacks(file, units)

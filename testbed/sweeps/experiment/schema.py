@@ -30,7 +30,7 @@ from typing import Any
 
 from player.buffer import BufferThresholds
 from player.decide import DEADLINE_S
-from player.qoe import MU, QoE
+from player.qoe import MU, Scoring
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines, Place
@@ -179,7 +179,8 @@ class SweepFile:
     baseline: str | None
     order_seed: int
     retries: int
-    qoe: QoE
+    scoring: Scoring
+    """What `[qoe]` asks for; without a mu, each video's ladder has its own."""
     decision_deadline_s: float
     fallback: str | None = None
     """Of all policies, instead of what each names itself."""
@@ -238,7 +239,7 @@ class _Reader:
             baseline=baseline,
             order_seed=self._one((), "order_seed", int, 0, _at_least(0)),
             retries=self._one((), "retries", int, RETRIES, _at_least(0, 100)),
-            qoe=self._qoe(),
+            scoring=self._scoring(),
             decision_deadline_s=self._one((), "decision_deadline_s", float, DEADLINE_S, _at_least(1e-3)),
             fallback=self._one((), "fallback", str, None),
         )
@@ -285,15 +286,15 @@ class _Reader:
             raise self._fault((*where, key), f"{key}: expected one, of 1 to {most} characters on one line")
         return str(text)
 
-    def _qoe(self) -> QoE:
+    def _scoring(self) -> Scoring:
         if "qoe" not in self._values:
-            return QoE()
+            return Scoring()
         table = self._table(("qoe",))
         self._known(("qoe",), table, QOE, " in [qoe]")
         kind = self._one(("qoe",), "kind", str, "linear")
         if kind not in MU:
             raise self._fault(("qoe", "kind"), f"kind {kind!r}{meant(kind, MU)}; there are {', '.join(MU)}")
-        return QoE.published(
+        return Scoring(
             kind,
             self._one(("qoe",), "mu", float, None, _at_least(0, 1e9)),
             self._one(("qoe",), "smooth", float, 1.0, _at_least(0, 1e9)),

@@ -34,7 +34,7 @@ from analysis.report.sections.headline import in_short
 from analysis.report.sections.setting import facts
 from analysis.significance import holm, wilcoxon_p
 from analysis.style import RC
-from player.qoe import QoE
+from player.qoe import Scoring
 from tests.support.report_sweeps import planned, sweep_section, write_sweep
 from tests.support.session_records import write_session
 
@@ -85,11 +85,11 @@ def axis_sweep(folder: Path, told: bool = True, group: str = "3g", more: tuple[s
 
 
 def studied(folder: Path, rule: ClusterRule | None = None) -> Study:
-    found = [row_of(path, QoE()) for path in sorted(folder.glob("*.jsonl"))]
+    found = [row_of(path, Scoring()) for path in sorted(folder.glob("*.jsonl"))]
     return study_of(
         [one for one in found if isinstance(one, SessionRow)],
         [],
-        QoE(),
+        Scoring(),
         sweep=read_sweep(folder),
         baseline="robustmpc",
         baseline_asked=False,

@@ -23,7 +23,7 @@ from analysis.report.sections import headline, missing
 from analysis.report.sections.deciding import deciders_table, fallback_table, timing
 from analysis.report.sections.links import fidelity_table, reasons_table
 from analysis.report.sections.sharing import jain, shared_links
-from player.qoe import QoE
+from player.qoe import Scoring
 from tests.support.chromium import find_browser, look
 from tests.support.report_sweeps import INVALID_REASON, SEEN, UNSEEN, small_sweep
 from tests.support.session_records import write_session
@@ -39,11 +39,11 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(sweep: Path) -> Study:
-    found = [row_of(path, QoE()) for path in sorted(sweep.glob("*.jsonl"))]
+    found = [row_of(path, Scoring()) for path in sorted(sweep.glob("*.jsonl"))]
     return study_of(
         [one for one in found if isinstance(one, SessionRow)],
         [one for one in found if not isinstance(one, SessionRow)],
-        QoE(),
+        Scoring(),
         sweep=read_sweep(sweep),
         baseline="robustmpc",
         baseline_asked=False,
@@ -132,7 +132,7 @@ def test_decision_times_are_pooled_and_deciders_counted(study: Study) -> None:
 
 
 def test_a_simulated_session_has_no_decision_time(tmp_path: Path) -> None:
-    row = row_of(write_session(tmp_path / "a.jsonl"), QoE())
+    row = row_of(write_session(tmp_path / "a.jsonl"), Scoring())
     assert isinstance(row, SessionRow) and timing([row], ClusterRule()) is None
 
 
@@ -156,7 +156,7 @@ def test_shared_links_are_fair_or_not_and_used_in_part(study: Study) -> None:
 def test_a_shared_link_whose_player_lacks_is_left_out(study: Study) -> None:
     without = [row for row in study.rows if Path(row.path).name != "b-0-0-1.jsonl"]
     partial = study_of(
-        without, (), QoE(), sweep=None, baseline="robustmpc", baseline_asked=True, rule=ClusterRule()
+        without, (), Scoring(), sweep=None, baseline="robustmpc", baseline_asked=True, rule=ClusterRule()
     )
     shared = shared_links(partial)
     assert len(shared.links) == 10 and shared.broken == 1

@@ -20,7 +20,7 @@ from analysis.report.sections.differences import draw_differences
 from analysis.report.sections.distributions import distributions
 from analysis.report.sections.generalization import draw_generalization, generalization
 from analysis.style import RC, share_scale
-from player.qoe import QoE
+from player.qoe import Scoring
 from tests.support.report_sweeps import sweep_section
 from tests.support.session_records import write_session
 
@@ -41,12 +41,12 @@ def sessions(folder: Path, seen: bool | None) -> Study:
                     stalls_s=(0.0, late_s, 0.0),
                     sweep=sweep_section(setting, seen, policy),
                 )
-    found = [row_of(path, QoE()) for path in sorted(folder.glob("*.jsonl"))]
+    found = [row_of(path, Scoring()) for path in sorted(folder.glob("*.jsonl"))]
     rows = [one for one in found if isinstance(one, SessionRow)]
     return study_of(
         rows,
         [],
-        QoE(),
+        Scoring(),
         sweep=read_sweep(folder),
         baseline="robustmpc",
         baseline_asked=False,

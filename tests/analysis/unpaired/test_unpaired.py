@@ -15,17 +15,19 @@ from analysis.__main__ import main
 from analysis.bootstrap import Interval
 from analysis.unpaired.intervals import percentiles, resampled_stall_ratios, stall_ratio, weighed
 from analysis.unpaired.streams import Stream, TimeBlock, blocks_of
-from tests.support.session_records import change_manifest, write_session
+from player.qoe import QoE
+from tests.support.session_records import LADDER_KBPS, change_manifest, write_session
 from traces.commands import next_step
 
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SCORED = (LADDER_KBPS, QoE())
 
 
 def stream(
     policy: str, minute: float, stall_s: float = 0.0, played_s: float = 100.0, mbps: float = 1.0
 ) -> Stream:
     began_s = (BEGIN + timedelta(minutes=minute)).timestamp()
-    return Stream("r", policy, began_s, "v", stall_s, played_s - stall_s, mbps, mbps, 10)
+    return Stream("r", policy, began_s, "v", stall_s, played_s - stall_s, mbps, mbps, 10, *SCORED)
 
 
 def real(folder: Path, policy: str, number: int, minute: float, **more: Any) -> Path:
@@ -104,7 +106,18 @@ def test_intervals_hold_the_truth_as_often_as_they_promise() -> None:
         stalls = np.where(random.random(200) < 0.2, random.exponential(10.0, 200), 0.0)
         rates = random.gamma(4.0, 0.5, 200)
         streams = [
-            Stream("r", "a", index * 900.0, "v", float(stalls[index]), 98.0, float(rates[index]), 0.0, 10)
+            Stream(
+                "r",
+                "a",
+                index * 900.0,
+                "v",
+                float(stalls[index]),
+                98.0,
+                float(rates[index]),
+                0.0,
+                10,
+                *SCORED,
+            )
             for index in range(200)
         ]
         blocks = blocks_of(streams, 1.0)

@@ -227,8 +227,10 @@ def test_a_chunk_that_is_not_there() -> None:
 
 def test_the_cap_is_waited_for() -> None:
     settings = replace(SETTINGS, thresholds=BufferThresholds(0.5))
-    facts, end = session(Origin(a_video(chunks=5, chunk_s=0.3)), Chooses(), settings)
+    policy = Chooses()
+    facts, end = session(Origin(a_video(chunks=5, chunk_s=0.3)), policy, settings)
     assert end.outcome == "finished"
+    assert {seen.buffer_cap_s for seen in policy.seen} == {0.5}
     assert any(row.wait_s >= 0.5 for row in facts.rows)
     for row in facts.rows:
         assert row.buffer_before_s <= 0.5 + 1e-6

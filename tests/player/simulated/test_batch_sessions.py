@@ -174,7 +174,7 @@ def test_sessions_begin_anew_one_by_one_and_those_that_are_over_stay() -> None:
         ),
         (lambda lib: Sessions(lib, Setup.of(1, cap_ms=0.0), chunks=3), "session 0 has cap_ms 0.0"),
         (lambda lib: Sessions(lib, Setup.of(1, rtt_ms=float("nan")), chunks=3), "session 0 has rtt_ms nan"),
-        (lambda lib: Sessions(lib, Setup.of(1), chunks=31), "31 chunks; the shortest video has 30"),
+        (lambda lib: Sessions(lib, Setup.of(1), chunks=31), "31 chunks; the longest video has 30"),
         (
             lambda lib: Sessions(lib, Setup.of(1), first_level=3, chunks=3),
             "first level 3; the shortest ladder",

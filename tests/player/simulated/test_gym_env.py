@@ -224,6 +224,31 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         make_vec(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "mu"),
+    [
+        ({}, {"cbr": 1.2, "high": 9.0}),
+        ({"mu": 4.3}, {"cbr": 4.3, "high": 4.3}),
+        ({"qoe": "log"}, {"cbr": 1.39, "high": 1.5}),
+    ],
+)
+def test_a_stall_costs_the_top_of_its_own_ladder(arguments: dict[str, Any], mu: dict[str, float]) -> None:
+    high = Video("high", 4.0, (2000, 5000, 9000), ((1_000_000, 2_500_000, 4_500_000),) * 12)
+    slow = Trace("slow", (0.0, 9.0), (0.5, 0.5))
+    envs = gymnasium.make_vec(
+        ID, num_envs=8, traces=[slow], video=[VIDEO, high], random_start=False, facts=True, **arguments
+    )
+    envs.reset(seed=0)
+    seen = set()
+    for _ in range(4):
+        _, _, _, _, infos = envs.step(np.full(8, 2))
+        for place in np.flatnonzero(infos["stall_s"]):
+            name = "cbr" if infos["bitrate_kbps"][place] == 1200 else "high"
+            assert infos["stall"][place] == pytest.approx(mu[name] * infos["stall_s"][place])
+            seen.add(name)
+    assert seen == {"cbr", "high"}
+
+
 def test_ladders_of_different_length_make_no_action_space() -> None:
     short = Video("short", 4.0, (300,), ((150_000,),) * 12)
     with pytest.raises(ValueError, match="the videos' ladders differ in length"):

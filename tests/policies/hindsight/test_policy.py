@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.built_in import load_video
-from policies.hindsight.__main__ import main
 from policies.hindsight.features import WIDTH
 from policies.hindsight.net import ValueNet, ValueNetError, forward, write_net
 from policies.hindsight.policy import WEIGHTS, BatchHindsight, Hindsight
@@ -82,19 +80,6 @@ def test_the_weights_are_small_and_named_by_their_digest() -> None:
     assert load_policy("hindsight").weights_sha256 == ValueNet.read(WEIGHTS).sha256 != ""
 
 
-def test_numpy_computes_what_torch_computes() -> None:
-    torch = pytest.importorskip("torch")
-    from policies.hindsight.torch_net import layers_of, new_actor
-
-    torch.manual_seed(5)
-    actor = new_actor()
-    vectors = (3 * torch.randn(64, WIDTH) + 1).abs()
-    actor.scale_to(vectors)
-    with torch.no_grad():
-        wanted = actor(vectors).numpy()
-    np.testing.assert_allclose(forward(layers_of(actor), vectors.numpy()), wanted, atol=0.05)
-
-
 def small_member(outputs: int = 6, inputs: int = WIDTH) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     random = np.random.default_rng(inputs)
     return (
@@ -111,25 +96,6 @@ def test_members_are_averaged_and_come_back_from_a_file(tmp_path: Path) -> None:
     wanted = (forward(first, vectors) + forward(second, vectors)) / 2
     assert len(net.members) == 2
     np.testing.assert_allclose(net.values(vectors), wanted, rtol=2e-2, atol=2e-2)
-
-
-def test_join_averages_what_it_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, inputs in (
-        ("a", small_member()),
-        ("b", tuple((2 * weight, bias) for weight, bias in small_member())),
-    ):
-        write_net(tmp_path / name, [inputs], {})
-    out = tmp_path / "joined"
-    assert main(["join", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["members"] == 2 and report["sha256"] == ValueNet.read(out).sha256
-    vectors = np.random.default_rng(1).normal(size=(4, WIDTH)).astype(np.float32)
-    alone = [ValueNet.read(tmp_path / name).values(vectors) for name in "ab"]
-    np.testing.assert_allclose(
-        ValueNet.read(out).values(vectors), (alone[0] + alone[1]) / 2, rtol=1e-5, atol=1e-5
-    )
-    assert main(["join", str(tmp_path / "none"), "--out", str(out)]) == 2
-    assert "No such file" in capsys.readouterr().err
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def brute_values(trace: Trace, video: Video, before: int, horizon: int, cap_ms: 
         for level in plan:
             sessions.step([level])
             worth += sessions.state.reward[0]
-        worth += 0.12 * min(sessions.state.buffer_ms[0] / 1000, 20.0)
+        unit = 4.0 / (video.ladder_kbps[-1] - video.ladder_kbps[0]) * 1000.0
+        a_second = 0.12 * (sessions.state.mu[0] * unit / 4.3) ** 0.5 / unit
+        worth += a_second * min(sessions.state.buffer_ms[0] / 1000, 20.0)
         best[plan[0]] = max(best[plan[0]], worth)
     return best
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from player.qoe import QoE
 from player.record import EndRow
 from player.video.built_in import load_video
 from testbed import run
@@ -297,6 +298,23 @@ def test_the_default_plan_is_five_policies_over_one_trace() -> None:
     assert {session.video.chunks for session in plan.sessions} == {48}
     assert {session.record.parent for session in plan.sessions} == {plan.out.absolute()}
     assert planned("--trace", "lte").sessions[0].video.name == "uhd"
+
+
+@pytest.mark.usefixtures("able")
+@pytest.mark.parametrize(
+    ("words", "qoe"),
+    [
+        (("4g",), QoE("linear", 4.3)),
+        (("lte",), QoE("linear", 40.0)),
+        (("lte", "--mu", "4.3", "--smooth", "0.5"), QoE("linear", 4.3, 0.5)),
+        (("lte", "--video", "envivio"), QoE("linear", 4.3)),
+        (("4g", "--qoe", "log"), QoE("log", 2.66)),
+        (("4g", "--qoe", "hd"), QoE("hd", 8.0)),
+    ],
+)
+def test_without_a_mu_a_run_is_scored_by_the_top_of_its_ladder(words: tuple[str, ...], qoe: QoE) -> None:
+    plan = planned("--trace", *words, "--policy", "bba")
+    assert plan.qoe == qoe and plan.sessions[0].qoe == qoe
 
 
 @pytest.mark.usefixtures("able")

@@ -124,7 +124,9 @@ def test_the_table_prints_the_weights_and_says_whose_link_was_untrue() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(table([result("bba", "bba"), result("rate", "rate", valid=False)], QOE))
     lines = console.export_text().splitlines()
-    assert "linear, mu 4.3, smooth 1" in lines[0]
+    assert "linear, mu 4.3, smooth 1" in lines[0]  # which is not the top of this ladder
+    console.print(table([result("bba", "bba")], QoE(mu=VIDEO.ladder_kbps[-1] / 1000)))
+    assert "(the ladder's top), smooth 1" in console.export_text()
     assert any(line.startswith("bba") and line.rstrip().endswith(" valid") for line in lines)
     assert any(line.startswith("rate") and line.rstrip().endswith(" INVALID") for line in lines)
 

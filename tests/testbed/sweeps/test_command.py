@@ -20,7 +20,7 @@ import pytest
 
 from analysis import __main__ as analysis
 from analysis.report.parts.planned import read_sweep as read_planned
-from player.qoe import summarise
+from player.qoe import QoE, summarise
 from player.record import read_record
 from testbed import sweep
 from testbed.sweeps import computed
@@ -622,7 +622,9 @@ def test_collect_makes_a_row_of_every_record_and_names_those_it_cannot_read(
     assert sorted(rows) == others
     for name, row in rows.items():
         record = read_record(out / name)
-        by_hand = summarise(record.chunks, record.end, record.ladder_kbps, sweep_qoe(place))
+        by_hand = summarise(
+            record.chunks, record.end, record.ladder_kbps, sweep_qoe(place, record.ladder_kbps)
+        )
         assert (row["qoe"], row["stall_s"], row["switches"]) == (
             by_hand.qoe,
             by_hand.stall_s,
@@ -635,8 +637,8 @@ def test_collect_makes_a_row_of_every_record_and_names_those_it_cannot_read(
         assert row["share_policy"] == 1.0 and row["share_llm"] == 0.0
 
 
-def sweep_qoe(place: Path) -> Any:
-    return read_sweep(place / "s.toml").qoe
+def sweep_qoe(place: Path, ladder_kbps: Sequence[int]) -> QoE:
+    return read_sweep(place / "s.toml").scoring.on(ladder_kbps)
 
 
 def test_a_trace_whose_name_is_no_utf_8_can_be_gone_on_with(place: Path) -> None:

@@ -82,9 +82,7 @@ class Filler:
         packed, state, filled = sessions.library.packed, sessions.state, vectors
 
         def part(begin: int, end: int) -> None:
-            _fill(
-                packed, state, self._scale, self._gains, self._nominal, sessions.chunks, filled, begin, end
-            )  # fmt: skip
+            _fill(packed, state, self._scale, self._gains, self._nominal, filled, begin, end)
 
         share(part, len(sessions), sessions.threads, SMALLEST_PART // 16)
         if goal is not None:
@@ -98,9 +96,7 @@ class Filler:
         state = sessions.state._replace(chunk=nothing.astype(np.int64), buffer_ms=nothing, stall_ms=nothing)
         vectors = np.empty((len(sessions), WIDTH), np.float32)
         packed = sessions.library.packed
-        _fill(
-            packed, state, self._scale, self._gains, self._nominal, sessions.chunks, vectors, 0, len(sessions)
-        )  # fmt: skip
+        _fill(packed, state, self._scale, self._gains, self._nominal, vectors, 0, len(sessions))
         return vectors
 
 
@@ -129,7 +125,6 @@ def _fill(
     scales: Floats,
     all_gains: Floats,
     nominal: Floats,
-    chunks: int,
     vectors: Vectors,
     begin: int,
     end: int,
@@ -139,7 +134,7 @@ def _fill(
     for session in range(begin, end):
         vector = vectors[session]
         vector[:] = 0.0
-        chunk, video = state.chunk[session], state.video[session]
+        chunk, chunks, video = state.chunk[session], state.chunks[session], state.video[session]
         if chunk >= chunks:
             continue
         scale, chunk_s = scales[video], packed.chunk_ms[video] / _MS_PER_S

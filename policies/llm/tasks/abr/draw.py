@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from player.qoe import QoE
 from player.simulated.batch.library import Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.session import CHUNKS
@@ -103,7 +104,7 @@ def draw(mix: VideoMix, count: int, seed: Sequence[int]) -> Iterator[DrawnSessio
         traces = [
             replace(trace, rate_mbps=tuple(rate * factor for rate in trace.rate_mbps)) for trace in varied
         ]
-        library = Library(traces, [other])
+        library = Library(traces, [other], QoE())
         yield DrawnSessions(library, _anywhere(library, np.zeros(each, np.int64), random))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from player.qoe import QoE
 from player.registry import load_policy
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
@@ -72,7 +71,8 @@ class BatchEngine:
         """(sessions, LEVELS) for each next chunk."""
         sessions = self._sessions
         self._gained += sessions.state.reward * self._filler.scales
-        goal = None if self._target is None else self._target - self._gained / max(sessions.chunks - 1, 1)
+        counted = np.maximum(sessions.state.chunks - 1, 1)
+        goal = None if self._target is None else self._target - self._gained / counted
         self.vectors = self._filler.fill(goal=goal)
         steps = [*self._owed, self.vectors]
         if self._owed and self._target is not None:
@@ -158,37 +158,66 @@ def _one_by_one(name: str, sessions: Sessions, setup: Setup) -> Ints:
             library.traces[setup.trace[at]],
             policy,
             seed=int(setup.seed[at]),
-            qoe=QoE(),
+            qoe=sessions.qoe_of(at),
             link=PublishedLink(rtt_ms=float(setup.rtt_ms[at])),
             start_index=int(setup.start_index[at]),
-            chunks=chunks,
+            chunks=int(sessions.state.chunks[at]),
             cap_ms=float(setup.cap_ms[at]),
         )
-        levels[at] = [row.level for row in rows]
+        levels[at, : len(rows)] = [row.level for row in rows]
     return levels
 
 
 def part_of(setup: Setup, begin: int, end: int) -> Setup:
     """Some sessions of a setup."""
-    names = ("trace", "start_index", "video", "seed", "rtt_ms", "cap_ms")
-    return Setup(**{name: getattr(setup, name)[begin:end] for name in names})
+    return setup.part(slice(begin, end))
+
+
+class PlayedSessions(NamedTuple):
+    """How sessions went that were played to their end; arrays are (sessions,)."""
+
+    qoe: Floats
+    """Mean a chunk, the first not counted."""
+    stall_ratio: Floats
+    """stall / (stall + played), startup left out."""
+
+    @classmethod
+    def together(cls, parts: Sequence[PlayedSessions]) -> PlayedSessions:
+        """All of them, in order."""
+        return cls(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def played(sessions: Sessions, selects: Selects) -> PlayedSessions:
+    """Play sessions to their end."""
+    state = sessions.state
+    total = np.zeros(len(sessions))
+    while not sessions.done.all():
+        sessions.step(selects.select())
+        total += state.reward
+    media_ms = state.chunks * sessions.library.packed.chunk_ms[state.video]
+    return PlayedSessions(
+        total / np.maximum(state.chunks - 1, 1), state.stalled_ms / (state.stalled_ms + media_ms)
+    )
 
 
 def mean_qoe(sessions: Sessions, selects: Selects) -> Floats:
     """(sessions,) mean QoE a chunk of sessions played to their end, the first chunk not counted."""
-    total, counted = np.zeros(len(sessions)), max(sessions.chunks - 1, 1)
-    while not sessions.done.all():
-        sessions.step(selects.select())
-        total += sessions.state.reward
-    return total / counted
+    return played(sessions, selects).qoe
+
+
+def policy_played(
+    name: str, library: Library, setup: Setup, chunks: int = CHUNKS, threads: int = 1
+) -> PlayedSessions:
+    """What a registered policy makes of sessions; the first level is 0."""
+    if name == "small":
+        return engine_played(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
+    sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
+    return played(sessions, batch_policy(name, sessions, setup))
 
 
 def policy_qoe(name: str, library: Library, setup: Setup, chunks: int = CHUNKS, threads: int = 1) -> Floats:
     """(sessions,) mean QoE of a registered policy; the first level is 0."""
-    if name == "small":
-        return engine_qoe(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
-    sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
-    return mean_qoe(sessions, batch_policy(name, sessions, setup))
+    return policy_played(name, library, setup, chunks, threads).qoe
 
 
 def engine_qoe(
@@ -199,7 +228,19 @@ def engine_qoe(
     threads: int = 1,
     target: float | None = None,
 ) -> Floats:
-    """(sessions,) mean QoE of an engine; the first level is 0. As many sessions at a time as it has slots."""
+    """(sessions,) mean QoE of an engine, as `engine_played`."""
+    return engine_played(engine, library, setup, chunks, threads, target).qoe
+
+
+def engine_played(
+    engine: Engine,
+    library: Library,
+    setup: Setup,
+    chunks: int = CHUNKS,
+    threads: int = 1,
+    target: float | None = None,
+) -> PlayedSessions:
+    """What an engine makes of sessions; the first level is 0. As many at a time as it has slots."""
     asked = target if target is not None else engine.info.target
     found = []
     for begin in range(0, len(setup), engine.slots):
@@ -207,10 +248,10 @@ def engine_qoe(
         sessions = Sessions(library, part, chunks=chunks, first_level=0, threads=threads)
         player = BatchEngine(sessions, engine, asked)
         try:
-            found.append(mean_qoe(sessions, player))
+            found.append(played(sessions, player))
         finally:
             player.close()
-    return np.concatenate(found)
+    return PlayedSessions.together(found)
 
 
 def watch(

@@ -265,6 +265,7 @@ def unasked(video: Video, observation: Observation, chunk: int) -> Observation:
         next_sizes_bytes=video.sizes_bytes[chunk : min(chunk + HORIZON, chunks)],
         chunks_left=chunks - chunk,
         elapsed_s=running_total(past.download_s for past in history),
+        buffer_cap_s=observation.buffer_cap_s,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 
 from player.observation import Observation
 from player.policy import Decision
-from player.qoe import QoE
+from player.qoe import QoE, summarise
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
@@ -38,6 +38,7 @@ from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.draw import VideoMix, draw, drawn_video
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
+from tests.support.batch_worlds import Script
 from traces.families.catalogue import resolve_many
 
 TINY = ("--layers", "2", "--rank", "4", "--hidden", "16", "--batch", "4")
@@ -171,6 +172,18 @@ def test_any_registered_policy_plays_a_batch() -> None:
     compiled = play.policy_qoe("robustmpc", Library(traces, [video]), setup)
     one_by_one = play.policy_qoe("robustmpc:horizon=5", Library(traces, [video]), setup)
     assert (compiled == one_by_one).all()
+
+
+def test_a_batchs_figures_are_those_of_the_sessions_by_the_top_of_the_ladder() -> None:
+    video, traces = load_video("uhd"), resolve_many("lte[0:3]")
+    found = play.policy_played("fixed:5", Library(traces, [video]), Setup.of(3, trace=range(3)), 12)
+    for place, trace in enumerate(traces):
+        levels = Script([0, *[5] * 11])
+        rows, end = simulate(video, trace, levels, seed=0, qoe=QoE(mu=40.0), link=PublishedLink(), chunks=12)
+        one = summarise(rows, end, video.ladder_kbps, QoE(mu=40.0))
+        assert found.qoe[place] == pytest.approx(one.qoe)
+        assert found.stall_ratio[place] == pytest.approx(one.stall_ratio)
+    assert found.stall_ratio.max() > 0.0
 
 
 # ---- adapting -----------------------------------------------------------------------------------
@@ -331,8 +344,12 @@ def test_test_compares_on_the_same_sessions(tmp_path: Path, capsys: pytest.Captu
     report = run_json(capsys, *words, "--video", "envivio", "uhd", "--starts", "2")
     seen, other = report["settings"]
     assert seen["sessions"] == 6 and seen["lines"] == 3
+    assert seen["weights"] == "linear, mu 4.3 (the ladder's top), smooth 1"
+    assert other["weights"] == "linear, mu 40 (the ladder's top), smooth 1"
+    assert report["qoe"] == "linear, mu the top of each ladder (4.3 envivio; 40 uhd), smooth 1"
     rows = seen["policies"]
     assert set(rows) == {"netllm", "robustmpc", "hindsight", "fixed:2"}
+    assert all(0.0 <= row["stall_ratio"] < 1.0 for row in rows.values())
     assert rows["fixed:2"]["less_robustmpc"] == pytest.approx(
         rows["fixed:2"]["qoe"] - rows["robustmpc"]["qoe"]
     )

@@ -12,7 +12,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from policies.llm.engine.engine import Engine, EngineFull
+from policies.llm.engine.contract import EngineFull
+from policies.llm.engine.engine import Engine
 from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
 from policies.llm.model import adapter, backbone
 from policies.llm.model.base import Base, BaseError, resolve

@@ -7,12 +7,12 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
 
 from policies.llm.serving.batch_by_deadline import GUARD, PROBE_EVERY_S, DeadlineQueue
 from policies.llm.serving.batcher import Hopeless, QueueFull, WaitingSteps
 from policies.llm.serving.step_time import StepTime
+from policies.llm.task import NextSteps
 
 FIXED_S, STEP_S = 0.004, 0.0015
 
@@ -31,9 +31,9 @@ def known() -> StepTime:
 
 
 def work(slot: int, at_s: float = 0.0, deadline_s: float = 0.1, steps: int = 1, **more: Any) -> WaitingSteps:
-    features = np.zeros((steps, 3), np.float32)
+    asked = NextSteps((None,) * steps, (), None)
     more = {"rows": steps, "result": None, **more}
-    return WaitingSteps(slot, features, arrived_s=at_s, deadline_s=deadline_s, **more)
+    return WaitingSteps(slot, asked, arrived_s=at_s, deadline_s=deadline_s, **more)
 
 
 def test_the_machines_forwards_are_learned_and_followed() -> None:
@@ -228,7 +228,7 @@ def test_no_answer_is_late_whatever_the_load(per_s: int, noise: float) -> None:
             refused += len(given_up)
             late += sum(now_s > each.arrived_s + 0.1 for each in given_up)
             if running:
-                steps = sum(len(each.features) for each in running)
+                steps = sum(len(each.asked.steps) for each in running)
                 began_s = now_s
                 busy_until_s = now_s + forward_s(steps) * (1.0 + noise * dice.uniform(-1.0, 1.0))
     assert decided + refused == 3 * per_s

@@ -1,0 +1,70 @@
+"""An engine in a process of its own answers as one in ours, to the last bit, and its end is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policies.llm.engine.apart import AskedEngine, EnginesApart
+from policies.llm.engine.contract import EngineFull, EngineGone
+from policies.llm.engine.engine import Engine
+from policies.llm.model.adapter import AdapterError
+from policies.llm.model.tiny import tiny_adapter
+from policies.llm.tasks.abr.task import TASK
+
+OPTIONS = {"device": "cpu", "slots": 3, "threads": 1, "dtype": "float32", "max_steps": 8}
+
+
+def steps(sessions: int, count: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((sessions, count, TASK.width)).astype(np.float32)
+
+
+def test_it_answers_as_the_same_engine_here_also_when_sessions_come_and_go(tmp_path: Path) -> None:
+    folder, vectors = tiny_adapter(TASK, tmp_path), steps(4, 12)
+    here = Engine(TASK, folder, **OPTIONS)  # type: ignore[arg-type]
+    with EnginesApart([AskedEngine(TASK, folder, OPTIONS)]) as apart:
+        (there,) = apart.loaded()
+        assert there.info == here.info and apart.versions["torch"]
+        slots = [here.open() for _ in range(3)]
+        assert [there.open() for _ in range(3)] == slots
+        with pytest.raises(EngineFull):
+            there.open()
+        for count in range(12):
+            if count == 5:  # another session gets the slot
+                for engine in (here, there):
+                    engine.close(slots[1])
+                    assert engine.open() == slots[1]
+            work = [(slot, vectors[slot, count : count + 1]) for slot in slots[count % 2 :]]
+            assert [there.rows(slot, 1) for slot in slots] == [here.rows(slot, 1) for slot in slots]
+            assert np.array_equal(there.forward(work), here.forward(work))
+        with pytest.raises(ValueError, match="steps of shape"):
+            there.forward([(slots[0], np.zeros((1, 3), np.float32))])
+        there.close(slots[2])
+        there.open()
+        assert there.forward([(slots[2], vectors[3, :2])]).shape == (1, here.info.outputs)
+
+
+def test_what_cannot_be_loaded_is_said_in_the_same_words(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError) as here:
+        Engine(TASK, tmp_path)
+    asked = [AskedEngine(TASK, tmp_path, OPTIONS)]
+    with EnginesApart(asked) as apart, pytest.raises(AdapterError) as there:
+        apart.loaded()
+    assert str(there.value) == str(here.value)
+
+
+def test_a_process_that_was_killed_is_said_with_the_way_out(tmp_path: Path) -> None:
+    with EnginesApart([AskedEngine(TASK, tiny_adapter(TASK, tmp_path), OPTIONS)]) as apart:
+        (engine,) = apart.loaded()
+        slot = engine.open()
+        engine.forward([(slot, steps(1, 1)[0])])
+        assert not apart.ended
+        os.kill(apart.pid, signal.SIGKILL)
+        for _ in range(2):
+            with pytest.raises(EngineGone, match=r"has ended by signal SIGKILL; .* start the server again"):
+                engine.forward([(slot, steps(1, 1)[0])])
+        assert apart.ended
