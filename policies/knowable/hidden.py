@@ -32,7 +32,7 @@ _LEAST_GAP = 1e-3
 
 @dataclass(frozen=True)
 class HiddenNodes:
-    """The nodes of a class."""
+    """The nodes of a class at an offset."""
 
     part: LinkClass
     levels: Floats
@@ -43,15 +43,15 @@ class HiddenNodes:
     """(outage nodes,) how many steps an outage has lasted."""
 
     @classmethod
-    def of(cls, part: LinkClass) -> HiddenNodes:
-        """Nodes that span the class."""
+    def of(cls, part: LinkClass, offset: float) -> HiddenNodes:
+        """Nodes that span what links of a class and an offset do."""
         reach = REACH * max(part.level_sd, _LEAST_GAP)
         aside = REACH * max(float(np.hypot(part.wander_sd, part.noise_sd)), _LEAST_GAP)
         longest = longest_outage(part.outage_steps)
         ages = [step for step in OUTAGE_STEPS if step < longest] + [max(longest, 2)]
         return cls(
             part,
-            np.linspace(part.offset[0] - reach, part.offset[-1] + reach, LEVELS),
+            offset + np.linspace(-reach, reach, LEVELS),
             np.linspace(-aside, aside, DEVIATIONS),
             np.array(ages, np.float64),
         )
@@ -82,11 +82,13 @@ class Unveiled:
     wander: Floats
     score: Floats
     outage_step: Floats
+    is_long: Floats
+    """1 in an outage that is one of the class's long ones."""
 
     @classmethod
     def of(cls, offset: float, states: Sequence[LinkState]) -> Unveiled:
         """The states as columns."""
-        columns = np.array([(s.level, s.wander, s.score, s.outage_step) for s in states])
+        columns = np.array([(s.level, s.wander, s.score, s.outage_step, s.is_long) for s in states])
         return cls(offset, *columns.T)
 
 
@@ -127,11 +129,17 @@ def outage_chance(part: LinkClass, seen: Unveiled) -> Floats:
     """(states,) the chance that the next step is one of an outage."""
     longest = longest_outage(part.outage_steps)
     lasts = outage_lasts(part.outage_steps, longest + 1)
+    long_from = longest + 1 if part.long_outage_steps is None else min(part.long_outage_steps, longest + 1)
     chance = np.empty(len(seen.score))
     for place, (score, step) in enumerate(zip(seen.score, seen.outage_step.astype(int), strict=True)):
-        begins = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
-        chance[place] = lasts[step + 1] / lasts[step] if step else begins
-    return chance
+        if not step:
+            chance[place] = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
+        elif seen.is_long[place]:
+            chance[place] = lasts[max(step + 1, long_from)] / lasts[max(step, long_from)]
+        else:
+            gone = lasts[long_from]
+            chance[place] = (lasts[step + 1] - gone) / max(lasts[step] - gone, 1e-300)
+    return np.clip(chance, 0.0, 1.0)
 
 
 def surprises(nodes: HiddenNodes, seen: Unveiled) -> Floats:
@@ -155,6 +163,7 @@ def between_nodes(nodes: HiddenNodes, offset: float) -> Floats:
         np.concatenate((share * deviation / max(aside, 1e-12), np.zeros(len(age)))),
         np.concatenate((level + deviation, dark_level)),
         np.concatenate((np.zeros(nodes.ups), age)),
+        np.concatenate((np.zeros(nodes.ups), age >= (part.long_outage_steps or np.inf))),
     )
     jump = 1.0 / part.level_hold_steps
     anew = mean_hat_weights(np.array(offset), part.level_sd, 0.0, nodes.levels)

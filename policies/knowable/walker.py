@@ -16,6 +16,9 @@ from player.simulated.batch.compiled import compiled
 from policies.knowable.laws import Floats
 from traces.families.model import HAZARD_EDGES, OUTAGE_SHARES, SCORE_GRID, LinkClass
 
+ENDLESS = 1 << 40
+"""Steps that no outage has."""
+
 Words = NDArray[np.uint64]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -24,9 +27,10 @@ _16, _27, _30, _31, _32, _48, _11 = (np.uint64(bits) for bits in (16, 27, 30, 31
 _LOW = np.uint64(65535)
 _HALF_SPAN = 12 * 65535 / 2
 
-LEVEL, WANDER, SCORE, OUTAGE_STEP, OUTAGE_LEFT, RATE = range(6)
-"""Columns of a state; the rate in Mbit/s. `OUTAGE_LEFT` below 0: to be drawn, given the steps so far."""
-FIELDS = 6
+LEVEL, WANDER, SCORE, OUTAGE_STEP, OUTAGE_LEFT, RATE, IS_LONG = range(7)
+"""Columns of a state; the rate in Mbit/s. `OUTAGE_LEFT` below 0: to be drawn, given the steps so far and whether
+the outage is a long one."""
+FIELDS = 7
 
 
 class PackedClass(NamedTuple):
@@ -45,6 +49,9 @@ class PackedClass(NamedTuple):
     shares: Floats
     outage_steps: Floats
     outage_mbps: Floats
+    long_outage_mbps: Floats
+    long_outage_steps: int
+    """From so many steps on an outage is a long one."""
 
     @classmethod
     def of(cls, part: LinkClass) -> PackedClass:
@@ -60,6 +67,7 @@ class PackedClass(NamedTuple):
                 OUTAGE_SHARES,
                 part.outage_steps,
                 part.outage_mbps,
+                part.long_outage_mbps,
             )
         )
         return cls(
@@ -70,6 +78,7 @@ class PackedClass(NamedTuple):
             part.wander_sd,
             part.noise_sd,
             *arrays,
+            ENDLESS if part.long_outage_steps is None else part.long_outage_steps,
         )
 
 
@@ -121,7 +130,7 @@ def advance(part: PackedClass, offset: float, state: Floats, words: Words) -> No
     """Move `state` (FIELDS,) one step on."""
     if state[OUTAGE_LEFT] < 0:
         length = _drawn_length(part, words)
-        while length < state[OUTAGE_STEP]:
+        while length < state[OUTAGE_STEP] or (length >= part.long_outage_steps) != (state[IS_LONG] > 0):
             length = _drawn_length(part, words)
         state[OUTAGE_LEFT] = length - state[OUTAGE_STEP]
     chance = 0.0
@@ -134,10 +143,12 @@ def advance(part: PackedClass, offset: float, state: Floats, words: Words) -> No
     state[SCORE] = offset + part.level_sd * state[LEVEL] + part.wander_sd * state[WANDER] + noise
     if state[OUTAGE_LEFT] == 0 and uniform(words) < chance:
         state[OUTAGE_LEFT] = _drawn_length(part, words)
+        state[IS_LONG] = 1.0 if state[OUTAGE_LEFT] >= part.long_outage_steps else 0.0
     if state[OUTAGE_LEFT] > 0:
         state[OUTAGE_LEFT] -= 1
         state[OUTAGE_STEP] += 1
-        state[RATE] = interpolated(uniform(words), part.shares, part.outage_mbps)
+        rates = part.long_outage_mbps if state[IS_LONG] > 0 else part.outage_mbps
+        state[RATE] = interpolated(uniform(words), part.shares, rates)
     else:
-        state[OUTAGE_STEP] = 0
+        state[OUTAGE_STEP] = state[IS_LONG] = 0.0
         state[RATE] = interpolated(state[SCORE], part.grid, part.rate_mbps)

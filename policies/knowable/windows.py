@@ -26,7 +26,7 @@ from player.simulated.batch.library import Ints
 from policies.knowable.laws import Floats
 from policies.knowable.terms import Terms
 
-SLOT_S = 0.025
+SLOT_S = 0.05
 ROUGH_SLOT_S = 0.2
 """Of the grid on which nothing is paid (`planner.py`)."""
 FINE_STALL_S = 0.05

@@ -144,7 +144,7 @@ def _known(
     """For each node: what a step brings from a figure of V on, and the share with which it ends at it again."""
     buffer = terms.buffers[spot]
     ends = max(buffer - terms.step_s, 0.0)
-    below, across = _spot(terms, ends)
+    below, across = buffer_spot(terms, ends)
     for node in range(len(payload)):
         share[node] = 0.0
         rest = left[place] * size - payload[node]
@@ -182,7 +182,7 @@ def _ask(
     rest_s = (1.0 - phase) * terms.step_s
     for spot in range(len(terms.buffers)):
         buffer = terms.buffers[spot]
-        below, across = _spot(terms, max(buffer - rest_s, 0.0))
+        below, across = buffer_spot(terms, max(buffer - rest_s, 0.0))
         for node in range(len(payload)):
             if phase == 0.0:
                 chosen[spot, node] = in_flight[-1, spot, node]
@@ -207,7 +207,7 @@ def _ask(
 def _arrives(terms: Terms, buffer: float, took_s: float, phase: float, asked: Floats, node: int) -> float:
     """What a chunk brings that arrives in this step, and its stall."""
     rest = buffer - took_s - terms.rtt_s
-    below, across = _spot(terms, min(max(rest, 0.0) + terms.chunk_s, terms.buffers[-1]))
+    below, across = buffer_spot(terms, min(max(rest, 0.0) + terms.chunk_s, terms.buffers[-1]))
     late = 1 if phase > 0.5 else 0
     shift = min(max(2.0 * phase - late, 0.0), 1.0)
     low = (1.0 - across) * asked[late, below, node] + across * asked[late, below + 1, node]
@@ -216,7 +216,7 @@ def _arrives(terms: Terms, buffer: float, took_s: float, phase: float, asked: Fl
 
 
 @compiled
-def _spot(terms: Terms, buffer: float) -> tuple[int, float]:
+def buffer_spot(terms: Terms, buffer: float) -> tuple[int, float]:
     """The figure of the buffer at or below it, and the share of the next one."""
     if buffer >= terms.buffers[-1]:
         return len(terms.buffers) - 2, 1.0
@@ -229,5 +229,5 @@ def interpolate_row(terms: Terms, row: Floats, buffer: float) -> float:
     """A row over `terms.buffers` at a buffer, constant beyond its ends."""
     if buffer <= 0.0:
         return row[0]
-    below, across = _spot(terms, buffer)
+    below, across = buffer_spot(terms, buffer)
     return row[below] + across * (row[below + 1] - row[below])
