@@ -1,9 +1,9 @@
 """What can be known: a bound on the mean QoE of any causal controller, over traces of a generator.
 
-The oracle knows the future, and nobody else can reach it. How much of its lead can be had at all? The bound is
-by information relaxation (Brown, Smith, Sun, "Information relaxations and duality in stochastic dynamic
-programs", Operations Research 58, 2010): a planner who sees the future pays for what it sees. In every
-step of the link it pays
+The oracle knows the future, and nobody else can reach it. How much of its lead can be had at all? The bound
+is by information relaxation (Brown, Smith, Sun, "Information relaxations and duality in stochastic dynamic
+programs", Operations Research 58, 2010): a planner who sees the future pays for what it sees. In every step
+of the link it pays
 
     V(where it stands, what the link does next) - E[V(where it stands, .) | what could be known before],
 

@@ -1,9 +1,9 @@
 """What it changes that a member is drawn anew where its mean is out of bounds.
 
-So the next step's law is that of the walk *given* that the member's mean will fit. Its mean is estimated without
-bias: a walk to the member's end that does not fit is drawn anew until one does; the weights of the second's next
-step less those of the first's have the very difference of the two laws as their mean. What is left of chance in
-it a planner may exploit, which errs in its favour.
+So the next step's law is that of the walk *given* that the member's mean will fit. Its mean is estimated
+without bias: a walk to the member's end that does not fit is drawn anew until one does; the weights of the
+second's next step less those of the first's have the very difference of the two laws as their mean. What is
+left of chance in it a planner may exploit, which errs in its favour.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _bracket(nodes: Floats, place: float) -> tuple[int, float]:
         return 0, 0.0
     if place >= nodes[last]:
         return last - 1, 1.0
-    below = np.searchsorted(nodes, place, side="right") - 1
+    below = int(np.searchsorted(nodes, place, side="right")) - 1
     return below, (place - nodes[below]) / (nodes[below + 1] - nodes[below])
 
 

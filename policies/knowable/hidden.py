@@ -150,7 +150,8 @@ def surprises(nodes: HiddenNodes, seen: Unveiled) -> Floats:
 def between_nodes(nodes: HiddenNodes, offset: float) -> Floats:
     """(nodes, nodes) the mean of the next state's weights from each node, as far as a node tells its state.
 
-    How much of a deviation is wander is not told, and in an outage no deviation: both are taken as they usually are.
+    How much of a deviation is wander is not told, and in an outage no deviation: both are taken as they
+    usually are.
     """
     part, aside = nodes.part, float(np.hypot(nodes.part.wander_sd, nodes.part.noise_sd))
     keep, share = part.wander_correlation, part.wander_sd / max(aside, 1e-12)

@@ -1,8 +1,8 @@
 """The best plan over a trace, paid for: exact on the grid of `windows.py`, chunk by chunk from the last.
 
-Downloads pay at each beginning of a step that they cross, with what is then in flight; so does who waits, as
-one whose last chunk is just about to arrive. What is paid for a state of the grid is what V and the law of the
-link say for that very state, so it has mean 0 there.
+Downloads pay at each beginning of a step that they cross, with what is then in flight; so does who waits,
+as one whose last chunk is just about to arrive. What is paid for a state of the grid is what V and the law
+of the link say for that very state, so it has mean 0 there.
 """
 
 from __future__ import annotations
@@ -305,9 +305,7 @@ def _let_pass(
         there = max(cell, dry)
         for level in range(asked.shape[2]):
             if slot == grid.last[chunk]:
-                waited = _on_the_rough(
-                    terms, rough, way_out, chunk, slot * grid.slot_s, buffers[cell], level
-                )
+                waited = _on_the_rough(terms, rough, way_out, chunk, slot * grid.slot_s, buffers[cell], level)
             else:
                 waited = asked[row + 1, there, level] - terms.mu * stall
                 if pays:

@@ -1,7 +1,7 @@
 """What the session of a policy pays, step by step as planners do.
 
-Its mean is 0, for a policy does not see the future; but it is high where the link was lucky. So what a session
-brought, less what it paid, has the same mean as what it brought, with most of the luck taken out.
+Its mean is 0, for a policy does not see the future; but it is high where the link was lucky. So what a
+session brought, less what it paid, has the same mean as what it brought, with most of the luck taken out.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ class PaidSession(NamedTuple):
         return self.qoe - self.paid
 
 
-def paid_session(
-    payload: Floats, terms: Terms, worth: Worth, surprises: Floats, levels: Ints
-) -> PaidSession:
+def paid_session(payload: Floats, terms: Terms, worth: Worth, surprises: Floats, levels: Ints) -> PaidSession:
     """Play `levels` (chunks,) over a trace of (steps,) `payload` bytes, with the penalties of a planner."""
     qoe, paid = _play(payload, terms, worth.values, surprises, levels)
     return PaidSession(qoe, paid)

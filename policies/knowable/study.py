@@ -29,8 +29,8 @@ from traces.trace import Trace
 
 MODEL = "netllm"
 LONGEST_S = 1.25
-"""Of the link's steps those are paid for that a session of so many times the video's length may see; later ones
-cost nothing, which errs in the planner's favour."""
+"""Of the link's steps those are paid for that a session of so many times the video's length may see; later
+ones cost nothing, which errs in the planner's favour."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class MemberFigures:
     bound: float
     """The best plan, paid for."""
     clairvoyant: float
-    """The best plan that pays nothing, on the same grid: by how much it is above the oracle, the grid errs."""
+    """The best plan that pays nothing, on the same grid: by how much it is above the oracle, the grid
+    errs."""
     oracle: float
     played: Mapping[str, float]
     freed: Mapping[str, float]

@@ -18,8 +18,8 @@ LEFT = 20
 FINE = 240
 """Cells of the buffer, from empty to the cap; V is told at some of their edges."""
 _EDGE_CHUNKS = 0.25
-"""V is told so close, in chunk lengths of buffer: where a step of the link is as long, or a multiple, the buffer falls
-from figure to figure, and nothing is blurred between them."""
+"""V is told so close, in chunk lengths of buffer: where a step of the link is as long, or a multiple, the
+buffer falls from figure to figure, and nothing is blurred between them."""
 
 
 class Terms(NamedTuple):

@@ -28,8 +28,8 @@ _LOW = np.uint64(65535)
 _HALF_SPAN = 12 * 65535 / 2
 
 LEVEL, WANDER, SCORE, OUTAGE_STEP, OUTAGE_LEFT, RATE, IS_LONG = range(7)
-"""Columns of a state; the rate in Mbit/s. `OUTAGE_LEFT` below 0: to be drawn, given the steps so far and whether
-the outage is a long one."""
+"""Columns of a state; the rate in Mbit/s. `OUTAGE_LEFT` below 0: to be drawn, given the steps so far and
+whether the outage is a long one."""
 FIELDS = 7
 
 
@@ -57,28 +57,22 @@ class PackedClass(NamedTuple):
     def of(cls, part: LinkClass) -> PackedClass:
         """The same figures, as arrays."""
         keep = part.wander_correlation
-        arrays = (
-            np.array(each, np.float64)
-            for each in (
-                SCORE_GRID,
-                part.rate_mbps,
-                HAZARD_EDGES,
-                part.outage_hazard,
-                OUTAGE_SHARES,
-                part.outage_steps,
-                part.outage_mbps,
-                part.long_outage_mbps,
-            )
-        )
         return cls(
-            1.0 / part.level_hold_steps,
-            keep,
-            math.sqrt(1.0 - keep * keep),
-            part.level_sd,
-            part.wander_sd,
-            part.noise_sd,
-            *arrays,
-            ENDLESS if part.long_outage_steps is None else part.long_outage_steps,
+            jump=1.0 / part.level_hold_steps,
+            keep=keep,
+            push=math.sqrt(1.0 - keep * keep),
+            level_sd=part.level_sd,
+            wander_sd=part.wander_sd,
+            noise_sd=part.noise_sd,
+            grid=np.array(SCORE_GRID),
+            rate_mbps=np.array(part.rate_mbps),
+            edges=np.array(HAZARD_EDGES),
+            outage_hazard=np.array(part.outage_hazard),
+            shares=np.array(OUTAGE_SHARES),
+            outage_steps=np.array(part.outage_steps),
+            outage_mbps=np.array(part.outage_mbps),
+            long_outage_mbps=np.array(part.long_outage_mbps, np.float64),
+            long_outage_steps=ENDLESS if part.long_outage_steps is None else part.long_outage_steps,
         )
 
 

@@ -1,18 +1,18 @@
 """The planner's grid: where the link may stand when a chunk is asked for, and how long playback has stood.
 
-A state is (chunk, slot, stall, last level). A *slot* is a short piece of the trace, several to a step; an arrival is
-put at its slot's beginning, never later than it is. The *stall* so far is put at the next cell's edge: more
-buffer than there is, while what is charged is the true stall. The buffer follows from both.
+A state is (chunk, slot, stall, last level). A *slot* is a short piece of the trace, several to a step; an
+arrival is put at its slot's beginning, never later than it is. The *stall* so far is put at the next cell's
+edge: more buffer than there is, while what is charged is the true stall. The buffer follows from both.
 
 **Why the grid's best causal controller is no worse than the true one.** Let it do what the true one does.
-It may let slots pass (`planner.py`), so that it asks in the very slot in which the true one asks, knowing as
-much. Its downloads began no later, so they arrive no later; with slot t^ <= t and stall S^ <= S, G >= 0 seconds of
-buffer given away and c the length of what has arrived, S^' = max(S^, t^' - c - G) <= max(S, t' - c) = S'; and the
-wait at the cap, which here ends as soon as it may, ends no later.
+It may let slots pass (`planner.py`), so that it asks in the very slot in which the true one asks, knowing
+as much. Its downloads began no later, so they arrive no later; with slot t^ <= t and stall S^ <= S, G >= 0
+seconds of buffer given away and c the length of what has arrived, S^' = max(S^, t^' - c - G) <= max(S, t' -
+c) = S'; and the wait at the cap, which here ends as soon as it may, ends no later.
 
-**Where the grid ends.** A plan that has stalled for `ALLOWED_S` longer than it need have goes on without paying, on
-a rough grid; there one that has since lost, by stalls, more than the ladder could bring it is given the top level
-to the end. Both err in its favour.
+**Where the grid ends.** A plan that has stalled for `ALLOWED_S` longer than it need have goes on without
+paying, on a rough grid; there one that has since lost, by stalls, more than the ladder could bring it is
+given the top level to the end. Both err in its favour.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def grid_of(payload: Floats, terms: Terms, start: float, slot_s: float, allowed_
     slot_s = terms.step_s / slots
     chunks = len(terms.sizes)
     begin = int(start / slot_s + 1e-9)
-    origin = begin * slot_s + terms.chunk_s + np.arange(-1, chunks) * (terms.chunk_s - terms.rtt_s)
+    waits = np.arange(-1.0, chunks) * (terms.chunk_s - terms.rtt_s)
+    origin = np.array(begin * slot_s + terms.chunk_s + waits, np.float64)
     first, stall = np.zeros(chunks + 1, np.int64), 0.0
     first[1] = begin
     for chunk in range(1, chunks):
@@ -77,14 +78,17 @@ def grid_of(payload: Floats, terms: Terms, start: float, slot_s: float, allowed_
         size = float(terms.sizes[chunk].min())
         first[chunk + 1] = int(arrival(payload, terms.step_s, asked * slot_s, size) / slot_s + 1e-9)
         stall = max(stall, first[chunk + 1] * slot_s + terms.rtt_s - origin[chunk])
-    last = ((origin + stall + allowed_s) / slot_s).astype(np.int64)
-    return Grid(slots, slot_s, origin, first, np.maximum(last, first), _stalls(stall, allowed_s + terms.chunk_s))
+    last = np.array((origin + stall + allowed_s) / slot_s, np.int64)
+    return Grid(
+        slots, slot_s, origin, first, np.maximum(last, first), _stalls(stall, allowed_s + terms.chunk_s)
+    )
 
 
 def rough_allowed_s(terms: Terms) -> float:
-    """Of stall on the rough grid: from where it is entered on, it costs half as much again as the whole ladder
-    could bring."""
-    return ALLOWED_S + 1.5 * (len(terms.sizes) - 1) * float(np.ptp(terms.quality)) / max(terms.mu, 1e-3) + terms.chunk_s
+    """Of stall on the rough grid: from where it is entered on, it costs half as much again as the whole
+    ladder could bring."""
+    whole = (len(terms.sizes) - 1) * float(np.ptp(terms.quality))
+    return ALLOWED_S + 1.5 * whole / max(terms.mu, 1e-3) + terms.chunk_s
 
 
 def _stalls(forced: float, more_s: float) -> Floats:

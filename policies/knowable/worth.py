@@ -83,8 +83,9 @@ def _best(terms: Terms, chosen: Floats) -> Floats:
 def around(left: Floats, share: float) -> tuple[int, float, float, float]:
     """The first of three figures of what is left, and the weights of the three, for a share between them.
 
-    The parabola through the two figures above and below and the one before them: a line would blur what is in
-    flight a little more in each step, and long downloads over slow links until V says nothing of when they arrive.
+    The parabola through the two figures above and below and the one before them: a line would blur what is
+    in flight a little more in each step, and long downloads over slow links until V says nothing of when
+    they arrive.
     """
     last = len(left) - 1
     above = 1
@@ -141,7 +142,8 @@ def _known(
     known: Floats,
     share: Floats,
 ) -> None:
-    """For each node: what a step brings from a figure of V on, and the share with which it ends at it again."""
+    """For each node: what a step brings from a figure of V on, and the share with which it ends at it
+    again."""
     buffer = terms.buffers[spot]
     ends = max(buffer - terms.step_s, 0.0)
     below, across = buffer_spot(terms, ends)
