@@ -35,8 +35,9 @@ FINE_STALLS_S = 2.0
 MOST_FINE = 600
 GROWTH = 1.025
 """So little that who stalls at every chunk, to be given a cell each time, wins nothing by it."""
-ALLOWED_S = 8.0
-"""Of stall, beyond the unavoidable, for which a plan that pays is followed exactly."""
+ALLOWED_S = 120.0
+"""Of stall, beyond the unavoidable, for which a plan that pays is followed exactly. With little of it a
+planner is repaid for bad luck, and leaves before the good luck that it would have to pay for."""
 
 
 @dataclass(frozen=True)

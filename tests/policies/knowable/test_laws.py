@@ -61,9 +61,13 @@ def test_what_the_link_does_next_has_the_mean_that_is_computed(family: str) -> N
         nodes = HiddenNodes.of(part, offset)
         walked = tuple(islice(states(part, offset, SplitMix64(f"{family}/{place}")), 12_000))
         found = surprises(nodes, Unveiled.of(offset, walked))
-        error = found.std(axis=0) / len(found) ** 0.5
         assert found.sum(axis=1) == pytest.approx(0.0, abs=1e-9)
-        assert (np.abs(found.mean(axis=0)) <= 5.0 * error + 1e-6).all()
+        levels, split = len(nodes.levels), nodes.ups
+        up = found[:, :split].reshape(len(found), levels, -1)
+        dark = found[:, split:].reshape(len(found), levels, -1)
+        on_levels = (up.sum(axis=2) + dark.sum(axis=2)) @ nodes.levels
+        for each in (on_levels, up.sum(axis=1) @ nodes.deviations, dark.sum(axis=(1, 2))):
+            assert abs(each.mean()) <= 5.0 * each.std() / len(each) ** 0.5 + 1e-9
 
 
 def test_an_outage_that_is_long_goes_on_for_longer() -> None:
