@@ -26,7 +26,7 @@ STAYS = 0.7
 CHANCES = np.array([[STAYS, 1 - STAYS], [1 - STAYS, STAYS]])
 PAYLOAD = np.array([300_000.0, 1_200_000.0])
 """Bytes in a step of 2 s, of a slow and of a fast node."""
-STEPS = 8
+STEPS = 7
 
 
 def tiny() -> Terms:
@@ -84,7 +84,7 @@ def expected_bound(terms: Terms, worth: Worth | None, start: int) -> float:
     for rest in product(range(2), repeat=STEPS - 1):
         path = (start, *rest)
         chance = float(np.prod([CHANCES[now, then] for now, then in pairwise(path)]))
-        total += chance * best_paid_plan(PAYLOAD[list(path)], terms, worth, surprises_of(path), 0.025)
+        total += chance * best_paid_plan(PAYLOAD[list(path)], terms, worth, surprises_of(path), 0.1)
     return total
 
 
