@@ -49,6 +49,8 @@ class PolicySection(JsonSection):
     name: str | None = None
     parameters: Mapping[str, Any] | None = None
     weights_sha256: str | None = None
+    arithmetic: str | None = None
+    """What its model was computed in, `int8` or `float32` say, where it has one that tells."""
     source_sha256: str | None = None
     """Of the file that its class stands in."""
     sources: Mapping[str, str] | None = None

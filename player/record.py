@@ -31,6 +31,14 @@ FINISHED = "finished"
 
 INTERRUPTED = "interrupted"
 """Somebody ended it: a person or a signal."""
+ORIGIN_LOST = "origin-lost"
+"""No byte for the give-up time."""
+ORIGIN_ERROR = "origin-error"
+"""The origin answered with something that is not the chunk."""
+POLICY_FAULT = "policy-fault"
+"""The policy has not decided, and nobody was to stand in for it."""
+PLAYER_ERROR = "player-error"
+"""A fault of this program."""
 
 
 class RecordError(ValueError):

@@ -61,11 +61,13 @@ def policy_section(policy: LoadedPolicy, decided: Provenance) -> PolicySection:
     Args:
         decided: where it comes from (`decided_by`).
     """
+    arithmetic = getattr(policy.policy, "arithmetic", None)  # of a policy that has been reset
     return PolicySection(
         spec=policy.spec,
         name=policy.name,
         parameters=policy.parameters,
         weights_sha256=policy.weights_sha256,
+        arithmetic=arithmetic if isinstance(arithmetic, str) else None,
         source_sha256=decided.source_sha256,
         sources=dict(decided.sources) or None,
     )

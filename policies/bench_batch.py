@@ -40,7 +40,7 @@ import numpy as np
 import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
 from player.observation import Observation
-from player.qoe import QoE
+from player.qoe import QoE, Scoring
 from player.simulated.batch.features import Features
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
@@ -295,7 +295,8 @@ def bare_loop(
     trace: Trace, video: Video, levels: Sequence[int], qoe: QoE | None = None, place: Place | None = None
 ) -> float:
     """Sum of QoE without the first chunk's: the arithmetic alone, as public simulators write it."""
-    weights, (index, rtt_ms, cap_ms) = qoe or QoE(), place or Place()
+    weights = qoe or Scoring().on(video.ladder_kbps)
+    index, rtt_ms, cap_ms = place or Place()
     quality, before = weights.quality(video.ladder_kbps), levels[0]
     time_s, speeds = trace.time_s, [rate * 1_000_000.0 / 8.0 for rate in trace.rate_mbps]
     at_s, buffer_ms, total, chunk_ms = time_s[index - 1], 0.0, 0.0, video.chunk_s * 1000.0
@@ -361,7 +362,8 @@ def measure_oracle(world: World) -> Planner:
 
     def plan(trace: Trace) -> tuple[float, float, bool]:
         begun = time.perf_counter()
-        found = best_plan(world.video, trace, PublishedLink(), QoE(), chunks=world.chunks)
+        qoe = Scoring().on(world.video.ladder_kbps)
+        found = best_plan(world.video, trace, PublishedLink(), qoe, chunks=world.chunks)
         return time.perf_counter() - begun, found.mean, found.gap > 1e-6
 
     warm_s, _, _ = plan(world.traces[0])

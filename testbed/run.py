@@ -41,7 +41,6 @@ from player.registry import PolicyError
 from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
-from testbed.reproduce import reproduce
 from testbed.session.command_line import asked
 from testbed.session.plan import RunPlan, describe, folder_of, plan_run
 from testbed.session.retrying import streamed
@@ -96,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
             if args is None:
+                from testbed.reproduce import reproduce  # it knows sweeps, too
+
                 return reproduce(words, out)
             plan = plan_run(args, words)
             with folder_of(plan):

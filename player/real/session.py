@@ -23,18 +23,18 @@ from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
 from player.real.settings import PlayerSettings
-from player.record import FINISHED, INTERRUPTED, ChunkRow, EndRow
+from player.record import (
+    FINISHED,
+    INTERRUPTED,
+    ORIGIN_ERROR,
+    ORIGIN_LOST,
+    PLAYER_ERROR,
+    POLICY_FAULT,
+    ChunkRow,
+    EndRow,
+)
 from player.registry import LoadedPolicy
 from player.video.mpd import Presentation
-
-ORIGIN_LOST = "origin-lost"
-"""No byte for the give-up time."""
-ORIGIN_ERROR = "origin-error"
-"""The origin answered with something that is not the chunk."""
-POLICY_FAULT = "policy-fault"
-"""The policy has not decided, and nobody was to stand in for it."""
-PLAYER_ERROR = "player-error"
-"""A fault of this program."""
 
 STATE_PERIOD_S = 0.25
 """How often a live display hears of the session."""

@@ -40,7 +40,7 @@ class APC:
         dynamic: raise the thresholds while the measured delay of a server is over its target.
         budget_ms: of one decision.
         thresholds: a file of the scheduler's that `python -m policies.apc` made; empty for ours.
-        server, adapter, device: as of `netllm`.
+        server, adapter, device, dtype: as of `netllm`.
 
     Raises:
         ValueError: an unknown scheduler, a budget that is not positive, no such file, adapter or policy.
@@ -57,17 +57,23 @@ class APC:
         server: str = AUTO,
         adapter: str = "",
         device: str = AUTO,
+        dtype: str = AUTO,
     ) -> None:
         if not (math.isfinite(budget_ms) and budget_ms > 0):
             raise ValueError(f"budget_ms {budget_ms}: must be positive")
         asked_ms = budget_ms - min(RESERVE_MS, budget_ms / 10.0)
-        self._llm = NetLLM(server, asked_ms, adapter, device)
+        self._llm = NetLLM(server, asked_ms, adapter, device, dtype)
         self._light, self._scheduler, self._share = light, scheduler, share
         self._thresholds = Path(thresholds) if thresholds else None
         self._price = Price(budget_ms) if dynamic else None
         self._routers: dict[str, Router] = {}
         self._router = self._with(TRAINED if light == BY_LADDER else light)
         self.weights_sha256 = _digest(self._llm.weights_sha256, scheduler, thresholds)
+
+    @property
+    def arithmetic(self) -> str | None:
+        """As `netllm`'s."""
+        return self._llm.arithmetic
 
     def server(self) -> ServerCommand | None:
         """The same server as `netllm`'s."""

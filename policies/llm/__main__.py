@@ -9,6 +9,7 @@
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
     bench       latency and cost of decisions
+    arithmetic  one model in two number formats: time and quality
     load        many simulated players in real time against the server
     scale       QoE and decision time against the number of layers
 

@@ -77,6 +77,9 @@ class DelayStage(Protocol):
     def netlink_ports(self) -> tuple[int, ...]:
         """Of those who change qdiscs for it while a trace is played: they are no strangers."""
 
+    def prepare(self) -> None:
+        """Once its host is there: let what it needs import meanwhile."""
+
     def start(self) -> None:
         """Put it into the path."""
 
@@ -110,6 +113,12 @@ class NetemStage:
         self._varying = varying
         self._replay: LineProcess | None = None
 
+    def prepare(self) -> None:
+        """See `DelayStage`."""
+        if self._varying:
+            what = f"lane {self._lane}: the replay of delays"
+            self._replay = LineProcess(what, self._pid, "testbed.link.netem_replay")
+
     def start(self) -> None:
         """See `DelayStage`.
 
@@ -119,11 +128,9 @@ class NetemStage:
         first = Step(0.0, 0.0, 0.0) if self._varying else None
         commands = netem_commands(self._settings, *_INTERFACES, first)
         run_script(self._pid, commands, f"lane {self._lane}: netem")
-        if self._varying:
+        if self._replay is not None:
             up, down = _INTERFACES
-            spec = {"settings": asdict(self._settings), "up": up, "down": down}
-            what = f"lane {self._lane}: the replay of delays"
-            self._replay = LineProcess(what, self._pid, "testbed.link.netem_replay", spec)
+            self._replay.begin({"settings": asdict(self._settings), "up": up, "down": down})
 
     @property
     def pid(self) -> int | None:
@@ -198,6 +205,10 @@ class RelayStage:
         self._seed = seed
         self._process: LineProcess | None = None
 
+    def prepare(self) -> None:
+        """See `DelayStage`."""
+        self._process = LineProcess(f"lane {self._lane}: the relay", self._pid, "testbed.link.relay")
+
     def start(self) -> None:
         """See `DelayStage`.
 
@@ -216,7 +227,8 @@ class RelayStage:
             "lossy": self._lossy,
             "seed": self._seed,
         }
-        self._process = LineProcess(f"lane {self._lane}: the relay", self._pid, "testbed.link.relay", spec)
+        assert self._process is not None
+        self._process.begin(spec)
         taken = [down, up] if self._lossy else [down]
         rules = [f"ip rule add iif {interface} blackhole" for interface in taken]
         run_script(self._pid, rules, f"lane {self._lane}: the way through the relay")

@@ -12,15 +12,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from testbed.link.delay_stage import DelayStage, Ends, NetemStage, RelayStage, StageReport
 from testbed.link.hosts import in_host, run_checked, run_script
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
-from testbed.machine.capabilities import probe
+from testbed.machine.capabilities import probe_delay
 from testbed.machine.permissions import permissions, refusals
 from testbed.process.children import allow_many_files
 from testbed.process.errors import TestbedError
@@ -91,7 +93,7 @@ def delay_backend(asked: str) -> str:
     Raises:
         TestbedError: this kernel cannot do it.
     """
-    report = probe()
+    report = probe_delay()
     if asked == "netem" and not report.has_netem:
         raise TestbedError(
             "this kernel has no netem: `modprobe sch_netem` (Ubuntu: apt-get install"
@@ -107,9 +109,27 @@ def delay_backend(asked: str) -> str:
     return backend
 
 
+@contextlib.contextmanager
+def _without_distutils() -> Iterator[None]:
+    """Mininet's switches, of which we have none, compare versions with distutils. What stands in for it since
+    Python 3.12, and before wherever setuptools is, takes three times as long to import as Mininet."""
+    names = ("distutils", "distutils.version")
+    if any(name in sys.modules for name in names):
+        yield
+        return
+    sys.modules |= {name: ModuleType(name) for name in names}
+    vars(sys.modules[names[-1]])["StrictVersion"] = str
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
 def _node_class() -> type:
     """Mininet's host, its shell bound to our life. (Importing Mininet takes a while and needs its tools.)"""
-    from mininet.node import Host
+    with _without_distutils():
+        from mininet.node import Host
 
     class LaneHost(Host):
         def _popen(self, cmd: Any, **params: Any) -> Any:
@@ -163,9 +183,11 @@ class Lane:
     def __enter__(self) -> Lane:
         try:
             self._make_hosts()
+            self._stage = self._make_stage()
+            self._stage.prepare()
             self._make_links()
             self._configure()
-            self._start_stage()
+            self._stage.start()
         except BaseException:
             self.close()
             raise
@@ -267,16 +289,14 @@ class Lane:
             raise TestbedError(f"lane {self.name} is not up")
         return self._stage
 
-    def _start_stage(self) -> None:
+    def _make_stage(self) -> DelayStage:
         wan = self.pid("wan")
         if self.backend == "netem":
             varying = self.trace is not None and self.trace.varies
-            self._stage = NetemStage(self.name, wan, self.settings, varying)
-        else:
-            ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
-            lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
-            self._stage = RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
-        self._stage.start()
+            return NetemStage(self.name, wan, self.settings, varying)
+        ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
+        lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
+        return RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
 
     def bucket(self) -> TokenBucket:
         """The bottleneck's token bucket, not yet on the interface."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -31,8 +32,9 @@ class ShaperClient:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._exchanges: set[asyncio.Task[dict[str, Any]]] = set()
+        self._greeting: asyncio.Task[None] | None = None
         self.real_time = False
-        """Whether the machine granted real-time priority."""
+        """Whether the machine granted real-time priority; known once a command was answered."""
         self.training = asyncio.Semaphore(TRAINS_AT_ONCE)
         """Held by who times a probe's train."""
 
@@ -49,14 +51,22 @@ class ShaperClient:
             limit=_LINE_LIMIT,
             env=environment(),
         )
-        self.real_time = bool((await self._answer())["real_time"])
+        self._greeting = asyncio.create_task(self._greet())
         return self
+
+    async def _greet(self) -> None:
+        """Hear that it is ready, before any command; whoever entered has done other things meanwhile."""
+        async with self._turn:
+            with contextlib.suppress(TestbedError):  # it is told to whoever asks it for something
+                self.real_time = bool((await self._answer())["real_time"])
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         process = self._process
         assert process is not None and process.stdin is not None
+        if self._greeting is not None:
+            self._greeting.cancel()
         process.stdin.close()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):

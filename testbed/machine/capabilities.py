@@ -63,14 +63,21 @@ def probe() -> Report:
     )
 
 
-def _kernel_features(allowed: Sequence[Finding]) -> list[Finding]:
+def probe_delay() -> Report:
+    """As much of it as tells who can delay packets here, for whoever is waiting: half the time."""
+    return Report(tuple(_kernel_features(permissions(), kernel.DELAY_FEATURES)))
+
+
+def _kernel_features(
+    allowed: Sequence[Finding], features: Sequence[kernel.KernelFeature] = kernel.KERNEL_FEATURES
+) -> list[Finding]:
     """What the kernel has, where it can be tried: without the right to, nobody knows."""
     if not all(shutil.which(tool, path=kernel.SEARCH_PATH) for tool in ("ip", "tc")):
-        return kernel.kernel_unknown("ip and tc are missing")
+        return kernel.kernel_unknown("ip and tc are missing", features)
     for finding in allowed:
         if finding.status == MISSING and finding.name in ("CAP_SYS_ADMIN", "CAP_NET_ADMIN"):
-            return kernel.kernel_unknown(f"needs {finding.name} to try")
-    return kernel.kernel_features()
+            return kernel.kernel_unknown(f"needs {finding.name} to try", features)
+    return kernel.kernel_features(features)
 
 
 # ---- this process ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,8 @@ KERNEL_FEATURES = (
         "tc qdisc replace dev sb1 root handle 4: fq",
     ),
 )
+DELAY_FEATURES = tuple(f for f in KERNEL_FEATURES if f.name in ("veth", "netem", PACKET_SOCKETS))
+"""What tells who can delay packets."""
 NOT_PERMITTED = "Operation not permitted"
 WAY_TO_CAPABILITIES = "a right is missing, such as CAP_NET_RAW: start the container with --privileged"
 
@@ -118,12 +121,16 @@ def namespaces() -> Finding:
     return Finding(group, name, MISSING, complaint, way_out, needed=True)
 
 
-def kernel_features() -> list[Finding]:
-    """Try each feature, in one namespace; a user who is not root tries in a user namespace."""
+def kernel_features(features: Sequence[KernelFeature] = KERNEL_FEATURES) -> list[Finding]:
+    """Try each feature, in one namespace; a user who is not root tries in a user namespace.
+
+    Args:
+        features: the first of them is veth, on whose interfaces the others are tried.
+    """
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
     script = "".join(
         f"if said=$( {{ {feature.commands}; }} 2>&1 ); then echo ok; else echo failed $said; fi\n"
-        for feature in KERNEL_FEATURES
+        for feature in features
     )
     try:
         done = subprocess.run(
@@ -135,13 +142,14 @@ def kernel_features() -> list[Finding]:
             env={**os.environ, "PATH": SEARCH_PATH, "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return kernel_unknown(str(error))
+        return kernel_unknown(str(error), features)
     answers = done.stdout.splitlines()
-    if len(answers) != len(KERNEL_FEATURES):
-        return kernel_unknown(done.stderr.strip() or f"the probe ended with status {done.returncode}")
-    findings = [_feature(*pair) for pair in zip(KERNEL_FEATURES, answers, strict=True)]
+    if len(answers) != len(features):
+        why = done.stderr.strip() or f"the probe ended with status {done.returncode}"
+        return kernel_unknown(why, features)
+    findings = [_feature(*pair) for pair in zip(features, answers, strict=True)]
     if findings[0].status != OK:  # without cables, the others were tried on nothing
-        return [findings[0], *kernel_unknown("needs veth to try")[1:]]
+        return [findings[0], *kernel_unknown("needs veth to try", features)[1:]]
     return findings
 
 
@@ -156,10 +164,11 @@ def _feature(feature: KernelFeature, answer: str) -> Finding:
     return Finding("kernel", feature.name, MISSING, detail, way_out, feature.needed)
 
 
-def kernel_unknown(why: str) -> list[Finding]:
+def kernel_unknown(why: str, features: Sequence[KernelFeature] = KERNEL_FEATURES) -> list[Finding]:
+    """Nobody could try them, and why."""
     why = why.splitlines()[-1]
     way_out = "" if os.geteuid() == 0 else "ask again as root"
-    return [Finding("kernel", f.name, UNKNOWN, why, way_out, f.needed) for f in KERNEL_FEATURES]
+    return [Finding("kernel", f.name, UNKNOWN, why, way_out, f.needed) for f in features]
 
 
 def delay_stage(kernel: list[Finding]) -> Finding:

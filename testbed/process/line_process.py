@@ -18,13 +18,11 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 class LineProcess:
-    """Python's `module` in the namespaces of process `pid`; it takes its settings from the first line.
-
-    Raises:
-        TestbedError: it did not start; `what` names it, and its last word is in the message.
+    """Python's `module` in the namespaces of process `pid`, which imports what it needs until it is told to
+    `begin`; `what` names it.
     """
 
-    def __init__(self, what: str, pid: int, module: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, what: str, pid: int, module: str) -> None:
         self._what = what
         self._turn = threading.Lock()
         self._silent = False
@@ -39,13 +37,21 @@ class LineProcess:
             preexec_fn=die_with_parent,
             start_new_session=True,
         )
+        self.ready: Mapping[str, Any] = {}
+        """What it said of itself when it was ready."""
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Tell it its settings and wait until it is ready.
+
+        Raises:
+            TestbedError: it did not start; its last word is in the message.
+        """
         ready = self._exchange(settings, START_TIMEOUT_S)
         if ready is None:
             said = self._last_word()
             self.stop()
-            raise TestbedError(f"{what} did not start: {said}")
+            raise TestbedError(f"{self._what} did not start: {said}")
         self.ready = ready
-        """What it said of itself when it was ready."""
 
     @property
     def pid(self) -> int | None:

@@ -23,6 +23,7 @@ from aiohttp import web
 from player.video.mpd_write import write_mpd
 from player.video.video import Video, VideoError
 from testbed.server.http_semantics import Validators
+from testbed.server.names import url_name
 
 Pieces = AsyncGenerator[bytes | memoryview, None]
 
@@ -123,11 +124,6 @@ def media_file(root: Path, path: str) -> Resource:
     etag = f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
     content_type = MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     return Resource(status.st_size, content_type, Validators(etag, int(status.st_mtime)), read)
-
-
-def url_name(video: Video) -> str:
-    """The video's name as one part of a path."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", video.name).strip(".-") or "video"
 
 
 MOST_LISTED = 1000

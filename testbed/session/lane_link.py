@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from player.real.session import ORIGIN_LOST
+from player.record import ORIGIN_LOST
 from testbed.link.bucket import bucket_bytes
 from testbed.link.delay_stage import DelayStage, StageReport
 from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
@@ -43,6 +44,9 @@ LINK_LOST = "link-lost"
 """The shaper or the relay died: there is no emulated link any more."""
 
 RELAY_DIED = "the delay stage's relay process died"
+
+WARM_AFTER_S = 1.0
+"""Into a session, when all lanes have begun and hold a first chunk."""
 
 _PROBE_TRIES = 3
 _WATCH_S = 0.25
@@ -99,13 +103,16 @@ class ShapedLink:
         await origin.first_line()
         return cls(plan, lane, shaper, bucket, origin, opened)
 
-    async def probe(self) -> ProbedLink:
+    async def probe(self, quiet: Callable[[], Awaitable[object]]) -> ProbedLink:
         """Probe the path with scapy, before any video.
+
+        Args:
+            quiet: where the path seems not to be as asked, waited for before it is probed again.
 
         Raises:
             TestbedError: it is not as asked, after several tries.
         """
-        probe, faults = await self.probed()
+        probe, faults = await self.probed(quiet)
         if faults:
             raise TestbedError(
                 f"the path of lane {self.lane.name} is not as asked: {'; '.join(faults)}."
@@ -113,18 +120,25 @@ class ShapedLink:
             )
         return ProbedLink(self, probe)
 
-    async def probed(self) -> tuple[PathProbe, list[str]]:
+    async def probed(
+        self, quiet: Callable[[], Awaitable[object]] | None = None
+    ) -> tuple[PathProbe, list[str]]:
         """A probe of the path and its faults: of several tries the first without any, or the last.
+
+        Args:
+            quiet: waited for after a try that found faults.
 
         Raises:
             TestbedError: the bucket cannot be changed.
         """
         settings = self.plan.settings
-        for _ in range(_PROBE_TRIES):
+        for tries in range(1, _PROBE_TRIES + 1):
             probe = await self._probe_once()
             faults = probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
             if not faults:
                 break
+            if quiet is not None and tries < _PROBE_TRIES:
+                await quiet()
         return probe, faults
 
     async def _probe_once(self) -> PathProbe:
@@ -214,7 +228,7 @@ class WatchedLink:
         await asyncio.to_thread(self.stage.play, plan.trace, plan.start_s, t0)
         await shaper.play(self.shaped.lane.name, plan.trace, plan.start_s, t0, plan.aside("link.jsonl"))
         if models(plan.settings, alone=True, varies=False):
-            warm_model()
+            asyncio.get_running_loop().call_later(t0 - time.monotonic() + WARM_AFTER_S, warm_model)
 
     async def death(self) -> tuple[str, str]:
         """Wait until a process that the sessions need, a player apart, has died: outcome and reason."""

@@ -7,16 +7,15 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
-from player.real.session import POLICY_FAULT
-from player.record import ChunkRow, EndRow, RecordWriter
+from player.record import POLICY_FAULT, ChunkRow, EndRow, RecordWriter
 from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
 from testbed.process.errors import STOPPED, StrictStop, TestbedError
-from testbed.server.resources import url_name
+from testbed.server.names import url_name
 from testbed.session.lane_processes import LaneProcesses
 from testbed.session.session_plan import LOG_ENDINGS, AskedServer, SessionPlan, Watcher
 from traces.commands import BAD_INPUT
@@ -48,6 +47,8 @@ class LoadingPlayer:
     processes: LaneProcesses
     child: Child
     index: int
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its first line has come."""
 
     @classmethod
     async def start(
@@ -74,12 +75,14 @@ class LoadingPlayer:
         return cls(plan, processes, child, index)
 
     async def loaded(self) -> None:
-        """Wait until it has loaded its policy.
+        """Wait until it has loaded its policy; not twice at once, but again is at once.
 
         Raises:
             TestbedError: it can't, or not in time.
         """
-        await self.child.first_line(_PLAYER_START_TIMEOUT_S)
+        if not self.heard.is_set():
+            await self.child.first_line(_PLAYER_START_TIMEOUT_S)
+            self.heard.set()
 
     async def read_mpd(self) -> LanePlayer:
         """Let it read the MPD over the link and prepare its session.

@@ -18,6 +18,7 @@ from rich.text import Text
 from testbed.link.lane import Lane
 from testbed.link.probe import load_scapy
 from testbed.link.shaper_client import ShaperClient
+from testbed.process.children import taking_turns
 from testbed.process.launching import Launching
 from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
@@ -81,7 +82,7 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         at_once, why = await asyncio.to_thread(lanes_now, plan)  # before anything of ours wants a processor
         if why:
             console.print(Text(why), soft_wrap=True)
-        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(load_scapy))]
+        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(_load))]
         try:
             results = await _turns(
                 plan, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
@@ -91,6 +92,12 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         if left_out := len(plan.sessions) - len(results):
             console.print(f"{counted(left_out, 'session')} had not begun and left no record")
         return results
+
+
+def _load() -> None:
+    """Import meanwhile what a probe needs."""
+    with taking_turns():
+        load_scapy()
 
 
 def _beginning(lanes: int, servers: int) -> str:
@@ -158,25 +165,39 @@ async def _turn(
                 sessions.append(asked)
                 starting.append(asyncio.create_task(asked.start()))  # while the next lane is made
                 stack.push_async_callback(_cancel, starting[-1:])
-            started = (await _all(interrupt, *map(_done, loading), *starting))[len(loading) :]
-            results = await _run_lanes(sessions, started, console, interrupt)
-            await asyncio.gather(*(asked.close() for asked in sessions))  # side by side, too
+            started = await _all(interrupt, *starting)
+            results = await _run_lanes(sessions, started, loading, console, interrupt)
+            await asyncio.gather(*(_taken_down(asked) for asked in sessions))  # side by side, too
             return results
     finally:
         for path in leftovers:
             path.unlink(missing_ok=True)
 
 
+async def _taken_down(asked: LaneSessions) -> None:
+    """End the sessions' processes, then their lane."""
+    await asked.close()
+    await asyncio.to_thread(asked.lane.close)
+
+
 async def _run_lanes(
     asked: Sequence[LaneSessions],
     started: Sequence[StartedSessions],
+    loading: Sequence[asyncio.Task[None]],
     console: Console,
     interrupt: Interrupt,
 ) -> list[SessionResult]:
     console.print("probing each path, then the players read the MPD over it")
-    probed = []
-    for sessions in started:  # one after the other: a probe wants a quiet machine
-        probed += await _all(interrupt, sessions.probe())
+    loaded = [*map(asyncio.shield, loading), *(asyncio.ensure_future(one.loaded()) for one in started)]
+
+    async def quiet() -> None:
+        await asyncio.wait(loaded)  # whose faults are told below
+
+    try:
+        probed = await _all(interrupt, *(sessions.probe(quiet) for sessions in started))
+        await _all(interrupt, *loaded)
+    finally:
+        await _cancel(loaded)
     ready = await _all(interrupt, *(sessions.ready() for sessions in probed))
 
     plans = [plan for sessions in asked for plan in sessions.plans]
@@ -206,16 +227,11 @@ async def _interrupt_all(ready: Sequence[ReadySessions], interrupt: Interrupt) -
         sessions.kill_players()
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """End tasks that nobody waits for any more."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _done(task: asyncio.Task[Any]) -> Any:
-    """Wait for a task that others may be waiting for, too."""
-    return await asyncio.shield(task)
 
 
 async def _all(interrupt: Interrupt, *work: Awaitable[Stage]) -> list[Stage]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from player.real.session import INTERRUPTED
-from player.record import FINISHED, EndRow, RecordWriter, by_fallback_alone
+from player.record import FINISHED, INTERRUPTED, EndRow, RecordWriter, by_fallback_alone
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.machine.readings import MachineReading
@@ -63,7 +62,8 @@ class LaneSessions:
         self._opened = contextlib.AsyncExitStack()
 
     async def start(self) -> StartedSessions:
-        """Shape the link at the trace's mean, start the origin, and let the players load their policies.
+        """Shape the link at the trace's mean, start the origin, and have the players begin to load their
+        policies.
 
         Raises:
             TestbedError: something did not start.
@@ -76,8 +76,6 @@ class LaneSessions:
             for number, plan in enumerate(self.plans)
         ]
         link = await ShapedLink.shape(self.plans[0], self.lane, self._shaper, self.processes, self._opened)
-        for player in players:  # a probe wants a quiet machine
-            await player.loaded()
         return StartedSessions(self, link, players)
 
     def leftovers(self) -> list[Path]:
@@ -97,13 +95,27 @@ class StartedSessions:
         self._link = link
         self._players = players
 
-    async def probe(self) -> ProbedSessions:
-        """Probe the path, before any video.
+    async def loaded(self) -> None:
+        """Wait until the players have loaded their policies.
+
+        Raises:
+            TestbedError: one can't, or not in time.
+        """
+        for player in self._players:
+            await player.loaded()
+
+    async def probe(self, quiet: Callable[[], Awaitable[object]] | None = None) -> ProbedSessions:
+        """Probe the path, before any video: at once, and where that does not find it as asked, again when the
+        machine is quiet.
+
+        Args:
+            quiet: waits for that; None: for our own players to have loaded.
 
         Raises:
             TestbedError: it is not as asked, after several tries.
         """
-        return ProbedSessions(self._asked, await self._link.probe(), self._players)
+        probed = await self._link.probe(quiet or self.loaded)
+        return ProbedSessions(self._asked, probed, self._players)
 
 
 class ProbedSessions:
@@ -121,6 +133,8 @@ class ProbedSessions:
             TestbedError: something did not start.
         """
         asked = self._asked
+        for player in self._players:
+            await player.loaded()
         await self._link.attach()
         players = [await player.read_mpd() for player in self._players]
         return ReadySessions(asked, await self._link.watch(asked.listens), players)

@@ -25,7 +25,7 @@ THREADS = 1
 
 
 @lru_cache(maxsize=2)
-def shared_engine(task: str, adapter: Path | None, device: str) -> LocalEngine:
+def shared_engine(task: str, adapter: Path | None, device: str, dtype: str = "auto") -> LocalEngine:
     """The engine of this process for a task and an adapter.
 
     Raises:
@@ -33,7 +33,9 @@ def shared_engine(task: str, adapter: Path | None, device: str) -> LocalEngine:
     """
     from policies.llm.engine.engine import Engine
 
-    return Engine(task_named(task), adapter, device=device, slots=SLOTS, threads=THREADS, alike=True)
+    return Engine(
+        task_named(task), adapter, device=device, slots=SLOTS, threads=THREADS, dtype=dtype, alike=True
+    )
 
 
 class LocalSession:

@@ -14,7 +14,7 @@ from traces.commands import add_json_option
 from traces.numbers import count, not_negative, positive
 
 SHORTEST_TOKEN = 16
-DTYPES = ("auto", "float32", "bfloat16", "int8")
+AUTO, FLOAT32, BFLOAT16, INT8 = DTYPES = ("auto", "float32", "bfloat16", "int8")
 
 
 def add_serve(commands: Any) -> None:
@@ -50,12 +50,12 @@ def _add_model(group: Any) -> None:
     )
 
 
-def add_dtype_option(group: Any) -> None:
+def add_dtype_option(group: Any, default: str = AUTO) -> None:
     """What the model is computed in, which an engine takes as `dtype`."""
     group.add_argument(
         "--dtype",
         choices=DTYPES,
-        default=DTYPES[0],
+        default=default,
         help="what the model is computed in; int8: weights of 4 or 8 bits, on a CPU with AVX2; auto: that,"
         " else bfloat16 where the device multiplies it, else float32 (default: %(default)s)",
     )

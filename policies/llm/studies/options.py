@@ -8,10 +8,10 @@ from typing import Any
 from player.options import add_scoring_options
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
-from policies.llm.serving.options import add_dtype_option
+from policies.llm.serving.options import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.studies.control_list import CONTROLS
 from traces.commands import add_json_option
-from traces.numbers import count, positive, whole, wholes
+from traces.numbers import count, counts, positive, whole, wholes
 
 BASELINE = "robustmpc"
 SEEN = ("fcc[0:40]", "envivio")
@@ -127,3 +127,28 @@ def add_scale(commands: Any) -> None:
     output = command.add_argument_group("output")
     output.add_argument("--plot", type=Path, metavar="FILE", help="the picture, .png or .pdf")
     add_json_option(output)
+
+
+def add_arithmetic(commands: Any) -> None:
+    """The command line of `arithmetic`."""
+    made = commands.add_parser("arithmetic", help="one model in two number formats: time and quality")
+    what = made.add_argument_group("what")
+    what.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
+    add_dtype_option(what, INT8)
+    what.add_argument("--beside", choices=DTYPES, default=FLOAT32, help="the other (default: %(default)s)")
+    how = made.add_argument_group("time, through the server")
+    how.add_argument("--sessions", type=counts, default=[1, 16], metavar="N[,N…]", help="(default: 1,16)")
+    how.add_argument(
+        "--rounds", type=whole, default=10, metavar="N", help="videos by each; 0: no times (default: 10)"
+    )
+    how.add_argument("--threads", type=count, default=1, metavar="N", help="of a server (default: 1)")
+    how.add_argument("--avx2", action="store_true", help="keep the servers from newer instructions than AVX2")
+    quality = made.add_argument_group("quality, simulated")
+    quality.add_argument(
+        "--traces",
+        nargs="*",
+        default=["fcc[400:500]", "3g[400:500]"],
+        metavar="SPEC",
+        help="each is a setting (default: %(default)s)",
+    )
+    add_json_option(made.add_argument_group("output"))

@@ -39,8 +39,9 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def started(script: Path, text: str = ECHO) -> Iterator[LineProcess]:
     script.write_text(text)
-    process = LineProcess("the echo", 1, "some.module", {"delay_ms": 80})
+    process = LineProcess("the echo", 1, "some.module")
     try:
+        process.begin({"delay_ms": 80})
         yield process
     finally:
         process.stop()

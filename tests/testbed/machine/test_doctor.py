@@ -267,12 +267,19 @@ def test_probe_tries_the_real_kernel_and_leaves_nothing(machine: Report) -> None
 
 
 @pytest.mark.emulation
-def test_a_command_that_fails_in_the_namespace_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_delays_is_told_without_the_rest(machine: Report) -> None:
+    found = capabilities.probe_delay()
+    assert (found.delay_backend, found.has_netem) == (machine.delay_backend, machine.has_netem)
+    assert found.has_packet_sockets == machine.has_packet_sockets
+    assert not found.has("tbf")
+
+
+@pytest.mark.emulation
+def test_a_command_that_fails_in_the_namespace_is_seen() -> None:
     veth = kernel.KERNEL_FEATURES[0]
     bogus = kernel.KernelFeature(
         "bogus", "sch_bogus", "nothing", "tc qdisc add dev sb0 root handle 9: bogus", needed=True
     )
-    monkeypatch.setattr(kernel, "KERNEL_FEATURES", (veth, bogus))
-    found = kernel.kernel_features()
+    found = kernel.kernel_features((veth, bogus))
     assert [finding.status for finding in found] == [OK, MISSING]
     assert "unknown" in found[1].detail.lower()

@@ -32,7 +32,7 @@ from player.video.built_in import load_video
 from player.video.mpd import read_mpd
 from player.video.video import Video, VideoError
 from testbed import origin
-from testbed.server import application, resources
+from testbed.server import application, names
 from testbed.server.http_semantics import ByteRange, RangeNotSatisfiable, Validators, asked_range
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -269,7 +269,7 @@ def test_health() -> None:
 
 
 def test_names_become_one_part_of_a_path_and_must_differ() -> None:
-    assert resources.url_name(Video("../a b/ü", 4.0, (1,), ((1,),))) == "a-b"
+    assert names.url_name(Video("../a b/ü", 4.0, (1,), ((1,),))) == "a-b"
     with pytest.raises(VideoError, match="two videos are called small"):
         application.make_app([SMALL, SMALL])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from player.policy import ServerCommand
-from testbed.session.policy_server import FOLDER, PolicyServer, PolicyServers
+from testbed.session.policy_server import FOLDER, LEAST_PRIORITY, NICE, PolicyServer, PolicyServers
 from testbed.sweeps.lanes import LaneServices
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -74,7 +74,7 @@ def test_a_killed_runs_folder_goes_and_a_living_runs_stays(
 
 
 def test_what_happens_to_a_sweeps_server_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def started(self: PolicyServers) -> None: ...
+    async def started(self: PolicyServers, yields: bool = False) -> None: ...
 
     monkeypatch.setattr(PolicyServers, "start", started)
 
@@ -89,5 +89,44 @@ def test_what_happens_to_a_sweeps_server_is_said_once(monkeypatch: pytest.Monkey
             first.notes.append("died, too")
             second.notes.append("started again")
             assert (shared.news(), shared.news()) == (["died, too", "started again"], [])
+
+    asyncio.run(whole())
+
+
+LOADS = """
+import json, os, signal, threading, time
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+print(json.dumps({"line": "ready", "loaded_at": os.nice(0)}), flush=True)
+signal.pause()
+"""
+
+
+def test_a_server_loads_as_quickly_as_it_can_and_gives_way_while_sessions_play(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loads_something.py").write_text(LOADS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ours = os.nice(0)
+    given_way = min(ours + NICE, LEAST_PRIORITY)
+
+    def priorities(pid: int) -> list[int]:
+        return [
+            os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()
+        ]
+
+    async def whole() -> None:
+        command = ServerCommand("loads_something", (), "ASKED")
+        async with PolicyServers([command], "cpu") as servers:
+            await servers.start()
+            server = servers.of(command)
+            assert server is not None and server._child is not None
+            first = server._child.process.pid
+            assert (server.facts["loaded_at"], priorities(first)) == (ours, [given_way] * 2)
+            os.kill(first, signal.SIGKILL)
+            while len(server.notes) < 2:  # it died; it was started again
+                await asyncio.sleep(0.01)
+            assert server.facts["loaded_at"] == given_way
+            assert priorities(server._child.process.pid) == [given_way] * 2
 
     asyncio.run(whole())

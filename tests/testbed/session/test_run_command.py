@@ -239,7 +239,7 @@ class FakeReport:
 def test_the_delay_backend_is_what_was_asked_or_what_there_is(
     monkeypatch: pytest.MonkeyPatch, asked: str, netem: bool, sockets: bool, given: str
 ) -> None:
-    monkeypatch.setattr(lane, "probe", lambda: FakeReport(netem, sockets))
+    monkeypatch.setattr(lane, "probe_delay", lambda: FakeReport(netem, sockets))
     assert delay_backend(asked) == given
 
 
@@ -254,7 +254,7 @@ def test_the_delay_backend_is_what_was_asked_or_what_there_is(
 def test_a_delay_backend_that_is_not_there_is_refused_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, asked: str, netem: bool, sockets: bool, said: str
 ) -> None:
-    monkeypatch.setattr(lane, "probe", lambda: FakeReport(netem, sockets))
+    monkeypatch.setattr(lane, "probe_delay", lambda: FakeReport(netem, sockets))
     with pytest.raises(TestbedError, match=said):
         delay_backend(asked)
 

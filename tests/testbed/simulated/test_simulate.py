@@ -254,6 +254,19 @@ def test_a_folder_of_a_version_that_said_null_goes_on(
     assert run(*words) == 0
 
 
+def test_a_folder_goes_on_whose_records_know_what_a_policy_tells_once_it_has_begun(tmp_path: Path) -> None:
+    policy = tmp_path / "told.py"
+    policy.write_text(
+        "class Told:\n    def reset(self, video, seed, qoe):\n        self.arithmetic = 'int8'\n"
+        "    def select(self, observation):\n        return 1\n"
+    )
+    words = ("--traces", "4g[0:2]", "--policy", f"{policy}:Told", *SHORT, "--out", tmp_path / "out")
+    for _ in range(2):
+        assert run(*words) == 0
+        assert [one.manifest["policy"]["arithmetic"] for one in records(tmp_path / "out")] == ["int8"] * 2
+        next((tmp_path / "out").glob("*.jsonl")).unlink()
+
+
 def test_other_policies_join_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for policy in ("bba", "rate"):
         assert run("--traces", "4g[0:2]", "--policy", policy, *SHORT, "--out", tmp_path) == 0
@@ -439,10 +452,11 @@ def test_the_table_counts_a_half_broken_policys_own_decisions_too(
     assert "decided 3 of 5 chunks that a policy decides, first because the policy raised" in said.err
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_policy_that_kills_its_process_costs_only_its_sessions(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str, jobs: str
 ) -> None:
-    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:Dies,bba", "--chunks", "5", "--jobs", "2")
+    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:Dies,bba", "--chunks", "5", "--jobs", jobs)
     assert run(*words, "--out", tmp_path / "out", "--json") == 1
     said = capfd.readouterr()
     dead, bba = json.loads(said.out)["policies"]

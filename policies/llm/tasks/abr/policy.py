@@ -9,6 +9,7 @@ import copy
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,7 @@ from policies.llm.serving.client import (
 )
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.local import TOGETHER, LocalSession, decide_together, shared_engine
+from policies.llm.serving.options import DTYPES
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
 from policies.llm.tasks.abr.features import VideoFacts
 from policies.llm.tasks.abr.task import TASK
@@ -55,6 +57,14 @@ class DecidedSession(Protocol):
         """It is over."""
 
 
+@dataclass(frozen=True)
+class Served:
+    """What a server says of the model that it has for this task; None of what it doesn't say."""
+
+    adapter_sha256: str | None
+    dtype: str | None
+
+
 class NetLLM:
     """Asks the adapted language model for every chunk.
 
@@ -66,15 +76,24 @@ class NetLLM:
             it. Does not bind the model in this process.
         adapter: a folder that `python -m policies.llm adapt` made; empty for the shipped one.
         device: of the model in this process: auto, cpu or cuda.
+        dtype: what it is computed in, here and by the server that a run starts: auto, float32, bfloat16 or
+            int8. One that listens already is refused where it computes in something else.
 
     Raises:
-        ValueError: no such adapter, an address that is none, a deadline that is not positive or longer than
-            a server takes.
+        ValueError: no such adapter or dtype, an address that is none, a deadline that is not positive or
+            longer than a server takes.
     """
 
     def __init__(
-        self, server: str = AUTO, deadline_ms: float = DEADLINE_MS, adapter: str = "", device: str = AUTO
+        self,
+        server: str = AUTO,
+        deadline_ms: float = DEADLINE_MS,
+        adapter: str = "",
+        device: str = AUTO,
+        dtype: str = AUTO,
     ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
         if not (math.isfinite(deadline_ms) and 0 < deadline_ms <= LONGEST_DEADLINE_MS):
             raise ValueError(
                 f"deadline_ms {deadline_ms}: must be positive, and at most {LONGEST_DEADLINE_MS:g}"
@@ -83,7 +102,9 @@ class NetLLM:
         self._where = server
         self._address = None if server in (AUTO, NONE) else Address.of(server)
         self._adapter = Path(adapter).absolute() if adapter else None
-        self._device = device
+        self._device, self._dtype = device, dtype
+        self.arithmetic: str | None = None
+        """What the model is computed in, as far as it is known: once a session has begun."""
         self.weights_sha256 = read(self._adapter, TASK).sha256
         self._session: DecidedSession | None = None
         self._unchecked: Address | None = None
@@ -94,7 +115,8 @@ class NetLLM:
         if self._where != AUTO or os.environ.get(SERVER_VARIABLE):
             return None
         adapter = () if self._adapter is None else ("--adapter", str(self._adapter))
-        return ServerCommand(MODULE, ("serve", *adapter), SERVER_VARIABLE)
+        dtype = () if self._dtype == AUTO else ("--dtype", self._dtype)
+        return ServerCommand(MODULE, ("serve", *adapter, *dtype), SERVER_VARIABLE)
 
     def check(self, video: Video, qoe: QoE) -> None:
         """Raises ValueError for a video that the model is not made for, or where nothing can load it."""
@@ -190,11 +212,12 @@ class NetLLM:
         return Decision(answer.value, answer.by, _reason(answer))
 
     def _engine(self) -> LocalEngine:
-        return shared_engine(TASK.name, self._adapter, self._device)
+        return shared_engine(TASK.name, self._adapter, self._device, self._dtype)
 
     def _begin(self, video: VideoFacts) -> DecidedSession:
         address = self._address or self._found()
         if address is None:
+            self.arithmetic = self._engine().info.dtype
             return LocalSession(self._engine(), TASK, video)
         self._check_adapter(address)
         return RemoteSession(Client(address, os.environ.get(TOKEN_VARIABLE)), TASK, video, self._deadline_s)
@@ -212,25 +235,33 @@ class NetLLM:
         except ServerError:
             return
         self._refuse_other(address, serves)
+        self.arithmetic = serves.dtype
         self._unchecked = None
 
-    def _refuse_other(self, address: Address, serves: object) -> None:
-        """Raises ValueError for a server whose adapter, by its hash, is another."""
-        if serves != self.weights_sha256:
+    def _refuse_other(self, address: Address, serves: Served) -> None:
+        """Raises ValueError for a server whose adapter, by its hash, is another, or that computes in
+        something else than was asked for."""
+        if serves.adapter_sha256 != self.weights_sha256:
             raise ValueError(
-                f"policy server {address}: for {TASK.name} it has adapter {str(serves)[:12]}, the policy"
-                f" {self.weights_sha256[:12]}; name its folder with `adapter`, or another server"
+                f"policy server {address}: for {TASK.name} it has adapter {str(serves.adapter_sha256)[:12]},"
+                f" the policy {self.weights_sha256[:12]}; name its folder with `adapter`, or another server"
+            )
+        if self._dtype not in (AUTO, serves.dtype):
+            raise ValueError(
+                f"policy server {address}: it computes in {serves.dtype}, not in {self._dtype}; leave `dtype`"
+                " away, or name another server"
             )
 
-    def _serves(self, address: Address) -> object:
-        """The hash of a server's adapter for this task; None where it has no such task.
+    def _serves(self, address: Address) -> Served:
+        """What a server has for this task.
 
         Raises:
             ServerError: it doesn't say.
         """
         tasks = ask_health(address, None, HEALTH_WITHIN_S).get("tasks")
         served = tasks.get(TASK.name) if isinstance(tasks, dict) else None
-        return served.get("adapter_sha256") if isinstance(served, dict) else None
+        told = served if isinstance(served, dict) else {}
+        return Served(*(str(told[key]) if key in told else None for key in ("adapter_sha256", "dtype")))
 
     def _found(self) -> Address | None:
         """The server to ask; None for this process."""
@@ -249,7 +280,8 @@ class NetLLM:
             serves = self._serves(address)
         except ServerError:  # it is a dead one's socket
             return None
-        return address if serves == self.weights_sha256 else None
+        same = serves.adapter_sha256 == self.weights_sha256 and self._dtype in (AUTO, serves.dtype)
+        return address if same else None
 
 
 def unasked(video: Video, observation: Observation, chunk: int) -> Observation:

@@ -19,11 +19,17 @@ class Small(NetLLM):
     """Asks the small transformer for every chunk.
 
     Args:
-        server, deadline_ms, device: as of `netllm`.
+        server, deadline_ms, device, dtype: as of `netllm`.
     """
 
-    def __init__(self, server: str = AUTO, deadline_ms: float = DEADLINE_MS, device: str = AUTO) -> None:
-        super().__init__(server, deadline_ms, str(WEIGHTS), device)
+    def __init__(
+        self,
+        server: str = AUTO,
+        deadline_ms: float = DEADLINE_MS,
+        device: str = AUTO,
+        dtype: str = AUTO,
+    ) -> None:
+        super().__init__(server, deadline_ms, str(WEIGHTS), device, dtype)
 
     def decision(self, answer: Answer) -> Decision:
         """As `netllm`'s; no language model decides, so the record does not say `llm`."""

@@ -38,6 +38,7 @@ class Bitrates(Task):
         "prompt": "policies.llm.studies.ask_in_words",
         "cost": "policies.llm.studies.cost",
         "bench": "policies.llm.studies.bench",
+        "arithmetic": "policies.llm.studies.arithmetic",
         "load": "policies.apc.load.command",
         "scale": "policies.llm.studies.scale",
     }
@@ -47,6 +48,7 @@ class Bitrates(Task):
         "controls": "policies.llm.studies.options:add_controls",
         "prompt": "policies.llm.studies.options:add_prompt",
         "cost": "policies.llm.studies.options:add_cost",
+        "arithmetic": "policies.llm.studies.options:add_arithmetic",
         "load": "policies.apc.load.options:add_load",
         "scale": "policies.llm.studies.options:add_scale",
     }
