@@ -109,7 +109,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
     settings = _settings(args)
     if not _is_http(args.url):
         raise Mistake(f"{args.url!r} is no URL of an MPD; write http://HOST:PORT/VIDEO/manifest.mpd")
-    policy = load_policy(args.policy, real=True, seed=settings.seed)
+    policy = load_policy(args.policy, real=True, seed=settings.seed, trial=not args.stream)
     fallback = StandIn(fallback_spec(policy.policy, args.fallback))
     with _signals() as signals:
         if args.hold and not await _told(signals, out):

@@ -37,12 +37,17 @@ class PolicyFault(Exception):
         return self.said
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception says, on one line; empty where it says nothing, or can't."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # somebody's own exception may not be able to say what it is
+        return ""
+
+
 def one_line(error: BaseException) -> str:
     """An exception's type and text on one line of bounded length."""
-    try:
-        text = " ".join(str(error).split())[:LONGEST_REASON]
-    except Exception:  # somebody's own exception may not be able to say what it is
-        text = ""
+    text = text_of(error)[:LONGEST_REASON]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

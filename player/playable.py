@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from player.faults import place_of, source_of
+from player.faults import place_of, source_of, text_of
+from player.foreign.trial import EndedHere, tried
 from player.policy import AsksServer, ChecksVideo
 from player.qoe import QoE
-from player.registry import LoadedPolicy, PolicyError
+from player.registry import LoadedPolicy, PolicyError, is_foreign
 from player.video.video import Video
 
 ASKED_FOR_S = 10.0
@@ -30,23 +31,37 @@ def refuse_unplayable(
     Raises:
         PolicyError: it can't, or its server is not there; with its own words.
     """
+    if is_foreign(loaded.spec):  # it may end the process that asks it
+        try:
+            why = tried(lambda: _why_not(loaded, video, typed, seed, qoe), silent=False)
+        except EndedHere as end:
+            call = "check" if isinstance(loaded.policy, ChecksVideo) else "reset"
+            raise PolicyError(f"{what} {loaded.spec}: its {call} ends the program ({end})") from None
+    else:
+        why = _why_not(loaded, video, typed, seed, qoe)
+    if why:
+        raise PolicyError(f"{what} {loaded.spec}{why}")
+
+
+def _why_not(loaded: LoadedPolicy, video: Video, typed: str, seed: int, qoe: QoE) -> str:
+    """Why it can't, to stand after its name; empty where it can."""
     policy = loaded.policy
     if isinstance(policy, ChecksVideo):
         error = _error_of(lambda: policy.check(video, qoe))
     else:
         error = _error_of(lambda: policy.reset(video, seed, qoe))
     if isinstance(error, ValueError):
-        words = _words_of(error)
         place = "" if ours(loaded) else f" ({place_of(error, source_of(policy))})"
-        raise PolicyError(f"{what} {loaded.spec} can't play {typed}: {words}{place}")
+        return f" can't play {typed}: {_words_of(error)}{place}"
     if isinstance(policy, AsksServer):
         error = _error_of(policy.reach)
         if isinstance(error, ValueError):
-            raise PolicyError(f"{what} {loaded.spec}: {_words_of(error)}")
+            return f": {_words_of(error)}"
+    return ""
 
 
 def _words_of(error: ValueError) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return text_of(error) or type(error).__name__
 
 
 def ours(loaded: LoadedPolicy) -> bool:

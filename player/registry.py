@@ -17,6 +17,7 @@ import importlib.util
 import inspect
 import io
 import math
+import multiprocessing
 import re
 import sys
 import traceback
@@ -30,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from player.faults import is_interrupt, one_line
+from player.foreign.trial import EndedHere, tried
+from player.foreign.undoing import undone
 from player.policy import Policy, ToldFuture
 from player.seeding import seed_generators
 from traces.words import meant, split_names
@@ -137,18 +140,57 @@ def only_simulated(spec: str) -> bool:
     return spec.partition(":")[0] in SIMULATED_ONLY
 
 
-def load_policy(spec: str, *, real: bool = False, seed: int | None = None) -> LoadedPolicy:
+def load_policy(
+    spec: str, *, real: bool = False, seed: int | None = None, trial: bool = True
+) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 
     Args:
         real: for the real player, who can't tell it the future.
         seed: set the generators of all by it (`player.seeding`), for a policy that draws when it is made.
+        trial: load somebody's code in a copy of this process first, once a process, as it may end it; not
+            done in a worker of a pool, whose end is noticed.
 
     Raises:
         PolicyError: an unknown name, a file, class or parameter that is not there, a class that is
             no policy, a value of the wrong kind, code that raises when imported or constructed, or ends
             the program; a policy that the real player can't play.
     """
+    if trial and is_foreign(spec) and spec not in _tried and multiprocessing.parent_process() is None:
+        _try(spec, real)
+    with undone():
+        return _loaded(spec, real, seed)
+
+
+_tried: set[str] = set()
+"""Specs that have been loaded in a copy of this process."""
+
+
+def is_foreign(spec: str) -> bool:
+    """Whether a spec names somebody's code: a file, or what another package has installed."""
+    entry = _entries(entry_points).get(spec.partition(":")[0])
+    return policy_file(spec) is not None if entry is None else not entry.value.startswith("policies.")
+
+
+def _try(spec: str, real: bool) -> None:
+    """Raises PolicyError for code that ends the process which loads it."""
+
+    def load() -> str:
+        _loaded(spec, real, None)
+        return ""
+
+    try:
+        tried(load, silent=True)
+    except EndedHere as end:
+        raise PolicyError(
+            f"policy {spec}: it ends the program as it is loaded ({end});"
+            " put such lines under if __name__ == '__main__'"
+        ) from None
+    _tried.add(spec)
+
+
+def _loaded(spec: str, real: bool, seed: int | None) -> LoadedPolicy:
+    """As `load_policy`, in this process."""
     in_file = _FILE_SPEC.fullmatch(spec)
     if seed is not None:
         seed_generators(seed)

@@ -6,15 +6,17 @@ late, when the parent is gone already, it does nothing; so whoever asks looks af
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import popen_spawn_posix, spawn
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import popen_spawn_posix, spawn, util
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -56,7 +58,7 @@ def _parent() -> int | None:
 
 
 _FIRST_WORDS = (
-    "import ctypes,os,signal; signal.signal(signal.SIGINT,signal.SIG_IGN); "
+    "import ctypes,os,signal; os.setsid(); signal.signal(signal.SIGINT,signal.SIG_IGN); "
     f"ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG},{int(signal.SIGKILL)}); "
     "os.getppid()=={parent} or os._exit(1); "
 )
@@ -83,31 +85,70 @@ class _BoundPopen(popen_spawn_posix.Popen):
                 super()._launch(process_obj)  # type: ignore[misc]
             finally:
                 spawn.get_command_line = usual
+        self._notice_its_end()
+
+    def _notice_its_end(self) -> None:
+        """By the process itself: multiprocessing waits for a pipe to close, which a process that the worker
+        has started may hold open for ever."""
+        with contextlib.suppress(OSError):  # a kernel without such descriptors
+            self.sentinel = os.pidfd_open(self.pid)
+            util.Finalize(self, os.close, (self.sentinel,))
 
 
 class _BoundProcess(SpawnProcess):
+    def run(self) -> None:
+        """As ever; but the end waits for no thread and no process that the work has left behind."""
+        super().run()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # closed, or nobody reads it any more
+                stream.flush()
+        os._exit(0)
+
     @staticmethod
     def _Popen(process_obj: Any) -> _BoundPopen:  # multiprocessing's name
         return _BoundPopen(process_obj)
 
 
 class _BoundContext(SpawnContext):
-    Process = _BoundProcess
+    """Makes such processes and remembers them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: list[_BoundProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> _BoundProcess:  # type: ignore[override]
+        made = _BoundProcess(*args, **options)
+        self._made.append(made)
+        return made
+
+    def end_groups(self) -> None:
+        """Kill what workers have started and left, and the workers."""
+        for process in self._made:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid or _NOBODY, signal.SIGKILL)
 
 
-@contextmanager
+_NOBODY = 2**22 + 1
+"""Beyond the largest number that Linux gives a process."""
+
+
+@contextlib.contextmanager
 def worker_pool(processes: int, begin: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
     """New processes that work for this one, hear no Ctrl-C, and die with it from their first instruction on.
 
     On the way out what they have not begun is dropped; what they are at is waited for, but not where this
-    process was told to end: then they are killed.
+    process was told to end: then they are killed. What they have started and not ended goes with them.
 
     Args:
         begin: called in each before its first work.
     """
-    pool = ProcessPoolExecutor(processes, _BoundContext(), initializer=_begin, initargs=(begin,))
+    context = _BoundContext()
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(begin,))
     try:
         yield pool
+    except BrokenProcessPool:
+        context.end_groups()
+        raise
     except Exception:
         raise
     except BaseException:
@@ -115,6 +156,7 @@ def worker_pool(processes: int, begin: Callable[[], None] | None = None) -> Iter
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        context.end_groups()
 
 
 def _begin(begin: Callable[[], None] | None) -> None:

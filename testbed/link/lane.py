@@ -12,8 +12,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from testbed.link.delay_stage import DelayStage, Ends, NetemStage, RelayStage, StageReport
@@ -107,9 +109,27 @@ def delay_backend(asked: str) -> str:
     return backend
 
 
+@contextlib.contextmanager
+def _without_distutils() -> Iterator[None]:
+    """Mininet's switches, of which we have none, compare versions with distutils. What stands in for it since
+    Python 3.12, and before wherever setuptools is, takes three times as long to import as Mininet."""
+    names = ("distutils", "distutils.version")
+    if any(name in sys.modules for name in names):
+        yield
+        return
+    sys.modules |= {name: ModuleType(name) for name in names}
+    vars(sys.modules[names[-1]])["StrictVersion"] = str
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
 def _node_class() -> type:
     """Mininet's host, its shell bound to our life. (Importing Mininet takes a while and needs its tools.)"""
-    from mininet.node import Host
+    with _without_distutils():
+        from mininet.node import Host
 
     class LaneHost(Host):
         def _popen(self, cmd: Any, **params: Any) -> Any:

@@ -84,7 +84,10 @@ class PathProbe:
 
 def load_scapy() -> None:
     """Import it and build the train, which takes a while and is needed only once a path is finished: call
-    this beforehand."""
+    this beforehand. Of the machine's routes it need know none: our frames say where they go."""
+    from scapy.config import conf
+
+    conf.route_autoload = conf.route6_autoload = False
     _train_frames()
 
 
@@ -129,12 +132,12 @@ def _train_frames() -> list[bytes]:
     from scapy.layers.l2 import Ether
     from scapy.packet import Raw
 
-    padding = FRAME_BYTES - len(Ether() / IP() / UDP()) - 4
     head = (
         Ether(dst=MAC["wan-up"], src=MAC["server-0"])
         / IP(src=SERVER_IP, dst=PLAYER_IP)
         / UDP(sport=_TRAIN_PORT, dport=_TRAIN_PORT)
     )
+    padding = FRAME_BYTES - len(head) - 4
     return [bytes(head / Raw(struct.pack("!I", number) + bytes(padding))) for number in range(TRAIN_FRAMES)]
 
 

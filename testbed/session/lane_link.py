@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,9 @@ LINK_LOST = "link-lost"
 """The shaper or the relay died: there is no emulated link any more."""
 
 RELAY_DIED = "the delay stage's relay process died"
+
+WARM_AFTER_S = 1.0
+"""Into a session, when all lanes have begun and hold a first chunk."""
 
 _PROBE_TRIES = 3
 _WATCH_S = 0.25
@@ -224,7 +228,7 @@ class WatchedLink:
         await asyncio.to_thread(self.stage.play, plan.trace, plan.start_s, t0)
         await shaper.play(self.shaped.lane.name, plan.trace, plan.start_s, t0, plan.aside("link.jsonl"))
         if models(plan.settings, alone=True, varies=False):
-            warm_model()
+            asyncio.get_running_loop().call_later(t0 - time.monotonic() + WARM_AFTER_S, warm_model)
 
     async def death(self) -> tuple[str, str]:
         """Wait until a process that the sessions need, a player apart, has died: outcome and reason."""

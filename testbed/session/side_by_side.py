@@ -18,6 +18,7 @@ from rich.text import Text
 from testbed.link.lane import Lane
 from testbed.link.probe import load_scapy
 from testbed.link.shaper_client import ShaperClient
+from testbed.process.children import taking_turns
 from testbed.process.launching import Launching
 from testbed.session.capacity import in_turns
 from testbed.session.lanes_now import lanes_now
@@ -81,7 +82,7 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         at_once, why = await asyncio.to_thread(lanes_now, plan)  # before anything of ours wants a processor
         if why:
             console.print(Text(why), soft_wrap=True)
-        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(load_scapy))]
+        loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(_load))]
         try:
             results = await _turns(
                 plan, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
@@ -91,6 +92,12 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         if left_out := len(plan.sessions) - len(results):
             console.print(f"{counted(left_out, 'session')} had not begun and left no record")
         return results
+
+
+def _load() -> None:
+    """Import meanwhile what a probe needs."""
+    with taking_turns():
+        load_scapy()
 
 
 def _beginning(lanes: int, servers: int) -> str:
@@ -160,11 +167,17 @@ async def _turn(
                 stack.push_async_callback(_cancel, starting[-1:])
             started = await _all(interrupt, *starting)
             results = await _run_lanes(sessions, started, loading, console, interrupt)
-            await asyncio.gather(*(asked.close() for asked in sessions))  # side by side, too
+            await asyncio.gather(*(_taken_down(asked) for asked in sessions))  # side by side, too
             return results
     finally:
         for path in leftovers:
             path.unlink(missing_ok=True)
+
+
+async def _taken_down(asked: LaneSessions) -> None:
+    """End the sessions' processes, then their lane."""
+    await asked.close()
+    await asyncio.to_thread(asked.lane.close)
 
 
 async def _run_lanes(

@@ -29,12 +29,13 @@ from typing import Any
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.fallback import FALLBACK, StandIn
 from player.faults import PolicyFault, one_line
+from player.foreign.undoing import undone
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd
 from player.provenance import code_section, decided_by, user_file_sha256
 from player.qoe import QoE, SessionSummary, summarise
 from player.record import ChunkRow, EndRow, OtherVersionError, RecordError, RecordWriter, read_record
-from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.registry import LoadedPolicy, PolicyError, is_foreign, load_policy
 from player.sections import link_section, policy_section, trace_section, video_section
 from player.seeding import seed_generators
 from player.simulated.session import Chooser, Link, session_course, simulate
@@ -46,6 +47,7 @@ from testbed.simulated.record_names import whose
 from testbed.simulated.starts import Start
 from traces.bound_processes import worker_pool
 from traces.commands import said_of
+from traces.escaping import VisibleStream
 from traces.files import DAMAGED, partial_of, put_aside
 from traces.trace import TraceError
 from traces.versions import CodeVersion, code_version, typed_in
@@ -441,14 +443,15 @@ def _simulated(
     """One session; its figures if it was recorded, None if its record was there."""
     seed_generators(session.seed)
     try:
-        rows, end = simulate(
-            session.video,
-            session.start.trace,
-            policy.policy,
-            fallback=fallback,
-            strict=session.strict,
-            **_course_of(session, policy),
-        )
+        with undone():
+            rows, end = simulate(
+                session.video,
+                session.start.trace,
+                policy.policy,
+                fallback=fallback,
+                strict=session.strict,
+                **_course_of(session, policy),
+            )
     except Exception as error:
         raise _fault(session, error) from None
     if job.kept[place]:
@@ -497,7 +500,7 @@ def timed_job(job: SimulationJob) -> JobDone:
 
 
 def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[SimulationJob, JobDone]]:
-    """Carry out all jobs; yields each as it is done.
+    """Carry out all jobs; yields each as it is done. Somebody's code runs in no process but a worker's.
 
     A process that dies costs the jobs that were at work; each is done again in a process of its own, and the
     one that dies with it has no record.
@@ -507,7 +510,8 @@ def run_jobs(jobs: Sequence[SimulationJob], processes: int) -> Iterator[tuple[Si
         TestbedError: a session cannot be computed; what is recorded stays.
         OSError: a record cannot be written.
     """
-    if processes == 1 or (len(jobs) < 2 and not any(".py" in job.sessions[0].policy for job in jobs)):
+    foreign = any(has_foreign(job.sessions[0]) for job in jobs)
+    if not foreign and (processes == 1 or len(jobs) < 2):
         for job in jobs:
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
                 done = timed_job(job)
@@ -540,6 +544,12 @@ def _until_death(left: list[SimulationJob], processes: int) -> Iterator[tuple[Si
         raise
 
 
+def has_foreign(session: SessionToSimulate) -> bool:
+    """Whether code decides in it that may end the process: somebody's own."""
+    return is_foreign(session.policy) or is_foreign(session.fallback)
+
+
 def begin_worker() -> None:
-    """Keep what a policy prints off the command's stdout."""
+    """Keep what a policy prints off the command's stdout, and have it visible (`traces.escaping`)."""
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout, sys.stderr = VisibleStream(sys.stdout), VisibleStream(sys.stderr)

@@ -90,8 +90,7 @@ def parser() -> Parser:
         "--jobs",
         type=int,
         metavar="N",
-        help="processes at once (default: one for each CPU); with 1 a policy that kills its process"
-        " kills the command",
+        help="processes at once (default: one for each CPU)",
     )
     add_json_option(output)
     return command

@@ -17,7 +17,7 @@ from player.decide import DEADLINE_S
 from player.qoe import SessionSummary
 from player.real.live import fallback_count
 from player.record import FINISHED
-from player.registry import only_simulated
+from player.registry import is_foreign, only_simulated
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.first_use import telling_s, working_s
 from testbed.simulated.simulation import (
@@ -187,7 +187,7 @@ def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
         OSError: a record cannot be written.
     """
     parts = _Parts(work, processes, facts)
-    if processes == 1:
+    if processes == 1 and not any(is_foreign(spec) for spec in _deciders(work.folder.plan)):
         while (taken := parts.take()) is not None:
             units, sessions = taken
             with (
@@ -199,6 +199,11 @@ def run_computed(work: SweepWork, processes: int, facts: RunFacts) -> None:
     lonely: list[Unit] = []
     while not work.finished:
         lonely = _until_broken(work, parts, processes, len(lonely))
+
+
+def _deciders(plan: SweepPlan) -> set[str]:
+    """The specs of policies and of who stands in for them."""
+    return {spec for unit in plan.units for spec in (unit.policy.spec, unit.policy.fallback)}
 
 
 def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) -> list[Unit]:

@@ -22,6 +22,7 @@ from player.record import ChunkRow
 from testbed.link.lane import Lane
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
+from testbed.process.children import taking_turns
 from testbed.process.errors import TestbedError
 from testbed.verdict.evidence import ChunkTime
 from testbed.verdict.lane_snapshot import HostSnapshot, differences, snapshot_host
@@ -42,8 +43,8 @@ QUIET_BEYOND_S = 0.06
 SETTLE_S = 0.5
 """So long before a session's begin and after its end, besides, a lane may take to come to rest."""
 MODELLED = "cubic"
-_LEAST_PRIORITY = 19
-"""nice(1)"""
+_NICE = 5
+"""Players come first; but not by much, for others of this process wait for a lock that its thread holds."""
 
 
 @dataclass(frozen=True)
@@ -242,13 +243,14 @@ def modelled_times(
 @functools.cache
 def warm_model() -> None:
     """Have the model's machine code ready when a session ends: loading it takes half a second, compiling it,
-    where none is kept, many. It is done once a process, in a thread that yields to everything else and that
-    nobody has to wait for."""
+    where none is kept, many. It is done once a process, in a thread that gives way to players and that nobody
+    has to wait for."""
     threading.Thread(target=_warm_model, name="model", daemon=True).start()
 
 
 def _warm_model() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
-    from player.simulated.tcp.link import TcpLink
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
+    with taking_turns():
+        from player.simulated.tcp.link import TcpLink
 
-    TcpLink(rtt_ms=1.0).open(Trace("warm", (0.0, 1.0), (0.0, 1.0)), 1).download(1)
+        TcpLink(rtt_ms=1.0).open(Trace("warm", (0.0, 1.0), (0.0, 1.0)), 1).download(1)

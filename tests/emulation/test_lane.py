@@ -8,6 +8,8 @@ import json
 import socket
 import statistics
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +30,15 @@ from testbed.machine.finding import Report
 from testbed.process.errors import TestbedError
 from testbed.verdict.evidence import Evidence
 from testbed.verdict.judge import judge
-from tests.support.emulation import MARK, all_namespaces, marked, net_namespace, surroundings, wait_until
+from tests.support.emulation import (
+    MARK,
+    ROOT,
+    all_namespaces,
+    marked,
+    net_namespace,
+    surroundings,
+    wait_until,
+)
 from traces.trace import Trace
 
 pytestmark = pytest.mark.emulation
@@ -214,6 +224,22 @@ def test_the_probe_tells_a_wrong_round_trip_and_a_wrong_rate(backend: str) -> No
         assert any(
             "Mbit/s passed where 10 was set" in fault for fault in found.faults(60.0, 0.0, lossy=False)
         )
+
+
+def test_mininet_takes_no_stand_in_for_distutils_from_others() -> None:
+    """What it has no use for is not imported, and whoever has a use for it finds the real one."""
+    script = (
+        "import sys; from testbed.link.lane import _node_class; _node_class();"
+        " assert not [name for name in sys.modules if name.startswith('distutils')];"
+        " from distutils.version import StrictVersion; assert StrictVersion('1.10') > StrictVersion('1.9')"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_what_scapy_is_loaded_for_needs_no_routes() -> None:
+    script = "from testbed.link.probe import load_scapy; load_scapy()"
+    done = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True)
+    assert done.stderr == b""
 
 
 def test_a_path_that_is_cut_is_told() -> None:

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ PATIENCE_S = 30.0
 
 SLOW_TO_IMPORT = """\
 import os, sys, time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 print(os.getpid(), flush=True)
@@ -106,3 +109,34 @@ def test_an_interrupt_ends_the_work_and_a_fault_waits_for_it() -> None:
     with worker_pool(1) as pool:
         asked = pool.submit(_ignores_interrupts)
     assert asked.result() is True
+
+
+def _thread_that_stays() -> str:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return "done"
+
+
+def _child_that_stays() -> int:
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    return child
+
+
+def _child_that_stays_and_an_end(place: str) -> None:
+    Path(place).write_text(str(_child_that_stays()))
+    os._exit(0)
+
+
+def test_a_pool_ends_without_what_its_work_has_left_behind() -> None:
+    with worker_pool(1) as pool:
+        assert pool.submit(_thread_that_stays).result() == "done"
+        child = pool.submit(_child_that_stays).result()
+    assert _until(lambda: not _alive(child))
+
+
+def test_a_worker_that_ends_is_noticed_though_its_child_lives_on(tmp_path: Path) -> None:
+    place = tmp_path / "child"
+    with pytest.raises(BrokenProcessPool), worker_pool(1) as pool:
+        pool.submit(_child_that_stays_and_an_end, str(place)).result(PATIENCE_S)
+    assert _until(lambda: not _alive(int(place.read_text())))

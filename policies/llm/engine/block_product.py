@@ -39,6 +39,8 @@ _FLOATS, _HALVES = ir.VectorType(_FLOAT, 8), ir.VectorType(_HALF, 8)
 _PLANE_BYTES = BLOCK * TILE // 2
 _SCALE_BYTES = 2 * 2 * TILE
 """Steps and least values of a block of a tile."""
+_LINE_BYTES = 64
+"""Of a processor's cache."""
 _ROW_SCALE_BYTES = 2 * 4
 """Scale and sum of a block of a row."""
 
@@ -73,6 +75,16 @@ class _Code:
     def store(self, value: Any, address: Any) -> None:
         """Put it there."""
         self.build.store(value, self.build.inttoptr(address, value.type.as_pointer()), align=1)
+
+    def prefetch(self, address: Any, size: int) -> None:
+        """Have some bytes brought near that will be read soon; that they are nobody's does no harm."""
+        pointer = _BYTE.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT, _INT, _INT])
+        known = cgutils.get_or_insert_function(self.build.module, kind, "llvm.prefetch.p0")
+        read, all_levels, data = (ir.Constant(_INT, value) for value in (0, 3, 1))
+        for more in range(0, size, _LINE_BYTES):
+            at = self.build.inttoptr(self.at(address, more), pointer)
+            self.build.call(known, [at, read, all_levels, data])
 
     def filled(self, value: Any) -> Any:
         """A vector of 8 with the same value everywhere."""
@@ -139,6 +151,7 @@ def _tile_of(rows: int, planes: int) -> Callable[..., Any]:
             builder.store(code.same(_FLOATS, 0.0), total)
         with cgutils.for_range(builder, blocks, intp=_LONG) as loop:
             here = code.at_item(codes, loop.index, planes * _PLANE_BYTES)
+            code.prefetch(code.at_item(here, blocks, planes * _PLANE_BYTES), planes * _PLANE_BYTES)
             there = [code.at_item(code.at_item(numbers, wide, row), loop.index, BLOCK) for row in range(rows)]
             sums = [_block_sums(code, code.at(here, plane * _PLANE_BYTES), there) for plane in range(planes)]
             first = code.at_item(row_scales, loop.index, _ROW_SCALE_BYTES)
@@ -265,7 +278,8 @@ def product(place: Wholes, gain: np.float32, numbers: NDArray[np.int8], scales: 
         steps = place[1] + tile * blocks * 32
         row = 0
         while row < rows:
-            taken = 8 if rows - row >= 8 else 4 if rows - row >= 4 else 1
+            taken = 8 if rows - row > 4 and rows >= 8 else 4 if rows >= 4 else 1
+            row = min(row, rows - taken)  # some once more, with the same result, rather than few alone
             here = numbers.ctypes.data + row * width
             there = scales.ctypes.data + row * 8 * blocks
             into = of_out + row * wide + 32 * tile

@@ -452,10 +452,11 @@ def test_the_table_counts_a_half_broken_policys_own_decisions_too(
     assert "decided 3 of 5 chunks that a policy decides, first because the policy raised" in said.err
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_policy_that_kills_its_process_costs_only_its_sessions(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: str, jobs: str
 ) -> None:
-    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:Dies,bba", "--chunks", "5", "--jobs", "2")
+    words = ("--traces", "4g[0:2]", "--policy", f"{broken}:Dies,bba", "--chunks", "5", "--jobs", jobs)
     assert run(*words, "--out", tmp_path / "out", "--json") == 1
     said = capfd.readouterr()
     dead, bba = json.loads(said.out)["policies"]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import queue
+import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +19,14 @@ from player.simulated.tcp.link import TcpLink
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.simulated.record_replay import carrying_s, place_of
-from testbed.verdict.lane_guard import LaneFindings, LaneGuard, chunk_times, modelled_times, models
+from testbed.verdict.lane_guard import (
+    LaneFindings,
+    LaneGuard,
+    chunk_times,
+    modelled_times,
+    models,
+    warm_model,
+)
 from testbed.verdict.lane_watch import LaneChange
 from traces.trace import Trace
 
@@ -121,3 +132,30 @@ def test_what_was_heard_is_said_and_else_what_differs() -> None:
     change = LaneChange(2.0, "wan", "rule deleted")
     assert LaneFindings(None, (change,), 1, ("tcp_sack",)).words() == ["rule deleted (wan, at 2.00 s)"]
     assert LaneFindings(None, (), 0, ("tcp_sack: 1 became 0",)).words() == ["tcp_sack: 1 became 0"]
+
+
+def test_the_model_is_loaded_in_a_thread_that_gives_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: queue.Queue[tuple[threading.Thread, int, float]] = queue.Queue()
+
+    class Noted:
+        """The model, as far as it is asked while it is loaded."""
+
+        def __init__(self, rtt_ms: float) -> None:
+            nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            seen.put((threading.current_thread(), nice, sys.getswitchinterval()))
+
+        def open(self, *_: object) -> Noted:
+            return self
+
+        def download(self, size_bytes: int) -> None: ...
+
+    monkeypatch.setattr("player.simulated.tcp.link.TcpLink", Noted)
+    ours, interval = os.getpriority(os.PRIO_PROCESS, 0), sys.getswitchinterval()
+    warm_model.__wrapped__()
+    thread, nice, turn_s = seen.get(timeout=60)
+    thread.join()
+    assert thread.daemon, "nobody waits for it in the end"
+    assert nice == min(ours + 5, 19) and turn_s < interval / 5
+    assert (os.getpriority(os.PRIO_PROCESS, 0), sys.getswitchinterval()) == (ours, interval)
