@@ -30,6 +30,7 @@ from analysis.sessions import (
     tell_next,
     tell_unreadable,
 )
+from analysis.streams import LEAST_SESSIONS, Stream, stream_of
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
     ENDINGS,
@@ -42,7 +43,6 @@ from analysis.tables.table_file import (
     ending_of,
     write_table,
 )
-from analysis.unpaired.streams import LEAST_SESSIONS, Stream, stream_of
 from player.manifest import (
     CodeSection,
     LinkSection,
