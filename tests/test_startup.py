@@ -31,7 +31,7 @@ MODULES = {
     "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale",
     "policies.apc": "train sweep test bench",
     "policies.genet": "train score",
-    "policies.hindsight": "train join",
+    "policies.hindsight": "train join score",
 }
 """Commands, with the names of what each can do."""
 HELPS = [" ".join((name, *word)) for name, words in MODULES.items() for word in [(), *zip(words.split())]]

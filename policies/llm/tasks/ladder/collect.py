@@ -18,7 +18,7 @@ from player.simulated.batch.sessions import Sessions
 from policies.hindsight import draws
 from policies.hindsight.data import read_source, read_videos
 from policies.hindsight.draws import SessionMix
-from policies.hindsight.option_net import OptionNet
+from policies.hindsight.net import OptionNet
 from policies.hindsight.validate import Selects
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from player.simulated.batch.sessions import Sessions
-from policies.hindsight.option_net import OptionNet
-from policies.hindsight.option_policy import WEIGHTS, BatchOptionHindsight, sane_values
+from policies.hindsight.net import OptionNet
+from policies.hindsight.policy import WEIGHTS, BatchHindsight, sane_values
 from policies.llm.learning.pool import BY_POLICY
+from policies.view.batch import View
 from policies.view.layout import MAX_LEVELS, Vectors
 
 SHARPNESS = 3.0
@@ -38,6 +39,7 @@ class LadderTeacher:
 
     def __init__(self, sessions: Sessions, net: OptionNet) -> None:
         self._sessions, self._net = sessions, net
+        self._view = View(sessions, net.caution)
 
     def scores(self, vectors: Vectors) -> Vectors:
         """(sessions, MAX_LEVELS) logits of (sessions, WIDTH); before the first chunk for the lowest level."""
@@ -45,11 +47,12 @@ class LadderTeacher:
         logits[:, 0] = 0.0
         begun = np.flatnonzero((self._sessions.state.chunk > 0) & ~self._sessions.done)
         if len(begun):
-            worth = sane_values(self._net, vectors[begun])
+            cautious = vectors if self._net.caution == 1.0 else self._view.fill()
+            worth = sane_values(self._net, cautious[begun])
             logits[begun] = np.maximum(SHARPNESS * (worth - worth.max(axis=1, keepdims=True)), LEAST)
         return logits
 
 
-def plays(sessions: Sessions, net: OptionNet) -> BatchOptionHindsight:
+def plays(sessions: Sessions, net: OptionNet) -> BatchHindsight:
     """`hindsight` as the policy of a batch."""
-    return BatchOptionHindsight(sessions, net)
+    return BatchHindsight(sessions, net)

@@ -19,7 +19,7 @@ from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.video import Video
-from policies.hindsight.option_net import LAYERS, write_option_net
+from policies.hindsight.net import LAYERS, write_net
 from policies.hindsight.validate import play
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
@@ -204,7 +204,7 @@ def test_collected_adapted_and_tested(tmp_path: Path, capsys: pytest.CaptureFixt
         return dict(json.loads(capsys.readouterr().out))
 
     teacher, held, out = tmp_path / "teacher.safetensors", tmp_path / "pool", tmp_path / "mine"
-    write_option_net(teacher, [member(0)], {})
+    write_net(teacher, [member(0)], {})
     traces = str(logs(tmp_path / "fcc"))
     said("collect", "--traces", traces, "--sessions", "16", "--teacher", str(teacher), "--out", str(held))
     experience, facts = pool.read(held, TASK)
