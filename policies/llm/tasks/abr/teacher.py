@@ -52,6 +52,7 @@ class Teacher:
             return np.tile(first, (len(sessions), 1))
         if self.kind == BY_POLICY:
             worth = sane_values(self._net, self._view.fill())[:, : abr.LEVELS]
+            worth = np.where(begun[:, None], worth - worth.max(axis=1, keepdims=True), first)
         else:
             planned = values.planned_values(sessions) * self._scales[:, None]
             worth = values.advantages(planned, abr.WORST_VALUE).astype(np.float32)

@@ -30,7 +30,7 @@ from policies.llm.tasks.ladder.teacher import plays, read_teacher
 from traces.families.catalogue import resolve_many
 from traces.trace import Trace
 
-NAME, BASELINE, TEACHER = "netllm", "robustmpc", "teacher"
+NAME, BASELINE, TEACHER = "adapter", "robustmpc", "teacher"
 MOST_CHUNKS, CHUNK_S = 120, 4.0
 
 

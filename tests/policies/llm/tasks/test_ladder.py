@@ -236,5 +236,5 @@ def test_collected_adapted_and_tested(tmp_path: Path, capsys: pytest.CaptureFixt
     (setting,) = found["settings"]
     assert found["qoe"] == {"kind": "linear", "mu": 12.0, "smooth": 1.0} and found["chunk_s"] == 2.0
     assert {name: row["stall_pct"] >= 0 for name, row in setting["policies"].items()} == dict.fromkeys(
-        ("netllm", "robustmpc", "teacher"), True
+        ("adapter", "robustmpc", "teacher"), True
     )
