@@ -28,7 +28,7 @@ MODULES = {
     "policies.reference": "",
     "policies.bench": "",
     "policies.bench_batch": "",
-    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale",
+    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale arithmetic",
     "policies.apc": "train sweep test bench",
     "policies.genet": "train score",
     "policies.hindsight": "train join score",

@@ -8,7 +8,7 @@ from typing import Any
 
 from player.simulated.session import CHUNKS
 from policies.apc.names import TRAINED
-from policies.llm.serving.options import add_dtype_option
+from policies.llm.arithmetic import add_dtype_option
 from traces.commands import add_json_option
 
 TOGETHER = 32

@@ -16,9 +16,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+if TYPE_CHECKING:
+    from aiohttp import web
 
 HEAD_WITHIN_S = 10.0
 """A connection that has asked nothing yet has so long for its first request's head."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from player.options import add_scoring_options
+from policies.llm.arithmetic import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
-from policies.llm.serving.options import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.studies.control_list import CONTROLS
 from traces.commands import add_json_option
 from traces.numbers import count, counts, positive, whole, wholes

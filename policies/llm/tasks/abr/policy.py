@@ -17,6 +17,7 @@ from player.observation import HORIZON, Observation
 from player.policy import Decision, Policy, ServerCommand
 from player.qoe import QoE
 from player.video.video import Video
+from policies.llm.arithmetic import DTYPES
 from policies.llm.engine.contract import LocalEngine
 from policies.llm.model.adapter import AdapterError, made_for, read
 from policies.llm.serving.client import (
@@ -31,7 +32,6 @@ from policies.llm.serving.client import (
 )
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.local import TOGETHER, LocalSession, decide_together, shared_engine
-from policies.llm.serving.options import DTYPES
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
 from policies.llm.task import task_named
 from policies.llm.tasks.abr.task import TASK, Bitrates
