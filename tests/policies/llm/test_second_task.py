@@ -247,7 +247,10 @@ def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
     with pytest.raises(TaskError, match="task 'chess'; there are abr, ladder, larger"):
         task_named("chess")
     for words, said in (
-        (["adapt", "--task", "chess", "--pool", "p", "--out", "o"], "task 'chess'; there are abr, ladder"),
+        (
+            ["adapt", "--task", "chess", "--pool", "p", "--out", "o"],
+            "task 'chess'; there are abr, ladder, larger",
+        ),
         (
             ["controls", "--task=larger"],
             "the task larger has no command controls; it has prepare, adapt, serve",
