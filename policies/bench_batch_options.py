@@ -16,7 +16,9 @@ def parser() -> Parser:
     """The command line."""
     top = Parser(prog="python -m policies.bench_batch", description=DESCRIPTION)
     what = top.add_argument_group("what to simulate")
-    what.add_argument("--traces", default="4g[0:100]", metavar="SPEC", help="default: %(default)s")
+    what.add_argument(
+        *("--traces", "--trace"), default="4g[0:100]", metavar="SPEC", help="default: %(default)s"
+    )
     add_video_option(what)
     what.add_argument(
         "--drawn",

@@ -77,7 +77,10 @@ def parser() -> Parser:
     top = Parser(prog="python -m policies.reference", description=__doc__)
     what = top.add_argument_group("what to stream")
     what.add_argument(
-        "--traces", required=True, metavar="SPEC", help="a folder or file of traces, or a family's 4g[0:100]"
+        *("--traces", "--trace"),
+        required=True,
+        metavar="SPEC",
+        help="a folder or file of traces, or a family's 4g[0:100]",
     )
     add_video_option(what)
     what.add_argument("--chunks", type=int, default=CHUNKS, help="of the video (default: %(default)s)")

@@ -28,10 +28,10 @@ MODULES = {
     "policies.reference": "",
     "policies.bench": "",
     "policies.bench_batch": "",
-    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale",
+    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale arithmetic",
     "policies.apc": "train sweep test bench",
     "policies.genet": "train score",
-    "policies.hindsight": "train join",
+    "policies.hindsight": "train join score",
 }
 """Commands, with the names of what each can do."""
 HELPS = [" ".join((name, *word)) for name, words in MODULES.items() for word in [(), *zip(words.split())]]

@@ -247,7 +247,7 @@ def _object(value: Any, source: str, line: int | None) -> dict[str, Any]:
 
 _MANY_DIGITS = re.compile(r"[0-9]{18}")
 _FAR = re.compile(r"(?<![0-9.])[0-9]{18}")
-_LARGE = re.compile(r"[eE]\+?[0-9]{3}")
+_LARGE = re.compile(r"[0-9][eE]\+?[0-9]{3,}(?=[\s,\]}]|$)")
 _NO_CHARACTER = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 
 
@@ -273,7 +273,7 @@ def json_value(text: str, source: str, line: int = 1) -> Any:
     if deep:
         raise BadFileError(source, f"more than {MOST_DEPTH} brackets within each other", line + deep - 1)
     try:
-        value = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise BadFileError(source, f"not JSON ({_said(error)})", line + error.lineno - 1) from None
     except (ValueError, RecursionError) as error:
@@ -283,19 +283,6 @@ def json_value(text: str, source: str, line: int = 1) -> Any:
         if fault:
             raise BadFileError(source, fault, line)
     return value
-
-
-def _said(error: json.JSONDecodeError) -> str:
-    if not error.doc.strip():
-        return "empty"
-    return f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
-
-
-def own_words(error: Exception) -> str:
-    """What is wrong; Python's own words for too many digits name a setting of Python's."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return TOO_MANY_DIGITS if "digits" in str(error) else str(error)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -309,6 +296,22 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_constant)
+
+
+def _said(error: json.JSONDecodeError) -> str:
+    if not error.doc.strip():
+        return "empty"
+    return f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
+
+
+def own_words(error: Exception) -> str:
+    """What is wrong; Python's own words for too many digits name a setting of Python's."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return TOO_MANY_DIGITS if "digits" in str(error) else str(error)
 
 
 def read_toml(path: str | Path, most: int = MOST_TOML_BYTES) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.outcomes import utilisation
+from analysis.outcomes import Outcome, outcome_of, utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import (
     AnalysisError,
@@ -28,6 +30,7 @@ from analysis.sessions import (
     tell_next,
     tell_unreadable,
 )
+from analysis.streams import LEAST_SESSIONS, Stream, stream_of
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
 from analysis.tables.table_file import (
     ENDINGS,
@@ -49,6 +52,7 @@ from player.manifest import (
     TraceSection,
     VideoSection,
 )
+from player.qoe import Scoring
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
 from traces.commands import add_json_option, said_of, tell_line
@@ -160,6 +164,8 @@ class Collected:
     """Records that could be read."""
     unreadable: tuple[str, ...]
     """Records that could not be read, with their faults."""
+    next_command: str | None
+    """What of `analysis` runs on these records: `report`, `unpaired`, or nothing."""
 
 
 def session_row(session: SessionRecord) -> dict[str, Any]:
@@ -324,10 +330,12 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
     """
     files, copies = each_once(record_files(places))
     unreadable: list[str] = []
-    look = _chunk_rows_or_fault if chunks else _session_row_or_fault
+    uses: Counter[Use] = Counter()
+    look = partial(_rows_or_fault, chunk_rows if chunks else _row_of_session)
     try:
         ending_of(table)
-        rows = write_table(table, CHUNK_COLUMNS if chunks else COLUMNS, _batches(look, files, unreadable))
+        batches = _batches(look, files, unreadable, uses)
+        rows = write_table(table, CHUNK_COLUMNS if chunks else COLUMNS, batches)
     except TableFileError as error:
         raise AnalysisError(str(error)) from None
     unreadable += [fault for _, fault in copies]
@@ -335,16 +343,43 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
         raise AnalysisError(f"none of {len(files)} records can be read: {unreadable[0]}")
     if not rows:
         raise AnalysisError(f"no chunk is in any of {len(files)} records; leave --chunks out")
-    return Collected(table, rows, len(files) + len(copies) - len(unreadable), tuple(unreadable))
+    sessions = len(files) + len(copies) - len(unreadable)
+    return Collected(table, rows, sessions, tuple(unreadable), _next_command(uses))
 
 
 Rows = list[dict[str, Any]]
+REPORT, UNPAIRED = "report", "unpaired"
+Use = tuple[str | None, str]
+"""The command that a session counts in, None where in none; its policy."""
+
+
+def _next_command(uses: Counter[Use]) -> str | None:
+    """The one that these sessions are enough for."""
+    if any(command == REPORT for command, _ in uses):
+        return REPORT
+    streamed = [count for (command, _), count in uses.items() if command == UNPAIRED]
+    return UNPAIRED if streamed and min(streamed) >= LEAST_SESSIONS else None
+
+
+def _use(session: SessionRecord) -> Use:
+    """Which command counts it, scored as that one scores where nobody asks for other weights."""
+    try:
+        if session.trace is None:
+            streamed = isinstance(stream_of(session, Scoring()), Stream)
+            return (UNPAIRED if streamed else None), session.policy
+        return (REPORT if isinstance(outcome_of(session, Scoring()), Outcome) else None), session.policy
+    except (AnalysisError, RecordError):
+        return None, session.policy
 
 
 def _batches(
-    look: Callable[[Path], Rows | str], files: Sequence[Path], unreadable: list[str]
+    look: Callable[[Path], tuple[Rows, Use] | str],
+    files: Sequence[Path],
+    unreadable: list[str],
+    uses: Counter[Use],
 ) -> Iterator[Rows]:
-    """Rows of all records that can be read; the faults of others are added to `unreadable`."""
+    """Rows of all records that can be read; the faults of others are added to `unreadable`, and what
+    the sessions are good for to `uses`."""
     batch: Rows = []
     with contextlib.ExitStack() as stack:
         pool = None
@@ -355,7 +390,8 @@ def _batches(
                 refuse_other_schemas([(path, found)], len(files))
                 unreadable.append(found)
             else:
-                batch += found
+                batch += found[0]
+                uses[found[1]] += 1
             if len(batch) >= ROWS_AT_ONCE:
                 yield batch
                 batch = []
@@ -363,22 +399,18 @@ def _batches(
         yield batch
 
 
-def _session_row_or_fault(path: Path) -> Rows | str:
+def _rows_or_fault(rows_of: Callable[[SessionRecord], Rows], path: Path) -> tuple[Rows, Use] | str:
     try:
-        return [session_row(SessionRecord(read_record(path)))]
+        session = SessionRecord(read_record(path))
+        return rows_of(session), _use(session)
     except RecordError as error:
         return str(error)
     except OSError as error:
         return said_of(error)
 
 
-def _chunk_rows_or_fault(path: Path) -> Rows | str:
-    try:
-        return chunk_rows(SessionRecord(read_record(path)))
-    except RecordError as error:
-        return str(error)
-    except OSError as error:
-        return said_of(error)
+def _row_of_session(session: SessionRecord) -> Rows:
+    return [session_row(session)]
 
 
 def add_collect(commands: Any) -> None:
@@ -433,5 +465,8 @@ def _collect(args: argparse.Namespace) -> int:
     tell_line(
         f"{chunks}{counted(found.sessions, 'session')}, {len(found.unreadable)} unreadable: {found.table}"
     )
-    tell_next(args.results, "report")
+    if found.next_command is None:
+        print("no session here counts in a comparison yet; the table says why (outcome, valid, shares)")
+    else:
+        tell_next(args.results, found.next_command)
     return status

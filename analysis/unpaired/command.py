@@ -19,6 +19,7 @@ from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_word
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
 from analysis.sessions import AnalysisError, tell_next, tell_unreadable
+from analysis.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
 from analysis.style import in_order, short_name
 from analysis.unpaired.intervals import (
     Numbers,
@@ -29,7 +30,6 @@ from analysis.unpaired.intervals import (
     weighed,
 )
 from analysis.unpaired.rows import MEASURED, write_unpaired
-from analysis.unpaired.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
 from player.qoe import Scoring, scored_json
 from traces.commands import PIPE_COLUMNS, tell_line
 from traces.console import VisibleConsole

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, SEED, Interval
-from analysis.unpaired.streams import Stream, TimeBlock
+from analysis.streams import Stream, TimeBlock
 
 Numbers = NDArray[np.float64]
 

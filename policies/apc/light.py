@@ -10,9 +10,9 @@ from player.observation import Observation
 from player.policy import Decision, HearsEnd, Policy, as_decision
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, policy_file, policy_names
+from player.video.built_in import PUBLISHED_CHUNK_S, PUBLISHED_LADDER_KBPS
 from player.video.video import Video
 from policies.apc.names import OTHERWISE, TRAINED
-from policies.hindsight.features import unfit
 
 
 @runtime_checkable
@@ -34,8 +34,9 @@ class LightDecision:
 
 
 def light_for(video: Video) -> str:
-    """The light policy for a video's ladder."""
-    return OTHERWISE if unfit(video.ladder_kbps, video.chunk_s) else TRAINED
+    """The light policy for a video: how sure it is was learned on the published ladder alone."""
+    published = video.ladder_kbps == PUBLISHED_LADDER_KBPS and video.chunk_s == PUBLISHED_CHUNK_S
+    return TRAINED if published else OTHERWISE
 
 
 class Light:

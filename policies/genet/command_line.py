@@ -42,7 +42,7 @@ def _add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train one network a seed")
     what = train.add_argument_group("what to train on")
     what.add_argument(
-        "--traces",
+        *("--traces", "--trace"),
         nargs="+",
         default=[],
         metavar="DIR",
@@ -77,7 +77,7 @@ def _add_score(commands: Any) -> None:
     score = commands.add_parser("score", help="score weights over traces, from each one's beginning")
     over = score.add_argument_group("what to stream")
     over.add_argument(
-        "--traces", nargs="+", required=True, metavar="SPEC", help="4g[0:100], a file, a folder"
+        *("--traces", "--trace"), nargs="+", required=True, metavar="SPEC", help="4g[0:100], a file, a folder"
     )
     over.add_argument(
         "--video", default="envivio", help="of 6 levels up to 4300 kbit/s (default: %(default)s)"

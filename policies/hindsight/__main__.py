@@ -1,4 +1,4 @@
-"""`python -m policies.hindsight`: train the network anew; join networks of several seeds into one file."""
+"""`python -m policies.hindsight`: train the network anew, join networks into one file, score one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from player.video.video import VideoError
 from policies.hindsight.command_line import PROG, parser
 from policies.hindsight.data import DataError, read_source
-from policies.hindsight.option_net import OptionNet, OptionNetError, write_option_net
+from policies.hindsight.net import OptionNet, OptionNetError, write_net
 from traces.commands import carried_out, exit_with
 from traces.trace import TraceError
 
@@ -65,8 +65,14 @@ def join(args: argparse.Namespace) -> dict[str, Any]:
     """
     nets = [OptionNet.read(path) for path in args.weights]
     members = [member for net in nets for member in net.members]
-    write_option_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)})
+    write_net(args.out, members, {"joined": " ".join(net.sha256 for net in nets)}, args.caution)
     return {"members": len(members), "sha256": OptionNet.read(args.out).sha256, "out": str(args.out)}
+
+
+def _score(args: argparse.Namespace) -> dict[str, Any]:
+    from policies.hindsight.score import score
+
+    return score(args)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    report = train(args) if args.command == "train" else join(args)
+    report = {"train": train, "join": join, "score": _score}[args.command](args)
     if args.json:
         print(json.dumps(report))
     return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from player.qoe import MU, QoE
+from player.qoe import QoE, published_mu
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import RTT_MS
@@ -104,18 +104,21 @@ def drawn_video(like: Video, random: np.random.Generator) -> Video:
     ladder += np.arange(levels)  # two levels are never the same
     chunk_s = float(random.choice(CHUNK_S))
     chunks = int(np.clip(log_uniform(LENGTH_S, random) / chunk_s, FEWEST_CHUNKS, MOST_CHUNKS))
-    return Video(
-        "drawn", chunk_s, tuple(map(int, ladder)), _sizes_like(like, ladder, chunk_s, chunks, random)
-    )
+    sizes = sizes_like(like, ladder, chunk_s, chunks, int(random.integers(like.chunks)))
+    return Video("drawn", chunk_s, tuple(map(int, ladder)), sizes)
 
 
-def _sizes_like(
-    like: Video, ladder: np.ndarray, chunk_s: float, chunks: int, random: np.random.Generator
+def sizes_like(
+    like: Video, ladder: np.ndarray, chunk_s: float, chunks: int, first: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Sizes whose ratios to the nominal ones are those of `like`, from a random chunk on, over and over."""
+    """Sizes whose ratios to the nominal ones are those of `like`, from its chunk `first` on, over and over.
+
+    Args:
+        ladder: (levels,) kbit/s.
+    """
     ratios = np.asarray(like.sizes_bytes) / (np.asarray(like.ladder_kbps) * like.chunk_s * 125.0)
     columns = np.round(np.linspace(0, like.levels - 1, len(ladder))).astype(int)
-    rows = (random.integers(like.chunks) + np.arange(chunks)) % like.chunks
+    rows = (first + np.arange(chunks)) % like.chunks
     sizes = ratios[rows][:, columns] * (ladder * chunk_s * 125.0)
     return tuple(tuple(max(int(size), 1) for size in row) for row in sizes)
 
@@ -163,10 +166,9 @@ def _drawn_weights(library: Library, video: Ints, random: np.random.Generator) -
     cap_s = np.where(usual(), USUAL_CAP_S, _log_uniforms(CAP_S, count, random))
     kind = _drawn_kinds(library, video, random)
     relative = _log_uniforms(RELATIVE_MU, count, random)
-    units = np.array(
-        [unit_of(_quality(library, each, place)) for each, place in zip(kind, video, strict=True)]
-    )
-    tops = np.array([top_mu(library, each, place) for each, place in zip(kind, video, strict=True)])
+    pairs = list(zip(kind.tolist(), video.tolist(), strict=True))
+    units = np.array([unit_of(_quality(library, *pair)) for pair in pairs])
+    tops = np.array([published_mu(KINDS[each], library.videos[at].ladder_kbps) for each, at in pairs])
     mu = np.where(usual(), tops, relative / units)
     smooth = np.where(
         random.random(count) < SMOOTH_SHARE, random.uniform(0.0, MOST_SMOOTH, count), np.ones(count)
@@ -187,11 +189,6 @@ def _drawn_kinds(library: Library, video: Ints, random: np.random.Generator) -> 
 
 def _quality(library: Library, kind: int, video: int) -> Sequence[float]:
     return QoE(KINDS[kind]).quality(library.videos[video].ladder_kbps)
-
-
-def top_mu(library: Library, kind: int, video: int) -> float:
-    """What a second of stall costs as published: the quality of the ladder's top level."""
-    return MU["hd"] if KINDS[kind] == "hd" else _quality(library, kind, video)[-1]
 
 
 def _log_uniforms(bounds: tuple[float, float], count: int, random: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Hindsight at decision time: one client, or every session of a batch."""
+"""Hindsight at decision time: one client on any ladder, or every session of a batch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from player.qoe import QoE
 from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
 from player.video.video import Video
-from policies.hindsight import features
-from policies.hindsight.net import ValueNet
+from policies.hindsight.net import Array, OptionNet
+from policies.view.asked import Asked, options
+from policies.view.batch import View
+from policies.view.guard import sane
+from policies.view.layout import MAX_LEVELS, Vectors
+from policies.view.one import view_of
+from policies.view.thinned import thinned
 
 WEIGHTS = Path(__file__).parent / "hindsight.safetensors"
 
 
-def sane_values(net: ValueNet, vectors: features.Vectors) -> features.Vectors:
-    """(batch, LEVELS) what each level is worth to the network; -inf where `features.sane` forbids it."""
-    return np.where(features.sane(vectors), net.values(vectors), np.float32(-np.inf))
+def sane_values(net: OptionNet, vectors: Vectors) -> Array:
+    """(batch, MAX_LEVELS) what each level is worth to the network; -inf where `guard.sane` forbids it."""
+    return np.where(sane(vectors), net.values(vectors), np.float32(-np.inf))
 
 
 class Hindsight:
@@ -28,24 +33,23 @@ class Hindsight:
 
     The lowest before any throughput is known.
 
-    A decision depends on the observation alone. The network was trained for the published ladder, chunks
-    of 4 s and the linear QoE with mu 4.3, and decides the same way under every other QoE.
+    A decision depends on the observation, the ladder and the QoE that is asked for, and on nothing else. Of a
+    ladder of more than MAX_LEVELS levels, it chooses among those that `view.asked.options` names.
 
     Args:
         weights: a safetensors file that `python -m policies.hindsight train` made; empty for ours.
 
     Raises:
-        WeightsError: the file cannot be used.
+        OptionNetError: the file cannot be used.
     """
 
     def __init__(self, weights: str = "") -> None:
-        self._net = ValueNet.read(Path(weights) if weights else WEIGHTS)
+        self._net = OptionNet.read(Path(weights) if weights else WEIGHTS)
         self.weights_sha256 = self._net.sha256
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
-        """Raises ValueError for a video of another ladder or chunk length."""
-        if reason := features.unfit(video.ladder_kbps, video.chunk_s):
-            raise ValueError(f"{video.name}: {reason}")
+        """Raises ValueError for `hd` with a ladder that its table does not know."""
+        self._asked = Asked.of(video, qoe, self._net.caution)
 
     def select(self, observation: Observation) -> Decision:
         decision, _ = self.decide(observation)
@@ -55,9 +59,13 @@ class Hindsight:
         """The decision, and how much more the network holds it worth than the next best."""
         if not observation.history:
             return Decision(0, reason="no throughput known yet"), 0.0
-        values = sane_values(self._net, features.of(observation)[None, :])[0]
-        level = int(np.argmax(values))
-        lead = float(values[level] - np.partition(values, -2)[-2])
+        chosen = options(self._asked.levels, observation.last_level)
+        asked, seen = self._asked, observation
+        if self._asked.levels > MAX_LEVELS:
+            asked, seen = self._asked.only(chosen), thinned(observation, chosen)
+        values = sane_values(self._net, view_of(seen, asked)[None])[0]
+        second, best = np.partition(values, -2)[-2:]
+        level, lead = chosen[int(np.argmax(values))], float(best - second)
         reason = f"worth {lead:.2f} more than the next best"
         if not np.isfinite(lead):
             reason = "the others would stall for long"
@@ -72,16 +80,19 @@ class BatchHindsight:
         net: None for ours.
 
     Raises:
-        ValueError: a video that the network is not made for.
-        WeightsError: the file cannot be used.
+        ValueError: a ladder of more than MAX_LEVELS levels.
+        OptionNetError: the file cannot be used.
     """
 
-    def __init__(self, sessions: Sessions, net: ValueNet | None = None) -> None:
-        features.check_videos(sessions)
+    def __init__(self, sessions: Sessions, net: OptionNet | None = None) -> None:
         self._sessions = sessions
-        self._net = net if net is not None else ValueNet.read(WEIGHTS)
+        self._net = net if net is not None else OptionNet.read(WEIGHTS)
+        self._view = View(sessions, self._net.caution)
 
     def select(self) -> Ints:
-        """(sessions,) the level of each next chunk; 0 before the first."""
-        levels = sane_values(self._net, features.fill(self._sessions)).argmax(axis=1)
-        return np.where(self._sessions.state.chunk == 0, 0, levels)
+        """(sessions,) the level of each next chunk; 0 before the first and after the last."""
+        levels = np.zeros(len(self._sessions), np.int64)
+        live = np.flatnonzero(~self._sessions.done & (self._sessions.state.chunk > 0))
+        if len(live):
+            levels[live] = sane_values(self._net, self._view.fill()[live]).argmax(axis=1)
+        return levels

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
-from policies.hindsight.option_torch import OptionActor, follow
 from policies.hindsight.run import HindsightRun, HindsightSettings
 from policies.hindsight.seen import reward_units, softened, with_the_future
+from policies.hindsight.torch_net import OptionActor, follow
 from policies.view.batch import View
 from policies.view.guard import sane
 
@@ -24,10 +24,10 @@ SHARPNESS = 3.0
 """PPO's logits are this x the values."""
 FORBIDDEN = -1e9
 """The logit of a level that `guard.sane` forbids."""
-LARGEST_GAIN = 5.0
+LARGEST_GAIN = 10.0
 """In standard deviations of the batch; what lies beyond is some outage that nobody could foresee."""
 USUAL_CHUNK_S = 4.0
-HOPELESS = 50.0
+HOPELESS = 200.0
 """A session that expects so much less than nothing counts half: where every chunk stalls, luck is loud."""
 
 

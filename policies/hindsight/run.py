@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from policies.hindsight.data import DataError
-from policies.hindsight.option_torch import FutureCritic, OptionActor, twin
 from policies.hindsight.seen import SEEN
+from policies.hindsight.torch_net import FutureCritic, OptionActor, twin
 from traces.files import aside
 from traces.words import of_a_fault
 
@@ -24,7 +24,7 @@ class HindsightSettings:
     seed: int = 1
     sessions: int = 512
     """In one batch, of some 50 decisions each."""
-    rounds: int = 6
+    rounds: int = 4
     """Of DAgger; each adds half a batch of states."""
     epochs: int = 3
     """Over all states so far, after each round."""

@@ -15,7 +15,7 @@ WINDOWS = 24
 WINDOW_S = 4.0
 """The critic is shown the mean rate of the trace's next windows, which tells luck from skill."""
 SEEN = GLOBAL + 3 * MAX_LEVELS + WINDOWS
-BAD_REWARD = -10.0
+BAD_REWARD = -30.0
 """Below this a chunk's reward in training falls logarithmically: a dark minute would drown all else in
 the batch, but a longer stall must stay worse than a shorter one."""
 _SHOWN = [layout.QUALITY, layout.RATE, layout.MEAN_AHEAD]

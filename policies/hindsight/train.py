@@ -22,12 +22,12 @@ import torch
 
 from player.simulated.batch.sessions import Sessions
 from policies.hindsight import data, draws, values
-from policies.hindsight.option_net import OptionNet, write_option_net
-from policies.hindsight.option_policy import BatchOptionHindsight
-from policies.hindsight.option_torch import member_of, options_of, twin
+from policies.hindsight.net import OptionNet, write_net
+from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.ppo import improve
 from policies.hindsight.run import HindsightRun, HindsightSettings
 from policies.hindsight.seen import reward_units, softened
+from policies.hindsight.torch_net import member_of, options_of, twin
 from policies.hindsight.validate import TeacherValidation
 from policies.rules.batch_mpc import BatchMPC
 from policies.view import layout
@@ -116,7 +116,7 @@ class Training:
         sessions = self.draw_sessions()
         view = View(sessions)
         net = OptionNet((member_of(run.actor),))
-        choose = BatchMPC(sessions) if run.round == 0 else BatchOptionHindsight(sessions, net)
+        choose = BatchMPC(sessions) if run.round == 0 else BatchHindsight(sessions, net)
         xs, ys = [], []
         ladders = sessions.library.packed.levels[sessions.state.video]
         while not sessions.done.all():
@@ -161,12 +161,12 @@ class Training:
         """Score the average on the validation traces; write it when it is the best so far."""
         candidate = self.out / "candidate.safetensors"
         notes = {"seed": str(self.settings.seed), "iteration": str(self.run.iteration)}
-        write_option_net(candidate, [member_of(self.run.average)], notes)
+        write_net(candidate, [member_of(self.run.average)], notes)
         net = OptionNet.read(candidate)
         if not self.validation.groups:
             candidate.replace(self.out / BEST)
             return {}
-        scores = self.validation.scores(lambda sessions: BatchOptionHindsight(sessions, net))
+        scores = self.validation.scores(lambda sessions: BatchHindsight(sessions, net))
         score = self.validation.score(scores)
         if score > self.run.best:
             self.run.best = score

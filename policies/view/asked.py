@@ -28,14 +28,17 @@ class Asked:
     smooth: float
 
     @classmethod
-    def of(cls, video: Video, qoe: QoE) -> Asked:
+    def of(cls, video: Video, qoe: QoE, caution: float = 1.0) -> Asked:
         """The whole ladder, however long.
+
+        Args:
+            caution: a stall is shown so many times as costly as it is.
 
         Raises:
             ValueError: `hd` for a ladder that its table does not know.
         """
         quality = qoe.quality(video.ladder_kbps)
-        return cls(video.ladder_kbps, video.chunk_s, quality, qoe.mu, qoe.smooth)
+        return cls(video.ladder_kbps, video.chunk_s, quality, qoe.mu * caution, qoe.smooth)
 
     @property
     def levels(self) -> int:

@@ -116,14 +116,15 @@ class View:
     """Makes a batch's vectors.
 
     Args:
-        sessions: whose states are looked at; those that stream past a ladder's MAX_LEVELS can't be.
+        sessions: whose states are looked at.
+        caution: a stall is shown so many times as costly as it is.
 
     Raises:
         ValueError: a ladder that is too long.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, caution: float = 1.0) -> None:
+        self._sessions, self._caution = sessions, caution
         self.ladders = PackedLadders.of(sessions.library)
 
     @property
@@ -157,6 +158,8 @@ class View:
         sessions, ladders = self._sessions, self.ladders
         filled = np.empty((len(sessions), WIDTH), np.float32) if vectors is None else vectors
         packed = sessions.library.packed
+        if self._caution != 1.0:
+            state = state._replace(mu=state.mu * self._caution)
 
         def part(begin: int, end: int) -> None:
             _fill(packed, ladders, state, filled, begin, end)

@@ -167,11 +167,17 @@ async def _turn(
                 stack.push_async_callback(_cancel, starting[-1:])
             started = await _all(interrupt, *starting)
             results = await _run_lanes(sessions, started, loading, console, interrupt)
-            await asyncio.gather(*(asked.close() for asked in sessions))  # side by side, too
+            await asyncio.gather(*(_taken_down(asked) for asked in sessions))  # side by side, too
             return results
     finally:
         for path in leftovers:
             path.unlink(missing_ok=True)
+
+
+async def _taken_down(asked: LaneSessions) -> None:
+    """End the sessions' processes, then their lane."""
+    await asked.close()
+    await asyncio.to_thread(asked.lane.close)
 
 
 async def _run_lanes(

@@ -236,6 +236,12 @@ def test_without_long_outages_a_family_is_as_before() -> None:
         parse_model(broken, "f")
 
 
+def test_a_schema_of_two_lines_is_refused_in_one() -> None:
+    with pytest.raises(TraceError) as refused:
+        parse_model('{"schema": "a\\nb"}', "f")
+    assert str(refused.value) == 'f: schema "a\\nb", not 1; make the file anew with `fit`'
+
+
 def test_rural_links_go_dark_for_long_and_bursty_ones_swing() -> None:
     rural = members("rural")
     assert max(trace.mean_mbps for trace in rural) <= 5.0

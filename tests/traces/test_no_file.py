@@ -18,8 +18,7 @@ from player.video.built_in import load_video
 from player.video.video import VideoError
 from policies.genet.net import PensieveNetError
 from policies.genet.net import read as read_genet
-from policies.hindsight.net import ValueNet, ValueNetError
-from policies.hindsight.option_net import OptionNet, OptionNetError
+from policies.hindsight.net import OptionNet, OptionNetError
 from policies.llm.serving.serve import ServeError, read_token
 from traces import formats
 from traces.formats.content import MAX_BYTES, MOST_LINES
@@ -36,8 +35,7 @@ READERS: tuple[tuple[str, Callable[[Path], Any], type[Exception]], ...] = (
     ("folder.mpd", lambda path: load_video(path.parent), VideoError),
     ("token", read_token, ServeError),
     ("genet.safetensors", read_genet, PensieveNetError),
-    ("hindsight.safetensors", ValueNet.read, ValueNetError),
-    ("any_ladder.safetensors", OptionNet.read, OptionNetError),
+    ("hindsight.safetensors", OptionNet.read, OptionNetError),
 )
 
 

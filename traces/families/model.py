@@ -171,7 +171,8 @@ def parse_model(text: str, source: str) -> FamilyModel:
         body = json_value(text, source)
         if body["schema"] != SCHEMA:
             raise TraceError(
-                f"{source}: schema {body['schema']}, not {SCHEMA}; make the file anew with `fit`"
+                f"{source}: schema {json.dumps(body['schema'])[:40]}, not {SCHEMA};"
+                " make the file anew with `fit`"
             )
         classes = tuple(_read_class(source, number, part) for number, part in enumerate(body["classes"]))
         model = FamilyModel(

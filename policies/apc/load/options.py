@@ -28,7 +28,7 @@ def add_load(commands: Any) -> None:
     what.add_argument(
         "--ways", type=_ways, default=list(WAYS), metavar="WAY,…", help="default: llm,apc,light"
     )
-    what.add_argument("--traces", default=TRACES, metavar="SPEC", help="default: %(default)s")
+    what.add_argument(*("--traces", "--trace"), default=TRACES, metavar="SPEC", help="default: %(default)s")
     what.add_argument("--duration-s", type=float, default=20.0, help="of each load (default: %(default)g)")
     what.add_argument(
         "--ramp-s", type=float, default=4.0, help="within which players arrive (default: %(default)g)"

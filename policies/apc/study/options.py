@@ -8,7 +8,7 @@ from typing import Any
 
 from player.simulated.session import CHUNKS
 from policies.apc.names import TRAINED
-from policies.llm.serving.options import add_dtype_option
+from policies.llm.arithmetic import add_dtype_option
 from traces.commands import add_json_option
 
 TOGETHER = 32
@@ -83,7 +83,11 @@ def add_train(commands: Any) -> None:
     command = commands.add_parser("train", help="make candidate schedulers from simulated decisions")
     what = command.add_argument_group("what to play")
     what.add_argument(
-        "--traces", nargs="+", default=list(TRAIN_TRACES), metavar="SPEC", help="default: generated ones"
+        *("--traces", "--trace"),
+        nargs="+",
+        default=list(TRAIN_TRACES),
+        metavar="SPEC",
+        help="default: generated ones",
     )
     what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
     what.add_argument("--chunks", type=count, default=CHUNKS, help="of a session (default: %(default)s)")
@@ -108,7 +112,11 @@ def add_sweep(commands: Any) -> None:
     command = commands.add_parser("sweep", help="play candidates on validation traces and pick")
     what = command.add_argument_group("what to play")
     what.add_argument(
-        "--traces", nargs="+", default=list(SWEEP_TRACES), metavar="SPEC", help="default: generated ones"
+        *("--traces", "--trace"),
+        nargs="+",
+        default=list(SWEEP_TRACES),
+        metavar="SPEC",
+        help="default: generated ones",
     )
     what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
     what.add_argument("--candidates", type=Path, required=True, metavar="DIR", help="what `train` made")
@@ -131,7 +139,11 @@ def add_test(commands: Any) -> None:
     command = commands.add_parser("test", help="score the shipped schedulers beside their controls")
     what = command.add_argument_group("what to play")
     what.add_argument(
-        "--traces", nargs="+", default=list(TEST_TRACES), metavar="SPEC", help="default: generated ones"
+        *("--traces", "--trace"),
+        nargs="+",
+        default=list(TEST_TRACES),
+        metavar="SPEC",
+        help="default: generated ones",
     )
     what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
     what.add_argument(

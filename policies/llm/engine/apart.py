@@ -9,6 +9,7 @@ parent.
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import subprocess
@@ -211,6 +212,8 @@ def main(ends: Sequence[str]) -> int:
         for connection, engine in zip(connections, engines, strict=True)
         if engine is not None
     ]
+    gc.collect()
+    gc.freeze()  # as `serve` does
     for each in serving:
         each.start()
     for each in serving:

@@ -86,7 +86,8 @@ class Adaptation:
         self.device = pick_device(settings.device)
         torch.manual_seed(settings.seed)
         self.model = Model(resolve(shape.base), shape, task.modalities, task.head)
-        self.model.encoder.scale_to(torch.from_numpy(self.experience.vectors).flatten(0, 1))
+        seen = torch.from_numpy(self.experience.vectors).flatten(0, 1)
+        self.model.encoder.scale_to(seen[seen.any(1)])  # steps after a session's end are zeros
         self.returns = self.experience.returns_to_go()
         self.best_return = float(np.quantile(self.returns[:, 1], BEST_RETURN))
         self.model.to(self.device)

@@ -132,6 +132,17 @@ def read(folder: Path | None, task: Task) -> Adapter:
     return adapter
 
 
+def made_for(folder: Path) -> str | None:
+    """The task that a folder's adapter says it is for; None where it says none: `read` says what is wrong."""
+    for path in (folder / CONFIG, folder / BEST / CONFIG):
+        if path.exists():
+            try:
+                return str(read_json_object(path).get("task"))
+            except (BadFileError, OSError):
+                return None
+    return None
+
+
 def _refuse_something_else(folder: Path) -> None:
     """Say what a folder is that is taken for an adapter, and how to use it.
 

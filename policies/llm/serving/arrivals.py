@@ -3,6 +3,9 @@
 A request has arrived when its bytes lie in the socket, not when somebody gets round to them: while the event
 loop is busy with others, it waits there unseen. The kernel doesn't say since when. But what one poll of the
 sockets finds was not there at the poll before; and where a poll had to wait, it came just then.
+
+What one poll finds is handed out in small portions: between them a batch that is due can begin, which else
+would wait until the last of many requests is read.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+if TYPE_CHECKING:
+    from aiohttp import web
 
 HEAD_WITHIN_S = 10.0
 """A connection that has asked nothing yet has so long for its first request's head."""
@@ -25,30 +29,56 @@ MOST_AT_THE_DOOR = 256
 """Connections that have asked nothing yet; beyond them the oldest go."""
 LOOK_EVERY_S = 0.5
 
+PORTION = 16
+"""Sockets whose turn comes at once."""
+
 _TURNS = 3
 """Of the event loop, at most, from the poll that finds a request's head to its handler's first line."""
 
 
 class NotingSelector(selectors.DefaultSelector):
-    """Notes when the sockets were polled."""
+    """Notes when the sockets were polled, and hands out what a poll found portion by portion."""
 
     def __init__(self) -> None:
         super().__init__()
         self._polled_s: deque[float] = deque([time.monotonic()], maxlen=_TURNS + 1)
+        self._before_s = self._last_s = self._polled_s[0]
+        """When the last poll but one was, and the last."""
+        self._left: deque[tuple[selectors.SelectorKey, int]] = deque()
+        """Found and not yet handed out."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        portion = self._portion()
+        if portion:
+            self._polled_s.append(self._before_s)
+            return portion
         found = super().select(0.0)
         if not found and (timeout is None or timeout > 0.0):
             found = super().select(timeout)
             self._polled_s.clear()  # it has waited: nothing lay there before
-        self._polled_s.append(time.monotonic())
-        return found
+            self._last_s = time.monotonic()
+        self._before_s, self._last_s = self._last_s, time.monotonic()
+        self._polled_s.append(self._last_s)
+        self._left.extend(found)
+        return self._portion()
+
+    def _portion(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """The next that were found, but those that are not registered any more as they were: what still holds
+        of these the next poll finds again.
+        """
+        portion: list[tuple[selectors.SelectorKey, int]] = []
+        known = self.get_map()
+        while self._left and len(portion) < PORTION:
+            key, events = self._left.popleft()
+            if known.get(key.fileobj) == key:
+                portion.append((key, events))
+        return portion
 
     @property
     def arrived_s(self) -> float:
         """For a handler that begins now: its request did not arrive before this moment (`time.monotonic`),
         nor long after it."""
-        return self._polled_s[0]
+        return min(self._polled_s)
 
 
 def noting_loop() -> asyncio.AbstractEventLoop:

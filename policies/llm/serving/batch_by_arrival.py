@@ -28,11 +28,12 @@ class ArrivalQueue:
         longest: int = LONGEST_QUEUE,
         sessions: Callable[[], int] = lambda: LARGEST_BATCH,
     ) -> None:
-        self._gather_s, self._largest, self._longest = gather_s, largest, longest
+        self._largest, self._longest = largest, longest
+        self._most_sessions = largest
+        """Of the next batch."""
         self._sessions = sessions
         self._waiting: deque[WaitingSteps] = deque()
         self._step_time, self._returning = StepTime(), Returning(gather_s)
-        self._idle_s = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -46,15 +47,17 @@ class ArrivalQueue:
 
     def due_s(self) -> float:
         first_s = self._waiting[0].arrived_s
-        if len(self._waiting) >= min(self._largest, self._sessions()):
+        if len(self._waiting) >= min(self._most_sessions, self._sessions()):
             return first_s
-        back_s = self._returning.due_s(max(first_s, self._idle_s), self._step_time.fixed_s)
-        return max(first_s + self._gather_s, back_s)
+        return self._returning.begins_s(first_s, self._step_time.fixed_s)
+
+    def reads_until_s(self) -> float:
+        return self._returning.reads_until_s(self._waiting[0].arrived_s, self._step_time.fixed_s)
 
     def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         batch: list[WaitingSteps] = []
         late: list[WaitingSteps] = []
-        while self._waiting and len(batch) < self._largest:
+        while self._waiting and len(batch) < self._most_sessions:
             work = self._waiting.popleft()
             (batch if now_s < work.deadline_s else late).append(work)
         return batch, late
@@ -64,8 +67,9 @@ class ArrivalQueue:
         self._step_time.took(sum(work.rows for work in batch), seconds)
 
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
-        self._idle_s = now_s
+        self._returning.free(now_s)
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)
+        self._most_sessions = self._returning.largest(self._step_time.fixed_s) or self._largest
 
     def left(self, slot: int) -> None:
         self._returning.left(slot)

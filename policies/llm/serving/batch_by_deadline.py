@@ -56,7 +56,7 @@ class DeadlineQueue:
         sessions: Callable[[], int] = lambda: LARGEST_BATCH,
         step_time: StepTime | None = None,
     ) -> None:
-        self._budget_s, self._gather_s = budget_s, gather_s
+        self._budget_s = budget_s
         self._largest, self._longest, self._sessions = largest, longest, sessions
         self.step_time = step_time if step_time is not None else StepTime()
         self._waiting: list[WaitingSteps] = []
@@ -66,11 +66,11 @@ class DeadlineQueue:
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
         self._probe: WaitingSteps | None = None
+        self._most_sessions = largest
+        """Of the next batch."""
         self._allowed_s: dict[int, float] = {}
         """What each open session's last request allowed."""
         self._returning = Returning(gather_s)
-        self._idle_s = 0.0
-        """When the last forward was done."""
         self.refused = 0
 
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class DeadlineQueue:
         most, seconds, steps, sessions = self._most_steps(), 0.0, 0, 0
         for work in works:
             own = work.rows
-            if sessions and (steps + own > most or sessions >= self._largest):
+            if sessions and (steps + own > most or sessions >= self._most_sessions):
                 seconds += self.step_time.bound_s(steps)
                 steps = sessions = 0
             steps, sessions = steps + own, sessions + 1
@@ -137,16 +137,22 @@ class DeadlineQueue:
         return max(most or self.step_time.most_steps((1.0 - GUARD) * allowed_s), 1)
 
     def due_s(self) -> float:
-        """After a moment in which others may come, or those who are about to (`returning.py`); at once when
-        all who could are there, or more than one forward holds. Nobody's deadline is waited away.
+        """As `returning.py` has it; at once when all who could are there, or more than one forward holds.
+        Nobody's deadline is waited away.
         """
-        first_s, rows = min(work.arrived_s for work in self._waiting), self._rows()
-        complete = len(self._waiting) >= min(self._largest, max(self._sessions(), 1))
+        first_s, rows = self._first_s(), self._rows()
+        complete = len(self._waiting) >= min(self._most_sessions, max(self._sessions(), 1))
         if complete or rows > self._most_steps():
             return first_s
-        back_s = self._returning.due_s(max(first_s, self._idle_s), self.step_time.fixed_s)
         latest_s = self.deadline_s(self._waiting[0]) - self.step_time.bound_s(rows)
-        return min(max(first_s + self._gather_s, back_s), latest_s)
+        return min(self._returning.begins_s(first_s, self.step_time.fixed_s), latest_s)
+
+    def reads_until_s(self) -> float:
+        latest_s = self.deadline_s(self._waiting[0]) - self.step_time.bound_s(self._rows())
+        return min(self._returning.reads_until_s(self._first_s(), self.step_time.fixed_s), latest_s)
+
+    def _first_s(self) -> float:
+        return min(work.arrived_s for work in self._waiting)
 
     def _rows(self) -> int:
         """That forwards of all who wait compute."""
@@ -164,7 +170,7 @@ class DeadlineQueue:
             if not probes and now_s + self.step_time.expect_s(own) > self.deadline_s(work):
                 late.append(work)
             elif (
-                len(batch) >= self._largest
+                len(batch) >= self._most_sessions
                 or (batch and steps + own > most)
                 or (batch and now_s + self.step_time.bound_s(steps + own) > self.deadline_s(batch[0]))
             ):
@@ -189,8 +195,9 @@ class DeadlineQueue:
         self._ran()
 
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
-        self._idle_s = now_s
+        self._returning.free(now_s)
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)
+        self._most_sessions = self._returning.largest(self.step_time.fixed_s) or self._largest
 
     def left(self, slot: int) -> None:
         self._allowed_s.pop(slot, None)

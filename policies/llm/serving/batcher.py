@@ -3,7 +3,8 @@
 `Batcher` owns the engine's one thread. Which requests form the next batch, and which not at all, is a
 `BatchQueue`'s to say (`batch_by_deadline.py`, the default, and `batch_by_arrival.py`): it is told of every
 arrival and of how long every forward took, and has no clock and no thread of its own. Before a batch is
-taken, what lies in the sockets is read; what a batch is fed is made for all of it at once, on that thread.
+taken, what lies in the sockets is read, for as long as sharing a forward saves. What requests are fed is made
+for all that wait at once, beside the event loop and the forward that runs.
 """
 
 from __future__ import annotations
@@ -14,21 +15,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm.engine.contract import ServingEngine
+from policies.llm.serving.arrivals import PORTION
 from policies.llm.task import NextSteps, Vectors
 
 GATHER_S = 0.002
 """A request waits so long for others when other sessions are open: well under a forward's own time."""
 LARGEST_BATCH = 64
 LONGEST_QUEUE = 256
-READ_WITHIN_S = 0.01
-"""So long a due batch waits for what lies in the sockets to be read: that of some sixty sessions."""
-
 _TURNS = 3
 """Of the event loop, from the poll that finds a request to its place in the queue."""
 
@@ -57,7 +57,7 @@ class NotFinite(Exception):
         self.place = place
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class WaitingSteps:
     """One session's new steps, waiting for a forward."""
 
@@ -71,8 +71,10 @@ class WaitingSteps:
     result: asyncio.Future[Forwarded] = field(repr=False)
     answered: bool = False
     """Nobody waits for it: only its steps are to be taken in, when there is time."""
-    vectors: Vectors | None = None
-    """(new steps, width) of them, where they were made before."""
+    vectors: Vectors | Exception | None = None
+    """(new steps, width) of them, or why there are none, once that is made."""
+    filling: asyncio.Future[None] | None = field(default=None, repr=False)
+    """While it is being made."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,10 @@ class BatchQueue(Protocol):
     def left(self, slot: int) -> None:
         """A session is over."""
 
+    def reads_until_s(self) -> float:
+        """How long a batch that is due may wait for what lies in the sockets, while at least one request
+        waits."""
+
     def failed(self) -> None:
         """The batch's forward raised."""
 
@@ -144,6 +150,11 @@ class Batcher:
         self._delay_s = delay_s
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._filler = ThreadPoolExecutor(1, thread_name_prefix="fill")
+        self._unfilled: list[WaitingSteps] = []
+        self._filling: asyncio.Task[None] | None = None
+        self._busy = False
+        """A forward runs."""
         self._wake: asyncio.Future[None] | None = None
         """Of the batcher, while it waits."""
         self._running: asyncio.Task[None] | None = None
@@ -157,7 +168,8 @@ class Batcher:
         self._running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._thread, self._filler):
+            thread.shutdown(wait=False, cancel_futures=True)
 
     @property
     def alive(self) -> bool:
@@ -201,9 +213,33 @@ class Batcher:
         """
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
         rows, now_s = self._engine.rows(slot, len(asked.steps)), time.monotonic()
-        self.queue.push(WaitingSteps(slot, asked, rows, now_s, deadline_s, result, answered, vectors))
+        work = WaitingSteps(slot, asked, rows, now_s, deadline_s, result, answered, vectors)
+        alone = not self._busy and not len(self.queue)
+        self.queue.push(work)
+        if vectors is None and not alone:  # who is alone is spared the way to another thread
+            self._fill_ahead(work)
         self._awake()
         return await result
+
+    def _fill_ahead(self, work: WaitingSteps) -> None:
+        """Make what it is fed, while others are read or forwarded."""
+        work.filling = asyncio.get_running_loop().create_future()
+        self._unfilled.append(work)
+        if self._filling is None:
+            self._filling = asyncio.create_task(self._fill_all())
+
+    async def _fill_all(self) -> None:
+        try:
+            while self._unfilled:
+                works, self._unfilled = self._unfilled, []
+                call = partial(_fed, self._fill, [work.asked for work in works])
+                made = await asyncio.get_running_loop().run_in_executor(self._filler, call)
+                for work, vectors in zip(works, made, strict=True):
+                    work.vectors = vectors
+                    if work.filling is not None and not work.filling.done():
+                        work.filling.set_result(None)
+        finally:
+            self._filling = None
 
     async def _on_thread(self, call: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -218,16 +254,17 @@ class Batcher:
                 await self._forward(batch)
 
     async def _gathered(self) -> None:
-        """Wait until the queue's next batch is due; an arrival may make it so sooner."""
-        read_until_s = 0.0
+        """Wait until the queue's next batch is due; an arrival may make it so sooner. Where the machine was
+        idle, what lies in the sockets is read first; beside a forward it was.
+        """
+        beside = len(self.queue) > 0
         while True:
             now_s = time.monotonic()
             wait_s = self.queue.due_s() - now_s if len(self.queue) else None
             if wait_s is None or wait_s > 0.0:
                 await self._woken(wait_s)
                 continue
-            read_until_s = read_until_s or now_s + READ_WITHIN_S
-            if now_s >= read_until_s or not await self._more_was_read():
+            if beside or now_s >= self.queue.reads_until_s() or not await self._more_was_read():
                 return
 
     async def _more_was_read(self) -> bool:
@@ -255,38 +292,47 @@ class Batcher:
 
     async def _forward(self, batch: Sequence[WaitingSteps]) -> None:
         began_s = time.monotonic()
+        self._busy = True
         try:
+            for work in batch:
+                if work.filling is not None:
+                    await work.filling
             found = await self._on_thread(lambda: self._compute(batch, began_s))
         except Exception as error:
             self.queue.failed()
             for work in batch:
                 _settle(work, error)
             return
+        finally:
+            self._busy = False
         now_s = time.monotonic()
         self.queue.took(batch, now_s - began_s)
         self.queue.answered(batch, now_s)
         self._observe(batch, now_s - began_s)
-        for work, outcome in zip(batch, found, strict=True):
-            _settle(work, outcome)
+        asyncio.get_running_loop().call_soon(_settle_all, batch, found)  # once the next has begun
 
     def _compute(self, batch: Sequence[WaitingSteps], began_s: float) -> list[Forwarded | Exception]:
         """What each of a batch comes to."""
         if self._delay_s:
             time.sleep(self._delay_s)
-        fed = self._fed(batch)
-        work = [(each.slot, one) for each, one in zip(batch, fed, strict=True) if isinstance(one, np.ndarray)]
+        lacking = [work for work in batch if work.vectors is None]
+        for each, vectors in zip(lacking, _fed(self._fill, [each.asked for each in lacking]), strict=True):
+            each.vectors = vectors
+        work = [(each.slot, each.vectors) for each in batch if isinstance(each.vectors, np.ndarray)]
         outputs = iter(self._engine.forward(work) if work else ())
         return [
-            one if isinstance(one, Exception) else Forwarded(next(outputs), one[-1], len(work), began_s)
-            for one in fed
+            each.vectors
+            if isinstance(each.vectors, Exception)
+            else Forwarded(next(outputs), each.vectors[-1], len(work), began_s)
+            for each in batch
+            if each.vectors is not None
         ]
 
-    def _fed(self, batch: Sequence[WaitingSteps]) -> list[Vectors | Exception]:
-        """What the model is fed of each, or why it can't be."""
-        lacking = [work.asked for work in batch if work.vectors is None]
-        made = iter(_filled(self._fill, lacking) if lacking else ())
-        found = [next(made) if work.vectors is None else work.vectors for work in batch]
-        return [one if isinstance(one, Exception) else _finite(one) for one in found]
+
+def _fed(fill: Fill, asked: Sequence[NextSteps]) -> list[Vectors | Exception]:
+    """What the model is fed of each, or why it can't be."""
+    found = _filled(fill, asked) if asked else []
+    return [one if isinstance(one, Exception) else _finite(one) for one in found]
 
 
 def _filled(fill: Fill, asked: Sequence[NextSteps]) -> list[Vectors | Exception]:
@@ -300,6 +346,17 @@ def _filled(fill: Fill, asked: Sequence[NextSteps]) -> list[Vectors | Exception]
 def _finite(vectors: Vectors) -> Vectors | Exception:
     good = np.isfinite(vectors)
     return vectors if good.all() else NotFinite(int(np.flatnonzero(~good.all(axis=1))[0]))
+
+
+def _settle_all(
+    batch: Sequence[WaitingSteps], found: Sequence[Forwarded | Exception], begin: int = 0
+) -> None:
+    """Portion by portion: the first answers go out while the others are made."""
+    end = begin + PORTION
+    for work, outcome in zip(batch[begin:end], found[begin:end], strict=True):
+        _settle(work, outcome)
+    if end < len(batch):
+        asyncio.get_running_loop().call_soon(_settle_all, batch, found, end)
 
 
 def _settle(work: WaitingSteps, outcome: Forwarded | Exception) -> None:

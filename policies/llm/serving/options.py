@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from policies.llm.arithmetic import add_dtype_option
 from policies.llm.serving.batch_by_deadline import BUDGET_S
 from policies.llm.serving.batcher import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
@@ -14,7 +15,6 @@ from traces.commands import add_json_option
 from traces.numbers import count, not_negative, positive
 
 SHORTEST_TOKEN = 16
-AUTO, FLOAT32, BFLOAT16, INT8 = DTYPES = ("auto", "float32", "bfloat16", "int8")
 
 
 def add_serve(commands: Any) -> None:
@@ -47,17 +47,6 @@ def _add_model(group: Any) -> None:
     add_dtype_option(group)
     group.add_argument(
         "--threads", type=count, metavar="N", help="of the model on the CPU (default: one for every core)"
-    )
-
-
-def add_dtype_option(group: Any, default: str = AUTO) -> None:
-    """What the model is computed in, which an engine takes as `dtype`."""
-    group.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default=default,
-        help="what the model is computed in; int8: weights of 4 or 8 bits, on a CPU with AVX2; auto: that,"
-        " else bfloat16 where the device multiplies it, else float32 (default: %(default)s)",
     )
 
 

@@ -1,24 +1,35 @@
-"""Who is about to ask again: sessions that asked soon after their last answer, as simulated ones do.
+"""When to begin: with whoever is there, or once those have come who are about to.
 
-One forward for all costs less than two for one half each. So where sessions come back within less than that
-difference, the machine waits for them rather than begin with whoever is there; a player who downloads a
-chunk for seconds is not waited for. It has no clock of its own.
+Two requests that share a forward save what a forward costs however few steps it has. So a machine that has
+just become free stands idle no longer than that: sessions that lately came back within that time after an
+answer, as simulated ones do, are waited for; where they take longer, as many do together, the machine begins
+with who is there and answers the others next, and their requests are read beside its forward. A player who
+downloads a chunk for seconds is not waited for. It has no clock of its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+
+ROUND_WITHIN_S = 0.1
+"""A session that took longer to come back had something else to do."""
+GOES_ROUND = 4.0
+"""Times what sharing a forward saves: a request that comes so soon after a forward follows its answer."""
 
 
 class Returning:
     """When sessions were answered, and how long each lately took to ask again.
 
     Args:
-        slack_s: so much later than the last time a session may come, at least.
+        slack_s: so much later than the last time a session may come, at least; so long a machine that nobody
+            has asked for a while waits for others when somebody does.
     """
 
     def __init__(self, slack_s: float) -> None:
         self._slack_s = slack_s
+        self.free_s = -math.inf
+        """When the last forward was done."""
         self._answered_s: dict[int, float] = {}
         """Of sessions that have not asked since."""
         self._pause_s: dict[int, float] = {}
@@ -40,14 +51,42 @@ class Returning:
         self._answered_s.pop(slot, None)
         self._pause_s.pop(slot, None)
 
-    def due_s(self, idle_s: float, worth_s: float) -> float:
-        """Until when to wait for who comes back, at most `worth_s` from the moment `idle_s` at which the
-        machine was free; that moment itself where nobody is expected so soon.
+    def free(self, now_s: float) -> None:
+        """The machine is, from now on."""
+        self.free_s = now_s
+
+    def begins_s(self, first_s: float, sharing_s: float) -> float:
+        """When to begin.
+
+        Args:
+            first_s: when the first that waits came; the answer where nobody is to be waited for.
+            sharing_s: what sharing a forward saves.
         """
-        due_s, last_s = idle_s, idle_s + worth_s
+        if not self._goes_round(first_s, sharing_s):
+            return first_s + self._slack_s
+        begins_s, last_s = first_s, self.free_s + sharing_s
         for slot, answered_s in self._answered_s.items():
-            pause_s = self._pause_s.get(slot, worth_s)
-            if pause_s < worth_s:
+            pause_s = self._pause_s.get(slot, sharing_s)
+            if pause_s < sharing_s:
                 overdue_s = answered_s + pause_s + max(pause_s, self._slack_s)
-                due_s = max(due_s, min(overdue_s, last_s))
-        return due_s
+                begins_s = max(begins_s, min(overdue_s, last_s))
+        return begins_s
+
+    def largest(self, sharing_s: float) -> int | None:
+        """How many sessions a batch should have at most: half of those that go round where they take longer
+        to come back than sharing saves, so that one half is read beside the other's forward; None: no such
+        bound.
+        """
+        pauses_s = sorted(pause_s for pause_s in self._pause_s.values() if pause_s < ROUND_WITHIN_S)
+        if len(pauses_s) < 2 or pauses_s[len(pauses_s) // 2] < sharing_s:
+            return None
+        return (len(pauses_s) + 1) // 2
+
+    def reads_until_s(self, first_s: float, sharing_s: float) -> float:
+        """How long what lies in the sockets is read before a batch that is due."""
+        return (self.free_s if self._goes_round(first_s, sharing_s) else first_s + self._slack_s) + sharing_s
+
+    def _goes_round(self, first_s: float, sharing_s: float) -> bool:
+        """Whether a request came that soon after the machine was free that sessions seem to ask when they are
+        answered."""
+        return first_s < self.free_s + GOES_ROUND * sharing_s

@@ -335,8 +335,15 @@ class Server:
         asking.add(task)
         task.add_done_callback(asking.discard)
         task.add_done_callback(_heard)
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
         left_s = arrived_s + asked.deadline_ms / 1000.0 - time.monotonic()
-        await asyncio.wait({task}, timeout=max(left_s, 0.0))
+        timer = loop.call_later(max(left_s, 0.0), _over, over)
+        task.add_done_callback(lambda _: _over(over))
+        try:
+            await over
+        finally:
+            timer.cancel()
         if not task.done():
             raise Late(f"not decided within {asked.deadline_ms:.0f} ms")
         return task.result()
@@ -390,6 +397,12 @@ def _closing(response: web.Response) -> web.Response:
     """The connection has no more to say: nobody knows where its next request begins."""
     response.force_close()
     return response
+
+
+def _over(waiting: asyncio.Future[None]) -> None:
+    """The wait is: of whoever still waits."""
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _heard(task: asyncio.Task[Answer]) -> None:

@@ -10,6 +10,8 @@ PRIOR_WEIGHT = 1.0
 SAFETY = 2.0
 """Mean absolute errors that a bound lies above the expectation."""
 SHORTEST_S = 1e-4
+SHORTEST_GROWS = 1.0002
+"""With each forward, the shortest of late: some three thousand double it."""
 OUTLIER = 4.0
 """A forward counts as no longer than so many bounds: one during which the process was stopped says nothing of
 the next, and a machine that has become slower is caught up with in some forwards."""
@@ -32,11 +34,13 @@ class StepTime:
         for steps in (1.0, 16.0):
             self._add(PRIOR_WEIGHT, steps, FIRST_FIXED_S + FIRST_STEP_S * steps)
         self._error_s = 0.0
+        self._shortest_s = FIRST_FIXED_S
 
     def took(self, steps: int, seconds: float) -> None:
         """A forward of so many new steps took so long."""
         seconds = min(seconds, OUTLIER * self.bound_s(steps))
         error_s = abs(seconds - self.expect_s(steps))
+        self._shortest_s = min(self._shortest_s * SHORTEST_GROWS, seconds)
         self._error_s = MEMORY * self._error_s + (1.0 - MEMORY) * error_s
         for name in ("_weight", "_x", "_y", "_xx", "_xy"):
             setattr(self, name, MEMORY * getattr(self, name))
@@ -49,8 +53,10 @@ class StepTime:
 
     @property
     def fixed_s(self) -> float:
-        """What a forward takes however few steps it has: what two that share one save."""
-        return self._line()[0]
+        """What a forward takes however few steps it has: what two that share one save. No more than the
+        shortest of late took: forwards that are all as large don't tell it.
+        """
+        return min(self._line()[0], self._shortest_s)
 
     def bound_s(self, steps: int) -> float:
         """What it will hardly exceed."""

@@ -31,8 +31,8 @@ from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bench import walk
+from policies.llm.arithmetic import add_dtype_option
 from policies.llm.serving.client import Address
-from policies.llm.serving.options import add_dtype_option
 from policies.llm.serving.transcript import Transcript
 from policies.llm.studies.light_clients import ask_all
 from policies.llm.studies.through_server import (

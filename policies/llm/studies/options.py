@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from player.options import add_scoring_options
+from policies.llm.arithmetic import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA
-from policies.llm.serving.options import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.studies.control_list import CONTROLS
 from traces.commands import add_json_option
 from traces.numbers import count, counts, positive, whole, wholes
@@ -24,7 +24,8 @@ def add_test(commands: Any) -> None:
     what = made.add_argument_group("what to stream")
     what.add_argument("--adapter", type=Path, metavar="DIR", help="default: the shipped one")
     what.add_argument(
-        "--traces", nargs="+", default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"], metavar="SPEC",
+        *("--traces", "--trace"), nargs="+", metavar="SPEC",
+        default=["fcc[400:440]", "3g[400:440]", "4g[400:440]"],
         help="each is a setting: 4g[0:100], a file, a folder (default: %(default)s)",
     )  # fmt: skip
     what.add_argument("--video", nargs="+", default=["envivio"], metavar="SPEC", help="(default: envivio)")
@@ -61,7 +62,7 @@ def add_controls(commands: Any) -> None:
     how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     on = made.add_argument_group("scored on")
     on.add_argument(
-        "--traces",
+        *("--traces", "--trace"),
         nargs="+",
         default=["fcc[400:500]", "3g[400:500]"],
         metavar="SPEC",
@@ -80,7 +81,9 @@ def add_prompt(commands: Any) -> None:
     what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
     what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
     what.add_argument("--layers", type=count, help="of the base's first (default: all)")
-    what.add_argument("--traces", default="fcc[400:410]", metavar="SPEC", help="(default: %(default)s)")
+    what.add_argument(
+        *("--traces", "--trace"), default="fcc[400:410]", metavar="SPEC", help="(default: %(default)s)"
+    )
     what.add_argument("--video", default="envivio", help="(default: %(default)s)")
     how = made.add_argument_group("how")
     how.add_argument("--steps", type=count, default=60, help="of tuning (default: %(default)s)")
@@ -145,7 +148,7 @@ def add_arithmetic(commands: Any) -> None:
     how.add_argument("--avx2", action="store_true", help="keep the servers from newer instructions than AVX2")
     quality = made.add_argument_group("quality, simulated")
     quality.add_argument(
-        "--traces",
+        *("--traces", "--trace"),
         nargs="*",
         default=["fcc[400:500]", "3g[400:500]"],
         metavar="SPEC",

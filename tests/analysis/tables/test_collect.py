@@ -12,8 +12,9 @@ from analysis.tables.chunk_rows import CHUNK_COLUMNS
 from analysis.tables.collect import COLUMNS
 from analysis.tables.table_file import ENDINGS, NUMBER, TEXT, TEXTS, TRUTH, WHOLE, TableFileError, write_table
 from player.record import read_record
-from tests.support.session_records import write_session
+from tests.support.session_records import change_manifest, write_session
 from tests.support.tables import read_table as read
+from traces.commands import next_step
 
 
 @pytest.fixture
@@ -131,3 +132,33 @@ def test_a_value_that_its_column_cannot_hold_leaves_nothing(tmp_path: Path) -> N
     with pytest.raises(TableFileError, match=r"x\.csv: "):
         write_table(out, {"a": TEXT, "b": WHOLE}, [[{"a": "p", "b": 1}], [{"a": "q", "b": "two"}]])
     assert list(tmp_path.iterdir()) == []
+
+
+def over_a_real_network(folder: Path, policy: str, number: int) -> None:
+    """A record that no trace belongs to."""
+    started_at = f"2026-03-01T12:0{number}:00+00:00"
+    path = write_session(folder / f"{policy}{number}.jsonl", policy, simulated=False, started_at=started_at)
+    change_manifest(path, trace=None, link=None)
+
+
+@pytest.mark.parametrize("chunks", [(), ("--chunks",)])
+def test_the_next_command_runs_on_what_was_collected(
+    tmp_path: Path, chunks: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`report` for sessions over traces, `unpaired` for those over a real network, else none."""
+
+    def last_line() -> str:
+        return collect(capsys, tmp_path, *chunks).splitlines()[-1]
+
+    write_session(tmp_path / "bad.jsonl", "bba", valid=False, simulated=False)
+    assert last_line().startswith("no session here counts in a comparison yet")
+    for number, policy in enumerate(("a", "b", "a")):
+        over_a_real_network(tmp_path, policy, number)
+    assert last_line().startswith("no session here counts in a comparison yet")  # of `b` one is too few
+    over_a_real_network(tmp_path, "b", 3)
+    assert last_line() == next_step("-m", "analysis", "unpaired", str(tmp_path))
+    assert main(["unpaired", str(tmp_path)]) == 0
+    capsys.readouterr()
+    write_session(tmp_path / "good.jsonl", "bba", simulated=True)
+    assert last_line() == next_step("-m", "analysis", "report", str(tmp_path))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "page")]) == 0

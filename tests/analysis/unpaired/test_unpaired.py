@@ -13,8 +13,8 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.bootstrap import Interval
+from analysis.streams import Stream, TimeBlock, blocks_of
 from analysis.unpaired.intervals import percentiles, resampled_stall_ratios, stall_ratio, weighed
-from analysis.unpaired.streams import Stream, TimeBlock, blocks_of
 from player.qoe import QoE
 from tests.support.session_records import LADDER_KBPS, change_manifest, write_session
 from traces.commands import next_step

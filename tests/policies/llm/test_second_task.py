@@ -244,10 +244,13 @@ def test_an_adapter_says_its_task_and_another_refuses_it_by_name(adapted: Path, 
 def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(TaskError, match="task 'chess'; there are abr, larger"):
+    with pytest.raises(TaskError, match="task 'chess'; there are abr, ladder, larger"):
         task_named("chess")
     for words, said in (
-        (["adapt", "--task", "chess", "--pool", "p", "--out", "o"], "task 'chess'; there are abr, larger"),
+        (
+            ["adapt", "--task", "chess", "--pool", "p", "--out", "o"],
+            "task 'chess'; there are abr, ladder, larger",
+        ),
         (
             ["controls", "--task=larger"],
             "the task larger has no command controls; it has prepare, adapt, serve",

@@ -1,8 +1,7 @@
 """`collect`: experience that existing policies make, and what a teacher would do in their place (RL_Collect).
 
 Sessions are drawn as in `draw.py`, each played by one of the policies, with some random levels among
-their own; lines that are held out are never played on. What is drawn ladders' the policies play too, where
-they can; `hindsight`, which cannot, leaves these to `robustmpc`.
+their own; lines that are held out are never played on. What is drawn ladders' the policies play too.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ import numpy as np
 
 from player.registry import split_policies
 from player.simulated.batch.library import Ints
-from policies.hindsight import features
-from policies.hindsight.net import ValueNet
+from policies.hindsight.net import OptionNet
 from policies.hindsight.policy import BatchHindsight
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
@@ -27,8 +25,6 @@ from policies.llm.tasks.abr.teacher import Teacher
 from traces.ownership import make_directory
 from traces.progress import say
 
-STANDS_IN = "robustmpc"
-
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Collect; what `--json` says.
@@ -38,7 +34,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         OSError: the pool cannot be written.
     """
     words = {"traces": args.traces, "rescaled": args.rescaled, "video": args.video, "ladders": args.ladders}
-    net = ValueNet.read(args.teacher) if args.teacher else None
+    net = OptionNet.read(args.teacher) if args.teacher else None
     mix, policies = VideoMix.of(words), split_policies(args.policy)
     make_directory(args.out)
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
@@ -70,17 +66,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def play(
-    drawn: DrawnSessions, policy: str, threads: int, explore: Explore | None, net: ValueNet | None = None
+    drawn: DrawnSessions, policy: str, threads: int, explore: Explore | None, net: OptionNet | None = None
 ) -> Experience:
     """One batch of drawn sessions, played by a policy.
 
     Args:
         net: the teacher's; None for the shipped one. `hindsight` plays with it, too.
     """
-    if policy == "hindsight" and any(
-        features.unfit(video.ladder_kbps, video.chunk_s) for video in drawn.library.videos
-    ):
-        policy = STANDS_IN
     sessions = drawn.sessions(threads)
     if policy == "hindsight":
         return watch(sessions, BatchHindsight(sessions, net), Teacher(sessions, net), explore)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from policies.hindsight.net import ValueNet
+from policies.hindsight.net import OptionNet
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
 from policies.llm.learning.pool import BY_PLAN, Experience
@@ -51,7 +51,7 @@ class VideoCourse(Course):
                 " collect on more: a folder of logs, or members of a family such as 4g[0:50]"
             )
         teacher = facts.get("teacher")
-        self._teacher = ValueNet.read(Path(teacher)) if teacher else None
+        self._teacher = OptionNet.read(Path(teacher)) if teacher else None
 
     def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
         self._validation = VideoValidation.of(

@@ -40,7 +40,7 @@ def add_mix(made: argparse.ArgumentParser, required: bool) -> None:
     """Options that say where sessions come from."""
     what = made.add_argument_group("what to stream (SPEC is a directory, a file, or like fcc[0:200])")
     what.add_argument(
-        "--traces",
+        *("--traces", "--trace"),
         nargs="+",
         default=[],
         required=required,

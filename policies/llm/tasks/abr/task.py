@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from player.observation import Observation, PastChunk
-from policies.llm.head import Choice
+from player.qoe import QoE
+from player.video.video import Video
+from policies.llm.head import Choice, Head
+from policies.llm.modality import Modality
 from policies.llm.task import Decided, Task, Vectors
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import wire
@@ -22,9 +25,9 @@ class Bitrates(Task):
     """A context is `VideoFacts`, a step `wire.Step`, what is past the chunks before it, a value a level."""
 
     name = "abr"
-    modalities = abr.MODALITIES
-    head = Choice(LEVELS)
-    shipped = Path(__file__).resolve().parent / "weights"
+    modalities: tuple[Modality, ...] = abr.MODALITIES
+    head: Head = Choice(LEVELS)
+    shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.abr.course:VideoCourse"
     prompt = (
         "Choose the bitrate level of the next video chunk, 0 to 5. Goal: high bitrate in Mbit/s, no stall "
@@ -56,17 +59,31 @@ class Bitrates(Task):
     def __init__(self) -> None:
         self._plans: PlanValues | None = None
 
-    def features(
-        self, step: VideoStep, past: History, context: VideoFacts, target: float | None = None
-    ) -> Vectors:
+    def features(self, step: VideoStep, past: History, context: Any, target: float | None = None) -> Vectors:
         return self.seen(step.observation(_grown(past, step)), context, target)
 
-    def seen(self, observation: Observation, context: VideoFacts, target: float | None = None) -> Vectors:
+    def seen(self, observation: Observation, context: Any, target: float | None = None) -> Vectors:
         """(width,) what the model is fed where a client sees this."""
         if self._plans is None:
             self.ready()
         goal = 0.0 if target is None else abr.goal(observation, context, target)
         return abr.features(observation, context, goal, self._plans)
+
+    def context_of(self, video: Video, qoe: QoE) -> Any:
+        """What holds for a session.
+
+        Raises:
+            ValueError: a video that the task is not made for.
+        """
+        return VideoFacts.of(video)
+
+    def thinned(self, observation: Observation) -> Observation:
+        """What of an observation is asked about."""
+        return observation
+
+    def level_of(self, value: int, video: Video) -> int:
+        """The video's level that an answer names."""
+        return value
 
     def after(self, past: History, step: VideoStep) -> History:
         return _grown(past, step)
@@ -82,10 +99,10 @@ class Bitrates(Task):
         plan_values([[1] * LEVELS], 1.0, 0.0, 0, VideoFacts(tuple(range(1, LEVELS + 1)), 1.0))
         self._plans = plan_values
 
-    def load_context(self, given: Any) -> VideoFacts:
+    def load_context(self, given: Any) -> Any:
         return wire.load_video(given)
 
-    def dump_context(self, context: VideoFacts) -> Any:
+    def dump_context(self, context: Any) -> Any:
         return wire.dump_video(context)
 
     def load_step(self, given: Any, where: str, index: int) -> VideoStep:
@@ -94,8 +111,8 @@ class Bitrates(Task):
     def dump_step(self, step: VideoStep) -> Any:
         return wire.dump_step(step)
 
-    def check(self, steps: Sequence[VideoStep], context: VideoFacts) -> None:
-        wire.check_levels(steps, context)
+    def check(self, steps: Sequence[VideoStep], context: Any) -> None:
+        wire.check_sizes(steps, len(context.ladder_kbps))
 
     def load_value(self, given: Any, where: str) -> int:
         return wire.load_level(given, where)

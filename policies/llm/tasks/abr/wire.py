@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from player.buffer import CAP_MS
 from player.observation import HORIZON, Observation, PastChunk
-from policies.llm.serving.fields import FieldError, Fields, is_whole, length, shown, wholes
+from policies.llm.serving.fields import MOST, FieldError, Fields, is_whole, length, number, shown, wholes
 from policies.llm.tasks.abr.features import VideoFacts
 
 MOST_LEVELS = 64
+USUAL_CAP_S = CAP_MS / 1000.0
+"""A step that doesn't say its buffer's cap has this one."""
+SHORTEST_CAP_S = 1e-3
 SHORTEST_DOWNLOAD_S = 1e-6
 """No chunk arrives within a microsecond; a time of 0 would make what is worked out of it no number."""
 
@@ -27,6 +31,7 @@ class VideoStep:
     """As in `Observation`."""
     chunks_left: int
     elapsed_s: float
+    buffer_cap_s: float = USUAL_CAP_S
 
     @classmethod
     def of(cls, observation: Observation) -> VideoStep:
@@ -36,6 +41,7 @@ class VideoStep:
             observation.next_sizes_bytes,
             observation.chunks_left,
             observation.elapsed_s,
+            observation.buffer_cap_s,
         )
 
     def observation(self, history: tuple[PastChunk, ...]) -> Observation:
@@ -47,6 +53,7 @@ class VideoStep:
             next_sizes_bytes=self.next_sizes_bytes,
             chunks_left=self.chunks_left,
             elapsed_s=self.elapsed_s,
+            buffer_cap_s=self.buffer_cap_s,
         )
 
 
@@ -60,13 +67,16 @@ def dump_video(video: VideoFacts) -> dict[str, Any]:
 
 def dump_step(step: VideoStep) -> dict[str, Any]:
     """A step as JSON holds it."""
-    return {
+    said: dict[str, Any] = {
         "past": None if step.past is None else {name: getattr(step.past, name) for name in _PAST},
         "buffer_s": step.buffer_s,
         "next_sizes_bytes": step.next_sizes_bytes,
         "chunks_left": step.chunks_left,
         "elapsed_s": step.elapsed_s,
     }
+    if step.buffer_cap_s != USUAL_CAP_S:
+        said["buffer_cap_s"] = step.buffer_cap_s
+    return said
 
 
 def load_video(given: object) -> VideoFacts:
@@ -106,6 +116,7 @@ def load_step(given: object, where: str, index: int) -> VideoStep:
         rows,
         step.whole("chunks_left", len(rows)),
         step.number("elapsed_s", 0.0),
+        number(step.take("buffer_cap_s", USUAL_CAP_S), f"{where}.buffer_cap_s", SHORTEST_CAP_S, MOST),
     )
     step.nothing_else()
     return made
@@ -130,19 +141,21 @@ def _past(given: object, where: str, index: int) -> PastChunk | None:
     return made
 
 
-def check_levels(steps: Sequence[VideoStep], video: VideoFacts) -> None:
+def check_sizes(steps: Sequence[VideoStep], levels: int) -> None:
     """What can only be judged with the ladder at hand.
+
+    Args:
+        levels: of the ladder.
 
     Raises:
         FieldError: a level or a row of sizes that is not of this ladder.
     """
-    levels = len(video.ladder_kbps)
     for place, step in enumerate(steps):
         if step.past is not None and step.past.level >= levels:
             raise FieldError(f"steps[{place}].past.level", f"{step.past.level}; the ladder has {levels}")
-        for number, row in enumerate(step.next_sizes_bytes):
+        for ahead, row in enumerate(step.next_sizes_bytes):
             if len(row) != levels:
-                where = f"steps[{place}].next_sizes_bytes[{number}]"
+                where = f"steps[{place}].next_sizes_bytes[{ahead}]"
                 raise FieldError(where, f"{len(row)} sizes; the ladder has {levels} levels")
 
 

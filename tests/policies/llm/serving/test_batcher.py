@@ -36,6 +36,13 @@ class Filling:
         ]
 
 
+class Reading(DeadlineQueue):
+    """Reads on as long as there is something, however slow the machine."""
+
+    def reads_until_s(self) -> float:
+        return np.inf
+
+
 async def together(
     batcher: Batcher, engine: FakeEngine, sessions: Sequence[NextSteps]
 ) -> list[Forwarded | BaseException]:
@@ -98,8 +105,7 @@ def test_what_lies_in_the_sockets_is_read_before_a_batch_is_taken() -> None:
     """Requests whose turn in the event loop comes a little after the first is due."""
 
     async def whole() -> None:
-        engine = FakeEngine(slots=4)
-        async with Batcher(engine, DeadlineQueue(gather_s=0.0), Filling()) as batcher:
+        async with Batcher(FakeEngine(slots=4), Reading(gather_s=0.0), Filling()) as batcher:
 
             async def later(turns: int) -> Forwarded:
                 for _ in range(turns):

@@ -25,29 +25,56 @@ def paused(pauses_s: dict[int, float]) -> Returning:
     for slot, pause_s in pauses_s.items():
         returning.asked(slot, pause_s)
     returning.answered(pauses_s, 1.0)
+    returning.free(1.0)
     return returning
 
 
 def test_who_came_back_soon_is_waited_for_as_long_again_and_who_did_not_is_not() -> None:
     returning = paused({0: 0.003, 1: 0.004, 2: 2.5})
-    assert returning.due_s(1.0, WORTH_S) == pytest.approx(1.008)
+    assert returning.begins_s(1.0005, WORTH_S) == pytest.approx(1.008)
     returning.asked(1, 1.0041)
-    assert returning.due_s(1.0, WORTH_S) == pytest.approx(1.006)
+    assert returning.begins_s(1.0005, WORTH_S) == pytest.approx(1.006)
     returning.asked(0, 1.0042)
-    assert returning.due_s(1.0, WORTH_S) == 1.0, "only the player who downloads a chunk is away"
+    assert returning.begins_s(1.0005, WORTH_S) == 1.0005, "only the player who downloads a chunk is away"
 
 
-def test_nobody_is_waited_for_longer_than_it_is_worth() -> None:
-    assert paused({0: 0.009}).due_s(1.0, WORTH_S) == pytest.approx(1.0 + WORTH_S)
-    assert paused({0: 0.003}).due_s(1.0, 0.002) == 1.0
-    assert paused({0: 0.003}).due_s(2.0, WORTH_S) == 2.0, "it is overdue: it will hardly come"
+def test_a_machine_stands_idle_no_longer_than_sharing_a_forward_saves() -> None:
+    assert paused({0: 0.009}).begins_s(1.0005, WORTH_S) == pytest.approx(1.0 + WORTH_S)
+    assert paused({0: 0.003}).begins_s(1.0005, 0.002) == 1.0005, "they take longer than that"
+    assert paused({0: 0.003}).reads_until_s(1.0005, WORTH_S) == pytest.approx(1.0 + WORTH_S)
+
+
+def test_who_asks_an_idle_machine_waits_for_others_a_moment_only() -> None:
+    assert paused({0: 0.003}).begins_s(2.0, WORTH_S) == pytest.approx(2.002)
+    assert Returning(0.0).begins_s(2.0, WORTH_S) == 2.0
 
 
 def test_who_is_over_or_never_came_back_is_not_expected() -> None:
     returning = paused({0: 0.003})
     returning.left(0)
     returning.answered([5], 1.0)
-    assert returning.due_s(1.0, WORTH_S) == 1.0
+    assert returning.begins_s(1.0005, WORTH_S) == 1.0005
+
+
+def test_where_many_take_longer_to_come_back_than_sharing_saves_halves_take_turns() -> None:
+    slow = dict.fromkeys(range(15), 0.005) | {15: 2.5}
+    assert paused(slow).largest(0.002) == 8, "the one that downloads does not go round"
+    assert paused(slow).largest(0.009) is None, "all are worth to be waited for"
+    assert paused({0: 0.005}).largest(0.002) is None and Returning(0.0).largest(0.0) is None
+
+
+@pytest.mark.parametrize("queue_of", [DeadlineQueue, ArrivalQueue])
+def test_a_batch_is_half_of_those_that_go_round(queue_of: type[DeadlineQueue]) -> None:
+    queue = queue_of(sessions=lambda: 16)
+    for _ in range(40):
+        queue.took([work(0, 0.0)], 0.001)
+        queue.took([work(slot, 0.0) for slot in range(16)], 0.016)
+    for begin_s, expected in ((0.0, 16), (1.0, 16), (2.0, 8)):
+        for slot in range(16):
+            queue.push(work(slot, begin_s + 0.005))
+        batch, _ = queue.take(begin_s + 0.005)
+        assert len(batch) == expected
+        queue.answered(batch, begin_s + 1.0)
 
 
 @pytest.mark.parametrize("queue", [DeadlineQueue(sessions=lambda: 3), ArrivalQueue(sessions=lambda: 3)])
@@ -61,7 +88,7 @@ def test_a_queue_waits_for_closed_loops_and_begins_when_the_last_is_there(queue:
         for slot in range(2):
             queue.push(work(slot, begin_s + 0.0105 + 0.001 * slot))
         learned = begin_s == 1.0
-        assert queue.due_s() == pytest.approx(begin_s + (0.015 if learned else 0.0125), abs=6e-4)
+        assert queue.due_s() == pytest.approx(begin_s + (0.0145 if learned else 0.0105), abs=1e-3)
         queue.push(work(2, begin_s + 0.0125))
         assert queue.due_s() <= begin_s + 0.0125, "all are there"
 

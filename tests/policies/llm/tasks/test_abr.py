@@ -14,9 +14,9 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video
-from policies.hindsight import features as hindsight
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
+from policies.rules.throughput import harmonic_mean_mbps, robust_mbps
 from traces.families.catalogue import resolve_many
 
 PLAN = np.random.default_rng(5).integers(0, 6, 48)
@@ -61,19 +61,21 @@ def test_a_batch_and_one_client_see_the_same(name: str) -> None:
     assert not filler.fill().any()
 
 
-def test_the_published_ladder_keeps_its_numbers() -> None:
-    """Planned values and slack are those that `hindsight` sees."""
+def test_planned_values_and_slack_are_those_of_the_throughputs_that_are_guessed() -> None:
     video, (trace,) = load_video("envivio"), resolve_many("fcc/2")
     policy = Scripted()
     simulate(video, trace, policy, seed=0, qoe=QoE(), link=PublishedLink(), first_level=None)
+    facts = abr.VideoFacts.of(video)
     for observation in policy.seen[1:]:
-        theirs = hindsight.of(observation)
-        mine = abr.features(observation, abr.VideoFacts.of(video))
-        levels = mine[abr.PLACES["levels"]].reshape(abr.LEVELS, abr.ATTRIBUTES)
-        plans = theirs[hindsight.PLANS_AT : hindsight.SLACK_AT].reshape(hindsight.GUESSES, abr.LEVELS)
-        assert np.allclose(levels[:, :3].T, plans[:3], atol=1e-6)
-        assert np.allclose(levels[:, abr.GUESSES], theirs[hindsight.SLACK_AT : hindsight.LAST_AT], atol=1e-6)
-        assert (abr.sane(mine[None]) == hindsight.sane(theirs[None])).all()
+        past, sizes = observation.history, np.asarray(observation.next_sizes_bytes[: abr.PLAN_CHUNKS], float)
+        levels = abr.features(observation, facts)[abr.PLACES["levels"]].reshape(abr.LEVELS, abr.ATTRIBUTES)
+        guesses = robust_mbps(past), harmonic_mean_mbps(past), past[-1].throughput_mbps
+        for guess, mbps in enumerate(guesses):
+            values = abr.plan_values(sizes, mbps, observation.buffer_s, past[-1].level, facts)
+            lost = np.maximum(values - values.max(), abr.WORST_VALUE)
+            assert np.allclose(levels[:, guess], lost, atol=1e-6)
+        slack = (8e-6 * sizes[0] / guesses[1] - observation.buffer_s) / 10.0
+        assert np.allclose(levels[:, abr.GUESSES], np.clip(slack, -3.0, 3.0), atol=1e-6)
 
 
 def test_a_ladder_and_a_link_twice_as_fast_look_alike_but_for_the_weight_of_a_stall() -> None:

@@ -104,7 +104,7 @@ def read_streams(
     files, copies = each_once(record_files(places))
     for path in files:
         try:
-            read.append(_stream(SessionRecord(read_record(path)), scoring, interrupted))
+            read.append(stream_of(SessionRecord(read_record(path)), scoring, interrupted=interrupted))
         except (RecordError, OSError) as error:
             faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
     faults += copies
@@ -123,7 +123,16 @@ def read_streams(
     return FoundStreams(taken, left_out, tuple(fault for _, fault in faults))
 
 
-def _stream(session: SessionRecord, scoring: Scoring, interrupted: bool) -> Stream | LeftOut:
+def stream_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = False) -> Stream | LeftOut:
+    """One session's stream, or why it is not counted.
+
+    Args:
+        interrupted: count it, too, if somebody cut it short.
+
+    Raises:
+        RecordError: a ladder that the QoE cannot score.
+    """
+
     def left_out(reason: str) -> LeftOut:
         return LeftOut(session.path, session.policy, None, reason)
 

@@ -1,4 +1,4 @@
-"""The networks while they learn: torch modules, and the way from them to `option_net.py`.
+"""The networks while they learn: torch modules, and the way from them to `net.py`.
 
 Everything is float32, so that the same command ends in the same weights whatever the processor multiplies in.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from policies.hindsight.option_net import Member
+from policies.hindsight.net import Member
 from policies.view import layout
 from policies.view.layout import GLOBAL, MAX_LEVELS
 
@@ -26,7 +26,7 @@ SHORT_LADDER = 6
 
 
 class OptionActor(nn.Module):
-    """What each level is worth; `option_net.py` says how. Inputs are scaled first."""
+    """What each level is worth; `net.py` says how. Inputs are scaled first."""
 
     def __init__(self) -> None:
         super().__init__()

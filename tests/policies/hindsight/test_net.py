@@ -16,16 +16,16 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.video import Video
 from policies.hindsight.__main__ import main
-from policies.hindsight.option_net import (
+from policies.hindsight.net import (
     FORMAT,
     LAYERS,
     Member,
     OptionNet,
     OptionNetError,
     forward,
-    write_option_net,
+    write_net,
 )
-from policies.hindsight.option_policy import BatchOptionHindsight, OptionHindsight
+from policies.hindsight.policy import BatchHindsight, Hindsight
 from policies.view import layout
 from policies.view.layout import GLOBAL, MAX_LEVELS, options_of
 from traces.families.catalogue import resolve_many
@@ -71,7 +71,7 @@ def test_levels_that_are_not_there_change_nothing() -> None:
 
 def test_numpy_computes_what_torch_computes() -> None:
     torch = pytest.importorskip("torch")
-    from policies.hindsight.option_torch import OptionActor, member_of
+    from policies.hindsight.torch_net import OptionActor, member_of
 
     torch.manual_seed(5)
     actor, vectors = OptionActor(), torch.from_numpy(views(64))
@@ -90,7 +90,7 @@ def test_members_come_back_from_a_file_and_join_averages_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, seed in (("a", 1), ("b", 2)):
-        write_option_net(tmp_path / name, [member(seed)], {"seed": str(seed)})
+        write_net(tmp_path / name, [member(seed)], {"seed": str(seed)})
     out = tmp_path / "joined"
     assert main(["join", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -113,7 +113,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     save_file({"genet.weight": np.zeros(3, np.float32)}, tmp_path / "other")
     with pytest.raises(OptionNetError, match="not hindsight's weights"):
         OptionNet.read(tmp_path / "other")
-    write_option_net(tmp_path / "good", [member()], {})
+    write_net(tmp_path / "good", [member()], {})
     tensors = load_file(tmp_path / "good")
     older = {**tensors, "format": np.frombuffer(FORMAT.replace("view", "views").encode(), np.uint8)}
     save_file(older, tmp_path / "older")
@@ -134,15 +134,15 @@ def video_of(levels: int, chunk_s: float, chunks: int = 20) -> Video:
 
 @pytest.mark.parametrize(("levels", "chunk_s"), [(2, 1.0), (3, 10.0), (6, 4.0), (9, 2.0), (12, 6.0)])
 def test_decisions_alone_are_those_of_the_batch(tmp_path: Path, levels: int, chunk_s: float) -> None:
-    write_option_net(tmp_path / "net", [member(levels)], {})
+    write_net(tmp_path / "net", [member(levels)], {})
     video, traces, qoe = video_of(levels, chunk_s), resolve_many("3g[0:3]"), QoE("log", 7.0, 0.5)
     setup = Setup.of(3, trace=range(3), kind=KINDS.index("log"), mu=7.0, smooth=0.5, rtt_ms=30.0, chunks=20)
     sessions = Sessions(Library(traces, [video]), setup, chunks=20, first_level=0)
-    batch, decided = BatchOptionHindsight(sessions, OptionNet.read(tmp_path / "net")), []
+    batch, decided = BatchHindsight(sessions, OptionNet.read(tmp_path / "net")), []
     while not sessions.done.all():
         decided.append(batch.select())
         sessions.step(decided[-1])
-    alone = OptionHindsight(str(tmp_path / "net"))
+    alone = Hindsight(str(tmp_path / "net"))
     for trace, wanted in zip(traces, np.transpose(decided), strict=True):
         rows, _ = simulate(video, trace, alone, seed=0, qoe=qoe, link=PublishedLink(rtt_ms=30.0), chunks=20)
         assert [row.level for row in rows[1:]] == wanted.tolist()
@@ -150,8 +150,37 @@ def test_decisions_alone_are_those_of_the_batch(tmp_path: Path, levels: int, chu
 
 @pytest.mark.parametrize("levels", [1, 13, 30])
 def test_every_ladder_that_robustmpc_plays_is_played(tmp_path: Path, levels: int) -> None:
-    write_option_net(tmp_path / "net", [member(levels)], {})
+    write_net(tmp_path / "net", [member(levels)], {})
     video, trace = video_of(levels, 4.0), resolve_many("3g[0:2]")[1]
-    policy = OptionHindsight(str(tmp_path / "net"))
+    policy = Hindsight(str(tmp_path / "net"))
     rows, _ = simulate(video, trace, policy, seed=0, qoe=QoE(), link=PublishedLink(), chunks=20, strict=True)
     assert len(rows) == 20 and all(row.reason for row in rows[1:])
+
+
+def test_caution_is_a_dearer_stall(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_net(tmp_path / "net", [member(6)], {})
+    words = ["join", str(tmp_path / "net"), "--caution", "2.5", "--out", str(tmp_path / "cautious")]
+    assert main(words) == 0
+    assert (
+        OptionNet.read(tmp_path / "cautious").caution == 2.5
+        and OptionNet.read(tmp_path / "net").caution == 1.0
+    )
+    video, trace = video_of(6, 4.0), resolve_many("3g[0:2]")[1]
+    levels = []
+    for name, mu in (("net", 5.0), ("cautious", 2.0)):
+        policy = Hindsight(str(tmp_path / name))
+        qoe = QoE("linear", mu, 1.0)
+        rows, _ = simulate(video, trace, policy, seed=0, qoe=qoe, link=PublishedLink(), chunks=20)
+        sessions = Sessions(Library([trace], [video], qoe), Setup.of(1), chunks=20, first_level=0)
+        batch = BatchHindsight(sessions, OptionNet.read(tmp_path / name))
+        decided = []
+        while not sessions.done.all():
+            decided.append(int(batch.select()[0]))
+            sessions.step([decided[-1]])
+        levels.append([row.level for row in rows[1:]])
+        assert levels[-1] == decided
+    assert levels[0] == levels[1]
+    tensors = load_file(tmp_path / "net")
+    save_file({**tensors, "caution": np.array([np.nan])}, tmp_path / "broken")
+    with pytest.raises(OptionNetError, match="caution"):
+        OptionNet.read(tmp_path / "broken")

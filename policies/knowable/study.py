@@ -1,0 +1,169 @@
+"""The bound for members of a family, beside policies and the oracle on the same members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from player.qoe import QoE
+from player.simulated.batch.library import Floats, Ints, Library
+from player.simulated.batch.sessions import Sessions, Setup
+from player.simulated.link_published import PAYLOAD, PublishedLink
+from player.video.video import Video
+from policies.knowable.accepted import changed_means
+from policies.knowable.hidden import HiddenNodes, Unveiled, surprises
+from policies.knowable.planner import best_paid_plan
+from policies.knowable.played import paid_session
+from policies.knowable.terms import Terms
+from policies.knowable.windows import SLOT_S
+from policies.knowable.worth import BYTES_PER_MBIT, Worth, fit
+from policies.llm.engine.engine import Engine
+from policies.llm.tasks.abr.play import BATCH, BatchEngine, Selects, batch_policy, part_of
+from policies.llm.tasks.abr.task import TASK
+from policies.rules.oracle import best_plan
+from traces.families.generator import Draw, draw, member
+from traces.families.model import FamilyModel
+from traces.trace import Trace
+
+MODEL = "netllm"
+LONGEST_S = 1.25
+"""Of the link's steps those are paid for that a session of so many times the video's length may see; later
+ones cost nothing, which errs in the planner's favour."""
+
+
+@dataclass(frozen=True)
+class BoundStudy:
+    """Which sessions: from each member's beginning, the first chunk at level 0."""
+
+    model: FamilyModel
+    members: tuple[int, ...]
+    video: Video
+    qoe: QoE
+    chunks: int
+    slot_s: float = SLOT_S
+
+    @property
+    def terms(self) -> Terms:
+        return Terms.of(self.video, self.qoe, self.model.step_s, self.chunks)
+
+    def traces(self) -> list[Trace]:
+        """The members."""
+        return [member(self.model, index) for index in self.members]
+
+
+@dataclass(frozen=True)
+class MemberFigures:
+    """Mean QoE of the counted chunks over one member."""
+
+    member: int
+    bound: float
+    """The best plan, paid for."""
+    clairvoyant: float
+    """The best plan that pays nothing, on the same grid: by how much it is above the oracle, the grid
+    errs."""
+    oracle: float
+    played: Mapping[str, float]
+    freed: Mapping[str, float]
+    """With the luck taken out: what was played, less what it paid."""
+
+
+def decided(study: BoundStudy, name: str) -> Ints:
+    """(members, chunks) the levels that a policy takes.
+
+    Raises:
+        PolicyError: no such policy.
+        ValueError: a video that it refuses.
+    """
+    library = Library(study.traces(), [study.video.first(study.chunks)], study.qoe)
+    setup = Setup.of(len(study.members), trace=np.arange(len(study.members)))
+    found = []
+    for begin in range(0, len(setup), BATCH):
+        part = part_of(setup, begin, begin + BATCH)
+        sessions = Sessions(library, part, chunks=study.chunks, first_level=0, threads=1)
+        found.append(_levels(sessions, _bound(name, sessions, part)))
+    return np.concatenate(found)
+
+
+def _bound(name: str, sessions: Sessions, setup: Setup) -> Selects:
+    if name != MODEL:
+        return batch_policy(name, sessions, setup)
+    engine = Engine(TASK, None, slots=len(sessions), max_steps=sessions.chunks)
+    return BatchEngine(sessions, engine, engine.info.target)
+
+
+def _levels(sessions: Sessions, selects: Selects) -> Ints:
+    taken = [np.zeros(len(sessions), np.int64)]
+    while not sessions.done.all():
+        taken.append(np.array(selects.select()))
+        sessions.step(taken[-1])
+    return np.array(taken).T
+
+
+class _Worths:
+    """V by class and offset; the last is kept."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._last: tuple[HiddenNodes, float, Worth] | None = None
+
+    def of(self, drawn: Draw) -> tuple[HiddenNodes, Worth]:
+        """Nodes and V for a member."""
+        if self._last is None or self._last[0].part is not drawn.part or self._last[1] != drawn.offset:
+            nodes = HiddenNodes.of(drawn.part, drawn.offset)
+            self._last = nodes, drawn.offset, fit(nodes, drawn.offset, self._terms)
+        return self._last[0], self._last[2]
+
+
+def figures(
+    study: BoundStudy, levels: Mapping[str, Ints], tell: Callable[[MemberFigures], None] | None = None
+) -> list[MemberFigures]:
+    """All figures, in the order of the members.
+
+    Args:
+        levels: (members, chunks) that each policy took.
+        tell: is given each member's when it is there.
+    """
+    worths, found = _Worths(study.terms), {}
+    for index in _by_class(study):
+        place = study.members.index(index)
+        taken = {name: each[place] for name, each in levels.items()}
+        found[index] = _of_member(study, index, worths, taken)
+        if tell is not None:
+            tell(found[index])
+    return [found[index] for index in study.members]
+
+
+def _by_class(study: BoundStudy) -> Sequence[int]:
+    """Members of one class and offset together, for whom V is the same."""
+    kinds = {index: draw(study.model, index) for index in study.members}
+    return sorted(
+        kinds, key=lambda index: (study.model.classes.index(kinds[index].part), kinds[index].offset, index)
+    )
+
+
+def _of_member(study: BoundStudy, index: int, worths: _Worths, taken: Mapping[str, Ints]) -> MemberFigures:
+    drawn, terms = draw(study.model, index), study.terms
+    nodes, worth = worths.of(drawn)
+    payload = np.array(drawn.rates) * BYTES_PER_MBIT * PAYLOAD * terms.step_s
+    seen = surprises(nodes, Unveiled.of(drawn.offset, drawn.states))
+    steps = min(len(seen), int(LONGEST_S * study.chunks * terms.chunk_s / terms.step_s) + 1)
+    seen = seen[:steps] - changed_means(study.model, nodes, drawn, steps, seed=index)
+    nothing = np.zeros((0, len(nodes)))
+    link = PublishedLink(rtt_ms=terms.rtt_s * 1000.0)
+    plan = best_plan(study.video, member(study.model, index), link, study.qoe, chunks=study.chunks)
+    sessions = {name: paid_session(payload, terms, worth, seen, each) for name, each in taken.items()}
+    return MemberFigures(
+        index,
+        best_paid_plan(payload, terms, worth, seen, study.slot_s),
+        best_paid_plan(payload, terms, None, nothing, study.slot_s),
+        plan.mean,
+        {name: each.qoe for name, each in sessions.items()},
+        {name: each.freed for name, each in sessions.items()},
+    )
+
+
+def column(found: Sequence[MemberFigures], of: Callable[[MemberFigures], float]) -> Floats:
+    """(members,) one figure of each."""
+    return np.array([of(each) for each in found])

@@ -1,0 +1,93 @@
+"""How `ladder` is learned: the teacher's levels in whole sessions, and rounds of the student's own sessions.
+
+The score is what is gained over RobustMPC in mean relative QoE a chunk, on held-out lines and drawn ladders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from policies.llm.engine.engine import Engine
+from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
+from policies.llm.learning.pool import Experience
+from policies.llm.learning.settings import AdaptError, LearningSettings
+from policies.llm.tasks.ladder.collect import drawn, mix_of
+from policies.llm.tasks.ladder.play import BATCH, LadderEngine, watch
+from policies.llm.tasks.ladder.teacher import LadderTeacher, plays, read_teacher
+from policies.llm.tasks.ladder.validation import LadderValidation
+from policies.view import layout
+
+
+class LadderCourse(Course):
+    """Simulated sessions, as `collect` drew them.
+
+    Args:
+        facts: what the pool's manifest says.
+
+    Raises:
+        AdaptError: none of its traces is held out.
+        DataError, OptionNetError, TraceError, VideoError: something is not there.
+    """
+
+    told = ("traces", "rescaled", "video", "policies", "seed", "teacher_sha256")
+    plays = True
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._mix = mix_of(facts)
+        if not any(source.validation for source in self._mix.sources):
+            raise AdaptError(
+                "none of the pool's traces is held out, so that no checkpoint could be chosen;"
+                " collect on a folder of logs besides"
+            )
+        self._net = read_teacher(facts.get("teacher"))
+        if (made := facts.get("teacher_sha256")) != self._net.sha256:
+            raise AdaptError(
+                f"the pool's teacher was {str(made)[:12]}, the one here is {self._net.sha256[:12]};"
+                " collect again"
+            )
+
+    def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
+        self._validation = LadderValidation.of(self._mix, settings.validation_sessions, settings.threads)
+        return experience
+
+    def loss(self, objective: str, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Cross entropy over the steps that there are."""
+        there = batch.vectors[..., layout.GLOBAL + layout.EXISTS] > 0.0  # (B, T)
+        taught = torch.softmax(batch.scores[there], -1)
+        return -(taught * torch.log_softmax(outputs[there], -1)).sum(-1).mean()
+
+    @property
+    def sessions(self) -> int:
+        return self._validation.sessions
+
+    def gains(self, engine: Engine, target: float | None) -> dict[str, Floats]:
+        return self._validation.of_engine(engine)
+
+    def score(self, gains: Mapping[str, Floats]) -> float:
+        return self._validation.score(dict(gains))
+
+    def teacher_score(self) -> float:
+        return self._validation.score(self._validation.of_policy(lambda each: plays(each, self._net)))
+
+    def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
+        parts, engine = [], make(min(BATCH, number))
+        for batch, begin in enumerate(range(0, number, BATCH)):
+            sessions = drawn(self._mix, min(BATCH, number - begin), (*seed, batch), threads)
+            player, random = LadderEngine(sessions, engine), np.random.default_rng([*seed, batch, 1])
+            parts.append(watch(sessions, player, LadderTeacher(sessions, self._net), random))
+            player.close()
+        return Experience.joined(parts)
+
+    def agreed(self, experience: Experience) -> float:
+        there = experience.vectors[..., layout.GLOBAL + layout.EXISTS] > 0.0
+        return float((experience.answers == experience.scores.argmax(-1))[there].mean())
+
+    def conclusion(self, score: float, teacher: float | None) -> str:
+        return (
+            f"{score:+.3f} relative QoE a chunk more than robustmpc on held-out lines; the teacher has"
+            f" {teacher:+.3f}"
+        )
