@@ -22,7 +22,7 @@ from testbed.link.shaper_client import ShaperClient
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.process.launching import Launching
 from testbed.session.policy_server import PolicyServer, PolicyServers
-from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan
+from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
 from testbed.session.side_by_side import Interrupt, begin_after_s
 from testbed.session.streaming import LaneSessions
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded
@@ -266,7 +266,7 @@ async def stream_unit(
     async with _lane_of(plans[0], name, beginning) as lane:
         launching = await shared.launching()
         asked = LaneSessions(plans, lane, shaper, server=server, stagger_s=stagger_s, launching=launching)
-        async with _open(asked):
+        async with _open(asked), contextlib.AsyncExitStack() as ending:
             async with beginning:
                 started = await asked.start()
                 probed = await started.probe()
@@ -274,13 +274,16 @@ async def stream_unit(
                 rest_s = begin_after_s()
                 t0 = time.monotonic() + rest_s
                 playing = asyncio.create_task(ready.stream(t0, Silent()))
+                ending.push_async_callback(_end, playing)  # before any wait is cut short
                 await asyncio.wait([playing], timeout=rest_s)
-            try:
-                results = await playing
-            finally:
-                playing.cancel()
-                await asyncio.gather(playing, return_exceptions=True)
+            results = await playing
     return judged([(result.chunks, result.end) for result in results])
+
+
+async def _end(playing: asyncio.Task[list[SessionResult]]) -> None:
+    """No session plays on over a lane that is about to go."""
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
