@@ -39,7 +39,7 @@ def parser() -> Parser:
     add_scoring_options(made)
     output = made.add_argument_group("output")
     output.add_argument(
-        "--out", type=Path, metavar="FILE", help="write what --json prints, for analysis report --bound"
+        "--out", type=Path, metavar="FILE", help="write what --json prints"
     )
     add_json_option(output)
     return made
