@@ -38,8 +38,6 @@ def parser() -> Parser:
     )
     add_scoring_options(made)
     output = made.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, metavar="FILE", help="write what --json prints"
-    )
+    output.add_argument("--out", type=Path, metavar="FILE", help="write what --json prints")
     add_json_option(output)
     return made
