@@ -69,7 +69,7 @@ def by_columns(name: str, text: str, how: str | None = None) -> str | None:
         ("text", "0 1\r\n1e3 2\r\n3e3 4\r\n", "text:time_unit=ms"),
         ("cooked", "7.5\t1\n8\t2\n9.25\t3\n", None),
         ("csv", "time_s,throughput_mbps,cell\n0,1,a\n1,2,b\n2,3,c\n", None),
-        ("csv", "log\nts;x;dl_kbps;rtt_ms;plr;ping\n1714500000000;a;9;2;0;1\n1714500001000;;8;3;.5;1\n", None),
+        ("csv", "log\nts;x;dl_kbps;rtt_ms;plr;ping\n1714500000000;a;9;2;0;1\n1714500001000;;8;3;.5;\n", None),
         ("csv", "duration_ms bandwidth_MBps\n500 0.1\n250 0.2\n", None),
         ("csv", "time,rate_mbps\n2024-05-01 12:00:00,1\n2024-05-01 12:00:01.5,2\n", None),
         ("csv", "date,time,rate_mbps\n2024-05-01, 12:00:00,1\n2024-05-01, 12:00:01.5,2\n", None),
