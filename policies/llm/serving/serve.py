@@ -291,33 +291,45 @@ async def listening(
     doorkeeper = server.doorkeeper = Doorkeeper(lambda: list(framework.connections))
     connections = PlainConnections(server, framework, KEEP_ALIVE_S)
     watching = asyncio.create_task(_watch(doorkeeper, connections))
-    listens: asyncio.Server | None = None
-    made: tuple[int, int] | None = None
-    loop = asyncio.get_running_loop()
     try:
-        if path is None:
-            listens = await _placed(
-                loop.create_server(connections, host, port), f"--host {host} --port {port}"
-            )
-            bound = listens.sockets[0].getsockname()[1]
-            yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
-        else:
-            free_place(path)  # again: another server may have come while the model was loaded
-            before = os.umask(0o177)
-            try:
-                listens = await _placed(loop.create_unix_server(connections, path), f"--socket {path}")
-            finally:
-                os.umask(before)
-            made = _identity(path)
-            yield str(path)
+        place = _on_tcp(connections, host, port) if path is None else _on_socket(connections, path)
+        async with place as where:
+            yield where
     finally:
-        if path is not None and made is not None and _identity(path) == made:  # another server's stays
-            path.unlink(missing_ok=True)
         watching.cancel()
-        if listens is not None:
-            listens.close()
         await connections.answered(SHUTDOWN_S)
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _on_tcp(connections: PlainConnections, host: str, port: int | None) -> AsyncIterator[str]:
+    """They are taken in there while the context lasts; gives the address."""
+    making = asyncio.get_running_loop().create_server(connections, host, port)
+    listens = await _placed(making, f"--host {host} --port {port}")
+    try:
+        bound = listens.sockets[0].getsockname()[1]
+        yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+    finally:
+        listens.close()
+
+
+@contextlib.asynccontextmanager
+async def _on_socket(connections: PlainConnections, path: Path) -> AsyncIterator[str]:
+    """As `_on_tcp`."""
+    free_place(path)  # again: another server may have come while the model was loaded
+    before = os.umask(0o177)
+    try:
+        making = asyncio.get_running_loop().create_unix_server(connections, path)
+        listens = await _placed(making, f"--socket {path}")
+    finally:
+        os.umask(before)
+    made = _identity(path)
+    try:
+        yield str(path)
+    finally:
+        if made is not None and _identity(path) == made:  # another server's stays
+            path.unlink(missing_ok=True)
+        listens.close()
 
 
 async def _watch(doorkeeper: Doorkeeper, connections: PlainConnections) -> None:
