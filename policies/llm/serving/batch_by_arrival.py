@@ -66,6 +66,9 @@ class ArrivalQueue:
         """Learn what sharing a forward is worth."""
         self._step_time.took(sum(work.rows for work in batch), seconds)
 
+    def learn(self, steps: int, seconds: float) -> None:
+        self._step_time.took(steps, seconds)
+
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         self._returning.free(now_s)
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)

@@ -194,6 +194,9 @@ class DeadlineQueue:
         self.step_time.took(rows, seconds)
         self._ran()
 
+    def learn(self, steps: int, seconds: float) -> None:
+        self.step_time.took(steps, seconds)
+
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         self._returning.free(now_s)
         self._returning.answered((work.slot for work in batch if not work.answered), now_s)

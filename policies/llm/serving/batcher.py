@@ -116,6 +116,9 @@ class BatchQueue(Protocol):
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """A batch's forward took so long."""
 
+    def learn(self, steps: int, seconds: float) -> None:
+        """A forward of so many new steps took so long, before anybody waited."""
+
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         """A batch's sessions get their answers."""
 
