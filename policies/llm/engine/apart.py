@@ -93,11 +93,31 @@ class EngineApart:
             EngineGone: the process has ended.
             Exception: what the engine raised.
         """
+        self.send(work)
+        return self.receive()
+
+    def send(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
+        """See `contract.EngineAhead`.
+
+        Raises:
+            EngineGone: the process has ended.
+        """
         changes, self._changes = self._changes, []
         for slot, steps in work:
             self._book.take(slot, len(steps))
         try:
             self._connection.send((changes, _joined(work)))
+        except OSError:
+            raise gone(self._process) from None
+
+    def receive(self) -> NDArray[np.float32]:
+        """See `contract.EngineAhead`.
+
+        Raises:
+            EngineGone: the process has ended.
+            Exception: what the engine raised.
+        """
+        try:
             answer = self._connection.recv()
         except (OSError, EOFError):
             raise gone(self._process) from None

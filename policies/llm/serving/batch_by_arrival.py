@@ -62,6 +62,9 @@ class ArrivalQueue:
             (batch if now_s < work.deadline_s else late).append(work)
         return batch, late
 
+    def goes_ahead(self, now_s: float) -> bool:
+        return len(self._waiting) >= self._most_sessions
+
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """Learn what sharing a forward is worth."""
         self._step_time.took(sum(work.rows for work in batch), seconds)
