@@ -113,6 +113,11 @@ class NetLLM:
         self._unchecked: Address | None = None
         """A server that has not said yet which adapter it has."""
 
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter's folder; None for the shipped one."""
+        return self._adapter
+
     def server(self) -> ServerCommand | None:
         """What a run has to start; None where the user said who decides."""
         if self._where != AUTO or os.environ.get(SERVER_VARIABLE):
