@@ -19,8 +19,8 @@ from policies.knowable.played import paid_session
 from policies.knowable.terms import Terms
 from policies.knowable.windows import SLOT_S
 from policies.knowable.worth import BYTES_PER_MBIT, Worth, fit
-from policies.llm.studies.batch_model import model_of
 from policies.llm.tasks.abr.play import BATCH, Selects, batch_policy, part_of
+from policies.llm.tasks.ladder.batch_model import model_of
 from policies.rules.oracle import best_plan
 from traces.families.generator import Draw, draw, member
 from traces.families.model import FamilyModel

@@ -8,13 +8,10 @@ from pathlib import Path
 from player.registry import load_policy
 from player.simulated.batch.sessions import Sessions
 from policies.llm.engine.engine import Engine
-from policies.llm.model.adapter import MAX_STEPS, made_for
-from policies.llm.task import task_named
 from policies.llm.tasks.abr.play import BATCH, BatchEngine
-from policies.llm.tasks.abr.policy import ANY_LADDER, NetLLM
+from policies.llm.tasks.abr.policy import ANY_LADDER, NetLLM, task_of
 from policies.llm.tasks.abr.small import Small
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.ladder.play import LadderEngine
+from policies.llm.tasks.ladder.play import STEPS, LadderEngine
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,8 @@ class BatchModel:
         Raises:
             AdapterError, BaseError, ValueError: it can't be loaded.
         """
-        name = TASK.name if adapter is None else made_for(adapter) or TASK.name
-        task = task_named(name) if name == ANY_LADDER else TASK
-        return cls(Engine(task, adapter, device=device, slots=BATCH, max_steps=MAX_STEPS, threads=threads))
+        task = task_of(adapter)
+        return cls(Engine(task, adapter, device=device, slots=BATCH, max_steps=STEPS, threads=threads))
 
     @property
     def any_ladder(self) -> bool:
