@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analysis.bound_file import FamilyBound
 from analysis.clusters import ClusterRule
 from analysis.compare import (
     Comparison,
@@ -98,6 +99,8 @@ class Study:
     together: Comparison | None
     """Over all settings; None with one setting, or where nothing can be paired."""
     conditions: tuple[NetworkCondition, ...]
+    bounds: tuple[FamilyBound, ...] = ()
+    """What no controller can pass; empty where nobody named a file of it."""
 
     @property
     def policies(self) -> list[str]:
@@ -154,6 +157,7 @@ def study_of(
     baseline: str,
     baseline_asked: bool,
     rule: ClusterRule,
+    bounds: tuple[FamilyBound, ...] = (),
 ) -> Study:
     """Put sessions into settings and compare them.
 
@@ -193,6 +197,7 @@ def study_of(
         comparison=by_setting,
         together=_compared(outcomes, used, None, rule) if len(conditions) > 1 else None,
         conditions=conditions,
+        bounds=bounds,
     )
 
 

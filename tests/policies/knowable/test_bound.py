@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.bound_file import read_bounds
 from player.qoe import QoE
 from player.simulated.link_published import PublishedLink
 from player.video.built_in import load_video
@@ -165,11 +166,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> str:
     return out.read_text()
 
 
-def test_the_command_writes_each_member_and_what_they_come_to(kept: str) -> None:
+def test_the_command_writes_each_member_and_what_they_come_to(kept: str, tmp_path: Path) -> None:
     (said,) = json.loads(kept)["bounds"]
     assert (said["family"], said["members"], said["complete"]) == ("3g", [400, 402], True)
     assert set(said["policies"]) == {"robustmpc", "bba"}
     bounds = [each["bound"] for each in said["by_member"]]
+    path = tmp_path / "bounds.json"
+    path.write_text(kept)
+    assert list(read_bounds(path)[0].by_member.values()) == bounds  # a report reads it
     assert said["bound"]["mean"] == pytest.approx(np.mean(bounds))
 
 
