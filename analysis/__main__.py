@@ -263,14 +263,15 @@ def _bounds(args: argparse.Namespace) -> list[Any]:
     Raises:
         AnalysisError: it names none, or the figure shows none.
     """
-    from analysis.bound_file import read_bounds
     from analysis.figures import WITH_BOUNDS
+    from analysis.knowable.bound_file import read_bounds
+    from analysis.knowable.over_cases import line_over
 
     if args.bound is None:
         return []
     if args.what not in WITH_BOUNDS:
         raise AnalysisError(f"--bound is of means: --what {' or '.join(WITH_BOUNDS)}, not {args.what}")
-    return [read_bounds(args.bound)]
+    return [line_over(read_bounds(args.bound))]
 
 
 def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:

@@ -20,10 +20,8 @@ from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_intervals
-from analysis.bound_file import FamilyBound
 from analysis.clusters import ClusterRule
 from analysis.compare import Cells, Grouping, cells, common_cases, grouped, told_others
-from analysis.knowable import NoBound, bound_of
 from analysis.outcomes import Case, Figures, Outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import (
@@ -50,6 +48,9 @@ KNOWABLE_LINE: dict[str, Any] = {"color": BLACK, "linestyle": (0.0, (6.0, 1.5)),
 KNOWABLE_BAND: dict[str, Any] = {"color": "#E4E4E4", "linewidth": 0.0}
 """… its interval."""
 KNOWABLE_WORDS = "no controller can pass this"
+
+Knowable = Callable[[Outcomes, Sequence[Case]], Interval | str]
+"""The bound over some of the sessions' cases, or why there is none."""
 
 HEIGHT_IN = 2.5
 BAR_WIDTH = 0.8
@@ -173,7 +174,7 @@ def draw_bars(
     outcomes: Outcomes,
     by: str | Grouping | None,
     rule: ClusterRule,
-    bounds: Sequence[FamilyBound] = (),
+    knowable: Knowable | None = None,
 ) -> DrawnFigure:
     """Mean QoE of each policy in each group, with its interval over traces; the bound as a line."""
     parts = panels(outcomes, by)
@@ -201,14 +202,14 @@ def draw_bars(
         for policy in filter(is_bound, part.policies):
             mean = intervals[policy].mean
             axis.hlines(mean, group - 0.46, group + 0.46, **BOUND_LINE, zorder=4)
-    without = _draw_knowable(axis, outcomes, parts, bounds)
+    without = _draw_knowable(axis, outcomes, parts, knowable)
     axis.axhline(0, color=BLACK, linewidth=0.6, zorder=3)
     _group_ticks(axis, parts)
     axis.set_ylabel("mean QoE per chunk")
     axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3, zorder=0)
     handles: list[Line2D | Patch] = [_patch_handle(policy) for policy in policies]
     handles += [_line_handle(policy) for policy in _policies(parts) if is_bound(policy)]
-    handles += [knowable_handle()] if bounds else []
+    handles += [knowable_handle()] if knowable else []
     _head_and_legend(
         figure, outcomes, parts, handles, "whiskers: 95 % interval of each mean; of differences see compare"
     )
@@ -219,7 +220,7 @@ def draw_box(
     outcomes: Outcomes,
     by: str | Grouping | None,
     rule: ClusterRule,
-    bounds: Sequence[FamilyBound] = (),
+    knowable: Knowable | None = None,
 ) -> DrawnFigure:
     """QoE of the sessions of each policy in each group: quartiles, 5th and 95th percentile, mean."""
     parts = panels(outcomes, by)
@@ -231,13 +232,13 @@ def draw_box(
             if policy not in part.policies:
                 continue
             _box(axis, group + place, part.values(policy, _qoe), policy, _width(len(policies)))
-    without = _draw_knowable(axis, outcomes, parts, bounds)
+    without = _draw_knowable(axis, outcomes, parts, knowable)
     _group_ticks(axis, parts)
     axis.set_ylabel("mean QoE of a session")
     axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3, zorder=0)
     handles: list[Line2D | Patch] = [_patch_handle(policy) for policy in policies]
     handles.append(Line2D([], [], **MEAN_MARK, label="mean"))
-    handles += [knowable_handle(" in the mean")] if bounds else []
+    handles += [knowable_handle(" in the mean")] if knowable else []
     _head_and_legend(
         figure, outcomes, parts, handles, "box: quartiles; whiskers: 5th and 95th percentile of sessions"
     )
@@ -245,22 +246,22 @@ def draw_box(
 
 
 def _draw_knowable(
-    axis: Axes, outcomes: Outcomes, parts: Sequence[Panel], bounds: Sequence[FamilyBound]
+    axis: Axes, outcomes: Outcomes, parts: Sequence[Panel], knowable: Knowable | None
 ) -> tuple[str, ...]:
     """A line and a band across each group for which a bound holds; why there is none across the others.
 
     Raises:
         AnalysisError: there are bounds, and none holds for any group.
     """
-    if not bounds:
+    if knowable is None:
         return ()
     without: list[str] = []
     for group, part in enumerate(parts):
-        found = bound_of(bounds, outcomes, part.cases)
-        if isinstance(found, NoBound):
-            without.append(found.why if part.name is None else f"{part.name}: {found.why}")
+        interval = knowable(outcomes, part.cases)
+        if isinstance(interval, str):
+            without.append(interval if part.name is None else f"{part.name}: {interval}")
             continue
-        reach, interval = (group - 0.46, group + 0.46), found.interval
+        reach = (group - 0.46, group + 0.46)
         if interval.low is not None and interval.high is not None:
             axis.fill_between(reach, interval.low, interval.high, **KNOWABLE_BAND, zorder=1)
         axis.hlines(interval.mean, *reach, **KNOWABLE_LINE, zorder=4)

@@ -17,8 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from analysis.bound_file import read_bounds
 from analysis.clusters import ClusterRule
+from analysis.knowable.bound_file import read_bounds
 from analysis.options import BASELINE
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
-from analysis.bound_file import read_bounds
-from analysis.knowable import KnowableBound, NoBound, bound_of
+from analysis.knowable.bound_file import read_bounds
+from analysis.knowable.over_cases import KnowableBound, NoBound, bound_of
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.sessions import AnalysisError
 from player.qoe import Scoring

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.bound_file import FamilyBound
 from analysis.clusters import ClusterRule
 from analysis.compare import (
     Comparison,
@@ -18,6 +17,7 @@ from analysis.compare import (
     policy_means,
     setting_names,
 )
+from analysis.knowable.bound_file import FamilyBound
 from analysis.outcomes import INVALID, Case, LeftOut, Outcomes, outcomes_of, told_apart
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable

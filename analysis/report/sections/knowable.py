@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import cells, common_cases
 from analysis.figures import KNOWABLE_BAND, KNOWABLE_LINE, KNOWABLE_WORDS
-from analysis.knowable import KnowableBound, NoBound, bound_of
+from analysis.knowable.over_cases import KnowableBound, NoBound, bound_of
 from analysis.report.parts.study import NetworkCondition, Study
 from analysis.report.parts.table_rendering import (
     LEFT,

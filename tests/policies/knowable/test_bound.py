@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.bound_file import read_bounds
+from analysis.knowable.bound_file import read_bounds
 from player.qoe import QoE
 from player.simulated.link_published import PublishedLink
 from player.video.built_in import load_video

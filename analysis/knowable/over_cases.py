@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, SEED, Interval, expanded_tail, resampled_weights
-from analysis.bound_file import FamilyBound
+from analysis.knowable.bound_file import FamilyBound
 from analysis.outcomes import Case, Outcome, Outcomes
 
 Floats = NDArray[np.float64]
@@ -133,6 +133,16 @@ def bound_of(
         found.append(one)
     same = all(member_of(case) in one.by_member for case, one in zip(cases, found, strict=True))
     return KnowableBound(tuple(cases), tuple(found), same)
+
+
+def line_over(bounds: Sequence[FamilyBound]) -> Callable[[Outcomes, Sequence[Case]], Interval | str]:
+    """What a figure is given: the bound's interval over cases, or why there is none."""
+
+    def over(outcomes: Outcomes, cases: Sequence[Case]) -> Interval | str:
+        found = bound_of(bounds, outcomes, cases)
+        return found.why if isinstance(found, NoBound) else found.interval
+
+    return over
 
 
 def _holds_for(bounds: Sequence[FamilyBound], case: Case, session: Outcome) -> FamilyBound | NoBound:
