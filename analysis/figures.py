@@ -20,9 +20,12 @@ from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_intervals
+from analysis.cases.case import Case
+from analysis.cases.grouping import Grouping
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, Grouping, cells, common_cases, grouped, told_others
-from analysis.outcomes import Case, Figures, Outcomes
+from analysis.compare import Cells, cells, common_cases, grouped
+from analysis.comparison import told_others
+from analysis.outcomes import Figures, Outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import (
     BLACK,
@@ -171,17 +174,13 @@ def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -
 
 
 def draw_bars(
-    outcomes: Outcomes,
-    by: str | Grouping | None,
-    rule: ClusterRule,
-    knowable: Knowable | None = None,
+    outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule, knowable: Knowable | None = None
 ) -> DrawnFigure:
     """Mean QoE of each policy in each group, with its interval over traces; the bound as a line."""
     parts = panels(outcomes, by)
     policies = [policy for policy in _policies(parts) if not is_bound(policy)]
     figure, (axis,) = _row_of_axes(1, wide=len(parts) * len(policies) > 8)
     places = _places(len(policies))
-    lows: list[float] = []
     for group, part in enumerate(parts):
         intervals = part.intervals(_qoe, rule)
         for policy, place in zip(policies, places, strict=True):
@@ -198,7 +197,7 @@ def draw_bars(
                 hatch=_hatch(policy),
                 zorder=2,
             )
-            lows.append(_whisker(axis, group + place, interval))
+            _whisker(axis, group + place, interval)
         for policy in filter(is_bound, part.policies):
             mean = intervals[policy].mean
             axis.hlines(mean, group - 0.46, group + 0.46, **BOUND_LINE, zorder=4)
@@ -423,12 +422,11 @@ def _width(policies: int) -> float:
     return BAR_WIDTH / policies
 
 
-def _whisker(axis: Axes, place: float, interval: Interval) -> float:
-    """The interval at a bar's end; its lowest value."""
+def _whisker(axis: Axes, place: float, interval: Interval) -> None:
+    """The interval at a bar's end."""
     errors = _errors(interval)
     if errors is not None:
         axis.errorbar(place, interval.mean, yerr=errors, color=BLACK, elinewidth=0.8, capsize=2, zorder=3)
-    return interval.mean if interval.low is None else interval.low
 
 
 def _errors(interval: Interval) -> list[list[float]] | None:

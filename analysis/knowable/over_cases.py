@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, SEED, Interval, expanded_tail, resampled_weights
+from analysis.cases.case import Case
 from analysis.knowable.bound_file import FamilyBound
-from analysis.outcomes import Case, Outcome, Outcomes
+from analysis.outcomes import Outcome, Outcomes
 
 Floats = NDArray[np.float64]
 

@@ -30,7 +30,7 @@ from analysis.report.parts.study import Study, study_of
 from analysis.report.parts.table_rendering import to_csv, to_latex
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
-from analysis.report.sections.knowable import bound_json, check_bounds, without_bound
+from analysis.report.sections.knowable import bound_json, with_bounds, without_bound
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
@@ -77,9 +77,8 @@ def report(args: argparse.Namespace) -> int:
             baseline=args.baseline or (sweep.baseline if sweep and sweep.baseline else BASELINE),
             baseline_asked=args.baseline is not None,
             rule=rule,
-            bounds=bounds,
         )
-        check_bounds(study)
+        study = with_bounds(study, bounds)
         page = _page(study, _command(args), pool, args.format)
     found = _write(study, page, out, named=args.out is not None)
     spent = {

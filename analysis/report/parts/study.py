@@ -6,19 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analysis.cases.case import Case
+from analysis.cases.grouping import Grouping
 from analysis.clusters import ClusterRule
-from analysis.compare import (
-    Comparison,
-    Grouping,
-    PairResult,
-    PolicyMeans,
-    compare,
-    grouped,
-    policy_means,
-    setting_names,
-)
+from analysis.compare import compare, grouped, policy_means, setting_names
+from analysis.comparison import Comparison, PairResult, PolicyMeans
 from analysis.knowable.bound_file import FamilyBound
-from analysis.outcomes import INVALID, Case, LeftOut, Outcomes, outcomes_of, told_apart
+from analysis.outcomes import INVALID, LeftOut, Outcomes, outcomes_of, told_apart
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
@@ -157,7 +151,6 @@ def study_of(
     baseline: str,
     baseline_asked: bool,
     rule: ClusterRule,
-    bounds: tuple[FamilyBound, ...] = (),
 ) -> Study:
     """Put sessions into settings and compare them.
 
@@ -197,7 +190,6 @@ def study_of(
         comparison=by_setting,
         together=_compared(outcomes, used, None, rule) if len(conditions) > 1 else None,
         conditions=conditions,
-        bounds=bounds,
     )
 
 

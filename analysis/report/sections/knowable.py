@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.compare import cells, common_cases
 from analysis.figures import KNOWABLE_BAND, KNOWABLE_LINE, KNOWABLE_WORDS
+from analysis.knowable.bound_file import FamilyBound
 from analysis.knowable.over_cases import KnowableBound, NoBound, bound_of
 from analysis.report.parts.study import NetworkCondition, Study
 from analysis.report.parts.table_rendering import (
@@ -32,14 +34,16 @@ def found_in(study: Study, condition: NetworkCondition) -> KnowableBound | NoBou
     return bound_of(study.bounds, condition.outcomes, common)
 
 
-def check_bounds(study: Study) -> None:
-    """That bounds which were named hold for a setting at least.
+def with_bounds(study: Study, bounds: tuple[FamilyBound, ...]) -> Study:
+    """The study with bounds, if there are any.
 
     Raises:
-        AnalysisError: they hold for none.
+        AnalysisError: they hold for none of its settings.
     """
-    if study.bounds and len(without := without_bound(study)) == len(study.conditions):
+    bounded = replace(study, bounds=bounds)
+    if bounds and len(without := without_bound(bounded)) == len(study.conditions):
         raise AnalysisError(f"--bound: it holds for none of these sessions ({without[0]})")
+    return bounded
 
 
 def without_bound(study: Study) -> list[str]:
