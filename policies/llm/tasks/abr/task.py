@@ -88,6 +88,9 @@ class Bitrates(Task):
     def after(self, past: History, step: VideoStep) -> History:
         return _grown(past, step)
 
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return abr.allowed(output[None], vector[None])[0]
+
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         margin = abr.margin(output, vector)
         return Decided(abr.level(output, vector), margin if math.isfinite(margin) else None)

@@ -84,8 +84,11 @@ class AnyLadder(Bitrates):
     def seen(self, observation: Observation, context: Any, target: float | None = None) -> Vectors:
         return view_of(observation, context)
 
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return allowed(output[None], vector[None])[0]
+
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
-        logits = allowed(output[None], vector[None])[0]
+        logits = self.scores(output, vector)
         second, best = np.partition(logits, -2)[-2:]
         margin = float(best - second)
         return Decided(int(logits.argmax()), margin if math.isfinite(margin) else None)
