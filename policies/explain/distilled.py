@@ -1,8 +1,8 @@
 """A small decision tree that says what the model does: learned from its own decisions, on generated sessions.
 
-It answers how many levels up or down from the last one: the same rule then holds on all of a ladder. The model
-streams the record's video, by the weights that it was told, over members of families; the tree is
-grown on some sessions and held against others, over members that it has not seen.
+It answers how many levels up or down from the last one: the same rule then holds on all of a ladder. The
+model streams the record's video, by the weights that it was told, over members of families; the tree is grown
+on some sessions and held against others, over members that it has not seen.
 """
 
 from __future__ import annotations

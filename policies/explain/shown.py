@@ -74,8 +74,8 @@ def _changed(change: ChangedInput) -> str:
     assert change.was is not None and change.becomes is not None
     if change.unit == "x":
         return f"{change.input} x {_told_apart(change.becomes, 1.0)}: level {change.level}"
-    becomes = _told_apart(change.becomes, change.was)
-    return f"{change.input} {_told_apart(change.was, change.becomes)} -> {becomes} {change.unit}: level {change.level}"
+    was, becomes = _told_apart(change.was, change.becomes), _told_apart(change.becomes, change.was)
+    return f"{change.input} {was} -> {becomes} {change.unit}: level {change.level}"
 
 
 def _told_apart(value: float, other: float) -> str:
@@ -119,9 +119,9 @@ def show_tree(held: Mapping[str, Any], *, whole: bool) -> None:
     low, high = found.interval
     print(
         f"a tree of {found.tree.leaves} answers chooses as the model does in {100 * found.fidelity:.1f} %"
-        f" [{100 * low:.1f}, {100 * high:.1f}] of decisions, {found.held_against} sessions that it was not grown"
-        f" on ({', '.join(found.families)}); the last level again would in {100 * found.persistence:.1f} %;"
-        f" of changes it says {100 * found.changes:.0f} % right"
+        f" [{100 * low:.1f}, {100 * high:.1f}] of decisions of {found.held_against} sessions that it was not"
+        f" grown on ({', '.join(found.families)}); the last level again would in"
+        f" {100 * found.persistence:.1f} %; of changes it says {100 * found.changes:.0f} % right"
     )
     if whole:
         _show_branch(found.tree, 0, "  ")
@@ -149,7 +149,7 @@ def show_agreement(found: Mapping[str, Any]) -> None:
     low, high = found["same_order_ci95"]
     print(
         f"occlusion beside the exact ablation, {found['decisions']} decisions:"
-        f" {100 * found['same_order']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {found['pairs']} pairs in the same order, mean rank"
-        f" correlation {found['rank_correlation']:.4f}; {found['exact_ms']:.0f} ms a decision against"
-        f" {found['occlusion_ms']:.0f} by occlusion"
+        f" {100 * found['same_order']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {found['pairs']} pairs in"
+        f" the same order, mean rank correlation {found['rank_correlation']:.4f};"
+        f" {found['exact_ms']:.0f} ms a decision against {found['occlusion_ms']:.0f} by occlusion"
     )
