@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from analysis.style import BLUE, VERMILLION
-from player.explained.file import Explanation, WhyLevel, read_explanation
+from player.explained.file import Explanation, WhyLevel, explanation_path, read_explanation
 from player.record import ChunkRow
 from traces.commands import tell_line
 from traces.safe_reading import BadFileError
@@ -44,6 +44,11 @@ class Strip:
     @property
     def height_in(self) -> float:
         return ROW_IN * len(self.names)
+
+
+def is_explained(path: str) -> bool:
+    """Whether something stands beside a record."""
+    return explanation_path(Path(path)).is_file()
 
 
 def strip_of(path: str, chunks: Sequence[ChunkRow]) -> Strip | None:

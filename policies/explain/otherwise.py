@@ -58,7 +58,8 @@ class Probing:
 
     def at(self, chunk: int) -> list[OtherValue]:
         """For the decision of a chunk, the nearest first; `chunk` may only grow from call to call."""
-        self._engine.forward([each.until(chunk) for each in self._probes])
+        told = [each.until(chunk) for each in self._probes]
+        self._engine.forward(told)
         step = self._session.steps[chunk]
         chosen = self._chosen(chunk, [step])[0]
         searches = self._crossings(chunk, step, chosen)
@@ -72,6 +73,7 @@ class Probing:
                     each.same = value
                 else:
                     each.other, each.chosen = value, option
+        self._engine.instead([(slot, rows[-1:]) for slot, rows in told])  # the next step follows the true one
         values = [OtherValue(each.given, each.was, each.other, each.chosen) for each in searches]
         return sorted(values, key=lambda each: each.step_share)
 
