@@ -282,11 +282,7 @@ def test_a_record_of_another_adapter_is_refused_in_a_line_but_for_anyway(
 @pytest.mark.parametrize(
     ("section", "value", "word"),
     [
-        (
-            "video",
-            {"name": "a", "chunk_s": 4.0, "ladder_kbps": [1, 2], "chunks": 2, "sizes_bytes": [[1, 2]]},
-            "chunks",
-        ),
+        ("video", video_section(video_of(6, chunks=5)).to_json(), "12 chunks came of a video of 5"),
         (
             "video",
             {"name": "a", "chunk_s": 4.0, "ladder_kbps": [300, 750, 1200, 1850, 2850, 4300]},
