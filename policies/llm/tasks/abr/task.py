@@ -40,6 +40,8 @@ class Bitrates(Task):
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.collect",
         "test": "policies.llm.studies.evaluate",
+        "beside": "policies.llm.tasks.ladder.beside",
+        "settings": "policies.llm.tasks.ladder.settings",
         "controls": "policies.llm.studies.controls",
         "prompt": "policies.llm.studies.ask_in_words",
         "cost": "policies.llm.studies.cost",
@@ -51,6 +53,8 @@ class Bitrates(Task):
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.options:add_collect",
         "test": "policies.llm.studies.options:add_test",
+        "beside": "policies.llm.tasks.ladder.options:add_beside",
+        "settings": "policies.llm.tasks.ladder.options:add_settings",
         "controls": "policies.llm.studies.options:add_controls",
         "prompt": "policies.llm.studies.options:add_prompt",
         "cost": "policies.llm.studies.options:add_cost",

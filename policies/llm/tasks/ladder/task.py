@@ -65,10 +65,14 @@ class AnyLadder(Bitrates):
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.collect",
         "test": "policies.llm.tasks.ladder.evaluate",
+        "beside": "policies.llm.tasks.ladder.beside",
+        "settings": "policies.llm.tasks.ladder.settings",
     }
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.options:add_collect",
         "test": "policies.llm.tasks.ladder.options:add_test",
+        "beside": "policies.llm.tasks.ladder.options:add_beside",
+        "settings": "policies.llm.tasks.ladder.options:add_settings",
     }
 
     def context_of(self, video: Video, qoe: QoE) -> Any:
