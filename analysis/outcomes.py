@@ -75,6 +75,11 @@ class Outcome:
     ladder_kbps: tuple[int, ...]
     told: QoE
     simulated: bool
+    repeat: str | None = None
+    """What tells it from the policy's other sessions in its case: seeds and the repetition; None of an
+    emulated one that is of no sweep: whoever streams the same again has a session more."""
+    made: tuple[tuple[str, str], ...] = ()
+    """By what it was made, that a case does not say, in words."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +245,31 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         ladder_kbps=tuple(record.ladder_kbps),
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
+        repeat=_repeat(session),
+        made=_made(session),
     )
+
+
+def _repeat(session: SessionRecord) -> str | None:
+    sweep, manifest = session.section("sweep"), session.record.manifest
+    if not sweep and not manifest.get("simulated"):
+        return None
+    return str((manifest.get("seed"), manifest.get("run_seed"), sweep.get("repetition")))
+
+
+def _made(session: SessionRecord) -> tuple[tuple[str, str], ...]:
+    """By which sweep, player and code."""
+    player, code = session.section("player"), session.section("code")
+    facts = {
+        "sweep": session.section("sweep").get("name"),
+        "fallback": player.get("fallback"),
+        "decision_deadline_s": player.get("decision_deadline_s"),
+        "weights": session.section("policy").get("weights_sha256"),
+        "source": session.section("policy").get("source_sha256"),
+        "commit": code.get("commit"),
+        "streambed": session.section("versions").get("streambed"),
+    }
+    return tuple((key, str(value)[:12]) for key, value in facts.items() if value is not None)
 
 
 def utilisation(session: SessionRecord) -> float | None:
