@@ -23,7 +23,7 @@ from analysis.sessions import (
     record_files,
     refuse_other_schemas,
 )
-from player.qoe import QoE, Scored, Scoring, scored_words, summarise
+from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
@@ -229,15 +229,7 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         policy=session.policy,
         policy_name=str(session.section("policy").get("name", session.policy)),
         case=case,
-        figures=Figures(
-            qoe=one.qoe,
-            bitrate_mbps=one.bitrate_mbps,
-            stall_s=one.stall_s,
-            stall_ratio=one.stall_ratio,
-            startup_s=one.startup_s,
-            switches=float(one.switches),
-            utilisation=utilisation(session),
-        ),
+        figures=_figures(one, one.qoe, one.bitrate_mbps, utilisation(session)),
         ended=session.end.outcome,
         chunks=len(session.chunks),
         chunks_asked=case.chunks,
@@ -247,6 +239,19 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         simulated=bool(record.manifest.get("simulated")),
         repeat=_repeat(session),
         made=_made(session),
+    )
+
+
+def _figures(one: SessionSummary, qoe: float, bitrate_mbps: float, used: float | None) -> Figures:
+    """Of a session that has a QoE."""
+    return Figures(
+        qoe=qoe,
+        bitrate_mbps=bitrate_mbps,
+        stall_s=one.stall_s,
+        stall_ratio=one.stall_ratio,
+        startup_s=one.startup_s,
+        switches=float(one.switches),
+        utilisation=used,
     )
 
 
