@@ -18,11 +18,13 @@ from analysis.explained.strip import TITLE, Strip, draw_strip, strip_legend, str
 from analysis.sessions import AnalysisError, SessionRecord
 from analysis.style import (
     BLACK,
+    BLUE,
     COLUMN_IN,
     FAINT_COLOUR,
     LINK_COLOUR,
     STALL_COLOUR,
     TEXT_IN,
+    VERMILLION,
     paler,
     policy_colour,
     short_name,
@@ -50,6 +52,8 @@ PANELS = ("buffer (s)", "chosen bitrate\n(Mbit/s)", "throughput\n(Mbit/s)")
 
 STRIP_ROW = 2
 """Where the strip of an explained session stands among them: below the chosen bitrate."""
+WHY_COLOURS = (BLUE, VERMILLION)
+"""Of what spoke for a level, and against it."""
 
 FALLBACK = "fallback"
 """As a row's `by` says it."""
@@ -103,10 +107,9 @@ def draw_timeline(
     figure = Figure(
         figsize=(width_in, bands * (BAND_IN + strip_in + title_in) + HEAD_IN), layout="constrained"
     )
-    places = _grid(figure, bands, columns, strip_in)
     others = list(beside) or [None] * len(sessions)
     limits = _all_limits(sessions, others, own_axes)
-    for place, (panels, strip_panel) in enumerate(places):
+    for place, (panels, strip_panel) in enumerate(_grid(figure, bands, columns, strip_in)):
         column = place % columns
         if place >= len(sessions):
             _hide(panels, strip_panel)
@@ -121,7 +124,7 @@ def draw_timeline(
         _label(panels, leftmost=column == 0, numbers=column == 0 or own_axes)
     head = _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN))
     figure.suptitle(head, x=0.01, ha="left", fontsize=7.5)
-    handles = [*_handles(sessions, others), *(strip_legend() if strip_in else [])]
+    handles = [*_handles(sessions, others), *(strip_legend(WHY_COLOURS) if strip_in else [])]
     figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
     return figure
 
@@ -155,7 +158,7 @@ def _draw_why(
     if strip is None:
         panel.set_axis_off()
         return
-    draw_strip(panel, strip, session.chunks, session.end.elapsed_s)
+    draw_strip(panel, strip, session.chunks, session.end.elapsed_s, WHY_COLOURS)
     panel.set_xlim(0, last_s)
     panel.xaxis.set_major_locator(MaxNLocator(4))
     panel.tick_params(labelbottom=False)

@@ -14,7 +14,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from analysis.style import BLUE, VERMILLION
 from player.explained.file import Explanation, WhyLevel, explanation_path, read_explanation
 from player.record import ChunkRow
 from traces.commands import tell_line
@@ -27,7 +26,6 @@ RECENT = "recent chunks"
 """The row of the recent chunk that contributed most."""
 FULL_AT = 0.9
 """Colours are full from this quantile of a session's contributions on."""
-COLOURS = LinearSegmentedColormap.from_list("for and against", [VERMILLION, "white", BLUE])
 TITLE = "why: for or\nagainst it"
 ROW_IN = 0.1
 """Height of a row."""
@@ -84,24 +82,28 @@ def _most(why: WhyLevel) -> float:
     return max(why.chunks.values(), key=abs, default=np.nan)
 
 
-def draw_strip(panel: Axes, strip: Strip, chunks: Sequence[ChunkRow], last_s: float) -> None:
+def draw_strip(
+    panel: Axes, strip: Strip, chunks: Sequence[ChunkRow], last_s: float, colours: tuple[str, str]
+) -> None:
     """A row for each modality and one for the recent chunks, over the time axis of the other panels.
 
     Args:
         last_s: where the last chunk's column ends.
+        colours: of what spoke for a level, and of what spoke against it.
     """
+    shades = LinearSegmentedColormap.from_list("for and against", [colours[1], "white", colours[0]])
     begins = [row.request_s for row in chunks]
     edges = np.maximum.accumulate([*begins, last_s])  # whatever a record's order is
     rows = np.arange(len(strip.names) + 1)
-    panel.pcolormesh(edges, rows, strip.values, cmap=COLOURS, vmin=-1.0, vmax=1.0, rasterized=False)
+    panel.pcolormesh(edges, rows, strip.values, cmap=shades, vmin=-1.0, vmax=1.0, rasterized=False)
     panel.set_ylim(len(strip.names), 0)
     panel.set_yticks(rows[:-1] + 0.5, strip.names, fontsize=5)
     panel.tick_params(axis="y", length=0, pad=1)
 
 
-def strip_legend() -> list[Any]:
-    """What the colours mean."""
+def strip_legend(colours: tuple[str, str]) -> list[Any]:
+    """What the colours of `draw_strip` mean."""
     return [
-        Patch(facecolor=BLUE, linewidth=0, label="spoke for the level"),
-        Patch(facecolor=VERMILLION, linewidth=0, label="spoke against it"),
+        Patch(facecolor=colours[0], linewidth=0, label="spoke for the level"),
+        Patch(facecolor=colours[1], linewidth=0, label="spoke against it"),
     ]

@@ -158,10 +158,10 @@ class Occlusion:
 def without_chunk(session: TaskSteps, chunk: int) -> tuple[VideoStep, ...] | None:
     """The session's steps as if a chunk had come at the mean rate of the five before it, as RobustMPC takes
     it; None for the first, before which nothing came."""
-    before = session.steps[chunk].observation(session.task.after(session.pasts[chunk], session.steps[chunk]))
-    if not before.history or chunk + 1 >= len(session.steps):
+    before = [step.past for step in session.steps[: chunk + 1] if step.past is not None]
+    if not before or chunk + 1 >= len(session.steps):
         return None
-    usual = max(harmonic_mean_mbps(before.history), LEAST_MBPS)
+    usual = max(harmonic_mean_mbps(before), LEAST_MBPS)
     told = LastThroughput().put(session.steps[chunk + 1], usual)
     return (*session.steps[: chunk + 1], told, *session.steps[chunk + 2 :])
 

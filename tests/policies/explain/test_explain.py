@@ -31,6 +31,7 @@ from policies.llm.engine.engine import Engine
 from policies.llm.model.adapter import read
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.local import shared_engine
+from policies.llm.task import NextSteps
 from policies.llm.tasks.abr.policy import NetLLM
 from policies.llm.tasks.abr.task import TASK as ABR
 from policies.llm.tasks.abr.task import Bitrates
@@ -193,11 +194,11 @@ def test_what_is_said_to_change_a_decision_does_and_a_little_less_does_not(
         """In a slot of its own, step by step, as a client is answered."""
         slot, past = engine.open(), session.task.empty
         for each in (*session.steps[:chunk], step):
-            row = session.task.features(each, past, session.context)
+            (row,) = session.task.fill([NextSteps([each], past, session.context)])
             past = session.task.after(past, each)
-            (output,) = engine.forward([(slot, row[None])])
+            (output,) = engine.forward([(slot, row)])
         engine.close(slot)
-        return int(session.task.scores(output, row).argmax())
+        return int(session.task.scores(output, row[0]).argmax())
 
     for chunk in range(0, CHUNKS, 2):
         step = session.steps[chunk]
