@@ -96,6 +96,8 @@ class Probing:
 
     def _chosen(self, chunk: int, steps: Sequence[VideoStep]) -> list[int]:
         """What is chosen where each of these stands in the place of the chunk's own step."""
+        if not steps:
+            return []
         session, target = self._session, self._engine.info.target
         past = session.pasts[chunk]
         filled = session.task.fill([NextSteps([step], past, session.context, target) for step in steps])
