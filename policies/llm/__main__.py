@@ -7,6 +7,8 @@
     beside      model, small net, teacher and oracle on lines that were kept apart
     settings    thirty drawn settings, and a rising cost of stalls
     controls    what the language model itself is worth: the same data and steps without it
+    efficiency  how much data the language model saves
+    layers      how many of its layers a decision needs
     prompt      a control: the language model asked in words
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
@@ -42,6 +44,8 @@ GENERAL = {
     "prepare": "policies.llm.model.prepare",
     "adapt": "policies.llm.learning.adapt",
     "serve": "policies.llm.serving.serve",
+    "efficiency": "policies.llm.studies.efficiency",
+    "layers": "policies.llm.studies.layers",
 }
 """Commands that are the same for every task; `Task.commands` are its own. A command's module has
 `run(args)`, which returns what `--json` prints, or an exit status, and `add_parser(commands)` unless its
@@ -49,6 +53,8 @@ options are elsewhere. `args.words` is the command line as typed."""
 OPTIONS = {
     "adapt": "policies.llm.learning.options:add_adapt",
     "serve": "policies.llm.serving.options:add_serve",
+    "efficiency": "policies.llm.studies.options:add_efficiency",
+    "layers": "policies.llm.studies.options:add_layers",
 }
 """As `Task.options` has them."""
 WITHOUT_TASK = ("prepare", "serve")
