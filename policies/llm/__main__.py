@@ -4,6 +4,8 @@
     collect     play existing policies and keep what happened
     adapt       teach a base model on that
     test        score an adapter beside other policies, in simulated sessions
+    beside      model, small net, teacher and oracle on lines that were kept apart
+    settings    thirty drawn settings, and a rising cost of stalls
     controls    what the language model itself is worth: the same data and steps without it
     prompt      a control: the language model asked in words
     cost        LoRA against full fine-tuning: memory and time of a step

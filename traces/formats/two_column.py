@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from traces.formats.clock import times_of
 from traces.formats.decimals import is_missing, number, style_of
+from traces.formats.plain_columns import Columns, body_of, moments, placed, rates
 from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
 from traces.formats.rows import (
     Origin,
@@ -28,6 +29,9 @@ from traces.trace import Trace
 NAME = "text"
 ABOUT = "two columns, `time_s throughput_mbps`, separated by spaces"
 TAKES = ("unit", "time_unit", "idle")
+CLOCK = "times are a clock's; the first row is taken for the start"
+_HEAD = 65_536
+"""Characters in which the first row is looked for."""
 
 
 def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
@@ -35,11 +39,50 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
     return scan_columns(text, options, "elapsed")
 
 
+def quick(text: str, options: ReadOptions = AS_FOUND) -> Columns | None:
+    """The points of a long text without a fault; None for others."""
+    return columns_of(text, options, "elapsed")
+
+
 def scan_columns(text: str, options: ReadOptions, origin: Origin) -> Scan:
     """A row a line of two columns separated by any white space."""
     return scan_pairs(
         [(line_number, line.split()) for line_number, line in text_lines(text)], options, origin
     )
+
+
+def columns_of(text: str, options: ReadOptions, origin: Origin) -> Columns | None:
+    """As `scan_columns`, for a long text without a fault; None for others."""
+    head = text_lines(text[:_HEAD])
+    body = body_of(text, head[0][0], None) if head else None
+    fields = body.columns((0, 1), 2) if body else None
+    return None if fields is None or body is None else columns_of_pairs(body.line, fields, options, origin)
+
+
+def columns_of_pairs(
+    line: int,
+    fields: Sequence[list[str]],
+    options: ReadOptions,
+    origin: Origin,
+    remarks: Sequence[Remark] = (),
+) -> Columns | None:
+    """Columns of times and of rates; None where a row has a fault or must be averaged.
+
+    Args:
+        line: the first row's.
+        remarks: what the reader has to say already.
+    """
+    per_second = None if options.time_unit is None else TIME_UNITS[options.time_unit]
+    times = moments(fields[0], per_second)
+    mbps = None if times is None else rates(fields[1], options.rate_unit)
+    if times is None or mbps is None:
+        return None
+    said = [*remarks, *([Remark(line, times.assumed)] if times.assumed else [])]
+    if times.of_clock and origin == "elapsed":
+        origin = "clock"
+        said.append(Remark(line, CLOCK))
+    found = placed(line, times.time_s, origin, said)
+    return None if found is None else Columns(line, found[0], mbps, found[1], remarks=found[2])
 
 
 def scan_pairs(
@@ -73,7 +116,7 @@ def scan_pairs(
     said = [Remark(first, text) for text in (time_style.assumed or rate_style.assumed, times.assumed) if text]
     if times.of_clock and origin == "elapsed":
         origin = "clock"
-        said.append(Remark(first, "times are a clock's; the first row is taken for the start"))
+        said.append(Remark(first, CLOCK))
     return arranged(rows, origin, options.idle, remarks=(*remarks, *said))
 
 
@@ -92,7 +135,8 @@ def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
-    return build(scan(text, options), source)
+    found = quick(text, options)
+    return build(scan(text, options), source) if found is None else found.trace(source)
 
 
 def write(trace: Trace) -> str:

@@ -70,6 +70,8 @@ class AnyLadder(Bitrates):
         "bench": "policies.llm.studies.bench",
         "arithmetic": "policies.llm.studies.arithmetic",
         "scale": "policies.llm.studies.scale",
+        "beside": "policies.llm.tasks.ladder.beside",
+        "settings": "policies.llm.tasks.ladder.settings",
     }
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.options:add_collect",
@@ -77,6 +79,8 @@ class AnyLadder(Bitrates):
         "cost": "policies.llm.studies.options:add_cost",
         "arithmetic": "policies.llm.studies.options:add_arithmetic",
         "scale": "policies.llm.studies.options:add_scale",
+        "beside": "policies.llm.tasks.ladder.options:add_beside",
+        "settings": "policies.llm.tasks.ladder.options:add_settings",
     }
 
     def context_of(self, video: Video, qoe: QoE) -> Any:
