@@ -7,6 +7,8 @@
     beside      model, small net, teacher and oracle on lines that were kept apart
     settings    thirty drawn settings, and a rising cost of stalls
     controls    what the language model itself is worth: the same data and steps without it
+    efficiency  how much data the language model saves
+    layers      how many of its layers a decision needs
     prompt      a control: the language model asked in words
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
@@ -44,6 +46,8 @@ GENERAL = {
     "adapt": "policies.llm.learning.adapt",
     "serve": "policies.llm.serving.serve",
     "explain": "policies.explain.command",
+    "efficiency": "policies.llm.studies.efficiency",
+    "layers": "policies.llm.studies.layers",
 }
 """Commands that are the same for every task; `Task.commands` are its own. A command's module has
 `run(args)`, which returns what `--json` prints, or an exit status, and `add_parser(commands)` unless its
@@ -52,6 +56,8 @@ OPTIONS = {
     "adapt": "policies.llm.learning.options:add_adapt",
     "serve": "policies.llm.serving.options:add_serve",
     "explain": "policies.explain.options:add_explain",
+    "efficiency": "policies.llm.studies.options:add_efficiency",
+    "layers": "policies.llm.studies.options:add_layers",
 }
 """As `Task.options` has them."""
 WITHOUT_TASK = ("prepare", "serve", "explain")

@@ -32,6 +32,8 @@ class Bitrates(Task):
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.abr.course:VideoCourse"
     empty = SeenChunks()
+    player: str = "policies.llm.tasks.abr.play:BatchEngine"
+    """`module:name` of an engine as the policy of simulated sessions, given a batch and the engine."""
     prompt = (
         "Choose the bitrate level of the next video chunk, 0 to 5. Goal: high bitrate in Mbit/s, no stall "
         "(each second costs 4.3), few changes. Each step tells throughput, download times in s, sizes in MB, "
