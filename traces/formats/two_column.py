@@ -113,32 +113,21 @@ def scan_pairs(
     for line_number, fields in lines:
         if len(fields) != 2:
             shown = " ".join(fields)[:40]
-            rows.append(
-                TraceRow(
-                    line_number,
-                    fault=f"{len(fields)} columns ({shown!r}); a line is `time_s throughput_mbps`",
-                )
-            )
+            fault = f"{len(fields)} columns ({shown!r}); a line is `time_s throughput_mbps`"
+            rows.append(TraceRow(line_number, fault=fault))
             continue
         time_s, fault = next(moments)
         rate, missing = _rate(rate_style.plain(fields[1]), options)
         rows.append(TraceRow(line_number, time_s, rate[0], fault or rate[1], missing=missing))
-    sound = [row for row in rows if not row.fault and not row.missing]
-    if not times.of_clock and (
-        text := in_thousandths([row.time_s for row in sound], [row.rate_mbps for row in sound], options)
-    ):
-        return scan_pairs(
-            lines,
-            _as_thousandths(options),
-            origin,
-            comma_separates=comma_separates,
-            remarks=(Remark(first, text),),
-        )
-    said = [Remark(first, text) for text in (time_style.assumed or rate_style.assumed, times.assumed) if text]
+    if text := "" if times.of_clock else _rows_in_thousandths(rows, options):
+        how, said = _as_thousandths(options), (Remark(first, text),)
+        return scan_pairs(lines, how, origin, comma_separates=comma_separates, remarks=said)
+    assumed = (time_style.assumed or rate_style.assumed, times.assumed)
+    told = [Remark(first, text) for text in assumed if text]
     if times.of_clock and origin == "elapsed":
         origin = "clock"
-        said.append(Remark(first, CLOCK))
-    return arranged(rows, origin, options.idle, remarks=(*remarks, *said))
+        told.append(Remark(first, CLOCK))
+    return arranged(rows, origin, options.idle, remarks=(*remarks, *told))
 
 
 def in_thousandths(times: Sequence[float], values: Sequence[float], options: ReadOptions) -> str:
@@ -157,6 +146,11 @@ def in_thousandths(times: Sequence[float], values: Sequence[float], options: Rea
         f"steps of {step:g} and rates of {rate:g} are taken for ms and kbit/s; with --time-unit s --unit mbps"
         " they are seconds and Mbit/s"
     )
+
+
+def _rows_in_thousandths(rows: Sequence[TraceRow], options: ReadOptions) -> str:
+    sound = [row for row in rows if not row.fault and not row.missing]
+    return in_thousandths([row.time_s for row in sound], [row.rate_mbps for row in sound], options)
 
 
 def _as_thousandths(options: ReadOptions) -> ReadOptions:
