@@ -25,7 +25,7 @@ FINE = -1
 BLOCK = 128
 """Sessions that go through the passes together: what is known of them fits the nearest cache."""
 
-AHEAD = 4
+AHEAD = 2
 """Intervals of a trace that all downloads of a block are tried on at once; one that goes on goes on alone."""
 
 _MS_PER_S = 1000.0
@@ -224,7 +224,6 @@ def _ask_for(
         here = of_intervals + 32 * interval[session]
         prefetch(here)
         prefetch(here + LINE_BYTES)
-        prefetch(here + 2 * LINE_BYTES)
         noted = which[place] * chunks + chunk[session]
         prefetch(of_past + 16 * noted)
         prefetch(of_levels + noted)
