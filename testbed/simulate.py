@@ -40,7 +40,7 @@ from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.computing_pace import remembered
-from testbed.simulated.simulation import JobSummaries, plan_jobs, run_jobs
+from testbed.simulated.jobs import JobSummaries, plan_jobs, run_jobs
 from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
 from testbed.simulating.simulated_summary import (

@@ -22,7 +22,7 @@ from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.reference import mean_over
 from testbed import simulate as command
-from testbed.simulated import simulation
+from testbed.simulated import jobs as simulation_jobs
 from tests.support.damage import DAMAGES
 from traces.families.catalogue import resolve, resolve_many
 
@@ -739,7 +739,7 @@ def test_who_is_waited_for_is_said(
     monkeypatch: pytest.MonkeyPatch,
     jobs: str,
 ) -> None:
-    monkeypatch.setattr(simulation, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(simulation_jobs, "PATIENCE_S", 0.05)
     words = ("--traces", "4g/0", "--policy", f"{broken}:Sleepy", "--chunks", "5", "--jobs", jobs)
     assert run(*words, "--out", tmp_path / "out") == 0
     said = capfd.readouterr().err
