@@ -16,6 +16,7 @@
     arithmetic  one model in two number formats: time and quality
     load        many simulated players in real time against the server
     scale       QoE and decision time against the number of layers
+    explain     why each level of a record was chosen, and what would have changed it
 
 Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on where it can).
 """
@@ -44,6 +45,7 @@ GENERAL = {
     "prepare": "policies.llm.model.prepare",
     "adapt": "policies.llm.learning.adapt",
     "serve": "policies.llm.serving.serve",
+    "explain": "policies.explain.command",
     "efficiency": "policies.llm.studies.efficiency",
     "layers": "policies.llm.studies.layers",
 }
@@ -53,12 +55,13 @@ options are elsewhere. `args.words` is the command line as typed."""
 OPTIONS = {
     "adapt": "policies.llm.learning.options:add_adapt",
     "serve": "policies.llm.serving.options:add_serve",
+    "explain": "policies.explain.options:add_explain",
     "efficiency": "policies.llm.studies.options:add_efficiency",
     "layers": "policies.llm.studies.options:add_layers",
 }
 """As `Task.options` has them."""
-WITHOUT_TASK = ("prepare", "serve")
-"""They need none, or ask for several themselves."""
+WITHOUT_TASK = ("prepare", "serve", "explain")
+"""They need none, ask for several themselves, or find theirs in a record."""
 PROG = "python -m policies.llm"
 
 

@@ -219,6 +219,18 @@ class Engine:
             rows.append(new)
         return self._outputs(self._runner, slots, held, rows)
 
+    def instead(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+        """As `forward`, but each slot's steps stand in place of its last ones, as many: what would be
+        decided if these had come.
+
+        Raises:
+            KeyError, ValueError: as `forward`; or a context that doesn't hold so many steps.
+        """
+        self._check(work)
+        for slot, steps in work:
+            self.book.put_back(slot, len(steps))
+        return self.forward(work)
+
     @torch.inference_mode()
     def recompute(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """As `forward`, but every context from its first step on, as a model without a cache must."""

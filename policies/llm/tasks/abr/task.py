@@ -117,6 +117,9 @@ class Bitrates(Task):
     def after(self, past: SeenChunks, step: VideoStep) -> SeenChunks:
         return _grown(past, step)
 
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return abr.allowed(output[None], vector[None])[0]
+
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.answers(output[None], vector[None])[0]
 

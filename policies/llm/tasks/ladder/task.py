@@ -97,6 +97,9 @@ class AnyLadder(Bitrates):
     def seen(self, observation: Observation, context: Any, target: float | None = None) -> Vectors:
         return view_of(observation, context)
 
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return allowed(output[None], vector[None])[0]
+
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.answers(output[None], vector[None])[0]
 
