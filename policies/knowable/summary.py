@@ -78,6 +78,8 @@ def shown(said: dict[str, Any], line: Callable[[str], None]) -> None:
     oracle = said["oracle"]
     line(f"  {'oracle':<12}{oracle['mean']:8.3f}  {_with_bounds(oracle, 3):<24}  knows the future")
     line(f"  the bound is {_with_bounds(said['below_oracle'], 3)} below the oracle on the same members")
+    if said["below_oracle"]["mean"] <= 0.0:
+        line("  so here the oracle is the closer bound: over more members, or more chunks, this one may be")
     line(f"  the grid errs in the bound's disfavour by about {said['grid']['mean']:.3f}")
 
 

@@ -21,7 +21,7 @@ from policies.knowable.laws import Floats
 from policies.knowable.planner import best_paid_plan
 from policies.knowable.played import paid_session
 from policies.knowable.study import BoundStudy, decided, figures
-from policies.knowable.summary import summed_up
+from policies.knowable.summary import shown, summed_up
 from policies.knowable.terms import Terms
 from policies.knowable.worth import Worth, fit_chain
 from policies.rules.oracle import best_plan
@@ -220,6 +220,14 @@ def test_a_policy_whose_weights_are_others_now_is_played_anew(kept: str) -> None
     (entry,) = json.loads(kept)["bounds"]
     held = held_of(entry, {"robustmpc": None, "bba": "0123"})
     assert all(set(each.played) == {"robustmpc"} for each in held.values())
+
+
+def test_a_bound_above_the_oracle_is_said_to_be_no_closer(kept: str) -> None:
+    (entry,) = json.loads(kept)["bounds"]
+    for gap, told in ((0.1, False), (-0.1, True)):
+        lines: list[str] = []
+        shown(entry | {"below_oracle": {"mean": gap, "ci95": [gap, gap]}}, lines.append)
+        assert any("the oracle is the closer bound" in line for line in lines) is told
 
 
 @pytest.mark.parametrize(
