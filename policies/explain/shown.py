@@ -35,8 +35,8 @@ def show_session(found: Explanation) -> None:
         print(f"{len(other)} of {len(decisions)} levels in the record are not the model's choice, marked *")
     if unlike := [each.chunk for each in other if each.by in BY_THE_MODEL]:
         print(
-            f"{len(unlike)} of them it is said to have chosen (first chunk {unlike[0]}): it was another adapter,"
-            " computed in something else, or on a machine whose libraries round otherwise"
+            f"{len(unlike)} of them it is said to have chosen (first chunk {unlike[0]}): it was another"
+            " adapter, computed in something else, or on a machine whose libraries round otherwise"
         )
 
 
