@@ -67,6 +67,7 @@ def by_columns(name: str, text: str, how: str | None = None) -> str | None:
         ("text", "1714500000 1\n1714500001 2\n1714500002 1.5\n", None),
         ("text", "-3 1\n-2 2\n0 3\n", None),
         ("text", "0 1\r\n1e3 2\r\n3e3 4\r\n", "text:time_unit=ms"),
+        ("text", "".join(f"{at * 1000} {1500 + at}\n" for at in range(40)), None),
         ("cooked", "7.5\t1\n8\t2\n9.25\t3\n", None),
         ("csv", "time_s,throughput_mbps,cell\n0,1,a\n1,2,b\n2,3,c\n", None),
         ("csv", "log\nts;x;dl_kbps;rtt_ms;plr;ping\n1714500000000;a;9;2;0;1\n1714500001000;;8;3;.5;\n", None),

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from traces.formats.plain_columns import Columns
 from traces.formats.reading import AS_FOUND, ReadOptions
-from traces.formats.rows import Scan, build, plain, refuse_delay_loss
-from traces.formats.two_column import TAKES, columns_of, scan_columns
+from traces.formats.rows import Scan, build, plain
+from traces.formats.two_column import TAKES, columns_of, refuse_unwritable, scan_columns
 from traces.trace import Trace
 
 NAME = "cooked"
@@ -46,8 +46,8 @@ def write(trace: Trace) -> str:
     """The file's text.
 
     Raises:
-        TraceError: the trace has delay or loss.
+        TraceError: the trace has delay or loss, or would be read in other units.
     """
-    refuse_delay_loss(trace, NAME)
+    refuse_unwritable(trace, NAME)
     rows = zip(trace.time_s, trace.rate_mbps, strict=True)
     return "".join(f"{plain(time_s)}\t{plain(rate)}\n" for time_s, rate in rows)
