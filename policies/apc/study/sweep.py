@@ -14,23 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from player.qoe import scored_words
 from policies.apc import learned, rule
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
 from policies.apc.study.arms import (
     Arm,
-    ArmBench,
     ArmResult,
     always,
-    asking_time,
+    bench_of,
     difference,
     never,
-    scored_in,
-    starts_of,
 )
 from policies.apc.study.files import read_json, write_json
 from policies.apc.study.options import load_engine
+from policies.apc.study.starts import CHOOSE
 from policies.apc.study.train import CANDIDATES, candidates
 from traces.ownership import make_directory
 
@@ -49,20 +46,19 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """
     rules, nets = candidates(args.candidates / CANDIDATES, args.light)
     engine = load_engine(args)
-    starts = starts_of(args.traces, args.video)
-    weights = scored_words(scored_in(starts))
-    say(f"{len(starts)} sessions, QoE {weights}; each way to decide plays all of them, which takes minutes")
-    bench = ArmBench(engine, starts, args.together, asking_time(engine))
+    bench = bench_of(args, engine, CHOOSE)
+    say(bench.told)
     results = []
     for arm in _arms(args.light, rules, nets):
         results.append(bench.play(arm))
-        say(_line(results[-1], results[0]))
+        say(_line(results[-1], results[0], bench.lines))
     picked = {kind: pick(results, kind) for kind in KINDS}
     report = {
         "light": args.light,
         "traces": list(args.traces),
         "sessions": len(bench.starts),
-        "weights": weights,
+        "lines": len(set(bench.lines)),
+        "weights": bench.weights,
         "adapter_sha256": engine.info.adapter_sha256,
         "arms": [each.to_json() for each in results],
         "picked": {kind: None if each is None else each.arm.name for kind, each in picked.items()},
@@ -94,8 +90,8 @@ def _arms(light: str, rules: Mapping[str, Any], nets: Mapping[str, Any]) -> list
     ]
 
 
-def _line(result: ArmResult, first: ArmResult) -> str:
-    gap = difference(result.qoe, first.qoe)
+def _line(result: ArmResult, first: ArmResult, lines: Sequence[str]) -> str:
+    gap = difference(result.qoe, first.qoe, lines)
     return (
         f"{result.arm.name:<16} share {100 * result.llm_share:5.1f} %  delay {result.delay_ms:6.2f} ms"
         f"  QoE {result.qoe.mean():.4f}  minus llm {gap}"

@@ -23,7 +23,8 @@ from policies.apc.light import Light
 from policies.apc.policy import APC, BY_LIGHT
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, RandomShare
-from policies.apc.study.lockstep import StudyStart, mean_qoe, play
+from policies.apc.study.lockstep import mean_qoe, play
+from policies.apc.study.starts import StudyStart
 from policies.genet.policy import Genet
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter

@@ -107,7 +107,7 @@ class NetLLM:
         self._device, self._dtype = device, dtype
         self.arithmetic: str | None = None
         """What the model is computed in, as far as it is known: once a session has begun."""
-        self._task = _task_of(self._adapter)
+        self._task = bitrates_of(self._adapter)
         self.weights_sha256 = read(self._adapter, self._task).sha256
         self._session: DecidedSession | None = None
         self._unchecked: Address | None = None
@@ -293,8 +293,8 @@ class NetLLM:
         return address if same else None
 
 
-def _task_of(adapter: Path | None) -> Bitrates:
-    """What an adapter decides.
+def bitrates_of(adapter: Path | None) -> Bitrates:
+    """The task that an adapter was made for; None: the shipped one.
 
     Raises:
         AdapterError: no bitrates.
