@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.grouping import GROUPINGS
+from analysis.cases.grouping import GROUPINGS
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
 from analysis.outcomes import read_outcomes
 from analysis.power.options import add_power
@@ -33,7 +33,7 @@ from traces.words import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.compare import Missing
+    from analysis.comparison import Missing
     from analysis.outcomes import Outcomes
 
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
@@ -163,7 +163,7 @@ def _compare(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
-    comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
+    comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule, at_points=True)
     written = write_comparison(comparison, args.csv) if args.csv else []
     if args.json:
         print(json.dumps(as_json(comparison) | {"tables": [str(path) for path in written]}))
@@ -207,7 +207,7 @@ def _plot_many(args: argparse.Namespace) -> int:
     """A figure of many sessions."""
     import matplotlib
 
-    from analysis.compare import missing_of
+    from analysis.compare import missing_of, told_together
     from analysis.compare_report import left_out_lines
     from analysis.figures import FIGURES
 
@@ -220,7 +220,7 @@ def _plot_many(args: argparse.Namespace) -> int:
     missing = missing_of(outcomes)
     policies = [one for one in outcomes.policies if one not in outcomes.without_figures]
     if args.json:
-        facts = {"what": args.what, "out": str(args.out), "cases": drawn.cases, "settings": drawn.cases}
+        facts = {"what": args.what, "out": str(args.out), "cases": drawn.cases}
         print(json.dumps({**facts, "not_common": drawn.not_common, **_drawn_json(outcomes, missing)}))
         return status
     for line in left_out_lines(outcomes):
@@ -231,6 +231,8 @@ def _plot_many(args: argparse.Namespace) -> int:
             f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
+    for told in told_together(outcomes, args.by):
+        tell_line(f"note: {told}")
     tell_line(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     tell_next(args.results, "report")
     return status
@@ -248,8 +250,7 @@ def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any
 
 
 def _missing_json(one: Missing) -> dict[str, str]:
-    """`setting`: what `case` was called before."""
-    return {"policy": one.policy, "case": str(one.case), "setting": str(one.case)}
+    return {"policy": one.policy, "case": str(one.case), "reason": one.reason}
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:

@@ -20,9 +20,12 @@ from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_intervals
+from analysis.cases.case import Case
+from analysis.cases.grouping import Grouping
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, Grouping, cells, common_cases, grouped, told_others
-from analysis.outcomes import Case, Figures, Outcomes
+from analysis.compare import Cells, cells, common_cases, grouped
+from analysis.comparison import told_others
+from analysis.outcomes import Figures, Outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import (
     BLACK,

@@ -19,15 +19,9 @@ from rich.text import Text
 from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE
 from analysis.clusters import ClusterRule
-from analysis.compare import (
-    ComparedGroup,
-    grouped,
-    groups_with_means,
-    missing_of,
-    pooled_ladders,
-    told_others,
-)
+from analysis.compare import grouped, groups_with_means, missing_of, told_together
 from analysis.compare_report import LONGEST_NAME, accounted, add_names, say
+from analysis.comparison import ComparedGroup, pooled_ladders, told_others
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, label, short_name
@@ -83,7 +77,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
             {
                 "group": group.name,
                 "cases": group.policies[0].cases,
-                "settings": group.policies[0].cases,
+                "together": list(group.together),
                 "traces": group.traces,
                 "clusters": group.clusters,
                 "policies": [
@@ -135,6 +129,8 @@ def _show_notes(found: Matrix, console: Console) -> None:
             say(console, f"note: {label(policy)} is {how} with {against} stall in {group.name}")
     if others := told_others(outcomes):
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
+    for told in told_together(outcomes, found.by):
+        say(console, f"note: {told}")
     if pooled := pooled_ladders(grouped(outcomes, found.by).values()):
         say(console, f"note: {pooled}")
     for policy in dict.fromkeys(one.policy for one in outcomes.left_out):

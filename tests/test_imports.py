@@ -50,7 +50,8 @@ MUST_NOT_KNOW = {
 }
 READS_OUTSIDE_FILES = "traces/safe_reading.py"
 OUR_OWN = {
-    "analysis/outcomes.py": "values of records that were read, as text",
+    "analysis/cases/case.py": "values of records that were read, as text",
+    "analysis/cases/naming.py": "the same",
     "analysis/report/sections/repeat.py": "values of records that were read, as text",
     "analysis/report/sections/stress.py": "the same",
     "player/real/stream.py": "a line of the parent process",

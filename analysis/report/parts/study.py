@@ -6,18 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analysis.cases.case import Case
+from analysis.cases.grouping import Grouping
 from analysis.clusters import ClusterRule
-from analysis.compare import (
-    Comparison,
-    Grouping,
-    PairResult,
-    PolicyMeans,
-    compare,
-    grouped,
-    policy_means,
-    setting_names,
-)
-from analysis.outcomes import INVALID, Case, LeftOut, Outcomes, outcomes_of, told_apart
+from analysis.compare import compare, grouped, policy_means, setting_names
+from analysis.comparison import Comparison, PairResult, PolicyMeans
+from analysis.outcomes import INVALID, LeftOut, Outcomes, outcomes_of, told_apart
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import matplotlib
 
+from analysis.cases.case import Case
 from analysis.compare import cells
-from analysis.outcomes import Case, Figures, Outcome
+from analysis.outcomes import Figures, Outcome
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.pictures import Picture, picture, written_as
 from analysis.report.parts.study import Study
@@ -123,11 +124,11 @@ def _read(path: str) -> SessionRecord:
     return SessionRecord(read_record(Path(path)))
 
 
-def over_time(pictures: Sequence[Picture]) -> Section:
-    """Single sessions."""
+def over_time(pictures: Sequence[Picture], place: str) -> Section:
+    """Single sessions, the best and the worst of all settings or points (`place`) together."""
     text = (
         "Single sessions prove nothing; they show how a policy behaves. Best and worst are by QoE over"
-        " all settings."
+        f" all {place}s."
         " Grey is what the link could carry, a pale band a stall; a bar of throughput reaches from a"
         " chunk's request to"
         " its last byte."

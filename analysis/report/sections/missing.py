@@ -133,7 +133,7 @@ def left_out_sentences(study: Study) -> list[str]:
     for (policy, reason), count in lacking.items():
         if reason != INVALID:
             said.append(
-                f"{policy} lacks {count} of the traces that others in the same setting have: {reason}."
+                f"{policy} lacks {count} of the traces that others in the same {study.place} have: {reason}."
             )
     for one in study.unreadable[:NAMED]:
         said.append(f"{Path(one.path).name} is left out: {one.reason}.")
