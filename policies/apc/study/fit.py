@@ -20,7 +20,7 @@ QUANTILES = np.linspace(0.05, 0.95, 19)
 MOST_CONDITIONS = 3
 UNITS = 16
 """Of the network's hidden layer."""
-STEPS = 1500
+STEPS = 600
 RATE = 0.01
 DECAY = 1e-3
 GAIN_LIMIT = 20.0

@@ -98,7 +98,7 @@ def plain(compute: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torc
 
 def recorded(compute: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
     """A CUDA graph of a computation."""
-    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(WARM_UPS):

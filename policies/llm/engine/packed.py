@@ -102,13 +102,13 @@ class PackedModel:
 
     @property
     def room(self) -> tuple[int, int, torch.dtype, torch.device]:
-        """Tokens of a context, tokens that every context begins with, and in what and where it is computed."""
+        """Tokens of a context, tokens that each begins with, and in what and where it is computed."""
         return self._keys.shape[3], self._shared, self._dtype, self._device
 
     def through(
         self, hidden: torch.Tensor, batch: BatchPlaces, groups: Sequence[AlikeSessions] = ()
     ) -> torch.Tensor:
-        """(sessions, width) of (N, width) rows that stand where a batch says; their keys and values are kept."""
+        """(sessions, width) of (N, width) rows that stand where a batch says; they are then in the caches."""
         cos, sin = self._cos[batch.position].unsqueeze(1), self._sin[batch.position].unsqueeze(1)
         for number, layer in enumerate(self._layers):
             normed = self._rms(hidden, layer["before"])

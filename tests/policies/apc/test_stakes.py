@@ -110,7 +110,7 @@ class Watched:
 
 FAILING = Trace(
     "failing",
-    tuple(float(second) for second in range(0, 241)),
+    tuple(float(second) for second in range(241)),
     (4.0, *[4.0] * 60, *[max(2.2 - 0.02 * second, 0.25) for second in range(180)]),
 )
 """A good minute, then a link that fades until next to nothing is left."""
