@@ -17,7 +17,6 @@ from policies.apc.rule import Condition, Thresholds, counted
 from policies.apc.study.moments import Moments
 
 QUANTILES = np.linspace(0.05, 0.95, 19)
-MOST_CONDITIONS = 3
 UNITS = 16
 """Of the network's hidden layer."""
 STEPS = 600
@@ -37,33 +36,41 @@ def captured(gains: Floats, chosen: NDArray[np.bool_]) -> float:
     return float(np.where(chosen, gains, 0.0).mean())
 
 
-def fit_rule(moments: Moments, share: float) -> Thresholds:
+def fit_rule(moments: Moments, share: float, expected: Floats | None = None) -> Thresholds:
     """Up to three conditions that together ask for at most a share of the decisions and gain the most.
 
-    Chosen one after the other, each the best beside those before, as long as it helps.
+    The best pair of all, or the best one alone; then the one that is best beside them, if it helps.
+
+    Args:
+        expected: (decisions,) what a network holds them to gain, with the luck taken out; None takes
+            what each gained.
 
     Raises:
         ValueError: no condition asks for so few.
     """
-    gains = np.clip(moments.gains, -GAIN_LIMIT, GAIN_LIMIT)
+    gains = expected if expected is not None else np.clip(moments.gains, -GAIN_LIMIT, GAIN_LIMIT)
     candidates = list(_candidates(moments))
-    chosen: list[Condition] = []
-    asked = np.zeros(len(moments), bool)
-    best = 0.0
-    while len(chosen) < MOST_CONDITIONS:
-        scored = []
-        for condition, holds in candidates:
-            together = asked | holds
-            if together.mean() <= share:
-                scored.append((captured(gains, together), -together.mean(), condition, together))
-        if not scored:
-            break
-        value, _, condition, together = max(scored, key=lambda each: each[:2])
-        if chosen and value <= best:
-            break
-        best, asked = value, together
-        chosen.append(condition)
-    return Thresholds(tuple(chosen))
+    holds = np.array([each for _, each in candidates], np.float32)  # (candidates, decisions)
+    share_of, gain_of = _unions(holds, np.ones(len(gains))), _unions(holds, gains)
+    worth = np.where(share_of <= share, gain_of, -np.inf)
+    first, second = np.unravel_index(int(worth.argmax()), worth.shape)
+    if not np.isfinite(worth[first, second]):
+        raise ValueError(f"no condition asks for so few decisions as {share:g}; give a larger share")
+    chosen = list(dict.fromkeys((int(first), int(second))))
+    if len(chosen) == 2:
+        asked = np.maximum(holds[first], holds[second])
+        together = np.maximum(holds, asked)
+        more = np.where(together.mean(axis=1) <= share, together @ gains / len(gains), -np.inf)
+        if more.max() > worth[first, second] + 1e-9:
+            chosen.append(int(more.argmax()))
+    return Thresholds(tuple(candidates[at][0] for at in chosen))
+
+
+def _unions(holds: NDArray[np.float32], values: Floats) -> Floats:
+    """(candidates, candidates) mean of a value over all decisions, where one of two conditions holds."""
+    weighted = holds * values.astype(np.float32)
+    alone = weighted.sum(axis=1)
+    return np.asarray((alone[:, None] + alone[None, :] - weighted @ holds.T) / len(values), np.float64)
 
 
 def _candidates(moments: Moments) -> Iterator[tuple[Condition, NDArray[np.bool_]]]:
@@ -97,7 +104,7 @@ def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) 
         llm_ms: what a decision of the model takes.
     """
     random = np.random.default_rng(seed)
-    rows = np.array([inputs(moments.row(at)) for at in range(len(moments))])
+    rows = input_rows(moments)
     gains = np.clip(moments.gains, -GAIN_LIMIT, GAIN_LIMIT)
     held = moments.lines % HELD_OUT == HELD_OUT - 1
     centre, scale = rows[~held].mean(axis=0), rows[~held].std(axis=0)
@@ -169,9 +176,14 @@ def _descend(random: np.random.Generator, fitted: _Lesson, held: _Lesson) -> tup
     return best[1], best[2]
 
 
+def input_rows(moments: Moments) -> Floats:
+    """(decisions, inputs) what a network sees of them."""
+    return np.array([inputs(moments.row(at)) for at in range(len(moments))])
+
+
 def with_share(net: GainNet, moments: Moments, share: float) -> GainNet:
     """The same network with the threshold that asks for a share of these decisions."""
-    predicted = net.gains(np.array([inputs(moments.row(at)) for at in range(len(moments))]))
+    predicted = net.gains(input_rows(moments))
     worth = max(float(np.quantile(predicted, 1.0 - share)), 1e-4) / net.llm_ms
     return GainNet(**(vars(net) | {"worth_per_ms": worth}))
 

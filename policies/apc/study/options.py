@@ -138,11 +138,20 @@ def add_fit_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_random_option(group: Any) -> None:
+    """The shares of the control."""
+    group.add_argument(
+        "--random", nargs="*", type=share, default=[0.25, 0.5, 0.75], metavar="SHARE",
+        help="that are drawn without a look, as a control (default: 0.25 0.5 0.75)",
+    )  # fmt: skip
+
+
 def add_sweep(commands: Any) -> None:
     """The command line of `sweep`."""
     command = commands.add_parser("sweep", help="play candidates on validation traces and pick")
     what = add_play_options(command, SWEEP_TRACES, "to choose by")
     what.add_argument("--candidates", type=Path, required=True, metavar="DIR", help="what `train` made")
+    add_random_option(what)
     add_model_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -168,6 +177,7 @@ def add_refit(commands: Any) -> None:
     """The command line of `refit`."""
     command = commands.add_parser("refit", help="train, sweep, write and test: for a new adapter")
     what = add_play_options(command, (), None)
+    add_random_option(what)
     what.add_argument(
         "--no-members", dest="members", action="store_false", help="leave each step's generated members away"
     )

@@ -35,7 +35,6 @@ LEAST, MOST = 0.2, 0.8
 TOLERANCE = 0.005
 """Of the size of the model's own QoE."""
 KINDS = ("rule", "learned")
-RANDOM_SHARES = (0.25, 0.5, 0.75)
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     bench = bench_of(args, engine, CHOOSE)
     say(bench.told)
     results = []
-    for arm in _arms(args.light, rules, nets):
+    for arm in _arms(args.light, rules, nets, args.random):
         results.append(bench.play(arm))
         say(_line(results[-1], results[0], bench.lines))
     picked = {kind: pick(results, kind) for kind in KINDS}
@@ -76,12 +75,14 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     return report
 
 
-def _arms(light: str, rules: Mapping[str, Any], nets: Mapping[str, Any]) -> list[Arm]:
+def _arms(
+    light: str, rules: Mapping[str, Any], nets: Mapping[str, Any], random: Sequence[float]
+) -> list[Arm]:
     """Every way to decide that is played: alone, at random shares, by each rule and each network."""
     return [
         always(light),
         never(light),
-        *(Arm(f"random {share:g}", "random", light, partial(RandomShare, share)) for share in RANDOM_SHARES),
+        *(Arm(f"random {share:g}", "random", light, partial(RandomShare, share)) for share in random),
         *(Arm(f"rule {name}", "rule", light, partial(rule.Rule, held)) for name, held in rules.items()),
         *(
             Arm(f"learned {name}", "learned", light, partial(learned.Learned, held))

@@ -13,7 +13,7 @@ from player.options import scoring
 from policies.apc.learned import GainNet
 from policies.apc.rule import SchedulerError, Thresholds
 from policies.apc.study.files import read_json, write_json
-from policies.apc.study.fit import fit_net, fit_rule, with_share
+from policies.apc.study.fit import fit_net, fit_rule, input_rows, with_share
 from policies.apc.study.moments import Moments, collect
 from policies.apc.study.options import load_engine
 from policies.apc.study.starts import ALL, FIT, StudySetting, chunks_of, starts_of
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """
     moments = _moments(args, say)
     fitted = fit_net(moments, LLM_MS, seed=args.seed)
-    rules = {f"{each:g}": fit_rule(moments, each).to_json() for each in args.shares}
+    expected = fitted.net.gains(input_rows(moments))
+    rules = {f"{each:g}": fit_rule(moments, each, expected).to_json() for each in args.shares}
     nets = {f"{each:g}": with_share(fitted.net, moments, each).to_json() for each in args.shares}
     path = args.out / CANDIDATES
     held = read_json(path, {}) if path.exists() else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 
 import pytest
@@ -13,7 +14,7 @@ from player.qoe import QoE
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.video import Video
-from policies.apc import facts
+from policies.apc import facts, learned, rule
 from policies.apc.facts import Facts
 from policies.apc.light import Light
 from policies.apc.policy import make_scheduler
@@ -138,8 +139,13 @@ def test_a_draining_buffer_is_at_stake_however_sure_the_light_policy_is(light: s
     assert longest <= 3, [(routing.reason, buffer_s) for routing, _, buffer_s in said]
 
 
-@pytest.mark.parametrize("light", ["genet", "robustmpc", "hindsight"])
-@pytest.mark.parametrize("kind", ["rule", "learned"])
+SHIPPED = [
+    *(("rule", light) for light in json.loads(rule.SHIPPED.read_text())["rules"]),
+    *(("learned", light) for light in json.loads(learned.SHIPPED.read_text())["nets"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "light"), SHIPPED)
 def test_the_shipped_schedulers_ask_before_a_draining_buffer_is_gone(kind: str, light: str) -> None:
     said = drained(light, make_scheduler(kind, light, 0.5, None))
     assert any(routing.to_llm for routing, _, _ in said)

@@ -108,8 +108,8 @@ def test_a_small_run_on_the_cpu_writes_the_table(
 
     monkeypatch.setattr(command, "asked_of", other)
     large = tmp_path / "config.json"
-    large.write_text(json.dumps(HALF_BILLION | {"hidden_size": 128, "intermediate_size": 256,
-                                               "num_hidden_layers": 2, "num_attention_heads": 2}))  # fmt: skip
+    tiny = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+    large.write_text(json.dumps(HALF_BILLION | tiny))
     base = str(adapter.parent / "base")
     words = ["gpu", "--device", "cpu", "--adapter", str(adapter), "--base", base, "--shapes", "1,0.5b"]
     words += ["--large", str(large), "--sessions", "1,3", "--repeats", "2", "--decision-sessions", "2"]
@@ -117,7 +117,9 @@ def test_a_small_run_on_the_cpu_writes_the_table(
     report = json.loads(capsys.readouterr().out)
     assert [row["sessions"] for row in report["steps"]] == [1, 3, 1, 3]
     assert all(row["engine_ms"] > 0 and row["graph_ms"] is None for row in report["steps"])
-    assert [row["decisions"] for row in report["decisions"]] == [96, 96] and not report["decisions"][0]["differ"]
+    assert [row["decisions"] for row in report["decisions"]] == [96, 96] and not report["decisions"][0][
+        "differ"
+    ]
     table = (tmp_path / "out" / "gpu.md").read_text()
     assert "| 0.5b (2 layers, float32) | 3 |" in table and "| lora, 2 layers |" in table
     assert json.loads((tmp_path / "out" / "gpu.json").read_text()) == report
