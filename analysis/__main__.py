@@ -16,13 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.cases.grouping import GROUPINGS
-from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
+from analysis.options import (
+    add_bound,
+    add_cluster,
+    add_interrupted,
+    add_json,
+    add_scoring,
+    add_sessions,
+    scored_by,
+)
 from analysis.outcomes import read_outcomes
 from analysis.power.options import add_power
 from analysis.report.options import add_report
 from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_next, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
+from analysis.tables.next_command import next_command, use_of
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.unpaired.options import add_unpaired
 from player.qoe import scored_json
@@ -84,6 +93,7 @@ def _add_plot(commands: Any) -> None:
         " bitrate against stall ratio; timeline: sessions over time, side by side",
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
+    add_bound(what, "(bars and box)")
     add_cluster(what)
     add_interrupted(what)
     what.add_argument(
@@ -177,6 +187,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _table(args: argparse.Namespace) -> int:
     from analysis import table
+    from analysis.compare import can_be_compared
 
     qoe, rule = scored_by(args)
     if args.json and args.markdown:
@@ -188,8 +199,9 @@ def _table(args: argparse.Namespace) -> int:
         print(json.dumps(table.as_json(found)))
         return status
     table.show(found, _console(), args.markdown)
-    if len(found.policies) > 1 and not args.markdown:
-        tell_next(args.results, "compare")
+    if not args.markdown:
+        options = ("--interrupted",) if args.interrupted else ()
+        tell_next(args.results, "compare" if can_be_compared(outcomes) else "report", *options)
     return status
 
 
@@ -200,6 +212,8 @@ def _console() -> Console:
 
 
 def _plot(args: argparse.Namespace) -> int:
+    if args.what == TIMELINE and args.bound is not None:
+        raise AnalysisError("--bound is of means: a timeline shows sessions; leave it away")
     return _plot_timeline(args) if args.what == TIMELINE else _plot_many(args)
 
 
@@ -215,16 +229,24 @@ def _plot_many(args: argparse.Namespace) -> int:
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     with matplotlib.rc_context(RC):
-        drawn = FIGURES[args.what](outcomes, args.by, rule)
+        drawn = FIGURES[args.what](outcomes, args.by, rule, *_bounds(args))
         save(drawn.figure, args.out)
     missing = missing_of(outcomes)
     policies = [one for one in outcomes.policies if one not in outcomes.without_figures]
     if args.json:
-        facts = {"what": args.what, "out": str(args.out), "cases": drawn.cases}
-        print(json.dumps({**facts, "not_common": drawn.not_common, **_drawn_json(outcomes, missing)}))
+        facts = {
+            "what": args.what,
+            "out": str(args.out),
+            "cases": drawn.cases,
+            "not_common": drawn.not_common,
+            "without_bound": list(drawn.without_bound),
+        }
+        print(json.dumps(facts | _drawn_json(outcomes, missing)))
         return status
     for line in left_out_lines(outcomes):
         tell_line(line)
+    for why in drawn.without_bound:
+        tell_line(f"no bound drawn: {why}")
     if drawn.not_common:
         lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
         tell_line(
@@ -236,6 +258,23 @@ def _plot_many(args: argparse.Namespace) -> int:
     tell_line(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     tell_next(args.results, "report")
     return status
+
+
+def _bounds(args: argparse.Namespace) -> list[Any]:
+    """What else a figure is given: the bounds that `--bound` names.
+
+    Raises:
+        AnalysisError: it names none, or the figure shows none.
+    """
+    from analysis.figures import WITH_BOUNDS
+    from analysis.knowable.bound_file import read_bounds
+    from analysis.knowable.over_cases import line_over
+
+    if args.bound is None:
+        return []
+    if args.what not in WITH_BOUNDS:
+        raise AnalysisError(f"--bound is of means: --what {' or '.join(WITH_BOUNDS)}, not {args.what}")
+    return [line_over(read_bounds(args.bound))]
 
 
 def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
@@ -270,8 +309,8 @@ def _plot_timeline(args: argparse.Namespace) -> int:
         tell_line(f"left out, its link was invalid (--invalid draws it): {session.path}")
     counts = f"{counted(len(sessions.taken), 'session')}, {len(sessions.left_out)} invalid left out"
     tell_line(f"{args.what} of {counts}: {args.out}")
-    if len({session.policy for session in sessions.taken}) > 1:
-        tell_next(args.results, "compare")
+    if command := next_command(map(use_of, sessions.taken)):
+        tell_next(args.results, command)
     return status
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from analysis.beside import AHEAD, BEHIND, TIE, doubted, stall_words, verdict_of
 from analysis.bootstrap import Interval
 from analysis.cases.case import Case
 from analysis.clusters import ClusterRule
-from analysis.outcomes import Figures, Outcomes
+from analysis.outcomes import Figures, Outcome, Outcomes
 from player.qoe import scored_words
 from traces.words import counted
 
 MOST_TOGETHER = 6
 """Settings or points that are averaged and named; of more, a number."""
+
+MOST_TWICE = 3
+"""Sessions of two recordings that are named; of more, a number."""
 
 FEWEST_CLUSTERS = 6
 """Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
@@ -197,6 +201,8 @@ def notes(comparison: Comparison) -> list[str]:
             f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"
             " Wilcoxon's p is above 0.05 whatever they are, and an interval is rough"
         )
+    if twice := recorded_twice(outcomes.counted):
+        found.append(twice)
     if outcomes.unfinished:
         found.append(
             f"{counted(len(outcomes.unfinished), 'session')} did not finish, counted with what was played"
@@ -234,3 +240,45 @@ def pooled_ladders(parts: Iterable[Outcomes]) -> str | None:
 def most_repeats(outcomes: Outcomes) -> int:
     """The most sessions that one policy has in one case: seeds or repeats, which are averaged."""
     return max(Counter((one.policy, one.case) for one in outcomes.counted).values(), default=0)
+
+
+def recorded_twice(sessions: Sequence[Outcome]) -> str | None:
+    """Which sessions were recorded more than once and not alike, and what differs; None where none was.
+
+    Both count: nobody can say which one is right. They are averaged first, as repeats of a case are.
+    """
+    found: dict[tuple[object, ...], list[Outcome]] = {}
+    for one in sessions:
+        if one.repeat is not None:
+            found.setdefault((one.policy, one.case, one.repeat), []).append(one)
+    differing = [words for alike in found.values() if len(alike) > 1 and (words := _differing(alike))]
+    if not differing:
+        return None
+    more = f"; and {len(differing) - MOST_TWICE} more" if len(differing) > MOST_TWICE else ""
+    return (
+        f"{counted(len(differing), 'session')} recorded more than once, and not alike; all count, averaged"
+        f" first: {'; '.join(differing[:MOST_TWICE])}{more}"
+    )
+
+
+def _differing(alike: Sequence[Outcome]) -> str:
+    """Two of these that differ, and by what; empty where all are the same."""
+    first = alike[0]
+    for other in alike[1:]:
+        here, there = dict(first.made), dict(other.made)
+        differ = [
+            f"{key} {here.get(key, 'not said')} and {there.get(key, 'not said')}"
+            for key in dict.fromkeys((*here, *there))
+            if here.get(key) != there.get(key)
+        ]
+        if not differ and first.figures != other.figures:
+            differ = ["the same was asked for, what came of it differs"]
+        if differ:
+            return f"{_path(first, other)} and {_path(other, first)} ({', '.join(differ)})"
+    return ""
+
+
+def _path(one: Outcome, other: Outcome) -> str:
+    """A record's name, with its folder where both have the same name."""
+    path = Path(one.record)
+    return path.name if path.name != Path(other.record).name else f"{path.parent.name}/{path.name}"

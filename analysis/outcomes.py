@@ -23,7 +23,7 @@ from analysis.sessions import (
     record_files,
     refuse_other_schemas,
 )
-from player.qoe import QoE, Scored, Scoring, scored_words, summarise
+from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
@@ -75,6 +75,11 @@ class Outcome:
     ladder_kbps: tuple[int, ...]
     told: QoE
     simulated: bool
+    repeat: str | None = None
+    """What tells it from the policy's other sessions in its case: seeds and the repetition; None of an
+    emulated one that is of no sweep: whoever streams the same again has a session more."""
+    made: tuple[tuple[str, str], ...] = ()
+    """By what it was made, that a case does not say, in words."""
 
 
 @dataclass(frozen=True)
@@ -224,15 +229,7 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         policy=session.policy,
         policy_name=str(session.section("policy").get("name", session.policy)),
         case=case,
-        figures=Figures(
-            qoe=one.qoe,
-            bitrate_mbps=one.bitrate_mbps,
-            stall_s=one.stall_s,
-            stall_ratio=one.stall_ratio,
-            startup_s=one.startup_s,
-            switches=float(one.switches),
-            utilisation=utilisation(session),
-        ),
+        figures=_figures(one, one.qoe, one.bitrate_mbps, utilisation(session)),
         ended=session.end.outcome,
         chunks=len(session.chunks),
         chunks_asked=case.chunks,
@@ -240,7 +237,44 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         ladder_kbps=tuple(record.ladder_kbps),
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
+        repeat=_repeat(session),
+        made=_made(session),
     )
+
+
+def _figures(one: SessionSummary, qoe: float, bitrate_mbps: float, used: float | None) -> Figures:
+    """Of a session that has a QoE."""
+    return Figures(
+        qoe=qoe,
+        bitrate_mbps=bitrate_mbps,
+        stall_s=one.stall_s,
+        stall_ratio=one.stall_ratio,
+        startup_s=one.startup_s,
+        switches=float(one.switches),
+        utilisation=used,
+    )
+
+
+def _repeat(session: SessionRecord) -> str | None:
+    sweep, manifest = session.section("sweep"), session.record.manifest
+    if not sweep and not manifest.get("simulated"):
+        return None
+    return str((manifest.get("seed"), manifest.get("run_seed"), sweep.get("repetition")))
+
+
+def _made(session: SessionRecord) -> tuple[tuple[str, str], ...]:
+    """By which sweep, player and code."""
+    player, code = session.section("player"), session.section("code")
+    facts = {
+        "sweep": session.section("sweep").get("name"),
+        "fallback": player.get("fallback"),
+        "decision_deadline_s": player.get("decision_deadline_s"),
+        "weights": session.section("policy").get("weights_sha256"),
+        "source": session.section("policy").get("source_sha256"),
+        "commit": code.get("commit"),
+        "streambed": session.section("versions").get("streambed"),
+    }
+    return tuple((key, str(value)[:12]) for key, value in facts.items() if value is not None)
 
 
 def utilisation(session: SessionRecord) -> float | None:

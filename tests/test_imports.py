@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "testbed": {"traces", "player", "policies", "testbed", "analysis"},
     "analysis": {
         "analysis",
+        "player.explained.file",
         "player.manifest",
         "player.section",
         "player.record",
@@ -52,6 +53,7 @@ READS_OUTSIDE_FILES = "traces/safe_reading.py"
 OUR_OWN = {
     "analysis/cases/case.py": "values of records that were read, as text",
     "analysis/cases/naming.py": "the same",
+    "analysis/knowable/over_cases.py": "the same",
     "analysis/report/sections/repeat.py": "values of records that were read, as text",
     "analysis/report/sections/stress.py": "the same",
     "player/real/stream.py": "a line of the parent process",
@@ -74,7 +76,7 @@ OUR_OWN = {
     "testbed/process/launcher.py": "orders of the parent process",
     "testbed/process/launching.py": "lines of its own child",
     "testbed/process/line_process.py": "lines of its own child",
-    "testbed/simulated/simulation.py": "what it has just written",
+    "testbed/simulated/kept_records.py": "what it has just written",
     "testbed/sweeps/state.py": "what it has just written",
 }
 """Who else parses JSON: what our own processes say to each other."""

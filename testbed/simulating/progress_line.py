@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from testbed.simulated.computing_pace import ComputingPace, duration
-from testbed.simulated.simulation import JobDone, SimulationJob
+from testbed.simulated.jobs import JobDone, SimulationJob
 from traces.console import VisibleConsole
 from traces.words import counted
 

@@ -40,6 +40,19 @@ class SimulatedOutcome:
         return self.summary is not None and not self.summary.by_fallback_alone
 
 
+def next_command(outcomes: Sequence[SimulatedOutcome]) -> str:
+    """What of `analysis` runs on the records: `compare` where two policies count over one trace, `report`
+    where one counts; where none does, `collect`, whose table says why."""
+    met: dict[tuple[str, int], set[str]] = {}
+    for one in outcomes:
+        if one.counts and one.summary is not None and one.summary.qoe is not None:
+            start = one.session.start
+            met.setdefault((start.trace.sha256, start.index), set()).add(one.session.policy)
+    if not met:
+        return "collect"
+    return "compare" if any(len(policies) > 1 for policies in met.values()) else "report"
+
+
 def scored_in(outcomes: Sequence[SimulatedOutcome]) -> list[Scored]:
     """What the sessions are scored by, once a video."""
     found = ((one.session.video.name, one.session.video.ladder_kbps, one.session.qoe) for one in outcomes)

@@ -20,23 +20,12 @@ from player.record import FINISHED
 from player.registry import is_foreign, only_simulated
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.first_use import telling_s, working_s
-from testbed.simulated.simulation import (
-    PATIENCE_S,
-    RunFacts,
-    SessionToSimulate,
-    SimulationJob,
-    begin_worker,
-    load_together,
-    run_job,
-    simulate_together,
-    together,
-    waiting_line,
-)
+from testbed.simulated.jobs import PATIENCE_S, SimulationJob, policy_workers, run_job, together, waiting_line
+from testbed.simulated.simulation import RunFacts, SessionToSimulate, load_together, simulate_together
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
 from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import SweepWork
-from traces.bound_processes import worker_pool
 
 AHEAD = 4
 """Sessions handed out for each process."""
@@ -216,7 +205,7 @@ def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) ->
     """
     flying: dict[Future[list[Attempt]], list[Unit]] = {}
     try:
-        with worker_pool(processes, begin_worker) as workers:
+        with policy_workers(processes) as workers:
             while True:
                 most = 1 if alone > 0 else AHEAD * processes
                 while len(flying) < most and (taken := parts.take(alone > 0)) is not None:

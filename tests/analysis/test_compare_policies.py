@@ -274,6 +274,25 @@ def test_players_that_began_other_times_apart_are_no_pair(
     assert compared(capsys, tmp_path)["groups"][0]["cases"] == 2
 
 
+def test_two_recordings_of_one_session_that_differ_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def notes() -> list[str]:
+        return [note for note in compared(capsys, tmp_path)["notes"] if "more than once" in note]
+
+    for policy in ("a", "b"):
+        write_session(tmp_path / f"{policy}.jsonl", policy)
+    write_session(tmp_path / "a-again.jsonl", "a", run_id="another")
+    assert notes() == []  # the same came of it
+    write_session(tmp_path / "a-other.jsonl", "a", levels=(0, 0, 0))
+    (note,) = notes()
+    assert "1 session recorded" in note and "a-again.jsonl and a-other.jsonl (the same was asked" in note
+    write_session(tmp_path / "a-other.jsonl", "a", player={"fallback": "bba"}, code={"commit": "abc"})
+    assert "(fallback not said and bba, commit not said and abc)" in notes()[0]
+    write_session(tmp_path / "a-other.jsonl", "a", levels=(0, 0, 0), seed=1)
+    assert notes() == []  # a session of its own
+
+
 def test_the_table_says_what_it_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_points(tmp_path)
     assert main(["table", str(tmp_path)]) == 0

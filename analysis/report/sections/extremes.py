@@ -10,6 +10,7 @@ import matplotlib
 
 from analysis.cases.case import Case
 from analysis.compare import cells
+from analysis.explained.strip import is_explained
 from analysis.outcomes import Figures, Outcome
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.pictures import Picture, picture, written_as
@@ -19,6 +20,12 @@ from analysis.sessions import SessionRecord
 from analysis.style import RC
 from analysis.timeline import draw_timeline
 from player.record import read_record
+
+STRIP = (
+    "The strip below the bitrate says what each level rested on, as python -m policies.llm explain has worked"
+    " it out: blue spoke for the level, orange against it, by modality of the model's input, last the recent"
+    " chunk that counted most."
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ def draw(timeline: Timeline, formats: tuple[str, ...]) -> Picture:
         RecordError, OSError: a record that was there is gone or has changed.
     """
     sessions = [_read(one.record) for one in timeline.shown]
+    strip = f" {STRIP}" if any(is_explained(one.record) for one in timeline.shown) else ""
     beside = [_read(one.beside) if one.beside else None for one in timeline.shown]
     with matplotlib.rc_context(RC), written_as(formats):
         figure = draw_timeline(
@@ -115,7 +123,7 @@ def draw(timeline: Timeline, formats: tuple[str, ...]) -> Picture:
         return picture(
             figure,
             timeline.name,
-            f"{timeline.policy}, {count}. {told[0].upper()}{told[1:]}. Each has axes of its own.",
+            f"{timeline.policy}, {count}. {told[0].upper()}{told[1:]}. Each has axes of its own.{strip}",
             f"Buffer, chosen bitrate and throughput over time of {timeline.policy}: {told}",
         )
 

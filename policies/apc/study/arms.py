@@ -23,7 +23,7 @@ from policies.apc.study.starts import ALL, StudySetting, StudyStart, chunks_of, 
 from policies.bootstrap import percentile_interval
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.step_time import StepTime
-from policies.llm.tasks.abr.policy import bitrates_of
+from policies.llm.tasks.abr.policy import task_of
 from policies.llm.tasks.abr.task import TASK, Bitrates
 from traces.totals import running_total
 
@@ -182,7 +182,7 @@ def bench_of(args: argparse.Namespace, engine: ServingEngine, purpose: str) -> A
     starts = starts_of(args.traces, setting, starts=args.starts, purpose=purpose)
     return ArmBench(
         engine, starts, args.together, asking_time(engine), chunks_of(starts, args.chunks), scoring(args),
-        bitrates_of(args.adapter),
+        task_of(args.adapter),
     )  # fmt: skip
 
 

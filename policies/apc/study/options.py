@@ -94,9 +94,9 @@ def load_engine(args: argparse.Namespace) -> Any:
         ValueError, OSError: it can't be loaded.
     """
     from policies.llm.engine.engine import Engine
-    from policies.llm.tasks.abr.policy import bitrates_of
+    from policies.llm.tasks.abr.policy import task_of
 
-    task, slots = bitrates_of(args.adapter), args.together + 1
+    task, slots = task_of(args.adapter), args.together + 1
     return Engine(task, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
 
 

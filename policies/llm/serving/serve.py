@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from policies.llm.engine.apart import AskedEngine, EnginesApart
-from policies.llm.engine.contract import EngineGone, ServingEngine
+from policies.llm.engine.contract import EngineFull, EngineGone, ServingEngine
 from policies.llm.serving.arrivals import LOOK_EVERY_S, Doorkeeper, noting_loop
 from policies.llm.serving.client import default_socket, runtime_folder
 from policies.llm.serving.options import SHORTEST_TOKEN
@@ -38,6 +38,7 @@ KEEP_ALIVE_S = 2.0 * IDLE_S
 LINGER_S = 1.0
 """What is left of a body that was refused is read so long, so that the client hears why."""
 WARM_UP_STEPS = 3
+WARM_UP_SESSIONS = 16
 SWITCH_S = 5e-4
 """A thread that has a forward's answer in hand waits no longer for one that reads requests."""
 GARBAGE_AFTER = 20_000
@@ -74,11 +75,12 @@ def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: s
         for task in apart.tasks:
             task.ready()
         engines = apart.loaded()
-        for engine in engines:
-            warm_up(engine)
+        took = [warm_up(engine) for engine in engines]
         served = [TaskEngine(task, engine) for task, engine in zip(apart.tasks, engines, strict=True)]
         delay_s, versions = args.delay_ms / 1000.0, apart.versions
         server = Server(served, _limits(args), token=token, delay_s=delay_s, versions=versions)
+        for task, times in zip(apart.tasks, took, strict=True):
+            server.learn(task.name, times)
         settle_memory()
         loading_s = time.monotonic() - began_s
         with asyncio.Runner(loop_factory=noting_loop) as runner:
@@ -145,15 +147,25 @@ def settle_memory() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-def warm_up(engine: ServingEngine) -> None:
-    """Let the first forwards, which are slow, be nobody's."""
+def warm_up(engine: ServingEngine) -> list[tuple[int, float]]:
+    """Let the first forwards, which are slow, be nobody's. Sessions in one forward and its seconds, of some
+    later ones."""
     import numpy as np
 
-    slot = engine.open()
-    step = np.zeros((1, engine.info.feature_width), np.float32)
-    for _ in range(WARM_UP_STEPS):
-        engine.forward([(slot, step)])
-    engine.close(slot)
+    step, times = np.zeros((1, engine.info.feature_width), np.float32), []
+    for sessions in (1, WARM_UP_SESSIONS):
+        slots: list[int] = []
+        with contextlib.suppress(EngineFull):
+            while len(slots) < sessions:
+                slots.append(engine.open())
+        for turn in range(2 * WARM_UP_STEPS):
+            began_s = time.monotonic()
+            engine.forward([(slot, step) for slot in slots])
+            if turn >= WARM_UP_STEPS:
+                times.append((len(slots), time.monotonic() - began_s))
+        for slot in slots:
+            engine.close(slot)
+    return times
 
 
 def read_token(path: Path | None) -> str | None:

@@ -181,6 +181,11 @@ class Server:
         """The sessions of a task that is served."""
         return self._desks[task].sessions
 
+    def learn(self, task: str, times: Sequence[tuple[int, float]]) -> None:
+        """What forwards of so many new steps took, s, before anybody asked."""
+        for steps, seconds in times:
+            self._desks[task].queue.learn(steps, seconds)
+
     def facts(self) -> dict[str, Any]:
         """What is served, and how much may be asked of it."""
         return {

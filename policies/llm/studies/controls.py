@@ -29,18 +29,22 @@ from typing import Any
 
 import numpy as np
 
+from player.simulated.batch.library import Floats
+from player.simulated.batch.sessions import Sessions
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
+from policies.hindsight.validate import play as play_sessions
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import LAST, Adaptation
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.model.shape import Shape
-from policies.llm.studies.control_list import CONTROLS, Control
+from policies.llm.studies.control_list import Control, controls_of
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.options import BASELINE
+from policies.llm.task import DEFAULT, task_named
 from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.play import LadderEngine
 from traces.families.catalogue import resolve_many
 from traces.files import growing, sync
 from traces.ownership import make_directory
@@ -56,14 +60,14 @@ CHECKS = 6
 
 def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Adapt and score one control."""
-    settings = settings_of(control, seed, args)
-    shape = Shape(control.based(seed), **{"layers": 8} | control.shape)
+    task, settings = task_named(args.task), settings_of(control, seed, args)
+    shape = Shape(control.based(seed), **{"layers": 8} | control.shaped(task))
     folder = args.out / f"{control.name}-{seed}"
     adaptation = Adaptation(
-        TASK, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
+        task, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
     )
     adapted = adaptation.go()
-    engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
+    engine = Engine(task, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
     log = list(read_json_lines(folder / "log.jsonl"))
     return {
         "control": control.name,
@@ -106,7 +110,7 @@ def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict
             name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
             for name in (BASELINE, SMALL)
         }
-        qoe = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        qoe = engine_qoe(engine, setting)
         yield (
             setting.name,
             {
@@ -116,6 +120,22 @@ def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict
                 "gains": np.round(qoe - others[BASELINE], 4).tolist(),
             },
         )
+
+
+def engine_qoe(engine: Engine, setting: EvaluatedSetting) -> Floats:
+    """(sessions,) mean QoE a chunk, of whichever task the engine is."""
+    if engine.info.task == DEFAULT:
+        return play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+    found = []
+    for begin in range(0, len(setting.setup), play.BATCH):
+        part = setting.setup.part(slice(begin, begin + play.BATCH))
+        sessions = Sessions(setting.library, part, chunks=setting.chunks, first_level=0, threads=1)
+        player = LadderEngine(sessions, engine)
+        try:
+            found.append(play_sessions(sessions, player))
+        finally:
+            player.close()
+    return np.concatenate(found)
 
 
 def conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:
@@ -155,7 +175,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError: an unknown control, results of another run, and what `adapt` raises.
         OSError: something cannot be written.
     """
-    known = {control.name: control for control in CONTROLS}
+    known = {control.name: control for control in controls_of(task_named(args.task))}
     names = args.only.split(",") if args.only else list(known)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--only {unknown[0]}: no such control; there are {', '.join(known)}")

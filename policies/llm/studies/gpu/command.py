@@ -30,7 +30,7 @@ from policies.llm.studies.gpu.shapes import shapes
 from policies.llm.studies.gpu.table import markdown
 from policies.llm.studies.gpu.timing import timed
 from policies.llm.task import NextSteps, Task, Vectors
-from policies.llm.tasks.abr.policy import bitrates_of
+from policies.llm.tasks.abr.policy import task_of
 from traces.files import write_aside
 from traces.ownership import make_directory
 from traces.progress import say
@@ -88,7 +88,7 @@ def machine(device: str) -> dict[str, Any]:
 
 def decisions(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """The shipped adapter here and there."""
-    task = bitrates_of(args.adapter)
+    task = task_of(args.adapter)
     sessions = fed(task, args.decision_sessions)
 
     def engine(device: str, dtype: str) -> Engine:
@@ -113,7 +113,7 @@ def fed(task: Any, count: int) -> list[Vectors]:
 
 def steps(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Each shape at each number of sessions."""
-    task, found = bitrates_of(args.adapter), []
+    task, found = task_of(args.adapter), []
     dtype = "bfloat16" if args.device == "cuda" else "float32"
     for shape in shapes(task, args.shapes, folder, args.base, args.large):
         for count in args.sessions:

@@ -58,6 +58,7 @@ class AnyLadder(Bitrates):
     head = Pointer("levels", MAX_LEVELS)
     shipped: Path | None = None
     teaches = "policies.llm.tasks.ladder.course:LadderCourse"
+    player = "policies.llm.tasks.ladder.play:LadderEngine"
     prompt = (
         "Choose the bitrate level of the next video chunk. Goal: high quality, no stall (a second costs what"
         " is asked), few changes. Each step tells throughput, download times, sizes, buffer, the ladder."
@@ -65,10 +66,27 @@ class AnyLadder(Bitrates):
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.collect",
         "test": "policies.llm.tasks.ladder.evaluate",
+        "controls": "policies.llm.studies.controls",
+        "cost": "policies.llm.studies.cost",
+        "bench": "policies.llm.studies.bench",
+        "arithmetic": "policies.llm.studies.arithmetic",
+        "load": "policies.apc.load.command",
+        "scale": "policies.llm.studies.scale",
+        "gpu": "policies.llm.studies.gpu.command",
+        "beside": "policies.llm.tasks.ladder.beside",
+        "settings": "policies.llm.tasks.ladder.settings",
     }
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.options:add_collect",
         "test": "policies.llm.tasks.ladder.options:add_test",
+        "controls": "policies.llm.studies.options:add_controls",
+        "cost": "policies.llm.studies.options:add_cost",
+        "arithmetic": "policies.llm.studies.options:add_arithmetic",
+        "load": "policies.apc.load.options:add_load",
+        "scale": "policies.llm.studies.options:add_scale",
+        "gpu": "policies.llm.studies.gpu.options:add_gpu",
+        "beside": "policies.llm.tasks.ladder.options:add_beside",
+        "settings": "policies.llm.tasks.ladder.options:add_settings",
     }
 
     def context_of(self, video: Video, qoe: QoE) -> Any:
@@ -84,6 +102,9 @@ class AnyLadder(Bitrates):
 
     def seen(self, observation: Observation, context: Any, target: float | None = None) -> Vectors:
         return view_of(observation, context)
+
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return allowed(output[None], vector[None])[0]
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.answers(output[None], vector[None])[0]
