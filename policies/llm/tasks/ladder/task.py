@@ -72,7 +72,7 @@ class AnyLadder(Bitrates):
         "arithmetic": "policies.llm.studies.arithmetic",
         "load": "policies.apc.load.command",
         "scale": "policies.llm.studies.scale",
-        "gpu": "policies.llm.studies.gpu.command",
+        "gpu": "policies.gpu.command",
         "beside": "policies.llm.tasks.ladder.beside",
         "settings": "policies.llm.tasks.ladder.settings",
     }
@@ -84,7 +84,7 @@ class AnyLadder(Bitrates):
         "arithmetic": "policies.llm.studies.options:add_arithmetic",
         "load": "policies.apc.load.options:add_load",
         "scale": "policies.llm.studies.options:add_scale",
-        "gpu": "policies.llm.studies.gpu.options:add_gpu",
+        "gpu": "policies.gpu.options:add_gpu",
         "beside": "policies.llm.tasks.ladder.options:add_beside",
         "settings": "policies.llm.tasks.ladder.options:add_settings",
     }

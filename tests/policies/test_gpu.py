@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from policies.gpu import command
+from policies.gpu.decisions import answered, compared
+from policies.gpu.shapes import HALF_BILLION, shapes
+from policies.gpu.table import markdown
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.engine.graphs import GraphedStep
 from policies.llm.engine.packed import PackedModel
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.studies.gpu import command
-from policies.llm.studies.gpu.decisions import answered, compared
-from policies.llm.studies.gpu.shapes import HALF_BILLION, shapes
-from policies.llm.studies.gpu.table import markdown
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.ladder.task import TASK as LADDER
 

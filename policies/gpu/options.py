@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from policies.llm.model.base_names import DEFAULT
 from traces.commands import add_json_option
 from traces.numbers import count, counts, positive
+from traces.safe_reading import BadFileError, read_json_object
 
 PARTS = ("decisions", "steps", "load", "learning")
 SESSIONS = "1,4,16,64,256,1024"
@@ -66,6 +66,6 @@ def _shapes(text: str) -> list[str]:
 
 def _config(text: str) -> Any:
     try:
-        return json.loads(Path(text).read_text())
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{text}: no config.json: {error}") from None
+        return read_json_object(Path(text))
+    except (OSError, BadFileError) as error:
+        raise argparse.ArgumentTypeError(f"no config.json of a model: {error}") from None

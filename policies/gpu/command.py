@@ -23,12 +23,12 @@ import torch
 
 from player.qoe import Scoring
 from player.video.built_in import load_video
+from policies.gpu.decisions import answered, compared
+from policies.gpu.shapes import shapes
+from policies.gpu.table import markdown
+from policies.gpu.timing import timed
 from policies.llm.engine.engine import Engine
 from policies.llm.studies.bench import session_steps
-from policies.llm.studies.gpu.decisions import answered, compared
-from policies.llm.studies.gpu.shapes import shapes
-from policies.llm.studies.gpu.table import markdown
-from policies.llm.studies.gpu.timing import timed
 from policies.llm.task import NextSteps, Task, Vectors
 from policies.llm.tasks.abr.policy import task_of
 from traces.files import write_aside
@@ -71,8 +71,8 @@ def missing_cuda() -> str:
         return ""
     if torch.version.cuda is None:
         return (
-            f"torch {torch.__version__} is built without CUDA; install one that has it (pip install torch"
-            " --index-url of your CUDA version, see pytorch.org), or try it out with --device cpu"
+            f"torch {torch.__version__} is built without CUDA; install a build of torch that has it, or try it"
+            " out with --device cpu"
         )
     return (
         f"torch {torch.__version__} knows CUDA {torch.version.cuda} but sees no GPU; is there one, and its"
