@@ -71,7 +71,7 @@ def missing_cuda() -> str:
         return ""
     if torch.version.cuda is None:
         return (
-            f"torch {torch.__version__} is built without CUDA; install a build of torch that has it, or try it"
+            f"torch {torch.__version__} is built without CUDA; install one that is built with it, or try it"
             " out with --device cpu"
         )
     return (

@@ -29,22 +29,19 @@ from typing import Any
 
 import numpy as np
 
-from player.simulated.batch.library import Floats
-from player.simulated.batch.sessions import Sessions
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
-from policies.hindsight.validate import play as play_sessions
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import LAST, Adaptation
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.model.shape import Shape
+from policies.llm.studies.bitrates import engine_qoe
 from policies.llm.studies.control_list import Control, controls_of
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.options import BASELINE
-from policies.llm.task import DEFAULT, task_named
+from policies.llm.task import task_named
 from policies.llm.tasks.abr import play
-from policies.llm.tasks.ladder.play import LadderEngine
 from traces.families.catalogue import resolve_many
 from traces.files import growing, sync
 from traces.ownership import make_directory
@@ -120,22 +117,6 @@ def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict
                 "gains": np.round(qoe - others[BASELINE], 4).tolist(),
             },
         )
-
-
-def engine_qoe(engine: Engine, setting: EvaluatedSetting) -> Floats:
-    """(sessions,) mean QoE a chunk, of whichever task the engine is."""
-    if engine.info.task == DEFAULT:
-        return play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
-    found = []
-    for begin in range(0, len(setting.setup), play.BATCH):
-        part = setting.setup.part(slice(begin, begin + play.BATCH))
-        sessions = Sessions(setting.library, part, chunks=setting.chunks, first_level=0, threads=1)
-        player = LadderEngine(sessions, engine)
-        try:
-            found.append(play_sessions(sessions, player))
-        finally:
-            player.close()
-    return np.concatenate(found)
 
 
 def conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
+from policies.llm.studies.bitrates import engine_qoe
 from policies.llm.studies.control_list import CONTROLS, controls_of
-from policies.llm.studies.controls import engine_qoe
 from policies.llm.studies.evaluate import EvaluatedSetting
 from policies.llm.task import Task, task_named
 from policies.llm.tasks.abr.policy import NetLLM
