@@ -62,6 +62,7 @@ OUR_OWN = {
     "policies/apc/load/command.py": "a line of its own child",
     "policies/apc/study/sweep.py": "what it has just written",
     "policies/genet/train.py": "its own checkpoint, which torch has read",
+    "policies/gpu/command.py": "a line of its own child",
     "policies/hindsight/run.py": "its own checkpoint, which torch has read",
     "policies/llm/learning/checkpoint.py": "its own checkpoint, which torch has read",
     "policies/llm/studies/through_server.py": "a line of its own child",

@@ -16,7 +16,7 @@ from analysis.clusters import ClusterRule
 from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import Scored, SessionSummary, scored_json
-from player.real.live import fallback_count
+from player.real.live import fallback_decided
 from player.record import FINISHED
 from player.registry import only_simulated
 from testbed.session.summary import deciders_words, shown_figure
@@ -129,11 +129,7 @@ def remarks_on(outcomes: Sequence[SimulatedOutcome], report: dict[str, Any]) -> 
 def _replaced(one: dict[str, Any], sessions: int) -> list[str]:
     if not one["fallback_chunks"]:
         return []
-    count = fallback_count(one["decided_by"])
-    line = (
-        f"{one['policy']}: the fallback, {one['fallback']}, decided {count},"
-        f" first because {one['fallback_because']}"
-    )
+    line = f"{one['policy']}: {fallback_decided(one['fallback'], one['decided_by'], one['fallback_because'])}"
     alone = one["by_fallback_alone"]
     if alone == sessions:
         line += "; the policy has no QoE"
