@@ -19,6 +19,7 @@ from player.video.video import Video
 from policies.rules.batch_mpc import BatchMPC
 from policies.rules.mpc import RobustMPC
 from tests.support.batch_worlds import Script
+from traces.totals import running_total
 from traces.trace import Trace
 
 PUBLISHED_KBPS = (300, 750, 1200, 1850, 2850, 4300)
@@ -120,7 +121,7 @@ def test_each_session_is_the_simulated_players_to_the_last_bit(seed: int) -> Non
         levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]
         values = qoe.per_chunk(levels, stalls_s, video.ladder_kbps)
         assert [step[session] for step in rewards[:chunks]] == [0.0, *values]
-        assert sums[session] == sum(values)
+        assert sums[session] == running_total(values)
         past = {
             name: getattr(state, name)[session, :chunks].tolist() for name in state._fields if "past_" in name
         }
