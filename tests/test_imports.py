@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "traces.files",
         "traces.handover",
         "traces.ownership",
+        "traces.progress",
         "traces.safe_reading",
         "traces.words",
         "traces.versions",
