@@ -12,7 +12,7 @@ from player.policy import BY_POLICY, Decision
 from policies.llm.serving.protocol import Answer
 from policies.llm.tasks.abr.policy import AUTO, DEADLINE_MS, NetLLM
 
-WEIGHTS = Path(__file__).resolve().parent / "weights_small"
+WEIGHTS = Path(__file__).resolve().parents[1] / "ladder" / "weights_small"
 
 
 class Small(NetLLM):

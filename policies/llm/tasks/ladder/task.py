@@ -55,7 +55,7 @@ class AnyLadder(Bitrates):
     name = "ladder"
     modalities = MODALITIES
     head = Pointer("levels", MAX_LEVELS)
-    shipped: Path | None = None
+    shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.ladder.course:LadderCourse"
     prompt = (
         "Choose the bitrate level of the next video chunk. Goal: high quality, no stall (a second costs what"
