@@ -49,6 +49,19 @@ class Decided:
     """How far it was ahead of the second best; None where nothing else could be taken."""
 
 
+def best_of(logits: Vectors) -> list[Decided]:
+    """The best of each row, -inf what may not be taken, with its margin."""
+    bests = logits.argmax(axis=1).tolist()
+    two = (
+        np.partition(logits, -2, axis=1)[:, -2:] if logits.shape[1] > 1 else np.full((len(logits), 2), np.inf)
+    )
+    margins = (two[:, 1] - two[:, 0]).tolist()
+    return [
+        Decided(best, margin if math.isfinite(margin) else None)
+        for best, margin in zip(bests, margins, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class NextSteps:
     """Steps of a session that follow those it has, and all that their vectors are made of."""
@@ -102,7 +115,8 @@ class Task(ABC):
         return past
 
     def fill(self, asked: Sequence[NextSteps]) -> list[Vectors]:
-        """(steps, width) for each session: `features` of all of them at once, the same to the last bit.
+        """(steps, width) for each session: `features` of all of them at once, within rounding. The same to
+        the last bit in any company, and step by step as all at once.
 
         A server asks for a whole batch, on a thread of its own: a task whose vectors are dear makes them in
         compiled code that lets the others run.
@@ -119,6 +133,10 @@ class Task(ABC):
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         """What (head width,) of output after a step of that (width,) input come to."""
         return self.head_answer(output)
+
+    def answers(self, outputs: Vectors, vectors: Vectors) -> list[Decided]:
+        """`answer` of a batch: (sessions, head width) and (sessions, width)."""
+        return [self.answer(output, vector) for output, vector in zip(outputs, vectors, strict=True)]
 
     def head_answer(self, output: Vectors) -> Decided:
         """The best of a choice with its margin; of other heads the numbers themselves.

@@ -14,6 +14,8 @@ from player.video.video import Video
 from policies.view.layout import MAX_LEVELS, SPAN, TOP_MBPS
 
 Floats = NDArray[np.float64]
+PACKED_QUALITY = 4
+PACKED_LADDER = PACKED_QUALITY + MAX_LEVELS
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ class Asked:
     def rates(self) -> Floats:
         """(levels,) nominal, relative."""
         return np.asarray(self.ladder_kbps) / 1000.0 * self.scale
+
+    @cached_property
+    def packed(self) -> Floats:
+        """All of it as compiled code reads it: levels, chunk length s, relative mu, smooth; from
+        `PACKED_QUALITY` on the levels' relative quality, from `PACKED_LADDER` on their nominal Mbit/s; 0
+        where there is no level."""
+        found = np.zeros(PACKED_LADDER + MAX_LEVELS)
+        found[:PACKED_QUALITY] = self.levels, self.chunk_s, self.relative_mu, self.smooth
+        found[PACKED_QUALITY : PACKED_QUALITY + self.levels] = self.relative_quality
+        found[PACKED_LADDER : PACKED_LADDER + self.levels] = np.asarray(self.ladder_kbps) / 1000.0
+        return found
 
     def only(self, levels: Sequence[int]) -> Asked:
         """The same with some of its levels."""

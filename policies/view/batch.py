@@ -187,68 +187,125 @@ def _fill(
     begin: int,
     end: int,
 ) -> None:
-    guesses, values = np.empty(_GUESSES), np.empty(MAX_LEVELS)
-    download_s = np.empty((MOST, MAX_LEVELS))
-    link_mbps, net_s = np.empty(state.past_s.shape[1]), np.empty(state.past_s.shape[1])
+    room = room_for_view(state.past_s.shape[1])
     for session in range(begin, end):
         vector = vectors[session]
-        vector[:] = 0.0
         chunk, chunks = state.chunk[session], state.chunks[session]
         if chunk >= chunks:
+            vector[:] = 0.0
             continue
         video, kind = state.video[session], state.kind[session]
-        levels, chunk_s, scale = (
+        fill_view(
+            vector,
+            packed.sizes_bytes[video, chunk : min(chunk + HORIZON, chunks)],
             packed.levels[video],
             packed.chunk_ms[video] / _MS_PER_S,
             ladders.scale[video],
+            ladders.quality[kind, video],
+            ladders.mbps[video],
+            state.mu[session] * ladders.unit[kind, video],
+            state.smooth[session],
+            state.cap_ms[session] / _MS_PER_S,
+            state.buffer_ms[session] / _MS_PER_S,
+            state.level[session],
+            chunks - chunk,
+            chunk,
+            state.past_mbps[session],
+            state.past_s[session],
+            state.past_rtt_ms[session],
+            state.stall_ms[session] / _MS_PER_S,
+            state.stalled_ms[session] / _MS_PER_S,
+            room,
         )
-        mu = state.mu[session] * ladders.unit[kind, video]
-        smooth, cap_s = state.smooth[session], state.cap_ms[session] / _MS_PER_S
-        buffer_s, last, left = state.buffer_ms[session] / _MS_PER_S, state.level[session], chunks - chunk
-        quality, mbps = ladders.quality[kind, video], ladders.mbps[video]
-        sizes = packed.sizes_bytes[video, chunk : min(chunk + HORIZON, chunks)]
-        steps = min(max(min(math.ceil(PLAN_S / chunk_s), MOST), FEWEST), left)
-        rows = vector[_OPTIONS_AT:].reshape(MAX_LEVELS, _ATTRIBUTES)
-        rtt_s = 0.0 if chunk == 0 else state.past_rtt_ms[session, chunk - 1] / _MS_PER_S
-        _fill_playback(
-            vector[_PLAYBACK_AT:_ASKED_AT], buffer_s, cap_s, chunk_s, left, steps, chunk,
-            state.stall_ms[session] / _MS_PER_S, state.stalled_ms[session] / _MS_PER_S,
-        )  # fmt: skip
-        _fill_asked(
-            vector[_ASKED_AT:_GUESSES_AT], mu, smooth, chunk_s, rtt_s, levels, last, quality, mbps, scale
-        )
-        _fill_levels(rows, sizes, levels, last, quality, mbps, scale, chunk_s)
-        if chunk > 0:
-            past_mbps, past_s = state.past_mbps[session], state.past_s[session]
-            for back in range(max(HISTORY - chunk, 0), HISTORY):
-                past = chunk - HISTORY + back
-                vector[back] = _rate(past_mbps[past] * scale)
-                vector[_DOWNLOAD_AT + back] = math.log1p(past_s[past])
-                mbit = past_mbps[past] * past_s[past]
-                vector[_SIZE_AT + back] = mbit * scale / chunk_s / TOP_MBPS
-            _link_rates(past_mbps, past_s, state.past_rtt_ms[session], chunk, link_mbps, net_s)
-            low = _fill_memory(
-                vector[_MEMORY_AT:_OPTIONS_AT], link_mbps, net_s, past_s, chunk, scale, chunk_s
-            )
-            _fill_guesses(guesses, past_mbps, link_mbps, net_s, low, chunk)
-            for guess in range(_GUESSES):
-                vector[_GUESSES_AT + guess] = _rate(guesses[guess] * scale)
-                trip_s = rtt_s if guess >= LOW else 0.0
-                for step in range(steps):
-                    for level in range(levels):
-                        mbit = mbps[level] * chunk_s
-                        if step < len(sizes):
-                            mbit = 8.0 * sizes[step, level] / 1e6
-                        download_s[step, level] = mbit / guesses[guess] + trip_s
-                fill_plan_values(
-                    download_s, steps, levels, buffer_s, cap_s, chunk_s, last, quality, mu, smooth, values
-                )
-                best = values[:levels].max()
+
+
+@compiled
+def room_for_view(chunks: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """What `fill_view` works in, for sessions of so many past chunks at most."""
+    return (
+        np.empty(_GUESSES),
+        np.empty(MAX_LEVELS),
+        np.empty((MOST, MAX_LEVELS)),
+        np.empty(chunks),
+        np.empty(chunks),
+    )
+
+
+@compiled
+def fill_view(
+    vector: Vectors,
+    sizes: Floats,
+    levels: int,
+    chunk_s: float,
+    scale: float,
+    quality: Floats,
+    mbps: Floats,
+    mu: float,
+    smooth: float,
+    cap_s: float,
+    buffer_s: float,
+    last: int,
+    left: int,
+    chunk: int,
+    past_mbps: Floats,
+    past_s: Floats,
+    past_rtt_ms: Floats,
+    stall_s: float,
+    stalled_s: float,
+    room: tuple[Floats, Floats, Floats, Floats, Floats],
+) -> None:
+    """One session's.
+
+    Args:
+        vector: (WIDTH,), written into.
+        sizes: (known chunks, levels or more) bytes, the asked one first.
+        scale: what rates are multiplied by.
+        quality, mu: relative.
+        mbps: (levels,) nominal.
+        last: the level before; below 0 before the first chunk.
+        left: chunks still to come, the asked one among them.
+        chunk: how many were downloaded; of `past_…` the first so many count.
+        stall_s, stalled_s: of the last chunk, and of all.
+        room: of `room_for_view`.
+    """
+    vector[:] = 0.0
+    steps = min(max(min(math.ceil(PLAN_S / chunk_s), MOST), FEWEST), left)
+    rows = vector[_OPTIONS_AT:].reshape(MAX_LEVELS, _ATTRIBUTES)
+    rtt_s = 0.0 if chunk == 0 else past_rtt_ms[chunk - 1] / _MS_PER_S
+    _fill_playback(
+        vector[_PLAYBACK_AT:_ASKED_AT], buffer_s, cap_s, chunk_s, left, steps, chunk, stall_s, stalled_s
+    )
+    _fill_asked(vector[_ASKED_AT:_GUESSES_AT], mu, smooth, chunk_s, rtt_s, levels, last, quality, mbps, scale)
+    _fill_levels(rows, sizes, levels, last, quality, mbps, scale, chunk_s)
+    if chunk > 0:
+        guesses, values, download_s, link_mbps, net_s = room
+        for back in range(max(HISTORY - chunk, 0), HISTORY):
+            past = chunk - HISTORY + back
+            vector[back] = _rate(past_mbps[past] * scale)
+            vector[_DOWNLOAD_AT + back] = math.log1p(past_s[past])
+            mbit = past_mbps[past] * past_s[past]
+            vector[_SIZE_AT + back] = mbit * scale / chunk_s / TOP_MBPS
+        _link_rates(past_mbps, past_s, past_rtt_ms, chunk, link_mbps, net_s)
+        low = _fill_memory(vector[_MEMORY_AT:_OPTIONS_AT], link_mbps, net_s, past_s, chunk, scale, chunk_s)
+        _fill_guesses(guesses, past_mbps, link_mbps, net_s, low, chunk)
+        for guess in range(_GUESSES):
+            vector[_GUESSES_AT + guess] = _rate(guesses[guess] * scale)
+            trip_s = rtt_s if guess >= LOW else 0.0
+            for step in range(steps):
                 for level in range(levels):
-                    rows[level, PLANNED + guess] = max(values[level] - best, WORST_VALUE)
-                _fill_slack(rows, guess, download_s, levels, buffer_s, chunk_s, mu)
-        for place in range(WIDTH):
-            vector[place] = _within(vector[place], LIMIT)
+                    mbit = mbps[level] * chunk_s
+                    if step < len(sizes):
+                        mbit = 8.0 * sizes[step, level] / 1e6
+                    download_s[step, level] = mbit / guesses[guess] + trip_s
+            fill_plan_values(
+                download_s, steps, levels, buffer_s, cap_s, chunk_s, last, quality, mu, smooth, values
+            )
+            best = values[:levels].max()
+            for level in range(levels):
+                rows[level, PLANNED + guess] = max(values[level] - best, WORST_VALUE)
+            _fill_slack(rows, guess, download_s, levels, buffer_s, chunk_s, mu)
+    for place in range(WIDTH):
+        vector[place] = _within(vector[place], LIMIT)
 
 
 @compiled

@@ -152,6 +152,7 @@ async def serving(
     path: Path, engine: FakeEngine | None = None, limits: Limits | None = None, **options: Any
 ) -> AsyncIterator[Server]:
     """A server on a Unix socket, in this event loop."""
+    TASK.ready()
     server = Server([TaskEngine(TASK, engine or FakeEngine())], limits, **options)
     async with listening(server, path):
         yield server

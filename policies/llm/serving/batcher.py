@@ -14,7 +14,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.arrivals import PORTION
-from policies.llm.task import NextSteps, Vectors
+from policies.llm.task import Decided, NextSteps, Vectors
 
 GATHER_S = 0.002
 """A request waits so long for others when other sessions are open: well under a forward's own time."""
@@ -35,6 +35,8 @@ _TURNS = 3
 _Result = TypeVar("_Result")
 Fill = Callable[[Sequence[NextSteps]], list[Vectors]]
 """As `Task.fill`."""
+Answers = Callable[[Vectors, Vectors], list[Decided]]
+"""As `Task.answers`."""
 
 
 class Late(Exception):
@@ -88,6 +90,8 @@ class Forwarded:
     batch: int
     """Sessions that shared it."""
     began_s: float
+    decided: Decided | None = None
+    """What that comes to, where the batcher was told how to find it."""
 
 
 class BatchQueue(Protocol):
@@ -133,6 +137,7 @@ class Batcher:
         engine: nobody else may use it.
         queue: which requests go next.
         fill: makes what the model is fed of a batch's steps.
+        answers: says what a batch's outputs come to, as `Task.answers`.
         delay_s: wait so long before every forward: a slow model, for tests.
         observe: called with every batch and its forward's seconds.
     """
@@ -143,10 +148,11 @@ class Batcher:
         queue: BatchQueue,
         fill: Fill,
         *,
+        answers: Answers | None = None,
         delay_s: float = 0.0,
         observe: Callable[[Sequence[WaitingSteps], float], None] = lambda batch, seconds: None,
     ) -> None:
-        self._engine, self.queue, self._fill = engine, queue, fill
+        self._engine, self.queue, self._fill, self._answers = engine, queue, fill, answers
         self._delay_s = delay_s
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -309,7 +315,18 @@ class Batcher:
         self.queue.took(batch, now_s - began_s)
         self.queue.answered(batch, now_s)
         self._observe(batch, now_s - began_s)
-        asyncio.get_running_loop().call_soon(_settle_all, batch, found)  # once the next has begun
+        asyncio.get_running_loop().call_soon(self._settle_all, batch, found)  # once the next has begun
+
+    def _settle_all(
+        self, batch: Sequence[WaitingSteps], found: Sequence[Forwarded | Exception], begin: int = 0
+    ) -> None:
+        """Portion by portion: the first answers go out while the others are made."""
+        end = begin + PORTION
+        outcomes = found[begin:end] if self._answers is None else _decided(self._answers, found[begin:end])
+        for work, outcome in zip(batch[begin:end], outcomes, strict=True):
+            _settle(work, outcome)
+        if end < len(batch):
+            asyncio.get_running_loop().call_soon(self._settle_all, batch, found, end)
 
     def _compute(self, batch: Sequence[WaitingSteps], began_s: float) -> list[Forwarded | Exception]:
         """What each of a batch comes to."""
@@ -348,15 +365,18 @@ def _finite(vectors: Vectors) -> Vectors | Exception:
     return vectors if good.all() else NotFinite(int(np.flatnonzero(~good.all(axis=1))[0]))
 
 
-def _settle_all(
-    batch: Sequence[WaitingSteps], found: Sequence[Forwarded | Exception], begin: int = 0
-) -> None:
-    """Portion by portion: the first answers go out while the others are made."""
-    end = begin + PORTION
-    for work, outcome in zip(batch[begin:end], found[begin:end], strict=True):
-        _settle(work, outcome)
-    if end < len(batch):
-        asyncio.get_running_loop().call_soon(_settle_all, batch, found, end)
+def _decided(answers: Answers, found: Sequence[Forwarded | Exception]) -> list[Forwarded | Exception]:
+    """With what each comes to; one of which nothing can come does not harm the others."""
+    good = [each for each in found if isinstance(each, Forwarded)]
+    if not good:
+        return list(found)
+    try:
+        outputs, vectors = np.stack([each.logits for each in good]), np.stack([each.vector for each in good])
+        decided = iter(answers(outputs, vectors))
+    except Exception as error:
+        alone = len(found) == 1
+        return [error] if alone else [_decided(answers, [each])[0] for each in found]
+    return [replace(each, decided=next(decided)) if isinstance(each, Forwarded) else each for each in found]
 
 
 def _settle(work: WaitingSteps, outcome: Forwarded | Exception) -> None:

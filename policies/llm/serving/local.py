@@ -48,6 +48,7 @@ class LocalSession:
     """
 
     def __init__(self, engine: ServingEngine, task: Task, context: Any) -> None:
+        task.ready()
         self._engine = engine
         self._transcript = Transcript(task, context, engine.info.target)
         slot = engine.open()

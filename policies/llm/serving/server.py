@@ -108,7 +108,12 @@ class _Desk:
         """Requests that wait for their answer."""
         self.queue = queue(lambda: len(self.sessions))
         self.batcher = Batcher(
-            served.engine, self.queue, served.task.fill, delay_s=delay_s, observe=self._observe
+            served.engine,
+            self.queue,
+            served.task.fill,
+            answers=served.task.answers,
+            delay_s=delay_s,
+            observe=self._observe,
         )
         self.sessions = ServedSessions(
             self.batcher,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from policies.llm.engine.contract import EngineFull
-from policies.llm.serving.batcher import Batcher, Hopeless, Late, NotFinite, QueueFull
+from policies.llm.serving.batcher import Batcher, Forwarded, Hopeless, Late, NotFinite, QueueFull
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.protocol import BY_LLM, Answer, Request
 from policies.llm.serving.transcript import Transcript
@@ -159,7 +159,7 @@ class ServedSessions:
                 raise
             began_s, batch = done.began_s, done.batch
             session.transcript.append(fresh)
-            session.decided = session.transcript.decide(done.logits, done.vector)
+            session.decided = self._come_to(session, done)
             if held == 0:
                 self._rebuilt(len(fresh) - 1)
         return Answer(
@@ -171,6 +171,11 @@ class ServedSessions:
             server_ms=1000.0 * (time.monotonic() - arrived_s),
             steps=len(session.transcript.steps),
         )
+
+    def _come_to(self, session: _Session, done: Forwarded) -> Decided:
+        if done.decided is not None:
+            return done.decided
+        return session.transcript.decide(done.logits, done.vector)
 
     def _keep(self, session: _Session, steps: tuple[Any, ...]) -> None:
         """Take a refused request's steps in when there is time, so that the next one isn't dearer still."""
@@ -196,7 +201,7 @@ class ServedSessions:
                     until_s = time.monotonic() + KEEP_WITHIN_S
                     done = await self._batcher.forward(session.slot, asked, until_s, answered=True)
                     session.transcript.append(piece)
-                    session.decided = session.transcript.decide(done.logits, done.vector)
+                    session.decided = self._come_to(session, done)
         except (Late, QueueFull):
             pass  # no time: they come with the session's next request
         except Exception:
@@ -212,14 +217,19 @@ class ServedSessions:
         Raises:
             NotFinite: a step of which nothing finite can be made.
         """
-        rows: list[Vectors] = []
-        for row in self._task.rows(asked):
-            if not np.isfinite(row).all():
-                raise NotFinite(len(rows))
-            rows.append(row)
-            if not len(rows) % PIECE_STEPS:
-                await asyncio.sleep(0)
-        return np.stack(rows)
+        found: list[Vectors] = []
+        past = asked.past
+        for begin in range(0, len(asked.steps), PIECE_STEPS):
+            piece = asked.steps[begin : begin + PIECE_STEPS]
+            (vectors,) = self._task.fill([replace(asked, steps=piece, past=past)])
+            good = np.isfinite(vectors).all(axis=1)
+            if not good.all():
+                raise NotFinite(begin + int(good.argmin()))
+            found.append(vectors)
+            for step in piece:
+                past = self._task.after(past, step)
+            await asyncio.sleep(0)
+        return np.concatenate(found)
 
     def _fresh(self, session: _Session, request: Request) -> tuple[Any, ...]:
         """The request's steps that the session has not yet; what it has must be the same.

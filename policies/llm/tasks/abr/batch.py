@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from player.observation import HORIZON
 from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import Floats, PackedLibrary
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
@@ -129,63 +130,114 @@ def _fill(
     begin: int,
     end: int,
 ) -> None:
-    room, other = np.empty((2, LEVELS ** (PLAN_CHUNKS - 1))), np.empty((2, LEVELS ** (PLAN_CHUNKS - 1)))
-    values = np.empty(LEVELS)
+    room = room_for_step()
     for session in range(begin, end):
-        vector = vectors[session]
-        vector[:] = 0.0
         chunk, chunks, video = state.chunk[session], state.chunks[session], state.video[session]
         if chunk >= chunks:
+            vectors[session] = 0.0
             continue
-        scale, chunk_s = scales[video], packed.chunk_ms[video] / _MS_PER_S
-        past_mbps, past_s = state.past_mbps[session], state.past_s[session]
-        for back in range(HISTORY):
-            past = chunk - HISTORY + back
-            if past >= 0:
-                vector[back] = np.log1p(RATE_SCALE * scale * past_mbps[past])
-                vector[_DOWNLOAD_AT + back] = np.log1p(past_s[past])
-        sizes = packed.sizes_bytes[video]
-        size_scale = scale * CHUNK_UNIT_S / chunk_s / SIZE_UNIT_BYTES
-        for step in range(min(AHEAD, chunks - chunk)):
-            for level in range(LEVELS):
-                vector[_AHEAD_AT + level * AHEAD + step] = sizes[chunk + step, level] * size_scale
-        steps = min(PLAN_CHUNKS, chunks - chunk)
+        fill_step(
+            vectors[session],
+            packed.sizes_bytes[video, chunk : min(chunk + HORIZON, chunks)],
+            packed.chunk_ms[video] / _MS_PER_S,
+            scales[video],
+            all_gains[video],
+            nominal[video],
+            state.buffer_ms[session] / _MS_PER_S,
+            state.level[session],
+            chunks - chunk,
+            chunk,
+            state.past_mbps[session],
+            state.past_s[session],
+            state.stall_ms[session] / _MS_PER_S,
+            room,
+        )
+
+
+@compiled
+def room_for_step() -> tuple[Floats, Floats, Floats]:
+    """What `fill_step` works in."""
+    plans = LEVELS ** (PLAN_CHUNKS - 1)
+    return np.empty((2, plans)), np.empty((2, plans)), np.empty(LEVELS)
+
+
+@compiled
+def fill_step(
+    vector: Vectors,
+    sizes: Floats,
+    chunk_s: float,
+    scale: float,
+    gains: Floats,
+    nominal: Floats,
+    buffer_s: float,
+    last: int,
+    left: int,
+    chunk: int,
+    past_mbps: Floats,
+    past_s: Floats,
+    stall_s: float,
+    all_room: tuple[Floats, Floats, Floats],
+) -> None:
+    """One session's; the goal left at 0.
+
+    Args:
+        vector: (WIDTH,), written into.
+        sizes: (known chunks, LEVELS or more) bytes, the asked one first.
+        scale: what rates are multiplied by.
+        gains: of `abr.gains_of`.
+        nominal: (LEVELS,) rates over the top's.
+        last: the level before.
+        left: chunks still to come, the asked one among them.
+        chunk: how many were downloaded; of `past_…` the first so many count.
+        stall_s: of the last chunk.
+        all_room: of `room_for_step`.
+    """
+    room, other, values = all_room
+    vector[:] = 0.0
+    for back in range(HISTORY):
+        past = chunk - HISTORY + back
+        if past >= 0:
+            vector[back] = np.log1p(RATE_SCALE * scale * past_mbps[past])
+            vector[_DOWNLOAD_AT + back] = np.log1p(past_s[past])
+    size_scale = scale * CHUNK_UNIT_S / chunk_s / SIZE_UNIT_BYTES
+    for step in range(min(AHEAD, len(sizes))):
         for level in range(LEVELS):
-            vector[_LEVELS_AT + level * ATTRIBUTES + ATTRIBUTES - 1] = nominal[video, level]
-        buffer_s, stall_s = state.buffer_ms[session] / _MS_PER_S, 0.0
-        if chunk > 0:
-            last, stall_s = state.level[session], state.stall_ms[session] / _MS_PER_S
-            robust, mean = robust_mbps(past_mbps, chunk), harmonic_mean_mbps(past_mbps, chunk)
-            for guess in range(GUESSES):
-                mbps = max(past_mbps[chunk - 1], FLOOR_MBPS)
-                if guess == 0:
-                    mbps = robust
-                elif guess == 1:
-                    mbps = mean
-                elif guess >= TRUSTED_GUESSES:
-                    mbps = SHARES_OF_MEAN[guess - TRUSTED_GUESSES] * mean
-                download_s = 8.0 * sizes[chunk : chunk + steps, :LEVELS] / 1e6 / mbps
-                fill_planned_values(
-                    download_s, buffer_s, chunk_s, last, all_gains[video], _MU * scale, room, other, values
-                )  # fmt: skip
-                best = values.max()
-                for level in range(LEVELS):
-                    vector[_LEVELS_AT + level * ATTRIBUTES + guess] = max(values[level] - best, WORST_VALUE)
+            vector[_AHEAD_AT + level * AHEAD + step] = sizes[step, level] * size_scale
+    steps = min(PLAN_CHUNKS, len(sizes))
+    for level in range(LEVELS):
+        vector[_LEVELS_AT + level * ATTRIBUTES + ATTRIBUTES - 1] = nominal[level]
+    if chunk > 0:
+        robust, mean = robust_mbps(past_mbps, chunk), harmonic_mean_mbps(past_mbps, chunk)
+        for guess in range(GUESSES):
+            mbps = max(past_mbps[chunk - 1], FLOOR_MBPS)
+            if guess == 0:
+                mbps = robust
+            elif guess == 1:
+                mbps = mean
+            elif guess >= TRUSTED_GUESSES:
+                mbps = SHARES_OF_MEAN[guess - TRUSTED_GUESSES] * mean
+            download_s = 8.0 * sizes[:steps, :LEVELS] / 1e6 / mbps
+            fill_planned_values(
+                download_s, buffer_s, chunk_s, last, gains, _MU * scale, room, other, values
+            )  # fmt: skip
+            best = values.max()
             for level in range(LEVELS):
-                slack = (8.0 * sizes[chunk, level] / 1e6 / mean - buffer_s) / BUFFER_UNIT_S
-                at = _LEVELS_AT + level * ATTRIBUTES + GUESSES
-                vector[at] = min(max(slack, -SLACK_LIMIT), SLACK_LIMIT)
-            vector[_LEVELS_AT + last * ATTRIBUTES + GUESSES + 1] = 1.0
-            vector[_LINK_AT] = np.log1p(RATE_SCALE * scale * robust)
-            vector[_LINK_AT + 1] = np.log1p(RATE_SCALE * scale * mean)
-            _session_logs(past_mbps[:chunk], past_s[:chunk], RATE_SCALE * scale, vector[_LINK_AT + 2 :])
-            vector[_LINK_AT + 13] = 1.0
-        vector[_PLAYBACK_AT] = buffer_s / BUFFER_UNIT_S
-        vector[_PLAYBACK_AT + 1] = (chunks - chunk) / CHUNKS_UNIT
-        vector[_PLAYBACK_AT + 2] = steps / PLAN_CHUNKS
-        vector[_PLAYBACK_AT + 3] = chunk_s / CHUNK_UNIT_S
+                vector[_LEVELS_AT + level * ATTRIBUTES + guess] = max(values[level] - best, WORST_VALUE)
+        for level in range(LEVELS):
+            slack = (8.0 * sizes[0, level] / 1e6 / mean - buffer_s) / BUFFER_UNIT_S
+            at = _LEVELS_AT + level * ATTRIBUTES + GUESSES
+            vector[at] = min(max(slack, -SLACK_LIMIT), SLACK_LIMIT)
+        vector[_LEVELS_AT + last * ATTRIBUTES + GUESSES + 1] = 1.0
+        vector[_LINK_AT] = np.log1p(RATE_SCALE * scale * robust)
+        vector[_LINK_AT + 1] = np.log1p(RATE_SCALE * scale * mean)
+        _session_logs(past_mbps[:chunk], past_s[:chunk], RATE_SCALE * scale, vector[_LINK_AT + 2 :])
+        vector[_LINK_AT + 13] = 1.0
         vector[_PLAYBACK_AT + 4] = np.log1p(stall_s)
-        vector[_PLAYBACK_AT + 5] = np.log1p(_MU * scale)
+    vector[_PLAYBACK_AT] = buffer_s / BUFFER_UNIT_S
+    vector[_PLAYBACK_AT + 1] = left / CHUNKS_UNIT
+    vector[_PLAYBACK_AT + 2] = steps / PLAN_CHUNKS
+    vector[_PLAYBACK_AT + 3] = chunk_s / CHUNK_UNIT_S
+    vector[_PLAYBACK_AT + 5] = np.log1p(_MU * scale)
 
 
 @compiled

@@ -201,6 +201,18 @@ def gains_of(ladder_kbps: tuple[int, ...]) -> Floats:
     return np.asarray(q[None, :] - TRAINED_FOR.smooth * np.abs(q[None, :] - q[:, None]))
 
 
+PACKED_NOMINAL = 2
+PACKED_GAINS = PACKED_NOMINAL + LEVELS
+
+
+@lru_cache(maxsize=64)
+def packed(video: VideoFacts) -> Floats:
+    """All of it as compiled code reads it: chunk length s, scale; from `PACKED_NOMINAL` on the levels' rates
+    over the top's, from `PACKED_GAINS` on `gains_of`, row by row. Read only."""
+    nominal = np.asarray(video.ladder_kbps) / video.ladder_kbps[-1]
+    return np.concatenate(([video.chunk_s, video.scale], nominal, gains_of(video.ladder_kbps).ravel()))
+
+
 def goal(observation: Observation, video: VideoFacts, target: float) -> float:
     """What is still to be gained for a mean return of `target` a chunk, as `features` wants it told.
 

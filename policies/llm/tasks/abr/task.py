@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from player.observation import Observation, PastChunk
+import numpy as np
+
+from player.observation import Observation
 from player.qoe import QoE
 from player.video.video import Video
 from policies.llm.head import Choice, Head
 from policies.llm.modality import Modality
-from policies.llm.task import Decided, Task, Vectors
+from policies.llm.task import Decided, NextSteps, Task, Vectors, best_of
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import wire
-from policies.llm.tasks.abr.features import LEVELS, PlanValues, VideoFacts
+from policies.llm.tasks.abr.features import LEVELS, VideoFacts
+from policies.llm.tasks.abr.seen import SeenChunks
 from policies.llm.tasks.abr.wire import VideoStep
-
-History = tuple[PastChunk, ...]
+from policies.view.asked import Floats
+from policies.view.client_rows import PAST_NUMBERS, ClientRows
 
 
 class Bitrates(Task):
-    """A context is `VideoFacts`, a step `wire.Step`, what is past the chunks before it, a value a level."""
+    """A context is `VideoFacts`, a step `VideoStep`, what is past `SeenChunks`, a value a level."""
 
     name = "abr"
     modalities: tuple[Modality, ...] = abr.MODALITIES
     head: Head = Choice(LEVELS)
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.abr.course:VideoCourse"
+    empty = SeenChunks()
     prompt = (
         "Choose the bitrate level of the next video chunk, 0 to 5. Goal: high bitrate in Mbit/s, no stall "
         "(each second costs 4.3), few changes. Each step tells throughput, download times in s, sizes in MB, "
@@ -56,18 +59,38 @@ class Bitrates(Task):
         "scale": "policies.llm.studies.options:add_scale",
     }
 
-    def __init__(self) -> None:
-        self._plans: PlanValues | None = None
+    _is_ready = False
 
-    def features(self, step: VideoStep, past: History, context: Any, target: float | None = None) -> Vectors:
-        return self.seen(step.observation(_grown(past, step)), context, target)
+    def features(
+        self, step: VideoStep, past: SeenChunks, context: Any, target: float | None = None
+    ) -> Vectors:
+        return self.seen(step.observation(_grown(past, step).chunks), context, target)
+
+    def fill(self, asked: Sequence[NextSteps]) -> list[Vectors]:
+        if any(each.target is not None for each in asked):
+            return super().fill(asked)
+        clients = ClientRows()
+        for each in asked:
+            _lay(clients, each, self.packed(each.context))
+        ends = np.cumsum([len(each.steps) for each in asked])
+        return np.split(self.vectors_of(clients), ends[:-1])
+
+    def packed(self, context: Any) -> Floats:
+        """A context as `vectors_of` wants it."""
+        return abr.packed(context)
+
+    def vectors_of(self, clients: ClientRows) -> Vectors:
+        """(rows, width) of many clients at once."""
+        from policies.llm.tasks.abr.many import vectors_of  # brings numba along
+
+        return vectors_of(clients)
 
     def seen(self, observation: Observation, context: Any, target: float | None = None) -> Vectors:
         """(width,) what the model is fed where a client sees this."""
-        if self._plans is None:
-            self.ready()
+        from policies.llm.tasks.abr.batch import plan_values  # brings numba along
+
         goal = 0.0 if target is None else abr.goal(observation, context, target)
-        return abr.features(observation, context, goal, self._plans)
+        return abr.features(observation, context, goal, plan_values)
 
     def context_of(self, video: Video, qoe: QoE) -> Any:
         """What holds for a session.
@@ -85,19 +108,28 @@ class Bitrates(Task):
         """The video's level that an answer names."""
         return value
 
-    def after(self, past: History, step: VideoStep) -> History:
+    def after(self, past: SeenChunks, step: VideoStep) -> SeenChunks:
         return _grown(past, step)
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
-        margin = abr.margin(output, vector)
-        return Decided(abr.level(output, vector), margin if math.isfinite(margin) else None)
+        return self.answers(output[None], vector[None])[0]
+
+    def answers(self, outputs: Vectors, vectors: Vectors) -> list[Decided]:
+        return best_of(abr.allowed(outputs, vectors))
 
     def ready(self) -> None:
         """Compile now, not at the first decision."""
-        from policies.llm.tasks.abr.batch import plan_values  # brings numba along
+        if self._is_ready:
+            return
+        clients = ClientRows()
+        clients.begin_session(self.packed(self._any_context()), np.ones((1, PAST_NUMBERS)))
+        clients.add(1.0, 1.0, 0, 1, 1, ((1,) * LEVELS,))
+        self.vectors_of(clients)
+        self._is_ready = True
 
-        plan_values([[1] * LEVELS], 1.0, 0.0, 0, VideoFacts(tuple(range(1, LEVELS + 1)), 1.0))
-        self._plans = plan_values
+    def _any_context(self) -> Any:
+        """Of a ladder of LEVELS levels."""
+        return VideoFacts(tuple(range(1, LEVELS + 1)), 1.0)
 
     def load_context(self, given: Any) -> Any:
         return wire.load_video(given)
@@ -118,8 +150,19 @@ class Bitrates(Task):
         return wire.load_level(given, where)
 
 
-def _grown(past: History, step: VideoStep) -> History:
-    return past if step.past is None else (*past, step.past)
+def _grown(past: SeenChunks, step: VideoStep) -> SeenChunks:
+    return past if step.past is None else past.grown(step.past)
+
+
+def _lay(clients: ClientRows, asked: NextSteps, context: Floats) -> None:
+    """Lay a session's new steps there."""
+    seen = [_grown(asked.past, asked.steps[0])]
+    for step in asked.steps[1:]:
+        seen.append(_grown(seen[-1], step))
+    clients.begin_session(context, seen[-1].numbers)
+    for step, past in zip(asked.steps, seen, strict=True):
+        last, left = past.last_level, step.chunks_left
+        clients.add(step.buffer_s, step.buffer_cap_s, last, left, len(past), step.next_sizes_bytes)
 
 
 TASK = Bitrates()

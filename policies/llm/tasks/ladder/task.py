@@ -6,7 +6,6 @@ the ladder has. `policies/llm/tasks/abr` is the same for six levels and the publ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,14 @@ from player.qoe import QoE
 from player.video.video import Video
 from policies.llm.head import Pointer
 from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality
-from policies.llm.task import Decided, Vectors
+from policies.llm.task import Decided, Vectors, best_of
+from policies.llm.tasks.abr.features import LEVELS
 from policies.llm.tasks.abr.task import Bitrates
 from policies.llm.tasks.abr.wire import VideoStep, check_sizes
 from policies.llm.tasks.ladder import wire
 from policies.view import layout
-from policies.view.asked import Asked, options
+from policies.view.asked import Asked, Floats, options
+from policies.view.client_rows import ClientRows
 from policies.view.guard import sane
 from policies.view.layout import ATTRIBUTES, HISTORY, MAX_LEVELS, PLACES
 from policies.view.one import view_of
@@ -85,13 +86,22 @@ class AnyLadder(Bitrates):
         return view_of(observation, context)
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
-        logits = allowed(output[None], vector[None])[0]
-        second, best = np.partition(logits, -2)[-2:]
-        margin = float(best - second)
-        return Decided(int(logits.argmax()), margin if math.isfinite(margin) else None)
+        return self.answers(output[None], vector[None])[0]
 
-    def ready(self) -> None:
-        """Nothing is compiled for one client."""
+    def answers(self, outputs: Vectors, vectors: Vectors) -> list[Decided]:
+        return best_of(allowed(outputs, vectors))
+
+    def _any_context(self) -> Asked:
+        ladder = tuple(range(1, LEVELS + 1))
+        return Asked(ladder, 1.0, tuple(map(float, ladder)), 1.0, 1.0)
+
+    def packed(self, context: Any) -> Floats:
+        return np.asarray(context.packed)
+
+    def vectors_of(self, clients: ClientRows) -> Vectors:
+        from policies.view.many import views_of  # brings numba along
+
+        return views_of(clients)
 
     def load_context(self, given: Any) -> Asked:
         return wire.load_asked(given)

@@ -347,14 +347,14 @@ def test_what_no_finite_number_can_be_made_of_never_reaches_the_model(
         async with serving(place, engine) as server, http(place) as session:
             good = Request("abr", "s", 0, tuple(STEPS[0][:3]), FACTS, 3e4)
             assert (await post(session, replace(good, steps=good.steps[:1])))[0] == 200
-            real = server.sessions("abr")._task.features
+            real = server.sessions("abr")._task.vectors_of  # type: ignore[attr-defined]
 
-            def broken(step: Any, past: Any, *rest: Any) -> Any:
-                row = real(step, past, *rest)
-                row[5] = np.nan if len(past) == 1 else row[5]  # the third step: two chunks are past then
-                return row
+            def broken(clients: Any) -> Any:
+                vectors = real(clients)
+                vectors[1, 5] = np.nan  # the third step: the first is held
+                return vectors
 
-            monkeypatch.setattr(server.sessions("abr")._task, "features", broken)
+            monkeypatch.setattr(server.sessions("abr")._task, "vectors_of", broken)
             status, body, _ = await post(session, good)
             assert (status, body["field"]) == (422, "steps[2]")
             monkeypatch.undo()
