@@ -30,7 +30,7 @@ from policies.llm.head import ABSENT, Choice, Head, Pointer
 from policies.llm.modality import Modality, width
 
 Vectors = NDArray[np.float32]
-DEFAULT = "ladder"
+DEFAULT = "abr"
 SHIPPED = {"abr": "policies.llm.tasks.abr.task:TASK", "ladder": "policies.llm.tasks.ladder.task:TASK"}
 """Name: where the task is; imported when it is asked for."""
 _MADE: dict[str, Task] = {}
