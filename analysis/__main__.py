@@ -15,8 +15,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.grouping import GROUPINGS
-from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions, scored_by
+from analysis.cases.grouping import GROUPINGS
+from analysis.options import (
+    add_bound,
+    add_cluster,
+    add_interrupted,
+    add_json,
+    add_scoring,
+    add_sessions,
+    scored_by,
+)
 from analysis.outcomes import read_outcomes
 from analysis.power.options import add_power
 from analysis.report.options import add_report
@@ -33,7 +41,7 @@ from traces.words import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.compare import Missing
+    from analysis.comparison import Missing
     from analysis.outcomes import Outcomes
 
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
@@ -84,6 +92,7 @@ def _add_plot(commands: Any) -> None:
         " bitrate against stall ratio; timeline: sessions over time, side by side",
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
+    add_bound(what, "(bars and box)")
     add_cluster(what)
     add_interrupted(what)
     what.add_argument(
@@ -163,7 +172,7 @@ def _compare(args: argparse.Namespace) -> int:
     qoe, rule = scored_by(args)
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
-    comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule)
+    comparison = compare(outcomes, baseline=args.baseline, by=args.by, rule=rule, at_points=True)
     written = write_comparison(comparison, args.csv) if args.csv else []
     if args.json:
         print(json.dumps(as_json(comparison) | {"tables": [str(path) for path in written]}))
@@ -200,6 +209,8 @@ def _console() -> Console:
 
 
 def _plot(args: argparse.Namespace) -> int:
+    if args.what == TIMELINE and args.bound is not None:
+        raise AnalysisError("--bound is of means: a timeline shows sessions; leave it away")
     return _plot_timeline(args) if args.what == TIMELINE else _plot_many(args)
 
 
@@ -207,7 +218,7 @@ def _plot_many(args: argparse.Namespace) -> int:
     """A figure of many sessions."""
     import matplotlib
 
-    from analysis.compare import missing_of
+    from analysis.compare import missing_of, told_together
     from analysis.compare_report import left_out_lines
     from analysis.figures import FIGURES
 
@@ -215,25 +226,52 @@ def _plot_many(args: argparse.Namespace) -> int:
     outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     with matplotlib.rc_context(RC):
-        drawn = FIGURES[args.what](outcomes, args.by, rule)
+        drawn = FIGURES[args.what](outcomes, args.by, rule, *_bounds(args))
         save(drawn.figure, args.out)
     missing = missing_of(outcomes)
     policies = [one for one in outcomes.policies if one not in outcomes.without_figures]
     if args.json:
-        facts = {"what": args.what, "out": str(args.out), "cases": drawn.cases, "settings": drawn.cases}
-        print(json.dumps({**facts, "not_common": drawn.not_common, **_drawn_json(outcomes, missing)}))
+        facts = {
+            "what": args.what,
+            "out": str(args.out),
+            "cases": drawn.cases,
+            "not_common": drawn.not_common,
+            "without_bound": list(drawn.without_bound),
+        }
+        print(json.dumps(facts | _drawn_json(outcomes, missing)))
         return status
     for line in left_out_lines(outcomes):
         tell_line(line)
+    for why in drawn.without_bound:
+        tell_line(f"no bound drawn: {why}")
     if drawn.not_common:
         lacking = ", ".join(dict.fromkeys(one.policy for one in missing))
         tell_line(
             f"not drawn: {drawn.not_common} cases that {lacking} lack; `python -m analysis compare` names"
             " them, --policy leaves a policy out"
         )
+    for told in told_together(outcomes, args.by):
+        tell_line(f"note: {told}")
     tell_line(f"{args.what} of {', '.join(policies)} over {counted(drawn.cases, 'case')}: {args.out}")
     tell_next(args.results, "report")
     return status
+
+
+def _bounds(args: argparse.Namespace) -> list[Any]:
+    """What else a figure is given: the bounds that `--bound` names.
+
+    Raises:
+        AnalysisError: it names none, or the figure shows none.
+    """
+    from analysis.figures import WITH_BOUNDS
+    from analysis.knowable.bound_file import read_bounds
+    from analysis.knowable.over_cases import line_over
+
+    if args.bound is None:
+        return []
+    if args.what not in WITH_BOUNDS:
+        raise AnalysisError(f"--bound is of means: --what {' or '.join(WITH_BOUNDS)}, not {args.what}")
+    return [line_over(read_bounds(args.bound))]
 
 
 def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any]:
@@ -248,8 +286,7 @@ def _drawn_json(outcomes: Outcomes, missing: Sequence[Missing]) -> dict[str, Any
 
 
 def _missing_json(one: Missing) -> dict[str, str]:
-    """`setting`: what `case` was called before."""
-    return {"policy": one.policy, "case": str(one.case), "setting": str(one.case)}
+    return {"policy": one.policy, "case": str(one.case), "reason": one.reason}
 
 
 def _plot_timeline(args: argparse.Namespace) -> int:

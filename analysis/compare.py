@@ -9,40 +9,39 @@ policies lacks is listed, with the reason.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
-from analysis.beside import AHEAD, BEHIND, BESIDE, TIE, doubted, stall_words, verdict_of
+from analysis.beside import BESIDE
 from analysis.bootstrap import Interval, mean_intervals
+from analysis.cases.case import Case
+from analysis.cases.grouping import GROUPINGS, JOIN, Grouping, place_word
+from analysis.cases.naming import names_among
 from analysis.clusters import ClusterRule
-from analysis.grouping import GROUPINGS, JOIN, Grouping
-from analysis.outcomes import Case, Figures, Outcomes, means
+from analysis.comparison import (
+    MEASURES,
+    ComparedGroup,
+    ComparedPoint,
+    Comparison,
+    Missing,
+    PairResult,
+    PolicyMeans,
+    WorstCase,
+    pooled_ladders,
+    together_words,
+)
+from analysis.outcomes import Figures, Outcomes, means
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
-from player.qoe import scored_words
 from player.record import FINISHED
-from traces.words import counted, meant
+from traces.words import meant
 
 WORST = 5
 """Cases that are named for each pair of policies."""
 
-FEWEST_CLUSTERS = 6
-"""Signs of five independent differences agree by chance in 2 of 32 cases, those of six in 2 of 64."""
-
 NOT_STREAMED = "there is no such session"
-
-
-MEASURES: dict[str, Callable[[Figures], float]] = {
-    "qoe": lambda one: one.qoe,
-    "bitrate_mbps": lambda one: one.bitrate_mbps,
-    "stall_ratio": lambda one: one.stall_ratio,
-    "startup_s": lambda one: one.startup_s,
-    "switches": lambda one: one.switches,
-}
-"""The figures whose means have intervals, by their names in `Figures`."""
 
 DIFFERENCES = ("qoe", *(one.name for one in BESIDE))
 """The measures that are subtracted, pair by pair."""
@@ -51,124 +50,13 @@ Cells = dict[str, dict[Case, Figures]]
 """[policy][case]: figures, seeds and repeats averaged."""
 
 
-@dataclass(frozen=True)
-class Missing:
-    """A case that another policy has streamed and this one has not, or not so that it counts."""
-
-    policy: str
-    case: Case
-    reason: str
-
-
-@dataclass(frozen=True)
-class PolicyMeans:
-    """A policy's means over the cases that all policies of its group have."""
-
-    policy: str
-    cases: int
-    sessions: int
-    """Counted ones of this policy in the group, seeds and those without a counterpart included."""
-    unfinished: int
-    invalid: int
-    figures: Figures
-    intervals: dict[str, Interval]
-    """Of each of `MEASURES`."""
-
-    @property
-    def qoe(self) -> Interval:
-        return self.intervals["qoe"]
-
-
-@dataclass(frozen=True)
-class WorstCase:
-    """A case and how far the policy is ahead there (negative: behind)."""
-
-    case: Case
-    difference: float
-
-
-@dataclass(frozen=True)
-class PairResult:
-    """A policy against a baseline: differences are the policy's QoE minus the baseline's."""
-
-    policy: str
-    baseline: str
-    cases: int
-    traces: int
-    difference: Interval
-    wilcoxon_p: float | None
-    holm_p: float | None
-    won: float
-    """Share of traces with a mean difference above 0."""
-    drawn: float
-    """Share of traces where both are the same."""
-    worst: tuple[WorstCase, ...]
-    beside: dict[str, Interval]
-    """Differences of the other measures over the same pairs, by the names of `beside.BESIDE`."""
-
-    @property
-    def verdict(self) -> str:
-        """`ahead` or `behind` where the interval excludes 0, else `tie`; `unknown` without interval."""
-        return verdict_of(self.difference, AHEAD, BEHIND)
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether p says that the verdict may be chance, after Holm's correction."""
-        return doubted(self.verdict, self.holm_p)
-
-    @property
-    def words(self) -> str:
-        """The verdict as a sentence, with the stalls where they point the other way."""
-        stall = stall_words(self.verdict, self.beside)
-        return f"{self._of_qoe}; {stall}" if stall else self._of_qoe
-
-    @property
-    def _of_qoe(self) -> str:
-        mean, bounds = self.difference.mean, self.difference.bounds
-        if bounds is None:
-            return f"{self.policy} against {self.baseline}: {mean:+.3f} on one trace or line, no interval"
-        interval = f"[{bounds[0]:+.3f}, {bounds[1]:+.3f}]"
-        if self.verdict == TIE:
-            return f"{self.policy} and {self.baseline}: a tie ({mean:+.3f}, interval {interval} holds 0)"
-        place = "ahead of" if self.verdict == AHEAD else "behind"
-        doubt = f", but p (Holm) {self.holm_p:.2g}: it may be chance" if self.doubtful else ""
-        return f"{self.policy} is {place} {self.baseline}: {mean:+.3f}, interval {interval}{doubt}"
-
-
-@dataclass(frozen=True)
-class ComparedGroup:
-    """The comparison within one family, video or RTT, or within all."""
-
-    name: str | None
-    cases: int
-    """That any policy has."""
-    traces: int
-    clusters: int
-    policies: tuple[PolicyMeans, ...]
-    """Empty when no case is common to all."""
-    pairs: tuple[PairResult, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All of it."""
-
-    outcomes: Outcomes
-    baseline: str | None
-    by: str | None
-    rule: ClusterRule
-    groups: tuple[ComparedGroup, ...]
-    missing: tuple[Missing, ...]
-    pooled: str | None = None
-    """That a group's means are over several stall weights, where one's are."""
-
-
 def compare(
     outcomes: Outcomes,
     *,
     baseline: str | None = None,
     by: str | Grouping | None = None,
     rule: ClusterRule | None = None,
+    at_points: bool = False,
 ) -> Comparison:
     """Compare all policies with a baseline, or, without one, each with each.
 
@@ -177,6 +65,7 @@ def compare(
         baseline: the policy that is subtracted.
         by: a grouping, or a name in `GROUPINGS`; None: one group of all.
         rule: which traces are one draw.
+        at_points: within a group of several settings or points also the differences at each.
 
     Raises:
         AnalysisError: a baseline that is not there, fewer than two policies, no pair at all.
@@ -192,6 +81,11 @@ def compare(
         )
     parts = grouped(outcomes, by)
     groups = [_group(name, part, duels(part.policies, baseline), rule) for name, part in parts.items()]
+    if at_points:
+        groups = [
+            replace(group, points=_at_points(part, duels(part.policies, baseline), rule))
+            for group, part in zip(groups, parts.values(), strict=True)
+        ]
     if not any(group.pairs for group in groups):
         raise AnalysisError(
             "no two policies have a session with the same trace, start, video and link; nothing can be paired"
@@ -272,6 +166,17 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
     }
 
 
+def told_together(outcomes: Outcomes, by: str | Grouping | None) -> list[str]:
+    """Which groups are over several settings or points at once, a line each."""
+    told = []
+    for name, part in grouped(outcomes, by).items():
+        place = place_word(one.case for one in part.counted)
+        words = together_words(list(map(str, grouped(part, "setting"))), place)
+        if words:
+            told.append(f"{words if name is None else f'{name}: {words}'}; --by setting keeps them apart")
+    return told
+
+
 def setting_names(outcomes: Outcomes) -> dict[tuple[str, ...], str]:
     """What each condition is called among those that are here: what all have in common is left out."""
     cases = [one.case for one in outcomes.counted]
@@ -327,6 +232,23 @@ def _group(
         clusters=len({rule.key(case.trace) for case in cases}),
         policies=tuple(policy_means(outcomes, rule)),
         pairs=tuple(pairs),
+        together=tuple(map(str, grouped(outcomes, "setting"))),
+        place=place_word(cases),
+    )
+
+
+def _at_points(
+    outcomes: Outcomes, duels: Sequence[tuple[str, str]], rule: ClusterRule
+) -> tuple[ComparedPoint, ...]:
+    """The differences at each setting and point; none where all are of one."""
+    parts = grouped(outcomes, "setting")
+    return tuple(
+        ComparedPoint(
+            str(name),
+            tuple(replace(pair, wilcoxon_p=None) for pair in _pairs(duels, cells(part), rule)),
+        )
+        for name, part in parts.items()
+        if len(parts) > 1
     )
 
 
@@ -399,7 +321,8 @@ def _pair(
 ) -> PairResult:
     of_traces = list(_means_by(differences, _trace).values())
     of_clusters = list(_means_by(differences, lambda case: rule.key(case.trace)).values())
-    worst = sorted(differences.items(), key=lambda item: item[1])[:WORST]
+    worst = sorted(differences, key=lambda case: differences[case])[:WORST]
+    names = names_among(worst, differences)
     return PairResult(
         policy=policy,
         baseline=baseline,
@@ -410,7 +333,9 @@ def _pair(
         holm_p=None,
         won=sum(value > SAME for value in of_traces) / len(of_traces),
         drawn=sum(abs(value) <= SAME for value in of_traces) / len(of_traces),
-        worst=tuple(WorstCase(case, value) for case, value in worst),
+        worst=tuple(
+            WorstCase(case, differences[case], name) for case, name in zip(worst, names, strict=True)
+        ),
         beside={one.name: intervals[one.name] for one in BESIDE},
     )
 
@@ -433,67 +358,3 @@ def _corrected(groups: Sequence[ComparedGroup]) -> tuple[ComparedGroup, ...]:
         replace(group, pairs=tuple(replace(pair, holm_p=next(adjusted)) for pair in group.pairs))
         for group in groups
     )
-
-
-def notes(comparison: Comparison) -> list[str]:
-    """What a reader must know to read the figures right."""
-    outcomes = comparison.outcomes
-    found = [text for text in (comparison.rule.doubt(outcomes.traces), comparison.pooled) if text]
-    if others := told_others(outcomes):
-        found.append(
-            f"some sessions were told another QoE ({'; '.join(others)}) than they are scored by here:"
-            " their policies aimed at something else, and an oracle's plan is no bound"
-        )
-    lacking = {missing.policy for missing in comparison.missing}
-    if lacking:
-        lack = "lacks" if len(lacking) == 1 else "lack"
-        found.append(
-            f"{', '.join(sorted(lacking))} {lack} sessions that others have; a table of means counts only"
-            " what all its policies have, a difference what both have"
-        )
-    kinds = {one.simulated for one in outcomes.counted}
-    if len(kinds) > 1:
-        found.append("simulated and emulated sessions are both here; they are never paired with each other")
-    if most_repeats(outcomes) > 1:
-        found.append(f"up to {most_repeats(outcomes)} sessions of a policy in one case were averaged first")
-    pairs = [pair for group in comparison.groups for pair in group.pairs]
-    if any(pair.doubtful for pair in pairs):
-        found.append(
-            "doubtful: a verdict is that of the pair's own interval; p (Holm) is held"
-            f" against {counted(len(pairs), 'question')} asked here, and says that it may be chance"
-        )
-    few = [pair.difference.clusters for pair in pairs]
-    if few and min(few) < FEWEST_CLUSTERS:
-        found.append(
-            f"some differences are over {min(few)} independent traces: under {FEWEST_CLUSTERS},"
-            " Wilcoxon's p is above 0.05 whatever they are, and an interval is rough"
-        )
-    if outcomes.unfinished:
-        found.append(
-            f"{counted(len(outcomes.unfinished), 'session')} did not finish, counted with what was played"
-            " and all the stall"
-        )
-    return found
-
-
-def told_others(outcomes: Outcomes) -> list[str]:
-    """The QoEs that sessions were told, where they are not the one that scores them."""
-    return sorted({str(one.told) for one in outcomes.counted if one.told != one.scored})
-
-
-def pooled_ladders(parts: Iterable[Outcomes]) -> str | None:
-    """That means are over sessions of several stall weights, where in one of the parts they are."""
-    mixed = [
-        scored for part in parts if len({one.scored for one in part.counted}) > 1 for scored in part.scored
-    ]
-    if not mixed:
-        return None
-    return (
-        f"means and differences are over videos of several ladders, each scored by its own weights"
-        f" ({scored_words(mixed)}): the higher ladder weighs more; --by video keeps them apart"
-    )
-
-
-def most_repeats(outcomes: Outcomes) -> int:
-    """The most sessions that one policy has in one case: seeds or repeats, which are averaged."""
-    return max(Counter((one.policy, one.case) for one in outcomes.counted).values(), default=0)

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from analysis.beside import BESIDE, beside_verdict, with_bounds
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
-from analysis.compare import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
-from analysis.outcomes import Case, LeftOut, Outcomes
+from analysis.cases.case import Case
+from analysis.comparison import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
+from analysis.outcomes import LeftOut, Outcomes
 from analysis.style import short_name
 from player.qoe import scored_json
 from traces.words import counted
@@ -79,11 +80,14 @@ def _group_json(group: ComparedGroup) -> dict[str, Any]:
     return {
         "group": group.name,
         "cases": group.cases,
-        "settings": group.cases,
         "traces": group.traces,
         "clusters": group.clusters,
+        "together": list(group.together),
         "policies": [_policy_json(one) for one in group.policies],
         "pairs": [_pair_json(one) for one in group.pairs],
+        "points": [
+            {"point": one.name, "pairs": [_pair_json(pair) for pair in one.pairs]} for one in group.points
+        ],
     }
 
 
@@ -92,7 +96,6 @@ def _policy_json(one: PolicyMeans) -> dict[str, Any]:
     return {
         "policy": one.policy,
         "cases": one.cases,
-        "settings": one.cases,
         "sessions": one.sessions,
         "unfinished": one.unfinished,
         "invalid": one.invalid,
@@ -107,7 +110,6 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
         "policy": one.policy,
         "baseline": one.baseline,
         "cases": one.cases,
-        "settings": one.cases,
         "traces": one.traces,
         "clusters": one.difference.clusters,
         "difference": one.difference.mean,
@@ -123,7 +125,10 @@ def _pair_json(one: PairResult) -> dict[str, Any]:
             name: {"difference": found.mean, "ci95": found.bounds, "verdict": beside_verdict(found)}
             for name, found in one.beside.items()
         },
-        "worst": [{**_case_json(worst.case), "difference": worst.difference} for worst in one.worst],
+        "worst": [
+            {**_case_json(worst.case), "name": worst.name, "difference": worst.difference}
+            for worst in one.worst
+        ],
     }
 
 
@@ -193,7 +198,7 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
     say(
         console,
         f"{title}{counted(group.cases, 'case')}, {counted(group.traces, 'trace')}"
-        f" in {counted(group.clusters, 'cluster')}",
+        f" in {counted(group.clusters, 'cluster')}{f', {pooled}' if (pooled := group.pooled) else ''}",
     )
     if group.policies:
         console.print(_means_table(group.policies))
@@ -209,24 +214,15 @@ def _show_group(group: ComparedGroup, console: Console) -> None:
     console.print(_pairs_table(group.pairs))
     console.print()
     console.print(_beside_table(group.pairs))
+    if group.points:
+        console.print()
+        console.print(_points_table(group))
     console.print()
     for pair in group.pairs:
         say(console, pair.words)
     for pair in group.pairs:
-        cases = "; ".join(
-            f"{name} {case.difference:+.2f}" for name, case in zip(_names(pair), pair.worst, strict=True)
-        )
+        cases = "; ".join(f"{worst.name} {worst.difference:+.2f}" for worst in pair.worst)
         say(console, f"worst of {short_name(pair.policy)} against {short_name(pair.baseline)}: {cases}")
-
-
-def _names(pair: PairResult) -> list[str]:
-    """What the worst cases are called: by trace, and whole where that does not tell them apart."""
-    names = [", ".join((_short(one.case), *one.case.besides)) for one in pair.worst]
-    return names if len(set(names)) == len(names) else [str(one.case) for one in pair.worst]
-
-
-def _short(case: Case) -> str:
-    return case.trace + (f" from {case.start_s:g} s" if case.start_s else "")
 
 
 def _means_table(policies: Sequence[PolicyMeans]) -> Table:
@@ -297,6 +293,25 @@ def _beside_table(pairs: Sequence[PairResult]) -> Table:
             found = one.beside[measure.name]
             cells += [with_bounds(measure, found), beside_verdict(found)]
         table.add_row(*map(Text, cells))
+    return table
+
+
+def _points_table(group: ComparedGroup) -> Table:
+    """The differences of QoE at each setting or point that the tables above are over."""
+    table = Table(
+        title=f"differences of QoE at each {group.place}", title_justify="left", box=None, pad_edge=False
+    )
+    add_names(table, "policy", "minus")
+    table.add_column(group.place)
+    _add_numbers(table, "pairs", "difference", "95 % interval")
+    table.add_column("verdict")
+    for duel in group.pairs:
+        for point in group.points:
+            for one in point.pairs:
+                if (one.policy, one.baseline) == (duel.policy, duel.baseline):
+                    cells = (short_name(one.policy), short_name(one.baseline), point.name, str(one.cases))
+                    difference = (f"{one.difference.mean:+.3f}", _bounds(one.difference, "+"))
+                    table.add_row(*map(Text, (*cells, *difference, one.verdict)))
     return table
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,12 @@ from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.bootstrap import Interval, mean_intervals
+from analysis.cases.case import Case
+from analysis.cases.grouping import Grouping
 from analysis.clusters import ClusterRule
-from analysis.compare import Cells, Grouping, cells, common_cases, grouped, told_others
-from analysis.outcomes import Case, Figures, Outcomes
+from analysis.compare import Cells, cells, common_cases, grouped
+from analysis.comparison import told_others
+from analysis.outcomes import Figures, Outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import (
     BLACK,
@@ -42,6 +45,15 @@ from analysis.style import (
 )
 
 BOUND_LINE: dict[str, Any] = {"color": GREY, "linestyle": (0.0, (1.0, 1.0)), "linewidth": 1.2}
+
+KNOWABLE_LINE: dict[str, Any] = {"color": BLACK, "linestyle": (0.0, (6.0, 1.5)), "linewidth": 1.0}
+"""What no controller can pass (`knowable.py`), over a band of …"""
+KNOWABLE_BAND: dict[str, Any] = {"color": "#E4E4E4", "linewidth": 0.0}
+"""… its interval."""
+KNOWABLE_WORDS = "no controller can pass this"
+
+Knowable = Callable[[Outcomes, Sequence[Case]], Interval | str]
+"""The bound over some of the sessions' cases, or why there is none."""
 
 HEIGHT_IN = 2.5
 BAR_WIDTH = 0.8
@@ -96,6 +108,8 @@ class DrawnFigure:
     figure: Figure
     cases: int
     not_common: int
+    without_bound: tuple[str, ...] = ()
+    """Of a figure with bounds: the groups that have none, and why."""
 
 
 def panels(outcomes: Outcomes, by: str | Grouping | None = None) -> tuple[Panel, ...]:
@@ -159,13 +173,14 @@ def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -
     return _drawn(figure, outcomes, parts)
 
 
-def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> DrawnFigure:
+def draw_bars(
+    outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule, knowable: Knowable | None = None
+) -> DrawnFigure:
     """Mean QoE of each policy in each group, with its interval over traces; the bound as a line."""
     parts = panels(outcomes, by)
     policies = [policy for policy in _policies(parts) if not is_bound(policy)]
     figure, (axis,) = _row_of_axes(1, wide=len(parts) * len(policies) > 8)
     places = _places(len(policies))
-    lows: list[float] = []
     for group, part in enumerate(parts):
         intervals = part.intervals(_qoe, rule)
         for policy, place in zip(policies, places, strict=True):
@@ -182,23 +197,30 @@ def draw_bars(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) 
                 hatch=_hatch(policy),
                 zorder=2,
             )
-            lows.append(_whisker(axis, group + place, interval))
+            _whisker(axis, group + place, interval)
         for policy in filter(is_bound, part.policies):
             mean = intervals[policy].mean
             axis.hlines(mean, group - 0.46, group + 0.46, **BOUND_LINE, zorder=4)
+    without = _draw_knowable(axis, outcomes, parts, knowable)
     axis.axhline(0, color=BLACK, linewidth=0.6, zorder=3)
     _group_ticks(axis, parts)
     axis.set_ylabel("mean QoE per chunk")
     axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3, zorder=0)
     handles: list[Line2D | Patch] = [_patch_handle(policy) for policy in policies]
     handles += [_line_handle(policy) for policy in _policies(parts) if is_bound(policy)]
+    handles += [knowable_handle()] if knowable else []
     _head_and_legend(
         figure, outcomes, parts, handles, "whiskers: 95 % interval of each mean; of differences see compare"
     )
-    return _drawn(figure, outcomes, parts)
+    return replace(_drawn(figure, outcomes, parts), without_bound=without)
 
 
-def draw_box(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -> DrawnFigure:
+def draw_box(
+    outcomes: Outcomes,
+    by: str | Grouping | None,
+    rule: ClusterRule,
+    knowable: Knowable | None = None,
+) -> DrawnFigure:
     """QoE of the sessions of each policy in each group: quartiles, 5th and 95th percentile, mean."""
     parts = panels(outcomes, by)
     policies = _policies(parts)
@@ -209,15 +231,47 @@ def draw_box(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -
             if policy not in part.policies:
                 continue
             _box(axis, group + place, part.values(policy, _qoe), policy, _width(len(policies)))
+    without = _draw_knowable(axis, outcomes, parts, knowable)
     _group_ticks(axis, parts)
     axis.set_ylabel("mean QoE of a session")
     axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3, zorder=0)
     handles: list[Line2D | Patch] = [_patch_handle(policy) for policy in policies]
     handles.append(Line2D([], [], **MEAN_MARK, label="mean"))
+    handles += [knowable_handle(" in the mean")] if knowable else []
     _head_and_legend(
         figure, outcomes, parts, handles, "box: quartiles; whiskers: 5th and 95th percentile of sessions"
     )
-    return _drawn(figure, outcomes, parts)
+    return replace(_drawn(figure, outcomes, parts), without_bound=without)
+
+
+def _draw_knowable(
+    axis: Axes, outcomes: Outcomes, parts: Sequence[Panel], knowable: Knowable | None
+) -> tuple[str, ...]:
+    """A line and a band across each group for which a bound holds; why there is none across the others.
+
+    Raises:
+        AnalysisError: there are bounds, and none holds for any group.
+    """
+    if knowable is None:
+        return ()
+    without: list[str] = []
+    for group, part in enumerate(parts):
+        interval = knowable(outcomes, part.cases)
+        if isinstance(interval, str):
+            without.append(interval if part.name is None else f"{part.name}: {interval}")
+            continue
+        reach = (group - 0.46, group + 0.46)
+        if interval.low is not None and interval.high is not None:
+            axis.fill_between(reach, interval.low, interval.high, **KNOWABLE_BAND, zorder=1)
+        axis.hlines(interval.mean, *reach, **KNOWABLE_LINE, zorder=4)
+    if len(without) == len(parts):
+        raise AnalysisError(f"--bound: it holds for none of these sessions ({without[0]})")
+    return tuple(without)
+
+
+def knowable_handle(more: str = "") -> Line2D:
+    """The bound in a legend."""
+    return Line2D([], [], **KNOWABLE_LINE, label=f"{KNOWABLE_WORDS}{more}")
 
 
 MEAN_MARK: dict[str, Any] = {
@@ -325,13 +379,15 @@ def _mark_better_corner(axis: Axes) -> None:
     axis.set_title("better", loc="right", color=GREY, fontsize=7)
 
 
-FIGURES: dict[str, Callable[[Outcomes, str | Grouping | None, ClusterRule], DrawnFigure]] = {
+FIGURES: dict[str, Callable[..., DrawnFigure]] = {
     "cdf": draw_cdf,
     "bars": draw_bars,
     "box": draw_box,
     "scatter": draw_scatter,
 }
-"""What can be drawn of many sessions."""
+"""What can be drawn of many sessions, by which groups, with which clusters …"""
+WITH_BOUNDS = ("bars", "box")
+"""… and in which of them bounds show."""
 
 
 def _qoe(figures: Figures) -> float:
@@ -366,12 +422,11 @@ def _width(policies: int) -> float:
     return BAR_WIDTH / policies
 
 
-def _whisker(axis: Axes, place: float, interval: Interval) -> float:
-    """The interval at a bar's end; its lowest value."""
+def _whisker(axis: Axes, place: float, interval: Interval) -> None:
+    """The interval at a bar's end."""
     errors = _errors(interval)
     if errors is not None:
         axis.errorbar(place, interval.mean, yerr=errors, color=BLACK, elinewidth=0.8, capsize=2, zorder=3)
-    return interval.mean if interval.low is None else interval.low
 
 
 def _errors(interval: Interval) -> list[list[float]] | None:

@@ -47,6 +47,20 @@ def add_interrupted(what: Any) -> None:
     )
 
 
+def add_bound(what: Any, where: str) -> None:
+    """`--bound`: what no controller can pass.
+
+    Args:
+        where: it is drawn.
+    """
+    what.add_argument(
+        "--bound",
+        type=Path,
+        metavar="FILE",
+        help=f"what `python -m policies.knowable --out` wrote: draws what no controller can pass {where}",
+    )
+
+
 def add_cluster(what: Any) -> None:
     """`--cluster`: which traces are one draw of the bootstrap."""
     what.add_argument(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from analysis import curves
+from analysis.cases.case import Case, differing, facts_of, hashes_of
 from analysis.sessions import (
     AnalysisError,
     SessionRecord,
@@ -22,7 +23,7 @@ from analysis.sessions import (
     record_files,
     refuse_other_schemas,
 )
-from player.qoe import QoE, Scored, Scoring, scored_words, summarise
+from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 from traces.commands import said_of
 
@@ -37,44 +38,6 @@ NO_TRACE = "its manifest has no trace (a real network), so it has no pair: see `
 NOT_ITS_OWN = "the fallback decided all of it"
 NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
 CUT_SHORT = "it was interrupted (--interrupted counts it)"
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a session was streamed over: sessions of one case are pairs."""
-
-    trace: str
-    trace_sha256: str
-    start_s: float
-    video: str
-    video_sha256: str
-    link: str
-    """The link's settings as canonical JSON; where players shared it, also how many and which this was."""
-    family: str = field(compare=False)
-    """The trace's family; where it has none, what was typed for it."""
-    link_label: str = field(compare=False)
-    """The link in words."""
-    rtt_ms: float | None = field(compare=False)
-    condition: tuple[str, ...] = field(compare=False)
-    """What it was, its trace apart, in words: the sweep's label for it, else family, video and link."""
-    seen: bool | None = field(compare=False)
-    """Whether policies were made on networks like this one, as the sweep says; None where none says so."""
-    stress: bool = field(compare=False, default=False)
-    """Whether the sweep calls it a network that is meant to break policies."""
-    chunks: int | None = None
-    """Of the video, that were asked for."""
-    cap_mbps: float | None = field(compare=False, default=None)
-    """Where the trace's rates were cut."""
-    besides: tuple[str, ...] = field(compare=False, default=())
-    """In words, what else it differs by from a case that would be called the same (`told_apart`)."""
-    group: str | None = field(compare=False, default=None)
-    """The label of the sweep's `[[setting]]` that this is a point of."""
-    axis: tuple[tuple[str, float], ...] = field(compare=False, default=())
-    """Where on the axes of that one it is: key and value; empty where it has none."""
-
-    def __str__(self) -> str:
-        besides = "".join(f", {word}" for word in self.besides)
-        return f"{self.trace} from {self.start_s:g} s ({self.video}; {self.link_label}{besides})"
 
 
 @dataclass(frozen=True)
@@ -112,6 +75,11 @@ class Outcome:
     ladder_kbps: tuple[int, ...]
     told: QoE
     simulated: bool
+    repeat: str | None = None
+    """What tells it from the policy's other sessions in its case: seeds and the repetition; None of an
+    emulated one that is of no sweep: whoever streams the same again has a session more."""
+    made: tuple[tuple[str, str], ...] = ()
+    """By what it was made, that a case does not say, in words."""
 
 
 @dataclass(frozen=True)
@@ -261,15 +229,7 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         policy=session.policy,
         policy_name=str(session.section("policy").get("name", session.policy)),
         case=case,
-        figures=Figures(
-            qoe=one.qoe,
-            bitrate_mbps=one.bitrate_mbps,
-            stall_s=one.stall_s,
-            stall_ratio=one.stall_ratio,
-            startup_s=one.startup_s,
-            switches=float(one.switches),
-            utilisation=utilisation(session),
-        ),
+        figures=_figures(one, one.qoe, one.bitrate_mbps, utilisation(session)),
         ended=session.end.outcome,
         chunks=len(session.chunks),
         chunks_asked=case.chunks,
@@ -277,7 +237,44 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
         ladder_kbps=tuple(record.ladder_kbps),
         told=session.weights,
         simulated=bool(record.manifest.get("simulated")),
+        repeat=_repeat(session),
+        made=_made(session),
     )
+
+
+def _figures(one: SessionSummary, qoe: float, bitrate_mbps: float, used: float | None) -> Figures:
+    """Of a session that has a QoE."""
+    return Figures(
+        qoe=qoe,
+        bitrate_mbps=bitrate_mbps,
+        stall_s=one.stall_s,
+        stall_ratio=one.stall_ratio,
+        startup_s=one.startup_s,
+        switches=float(one.switches),
+        utilisation=used,
+    )
+
+
+def _repeat(session: SessionRecord) -> str | None:
+    sweep, manifest = session.section("sweep"), session.record.manifest
+    if not sweep and not manifest.get("simulated"):
+        return None
+    return str((manifest.get("seed"), manifest.get("run_seed"), sweep.get("repetition")))
+
+
+def _made(session: SessionRecord) -> tuple[tuple[str, str], ...]:
+    """By which sweep, player and code."""
+    player, code = session.section("player"), session.section("code")
+    facts = {
+        "sweep": session.section("sweep").get("name"),
+        "fallback": player.get("fallback"),
+        "decision_deadline_s": player.get("decision_deadline_s"),
+        "weights": session.section("policy").get("weights_sha256"),
+        "source": session.section("policy").get("source_sha256"),
+        "commit": code.get("commit"),
+        "streambed": session.section("versions").get("streambed"),
+    }
+    return tuple((key, str(value)[:12]) for key, value in facts.items() if value is not None)
 
 
 def utilisation(session: SessionRecord) -> float | None:
@@ -312,7 +309,7 @@ def _case(session: SessionRecord) -> Case | None:
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other case of it
         start_s = round(start_s - shared.offset_s, 6)
-        asked |= {"players": shared.players, "player": shared.index}
+        asked |= shared.asked
         link_label += f", player {shared.index + 1} of {shared.players}"
     player = session.section("player")
     asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
@@ -354,8 +351,8 @@ def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
     """The same, their cases under names that hold whatever differs: where two would be called the same,
     what they differ by stands in `besides`, and where that isn't their traces, in `condition` too."""
     cases = list(dict.fromkeys(one.case for one in found if one.case is not None))
-    besides = _differing(cases, str, (_facts, _hashes))
-    more = _differing(cases, lambda case: (case.condition, case.video), (_facts,))
+    besides = differing(cases, str, (facts_of, hashes_of))
+    more = differing(cases, lambda case: (case.condition, case.video), (facts_of,))
 
     def renamed(one: Outcome | LeftOut) -> Outcome | LeftOut:
         case = one.case
@@ -365,53 +362,6 @@ def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
         return replace(one, case=replace(case, besides=besides.get(case, ()), condition=condition))
 
     return [renamed(one) for one in found]
-
-
-def _differing(
-    cases: Iterable[Case],
-    name: Callable[[Case], Hashable],
-    kinds: Sequence[Callable[[Case], dict[str, str]]],
-) -> dict[Case, tuple[str, ...]]:
-    """Of cases that share a name, the facts that not all of them share, of the first kind that has any."""
-    named: dict[Hashable, list[Case]] = {}
-    for case in cases:
-        named.setdefault(name(case), []).append(case)
-    found: dict[Case, tuple[str, ...]] = {}
-    for alike in named.values():
-        for facts_of in kinds if len(alike) > 1 else ():
-            facts = [facts_of(case) for case in alike]
-            keys = dict.fromkeys(key for one in facts for key in one)
-            differ = [key for key in keys if len({one.get(key) for one in facts}) > 1]
-            if differ:
-                words = [tuple(one.get(key, f"no {key}") for key in differ) for one in facts]
-                found |= dict(zip(alike, words, strict=True))
-                break
-    return found
-
-
-def _facts(case: Case) -> dict[str, str]:
-    """What was asked for, its trace and which of several players it was apart, in words.
-
-    A queue that was asked for in milliseconds of the trace's mean rate is as long on every trace, however
-    many bytes that comes to.
-    """
-    link: dict[str, Any] = json.loads(case.link)
-    if link.get("queue_ms") is not None:
-        link.pop("queue_limit_bytes", None)
-    facts = {} if case.chunks is None else {"chunks": f"{case.chunks} chunks"}
-    if case.cap_mbps is not None:
-        facts["cap_mbps"] = f"cap_mbps {case.cap_mbps:g}"
-    return facts | {key: f"{key} {_said(value)}" for key, value in link.items() if key != "player"}
-
-
-def _hashes(case: Case) -> dict[str, str]:
-    return {"trace": f"trace {case.trace_sha256[:8]}", "video": f"video {case.video_sha256[:8]}"}
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{key} {_said(one)}" for key, one in value.items())
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
 
 
 def _condition(

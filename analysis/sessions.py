@@ -56,6 +56,14 @@ class LinkSharer:
     """Of this player, by when it began; the first is 0."""
     offset_s: float
     """How long after the first one it began; the record's trace starts so much later, too."""
+    stagger_s: float | None
+    """How far apart they were to begin; None where the record doesn't say."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Who it was of how many, in plain values."""
+        told = {"players": self.players, "player": self.index}
+        return told if self.stagger_s is None else {**told, "stagger_s": self.stagger_s}
 
 
 @dataclass(frozen=True)
@@ -131,16 +139,18 @@ class SessionRecord:
         if not section:
             return None
         group, players, index = section.get("group"), section.get("players"), section.get("index")
-        offset_s = section.get("offset_s", 0.0)
+        offset_s, stagger_s = section.get("offset_s", 0.0), section.get("stagger_s")
         if not (
             isinstance(group, str)
             and isinstance(players, int)
             and isinstance(index, int)
-            and _numbers([offset_s])
+            and _numbers([offset_s] if stagger_s is None else [offset_s, stagger_s])
             and 0 <= index < players
         ):
             raise RecordError(f"{self.path}:1: the manifest's shared is no player of a group of players")
-        return LinkSharer(group, players, index, float(offset_s))
+        return LinkSharer(
+            group, players, index, float(offset_s), None if stagger_s is None else float(stagger_s)
+        )
 
     @cached_property
     def weights(self) -> QoE:

@@ -18,16 +18,11 @@ from rich.text import Text
 
 from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE
+from analysis.cases.grouping import place_word
 from analysis.clusters import ClusterRule
-from analysis.compare import (
-    ComparedGroup,
-    grouped,
-    groups_with_means,
-    missing_of,
-    pooled_ladders,
-    told_others,
-)
+from analysis.compare import grouped, groups_with_means, missing_of, told_together
 from analysis.compare_report import LONGEST_NAME, accounted, add_names, say
+from analysis.comparison import ComparedGroup, pooled_ladders, recorded_twice, told_others
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.sessions import AnalysisError
 from analysis.style import in_order, label, short_name
@@ -83,7 +78,7 @@ def as_json(found: Matrix) -> dict[str, Any]:
             {
                 "group": group.name,
                 "cases": group.policies[0].cases,
-                "settings": group.policies[0].cases,
+                "together": list(group.together),
                 "traces": group.traces,
                 "clusters": group.clusters,
                 "policies": [
@@ -133,8 +128,12 @@ def _show_notes(found: Matrix, console: Console) -> None:
             verdict = _verdicts(group)[policy]
             how = "a tie" if verdict == TIE else verdict
             say(console, f"note: {label(policy)} is {how} with {against} stall in {group.name}")
+    if twice := recorded_twice(outcomes.counted):
+        say(console, f"note: {twice}")
     if others := told_others(outcomes):
         say(console, f"note: told {'; '.join(others)}: policies aimed at another QoE, the oracle is no bound")
+    for told in told_together(outcomes, found.by):
+        say(console, f"note: {told}")
     if pooled := pooled_ladders(grouped(outcomes, found.by).values()):
         say(console, f"note: {pooled}")
     for policy in dict.fromkeys(one.policy for one in outcomes.left_out):
@@ -218,10 +217,11 @@ def _stalls(group: ComparedGroup) -> dict[str, str]:
 
 
 def _made(outcomes: Outcomes) -> str:
-    """How the sessions came about: what their links have in common, and how many there are."""
+    """How the sessions came about: what their links have in common, and over how many points."""
     ways = list(dict.fromkeys(one.case.link_label for one in outcomes.counted))
     if len(ways) == 1:
         return ways[0]
     words = [way.split(", ") for way in ways]
     common = [word for word in words[0] if all(word in others for others in words)]
-    return ", ".join([*common, f"over {len(ways)} links"])
+    places = counted(len(grouped(outcomes, "setting")), place_word(one.case for one in outcomes.counted))
+    return ", ".join([*common, f"over {places}"])

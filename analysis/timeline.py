@@ -14,14 +14,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analysis import curves
+from analysis.explained.strip import TITLE, Strip, draw_strip, strip_legend, strip_of
 from analysis.sessions import AnalysisError, SessionRecord
 from analysis.style import (
     BLACK,
+    BLUE,
     COLUMN_IN,
     FAINT_COLOUR,
     LINK_COLOUR,
     STALL_COLOUR,
     TEXT_IN,
+    VERMILLION,
     paler,
     policy_colour,
     short_name,
@@ -46,6 +49,11 @@ HEADROOM = 1.08
 """Of an axis over the highest value on it."""
 
 PANELS = ("buffer (s)", "chosen bitrate\n(Mbit/s)", "throughput\n(Mbit/s)")
+
+STRIP_ROW = 2
+"""Where the strip of an explained session stands among them: below the chosen bitrate."""
+WHY_COLOURS = (BLUE, VERMILLION)
+"""Of what spoke for a level, and against it."""
 
 FALLBACK = "fallback"
 """As a row's `by` says it."""
@@ -94,18 +102,20 @@ def draw_timeline(
     characters = round((width_in / columns - MARGIN_IN) * CHARACTERS_PER_IN)
     titles = _titles(sessions, own, heads, characters)
     title_in = LINE_IN * max(title.count("\n") + 1 for title in titles)
-    figure = Figure(figsize=(width_in, bands * (BAND_IN + title_in) + HEAD_IN), layout="constrained")
-    axes = figure.subplots(bands * len(PANELS), columns, squeeze=False)
+    strips = [strip_of(session.path, session.chunks) for session in sessions]
+    strip_in = max((strip.height_in for strip in strips if strip), default=0.0)
+    figure = Figure(
+        figsize=(width_in, bands * (BAND_IN + strip_in + title_in) + HEAD_IN), layout="constrained"
+    )
     others = list(beside) or [None] * len(sessions)
     limits = _all_limits(sessions, others, own_axes)
-    for place in range(bands * columns):
-        band, column = divmod(place, columns)
-        panels = [axes[band * len(PANELS) + row, column] for row in range(len(PANELS))]
+    for place, (panels, strip_panel) in enumerate(_grid(figure, bands, columns, strip_in)):
+        column = place % columns
         if place >= len(sessions):
-            for panel in panels:
-                panel.set_axis_off()
+            _hide(panels, strip_panel)
             continue
         _draw_session(panels, sessions[place])
+        _draw_why(strip_panel, strips[place], sessions[place], limits[place][0], leftmost=column == 0)
         other = others[place]
         if other is not None:
             _draw_beside(panels, other)
@@ -114,9 +124,46 @@ def draw_timeline(
         _label(panels, leftmost=column == 0, numbers=column == 0 or own_axes)
     head = _wrapped("; ".join(common), round((width_in - MARGIN_IN) * CHARACTERS_PER_IN))
     figure.suptitle(head, x=0.01, ha="left", fontsize=7.5)
-    handles = _handles(sessions, others)
+    handles = [*_handles(sessions, others), *(strip_legend(WHY_COLOURS) if strip_in else [])]
     figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns == 1 else 6)
     return figure
+
+
+def _grid(figure: Figure, bands: int, columns: int, strip_in: float) -> list[tuple[list[Axes], Axes | None]]:
+    """Each session's panels, and below the chosen bitrate, where somebody has one, the panel of its strip."""
+    heights = [BAND_IN / len(PANELS)] * len(PANELS)
+    if strip_in:
+        heights.insert(STRIP_ROW, strip_in)
+    axes = figure.subplots(bands * len(heights), columns, squeeze=False, height_ratios=heights * bands)
+    found: list[tuple[list[Axes], Axes | None]] = []
+    for place in range(bands * columns):
+        band, column = divmod(place, columns)
+        mine = [axes[band * len(heights) + row, column] for row in range(len(heights))]
+        strip = mine.pop(STRIP_ROW) if strip_in else None
+        found.append((mine, strip))
+    return found
+
+
+def _hide(panels: Sequence[Axes], strip_panel: Axes | None) -> None:
+    for panel in (*panels, *([strip_panel] if strip_panel else [])):
+        panel.set_axis_off()
+
+
+def _draw_why(
+    panel: Axes | None, strip: Strip | None, session: SessionRecord, last_s: float, *, leftmost: bool
+) -> None:
+    """A session's strip; an empty place where another of the figure has one."""
+    if panel is None:
+        return
+    if strip is None:
+        panel.set_axis_off()
+        return
+    draw_strip(panel, strip, session.chunks, session.end.elapsed_s, WHY_COLOURS)
+    panel.set_xlim(0, last_s)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+    panel.tick_params(labelbottom=False)
+    if leftmost:
+        panel.set_ylabel(TITLE)
 
 
 def _check_number(sessions: Sequence[SessionRecord]) -> None:

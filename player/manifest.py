@@ -158,6 +158,8 @@ class SweepSection(JsonSection):
     block: int | None = None
     attempt: int | None = None
     session: str | None = None
+    identity: str | None = None
+    """Hash of all that makes it this session, as in `sweep.json`; older records lack it."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

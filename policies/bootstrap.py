@@ -40,3 +40,20 @@ def percentile_interval(
         means = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, EDGES)
     return float(low), float(high)
+
+
+def share_interval(
+    gone: Floats, whole: Floats, clusters: Sequence[Hashable], seed: int = 0
+) -> tuple[float, float]:
+    """Where the middle 95 % of the resampled shares of a way lie: mean gone / mean whole.
+
+    Args:
+        gone, whole: (n,) of the same sessions.
+        clusters: (n,) what each belongs to; whole clusters are drawn.
+        seed: of the resampling.
+    """
+    _, of = np.unique(np.asarray(clusters), return_inverse=True)
+    drawn = np.random.default_rng(seed).integers(of.max() + 1, size=(RESAMPLES, of.max() + 1))
+    shares = np.bincount(of, gone)[drawn].sum(axis=1) / np.bincount(of, whole)[drawn].sum(axis=1)
+    low, high = np.quantile(shares, EDGES)
+    return float(low), float(high)

@@ -14,16 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.clusters import ClusterRule
-from analysis.compare import (
-    MEASURES,
-    Cells,
-    cells,
-    check_baseline,
-    duels,
-    grouped,
-    pooled_ladders,
-)
+from analysis.compare import Cells, cells, check_baseline, duels, grouped, told_together
 from analysis.compare_report import say
+from analysis.comparison import MEASURES, pooled_ladders
 from analysis.options import scored_by
 from analysis.outcomes import Outcomes, read_outcomes
 from analysis.power.measures import ASKED, AskedMeasure
@@ -91,6 +84,8 @@ def run_power(args: argparse.Namespace) -> int:
         return status
     console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     show(outcomes, question, found, rule, console, pooled_ladders(grouped(outcomes, args.by).values()))
+    for told in told_together(outcomes, args.by):
+        say(console, f"note: {told}")
     tell_next(args.results, "compare")
     return status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from analysis.grouping import GROUPINGS
+from analysis.cases.grouping import GROUPINGS
 from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions
 from analysis.power.measures import ASKED, POWER
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.clusters import ClusterRule
+from analysis.knowable.bound_file import read_bounds
 from analysis.options import BASELINE
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder
@@ -29,6 +30,7 @@ from analysis.report.parts.study import Study, study_of
 from analysis.report.parts.table_rendering import to_csv, to_latex
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
+from analysis.report.sections.knowable import bound_json, with_bounds, without_bound
 from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
@@ -59,6 +61,7 @@ def report(args: argparse.Namespace) -> int:
     sweep = read_sweep(args.results) if args.results.is_dir() else None
     scoring = _scoring(args, sweep)
     rule = _rule(args)
+    bounds = () if args.bound is None else read_bounds(args.bound)
     out = args.out or (args.results if args.results.is_dir() else args.results.parent) / "report"
     with ExitStack() as stack:
         pool = stack.enter_context(worker_pool(jobs)) if jobs > 1 else None
@@ -75,6 +78,7 @@ def report(args: argparse.Namespace) -> int:
             baseline_asked=args.baseline is not None,
             rule=rule,
         )
+        study = with_bounds(study, bounds)
         page = _page(study, _command(args), pool, args.format)
     found = _write(study, page, out, named=args.out is not None)
     spent = {
@@ -191,7 +195,7 @@ def _command(args: argparse.Namespace) -> list[str]:
         words.append("--interrupted")
     if args.format != USUAL_FORMATS:
         words += ["--format", ",".join(args.format)]
-    for name in ("baseline", "cluster", "qoe", "mu", "smooth", "out"):
+    for name in ("baseline", "bound", "cluster", "qoe", "mu", "smooth", "out"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]
     return words
@@ -230,6 +234,7 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
                 "traces": one.traces,
                 "sessions": len(one.outcomes.counted),
                 "verdicts": {policy: pair.verdict for policy, pair in one.pairs.items()},
+                "bound": bound_json(study, one),
             }
             for one in study.conditions
         ],
@@ -260,6 +265,8 @@ def _say(study: Study, found: dict[str, Any], spent: dict[str, Any]) -> None:
             print(f"{what}: {counted(found[what], 'session')}")
     for one in study.unreadable:
         tell_line(f"left out: {one.path}: {one.reason}")
+    for why in without_bound(study):
+        tell_line(f"no bound drawn: {why}")
     settings = counted(study.settings, "setting") + (f" at {study.points} points" if study.points else "")
     tell_line(
         f"{counted(found['sessions'], 'session')}, {counted(len(found['policies']), 'policy', 'policies')},"

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from analysis.options import BASELINE, add_cluster, add_interrupted, add_json, add_policies, add_scoring
+from analysis.options import (
+    BASELINE,
+    add_bound,
+    add_cluster,
+    add_interrupted,
+    add_json,
+    add_policies,
+    add_scoring,
+)
 from analysis.style import FORMATS, USUAL_FORMATS
 
 
@@ -25,6 +33,7 @@ def add_report(commands: Any) -> None:
         metavar="NAME",
         help=f"compare all with this policy (default: the sweep's, else {BASELINE})",
     )
+    add_bound(what, "in the QoE figure, and how much of the way there each policy goes")
     add_cluster(what)
     add_interrupted(what)
     add_scoring(command, kind=None, kind_note="the sweep's, else linear")

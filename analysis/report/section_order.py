@@ -45,5 +45,5 @@ def in_order(
         lacking(study),
         repeating(study, command, checksums),
     )
-    sections = (*before, over_time(list(timelines)), *after)
+    sections = (*before, over_time(list(timelines), study.place), *after)
     return tuple(section for section in sections if section is not None)

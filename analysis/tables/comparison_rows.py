@@ -12,13 +12,14 @@ from typing import Any
 
 from analysis.beside import BESIDE, beside_verdict
 from analysis.bootstrap import Interval
-from analysis.compare import MEASURES, Comparison, PairResult, PolicyMeans
+from analysis.comparison import MEASURES, Comparison, PairResult, PolicyMeans
 from analysis.tables.table_file import NUMBER, TEXT, WHOLE, ending_of, write_table
 
 BOUNDS = ("low", "high")
 
 PAIR_COLUMNS: dict[str, str] = {
     "group": TEXT,  # of --by; null without
+    "point": TEXT,  # the one of several that the group is over; null: all of them together
     "policy": TEXT,
     "baseline": TEXT,  # what is subtracted
     "pairs": WHOLE,
@@ -81,7 +82,10 @@ def means_beside(path: Path) -> Path:
 def _pair_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for group in comparison.groups:
         for pair in group.pairs:
-            yield {"group": group.name, **_pair_row(pair)}
+            yield {"group": group.name, "point": None, **_pair_row(pair)}
+        for point in group.points:
+            for pair in point.pairs:
+                yield {"group": group.name, "point": point.name, **_pair_row(pair)}
 
 
 def _pair_row(pair: PairResult) -> dict[str, Any]:

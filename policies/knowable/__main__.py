@@ -15,23 +15,30 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from player.options import scoring
-from player.registry import PolicyError
+from player.registry import PolicyError, load_policy, split_policies
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import VideoError
 from policies.knowable.command_line import BASELINE, PROG, parser
+from policies.knowable.kept import (
+    SCHEMA,
+    BoundsFile,
+    conditions,
+    held_of,
+    rows_of,
+    without_members,
+)
 from policies.knowable.study import BoundStudy, MemberFigures, decided, figures
 from policies.knowable.summary import shown, summed_up
 from traces.commands import carried_out, exit_with
 from traces.families.catalogue import MAX_SLICE, load_family
-from traces.files import write_aside
+from traces.progress import say
 from traces.trace import TraceError
-
-SCHEMA = 1
+from traces.versions import code_version
 
 
 def members_of(text: str) -> tuple[int, ...]:
@@ -47,18 +54,31 @@ def members_of(text: str) -> tuple[int, ...]:
     return tuple(range(first, last))
 
 
-def studies(args: argparse.Namespace) -> list[BoundStudy]:
-    """One for each family that is named.
+def studies(args: argparse.Namespace, kept: BoundsFile) -> list[BoundStudy]:
+    """One for each family that is named; to add, for each that the file has.
 
     Raises:
         TraceError, VideoError, ValueError: something that there is not.
     """
-    video, members = load_video(args.video), members_of(args.members)
+    there: dict[str, Any] = {}
+    if args.add:
+        there = {str(each.get("family")): each.get("members") for each in kept.entries}
+    if not (families := args.family or list(there)):
+        raise ValueError("--family is missing: name one with a generator, such as 3g")
+    video, named = load_video(args.video), members_of(args.members)
     qoe = scoring(args).on(video.ladder_kbps)
     chunks = min(CHUNKS, video.chunks) if args.chunks is None else args.chunks
-    made = [BoundStudy(load_family(name), members, video, qoe, chunks) for name in args.family]
+    made = []
+    for name in dict.fromkeys(families):
+        members = tuple(range(*members)) if (members := there.get(name)) else named
+        made.append(BoundStudy(load_family(name), members, video, qoe, chunks))
     for study in made:
         study.terms  # noqa: B018 - what can't be played is refused before anything is computed
+        if args.add and len((kept.entry_of(study) or {}).get("by_member", ())) < len(study.members):
+            raise ValueError(
+                f"--add: {args.out} has no whole bound of {study.model.family} under what is asked for;"
+                " --policy in its place computes it"
+            )
     return made
 
 
@@ -66,29 +86,43 @@ def bounded(args: argparse.Namespace) -> dict[str, Any]:
     """What `--json` says.
 
     Raises:
-        PolicyError, TraceError, VideoError, ValueError: something that there is not.
+        BoundFileError, PolicyError, TraceError, VideoError, ValueError: something that there is not.
+        OSError: `--out` can't be read or written.
     """
-    names = list(dict.fromkeys([BASELINE, *(name for name in args.policy.split(",") if name)]))
-    said: list[dict[str, Any]] = []
-    for study in studies(args):
-        levels = {name: decided(study, name) for name in names}
-        found = figures(study, levels, _progress(study))
-        said.append(summed_up(study, found, BASELINE))
+    names = dict.fromkeys([BASELINE, *split_policies(args.add or args.policy)])
+    weights = {name: load_policy(name).weights_sha256 for name in names}
+    kept, said = BoundsFile(args.out), []
+    for study in studies(args, kept):
+        said.append(_entry(study, args, kept, weights))
         if not args.json:
             shown(said[-1], print)
-    command = " ".join(["python -m policies.knowable", *args.words])
-    return {"schema": SCHEMA, "command": command, "bounds": said}
+    return {"schema": SCHEMA, "bounds": [without_members(each) for each in said]}
 
 
-def _progress(study: BoundStudy) -> Any:
-    done: list[MemberFigures] = []
+def _entry(
+    study: BoundStudy, args: argparse.Namespace, kept: BoundsFile, weights: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """A family's entry, kept member by member."""
+    before = kept.entry_of(study)
+    held = held_of(before, weights)
+    code = code_version()
+    about = conditions(study) | {
+        "command": " ".join(["python -m policies.knowable", *args.words]),
+        "commit": code.commit,
+        "changed": code.dirty,
+        "decided_by": {**((before or {}).get("decided_by") or {}), **weights},
+    }
 
-    def tell(figures: MemberFigures) -> None:
-        done.append(figures)
-        if sys.stderr.isatty():
-            print(f"\r{study.model.family}: {len(done)} of {len(study.members)} ", end="", file=sys.stderr)
+    def tell(each: MemberFigures) -> None:
+        held[each.member] = each
+        kept.keep(study, about | {"complete": False, "by_member": rows_of(held.values())})
+        say(f"{study.model.family}: member {each.member}, {len(held)} of {len(study.members)}")
 
-    return tell
+    levels = {name: decided(study, name) for name in weights}
+    found = figures(study, levels, tell, held)
+    entry = about | summed_up(found, BASELINE) | {"by_member": rows_of(found)}
+    kept.keep(study, entry)
+    return entry
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,11 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     report = bounded(args)
-    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-    if args.out is not None:
-        write_aside(args.out, text)
     if args.json:
-        print(text, end="")
+        print(json.dumps(report, indent=1, allow_nan=False))
     return 0
 
 

@@ -23,10 +23,11 @@ def parser() -> Parser:
         examples=(
             f"{PROG} --family 3g --members 400:410",
             f"{PROG} --family 3g 4g fcc lte --policy robustmpc,small,netllm --out bounds.json",
+            f"{PROG} --out bounds.json --add genet",
         ),
     )
     what = made.add_argument_group("what to bound")
-    what.add_argument("--family", nargs="+", required=True, metavar="NAME", help="families with a generator")
+    what.add_argument("--family", nargs="+", default=[], metavar="NAME", help="families with a generator")
     what.add_argument("--members", default="400:500", metavar="A:B", help="of each (default: %(default)s)")
     add_video_option(what)
     what.add_argument("--chunks", type=int, metavar="N", help="of the video (default: 48, or all it has)")
@@ -36,8 +37,17 @@ def parser() -> Parser:
         metavar="NAME,…",
         help=f"what is held against it (default: %(default)s); ways are counted from {BASELINE}",
     )
+    what.add_argument(
+        "--add", metavar="NAME,…",
+        help="play these on the members that --out has, of --family or of all, and compute no bound",
+    )  # fmt: skip
     add_scoring_options(made)
     output = made.add_argument_group("output")
-    output.add_argument("--out", type=Path, metavar="FILE", help="write what --json prints")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="keep the bounds there, member by member; the same command goes on, and --policy may name more",
+    )
     add_json_option(output)
     return made

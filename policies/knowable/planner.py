@@ -79,7 +79,12 @@ class _Way:
 
 
 def best_paid_plan(
-    payload: Floats, terms: Terms, worth: Worth | None, surprises: Floats, slot_s: float = SLOT_S
+    payload: Floats,
+    terms: Terms,
+    worth: Worth | None,
+    surprises: Floats,
+    slot_s: float = SLOT_S,
+    allowed_s: float = ALLOWED_S,
 ) -> float:
     """The most that a plan brings that knows the trace and pays for it: mean QoE of the counted chunks.
 
@@ -87,6 +92,7 @@ def best_paid_plan(
         payload: (steps,) bytes of video that each step of the trace carries.
         worth: None: nothing is paid, and this is what a clairvoyant has, from above.
         surprises: (steps - 1, nodes); a step that has none costs nothing.
+        slot_s, allowed_s: of the grid; a coarser and a smaller one err more in the planner's favour.
 
     The first chunk is fetched at level 0, as the sessions of all policies begin, and not counted.
 
@@ -96,7 +102,7 @@ def best_paid_plan(
     chunks, levels = terms.sizes.shape
     nothing = np.zeros((0, levels, len(terms.left), len(terms.buffers)))
     rough = _Way(payload, terms, max(ROUGH_SLOT_S, slot_s), rough_allowed_s(terms), None)
-    fine = _Way(payload, terms, slot_s, ALLOWED_S, rough)
+    fine = _Way(payload, terms, slot_s, allowed_s, rough)
     surprises = surprises[: int(fine.grid.last.max()) // fine.grid.slots + 1]
     due_before = nothing if worth is None else due_of(worth.values[chunks - 1], surprises)
     for chunk in range(chunks - 1, 0, -1):

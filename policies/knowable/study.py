@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,15 +19,13 @@ from policies.knowable.played import paid_session
 from policies.knowable.terms import Terms
 from policies.knowable.windows import SLOT_S
 from policies.knowable.worth import BYTES_PER_MBIT, Worth, fit
-from policies.llm.engine.engine import Engine
-from policies.llm.tasks.abr.play import BATCH, BatchEngine, Selects, batch_policy, part_of
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.play import BATCH, Selects, batch_policy, part_of
+from policies.llm.tasks.ladder.batch_model import model_of
 from policies.rules.oracle import best_plan
 from traces.families.generator import Draw, draw, member
 from traces.families.model import FamilyModel
 from traces.trace import Trace
 
-MODEL = "netllm"
 LONGEST_S = 1.25
 """Of the link's steps those are paid for that a session of so many times the video's length may see; later
 ones cost nothing, which errs in the planner's favour."""
@@ -78,19 +76,17 @@ def decided(study: BoundStudy, name: str) -> Ints:
     """
     library = Library(study.traces(), [study.video.first(study.chunks)], study.qoe)
     setup = Setup.of(len(study.members), trace=np.arange(len(study.members)))
-    found = []
+    found, model = [], model_of(name)
     for begin in range(0, len(setup), BATCH):
         part = part_of(setup, begin, begin + BATCH)
         sessions = Sessions(library, part, chunks=study.chunks, first_level=0, threads=1)
-        found.append(_levels(sessions, _bound(name, sessions, part)))
+        if model is None:
+            found.append(_levels(sessions, batch_policy(name, sessions, part)))
+            continue
+        player = model.over(sessions)
+        found.append(_levels(sessions, player))
+        player.close()
     return np.concatenate(found)
-
-
-def _bound(name: str, sessions: Sessions, setup: Setup) -> Selects:
-    if name != MODEL:
-        return batch_policy(name, sessions, setup)
-    engine = Engine(TASK, None, slots=len(sessions), max_steps=sessions.chunks)
-    return BatchEngine(sessions, engine, engine.info.target)
 
 
 def _levels(sessions: Sessions, selects: Selects) -> Ints:
@@ -117,21 +113,29 @@ class _Worths:
 
 
 def figures(
-    study: BoundStudy, levels: Mapping[str, Ints], tell: Callable[[MemberFigures], None] | None = None
+    study: BoundStudy,
+    levels: Mapping[str, Ints],
+    tell: Callable[[MemberFigures], None] | None = None,
+    held: Mapping[int, MemberFigures] | None = None,
 ) -> list[MemberFigures]:
     """All figures, in the order of the members.
 
     Args:
         levels: (members, chunks) that each policy took.
         tell: is given each member's when it is there.
+        held: members' that are known: of them only policies are computed that they lack.
     """
-    worths, found = _Worths(study.terms), {}
+    worths, found = _Worths(study.terms), dict(held or {})
     for index in _by_class(study):
         place = study.members.index(index)
-        taken = {name: each[place] for name, each in levels.items()}
-        found[index] = _of_member(study, index, worths, taken)
-        if tell is not None:
-            tell(found[index])
+        known = found.get(index)
+        taken = {
+            name: each[place] for name, each in levels.items() if known is None or name not in known.played
+        }
+        if known is None or taken:
+            found[index] = _of_member(study, index, worths, taken, known)
+            if tell is not None:
+                tell(found[index])
     return [found[index] for index in study.members]
 
 
@@ -143,24 +147,36 @@ def _by_class(study: BoundStudy) -> Sequence[int]:
     )
 
 
-def _of_member(study: BoundStudy, index: int, worths: _Worths, taken: Mapping[str, Ints]) -> MemberFigures:
+def _of_member(
+    study: BoundStudy, index: int, worths: _Worths, taken: Mapping[str, Ints], known: MemberFigures | None
+) -> MemberFigures:
     drawn, terms = draw(study.model, index), study.terms
     nodes, worth = worths.of(drawn)
     payload = np.array(drawn.rates) * BYTES_PER_MBIT * PAYLOAD * terms.step_s
     seen = surprises(nodes, Unveiled.of(drawn.offset, drawn.states))
     steps = min(len(seen), int(LONGEST_S * study.chunks * terms.chunk_s / terms.step_s) + 1)
     seen = seen[:steps] - changed_means(study.model, nodes, drawn, steps, seed=index)
-    nothing = np.zeros((0, len(nodes)))
+    sessions = {name: paid_session(payload, terms, worth, seen, each) for name, each in taken.items()}
+    if known is None:
+        known = MemberFigures(index, *_planned(study, index, payload, worth, seen), {}, {})
+    return replace(
+        known,
+        played={**known.played, **{name: each.qoe for name, each in sessions.items()}},
+        freed={**known.freed, **{name: each.freed for name, each in sessions.items()}},
+    )
+
+
+def _planned(
+    study: BoundStudy, index: int, payload: Floats, worth: Worth, seen: Floats
+) -> tuple[float, float, float]:
+    """The bound, the clairvoyant's and the oracle's mean QoE."""
+    terms, nothing = study.terms, np.zeros((0, seen.shape[1]))
     link = PublishedLink(rtt_ms=terms.rtt_s * 1000.0)
     plan = best_plan(study.video, member(study.model, index), link, study.qoe, chunks=study.chunks)
-    sessions = {name: paid_session(payload, terms, worth, seen, each) for name, each in taken.items()}
-    return MemberFigures(
-        index,
+    return (
         best_paid_plan(payload, terms, worth, seen, study.slot_s),
         best_paid_plan(payload, terms, None, nothing, study.slot_s),
         plan.mean,
-        {name: each.qoe for name, each in sessions.items()},
-        {name: each.freed for name, each in sessions.items()},
     )
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from player.buffer import CAP_MS
 from player.simulated.batch.library import Floats
-from player.simulated.link_published import RTT_MS
 from policies.bootstrap import EDGES, RESAMPLES, percentile_interval
-from policies.knowable.study import BoundStudy, MemberFigures, column
+from policies.knowable.study import MemberFigures, column
 
 
 def interval(values: Floats) -> dict[str, Any]:
@@ -27,8 +25,8 @@ def way(policy: Floats, baseline: Floats, bound: Floats, seed: int = 0) -> dict[
     return {"mean": float(gone.mean() / whole.mean()), "ci95": [float(low), float(high)]}
 
 
-def summed_up(study: BoundStudy, found: Sequence[MemberFigures], baseline: str) -> dict[str, Any]:
-    """What the JSON says of one family."""
+def summed_up(found: Sequence[MemberFigures], baseline: str) -> dict[str, Any]:
+    """What all members of one family come to."""
     bound = column(found, lambda each: each.bound)
     oracle, clairvoyant = (
         column(found, lambda each: each.oracle),
@@ -45,21 +43,13 @@ def summed_up(study: BoundStudy, found: Sequence[MemberFigures], baseline: str) 
             "way": None if name == baseline else way(freed, of_baseline, bound),
         }
     return {
-        "family": study.model.family,
-        "members": [study.members[0], study.members[-1] + 1],
-        "video": study.video.name,
-        "chunks": study.chunks,
-        "link": "published",
-        "rtt_ms": RTT_MS,
-        "buffer_cap_s": CAP_MS / 1000.0,
-        "qoe": {"kind": study.qoe.kind, "mu": study.qoe.mu, "smooth": study.qoe.smooth},
+        "complete": True,
         "baseline": baseline,
         "bound": interval(bound),
         "oracle": interval(oracle),
         "below_oracle": interval(oracle - bound),
         "grid": interval(clairvoyant - oracle),
         "policies": policies,
-        "by_member": [[each.member, each.bound, each.oracle] for each in found],
     }
 
 
@@ -87,6 +77,7 @@ def shown(said: dict[str, Any], line: Callable[[str], None]) -> None:
     line(f"  {'bound':<12}{'':8}  {_with_bounds(said['bound'], 3):<24}  no controller can pass this")
     oracle = said["oracle"]
     line(f"  {'oracle':<12}{oracle['mean']:8.3f}  {_with_bounds(oracle, 3):<24}  knows the future")
+    line(f"  the bound is {_with_bounds(said['below_oracle'], 3)} below the oracle on the same members")
     line(f"  the grid errs in the bound's disfavour by about {said['grid']['mean']:.3f}")
 
 

@@ -4,7 +4,11 @@
     collect     play existing policies and keep what happened
     adapt       teach a base model on that
     test        score an adapter beside other policies, in simulated sessions
+    beside      model, small net, teacher and oracle on lines that were kept apart
+    settings    thirty drawn settings, and a rising cost of stalls
     controls    what the language model itself is worth: the same data and steps without it
+    efficiency  how much data the language model saves
+    layers      how many of its layers a decision needs
     prompt      a control: the language model asked in words
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
@@ -12,6 +16,7 @@
     arithmetic  one model in two number formats: time and quality
     load        many simulated players in real time against the server
     scale       QoE and decision time against the number of layers
+    explain     why each level of a record was chosen, and what would have changed it
 
 Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on where it can).
 """
@@ -40,6 +45,9 @@ GENERAL = {
     "prepare": "policies.llm.model.prepare",
     "adapt": "policies.llm.learning.adapt",
     "serve": "policies.llm.serving.serve",
+    "explain": "policies.explain.command",
+    "efficiency": "policies.llm.studies.efficiency",
+    "layers": "policies.llm.studies.layers",
 }
 """Commands that are the same for every task; `Task.commands` are its own. A command's module has
 `run(args)`, which returns what `--json` prints, or an exit status, and `add_parser(commands)` unless its
@@ -47,10 +55,13 @@ options are elsewhere. `args.words` is the command line as typed."""
 OPTIONS = {
     "adapt": "policies.llm.learning.options:add_adapt",
     "serve": "policies.llm.serving.options:add_serve",
+    "explain": "policies.explain.options:add_explain",
+    "efficiency": "policies.llm.studies.options:add_efficiency",
+    "layers": "policies.llm.studies.options:add_layers",
 }
 """As `Task.options` has them."""
-WITHOUT_TASK = ("prepare", "serve")
-"""They need none, or ask for several themselves."""
+WITHOUT_TASK = ("prepare", "serve", "explain")
+"""They need none, ask for several themselves, or find theirs in a record."""
 PROG = "python -m policies.llm"
 
 

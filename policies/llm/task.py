@@ -130,6 +130,11 @@ class Task(ABC):
             yield self.features(step, past, asked.context, asked.target)
             past = self.after(past, step)
 
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        """(options,) what `answer` takes the largest of, of a choice or a pointer; -inf for what may not be
+        taken after a step of that input."""
+        return np.where(output > ABSENT / 2, output, np.float32(-np.inf))
+
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         """What (head width,) of output after a step of that (width,) input come to."""
         return self.head_answer(output)

@@ -73,14 +73,17 @@ class NodeResult:
     attempt: Attempt
     files: Mapping[str, bytes]
     """Records and logs, by their paths in the sweep's folder."""
+    notes: tuple[str, ...] = ()
+    """What has happened to a server that the policy asked, in words."""
 
 
 def run_task(task: NodeTask) -> NodeResult:
     """On a node: run a unit in a folder of its own."""
+    notes: list[str] = []
     with temporary_folder() as folder:
         make_directory(folder / LOGS)
         try:
-            attempt = _computed(task, folder) if task.computed is not None else _emulated(task, folder)
+            attempt = _computed(task, folder) if task.computed is not None else _emulated(task, folder, notes)
         except TestbedError as error:
             attempt = Attempt(FAILED, (str(error),))
         files = {
@@ -88,7 +91,7 @@ def run_task(task: NodeTask) -> NodeResult:
             for path in sorted(folder.rglob("*"))
             if path.is_file() and not path.name.endswith(PARTIAL)
         }
-    return NodeResult(attempt, files)
+    return NodeResult(attempt, files, tuple(notes))
 
 
 def _computed(task: NodeTask, folder: Path) -> Attempt:
@@ -96,7 +99,8 @@ def _computed(task: NodeTask, folder: Path) -> Attempt:
     return compute(dataclasses.replace(task.computed, record=folder / task.computed.record.name), task.facts)
 
 
-def _emulated(task: NodeTask, folder: Path) -> Attempt:
+def _emulated(task: NodeTask, folder: Path, notes: list[str]) -> Attempt:
+    """Stream a unit; what happened to its server is added to `notes`, however it ends."""
     require_tools()
     backend = delay_backend(task.emulated[0].settings.delay_backend)
     plans = [
@@ -106,7 +110,10 @@ def _emulated(task: NodeTask, folder: Path) -> Attempt:
     async def streamed() -> Attempt:
         async with contextlib.AsyncExitStack() as stack:
             shared = LaneServices(stack, task.device)
-            return await stream_unit(plans, task.stagger_s, f"sb{os.getpid()}-0", shared, asyncio.Lock())
+            try:
+                return await stream_unit(plans, task.stagger_s, f"sb{os.getpid()}-0", shared, asyncio.Lock())
+            finally:
+                notes.extend(shared.news())
 
     return asyncio.run(streamed())
 
@@ -179,6 +186,8 @@ def run_on(
                     else:
                         work.end(unit, Attempt(FAILED, (f"{lost}, {LOST_OFTEN} times",), for_good=True))
                     continue
+                for note in result.notes:
+                    work.say(f"note: {note}")
                 _store(work.out, result.files)
                 work.end(unit, result.attempt)
     finally:

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from analysis.sweep_state import SweepState, SweepStateError
+from player.manifest import Manifest
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.experiment.recorded import other_than_planned
 from testbed.sweeps.journal import JOURNAL, JournalLine, fault_of, noted, read_journal, table_line
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
 from traces.files import PARTIAL, growing, remove, sync
@@ -169,7 +171,11 @@ class SweepFolder:
         last = journal[-1] if journal else None
         attempts = max((line.attempt or 0 for line in journal), default=0)
         here = [name for name in unit.records if name in there]
-        faults = [fault for name in here if (fault := fault_of(self.out / name, last))]
+
+        def other(told: Manifest) -> str:
+            return other_than_planned(told, self.plan, unit)
+
+        faults = [fault for name in here if (fault := fault_of(self.out / name, last, other))]
         if faults:
             self.damaged += faults
             return Progress(MISSING, attempts, tuple(faults))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from player.manifest import Manifest
 from player.record import OtherVersionError, RecordError, read_record
 from player.section import JsonSection
 from testbed.process.errors import TestbedError
@@ -113,11 +114,12 @@ def is_as_noted(table: Path) -> bool:
     return False
 
 
-def fault_of(path: Path, line: JournalLine | None) -> str:
+def fault_of(path: Path, line: JournalLine | None, other: Callable[[Manifest], str]) -> str:
     """Why a record that is there is not the one that its name says, or can't be read; empty for one that is.
 
     Args:
         line: the journal's last of its unit: a file that is as it says need not be read.
+        other: what of a record of that name is not as the plan has it; empty where it is.
 
     Raises:
         TestbedError: a record that another version of us wrote.
@@ -125,14 +127,15 @@ def fault_of(path: Path, line: JournalLine | None) -> str:
     try:
         if line is not None and (line.records or {}).get(path.name) == _as_noted(os.lstat(path)):
             return ""
-        told = read_record(path).told.sweep
+        told = read_record(path).told
     except OtherVersionError as error:
         raise TestbedError(f"{error}; name another --out") from None
     except RecordError as error:
         return str(error)
     except OSError as error:
         return said_of(error)
-    session = told.session if told else None
+    session = told.sweep.session if told.sweep else None
     if session == path.name.removesuffix(".jsonl"):
-        return ""
+        differs = other(told)
+        return f"{path}:1: the record of another sweep's session of this name: {differs}" if differs else ""
     return f"{path}:1: the record of {f'another session, {session}' if session else 'no session of a sweep'}"

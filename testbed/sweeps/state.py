@@ -4,9 +4,9 @@
 
 A record's manifest says under `sweep` which of these it is: `name`, `setting` (the label, with the values of
 its lists), `group` (the label of the `[[setting]]` that it is a point of), `axis` (where on the axes of that
-one it is, by key), `seen`, `stress` (older records lack `group`, `axis`, `stress`), `policy`, `repetition`,
-`block`, `attempt`, `session`; and under `shared`, where players shared a bottleneck: `group`, `players`,
-`index`, `stagger_s`, and `offset_s`, by which this one began after the first.
+one it is, by key), `seen`, `stress`, `policy`, `repetition`, `block`, `attempt`, `session`, `identity` (older
+records lack `group`, `axis`, `stress`, `identity`); and under `shared`, where players shared a bottleneck:
+`group`, `players`, `index`, `stagger_s`, and `offset_s`, by which this one began after the first.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def manifest_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dic
             "block": unit.block,
             "attempt": attempt,
             "session": unit.sessions[index],
+            "identity": plan.identity(unit),
         }
     }
     if unit.players > 1:

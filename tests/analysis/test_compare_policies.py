@@ -208,13 +208,99 @@ def test_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
                     path, policy, f"t{index}", levels=levels, link=link, family="45"[index % 2] + "g"
                 )
     by_rtt = compared(capsys, tmp_path, "--by", "rtt")["groups"]
-    assert all(group["settings"] == group["cases"] for group in by_rtt)  # as it was called before
+    assert not any("settings" in group for group in by_rtt)  # a case is no setting
     assert [(group["group"], group["cases"]) for group in by_rtt] == [("RTT 40 ms", 3), ("RTT 160 ms", 3)]
     by_family = compared(capsys, tmp_path, "--by", "family")["groups"]
     assert [(group["group"], group["traces"]) for group in by_family] == [("4g", 2), ("5g", 1)]
     assert [group["group"] for group in compared(capsys, tmp_path, "--by", "video")["groups"]] == ["small"]
     whole = compared(capsys, tmp_path)["groups"]
     assert [(group["cases"], group["traces"], group["clusters"]) for group in whole] == [(6, 3, 3)]
+
+
+def write_points(folder: Path) -> None:
+    """Two policies over two traces at three points of an axis: b's lead is 1, 0 and -1."""
+    for place, rtt_ms in enumerate((20.0, 80.0, 150.0)):
+        for policy, level in (("a", 1), ("b", 2 - place)):
+            for trace in ("t0", "t1"):
+                write_session(
+                    folder / f"{policy}{rtt_ms}{trace}.jsonl",
+                    policy,
+                    trace,
+                    levels=(level,) * 3,
+                    link={"model": "published", "rtt_ms": rtt_ms},
+                    sweep={
+                        "setting": f"home, rtt_ms {rtt_ms:g}",
+                        "group": "home",
+                        "axis": {"rtt_ms": rtt_ms},
+                    },
+                )
+
+
+def test_points_of_an_axis_are_not_averaged_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_points(tmp_path)
+    names = [f"home, rtt_ms {value}" for value in (20, 80, 150)]
+    (group,) = compared(capsys, tmp_path, "--baseline", "a")["groups"]
+    assert group["together"] == names and group["pairs"][0]["verdict"] == "tie"
+    found = {one["point"]: [pair["difference"] for pair in one["pairs"]] for one in group["points"]}
+    assert found == dict(zip(names, ([1.0], [0.0], [-1.0]), strict=True))
+    _, told, _ = run(capsys, tmp_path, "--baseline", "a")
+    assert f"3 points together ({'; '.join(names)})" in told
+    assert [line.split()[-2:] for line in told.splitlines() if "home, rtt_ms 20 " in line][-1:] == [
+        ["+1.000", "ahead"]
+    ]
+    (apart, *_) = compared(capsys, tmp_path, "--by", "setting")["groups"]
+    assert apart["group"] == names[0] and len(apart["together"]) == 1 and apart["points"] == []
+
+
+def test_a_worst_case_is_called_by_all_that_varies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_points(tmp_path)
+    (pair,) = compared(capsys, tmp_path, "--baseline", "a")["groups"][0]["pairs"]
+    assert [one["name"] for one in pair["worst"][:2]] == ["t0, rtt_ms 150", "t1, rtt_ms 150"]
+    (first, *_) = compared(capsys, tmp_path, "--baseline", "a", "--by", "rtt")["groups"]
+    assert [one["name"] for one in first["pairs"][0]["worst"]] == ["t0", "t1"]
+
+
+def test_players_that_began_other_times_apart_are_no_pair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for policy in ("a", "b"):
+        for stagger_s in (0.0, 10.0):
+            shared = {"group": "g", "players": 2, "index": 0, "stagger_s": stagger_s, "offset_s": 0.0}
+            write_session(tmp_path / f"{policy}{stagger_s}.jsonl", policy, shared=shared)
+    assert compared(capsys, tmp_path)["groups"][0]["cases"] == 2
+
+
+def test_two_recordings_of_one_session_that_differ_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def notes() -> list[str]:
+        return [note for note in compared(capsys, tmp_path)["notes"] if "more than once" in note]
+
+    for policy in ("a", "b"):
+        write_session(tmp_path / f"{policy}.jsonl", policy)
+    write_session(tmp_path / "a-again.jsonl", "a", run_id="another")
+    assert notes() == []  # the same came of it
+    write_session(tmp_path / "a-other.jsonl", "a", levels=(0, 0, 0))
+    (note,) = notes()
+    assert "1 session recorded" in note and "a-again.jsonl and a-other.jsonl (the same was asked" in note
+    write_session(tmp_path / "a-other.jsonl", "a", player={"fallback": "bba"}, code={"commit": "abc"})
+    assert "(fallback not said and bba, commit not said and abc)" in notes()[0]
+    write_session(tmp_path / "a-other.jsonl", "a", levels=(0, 0, 0), seed=1)
+    assert notes() == []  # a session of its own
+
+
+def test_the_table_says_what_it_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_points(tmp_path)
+    assert main(["table", str(tmp_path)]) == 0
+    assert "note: 4g: 3 points together (home, rtt_ms 20; " in capsys.readouterr().out
+    assert main(["table", str(tmp_path), "--by", "setting"]) == 0
+    assert "note:" not in capsys.readouterr().out
+    assert main(["power", str(tmp_path)]) == 0
+    assert "note: 3 points together" in capsys.readouterr().out
 
 
 def test_holm_looks_at_all_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

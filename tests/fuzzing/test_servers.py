@@ -35,6 +35,7 @@ from policies.llm.tasks.abr.task import TASK
 from tests.support.llm_server_fakes import FakeEngine
 
 async def serve():
+    TASK.ready()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with listening(Server([TaskEngine(TASK, FakeEngine(slots=64))]), Path(sys.argv[1])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from traces import formats
 from traces.inspection import lint
-from traces.trace import TraceError
+from traces.trace import Trace, TraceError
 
 
 def even(rates: list[float], step_s: float = 1.0) -> list[str]:
@@ -95,6 +96,44 @@ def test_times_wrong_by_thousands() -> None:
     assert any("milliseconds taken as seconds (usual step 1000 s)" in each.fault for each in slow)
     fast = lint_lines(even([1.0 + i % 5 for i in range(100)], 0.001))
     assert any("seconds divided by 1000 (usual step 0.001 s)" in each.fault for each in fast)
+
+
+@pytest.mark.parametrize("mark", [" ", "\t", ","])
+def test_milliseconds_and_kbps_without_a_header(mark: str) -> None:
+    lines = [f"{at * 1000}{mark}{1500 + at % 7}" for at in range(100)]
+    found = lint_lines(lines)
+    (said,) = (each for each in found if each.severity != "note")
+    assert "taken for ms and kbit/s" in said.fault
+    trace = formats.parse("\n".join(lines), "f")
+    assert (trace.duration_s, trace.rate_mbps[-1]) == (99.0, 1.501)
+    assert trace.assumed == (said.fault,)
+    asked = formats.parse("\n".join(lines), "f", ":time_unit=s,unit=mbps")
+    assert (asked.duration_s, asked.rate_mbps[-1]) == (99_000.0, 1501.0)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{at * 900} {300 + at}" for at in range(100)],  # a router's counters, every 15 minutes
+        ["0 500", "1000 500"],  # written by hand
+        [f"{at * 1000} {1 + at % 7}" for at in range(100)],  # ms and Mbit/s, perhaps: that is only warned of
+        [f"{at} {1500 + at}" for at in range(100)],
+    ],
+)
+def test_seconds_and_mbps_stay_what_they_are(lines: list[str]) -> None:
+    trace = formats.parse("\n".join(lines), "f")
+    assert trace.duration_s == float(lines[-1].split()[0])
+    assert trace.rate_mbps[-1] == float(lines[-1].split()[1])
+
+
+@pytest.mark.parametrize("format", ["text", "cooked"])
+def test_what_would_be_read_in_other_units_is_not_written_so(format: str, tmp_path: Path) -> None:
+    times = tuple(1000.0 * at for at in range(40))
+    trace = Trace("slow log", times, (500.0,) * 40)
+    with pytest.raises(TraceError, match="would be read as milliseconds"):
+        formats.save(trace, tmp_path / "f", format)
+    formats.save(trace, tmp_path / "f.csv", "csv")
+    assert formats.load(tmp_path / "f.csv") == dataclasses.replace(trace, name="f.csv")
 
 
 def test_dead_start_long_outage_gap_and_too_short() -> None:

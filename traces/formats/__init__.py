@@ -27,10 +27,12 @@ from traces.formats.campaigns import TAKES as CAMPAIGN_TAKES
 from traces.formats.campaigns import scan as scan_campaign
 from traces.formats.content import CUT_IT, MAX_BYTES, Content, content_of, what_it_is
 from traces.formats.decimals import is_number
+from traces.formats.plain_columns import Columns
 from traces.formats.rate_columns import amount_fault
 from traces.formats.reading import AS_FOUND, ReadOptions, reading_of
-from traces.formats.rows import Scan, build, text_lines
+from traces.formats.rows import Scan, build, text_lines, uncollected
 from traces.formats.table_header import commented_header, header_in, time_column
+from traces.progress import say
 from traces.safe_reading import BadFileError, read_given
 from traces.trace import Trace, TraceError
 from traces.words import nearest
@@ -51,6 +53,12 @@ __all__ = [
 ]
 
 _LOOKED_AT_CHARACTERS = 65_536
+_LARGE = 16 << 20
+"""Characters of a file from which on who waits is told why."""
+
+
+def _never(text: str, options: ReadOptions) -> Columns | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Format:
     """(text, source, options) -> Trace; raises TraceError."""
     write: Callable[[Trace], str] | None = None
     """None: nobody writes such files but who measures."""
+    quick: Callable[[str, ReadOptions], Columns | None] = _never
+    """The points of a long text without a fault, an easy case that is soon read; None for others."""
 
 
 def _read_campaign(
@@ -78,6 +88,10 @@ def _read_campaign(
 FORMATS: dict[str, Format] = {
     module.NAME: Format(module.NAME, module.ABOUT, module.TAKES, module.scan, module.read, module.write)
     for module in (two_column, cooked, mahimahi, table, json_log, series)
+}
+FORMATS |= {
+    module.NAME: dataclasses.replace(FORMATS[module.NAME], quick=module.quick)
+    for module in (two_column, cooked, mahimahi, table)
 }
 WRITABLE = tuple(FORMATS)
 """Formats that traces are written in."""
@@ -204,11 +218,14 @@ def read_content(path: str | Path) -> Content:
     """
     path = Path(path)
     try:
-        return content_of(read_given(path, MAX_BYTES), str(path))
+        content = content_of(read_given(path, MAX_BYTES), str(path))
     except BadFileError as error:
         raise TraceError(f"{error}; {CUT_IT}" if error.fault.startswith("over") else str(error)) from None
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror or error}") from error
+    if len(content.text) >= _LARGE:
+        say(f"{path}: {len(content.text) >> 20} MiB; reading it takes some seconds")
+    return content
 
 
 def parse(data: str | bytes, source: str, format: str | ReadOptions | None = None) -> Trace:
@@ -226,7 +243,8 @@ def parse(data: str | bytes, source: str, format: str | ReadOptions | None = Non
 
 
 def _parsed(content: Content, source: str, options: ReadOptions) -> Trace:
-    trace = format_for(content.text, source, options).read(content.text, source, options)
+    with uncollected():
+        trace = format_for(content.text, source, options).read(content.text, source, options)
     return (
         dataclasses.replace(trace, assumed=(*content.assumed, *trace.assumed)) if content.assumed else trace
     )

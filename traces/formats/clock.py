@@ -95,18 +95,39 @@ def times_of(fields: Sequence[str], per_second: float | None, what: str = "time"
 
 def _numbers(fields: Sequence[str], per_second: float | None, what: str) -> Times:
     read = [number(field, what, least=-math.inf) for field in fields]
-    first = next((value for value, fault in read if not fault), 0.0)
+    clock = _counted_in(next((value for value, fault in read if not fault), 0.0), per_second)
+    return Times(
+        tuple(value / clock.per_second for value, _ in read),
+        tuple(fault for _, fault in read),
+        clock.of_clock,
+        clock.assumed,
+    )
+
+
+@dataclass(frozen=True)
+class ClockUnit:
+    """What a column of numbers counts."""
+
+    per_second: float
+    """How many of the unit a second has."""
+    of_clock: bool
+    """They are moments since 1970."""
+    assumed: str
+    """What was taken for granted, empty if nothing."""
+
+
+def clock_of(first: str, per_second: float | None) -> ClockUnit | None:
+    """What a column counts whose first field is a number; None where that is a date without marks."""
+    return None if _RUN_ON.fullmatch(first) else _counted_in(float(first), per_second)
+
+
+def _counted_in(first: float, per_second: float | None) -> ClockUnit:
     sized = next((per for least, per in _SIZES if first >= least), None)
     per, assumed = per_second or sized or 1.0, ""
     if per_second is not None and sized is not None and first / per_second >= _NO_SECONDS:
         per = sized
         assumed = f"times are too large for their unit ({first:.13g}); read as 1/{sized:g} s since 1970"
-    return Times(
-        tuple(value / per for value, _ in read),
-        tuple(fault for _, fault in read),
-        sized is not None and (per_second is None or bool(assumed)),
-        assumed,
-    )
+    return ClockUnit(per, sized is not None and (per_second is None or bool(assumed)), assumed)
 
 
 def _times_of_day(fields: Sequence[str], what: str) -> Times:

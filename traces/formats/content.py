@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from traces.trace import TraceError
 
 MAX_BYTES = 64 * 1024 * 1024
-"""A larger file is no trace, packed or not; to read this much takes minutes."""
+"""A larger file is no trace, packed or not."""
 MOST_LINES = 4_000_000
 """And as many objects: each takes a kilobyte of memory while it is read."""
 CUT_IT = "cut it into traces, such as by `split -l 100000`"

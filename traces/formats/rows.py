@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import PurePath
@@ -39,7 +41,7 @@ class Remark:
     severity: Severity = "warning"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TraceRow:
     """One value of a file, faults and all: lint reports them, a reader stops at the first."""
 
@@ -67,6 +69,20 @@ class Scan:
     passed_over: tuple[str, ...] = ()
     """Names of columns that are like delay or loss and were not taken."""
     remarks: tuple[Remark, ...] = ()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Within this, Python doesn't look for circles of objects: among millions of new rows, of which none is
+    in a circle, that takes as long as reading them."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def refused(line: int, fault: str) -> Scan:
@@ -260,16 +276,22 @@ def from_zero(rows: Sequence[TraceRow]) -> Scan:
     times = [row.time_s for row in rows if not row.fault]
     if not times or rows[0].fault:
         return Scan(_not_negative(rows), None)
-    steps = [late - early for early, late in pairwise(times) if late > early]
+    if what := beginning(times):
+        return replace(shifted(rows), remarks=(Remark(rows[0].line, what),))
+    return Scan(_not_negative(rows), None if times[0] == 0.0 else 0.0)
+
+
+def beginning(times: Sequence[float]) -> str:
+    """Why times that should count from 0 are taken for a clock's, in words; empty where they do."""
+    if times[0] == 0:
+        return ""
     what = ""
+    steps = [late - early for early, late in pairwise(times) if late > early]
     if times[0] < 0 or times[0] >= CLOCK_S:
         what = "below 0" if times[0] < 0 else "like a clock"
     elif steps and times[0] > MAX_FIRST_STEPS * median(steps):
         what = f"{times[0] / median(steps):.0f} usual steps after 0"
-    if what:
-        text = f"times begin {what} ({times[0]:.12g} s); the first row is taken for the start"
-        return replace(shifted(rows), remarks=(Remark(rows[0].line, text),))
-    return Scan(_not_negative(rows), None if times[0] == 0.0 else 0.0)
+    return f"times begin {what} ({times[0]:.12g} s); the first row is taken for the start" if what else ""
 
 
 def _not_negative(rows: tuple[TraceRow, ...]) -> tuple[TraceRow, ...]:

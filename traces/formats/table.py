@@ -26,6 +26,7 @@ from functools import cached_property
 from traces.formats.clock import times_of
 from traces.formats.columns import ColumnReading, TakenColumns, find
 from traces.formats.decimals import NumberStyle, is_missing, number, style_of
+from traces.formats.plain_columns import LONG, Body, Columns, body_of, moments, more, placed, rates
 from traces.formats.rate_columns import MOST_COLUMNS, candidates, choose
 from traces.formats.reading import AS_FOUND, TIME_UNITS, ReadOptions
 from traces.formats.rows import Origin, Remark, Scan, TraceRow, arranged, build, plain, refused, table_lines
@@ -40,6 +41,8 @@ ABOUT = (
 )
 TAKES = ("column", "unit", "time_unit", "idle", "row_s")
 
+_HEAD = 65_536
+"""Characters in which the header and the first row are looked for."""
 _STEPS = "no column of time; name one time_s or timestamp, or say how long a row lasts: --row-s 1"
 
 
@@ -61,13 +64,32 @@ def scan(text: str, options: ReadOptions = AS_FOUND) -> Scan:
         return refused(header.line, header.rate.fault)
     if header.time is None and options.row_s is None:
         return refused(header.line, _STEPS)
+    remarks = _said_before(header, lines)
+    rows, said = without_talk(header, lines)
+    return _Table(header, options, (*remarks, *said)).scan(rows)
+
+
+def quick(text: str, options: ReadOptions = AS_FOUND) -> Columns | None:
+    """The points of a long table without a fault; None for others."""
+    if len(text) < LONG:
+        return None
+    head = table_lines(text[:_HEAD])
+    header = commented_header(text, options) or header_in(head, options)
+    if header is None or header.rate.column is None or (header.time is None and options.row_s is None):
+        return None
+    first = next((line for line, _ in head if line > header.line), None)
+    body = body_of(text, first, header.delimiter) if first is not None and len(head) > 1 else None
+    return None if body is None else _Table(header, options, tuple(_said_before(header, head))).columns(body)
+
+
+def _said_before(header: Header, lines: Sequence[tuple[int, str]]) -> list[Remark]:
+    """What there is to say of a header, before its rows."""
     remarks = said_of(header)
     if header.at > 0 and not lines[0][1].startswith("sep="):
         remarks.append(
             Remark(header.line, f"columns are named here, lines before are passed over ({header.at})", "note")
         )
-    rows, said = without_talk(header, lines)
-    return _Table(header, options, (*remarks, *said)).scan(rows)
+    return remarks
 
 
 def scan_records(
@@ -118,6 +140,56 @@ class _Table:
             rows, origin, self.options.idle, passed_over=more.passed_over, remarks=(*self.remarks, *said)
         )
 
+    def columns(self, body: Body) -> Columns | None:
+        """The points of the lines under the header; None where a row has a fault or must be averaged."""
+        taken, rate, time = find(self.header.names), self.header.rate.column, self.header.time
+        assert rate is not None
+        places = [rate.place, *(place for place, _ in taken.taken())]
+        clock = [] if time is None else [time.place] if time.date is None else [time.date, time.place]
+        fields = body.columns([*places, *clock])
+        mbps = None if fields is None else rates(fields[0], rate.unit)
+        times = (
+            None
+            if fields is None or mbps is None
+            else self._moments(fields[len(places) :], len(mbps), body.line)
+        )
+        if fields is None or mbps is None or times is None:
+            return None
+        read = [more(column, how) for column, (_, how) in zip(fields[1:], taken.taken(), strict=False)]
+        if any(column is None for column in read):
+            return None
+        varies = dict(zip((how.kind for _, how in taken.taken()), read, strict=True))
+        time_s, start_s, said = times
+        return Columns(
+            body.line,
+            time_s,
+            mbps,
+            start_s,
+            varies.get("delay"),
+            varies.get("loss"),
+            taken.passed_over,
+            said,
+        )
+
+    def _moments(
+        self, fields: list[list[str]], rows: int, line: int
+    ) -> tuple[list[float], float | None, tuple[Remark, ...]] | None:
+        """As `placed` has it, of the columns of time."""
+        time = self.header.time
+        if time is None:
+            return placed(self.header.line, [self.options.row_s or 1.0] * rows, "duration", self.remarks)
+        asked = self.options.time_unit
+        column = fields[0]
+        if time.date is not None:
+            column = [f"{day.strip()} {hour.strip()}" for day, hour in zip(*fields, strict=True)]
+        per_second = TIME_UNITS[asked] if asked else time.per_second
+        found = moments(column, per_second, dates=_has_dates(column))
+        if found is None:
+            return None
+        said = [*self.remarks, *([Remark(self.header.line, found.assumed)] if found.assumed else [])]
+        is_clock = time.origin != "duration" and (found.of_clock or time.named_clock)
+        return placed(line, found.time_s, "clock" if is_clock else time.origin, said)
+
     @cached_property
     def _needed(self) -> int:
         """The last column that is read."""
@@ -155,9 +227,13 @@ class _Table:
 
     def _style(self, sound: Sequence[Sequence[str]], place: int) -> NumberStyle:
         column = [fields[place] for fields in sound]
-        if any(re.search(r"[:/]|\d-\d|\d_\d|\d\.\d+\.\d{4}", field) for field in column[:10]):
-            return NumberStyle(is_usual=True)  # dates
+        if _has_dates(column):
+            return NumberStyle(is_usual=True)
         return style_of(column, comma_separates=self.header.delimiter == ",")
+
+
+def _has_dates(column: Sequence[str]) -> bool:
+    return any(re.search(r"[:/]|\d-\d|\d_\d|\d\.\d+\.\d{4}", field) for field in column[:10])
 
 
 def _row(
@@ -207,7 +283,8 @@ def read(text: str, source: str, options: ReadOptions = AS_FOUND) -> Trace:
     Raises:
         TraceError: names `source`, the line, the value and the way out.
     """
-    return build(scan(text, options), source)
+    found = quick(text, options)
+    return build(scan(text, options), source) if found is None else found.trace(source)
 
 
 def write(trace: Trace) -> str:

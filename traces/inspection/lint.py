@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from traces import formats
 from traces.formats import mahimahi
-from traces.formats.rows import Scan, Severity, TraceRow, time_fault
+from traces.formats.plain_columns import Columns
+from traces.formats.rows import Scan, Severity, TraceRow, build, time_fault, uncollected
 from traces.inspection.report import constant_line, more_lines
 from traces.totals import running_total
 from traces.trace import Trace, TraceError
@@ -70,11 +72,19 @@ def lint_text(text: str, source: str, format: str | formats.ReadOptions | None =
         chosen = formats.format_for(text, source, options)
     except TraceError as error:
         return [_refused(source, error)]
-    scan = chosen.scan(text, options)
-    found = _errors(scan, source)
+    with uncollected():
+        found = _looked_through(chosen, text, source, options)
+    return sorted(found, key=lambda fault: fault.line)
+
+
+def _looked_through(
+    chosen: formats.Format, text: str, source: str, options: formats.ReadOptions
+) -> list[Fault]:
+    scan: Scan | Columns = chosen.quick(text, options) or chosen.scan(text, options)
+    found = _errors(scan, source) if isinstance(scan, Scan) else []
     found += [Fault(source, remark.line, remark.severity, remark.text) for remark in scan.remarks]
     try:
-        trace = chosen.read(text, source, options)
+        trace = _trace_of(chosen, scan, text, source, options)
     except TraceError as error:
         if not any(fault.severity == "error" for fault in found):
             found.append(_refused(source, error))
@@ -85,7 +95,20 @@ def lint_text(text: str, source: str, format: str | formats.ReadOptions | None =
         found.append(Fault(source, 1, "note", words))  # however short its period is, it repeats all the same
     else:
         found += [Fault(source, line, severity, fault) for line, severity, fault in _doubts(points)]
-    return sorted(found, key=lambda fault: fault.line)
+    return found
+
+
+def _trace_of(
+    chosen: formats.Format, scan: Scan | Columns, text: str, source: str, options: formats.ReadOptions
+) -> Trace:
+    """What the reader makes of a text that is scanned.
+
+    Raises:
+        TraceError: it refuses it.
+    """
+    if chosen.name == mahimahi.NAME:  # its rows are packets, and its points are not
+        return chosen.read(text, source, options)
+    return scan.trace(source) if isinstance(scan, Columns) else build(scan, source)
 
 
 def _refused(source: str, error: TraceError) -> Fault:
@@ -119,9 +142,17 @@ def _errors(scan: Scan, source: str) -> list[Fault]:
     return found
 
 
-def _more(trace: Trace | None, scan: Scan) -> Iterator[tuple[int, Severity, str]]:
+def _places(scan: Scan | Columns) -> tuple[Sequence[int], Sequence[float]]:
+    """The line and the time of each row."""
+    if isinstance(scan, Columns):
+        return range(scan.line, scan.line + len(scan.time_s)), scan.time_s
+    return [row.line for row in scan.rows], [row.time_s for row in scan.rows]
+
+
+def _more(trace: Trace | None, scan: Scan | Columns) -> Iterator[tuple[int, Severity, str]]:
     """What the file says of delay and loss, and what in it looks like them and is not read."""
-    line = scan.rows[0].line if scan.rows else 1
+    lines, _ = _places(scan)
+    line = lines[0] if lines else 1
     for name in scan.passed_over:
         yield (
             line,
@@ -146,16 +177,19 @@ def _is_cut(row: TraceRow) -> bool:
     return "columns" in row.fault or "not a number" in row.fault
 
 
-@dataclass(frozen=True)
-class _Point:
+class _Point(NamedTuple):
     line: int
     begin_s: float
     end_s: float
     rate_mbps: float
 
 
-def _sound_points(scan: Scan) -> list[_Point]:
+def _sound_points(scan: Scan | Columns) -> list[_Point]:
     """The intervals between rows without fault, in rising time."""
+    if isinstance(scan, Columns):
+        lines, ends = _places(scan)
+        each = zip(lines, (scan.start_s, *ends), ends, scan.rate_mbps, strict=False)
+        return [_Point(line, begin, end, rate) for line, begin, end, rate in each if begin is not None]
     points: list[_Point] = []
     before_s = scan.start_s
     for row in scan.rows:
@@ -167,16 +201,17 @@ def _sound_points(scan: Scan) -> list[_Point]:
     return points
 
 
-def _trace_points(trace: Trace | None, scan: Scan) -> list[_Point]:
+def _trace_points(trace: Trace | None, scan: Scan | Columns) -> list[_Point]:
     """A Mahimahi file's bins, each on the line of its first opportunity or the next one."""
     if trace is None:
         return []
     points, at = [], 0
+    lines, times = _places(scan)
     for index in range(1, len(trace.time_s)):
         begin_s, end_s = trace.time_s[index - 1], trace.time_s[index]
-        while at < len(scan.rows) - 1 and scan.rows[at].time_s <= begin_s:
+        while at < len(times) - 1 and times[at] <= begin_s:
             at += 1
-        points.append(_Point(scan.rows[at].line, begin_s, end_s, trace.rate_mbps[index]))
+        points.append(_Point(lines[at], begin_s, end_s, trace.rate_mbps[index]))
     return points
 
 

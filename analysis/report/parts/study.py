@@ -6,18 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analysis.cases.case import Case
+from analysis.cases.grouping import Grouping
 from analysis.clusters import ClusterRule
-from analysis.compare import (
-    Comparison,
-    Grouping,
-    PairResult,
-    PolicyMeans,
-    compare,
-    grouped,
-    policy_means,
-    setting_names,
-)
-from analysis.outcomes import INVALID, Case, LeftOut, Outcomes, outcomes_of, told_apart
+from analysis.compare import compare, grouped, policy_means, setting_names
+from analysis.comparison import Comparison, PairResult, PolicyMeans
+from analysis.knowable.bound_file import FamilyBound
+from analysis.outcomes import INVALID, LeftOut, Outcomes, outcomes_of, told_apart
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable
 from analysis.sessions import AnalysisError
@@ -98,6 +93,8 @@ class Study:
     together: Comparison | None
     """Over all settings; None with one setting, or where nothing can be paired."""
     conditions: tuple[NetworkCondition, ...]
+    bounds: tuple[FamilyBound, ...] = ()
+    """What no controller can pass; empty where nobody named a file of it."""
 
     @property
     def policies(self) -> list[str]:

@@ -7,7 +7,7 @@ from functools import partial
 
 from analysis.beside import TIE, UNKNOWN
 from analysis.bootstrap import CONFIDENCE, Interval
-from analysis.compare import FEWEST_CLUSTERS
+from analysis.comparison import FEWEST_CLUSTERS
 from analysis.report.parts.axes import (
     BETTER,
     GAINS_LESS,

@@ -111,7 +111,7 @@ def deciders_table(study: Study) -> Table:
             cells += [_both(mine, by) for by in every if by != PLAYER]
         rows.append(tuple(cells))
     caption = (
-        "Who decided: chunks of the sessions that count, first chunks included"
+        f"Who decided: chunks of the sessions that count{_everywhere(study)}, first chunks included"
         " (those with a fixed level are the player's)."
     )
     if timed:
@@ -119,6 +119,11 @@ def deciders_table(study: Study) -> Table:
     else:
         caption += " Decisions took no time here: the simulated player does not run a clock."
     return Table("deciders", caption, tuple(columns), (RowGroup(None, tuple(rows)),), wide=True)
+
+
+def _everywhere(study: Study) -> str:
+    """That a row is over several settings or points."""
+    return f", all {study.place}s together" if len(study.conditions) > 1 else ""
 
 
 def _share(count: int, total: int) -> Cell:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import matplotlib
 
+from analysis.cases.case import Case
 from analysis.compare import cells
-from analysis.outcomes import Case, Figures, Outcome
+from analysis.explained.strip import is_explained
+from analysis.outcomes import Figures, Outcome
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.pictures import Picture, picture, written_as
 from analysis.report.parts.study import Study
@@ -18,6 +20,12 @@ from analysis.sessions import SessionRecord
 from analysis.style import RC
 from analysis.timeline import draw_timeline
 from player.record import read_record
+
+STRIP = (
+    "The strip below the bitrate says what each level rested on, as python -m policies.llm explain has worked"
+    " it out: blue spoke for the level, orange against it, by modality of the model's input, last the recent"
+    " chunk that counted most."
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,7 @@ def draw(timeline: Timeline, formats: tuple[str, ...]) -> Picture:
         RecordError, OSError: a record that was there is gone or has changed.
     """
     sessions = [_read(one.record) for one in timeline.shown]
+    strip = f" {STRIP}" if any(is_explained(one.record) for one in timeline.shown) else ""
     beside = [_read(one.beside) if one.beside else None for one in timeline.shown]
     with matplotlib.rc_context(RC), written_as(formats):
         figure = draw_timeline(
@@ -114,7 +123,7 @@ def draw(timeline: Timeline, formats: tuple[str, ...]) -> Picture:
         return picture(
             figure,
             timeline.name,
-            f"{timeline.policy}, {count}. {told[0].upper()}{told[1:]}. Each has axes of its own.",
+            f"{timeline.policy}, {count}. {told[0].upper()}{told[1:]}. Each has axes of its own.{strip}",
             f"Buffer, chosen bitrate and throughput over time of {timeline.policy}: {told}",
         )
 
@@ -123,11 +132,11 @@ def _read(path: str) -> SessionRecord:
     return SessionRecord(read_record(Path(path)))
 
 
-def over_time(pictures: Sequence[Picture]) -> Section:
-    """Single sessions."""
+def over_time(pictures: Sequence[Picture], place: str) -> Section:
+    """Single sessions, the best and the worst of all settings or points (`place`) together."""
     text = (
         "Single sessions prove nothing; they show how a policy behaves. Best and worst are by QoE over"
-        " all settings."
+        f" all {place}s."
         " Grey is what the link could carry, a pale band a stall; a bar of throughput reaches from a"
         " chunk's request to"
         " its last byte."

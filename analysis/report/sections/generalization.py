@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.compare import cells, common_cases
-from analysis.figures import MEAN_MARK, colour
+from analysis.figures import MEAN_MARK, colour, knowable_handle
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.study import NetworkCondition, Study, per_setting
-from analysis.report.sections import headline
+from analysis.report.sections import headline, knowable
 from analysis.style import BLACK, GREY, is_bound, paler, share_scale
 
 BOX_WIDTH = 0.62
@@ -43,6 +43,7 @@ def draw_generalization(study: Study) -> Figure:
         if of_baseline := values.get(study.baseline or ""):
             mean = sum(of_baseline) / len(of_baseline)
             axis.axvline(mean, color=GREY, linewidth=0.8, linestyle=(0.0, (3.0, 2.0)), zorder=1)
+        knowable.draw_line(axis, study, condition)
         for row, policy in enumerate(policies):
             if values.get(policy):
                 _box(axis, row, values[policy], policy)
@@ -54,6 +55,8 @@ def draw_generalization(study: Study) -> Figure:
     if study.baseline:
         dashes: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0.0, (3.0, 2.0))}
         handles.append(Line2D([], [], **dashes, label=f"mean of {study.baseline}"))
+    if study.bounds:
+        handles.append(knowable_handle(" in the mean"))
     if any(one.seen for one in study.conditions):
         handles.append(Patch(facecolor=SEEN_GROUND, edgecolor=GREY, linewidth=0.4, label="seen"))
         handles.append(Patch(facecolor=UNSEEN_GROUND, edgecolor=GREY, linewidth=0.4, label="unseen"))
@@ -106,16 +109,19 @@ def boxes(study: Study, name: str) -> list[Block]:
         name: of its files.
     """
     n = per_setting(study, lambda one: max(map(len, common_values(one).values()), default=0))
-    return drawn(
+    figure = drawn(
         name,
         lambda: draw_generalization(study),
         f"QoE of sessions by policy and {study.place}, over the traces that all policies of a {study.place}"
         f" have ({n}). Boxes are quartiles, whiskers the 5th and 95th percentile, diamonds means"
         + (f"; the dashed line is {study.baseline}'s mean" if study.baseline else "")
         + (". The oracle, which is told the future, is the bound" if _has_bound(study) else "")
+        + knowable.in_caption(study)
         + ". All panels have one scale.",
         "Box plots of session QoE by policy in every setting; the headline table has the means.",
     )
+    table = knowable.knowable_table(study)
+    return figure if table is None else [*figure, table]
 
 
 def _has_bound(study: Study) -> bool:

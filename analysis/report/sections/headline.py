@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.beside import AHEAD, BEHIND, TIE, UNKNOWN
 from analysis.bootstrap import CONFIDENCE, Interval
-from analysis.compare import MEASURES, PairResult, most_repeats
+from analysis.comparison import MEASURES, PairResult, most_repeats
 from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.session_rows import SessionRow
@@ -344,8 +344,8 @@ def generalization_sentences(study: Study) -> list[str]:
     if not said:
         return []
     return [
-        f"Mean difference of QoE to {study.baseline}, averaged over seen and over unseen settings (each"
-        " setting counts"
+        f"Mean difference of QoE to {study.baseline}, averaged over seen and over unseen {study.place}s (each"
+        f" {study.place} counts"
         f" once; no interval): {'; '.join(said)}." + (f" {LADDERS}" if study.of_several_ladders else "")
     ]
 

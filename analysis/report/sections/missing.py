@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from analysis.compare import missing_of
+from analysis.comparison import recorded_twice
 from analysis.outcomes import INVALID, Outcome
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.planned import DONE, FAILED, MISSING, STATUSES, Sweep
@@ -123,6 +124,8 @@ def left_out_sentences(study: Study) -> list[str]:
             f"{counted(len(study.outcomes.unfinished), 'session')} did not finish ({words}). They count with"
             " what they played and all their stall."
         )
+    if twice := recorded_twice(study.outcomes.counted):
+        said.append(f"{twice}.")
     name_of = study.grouping.of
     run = {(one.policy, name_of(one.case)) for one in study.outcomes.counted}
     lacking = Counter(
@@ -133,7 +136,7 @@ def left_out_sentences(study: Study) -> list[str]:
     for (policy, reason), count in lacking.items():
         if reason != INVALID:
             said.append(
-                f"{policy} lacks {count} of the traces that others in the same setting have: {reason}."
+                f"{policy} lacks {count} of the traces that others in the same {study.place} have: {reason}."
             )
     for one in study.unreadable[:NAMED]:
         said.append(f"{Path(one.path).name} is left out: {one.reason}.")

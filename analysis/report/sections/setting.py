@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.bootstrap import CONFIDENCE, QUANTILE_RESAMPLES, RESAMPLES, SEED
-from analysis.compare import notes
+from analysis.comparison import notes
 from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section
 from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import LEFT, Column, RowGroup, Table, number, word

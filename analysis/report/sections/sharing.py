@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from analysis import curves
 from analysis.bootstrap import Interval, mean_interval
+from analysis.cases.case import Case
 from analysis.figures import colour
-from analysis.outcomes import Case, Outcome
+from analysis.outcomes import Outcome
 from analysis.report.parts.blocks import Paragraph, Section, drawn
 from analysis.report.parts.grids import absent, policy_rows
 from analysis.report.parts.session_rows import SessionRow

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.bootstrap import CONFIDENCE, Interval, mean_intervals
+from analysis.cases.case import Case
 from analysis.clusters import ClusterRule
 from analysis.compare import Cells, cells, common_cases
-from analysis.outcomes import NO_CHUNK, Case, Outcome, Outcomes
+from analysis.outcomes import NO_CHUNK, Outcome, Outcomes
 from analysis.report.parts.blocks import Paragraph, Section
 from analysis.report.parts.session_rows import FALLBACK, SessionRow
 from analysis.report.parts.study import NetworkCondition, Study

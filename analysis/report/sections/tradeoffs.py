@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.beside import BESIDE, LESS, MORE, BesideMeasure, beside_verdict, stall_against_qoe
 from analysis.bootstrap import CONFIDENCE, Interval
-from analysis.compare import PairResult
+from analysis.comparison import PairResult
 from analysis.report.parts.study import NetworkCondition, Study, pairs_counted, per_setting
 from analysis.report.parts.table_rendering import (
     LEFT,

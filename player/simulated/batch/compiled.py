@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from player.simulated.compiling import compiling_s
@@ -58,9 +59,21 @@ def stamp_of(function: Callable[..., Any]) -> str:
     for name, value in sorted(function.__globals__.items()):
         if isinstance(value, Dispatcher):
             digest.update(f"{name} {_STAMPS[_name(value.py_func)]}\n".encode())
-        elif isinstance(value, bool | int | float | str) and not name.startswith("__"):
-            digest.update(f"{name} {value!r}\n".encode())
+        elif not name.startswith("__") and (held := _constant(value)):
+            digest.update(f"{name} {held}\n".encode())
     return digest.hexdigest()
+
+
+def _constant(value: Any) -> str:
+    """What machine code takes over from a module's value, in words; empty if nothing."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, tuple) and all(map(_constant, value)):
+        return f"({' '.join(map(_constant, value))})"
+    if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
+        return f"fields {value._fields}"
+    plain = isinstance(value, bool | int | float | complex | str | bytes | np.generic) or value is None
+    return repr(value) if plain else ""
 
 
 def _name(function: Callable[..., Any]) -> str:

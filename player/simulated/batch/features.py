@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from player.observation import HORIZON, Observation
 from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import SIZE_UNIT_BYTES, PackedLibrary
+from player.simulated.batch.prefetch import LINE_BYTES, prefetch
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
 from player.simulated.batch.threads import share
 
@@ -97,6 +98,10 @@ class Features:
         return vectors
 
 
+SESSIONS_AHEAD = 12
+"""So many sessions before its turn what a session has seen is brought near."""
+
+
 @compiled
 def _fill(
     packed: PackedLibrary,
@@ -111,7 +116,12 @@ def _fill(
 ) -> None:
     top = max(levels - 1, 1)
     most = packed.sizes_bytes.shape[2]
+    of_past, past_chunks = state.past.ctypes.data, state.past.shape[1]
     for session in range(begin, end):  # no part of an array is made: counting who holds it takes longer
+        coming = min(session + SESSIONS_AHEAD, end - 1)
+        seen_at = of_past + 16 * (coming * past_chunks + max(state.chunk[coming] - history, 0))
+        for more in range(0, 16 * history, LINE_BYTES):
+            prefetch(seen_at + more)
         chunk, video = state.chunk[session], np.uint64(state.video[session])
         left = state.chunks[session] - chunk
         seen = min(chunk, history)

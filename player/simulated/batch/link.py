@@ -95,6 +95,24 @@ def idle(time_s: Floats, begin: int, end: int, index: int, at_s: float, wait_ms:
 
 
 @compiled
+def rest(
+    intervals: NDArray[np.void], begin: int, end: int, index: int, at_s: float, wait_ms: float
+) -> tuple[int, float]:
+    """As `idle`, from what a download has looked up already."""
+    while True:
+        end_s = intervals[np.uint64(index)].end_s
+        left_s = end_s - at_s
+        if left_s > wait_ms / _MS_PER_S:
+            return index, at_s + wait_ms / _MS_PER_S
+        wait_ms -= left_s * _MS_PER_S
+        at_s = end_s
+        index += 1
+        if index >= end:
+            index = begin + 1
+            at_s = 0.0
+
+
+@compiled
 def hold_ms(buffer_ms: float, cap_ms: float) -> float:
     """How long the next request is held back so that the buffer falls to its cap or below."""
     excess_ms = buffer_ms - cap_ms

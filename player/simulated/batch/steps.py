@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import Floats, Ints, PackedLibrary
-from player.simulated.batch.link import NEVER, deliver, hold_ms, idle, noise_factors
+from player.simulated.batch.link import NEVER, deliver, hold_ms, noise_factors, rest
+from player.simulated.batch.prefetch import LINE_BYTES, prefetch
 from player.simulated.batch.state import BatchState
 from player.simulated.link_published import PAYLOAD
 
@@ -24,7 +25,7 @@ FINE = -1
 BLOCK = 128
 """Sessions that go through the passes together: what is known of them fits the nearest cache."""
 
-AHEAD = 4
+AHEAD = 2
 """Intervals of a trace that all downloads of a block are tried on at once; one that goes on goes on alone."""
 
 _MS_PER_S = 1000.0
@@ -95,10 +96,13 @@ def step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, be
     Returns:
         the first session whose trace never delivers, or `FINE`.
     """
-    intervals, time_s = packed.intervals, packed.time_s
+    intervals, delayed = packed.intervals, packed.delayed
     room, going = np.empty(_ROOM), np.empty(BLOCK, np.int64)
     noisy = state.noise.shape[1] > 0
+    _ask_for(intervals, state.past, state.past_level, state.interval, state.chunk, which, begin, end)
     for start in range(begin, end, BLOCK):
+        next_one = start + BLOCK
+        _ask_for(intervals, state.past, state.past_level, state.interval, state.chunk, which, next_one, end)
         count = 0
         for place in range(start, min(start + BLOCK, end)):
             session = np.uint64(which[place])
@@ -111,7 +115,8 @@ def step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, be
             going[at] = which[place]
             interval = state.interval[session]
             room[_SIZE_BYTES + at] = packed.sizes_bytes[video, chunk, level]
-            room[_RTT_MS + at] = state.rtt_ms[session] + packed.delay_ms[np.uint64(interval)]
+            delay_ms = packed.delay_ms[np.uint64(interval)] if delayed else 0.0
+            room[_RTT_MS + at] = state.rtt_ms[session] + delay_ms
             room[_NOISE + at] = state.noise[session, chunk] if noisy else 1.0
             room[_CAP_MS + at] = state.cap_ms[session] if chunk + 1 < chunks else np.inf
             room[_CHUNK_MS + at] = packed.chunk_ms[video]
@@ -168,7 +173,7 @@ def step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, be
             stalled_ms = state.stalled_ms[session] + stall_ms
             state.past[session, chunk, 0] = room[_MBPS + at]
             state.past[session, chunk, 1] = room[_DOWNLOAD_S + at]
-            if packed.delayed:
+            if delayed:
                 state.past_rtt_ms[session, chunk] = room[_RTT_MS + at]
             state.past_level[session, chunk] = state.level[session]
             state.size_bytes[session] = room[_SIZE_BYTES + at]
@@ -181,8 +186,8 @@ def step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, be
                 played_ms += min(wait_ms, buffer_ms)
                 stalled_ms += max(wait_ms - buffer_ms, 0.0)
                 buffer_ms = max(buffer_ms - wait_ms, 0.0)
-                index, at_s = idle(
-                    time_s,
+                index, at_s = rest(
+                    intervals,
                     state.begin[session],
                     state.end[session],
                     state.interval[session],
@@ -197,6 +202,31 @@ def step(packed: PackedLibrary, state: BatchState, which: Ints, levels: Ints, be
             state.wait_ms[session] = wait_ms
             state.buffer_ms[session] = buffer_ms
     return FINE
+
+
+@compiled
+def _ask_for(
+    intervals: NDArray[np.void],
+    past: Floats,
+    past_level: NDArray[np.int8],
+    interval: Ints,
+    chunk: Ints,
+    which: Ints,
+    start: int,
+    end: int,
+) -> None:
+    """Have what a block of sessions will look up and note brought near: where each is in its trace, and the
+    places of its next chunk."""
+    of_intervals, of_past, of_levels = intervals.ctypes.data, past.ctypes.data, past_level.ctypes.data
+    chunks = past.shape[1]
+    for place in range(start, min(start + BLOCK, end)):
+        session = np.uint64(which[place])
+        here = of_intervals + 32 * interval[session]
+        prefetch(here)
+        prefetch(here + LINE_BYTES)
+        noted = which[place] * chunks + chunk[session]
+        prefetch(of_past + 16 * noted)
+        prefetch(of_levels + noted)
 
 
 @compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,18 @@ class ServingEngine(Protocol):
 
     def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """(slot, new steps' features (steps, width)) each; (len(work), outputs) after the last."""
+
+
+@runtime_checkable
+class EngineAhead(Protocol):
+    """What an engine elsewhere can besides: take the next forward's steps while it computes one, so that it
+    need not wait. Forwards come out in the order in which they went in."""
+
+    def send(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
+        """Begin a `forward`, or the one after that which runs. One caller at a time."""
+
+    def receive(self) -> NDArray[np.float32]:
+        """What the forward comes to that was sent first of those that are out. One caller at a time."""
 
 
 class LocalEngine(ServingEngine, Protocol):

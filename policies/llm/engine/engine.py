@@ -127,7 +127,7 @@ class Engine:
         self._runner = _runner(self.adapter, base, tensors, self._device, kind, slots, self._max_steps, alike)
         self._encoder, self._head = _ends(self.adapter, base, tensors, self._device)
         self._width = task.width
-        self._steps = torch.zeros(slots, self._max_steps, self._width)
+        self._steps = np.zeros((slots, self._max_steps, self._width), np.float32)
         self.book = SlotBook(slots, self._max_steps, self._keep_steps, self._runner.caches)
         self.info = self._told(base, kind)
 
@@ -211,26 +211,36 @@ class Engine:
             ValueError: no new step, or steps of another width; no slot has changed then.
         """
         self._check(work)
-        slots, held, counts, rows = [], [], [], []
+        slots, held, rows = [], [], []
         for slot, steps in work:
-            kept, new = self._take(slot, torch.from_numpy(np.ascontiguousarray(steps, np.float32)))
+            kept, new = self._take(slot, steps)
             slots.append(slot)
             held.append(kept * self.info.tokens_per_step)
-            counts.append(len(new))
             rows.append(new)
-        return self._outputs(self._runner, slots, held, counts, rows)
+        return self._outputs(self._runner, slots, held, rows)
+
+    def instead(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+        """As `forward`, but each slot's steps stand in place of its last ones, as many: what would be
+        decided if these had come.
+
+        Raises:
+            KeyError, ValueError: as `forward`; or a context that doesn't hold so many steps.
+        """
+        self._check(work)
+        for slot, steps in work:
+            self.book.put_back(slot, len(steps))
+        return self.forward(work)
 
     @torch.inference_mode()
     def recompute(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """As `forward`, but every context from its first step on, as a model without a cache must."""
         self._check(work)
-        slots, counts, rows = [], [], []
+        slots, rows = [], []
         for slot, steps in work:
-            kept, new = self._take(slot, torch.from_numpy(np.ascontiguousarray(steps, np.float32)))
+            kept, new = self._take(slot, steps)
             slots.append(slot)
-            counts.append(kept + len(new))
             rows.append(self._steps[slot, : kept + len(new)])
-        return self._outputs(self._runner, slots, [0] * len(slots), counts, rows)
+        return self._outputs(self._runner, slots, [0] * len(slots), rows)
 
     def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
         seen = set()
@@ -243,11 +253,14 @@ class Engine:
                 raise ValueError(f"slot {slot} stands twice in one batch")
             seen.add(slot)
 
-    def _take(self, slot: int, new: torch.Tensor) -> tuple[int, torch.Tensor]:
+    def _take(self, slot: int, new: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:
         """Keep a slot's new steps; how many of its cached ones stay, and the steps to compute."""
-        taken = self.book.take(slot, len(new))
-        context = torch.cat((self._steps[slot, : taken.held], new))[taken.dropped :]
-        self._steps[slot, : len(context)] = context
+        taken, steps = self.book.take(slot, len(new)), self._steps[slot]
+        if not taken.dropped:
+            steps[taken.held : taken.held + len(new)] = new
+            return taken.kept, new
+        context = np.concatenate((steps[: taken.held], new))[taken.dropped :]
+        steps[: len(context)] = context
         return taken.kept, context[taken.kept :]
 
     def _outputs(
@@ -255,14 +268,13 @@ class Engine:
         runner: Runner,
         slots: Sequence[int],
         held: Sequence[int],
-        counts: Sequence[int],
-        rows: Sequence[torch.Tensor],
+        rows: Sequence[NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        tokens = self.info.tokens_per_step
-        steps = torch.cat(list(rows)).to(self._device)
+        tokens, counts = self.info.tokens_per_step, [len(each) for each in rows]
+        steps = torch.from_numpy(np.concatenate(rows, dtype=np.float32)).to(self._device)
+        last = steps[torch.tensor(counts).cumsum(0) - 1] if len(steps) > len(rows) else steps
         seen = self._encoder(self._filled(steps))[: len(steps)]
         states = runner.forward(slots, held, seen.flatten(0, 1).split([n * tokens for n in counts])).float()
-        last = torch.stack([each[-1] for each in rows]).to(self._device)
         outputs = self._head(self._filled(states), self._filled(last))[: len(states)]
         return np.asarray(outputs.cpu().numpy(), np.float32)
 

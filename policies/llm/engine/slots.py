@@ -115,3 +115,16 @@ class SlotBook:
         dropped = begin - state.begin
         state.steps, state.begin = steps, begin
         return TakenSteps(held, dropped, 0 if dropped else held)
+
+    def put_back(self, slot: int, steps: int) -> None:
+        """Let a slot be fed anew in place of its last `steps` steps; as many have to follow.
+
+        Raises:
+            KeyError: it is not open.
+            ValueError: its context doesn't hold so many.
+        """
+        state = self._open[slot]
+        if not 0 < steps <= state.steps - state.begin:
+            held = state.steps - state.begin
+            raise ValueError(f"slot {slot}: {steps} steps to put back; its context holds {held}")
+        state.steps -= steps

@@ -151,6 +151,11 @@ class Adaptation:
             "learned_share": learned / sum(each.numel() for each in self.model.parameters()),
         }
 
+    def last_gains(self) -> dict[str, Floats]:
+        """What the last step's student gains in each validation session."""
+        engine = self._engine(min(STUDENTS, max(self.course.sessions, 1)))
+        return self.course.gains(engine, self.state.target)
+
     # ---- learning ---------------------------------------------------------------------------------
 
     def _learn(self) -> float:

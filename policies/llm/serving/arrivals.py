@@ -16,10 +16,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from aiohttp import web
+from typing import Any
 
 HEAD_WITHIN_S = 10.0
 """A connection that has asked nothing yet has so long for its first request's head."""
@@ -109,16 +106,9 @@ class Doorkeeper:
         self._asked: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
         self._since_s: weakref.WeakKeyDictionary[asyncio.BaseTransport, float] = weakref.WeakKeyDictionary()
 
-    def let_in(self, request: web.BaseRequest) -> None:
+    def let_in(self, transport: asyncio.BaseTransport) -> None:
         """A whole head has come over this connection."""
-        if request.transport is not None:
-            self._asked.add(request.transport)
-
-    async def watch(self) -> None:
-        """Until it is cancelled."""
-        while True:
-            self.look(time.monotonic())
-            await asyncio.sleep(LOOK_EVERY_S)
+        self._asked.add(transport)
 
     def look(self, now_s: float) -> None:
         """Close whom it is time to close."""

@@ -62,9 +62,15 @@ class ArrivalQueue:
             (batch if now_s < work.deadline_s else late).append(work)
         return batch, late
 
+    def goes_ahead(self, now_s: float) -> bool:
+        return len(self._waiting) >= self._most_sessions
+
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """Learn what sharing a forward is worth."""
         self._step_time.took(sum(work.rows for work in batch), seconds)
+
+    def learn(self, steps: int, seconds: float) -> None:
+        self._step_time.took(steps, seconds)
 
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         self._returning.free(now_s)

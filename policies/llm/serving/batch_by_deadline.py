@@ -61,8 +61,8 @@ class DeadlineQueue:
         self.step_time = step_time if step_time is not None else StepTime()
         self._waiting: list[WaitingSteps] = []
         """By deadline."""
-        self._busy_until_s = 0.0
-        """When the forward that runs will be done."""
+        self._ends_s: list[float] = []
+        """When the forwards that run, or are next, will be done at the latest."""
         self._refusing_since_s: float | None = None
         """No forward has run since, though the machine was idle."""
         self._probe: WaitingSteps | None = None
@@ -95,9 +95,9 @@ class DeadlineQueue:
             self._allowed_s[work.slot] = work.deadline_s - work.arrived_s
         place = bisect.bisect_right(self._waiting, self.deadline_s(work), key=self.deadline_s)
         ahead = self._waiting[:place]
-        begin_s = max(work.arrived_s, self._busy_until_s)
+        begin_s = max([work.arrived_s, *self._ends_s])
         done_s = begin_s + self._time_of([*ahead, work])
-        idle = not self._waiting and not self._busy_until_s
+        idle = not self._waiting and not self._ends_s
         if idle:  # try what can be expected to be in time
             done_s = begin_s + self.step_time.expect_s(work.rows)
         if done_s > self.deadline_s(work) and idle and self._may_probe(work.arrived_s):
@@ -132,7 +132,7 @@ class DeadlineQueue:
         """New steps of one forward; 1 or more. Where not even one fits into half of what is allowed, all of
         it is used: more and shorter forwards would help nobody.
         """
-        allowed_s = max(min(self._allowed_s.values(), default=0.0), self._budget_s)
+        allowed_s = self._hastiest_s()
         most = self.step_time.most_steps(LONGEST_FORWARD * allowed_s)
         return max(most or self.step_time.most_steps((1.0 - GUARD) * allowed_s), 1)
 
@@ -183,8 +183,22 @@ class DeadlineQueue:
             self._probe = None
         self.refused += len(late)
         if batch:
-            self._busy_until_s = now_s + self.step_time.bound_s(steps)
+            self._ends_s.append(max([now_s, *self._ends_s]) + self.step_time.bound_s(steps))
         return batch, late
+
+    def goes_ahead(self, now_s: float) -> bool:
+        """Where it and the one that runs are done together within half of what the hastiest allows, and no
+        deadline of who waits comes before that."""
+        if len(self._waiting) < self._most_sessions and self._rows() <= self._most_steps():
+            return False
+        steps = min(self._rows(), self._most_steps())
+        done_s = max([now_s, *self._ends_s]) + self.step_time.bound_s(steps)
+        in_time = done_s <= self.deadline_s(self._waiting[0])
+        return in_time and done_s - now_s <= LONGEST_FORWARD * self._hastiest_s()
+
+    def _hastiest_s(self) -> float:
+        """What the hastiest open session allows, the budget where all allow less."""
+        return max(min(self._allowed_s.values(), default=0.0), self._budget_s)
 
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
         """Learn what forwards take."""
@@ -193,6 +207,9 @@ class DeadlineQueue:
             self.step_time.forget()
         self.step_time.took(rows, seconds)
         self._ran()
+
+    def learn(self, steps: int, seconds: float) -> None:
+        self.step_time.took(steps, seconds)
 
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         self._returning.free(now_s)
@@ -208,5 +225,5 @@ class DeadlineQueue:
         self._ran()
 
     def _ran(self) -> None:
-        self._busy_until_s = 0.0
+        del self._ends_s[:1]
         self._refusing_since_s = self._probe = None

@@ -4,7 +4,8 @@
 `BatchQueue`'s to say (`batch_by_deadline.py`, the default, and `batch_by_arrival.py`): it is told of every
 arrival and of how long every forward took, and has no clock and no thread of its own. Before a batch is
 taken, what lies in the sockets is read, for as long as sharing a forward saves. What requests are fed is made
-for all that wait at once, beside the event loop and the forward that runs.
+for all that wait at once, beside the event loop and the forward that runs. An engine in another process gets
+the next batch while it is at one, where nothing is gained by waiting, so that it need not stand idle.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.engine.contract import ServingEngine
+from policies.llm.engine.contract import EngineAhead, ServingEngine
 from policies.llm.serving.arrivals import PORTION
 from policies.llm.task import Decided, NextSteps, Vectors
 
@@ -32,7 +33,6 @@ LONGEST_QUEUE = 256
 _TURNS = 3
 """Of the event loop, from the poll that finds a request to its place in the queue."""
 
-_Result = TypeVar("_Result")
 Fill = Callable[[Sequence[NextSteps]], list[Vectors]]
 """As `Task.fill`."""
 Answers = Callable[[Vectors, Vectors], list[Decided]]
@@ -113,8 +113,15 @@ class BatchQueue(Protocol):
     def take(self, now_s: float) -> tuple[list[WaitingSteps], list[WaitingSteps]]:
         """The next batch, and those that are given up as late; a slot is in a batch once at most."""
 
+    def goes_ahead(self, now_s: float) -> bool:
+        """While a forward runs and at least one request waits: whether nothing is gained by waiting for its
+        end with the next `take`."""
+
     def took(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
-        """A batch's forward took so long."""
+        """The forward of the batch that was taken first of those that are out took so long."""
+
+    def learn(self, steps: int, seconds: float) -> None:
+        """A forward of so many new steps took so long, before anybody waited."""
 
     def answered(self, batch: Sequence[WaitingSteps], now_s: float) -> None:
         """A batch's sessions get their answers."""
@@ -156,11 +163,18 @@ class Batcher:
         self._delay_s = delay_s
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._receiver = ThreadPoolExecutor(1, thread_name_prefix="answers")
+        self._ahead = engine if isinstance(engine, EngineAhead) else None
         self._filler = ThreadPoolExecutor(1, thread_name_prefix="fill")
         self._unfilled: list[WaitingSteps] = []
         self._filling: asyncio.Task[None] | None = None
-        self._busy = False
-        """A forward runs."""
+        self._out = 0
+        """Forwards that run, or are the engine's next."""
+        self._forwards: set[asyncio.Task[None]] = set()
+        self._beside = False
+        """Those who wait have come while a forward ran."""
+        self._done_s = 0.0
+        """When the last forward was."""
         self._wake: asyncio.Future[None] | None = None
         """Of the batcher, while it waits."""
         self._running: asyncio.Task[None] | None = None
@@ -174,7 +188,9 @@ class Batcher:
         self._running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
-        for thread in (self._thread, self._filler):
+        for forward in self._forwards:
+            forward.cancel()
+        for thread in (self._thread, self._receiver, self._filler):
             thread.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -220,7 +236,7 @@ class Batcher:
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
         rows, now_s = self._engine.rows(slot, len(asked.steps)), time.monotonic()
         work = WaitingSteps(slot, asked, rows, now_s, deadline_s, result, answered, vectors)
-        alone = not self._busy and not len(self.queue)
+        alone = not self._out and not len(self.queue)
         self.queue.push(work)
         if vectors is None and not alone:  # who is alone is spared the way to another thread
             self._fill_ahead(work)
@@ -247,9 +263,6 @@ class Batcher:
         finally:
             self._filling = None
 
-    async def _on_thread(self, call: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
     async def _run(self) -> None:
         while True:
             await self._gathered()
@@ -257,20 +270,28 @@ class Batcher:
             for work in late:
                 _settle(work, Late("the deadline passed in the queue"))
             if batch:
-                await self._forward(batch)
+                self._out += 1
+                forward = asyncio.create_task(self._forward(batch, self._begun(batch)))
+                self._forwards.add(forward)
+                forward.add_done_callback(self._forwards.discard)
 
     async def _gathered(self) -> None:
         """Wait until the queue's next batch is due; an arrival may make it so sooner. Where the machine was
         idle, what lies in the sockets is read first; beside a forward it was.
         """
-        beside = len(self.queue) > 0
         while True:
             now_s = time.monotonic()
+            if self._out:
+                if self._out == 1 and self._ahead and len(self.queue) and self.queue.goes_ahead(now_s):
+                    return
+                await self._woken(None)
+                continue
             wait_s = self.queue.due_s() - now_s if len(self.queue) else None
             if wait_s is None or wait_s > 0.0:
                 await self._woken(wait_s)
                 continue
-            if beside or now_s >= self.queue.reads_until_s() or not await self._more_was_read():
+            if self._beside or now_s >= self.queue.reads_until_s() or not await self._more_was_read():
+                self._beside = False
                 return
 
     async def _more_was_read(self) -> bool:
@@ -296,26 +317,47 @@ class Batcher:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def _forward(self, batch: Sequence[WaitingSteps]) -> None:
+    def _begun(self, batch: Sequence[WaitingSteps]) -> Future[list[Forwarded | Exception]] | None:
+        """A batch's forward, handed to the engine's thread; None where its input is still being made."""
+        if any(work.filling is not None and not work.filling.done() for work in batch):
+            return None
         began_s = time.monotonic()
-        self._busy = True
+        if self._ahead is None:
+            return self._thread.submit(self._compute, batch, began_s)
+        sending = self._thread.submit(self._send, batch)
+        return self._receiver.submit(self._received, sending, batch, began_s)
+
+    async def _forward(
+        self, batch: Sequence[WaitingSteps], begun: Future[list[Forwarded | Exception]] | None
+    ) -> None:
+        began_s = time.monotonic()
         try:
-            for work in batch:
-                if work.filling is not None:
-                    await work.filling
-            found = await self._on_thread(lambda: self._compute(batch, began_s))
+            while begun is None:
+                for work in batch:
+                    if work.filling is not None:
+                        await work.filling
+                begun = self._begun(batch)
+            found = await asyncio.wrap_future(begun)
         except Exception as error:
+            self._over()
             self.queue.failed()
             for work in batch:
                 _settle(work, error)
             return
-        finally:
-            self._busy = False
         now_s = time.monotonic()
-        self.queue.took(batch, now_s - began_s)
+        seconds = now_s - max(began_s, self._done_s)
+        self._done_s = now_s
+        self._over()
+        self.queue.took(batch, seconds)
         self.queue.answered(batch, now_s)
-        self._observe(batch, now_s - began_s)
+        self._observe(batch, seconds)
         asyncio.get_running_loop().call_soon(self._settle_all, batch, found)  # once the next has begun
+
+    def _over(self) -> None:
+        """A forward is."""
+        self._out -= 1
+        self._beside = len(self.queue) > 0
+        self._awake()
 
     def _settle_all(
         self, batch: Sequence[WaitingSteps], found: Sequence[Forwarded | Exception], begin: int = 0
@@ -330,20 +372,47 @@ class Batcher:
 
     def _compute(self, batch: Sequence[WaitingSteps], began_s: float) -> list[Forwarded | Exception]:
         """What each of a batch comes to."""
+        work = self._work(batch)
+        return _each(batch, self._engine.forward(work) if work else (), began_s)
+
+    def _send(self, batch: Sequence[WaitingSteps]) -> bool:
+        """Hand a batch to an engine that may still be at the one before; False where there is nothing to."""
+        assert self._ahead is not None
+        work = self._work(batch)
+        if work:
+            self._ahead.send(work)
+        return bool(work)
+
+    def _received(
+        self, sending: Future[bool], batch: Sequence[WaitingSteps], began_s: float
+    ) -> list[Forwarded | Exception]:
+        """What each of a batch comes to that was sent."""
+        assert self._ahead is not None
+        outputs = self._ahead.receive() if sending.result() else ()
+        return _each(batch, outputs, max(began_s, self._done_s))
+
+    def _work(self, batch: Sequence[WaitingSteps]) -> list[tuple[int, Vectors]]:
+        """Of a batch, what the engine can be fed."""
         if self._delay_s:
             time.sleep(self._delay_s)
         lacking = [work for work in batch if work.vectors is None]
         for each, vectors in zip(lacking, _fed(self._fill, [each.asked for each in lacking]), strict=True):
             each.vectors = vectors
-        work = [(each.slot, each.vectors) for each in batch if isinstance(each.vectors, np.ndarray)]
-        outputs = iter(self._engine.forward(work) if work else ())
-        return [
-            each.vectors
-            if isinstance(each.vectors, Exception)
-            else Forwarded(next(outputs), each.vectors[-1], len(work), began_s)
-            for each in batch
-            if each.vectors is not None
-        ]
+        return [(each.slot, each.vectors) for each in batch if isinstance(each.vectors, np.ndarray)]
+
+
+def _each(
+    batch: Sequence[WaitingSteps], outputs: Iterable[Vectors], began_s: float
+) -> list[Forwarded | Exception]:
+    """What each comes to, given the outputs of those that could be fed."""
+    shared, left = sum(isinstance(each.vectors, np.ndarray) for each in batch), iter(outputs)
+    return [
+        each.vectors
+        if isinstance(each.vectors, Exception)
+        else Forwarded(next(left), each.vectors[-1], shared, began_s)
+        for each in batch
+        if each.vectors is not None
+    ]
 
 
 def _fed(fill: Fill, asked: Sequence[NextSteps]) -> list[Vectors | Exception]:

@@ -167,14 +167,20 @@ class _Reader(io.RawIOBase):
 
 
 class Client:
-    """A connection to one server. For one thread at a time."""
+    """A connection to one server. For one thread at a time.
+
+    Raises:
+        ValueError: a token that can't stand in a field of HTTP.
+    """
 
     def __init__(self, address: Address, token: str | None = None) -> None:
         self.address = address
-        self._headers = {"Content-Type": "application/json"}
+        self._fields = "Host: policy-server\r\nContent-Type: application/json\r\n"
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._http: http.client.HTTPConnection | None = None
+            if not token.isprintable():
+                raise ValueError(f"${TOKEN_VARIABLE}: must be one line of printable signs")
+            self._fields += f"Authorization: Bearer {token}\r\n"
+        self._timed: _TimedSocket | None = None
 
     def decide(self, request: bytes, until_s: float) -> tuple[int, bytes]:
         """Status and body of the answer to a request, by `until_s` (time.monotonic()).
@@ -208,9 +214,9 @@ class Client:
         self._exchange("DELETE", f"{SESSIONS}/{session}", b"", until_s)
 
     def close(self) -> None:
-        if self._http is not None:
-            self._http.close()
-            self._http = None
+        if self._timed is not None:
+            self._timed.close()
+            self._timed = None
 
     def _exchange(self, method: str, path: str, body: bytes, until_s: float) -> tuple[int, bytes]:
         """Status and body of one request.
@@ -220,7 +226,7 @@ class Client:
         """
         began_s = time.monotonic()
         try:
-            kept = self._http is not None
+            kept = self._timed is not None
             try:
                 return self._once(method, path, body, until_s)
             except _STALE:
@@ -238,21 +244,26 @@ class Client:
             raise ServerError(f"policy server {self.address}: {fault}") from None
 
     def _once(self, method: str, path: str, body: bytes, until_s: float) -> tuple[int, bytes]:
-        if self._http is None:
+        if self._timed is None:
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError
-            timed = _TimedSocket(self.address.connect(max(left_s, _LEAST_S)), until_s)
-            self._http = http.client.HTTPConnection("policy-server")
-            self._http.auto_open = 0
-            self._http.sock = cast(socket.socket, timed)
-        cast(_TimedSocket, self._http.sock).until_s = until_s
-        self._http.request(method, path, body or None, self._headers)
-        response = self._http.getresponse()
-        content = response.read(_MOST_ANSWER_BYTES)
-        if response.will_close or not response.isclosed():
-            self.close()
+            self._timed = _TimedSocket(self.address.connect(max(left_s, _LEAST_S)), until_s)
+        timed = self._timed
+        timed.until_s = until_s
+        timed.sendall(self._head(method, path, len(body)) + body)  # in one piece: a server need not wait
+        response = http.client.HTTPResponse(cast(socket.socket, timed), method=method)
+        try:
+            response.begin()
+            content = response.read(_MOST_ANSWER_BYTES)
+            if response.will_close or not response.isclosed():
+                self.close()
+        finally:
+            response.close()
         return response.status, content
+
+    def _head(self, method: str, path: str, length: int) -> bytes:
+        return f"{method} {path} HTTP/1.1\r\n{self._fields}Content-Length: {length}\r\n\r\n".encode("latin-1")
 
 
 class RemoteSession:

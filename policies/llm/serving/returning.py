@@ -14,6 +14,8 @@ from collections.abc import Iterable
 
 ROUND_WITHIN_S = 0.1
 """A session that took longer to come back had something else to do."""
+LATE_SHARE = 0.8
+"""Of those that were answered together: when so many are back, nearly all are."""
 GOES_ROUND = 4.0
 """Times what sharing a forward saves: a request that comes so soon after a forward follows its answer."""
 
@@ -32,6 +34,8 @@ class Returning:
         """When the last forward was done."""
         self._answered_s: dict[int, float] = {}
         """Of sessions that have not asked since."""
+        self._together: dict[int, int] = {}
+        """How many were answered with each."""
         self._pause_s: dict[int, float] = {}
         """From a session's answer to its next question, the last time."""
 
@@ -43,13 +47,15 @@ class Returning:
 
     def answered(self, slots: Iterable[int], now_s: float) -> None:
         """Sessions get their answers."""
-        for slot in slots:
+        together = list(slots)
+        for slot in together:
             self._answered_s[slot] = now_s
+            self._together[slot] = len(together)
 
     def left(self, slot: int) -> None:
         """A session is over."""
-        self._answered_s.pop(slot, None)
-        self._pause_s.pop(slot, None)
+        for known in (self._answered_s, self._pause_s, self._together):
+            known.pop(slot, None)
 
     def free(self, now_s: float) -> None:
         """The machine is, from now on."""
@@ -73,14 +79,19 @@ class Returning:
         return begins_s
 
     def largest(self, sharing_s: float) -> int | None:
-        """How many sessions a batch should have at most: half of those that go round where they take longer
-        to come back than sharing saves, so that one half is read beside the other's forward; None: no such
-        bound.
+        """How many sessions a batch should have at most: half of those that go round where all of them would
+        take longer to come back than sharing saves, so that one half is read beside the other's forward;
+        None: no such bound. They come back one after the other: of twice as many the last takes twice as
+        long.
         """
-        pauses_s = sorted(pause_s for pause_s in self._pause_s.values() if pause_s < ROUND_WITHIN_S)
-        if len(pauses_s) < 2 or pauses_s[len(pauses_s) // 2] < sharing_s:
+        pauses_s = {slot: pause_s for slot, pause_s in self._pause_s.items() if pause_s < ROUND_WITHIN_S}
+        going = len(pauses_s)
+        if going < 2:
             return None
-        return (len(pauses_s) + 1) // 2
+        all_s = sorted(
+            pause_s * max(going / self._together.get(slot, going), 1.0) for slot, pause_s in pauses_s.items()
+        )
+        return None if all_s[int(LATE_SHARE * (going - 1))] < sharing_s else (going + 1) // 2
 
     def reads_until_s(self, first_s: float, sharing_s: float) -> float:
         """How long what lies in the sockets is read before a batch that is due."""

@@ -11,17 +11,19 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from policies.llm.engine.apart import AskedEngine, EnginesApart
-from policies.llm.engine.contract import EngineGone, ServingEngine
-from policies.llm.serving.arrivals import Doorkeeper, noting_loop
+from policies.llm.engine.contract import EngineFull, EngineGone, ServingEngine
+from policies.llm.serving.arrivals import LOOK_EVERY_S, Doorkeeper, noting_loop
 from policies.llm.serving.client import default_socket, runtime_folder
 from policies.llm.serving.options import SHORTEST_TOKEN
+from policies.llm.serving.plain_http import PlainConnections
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.sessions import IDLE_S
 from policies.llm.task import DEFAULT, Task, task_named
@@ -36,6 +38,9 @@ KEEP_ALIVE_S = 2.0 * IDLE_S
 LINGER_S = 1.0
 """What is left of a body that was refused is read so long, so that the client hears why."""
 WARM_UP_STEPS = 3
+WARM_UP_SESSIONS = 16
+SWITCH_S = 5e-4
+"""A thread that has a forward's answer in hand waits no longer for one that reads requests."""
 GARBAGE_AFTER = 20_000
 """Objects more than were given back: of some hundred requests."""
 
@@ -70,11 +75,12 @@ def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: s
         for task in apart.tasks:
             task.ready()
         engines = apart.loaded()
-        for engine in engines:
-            warm_up(engine)
+        took = [warm_up(engine) for engine in engines]
         served = [TaskEngine(task, engine) for task, engine in zip(apart.tasks, engines, strict=True)]
         delay_s, versions = args.delay_ms / 1000.0, apart.versions
         server = Server(served, _limits(args), token=token, delay_s=delay_s, versions=versions)
+        for task, times in zip(apart.tasks, took, strict=True):
+            server.learn(task.name, times)
         settle_memory()
         loading_s = time.monotonic() - began_s
         with asyncio.Runner(loop_factory=noting_loop) as runner:
@@ -133,22 +139,33 @@ def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task,
 
 def settle_memory() -> None:
     """What was loaded stays: to look through it for garbage takes as long as many answers. What requests
-    leave is looked through more rarely than Python does.
+    leave is looked through more rarely than Python does, and threads take turns more often.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
+    sys.setswitchinterval(SWITCH_S)
 
 
-def warm_up(engine: ServingEngine) -> None:
-    """Let the first forwards, which are slow, be nobody's."""
+def warm_up(engine: ServingEngine) -> list[tuple[int, float]]:
+    """Let the first forwards, which are slow, be nobody's. Sessions in one forward and its seconds, of some
+    later ones."""
     import numpy as np
 
-    slot = engine.open()
-    step = np.zeros((1, engine.info.feature_width), np.float32)
-    for _ in range(WARM_UP_STEPS):
-        engine.forward([(slot, step)])
-    engine.close(slot)
+    step, times = np.zeros((1, engine.info.feature_width), np.float32), []
+    for sessions in (1, WARM_UP_SESSIONS):
+        slots: list[int] = []
+        with contextlib.suppress(EngineFull):
+            while len(slots) < sessions:
+                slots.append(engine.open())
+        for turn in range(2 * WARM_UP_STEPS):
+            began_s = time.monotonic()
+            engine.forward([(slot, step) for slot in slots])
+            if turn >= WARM_UP_STEPS:
+                times.append((len(slots), time.monotonic() - began_s))
+        for slot in slots:
+            engine.close(slot)
+    return times
 
 
 def read_token(path: Path | None) -> str | None:
@@ -282,33 +299,62 @@ async def listening(
     )
     await runner.setup()
     assert runner.server is not None
-    server.doorkeeper = Doorkeeper(lambda: list(runner.server.connections if runner.server else ()))
-    watching = asyncio.create_task(server.doorkeeper.watch())
-    made: tuple[int, int] | None = None
+    framework = runner.server
+    doorkeeper = server.doorkeeper = Doorkeeper(lambda: list(framework.connections))
+    connections = PlainConnections(server, framework, KEEP_ALIVE_S)
+    watching = asyncio.create_task(_watch(doorkeeper, connections))
     try:
-        if path is None:
-            await _start(web.TCPSite(runner, host, port), f"--host {host} --port {port}")
-            bound = runner.addresses[0][1]
-            yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
-        else:
-            free_place(path)  # again: another server may have come while the model was loaded
-            before = os.umask(0o177)
-            try:
-                await _start(web.UnixSite(runner, str(path)), f"--socket {path}")
-            finally:
-                os.umask(before)
-            made = _identity(path)
-            yield str(path)
+        place = _on_tcp(connections, host, port) if path is None else _on_socket(connections, path)
+        async with place as where:
+            yield where
     finally:
-        if path is not None and made is not None and _identity(path) == made:  # another server's stays
-            path.unlink(missing_ok=True)
         watching.cancel()
+        await connections.answered(SHUTDOWN_S)
         await runner.cleanup()
 
 
-async def _start(site: web.BaseSite, where: str) -> None:
+@contextlib.asynccontextmanager
+async def _on_tcp(connections: PlainConnections, host: str, port: int | None) -> AsyncIterator[str]:
+    """They are taken in there while the context lasts; gives the address."""
+    making = asyncio.get_running_loop().create_server(connections, host, port)
+    listens = await _placed(making, f"--host {host} --port {port}")
     try:
-        await site.start()
+        bound = listens.sockets[0].getsockname()[1]
+        yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+    finally:
+        listens.close()
+
+
+@contextlib.asynccontextmanager
+async def _on_socket(connections: PlainConnections, path: Path) -> AsyncIterator[str]:
+    """As `_on_tcp`."""
+    free_place(path)  # again: another server may have come while the model was loaded
+    before = os.umask(0o177)
+    try:
+        making = asyncio.get_running_loop().create_unix_server(connections, path)
+        listens = await _placed(making, f"--socket {path}")
+    finally:
+        os.umask(before)
+    made = _identity(path)
+    try:
+        yield str(path)
+    finally:
+        if made is not None and _identity(path) == made:  # another server's stays
+            path.unlink(missing_ok=True)
+        listens.close()
+
+
+async def _watch(doorkeeper: Doorkeeper, connections: PlainConnections) -> None:
+    """Until it is cancelled."""
+    while True:
+        doorkeeper.look(time.monotonic())
+        connections.close_idle(time.monotonic())
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _placed(listening_there: Awaitable[asyncio.Server], where: str) -> asyncio.Server:
+    try:
+        return await listening_there
     except OSError as error:
         raise ServeError(f"{where}: {error.strerror or error}; name another place") from None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import json
 import logging
 import math
 import time
@@ -36,6 +35,8 @@ from policies.llm.serving.batcher import (
 )
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.metrics import EARLY, LATE, Metrics
+from policies.llm.serving.outcome import Outcome, refused
+from policies.llm.serving.plain_http import PLAIN_BODY_BYTES, PlainRequest
 from policies.llm.serving.protocol import (
     DECIDE,
     HEALTH,
@@ -54,12 +55,13 @@ from traces.versions import loaded_versions
 
 EXPIRE_EVERY_S = 5.0
 RETRY_QUEUE_S = 1
-SMALL_BODY_BYTES = 64 * 1024
-"""Read within a few milliseconds: a step takes some 400 bytes."""
 MOST_BODIES = 32
 """Of which a part has come; one more such is refused."""
 OPEN_TO_ALL = (HEALTH, READY)
 """What may be asked without the token: it tells nothing of a session."""
+
+MODEL_FAILED = "the model failed; see the server's log"
+_UNKNOWN = refused(401, "wrong or no token", {"WWW-Authenticate": "Bearer"})
 
 _log = logging.getLogger(__name__)
 
@@ -179,6 +181,11 @@ class Server:
         """The sessions of a task that is served."""
         return self._desks[task].sessions
 
+    def learn(self, task: str, times: Sequence[tuple[int, float]]) -> None:
+        """What forwards of so many new steps took, s, before anybody asked."""
+        for steps, seconds in times:
+            self._desks[task].queue.learn(steps, seconds)
+
     def facts(self) -> dict[str, Any]:
         """What is served, and how much may be asked of it."""
         return {
@@ -226,13 +233,12 @@ class Server:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Every refusal is an object with `error`, whoever refuses, and is counted."""
-        if self.doorkeeper is not None:
-            self.doorkeeper.let_in(request)
+        if request.transport is not None:
+            self.came(request.transport)
         try:
-            if self._token is not None and request.path not in OPEN_TO_ALL and not self._knows(request):
-                response: web.StreamResponse = _refusal(
-                    401, "wrong or no token", headers={"WWW-Authenticate": "Bearer"}
-                )
+            given = request.headers.get("Authorization", "")
+            if self._token is not None and request.path not in OPEN_TO_ALL and not self._knows(given):
+                response: web.StreamResponse = _response(_UNKNOWN)
             else:
                 response = await handler(request)
         except web.HTTPException as error:
@@ -242,40 +248,104 @@ class Server:
             raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
-            response = _refusal(500, "the model failed; see the server's log")
+            response = _refusal(500, MODEL_FAILED)
         if response.status >= 400:
             self.metrics.refusals.labels(str(response.status)).inc()
         return response
 
-    def _knows(self, request: web.Request) -> bool:
-        assert self._token is not None
-        given = request.headers.get("Authorization", "").encode(errors="replace")
+    def _knows(self, authorization: str) -> bool:
+        given = authorization.encode(errors="replace")
         return hmac.compare_digest(given, f"Bearer {self._token}".encode())
 
     async def _decide(self, request: web.Request) -> web.Response:
         came_s = arrived_s()
         try:
-            body = await self._body_of(request)
+            asked = await self._read(await self._body_of(request))
         except _BadBody as error:
             return error.refusal
-        try:
-            asked = await self._read(body)
-            answer = await self._by_deadline(asked, came_s)
         except FieldError as error:
-            return _refusal(422, str(error), field=error.field)
-        except Behind as error:
-            return _refusal(409, str(error), steps=error.steps)
-        except QueueFull as error:
-            return _refusal(429, str(error), headers={"Retry-After": str(RETRY_QUEUE_S)})
-        except SessionsFull as error:
-            return _refusal(429, str(error), headers={"Retry-After": str(math.ceil(error.retry_after_s))})
-        except Late as error:
-            self.metrics.undecided.labels(EARLY if isinstance(error, Hopeless) else LATE).inc()
-            return _refusal(504, str(error), late=True, steps=self.sessions(asked.task).steps(asked.session))
-        self.metrics.decisions.labels(asked.task, answer.by).inc()
-        self.metrics.decision_s.observe(answer.server_ms / 1000.0)
-        self.metrics.queue_s.observe(answer.queue_ms / 1000.0)
-        return web.json_response(dump_answer(answer, self._tasks[asked.task]))
+            return _response(refused(422, str(error), field=error.field))
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._ask(asked, came_s, lambda outcome: None if told.done() else told.set_result(outcome))
+        return _response(await told)
+
+    def plainly(self, asked: PlainRequest, tell: Callable[[Outcome], None]) -> None:
+        """See `plain_http.AnswersPlainly`."""
+
+        def counted(outcome: Outcome) -> None:
+            if outcome.status >= 400:
+                self.metrics.refusals.labels(str(outcome.status)).inc()
+            tell(outcome)
+
+        if self._token is not None and not self._knows(asked.authorization):
+            counted(_UNKNOWN)
+        elif asked.ends is not None:
+            counted(self._ended(asked.ends, None))
+        else:
+            came_s = arrived_s()
+            try:
+                request = load_request(asked.body, self._tasks)
+            except FieldError as error:
+                counted(refused(422, str(error), field=error.field))
+            else:
+                self._ask(request, came_s, counted)
+
+    def came(self, transport: asyncio.BaseTransport) -> None:
+        """See `plain_http.AnswersPlainly`."""
+        if self.doorkeeper is not None:
+            self.doorkeeper.let_in(transport)
+
+    def _ask(self, asked: Request, came_s: float, tell: Callable[[Outcome], None]) -> None:
+        """Call `tell` once with what a request comes to, never late: what has begun goes on for the session's
+        next request."""
+        desk = self._desks[asked.task]
+        if len(desk.asking) >= self._limits.waiting:
+            error = QueueFull(f"{self._limits.waiting} requests are waiting")
+            tell(self._outcome(asked, error))
+            return
+        deciding = asyncio.create_task(desk.sessions.decide(asked, came_s))
+        desk.asking.add(deciding)
+        untold = [tell]
+
+        def over(answer: Answer | BaseException) -> None:
+            if untold:
+                untold.pop()(self._outcome(asked, answer))
+
+        left_s = came_s + asked.deadline_ms / 1000.0 - time.monotonic()
+        late = Late(f"not decided within {asked.deadline_ms:.0f} ms")
+        timer = asyncio.get_running_loop().call_later(max(left_s, 0.0), over, late)
+
+        def decided(task: asyncio.Task[Answer]) -> None:
+            desk.asking.discard(task)
+            timer.cancel()
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            over(task.result() if error is None else error)
+
+        deciding.add_done_callback(decided)
+
+    def _outcome(self, asked: Request, found: Answer | BaseException) -> Outcome:
+        """What an answer, or the lack of one, is to a client."""
+        if isinstance(found, Answer):
+            self.metrics.decisions.labels(asked.task, found.by).inc()
+            self.metrics.decision_s.observe(found.server_ms / 1000.0)
+            self.metrics.queue_s.observe(found.queue_ms / 1000.0)
+            return Outcome(200, dump_answer(found, self._tasks[asked.task]))
+        if isinstance(found, FieldError):
+            return refused(422, str(found), field=found.field)
+        if isinstance(found, Behind):
+            return refused(409, str(found), steps=found.steps)
+        if isinstance(found, QueueFull):
+            return refused(429, str(found), {"Retry-After": str(RETRY_QUEUE_S)})
+        if isinstance(found, SessionsFull):
+            return refused(429, str(found), {"Retry-After": str(math.ceil(found.retry_after_s))})
+        if isinstance(found, Late):
+            self.metrics.undecided.labels(EARLY if isinstance(found, Hopeless) else LATE).inc()
+            steps = self.sessions(asked.task).steps(asked.session)
+            return refused(504, str(found), late=True, steps=steps)
+        if isinstance(found, asyncio.CancelledError):
+            return refused(503, "the server is ending")
+        _log.error("POST %s failed", DECIDE, exc_info=found)
+        return refused(500, MODEL_FAILED)
 
     async def _body_of(self, request: web.Request) -> bytes:
         """A request's body, bounded in size and time.
@@ -322,44 +392,19 @@ class Server:
         Raises:
             FieldError: see `load_request`.
         """
-        if len(body) <= SMALL_BODY_BYTES:
+        if len(body) <= PLAIN_BODY_BYTES:
             return load_request(body, self._tasks)
         async with self._large:
             return await asyncio.to_thread(load_request, body, self._tasks)
 
-    async def _by_deadline(self, asked: Request, arrived_s: float) -> Answer:
-        """The answer, never a late one: what has begun goes on for the session's next request.
-
-        Raises:
-            Late: and all that `ServedSessions.decide` raises.
-        """
-        asking = self._desks[asked.task].asking
-        if len(asking) >= self._limits.waiting:
-            raise QueueFull(f"{self._limits.waiting} requests are waiting")
-        task = asyncio.create_task(self.sessions(asked.task).decide(asked, arrived_s))
-        asking.add(task)
-        task.add_done_callback(asking.discard)
-        task.add_done_callback(_heard)
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[None] = loop.create_future()
-        left_s = arrived_s + asked.deadline_ms / 1000.0 - time.monotonic()
-        timer = loop.call_later(max(left_s, 0.0), _over, over)
-        task.add_done_callback(lambda _: _over(over))
-        try:
-            await over
-        finally:
-            timer.cancel()
-        if not task.done():
-            raise Late(f"not decided within {asked.deadline_ms:.0f} ms")
-        return task.result()
-
     async def _end(self, request: web.Request) -> web.Response:
-        name, of_task = request.match_info["name"], request.query.get("task")
+        return _response(self._ended(request.match_info["name"], request.query.get("task")))
+
+    def _ended(self, name: str, of_task: str | None) -> Outcome:
+        """A session is over; of all tasks where None is named."""
         desks = [desk for task, desk in self._desks.items() if of_task in (None, task)]
         ended = [desk.sessions.end(name) for desk in desks]
-        if any(ended):
-            return web.json_response({})
-        return _refusal(404, "no such session")
+        return Outcome(200, {}) if any(ended) else refused(404, "no such session")
 
     async def _health(self, request: web.Request) -> web.Response:
         alive = self._alive()
@@ -404,22 +449,15 @@ def _closing(response: web.Response) -> web.Response:
     return response
 
 
-def _over(waiting: asyncio.Future[None]) -> None:
-    """The wait is: of whoever still waits."""
-    if not waiting.done():
-        waiting.set_result(None)
-
-
-def _heard(task: asyncio.Task[Answer]) -> None:
-    """What it raised is heard by whoever waited for it, if anyone still did."""
-    if not task.cancelled():
-        task.exception()
-
-
 def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None, **more: Any) -> web.Response:
+    return _response(refused(status, error, headers, **more))
+
+
+def _response(outcome: Outcome) -> web.Response:
     return web.Response(
-        status=status,
-        text=json.dumps({"error": error, **more}),
+        status=outcome.status,
+        body=outcome.body,
         content_type="application/json",
-        headers=headers,
+        charset="utf-8",
+        headers=outcome.headers,
     )

@@ -21,12 +21,12 @@ from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.serving.client import Address
 from policies.llm.studies.bench import session_steps
+from policies.llm.studies.bitrates import bitrate_task, context_of, engine_qoe, player_of
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.light_clients import ask_all
 from policies.llm.studies.through_server import TimeSpread, a_server
 from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.features import VideoFacts
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.task import Bitrates
 from policies.llm.tasks.abr.wire import VideoStep
 from traces.families.catalogue import resolve_many
 from traces.progress import say
@@ -82,9 +82,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError, OSError: the model can't be loaded so.
         BenchError, AskingError: a server does not start, or doesn't answer.
     """
+    task = bitrate_task(args.task, args.adapter)
     with temporary_folder("streambed-arithmetic-") as folder:
-        times = list(timed(args, folder)) if args.rounds else []
-    quality = [compared(spec, args) for spec in args.traces]
+        times = list(timed(args, task, folder)) if args.rounds else []
+    quality = [compared(spec, task, args) for spec in args.traces]
     report = {
         "first": args.dtype,
         "second": args.beside,
@@ -99,17 +100,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def timed(args: argparse.Namespace, folder: Path) -> Iterator[TimeRow]:
+def timed(args: argparse.Namespace, task: Bitrates, folder: Path) -> Iterator[TimeRow]:
     """A row for each number of sessions."""
     video, most = load_video(VIDEO), max(args.sessions)
-    sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
+    context = context_of(task, video)
+    sessions = [(context, session_steps(video, seed)) for seed in range(min(most, 16))]
     environment = AVX2_ONLY if args.avx2 else {}
     with ExitStack() as servers:
         addresses = [
             servers.enter_context(
                 a_server(
                     args.adapter,
-                    ("--device", "cpu", "--dtype", dtype),
+                    ("--task", task.name, "--device", "cpu", "--dtype", dtype),
                     most,
                     args.threads,
                     folder / f"{place}.sock",
@@ -119,24 +121,24 @@ def timed(args: argparse.Namespace, folder: Path) -> Iterator[TimeRow]:
             for place, dtype in enumerate((args.dtype, args.beside))
         ]
         for number in args.sessions:
-            yield _in_turns(addresses, VideoFacts.of(video), number, sessions, args.rounds)
+            yield _in_turns(addresses, task, number, sessions, args.rounds)
             say(f"{number} sessions at once: done")
 
 
 def _in_turns(
     addresses: Sequence[Address],
-    facts: VideoFacts,
+    task: Bitrates,
     number: int,
-    sessions: Sequence[Sequence[VideoStep]],
+    sessions: Sequence[tuple[Any, Sequence[VideoStep]]],
     rounds: int,
 ) -> TimeRow:
     """Each round asks both, the other one first in every second round."""
-    asking = [(facts, sessions[place % len(sessions)]) for place in range(number)]
+    asking = [sessions[place % len(sessions)] for place in range(number)]
     p50: list[list[float]] = [[], []]
     p99: list[list[float]] = [[], []]
     for turn in range(rounds + 1):
         for which in (0, 1) if turn % 2 else (1, 0):
-            asked = TimeSpread.of(ask_all(addresses[which], TASK, asking).times_ms)
+            asked = TimeSpread.of(ask_all(addresses[which], task, asking).times_ms)
             if turn:  # the first warms up
                 p50[which].append(asked.p50_ms)
                 p99[which].append(asked.p99_ms)
@@ -146,7 +148,7 @@ def _in_turns(
     return TimeRow(number, first_ms, second_ms, first_p99_ms, second_p99_ms, median(ratios), max(ratios))
 
 
-def compared(spec: str, args: argparse.Namespace) -> QualityRow:
+def compared(spec: str, task: Bitrates, args: argparse.Namespace) -> QualityRow:
     """Both formats over the same traces.
 
     Raises:
@@ -156,12 +158,12 @@ def compared(spec: str, args: argparse.Namespace) -> QualityRow:
     slots = 2 * min(play.BATCH, len(setting.setup))
     first, second = (
         Engine(
-            TASK, args.adapter, device="cpu", slots=slots, max_steps=setting.chunks,
+            task, args.adapter, device="cpu", slots=slots, max_steps=setting.chunks,
             threads=args.threads, dtype=dtype,
         )
         for dtype in (args.dtype, args.beside)
     )  # fmt: skip
-    qoe = [play.engine_qoe(each, setting.library, setting.setup, setting.chunks) for each in (first, second)]
+    qoe = [engine_qoe(each, setting) for each in (first, second)]
     otherwise, decisions = decided_otherwise(first, second, setting)
     difference = qoe[0] - qoe[1]
     mean, low, high = mean_interval(difference, setting.lines())
@@ -184,7 +186,7 @@ def decided_otherwise(looked_at: Engine, decides: Engine, setting: EvaluatedSett
     for begin in range(0, len(setting.setup), play.BATCH):
         part = play.part_of(setting.setup, begin, begin + play.BATCH)
         sessions = Sessions(setting.library, part, chunks=setting.chunks, first_level=0, threads=1)
-        players = [play.BatchEngine(sessions, each, each.info.target) for each in (looked_at, decides)]
+        players = [player_of(sessions, each) for each in (looked_at, decides)]
         while not sessions.done.all():
             would, does = (player.select() for player in players)
             otherwise += int((would != does).sum())

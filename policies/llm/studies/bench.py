@@ -43,9 +43,7 @@ from policies.llm.studies.through_server import (
     resident_mib,
     server_row,
 )
-from policies.llm.task import Vectors
-from policies.llm.tasks.abr.features import VideoFacts
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.task import Task, Vectors
 from policies.llm.tasks.abr.wire import VideoStep
 from traces.commands import add_json_option
 from traces.numbers import count, counts
@@ -126,24 +124,26 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     threads = args.threads if args.threads is not None else max(len(os.sched_getaffinity(0)) // 2, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
     from policies.llm.engine.engine import Engine
+    from policies.llm.studies.bitrates import bitrate_task, context_of
 
     video, most = load_video("envivio"), max(args.sessions)
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
-    adapter = chosen_adapter(args, folder / "random")
+    task = bitrate_task(args.task, args.adapter)
+    adapter = chosen_adapter(args, task, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads, dtype=args.dtype)
+    engine = Engine(task, adapter, device=args.device, slots=most, threads=threads, dtype=args.dtype)
     loading_s = time.perf_counter() - begun_s
-    facts = VideoFacts.of(video)
-    TASK.ready()
-    vectors, features_ms = timed_features(facts, engine.info.target, sessions)
+    context = context_of(task, video)
+    asked = [(context, steps) for steps in sessions]
+    vectors, features_ms = timed_features(task, engine.info.target, asked)
     alone = engine_row(engine, 1, vectors, [batch_times_ms(engine, engine.forward, 1, vectors)])
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
-    words = ("--device", args.device, "--dtype", args.dtype)
+    words = ("--task", task.name, "--device", args.device, "--dtype", args.dtype)
     with a_server(adapter, words, most, threads, folder / "s.sock") as served:
-        player = player_spread(served.address, TASK, facts, sessions[0])
-        askers = [[(facts, sessions[n % len(sessions)]) for n in range(number)] for number in args.sessions]
-        rows = [side_by_side(engine, served.address, vectors, each, args.runs) for each in askers]
+        player = player_spread(served.address, task, *asked[0])
+        askers = [[asked[n % len(asked)] for n in range(number)] for number in args.sessions]
+        rows = [side_by_side(engine, served.address, task, vectors, each, args.runs) for each in askers]
         memory["server_mib"] = served.resident_mib()
     report = {
         "served": asdict(engine.info),
@@ -182,7 +182,7 @@ def beside_window(alone: EngineRow, window: TimeSpread) -> dict[str, Any]:
     }
 
 
-def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:
+def chosen_adapter(args: argparse.Namespace, task: Task, folder: Path) -> Path | None:
     """The adapter to measure with, None for the shipped one; where `--base` or another number of layers asks
     for it, a random one in `folder`.
 
@@ -195,11 +195,11 @@ def chosen_adapter(args: argparse.Namespace, folder: Path) -> Path | None:
 
     if args.base is not None:
         base = placed(args.base)
-        return random_adapter(TASK, folder, base, args.layers or resolve(base).layers)
+        return random_adapter(task, folder, base, args.layers or resolve(base).layers)
     own: Path | None = args.adapter
-    shape = read(own, TASK).shape
+    shape = read(own, task).shape
     return (
-        own if args.layers in (None, shape.layers) else random_adapter(TASK, folder, shape.base, args.layers)
+        own if args.layers in (None, shape.layers) else random_adapter(task, folder, shape.base, args.layers)
     )
 
 
@@ -236,12 +236,13 @@ def session_steps(video: Video, seed: int) -> list[VideoStep]:
 
 
 def timed_features(
-    facts: VideoFacts, target: float | None, sessions: Sequence[Sequence[VideoStep]]
+    task: Task, target: float | None, sessions: Sequence[tuple[Any, Sequence[VideoStep]]]
 ) -> tuple[list[Vectors], TimeSpread]:
     """(steps, width) of each session, and what making one row takes."""
+    task.ready()
     vectors, times_ms = [], []
-    for steps in sessions:
-        transcript, rows = Transcript(TASK, facts, target), []
+    for context, steps in sessions:
+        transcript, rows = Transcript(task, context, target), []
         for step in steps:
             begun_s = time.perf_counter()
             rows.append(transcript.features([step]))
@@ -254,15 +255,16 @@ def timed_features(
 def side_by_side(
     engine: Engine,
     address: Address,
+    task: Task,
     vectors: Sequence[Vectors],
-    asked: Sequence[tuple[VideoFacts, Sequence[VideoStep]]],
+    asked: Sequence[tuple[Any, Sequence[VideoStep]]],
     runs: int,
 ) -> tuple[EngineRow, ServerRow]:
     """A video of each session in the engine, then one through the server, in turns."""
     count, run_ms, heard = len(asked), [], []
     for _ in range(runs):
         run_ms.append(batch_times_ms(engine, engine.forward, count, vectors))
-        heard.append(ask_all(address, TASK, asked))
+        heard.append(ask_all(address, task, asked))
     rates = [(decisions_per_s(count, each), said) for each, said in zip(run_ms, heard, strict=True)]
     row = server_row(count, rates)
     say(f"{count} sessions: the server keeps up with {100.0 * row.of_engine:.0f} %")

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Setup
 from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
@@ -31,23 +31,25 @@ from policies.llm.model import adapter
 from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
 from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
-from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.studies.bitrates import bitrate_task, engine_qoe
+from policies.llm.studies.evaluate import EvaluatedSetting
+from policies.llm.tasks.abr.task import Bitrates
 from traces.families.catalogue import resolve_many
 
 KIB_PER_MIB = 1024.0
 
 
-def measure(shape: Shape, batch: int, steps: int, threads: int, device: str) -> dict[str, Any]:
+def measure(
+    task: Bitrates, shape: Shape, batch: int, steps: int, threads: int, device: str
+) -> dict[str, Any]:
     """Steps of one kind in this process."""
     torch.set_num_threads(threads)
     place = pick_device(device)
     base = resolve(shape.base)
     before_mib = _peak_mib(place)
-    model = Model(base, shape, TASK.modalities, TASK.head).to(place)
+    model = Model(base, shape, task.modalities, task.head).to(place)
     optimizer = torch.optim.AdamW(model.learned(), 1e-4)
-    vectors = torch.randn(batch, CHUNKS, abr.WIDTH, device=place)
+    vectors = torch.randn(batch, CHUNKS, task.width, device=place)
     wanted = torch.zeros(batch * CHUNKS, dtype=torch.long, device=place)
     times, spent = [], []
     for _ in range(steps + 1):
@@ -73,15 +75,15 @@ def measure(shape: Shape, batch: int, steps: int, threads: int, device: str) -> 
     }
 
 
-def playing_s(shape: Shape, batch: int, threads: int, device: str) -> float:
+def playing_s(task: Bitrates, shape: Shape, batch: int, threads: int, device: str) -> float:
     """Seconds that a batch of whole sessions takes to be played by the model."""
     base = resolve(shape.base)
     with tempfile.TemporaryDirectory() as folder:
-        model = Model(base, shape, TASK.modalities, TASK.head)
+        model = Model(base, shape, task.modalities, task.head)
         adapter.write(
             Path(folder),
             model.learned_state(),
-            task=TASK,
+            task=task,
             shape=shape,
             base=base,
             objective="none",
@@ -89,12 +91,13 @@ def playing_s(shape: Shape, batch: int, threads: int, device: str) -> float:
             notes={},
         )
         del model
-        engine = Engine(TASK, Path(folder), device=device, slots=batch, max_steps=CHUNKS, threads=threads)
-    library = Library(resolve_many("4g[0:8]"), [load_video("envivio")])
-    setup = Setup.of(batch, trace=np.arange(batch) % 8)
-    play.engine_qoe(engine, library, setup)  # compiles
+        engine = Engine(task, Path(folder), device=device, slots=batch, max_steps=CHUNKS, threads=threads)
+    traces = resolve_many("4g[0:8]")
+    setting = EvaluatedSetting.of("4g", traces, load_video("envivio"), 1)
+    setting = replace(setting, setup=Setup.of(batch, trace=np.arange(batch) % len(traces)))
+    engine_qoe(engine, setting)  # compiles
     began = time.perf_counter()
-    play.engine_qoe(engine, library, setup)
+    engine_qoe(engine, setting)
     return time.perf_counter() - began
 
 
@@ -111,10 +114,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         BaseError, ValueError: something is not there.
     """
     shape = Shape(args.base, args.layers, args.train or LORA, args.rank, 2.0 * args.rank, tokens=args.tokens)
+    task = bitrate_task(args.task)
     if args.train:
-        return measure(shape, args.batch, args.steps, args.threads, args.device)
+        return measure(task, shape, args.batch, args.steps, args.threads, args.device)
     rows = [_in_process(args, kind) for kind in (LORA, FULL, FROZEN)]
-    played_s = playing_s(shape, args.batch, args.threads, args.device)
+    played_s = playing_s(task, shape, args.batch, args.threads, args.device)
     full = rows[1]
     report = {
         "base": args.base,
@@ -148,7 +152,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _in_process(args: argparse.Namespace, kind: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "policies.llm", "cost", "--train", kind, "--json"]
-    for name in ("base", "layers", "rank", "tokens", "batch", "steps", "threads", "device"):
+    for name in ("task", "base", "layers", "rank", "tokens", "batch", "steps", "threads", "device"):
         command += [f"--{name}", str(getattr(args, name))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 from player.options import add_scoring_options
 from policies.llm.arithmetic import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.model.base import DEFAULT
-from policies.llm.model.shape import FROZEN, FULL, LORA
+from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
 from policies.llm.studies.control_list import CONTROLS
 from traces.commands import add_json_option
 from traces.numbers import count, counts, positive, whole, wholes
@@ -155,3 +156,56 @@ def add_arithmetic(commands: Any) -> None:
         help="each is a setting (default: %(default)s)",
     )
     add_json_option(made.add_argument_group("output"))
+
+
+def add_efficiency(commands: Any) -> None:
+    """The command line of `efficiency`."""
+    made = commands.add_parser("efficiency", help="how much data the language model saves")
+    what = _add_study(made)
+    what.add_argument("--only", metavar="KIND,…", help="pretrained, random, frozen, scratch (default: all)")
+    what.add_argument(
+        "--percent", type=percents, default="1,3,10,30,100", metavar="N,…", help="(default: %(default)s)"
+    )
+    what.add_argument("--layers", type=count, default=8, help="of the base's first (default: %(default)s)")
+    made.add_argument("--steps", type=count, default=600, help="of each run (default: %(default)s)")
+
+
+def add_layers(commands: Any) -> None:
+    """The command line of `layers`."""
+    made = commands.add_parser("layers", help="how many layers a decision needs")
+    what = _add_study(made)
+    what.add_argument(
+        "--layers", type=counts, default="2,4,8,15,30", metavar="N,…", help="(default: %(default)s)"
+    )
+    made.add_argument("--steps", type=count, default=600, help="equal for all (default: %(default)s)")
+    made.add_argument("--enough", type=count, default=1800, help="sufficient ones (default: %(default)s)")
+
+
+def _add_study(made: Any) -> Any:
+    """What studies of one pool share; the group of what is studied."""
+    what = made.add_argument_group("what")
+    what.add_argument("--pool", type=Path, required=True, metavar="DIR", help="what `collect` made")
+    what.add_argument("--base", default=DEFAULT, help="(default: %(default)s)")
+    what.add_argument("--seeds", type=wholes, default="1,2,3", metavar="N,…", help="(default: %(default)s)")
+    how = made.add_argument_group("how")
+    how.add_argument("--rank", type=count, default=32, help="of LoRA (default: %(default)s)")
+    how.add_argument("--hidden", type=count, default=Shape.hidden, help="encoder's (default: %(default)s)")
+    how.add_argument("--batch", type=count, default=16, help="sessions of a step (default: %(default)s)")
+    how.add_argument("--validation-sessions", type=count, default=48, help="of a source (default: 48)")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    where = made.add_argument_group("output")
+    where.add_argument("--out", type=Path, required=True, metavar="DIR", help="results, figure, each run")
+    add_json_option(where)
+    return what
+
+
+def percents(text: str) -> list[float]:
+    """Shares of a pool, above 0 and at most 100, each once, rising.
+
+    Raises:
+        ArgumentTypeError: something else.
+    """
+    found = [positive(word) for word in text.split(",")]
+    if max(found) > 100.0:
+        raise argparse.ArgumentTypeError(f"{max(found):g}: a share of the pool is at most 100 %")
+    return sorted(set(found))

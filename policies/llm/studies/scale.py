@@ -17,9 +17,9 @@ import numpy as np
 from player.simulated.batch.library import Floats
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
+from policies.llm.studies.bitrates import bitrate_task, engine_qoe
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
-from policies.llm.tasks.abr.play import engine_qoe, policy_qoe
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.play import policy_qoe
 from traces.families.catalogue import resolve_many
 from traces.files import aside
 from traces.progress import say
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
     rows = []
     for folder in args.adapters:
-        engine = Engine(TASK, folder.absolute(), device=args.device, threads=args.threads)
+        task = bitrate_task(args.task, folder.absolute())
+        engine = Engine(task, folder.absolute(), device=args.device, threads=args.threads)
         row = {"adapter": str(folder), **row_of(engine, settings, baselines)}
         rows.append(row)
         say(
@@ -72,7 +73,7 @@ def row_of(
         "decision_ms": decision_ms(engine),
     }
     for name, setting in settings.items():
-        qoe = engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        qoe = engine_qoe(engine, setting)
         mean, low, high = mean_interval(qoe - baselines[name], setting.lines())
         row[name] = {"qoe": float(qoe.mean()), "gain": mean, "gain_ci95": [low, high]}
     return row

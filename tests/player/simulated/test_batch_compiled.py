@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -54,6 +54,39 @@ def test_machine_code_is_kept_until_anything_that_went_into_it_changes(tmp_path:
     assert run(tmp_path, 12, 5) == "135 0"  # another file's function changed
     assert run(tmp_path, 12, 17) == "147 0"  # an imported constant changed
     assert run(tmp_path, 12, 17) == "147 1"
+
+
+class Facts(NamedTuple):
+    rate: float
+
+
+class OtherFacts(NamedTuple):
+    rate: float
+    delay: float
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1.0, 2.0), (1.0, 3.0)),
+        (((1, 2), ("a",)), ((1, 2), ("b",))),
+        (np.array([1.0, 2.0]), np.array([1.0, 2.5])),
+        (np.float64(0.5), np.float64(0.25)),
+        (None, 1),
+        (Facts, OtherFacts),
+    ],
+)
+def test_the_stamp_holds_every_constant(
+    before: object, after: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def function() -> None:
+        """Stands in this file."""
+
+    monkeypatch.setitem(globals(), "HELD", before)
+    stamp = compiled.stamp_of(function)
+    assert compiled.stamp_of(function) == stamp
+    monkeypatch.setitem(globals(), "HELD", after)
+    assert compiled.stamp_of(function) != stamp
 
 
 def test_where_nothing_can_be_written_it_is_compiled_each_time(tmp_path: Path) -> None:

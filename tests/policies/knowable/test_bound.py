@@ -10,16 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.knowable.bound_file import read_bounds
 from player.qoe import QoE
+from player.simulated.link_published import PublishedLink
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.knowable.__main__ import main
+from policies.knowable.kept import held_of
 from policies.knowable.laws import Floats
 from policies.knowable.planner import best_paid_plan
 from policies.knowable.played import paid_session
 from policies.knowable.study import BoundStudy, decided, figures
+from policies.knowable.summary import summed_up
 from policies.knowable.terms import Terms
 from policies.knowable.worth import Worth, fit_chain
+from policies.rules.oracle import best_plan
 from traces.families.catalogue import load_family
 
 STAYS = 0.7
@@ -84,7 +89,9 @@ def expected_bound(terms: Terms, worth: Worth | None, start: int) -> float:
     for rest in product(range(2), repeat=STEPS - 1):
         path = (start, *rest)
         chance = float(np.prod([CHANCES[now, then] for now, then in pairwise(path)]))
-        total += chance * best_paid_plan(PAYLOAD[list(path)], terms, worth, surprises_of(path), 0.1)
+        total += chance * best_paid_plan(
+            PAYLOAD[list(path)], terms, worth, surprises_of(path), 0.1, allowed_s=10.0
+        )
     return total
 
 
@@ -99,7 +106,7 @@ def test_on_a_tiny_problem_the_bound_is_just_above_the_optimum(start: int) -> No
     bound = expected_bound(terms, fit_chain(CHANCES, PAYLOAD, 0.0, terms), start)
     clairvoyant = expected_bound(terms, None, start)
     assert best <= bound <= best + 0.02 * abs(best)
-    assert clairvoyant > best + 0.03 * abs(best)  # to know the future would be worth something here
+    assert clairvoyant > bound + 0.01 * abs(best)  # to know the future would be worth something here
 
 
 def test_what_sessions_pay_has_mean_zero() -> None:
@@ -117,37 +124,102 @@ def test_what_sessions_pay_has_mean_zero() -> None:
     assert abs(total) < 1e-6 < spread
 
 
-def study(members: int) -> BoundStudy:
-    video = load_video("envivio")
-    return BoundStudy(load_family("3g"), tuple(range(400, 400 + members)), video, QoE(), 10, slot_s=0.1)
+def study(family: str, members: int, chunks: int) -> BoundStudy:
+    """The first of the members that are kept for comparison."""
+    model = load_family(family)
+    return BoundStudy(
+        model, tuple(range(400, 400 + members)), load_video("envivio"), QoE(), chunks, slot_s=0.2
+    )
 
 
-def test_on_members_it_is_above_policies() -> None:
-    these = study(4)
-    found = figures(these, {name: decided(these, name) for name in ("robustmpc", "bba", "genet")})
-    for each in found:
-        assert all(each.bound >= freed for freed in each.freed.values())
-        assert -1e-9 <= each.clairvoyant - each.oracle < 0.03
+def test_on_members_it_is_above_policies_and_below_the_oracle() -> None:
+    """In the mean: a plan over an unlucky member is repaid, and may then be above the oracle."""
+    these = study("4g", 2, 14)
+    found = figures(these, {name: decided(these, name) for name in ("robustmpc", "bba")})
+    assert all(-1e-9 <= each.clairvoyant - each.oracle < 0.1 for each in found)
+    said = summed_up(found, "robustmpc")
+    assert said["bound"]["mean"] < said["oracle"]["mean"]
+    assert said["below_oracle"]["mean"] == pytest.approx(said["oracle"]["mean"] - said["bound"]["mean"])
+    for row in said["policies"].values():
+        assert row["below_bound"]["mean"] > 0.0
 
 
 def test_paying_nothing_it_is_the_clairvoyants_plan_and_comes_near_it_with_finer_slots() -> None:
-    these = study(1)
+    these = study("3g", 1, 10)
     terms = these.terms
-    payload = np.array(these.traces()[0].rate_mbps[1:]) * 125_000.0 * 0.95
+    (trace,) = these.traces()
+    payload = np.array(trace.rate_mbps[1:]) * 125_000.0 * 0.95
     rough, fine = (best_paid_plan(payload, terms, None, np.zeros((0, 1)), slot) for slot in (0.2, 0.025))
-    oracle = figures(these, {})[0].oracle
+    oracle = best_plan(these.video, trace, PublishedLink(), these.qoe, chunks=10).mean
     assert oracle <= fine <= rough
     assert fine - oracle < 0.25 * (rough - oracle) + 0.01
 
 
-def test_the_command_says_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "bounds.json"
-    words = ["--family", "3g", "--members", "400:402", "--chunks", "4", "--policy", "bba", "--out", str(out)]
-    assert main(words) == 0
-    assert "no controller can pass this" in capsys.readouterr().out
-    (said,) = json.loads(out.read_text())["bounds"]
-    assert said["family"], said["members"] == ("3g", [400, 402])
+WORDS = ["--family", "3g", "--members", "400:402", "--chunks", "3", "--policy", "bba"]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the command wrote, as text."""
+    out = tmp_path_factory.mktemp("bound") / "bounds.json"
+    assert main([*WORDS, "--out", str(out)]) == 0
+    return out.read_text()
+
+
+def test_the_command_writes_each_member_and_what_they_come_to(kept: str, tmp_path: Path) -> None:
+    (said,) = json.loads(kept)["bounds"]
+    assert (said["family"], said["members"], said["complete"]) == ("3g", [400, 402], True)
     assert set(said["policies"]) == {"robustmpc", "bba"}
+    bounds = [each["bound"] for each in said["by_member"]]
+    path = tmp_path / "bounds.json"
+    path.write_text(kept)
+    assert list(read_bounds(path)[0].by_member.values()) == bounds  # a report reads it
+    assert said["bound"]["mean"] == pytest.approx(np.mean(bounds))
+
+
+def test_policies_are_added_without_a_bound_computed_again(
+    kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "bounds.json"
+    out.write_text(kept)
+    monkeypatch.setattr("policies.knowable.study.best_paid_plan", None)
+    assert main(["--add", "genet", "--chunks", "3", "--out", str(out)]) == 0
+    assert "no controller can pass this" in capsys.readouterr().out
+    (before,), (said,) = json.loads(kept)["bounds"], json.loads(out.read_text())["bounds"]
+    assert set(said["policies"]) == {"robustmpc", "bba", "genet"}
+    assert said["bound"] == before["bound"]
+    assert said["policies"]["bba"] == before["policies"]["bba"]
+    assert len(said["decided_by"]["genet"]) == 64
+
+
+def test_a_killed_run_goes_on_with_the_members_that_it_lacks(
+    kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = json.loads(kept)
+    (entry,) = held["bounds"]
+    entry["by_member"], entry["complete"] = entry["by_member"][1:], False
+    out = tmp_path / "bounds.json"
+    out.write_text(json.dumps(held))
+    assert main([*WORDS, "--out", str(out)]) == 0
+    told = capsys.readouterr().err
+    assert "member 400, 2 of 2" in told
+    assert "member 401" not in told
+    assert json.loads(out.read_text())["bounds"][0]["bound"] == json.loads(kept)["bounds"][0]["bound"]
+
+
+def test_adding_to_what_is_not_there_is_refused(
+    kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bounds.json"
+    out.write_text(kept)
+    assert main(["--add", "genet", "--chunks", "4", "--out", str(out)]) == 2
+    assert "has no whole bound of 3g under what is asked for" in capsys.readouterr().err
+
+
+def test_a_policy_whose_weights_are_others_now_is_played_anew(kept: str) -> None:
+    (entry,) = json.loads(kept)["bounds"]
+    held = held_of(entry, {"robustmpc": None, "bba": "0123"})
+    assert all(set(each.played) == {"robustmpc"} for each in held.values())
 
 
 @pytest.mark.parametrize(
@@ -155,6 +227,8 @@ def test_the_command_says_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFi
     [
         (["--family", "3g", "--members", "4:4"], "write A:B"),
         (["--family", "3x"], "3x"),
+        ([], "--family is missing"),
+        (["--family", "3g", "--out", "/"], "name another --out"),
         (["--family", "3g", "--chunks", "1"], "two are needed"),
     ],
 )

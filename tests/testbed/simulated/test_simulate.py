@@ -295,6 +295,23 @@ def test_records_of_another_run_are_refused_by_name(
     assert facts(tmp_path) == whole
 
 
+@pytest.mark.parametrize("unit", ["kbps", None])
+def test_a_trace_that_is_read_otherwise_is_another_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], unit: str | None
+) -> None:
+    file, out = tmp_path / "x.csv", tmp_path / "out"
+    file.write_text("time,rate\n" + "".join(f"{i},{1 + i % 3}\n" for i in range(60)))
+    words = ("--trace", file, "--policy", "bba", *SHORT, "--out", out, "--format")
+    assert run(*words, "csv:unit=Mbps") == 0
+    whole = facts(out)
+    line = refused(capsys, *words, f"csv:unit={unit}") if unit else None
+    if line is None:  # the same values, asked for otherwise
+        assert run(*words, "csv:unit=Mbit/s") == 0
+    else:
+        assert "trace x.csv has other values now, by another file or other options of reading" in line
+    assert facts(out) == whole
+
+
 def test_a_chain_knows_what_came_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--policy", "mpc-published", *SHORT, "--out", tmp_path)
     assert run("--traces", "4g[0:2]", *words) == 0

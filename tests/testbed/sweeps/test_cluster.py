@@ -15,12 +15,14 @@ import pytest
 
 from player.record import read_record
 from testbed import sweep
+from testbed.process.errors import TestbedError
 from testbed.simulated.simulation import RunFacts as SimulationFacts
+from testbed.sweeps import cluster
 from testbed.sweeps.cluster import Lost, NodeResult, NodeTask, run_on, run_task
 from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
-from testbed.sweeps.folder import SweepFolder
-from testbed.sweeps.state import SweepFacts
+from testbed.sweeps.folder import Attempt, SweepFolder
+from testbed.sweeps.state import DONE, SweepFacts
 from testbed.sweeps.work import SweepWork
 from tests.support.emulation import MARK, marked, wait_until
 
@@ -101,6 +103,53 @@ def test_a_node_that_dies_gives_its_sessions_back_and_one_that_kills_is_given_up
     assert nodes.dead and any("given back" in line for line in said)
     names = [task.computed.record.name for _, task in nodes.started if task.computed]
     assert len(set(names)) == 10 < len(names)  # some of them twice, none of them left out
+
+
+class Shouting(Silent):
+    """A display that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+class OneNode(FakeNodes):
+    """A node that streams, and never dies."""
+
+    def result(self, handle: int) -> NodeResult:
+        return run_task(self.started[handle][1])
+
+
+@pytest.mark.parametrize("fault", [None, "no link to be had"])
+def test_what_happens_to_a_nodes_policy_server_is_said_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str | None
+) -> None:
+    class Services:
+        def __init__(self, stack: object, device: str) -> None:
+            self.device = device
+
+        def news(self) -> list[str]:
+            return [f"the server on {self.device} died (killed)"]
+
+    async def streamed(*words: object) -> Attempt:
+        if fault is not None:
+            raise TestbedError(fault)
+        return Attempt(DONE)
+
+    monkeypatch.setattr(cluster, "require_tools", lambda: None)
+    monkeypatch.setattr(cluster, "delay_backend", lambda asked: "relay")
+    monkeypatch.setattr(cluster, "LaneServices", Services)
+    monkeypatch.setattr(cluster, "stream_unit", streamed)
+    plan = plan_sweep(read_sweep(write_sweep(tmp_path, "4g/0", '"bba"')), simulated=False)
+    display = Shouting()
+    with SweepFolder(plan, tmp_path / "out") as folder:
+        work = SweepWork(folder, SweepFacts("ray", "", [], {}), display)  # type: ignore[arg-type]
+        run_on(OneNode(), work, SimulationFacts("out", "", ("sweep.py",)), print, device="cpu")
+        counts = work.write().to_json()["counts"]
+    assert "note: the server on cpu died (killed)" in display.said
+    assert counts["done"] == (fault is None) and counts["failed"] == (fault is not None)
 
 
 @pytest.mark.stress

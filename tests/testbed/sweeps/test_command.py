@@ -30,7 +30,7 @@ from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
 from testbed.sweeps.state import DONE, INVALID, STATE, SweepFacts
 from testbed.sweeps.work import SweepWork
 from tests.support.damage import DAMAGES
-from tests.support.session_records import write_session
+from tests.support.session_records import change_manifest, write_session
 from traces.commands import next_step
 from traces.safe_reading import read_json
 
@@ -212,6 +212,45 @@ def test_a_record_under_anothers_name_is_named_and_its_session_played_again(
         path.stem for path in out.glob("*.jsonl")
     }
     assert list((out / "attempts").rglob(f"{lost.name}*"))
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["as now", "from before records held their identity"])
+@pytest.mark.parametrize(
+    ("mine", "others", "differs"),
+    [
+        ("chunks = 5", "chunks = 6", "chunks 6, not 5"),
+        ("rtt_ms = 80", "rtt_ms = 20", "rtt_ms 20, not 80"),
+        ("retries = 1", 'retries = 1\nfallback = "bba"', "fallback bba, not robustmpc"),
+        ("rtt_ms = 80", "rtt_ms = 80\nresume_s = 8", "resume_s 8, not 0"),
+    ],
+)
+def test_a_record_of_the_same_name_by_another_sweep_is_not_done(
+    place: Path, capsys: pytest.CaptureFixture[str], mine: str, others: str, differs: str, old: bool
+) -> None:
+    out = place / "out"
+    assert run(place / "s.toml", "--out", out) == 0
+    (place / "other.toml").write_text(SWEEP.replace(mine, others))
+    assert run(place / "other.toml", "--out", place / "other") == 0
+    path = min(out.glob("*.jsonl"))
+    shutil.copyfile(place / "other" / path.name, path)
+    if old:
+        for record in out.glob("*.jsonl"):
+            forget_identity(record)
+        (out / JOURNAL).unlink()
+    before = held(out)
+    capsys.readouterr()
+    assert run(place / "s.toml", "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    assert f"{path}:1: the record of another sweep's session of this name: " in said.err
+    assert differs in said.err
+    after = held(out)
+    assert json.loads(said.out)["counts"]["done"] == 6 and len(after) == 6
+    assert {name for name in after if after[name] != before[name]} == {path.name}
+
+
+def forget_identity(record: Path) -> None:
+    told = json.loads(record.read_text().partition("\n")[0])["sweep"]
+    change_manifest(record, sweep={key: value for key, value in told.items() if key != "identity"})
 
 
 def test_a_whole_sweep_in_a_damaged_journal_and_a_copied_folder_stays_whole(

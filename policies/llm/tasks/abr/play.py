@@ -51,11 +51,12 @@ class BatchEngine:
     Args:
         sessions: at their beginning, their first chunk in or not; all are at the same chunk.
         engine: with as many free slots.
-        target: the mean return a chunk to ask for, relative; None asks for none.
+        target: the mean return a chunk to ask for, relative; None takes the adapter's, which may be none.
     """
 
     def __init__(self, sessions: Sessions, engine: Engine, target: float | None = None) -> None:
-        self._sessions, self._engine, self._target = sessions, engine, target
+        self._sessions, self._engine = sessions, engine
+        self._target = target if target is not None else engine.info.target
         self._filler = Filler(sessions)
         self._slots = [engine.open() for _ in range(len(sessions))]
         self._gained = np.zeros(len(sessions))

@@ -107,11 +107,16 @@ class NetLLM:
         self._device, self._dtype = device, dtype
         self.arithmetic: str | None = None
         """What the model is computed in, as far as it is known: once a session has begun."""
-        self._task = _task_of(self._adapter)
+        self._task = task_of(self._adapter)
         self.weights_sha256 = read(self._adapter, self._task).sha256
         self._session: DecidedSession | None = None
         self._unchecked: Address | None = None
         """A server that has not said yet which adapter it has."""
+
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter's folder; None for the shipped one."""
+        return self._adapter
 
     def server(self) -> ServerCommand | None:
         """What a run has to start; None where the user said who decides."""
@@ -293,7 +298,7 @@ class NetLLM:
         return address if same else None
 
 
-def _task_of(adapter: Path | None) -> Bitrates:
+def task_of(adapter: Path | None) -> Bitrates:
     """What an adapter decides.
 
     Raises:

@@ -32,6 +32,8 @@ class Bitrates(Task):
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.abr.course:VideoCourse"
     empty = SeenChunks()
+    player: str = "policies.llm.tasks.abr.play:BatchEngine"
+    """`module:name` of an engine as the policy of simulated sessions, given a batch and the engine."""
     prompt = (
         "Choose the bitrate level of the next video chunk, 0 to 5. Goal: high bitrate in Mbit/s, no stall "
         "(each second costs 4.3), few changes. Each step tells throughput, download times in s, sizes in MB, "
@@ -40,6 +42,8 @@ class Bitrates(Task):
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.collect",
         "test": "policies.llm.studies.evaluate",
+        "beside": "policies.llm.tasks.ladder.beside",
+        "settings": "policies.llm.tasks.ladder.settings",
         "controls": "policies.llm.studies.controls",
         "prompt": "policies.llm.studies.ask_in_words",
         "cost": "policies.llm.studies.cost",
@@ -51,6 +55,8 @@ class Bitrates(Task):
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.options:add_collect",
         "test": "policies.llm.studies.options:add_test",
+        "beside": "policies.llm.tasks.ladder.options:add_beside",
+        "settings": "policies.llm.tasks.ladder.options:add_settings",
         "controls": "policies.llm.studies.options:add_controls",
         "prompt": "policies.llm.studies.options:add_prompt",
         "cost": "policies.llm.studies.options:add_cost",
@@ -110,6 +116,9 @@ class Bitrates(Task):
 
     def after(self, past: SeenChunks, step: VideoStep) -> SeenChunks:
         return _grown(past, step)
+
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return abr.allowed(output[None], vector[None])[0]
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.answers(output[None], vector[None])[0]

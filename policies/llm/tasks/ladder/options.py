@@ -70,3 +70,56 @@ def add_test(commands: Any) -> None:
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     add_json_option(made.add_argument_group("output"))
+
+
+def add_beside(commands: Any) -> None:
+    """The command line of `beside`."""
+    made = commands.add_parser(
+        "beside", help="model, small net, teacher, other policies and the oracle on lines kept apart"
+    )
+    what = made.add_argument_group("what to stream (SPEC is a directory, a file, or like fcc[0:200])")
+    what.add_argument("--traces", nargs="+", required=True, metavar="SPEC", help="each is a set")
+    what.add_argument("--all", action="store_true", help="measured traces that training saw, too")
+    what.add_argument("--starts", type=count, default=4, help="sessions on each trace (default: 4)")
+    what.add_argument("--video", default="envivio", metavar="SPEC", help="(default: envivio)")
+    setting = made.add_argument_group("under what")
+    setting.add_argument(
+        "--ladder", type=wholes, metavar="KBPS,…", help="bring the video to these rates (default: its own)"
+    )
+    setting.add_argument("--chunk-s", type=positive, metavar="S", help="and to this chunk length")
+    setting.add_argument("--buffer-cap-s", type=positive, default=60.0, metavar="S", help="(default: 60)")
+    setting.add_argument("--rtt-ms", type=positive, default=80.0, metavar="MS", help="(default: 80)")
+    add_scoring_options(made)
+    who = made.add_argument_group("whom")
+    who.add_argument("--adapter", type=Path, metavar="DIR", help="of netllm (default: the shipped one)")
+    who.add_argument("--small", type=Path, metavar="DIR", help="adapter of small (default: the shipped one)")
+    who.add_argument("--teacher", type=Path, metavar="FILE", help="weights of hindsight (default: shipped)")
+    who.add_argument("--policy", default="genet", help="others, by commas (default: %(default)s)")
+    who.add_argument("--no-oracle", action="store_true", help="it takes its time")
+    _add_how(made)
+
+
+def add_settings(commands: Any) -> None:
+    """The command line of `settings`."""
+    made = commands.add_parser("settings", help="thirty drawn settings, and a rising cost of stalls")
+    what = made.add_argument_group("what to stream (SPEC is a directory, a file, or like fcc[0:200])")
+    what.add_argument(
+        "--traces", nargs="+", metavar="SPEC", default=["fcc[400:430]", "3g[400:430]", "4g[400:430]"],
+        help="together (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument(
+        "--fast", nargs="+", metavar="SPEC", default=["lte[400:430]", "5g[400:430]"],
+        help="for uhd, which asks for 1 to 40 Mbit/s (default: %(default)s)",
+    )  # fmt: skip
+    what.add_argument("--all", action="store_true", help="measured traces that training saw, too")
+    what.add_argument("--starts", type=count, default=1, help="sessions on each trace (default: 1)")
+    what.add_argument("--policy", default="netllm", help="such as netllm:adapter=DIR (default: %(default)s)")
+    what.add_argument("--first", type=whole, metavar="N", help="of the thirty settings (default: all)")
+    what.add_argument("--no-mu", action="store_true", help="without the rising cost of stalls")
+    _add_how(made)
+
+
+def _add_how(made: Any) -> None:
+    how = made.add_argument_group("how")
+    how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
+    add_json_option(made.add_argument_group("output"))

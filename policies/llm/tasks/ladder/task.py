@@ -61,6 +61,7 @@ class AnyLadder(Bitrates):
     head = Pointer("levels", MAX_LEVELS)
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.ladder.course:LadderCourse"
+    player = "policies.llm.tasks.ladder.play:LadderEngine"
     prompt = (
         "Choose the bitrate level of the next video chunk. Goal: high quality, no stall (a second costs what"
         " is asked), few changes. Each step tells throughput, download times, sizes, buffer, the ladder."
@@ -68,10 +69,21 @@ class AnyLadder(Bitrates):
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.collect",
         "test": "policies.llm.tasks.ladder.evaluate",
+        "cost": "policies.llm.studies.cost",
+        "bench": "policies.llm.studies.bench",
+        "arithmetic": "policies.llm.studies.arithmetic",
+        "scale": "policies.llm.studies.scale",
+        "beside": "policies.llm.tasks.ladder.beside",
+        "settings": "policies.llm.tasks.ladder.settings",
     }
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.options:add_collect",
         "test": "policies.llm.tasks.ladder.options:add_test",
+        "cost": "policies.llm.studies.options:add_cost",
+        "arithmetic": "policies.llm.studies.options:add_arithmetic",
+        "scale": "policies.llm.studies.options:add_scale",
+        "beside": "policies.llm.tasks.ladder.options:add_beside",
+        "settings": "policies.llm.tasks.ladder.options:add_settings",
     }
 
     def context_of(self, video: Video, qoe: QoE) -> Any:
@@ -87,6 +99,9 @@ class AnyLadder(Bitrates):
 
     def seen(self, observation: Observation, context: Any, target: float | None = None) -> Vectors:
         return view_of(observation, context)
+
+    def scores(self, output: Vectors, vector: Vectors) -> Vectors:
+        return allowed(output[None], vector[None])[0]
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.answers(output[None], vector[None])[0]

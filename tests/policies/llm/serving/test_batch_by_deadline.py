@@ -238,3 +238,33 @@ def test_no_answer_is_late_whatever_the_load(per_s: int, noise: float) -> None:
     if per_s >= 1600:
         assert refused > 0.3 * 3 * per_s
         assert decided > 3.0 / forward_s(1) * 1.0, "batches were formed"
+
+
+def ahead_of(running: int, waiting: int, deadline_s: float, largest: int) -> bool:
+    """Whether those who wait since 1 ms after a forward began would be sent after it."""
+    queue = DeadlineQueue(budget_s=0.03, largest=largest, step_time=known())
+    for slot in range(running):
+        queue.push(work(slot, deadline_s=deadline_s))
+    assert len(queue.take(0.0)[0]) == running
+    for slot in range(running, running + waiting):
+        queue.push(work(slot, 0.001, deadline_s))
+    return queue.goes_ahead(0.001)
+
+
+def test_a_batch_goes_ahead_only_where_nothing_is_gained_by_waiting() -> None:
+    assert ahead_of(4, 4, 1.0, largest=4)
+    assert not ahead_of(4, 3, 1.0, largest=4), "another may join it"
+    assert not ahead_of(4, 4, 0.035, largest=4), "whoever comes now must be able to have the next"
+
+
+def test_forwards_that_are_out_are_counted_until_each_is_done() -> None:
+    queue = DeadlineQueue(largest=2, step_time=known())
+    for slot in range(4):
+        queue.push(work(slot, deadline_s=1.0))
+    first, second = queue.take(0.0)[0], queue.take(0.001)[0]
+    with pytest.raises(Hopeless):
+        queue.push(work(4, 0.002, 0.002 + 2.2 * forward_s(2)))
+    queue.took(first, forward_s(2))
+    queue.push(work(5, 0.007, 0.007 + 3.5 * forward_s(2)))
+    queue.took(second, forward_s(2))
+    assert not queue._ends_s

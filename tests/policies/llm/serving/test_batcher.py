@@ -116,3 +116,57 @@ def test_what_lies_in_the_sockets_is_read_before_a_batch_is_taken() -> None:
         assert [each.batch for each in got] == [4] * 4
 
     run(whole())
+
+
+class FakeAhead(FakeEngine):
+    """Takes the next forward's steps while it is at one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Sequence[tuple[int, Vectors]]] = []
+        self.most_out = 0
+
+    def send(self, work: Sequence[tuple[int, Vectors]]) -> None:
+        self.sent.append(work)
+        self.most_out = max(self.most_out, len(self.sent))
+
+    def receive(self) -> Vectors:
+        answer = self.forward(self.sent[0])
+        del self.sent[0]
+        return answer
+
+
+def test_a_batch_that_gains_nothing_by_waiting_goes_ahead() -> None:
+    async def whole() -> None:
+        engine = FakeAhead()
+        async with Batcher(engine, Reading(budget_s=60.0, largest=2), Filling()) as batcher:
+            slots = [batcher.open() for _ in range(5)]
+            with released(engine):
+                waiting = []
+                for slot in slots:
+                    until_s = time.monotonic() + 60.0
+                    waiting.append(asyncio.create_task(batcher.forward(slot, asked(float(slot)), until_s)))
+                    await asyncio.sleep(0.02)
+            got = await asyncio.gather(*waiting)
+        assert [each.vector[0] for each in got] == [float(slot) for slot in slots]
+        assert [len(batch) for batch in engine.batches] == [1, 2, 2]
+        assert engine.most_out == 2
+
+    run(whole())
+
+
+def test_an_engine_that_fails_ahead_fails_its_own_batch_alone() -> None:
+    async def whole() -> None:
+        engine = FakeAhead()
+        async with Batcher(engine, Reading(budget_s=60.0, largest=1), Filling()) as batcher:
+            slots, until_s = [batcher.open() for _ in range(3)], time.monotonic() + 60.0
+            with released(engine):
+                engine.fail_once = True
+                waiting = []
+                for slot in slots:
+                    waiting.append(asyncio.create_task(batcher.forward(slot, asked(1.0), until_s)))
+                    await asyncio.sleep(0.02)
+            got = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(each, Forwarded) for each in got] == [False, True, True]
+
+    run(whole())

@@ -63,6 +63,27 @@ def test_where_many_take_longer_to_come_back_than_sharing_saves_halves_take_turn
     assert paused({0: 0.005}).largest(0.002) is None and Returning(0.0).largest(0.0) is None
 
 
+def test_they_come_back_one_after_the_other_so_that_all_take_longer_than_half() -> None:
+    returning, others = Returning(0.002), range(8, 16)
+    returning.answered(range(8), 0.0)
+    returning.answered(others, 0.1)
+    for place in range(8):
+        returning.asked(place, 0.0002 * (place + 1))
+        returning.asked(8 + place, 0.1 + 0.0002 * (place + 1))
+    assert returning.largest(0.0020) == 8, "all sixteen would take 3 ms"
+    assert returning.largest(0.0035) is None
+
+
+def test_forwards_that_are_all_as_large_are_known_by_what_a_small_one_took_before() -> None:
+    queue = DeadlineQueue(sessions=lambda: 16)
+    for _ in range(3):
+        queue.learn(1, 0.001)
+        queue.learn(16, 0.007)
+    for _ in range(100):
+        queue.took([work(slot, 0.0) for slot in range(16)], 0.007)
+    assert queue.step_time.fixed_s == pytest.approx(0.001, rel=0.05)
+
+
 @pytest.mark.parametrize("queue_of", [DeadlineQueue, ArrivalQueue])
 def test_a_batch_is_half_of_those_that_go_round(queue_of: type[DeadlineQueue]) -> None:
     queue = queue_of(sessions=lambda: 16)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from analysis.outcomes import Case
+from analysis.cases.case import Case
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,11 @@ class Grouping:
     """A case's group."""
     order: tuple[str, ...] = ()
     """The groups in order; those that are not in it, and all without one, by name."""
+
+
+def place_word(cases: Iterable[Case]) -> str:
+    """What the condition of cases is called: a setting, or where settings have axes a point of one."""
+    return "point" if any(case.axis for case in cases) else "setting"
 
 
 JOIN = ", "
@@ -34,4 +39,5 @@ GROUPINGS = {
         Grouping("setting", lambda case: JOIN.join(case.condition)),
     )
 }
-"""What `--by` can group by: `setting` is a sweep's, and without one the family, video and link."""
+"""What `--by` can group by: `setting` is a sweep's, at each point of its axes, and without a sweep the
+family, video and link."""

@@ -1,0 +1,1 @@
+"""What stands beside a record: why each level was chosen."""

@@ -1,0 +1,66 @@
+"""Whether a record under a session's name is of that session as the plan has it, or of another sweep's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from player.buffer import USUAL_THRESHOLDS
+from player.manifest import Manifest
+from testbed.sweeps.experiment.plan import SweepPlan, Unit
+
+
+def other_than_planned(told: Manifest, plan: SweepPlan, unit: Unit) -> str:
+    """What of a record is not as the plan has it, in words; empty where it is the plan's own.
+
+    Records hold the identity of their session. Those from before they did are held against what they say.
+    """
+    identity = told.sweep.identity if told.sweep else None
+    if identity == plan.identity(unit):
+        return ""
+    differ = [
+        f"{name} {_said(there)}, not {_said(wanted)}"
+        for name, there, wanted in _facts(told, plan, unit)
+        if there is not None and there != wanted
+    ]
+    if differ:
+        return ", ".join(differ)
+    return "" if identity is None else f"identity {identity}, not {plan.identity(unit)}"
+
+
+def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, Any, Any]]:
+    """Name, what the record says, and what the plan does."""
+    yield "simulated", told.simulated, plan.simulated
+    if told.policy:
+        yield "policy", told.policy.spec, unit.policy.spec
+    if told.trace:
+        yield "trace", _short(told.trace.sha256), _short(unit.swept.trace.sha256)
+    if told.video:
+        yield "chunks", told.video.chunks, unit.chunks
+        yield "video", _short(told.video.sha256), _short(unit.video.sha256)
+    qoe = dataclasses.asdict(plan.qoe_of(unit))
+    for key, there in (told.told_qoe or {}).items():
+        yield key, there, qoe.get(key)
+    if told.player:
+        for key, wanted in dataclasses.asdict(unit.setting.thresholds).items():
+            there = getattr(told.player, key)  # not said: the usual one
+            yield key, getattr(USUAL_THRESHOLDS, key) if there is None else there, wanted
+        yield "fallback", told.player.fallback, unit.policy.fallback
+        if not plan.simulated:
+            yield "decision_deadline_s", told.player.decision_deadline_s, plan.file.decision_deadline_s
+    if told.link:
+        link = unit.setting.link
+        yield "link model", told.link.model, plan.link_model
+        yield "rtt_ms", told.link.rtt_ms, link.rtt_ms
+        yield "jitter_ms", told.link.jitter_ms, link.jitter_ms
+        yield "queue_ms", told.link.queue_ms, link.queue_ms
+        yield "cc", told.link.congestion_control, link.congestion_control
+
+
+def _short(digest: str | None) -> str | None:
+    return None if digest is None else digest[:8]
+
+
+def _said(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
