@@ -23,7 +23,7 @@ from policies.llm.model.adapter import MAX_STEPS
 from policies.llm.task import task_named
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
-from policies.llm.tasks.abr.policy import DECIDES
+from policies.llm.tasks.abr.policy import ANY_LADDER
 from policies.llm.tasks.abr.small import WEIGHTS as SMALL
 from policies.llm.tasks.abr.teacher import Teacher
 from policies.rules.batch_mpc import BatchMPC
@@ -144,7 +144,7 @@ def _small(sessions: Sessions, engine: Engine) -> Any:
 def _small_engine(slots: int, chunks: int, threads: int) -> Engine:
     """On the CPU, where it is faster than the way to a GPU; contexts as long as short sessions."""
     steps = min(chunks, MAX_STEPS)
-    return Engine(task_named(DECIDES), SMALL, device="cpu", slots=slots, max_steps=steps, threads=threads)
+    return Engine(task_named(ANY_LADDER), SMALL, device="cpu", slots=slots, max_steps=steps, threads=threads)
 
 
 class _Chooses:

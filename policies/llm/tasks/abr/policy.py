@@ -44,7 +44,7 @@ DEADLINE_MS = 3000.0
 session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
 HEALTH_WITHIN_S = 2.0
 MODULE = "policies.llm"
-DECIDES = "ladder"
+ANY_LADDER = "ladder"
 """The task whose shipped adapter decides; a folder says which it is for."""
 START_IT = "start it (python -m policies.llm serve), or name another `server`, or none"
 
@@ -304,8 +304,8 @@ def task_of(adapter: Path | None) -> Bitrates:
     Raises:
         AdapterError: no bitrates.
     """
-    name = DECIDES if adapter is None else made_for(adapter) or TASK.name
-    task = task_named(name) if name in (TASK.name, DECIDES) else TASK
+    name = ANY_LADDER if adapter is None else made_for(adapter) or TASK.name
+    task = task_named(name) if name in (TASK.name, ANY_LADDER) else TASK
     if not isinstance(task, Bitrates):
         raise AdapterError(f"{adapter}: made for {name}, which is no choice of bitrates")
     return task
