@@ -31,6 +31,7 @@ from analysis.report.options import add_report
 from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_next, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
+from analysis.tables.next_command import next_command, use_of
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.unpaired.options import add_unpaired
 from player.qoe import scored_json
@@ -186,6 +187,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _table(args: argparse.Namespace) -> int:
     from analysis import table
+    from analysis.compare import can_be_compared
 
     qoe, rule = scored_by(args)
     if args.json and args.markdown:
@@ -197,8 +199,9 @@ def _table(args: argparse.Namespace) -> int:
         print(json.dumps(table.as_json(found)))
         return status
     table.show(found, _console(), args.markdown)
-    if len(found.policies) > 1 and not args.markdown:
-        tell_next(args.results, "compare")
+    if not args.markdown:
+        options = ("--interrupted",) if args.interrupted else ()
+        tell_next(args.results, "compare" if can_be_compared(outcomes) else "report", *options)
     return status
 
 
@@ -306,8 +309,8 @@ def _plot_timeline(args: argparse.Namespace) -> int:
         tell_line(f"left out, its link was invalid (--invalid draws it): {session.path}")
     counts = f"{counted(len(sessions.taken), 'session')}, {len(sessions.left_out)} invalid left out"
     tell_line(f"{args.what} of {counts}: {args.out}")
-    if len({session.policy for session in sessions.taken}) > 1:
-        tell_next(args.results, "compare")
+    if command := next_command(map(use_of, sessions.taken)):
+        tell_next(args.results, command)
     return status
 
 

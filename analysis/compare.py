@@ -205,6 +205,12 @@ def common_cases(found: Cells) -> list[Case]:
     return [case for case in first if all(case in other for other in others)]
 
 
+def can_be_compared(outcomes: Outcomes) -> bool:
+    """Whether two policies have a case in common, without which `compare` refuses."""
+    found = list(cells(outcomes).values())
+    return any(case in other for one, other in combinations(found, 2) for case in one)
+
+
 def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
     """What each policy lacks of what another one has, and of what it has streamed in vain."""
     missing: list[Missing] = []

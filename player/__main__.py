@@ -41,6 +41,7 @@ from player.real.command_line import parser
 from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.live import LiveConsole, LiveDisplay, fallback_note, summary_table
 from player.real.manifest import player_manifest
+from player.real.next_command import next_words
 from player.real.session import PlayerState, Session, Sink, Stopped, unless
 from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
@@ -290,8 +291,7 @@ class _Job:
             print(json.dumps(_as_json(summary, self.policy.spec, path)), file=self.out, flush=True)
         else:
             console.print(summary_table(summary, str(path)))
-            words = ("plot", str(path), "--what", "timeline", "--out", "session.png")
-            console.print(Text(next_step("-m", "analysis", *words)), soft_wrap=True)
+            console.print(Text(next_step("-m", "analysis", *next_words(path))), soft_wrap=True)
         if summary.fallback_because is not None:
             console.print(Text(fallback_note(summary, self.fallback.spec)), soft_wrap=True)
         good = end.outcome == FINISHED and not summary.by_fallback_alone

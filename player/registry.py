@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from player.faults import is_interrupt, one_line
+from player.foreign.shown_output import ShownOutput, write_there
 from player.foreign.trial import EndedHere, tried
 from player.foreign.undoing import undone
 from player.policy import Policy, ToldFuture, shortly
@@ -158,7 +159,11 @@ def load_policy(
     """
     if trial and is_foreign(spec) and spec not in _tried and multiprocessing.parent_process() is None:
         _try(spec, real)
-    with undone():
+    if not is_foreign(spec) or multiprocessing.parent_process() is not None:  # a worker's output is shown
+        with undone():
+            return _loaded(spec, real, seed)
+    with ShownOutput() as shown, undone():
+        write_there(shown.place)
         return _loaded(spec, real, seed)
 
 

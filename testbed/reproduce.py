@@ -50,7 +50,8 @@ from testbed.process.errors import TestbedError
 from testbed.session.command_line import parser as run_parser
 from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
 from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
-from testbed.simulated.simulation import RunFacts, SimulationJob, run_jobs
+from testbed.simulated.jobs import SimulationJob, run_jobs
+from testbed.simulated.simulation import RunFacts
 from testbed.sweeps.lanes import LaneServices, stream_unit
 from traces.commands import Parser, add_json_option
 from traces.files import write_aside

@@ -78,7 +78,9 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     for one in retried:
         console.print(Text(f"streamed again; the invalid session is {one.record}"), soft_wrap=True)
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
-    words = ("plot", str(plan.out), "--what", "timeline", "--out", "session.png")
+    words = ["plot", str(plan.out), "--what", "timeline", "--out", "session.png"]
+    if not any(result.end.valid for result in results):  # else there is nothing to draw
+        words.append("--invalid")
     console.print(Text(next_step("-m", "analysis", *words)), soft_wrap=True)
     if as_object:
         print(json.dumps(report, allow_nan=False), file=out, flush=True)

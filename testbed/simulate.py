@@ -40,13 +40,14 @@ from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.computing_pace import remembered
-from testbed.simulated.simulation import JobSummaries, plan_jobs, run_jobs
+from testbed.simulated.jobs import JobSummaries, plan_jobs, run_jobs
 from testbed.simulating.command_line import parser
 from testbed.simulating.progress_line import ProgressLine
 from testbed.simulating.simulated_summary import (
     SimulatedOutcome,
     all_good,
     as_json,
+    next_command,
     remarks_on,
     scored_in,
     table,
@@ -97,7 +98,7 @@ def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_objec
         console = person_console(sys.stdout, as_object=False)
         console.print(table(report, scored_words(scored_in(outcomes))))
         console.print(Text(f"records: {plan.out}"), soft_wrap=True)
-        what = "compare" if len({one.session.policy for one in outcomes}) > 1 else "report"
+        what = next_command(outcomes)
         console.print(Text(next_step("-m", "analysis", what, str(plan.out))), soft_wrap=True)
     return 0 if all_good(report) else NOT_ALL_GOOD
 

@@ -55,13 +55,13 @@ from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
 from testbed.sweeps.experiment.schema import SettingEntry, read_sweep, shown_value
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.journal import is_as_noted
-from testbed.sweeps.progress import SweepDisplay, duration
+from testbed.sweeps.progress import SweepDisplay
 from testbed.sweeps.state import SweepFacts, command_entry, utc_now
 from testbed.sweeps.work import SweepWork
 from traces.commands import leave, next_step, refuse, said_of
 from traces.escaping import visible_output
 from traces.trace import TraceError
-from traces.words import counted
+from traces.words import counted, duration
 
 RESULTS = Path("results")
 BAD_INPUT, NOT_ALL_GOOD = 2, 1

@@ -76,7 +76,7 @@ OUR_OWN = {
     "testbed/process/launcher.py": "orders of the parent process",
     "testbed/process/launching.py": "lines of its own child",
     "testbed/process/line_process.py": "lines of its own child",
-    "testbed/simulated/simulation.py": "what it has just written",
+    "testbed/simulated/kept_records.py": "what it has just written",
     "testbed/sweeps/state.py": "what it has just written",
 }
 """Who else parses JSON: what our own processes say to each other."""

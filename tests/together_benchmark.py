@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.simulate import plan_simulation
-from testbed.simulated.simulation import SimulationJob, plan_jobs, run_jobs
+from testbed.simulated.jobs import SimulationJob, plan_jobs, run_jobs
 from testbed.simulating.command_line import parser
 from tests.support.simulating import rows_of
 from traces.ownership import make_directory

@@ -11,6 +11,22 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
+def duration(seconds: float) -> str:
+    """`0.4 s`, `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if 0 < seconds < 0.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+
+
+SHORT_HASH = 12
+"""Characters of a hash that a person is shown."""
+
+
+def short_hash(digest: str) -> str:
+    """As much of a hash as tells files apart."""
+    return digest[:SHORT_HASH]
+
+
 def is_or_are(count: int) -> str:
     """What so many of them do."""
     return "is" if count == 1 else "are"

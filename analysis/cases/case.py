@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from traces.words import short_hash
+
 
 @dataclass(frozen=True)
 class Case:
@@ -85,7 +87,10 @@ def facts_of(case: Case) -> dict[str, str]:
 
 def hashes_of(case: Case) -> dict[str, str]:
     """What is in its files, as short as tells them apart."""
-    return {"trace": f"trace {case.trace_sha256[:8]}", "video": f"video {case.video_sha256[:8]}"}
+    return {
+        "trace": f"trace {short_hash(case.trace_sha256)}",
+        "video": f"video {short_hash(case.video_sha256)}",
+    }
 
 
 def _said(value: Any) -> str:

@@ -6,7 +6,7 @@ Read here by hand, as records are: nothing of how it was computed is known to `a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ class FamilyBound:
     qoe: QoE
     by_member: Mapping[int, float]
     """Mean QoE of the counted chunks of the best plan, paid for, over each member."""
+    luck: Mapping[int, float]
+    """How much more each member brings than it usually would, as the best policy of the file tells; the mean
+    over a family is 0, and what is played over a member holds it, the bound does not."""
 
 
 def read_bounds(path: Path) -> tuple[FamilyBound, ...]:
@@ -64,6 +67,7 @@ def _bound(path: Path, place: int, entry: Any) -> FamilyBound:
             float(entry["buffer_cap_s"]),
             QoE(str(entry["qoe"]["kind"]), float(entry["qoe"]["mu"]), float(entry["qoe"]["smooth"])),
             {int(row["member"]): float(row["bound"]) for row in entry["by_member"]},
+            _luck(entry["by_member"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnalysisError(f"{where}: {error!r}: no bound; {MAKES_ONE}") from None
@@ -72,6 +76,15 @@ def _bound(path: Path, place: int, entry: Any) -> FamilyBound:
             f"{where}: {found.family} has {len(found.by_member)} of {last - first} members;"
             " the command that began it goes on"
         )
-    if not all(map(math.isfinite, found.by_member.values())):
+    if not all(map(math.isfinite, (*found.by_member.values(), *found.luck.values()))):
         raise AnalysisError(f"{where}: {found.family} has a bound that is no number; {MAKES_ONE}")
     return found
+
+
+def _luck(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """By member: played less freed of the policy whose freed mean is the highest; 0 where none is told of."""
+    names = set.intersection(*(set(row.get("freed", {})) for row in rows))
+    if not names:
+        return {int(row["member"]): 0.0 for row in rows}
+    steady = max(sorted(names), key=lambda name: sum(float(row["freed"][name]) for row in rows))
+    return {int(row["member"]): float(row["played"][steady]) - float(row["freed"][steady]) for row in rows}

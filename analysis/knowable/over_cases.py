@@ -1,8 +1,8 @@
 """What no controller can pass, beside sessions over generated traces: for which a bound holds, where it lies.
 
 A bound is one of the mean over a family's members. Where it was computed on the very members that were
-streamed, it is taken over these, each as often as it was: what was luck there was so for both. Else it is the
-family's, over the members that it was computed on, whoever was streamed.
+streamed, it is taken over these, each as often as it was, with the luck that they had, which sessions over
+them have, too. Else it is the family's, over the members that it was computed on, whoever was streamed.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class KnowableBound:
         bound = self.families[place]
         member = member_of(self.cases[place])
         if self.same_members and member is not None:
-            return bound.by_member[member]
+            return bound.by_member[member] + bound.luck[member]
         return float(np.mean(list(bound.by_member.values())))
 
     def _drawn(self) -> tuple[list[str], Floats]:

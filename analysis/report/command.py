@@ -20,6 +20,7 @@ from typing import Any
 from analysis.clusters import ClusterRule
 from analysis.knowable.bound_file import read_bounds
 from analysis.options import BASELINE
+from analysis.outcomes import Outcome
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
@@ -28,10 +29,12 @@ from analysis.report.parts.planned import MISSING, STATUSES, Sweep, read_sweep
 from analysis.report.parts.session_rows import SessionRow, Unreadable, row_of
 from analysis.report.parts.study import Study, study_of
 from analysis.report.parts.table_rendering import to_csv, to_latex
+from analysis.report.real_only import policies_of, real_facts, real_page
 from analysis.report.section_order import in_order
 from analysis.report.sections import extremes
 from analysis.report.sections.knowable import bound_json, with_bounds, without_bound
 from analysis.report.sections.missing import state_sentence
+from analysis.report.sections.real import RealSessions, real_sessions
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
 from analysis.sessions import NOT_ALL, AnalysisError, each_once, record_files, refuse_other_schemas
@@ -69,23 +72,23 @@ def report(args: argparse.Namespace) -> int:
         rows, unreadable = _read(paths, read, pool if len(paths) >= WORTH_PROCESSES else None)
         unreadable += [Unreadable(str(path), fault.removeprefix(f"{path}: ")) for path, fault in copies]
         chosen = _chosen(rows, args.policy, sweep)
+        baseline = args.baseline or (sweep.baseline if sweep and sweep.baseline else BASELINE)
+        real = real_sessions(chosen, scoring, baseline, interrupted=args.interrupted)
+        if real is not None and not any(isinstance(row.outcome, Outcome) for row in chosen):
+            return _report_real(real, chosen, unreadable, out, args)
         study = study_of(
             chosen,
             unreadable,
             scoring,
             sweep=sweep,
-            baseline=args.baseline or (sweep.baseline if sweep and sweep.baseline else BASELINE),
+            baseline=baseline,
             baseline_asked=args.baseline is not None,
             rule=rule,
         )
         study = with_bounds(study, bounds)
-        page = _page(study, _command(args), pool, args.format)
-    found = _write(study, page, out, named=args.out is not None)
-    spent = {
-        "seconds": round(time.monotonic() - begun, 2),
-        "cpu_seconds": _cpu_seconds(),
-        "peak_memory_mb": _peak_memory_mb(jobs),
-    }
+        page = _page(study, _command(args), pool, args.format, real)
+    found = _write(study.rows, page, out, partial(_facts, study, page), named=args.out is not None)
+    spent = _spent(begun, jobs)
     if args.json:
         print(json.dumps({**found, **spent}, allow_nan=False))
     else:
@@ -93,7 +96,44 @@ def report(args: argparse.Namespace) -> int:
     return NOT_ALL if unreadable else 0
 
 
-def _write(study: Study, page: Page, out: Path, *, named: bool) -> dict[str, Any]:
+def _report_real(
+    real: RealSessions,
+    rows: Sequence[SessionRow],
+    unreadable: Sequence[Unreadable],
+    out: Path,
+    args: argparse.Namespace,
+) -> int:
+    """The report where all that counts ran over a real network; the exit status."""
+    policies = policies_of(real, args.baseline)
+    page = real_page(
+        real, rows, unreadable, _command(args), title=_title(rows), formats=args.format, made=_made()
+    )
+    found = _write(
+        rows, page, out, lambda: real_facts(real, page, rows, unreadable), named=args.out is not None
+    )
+    if args.json:
+        print(json.dumps(found, allow_nan=False))
+    else:
+        for one in unreadable:
+            tell_line(f"left out: {one.path}: {one.reason}")
+        counts = f"{counted(found['sessions'], 'session')}, {counted(len(policies), 'policy', 'policies')}"
+        tell_line(f"{counts}, over a real network and unpaired: {os.fspath(found['page'])}")
+        print(next_step("-m", "webbrowser", os.fspath(found["page"])))
+    return NOT_ALL if unreadable else 0
+
+
+def _spent(begun: float, jobs: int) -> dict[str, float]:
+    """Of time and memory."""
+    return {
+        "seconds": round(time.monotonic() - begun, 2),
+        "cpu_seconds": _cpu_seconds(),
+        "peak_memory_mb": _peak_memory_mb(jobs),
+    }
+
+
+def _write(
+    rows: Sequence[SessionRow], page: Page, out: Path, facts_of: Callable[[], dict[str, Any]], *, named: bool
+) -> dict[str, Any]:
     """Write all files of the report, the facts last; the facts.
 
     Raises:
@@ -103,12 +143,12 @@ def _write(study: Study, page: Page, out: Path, *, named: bool) -> dict[str, Any
     for picture in page.pictures:
         for kind in page.formats:
             folder.write(f"{FIGURES}/{picture.name}.{kind}", picture.files[kind])
-    folder.write(CHECKSUMS, checksums(study.rows, out))
+    folder.write(CHECKSUMS, checksums(rows, out))
     for table in page.tables:
         folder.write(f"{TABLES}/{table.name}.csv", to_csv(table))
         folder.write(f"{TABLES}/{table.name}.tex", to_latex(table))
     folder.write(PAGE, to_html(page))
-    found = _facts(study, page, out, folder.files)
+    found = {"out": str(out), "page": str(out / PAGE), **facts_of(), "files": folder.files}
     folder.finish(FACTS, json.dumps(found, indent=2, allow_nan=False) + "\n")
     return found
 
@@ -161,7 +201,11 @@ def _chosen(rows: Sequence[SessionRow], policies: Sequence[str], sweep: Sweep | 
 
 
 def _page(
-    study: Study, command: Sequence[str], pool: ProcessPoolExecutor | None, formats: tuple[str, ...]
+    study: Study,
+    command: Sequence[str],
+    pool: ProcessPoolExecutor | None,
+    formats: tuple[str, ...],
+    real: RealSessions | None,
 ) -> Page:
     """Draw everything, and put the page together."""
     lines = extremes.timelines(study)
@@ -169,21 +213,24 @@ def _page(
     draw = partial(extremes.draw, formats=formats)
     drawn = map(draw, lines) if apart is None else apart.map(draw, lines)
     with written_as(formats):
-        sections = in_order(study, drawn, command, CHECKSUMS)
+        sections = in_order(study, drawn, command, CHECKSUMS, real)
     return Page(
-        title=_title(study),
+        title=(study.sweep.name if study.sweep else "") or _title(study.rows),
         question=study.sweep.question if study.sweep else "",
         facts=facts(study),
         formats=formats,
         sections=sections,
-        made=f"Made by Streambed {_version()} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.",
+        made=_made(),
     )
 
 
-def _title(study: Study) -> str:
-    if study.sweep is not None and study.sweep.name:
-        return study.sweep.name
-    return Path(study.rows[0].path).absolute().parent.name
+def _made() -> str:
+    return f"Made by Streambed {_version()} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}."
+
+
+def _title(rows: Sequence[SessionRow]) -> str:
+    """The folder's name."""
+    return Path(rows[0].path).absolute().parent.name
 
 
 def _command(args: argparse.Namespace) -> list[str]:
@@ -208,12 +255,10 @@ def _version() -> str:
         return "of an unknown version"
 
 
-def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[str, Any]:
+def _facts(study: Study, page: Page) -> dict[str, Any]:
     """The object of `--json`, which also lies beside the page."""
     sweep = study.sweep
     return {
-        "out": str(out),
-        "page": str(out / PAGE),
         "title": page.title,
         "qoe": scored_json(study.outcomes.scored),
         "baseline": study.baseline,
@@ -240,7 +285,6 @@ def _facts(study: Study, page: Page, out: Path, files: Sequence[str]) -> dict[st
         ],
         "planned": None if sweep is None else {status: sweep.count(status) for status in STATUSES},
         "complete": None if sweep is None else sweep.complete and not sweep.count(MISSING),
-        "files": list(files),
     }
 
 

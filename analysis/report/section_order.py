@@ -16,6 +16,7 @@ from analysis.report.sections.generalization import generalization
 from analysis.report.sections.headline import results
 from analysis.report.sections.links import fidelity
 from analysis.report.sections.missing import lacking
+from analysis.report.sections.real import RealSessions, real_section
 from analysis.report.sections.repeat import repeating
 from analysis.report.sections.setting import setting
 from analysis.report.sections.sharing import sharing_section
@@ -23,10 +24,15 @@ from analysis.report.sections.stress import under_stress
 
 
 def in_order(
-    study: Study, timelines: Iterable[Picture], command: Sequence[str], checksums: str
+    study: Study,
+    timelines: Iterable[Picture],
+    command: Sequence[str],
+    checksums: str,
+    real: RealSessions | None = None,
 ) -> tuple[Section, ...]:
     """The sections that this study has something for, from the results to how to repeat them.
 
+    `real`: the sessions over a real network, where there are some; the study's are all over traces.
     `timelines` may still be in the making by other processes: they are asked for last.
     """
     before = (
@@ -42,6 +48,7 @@ def in_order(
         decisions(study),
         sharing_section(study),
         fidelity(study),
+        None if real is None else real_section(real),
         lacking(study),
         repeating(study, command, checksums),
     )

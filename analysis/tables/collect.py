@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.outcomes import Outcome, outcome_of, utilisation
+from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import (
     AnalysisError,
@@ -30,8 +30,8 @@ from analysis.sessions import (
     tell_next,
     tell_unreadable,
 )
-from analysis.streams import LEAST_SESSIONS, Stream, stream_of
 from analysis.tables.chunk_rows import CHUNK_COLUMNS, chunk_rows
+from analysis.tables.next_command import Use, next_command, use_of
 from analysis.tables.table_file import (
     ENDINGS,
     NUMBER,
@@ -52,7 +52,6 @@ from player.manifest import (
     TraceSection,
     VideoSection,
 )
-from player.qoe import Scoring
 from player.record import RecordError, read_record
 from traces.bound_processes import worker_pool
 from traces.commands import add_json_option, said_of, tell_line
@@ -344,32 +343,10 @@ def collect(places: Sequence[Path], table: Path, *, chunks: bool = False) -> Col
     if not rows:
         raise AnalysisError(f"no chunk is in any of {len(files)} records; leave --chunks out")
     sessions = len(files) + len(copies) - len(unreadable)
-    return Collected(table, rows, sessions, tuple(unreadable), _next_command(uses))
+    return Collected(table, rows, sessions, tuple(unreadable), next_command(uses.elements()))
 
 
 Rows = list[dict[str, Any]]
-REPORT, UNPAIRED = "report", "unpaired"
-Use = tuple[str | None, str]
-"""The command that a session counts in, None where in none; its policy."""
-
-
-def _next_command(uses: Counter[Use]) -> str | None:
-    """The one that these sessions are enough for."""
-    if any(command == REPORT for command, _ in uses):
-        return REPORT
-    streamed = [count for (command, _), count in uses.items() if command == UNPAIRED]
-    return UNPAIRED if streamed and min(streamed) >= LEAST_SESSIONS else None
-
-
-def _use(session: SessionRecord) -> Use:
-    """Which command counts it, scored as that one scores where nobody asks for other weights."""
-    try:
-        if session.trace is None:
-            streamed = isinstance(stream_of(session, Scoring()), Stream)
-            return (UNPAIRED if streamed else None), session.policy
-        return (REPORT if isinstance(outcome_of(session, Scoring()), Outcome) else None), session.policy
-    except (AnalysisError, RecordError):
-        return None, session.policy
 
 
 def _batches(
@@ -402,7 +379,7 @@ def _batches(
 def _rows_or_fault(rows_of: Callable[[SessionRecord], Rows], path: Path) -> tuple[Rows, Use] | str:
     try:
         session = SessionRecord(read_record(path))
-        return rows_of(session), _use(session)
+        return rows_of(session), use_of(session)
     except RecordError as error:
         return str(error)
     except OSError as error:

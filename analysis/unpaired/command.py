@@ -194,7 +194,8 @@ class _Measured:
         )
 
 
-def _notes(comparison: UnpairedComparison) -> list[str]:
+def notes_of(comparison: UnpairedComparison) -> list[str]:
+    """What a reader must know to read the figures right, and what is left out."""
     notes = left_out_words(comparison.found.left_out)
     videos = sorted({one.video for one in comparison.found.taken})
     if len(videos) > 1:
@@ -272,23 +273,25 @@ def _intervals_json(one: UnpairedMeans | UnpairedDifference) -> dict[str, Any]:
 
 
 def _time(seconds: float) -> str:
+    """A time since the epoch, to the minute."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _show(comparison: UnpairedComparison, console: Console) -> None:
+def head_words(comparison: UnpairedComparison) -> str:
+    """How many sessions, over which time, and how the figures are made."""
     blocks = comparison.blocks
-    say(console, f"{UNPAIRED}.")
-    say(
-        console,
+    return (
         f"{counted(len(comparison.found.taken), 'session')} in {counted(len(blocks), 'block')} of time, from"
-        f" {_time(blocks[0].begin_s)} to {_time(blocks[-1].end_s)}; a block weighs the same for all.",
+        f" {_time(blocks[0].begin_s)} to {_time(blocks[-1].end_s)}; a block weighs the same for"
+        f" all. Stall ratio: all stalled over all watched, {CONFIDENCE:.0%} by bootstrap over a block's"
+        f" sessions. Bitrate: weighted by time watched, QoE ({comparison.found.weights}) by chunks, switches"
+        f" of a session, {CONFIDENCE:.0%} by standard error."
     )
-    say(
-        console,
-        f"Stall ratio: all stalled over all watched, {CONFIDENCE:.0%} by bootstrap over a block's sessions."
-        f" Bitrate: weighted by time watched, QoE ({comparison.found.weights}) by chunks, switches of a"
-        f" session, {CONFIDENCE:.0%} by standard error.",
-    )
+
+
+def _show(comparison: UnpairedComparison, console: Console) -> None:
+    say(console, f"{UNPAIRED}.")
+    say(console, head_words(comparison))
     console.print()
     console.print(_means_table(comparison.policies))
     if comparison.differences:
@@ -298,7 +301,7 @@ def _show(comparison: UnpairedComparison, console: Console) -> None:
             if one.words:
                 say(console, one.words)
     console.print()
-    for line in _notes(comparison):
+    for line in notes_of(comparison):
         say(console, line)
 
 

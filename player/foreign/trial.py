@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
+from player.foreign.shown_output import ShownOutput, write_there
 from traces.bound_processes import die_with_parent
 
 LONGEST_ANSWER = 4000
@@ -39,12 +40,18 @@ def tried(call: Callable[[], str], *, silent: bool) -> str:
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()  # or the copy would print it, too
+    with ShownOutput() as shown:
+        return _tried(call, os.devnull if silent else shown.place)
+
+
+def _tried(call: Callable[[], str], output: str) -> str:
+    """See `tried`; the copy's output goes to `output`."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads are not wanted there
         copy = os.fork()
     if copy == 0:
-        _be_the_copy(call, writer, silent)
+        _be_the_copy(call, writer, output)
     os.close(writer)
     try:
         status = _end_of(copy)
@@ -58,14 +65,11 @@ def tried(call: Callable[[], str], *, silent: bool) -> str:
     raise EndedHere(_how(status))
 
 
-def _be_the_copy(call: Callable[[], str], writer: int, silent: bool) -> NoReturn:
+def _be_the_copy(call: Callable[[], str], writer: int, output: str) -> NoReturn:
     try:
         os.setsid()
         die_with_parent()
-        if silent:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 1)
-            os.dup2(nowhere, 2)
+        write_there(output)
         answer = ""
         with contextlib.suppress(BaseException):  # the session, or the program itself, will meet it again
             answer = call()

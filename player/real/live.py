@@ -92,10 +92,18 @@ def state_text(state: PlayerState, video: Video) -> str:
 def fallback_note(summary: SessionSummary, fallback: str) -> str:
     """Who decided what the policy did not, how much, and why."""
     alone = "; the policy has no QoE" if summary.by_fallback_alone else ""
-    return (
-        f"the fallback, {fallback}, decided {fallback_count(summary.decided_by)},"
-        f" first because {summary.fallback_because}{alone}"
-    )
+    return f"{fallback_decided(fallback, summary.decided_by, summary.fallback_because)}{alone}"
+
+
+def fallback_decided(fallback: str | None, decided_by: Mapping[str, int], because: str | None) -> str:
+    """How much the fallback decided and why, as every command says it.
+
+    Args:
+        fallback: its spec; None where that isn't known.
+        because: of the first chunk that it decided.
+    """
+    named = "" if fallback is None else f", {fallback},"
+    return f"the fallback{named} decided {fallback_count(decided_by)}, first because {because}"
 
 
 def fallback_count(decided_by: Mapping[str, int]) -> str:

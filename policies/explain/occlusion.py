@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from player.record import RecordError
 from policies.explain.inputs import LEAST_MBPS, LastThroughput
 from policies.explain.replayed import TaskSteps
 from policies.llm.engine.engine import Engine
@@ -125,12 +126,18 @@ class Occlusion:
         self._chunks: dict[int, Telling] = {}
 
     def at(self, chunk: int) -> Occluded:
-        """The decision of a chunk; `chunk` may only grow from call to call."""
+        """The decision of a chunk; `chunk` may only grow from call to call.
+
+        Raises:
+            RecordError: of what the record says nothing finite can be made.
+        """
         self._follow(chunk)
         told = {"": self._whole, **self._modalities}
         work = [each.until(chunk) for each in (*told.values(), *self._chunks.values())]
         outputs = self._engine.forward(work)
         vector = work[0][1][-1]
+        if not (np.isfinite(vector).all() and np.isfinite(outputs).all()):
+            raise RecordError(f"chunk {chunk}: its numbers are beyond what the model can be fed")
         scores = [self._session.task.scores(output, vector) for output in outputs]
         after = 1 + len(self._modalities)
         return Occluded(

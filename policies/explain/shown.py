@@ -11,6 +11,8 @@ from policies.explain.replayed import PlayedSession
 from policies.explain.tree import Tree
 
 COLUMNS = ("chunk", "level", "by", "ahead of", "margin", "most for it", "recent chunk", "nearest change")
+BY_THE_MODEL = ("llm", "policy")
+"""What a record says where the model decided."""
 WIDTHS = (5, 5, 8, 8, 7, 19, 13, 0)
 
 
@@ -31,6 +33,11 @@ def show_session(found: Explanation) -> None:
     other = [each for each in decisions if each.level != each.recorded]
     if other:
         print(f"{len(other)} of {len(decisions)} levels in the record are not the model's choice, marked *")
+    if unlike := [each.chunk for each in other if each.by in BY_THE_MODEL]:
+        print(
+            f"{len(unlike)} of them it is said to have chosen (first chunk {unlike[0]}): it was another"
+            " adapter, computed in something else, or on a machine whose libraries round otherwise"
+        )
 
 
 def _cells(why: WhyLevel) -> tuple[str, ...]:

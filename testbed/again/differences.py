@@ -24,7 +24,7 @@ from testbed.again.told import LONGEST_VALUE, plain
 from testbed.session.session_plan import LANES_AT_ONCE
 from traces.safe_reading import shown
 from traces.versions import code_version
-from traces.words import counted
+from traces.words import counted, short_hash
 
 OF_THE_RUN = (
     *("line", "schema", "run_id", "started_at", "command_line", "directory"),
@@ -44,7 +44,6 @@ _NOT_OF_THE_SESSION = {
     "policy": ("source_sha256", "sources"),
     "policy_server": (SERVER_VERSIONS, "loading_s"),
 }
-SHORT_HASH = 12
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -216,7 +215,7 @@ def _shown(value: Any) -> str:
     if not isinstance(value, str):
         return shown(value)
     if _HASH.fullmatch(value):
-        return value[:SHORT_HASH]
+        return short_hash(value)
     return plain(value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…")
 
 

@@ -8,8 +8,7 @@ from testbed.again.told import Told, plain
 from testbed.process.errors import TestbedError
 from traces.commands import said_of
 from traces.safe_reading import sha256_of
-
-SHORT_HASH = 12
+from traces.words import short_hash
 
 
 def trusted_files(told: Told, policy: str, fallback: str, trust: bool) -> str:
@@ -49,11 +48,11 @@ def _trusted_file(told: Told, spec: str, place: str, trust: bool) -> str:
     except OSError as error:
         raise TestbedError(f"{told.path}: its policy's file {name}: {said_of(error)}") from None
     recorded = told.optional(place)
-    was = f"recorded {plain(recorded[:SHORT_HASH])}" if recorded else "not recorded"
+    was = f"recorded {plain(short_hash(recorded))}" if recorded else "not recorded"
     same = "as recorded" if recorded == digest else was
     others = len(policy_sources(path).files) - 1
     name += f" with {others} module{'s' * (others > 1)} beside it" if others > 0 else ""
-    said = f"{name} (SHA-256 {digest[:SHORT_HASH]}, {same})"
+    said = f"{name} (SHA-256 {short_hash(digest)}, {same})"
     if not trust:
         raise TestbedError(
             f"{told.path} names a policy file, {said}, whose code would run here; read it, then add --trust"

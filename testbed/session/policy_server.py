@@ -2,8 +2,9 @@
 
 A policy names its server (`player.policy.Served`); what that is, this module does not know. A server's
 socket is a file in a folder of the run's own, which crosses network namespaces, so that no decision
-touches an emulated link. The server is nice to the links: as soon as sessions play, it yields the processor
-to whatever else the run does, and its threads sleep instead of spinning while they wait.
+touches an emulated link. What has to come first on a link, rate changes and due frames, runs in real time;
+a server shares the processor with the players, who wait for it, and its threads sleep instead of spinning
+while they wait.
 """
 
 from __future__ import annotations
@@ -32,10 +33,6 @@ from traces.temporary import RemovedWithUs
 DEVICES = ("auto", "cpu", "cuda")
 READY_WITHIN_S = 180.0
 """A server may have to convert a model's weights the first time."""
-NICE = 10
-"""The links' processes come first. (Rate changes and due frames run in real time where that is granted.)"""
-LEAST_PRIORITY = 19
-"""There is no nicer."""
 FOLDER = "streambed-servers-"
 PROBE_WITHIN_S = 1.0
 """A socket whose server does not even take a connection by then is a living one's."""
@@ -86,13 +83,10 @@ class PolicyServer:
     def manifest(self) -> dict[str, Any]:
         """What a record says of it."""
         own = {"module": self.command.module, "arguments": list(self.command.arguments)}
-        return {**own, "nice": NICE, "threads": threads(), **self.facts}
+        return {**own, "threads": threads(), **self.facts}
 
-    async def start(self, yields: bool = False) -> None:
+    async def start(self) -> None:
         """Start it and wait until it can decide.
-
-        Args:
-            yields: while it loads, too, because sessions play already; else all wait for it alone.
 
         Raises:
             TestbedError: it can't, or not in time.
@@ -103,14 +97,12 @@ class PolicyServer:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=nice_and_bound if yields else die_with_parent,
+            preexec_fn=die_with_parent,
             start_new_session=True,
             env={"OMP_WAIT_POLICY": "PASSIVE", **environment()},
         )
         self._child = Child(self.name, process, ends_by=signal.SIGTERM)  # it serves whatever its input does
         line = await self._child.first_line(READY_WITHIN_S)
-        if not yields:
-            _be_nice(process.pid)
         self.facts = {key: value for key, value in line.items() if key not in ("line", "address")}
 
     def watch(self) -> None:
@@ -124,7 +116,7 @@ class PolicyServer:
             await self._child.close()
             self.notes.append(f"{self.name} died ({why})")
             try:
-                await self.start(yields=True)
+                await self.start()
             except TestbedError as error:
                 self.notes.append(str(error))
                 return
@@ -183,16 +175,13 @@ class PolicyServers:
             os.close(self._lock)
             self._lock = None
 
-    async def start(self, yields: bool = False) -> None:
+    async def start(self) -> None:
         """Start all and wait until they can decide; after that they are watched.
-
-        Args:
-            yields: see `PolicyServer.start`.
 
         Raises:
             TestbedError: one can't.
         """
-        await asyncio.gather(*(server.start(yields) for server in self._servers.values()))
+        await asyncio.gather(*(server.start() for server in self._servers.values()))
         for server in self._servers.values():
             server.watch()
 
@@ -204,19 +193,6 @@ class PolicyServers:
     def of(self, command: ServerCommand | None) -> PolicyServer | None:
         """The server of a command; None of none."""
         return None if command is None else self._servers[command]
-
-
-def _be_nice(leader: int) -> None:
-    """All threads of a process that leads a group, and of what it has started."""
-    priority = min(os.getpriority(os.PRIO_PROCESS, 0) + NICE, LEAST_PRIORITY)
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # it died: whoever asks it is told
-        os.setpriority(os.PRIO_PGRP, leader, priority)
-
-
-def nice_and_bound() -> None:
-    """For `preexec_fn`."""
-    os.nice(NICE)
-    die_with_parent()
 
 
 def _own_folder() -> tuple[Path, int]:

@@ -16,6 +16,7 @@ from statistics import median
 from traces.files import write_aside
 from traces.ownership import caller_cache_dir, make_directory
 from traces.safe_reading import BadFileError, read_json
+from traces.words import duration
 
 FILE = "computing_pace.json"
 CHUNK_S, SESSIONS = "chunk_s", "sessions"
@@ -27,13 +28,6 @@ WORTH_KEEPING_S = 1.0
 MOST_COUNTED = 200
 """Sessions that earlier runs weigh at the most beside this one's: a figure that was wrong, or of another
 machine, is gone after the next long run, and a few sessions hardly change one that is well known."""
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
 @dataclass

@@ -11,10 +11,10 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from testbed.simulated.computing_pace import ComputingPace, duration
-from testbed.simulated.simulation import JobDone, SimulationJob
+from testbed.simulated.computing_pace import ComputingPace
+from testbed.simulated.jobs import JobDone, SimulationJob
 from traces.console import VisibleConsole
-from traces.words import counted
+from traces.words import counted, duration
 
 PROGRESS_LINES = 10
 """On a pipe, so many in all, beside the first."""

@@ -16,7 +16,7 @@ from analysis.clusters import ClusterRule
 from player.decide import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import Scored, SessionSummary, scored_json
-from player.real.live import fallback_count
+from player.real.live import fallback_decided
 from player.record import FINISHED
 from player.registry import only_simulated
 from testbed.session.summary import deciders_words, shown_figure
@@ -38,6 +38,19 @@ class SimulatedOutcome:
     def counts(self) -> bool:
         """Whether its figures are the policy's own."""
         return self.summary is not None and not self.summary.by_fallback_alone
+
+
+def next_command(outcomes: Sequence[SimulatedOutcome]) -> str:
+    """What of `analysis` runs on the records: `compare` where two policies count over one trace, `report`
+    where one counts; where none does, `collect`, whose table says why."""
+    met: dict[tuple[str, int], set[str]] = {}
+    for one in outcomes:
+        if one.counts and one.summary is not None and one.summary.qoe is not None:
+            start = one.session.start
+            met.setdefault((start.trace.sha256, start.index), set()).add(one.session.policy)
+    if not met:
+        return "collect"
+    return "compare" if any(len(policies) > 1 for policies in met.values()) else "report"
 
 
 def scored_in(outcomes: Sequence[SimulatedOutcome]) -> list[Scored]:
@@ -116,11 +129,7 @@ def remarks_on(outcomes: Sequence[SimulatedOutcome], report: dict[str, Any]) -> 
 def _replaced(one: dict[str, Any], sessions: int) -> list[str]:
     if not one["fallback_chunks"]:
         return []
-    count = fallback_count(one["decided_by"])
-    line = (
-        f"{one['policy']}: the fallback, {one['fallback']}, decided {count},"
-        f" first because {one['fallback_because']}"
-    )
+    line = f"{one['policy']}: {fallback_decided(one['fallback'], one['decided_by'], one['fallback_because'])}"
     alone = one["by_fallback_alone"]
     if alone == sessions:
         line += "; the policy has no QoE"

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +22,7 @@ from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
 from testbed.machine.load import SESSION_LOAD
 from testbed.process.children import environment
 from testbed.process.errors import TestbedError
-from testbed.session.policy_server import nice_and_bound, threads
+from testbed.session.policy_server import threads
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
 from traces.bound_processes import die_with_parent
@@ -102,8 +102,8 @@ async def _load(lanes: int, servers: int) -> AsyncIterator[None]:
     """Processors as busy as so many sessions keep them, and servers that never rest."""
     cpus = len(os.sched_getaffinity(0))
     share = min(lanes * SESSION_LOAD / cpus, 1.0)
-    burning = [await _burning(share, die_with_parent) for _ in range(cpus)]
-    burning += [await _burning(1.0, nice_and_bound) for _ in range(servers * threads())]
+    burning = [await _burning(share) for _ in range(cpus)]
+    burning += [await _burning(1.0) for _ in range(servers * threads())]
     try:
         yield
     finally:
@@ -113,12 +113,12 @@ async def _load(lanes: int, servers: int) -> AsyncIterator[None]:
             await process.wait()
 
 
-async def _burning(share: float, first: Callable[[], None]) -> asyncio.subprocess.Process:
+async def _burning(share: float) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-P", "-m", "testbed.machine.load", f"{share:.4f}"),
         stdin=asyncio.subprocess.PIPE,
-        preexec_fn=first,
+        preexec_fn=die_with_parent,
         start_new_session=True,
         env=environment(),
     )

@@ -15,28 +15,17 @@ from pathlib import Path
 
 from player.decide import DEADLINE_S
 from player.qoe import SessionSummary
-from player.real.live import fallback_count
+from player.real.live import fallback_decided
 from player.record import FINISHED
 from player.registry import is_foreign, only_simulated
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.first_use import telling_s, working_s
-from testbed.simulated.simulation import (
-    PATIENCE_S,
-    RunFacts,
-    SessionToSimulate,
-    SimulationJob,
-    begin_worker,
-    load_together,
-    run_job,
-    simulate_together,
-    together,
-    waiting_line,
-)
+from testbed.simulated.jobs import PATIENCE_S, SimulationJob, policy_workers, run_job, together, waiting_line
+from testbed.simulated.simulation import RunFacts, SessionToSimulate, load_together, simulate_together
 from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
-from testbed.sweeps.folder import ALL_BY_FALLBACK, Attempt
+from testbed.sweeps.folder import Attempt
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import SweepWork
-from traces.bound_processes import worker_pool
 
 AHEAD = 4
 """Sessions handed out for each process."""
@@ -126,20 +115,19 @@ def _judged(session: SessionToSimulate, summary: SessionSummary, deadline_s: flo
     if summary.outcome != FINISHED:
         return Attempt(FAILED, (summary.outcome,), for_good=True, session_s=length_s)
     if summary.by_fallback_alone:
-        why = f"{ALL_BY_FALLBACK}, first because {summary.fallback_because}"
+        why = fallback_decided(session.fallback, summary.decided_by, summary.fallback_because)
         return Attempt(FAILED, (why,), for_good=True, session_s=length_s)
-    return Attempt(DONE, session_s=length_s, said=_said_of(session.policy, summary, deadline_s))
+    return Attempt(DONE, session_s=length_s, said=_said_of(session, summary, deadline_s))
 
 
-def _said_of(policy: str, summary: SessionSummary, deadline_s: float) -> str:
+def _said_of(session: SessionToSimulate, summary: SessionSummary, deadline_s: float) -> str:
     """What a person should hear of a session whose figures count."""
     longest_s = (summary.longest_decision_ms or 0.0) / 1000.0
-    if longest_s > deadline_s and not only_simulated(policy):
+    if longest_s > deadline_s and not only_simulated(session.policy):
         late = f"a decision took {longest_s:.1f} s, and decision_deadline_s is {deadline_s:g}"
         return f"{late}: a real player would have let the fallback decide"
     if summary.fallback_because is not None:
-        count = fallback_count(summary.decided_by)
-        return f"the fallback decided {count}, first because {summary.fallback_because}"
+        return fallback_decided(session.fallback, summary.decided_by, summary.fallback_because)
     return ""
 
 
@@ -216,7 +204,7 @@ def _until_broken(work: SweepWork, parts: _Parts, processes: int, alone: int) ->
     """
     flying: dict[Future[list[Attempt]], list[Unit]] = {}
     try:
-        with worker_pool(processes, begin_worker) as workers:
+        with policy_workers(processes) as workers:
             while True:
                 most = 1 if alone > 0 else AHEAD * processes
                 while len(flying) < most and (taken := parts.take(alone > 0)) is not None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from testbed.process.errors import TestbedError
 from testbed.session.side_by_side import Interrupt
-from testbed.simulated.computing_pace import ComputingPace, duration, remembered
+from testbed.simulated.computing_pace import ComputingPace, remembered
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
 from testbed.sweeps.cluster import RayNodes, run_on
@@ -26,6 +26,7 @@ from testbed.sweeps.machine import check_machine
 from testbed.sweeps.progress import chunks_of
 from testbed.sweeps.state import SweepFacts, utc_now
 from testbed.sweeps.work import SweepWork
+from traces.words import duration
 
 MOST_LANES = 250
 """As many as `testbed/fidelity.py` measures."""

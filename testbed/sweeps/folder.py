@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 from analysis.sweep_state import SweepState, SweepStateError
 from player.manifest import Manifest
+from player.real.live import fallback_decided
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS
@@ -29,8 +31,6 @@ from traces.ownership import make_directory, make_within
 from traces.safe_reading import BadFileError, line_of, read_json
 
 LOCK, ATTEMPTS = "sweep.lock", "attempts"
-
-ALL_BY_FALLBACK = "the fallback decided every chunk"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:
             reasons.append(f"{end.outcome}: {end.reason}" if end.reason else end.outcome)
         elif by_fallback_alone({row.by for row in chunks}):
             why = next(row.fallback_words for row in chunks if row.replaced)
-            reasons.append(f"{ALL_BY_FALLBACK}, first because {why}")
+            reasons.append(fallback_decided(None, Counter(row.by for row in chunks), why))
     length_s = sum(end.elapsed_s for _, end in sessions)
     if not reasons:
         return Attempt(DONE, session_s=length_s)

@@ -137,7 +137,7 @@ class LaneServices:
             server = self._servers.get(command)
             if server is None or server.gone:
                 servers = await self._stack.enter_async_context(PolicyServers([command], self._device))
-                await servers.start(yields=server is not None)  # sessions that asked the last one play
+                await servers.start()
                 server = servers.of(command)
                 assert server is not None
                 self._servers[command] = server

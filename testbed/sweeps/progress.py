@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from testbed.simulated.computing_pace import ComputingPace, duration
+from testbed.simulated.computing_pace import ComputingPace
 from testbed.sweeps.experiment.plan import Unit
 from testbed.sweeps.folder import Attempt
 from testbed.sweeps.state import DONE
+from traces.words import duration
 
 LINES = 20
 """On a pipe, at most so many of how far it is, and …"""

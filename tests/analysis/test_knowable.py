@@ -71,6 +71,25 @@ def test_over_the_members_that_were_streamed_it_is_theirs(tmp_path: Path, result
     assert way.low is not None and way.high is not None and way.low < way.mean < way.high
 
 
+def test_what_was_luck_for_sessions_is_so_for_the_bound(tmp_path: Path, results: Path) -> None:
+    """Of two policies the better tells of the luck; over other members there is none to tell of."""
+    rows = [
+        {
+            "member": member,
+            "bound": 3.0,
+            "played": {"robustmpc": 1.0, "small": 1.5},
+            "freed": {"robustmpc": 1.0, "small": 1.5 + (0.4 if member < MEMBERS else -0.4)},
+        }
+        for member in range(2 * MEMBERS)
+    ]
+    path = write_bounds(tmp_path / "b.json", dict.fromkeys(range(2 * MEMBERS), 3.0))
+    held = json.loads(path.read_text())
+    held["bounds"][0]["by_member"] = rows
+    path.write_text(json.dumps(held))
+    bound = found(path, results)
+    assert isinstance(bound, KnowableBound) and bound.interval.mean == pytest.approx(2.6)
+
+
 def test_over_other_members_it_is_the_familys(tmp_path: Path, results: Path) -> None:
     bound = found(write_bounds(tmp_path / "b.json", {90: 2.0, 91: 4.0, 92: 3.0}), results)
     assert isinstance(bound, KnowableBound) and not bound.same_members

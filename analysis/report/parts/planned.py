@@ -28,6 +28,7 @@ from analysis.sweep_state import (
 from player.qoe import Scoring
 from traces.safe_reading import BadFileError, read_json, toml_tables
 from traces.versions import HERE
+from traces.words import duration
 
 FILE = "sweep.json"
 
@@ -281,13 +282,3 @@ def _spent(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ""
     return f"{duration(found['wall_s'])} of running for {duration(found['session_s'])} of sessions"
-
-
-def duration(seconds: float) -> str:
-    """`3.2 s`, `4 min 5 s`, `6 h 7 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -18,9 +18,7 @@ from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import LEFT, Cell, Column, RowGroup, Table, number, word
 from analysis.report.parts.typed import TypedCommand, once, typed
 from traces.versions import typed_in
-
-SHORT_HASH = 12
-"""Characters of a hash that a reader is shown; CSV has them all."""
+from traces.words import SHORT_HASH, short_hash
 
 MADE, REPORTED, COMPARED = (
     "Commands that made the sessions, typed in Streambed's folder",
@@ -37,7 +35,7 @@ Fact = TypeVar("Fact")
 def _hash(value: str | None) -> Cell:
     if not value:
         return Cell("–", (None,))
-    return Cell(value[:SHORT_HASH], (value,), kind="code")
+    return Cell(short_hash(value), (value,), kind="code")
 
 
 def commands(study: Study) -> list[TypedCommand]:

@@ -9,6 +9,7 @@ from typing import Any
 from player.buffer import USUAL_THRESHOLDS
 from player.manifest import Manifest
 from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from traces.words import short_hash
 
 
 def other_than_planned(told: Manifest, plan: SweepPlan, unit: Unit) -> str:
@@ -59,7 +60,7 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
 
 
 def _short(digest: str | None) -> str | None:
-    return None if digest is None else digest[:8]
+    return None if digest is None else short_hash(digest)
 
 
 def _said(value: Any) -> str:

@@ -212,3 +212,74 @@ def test_what_cannot_be_compared_is_one_line(tmp_path: Path, capsys: pytest.Capt
     assert "see `python -m analysis unpaired`" in refused(capsys, "compare", tmp_path)
     assert "must be over 0" in refused(capsys, "unpaired", tmp_path, "--block-hours", "0")
     assert "there are bba" in refused(capsys, "unpaired", tmp_path, "--baseline", "rate")
+
+
+def report(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[dict[str, Any], str]:
+    assert main(["report", *map(str, words), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found, Path(found["page"]).read_text()
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["all real", "beside sessions over a trace"])
+def test_a_report_shows_real_sessions_with_the_figures_of_unpaired_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], traced: bool
+) -> None:
+    for number in range(4):
+        real(tmp_path, "a", number, 10 * number, stalls_s=[0, 0.5 * (number % 2), 0])
+        real(tmp_path, "b", number, 10 * number + 1, levels=(0, 2, 2))
+    wanted = unpaired(capsys, tmp_path, "--baseline", "a")
+    if traced:
+        for policy in "ab":
+            write_session(tmp_path / f"traced-{policy}.jsonl", policy)
+    facts, page = report(capsys, tmp_path, "--baseline", "a")
+    assert "Unpaired: no two of these sessions met the same network" in page
+    with (Path(facts["out"]) / "tables" / "real.csv").open() as file:
+        means = list(csv.DictReader(file))
+    assert [row["policy"] for row in means] == ["a", "b"]
+    for row, one in zip(means, wanted["policies"], strict=True):
+        assert int(row["sessions"]) == one["sessions"] == 4
+        for name in ("stall_ratio", "bitrate_mbps", "qoe"):
+            shown = [float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
+            assert shown == pytest.approx([one[name], *one[f"{name}_ci95"]])
+    with (Path(facts["out"]) / "tables" / "real-differences.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["qoe_difference_verdict"] == wanted["differences"][0]["verdicts"]["qoe"] == "ahead"
+    assert facts["sessions"] == (2 if traced else 8)
+    assert ("Comparison in full" in page) is traced
+
+
+def test_a_report_of_too_few_real_sessions_says_why_it_has_no_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real(tmp_path, "a", 0, 0)
+    facts, page = report(capsys, tmp_path)
+    assert facts["sessions"] == 1 and "an interval takes two sessions of each policy at least" in page
+    assert "--baseline x: no session" in refused(capsys, "report", tmp_path, "--baseline", "x")
+
+
+def next_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> list[str]:
+    """Words of the command that this one names as the next."""
+    assert main([*map(str, words)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("next: ")
+    return last.split(" analysis ")[1].split()
+
+
+def test_no_command_names_one_that_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone, apart, both = (tmp_path / name for name in ("alone", "apart", "both"))
+    for folder in (alone, apart, both, tmp_path / "real"):
+        folder.mkdir()
+    write_session(alone / "a.jsonl", "a")
+    for policy, trace in (("a", "t0"), ("b", "t1")):  # no pair
+        write_session(apart / f"{policy}.jsonl", policy, trace, family=trace)
+        write_session(both / f"{policy}.jsonl", policy)
+    for number in range(2):
+        for policy in "ab":
+            real(tmp_path / "real", policy, number, number)
+    for folder, found in ((alone, "report"), (apart, "report"), (both, "compare")):
+        assert next_of(capsys, "table", folder)[0] == found
+        assert main([*next_of(capsys, "table", folder)]) == 0
+        capsys.readouterr()
+    timeline = ("--what", "timeline", "--out", tmp_path / "x.png")
+    for folder, found in ((alone, "report"), (apart, "report"), (tmp_path / "real", "unpaired")):
+        assert next_of(capsys, "plot", folder, *timeline)[0] == found

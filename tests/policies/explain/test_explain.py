@@ -15,7 +15,7 @@ import pytest
 
 from player.explained.file import explanation_path, read_explanation
 from player.qoe import QoE
-from player.record import EndRow, RecordWriter
+from player.record import EndRow, RecordError, RecordWriter
 from player.sections import video_section
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
@@ -323,6 +323,16 @@ def test_a_ladder_that_the_adapter_is_not_made_for_and_a_chunk_that_is_not_there
     path.write_text("\n".join([json.dumps(first), *rows]) + "\n")
     assert main(["explain", str(path), "--adapter", str(abr_adapter)]) == 2
     assert "made for 6" in capsys.readouterr().err
+
+
+def test_numbers_that_no_model_can_be_fed_are_refused(
+    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Occlusion(engine, TaskSteps.of(told, adapter[0]))
+    monkeypatch.setattr(engine, "forward", lambda work: np.full((len(work), adapter[0].head.width), np.nan))
+    with pytest.raises(RecordError, match="chunk 0: its numbers are beyond"):
+        seen.at(0)
+    seen.close()
 
 
 def test_a_pipe_is_no_record_and_nobody_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

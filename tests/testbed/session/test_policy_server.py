@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from player.policy import ServerCommand
-from testbed.session.policy_server import FOLDER, LEAST_PRIORITY, NICE, PolicyServer, PolicyServers
+from testbed.session.policy_server import FOLDER, PolicyServer, PolicyServers
 from testbed.sweeps.lanes import LaneServices
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -74,7 +74,7 @@ def test_a_killed_runs_folder_goes_and_a_living_runs_stays(
 
 
 def test_what_happens_to_a_sweeps_server_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def started(self: PolicyServers, yields: bool = False) -> None: ...
+    async def started(self: PolicyServers) -> None: ...
 
     monkeypatch.setattr(PolicyServers, "start", started)
 
@@ -101,14 +101,13 @@ signal.pause()
 """
 
 
-def test_a_server_loads_as_quickly_as_it_can_and_gives_way_while_sessions_play(
+def test_a_server_keeps_the_runs_priority_also_when_it_was_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "loads_something.py").write_text(LOADS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ours = os.nice(0)
-    given_way = min(ours + NICE, LEAST_PRIORITY)
 
     def priorities(pid: int) -> list[int]:
         return [
@@ -122,11 +121,12 @@ def test_a_server_loads_as_quickly_as_it_can_and_gives_way_while_sessions_play(
             server = servers.of(command)
             assert server is not None and server._child is not None
             first = server._child.process.pid
-            assert (server.facts["loaded_at"], priorities(first)) == (ours, [given_way] * 2)
+            assert (server.facts["loaded_at"], priorities(first)) == (ours, [ours] * 2)
             os.kill(first, signal.SIGKILL)
             while len(server.notes) < 2:  # it died; it was started again
                 await asyncio.sleep(0.01)
-            assert server.facts["loaded_at"] == given_way
-            assert priorities(server._child.process.pid) == [given_way] * 2
+            assert server.facts["loaded_at"] == ours
+            assert priorities(server._child.process.pid) == [ours] * 2
+            assert "nice" not in server.manifest
 
     asyncio.run(whole())

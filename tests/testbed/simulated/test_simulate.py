@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from analysis.__main__ import main as analysis
 from player.qoe import QoE
 from player.record import Record, read_record
 from player.registry import load_policy
@@ -21,7 +22,7 @@ from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.reference import mean_over
 from testbed import simulate as command
-from testbed.simulated import simulation
+from testbed.simulated import jobs as simulation_jobs
 from tests.support.damage import DAMAGES
 from traces.families.catalogue import resolve, resolve_many
 
@@ -272,6 +273,27 @@ def test_other_policies_join_a_folder(tmp_path: Path, capsys: pytest.CaptureFixt
     for policy in ("bba", "rate"):
         assert run("--traces", "4g[0:2]", "--policy", policy, *SHORT, "--out", tmp_path) == 0
     assert len(records(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("policies", "then"),
+    [("bba,rate", "compare"), ("bba", "report"), ("bba,BROKEN", "report"), ("BROKEN", "collect")],
+)
+def test_what_comes_next_is_a_command_that_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policies: str, then: str
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        "class P:\n    def reset(self, *words): pass\n    def select(self, seen): raise ValueError('no')\n"
+    )
+    out = tmp_path / "out"
+    policies = policies.replace("BROKEN", f"{broken}:P")
+    assert run("--trace", "4g/0", "--policy", policies, *SHORT, "--out", out) == (
+        1 if "broken" in policies else 0
+    )
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert f" analysis {then} " in last
+    assert analysis(last.split(" analysis ")[1].split()) == 0
 
 
 @pytest.mark.parametrize(
@@ -717,7 +739,7 @@ def test_who_is_waited_for_is_said(
     monkeypatch: pytest.MonkeyPatch,
     jobs: str,
 ) -> None:
-    monkeypatch.setattr(simulation, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(simulation_jobs, "PATIENCE_S", 0.05)
     words = ("--traces", "4g/0", "--policy", f"{broken}:Sleepy", "--chunks", "5", "--jobs", jobs)
     assert run(*words, "--out", tmp_path / "out") == 0
     said = capfd.readouterr().err

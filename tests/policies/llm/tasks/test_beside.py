@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from player.qoe import QoE
 from player.video.built_in import load_video
 from policies.bootstrap import share_interval
 from policies.llm.__main__ import main
+from policies.llm.model.tiny import tiny_adapter
 from policies.llm.tasks.abr.play import policy_qoe
 from policies.llm.tasks.abr.small import SIX_LEVELS
 from policies.llm.tasks.ladder import settings
 from policies.llm.tasks.ladder.batch_model import BatchModel, model_of
+from policies.llm.tasks.ladder.evaluate import brought
 from policies.llm.tasks.ladder.sets import SessionSet, Spread, chosen, maker, played, teacher
+from policies.llm.tasks.ladder.task import TASK as LADDER
 
 SPEC = "3g[400:403]"
 
@@ -46,6 +50,16 @@ def test_a_model_is_known_by_its_policy() -> None:
     assert isinstance(small, BatchModel) and small.any_ladder
     older = model_of(f"netllm:adapter={SIX_LEVELS}")
     assert isinstance(older, BatchModel) and not older.any_ladder
+
+
+def test_an_adapter_of_any_ladder_plays_what_others_refuse(tmp_path: Path) -> None:
+    folder = tiny_adapter(LADDER, tmp_path)
+    model = model_of(f"netllm:adapter={folder}")
+    assert isinstance(model, BatchModel) and model.any_ladder
+    video = brought(load_video("envivio"), [400, 1200, 4000], 8.0)
+    made = SessionSet.of(SPEC, chosen(SPEC, True), video, QoE(mu=4.0), starts=2, rtt_ms=20.0, cap_s=15.0)
+    qoe = played(made, maker(f"netllm:adapter={folder}")).qoe
+    assert qoe.shape == (6,) and np.isfinite(qoe).all()
 
 
 def test_a_policy_that_refuses_a_ladder_has_no_row(capsys: pytest.CaptureFixture[str]) -> None:
