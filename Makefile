@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST_AS_ROOT = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 STREAMBED_FUZZ_S=$(STREAMBED_FUZZ_S) STREAMBED_REQUIRE_EMULATION=$(STREAMBED_REQUIRE_EMULATION) \
 	$(PYTHON_HERE) -m pytest -p no:cacheprovider
 
-.PHONY: help setup test-tools run test stress lint doctor constraints clean
+.PHONY: help setup test-tools run test stress lint doctor gpu constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,6 +56,9 @@ lint: setup ## ruff and mypy
 
 doctor: setup ## what this machine can emulate, what is missing, how to get it
 	@$(SUDO) $(PYTHON_HERE) testbed/doctor.py $(ARGS)
+
+gpu: setup ## what only a GPU can be measured for: a table in results/gpu; ARGS="--device cpu" tries it out
+	@$(PYTHON_HERE) -m policies.llm gpu $(ARGS)
 
 constraints: ## pin anew, in constraints.txt, what pyproject.toml resolves to today
 	@testbed/setup.sh constraints

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from player.record import make_folder
 from traces.escaping import visible_lines
 from traces.files import write_aside
+from traces.progress import say
 
 if TYPE_CHECKING:  # names and colours are asked for by many who draw nothing
     from matplotlib.axes import Axes
@@ -175,9 +178,32 @@ def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
     """
     _only_visible(figure)
     figure.set_dpi(PNG_DPI)
-    figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
-    figure.set_layout_engine("none")
-    return {kind: _WRITERS[kind](figure) for kind in formats}
+    with _missing_glyphs_said():
+        figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
+        figure.set_layout_engine("none")
+        return {kind: _WRITERS[kind](figure) for kind in formats}
+
+
+_NO_GLYPH = re.compile(r"Glyph (\d+) .* missing from")
+_said_missing: set[str] = set()
+"""Characters that are said to be in no font, once a process."""
+
+
+@contextmanager
+def _missing_glyphs_said() -> Iterator[None]:
+    """matplotlib warns of each character that its fonts lack, in lines of its own code, for each format."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    lacking = set()
+    for one in caught:
+        if found := _NO_GLYPH.match(str(one.message)):
+            lacking.add(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if new := sorted(lacking - _said_missing):
+        _said_missing.update(new)
+        say(f"figures: the font has no {' '.join(new)}; a box stands in its place (Latin names are drawn)")
 
 
 def _only_visible(figure: Figure) -> None:

@@ -205,8 +205,11 @@ class RecordWriter:
 
     def _write(self, line: dict[str, Any]) -> None:
         rest = memoryview(f"{line_of(line)}\n".encode())
-        while rest:  # a nearly full disk takes a part and refuses the next write
-            rest = rest[self._file.write(rest) :]
+        try:
+            while rest:  # a nearly full disk takes a part and refuses the next write
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:  # of a write the system names no file
+            raise OSError(error.errno, error.strerror, str(self.partial)) from None
 
     def chunk(self, row: ChunkRow) -> None:
         self._write(chunk_line(row))

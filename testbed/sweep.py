@@ -51,8 +51,9 @@ from testbed.simulated.models import PUBLISHED
 from testbed.sweeps.command_line import CLUSTER, parser
 from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, plan_sweep
+from testbed.sweeps.experiment.plan import SweepPlan, plan_sweep
 from testbed.sweeps.experiment.schema import SettingEntry, read_sweep, shown_value
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.journal import is_as_noted
 from testbed.sweeps.progress import SweepDisplay

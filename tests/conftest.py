@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from policies.llm.model.base_names import DEFAULT
 from testbed.machine.capabilities import probe
@@ -20,6 +21,9 @@ from traces.ownership import caller_cache_dir
 
 for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_library, "1")  # tests run side by side: idle threads of a pool would spin
+
+settings.register_profile("no deadline", deadline=None)  # a machine that is busy is no fault of the code
+settings.load_profile("no deadline")
 
 CACHE = Path(__file__).resolve().parents[1] / "build" / "tests-cache"
 """The tests' own: what they time and compile is nothing that the user's commands should know. It stays from

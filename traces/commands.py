@@ -43,6 +43,18 @@ class _HelpWithExamples(argparse.HelpFormatter):
         return text if text.startswith(EXAMPLES) else super()._fill_text(text, width, indent)
 
 
+def at_home(word: str) -> str:
+    """A word of a command line with `~/` as the home folder where the shell, which looks at a word's
+    beginning alone, leaves it: `--out=~/results`, `--policy bba,~/mine.py:Mine`, and within quotes."""
+    if "~" not in word:
+        return word
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # nobody knows where that is
+        return word
+    return re.sub(r"(?:^|(?<=[,=]))~(?=/|$)", lambda _: home, word)
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong, what was perhaps meant, and where help is, in one line.
 
@@ -58,9 +70,10 @@ class Parser(argparse.ArgumentParser):
         self._words: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As ever; the words are kept, so that a mistake is told by where it stands."""
-        self._words = tuple(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
+        """As ever; the words are kept, so that a mistake is told by where it stands. A `~` that the shell has
+        left alone is the caller's home: it would make a folder of that name."""
+        self._words = tuple(map(at_home, sys.argv[1:] if args is None else args))
+        return super().parse_known_args(list(self._words), namespace)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """As ever, but for an empty word where a path belongs, which would be the current folder: in what

@@ -9,6 +9,7 @@ asked for less.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,6 @@ from traces.safe_reading import BadFileError, read_json, sha256_of
 from traces.words import of_a_fault
 
 SHIPPED = Path(__file__).parent / "learned.json"
-INPUTS = 10
 MEMORY = 0.8
 """Of the model's delay: an exponential average's weight on what was."""
 FORGET = 0.02
@@ -39,18 +39,30 @@ def inputs(facts: Facts) -> Floats:
     """(INPUTS,) what the network sees; logarithms where a fact spans decades."""
     return np.array(
         (
-            np.log1p(facts.buffer_s),
-            np.log(facts.rate + 1e-3),
+            math.log1p(facts.buffer_s),
+            math.log(facts.rate + 1e-3),
             facts.variation,
             facts.trend,
-            np.log1p(facts.stall_s),
-            np.log(max(facts.lead, 0.0) + 1e-2),
-            np.log1p(facts.rtt_ms),
+            math.log1p(facts.stall_s),
+            math.log(max(facts.lead, 0.0) + 1e-2),
+            math.log1p(facts.rtt_ms),
             facts.last,
             facts.left,
             facts.buffer_s * facts.rate / 10.0,
+            _signed_log(facts.slack_s),
+            _signed_log(facts.drain),
+            math.log1p(facts.falling_s),
+            math.log1p(facts.risk),
+            math.log1p(facts.missed),
         )
     )
+
+
+INPUTS = 15
+
+
+def _signed_log(value: float) -> float:
+    return math.copysign(math.log1p(abs(value)), value)
 
 
 @dataclass(frozen=True)
@@ -70,10 +82,10 @@ class GainNet:
     hidden_bias: Floats
     """(units,)"""
     out: Floats
-    """(units,)"""
-    out_bias: float
-    each: float
-    """QoE that asking gains where the model and the light policy differ, on average."""
+    """(units, 2) to the chance that the model and the light policy differ, as a logit, and to the relative
+    QoE that asking gains where they do."""
+    out_bias: Floats
+    """(2,)"""
     worth_per_ms: float
     """QoE that a millisecond of the model must gain."""
     llm_ms: float
@@ -87,20 +99,22 @@ class GainNet:
             self.hidden.shape,
             self.hidden_bias.shape,
             self.out.shape,
+            self.out_bias.shape,
         )
-        if shapes != ((INPUTS,), (INPUTS,), (INPUTS, units), (units,), (units,)):
+        if shapes != ((INPUTS,), (INPUTS,), (INPUTS, units), (units,), (units, 2), (2,)):
             raise ValueError(f"shapes {shapes} do not fit {INPUTS} inputs")
-        parts = (self.centre, self.scale, self.hidden, self.hidden_bias, self.out, [self.out_bias])
+        parts = (self.centre, self.scale, self.hidden, self.hidden_bias, self.out, self.out_bias)
         if not all(np.isfinite(part).all() for part in parts):
             raise ValueError("a number that is none")
-        named = {name: getattr(self, name) for name in ("each", "worth_per_ms", "llm_ms")}
+        named = {name: getattr(self, name) for name in ("worth_per_ms", "llm_ms")}
         if wrong := [f"{name} {value}" for name, value in named.items() if not 0.0 < value < np.inf]:
             raise ValueError(f"{', '.join(wrong)}: must be positive")
 
     def gains(self, rows: Floats) -> Floats:
         """(n,) predicted gains of (n, INPUTS) or, of (INPUTS,), one."""
         hidden = np.maximum((rows - self.centre) / self.scale @ self.hidden + self.hidden_bias, 0.0)
-        return np.asarray(self.each / (1.0 + np.exp(-(hidden @ self.out + self.out_bias))))
+        ends = hidden @ self.out + self.out_bias
+        return np.asarray(ends[..., 1] / (1.0 + np.exp(-ends[..., 0])))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,9 +127,9 @@ class GainNet:
         """Raises KeyError, TypeError or ValueError for what is none."""
         arrays = {
             name: np.asarray(held[name], np.float64)
-            for name in ("centre", "scale", "hidden", "hidden_bias", "out")
+            for name in ("centre", "scale", "hidden", "hidden_bias", "out", "out_bias")
         }
-        numbers = {name: float(held[name]) for name in ("out_bias", "each", "worth_per_ms", "llm_ms")}
+        numbers = {name: float(held[name]) for name in ("worth_per_ms", "llm_ms")}
         values: dict[str, Any] = {**arrays, **numbers}
         return cls(**values)
 

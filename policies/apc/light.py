@@ -13,11 +13,13 @@ from player.registry import PolicyError, load_policy, policy_file, policy_names
 from player.video.built_in import PUBLISHED_CHUNK_S, PUBLISHED_LADDER_KBPS
 from player.video.video import Video
 from policies.apc.names import OTHERWISE, TRAINED
+from policies.view.asked import unit_of
 
 
 @runtime_checkable
 class TellsLead(Protocol):
-    """A policy that also says how far its best level is ahead of the second best, in its own unit."""
+    """A policy that also says how far its best level is ahead of the second best, in its own unit; where that
+    is QoE's, it has `lead_in_qoe`."""
 
     def decide(self, observation: Observation) -> tuple[Decision, float]:
         """The decision and the lead; inf where nothing else could be taken."""
@@ -30,7 +32,8 @@ class LightDecision:
     level: int
     reason: str
     lead: float
-    """How far its two best candidates are apart; inf where it doesn't tell."""
+    """How far its two best candidates are apart; inf where it doesn't tell. What is QoE is relative to the
+    ladder, of which it spans 4."""
 
 
 def light_for(video: Video) -> str:
@@ -58,7 +61,7 @@ class Light:
             )
         self.name = name
         self._policy: Policy = load_policy(name).policy
-        self._levels = 0
+        self._levels, self._lead_unit = 0, 1.0
 
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """A new session.
@@ -67,6 +70,8 @@ class Light:
             ValueError: the policy can't stream this video.
         """
         self._levels = video.levels
+        in_qoe = getattr(self._policy, "lead_in_qoe", False)
+        self._lead_unit = unit_of(qoe.quality(video.ladder_kbps)) if in_qoe else 1.0
         self._policy.reset(video, seed, qoe)
 
     def decide(self, observation: Observation) -> LightDecision:
@@ -80,7 +85,7 @@ class Light:
         else:
             answer, lead = as_decision(self._policy.select(observation), self._levels), math.inf
         decision = as_decision(answer, self._levels)
-        return LightDecision(decision.level, decision.reason, lead)
+        return LightDecision(decision.level, decision.reason, lead * self._lead_unit)
 
     def ended(self, observation: Observation) -> None:
         """The session is over."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-TRAINED, OTHERWISE = "genet", "robustmpc"
-"""The light policy on the ladder that the small networks were trained for, by validation, and on others."""
+TRAINED, OTHERWISE = "genet", "hindsight"
+"""The light policy on the ladder that GENET was trained for, and on others: `card.md` has both measured."""
 BUDGET_MS = 100.0
 """Of one decision, as in Trailblazer."""
 RESERVE_MS = 10.0

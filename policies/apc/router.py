@@ -11,6 +11,7 @@ from policies.apc import facts
 from policies.apc.dynamic import Price
 from policies.apc.light import Light, LightDecision
 from policies.apc.scheduler import Routing, Scheduler
+from policies.view.asked import Asked
 
 NOTHING_KNOWN = Routing(False, "easy: nothing known of the link yet", 0.0)
 
@@ -47,18 +48,18 @@ class Router:
         """A new session. The price stays: it is the machine's, not the session's.
 
         Raises:
-            ValueError: the light policy can't stream this video.
+            ValueError: the light policy can't stream this video, or `hd` does not know its ladder.
         """
         self.light.reset(video, seed, qoe)
         self._scheduler.reset(seed)
-        self._ladder_kbps = video.ladder_kbps
+        self._asked = Asked.of(video, qoe)
 
     def consider(self, observation: Observation) -> Considered:
         """The light decision and the routing; what the light policy raises passes on."""
         light = self.light.decide(observation)
         if not observation.history:
             return Considered(light, NOTHING_KNOWN, None)
-        seen = facts.of(observation, self._ladder_kbps, light.lead)
+        seen = facts.of(observation, self._asked, light.level, light.lead)
         return Considered(light, self._scheduler.route(seen, self.price), seen)
 
     def decided(self, asked: bool, by_llm: bool, took_ms: float) -> None:

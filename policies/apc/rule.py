@@ -25,6 +25,10 @@ SCORE_LIMIT = 10.0
 """A fact at ten times its threshold is as hard as it gets."""
 
 
+BY_SIZE = ("trend",)
+"""Facts whose sign doesn't count; where another is below 0, as a slack is, every `below` holds."""
+
+
 class SchedulerError(ValueError):
     """A scheduler's file that can't be used; the message names it, the fault and the way out."""
 
@@ -49,10 +53,10 @@ class Condition:
             raise ValueError(f"{self.fact}: expected one positive threshold, above or below")
 
     def score(self, facts: Facts) -> float:
-        """1 at the threshold, more beyond it; a trend counts by its size."""
-        value = abs(float(getattr(facts, self.fact)))
+        """1 at the threshold, more beyond it, 0 to `SCORE_LIMIT`; a trend counts by its size."""
+        value = counted(self.fact, float(getattr(facts, self.fact)))
         if self.above is not None:
-            return min(value / self.above, SCORE_LIMIT)
+            return min(max(value / self.above, 0.0), SCORE_LIMIT)
         assert self.below is not None
         return self.below / value if value * SCORE_LIMIT > self.below else SCORE_LIMIT
 
@@ -60,6 +64,11 @@ class Condition:
         return (
             f"{self.fact} below {self.below:g}" if self.above is None else f"{self.fact} above {self.above:g}"
         )
+
+
+def counted(fact: str, value: Any) -> Any:
+    """A fact's value as thresholds compare it; a number or an array."""
+    return abs(value) if fact in BY_SIZE else value
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@
     arithmetic  one model in two number formats: time and quality
     load        many simulated players in real time against the server
     scale       QoE and decision time against the number of layers
+    gpu         on a machine with CUDA: decisions, steps, load and learning in one table
     explain     why each level of a record was chosen, and what would have changed it
 
-Exit status: 0 done, 2 bad input, 130 interrupted (the same command goes on where it can).
+Exit status: 0 done, 1 no CUDA (`gpu`), 2 bad input, 130 interrupted (the same command goes on where it can).
 """
 
 from __future__ import annotations

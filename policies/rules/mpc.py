@@ -46,6 +46,9 @@ class RobustMPC:
         ValueError: another horizon.
     """
 
+    lead_in_qoe = True
+    """`decide` tells leads in units of QoE, not of relative quality."""
+
     def __init__(self, horizon: int = PLAN_CHUNKS) -> None:
         if not 1 <= horizon <= HORIZON:
             raise ValueError(f"horizon {horizon}; a client is shown 1 to {HORIZON} chunks ahead")

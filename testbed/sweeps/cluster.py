@@ -32,7 +32,7 @@ from testbed.session.session_plan import LOGS, SessionPlan
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.simulated.simulation import SessionToSimulate
 from testbed.sweeps.computed import compute, computed_session
-from testbed.sweeps.experiment.plan import Unit
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt
 from testbed.sweeps.lanes import LaneServices, session_plans, stream_unit
 from testbed.sweeps.state import FAILED

@@ -22,7 +22,10 @@ from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.first_use import telling_s, working_s
 from testbed.simulated.jobs import PATIENCE_S, SimulationJob, policy_workers, run_job, together, waiting_line
 from testbed.simulated.simulation import RunFacts, SessionToSimulate, load_together, simulate_together
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded, simulated_link
+from testbed.sweeps.experiment.deciders import loaded
+from testbed.sweeps.experiment.grid import simulated_link
+from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt
 from testbed.sweeps.state import DONE, FAILED, manifest_facts
 from testbed.sweeps.work import SweepWork

@@ -19,7 +19,8 @@ from testbed.sweeps.cluster import RayNodes, run_on
 from testbed.sweeps.command_line import AUTO, CLUSTER
 from testbed.sweeps.computed import run_computed
 from testbed.sweeps.experiment import estimate
-from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
 from testbed.sweeps.machine import check_machine

@@ -22,8 +22,9 @@ from player.real.live import fallback_decided
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
 from testbed.process.errors import TestbedError
 from testbed.session.session_plan import LOGS
-from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.recorded import other_than_planned
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.journal import JOURNAL, JournalLine, fault_of, noted, read_journal, table_line
 from testbed.sweeps.state import DONE, FAILED, INVALID, MISSING, STATE, Progress, refuse_changes
 from traces.files import PARTIAL, growing, remove, sync

@@ -25,7 +25,9 @@ from testbed.session.policy_server import PolicyServer, PolicyServers
 from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
 from testbed.session.side_by_side import Interrupt, begin_after_s
 from testbed.session.streaming import LaneSessions
-from testbed.sweeps.experiment.plan import SweepPlan, Unit, loaded
+from testbed.sweeps.experiment.deciders import loaded
+from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt, judged
 from testbed.sweeps.pace import Pace
 from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts

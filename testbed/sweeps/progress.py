@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from testbed.simulated.computing_pace import ComputingPace
-from testbed.sweeps.experiment.plan import Unit
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt
 from testbed.sweeps.state import DONE
 from traces.words import duration

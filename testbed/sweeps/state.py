@@ -37,8 +37,9 @@ from analysis.sweep_state import (
 from player.fallback import FALLBACK_ONCE
 from player.qoe import scored_json
 from testbed.process.errors import TestbedError
-from testbed.sweeps.experiment.plan import SweepPlan, SweptTrace, Unit
+from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.schema import SweepFile
+from testbed.sweeps.experiment.units import SweptTrace, Unit
 from traces.safe_reading import line_of
 from traces.versions import code_version, package_version, typed_in
 

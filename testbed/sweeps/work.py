@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from analysis.sweep_state import SweepState
-from testbed.sweeps.experiment.plan import Unit
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt, SweepFolder
 from testbed.sweeps.progress import SweepDisplay
 from testbed.sweeps.state import DONE, STATE, SweepFacts, state_of, utc_now

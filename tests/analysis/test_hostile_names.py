@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis import style
 from analysis.__main__ import main
 from tests.support.session_records import write_session
 
@@ -67,3 +68,17 @@ def test_a_record_that_cant_be_read_is_left_out_in_one_line(
     assert main(["compare", str(folder)]) == 1
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 and told[0].startswith(f"left out: {folder}/bad\\nerror: gone.jsonl:1: ")
+
+
+def test_a_letter_that_no_font_has_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with warnings.catch_warnings(), matplotlib.rc_context(style.RC):
+        warnings.simplefilter("error")
+        for _ in range(2):
+            figure = Figure()
+            figure.suptitle("\N{CJK UNIFIED IDEOGRAPH-6F22}")
+            assert set(style.rendered(figure, ("png", "pdf", "svg", "eps"))) == {"png", "pdf", "svg", "eps"}
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("figures: the font has no \N{CJK UNIFIED IDEOGRAPH-6F22}; ")

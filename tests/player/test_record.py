@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -278,3 +279,21 @@ def test_a_key_with_a_new_line_in_it_is_told_in_one_line(tmp_path: Path) -> None
     with pytest.raises(RecordError) as refused:
         read_record(path)
     assert "\n" not in str(refused.value) and "reaso" in str(refused.value)
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        closed = True
+
+        def write(self, part: memoryview) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    with RecordWriter(tmp_path / "r.jsonl", MANIFEST) as writer:
+        writer._file.close()
+        monkeypatch.setattr(writer, "_file", Full())
+        with pytest.raises(OSError, match=re.escape(str(writer.partial))):
+            writer.finish(END)
+        writer.abandon()

@@ -239,3 +239,26 @@ def test_too_little_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
     assert carried_out("prog", work) == 2
     assert capsys.readouterr().err == "prog: the machine's memory is too small for this\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes"),
+    [
+        ("--out=~/results", "--out={}/results"),
+        ("bba,~/mine.py:Mine,netllm:adapter=~/a", "bba,{0}/mine.py:Mine,netllm:adapter={0}/a"),
+        ("~", "{}"),
+        ("~/x.log", "{}/x.log"),
+        ("a~/b", "a~/b"),
+        ("~user/b", "~user/b"),
+        ("4g", "4g"),
+    ],
+)
+def test_the_home_folder_where_the_shell_leaves_it(
+    word: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/somebody")
+    parser = Parser()
+    parser.add_argument("--out")
+    parser.add_argument("words", nargs="?")
+    found = parser.parse_args([word])
+    assert (f"--out={found.out}" if found.out else found.words) == becomes.format("/somebody")

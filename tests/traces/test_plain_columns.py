@@ -100,6 +100,7 @@ def test_it_reads_what_the_rows_say(name: str, text: str, how: str | None) -> No
         ("csv", "time_s,rate_mbps\n0,1\ntime_s,rate_mbps\n1,2\n", "stands here again"),
         ("csv", "time_s,rate_mbps,delay_ms\n0,1,5\n1,2,99999\n2,3,4\n", "f:3: delay_ms: delay 99999"),
         ("mahimahi", "1\n3\n2\n", "f:3: time goes back"),
+        ("mahimahi", f"1\n{'9' * 5000}\n", "f:2: not a whole number"),
         ("mahimahi", "1\n3x\n4\n", "f:2: not a whole number"),
     ],
 )

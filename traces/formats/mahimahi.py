@@ -77,7 +77,10 @@ def _plain_stamps_ms(text: str) -> list[int] | None:
     """All timestamps of a text that has nothing else, in rising order; None for others."""
     if _OTHER.search(text):
         return None
-    stamps = list(map(int, text.split()))
+    try:
+        stamps = list(map(int, text.split()))
+    except ValueError:  # thousands of digits
+        return None
     return stamps if stamps and stamps[-1] <= _MOST_MS and stamps == sorted(stamps) else None
 
 

@@ -213,7 +213,8 @@ def _no_baseline(outcomes: Outcomes, baseline: str, asked: bool) -> str:
 def _nothing(outcomes: Outcomes, unreadable: Sequence[Unreadable]) -> str:
     why = Counter(one.reason for one in outcomes.left_out)
     parts = [f"{count} left out, {reason}" for reason, count in why.items()]
-    parts += [f"{len(unreadable)} unreadable"] if unreadable else []
+    for one in unreadable[:1]:
+        parts.append(f"{len(unreadable)} unreadable, such as {one.path}: {one.reason}")
     return f"no session can be counted: {'; '.join(parts)}"
 
 

@@ -152,11 +152,24 @@ LATEX = {
 }
 
 
+_BEYOND_LATIN = 0x180
+"""T1 fonts have the Latin letters below."""
+_KNOWN_BEYOND = "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}“”—€"
+
+
 def escape_latex(text: str) -> str:
     """Text that stands in LaTeX as it is written, on one line; of control characters nothing is left."""
     kept = "".join(sign if sign.isprintable() or sign in LATEX else " " for sign in text)
-    escaped = "".join(LATEX.get(sign, sign) for sign in " ".join(kept.split(" ")))
+    escaped = "".join(LATEX.get(sign) or _known(sign) for sign in " ".join(kept.split(" ")))
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
+
+
+def _known(sign: str) -> str:
+    """A character as it is where LaTeX knows it. Of one that `pdflatex` stops at, it sets the number; XeTeX
+    and LuaTeX set the character, in a font that has it."""
+    if ord(sign) < _BEYOND_LATIN or sign in _KNOWN_BEYOND:
+        return sign
+    return rf"\ifdefined\Umathcode {sign}\else U+{ord(sign):04X}\fi{{}}"
 
 
 def to_latex(table: Table) -> str:

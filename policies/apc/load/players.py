@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from player.buffer import CAP_MS
+from player.observation import Observation
 from player.policy import BY_PLAYER, Decision
 from player.qoe import Scoring
 from player.simulated.link_published import PublishedLink
@@ -25,8 +26,7 @@ from policies.apc.policy import BY_LIGHT
 from policies.apc.router import Router
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.tasks.abr.features import VideoFacts
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.task import TASK, Bitrates
 from policies.llm.tasks.abr.wire import VideoStep
 from traces.trace import Trace
 
@@ -45,6 +45,8 @@ class Workload:
     """Decisions before are not counted: caches and step times are cold."""
     duration_s: float
     seed: int
+    task: Bitrates = TASK
+    """What the server's adapter was made for."""
 
 
 @dataclass
@@ -111,9 +113,9 @@ class _Player:
         self._workload, self._router, self._observed = workload, router, observed
         self._deadline_s = deadline_s
         self._steps: list[VideoStep] = []
-        facts = VideoFacts.of(workload.video)
-        self._remote = None if connections is None else AsyncSession(connections, TASK, facts)
-        self._qoe = Scoring().on(workload.video.ladder_kbps)
+        self._qoe, self._task = Scoring().on(workload.video.ladder_kbps), workload.task
+        context = self._task.context_of(workload.video, self._qoe)
+        self._remote = None if connections is None else AsyncSession(connections, self._task, context)
         router.reset(workload.video, number, self._qoe)
 
     async def play(self, begun_s: float, due_s: float) -> None:
@@ -121,7 +123,7 @@ class _Player:
         until_s = begun_s + self._workload.duration_s
         session = self._session
         await _sleep_until(due_s)
-        self._steps.append(VideoStep.of(session.observation()))
+        self._steps.append(self._step(session.observation()))
         session.fetch(Decision(0, BY_PLAYER), 0.0)
         due_s += session.rows[-1].download_s
         for _ in range(1, self._workload.chunks):
@@ -140,17 +142,21 @@ class _Player:
         if self._remote is not None:
             await self._remote.end()
 
+    def _step(self, observation: Observation) -> VideoStep:
+        return VideoStep.of(self._task.thinned(observation))
+
     async def _decide(self) -> Decision:
         begun_s = time.monotonic()
         observation = self._session.observation()
         considered = self._router.consider(observation)
-        self._steps.append(VideoStep.of(observation))
+        self._steps.append(self._step(observation))
         asked, decision = considered.routing.to_llm and self._remote is not None, None
         if asked:
             assert self._remote is not None
             try:
                 answer = await self._remote.decide(self._steps, self._deadline_s)
-                decision = Decision(answer.value, answer.by)
+                level = self._task.level_of(answer.value, self._workload.video)
+                decision = Decision(level, answer.by)
             except ServerError as error:
                 why = " ".join(word for word in str(error).split() if word.isalpha())[:40]
                 self._observed.faults[why] = self._observed.faults.get(why, 0) + 1

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from player.qoe import Scored, Scoring
+from player.options import scoring
+from player.qoe import Scored, Scoring, scored_words
 from player.simulated.session import CHUNKS
-from player.video.built_in import load_video
 from policies.apc.light import Light
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, Never, Scheduler
-from policies.apc.study.lockstep import Lockstep, StudyStart, play
+from policies.apc.study.lockstep import Lockstep, play
+from policies.apc.study.starts import ALL, StudySetting, StudyStart, chunks_of, starts_of
 from policies.bootstrap import percentile_interval
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.step_time import StepTime
-from traces.families.catalogue import default_video, resolve_many
+from policies.llm.tasks.abr.policy import task_of
+from policies.llm.tasks.abr.task import TASK, Bitrates
 from traces.totals import running_total
 
 TIMED_STEPS = (1, 2, 4, 8, 16)
@@ -48,6 +51,8 @@ class ArmResult:
     arm: Arm
     qoe: Floats
     """(sessions,)"""
+    stall_ratio: Floats
+    """(sessions,) stall / (stall + played)."""
     llm_share: float
     delay_ms: float
     """Mean over all decisions, on this machine when it does nothing else."""
@@ -60,12 +65,13 @@ class ArmResult:
             "llm_share": round(self.llm_share, 4),
             "delay_ms": round(self.delay_ms, 3),
             "qoe": round(float(self.qoe.mean()), 4),
+            "stall_ratio": round(float(self.stall_ratio.mean()), 5),
         }
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of paired differences with its 95 % interval, bootstrapped over traces."""
+    """Mean of paired differences with its 95 % interval, bootstrapped over lines."""
 
     mean: float
     low: float
@@ -81,33 +87,27 @@ class PairedDifference:
         return self.low > 0.0
 
 
-def difference(mine: Floats, other: Floats, seed: int = 20_220_822) -> PairedDifference:
+def difference(
+    mine: Floats, other: Floats, lines: Sequence[str] | None = None, seed: int = 20_220_822
+) -> PairedDifference:
     """The first less the second.
 
     Args:
-        mine, other: (traces,) of the same sessions, one a trace.
+        mine, other: (sessions,) of the same sessions.
+        lines: (sessions,) what each was measured on; whole lines are drawn. None: each is its own.
     """
     gaps = mine - other
-    return PairedDifference(float(gaps.mean()), *percentile_interval(gaps, seed=seed), len(gaps))
+    return PairedDifference(float(gaps.mean()), *percentile_interval(gaps, lines, seed), len(gaps))
 
 
-def starts_of(specs: Sequence[str], video: str | None = None) -> list[StudyStart]:
-    """A session from the beginning of every trace; a family's own video unless one is named.
+def scored_in(starts: Sequence[StudyStart], scoring: Scoring) -> list[Scored]:
+    """What the sessions are scored by, once a video.
 
     Raises:
-        TraceError, VideoError: no such trace or video.
+        ValueError: a ladder that the QoE asked for does not know.
     """
-    traces = [trace for spec in specs for trace in resolve_many(spec)]
-    return [
-        StudyStart(trace, load_video(video or default_video(trace.family or "")), seed=number)
-        for number, trace in enumerate(traces)
-    ]
-
-
-def scored_in(starts: Sequence[StudyStart]) -> list[Scored]:
-    """What the sessions are scored by, once a video."""
     videos = {start.video.name: start.video for start in starts}.values()
-    return [(video.name, video.ladder_kbps, Scoring().on(video.ladder_kbps)) for video in videos]
+    return [(video.name, video.ladder_kbps, scoring.on(video.ladder_kbps)) for video in videos]
 
 
 def always(light: str) -> Arm:
@@ -130,6 +130,26 @@ class ArmBench:
     asking: StepTime
     """What a question to the model takes here."""
     chunks: int = CHUNKS
+    scoring: Scoring = field(default_factory=Scoring)
+    task: Bitrates = TASK
+
+    @property
+    def lines(self) -> list[str]:
+        """(sessions,) what each was measured on."""
+        return [start.line or start.trace.name for start in self.starts]
+
+    @property
+    def weights(self) -> str:
+        """What sessions are scored by, in words."""
+        return scored_words(scored_in(self.starts, self.scoring))
+
+    @property
+    def told(self) -> str:
+        """What is played, for a person who waits for it."""
+        return (
+            f"{len(self.starts)} sessions on {len(set(self.lines))} lines, QoE {self.weights}; each way to"
+            " decide plays all of them, which takes minutes"
+        )
 
     def play(self, arm: Arm) -> ArmResult:
         """Every session to its end."""
@@ -139,11 +159,31 @@ class ArmBench:
             lambda: Router(Light(arm.light), arm.scheduler()),
             together=self.together,
             chunks=self.chunks,
+            scoring=self.scoring,
+            task=self.task,
         )
         asked_ms = 1000.0 * running_total(self.asking.expect_s(steps) for steps in played.asked_steps)
-        own_ms = routing_ms(arm, self.starts[0])
+        own_ms = routing_ms(arm, self.starts[0], self.task)
         delay_ms = asked_ms / played.decisions + own_ms
-        return ArmResult(arm, played.qoe, float(played.by_llm.mean()), delay_ms)
+        return ArmResult(arm, played.qoe, played.stall_ratio, float(played.by_llm.mean()), delay_ms)
+
+
+def bench_of(args: argparse.Namespace, engine: ServingEngine, purpose: str) -> ArmBench:
+    """What a command's options ask to play.
+
+    Args:
+        purpose: which measured lines, unless all are asked for.
+
+    Raises:
+        TraceError, VideoError, ValueError: as of `starts_of`, or a weight that is none.
+    """
+    setting = StudySetting(args.video, args.ladder, args.chunk_s)
+    purpose = ALL if args.all_lines else purpose
+    starts = starts_of(args.traces, setting, starts=args.starts, purpose=purpose)
+    return ArmBench(
+        engine, starts, args.together, asking_time(engine), chunks_of(starts, args.chunks), scoring(args),
+        task_of(args.adapter),
+    )  # fmt: skip
 
 
 def asking_time(engine: ServingEngine) -> StepTime:
@@ -187,10 +227,12 @@ class _NoInfo:
     target: float | None = None
 
 
-def routing_ms(arm: Arm, start: StudyStart) -> float:
+def routing_ms(arm: Arm, start: StudyStart, task: Bitrates) -> float:
     """What light policy and routing take for a decision together, the median over one session."""
     router = Router(Light(arm.light), arm.scheduler())
-    lockstep = Lockstep(_Nobody(_NoInfo()), [start], lambda: Router(Light(arm.light), Never()))
+    nobody = _Nobody(_NoInfo())
+    chunks = min(CHUNKS, start.video.chunks)
+    lockstep = Lockstep(nobody, [start], lambda: Router(Light(arm.light), Never()), chunks=chunks, task=task)
     router.reset(start.video, 0, lockstep.qoe_of(start))
     took = []
     for moments in lockstep.moments():

@@ -14,9 +14,10 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.apc import facts
-from policies.apc.light import Light
+from policies.apc.light import Light, LightDecision
 from policies.apc.policy import make_scheduler
 from policies.bench import walk
+from policies.view.asked import Asked
 
 BOUND_US = 100.0
 
@@ -26,14 +27,14 @@ class _Watches:
 
     def __init__(self, light: Light) -> None:
         self._light = light
-        self.seen: list[tuple[Observation, float]] = []
+        self.seen: list[tuple[Observation, LightDecision]] = []
 
     def reset(self, video: Any, seed: int, qoe: QoE) -> None:
         self._light.reset(video, seed, qoe)
 
     def select(self, observation: Observation) -> int:
         decided = self._light.decide(observation)
-        self.seen.append((observation, decided.lead))
+        self.seen.append((observation, decided))
         return decided.level
 
 
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """
     video, watches = load_video("envivio"), _Watches(Light(args.light))
     qoe = Scoring().on(video.ladder_kbps)
+    asked = Asked.of(video, qoe)
     for seed in range(args.sessions):
         simulate(video, walk(seed), watches, seed=seed, qoe=qoe, link=PublishedLink())
     report: dict[str, Any] = {"bound_us": BOUND_US, "schedulers": []}
@@ -52,9 +54,9 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
         scheduler = make_scheduler(kind, args.light, 0.5, None)
         scheduler.reset(0)
         took_us = []
-        for observation, lead in watches.seen:
+        for observation, light in watches.seen:
             begun_s = time.perf_counter()
-            scheduler.route(facts.of(observation, video.ladder_kbps, lead))
+            scheduler.route(facts.of(observation, asked, light.level, light.lead))
             took_us.append(1e6 * (time.perf_counter() - begun_s))
         took_us.sort()
         row = {

@@ -38,9 +38,10 @@ def front(report: Mapping[str, Any], path: Path) -> None:
         _circle_picked(axes, report, key, scale)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
-    left.set_ylabel(f"QoE a chunk\n({report['weights']})")
+    left.set_ylabel("QoE a chunk")
     left.legend(fontsize="small")
-    figure.suptitle(f"{report['sessions']} validation sessions; circles: picked", fontsize="medium")
+    said = f"{report['sessions']} validation sessions, {report['weights']}; circles: picked"
+    figure.suptitle(said, fontsize="medium")
     with aside(path, keep_suffix=True) as partial:
         figure.savefig(partial, dpi=150)
 

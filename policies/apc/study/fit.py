@@ -13,22 +13,21 @@ from numpy.typing import NDArray
 
 from policies.apc.facts import NAMES
 from policies.apc.learned import Floats, GainNet, inputs
-from policies.apc.rule import Condition, Thresholds
+from policies.apc.rule import Condition, Thresholds, counted
 from policies.apc.study.moments import Moments
 
 QUANTILES = np.linspace(0.05, 0.95, 19)
-MOST_CONDITIONS = 3
 UNITS = 16
 """Of the network's hidden layer."""
-STEPS = 1500
+STEPS = 600
 RATE = 0.01
 DECAY = 1e-3
-GAIN_LIMIT = 4.0
-"""A single gain counts as no more, up or down: one long stall is not to be the whole lesson."""
-LEAST_GAIN = 0.01
-"""Of a difference, where the average shows none: asking is never worth nothing."""
+GAIN_LIMIT = 20.0
+"""A single gain counts as no more, up or down: one endless stall is not to be the whole lesson."""
+GAIN_WEIGHT = 0.02
+"""Of the squared error of gains beside the log loss: they are some units large, and mostly noise."""
 HELD_OUT = 5
-"""One session in so many chooses the step at which fitting stops."""
+"""One line in so many chooses the step at which fitting stops."""
 CHECK_EVERY = 50
 
 
@@ -37,38 +36,46 @@ def captured(gains: Floats, chosen: NDArray[np.bool_]) -> float:
     return float(np.where(chosen, gains, 0.0).mean())
 
 
-def fit_rule(moments: Moments, share: float) -> Thresholds:
+def fit_rule(moments: Moments, share: float, expected: Floats | None = None) -> Thresholds:
     """Up to three conditions that together ask for at most a share of the decisions and gain the most.
 
-    Chosen one after the other, each the best beside those before, as long as it helps.
+    The best pair of all, or the best one alone; then the one that is best beside them, if it helps.
+
+    Args:
+        expected: (decisions,) what a network holds them to gain, with the luck taken out; None takes
+            what each gained.
 
     Raises:
         ValueError: no condition asks for so few.
     """
-    gains = np.clip(moments.gains, -GAIN_LIMIT, GAIN_LIMIT)
+    gains = expected if expected is not None else np.clip(moments.gains, -GAIN_LIMIT, GAIN_LIMIT)
     candidates = list(_candidates(moments))
-    chosen: list[Condition] = []
-    asked = np.zeros(len(moments), bool)
-    best = 0.0
-    while len(chosen) < MOST_CONDITIONS:
-        scored = []
-        for condition, holds in candidates:
-            together = asked | holds
-            if together.mean() <= share:
-                scored.append((captured(gains, together), -together.mean(), condition, together))
-        if not scored:
-            break
-        value, _, condition, together = max(scored, key=lambda each: each[:2])
-        if chosen and value <= best:
-            break
-        best, asked = value, together
-        chosen.append(condition)
-    return Thresholds(tuple(chosen))
+    holds = np.array([each for _, each in candidates], np.float32)  # (candidates, decisions)
+    share_of, gain_of = _unions(holds, np.ones(len(gains))), _unions(holds, gains)
+    worth = np.where(share_of <= share, gain_of, -np.inf)
+    first, second = np.unravel_index(int(worth.argmax()), worth.shape)
+    if not np.isfinite(worth[first, second]):
+        raise ValueError(f"no condition asks for so few decisions as {share:g}; give a larger share")
+    chosen = list(dict.fromkeys((int(first), int(second))))
+    if len(chosen) == 2:
+        asked = np.maximum(holds[first], holds[second])
+        together = np.maximum(holds, asked)
+        more = np.where(together.mean(axis=1) <= share, together @ gains / len(gains), -np.inf)
+        if more.max() > worth[first, second] + 1e-9:
+            chosen.append(int(more.argmax()))
+    return Thresholds(tuple(candidates[at][0] for at in chosen))
+
+
+def _unions(holds: NDArray[np.float32], values: Floats) -> Floats:
+    """(candidates, candidates) mean of a value over all decisions, where one of two conditions holds."""
+    weighted = holds * values.astype(np.float32)
+    alone = weighted.sum(axis=1)
+    return np.asarray((alone[:, None] + alone[None, :] - weighted @ holds.T) / len(values), np.float64)
 
 
 def _candidates(moments: Moments) -> Iterator[tuple[Condition, NDArray[np.bool_]]]:
     for place, name in enumerate(NAMES):
-        values = np.abs(moments.facts[:, place])
+        values = counted(name, moments.facts[:, place])
         for threshold in np.unique(np.quantile(values, QUANTILES).round(3)):
             if threshold > 0.0:
                 yield Condition(name, above=float(threshold)), values >= threshold
@@ -86,64 +93,97 @@ class Fitted:
 
 
 def fit_net(moments: Moments, llm_ms: float, share: float = 0.5, seed: int = 0) -> Fitted:
-    """A network that predicts gains: logistic regression of "the two differ", Adam (Kingma and Ba, 2015).
+    """A network that predicts gains: how likely the two differ, times what a difference gains there.
 
-    What one decision gains is mostly the noise of what the link did afterwards, and squared error on it found
-    little; whether the two would differ has no such noise. The gain is the chance of that, times what a
-    difference gained on average. The same for a seed on one machine. Where it is asked for a `share`, its
-    threshold is set to it.
+    One hidden layer with two ends, Adam (Kingma and Ba, 2015). That the two differ has no noise, and is
+    learned by logistic regression from all decisions; what a difference gains is mostly what the link did
+    afterwards, and is learned by least squares from those at which they do. The same for a seed on one
+    machine. Where it is asked for a `share`, its threshold is set to it.
 
     Args:
         llm_ms: what a decision of the model takes.
     """
     random = np.random.default_rng(seed)
-    rows = np.array([inputs(moments.row(at)) for at in range(len(moments))])
+    rows = input_rows(moments)
     gains = np.clip(moments.gains, -GAIN_LIMIT, GAIN_LIMIT)
-    held = moments.sessions % HELD_OUT == HELD_OUT - 1
+    held = moments.lines % HELD_OUT == HELD_OUT - 1
     centre, scale = rows[~held].mean(axis=0), rows[~held].std(axis=0)
     scale = np.where(scale < 1e-6, 1.0, scale)
-    differ = (moments.gains != 0.0).astype(np.float64)
-    x, y = (rows[~held] - centre) / scale, differ[~held]
-    held_x = (rows[held] - centre) / scale
-    step, (hidden, hidden_bias, out, out_bias) = _descend(random, x, y, held_x, differ[held])
-    differing = gains[(differ > 0.0) & ~held]
-    each = max(float(differing.mean()), LEAST_GAIN) if len(differing) else LEAST_GAIN
-    net = GainNet(centre, scale, hidden, hidden_bias, out, float(out_bias[0]), each, 1.0, llm_ms)
-    predicted = net.gains(rows)
-    net = with_share(net, moments, share)
-    return Fitted(net, step, _captures(predicted[held], gains[held]))
+    lessons = [
+        _Lesson((rows[which] - centre) / scale, moments.differ[which].astype(np.float64), gains[which])
+        for which in (~held, held)
+    ]
+    step, (hidden, hidden_bias, out, out_bias) = _descend(random, *lessons)
+    net = GainNet(centre, scale, hidden, hidden_bias, out, out_bias, 1.0, llm_ms)
+    captures = _captures(net.gains(rows)[held], gains[held])
+    return Fitted(with_share(net, moments, share), step, captures)
 
 
-def _descend(
-    random: np.random.Generator, x: Floats, y: Floats, held_x: Floats, held_y: Floats
-) -> tuple[int, list[Floats]]:
-    """Adam over the log loss of (n, inputs) and (n,): the best step by what is held out."""
-    width = x.shape[1]
+@dataclass(frozen=True)
+class _Lesson:
+    """What is learned from, or looked at."""
+
+    x: Floats
+    """(n, inputs)"""
+    differ: Floats
+    """(n,) 0 or 1."""
+    gains: Floats
+    """(n,)"""
+
+    def loss(self, weights: list[Floats]) -> float:
+        _, both = _forward(weights, self.x)
+        logit, gain = both[:, 0], both[:, 1]
+        apart = np.logaddexp(0.0, logit) - self.differ * logit
+        return float((apart + GAIN_WEIGHT * self.differ * (gain - self.gains) ** 2).mean())
+
+    def gradients(self, weights: list[Floats]) -> Iterator[Floats]:
+        hidden, _, out, _ = weights
+        active, both = _forward(weights, self.x)
+        error = np.empty_like(both)
+        error[:, 0] = 1.0 / (1.0 + np.exp(-both[:, 0])) - self.differ
+        error[:, 1] = 2.0 * GAIN_WEIGHT * self.differ * (both[:, 1] - self.gains)
+        error /= len(error)
+        back = error @ out.T * (active > 0.0)
+        yield self.x.T @ back + DECAY * hidden
+        yield back.sum(axis=0)
+        yield active.T @ error + DECAY * out
+        yield error.sum(axis=0)
+
+
+def _descend(random: np.random.Generator, fitted: _Lesson, held: _Lesson) -> tuple[int, list[Floats]]:
+    """Adam: the best step by what is held out, the last where nothing is."""
+    width = fitted.x.shape[1]
+    differing = fitted.gains[fitted.differ > 0.0]
     weights = [
         random.standard_normal((width, UNITS)) / np.sqrt(width),
         np.zeros(UNITS),
-        random.standard_normal(UNITS) / np.sqrt(UNITS) * 0.1,
-        np.array([_logit(float(y.mean()))]),
+        random.standard_normal((UNITS, 2)) / np.sqrt(UNITS) * 0.1,
+        np.array([_logit(float(fitted.differ.mean())), differing.mean() if len(differing) else 0.0]),
     ]
     means = [np.zeros_like(each) for each in weights]
     squares = [np.zeros_like(each) for each in weights]
     best = (-np.inf, 0, [each.copy() for each in weights])
     for step in range(1, STEPS + 1):
-        for place, gradient in enumerate(_gradients(weights, x, y)):
+        for place, gradient in enumerate(fitted.gradients(weights)):
             means[place] = 0.9 * means[place] + 0.1 * gradient
             squares[place] = 0.999 * squares[place] + 0.001 * gradient**2
             move = means[place] / (1 - 0.9**step) / (np.sqrt(squares[place] / (1 - 0.999**step)) + 1e-8)
             weights[place] = weights[place] - RATE * move
         if step % CHECK_EVERY == 0:
-            score = -_log_loss(_forward(weights, held_x), held_y) if len(held_y) else step
+            score = -held.loss(weights) if len(held.x) else step
             if score > best[0]:
                 best = (score, step, [each.copy() for each in weights])
     return best[1], best[2]
 
 
+def input_rows(moments: Moments) -> Floats:
+    """(decisions, inputs) what a network sees of them."""
+    return np.array([inputs(moments.row(at)) for at in range(len(moments))])
+
+
 def with_share(net: GainNet, moments: Moments, share: float) -> GainNet:
     """The same network with the threshold that asks for a share of these decisions."""
-    predicted = net.gains(np.array([inputs(moments.row(at)) for at in range(len(moments))]))
+    predicted = net.gains(input_rows(moments))
     worth = max(float(np.quantile(predicted, 1.0 - share)), 1e-4) / net.llm_ms
     return GainNet(**(vars(net) | {"worth_per_ms": worth}))
 
@@ -160,27 +200,13 @@ def _captures(predicted: Floats, gains: Floats) -> dict[str, float]:
     return found
 
 
-def _forward(weights: list[Floats], x: Floats) -> Floats:
+def _forward(weights: list[Floats], x: Floats) -> tuple[Floats, Floats]:
+    """(n, units) of the hidden layer, and (n, 2) of the ends."""
     hidden, hidden_bias, out, out_bias = weights
-    return np.asarray(np.maximum(x @ hidden + hidden_bias, 0.0) @ out + out_bias)
+    active = np.maximum(x @ hidden + hidden_bias, 0.0)
+    return active, np.asarray(active @ out + out_bias)
 
 
 def _logit(share: float) -> float:
     kept = min(max(share, 1e-3), 1.0 - 1e-3)
     return float(np.log(kept / (1.0 - kept)))
-
-
-def _log_loss(scores: Floats, differ: Floats) -> float:
-    return float((np.logaddexp(0.0, scores) - differ * scores).mean())
-
-
-def _gradients(weights: list[Floats], x: Floats, y: Floats) -> Iterator[Floats]:
-    hidden, hidden_bias, out, out_bias = weights
-    before = x @ hidden + hidden_bias
-    active = np.maximum(before, 0.0)
-    error = (1.0 / (1.0 + np.exp(-(active @ out + out_bias))) - y) / len(y)
-    back = np.outer(error, out) * (before > 0.0)
-    yield x.T @ back + DECAY * hidden
-    yield back.sum(axis=0)
-    yield active.T @ error + DECAY * out
-    yield np.array([error.sum()])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +18,16 @@ from player.policy import BY_PLAYER, Decision
 from player.qoe import QoE, Scoring
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import CHUNKS, SimulatedSession
-from player.video.video import Video
 from policies.apc.policy import BY_LIGHT, by_light
 from policies.apc.router import Considered, Router
+from policies.apc.study.starts import StudyStart
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.tasks.abr.features import VideoFacts
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.abr.task import TASK, Bitrates
 from traces.totals import running_total
-from traces.trace import Trace
 
 Floats = NDArray[np.float64]
 MakeRouter = Callable[[], Router]
-
-
-@dataclass(frozen=True)
-class StudyStart:
-    """What one session streams."""
-
-    trace: Trace
-    video: Video
-    start_index: int = 1
-    seed: int = 0
 
 
 @dataclass
@@ -49,7 +38,8 @@ class Seat:
     session: SimulatedSession
     router: Router
     slot: int
-    facts: VideoFacts
+    context: Any
+    """The task's."""
     pending: list[NDArray[np.float32]] = field(default_factory=list)
     """Steps that the model has not been told of yet."""
     asked_steps: list[int] = field(default_factory=list)
@@ -73,6 +63,8 @@ class PlayedStudy:
 
     qoe: Floats
     """(sessions,) mean a chunk, the first not counted."""
+    stall_ratio: Floats
+    """(sessions,) stall / (stall + played), startup left out."""
     by_llm: Floats
     """(sessions,) share of the decisions that the model made; the first chunk's level is fixed."""
     asked_steps: tuple[int, ...]
@@ -88,6 +80,8 @@ class Lockstep:
         starts: one a session.
         make: a router for each.
         ask_all: ask the model also where nobody would, to see what it says.
+        scoring: None for linear QoE with each ladder's top as mu.
+        task: what the engine's adapter was made for.
     """
 
     def __init__(
@@ -99,8 +93,9 @@ class Lockstep:
         chunks: int = CHUNKS,
         ask_all: bool = False,
         scoring: Scoring | None = None,
+        task: Bitrates = TASK,
     ) -> None:
-        self._engine, self._ask_all = engine, ask_all
+        self._engine, self._ask_all, self._task = engine, ask_all, task
         self._chunks = chunks
         self._scoring = scoring or Scoring()
         self.seats = [self._seat(start, make()) for start in starts]
@@ -108,8 +103,10 @@ class Lockstep:
     def _seat(self, start: StudyStart, router: Router) -> Seat:
         link = PublishedLink().open(start.trace, start.start_index, start.seed)
         session = SimulatedSession(start.video.first(self._chunks), link, 60_000.0)
-        router.reset(start.video, start.seed, self.qoe_of(start))
-        return Seat(start, session, router, self._engine.open(), VideoFacts.of(start.video))
+        qoe = self.qoe_of(start)
+        router.reset(start.video, start.seed, qoe)
+        context = self._task.context_of(start.video, qoe)
+        return Seat(start, session, router, self._engine.open(), context)
 
     def qoe_of(self, start: StudyStart) -> QoE:
         """What a session's router is told."""
@@ -145,7 +142,8 @@ class Lockstep:
         ]
 
     def _note(self, seat: Seat, observation: Observation) -> None:
-        seat.pending.append(TASK.seen(observation, seat.facts, self._engine.info.target))
+        seen = self._task.thinned(observation)
+        seat.pending.append(self._task.seen(seen, seat.context, self._engine.info.target))
 
     def _ask(self, seats: Sequence[Seat]) -> dict[int, int]:
         """Levels by slot."""
@@ -155,7 +153,8 @@ class Lockstep:
         logits = self._engine.forward(work)
         levels = {}
         for seat, (slot, steps), row in zip(seats, work, logits, strict=True):
-            levels[slot] = TASK.answer(row, steps[-1]).value
+            value = self._task.answer(row, steps[-1]).value
+            levels[slot] = self._task.level_of(value, seat.start.video)
             seat.asked_steps.append(len(steps))
             seat.pending = []
         return levels
@@ -181,29 +180,38 @@ def play(
     *,
     together: int,
     chunks: int = CHUNKS,
+    scoring: Scoring | None = None,
+    task: Bitrates = TASK,
 ) -> PlayedStudy:
     """Play sessions to their end, so many at a time.
 
     Args:
         together: at most the engine's free slots.
+        scoring, task: as of `Lockstep`.
     """
     values: list[float] = []
+    stalls: list[float] = []
     shares: list[float] = []
     asked: list[int] = []
+    decisions = 0
     for begin in range(0, len(starts), together):
-        lockstep = Lockstep(engine, starts[begin : begin + together], make, chunks=chunks)
+        part = starts[begin : begin + together]
+        lockstep = Lockstep(engine, part, make, chunks=chunks, scoring=scoring, task=task)
         try:
             for _ in lockstep.moments():
                 pass
             for seat in lockstep.seats:
+                end = seat.session.finish()
+                stalls.append(end.stall_s / (end.stall_s + end.played_s))
                 values.append(mean_qoe(seat.session, lockstep.qoe_of(seat.start)))
                 rows = seat.session.rows[1:]
+                decisions += len(rows)
                 shares.append(sum(row.by == BY_LLM for row in rows) / max(len(rows), 1))
                 assert all(row.by in (BY_LLM, BY_LIGHT) for row in rows)
                 asked += seat.asked_steps
         finally:
             lockstep.close()
-    return PlayedStudy(np.array(values), np.array(shares), tuple(asked), len(starts) * (chunks - 1))
+    return PlayedStudy(np.array(values), np.array(stalls), np.array(shares), tuple(asked), decisions)
 
 
 def mean_qoe(session: SimulatedSession, qoe: QoE, last: int | None = None) -> float:

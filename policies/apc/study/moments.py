@@ -1,11 +1,11 @@
 """What asking the model gains, decision by decision: the data that schedulers are made from.
 
 Sessions are played with half of the decisions drawn for the model, so that both kinds of states are met. At
-each, both levels are known. Where they differ, two copies of the session go on from there: one takes the
-model's level, the other the light policy's, and for the chunks after it the light policy decides in both, to
-the end of the session, so that a buffer that is kept counts. The *gain* is what the first brings more. By
-the performance difference lemma (Kakade and Langford, 2002) a scheduler that asks where this is positive does
-better than the light policy alone.
+each, both levels are known. Where they differ, both are played out over several futures (`futures.py`), and
+the *gain* is what the model's brings more: what a wrong choice would cost there, not whether it would be
+one. After the choice somebody decides who is as good as the model and cheap, so that by the performance
+difference lemma (Kakade and Langford, 2002) the gains that a scheduler leaves to the light policy are what it
+loses against the model.
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.policy import Decision
 from player.qoe import Scoring
-from policies.apc.facts import NAMES, TOP_MBPS, Facts
+from player.video.video import Video
+from policies.apc.facts import NAMES, Facts
 from policies.apc.light import Light
-from policies.apc.policy import BY_LIGHT
 from policies.apc.router import Router
 from policies.apc.rule import SchedulerError
 from policies.apc.scheduler import RandomShare
-from policies.apc.study.lockstep import Lockstep, Moment, StudyStart
+from policies.apc.study.futures import Choice, FutureGains, StudySession
+from policies.apc.study.lockstep import Lockstep, Moment
+from policies.apc.study.starts import StudyStart
 from policies.llm.engine.contract import ServingEngine
+from policies.llm.tasks.abr.task import TASK, Bitrates
 from traces.files import aside
-from traces.totals import running_total
+from traces.trace import Trace
 
 EXPLORED = 0.5
 """Share of decisions that the model makes while data are collected."""
+THEN = "hindsight"
+"""Who decides after a choice: the model's teacher, and as good."""
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,15 @@ class Moments:
     facts: Floats
     """(decisions, len(NAMES))"""
     gains: Floats
-    """(decisions,) QoE to the session's end, on a ladder that ends at `TOP_MBPS`; 0 where both agree."""
-    sessions: NDArray[np.int64]
-    """(decisions,) which session each is of."""
+    """(decisions,) relative QoE to the session's end, the mean of some futures; 0 where both agree."""
+    differ: Bools
+    """(decisions,) whether the two held different levels best."""
+    lines: NDArray[np.int64]
+    """(decisions,) a number for each line (of generated members, for each member)."""
+    names: tuple[str, ...] = NAMES
+    """What the columns of `facts` are."""
+    made_with: str = ""
+    """What they depend on, such as the adapter, in words."""
 
     def __len__(self) -> int:
         return len(self.gains)
@@ -55,7 +66,7 @@ class Moments:
     @property
     def agree(self) -> float:
         """Share of decisions at which asking changes nothing."""
-        return float((self.gains == 0.0).mean())
+        return float(1.0 - self.differ.mean())
 
     def row(self, at: int) -> Facts:
         return Facts(*self.facts[at])
@@ -66,17 +77,94 @@ class Moments:
         Raises:
             OSError: they can't be written.
         """
+        held: dict[str, Any] = {
+            each.name: np.asarray(getattr(self, each.name)) for each in dataclasses.fields(self)
+        }
         with aside(path) as partial, partial.open("wb") as file:
-            np.savez(file, facts=self.facts, gains=self.gains, sessions=self.sessions)
+            np.savez(file, **held)
 
     @classmethod
     def load(cls, path: Path) -> Moments:
-        """Raises SchedulerError where there are none."""
+        """Raises SchedulerError where there are none, or of other facts."""
         try:
             with np.load(path) as held:
-                return cls(held["facts"], held["gains"], held["sessions"])
+                found = cls(**{each.name: held[each.name] for each in dataclasses.fields(cls)})
         except (OSError, ValueError, KeyError) as error:
             raise SchedulerError(f"{path}: no moments ({error}); collect them with: train") from None
+        names, made_with = tuple(str(name) for name in found.names), str(found.made_with)
+        if names != NAMES:
+            raise SchedulerError(f"{path}: moments of other facts; delete it, and train collects them again")
+        return dataclasses.replace(found, names=names, made_with=made_with)
+
+
+class Collected:
+    """Moments as they come in: sessions side by side, and the choices that they met.
+
+    Args:
+        light: the light policy's name.
+        chunks: of a session.
+        task: what the engine's adapter was made for.
+    """
+
+    def __init__(self, light: str, chunks: int, scoring: Scoring, task: Bitrates) -> None:
+        self._light, self._chunks, self._scoring, self._task = light, chunks, scoring, task
+        self._rows: list[tuple[Any, ...]] = []
+        self._lines: list[str] = []
+        self._choices: list[Choice] = []
+        self._at: list[int] = []
+        self._sessions: list[StudySession] = []
+        self._traces: dict[int, tuple[int, Trace]] = {}
+        self._videos: dict[Video, int] = {}
+
+    def play(self, engine: ServingEngine, part: Sequence[StudyStart]) -> None:
+        """Sessions to their end."""
+        lockstep = Lockstep(
+            engine, part, lambda: Router(Light(self._light), RandomShare(EXPLORED)), chunks=self._chunks,
+            ask_all=True, scoring=self._scoring, task=self._task,
+        )  # fmt: skip
+        first = len(self._sessions)
+        places = {id(seat): first + place for place, seat in enumerate(lockstep.seats)}
+        try:
+            for moments in lockstep.moments():
+                for moment in moments:
+                    self._note(moment, places[id(moment.seat)])
+            self._sessions += [self._played(seat.start, seat.session.rows) for seat in lockstep.seats]
+        finally:
+            lockstep.close()
+
+    def _note(self, moment: Moment, session: int) -> None:
+        assert moment.considered.facts is not None and moment.llm_level is not None
+        start, light_level = moment.seat.start, moment.considered.light.level
+        if moment.llm_level != light_level:
+            self._at.append(len(self._rows))
+            chunk = moment.observation.chunk
+            self._choices.append(Choice(session, chunk, (moment.llm_level, light_level)))
+        self._rows.append(dataclasses.astuple(moment.considered.facts))
+        self._lines.append(start.line or start.trace.name)
+
+    def _played(self, start: StudyStart, rows: Sequence[Any]) -> StudySession:
+        trace, _ = self._traces.setdefault(id(start.trace), (len(self._traces), start.trace))
+        video = self._videos.setdefault(start.video, len(self._videos))
+        return StudySession(trace, video, start.start_index, tuple(row.level for row in rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def choices(self) -> int:
+        """At how many decisions the two held different levels best."""
+        return len(self._choices)
+
+    def moments(self, then: str, futures: int, threads: int = 1) -> Moments:
+        """All of it, the choices played out."""
+        traces = [trace for _, trace in self._traces.values()]
+        judge = FutureGains(traces, list(self._videos), self._sessions, self._scoring, then, futures, threads)
+        gains, differ = np.zeros(len(self._rows)), np.zeros(len(self._rows), bool)
+        differ[self._at] = True
+        if self._choices:
+            gains[self._at] = judge.of(self._choices)
+        facts = np.array(self._rows, np.float64).reshape(-1, len(NAMES))
+        return Moments(facts, gains, differ, np.unique(self._lines, return_inverse=True)[1])
 
 
 def collect(
@@ -86,6 +174,10 @@ def collect(
     *,
     together: int,
     chunks: int,
+    then: str = THEN,
+    futures: int = 4,
+    scoring: Scoring | None = None,
+    task: Bitrates = TASK,
     say: Callable[[str], None] = lambda text: None,
 ) -> Moments:
     """Play sessions and measure what asking gains at each of their decisions.
@@ -93,55 +185,12 @@ def collect(
     Args:
         light: the light policy's name.
         together: sessions at a time.
+        then, futures: as of `FutureGains`.
+        scoring, task: as of `Lockstep`.
     """
-    rows: list[tuple[Any, ...]] = []
-    gains: list[float] = []
-    sessions: list[int] = []
+    found = Collected(light, chunks, scoring or Scoring(), task)
     for begin in range(0, len(starts), together):
-        part = starts[begin : begin + together]
-        lockstep = Lockstep(
-            engine, part, lambda: Router(Light(light), RandomShare(EXPLORED)), chunks=chunks, ask_all=True
-        )
-        places = {id(seat): begin + place for place, seat in enumerate(lockstep.seats)}
-        stand_in = Light(light)
-        try:
-            for moments in lockstep.moments():
-                for moment in moments:
-                    assert moment.considered.facts is not None
-                    rows.append(dataclasses.astuple(moment.considered.facts))
-                    gains.append(gain(moment, stand_in))
-                    sessions.append(places[id(moment.seat)])
-        finally:
-            lockstep.close()
-        say(f"{min(begin + together, len(starts))} of {len(starts)} sessions, {len(gains)} decisions")
-    return Moments(np.array(rows).reshape(-1, len(NAMES)), np.array(gains), np.array(sessions))
-
-
-def gain(moment: Moment, light: Light) -> float:
-    """What the model's level brings more than the light policy's.
-
-    Args:
-        light: one that may be used up; it is reset for each copy.
-    """
-    if moment.llm_level == moment.considered.light.level:
-        return 0.0
-    assert moment.llm_level is not None
-    scale = TOP_MBPS / (moment.seat.start.video.ladder_kbps[-1] / 1000.0)
-    theirs = _follow(moment, moment.llm_level, light)
-    return scale * (theirs - _follow(moment, moment.considered.light.level, light))
-
-
-def _follow(moment: Moment, level: int, light: Light) -> float:
-    """QoE summed over what is left of a copy that takes a level, and then the light policy's."""
-    session = moment.seat.session.branch()
-    qoe = Scoring().on(session.video.ladder_kbps)
-    light.reset(moment.seat.start.video, 0, qoe)
-    begin = len(session.rows)
-    session.fetch(Decision(level, BY_LIGHT), 0.0)
-    while len(session.rows) < session.video.chunks:
-        wait_ms = session.wait()
-        session.fetch(Decision(light.decide(session.observation()).level, BY_LIGHT), wait_ms)
-    rows = session.rows[begin - 1 :]
-    return running_total(
-        qoe.per_chunk([row.level for row in rows], [row.stall_s for row in rows], session.video.ladder_kbps)
-    )
+        found.play(engine, starts[begin : begin + together])
+        say(f"{min(begin + together, len(starts))} of {len(starts)} sessions, {len(found)} decisions")
+    say(f"playing {found.choices} choices out, {futures} futures each")
+    return found.moments(then, futures)

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from player.simulated.session import CHUNKS
+from player.options import add_scoring_options
 from policies.apc.names import TRAINED
 from policies.llm.arithmetic import add_dtype_option
 from traces.commands import add_json_option
+from traces.numbers import positive, wholes
 
 TOGETHER = 32
 """Sessions at a time: more share a forward, and take more memory."""
@@ -44,6 +45,32 @@ def add_light_option(group: Any) -> None:
     )
 
 
+def add_play_options(command: argparse.ArgumentParser, traces: tuple[str, ...], purpose: str | None) -> Any:
+    """What to play, under which setting and QoE; the group of the first.
+
+    Args:
+        purpose: what measured lines are for here, in words; None: it is not asked.
+    """
+    what = command.add_argument_group("what to play")
+    what.add_argument(
+        *("--traces", "--trace"), nargs="+", default=list(traces), metavar="SPEC",
+        help=f"families' members, files, folders of measured traces (default: {' '.join(traces) or 'none'})",
+    )  # fmt: skip
+    what.add_argument("--starts", type=count, default=1, help="sessions on each trace (default: %(default)s)")
+    command.set_defaults(all_lines=False)
+    if purpose is not None:
+        what.add_argument(
+            "--all-lines", action="store_true", help=f"of measured traces not only those on lines {purpose}"
+        )
+    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what.add_argument("--ladder", type=wholes, metavar="KBPS,…", help="bring the video to these rates")
+    what.add_argument("--chunk-s", type=positive, metavar="S", help="and to this chunk length")
+    what.add_argument("--chunks", type=count, metavar="N", help="of a session (default: as published)")
+    add_light_option(what)
+    add_scoring_options(command)
+    return what
+
+
 def count(text: str) -> int:
     """A whole number, 1 or more."""
     value = int(text)
@@ -61,66 +88,70 @@ def share(text: str) -> float:
 
 
 def load_engine(args: argparse.Namespace) -> Any:
-    """The engine that was asked for.
+    """The engine that was asked for, of the task that its adapter was made for.
 
     Raises:
         ValueError, OSError: it can't be loaded.
     """
     from policies.llm.engine.engine import Engine
-    from policies.llm.tasks.abr.task import TASK
+    from policies.llm.tasks.abr.policy import task_of
 
-    slots = args.together + 1
-    return Engine(TASK, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
+    task, slots = task_of(args.adapter), args.together + 1
+    return Engine(task, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
 
 
 TRAIN_TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")
 """Members that the shipped adapter was not trained on; validation and test use others again."""
-SHARES = (0.25, 0.4, 0.55, 0.7)
+SWEEP_TRACES = ("fcc[340:372]", "3g[340:372]")
+TEST_TRACES = ("fcc[400:460]", "3g[400:460]")
+SHARES = (0.2, 0.3, 0.4, 0.5)
+KINDS = ("rule", "learned")
+FUTURES = 4
 
 
 def add_train(commands: Any) -> None:
     """The command line of `train`."""
     command = commands.add_parser("train", help="make candidate schedulers from simulated decisions")
-    what = command.add_argument_group("what to play")
-    what.add_argument(
-        *("--traces", "--trace"),
-        nargs="+",
-        default=list(TRAIN_TRACES),
-        metavar="SPEC",
-        help="default: generated ones",
-    )
-    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
-    what.add_argument("--chunks", type=count, default=CHUNKS, help="of a session (default: %(default)s)")
-    add_light_option(what)
+    add_play_options(command, TRAIN_TRACES, "to fit to")
     add_model_options(command)
-    how = command.add_argument_group("how")
-    how.add_argument("--seed", type=int, default=0, help="of the network's beginning (default: %(default)s)")
-    how.add_argument(
-        "--shares", nargs="+", type=share, default=list(SHARES), metavar="SHARE",
-        help="of decisions that candidates may ask for (default: 0.25 0.4 0.55 0.7)",
-    )  # fmt: skip
+    add_fit_options(command)
     output = command.add_argument_group("output")
     output.add_argument("--out", type=Path, required=True, metavar="DIR", help="moments and candidates")
     add_json_option(output)
 
 
-SWEEP_TRACES = ("fcc[340:372]", "3g[340:372]")
+def add_fit_options(command: argparse.ArgumentParser) -> None:
+    """How moments are judged and schedulers fitted."""
+    how = command.add_argument_group("how")
+    how.add_argument("--seed", type=int, default=0, help="of the network's beginning (default: %(default)s)")
+    how.add_argument(
+        "--futures", type=count, default=FUTURES, metavar="N",
+        help="that each choice is played out in (default: %(default)s)",
+    )  # fmt: skip
+    how.add_argument(
+        "--then", default="hindsight", metavar="POLICY",
+        help="decides after a choice: hindsight, robustmpc, genet or bba (default: %(default)s)",
+    )  # fmt: skip
+    how.add_argument(
+        "--shares", nargs="+", type=share, default=list(SHARES), metavar="SHARE",
+        help=f"of decisions that candidates may ask for (default: {' '.join(map(str, SHARES))})",
+    )  # fmt: skip
+
+
+def add_random_option(group: Any) -> None:
+    """The shares of the control."""
+    group.add_argument(
+        "--random", nargs="*", type=share, default=[0.25, 0.5, 0.75], metavar="SHARE",
+        help="that are drawn without a look, as a control (default: 0.25 0.5 0.75)",
+    )  # fmt: skip
 
 
 def add_sweep(commands: Any) -> None:
     """The command line of `sweep`."""
     command = commands.add_parser("sweep", help="play candidates on validation traces and pick")
-    what = command.add_argument_group("what to play")
-    what.add_argument(
-        *("--traces", "--trace"),
-        nargs="+",
-        default=list(SWEEP_TRACES),
-        metavar="SPEC",
-        help="default: generated ones",
-    )
-    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what = add_play_options(command, SWEEP_TRACES, "to choose by")
     what.add_argument("--candidates", type=Path, required=True, metavar="DIR", help="what `train` made")
-    add_light_option(what)
+    add_random_option(what)
     add_model_options(command)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -130,28 +161,30 @@ def add_sweep(commands: Any) -> None:
     add_json_option(output)
 
 
-TEST_TRACES = ("fcc[400:460]", "3g[400:460]")
-KINDS = ("rule", "learned")
-
-
 def add_test(commands: Any) -> None:
     """The command line of `test`."""
     command = commands.add_parser("test", help="score the shipped schedulers beside their controls")
-    what = command.add_argument_group("what to play")
-    what.add_argument(
-        *("--traces", "--trace"),
-        nargs="+",
-        default=list(TEST_TRACES),
-        metavar="SPEC",
-        help="default: generated ones",
-    )
-    what.add_argument("--video", metavar="NAME", help="default: the one that fits each family")
+    what = add_play_options(command, TEST_TRACES, "held out")
     what.add_argument(
         "--scheduler", nargs="+", choices=KINDS, default=list(KINDS), help="default: rule learned"
     )
-    add_light_option(what)
     add_model_options(command)
     output = command.add_argument_group("output")
+    add_json_option(output)
+
+
+def add_refit(commands: Any) -> None:
+    """The command line of `refit`."""
+    command = commands.add_parser("refit", help="train, sweep, write and test: for a new adapter")
+    what = add_play_options(command, (), None)
+    add_random_option(what)
+    what.add_argument(
+        "--no-members", dest="members", action="store_false", help="leave each step's generated members away"
+    )
+    add_model_options(command)
+    add_fit_options(command)
+    output = command.add_argument_group("output")
+    output.add_argument("--out", type=Path, required=True, metavar="DIR", help="moments, candidates, reports")
     add_json_option(output)
 
 

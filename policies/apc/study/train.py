@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from player.options import scoring
 from policies.apc.learned import GainNet
 from policies.apc.rule import SchedulerError, Thresholds
-from policies.apc.study.arms import starts_of
 from policies.apc.study.files import read_json, write_json
-from policies.apc.study.fit import fit_net, fit_rule, with_share
+from policies.apc.study.fit import fit_net, fit_rule, input_rows, with_share
 from policies.apc.study.moments import Moments, collect
 from policies.apc.study.options import load_engine
+from policies.apc.study.starts import ALL, FIT, StudySetting, chunks_of, starts_of
+from policies.llm.model.adapter import read as read_adapter
+from policies.llm.tasks.abr.policy import task_of
 from traces.ownership import make_directory
 from traces.words import of_a_fault
 
 LLM_MS = 10.0
 """What a decision of the model takes, to begin with: of eight layers on two cores."""
 CANDIDATES = "candidates.json"
+DEPENDS_ON = (
+    "light", "traces", "starts", "all_lines", "video", "ladder", "chunk_s", "chunks", "qoe", "mu", "smooth",
+    "futures", "then",
+)  # fmt: skip
+"""Options that moments depend on, besides the adapter."""
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
@@ -30,7 +40,8 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """
     moments = _moments(args, say)
     fitted = fit_net(moments, LLM_MS, seed=args.seed)
-    rules = {f"{each:g}": fit_rule(moments, each).to_json() for each in args.shares}
+    expected = fitted.net.gains(input_rows(moments))
+    rules = {f"{each:g}": fit_rule(moments, each, expected).to_json() for each in args.shares}
     nets = {f"{each:g}": with_share(fitted.net, moments, each).to_json() for each in args.shares}
     path = args.out / CANDIDATES
     held = read_json(path, {}) if path.exists() else {}
@@ -60,16 +71,31 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
 def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
     """What DIR has, or what is collected now and kept there."""
     make_directory(args.out)
-    kept = args.out / f"{args.light}.moments.npz"
+    kept, made_with = args.out / f"{args.light}.moments.npz", _made_with(args)
     if kept.exists():
         moments = Moments.load(kept)
-        say(f"{kept}: {len(moments)} decisions, collected before")
-        return moments
-    starts = starts_of(args.traces, args.video)
+        if moments.made_with == made_with:
+            say(f"{kept}: {len(moments)} decisions, collected before")
+            return moments
+        say(f"{kept}: collected with another adapter, or on other traces; collecting again")
+    setting = StudySetting(args.video, args.ladder, args.chunk_s)
+    purpose = ALL if args.all_lines else FIT
+    starts = starts_of(args.traces, setting, starts=args.starts, purpose=purpose)
     engine = load_engine(args)
-    moments = collect(engine, starts, args.light, together=args.together, chunks=args.chunks, say=say)
+    moments = collect(
+        engine, starts, args.light, together=args.together, chunks=chunks_of(starts, args.chunks),
+        then=args.then, futures=args.futures, scoring=scoring(args), task=task_of(args.adapter), say=say,
+    )  # fmt: skip
+    moments = replace(moments, made_with=made_with)
     moments.save(kept)
     return moments
+
+
+def _made_with(args: argparse.Namespace) -> str:
+    """All that moments depend on."""
+    adapter = read_adapter(args.adapter, task_of(args.adapter))
+    words = {name: getattr(args, name) for name in DEPENDS_ON}
+    return json.dumps({"adapter": adapter.sha256, **words}, sort_keys=True)
 
 
 def candidates(path: Path, light: str) -> tuple[dict[str, Thresholds], dict[str, GainNet]]:

@@ -149,6 +149,11 @@ class Engine:
             target=adapter.target,
         )
 
+    @property
+    def runner(self) -> Runner:
+        """The language model."""
+        return self._runner
+
     def open(self) -> int:
         """A free slot, for a new session.
 

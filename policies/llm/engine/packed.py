@@ -9,7 +9,7 @@ grouped queries (Ainslie et al., 2023), SwiGLU.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import torch
@@ -93,6 +93,22 @@ class PackedModel:
         held = [self._shared + each for each in held]
         batch = _Batch(slots, held, counts, self._device)
         groups = grouped(slots, held, counts) if self._alike else []
+        return self.through(hidden, batch, groups)
+
+    @property
+    def width(self) -> int:
+        """Of a token."""
+        return len(self._norm)
+
+    @property
+    def room(self) -> tuple[int, int, torch.dtype, torch.device]:
+        """Tokens of a context, tokens that each begins with, and in what and where it is computed."""
+        return self._keys.shape[3], self._shared, self._dtype, self._device
+
+    def through(
+        self, hidden: torch.Tensor, batch: BatchPlaces, groups: Sequence[AlikeSessions] = ()
+    ) -> torch.Tensor:
+        """(sessions, width) of (N, width) rows that stand where a batch says; they are then in the caches."""
         cos, sin = self._cos[batch.position].unsqueeze(1), self._sin[batch.position].unsqueeze(1)
         for number, layer in enumerate(self._layers):
             normed = self._rms(hidden, layer["before"])
@@ -110,7 +126,7 @@ class PackedModel:
         number: int,
         normed: torch.Tensor,
         layer: dict[str, torch.Tensor],
-        batch: _Batch,
+        batch: BatchPlaces,
         cos: torch.Tensor,
         sin: torch.Tensor,
         groups: Sequence[AlikeSessions],
@@ -133,6 +149,25 @@ class PackedModel:
         return batch.unpadded(mixed.transpose(1, 2)).flatten(1)
 
 
+class BatchPlaces(Protocol):
+    """Where the new tokens of a batch belong, however that is kept."""
+
+    slot: torch.Tensor
+    position: torch.Tensor
+    last: torch.Tensor
+    mask: torch.Tensor | None
+    longest: int
+
+    def of_sessions(self, cache: torch.Tensor) -> torch.Tensor:
+        """(sessions, …) of (slots, …)."""
+
+    def padded(self, rows: torch.Tensor) -> torch.Tensor:
+        """(sessions, most new, …) of (N, …); what is missing is 0."""
+
+    def unpadded(self, filled: torch.Tensor) -> torch.Tensor:
+        """The way back."""
+
+
 class _Batch:
     """Where the new tokens of a batch belong: N rows in all, the first session's first."""
 
@@ -153,7 +188,7 @@ class _Batch:
         self.position = begins[self._session] + self._step
         self.last = torch.tensor(counts, device=device).cumsum(0) - 1
         queries = begins[:, None] + torch.arange(self._most, device=device)  # (sessions, most new)
-        self.mask = None
+        self.mask: torch.Tensor | None = None
         if self._count > 1 or self._most > 1:
             places = torch.arange(self.longest, device=device)
             self.mask = (places <= queries[:, :, None]).unsqueeze(1)  # (sessions, 1, most new, longest)

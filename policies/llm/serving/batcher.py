@@ -273,7 +273,18 @@ class Batcher:
                 self._out += 1
                 forward = asyncio.create_task(self._forward(batch, self._begun(batch)))
                 self._forwards.add(forward)
-                forward.add_done_callback(self._forwards.discard)
+                forward.add_done_callback(self._ended)
+
+    def _ended(self, forward: asyncio.Task[None]) -> None:
+        """A forward's task has; one that breaks, which is a fault of ours, breaks the batcher, so that it is
+        seen."""
+        self._forwards.discard(forward)
+        error = None if forward.cancelled() else forward.exception()
+        if error is not None:
+            told = {"message": "a forward's end failed", "exception": error, "task": forward}
+            forward.get_loop().call_exception_handler(told)
+            if self._running is not None:
+                self._running.cancel()
 
     async def _gathered(self) -> None:
         """Wait until the queue's next batch is due; an arrival may make it so sooner. Where the machine was

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from policies.llm.learning.settings import RETURN
+from policies.llm.learning.settings import DISTILL, RETURN
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL
+from policies.llm.task import Task, named
 from policies.llm.tasks.abr.task import TASK
 
 SCRATCH = "scratch:2x256"
@@ -30,6 +31,10 @@ class Control:
         """The base's name; random weights are drawn anew for each seed."""
         return self.base.format(seed=seed)
 
+    def shaped(self, task: Task) -> dict[str, Any]:
+        """What its shape differs in; a prompt is the task's own."""
+        return self.shape | ({"prompt": task.prompt} if "prompt" in self.shape else {})
+
     def steps(self, of: int) -> int:
         """Its own number of steps, where others take `of`."""
         return max(round(of * self.share), 1)
@@ -48,3 +53,9 @@ CONTROLS = (
     *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
 )
 """The most important first."""
+
+
+def controls_of(task: Task) -> list[Control]:
+    """Those whose objective the task's course knows."""
+    known = named(task.teaches).objectives if task.teaches else (DISTILL,)
+    return [each for each in CONTROLS if each.settings.get("objective", DISTILL) in known]

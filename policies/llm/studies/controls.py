@@ -36,11 +36,12 @@ from policies.llm.learning import pool
 from policies.llm.learning.adaptation import LAST, Adaptation
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.model.shape import Shape
-from policies.llm.studies.control_list import CONTROLS, Control
+from policies.llm.studies.bitrates import engine_qoe
+from policies.llm.studies.control_list import Control, controls_of
 from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.options import BASELINE
+from policies.llm.task import task_named
 from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.task import TASK
 from traces.families.catalogue import resolve_many
 from traces.files import growing, sync
 from traces.ownership import make_directory
@@ -56,14 +57,14 @@ CHECKS = 6
 
 def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Adapt and score one control."""
-    settings = settings_of(control, seed, args)
-    shape = Shape(control.based(seed), **{"layers": 8} | control.shape)
+    task, settings = task_named(args.task), settings_of(control, seed, args)
+    shape = Shape(control.based(seed), **{"layers": 8} | control.shaped(task))
     folder = args.out / f"{control.name}-{seed}"
     adaptation = Adaptation(
-        TASK, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
+        task, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
     )
     adapted = adaptation.go()
-    engine = Engine(TASK, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
+    engine = Engine(task, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
     log = list(read_json_lines(folder / "log.jsonl"))
     return {
         "control": control.name,
@@ -106,7 +107,7 @@ def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict
             name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
             for name in (BASELINE, SMALL)
         }
-        qoe = play.engine_qoe(engine, setting.library, setting.setup, setting.chunks)
+        qoe = engine_qoe(engine, setting)
         yield (
             setting.name,
             {
@@ -155,7 +156,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError: an unknown control, results of another run, and what `adapt` raises.
         OSError: something cannot be written.
     """
-    known = {control.name: control for control in CONTROLS}
+    known = {control.name: control for control in controls_of(task_named(args.task))}
     names = args.only.split(",") if args.only else list(known)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--only {unknown[0]}: no such control; there are {', '.join(known)}")

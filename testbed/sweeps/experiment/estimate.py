@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.sweeps.experiment.plan import Unit
+from testbed.sweeps.experiment.units import Unit
 
 SETUP_S = 6.0
 """To make a lane, probe it, start its processes, and take it down again (a guess for a busy small

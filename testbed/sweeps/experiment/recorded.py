@@ -8,7 +8,8 @@ from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS
 from player.manifest import Manifest
-from testbed.sweeps.experiment.plan import SweepPlan, Unit
+from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.units import Unit
 from traces.words import short_hash
 
 

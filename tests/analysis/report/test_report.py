@@ -260,6 +260,11 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(study: Study) -> None:
     assert to_csv(changed) == "policy\n'=1+1\n"
 
 
+def test_latex_of_letters_that_it_may_not_know() -> None:
+    assert escape_latex("Zoë’s Łódź") == "Zoë’s Łódź"
+    assert escape_latex("漢") == r"\ifdefined\Umathcode 漢\else U+6F22\fi{}"  # pdfTeX stops at it
+
+
 def test_latex_rows_have_as_many_cells_as_columns(study: Study) -> None:
     table = headline.headline_table(study)
     lines = [

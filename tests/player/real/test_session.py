@@ -242,7 +242,6 @@ def test_stopped_from_outside() -> None:
     origin = Origin(a_video(), [Fault()], then=Fault(pause_after=1_000, pause_s=30))
     _, end = session(origin, Chooses(), stop_after_s=0.7)
     assert (end.outcome, end.reason, end.chunks) == ("interrupted", "the test", 1)
-    assert end.elapsed_s < 20
 
 
 def test_stopped_while_the_policy_gets_ready() -> None:

@@ -23,8 +23,10 @@ from policies.apc.light import Light
 from policies.apc.policy import APC, BY_LIGHT
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, RandomShare
-from policies.apc.study.lockstep import StudyStart, mean_qoe, play
+from policies.apc.study.lockstep import mean_qoe, play
+from policies.apc.study.starts import StudyStart
 from policies.genet.policy import Genet
+from policies.hindsight.policy import Hindsight
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.batch_by_deadline import DeadlineQueue
@@ -32,7 +34,6 @@ from policies.llm.serving.protocol import BY_LLM
 from policies.llm.serving.server import Limits
 from policies.llm.tasks.abr.policy import NetLLM
 from policies.llm.tasks.abr.task import TASK
-from policies.rules.mpc import RobustMPC
 from tests.support.llm_server_fakes import (
     TRACES,
     VIDEO,
@@ -132,9 +133,9 @@ def test_what_it_is_asked_for_is_checked(adapter: Path, tmp_path: Path) -> None:
 
 
 def test_the_light_policy_is_one_for_the_ladder(adapter: Path, here: Path) -> None:
-    """GENET, which knows no other than the published one, leaves others to RobustMPC."""
+    """GENET, which knows no other than the published one, leaves others to Hindsight."""
     policy = apc(adapter, "never")
-    for video, light in ((VIDEO, Genet()), (load_video("uhd"), RobustMPC()), (VIDEO, Genet())):
+    for video, light in ((VIDEO, Genet()), (load_video("uhd"), Hindsight()), (VIDEO, Genet())):
         alone, _ = simulate(video, TRACES[1], light, qoe=QoE(), link=PublishedLink(), chunks=12, seed=0)
         mine, _ = simulate(video, TRACES[1], policy, qoe=QoE(), link=PublishedLink(), chunks=12, seed=0)
         assert [row.level for row in mine] == [row.level for row in alone]

@@ -23,11 +23,13 @@ from policies.apc.router import Router
 from policies.apc.rule import Condition, Rule, SchedulerError, Thresholds, read_rule
 from policies.apc.scheduler import RandomShare
 from policies.rules.mpc import RobustMPC
+from policies.view.asked import Asked
 from tests.support.llm_server_fakes import KBPS, VIDEO, observations
 
 CALM = Facts(
-    buffer_s=30.0, rate=1.0, variation=0.1, trend=0.0, stall_s=0.0, lead=2.0, rtt_ms=80.0, last=0.6, left=0.5
-)
+    buffer_s=30.0, rate=1.0, variation=0.1, trend=0.0, stall_s=0.0, lead=2.0, rtt_ms=80.0, last=0.6, left=0.5,
+    slack_s=26.0, drain=-0.2, falling_s=0.0, risk=0.0, missed=0.0,
+)  # fmt: skip
 SHAKY = Thresholds((Condition("variation", above=0.4), Condition("buffer_s", below=10.0)))
 
 
@@ -41,7 +43,7 @@ def test_facts_are_what_the_client_saw() -> None:
         for level, mbps, stall in ((0, 4.0, 9.0), *[(2, 2.0, 0.0)] * 7, (5, 1.0, 1.5))
     )
     observation = Observation(9, past, 7.5, ((1,) * 6,), 24, 60.0)
-    found = facts.of(observation, KBPS, lead=math.inf)
+    found = facts.of(observation, Asked.of(VIDEO, QoE()), 2, lead=math.inf)
     mean = 5 / (4 / 2.0 + 1 / 1.0)
     logs = np.log([2.0] * 7 + [1.0])
     assert found.rate == pytest.approx(mean / 4.3)
@@ -124,7 +126,7 @@ def test_random_routing_keeps_its_share_and_is_the_seeds() -> None:
 
 
 def a_net(worth_per_ms: float = 0.01) -> GainNet:
-    """Its gain is twice the logistic function of the variation."""
+    """Its gain is twice the logistic function of the variation: they differ so often, and gain 2 then."""
     weights = np.zeros((INPUTS, 2))
     weights[2] = (1.0, -1.0)
     return GainNet(
@@ -132,9 +134,8 @@ def a_net(worth_per_ms: float = 0.01) -> GainNet:
         np.ones(INPUTS),
         weights,
         np.zeros(2),
-        np.array([1.0, -1.0]),
-        0.0,
-        2.0,
+        np.array([[1.0, 0.0], [-1.0, 0.0]]),
+        np.array([0.0, 2.0]),
         worth_per_ms,
         10.0,
     )

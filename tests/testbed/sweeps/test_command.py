@@ -24,8 +24,9 @@ from player.qoe import QoE, summarise
 from player.record import read_record
 from testbed import sweep
 from testbed.sweeps import computed
-from testbed.sweeps.experiment.plan import Unit, plan_sweep
+from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
+from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import JOURNAL, Attempt, SweepFolder
 from testbed.sweeps.state import DONE, INVALID, STATE, SweepFacts
 from testbed.sweeps.work import SweepWork

@@ -269,8 +269,10 @@ def test_the_link_that_goes_dark_is_packaged_and_dark_for_5_s_in_30() -> None:
 
 def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
     """A key that is checked and never used would be a promise."""
-    source = (ROOT / "testbed" / "sweeps" / "experiment" / "plan.py").read_text()
-    assert all(f'"{key}"' in source for key in KEYS)
+    folder = ROOT / "testbed" / "sweeps" / "experiment"
+    source = "".join((folder / f"{name}.py").read_text() for name in ("plan", "grid", "deciders"))
+    docs = (ROOT / "docs" / "sweeps.md").read_text()
+    assert [key for key in KEYS if f'"{key}"' not in source or f"`{key}`" not in docs] == []
 
 
 def test_delays_of_traces_are_noted_and_losses_refused_where_nobody_can_play_them(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class Bitrates(Task):
         "arithmetic": "policies.llm.studies.arithmetic",
         "load": "policies.apc.load.command",
         "scale": "policies.llm.studies.scale",
+        "gpu": "policies.gpu.command",
     }
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.abr.options:add_collect",
@@ -63,6 +64,7 @@ class Bitrates(Task):
         "arithmetic": "policies.llm.studies.options:add_arithmetic",
         "load": "policies.apc.load.options:add_load",
         "scale": "policies.llm.studies.options:add_scale",
+        "gpu": "policies.gpu.options:add_gpu",
     }
 
     _is_ready = False

@@ -69,19 +69,25 @@ class AnyLadder(Bitrates):
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.collect",
         "test": "policies.llm.tasks.ladder.evaluate",
+        "controls": "policies.llm.studies.controls",
         "cost": "policies.llm.studies.cost",
         "bench": "policies.llm.studies.bench",
         "arithmetic": "policies.llm.studies.arithmetic",
+        "load": "policies.apc.load.command",
         "scale": "policies.llm.studies.scale",
+        "gpu": "policies.gpu.command",
         "beside": "policies.llm.tasks.ladder.beside",
         "settings": "policies.llm.tasks.ladder.settings",
     }
     options: Mapping[str, str] = {
         "collect": "policies.llm.tasks.ladder.options:add_collect",
         "test": "policies.llm.tasks.ladder.options:add_test",
+        "controls": "policies.llm.studies.options:add_controls",
         "cost": "policies.llm.studies.options:add_cost",
         "arithmetic": "policies.llm.studies.options:add_arithmetic",
+        "load": "policies.apc.load.options:add_load",
         "scale": "policies.llm.studies.options:add_scale",
+        "gpu": "policies.gpu.options:add_gpu",
         "beside": "policies.llm.tasks.ladder.options:add_beside",
         "settings": "policies.llm.tasks.ladder.options:add_settings",
     }

@@ -12,7 +12,7 @@ import pytest
 from policies.llm.serving.batch_by_deadline import DeadlineQueue
 from policies.llm.serving.batcher import Batcher, Forwarded, NotFinite
 from policies.llm.task import NextSteps, Vectors
-from tests.support.llm_server_fakes import FakeEngine, released, run
+from tests.support.llm_server_fakes import FakeEngine, released, run, until
 
 WIDTH = FakeEngine().info.feature_width
 
@@ -170,3 +170,18 @@ def test_an_engine_that_fails_ahead_fails_its_own_batch_alone() -> None:
         assert [isinstance(each, Forwarded) for each in got] == [False, True, True]
 
     run(whole())
+
+
+def test_a_fault_of_ours_after_a_forward_is_seen(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Reading):
+        def took(self, batch: Sequence[object], seconds: float) -> None:
+            raise ZeroDivisionError("nobody foresaw it")
+
+    async def whole() -> None:
+        async with Batcher(FakeEngine(), Broken(budget_s=60.0), Filling()) as batcher:
+            asking = asyncio.create_task(batcher.forward(batcher.open(), asked(1.0), time.monotonic() + 60.0))
+            await until(lambda: not batcher.alive)
+            asking.cancel()
+
+    run(whole())
+    assert "nobody foresaw it" in caplog.text

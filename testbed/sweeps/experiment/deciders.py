@@ -1,0 +1,130 @@
+"""A sweep's policies: found, asked what they can be told, and whether they can play its videos."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from player.buffer import BufferThresholds
+from player.fallback import fallback_spec, load_fallback
+from player.policy import Policy, ToldFuture
+from player.provenance import decided_by
+from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.simulated.session import Future
+from testbed.link.settings import LinkSettings
+from testbed.session.video_to_play import VideoToPlay
+from testbed.simulated.models import MODELS
+from testbed.sweeps.experiment.schema import PolicyEntry, SweepFile
+from testbed.sweeps.experiment.units import SweepPolicy, SweepSetting, Unit
+from traces.trace import Trace
+
+TOLD_FUTURE = "it is told the future, which only the simulated player knows"
+
+
+def policy_of(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> SweepPolicy:
+    """What an entry of the file names.
+
+    Raises:
+        TestbedError: there is no such policy; with the line.
+    """
+    try:
+        found = loaded(entry.spec)
+    except PolicyError as error:
+        raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
+    decided = decided_by(found.spec, found.policy)
+    return SweepPolicy(
+        label=entry.label,
+        spec=entry.spec,
+        name=found.name,
+        delay_ms=found.delay_ms,
+        weights_sha256=found.weights_sha256,
+        source_sha256=decided.source_sha256,
+        left_out=_untellable_anywhere(file, found.policy, link_model),
+        fallback=fallback_spec(found.policy, file.fallback),
+        sources=tuple(decided.sources.items()),
+    )
+
+
+def _untellable_anywhere(file: SweepFile, policy: Policy, link_model: str | None) -> str | None:
+    """Why a policy can be told the future in none of the settings; None where it can in one, or needn't."""
+    if not isinstance(policy, ToldFuture):
+        return None
+    keys = ("buffer_cap_s", "startup_s", "resume_s")
+    asked = {
+        BufferThresholds(*values)
+        for entry in file.settings
+        for values in itertools.product(*(entry.values[key] for key in keys))
+    }
+    said = [_untellable(policy, link_model, each) for each in sorted(asked, key=dataclasses.astuple)]
+    return None if None in said else said[0]
+
+
+def each_untold(
+    policies: Sequence[SweepPolicy], settings: Sequence[SweepSetting], link_model: str | None
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """(policy's label, setting's) and why it cannot be told the future there, of those that can elsewhere."""
+    for policy in policies:
+        asked = loaded(policy.spec).policy
+        if policy.left_out is not None or not isinstance(asked, ToldFuture):
+            continue
+        for setting in settings:
+            why = _untellable(asked, link_model, setting.thresholds)
+            if setting.left_out is None and why is not None:
+                yield (policy.label, setting.label), why
+
+
+def _untellable(policy: ToldFuture, link_model: str | None, thresholds: BufferThresholds) -> str | None:
+    """Why a policy cannot be told the future of such a link and player; None if it can."""
+    if link_model is None:
+        return TOLD_FUTURE
+    if type(policy).__module__.startswith("policies."):
+        steady = Trace("steady", (0.0, 1.0), (1.0, 1.0))
+        try:
+            cap_ms, *levels_ms = (1000.0 * each for each in dataclasses.astuple(thresholds))
+            link = MODELS[link_model].link(LinkSettings())
+            policy.tell(Future(steady, 1, link, 2, cap_ms, 0, *levels_ms))
+        except ValueError as error:
+            return str(error)
+    return None
+
+
+@cache
+def loaded(spec: str) -> LoadedPolicy:
+    """A policy to ask about itself; sessions have one of their own."""
+    return load_policy(spec)
+
+
+def _to_play(file: SweepFile, unit: Unit) -> VideoToPlay:
+    return VideoToPlay(unit.whole, unit.video_spec, unit.seed, file.scoring.on(unit.whole.ladder_kbps))
+
+
+def _refuse_fallbacks(file: SweepFile, units: Sequence[Unit]) -> None:
+    """Raises TestbedError for a fallback that can't be had, or can't play a video."""
+    for (spec, _), unit in {(unit.policy.fallback, unit.video_spec): unit for unit in units}.items():
+        try:
+            _to_play(file, unit).refuse(load_fallback(spec), "fallback")
+        except PolicyError as error:
+            raise file.fault(("fallback",), str(error), spec) from None
+
+
+def refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], str]:
+    """(policy's label, video) -> why the policy can't play the video.
+
+    Raises:
+        TestbedError: a policy that refuses all of its sessions.
+    """
+    refused: dict[tuple[str, str], str] = {}
+    pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
+    for pair, unit in pairs.items():
+        try:
+            _to_play(file, unit).refuse(loaded(unit.policy.spec))
+        except PolicyError as error:
+            refused[pair] = str(error)
+    _refuse_fallbacks(file, units)
+    for entry in file.policies:
+        mine = [pair for pair in pairs if pair[0] == entry.label]
+        if mine and all(pair in refused for pair in mine):
+            raise file.fault(entry.place, refused[mine[0]], entry.spec.partition(":")[0])
+    return refused
