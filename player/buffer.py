@@ -109,6 +109,9 @@ class PlaybackBuffer:
 
         Returns:
             the stall in these milliseconds (0 before the start and after the end of the video).
+
+        Raises:
+            ValueError: the time is negative, or no number.
         """
         if not elapsed_ms >= 0:
             raise ValueError(f"{elapsed_ms} ms elapsed: time cannot run backwards")
@@ -128,7 +131,11 @@ class PlaybackBuffer:
         return stall_ms
 
     def add_chunk(self) -> None:
-        """One whole chunk has arrived; playback starts, or goes on, once enough is there."""
+        """One whole chunk has arrived; playback starts, or goes on, once enough is there.
+
+        Raises:
+            ValueError: the video has ended.
+        """
         if self.ended:
             raise ValueError("a chunk arrived after the end of the video")
         self.level_ms += self.chunk_ms

@@ -9,7 +9,7 @@ from policies.llm.arithmetic import DTYPES
 from traces.commands import add_json_option
 from traces.numbers import count, whole
 
-TREE_SESSIONS = 96
+TREE_SESSIONS = 192
 """That a tree is grown on; half as many more are for its fidelity."""
 
 

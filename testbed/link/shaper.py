@@ -312,7 +312,12 @@ class Shaper:
         """Whether no row of a step waits to be written."""
 
     def command(self, line: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one command and answer it."""
+        """Carry out one command and answer it.
+
+        Raises:
+            TestbedError: a lane whose replay broke off, or that there is not.
+            KeyError, OSError: a field is missing, or what it names can't be opened.
+        """
         lane = line["lane"]
         if line["do"] == "attach":
             bucket = TokenBucket(line["pid"], line["interface"])

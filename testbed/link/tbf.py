@@ -151,7 +151,12 @@ class TokenBucket:
                 raise
 
     def read(self) -> Counters:
-        """The kernel's counters and the rate in force."""
+        """The kernel's counters and the rate in force.
+
+        Raises:
+            TestbedError: another qdisc stands where the tbf was.
+            OSError: the kernel refuses, or the interface is gone.
+        """
         answer = self._ask(_RTM_GETQDISC, _ECHO, self._get)
         fields = _attributes(answer, _TCMSG.size, len(answer))
         if answer[slice(*fields[_TCA_KIND])] != _TBF:
