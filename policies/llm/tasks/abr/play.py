@@ -20,7 +20,7 @@ from policies.hindsight.policy import BatchHindsight
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import Experience
 from policies.llm.model.adapter import MAX_STEPS
-from policies.llm.task import task_named
+from policies.llm.task import named, task_named
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
 from policies.llm.tasks.abr.policy import ANY_LADDER
@@ -31,6 +31,8 @@ from policies.rules.batch_mpc import BatchMPC
 BATCH = 128
 """Sessions at a time: what their caches take stays small."""
 
+ANY_LADDER_ENGINE = "policies.llm.tasks.ladder.play:LadderEngine"
+"""What plays `small`, whose task is built on this one."""
 BFLOAT16 = 2.0**-8
 """Relative distance of neighbouring numbers."""
 
@@ -136,9 +138,7 @@ def batch_policy(name: str, sessions: Sessions, setup: Setup) -> Selects:
 
 
 def _small(sessions: Sessions, engine: Engine) -> Any:
-    from policies.llm.tasks.ladder.play import LadderEngine  # which needs what stands above
-
-    return LadderEngine(sessions, engine)
+    return named(ANY_LADDER_ENGINE)(sessions, engine)
 
 
 def _small_engine(slots: int, chunks: int, threads: int) -> Engine:
