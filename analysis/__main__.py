@@ -19,6 +19,7 @@ from analysis.cases.grouping import GROUPINGS
 from analysis.options import (
     add_bound,
     add_cluster,
+    add_command,
     add_interrupted,
     add_json,
     add_scoring,
@@ -80,9 +81,7 @@ def _parser() -> Parser:
 
 
 def _add_plot(commands: Any) -> None:
-    text = "draw sessions"
-    command = commands.add_parser("plot", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_plot)
+    command = add_command(commands, "plot", "draw sessions", _plot)
     what = command.add_argument_group("what to draw")
     add_sessions(what)
     what.add_argument(
@@ -114,15 +113,19 @@ def _add_plot(commands: Any) -> None:
 
 
 def _add_compare(commands: Any) -> None:
-    text = "compare policies over the same traces, with intervals"
-    command = commands.add_parser("compare", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_compare)
+    command = add_command(
+        commands, "compare", "compare policies over the same traces, with intervals", _compare
+    )
     what = command.add_argument_group("what to compare")
     add_sessions(what)
     what.add_argument(
         "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
     )
-    what.add_argument("--by", choices=list(GROUPINGS), help="a comparison for each of these")
+    what.add_argument(
+        "--by",
+        choices=list(GROUPINGS),
+        help="a comparison for each of these (setting: at each point of its axes)",
+    )
     add_cluster(what)
     add_interrupted(what)
     add_scoring(command)
@@ -138,9 +141,12 @@ def _add_compare(commands: Any) -> None:
 
 
 def _add_table(commands: Any) -> None:
-    text = "mean QoE of policies by families (or videos, RTTs, settings), with intervals"
-    command = commands.add_parser("table", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_table)
+    command = add_command(
+        commands,
+        "table",
+        "mean QoE of policies by families (or videos, RTTs, settings), with intervals",
+        _table,
+    )
     what = command.add_argument_group("what to table")
     add_sessions(what)
     what.add_argument("--by", choices=list(GROUPINGS), default="family", help="the columns (default: family)")

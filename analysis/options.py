@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,22 @@ from traces.commands import add_json_option
 
 BASELINE = "robustmpc"
 """With whom a report compares where neither the command nor the sweep says."""
+
+
+def add_command(
+    commands: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """A command of `analysis`; its options are added to what comes back.
+
+    Args:
+        text: what it does, in lower case and without a point.
+        run: carries it out and gives the exit status.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}."
+    )
+    command.set_defaults(run=run)
+    return command
 
 
 def add_sessions(what: Any) -> None:

@@ -6,15 +6,18 @@ import argparse
 from typing import Any
 
 from analysis.cases.grouping import GROUPINGS
-from analysis.options import add_cluster, add_interrupted, add_json, add_scoring, add_sessions
+from analysis.options import add_cluster, add_command, add_interrupted, add_json, add_scoring, add_sessions
 from analysis.power.measures import ASKED, POWER
 
 
 def add_power(commands: Any) -> None:
     """The command's options."""
-    text = "how many traces a comparison needs, by how much differences vary in a folder"
-    command = commands.add_parser("power", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_power)
+    command = add_command(
+        commands,
+        "power",
+        "how many traces a comparison needs, by how much differences vary in a folder",
+        _power,
+    )
     what = command.add_argument_group("what to look at")
     add_sessions(what)
     what.add_argument(

@@ -10,6 +10,7 @@ from analysis.options import (
     BASELINE,
     add_bound,
     add_cluster,
+    add_command,
     add_interrupted,
     add_json,
     add_policies,
@@ -20,9 +21,9 @@ from analysis.style import FORMATS, USUAL_FORMATS
 
 def add_report(commands: Any) -> None:
     """The command's options."""
-    text = "a page, figures and tables of a sweep or of any folder of records"
-    command = commands.add_parser("report", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_report)
+    command = add_command(
+        commands, "report", "a page, figures and tables of a sweep or of any folder of records", _report
+    )
     what = command.add_argument_group("what to report")
     what.add_argument(
         "results", type=Path, metavar="RESULTS", help="a folder of records (the *.jsonl directly in it)"

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis.options import add_command
 from analysis.outcomes import utilisation
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.sessions import (
@@ -392,9 +393,12 @@ def _row_of_session(session: SessionRecord) -> Rows:
 
 def add_collect(commands: Any) -> None:
     """The command `collect`."""
-    text = "write a table of sessions, a row each, or of their chunks (Parquet or CSV)"
-    command = commands.add_parser("collect", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_collect)
+    command = add_command(
+        commands,
+        "collect",
+        "write a table of sessions, a row each, or of their chunks (Parquet or CSV)",
+        _collect,
+    )
     command.add_argument(
         "results",
         nargs="+",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from analysis.options import add_interrupted, add_json, add_scoring, add_sessions
+from analysis.options import add_command, add_interrupted, add_json, add_scoring, add_sessions
 from analysis.tables.collect import table_path
 from analysis.tables.table_file import ENDINGS
 
@@ -15,9 +15,12 @@ HOURS = 1.0
 
 def add_unpaired(commands: Any) -> None:
     """The command's options."""
-    text = "compare sessions over a real network (of `python -m player`), unpaired, in blocks of time"
-    command = commands.add_parser("unpaired", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(run=_unpaired)
+    command = add_command(
+        commands,
+        "unpaired",
+        "compare sessions over a real network (of `python -m player`), unpaired, in blocks of time",
+        _unpaired,
+    )
     what = command.add_argument_group("what to compare")
     add_sessions(what)
     what.add_argument(

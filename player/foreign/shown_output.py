@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import select
 import sys
 import threading
 from types import TracebackType
@@ -18,8 +19,8 @@ from traces.escaping import visible_lines
 
 LONGEST = 4096
 """Characters of a line that has not ended and is shown all the same."""
-LAST_WORDS_S = 2.0
-"""So long it is waited for the end of the pipe, which a process that outlives its worker holds open."""
+LOOK_EVERY_MS = 50
+"""For whether it is over, where a process that outlives its worker holds the pipe open."""
 
 
 class ShownOutput:
@@ -28,8 +29,10 @@ class ShownOutput:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
+        self._pipe = _file_of(self._reader)
         self._ours = _copy_of_stderr()
         self.place = f"/proc/{os.getpid()}/fd/{self._writer}"
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
     def __enter__(self) -> ShownOutput:
@@ -39,28 +42,54 @@ class ShownOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._writer)
-        self._thread.join(LAST_WORDS_S)
+        self._over.set()
+        self._close(self._writer)
+        self._thread.join()
 
     def _show(self) -> None:
         decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
         held = ""
-        while data := os.read(self._reader, 65536):
+        while data := self._read():
             *lines, held = (held + decode(data)).split("\n")
             if len(held) > LONGEST:
                 lines.append(held)
                 held = ""
             self._tell(lines)
         self._tell([held] if held else [])
-        os.close(self._reader)
+        self._close(self._reader)
         if self._ours is not None:
-            os.close(self._ours)
+            with contextlib.suppress(OSError):
+                os.close(self._ours)
+
+    def _read(self) -> bytes:
+        """What has come; nothing at the end, or where somebody's code has closed the pipe."""
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        with contextlib.suppress(OSError):
+            while _file_of(self._reader) == self._pipe:
+                over = self._over.is_set()
+                if poll.poll(LOOK_EVERY_MS):
+                    return os.read(self._reader, 65536)
+                if over:
+                    break
+        return b""
+
+    def _close(self, number: int) -> None:
+        """Unless it has been closed, and is another file's by now."""
+        with contextlib.suppress(OSError):
+            if _file_of(number) == self._pipe:
+                os.close(number)
 
     def _tell(self, lines: list[str]) -> None:
         text = "".join(f"{visible_lines(line)}\n" for line in lines)
         if text and self._ours is not None:
             with contextlib.suppress(OSError):  # nobody reads it any more
                 os.write(self._ours, text.encode("utf-8", "backslashreplace"))
+
+
+def _file_of(number: int) -> tuple[int, int]:
+    found = os.fstat(number)
+    return found.st_dev, found.st_ino
 
 
 def _copy_of_stderr() -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,32 @@ def test_a_line_without_an_end_is_shown_and_a_long_one_does_not_pile_up(
         os.waitpid(copy, 0)
     out, err = capfd.readouterr()
     assert out == "" and err.replace("\n", "") == "x" * (3 * LONGEST) + "end"
+
+
+def test_a_process_that_outlives_its_worker_keeps_nobody_waiting(capfd: pytest.CaptureFixture[str]) -> None:
+    with ShownOutput() as shown:
+        script = "echo begun; exec sleep 60"
+        with Path(shown.place).open("wb") as place:
+            left = subprocess.Popen(["sh", "-c", script], stdout=place)
+        while left.poll() is None and "sleep" not in Path(f"/proc/{left.pid}/cmdline").read_text()[:6]:
+            time.sleep(0.01)
+    assert left.poll() is None  # it still holds the pipe
+    left.kill()
+    left.wait()
+    assert capfd.readouterr().err == "begun\n"
+
+
+def test_code_that_closes_the_pipe_costs_nothing_of_ours(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with ShownOutput() as shown:
+        for number in (shown._reader, shown._writer):
+            os.close(number)
+        mine = [(tmp_path / str(place)).open("w") for place in range(4)]  # under the same numbers
+    for file in mine:
+        file.write("x")
+        file.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_without_the_pipe_it_goes_to_stderr(tmp_path: Path) -> None:

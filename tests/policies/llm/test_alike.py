@@ -7,7 +7,7 @@ import pytest
 
 from policies.llm.engine.alike import grouped
 from policies.llm.engine.engine import Engine
-from policies.llm.tasks.abr.small import WEIGHTS
+from policies.llm.tasks.abr.small import SIX_LEVELS as WEIGHTS
 from policies.llm.tasks.abr.task import TASK
 
 WIDTH = TASK.width

@@ -253,7 +253,8 @@ def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
         ),
         (
             ["controls", "--task=larger"],
-            "the task larger has no command controls; it has prepare, adapt, serve",
+            "the task larger has no command controls; it has prepare, adapt, serve, explain, efficiency,"
+            " layers",
         ),
     ):
         assert main(words) == 2

@@ -526,7 +526,8 @@ def test_a_session_over_an_untrue_link_is_made_anew_up_to_a_bound_and_then_kept(
         taken = work.take()
         assert taken is not None
         unit, number = taken
-        told_of = {"attempt": number, "session": unit.sessions[0]}
+        identity = work.folder.plan.identity(unit)
+        told_of = {"attempt": number, "session": unit.sessions[0], "identity": identity}
         write_session(out / unit.records[0], valid=status == DONE, sweep=told_of)
         if not lost:
             work.end(unit, Attempt(status, () if status == DONE else ("link: late",)))

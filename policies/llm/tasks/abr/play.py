@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,19 @@ from policies.hindsight.policy import BatchHindsight
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import Experience
 from policies.llm.model.adapter import MAX_STEPS
+from policies.llm.task import named, task_named
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.batch import Filler
+from policies.llm.tasks.abr.policy import ANY_LADDER
 from policies.llm.tasks.abr.small import WEIGHTS as SMALL
-from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.teacher import Teacher
 from policies.rules.batch_mpc import BatchMPC
 
 BATCH = 128
 """Sessions at a time: what their caches take stays small."""
 
+ANY_LADDER_ENGINE = "policies.llm.tasks.ladder.play:LadderEngine"
+"""What plays `small`, whose task is built on this one."""
 BFLOAT16 = 2.0**-8
 """Relative distance of neighbouring numbers."""
 
@@ -128,15 +131,20 @@ def batch_policy(name: str, sessions: Sessions, setup: Setup) -> Selects:
         shipped = {"genet": Genet, "udr": UDR}[name].shipped
         return _Chooses(sessions, by_actor(read_actor(WEIGHTS / shipped)))
     if name == "small":
-        return BatchEngine(sessions, _small(len(sessions), sessions.chunks, sessions.threads))
+        return _small(sessions, _small_engine(len(sessions), sessions.chunks, sessions.threads))
     if name == "bba":
         return _Chooses(sessions, by_baseline(name))
     return Replays(sessions, _one_by_one(name, sessions, setup))
 
 
-def _small(slots: int, chunks: int, threads: int) -> Engine:
+def _small(sessions: Sessions, engine: Engine) -> Any:
+    return named(ANY_LADDER_ENGINE)(sessions, engine)
+
+
+def _small_engine(slots: int, chunks: int, threads: int) -> Engine:
     """On the CPU, where it is faster than the way to a GPU; contexts as long as short sessions."""
-    return Engine(TASK, SMALL, device="cpu", slots=slots, max_steps=min(chunks, MAX_STEPS), threads=threads)
+    steps = min(chunks, MAX_STEPS)
+    return Engine(task_named(ANY_LADDER), SMALL, device="cpu", slots=slots, max_steps=steps, threads=threads)
 
 
 class _Chooses:
@@ -211,7 +219,10 @@ def policy_played(
 ) -> PlayedSessions:
     """What a registered policy makes of sessions; the first level is 0."""
     if name == "small":
-        return engine_played(_small(min(BATCH, len(setup)), chunks, threads), library, setup, chunks, threads)
+        engine = _small_engine(min(BATCH, len(setup)), chunks, threads)
+        return _played_by(
+            lambda sessions: _small(sessions, engine), engine.slots, library, setup, chunks, threads
+        )
     sessions = Sessions(library, setup, chunks=chunks, first_level=0, threads=threads)
     return played(sessions, batch_policy(name, sessions, setup))
 
@@ -243,11 +254,19 @@ def engine_played(
 ) -> PlayedSessions:
     """What an engine makes of sessions; the first level is 0. As many at a time as it has slots."""
     asked = target if target is not None else engine.info.target
+    return _played_by(
+        lambda sessions: BatchEngine(sessions, engine, asked), engine.slots, library, setup, chunks, threads
+    )
+
+
+def _played_by(
+    make: Callable[[Sessions], Any], slots: int, library: Library, setup: Setup, chunks: int, threads: int
+) -> PlayedSessions:
     found = []
-    for begin in range(0, len(setup), engine.slots):
-        part = part_of(setup, begin, begin + engine.slots)
+    for begin in range(0, len(setup), slots):
+        part = part_of(setup, begin, begin + slots)
         sessions = Sessions(library, part, chunks=chunks, first_level=0, threads=threads)
-        player = BatchEngine(sessions, engine, asked)
+        player = make(sessions)
         try:
             found.append(played(sessions, player))
         finally:

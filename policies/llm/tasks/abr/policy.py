@@ -33,7 +33,7 @@ from policies.llm.serving.client import (
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.local import TOGETHER, LocalSession, decide_together, shared_engine
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
-from policies.llm.task import task_named
+from policies.llm.task import DEFAULT, task_named
 from policies.llm.tasks.abr.task import TASK, Bitrates
 from policies.llm.tasks.abr.wire import VideoStep
 from traces.totals import running_total
@@ -45,7 +45,7 @@ session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave 
 HEALTH_WITHIN_S = 2.0
 MODULE = "policies.llm"
 ANY_LADDER = "ladder"
-"""The other task whose adapters choose bitrates; an adapter says which it is for."""
+"""The task whose shipped adapter decides; a folder says which it is for."""
 START_IT = "start it (python -m policies.llm serve), or name another `server`, or none"
 
 
@@ -124,7 +124,7 @@ class NetLLM:
             return None
         adapter = () if self._adapter is None else ("--adapter", str(self._adapter))
         dtype = () if self._dtype == AUTO else ("--dtype", self._dtype)
-        task = () if self._task is TASK else ("--task", self._task.name)
+        task = () if self._task.name == DEFAULT else ("--task", self._task.name)
         return ServerCommand(MODULE, ("serve", *task, *adapter, *dtype), SERVER_VARIABLE)
 
     def check(self, video: Video, qoe: QoE) -> None:
@@ -304,7 +304,7 @@ def task_of(adapter: Path | None) -> Bitrates:
     Raises:
         AdapterError: no bitrates.
     """
-    name = TASK.name if adapter is None else made_for(adapter) or TASK.name
+    name = ANY_LADDER if adapter is None else made_for(adapter) or TASK.name
     task = task_named(name) if name in (TASK.name, ANY_LADDER) else TASK
     if not isinstance(task, Bitrates):
         raise AdapterError(f"{adapter}: made for {name}, which is no choice of bitrates")

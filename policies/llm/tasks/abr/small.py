@@ -1,6 +1,6 @@
 """`small`: the same encoder, training and server as `netllm`, on a 2-layer transformer that knew nothing.
 
-The control that did as well as the language model (`weights/card.md`), with a tenth of the weights.
+The control that did as well as the language model (`../ladder/weights/card.md`), with a tenth of the weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from player.policy import BY_POLICY, Decision
 from policies.llm.serving.protocol import Answer
 from policies.llm.tasks.abr.policy import AUTO, DEADLINE_MS, NetLLM
 
-WEIGHTS = Path(__file__).resolve().parent / "weights_small"
+WEIGHTS = Path(__file__).resolve().parents[1] / "ladder" / "weights_small"
+SIX_LEVELS = Path(__file__).resolve().parent / "weights_small"
+"""Those of the task `abr`, which decided before; `netllm:adapter=FOLDER` plays them."""
 
 
 class Small(NetLLM):

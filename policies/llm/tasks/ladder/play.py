@@ -10,7 +10,7 @@ from policies.hindsight.validate import Selects
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import Experience
 from policies.llm.tasks.abr.play import Explore
-from policies.llm.tasks.ladder.task import allowed
+from policies.llm.tasks.ladder.task import CAUTION, allowed
 from policies.llm.tasks.ladder.teacher import LadderTeacher
 from policies.view.batch import View
 from policies.view.layout import MAX_LEVELS, WIDTH
@@ -30,7 +30,7 @@ class LadderEngine:
     """
 
     def __init__(self, sessions: Sessions, engine: Engine) -> None:
-        self._sessions, self._engine, self._view = sessions, engine, View(sessions)
+        self._sessions, self._engine, self._view = sessions, engine, View(sessions, CAUTION)
         self._slots = [engine.open() for _ in range(len(sessions))]
         self._owed = [self._view.before_first()] if sessions.state.chunk.any() else []
 

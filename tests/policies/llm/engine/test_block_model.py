@@ -17,7 +17,7 @@ from policies.llm.engine.weight_blocks import BLOCK, packed, unpacked
 from policies.llm.model import tiny
 from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
 from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.small import WEIGHTS
+from policies.llm.tasks.abr.small import SIX_LEVELS as WEIGHTS
 from policies.llm.tasks.abr.task import TASK
 
 needs_avx2 = pytest.mark.skipif(not block_product.can(), reason="this processor has no AVX2")

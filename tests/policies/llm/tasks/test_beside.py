@@ -14,6 +14,7 @@ from policies.bootstrap import share_interval
 from policies.llm.__main__ import main
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.tasks.abr.play import policy_qoe
+from policies.llm.tasks.abr.small import SIX_LEVELS
 from policies.llm.tasks.ladder import settings
 from policies.llm.tasks.ladder.batch_model import BatchModel, model_of
 from policies.llm.tasks.ladder.evaluate import brought
@@ -46,7 +47,9 @@ def test_the_oracle_is_above_all_and_heeds_the_cost_of_a_stall() -> None:
 def test_a_model_is_known_by_its_policy() -> None:
     assert model_of("robustmpc") is None
     small = model_of("small")
-    assert isinstance(small, BatchModel) and not small.any_ladder
+    assert isinstance(small, BatchModel) and small.any_ladder
+    older = model_of(f"netllm:adapter={SIX_LEVELS}")
+    assert isinstance(older, BatchModel) and not older.any_ladder
 
 
 def test_an_adapter_of_any_ladder_plays_what_others_refuse(tmp_path: Path) -> None:
@@ -63,8 +66,8 @@ def test_a_policy_that_refuses_a_ladder_has_no_row(capsys: pytest.CaptureFixture
     words = ["--traces", "fcc[400:402]", "--starts", "1", "--ladder", "400,1200,4000", "--no-oracle"]
     assert main(["beside", *words, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["sets"]
-    assert set(found["policies"]) == {"robustmpc", "teacher"}
-    assert set(found["refused"]) == {"genet", "small", "netllm"}
+    assert set(found["policies"]) == {"robustmpc", "teacher", "small", "netllm"}
+    assert set(found["refused"]) == {"genet"}
 
 
 def test_the_table_has_ways_and_differences(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.serving.fields import FieldError
 from policies.llm.tasks.abr import wire
 from policies.llm.tasks.abr.policy import NetLLM
+from policies.llm.tasks.abr.small import SIX_LEVELS
 from policies.llm.tasks.abr.wire import VideoStep
 from policies.llm.tasks.ladder.course import LadderCourse
 from policies.llm.tasks.ladder.evaluate import brought
@@ -97,10 +98,12 @@ def test_a_longer_ladder_than_can_be_seen_is_played_by_its_own_levels(adapter: P
 
 
 def test_an_adapter_says_which_task_its_server_has_to_have(adapter: Path) -> None:
-    asked = NetLLM(adapter=str(adapter)).server()
-    assert isinstance(asked, ServerCommand)
-    assert asked.arguments[:3] == ("serve", "--task", "ladder")
-    assert "--task" not in NetLLM().server().arguments  # type: ignore[union-attr]
+    older = NetLLM(adapter=str(SIX_LEVELS)).server()
+    assert isinstance(older, ServerCommand)
+    assert "--task" not in older.arguments, "it is the server's own default"
+    for asked in (NetLLM(adapter=str(adapter)).server(), NetLLM().server()):
+        assert isinstance(asked, ServerCommand)
+        assert asked.arguments[:3] == ("serve", "--task", "ladder")
 
 
 def test_what_is_asked_for_is_seen_and_changes_the_answer(adapter: Path) -> None:
