@@ -116,10 +116,10 @@ def ship(
     picked: dict[str, ArmResult | None],
     rules: dict[str, rule.Thresholds],
     nets: dict[str, learned.GainNet],
-    rule_file: Path = rule.SHIPPED,
-    net_file: Path = learned.SHIPPED,
+    rule_file: Path | None = None,
+    net_file: Path | None = None,
 ) -> None:
-    """Put what was picked into the shipped files, beside other light policies'.
+    """Put what was picked into the shipped files, or those that are named, beside other light policies'.
 
     Raises:
         OSError: they can't be written.
@@ -127,7 +127,8 @@ def ship(
     """
     of_name = {f"rule {name}": each.to_json() for name, each in rules.items()}
     of_name |= {f"learned {name}": _short(each.to_json()) for name, each in nets.items()}
-    for kind, file, key in (("rule", rule_file, "rules"), ("learned", net_file, "nets")):
+    files = (("rule", rule_file or rule.SHIPPED, "rules"), ("learned", net_file or learned.SHIPPED, "nets"))
+    for kind, file, key in files:
         result = picked.get(kind)
         if result is None:
             continue
