@@ -28,8 +28,9 @@ MODULES = {
     "policies.reference": "",
     "policies.bench": "",
     "policies.bench_batch": "",
-    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale arithmetic",
-    "policies.apc": "train sweep test bench",
+    "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale arithmetic"
+    " explain efficiency layers beside settings gpu",
+    "policies.apc": "train sweep test bench refit",
     "policies.genet": "train score",
     "policies.hindsight": "train join score",
 }

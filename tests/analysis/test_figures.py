@@ -76,7 +76,8 @@ def test_a_picture_is_made(
     assert plot(results, "--what", kind, *by, "--out", out) == 0
     assert out.read_bytes().startswith(HEADS[ending])
     said = capsys.readouterr()
-    assert said.err == "" and said.out.count("\n") == 2 and "over 6 cases" in said.out
+    assert said.err == "" and said.out.count("\n") == (2 if by else 3) and "over 6 cases" in said.out
+    assert ("2 settings together" in said.out) == (not by)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -270,7 +270,7 @@ READERS = (
     Reader(
         "net",
         lambda folder: [copied(learned.SHIPPED, folder)],
-        lambda path: learned.read_net("robustmpc", path),
+        lambda path: learned.read_net("genet", path),
         (rule.SchedulerError,),
     ),
     Reader("adapter", an_adapter, lambda path: adapter.read(path.parent, TASK), (adapter.AdapterError,)),

@@ -32,7 +32,7 @@ from policies.llm.model.base import BaseError, resolve
 from policies.llm.model.model import Model
 from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.studies import ask_in_words as prompt
-from policies.llm.studies import controls, evaluate
+from policies.llm.studies import control_list, controls, evaluate
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr import play
 from policies.llm.tasks.abr.draw import VideoMix, draw, drawn_video
@@ -367,7 +367,7 @@ def test_controls_go_on_where_they_were(
         controls.Control("pretrained", base, tiny),
         controls.Control("scratch", "scratch:2x64:{seed}", {"train": "full", "layers": 2, "hidden": 16}),
     )
-    monkeypatch.setattr(controls, "CONTROLS", few)
+    monkeypatch.setattr(control_list, "CONTROLS", few)
     words = ("controls", "--pool", str(collected), "--steps", "2", "--batch", "2", "--traces", "4g[0:2]")
     words = (*words, "--validation-sessions", "2", "--out", str(tmp_path / "out"))
     first = run_json(capsys, *words, "--seeds", "1", "--only", "scratch")
