@@ -29,6 +29,7 @@ from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.tasks.abr.policy import NetLLM
+from policies.llm.tasks.abr.small import SIX_LEVELS
 from policies.llm.tasks.abr.task import TASK
 from policies.llm.tasks.abr.wire import VideoStep
 from testbed.session.command_line import parser
@@ -241,8 +242,9 @@ def test_netllm_is_made_checked_and_planned_without_torch(adapter: Path) -> None
 
 def test_netllm_refuses_what_it_can_not_do() -> None:
     three = VIDEO.__class__("three", 4.0, (1, 2, 3), ((1, 2, 3),) * 8)
+    NetLLM().check(three, QoE())
     with pytest.raises(ValueError, match="three: a ladder of 3 levels"):
-        NetLLM().check(three, QoE())
+        NetLLM(adapter=str(SIX_LEVELS)).check(three, QoE())
     for wrong in (
         "netllm:deadline_ms=0",
         "netllm:deadline_ms=90000",
@@ -286,9 +288,9 @@ def test_default_policies_are_those_that_can_stream_the_video(
     assert len(whole.servers) == 1 and whole.device == "cpu" and whole.left_out == ()
     write_video(tmp_path / "three", 4, 1.0)
     some = planned("--trace", "4g", "--out", "b", "--video", "three")
-    assert [one.policy for one in some.sessions] == ["bba", "robustmpc"] and some.servers == ()
+    assert [one.policy for one in some.sessions] == ["netllm", "apc", "bba", "robustmpc"]
     left_out = [why.split(" can't play")[0] for why in some.left_out]
-    assert left_out == ["policy netllm", "policy apc", "policy genet"]
+    assert left_out == ["policy genet"]
 
 
 def six_levels(folder: Path, chunks: int) -> Path:
