@@ -13,8 +13,8 @@ from policies.llm.serving.protocol import Answer
 from policies.llm.tasks.abr.policy import AUTO, DEADLINE_MS, NetLLM
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "ladder" / "weights_small"
-SIX_LEVELS = Path(__file__).resolve().parent / "weights_small"
-"""Those of the task `abr`, which decided before; `netllm:adapter=FOLDER` plays them."""
+SIX_LEVELS = Path(__file__).resolve().parent / "weights"
+"""`netllm`'s of the task `abr`, which decided before; `netllm:adapter=FOLDER` plays them."""
 
 
 class Small(NetLLM):

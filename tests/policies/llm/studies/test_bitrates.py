@@ -22,15 +22,15 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 class Toss(Task):
-    """No choice of bitrates."""
+    """No choice of bitrates. It is refused before it sees anything, so both must never be called."""
 
     name, modalities, head = "toss", ABR.modalities, ABR.head
 
     def features(self, *of_a_step: object) -> None:  # type: ignore[override]
-        raise NotImplementedError
+        pytest.fail("a task that is refused is asked nothing")
 
     def load_step(self, *given: object) -> None:
-        raise NotImplementedError
+        pytest.fail("a task that is refused is asked nothing")
 
 
 def test_an_adapter_says_its_task(adapters: dict[str, Path]) -> None:
