@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from testbed.lanes.policy_server import DEVICES
 from testbed.link.settings import BACKENDS
-from testbed.session.policy_server import DEVICES
 from testbed.simulated.models import MODELS
 from traces.commands import Parser, add_json_option
 
