@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,3 +120,9 @@ class LanesPlan:
     def servers(self) -> tuple[ServerCommand, ...]:
         """What has to be started for the policies."""
         return tuple(dict.fromkeys(one.server for one in self.sessions if one.server is not None))
+
+
+def how_asked(args: argparse.Namespace) -> dict[str, Any]:
+    """The part of a `LanesPlan` that the options of how to run say."""
+    named = args.out is not None
+    return {"named": named, "device": args.device, "lanes": args.lanes, "retries": args.retry_invalid}

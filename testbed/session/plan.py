@@ -59,12 +59,14 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = scoring_of(args, [video]).on(video.ladder_kbps)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     settings = link_settings(args)
-    told = _same(args, arguments, video)
+    same_for_all = _same(args, arguments, video)
     backend = able_backend(trace, settings)
     if args.out is not None:
         check_no_records(args.out)
     out = args.out or claim_for(args.trace)
-    same = partial(SessionPlan, trace=trace, video=video, video_spec=video_spec, settings=settings, **told)
+    same = partial(
+        SessionPlan, trace=trace, video=video, video_spec=video_spec, settings=settings, **same_for_all
+    )
     sessions = tuple(
         same(
             policy=policy.spec,
@@ -78,20 +80,8 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     )
     notes = [*trace_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     notes += run_notes(trace, args.start_s, video.chunks)
-    kept = args.out is not None
-    retries, lanes = args.retry_invalid, args.lanes
-    return RunPlan(
-        sessions=sessions,
-        out=out,
-        qoe=qoe,
-        named=kept,
-        device=args.device,
-        left_out=tuple(left_out),
-        notes=tuple(notes),
-        lanes=lanes,
-        retries=retries,
-        begun=begun,
-    )
+    told: dict[str, Any] = {"left_out": tuple(left_out), "notes": tuple(notes), "begun": begun}
+    return RunPlan(sessions=sessions, out=out, qoe=qoe, **told, **how_asked(args))
 
 
 def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> dict[str, Any]:
