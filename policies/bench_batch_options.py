@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from player.options import add_video_option
+from player.commands.options import add_video_option
 from player.simulated.batch.threads import cores
 from traces.commands import Parser, add_json_option
 
