@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from player.defaults import CHUNKS
 from player.fallback import fallback_spec
 from player.policy import Served
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.lanes.able import able_backend
 from testbed.lanes.folder import check_no_records, claim_for, record_names
-from testbed.lanes.plan import LanesPlan
+from testbed.lanes.plan import LanesPlan, how_asked
 from testbed.machine.readings import read_machine
 from testbed.process.errors import TestbedError
 from testbed.session.command_line import DEFAULT_POLICIES

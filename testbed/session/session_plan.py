@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
-from player.fallback import FALLBACK
+from player.defaults import FALLBACK
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from player.video.video import Video
