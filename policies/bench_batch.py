@@ -39,12 +39,12 @@ import numpy as np
 
 import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
+from player.compiled.threads import cores
 from player.observation import Observation
 from player.qoe import QoE, Scoring
 from player.simulated.batch.features import Features
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.batch.threads import cores
 from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
 from player.simulated.session import CHUNKS, simulate
 from player.video.built_in import load_video

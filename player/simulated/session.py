@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from player.buffer import CAP_MS, PlaybackBuffer
+from player.compiled.compiling import compiling_s
 from player.decide import recordable
 from player.faults import PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import HORIZON, Observation, PastChunk
@@ -31,7 +32,6 @@ from player.policy import (
 )
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow
-from player.simulated.compiling import compiling_s
 from player.video.video import Video
 from traces.trace import Trace
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from player.compiled.compiled import compiled
+from player.compiled.threads import share
 from player.observation import HORIZON
-from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import Floats, PackedLibrary
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
-from player.simulated.batch.threads import share
 from policies.llm.tasks.abr import features as abr
 from policies.llm.tasks.abr.features import (
     AHEAD,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from policies.llm.tasks.abr.batch import fill_step, room_for_step
 from policies.llm.tasks.abr.features import LEVELS, PACKED_GAINS, PACKED_NOMINAL, WIDTH, Vectors
 from policies.view.client_rows import ClientRows, PackedRows
