@@ -12,7 +12,7 @@ import math
 
 from player.call.gcc.filled import fill
 from player.call.gcc.state import ACKED_MOST, Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 PACKETS = 20
 """WebRTC `window_packets`: so many are looked at, even if they are older than a second."""

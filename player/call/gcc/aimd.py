@@ -20,7 +20,7 @@ from player.call.gcc.capacity import (
 from player.call.gcc.filled import fill
 from player.call.gcc.state import Floats
 from player.call.gcc.trendline import NORMAL, OVERUSE
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 DECREASE = 0.85
 """WebRTC `kDefaultBackoffFactor`; the draft's beta."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from player.call.gcc.state import Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 SHARE_OF_NEW = 0.05
 """WebRTC `alpha`; the draft leaves it open (0.95 as the example)."""

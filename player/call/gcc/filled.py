@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from player.call.gcc.state import Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 
 @compiled

@@ -15,7 +15,7 @@ import math
 
 from player.call.gcc.filled import fill
 from player.call.gcc.state import Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 GROUP_S = 0.005
 """WebRTC `kSendTimeGroupLength`; the draft's burst time is the same."""

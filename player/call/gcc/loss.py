@@ -16,7 +16,7 @@ import math
 from player.call.gcc.aimd import CLOSED_KBPS
 from player.call.gcc.filled import fill
 from player.call.gcc.state import HISTORY_MOST, Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 LOW_LOSS, HIGH_LOSS = 0.02, 0.10
 """WebRTC and draft: up to the first the target may rise, over the second it falls."""
@@ -59,7 +59,7 @@ RTT_LIMIT_S, RTT_DROP, RTT_DROP_S, RTT_FLOOR_KBPS = 3.0, 0.8, 1.0, 5.0
     HISTORY_FIRST,
     HISTORY_COUNT,
 ) = range(16)
-"""Places in a row of `GccState.loss`; a time that has not been yet is -inf."""
+"""Places in a row of `GccState.loss`; a time that has not been yet is -inf, RTT_AT_S inf."""
 
 _PRECISION_S = 0.001
 
@@ -98,6 +98,13 @@ def set_delay_limit(loss: Floats, kbps: float) -> None:
     """The rate by delay is so much now."""
     loss[DELAY_LIMIT_KBPS] = kbps
     _set_target(loss, loss[TARGET_KBPS])
+
+
+@compiled
+def expect_rtt(loss: Floats, now_s: float) -> None:
+    """Packets have been sent: from the first on it is known how long nothing has been heard."""
+    if loss[RTT_AT_S] == math.inf:
+        loss[RTT_AT_S] = now_s
 
 
 @compiled

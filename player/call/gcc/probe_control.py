@@ -2,7 +2,9 @@
 
 As WebRTC's `probe_controller.cc` for a camera's stream: no periodic probes (WebRTC sends them for screens
 alone, when the encoder leaves the rate unused), and so none after a drop either, which WebRTC sends only
-then.
+then. The pacer sends a probe as a cluster of packets at its rate, of 15 ms and 5 packets at least (WebRTC
+`min_probe_duration`, `min_probe_packets_sent`; its 100 ms are for probes before media flows), and numbers
+clusters from 1 as they are taken from here.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 import math
 
 from player.call.gcc.filled import fill
-from player.call.gcc.prober import NOW_SENT, ask_cluster
+from player.call.gcc.probe_result import expect_cluster
 from player.call.gcc.state import CLUSTERS, Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 FIRST_FACTOR, SECOND_FACTOR = 3.0, 6.0
 """WebRTC `first_exponential_probe_scale`, `second_exponential_probe_scale`: of the start rate."""
@@ -21,43 +23,43 @@ FURTHER_FACTOR, FURTHER_SHARE = 2.0, 0.7
 is followed by one at twice the target."""
 LONGEST_WAIT_S = 1.0
 """WebRTC `kMaxWaitingTimeForProbingResult`."""
-PROBE_S, PROBE_PACKETS = 0.015, 5.0
-"""WebRTC `min_probe_duration`, `min_probe_packets_sent`; its 100 ms are for probes before media flows."""
 
-WAITING, FURTHER_KBPS, ASKED_AT_S, ALLOWED = range(2, 6)
-"""Places in a row of `GccState.probes`, after those of `prober.py`: whether a result is waited for, the
-target over which one more follows, when the last was asked for, and whether this GCC may probe at all."""
+ALLOWED, TAKEN, NEXT_KBPS, THEN_KBPS, WAITING, FURTHER_KBPS, ASKED_S = range(7)
+"""Places in a row of `GccState.probes`: whether this GCC may probe at all, how many clusters were taken, the
+rates of those that wait to be (0: none), whether a result is waited for, the target over which one more
+follows, and when the last was asked for."""
 
 
 @compiled
-def _ask(probes: Floats, clusters: Floats, kbps: float, most_kbps: float, now_s: float) -> None:
+def _ask(probes: Floats, kbps: float, most_kbps: float, now_s: float) -> None:
     """One probe; more may follow it unless it reaches the most that is wanted."""
     asked_kbps = min(kbps, most_kbps)
-    ask_cluster(probes, clusters, asked_kbps, asked_kbps * 1000.0 / 8.0 * PROBE_S, PROBE_PACKETS, now_s)
-    probes[ASKED_AT_S] = now_s
+    if probes[NEXT_KBPS] == 0.0:
+        probes[NEXT_KBPS] = asked_kbps
+    else:
+        probes[THEN_KBPS] = asked_kbps
+    probes[ASKED_S] = now_s
     probes[WAITING] = 0.0 if kbps >= most_kbps else 1.0
     probes[FURTHER_KBPS] = math.inf if kbps >= most_kbps else FURTHER_SHARE * asked_kbps
 
 
 @compiled
 def begin_probes(
-    probes: Floats, clusters: Floats, start_kbps: float, most_kbps: float, allowed: bool, now_s: float
+    probes: Floats, clusters: Floats, start_kbps: float, most_kbps: float, allowed: bool
 ) -> None:
-    """A call begins."""
+    """A call begins, at time 0."""
     fill(probes, 0.0)
-    probes[NOW_SENT] = 1.0  # number 0 says that a packet belongs to no probe
     for row in range(CLUSTERS):
         fill(clusters[row], 0.0)
-    probes[ALLOWED] = 1.0 if allowed else 0.0
-    probes[ASKED_AT_S] = now_s
     if allowed:
-        _ask(probes, clusters, FIRST_FACTOR * start_kbps, most_kbps, now_s)
-        _ask(probes, clusters, SECOND_FACTOR * start_kbps, most_kbps, now_s)
+        probes[ALLOWED] = 1.0
+        _ask(probes, FIRST_FACTOR * start_kbps, most_kbps, 0.0)
+        _ask(probes, SECOND_FACTOR * start_kbps, most_kbps, 0.0)
 
 
 @compiled
 def update_probes(
-    probes: Floats, clusters: Floats, target_kbps: float, most_kbps: float, may_follow: bool, now_s: float
+    probes: Floats, target_kbps: float, most_kbps: float, may_follow: bool, now_s: float
 ) -> None:
     """The target is so much now.
 
@@ -66,7 +68,19 @@ def update_probes(
     """
     if probes[WAITING] == 0.0:
         return
-    if now_s - probes[ASKED_AT_S] > LONGEST_WAIT_S:
+    if now_s - probes[ASKED_S] > LONGEST_WAIT_S:
         probes[WAITING] = 0.0
     elif target_kbps > probes[FURTHER_KBPS] and may_follow:
-        _ask(probes, clusters, FURTHER_FACTOR * target_kbps, most_kbps, now_s)
+        _ask(probes, FURTHER_FACTOR * target_kbps, most_kbps, now_s)
+
+
+@compiled
+def take_cluster(probes: Floats, clusters: Floats) -> float:
+    """The rate of the next cluster to send, kbit/s, which is sent now; 0 when none is wanted."""
+    kbps = probes[NEXT_KBPS]
+    if kbps > 0.0:
+        probes[NEXT_KBPS] = probes[THEN_KBPS]
+        probes[THEN_KBPS] = 0.0
+        probes[TAKEN] += 1.0
+        expect_cluster(clusters, int(probes[TAKEN]), kbps)
+    return kbps

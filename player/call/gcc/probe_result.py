@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 
-from player.call.gcc.prober import LEAST_BYTES, LEAST_PACKETS, NUMBER, RESULT_PLACES
+from player.call.gcc.filled import fill
 from player.call.gcc.state import CLUSTERS, Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
+CLUSTER_S, CLUSTER_PACKETS = 0.015, 5.0
+"""WebRTC `min_probe_duration`, `min_probe_packets_sent`: what the pacer sends of a cluster at least."""
 NEEDED_SHARE = 0.80
 """WebRTC `kMinReceivedProbesRatio`, `kMinReceivedBytesRatio`."""
 MOST_RATIO = 2.0
@@ -24,6 +26,8 @@ LONGEST_S = 1.0
 """WebRTC `kMaxProbeInterval`, and `kMaxClusterHistory` after the last arrival."""
 
 (
+    NUMBER,
+    LEAST_BYTES,
     FIRST_SENT_S,
     LAST_SENT_S,
     LAST_SENT_BYTES,
@@ -32,8 +36,19 @@ LONGEST_S = 1.0
     FIRST_ARRIVED_BYTES,
     ARRIVED_BYTES,
     ARRIVED_PACKETS,
-) = range(RESULT_PLACES, RESULT_PLACES + 8)
+) = range(10)
 """Places in a row of `GccState.clusters`."""
+
+_BYTES_A_KBIT = 1000.0 / 8.0
+
+
+@compiled
+def expect_cluster(clusters: Floats, number: int, kbps: float) -> None:
+    """A cluster is sent; it takes the place of an old one."""
+    row = clusters[number % CLUSTERS]
+    fill(row, 0.0)
+    row[NUMBER] = number
+    row[LEAST_BYTES] = kbps * _BYTES_A_KBIT * CLUSTER_S
 
 
 @compiled
@@ -63,7 +78,7 @@ def probed_kbps(clusters: Floats, number: int, sent_s: float, arrived_s: float, 
     if row[NUMBER] != number:
         return math.nan
     _take(row, sent_s, arrived_s, size_bytes)
-    if row[ARRIVED_PACKETS] < math.floor(NEEDED_SHARE * row[LEAST_PACKETS]):
+    if row[ARRIVED_PACKETS] < math.floor(NEEDED_SHARE * CLUSTER_PACKETS):
         return math.nan
     if row[ARRIVED_BYTES] < math.floor(NEEDED_SHARE * row[LEAST_BYTES]):
         return math.nan
@@ -71,8 +86,8 @@ def probed_kbps(clusters: Floats, number: int, sent_s: float, arrived_s: float, 
     arrived_for_s = row[LAST_ARRIVED_S] - row[FIRST_ARRIVED_S]
     if not (0.0 < sent_for_s <= LONGEST_S and 0.0 < arrived_for_s <= LONGEST_S):
         return math.nan
-    sent_kbps = 8.0 / 1000.0 * (row[ARRIVED_BYTES] - row[LAST_SENT_BYTES]) / sent_for_s
-    arrived_kbps = 8.0 / 1000.0 * (row[ARRIVED_BYTES] - row[FIRST_ARRIVED_BYTES]) / arrived_for_s
+    sent_kbps = (row[ARRIVED_BYTES] - row[LAST_SENT_BYTES]) / _BYTES_A_KBIT / sent_for_s
+    arrived_kbps = (row[ARRIVED_BYTES] - row[FIRST_ARRIVED_BYTES]) / _BYTES_A_KBIT / arrived_for_s
     if arrived_kbps > MOST_RATIO * sent_kbps:
         return math.nan
     if arrived_kbps < UNSATURATED_RATIO * sent_kbps:

@@ -12,7 +12,7 @@ import math
 
 from player.call.gcc.filled import fill
 from player.call.gcc.state import RTTS_KEPT, Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 QUEUE_S = 0.350
 """WebRTC `QueueSize`."""
@@ -29,8 +29,12 @@ PASSES_A_STEP = 3
 MOST_PASSES = 100
 """Of one step: the ratio has come to its end by then."""
 
-WINDOW_BYTES, PUSHED, RTTS, NEXT_RTT = range(4)
-"""Places in a row of `GccState.push`; WINDOW_BYTES is NaN before the first feedback."""
+PACKET_BYTES = 1200.0
+"""Of a packet that was never reported, and of those that were sent: the largest, which most are."""
+
+WINDOW_BYTES, PUSHED, RTTS, NEXT_RTT, FLIGHT_BYTES, LAST_SEQ = range(6)
+"""Places in a row of `GccState.push`; WINDOW_BYTES is NaN before the first feedback, FLIGHT_BYTES is what was
+sent and not reported."""
 
 
 @compiled
@@ -39,6 +43,26 @@ def begin_pushback(push: Floats) -> None:
     fill(push, 0.0)
     push[WINDOW_BYTES] = math.nan
     push[PUSHED] = 1.0
+    push[LAST_SEQ] = -1.0
+
+
+@compiled
+def add_sent(push: Floats, sent_bytes: float) -> None:
+    """So much was sent since the last step."""
+    push[FLIGHT_BYTES] += sent_bytes
+
+
+@compiled
+def add_reported(push: Floats, seq: int, size_bytes: float) -> None:
+    """A packet is reported to have come, or to be lost.
+
+    Those before it that no feedback told of are on the way no more: their feedback was lost.
+    """
+    missed = seq - push[LAST_SEQ] - 1.0
+    if missed >= 0.0:
+        size_bytes += missed * PACKET_BYTES
+        push[LAST_SEQ] = float(seq)
+    push[FLIGHT_BYTES] = max(push[FLIGHT_BYTES] - size_bytes, 0.0)
 
 
 @compiled
@@ -70,12 +94,16 @@ def update_window(push: Floats, rtts: Floats, target_kbps: float) -> None:
 
 
 @compiled
-def pushed_kbps(push: Floats, target_kbps: float, in_flight_bytes: float, sent_packets: int) -> float:
-    """The target after pushing."""
+def pushed_kbps(push: Floats, target_kbps: float, sent_bytes: float) -> float:
+    """The target after pushing.
+
+    Args:
+        sent_bytes: since the last step.
+    """
     if math.isnan(push[WINDOW_BYTES]):
         return target_kbps
-    filled = in_flight_bytes / push[WINDOW_BYTES]
-    for _ in range(min(sent_packets + PASSES_A_STEP, MOST_PASSES)):
+    filled = push[FLIGHT_BYTES] / push[WINDOW_BYTES]
+    for _ in range(min(int(sent_bytes / PACKET_BYTES) + PASSES_A_STEP, MOST_PASSES)):
         if filled > OVERFULL:
             push[PUSHED] *= DOWN_OVERFULL
         elif filled > FULL:

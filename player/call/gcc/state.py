@@ -59,7 +59,7 @@ class GccState(NamedTuple):
     probes: Floats
     """(calls, PLACES) when probes are wanted: `probe_control.py`."""
     clusters: Floats
-    """(calls, CLUSTERS, PLACES) probe clusters, number c at c % CLUSTERS: `prober.py`, `probe_result.py`."""
+    """(calls, CLUSTERS, PLACES) probe clusters, number c at c % CLUSTERS: `probe_result.py`."""
 
 
 def new_state(calls: int) -> GccState:

@@ -10,7 +10,7 @@ import math
 
 from player.call.gcc.filled import fill
 from player.call.gcc.state import TREND_WINDOW, Floats
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 
 SMOOTHING = 0.9
 """WebRTC `kDefaultTrendlineSmoothingCoeff`."""
