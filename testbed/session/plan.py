@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from player.defaults import CHUNKS
 from player.fallback import fallback_spec
 from player.policy import Served, ServerCommand
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools

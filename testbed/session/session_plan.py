@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
-from player.fallback import FALLBACK
+from player.defaults import FALLBACK
 from player.policy import ServerCommand
 from player.qoe import QoE
 from player.record import ChunkRow, EndRow
