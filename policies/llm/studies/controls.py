@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from player.simulated.session import CHUNKS
+from player.defaults import CHUNKS
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool

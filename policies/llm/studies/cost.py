@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from player.defaults import CHUNKS
 from player.simulated.batch.sessions import Setup
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from policies.llm.engine.engine import Engine, pick_device
 from policies.llm.model import adapter

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from player.options import scoring
+from player.commands.options import scoring
+from player.defaults import CHUNKS
 from player.qoe import QoE, Scored, Scoring, scored_words
 from player.registry import split_policies
 from player.simulated.batch.library import Floats, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bootstrap import percentile_interval

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.qoe import QoE
 from player.simulated.batch.library import Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.hindsight.data import (
     DataError,

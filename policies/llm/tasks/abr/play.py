@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from player.defaults import CHUNKS
 from player.registry import load_policy
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.session import simulate
 from policies.genet.net import read as read_actor
 from policies.genet.policy import UDR, WEIGHTS, Genet
 from policies.genet.score import by_actor, by_baseline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.commands.options import add_scoring_options
 from policies.llm.tasks.abr.options import EXPLORE
 from traces.commands import add_json_option
 from traces.numbers import count, positive, share, whole, wholes

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.playable import refuse_unplayable
 from player.qoe import QoE
 from player.registry import load_policy
 from player.simulated.batch.library import KINDS, Floats, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.bootstrap import percentile_interval
 from policies.hindsight.data import generated, held_out, line_of
