@@ -15,7 +15,6 @@ from player.call.media.playout import end
 from player.call.media.receiver_state import Receiver, Record, Ring
 from player.call.media.receiving import receive
 from player.call.media.recovery import ask_again
-
 from player.call.packets import MEDIA, MOST_NACKED, WANTS_KEY
 from player.compiled.compiled import compiled
 from testbed.calling.lateness import note_late

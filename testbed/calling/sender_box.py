@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from player.call.media.facts import FIELDS
 
 from player.call.feedback_batch import FeedbackBatch, room_for_feedback
+from player.call.media.facts import FIELDS
 from player.call.packets import MOST_REPORTED
 from player.call.settings import CallSettings
 from testbed.calling.lateness import BINS
@@ -52,8 +52,12 @@ CONTROL = np.dtype(
 )
 
 ANSWER = np.dtype(
-    [("kbps", np.float64), ("probe_kbps", np.float64)]
-    + [("question", np.int64), ("number", np.int64)]  # `kbps` is NaN where the policy has not decided
+    [
+        ("kbps", np.float64),  # NaN: the policy has not decided
+        ("probe_kbps", np.float64),
+        ("question", np.int64),
+        ("number", np.int64),
+    ]
 )
 
 DECISION = np.dtype(

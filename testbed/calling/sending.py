@@ -9,6 +9,8 @@ counted, and the time that it carries is what the clock said then.
 from __future__ import annotations
 
 import numpy as np
+
+from player.call.feedback_batch import FeedbackBatch
 from player.call.gcc.gcc import begin, overusing, step, take_probe_kbps
 from player.call.gcc.state import GccState
 from player.call.media.encoder import encode, want_key
@@ -17,8 +19,6 @@ from player.call.media.feedback import miss_report, take
 from player.call.media.pacer import ask_probe, due_s, enqueue, send
 from player.call.media.recovery import resend
 from player.call.media.sender_state import Record, Ring, Sender
-
-from player.call.feedback_batch import FeedbackBatch
 from player.call.packets import NACK, REPORT, WANTS_KEY
 from player.compiled.compiled import compiled
 from testbed.calling.choosing import BY_HELD, BY_POLICY, decided

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from player.call.media.receiver_state import Record, Ring
 
+from player.call.media.receiver_state import Record, Ring
 from player.call.packets import HEADER_BYTES, LOST_US, MAGIC, MEDIA, NACK, REPORT
 from player.compiled.compiled import compiled
 
