@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from player.call.compiled_rule import HasCompiledRule
+from player.call.feedback_batch import FeedbackBatch, room_for_feedback
 from player.call.observation import HISTORY, CallObservation, Interval, ReportedPacket
+from player.call.packets import MOST_REPORTED
 from player.call.policy import CallPolicy, IllegalRate, Rate, as_rate
 from player.call.settings import CallSettings
 from player.faults import one_line
@@ -58,6 +61,7 @@ class Deciding:
         self._told = told
         self._wakes = wakes
         self._unfit = unfit
+        self._rule = _CompiledRule(policy, call) if isinstance(policy, HasCompiledRule) else None
         self._seen = 0
         self._history: deque[Interval] = deque(maxlen=HISTORY + 1)
         self._answers: dict[int, Answer] = {}
@@ -106,7 +110,10 @@ class Deciding:
         rate, fault = Rate(float("nan")), self._unfit
         if not fault:
             try:
-                rate = as_rate(self._policy.decide(observation), self._call)
+                answer = (
+                    self._rule.step(self._box, question) if self._rule else self._policy.decide(observation)
+                )
+                rate = as_rate(answer, self._call)
             except IllegalRate as error:
                 fault = str(error)
             except BaseException as error:  # a policy's fault of whatever kind costs it the answer alone
@@ -126,6 +133,33 @@ class Deciding:
         if not self._shown:
             self._shown = True
             traceback.print_exception(error)
+
+
+class _CompiledRule:
+    """A rule that is compiled, run on the feedback itself; made and tried before the call begins, for making
+    machine code takes its time."""
+
+    def __init__(self, policy: HasCompiledRule, call: CallSettings) -> None:
+        self._rule = policy.compiled_rule()
+        self._limits = (call.start_kbps, call.min_kbps, call.max_kbps)
+        self._may_probe = bool(getattr(policy, "may_probe", True))
+        self._begin()
+        self._rule.step(self._state, 0, room_for_feedback(1, MOST_REPORTED))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._state = self._rule.new_state(1)
+        self._rule.begin(self._state, 0, *self._limits, self._may_probe)
+        self._probe_kbps = float(self._rule.take_probe_kbps(self._state, 0))
+
+    def step(self, box: SenderBox, question: int) -> Rate:
+        """The rule's rate after a feedback."""
+        row = question % ROWS
+        kbps = self._rule.step(
+            self._state, 0, FeedbackBatch(*(array[row : row + 1] for array in box.feedback))
+        )
+        first, self._probe_kbps = self._probe_kbps, 0.0
+        return Rate(float(kbps), probe_kbps=first or float(self._rule.take_probe_kbps(self._state, 0)))
 
 
 def interval_of(facts: Any) -> Interval:

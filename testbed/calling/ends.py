@@ -42,10 +42,17 @@ class SenderEnd:
     """A sender that is ready: its socket, what it shares, and `run`, the loop."""
 
     def __init__(
-        self, call: CallSettings, opened: socket.socket, seed: int, every: int, inline: bool
+        self,
+        call: CallSettings,
+        opened: socket.socket,
+        seed: int,
+        every: int,
+        inline: bool,
+        probes: bool = True,
     ) -> None:
         self.told, self.wakes = os.eventfd(0), os.eventfd(0)
         self.box: SenderBox = new_sender_box(call, every, inline, self.told)
+        self.box.control[0]["probes"] = probes
         self.sender: Sender = new_senders(call, np.array([seed], np.uint64))
         self._opened = opened
         self._port = port_of(opened, self.wakes)

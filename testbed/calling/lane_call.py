@@ -33,7 +33,7 @@ SENDER_DIED, RECEIVER_DIED = "sender-died", "receiver-died"
 """Outcomes of calls whose process ended without a word, or was silent at the end."""
 
 FIRST_PORT, PORTS_APART = 5004, 2
-"""Of a lane's first call, at both ends (RTP's, as many implementations have it)."""
+"""Of a run's first call, at both ends (RTP's, as many implementations have it)."""
 
 _START_TIMEOUT_S = 2 * START_TIMEOUT_S
 """A policy may have a model to load."""
@@ -70,19 +70,18 @@ class LoadingCall:
 
     @classmethod
     async def start(
-        cls, plan: CallPlan, processes: LaneProcesses, server: AskedServer | None, index: int, place: int
+        cls, plan: CallPlan, processes: LaneProcesses, server: AskedServer | None, index: int
     ) -> LoadingCall:
         """Start both.
 
         Args:
             server: whom its policy asks.
-            place: among the lane's calls.
         """
         told = {
             "call": dataclasses.asdict(plan.call),
             "policy": plan.policy,
             "seed": plan.seed,
-            "port": FIRST_PORT + PORTS_APART * place,
+            "port": FIRST_PORT + PORTS_APART * index,
         }
         receives = json.dumps({**told, "here": PLAYER_IP, "there": SERVER_IP})
         sends = json.dumps({**told, "here": SERVER_IP, "there": PLAYER_IP})

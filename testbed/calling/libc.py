@@ -81,14 +81,14 @@ def port_of(opened: socket.socket, wakes: int = -1) -> Port:
 
 
 @compiled
-def clock_ns(port: Port, clock: int) -> int:
+def clock_ns(port: Port, clock: int) -> Any:
     """What a clock says."""
     _clock_gettime(np.int32(clock), port.time.ctypes.data)
     return port.time[0] * 1000000000 + port.time[1]
 
 
 @compiled
-def know_clocks(port: Port) -> int:
+def know_clocks(port: Port) -> Any:
     """The monotonic time in ns, and how far the wall clock is ahead; of two readings the quicker."""
     best = np.int64(1) << np.int64(62)
     now = np.int64(0)

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from player.kinds import CALL
-
 from player.call.policy import CallPolicy
 from player.call.settings import CallSettings
 from player.faults import one_line
+from player.kinds import CALL
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError, load_policy
 from testbed.calling.choosing import BY_FALLBACK, BY_GUARD, BY_POLICY
@@ -46,10 +45,11 @@ class SenderProcess:
         self._told = told
         self._loaded = load_policy(told["policy"], real=True, seed=told["seed"], kind=CALL)
         self._policy: CallPolicy = self._loaded.policy  # type: ignore[assignment]
-        self._inline = self._loaded.name == IN_LOOP and not self._loaded.parameters
+        self._inline = self._loaded.name == IN_LOOP
         every = 1 if getattr(self._policy, "every_feedback", False) else self._call.intervals_a_decision
         opened = udp_socket(told["here"], told["there"], told["port"])
-        self._end = SenderEnd(self._call, opened, told["seed"], every, self._inline)
+        probes = bool(getattr(self._policy, "may_probe", False))
+        self._end = SenderEnd(self._call, opened, told["seed"], every, self._inline, probes)
         self._deciding = Deciding(
             self._policy, self._call, self._end.box, self._end.told, self._end.wakes, self._reset()
         )

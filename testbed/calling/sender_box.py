@@ -31,6 +31,7 @@ CONTROL = np.dtype(
             "stop",  # 1: end now
             "over",  # 1: it has ended
             "inline",  # 1: GCC itself decides, in the loop
+            "probes",  # 1: and it sends probes in the beginning
             "held",  # 1: rates hold over several feedbacks, so that overuse may cut them
             "every",  # feedbacks between two questions
             "told",  # eventfd that says that feedback is here

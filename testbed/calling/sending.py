@@ -48,7 +48,7 @@ def send_call(
     c, s = box.control[0], sender.record[0]
     media, resends, history, sent = sender.media[0], sender.resends[0], sender.history[0], sender.seconds[0]
     c.miss_s = c.feedback_s + FIRST_REPORT_S
-    begin(shadow, 0, s.target_kbps, c.min_kbps, c.max_kbps, c.inline == 1)
+    begin(shadow, 0, s.target_kbps, c.min_kbps, c.max_kbps, c.inline == 1 and c.probes == 1)
     if c.inline:
         _probe(s, shadow, 0.0)
     while True:

@@ -32,23 +32,23 @@ def put_word(data: Bytes, at: int, value: int) -> None:
 
 
 @compiled
-def short(data: Bytes, at: int) -> int:
+def short(data: Bytes, at: int) -> Any:
     return np.int64(data[at]) << 8 | np.int64(data[at + 1])
 
 
 @compiled
-def word(data: Bytes, at: int) -> int:
+def word(data: Bytes, at: int) -> Any:
     return short(data, at) << 16 | short(data, at + 2)
 
 
 @compiled
-def microseconds(time_s: float) -> int:
+def microseconds(time_s: float) -> Any:
     """As the wire has a time."""
     return np.int64(max(np.rint(time_s * _US), 0.0)) % _WRAPS
 
 
 @compiled
-def kind_of(data: Bytes, length: int) -> int:
+def kind_of(data: Bytes, length: int) -> Any:
     """`MEDIA`, `REPORT`, `NACK` of a datagram as long as it says it is; `NOT_OURS` for all else."""
     if length < 4 or short(data, 0) != MAGIC:
         return NOT_OURS
@@ -113,7 +113,7 @@ def put_report(
 
 
 @compiled
-def take_report(data: Bytes, arrivals: Ring) -> tuple[int, int, int, int, float]:
+def take_report(data: Bytes, arrivals: Ring) -> tuple[Any, Any, Any, Any, Any]:
     """Read a report: its packets into `arrivals`; (number, first, count, flags, made_s)."""
     first, count = word(data, 12), short(data, 16)
     for place in range(count):
