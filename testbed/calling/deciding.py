@@ -110,10 +110,7 @@ class Deciding:
         rate, fault = Rate(float("nan")), self._unfit
         if not fault:
             try:
-                answer = (
-                    self._rule.step(self._box, question) if self._rule else self._policy.decide(observation)
-                )
-                rate = as_rate(answer, self._call)
+                rate = as_rate(self._decided(question, observation), self._call)
             except IllegalRate as error:
                 fault = str(error)
             except BaseException as error:  # a policy's fault of whatever kind costs it the answer alone
@@ -127,6 +124,11 @@ class Deciding:
         answer["question"] = question
         answer["number"] += 1
         os.eventfd_write(self._wakes, 1)
+
+    def _decided(self, question: int, observation: CallObservation) -> Rate | float:
+        if self._rule is not None:
+            return self._rule.step(self._box, question)
+        return self._policy.decide(observation)
 
     def _show(self, error: BaseException) -> None:
         """The first traceback, for the session's log."""
@@ -155,9 +157,8 @@ class _CompiledRule:
     def step(self, box: SenderBox, question: int) -> Rate:
         """The rule's rate after a feedback."""
         row = question % ROWS
-        kbps = self._rule.step(
-            self._state, 0, FeedbackBatch(*(array[row : row + 1] for array in box.feedback))
-        )
+        told: list[Any] = [array[row : row + 1] for array in box.feedback]
+        kbps = self._rule.step(self._state, 0, FeedbackBatch(*told))
         first, self._probe_kbps = self._probe_kbps, 0.0
         return Rate(float(kbps), probe_kbps=first or float(self._rule.take_probe_kbps(self._state, 0)))
 

@@ -50,6 +50,9 @@ class EndProcess:
         self.stopped = False
         """Whether it was ended early."""
         self.real_time = False
+        self._t0 = 0.0
+        self._told = threading.Event()
+        self._thread = threading.Thread()
         signal.signal(signal.SIGINT, self._hear)
         signal.signal(signal.SIGTERM, self._hear)
 
@@ -64,35 +67,39 @@ class EndProcess:
         except BrokenPipeError:
             os._exit(1)
 
-    def told_start(self) -> float | None:
-        """The moment to begin at; None where there will be none."""
+    def begin(self, loop: Loop) -> None:
+        """Have a real-time thread wait for the moment to begin at, and run the loop: an ordinary one might be
+        told of it too late."""
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="media", daemon=True)
+        self._thread.start()
+
+    def _run(self, loop: Loop) -> None:
+        self.real_time = real_time(CALL_PRIORITY)  # of this thread alone
         text = sys.stdin.readline()
-        if not text or self.stopped:
-            return None
-        return float(json.loads(text)["start_s"])
+        if text and not self.stopped:
+            self._t0 = float(json.loads(text)["start_s"])
+            self._told.set()
+            loop.run(self._t0)
+        self._told.set()
 
     def rest(self) -> None:
         """Wait for the end of the input."""
         while sys.stdin.readline():
             pass
 
-    def looks(self, loop: Loop, t0: float, wait_for_word: bool) -> Iterator[float]:
-        """Run the loop from monotonic time `t0` on; the time since then, some times a second, until it ends.
+    def looks(self, loop: Loop, wait_for_word: bool) -> Iterator[float]:
+        """The time since the call's begin, some times a second, until the loop ends; nothing where there was
+        no begin.
 
         Args:
             wait_for_word: it ends when a line comes, and not by itself.
         """
-        thread = threading.Thread(target=self._run, args=(loop, t0), name="media", daemon=True)
-        thread.start()
-        while thread.is_alive():
+        self._told.wait()
+        while self._thread.is_alive():
             if wait_for_word and select.select([sys.stdin], [], [], LOOK_S)[0]:
                 loop.stop()
                 wait_for_word = False
             if not wait_for_word or self.stopped:
-                thread.join(LOOK_S)
-            yield time.monotonic() - t0
-        thread.join()
-
-    def _run(self, loop: Loop, t0: float) -> None:
-        self.real_time = real_time(CALL_PRIORITY)  # of this thread alone
-        loop.run(t0)
+                self._thread.join(LOOK_S)
+            yield time.monotonic() - self._t0
+        self._thread.join()

@@ -38,11 +38,9 @@ class ReceiverProcess:
 
     def work(self) -> int:
         """All of it."""
+        self._process.begin(self._end)
         self._process.say("loaded")
-        t0 = self._process.told_start()
-        if t0 is None:
-            return 0
-        for elapsed_s in self._process.looks(self._end, t0, wait_for_word=True):
+        for elapsed_s in self._process.looks(self._end, wait_for_word=True):
             self._tell(elapsed_s)
             self._process.say(
                 "state", elapsed_s=elapsed_s, shown=int(self._end.receiver.record[0]["shown"]),

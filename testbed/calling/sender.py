@@ -70,17 +70,15 @@ class SenderProcess:
     def work(self) -> int:
         """All of it."""
         loaded = self._loaded
+        if not self._inline:
+            self._deciding.start()
+        self._process.begin(self._end)
         self._process.say(
             "loaded",
             policy={"spec": loaded.spec, "name": loaded.name, "parameters": loaded.parameters},
             weights_sha256=loaded.weights_sha256,
         )
-        t0 = self._process.told_start()
-        if t0 is None:
-            return 0
-        if not self._inline:
-            self._deciding.start()
-        for elapsed_s in self._process.looks(self._end, t0, wait_for_word=False):
+        for elapsed_s in self._process.looks(self._end, wait_for_word=False):
             self._tell(elapsed_s)
             self._state(elapsed_s)
         self._deciding.stop()
