@@ -10,7 +10,7 @@ from policies.llm.__main__ import parser
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.studies import arithmetic
 from policies.llm.studies.through_server import BenchError
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 
 
 def measured(adapter: str, words: str) -> dict[str, Any]:

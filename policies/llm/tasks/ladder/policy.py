@@ -19,7 +19,7 @@ from player.qoe import QoE
 from player.video.video import Video
 from policies.llm.arithmetic import DTYPES
 from policies.llm.engine.contract import LocalEngine
-from policies.llm.model.adapter import AdapterError, made_for, read
+from policies.llm.model.adapter import read
 from policies.llm.serving.client import (
     SERVER_VARIABLE,
     TOKEN_VARIABLE,
@@ -33,9 +33,8 @@ from policies.llm.serving.client import (
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.local import TOGETHER, LocalSession, decide_together, shared_engine
 from policies.llm.serving.protocol import LONGEST_DEADLINE_MS, Answer
-from policies.llm.task import DEFAULT, task_named
-from policies.llm.tasks.abr.task import TASK, Bitrates
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from traces.totals import running_total
 
 AUTO, NONE = "auto", "none"
@@ -44,8 +43,6 @@ DEADLINE_MS = 3000.0
 session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
 HEALTH_WITHIN_S = 2.0
 MODULE = "policies.llm"
-ANY_LADDER = "ladder"
-"""The task whose shipped adapter decides; a folder says which it is for."""
 START_IT = "start it (python -m policies.llm serve), or name another `server`, or none"
 
 
@@ -107,8 +104,7 @@ class NetLLM:
         self._device, self._dtype = device, dtype
         self.arithmetic: str | None = None
         """What the model is computed in, as far as it is known: once a session has begun."""
-        self._task = task_of(self._adapter)
-        self.weights_sha256 = read(self._adapter, self._task).sha256
+        self.weights_sha256 = read(self._adapter, TASK).sha256
         self._session: DecidedSession | None = None
         self._unchecked: Address | None = None
         """A server that has not said yet which adapter it has."""
@@ -124,13 +120,12 @@ class NetLLM:
             return None
         adapter = () if self._adapter is None else ("--adapter", str(self._adapter))
         dtype = () if self._dtype == AUTO else ("--dtype", self._dtype)
-        task = () if self._task.name == DEFAULT else ("--task", self._task.name)
-        return ServerCommand(MODULE, ("serve", *task, *adapter, *dtype), SERVER_VARIABLE)
+        return ServerCommand(MODULE, ("serve", *adapter, *dtype), SERVER_VARIABLE)
 
     def check(self, video: Video, qoe: QoE) -> None:
-        """Raises ValueError for a video that the model is not made for, or where nothing can load it."""
+        """Raises ValueError for weights of QoE that nobody knows on its ladder."""
         try:
-            self._task.context_of(video, qoe)
+            TASK.context_of(video, qoe)
         except ValueError as error:
             raise ValueError(f"{video.name}: {error}") from None
 
@@ -159,7 +154,7 @@ class NetLLM:
         self._unchecked = None
         self._video = video
         self._steps: list[VideoStep] = []
-        self._session = self._begin(self._task.context_of(video, qoe))
+        self._session = self._begin(TASK.context_of(video, qoe))
 
     @property
     def remote(self) -> bool:
@@ -218,22 +213,22 @@ class NetLLM:
 
     def decision(self, answer: Answer) -> Decision:
         """An answer as the player hears it."""
-        return Decision(self._task.level_of(answer.value, self._video), answer.by, _reason(answer))
+        return Decision(TASK.level_of(answer.value, self._video), answer.by, _reason(answer))
 
     def _step(self, observation: Observation) -> VideoStep:
-        return VideoStep.of(self._task.thinned(observation))
+        return VideoStep.of(TASK.thinned(observation))
 
     def _engine(self) -> LocalEngine:
-        return shared_engine(self._task.name, self._adapter, self._device, self._dtype)
+        return shared_engine(TASK.name, self._adapter, self._device, self._dtype)
 
     def _begin(self, context: Any) -> DecidedSession:
         address = self._address or self._found()
         if address is None:
             self.arithmetic = self._engine().info.dtype
-            return LocalSession(self._engine(), self._task, context)
+            return LocalSession(self._engine(), TASK, context)
         self._check_adapter(address)
         client = Client(address, os.environ.get(TOKEN_VARIABLE))
-        return RemoteSession(client, self._task, context, self._deadline_s)
+        return RemoteSession(client, TASK, context, self._deadline_s)
 
     def _check_adapter(self, address: Address) -> None:
         """A record names the weights that decided. A server that is down is the fallback's business now,
@@ -256,7 +251,7 @@ class NetLLM:
         something else than was asked for."""
         if serves.adapter_sha256 != self.weights_sha256:
             raise ValueError(
-                f"policy server {address}: for {self._task.name} it has adapter"
+                f"policy server {address}: for {TASK.name} it has adapter"
                 f" {str(serves.adapter_sha256)[:12]}, the policy {self.weights_sha256[:12]};"
                 " name its folder with `adapter`, or another server"
             )
@@ -273,7 +268,7 @@ class NetLLM:
             ServerError: it doesn't say.
         """
         tasks = ask_health(address, None, HEALTH_WITHIN_S).get("tasks")
-        served = tasks.get(self._task.name) if isinstance(tasks, dict) else None
+        served = tasks.get(TASK.name) if isinstance(tasks, dict) else None
         told = served if isinstance(served, dict) else {}
         return Served(*(str(told[key]) if key in told else None for key in ("adapter_sha256", "dtype")))
 
@@ -296,19 +291,6 @@ class NetLLM:
             return None
         same = serves.adapter_sha256 == self.weights_sha256 and self._dtype in (AUTO, serves.dtype)
         return address if same else None
-
-
-def task_of(adapter: Path | None) -> Bitrates:
-    """What an adapter decides.
-
-    Raises:
-        AdapterError: no bitrates.
-    """
-    name = ANY_LADDER if adapter is None else made_for(adapter) or TASK.name
-    task = task_named(name) if name in (TASK.name, ANY_LADDER) else TASK
-    if not isinstance(task, Bitrates):
-        raise AdapterError(f"{adapter}: made for {name}, which is no choice of bitrates")
-    return task
 
 
 def unasked(video: Video, observation: Observation, chunk: int) -> Observation:

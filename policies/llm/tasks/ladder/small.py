@@ -1,6 +1,6 @@
 """`small`: the same encoder, training and server as `netllm`, on a 2-layer transformer that knew nothing.
 
-The control that did as well as the language model (`../ladder/weights/card.md`), with a tenth of the weights.
+The control that did as well as the language model (`weights/card.md`), with a tenth of the weights.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from pathlib import Path
 
 from player.policy import BY_POLICY, Decision
 from policies.llm.serving.protocol import Answer
-from policies.llm.tasks.abr.policy import AUTO, DEADLINE_MS, NetLLM
+from policies.llm.tasks.ladder.policy import AUTO, DEADLINE_MS, NetLLM
 
-WEIGHTS = Path(__file__).resolve().parents[1] / "ladder" / "weights_small"
-SIX_LEVELS = Path(__file__).resolve().parent / "weights"
-"""`netllm`'s of the task `abr`, which decided before; `netllm:adapter=FOLDER` plays them."""
+WEIGHTS = Path(__file__).resolve().parent / "weights_small"
 
 
 class Small(NetLLM):
