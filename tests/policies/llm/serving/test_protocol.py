@@ -77,7 +77,7 @@ FIELDS: list[tuple[tuple[str | int, ...], object, str]] = [
     (("context",), None, "context"),
     (("context", "chunk_s"), 0, "context.chunk_s"),
     (("context", "ladder_kbps"), [300, 200, 1200, 1850, 2850, 4300], "context.ladder_kbps"),
-    (("context", "ladder_kbps"), [300, 750, 1200], "context.ladder_kbps"),
+    (("context", "ladder_kbps"), [300, 750, 1200], "context.quality"),
     (("context", "ladder_kbps", 2), 1200.5, "context.ladder_kbps[2]"),
     (("context", "codec"), "av1", "context.codec"),
     (("steps",), [], "steps"),
