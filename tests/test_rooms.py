@@ -21,7 +21,7 @@ DATA = ("traces/formats", "traces/families", "player/video/built_in")
 LLM = "policies.llm"
 TASKLESS = ("model", "engine", "serving", "learning")
 """Rooms of the language model that name no task."""
-COMPILER = "player.simulated.batch.compiled"
+COMPILER = "player.compiled.compiled"
 """numba as this project uses it, whatever is compiled."""
 
 

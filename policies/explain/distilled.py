@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.simulated.link_published import RTT_MS, PublishedLink
+from player.defaults import RTT_MS
+from player.simulated.link_published import PublishedLink
 from player.simulated.session import Chooser, Recorded, SessionCourse, session_course
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.commands.options import add_scoring_options
 from policies.hindsight.options import add_apart, add_mix, add_setting, add_threads
 from traces.commands import Parser, add_json_option
 from traces.numbers import positive

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from player.options import scoring
+from player.commands.options import scoring
+from player.defaults import CHUNKS
 from player.qoe import QoE
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bootstrap import percentile_interval

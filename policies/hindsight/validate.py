@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.hindsight.data import TraceSource
 from policies.hindsight.draws import PUBLISHED, SessionMix, World, draw_setup, draw_world

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.options import scoring
+from player.commands.options import scoring
+from player.defaults import CHUNKS
 from player.qoe import Scored, Scoring, scored_words
-from player.simulated.session import CHUNKS
 from policies.apc.light import Light
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, Never, Scheduler

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from player.defaults import CHUNKS
 from player.observation import Observation
 from player.policy import BY_PLAYER, Decision
 from player.qoe import QoE, Scoring
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, SimulatedSession
+from player.simulated.session import SimulatedSession
 from policies.apc.policy import BY_LIGHT, by_light
 from policies.apc.router import Considered, Router
 from policies.apc.study.starts import StudyStart

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.commands.options import add_scoring_options
 from policies.apc.names import TRAINED
 from policies.llm.arithmetic import add_dtype_option
 from traces.commands import add_json_option

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from player.simulated.session import CHUNKS
+from player.defaults import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.hindsight.data import HOLD_OUT, generated, held_out, line_of

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from player.options import scoring
+from player.commands.options import scoring
 from policies.apc.learned import GainNet
 from policies.apc.rule import SchedulerError, Thresholds
 from policies.apc.study.files import read_json, write_json

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.observation import Observation
 from player.policy import Policy
 from player.qoe import QoE, Scoring
 from player.registry import load_policy
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bench import walk

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from player.simulated.session import CHUNKS
+from player.defaults import CHUNKS
 from policies.bootstrap import mean_interval
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool

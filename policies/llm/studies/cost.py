@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from player.simulated.session import CHUNKS
+from player.defaults import CHUNKS
 from policies.llm.engine.engine import Engine, pick_device
 from policies.llm.model import adapter
 from policies.llm.model.base import resolve

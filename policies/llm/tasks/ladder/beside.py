@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from player.options import scoring
+from player.commands.options import scoring
 from player.qoe import QoE
 from player.registry import split_policies
 from player.video.built_in import load_video

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.commands.options import add_scoring_options
 from policies.hindsight.options import SPEC, add_apart, add_mix, add_setting, add_starts, add_threads
 from policies.llm.arithmetic import add_dtype_option
 from traces.commands import add_json_option

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from player.buffer import CAP_MS
+from player.defaults import CHUNKS, RTT_MS
 from player.qoe import QoE, Scoring
 from player.simulated.batch.library import KINDS, Floats, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.link_published import RTT_MS
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bootstrap import mean_interval

@@ -11,15 +11,14 @@ import numba
 import numpy as np
 import pytest
 
-from player.simulated.batch import compiled, link
+from player.compiled import compiled
+from player.simulated.batch import link
 
-CALLED = (
-    "from player.simulated.batch.compiled import compiled\n@compiled\ndef called(x):\n    return x + {}\n"
-)
+CALLED = "from player.compiled.compiled import compiled\n@compiled\ndef called(x):\n    return x + {}\n"
 CALLER = """
 from called import called
 from elsewhere import CONSTANT
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 @compiled
 def caller(x):
     return 10 * called(x) + CONSTANT

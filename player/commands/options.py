@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from player.buffer import BufferThresholds
-from player.fallback import FALLBACK
-from player.qoe import MU, MU_NOTE, Scoring
+from player.defaults import FALLBACK, MU, MU_NOTE
+
+if TYPE_CHECKING:
+    from player.qoe import Scoring
 
 Group = Any
 """An `argparse` parser or one of its groups; argparse has no public name for what they share."""
@@ -30,6 +32,8 @@ def scoring(args: argparse.Namespace) -> Scoring:
     Raises:
         ValueError: a weight that is none.
     """
+    from player.qoe import Scoring  # it knows records, which help has no time for
+
     return Scoring(args.qoe, args.mu, args.smooth)
 
 

@@ -23,7 +23,7 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from player.simulated.compiling import compiling_s
+from player.compiled.compiling import compiling_s
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """No `fastmath`; a division by 0 gives an infinity, as no division here is by 0."""

@@ -30,7 +30,6 @@ from testbed.process.errors import TestbedError
 from traces.bound_processes import die_with_parent
 from traces.temporary import RemovedWithUs
 
-DEVICES = ("auto", "cpu", "cuda")
 READY_WITHIN_S = 180.0
 """A server may have to convert a model's weights the first time."""
 FOLDER = "streambed-servers-"
