@@ -28,7 +28,7 @@ from testbed.verdict.evidence import CallUse
 from testbed.verdict.judge import Verdict
 from traces.files import fresh, settle
 
-SENDER, RECEIVER = "testbed.calling.sender", "testbed.calling.receiver"
+SENDER, RECEIVER = "testbed.calling.ends.sender", "testbed.calling.ends.receiver"
 SENDER_DIED, RECEIVER_DIED = "sender-died", "receiver-died"
 """Outcomes of calls whose process ended without a word, or was silent at the end."""
 

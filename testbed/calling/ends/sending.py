@@ -21,11 +21,11 @@ from player.call.media.recovery import resend
 from player.call.media.sender_state import Record, Ring, Sender
 from player.call.packets import NACK, REPORT, WANTS_KEY
 from player.compiled.compiled import compiled
-from testbed.calling.choosing import BY_HELD, BY_POLICY, decided
-from testbed.calling.lateness import note_late
-from testbed.calling.libc import CLOCK_MONOTONIC, Port, clock_ns, know_clocks, notify, put_out, take_in, wait
-from testbed.calling.sender_box import DECISIONS, ROWS, SenderBox
-from testbed.calling.wire import NACK_HEAD_BYTES, kind_of, put_media, short, take_report, word
+from testbed.calling.ends.choosing import BY_HELD, BY_POLICY, decided
+from testbed.calling.ends.lateness import note_late
+from testbed.calling.ends.libc import CLOCK_MONOTONIC, Port, clock_ns, know_clocks, notify, put_out, take_in, wait
+from testbed.calling.ends.sender_box import DECISIONS, ROWS, SenderBox
+from testbed.calling.ends.wire import NACK_HEAD_BYTES, kind_of, put_media, short, take_report, word
 
 FIRST_REPORT_S = 1.0
 """So long after the call's beginning the first report is given up …"""

@@ -15,7 +15,7 @@ from player.call.feedback_batch import FeedbackBatch, room_for_feedback
 from player.call.media.facts import FIELDS
 from player.call.packets import MOST_REPORTED
 from player.call.settings import CallSettings
-from testbed.calling.lateness import BINS
+from testbed.calling.ends.lateness import BINS
 
 ROWS = 64
 """Feedbacks that a policy may be behind: 3.2 s of them at 50 ms."""

@@ -1,12 +1,11 @@
 """The receiver of a call, a process in the player's host: reports, requests, frames and when they are seen.
 
-`python -m testbed.calling.receiver SETTINGS`; see `end_process.py` for what is said. Lines besides: `came` (a
+`python -m testbed.calling.ends.receiver SETTINGS`; see `end_process.py` for what is said. Lines besides: `came` (a
 second of the call, and the frames that were seen since the last one), `state`.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,9 +13,9 @@ from typing import Any, TextIO
 
 from player.call.settings import CallSettings
 from player.real.stdout import kept_for_us
-from testbed.calling.end_process import EndProcess
-from testbed.calling.ends import ReceiverEnd, prepare_receiver, udp_socket
-from testbed.calling.lateness import lateness_of
+from testbed.calling.ends.end_process import EndProcess, settings_of
+from testbed.calling.ends.sides import ReceiverEnd, prepare_receiver, udp_socket
+from testbed.calling.ends.lateness import lateness_of
 from traces.commands import BAD_INPUT
 
 prepare = prepare_receiver
@@ -85,7 +84,7 @@ class ReceiverProcess:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the process; returns the exit status."""
-    told = json.loads((sys.argv[1:] if words is None else words)[0])
+    told = settings_of(words)
     with kept_for_us() as out:
         try:
             return ReceiverProcess(told, out).work()

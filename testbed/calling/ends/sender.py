@@ -1,12 +1,11 @@
 """The sender of a call, a process in the server's host: encoder, pacer, GCC and the policy.
 
-`python -m testbed.calling.sender SETTINGS`; see `end_process.py` for what is said. Lines besides: `decision`,
+`python -m testbed.calling.ends.sender SETTINGS`; see `end_process.py` for what is said. Lines besides: `decision`,
 `sent` (a second of the call), `state`.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,12 +17,12 @@ from player.faults import one_line
 from player.kinds import CALL
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError, load_policy
-from testbed.calling.choosing import BY_FALLBACK, BY_GUARD, BY_POLICY
-from testbed.calling.deciding import Deciding
-from testbed.calling.end_process import EndProcess
-from testbed.calling.ends import SenderEnd, prepare_sender, udp_socket
-from testbed.calling.lateness import lateness_of
-from testbed.calling.sender_box import DECISIONS
+from testbed.calling.ends.choosing import BY_FALLBACK, BY_GUARD, BY_POLICY
+from testbed.calling.ends.deciding import Deciding
+from testbed.calling.ends.end_process import EndProcess, settings_of
+from testbed.calling.ends.sides import SenderEnd, prepare_sender, udp_socket
+from testbed.calling.ends.lateness import lateness_of
+from testbed.calling.ends.sender_box import DECISIONS
 from testbed.process.children import TURN_S
 from traces.commands import BAD_INPUT
 
@@ -139,7 +138,7 @@ class SenderProcess:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the process; returns the exit status."""
-    told = json.loads((sys.argv[1:] if words is None else words)[0])
+    told = settings_of(words)
     sys.setswitchinterval(TURN_S)
     with kept_for_us() as out:  # what a policy prints may not mix with our lines
         try:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.call.settings import CallSettings
-from testbed.calling.lateness import BINS
+from testbed.calling.ends.lateness import BINS
 
 CONTROL = np.dtype(
     [(name, np.float64) for name in ("duration_s", "feedback_s")]

@@ -23,7 +23,7 @@ from player.call.packets import MOST_REPORTED
 from player.call.policy import CallPolicy, IllegalRate, Rate, as_rate
 from player.call.settings import CallSettings
 from player.faults import one_line
-from testbed.calling.sender_box import ROWS, SenderBox
+from testbed.calling.ends.sender_box import ROWS, SenderBox
 
 NOT_YET = "its answer was late"
 

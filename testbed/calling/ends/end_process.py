@@ -19,13 +19,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TextIO
 
 from testbed.process.children import CALL_PRIORITY, real_time
 
 LOOK_S = 0.2
 """How often the main thread looks what has happened."""
+
+
+def settings_of(words: Sequence[str] | None) -> dict[str, Any]:
+    """The settings that a process was started with; None: as they were typed."""
+    told: dict[str, Any] = json.loads((sys.argv[1:] if words is None else words)[0])
+    return told
 
 
 class Loop(Protocol):

@@ -14,13 +14,13 @@ from player.call.media.receiver_state import ARRIVAL, Receiver, new_receivers
 from player.call.media.sender_state import PACKET, Sender, new_senders
 from player.call.packets import MOST_NACKED, MOST_REPORTED
 from player.call.settings import CallSettings
-from testbed.calling.libc import port_of
-from testbed.calling.receiver_box import ReceiverBox
-from testbed.calling.receiver_box import new_box as new_receiver_box
-from testbed.calling.receiving import receive_call
-from testbed.calling.sender_box import SenderBox
-from testbed.calling.sender_box import new_box as new_sender_box
-from testbed.calling.sending import send_call
+from testbed.calling.ends.libc import port_of
+from testbed.calling.ends.receiver_box import ReceiverBox
+from testbed.calling.ends.receiver_box import new_box as new_receiver_box
+from testbed.calling.ends.receiving import receive_call
+from testbed.calling.ends.sender_box import SenderBox
+from testbed.calling.ends.sender_box import new_box as new_sender_box
+from testbed.calling.ends.sending import send_call
 
 MEDIA_PORT = 5004
 """Of a lane's first call, at both ends (RFC 3551's for RTP); the next ones follow, two apart."""

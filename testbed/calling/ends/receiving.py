@@ -17,10 +17,10 @@ from player.call.media.receiving import receive
 from player.call.media.recovery import ask_again
 from player.call.packets import MEDIA, MOST_NACKED, WANTS_KEY
 from player.compiled.compiled import compiled
-from testbed.calling.lateness import note_late
-from testbed.calling.libc import Port, know_clocks, put_out, take_in, wait
-from testbed.calling.receiver_box import ReceiverBox
-from testbed.calling.wire import kind_of, put_nack, put_report, take_media
+from testbed.calling.ends.lateness import note_late
+from testbed.calling.ends.libc import Port, know_clocks, put_out, take_in, wait
+from testbed.calling.ends.receiver_box import ReceiverBox
+from testbed.calling.ends.wire import kind_of, put_nack, put_report, take_media
 
 _NS = 1e9
 LOOK_S = 0.2
