@@ -1,4 +1,4 @@
-"""Policies by name: entry points of a group (`player/kinds.py`), and a user's own file.
+"""Policies by name: entry points of a group, and a user's own file.
 
 A spec is `NAME[:VALUE][:key=value …]` with NAME an entry point (`bba`, `fixed:3`,
 `bba:reservoir_s=5:cushion_s=10`) or `FILE.py:Class` (`my_policy.py:MyPolicy:key=value`). Values are
@@ -34,7 +34,6 @@ from player.faults import is_interrupt, one_line
 from player.foreign.shown_output import ShownOutput, write_there
 from player.foreign.trial import EndedHere, tried
 from player.foreign.undoing import undone
-from player.kinds import VIDEO, Kind
 from player.policy import Policy, ToldFuture, shortly
 from player.seeding import seed_generators
 from traces.words import meant, split_names
@@ -57,6 +56,43 @@ _FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<rest>.*))?", re.DOTALL)
 
 class PolicyError(ValueError):
     """A policy that cannot be had; the message names the spec, the fault and the way out."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of policy."""
+
+    group: str
+    """The entry point group of those that are installed."""
+    calls: tuple[str, str]
+    """The two that make an object one."""
+    simulated_only: frozenset[str]
+    """Names that real players do not offer; whatever else is told the future they refuse once it has it."""
+
+    @property
+    def calls_in_words(self) -> str:
+        """`reset and select`."""
+        return " and ".join(self.calls)
+
+    @property
+    def in_words(self) -> str:
+        """What is said to whoever brings something else."""
+        return f"a policy is a class with {self.calls_in_words}"
+
+    def missing(self, found: object) -> list[str]:
+        """Those of the two calls that it has not."""
+        return [call for call in self.calls if not callable(getattr(found, call, None))]
+
+    def is_one(self, found: object) -> bool:
+        """Whether it has both."""
+        return not self.missing(found)
+
+
+VIDEO = Kind("streambed.policies", ("reset", "select"), frozenset({"oracle"}))
+"""Controllers of a video's bitrate: `player/policy.py`."""
+
+CALL = Kind("streambed.call_policies", ("reset", "decide"), frozenset({"oracle"}))
+"""Controllers of a call's rate: `player/call/policy.py`."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from player.kinds import CALL, VIDEO
-from player.registry import OfferedPolicy, PolicyError, offered_policies
+from player.registry import CALL, VIDEO, OfferedPolicy, PolicyError, offered_policies
 from traces.commands import PIPE_COLUMNS, Parser, add_json_option, carried_out, exit_with
 from traces.console import VisibleConsole
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from player import registry
-from player.kinds import CALL, VIDEO
-from player.registry import PolicyError, load_policy, policy_names, split_policies
+from player.registry import CALL, VIDEO, PolicyError, load_policy, policy_names, split_policies
 
 MINE = """
 from __future__ import annotations

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from player.kinds import CALL
-from player.registry import load_policy, policy_names
+from player.registry import CALL, load_policy, policy_names
 from policies.__main__ import main
 
 
