@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from player.kinds import CALL
-
 from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.policy import Served
-from player.registry import LoadedPolicy, load_policy, split_policies
+from player.registry import CALL, LoadedPolicy, load_policy, split_policies
 from testbed.calling.load import CALL_LOAD
 from testbed.lanes.able import able_backend
 from testbed.lanes.folder import check_no_records, claim_for, record_names

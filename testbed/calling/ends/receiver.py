@@ -1,6 +1,6 @@
 """The receiver of a call, a process in the player's host: reports, requests, frames and when they are seen.
 
-`python -m testbed.calling.ends.receiver SETTINGS`; see `end_process.py` for what is said. Lines besides: `came` (a
+`python -m testbed.calling.ends.receiver SETTINGS`; `end_process.py` has what is said. Lines besides: `came` (a
 second of the call, and the frames that were seen since the last one), `state`.
 """
 
@@ -14,8 +14,8 @@ from typing import Any, TextIO
 from player.call.settings import CallSettings
 from player.real.stdout import kept_for_us
 from testbed.calling.ends.end_process import EndProcess, settings_of
-from testbed.calling.ends.sides import ReceiverEnd, prepare_receiver, udp_socket
 from testbed.calling.ends.lateness import lateness_of
+from testbed.calling.ends.sides import ReceiverEnd, prepare_receiver, udp_socket
 from traces.commands import BAD_INPUT
 
 prepare = prepare_receiver

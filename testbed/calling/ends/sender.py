@@ -1,6 +1,6 @@
 """The sender of a call, a process in the server's host: encoder, pacer, GCC and the policy.
 
-`python -m testbed.calling.ends.sender SETTINGS`; see `end_process.py` for what is said. Lines besides: `decision`,
+`python -m testbed.calling.ends.sender SETTINGS`; `end_process.py` has what is said. Lines besides: `decision`,
 `sent` (a second of the call), `state`.
 """
 
@@ -14,15 +14,14 @@ from typing import Any, TextIO
 from player.call.policy import CallPolicy
 from player.call.settings import CallSettings
 from player.faults import one_line
-from player.kinds import CALL
 from player.real.stdout import kept_for_us
-from player.registry import PolicyError, load_policy
+from player.registry import CALL, PolicyError, load_policy
 from testbed.calling.ends.choosing import BY_FALLBACK, BY_GUARD, BY_POLICY
 from testbed.calling.ends.deciding import Deciding
 from testbed.calling.ends.end_process import EndProcess, settings_of
-from testbed.calling.ends.sides import SenderEnd, prepare_sender, udp_socket
 from testbed.calling.ends.lateness import lateness_of
 from testbed.calling.ends.sender_box import DECISIONS
+from testbed.calling.ends.sides import SenderEnd, prepare_sender, udp_socket
 from testbed.process.children import TURN_S
 from traces.commands import BAD_INPUT
 

@@ -23,7 +23,16 @@ from player.call.packets import NACK, REPORT, WANTS_KEY
 from player.compiled.compiled import compiled
 from testbed.calling.ends.choosing import BY_HELD, BY_POLICY, decided
 from testbed.calling.ends.lateness import note_late
-from testbed.calling.ends.libc import CLOCK_MONOTONIC, Port, clock_ns, know_clocks, notify, put_out, take_in, wait
+from testbed.calling.ends.libc import (
+    CLOCK_MONOTONIC,
+    Port,
+    clock_ns,
+    know_clocks,
+    notify,
+    put_out,
+    take_in,
+    wait,
+)
 from testbed.calling.ends.sender_box import DECISIONS, ROWS, SenderBox
 from testbed.calling.ends.wire import NACK_HEAD_BYTES, kind_of, put_media, short, take_report, word
 
