@@ -42,6 +42,8 @@ class CallSettings:
     """Coefficient of variation of the sizes of frames that are no key frames."""
     key_ratio: float = 4.0
     """Size of a key frame over that of another."""
+    key_payback: float = 0.25
+    """Later frames are smaller by this share of their budget until they have paid for a key frame's size."""
     lag_down_frames: float = 4.5
     lag_up_frames: float = 4.5
     """Time constant with which sizes follow a target that falls, or rises."""
@@ -53,6 +55,9 @@ class CallSettings:
     """A frame is not encoded when the pacer holds more than what it sends in this time."""
     nack_tries: int = 3
     """A packet is sent again so often at most."""
+    nack_again_ms: float = 100.0
+    """It is asked for again after this time; the sender heeds that once a round trip (WebRTC's
+    kDefaultRtt)."""
     give_up_s: float = 1.0
     """A frame that is missed for so long is given up, and a key frame is asked for."""
     playout_min_ms: float = 0.0
@@ -76,6 +81,7 @@ class CallSettings:
         expect("key_every_s", self.key_every_s, 0.0, LONGEST_S, "s")
         expect("size_cv", self.size_cv, 0.0, 1.0)
         expect("key_ratio", self.key_ratio, 1.0, 20.0)
+        expect("key_payback", self.key_payback, 0.0, 1.0)
         expect("lag_down_frames", self.lag_down_frames, 0.0, 1000.0)
         expect("lag_up_frames", self.lag_up_frames, 0.0, 1000.0)
         self._check_transport()
@@ -97,6 +103,7 @@ class CallSettings:
         expect("start_s", self.start_s, 0.0, LONGEST_S, "s")
         expect("pacer_limit_ms", self.pacer_limit_ms, 40.0, 10_000.0, "ms")
         expect("nack_tries", self.nack_tries, 0, 10)
+        expect("nack_again_ms", self.nack_again_ms, 10.0, 10_000.0, "ms")
         expect("give_up_s", self.give_up_s, 0.05, 60.0, "s")
 
     def _check_playout(self) -> None:

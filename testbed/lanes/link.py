@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from player.record import ORIGIN_LOST
+from testbed.lanes.plan import LanePlan
+from testbed.lanes.played import Played, payload_bytes
 from testbed.link.bucket import bucket_bytes
 from testbed.link.delay_stage import DelayStage, StageReport
-from testbed.link.lane import BOTTLENECK, ORIGIN_PORT, SERVER_IP, Lane
+from testbed.link.lane import BOTTLENECK, Lane
 from testbed.link.log import LinkRow, read_link_log
 from testbed.link.probe import PathProbe, PathProbing, load_scapy
 from testbed.link.shaper_client import ShaperClient
@@ -26,9 +26,6 @@ from testbed.link.tbf import TokenBucket
 from testbed.machine.readings import MachineReading, read_machine
 from testbed.process.child import Child
 from testbed.process.errors import TestbedError
-from testbed.session.lane_processes import LaneProcesses
-from testbed.session.played import Played, payload_bytes
-from testbed.session.session_plan import SessionPlan
 from testbed.verdict.evidence import ChunkTime, Evidence
 from testbed.verdict.judge import Verdict, judge
 from testbed.verdict.lane_guard import (
@@ -62,27 +59,37 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class ShapedLink:
-    """A link at its trace's mean, and the origin behind it."""
+class Source:
+    """A process that serves a lane's sessions: where it dies, they end."""
 
-    plan: SessionPlan
-    """Of the player who begins first: it has the lane's origin and the link's log."""
+    name: str
+    child: Child
+    lost: str
+    """The outcome of sessions whose source has died."""
+
+
+@dataclass(frozen=True)
+class ShapedLink:
+    """A link at its trace's mean, and what serves its sessions."""
+
+    plan: LanePlan
+    """Of the session that begins first: it has the lane's source and the link's log."""
     lane: Lane
     shaper: ShaperClient
     bucket: TokenBucket
-    origin: Child
+    source: Source | None
     opened: contextlib.AsyncExitStack
 
     @classmethod
     async def shape(
         cls,
-        plan: SessionPlan,
+        plan: LanePlan,
         lane: Lane,
         shaper: ShaperClient,
-        processes: LaneProcesses,
+        source: Callable[[], Awaitable[Source | None]],
         opened: contextlib.AsyncExitStack,
     ) -> ShapedLink:
-        """Shape the bottleneck and start the origin.
+        """Shape the bottleneck and start what serves the sessions.
 
         Raises:
             TestbedError: something did not start.
@@ -91,17 +98,7 @@ class ShapedLink:
         bucket = lane.bucket()
         opened.callback(bucket.close)
         bucket.create(mean, bucket_bytes(mean), plan.settings.queue_limit_bytes(plan.trace))
-        origin = await processes.start(
-            "origin",
-            "server",
-            "testbed.origin",
-            *("--host", SERVER_IP, "--port", str(ORIGIN_PORT), "--json"),
-            *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
-            *("--log", str(plan.aside("origin.jsonl"))),
-            ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
-        )
-        await origin.first_line()
-        return cls(plan, lane, shaper, bucket, origin, opened)
+        return cls(plan, lane, shaper, bucket, await source(), opened)
 
     async def probe(self, quiet: Callable[[], Awaitable[object]]) -> ProbedLink:
         """Probe the path with scapy, before any video.
@@ -227,15 +224,16 @@ class WatchedLink:
         self.guard.begin(t0)
         await asyncio.to_thread(self.stage.play, plan.trace, plan.start_s, t0)
         await shaper.play(self.shaped.lane.name, plan.trace, plan.start_s, t0, plan.aside("link.jsonl"))
-        if models(plan.settings, alone=True, varies=False):
+        if self.shaped.source is not None and models(plan.settings, alone=True, varies=False):
             asyncio.get_running_loop().call_later(t0 - time.monotonic() + WARM_AFTER_S, warm_model)
 
     async def death(self) -> tuple[str, str]:
         """Wait until a process that the sessions need, a player apart, has died: outcome and reason."""
         link = self.shaped
         while True:
-            if link.origin.process.returncode is not None:
-                return ORIGIN_LOST, f"the origin died: {await link.origin.last_word()}"
+            source = link.source
+            if source is not None and source.child.process.returncode is not None:
+                return source.lost, f"{source.name} died: {await source.child.last_word()}"
             if self.stage.died():
                 return LINK_LOST, RELAY_DIED
             if link.shaper.died():
@@ -263,6 +261,7 @@ class WatchedLink:
             path=found.path,
             chunks=await asyncio.to_thread(_chunk_times, plan, played, rows),
             payload_bytes=payload_bytes(played),
+            calls=[one.call for one in played if one.call is not None],
             changes=found.words(),
             probe_faults=faults,
             wanted_share=max(one.wanted_share for one in played),
@@ -306,10 +305,11 @@ def _while_streaming(rows: Sequence[LinkRow], elapsed_s: float) -> list[LinkRow]
     return [row for row in rows if row.start_s + row.duration_s <= elapsed_s + 1.0]
 
 
-def _chunk_times(plan: SessionPlan, played: Sequence[Played], rows: Sequence[LinkRow]) -> list[ChunkTime]:
+def _chunk_times(plan: LanePlan, played: Sequence[Played], rows: Sequence[LinkRow]) -> list[ChunkTime]:
     """What the lane's chunks took, and by the model should have taken."""
     varies = any(row.delay_ms or row.loss_pct for row in rows)
-    if not models(plan.settings, len(played) == 1, varies):
+    alone = len(played) == 1 and bool(played[0].chunks)
+    if not models(plan.settings, alone, varies):
         return [time_ for one in played for time_ in chunk_times(one.chunks, one.offset_s)]
     return modelled_times(played[0].chunks, plan.trace, plan.start_s, plan.settings)
 

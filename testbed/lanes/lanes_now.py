@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.lanes.capacity import in_turns, lanes_held
+from testbed.lanes.plan import LanesPlan
 from testbed.machine.lateness import Look, look
+from testbed.machine.load import SESSION_LOAD
 from testbed.machine.readings import MachineChange, read_machine
-from testbed.session.capacity import in_turns, lanes_held
-from testbed.session.plan import RunPlan
 
 LOOK_S = 0.3
 """No newcomer notices it, and it holds 300 wake-ups of a timer."""
@@ -23,14 +24,16 @@ class Noise:
     stolen: float
     """Share of the wanted time in which the hypervisor took a processor away."""
     late_p99_ms: float
+    lane_load: float = SESSION_LOAD
+    """Processors that a lane of ours keeps busy in the mean."""
 
     @property
     def lanes(self) -> int:
         """How many are held."""
-        return lanes_held(self.cpus, self.others, self.stolen, self.late_p99_ms)
+        return lanes_held(self.cpus, self.others, self.stolen, self.late_p99_ms, self.lane_load)
 
 
-def noise_of(seen: Look, since_begun: MachineChange) -> Noise:
+def noise_of(seen: Look, since_begun: MachineChange, lane_load: float = SESSION_LOAD) -> Noise:
     """From a look at the machine while ours is quiet, and from all that happened since the run was planned.
 
     A look is too short to count what is stolen, in ticks of 10 ms; while we plan and start servers,
@@ -42,6 +45,7 @@ def noise_of(seen: Look, since_begun: MachineChange) -> Noise:
         others=max(seen.others, since_begun.others_cores or 0.0),
         stolen=since_begun.stolen_of_wanted,
         late_p99_ms=seen.lateness.p99_ms,
+        lane_load=lane_load,
     )
 
 
@@ -59,7 +63,7 @@ def in_words(noise: Noise, sessions: int) -> str:
     )
 
 
-def lanes_now(plan: RunPlan) -> tuple[int, str]:
+def lanes_now(plan: LanesPlan) -> tuple[int, str]:
     """How many lanes are to stream at once, and why not all of them in a line (empty if all, or if asked).
 
     Takes `LOOK_S`, but no time where nothing is to be decided.
@@ -68,5 +72,5 @@ def lanes_now(plan: RunPlan) -> tuple[int, str]:
     if plan.lanes is not None or sessions == 1 or plan.begun is None:
         return min(plan.lanes or sessions, sessions), ""
     seen = look(LOOK_S)
-    noise = noise_of(seen, read_machine().since(plan.begun))
+    noise = noise_of(seen, read_machine().since(plan.begun), plan.lane_load)
     return min(noise.lanes, sessions), in_words(noise, sessions)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from player.policy import ServerCommand
-from testbed.session.policy_server import FOLDER, PolicyServer, PolicyServers
+from testbed.lanes.policy_server import FOLDER, PolicyServer, PolicyServers
 from testbed.sweeps.lanes import LaneServices
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,8 +23,8 @@ COMMAND = ServerCommand("nobody", (), "NOBODY")
 ANOTHER = ServerCommand("another", (), "ANOTHER")
 LIVES = """
 import asyncio, sys
-from tests.testbed.session.test_policy_server import COMMAND
-from testbed.session.policy_server import PolicyServers
+from tests.testbed.lanes.test_policy_server import COMMAND
+from testbed.lanes.policy_server import PolicyServers
 
 async def live():
     async with PolicyServers([COMMAND], "cpu") as servers:

@@ -7,13 +7,14 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic
 
 from rich.console import Console
 from rich.text import Text
 
-from testbed.session.plan import RunPlan
-from testbed.session.session_plan import LOG_ENDINGS, LOGS, SessionResult
-from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
+from testbed.lanes.medium import Medium, Result
+from testbed.lanes.plan import LOG_ENDINGS, LOGS, LanesPlan
+from testbed.lanes.side_by_side import Interrupt, Interrupted, side_by_side
 from traces.files import refuse_special
 from traces.ownership import make_within
 from traces.words import counted
@@ -25,10 +26,10 @@ ATTEMPT = "attempt"
 
 
 @dataclass(frozen=True)
-class RetriedSession:
+class RetriedSession(Generic[Result]):
     """A session that was streamed again."""
 
-    result: SessionResult
+    result: Result
     record: Path
     """Where the invalid one's record is now."""
     moved: tuple[tuple[Path, Path], ...]
@@ -41,8 +42,8 @@ class RetriedSession:
 
 
 async def streamed(
-    plan: RunPlan, console: Console, interrupt: Interrupt
-) -> tuple[list[SessionResult], list[RetriedSession]]:
+    plan: LanesPlan, medium: Medium[Any, Result], console: Console, interrupt: Interrupt
+) -> tuple[list[Result], list[RetriedSession[Result]]]:
     """Stream all sessions, and so often as was asked for those again whose links were not true.
 
     Returns:
@@ -50,8 +51,8 @@ async def streamed(
 
     Raises: as `side_by_side` does.
     """
-    results = await side_by_side(plan, console, interrupt)
-    retried: list[RetriedSession] = []
+    results = await side_by_side(plan, medium, console, interrupt)
+    retried: list[RetriedSession[Result]] = []
     for attempt in range(1, plan.retries + 1):
         untrue = [place for place, result in enumerate(results) if not result.end.valid]
         if not untrue or interrupt.status:
@@ -61,7 +62,7 @@ async def streamed(
             Text(f"{counted(len(untrue), 'invalid session')} again, {attempt} of {plan.retries}: {names}")
         )
         aside = [set_aside(results[place], plan.out, attempt) for place in untrue]
-        anew = await _again(plan, aside, attempt, console, interrupt)
+        anew = await _again(plan, medium, aside, attempt, console, interrupt)
         for place, one, result in zip(untrue, aside, anew, strict=False):
             results[place] = result
             retried.append(one)
@@ -69,24 +70,30 @@ async def streamed(
 
 
 async def _again(
-    plan: RunPlan, aside: Sequence[RetriedSession], attempt: int, console: Console, interrupt: Interrupt
-) -> list[SessionResult]:
+    plan: LanesPlan,
+    medium: Medium[Any, Result],
+    aside: Sequence[RetriedSession[Result]],
+    attempt: int,
+    console: Console,
+    interrupt: Interrupt,
+) -> list[Result]:
     """New results of sessions, the first so many of them; the others stand as they were."""
     sessions = tuple(
         dataclasses.replace(one.result.plan, facts={**one.result.plan.facts, ATTEMPT: attempt + 1})
         for one in aside
     )
-    anew: list[SessionResult] = []
+    anew: list[Result] = []
     try:
         with contextlib.suppress(Interrupted):
-            anew = await side_by_side(dataclasses.replace(plan, sessions=sessions), console, interrupt)
+            again = dataclasses.replace(plan, sessions=sessions)
+            anew = await side_by_side(again, medium, console, interrupt)
     finally:
         for one in aside[len(anew) :]:
             one.put_back()
     return anew
 
 
-def set_aside(result: SessionResult, out: Path, attempt: int) -> RetriedSession:
+def set_aside(result: Result, out: Path, attempt: int) -> RetriedSession[Result]:
     """Move what a session left out of the way, under names that say that it was invalid.
 
     Raises:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from testbed.lanes import lanes_now, side_by_side
+from testbed.lanes.lanes_now import Noise, in_words, noise_of
+from testbed.lanes.side_by_side import Interrupt, Interrupted
 from testbed.machine.lateness import Lateness, Look
 from testbed.machine.readings import MachineChange, read_machine
-from testbed.session import lanes_now, side_by_side
-from testbed.session.lanes_now import Noise, in_words, noise_of
 from testbed.session.plan import RunPlan, describe
-from testbed.session.side_by_side import Interrupt, Interrupted
+from testbed.session.videos import VIDEOS
 from tests.testbed.session.test_run_summary import QOE, result
 
 QUIET = MachineChange(10.0, 2, 0.001, 0.001, 0.2, 0.799, 0.01, 0.1)
@@ -31,7 +32,9 @@ def seen(others: float = 0.0, p99_ms: float = 0.1) -> Look:
 
 def a_plan(sessions: int, **changes: Any) -> RunPlan:
     plans = tuple(result("bba", f"bba-{index}").plan for index in range(sessions))
-    return replace(RunPlan(plans, Path("/out"), QOE, named=True, begun=read_machine()), **changes)
+    return replace(
+        RunPlan(sessions=plans, out=Path("/out"), qoe=QOE, named=True, begun=read_machine()), **changes
+    )
 
 
 def test_a_quiet_machine_streams_all_at_once_and_says_nothing() -> None:
@@ -101,7 +104,7 @@ def streamed(
     async def run() -> list[str]:
         interrupt = Interrupt()
 
-        async def turn(plans: Sequence[Any], first: int, *_: object) -> list[Any]:
+        async def turn(plans: Sequence[Any], medium: object, first: int, *_: object) -> list[Any]:
             if len(turns) + 1 == signal_in_turn:
                 interrupt.heard.set()
                 if before_start:
@@ -112,7 +115,7 @@ def streamed(
 
         monkeypatch.setattr(side_by_side, "_turn", turn)
         monkeypatch.setattr(side_by_side, "PolicyServers", NoServers)
-        results = await side_by_side.side_by_side(plan, Console(file=printed, width=200), interrupt)
+        results = await side_by_side.side_by_side(plan, VIDEOS, Console(file=printed, width=200), interrupt)
         return [one.plan.name for one in results]
 
     results = asyncio.run(run())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from testbed.link.lane import Lane
 from testbed.process.child import LINE_LIMIT, Child
-from testbed.process.launching import FORKED, Launching
+from testbed.process.launching import Launching
 
 
 class LaneProcesses:
@@ -40,7 +40,7 @@ class LaneProcesses:
             ends_by: what tells it to end, where the end of its input does not.
         """
         name, pid = f"lane {self._lane.name}: {what}", self._lane.pid(role)
-        if self._launching is not None and module in FORKED:
+        if self._launching is not None and module in self._launching.modules:
             process = await self._launching.start(module, arguments, pid, variables or {}, LINE_LIMIT)
             child = Child(name, process, ends_by)
         else:

@@ -73,19 +73,22 @@ def highest_true_mbps(worst_late_s: float, stolen: float) -> float:
     return low
 
 
-def lanes_held(cpus: int, others: float, stolen: float, late_p99_ms: float) -> int:
-    """About how many lanes, a player on each, go side by side on this machine now; 1 at least.
+def lanes_held(
+    cpus: int, others: float, stolen: float, late_p99_ms: float, lane_load: float = SESSION_LOAD
+) -> int:
+    """About how many lanes, a session on each, go side by side on this machine now; 1 at least.
 
     Args:
         cpus: processors.
         others: threads of others that want one, in the mean. The scheduler shares each evenly.
         stolen: share of the wanted time in which the hypervisor took a processor away.
         late_p99_ms: of a real-time timer.
+        lane_load: processors that a lane keeps busy in the mean.
     """
     if late_p99_ms >= LATE_ALONE_MS:
         return 1
     ours = cpus / (1.0 + others / cpus) * max(1.0 - stolen, 0.0)
-    return max(math.floor(ours * (1.0 - KEPT_FREE) / SESSION_LOAD), 1)
+    return max(math.floor(ours * (1.0 - KEPT_FREE) / lane_load), 1)
 
 
 def in_turns(count: int, at_once: int) -> list[int]:

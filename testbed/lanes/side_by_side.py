@@ -15,18 +15,17 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from testbed.lanes.capacity import in_turns
+from testbed.lanes.lanes_now import lanes_now
+from testbed.lanes.medium import Medium, Plan, Result
+from testbed.lanes.plan import LANES_AT_ONCE, LanesPlan
+from testbed.lanes.policy_server import PolicyServers
+from testbed.lanes.streaming import LaneSessions, ReadySessions, StartedSessions
 from testbed.link.lane import Lane
 from testbed.link.probe import load_scapy
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.children import taking_turns
 from testbed.process.launching import Launching
-from testbed.session.capacity import in_turns
-from testbed.session.lanes_now import lanes_now
-from testbed.session.plan import RunPlan
-from testbed.session.policy_server import PolicyServers
-from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult, names_of
-from testbed.session.streaming import LaneSessions, ReadySessions, StartedSessions
-from testbed.session.watch import SessionsDisplay
 from traces.words import counted
 
 BEGIN_AFTER_S, BEGIN_AFTER_LANE_S = 0.2, 0.02
@@ -68,7 +67,9 @@ class Interrupted(Exception):
     """A signal came before any session had begun."""
 
 
-async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) -> list[SessionResult]:
+async def side_by_side(
+    plan: LanesPlan, medium: Medium[Any, Result], console: Console, interrupt: Interrupt
+) -> list[Result]:
     """Stream all sessions at once, each on its lane, or in turns where the machine does not hold as many.
 
     After an interrupt the turns that have not begun are left out.
@@ -85,7 +86,7 @@ async def side_by_side(plan: RunPlan, console: Console, interrupt: Interrupt) ->
         loading = [asyncio.create_task(servers.start()), asyncio.create_task(asyncio.to_thread(_load))]
         try:
             results = await _turns(
-                plan, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
+                plan, medium, in_turns(len(plan.sessions), at_once), servers, loading, console, interrupt
             )
         finally:
             await _cancel(loading)
@@ -100,31 +101,31 @@ def _load() -> None:
         load_scapy()
 
 
-def _beginning(lanes: int, servers: int) -> str:
-    """What is being done now, for whoever waits for the first chunk."""
-    each = "their origins and players" if lanes > 1 else "its origin and player"
+def _beginning(medium: Medium[Any, Any], lanes: int, servers: int) -> str:
+    """What is being done now, for whoever waits for something to begin."""
     asked = f" and {counted(servers, 'policy server')}" if servers else ""
-    return f"making {counted(lanes, 'lane')}; starting {each}{asked}"
+    return f"making {counted(lanes, 'lane')}; starting {medium.beginning(lanes)}{asked}"
 
 
 async def _turns(
-    plan: RunPlan,
+    plan: LanesPlan,
+    medium: Medium[Any, Result],
     counts: Iterable[int],
     servers: PolicyServers,
     loading: Sequence[asyncio.Task[None]],
     console: Console,
     interrupt: Interrupt,
-) -> list[SessionResult]:
+) -> list[Result]:
     """So many sessions at once, then the next; after an interrupt no more.
 
     Args:
         loading: what has to be done before the first session begins.
     """
-    results: list[SessionResult] = []
+    results: list[Result] = []
     for count in counts:
         sessions = plan.sessions[len(results) : len(results) + count]
         try:
-            results += await _turn(sessions, len(results), servers, loading, console, interrupt)
+            results += await _turn(sessions, medium, len(results), servers, loading, console, interrupt)
         except Interrupted:
             if not results:
                 raise
@@ -134,20 +135,21 @@ async def _turns(
 
 
 async def _turn(
-    plans: Sequence[SessionPlan],
+    plans: Sequence[Plan],
+    medium: Medium[Plan, Result],
     first: int,
     servers: PolicyServers,
     loading: Sequence[asyncio.Task[None]],
     console: Console,
     interrupt: Interrupt,
-) -> list[SessionResult]:
+) -> list[Result]:
     """Stream sessions at once, on lanes that are made for it; `first` is the number of the first lane."""
-    console.print(_beginning(len(plans), 0 if first else servers.count))
+    console.print(_beginning(medium, len(plans), 0 if first else servers.count))
     leftovers: list[Path] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
             sessions, starting = [], []
-            launching = await stack.enter_async_context(Launching())
+            launching = await stack.enter_async_context(Launching(medium.forked))
             shaper = await stack.enter_async_context(ShaperClient())
             for index, plan in enumerate(plans):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
@@ -157,16 +159,15 @@ async def _turn(
                 mine = dataclasses.replace(plan, facts=facts)
                 name = f"sb{os.getpid()}-{first + index}"
                 lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
-                asked = LaneSessions(
-                    [mine], lane, shaper, index, servers.of(mine.server), launching=launching
-                )
+                server = servers.of(mine.server)
+                asked = LaneSessions([mine], medium, lane, shaper, index, server, launching=launching)
                 stack.push_async_callback(asked.close)
                 leftovers += asked.leftovers()
                 sessions.append(asked)
                 starting.append(asyncio.create_task(asked.start()))  # while the next lane is made
                 stack.push_async_callback(_cancel, starting[-1:])
             started = await _all(interrupt, *starting)
-            results = await _run_lanes(sessions, started, loading, console, interrupt)
+            results = await _run_lanes(medium, sessions, started, loading, console, interrupt)
             await asyncio.gather(*(_taken_down(asked) for asked in sessions))  # side by side, too
             return results
     finally:
@@ -174,20 +175,21 @@ async def _turn(
             path.unlink(missing_ok=True)
 
 
-async def _taken_down(asked: LaneSessions) -> None:
+async def _taken_down(asked: LaneSessions[Any, Any]) -> None:
     """End the sessions' processes, then their lane."""
     await asked.close()
     await asyncio.to_thread(asked.lane.close)
 
 
 async def _run_lanes(
-    asked: Sequence[LaneSessions],
-    started: Sequence[StartedSessions],
+    medium: Medium[Plan, Result],
+    asked: Sequence[LaneSessions[Plan, Result]],
+    started: Sequence[StartedSessions[Result]],
     loading: Sequence[asyncio.Task[None]],
     console: Console,
     interrupt: Interrupt,
-) -> list[SessionResult]:
-    console.print("probing each path, then the players read the MPD over it")
+) -> list[Result]:
+    console.print(medium.probing)
     loaded = [*map(asyncio.shield, loading), *(asyncio.ensure_future(one.loaded()) for one in started)]
 
     async def quiet() -> None:
@@ -201,8 +203,7 @@ async def _run_lanes(
     ready = await _all(interrupt, *(sessions.ready() for sessions in probed))
 
     plans = [plan for sessions in asked for plan in sessions.plans]
-    first = plans[0]
-    with SessionsDisplay(console, names_of(plans), first.video, first.trace, first.start_s) as display:
+    with medium.display(console, plans) as display:
         t0 = time.monotonic() + begin_after_s(len(ready))
         display.begin(t0)
         streaming = [asyncio.create_task(sessions.stream(t0, display)) for sessions in ready]
@@ -216,7 +217,7 @@ async def _run_lanes(
             await asyncio.gather(*streaming, return_exceptions=True)
 
 
-async def _interrupt_all(ready: Sequence[ReadySessions], interrupt: Interrupt) -> None:
+async def _interrupt_all(ready: Sequence[ReadySessions[Any]], interrupt: Interrupt) -> None:
     await interrupt.heard.wait()
     for sessions in ready:
         sessions.interrupt(interrupt.number)
@@ -224,7 +225,7 @@ async def _interrupt_all(ready: Sequence[ReadySessions], interrupt: Interrupt) -
         async with asyncio.timeout(END_WITHIN_S):
             await interrupt.again.wait()
     for sessions in ready:
-        sessions.kill_players()
+        sessions.kill()
 
 
 async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -12,11 +12,12 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from testbed.session import retrying
+from testbed.lanes import retrying
+from testbed.lanes.side_by_side import Interrupt, Interrupted
 from testbed.session.plan import RunPlan
 from testbed.session.session_plan import SessionPlan, SessionResult
-from testbed.session.side_by_side import Interrupt, Interrupted
-from tests.testbed.session.test_lanes_now import a_plan
+from testbed.session.videos import VIDEOS
+from tests.testbed.lanes.test_lanes_now import a_plan
 from tests.testbed.session.test_run_summary import QOE, result
 
 
@@ -26,7 +27,7 @@ def planned(out: Path, names: Sequence[str], retries: int) -> RunPlan:
         for one, name in zip(a_plan(len(names)).sessions, names, strict=True)
     )
     (out / "logs").mkdir()
-    return RunPlan(sessions, out, QOE, named=True, retries=retries)
+    return RunPlan(sessions=sessions, out=out, qoe=QOE, named=True, retries=retries)
 
 
 class Streams:
@@ -53,14 +54,16 @@ class Streams:
 
 def run(
     monkeypatch: pytest.MonkeyPatch, plan: RunPlan, streams: Streams
-) -> tuple[list[SessionResult], list[retrying.RetriedSession], str]:
+) -> tuple[list[SessionResult], list[retrying.RetriedSession[SessionResult]], str]:
     printed = io.StringIO()
 
     async def work() -> Any:
         monkeypatch.setattr(retrying, "side_by_side", streams)
-        return await retrying.streamed(plan, Console(file=printed, width=200), Interrupt())
+        return await retrying.streamed(plan, VIDEOS, Console(file=printed, width=200), Interrupt())
 
-    results, retried = cast(tuple[list[SessionResult], list[retrying.RetriedSession]], asyncio.run(work()))
+    results, retried = cast(
+        tuple[list[SessionResult], list[retrying.RetriedSession[SessionResult]]], asyncio.run(work())
+    )
     return results, retried, printed.getvalue()
 
 
