@@ -1,7 +1,7 @@
 """The receiver of a call, a process in the player's host: reports, requests, frames and when they are seen.
 
-`python -m testbed.calling.ends.receiver SETTINGS`; `end_process.py` has what is said. Lines besides: `came` (a
-second of the call, and the frames that were seen since the last one), `state`.
+`python -m testbed.calling.ends.receiver SETTINGS`; `end_process.py` has what is said. Lines besides:
+`came` (a second of the call, and the frames that were seen since the last one), `state`.
 """
 
 from __future__ import annotations

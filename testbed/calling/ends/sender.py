@@ -1,7 +1,7 @@
 """The sender of a call, a process in the server's host: encoder, pacer, GCC and the policy.
 
-`python -m testbed.calling.ends.sender SETTINGS`; `end_process.py` has what is said. Lines besides: `decision`,
-`sent` (a second of the call), `state`.
+`python -m testbed.calling.ends.sender SETTINGS`; `end_process.py` has what is said. Lines besides:
+`decision`, `sent` (a second of the call), `state`.
 """
 
 from __future__ import annotations
