@@ -88,7 +88,7 @@ def test_a_call_goes_through_and_its_record_adds_up(start: Start, tmp_path: Path
     assert status == (0 if all(one["valid"] for one in report["calls"]) else 1)
     for name in ("gcc", "fixed-kbps=500"):
         first, *rows, end = lines(tmp_path / "o" / f"{name}.jsonl")
-        assert (manifest["task"], manifest["simulated"], manifest["call"]["duration_s"]) == (
+        assert (first["task"], first["simulated"], first["call"]["duration_s"]) == (
             "call",
             False,
             3.0,
