@@ -25,7 +25,7 @@ from policies.explain.named import LAST_LEVEL, NAMES, Inputs, named_inputs
 from policies.explain.replayed import PlayedSession
 from policies.explain.tree import LEAVES, Branch, Tree, grow
 from policies.llm.serving.local import TOGETHER
-from policies.llm.tasks.abr.policy import NetLLM
+from policies.llm.tasks.ladder.policy import NetLLM
 from traces.families.catalogue import DEFAULT_VIDEO, FALLBACK_VIDEO, resolve_many
 
 UNSEEN_FROM = 5_000

@@ -115,6 +115,20 @@ def read_source(word: str, rescaled: bool) -> TraceSource:
     return TraceSource(spec, weight, rescaled, training, validation)
 
 
+def with_members_held_out(source: TraceSource) -> TraceSource:
+    """A generated source, some of its members for validation; any other as it is.
+
+    Raises:
+        DataError: none would be left to learn from.
+    """
+    if not generated(source.spec):
+        return source
+    training = tuple(trace for trace in source.training if not held_out(trace))
+    if not training:
+        raise DataError(f"{source.spec}: all of its {len(source.training)} traces are held out; name more")
+    return replace(source, training=training, validation=tuple(filter(held_out, source.training)))
+
+
 def read_videos(words: Sequence[str]) -> tuple[tuple[Video, ...], np.ndarray]:
     """Videos and their shares of the sessions.
 

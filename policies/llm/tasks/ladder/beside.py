@@ -19,7 +19,7 @@ from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bootstrap import share_interval
 from policies.llm.tasks.ladder.batch_model import BatchModel
-from policies.llm.tasks.ladder.evaluate import brought
+from policies.llm.tasks.ladder.brought import brought
 from policies.llm.tasks.ladder.sets import (
     Makes,
     PlayedSet,
