@@ -163,6 +163,8 @@ class ConstantCall:
         batch = room_for_feedback(1, ROOM)
         batch.now_s[0], batch.heard[0], batch.packets[0] = now_s, True, len(told)
         batch.sent_bytes[0], batch.target_kbps[0], batch.interval[0] = sent_bytes, target_kbps, interval
+        batch.rtt_s[0] = told[-1].arrived_s - told[-1].sent_s + WAY_S if told else math.nan
+        batch.pacer_bytes[0] = sum(self._waiting)
         for place, packet in enumerate(told):
             batch.seq[0, place], batch.size_bytes[0, place] = packet.seq, packet.size_bytes
             batch.sent_s[0, place], batch.arrived_s[0, place] = packet.sent_s, packet.arrived_s

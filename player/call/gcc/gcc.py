@@ -16,6 +16,7 @@ import math
 from player.call.feedback_batch import FeedbackBatch
 from player.call.gcc.acked import acked_kbps, add_acked, forget_acked, trim_acked
 from player.call.gcc.aimd import HALVED, RATE_KBPS, RTT_S, begin_aimd, may_fall, set_estimate, update_aimd
+from player.call.gcc.flight import add_reported, add_sent
 from player.call.gcc.groups import add_packet, forget_groups
 from player.call.gcc.loss import (
     TARGET_KBPS,
@@ -30,15 +31,8 @@ from player.call.gcc.loss import (
 )
 from player.call.gcc.probe_control import ALLOWED, begin_probes, take_cluster, update_probes
 from player.call.gcc.probe_result import probed_kbps
-from player.call.gcc.pushback import (
-    add_reported,
-    add_sent,
-    begin_pushback,
-    keep_rtt,
-    pushed_kbps,
-    update_window,
-)
-from player.call.gcc.state import GccState
+from player.call.gcc.pushback import begin_pushback, keep_rtt, pushed_kbps, update_window
+from player.call.gcc.state import Floats, GccState
 from player.call.gcc.trendline import NORMAL, OVERUSE, USAGE, add_group, forget_trend
 from player.compiled.compiled import compiled
 
@@ -183,3 +177,11 @@ def step(state: GccState, call: int, feedback: FeedbackBatch) -> float:
     may_follow = state.trend[call, USAGE] == NORMAL and not is_rtt_over(loss, probes[LAST_SENT_S])
     update_probes(probes, loss[TARGET_KBPS], probes[MOST_KBPS], may_follow, now_s)
     return pushed_kbps(push, loss[TARGET_KBPS], sent_bytes)
+
+
+@compiled
+def step_all(state: GccState, feedback: FeedbackBatch, kbps: Floats, probe_kbps: Floats) -> None:
+    """`step` of every call of a batch: (calls,) targets and probes are written."""
+    for call in range(kbps.shape[0]):
+        kbps[call] = step(state, call, feedback)
+        probe_kbps[call] = take_probe_kbps(state, call)

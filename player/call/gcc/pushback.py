@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from player.call.gcc.filled import fill
+from player.call.gcc.flight import FLIGHT_BYTES, PACKET_BYTES, begin_flight
 from player.call.gcc.state import RTTS_KEPT, Floats
 from player.compiled.compiled import compiled
 
@@ -29,12 +30,9 @@ PASSES_A_STEP = 3
 MOST_PASSES = 100
 """Of one step: the ratio has come to its end by then."""
 
-PACKET_BYTES = 1200.0
-"""Of a packet that was never reported, and of those that were sent: the largest, which most are."""
-
-WINDOW_BYTES, PUSHED, RTTS, NEXT_RTT, FLIGHT_BYTES, LAST_SEQ = range(6)
-"""Places in a row of `GccState.push`; WINDOW_BYTES is NaN before the first feedback, FLIGHT_BYTES is what was
-sent and not reported."""
+WINDOW_BYTES, PUSHED, RTTS, NEXT_RTT = range(2, 6)
+"""Places in a row of `GccState.push`, after those of `flight.py`; WINDOW_BYTES is NaN before the first
+feedback."""
 
 
 @compiled
@@ -43,26 +41,7 @@ def begin_pushback(push: Floats) -> None:
     fill(push, 0.0)
     push[WINDOW_BYTES] = math.nan
     push[PUSHED] = 1.0
-    push[LAST_SEQ] = -1.0
-
-
-@compiled
-def add_sent(push: Floats, sent_bytes: float) -> None:
-    """So much was sent since the last step."""
-    push[FLIGHT_BYTES] += sent_bytes
-
-
-@compiled
-def add_reported(push: Floats, seq: int, size_bytes: float) -> None:
-    """A packet is reported to have come, or to be lost.
-
-    Those before it that no feedback told of are on the way no more: their feedback was lost.
-    """
-    missed = seq - push[LAST_SEQ] - 1.0
-    if missed >= 0.0:
-        size_bytes += missed * PACKET_BYTES
-        push[LAST_SEQ] = float(seq)
-    push[FLIGHT_BYTES] = max(push[FLIGHT_BYTES] - size_bytes, 0.0)
+    begin_flight(push)
 
 
 @compiled

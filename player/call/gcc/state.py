@@ -53,7 +53,7 @@ class GccState(NamedTuple):
     history: Floats
     """(calls, HISTORY_MOST, 2) a ring: time s, target kbit/s; rising."""
     push: Floats
-    """(calls, PLACES) congestion window: `pushback.py`."""
+    """(calls, PLACES) what is on the way and the congestion window: `flight.py`, `pushback.py`."""
     rtts: Floats
     """(calls, RTTS_KEPT) a ring of the longest round trip of each feedback, s."""
     probes: Floats

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from player.call.gcc import acked, aimd, capacity, loss, probe_control, probe_result, pushback
+from player.call.gcc import acked, aimd, capacity, flight, loss, probe_control, probe_result, pushback
 from player.call.gcc.state import GccState, new_state
 from player.call.gcc.trendline import NORMAL, OVERUSE, UNDERUSE
 
@@ -206,12 +206,12 @@ def test_the_window_pushes_back_by_what_is_on_the_way() -> None:
     pushback.keep_rtt(push, rtts, 0.15)
     pushback.update_window(push, rtts, 1000.0)
     assert push[pushback.WINDOW_BYTES] == pytest.approx(1000 * 125 * 0.5)  # the least RTT and 350 ms
-    pushback.add_sent(push, 62_500 * 1.2)
+    flight.add_sent(push, 62_500 * 1.2)
     assert pushback.pushed_kbps(push, 1000.0, 0.0) == pytest.approx(1000 * 0.95**3)
-    pushback.add_sent(push, 62_500 * 0.4)
+    flight.add_sent(push, 62_500 * 0.4)
     assert pushback.pushed_kbps(push, 1000.0, 2400.0) == pytest.approx(1000 * 0.95**3 * 0.9**5)
-    pushback.add_reported(push, 82, 1000.0)  # and 82 before it that nobody told of
-    assert push[pushback.FLIGHT_BYTES] == pytest.approx(62_500 * 1.6 - 82 * 1200 - 1000)
+    flight.add_reported(push, 82, 1000.0)  # and 82 before it that nobody told of
+    assert push[flight.FLIGHT_BYTES] == pytest.approx(62_500 * 1.6 - 82 * 1200 - 1000)
     assert pushback.pushed_kbps(push, 1000.0, 0.0) == 1000.0
 
 
