@@ -8,10 +8,9 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from player.call.compiled_rule import HasCompiledRule
-
 from player.call.policy import CallPolicy
 from player.call.record import CallRecord, CallWriter, is_call, read_call
 from player.call.scored.outcomes import CallOutcomes, of_record
@@ -111,9 +110,14 @@ def compute(plan: CallsPlan, left: Sequence[CallToSimulate]) -> Iterator[Simulat
 def _played(plan: CallsPlan, spec: str, calls: SimulatedCalls) -> Decisions:
     policy = plan.policies[spec].policy
     if isinstance(policy, HasCompiledRule):
-        return play_rule(calls, policy.compiled_rule())
-    each: list[CallPolicy] = [load_policy(spec, kind=CALL).policy for _ in range(len(calls))]
-    return play_policies(calls, each, plan.qoe, plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0)
+        return play_rule(calls, policy.compiled_rule(), getattr(policy, "may_probe", True))
+    made = [load_policy(spec, kind=CALL).policy for _ in range(len(calls))]
+    return play_policies(
+        calls,
+        cast("list[CallPolicy]", made),
+        plan.qoe,
+        plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0,
+    )
 
 
 def _recorded(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import hashlib
 import os
 import sys
@@ -14,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from player.kinds import CALL
-
 from player.call.checks import CallError
 from player.call.path import CallPath, PathLoss
 from player.call.scored.qoe import CallQoE
 from player.call.settings import CallSettings
-from player.registry import LoadedPolicy, load_policy, split_policies
+from player.registry import CALL, LoadedPolicy, load_policy, split_policies
 from testbed.process.errors import TestbedError
 from testbed.session.trace_notes import trace_notes
 from testbed.simulated.record_names import record_name
@@ -135,7 +132,7 @@ _NAMED = (
 def _call(args: argparse.Namespace) -> CallSettings:
     """Raises CallError for figures that make no call."""
     values: dict[str, Any] = {name: getattr(args, name) for name in _NAMED}
-    kinds = {each.name: type(each.default) for each in dataclasses.fields(CallSettings)}
+    kinds = {name: type(value) for name, value in vars(CallSettings()).items()}
     for text in args.set:
         name, _, value = text.partition("=")
         if name not in kinds or name in _NAMED:

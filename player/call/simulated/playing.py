@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from player.call.compiled_rule import CompiledRule
 from player.call.decide import BY_FALLBACK, BY_HELD, BY_POLICY, WORDS, decided
 from player.call.feedback_batch import FeedbackBatch
 from player.call.gcc.gcc import begin, overusing, step
@@ -83,8 +84,8 @@ class Decisions:
         )
 
 
-def play_rule(calls: SimulatedCalls, rule: Any) -> Decisions:
-    """The whole calls by one compiled rule (`player.call.compiled_rule.CompiledRule`).
+def play_rule(calls: SimulatedCalls, rule: CompiledRule, may_probe: bool = True) -> Decisions:
+    """The whole calls by one compiled rule, which may send probes at the start.
 
     Returns:
         what was decided; the calls are finished.
@@ -92,7 +93,7 @@ def play_rule(calls: SimulatedCalls, rule: Any) -> Decisions:
     state, call, made = rule.new_state(len(calls)), calls.call, Decisions.room(calls)
     kbps, probe_kbps = np.full(len(calls), call.start_kbps), np.zeros(len(calls))
     for n in range(len(calls)):
-        rule.begin(state, n, call.start_kbps, call.min_kbps, call.max_kbps, True)
+        rule.begin(state, n, call.start_kbps, call.min_kbps, call.max_kbps, may_probe)
     while True:
         feedback = calls.to_next_feedback()
         if calls.finished.all():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from player.call.compiled_rule import CompiledRule
 from player.call.decide import BY_FALLBACK, BY_GUARD, BY_HELD, BY_POLICY, decided
 from player.call.observation import CallObservation
 from player.call.path import CallPath
@@ -47,13 +47,16 @@ class Asked:
         return answer
 
 
-def as_steps(kbps: float) -> SimpleNamespace:
+def as_steps(kbps: float) -> CompiledRule:
     """A rule that always says the same."""
 
     def step_all(state: Any, feedback: Any, rates: Any, probes: Any) -> None:
         rates[:] = kbps
 
-    return SimpleNamespace(new_state=lambda calls: None, begin=lambda *_: None, step_all=step_all)
+    def nothing(*_: Any) -> float:
+        return 0.0
+
+    return CompiledRule(nothing, nothing, nothing, nothing, step_all)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
