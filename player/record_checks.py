@@ -14,10 +14,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from player.manifest import Manifest
 from player.section import JsonSection
 from traces.escaping import visible
+from traces.numbers import MOST
 from traces.safe_reading import shown
 
-MOST = 1e15
-"""No size, time, rate or count of a session is larger."""
 LEAST = -1e-6
 """No size, time, count or rate of a session is less; it is rounding."""
 MEASURES = ("video", "trace", "link", "shared", "player", "told_qoe", "sweep")
