@@ -20,8 +20,9 @@ if __name__ == "__main__":
 
     hand_over()
 
-    from testbed.simulated_calls.command_line import CALL, call_parser, task_of
+    from testbed.simulated_calls.command_line import call_parser
     from testbed.simulating.command_line import parser
+    from testbed.simulating.tasks import CALL, task_of
 
     made = call_parser if task_of(sys.argv[1:]) == CALL else parser
     made().parse_args()  # help and mistakes don't wait for the imports that follow
@@ -46,7 +47,7 @@ from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.computing_pace import remembered
 from testbed.simulated.jobs import JobSummaries, SimulationJob, plan_jobs, run_jobs
 from testbed.simulated.progress import ComputedForecast, SessionsProgress
-from testbed.simulated_calls.command_line import CALL, call_parser, task_of
+from testbed.simulated_calls.command_line import call_parser
 from testbed.simulating.command_line import parser
 from testbed.simulating.simulated_summary import (
     SimulatedOutcome,
@@ -58,6 +59,7 @@ from testbed.simulating.simulated_summary import (
     table,
 )
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
+from testbed.simulating.tasks import CALL, task_of
 from traces.commands import carried_out, exit_with, next_step, tell_line
 from traces.console import VisibleConsole
 from traces.ownership import make_directory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from player.record import RecordError
 from player.registry import CALL, load_policy
 from player.sections import link_section, policy_section, trace_section
 from testbed.process.errors import TestbedError
-from testbed.simulated.kept_records import OF_A_RUN, first_difference
+from testbed.simulated.kept_records import OF_A_RUN, as_written, first_difference
 from testbed.simulated.record_names import whose
 from testbed.simulated_calls.plan import CallsPlan, CallToSimulate
 from traces.files import DAMAGED, put_aside
@@ -70,7 +69,7 @@ def kept(plan: CallsPlan) -> tuple[dict[CallToSimulate, SimulatedCall], list[str
 
 def _refuse_other(plan: CallsPlan, call: CallToSimulate, record: CallRecord) -> None:
     """Raises TestbedError where the record is of other options."""
-    wanted = json.loads(json.dumps(manifest_of(plan, call) | {"call": dataclasses.asdict(plan.call)}))
+    wanted = as_written(manifest_of(plan, call) | {"call": dataclasses.asdict(plan.call)})
     left_out = {*OF_A_RUN, "line", "schema", "task"}
     there, asked = (
         {name: value for name, value in one.items() if name not in left_out}

@@ -5,24 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from testbed.simulating.tasks import TASKS
 from traces.commands import Parser, add_json_option
 
 EXAMPLES = (
     "python3 testbed/simulate.py --task call --traces '4g[0:100]' --policy gcc,copa,nada",
     "python3 testbed/simulate.py --task call --traces 3g/7 --policy fixed:kbps=800 --queue-ms 400",
 )
-TASKS = ("video", "call")
-VIDEO, CALL = TASKS
-
-
-def task_of(words: list[str]) -> str:
-    """The task that a command line names; video's if it names none, or one that there isn't."""
-    for place, word in enumerate(words):
-        if word == "--task" and words[place + 1 :][:1] == [CALL]:
-            return CALL
-        if word == f"--task={CALL}":
-            return CALL
-    return VIDEO
 
 
 def call_parser() -> Parser:

@@ -12,7 +12,7 @@ from player.defaults import CONGESTION_CONTROL, LINK_MODELS, PUBLISHED, QUEUE_MS
 from testbed.link.settings import LONGEST_RTT_MS
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
-from testbed.simulated_calls.command_line import CALL, TASKS, VIDEO
+from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from traces.commands import Parser, add_json_option
 from traces.trace import ALL_LOST_PCT
 

@@ -11,7 +11,7 @@ import pytest
 from player.call.record import read_call
 from player.call.scored.outcomes import of_record
 from testbed import simulate as command
-from testbed.simulated_calls.command_line import task_of
+from testbed.simulating.tasks import task_of
 
 SHORT = ("--task", "call", "--duration-s", "6", "--warm-up-s", "1", "--traces", "3g[0:2]")
 MINE = """
