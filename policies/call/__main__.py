@@ -73,7 +73,8 @@ def _run(options: argparse.Namespace) -> int:
     for spec, found in constant.items():
         for row in found:
             spread = f"{row.share_p5:.2f}-{row.share_p95:.2f}"
-            queue = f"{row.queue_p50_ms:.0f} / {row.queue_p95_ms:.0f} / {row.queue_max_ms:.0f}"
+            delays_ms = (row.queue_p50_ms, row.queue_p95_ms, row.queue_max_ms)
+            queue = " / ".join(f"{max(delay_ms, 0.0):.0f}" for delay_ms in delays_ms)
             print(
                 f"{spec:<12}{row.link_mbps:>7g}{row.share:>8.2f}{spread:>12}{queue:>24}{row.dropped_packets:>9}"
             )
