@@ -84,9 +84,10 @@ def on_constant_links(
     for place, mbps in enumerate(links_mbps):
         shares = settled[:, place] / min(1000.0 * mbps * PAYLOAD_SHARE, call.max_kbps)
         p5, p95 = np.percentile(shares, [5, 95])
-        queue = np.percentile(made.queues_ms[place], [50, 95, 100])
+        half_ms, most_ms, all_ms = map(float, np.percentile(made.queues_ms[place], [50, 95, 100]))
         dropped = int(made.dropped[place])
-        rows.append(OnConstantLink(mbps, float(shares.mean()), p5, p95, *map(float, queue), dropped))
+        spread = float(shares.mean()), float(p5), float(p95)
+        rows.append(OnConstantLink(mbps, *spread, half_ms, most_ms, all_ms, dropped))
     return rows
 
 
