@@ -148,7 +148,7 @@ class Fidelity:
         errors = [window.error for window in self.judged]
         beyond = self.beyond_a_frame()
         late = [ms for lane in self.results for ms in lane.late_ms]
-        rtt = max((abs(lane.rtt_ms - settings.rtt_ms) for lane in self.results), default=None)
+        rtt = max((abs(lane.rtt_ms - settings.idle_rtt_ms) for lane in self.results), default=None)
         figures = {
             "lanes": self.lanes,
             "window_s": self.window_s,
@@ -177,7 +177,7 @@ class Fidelity:
         bounded = (
             (figures["beyond_a_frame_median"], figures["bound_median"]),
             (figures["beyond_a_frame_p95"], figures["bound_p95"]),
-            (figures["rtt_off_max_ms"], RTT_BOUND_MS + settings.jitter_ms),
+            (figures["rtt_off_max_ms"], RTT_BOUND_MS + settings.varies_ms),
         )
         delay_p95_ms = figures["delay_off_p95_ms"]
         return (
