@@ -76,10 +76,20 @@ def _family_model(name: str) -> FamilyModel:
     return read_model(Path(name)) if name.endswith(".json") else catalogue.load_family(name)
 
 
-def _members(name: str, wanted: range) -> list[Trace]:
+def _family(name: str, wanted: range) -> catalogue.Family:
+    """The family of so many members.
+
+    Raises:
+        TraceError: there is none, or they are too many at once.
+    """
     family = catalogue.family_named(name)
     if len(wanted) > family.most:
         raise TraceError(f"--members: {len(wanted)} of {family.name}; {family.most} at once is the most")
+    return family
+
+
+def _members(name: str, wanted: range) -> list[Trace]:
+    family = _family(name, wanted)
     return [family.member(index) for index in wanted]
 
 
@@ -249,7 +259,7 @@ def _tell_simulation(traces: str) -> None:
 
 def _generate(arguments: argparse.Namespace) -> int:
     wanted = _member_range(arguments.members)
-    family = catalogue.family_named(arguments.family)
+    family = _family(arguments.family, wanted)
     directory = Path(arguments.out)
     make_directory(directory)
     digits = len(str(wanted.stop - 1))
