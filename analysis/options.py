@@ -9,7 +9,8 @@ from typing import Any
 
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError
-from player.qoe import MU, MU_NOTE, Scoring
+from player.defaults import MU, MU_NOTE
+from player.qoe import Scoring
 from traces.commands import add_json_option
 
 BASELINE = "robustmpc"

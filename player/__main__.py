@@ -31,10 +31,11 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
-from player.fallback import FALLBACK, StandIn, fallback_spec, load_fallback
+from player.commands.options import scoring, thresholds_of
+from player.defaults import FALLBACK
+from player.fallback import StandIn, fallback_spec, load_fallback
 from player.faults import PolicyFault
 from player.manifest import Manifest
-from player.options import scoring, thresholds_of
 from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
 from player.real.command_line import parser

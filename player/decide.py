@@ -19,14 +19,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from player.defaults import DEADLINE_S
 from player.faults import LONGEST_REASON, PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import Observation
 from player.policy import BY_FALLBACK, Decision, HearsEnd, IllegalDecision, Policy, as_decision, shortly
 from player.qoe import QoE
 from player.video.video import Video
-
-DEADLINE_S = 5.0
-"""A chunk is 4 s: a policy that takes longer than that to choose it can never keep up."""
 
 RESET_DEADLINE_S = 60.0
 """A reset may load a model; nothing is streaming yet."""

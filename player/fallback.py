@@ -5,15 +5,12 @@ A policy names one by an attribute `fallback`, a spec such as `bba:reservoir_s=8
 
 from __future__ import annotations
 
+from player.defaults import FALLBACK
 from player.observation import Observation
 from player.policy import Decision, Policy, Served, ToldFuture
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.video.video import Video
-
-FALLBACK = "robustmpc"
-"""It decides in 0.07 ms, and it doesn't take a long buffer for leave to ask for the top level, as BBA does:
-one decision of BBA's in a careful session was seen to cost 20 s of stall."""
 
 FALLBACK_ONCE = "bba"
 """That of sessions which don't say."""

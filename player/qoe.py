@@ -18,14 +18,9 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from player.defaults import MU
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from traces.totals import running_total
-
-MU = {"linear": 4.3, "log": 2.66, "hd": 8.0}
-"""Published stall weights, for the ladder of 300 to 4300 kbit/s (Mao et al., SIGCOMM 2017, table 1)."""
-
-MU_NOTE = "the quality of the ladder's top: 4.3 with envivio, 40 with uhd; hd: 8"
-"""What help says of a stall weight that nobody gives."""
 
 HD_REWARD = {300: 1.0, 750: 2.0, 1200: 3.0, 1850: 12.0, 2850: 15.0, 4300: 20.0}
 """Published `hd` values by bitrate in kbit/s (Mao et al., SIGCOMM 2017)."""

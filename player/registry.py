@@ -1,4 +1,4 @@
-"""Policies by name: entry points of the group `streambed.policies`, and a user's own file.
+"""Policies by name: entry points of a group, and a user's own file.
 
 A spec is `NAME[:VALUE][:key=value …]` with NAME an entry point (`bba`, `fixed:3`,
 `bba:reservoir_s=5:cushion_s=10`) or `FILE.py:Class` (`my_policy.py:MyPolicy:key=value`). Values are
@@ -38,18 +38,11 @@ from player.policy import Policy, ToldFuture, shortly
 from player.seeding import seed_generators
 from traces.words import meant, split_names
 
-GROUP = "streambed.policies"
-
 DELAY = inspect.Parameter("delay_ms", inspect.Parameter.KEYWORD_ONLY, default=0.0, annotation=float)
 """The key that every policy has, unless its constructor has one of that name."""
 
-SIMULATED_ONLY = frozenset({"oracle"})
-"""Names that the real player does not offer; whatever else is told the future it refuses once it has it."""
-
 _USER_MODULE = "streambed_user_"
 """How the modules of users' files begin."""
-
-_WHAT_A_POLICY_IS = "a policy is a class with reset and select"
 
 _NOBODYS_OPTION = "--not-your-command-line"
 
@@ -63,6 +56,43 @@ _FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<rest>.*))?", re.DOTALL)
 
 class PolicyError(ValueError):
     """A policy that cannot be had; the message names the spec, the fault and the way out."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of policy."""
+
+    group: str
+    """The entry point group of those that are installed."""
+    calls: tuple[str, str]
+    """The two that make an object one."""
+    simulated_only: frozenset[str]
+    """Names that real players do not offer; whatever else is told the future they refuse once it has it."""
+
+    @property
+    def calls_in_words(self) -> str:
+        """`reset and select`."""
+        return " and ".join(self.calls)
+
+    @property
+    def in_words(self) -> str:
+        """What is said to whoever brings something else."""
+        return f"a policy is a class with {self.calls_in_words}"
+
+    def missing(self, found: object) -> list[str]:
+        """Those of the two calls that it has not."""
+        return [call for call in self.calls if not callable(getattr(found, call, None))]
+
+    def is_one(self, found: object) -> bool:
+        """Whether it has both."""
+        return not self.missing(found)
+
+
+VIDEO = Kind("streambed.policies", ("reset", "select"), frozenset({"oracle"}))
+"""Controllers of a video's bitrate: `player/policy.py`."""
+
+CALL = Kind("streambed.call_policies", ("reset", "decide"), frozenset({"oracle"}))
+"""Controllers of a call's rate: `player/call/policy.py`."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +123,10 @@ def split_policies(text: str) -> list[str]:
         raise PolicyError(f"policies {error}") from None
 
 
-def policy_names(*, real: bool = False) -> list[str]:
-    """Names of all installed policies, sorted; of those for the real player only."""
-    return [name for name in sorted(_entries(entry_points)) if not (real and name in SIMULATED_ONLY)]
+def policy_names(*, real: bool = False, kind: Kind = VIDEO) -> list[str]:
+    """Names of all installed policies of a kind, sorted; of those for the real player only."""
+    names = sorted(_entries(entry_points, kind.group))
+    return [name for name in names if not (real and name in kind.simulated_only)]
 
 
 @dataclass(frozen=True)
@@ -112,37 +143,41 @@ class OfferedPolicy:
     simulated_only: bool
 
 
-def offered_policies() -> list[OfferedPolicy]:
-    """All that are installed, by name.
+def offered_policies(kind: Kind = VIDEO) -> list[OfferedPolicy]:
+    """All of a kind that are installed, by name.
 
     Raises:
         PolicyError: one cannot be imported.
     """
-    return [_offered(name, _from_entry_point(name, name, [name])) for name in policy_names()]
+    return [
+        _offered(name, _from_entry_point(name, name, [name], kind), kind) for name in policy_names(kind=kind)
+    ]
 
 
-def _offered(name: str, factory: Callable[..., Policy]) -> OfferedPolicy:
+def _offered(name: str, factory: Callable[..., Policy], kind: Kind) -> OfferedPolicy:
     parameters = _parameters(factory)
     needed = tuple(key for key, each in parameters.items() if each.default is inspect.Parameter.empty)
     options = {key: value for key, value in _all_parameters(factory, {}).items() if key not in needed}
     first = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
     about = re.split(r"(?<=[.:;])\s", first, maxsplit=1)[0].rstrip(".:;")
-    return OfferedPolicy(name, about, options, needed, name in SIMULATED_ONLY)
+    return OfferedPolicy(name, about, options, needed, name in kind.simulated_only)
 
 
-def policy_file(spec: str) -> Path | None:
+def policy_file(spec: str, kind: Kind = VIDEO) -> Path | None:
     """The file of a user's own that a spec names; None where it names an installed policy."""
     in_file = _FILE_SPEC.fullmatch(spec)
-    return Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names() else None
+    return (
+        Path(in_file["file"]) if in_file and spec.partition(":")[0] not in policy_names(kind=kind) else None
+    )
 
 
-def only_simulated(spec: str) -> bool:
+def only_simulated(spec: str, kind: Kind = VIDEO) -> bool:
     """Whether a spec names an installed policy that the real player does not offer."""
-    return spec.partition(":")[0] in SIMULATED_ONLY
+    return spec.partition(":")[0] in kind.simulated_only
 
 
 def load_policy(
-    spec: str, *, real: bool = False, seed: int | None = None, trial: bool = True
+    spec: str, *, real: bool = False, seed: int | None = None, trial: bool = True, kind: Kind = VIDEO
 ) -> LoadedPolicy:
     """The policy that a spec names, constructed.
 
@@ -151,37 +186,39 @@ def load_policy(
         seed: set the generators of all by it (`player.seeding`), for a policy that draws when it is made.
         trial: load somebody's code in a copy of this process first, once a process, as it may end it; not
             done in a worker of a pool, whose end is noticed.
+        kind: what it controls.
 
     Raises:
         PolicyError: an unknown name, a file, class or parameter that is not there, a class that is
             no policy, a value of the wrong kind, code that raises when imported or constructed, or ends
             the program; a policy that the real player can't play.
     """
-    if trial and is_foreign(spec) and spec not in _tried and multiprocessing.parent_process() is None:
-        _try(spec, real)
-    if not is_foreign(spec) or multiprocessing.parent_process() is not None:  # a worker's output is shown
+    foreign = is_foreign(spec, kind)
+    if trial and foreign and spec not in _tried and multiprocessing.parent_process() is None:
+        _try(spec, real, kind)
+    if not foreign or multiprocessing.parent_process() is not None:  # a worker's output is shown
         with undone():
-            return _loaded(spec, real, seed)
+            return _loaded(spec, real, seed, kind)
     with ShownOutput() as shown, undone():
         write_there(shown.place)
-        return _loaded(spec, real, seed)
+        return _loaded(spec, real, seed, kind)
 
 
 _tried: set[str] = set()
 """Specs that have been loaded in a copy of this process."""
 
 
-def is_foreign(spec: str) -> bool:
+def is_foreign(spec: str, kind: Kind = VIDEO) -> bool:
     """Whether a spec names somebody's code: a file, or what another package has installed."""
-    entry = _entries(entry_points).get(spec.partition(":")[0])
-    return policy_file(spec) is not None if entry is None else not entry.value.startswith("policies.")
+    entry = _entries(entry_points, kind.group).get(spec.partition(":")[0])
+    return policy_file(spec, kind) is not None if entry is None else not entry.value.startswith("policies.")
 
 
-def _try(spec: str, real: bool) -> None:
+def _try(spec: str, real: bool, kind: Kind) -> None:
     """Raises PolicyError for code that ends the process which loads it."""
 
     def load() -> str:
-        _loaded(spec, real, None)
+        _loaded(spec, real, None, kind)
         return ""
 
     try:
@@ -194,25 +231,25 @@ def _try(spec: str, real: bool) -> None:
     _tried.add(spec)
 
 
-def _loaded(spec: str, real: bool, seed: int | None) -> LoadedPolicy:
+def _loaded(spec: str, real: bool, seed: int | None, kind: Kind) -> LoadedPolicy:
     """As `load_policy`, in this process."""
     in_file = _FILE_SPEC.fullmatch(spec)
     if seed is not None:
         seed_generators(seed)
-    if in_file and spec.partition(":")[0] not in policy_names():
+    if in_file and spec.partition(":")[0] not in policy_names(kind=kind):
         name, _, arguments = (in_file["rest"] or "").partition(":")
-        factory = _from_file(spec, Path(in_file["file"]), name)
+        factory = _from_file(spec, Path(in_file["file"]), name, kind)
     else:
         name, _, arguments = spec.partition(":")
-        factory = _from_entry_point(spec, name, policy_names(real=real))
-    values = _arguments(spec, factory, arguments)
+        factory = _from_entry_point(spec, name, policy_names(real=real, kind=kind), kind)
+    values = _arguments(spec, factory, arguments, kind)
     delay = {} if DELAY.name in _parameters(factory) else _taken(values, DELAY.name)
     delay_ms = delay.get(DELAY.name, 0.0)
     if not (math.isfinite(delay_ms) and delay_ms >= 0):
         raise PolicyError(f"policy {spec}: {DELAY.name} is {delay_ms}; expected 0 or more")
     if seed is not None:
         seed_generators(seed)  # those too that have been imported meanwhile
-    policy = _constructed(spec, factory, values)
+    policy = _constructed(spec, factory, values, kind)
     if real and isinstance(policy, ToldFuture):
         raise PolicyError(
             f"policy {spec}: it is told the future, which only the simulated player knows;"
@@ -223,7 +260,7 @@ def _loaded(spec: str, real: bool, seed: int | None) -> LoadedPolicy:
     return LoadedPolicy(policy, spec, name, parameters, str(weights) if weights else None, delay_ms)
 
 
-def _constructed(spec: str, factory: Callable[..., Policy], values: dict[str, Any]) -> Policy:
+def _constructed(spec: str, factory: Callable[..., Policy], values: dict[str, Any], kind: Kind) -> Policy:
     """The policy that a class, or a function that makes one, gives.
 
     Raises:
@@ -238,10 +275,9 @@ def _constructed(spec: str, factory: Callable[..., Policy], values: dict[str, An
         ended = isinstance(error, SystemExit)
         why = _ended_the_program(spec, error) if ended else one_line(error)
         raise PolicyError(f"policy {spec}: {why}") from None
-    if not _is_policy(policy):
+    if not kind.is_one(policy):
         raise PolicyError(
-            f"policy {spec}: {_name_of(factory)} is a function that gives {_shortly(policy)};"
-            f" {_WHAT_A_POLICY_IS}"
+            f"policy {spec}: {_name_of(factory)} is a function that gives {_shortly(policy)}; {kind.in_words}"
         )
     _refuse_misnamed(spec, policy)
     return policy
@@ -281,14 +317,14 @@ def _taken(values: dict[str, Any], key: str) -> dict[str, Any]:
     return {key: values.pop(key)} if key in values else {}
 
 
-@lru_cache(maxsize=1)
-def _entries(source: Callable[..., Iterable[EntryPoint]]) -> dict[str, EntryPoint]:
+@lru_cache(maxsize=4)
+def _entries(source: Callable[..., Iterable[EntryPoint]], group: str) -> dict[str, EntryPoint]:
     """What is installed, by name. Looked up once: it takes longer than most sessions to compute."""
-    return {entry.name: entry for entry in source(group=GROUP)}
+    return {entry.name: entry for entry in source(group=group)}
 
 
-def _from_entry_point(spec: str, name: str, offered: list[str]) -> Callable[..., Policy]:
-    entries = _entries(entry_points)
+def _from_entry_point(spec: str, name: str, offered: list[str], kind: Kind) -> Callable[..., Policy]:
+    entries = _entries(entry_points, kind.group)
     if not entries:
         raise PolicyError(f"policy {spec}: no policies are installed; run: make setup")
     if name not in entries:
@@ -302,24 +338,26 @@ def _from_entry_point(spec: str, name: str, offered: list[str]) -> Callable[...,
         raise PolicyError(
             f"policy {spec}: {entries[name].value} cannot be imported ({one_line(error)}); run: make setup"
         ) from None
-    return _checked(spec, found, entries[name].value)
+    return _checked(spec, found, entries[name].value, kind)
 
 
-def _from_file(spec: str, path: Path, name: str) -> Callable[..., Policy]:
+def _from_file(spec: str, path: Path, name: str, kind: Kind) -> Callable[..., Policy]:
     if not path.is_file():
         raise PolicyError(f"policy {spec}: no file {path}")
     module = _import_file(spec, path)
     classes = [
         key
         for key, value in vars(module).items()
-        if inspect.isclass(value) and value.__module__ == module.__name__ and _is_policy(value)
+        if inspect.isclass(value) and value.__module__ == module.__name__ and kind.is_one(value)
     ]
-    known = f"{path} has {', '.join(classes)}" if classes else f"{path} has no class with reset and select"
+    known = (
+        f"{path} has {', '.join(classes)}" if classes else f"{path} has no class with {kind.calls_in_words}"
+    )
     if not name:
         raise PolicyError(f"policy {spec}: no class named; write {path}:Class ({known})")
     if not hasattr(module, name):
         raise PolicyError(f"policy {spec}: no {name} in the file{meant(name, classes)}; {known}")
-    return _checked(spec, getattr(module, name), f"{path}:{name}")
+    return _checked(spec, getattr(module, name), f"{path}:{name}", kind)
 
 
 def _import_file(spec: str, path: Path) -> types.ModuleType:
@@ -400,20 +438,15 @@ def _line_of(error: BaseException, place: Path) -> str:
     return f":{lines[-1]}" if lines else ""
 
 
-def _is_policy(found: object) -> bool:
-    return callable(getattr(found, "reset", None)) and callable(getattr(found, "select", None))
-
-
-def _checked(spec: str, found: Any, place: str) -> Callable[..., Policy]:
+def _checked(spec: str, found: Any, place: str, kind: Kind) -> Callable[..., Policy]:
     if not callable(found):
-        raise PolicyError(f"policy {spec}: {place} is no class; {_WHAT_A_POLICY_IS}")
-    if inspect.isclass(found) and not _is_policy(found):
-        missing = [call for call in ("reset", "select") if not callable(getattr(found, call, None))]
+        raise PolicyError(f"policy {spec}: {place} is no class; {kind.in_words}")
+    if inspect.isclass(found) and (missing := kind.missing(found)):
         raise PolicyError(f"policy {spec}: {place} has no {' and no '.join(missing)}; a policy needs both")
     return found
 
 
-def _arguments(spec: str, factory: Callable[..., Policy], text: str) -> dict[str, Any]:
+def _arguments(spec: str, factory: Callable[..., Policy], text: str, kind: Kind) -> dict[str, Any]:
     """`5:cushion_s=10` as keyword arguments for the constructor."""
     own = _parameters(factory)
     parameters = {DELAY.name: DELAY} | own
@@ -434,7 +467,7 @@ def _arguments(spec: str, factory: Callable[..., Policy], text: str) -> dict[str
         if each.default is inspect.Parameter.empty and key not in values
     ]
     if missing and not inspect.isclass(factory):
-        raise PolicyError(f"policy {spec}: {_name_of(factory)} is a function; {_WHAT_A_POLICY_IS}")
+        raise PolicyError(f"policy {spec}: {_name_of(factory)} is a function; {kind.in_words}")
     if missing:
         raise PolicyError(f"policy {spec}: needs {missing[0]}; write {spec}:{missing[0]}=VALUE")
     return values

@@ -1,4 +1,4 @@
-"""`python -m policies list`: every policy that is installed, with its options and their defaults."""
+"""`python -m policies list`: every policy that is installed, of videos and of calls, with its options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from player.registry import OfferedPolicy, PolicyError, offered_policies
+from player.registry import CALL, VIDEO, OfferedPolicy, PolicyError, offered_policies
 from traces.commands import PIPE_COLUMNS, Parser, add_json_option, carried_out, exit_with
 from traces.console import VisibleConsole
 
@@ -33,10 +33,14 @@ def parser() -> Parser:
     return command
 
 
-def table(policies: Sequence[OfferedPolicy]) -> Table:
-    """A line a policy."""
+def table(policies: Sequence[OfferedPolicy], of: str = "") -> Table:
+    """A line a policy.
+
+    Args:
+        of: what they control, for the heading.
+    """
     shown = Table(box=None, pad_edge=False)
-    for name in ("policy", "what it is", "options (default)"):
+    for name in (f"policy{of}", "what it is", "options (default)"):
         shown.add_column(name, overflow="fold")
     for one in policies:
         options = ", ".join(f"{name} ({_written(value)})" for name, value in one.options.items())
@@ -62,12 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command.parse_args(arguments)
 
     def work() -> int:
-        found = offered_policies()
+        of_videos, of_calls = offered_policies(VIDEO), offered_policies(CALL)
         if options.json:
-            print(json.dumps({"policies": [dataclasses.asdict(one) for one in found]}))
+            rows = {"policies": of_videos, "call_policies": of_calls}
+            print(
+                json.dumps({name: [dataclasses.asdict(one) for one in found] for name, found in rows.items()})
+            )
             return 0
         console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
-        console.print(table(found))
+        console.print(table(of_videos))
+        console.print(table(of_calls, " of calls"))
         for line in (EVERYWHERE, USE):
             console.print(Text(line), soft_wrap=True)
         return 0

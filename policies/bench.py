@@ -16,13 +16,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from player.commands.options import add_video_option
+from player.defaults import CHUNKS
 from player.observation import Observation
-from player.options import add_video_option
 from player.policy import Decision, Policy
 from player.qoe import QoE, Scoring
 from player.registry import PolicyError, load_policy, split_policies
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from traces.commands import Parser, add_json_option, carried_out, exit_with

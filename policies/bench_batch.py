@@ -39,14 +39,15 @@ import numpy as np
 
 import player.simulated.batch.gym_env
 from player.buffer import CAP_MS, WAIT_STEP_MS
+from player.compiled.threads import cores
+from player.defaults import CHUNKS, RTT_MS
 from player.observation import Observation
 from player.qoe import QoE, Scoring
 from player.simulated.batch.features import Features
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.batch.threads import cores
-from player.simulated.link_published import PAYLOAD, RTT_MS, PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.link_published import PAYLOAD, PublishedLink
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from policies.bench_batch_drawn import MOST_CHUNKS, draw_setup, drawn_library

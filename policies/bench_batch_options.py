@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from player.options import add_video_option
-from player.simulated.batch.threads import cores
+from player.commands.options import add_video_option
+from player.compiled.threads import cores
 from traces.commands import Parser, add_json_option
 
 DESCRIPTION = """How fast sessions are simulated, compiled and one step at a time: under a random policy,

@@ -42,6 +42,11 @@ def percentile_interval(
     return float(low), float(high)
 
 
+def mean_interval(values: Floats, clusters: Sequence[Hashable]) -> tuple[float, float, float]:
+    """Mean, and where the middle 95 % of the resampled means lie when whole clusters are drawn."""
+    return float(values.mean()), *percentile_interval(values, clusters)
+
+
 def share_interval(
     gone: Floats, whole: Floats, clusters: Sequence[Hashable], seed: int = 0
 ) -> tuple[float, float]:

@@ -19,13 +19,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from player.commands.options import add_scoring_options, add_video_option, scoring
+from player.defaults import CHUNKS
 from player.faults import raised
-from player.options import add_scoring_options, add_video_option, scoring
 from player.policy import Policy
 from player.qoe import QoE
 from player.registry import PolicyError, load_policy, split_policies
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from traces.commands import Parser, add_json_option, carried_out, exit_with

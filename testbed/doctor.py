@@ -20,12 +20,12 @@ import os
 import platform
 import sys
 
+from testbed.lanes.capacity import Capacity, capacity_findings, capacity_of
 from testbed.machine.capabilities import probe
 from testbed.machine.finding import MISSING, NOTE, OK, UNKNOWN, Report
 from testbed.machine.kernel import os_release
 from testbed.machine.lateness import look
 from testbed.machine.readings import read_machine
-from testbed.session.capacity import Capacity, capacity_findings, capacity_of
 from traces.commands import Parser, add_json_option, exit_with
 
 LOOK_S = 2.0

@@ -36,10 +36,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from testbed.checks.fidelity.asked import FidelityOptions, asked_of
 from testbed.checks.fidelity.burst import Burst
 from testbed.checks.fidelity.figures import Fidelity, quantile
 from testbed.checks.fidelity.measure import DARK_BOUND_S, DARK_S, FidelityBench
-from testbed.checks.fidelity.options import FidelityOptions, asked_of, parser
+from testbed.checks.fidelity.options import parser
 from testbed.checks.fidelity.plot import draw
 from testbed.checks.fidelity.tables import percent, repeats, repeats_table, table
 from testbed.link.bucket import Making

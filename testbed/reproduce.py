@@ -43,13 +43,15 @@ from testbed.again.recorded import (
 from testbed.again.told import Told, plain
 from testbed.again.trust import trusted_files
 from testbed.again.video import check_servable, had_video, laid_out
+from testbed.lanes.folder import RESULTS, claim, folder_of
+from testbed.lanes.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session.command_line import parser as run_parser
-from testbed.session.plan import RESULTS, RunPlan, claim, folder_of
-from testbed.session.side_by_side import Interrupt, Interrupted, side_by_side
+from testbed.session.plan import RunPlan
+from testbed.session.videos import VIDEOS
 from testbed.simulated.jobs import SimulationJob, run_jobs
 from testbed.simulated.simulation import RunFacts
 from testbed.sweeps.lanes import LaneServices, stream_unit
@@ -228,7 +230,7 @@ def _had(wanted: RecordToRepeat, folder: Path) -> Iterator[tuple[Video, str]]:
 
 
 def _streamed(sessions: EmulatedAgain, folder: Path, console: Console) -> tuple[Record, int]:
-    run = RunPlan(sessions.plans, folder, sessions.mine.qoe, named=True)
+    run = RunPlan(sessions=sessions.plans, out=folder, qoe=sessions.mine.qoe, named=True)
     with folder_of(run):
         status = asyncio.run(_stream(run, sessions.sharing.stagger_s, console))
         again = read_record(sessions.mine.record)
@@ -260,7 +262,7 @@ async def _stream(run: RunPlan, stagger_s: float, console: Console) -> int:
     """
     interrupt = Interrupt()
     if len(run.sessions) == 1:
-        await side_by_side(run, console, interrupt)
+        await side_by_side(run, VIDEOS, console, interrupt)
         return interrupt.status
     async with contextlib.AsyncExitStack() as stack:
         shared = LaneServices(stack, run.device)

@@ -39,14 +39,16 @@ from player.real.live import silence
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
+from testbed.lanes.folder import folder_of
+from testbed.lanes.retrying import streamed
+from testbed.lanes.side_by_side import Interrupt, Interrupted
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session.command_line import asked
-from testbed.session.plan import RunPlan, describe, folder_of, plan_run
-from testbed.session.retrying import streamed
-from testbed.session.side_by_side import Interrupt, Interrupted
-from testbed.session.streaming import finished
+from testbed.session.plan import RunPlan, describe, plan_run
+from testbed.session.session_plan import finished
 from testbed.session.summary import as_json, remarks, table
+from testbed.session.videos import VIDEOS
 from traces.commands import carried_out, leave, next_step
 from traces.files import write_aside
 
@@ -62,7 +64,7 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     for why in plan.left_out:
         console.print(Text(f"left out: {why}"), soft_wrap=True)
     try:
-        results, retried = await streamed(plan, console, interrupt)
+        results, retried = await streamed(plan, VIDEOS, console, interrupt)
     except Interrupted:
         console.print("interrupted before any session had begun; nothing was recorded")
         return interrupt.status

@@ -40,6 +40,7 @@ from rich.text import Text
 from analysis.sessions import AnalysisError
 from analysis.sweep_state import SweepState
 from analysis.tables.collect import TABLE, collect
+from player.defaults import PUBLISHED
 from player.qoe import Scoring
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
@@ -47,7 +48,6 @@ from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
-from testbed.simulated.models import PUBLISHED
 from testbed.sweeps.command_line import CLUSTER, parser
 from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate

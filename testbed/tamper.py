@@ -44,15 +44,17 @@ from player.record import ChunkRow, EndRow
 from player.registry import PolicyError
 from testbed.checks.tamper_command_line import parser
 from testbed.checks.tampering import CONSTANT_MBPS, KINDS, UNTOUCHED, Hands, Kind, NotHere
+from testbed.lanes.folder import prepare_folder
+from testbed.lanes.side_by_side import begin_after_s
+from testbed.lanes.streaming import LaneSessions, ReadySessions
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session import plan as planning
 from testbed.session.command_line import parser as run_parser
-from testbed.session.session_plan import SessionPlan
-from testbed.session.side_by_side import begin_after_s
-from testbed.session.streaming import LaneSessions, ReadySessions
+from testbed.session.session_plan import SessionPlan, SessionResult
+from testbed.session.videos import VIDEOS
 from traces.commands import carried_out, exit_with
 from traces.ownership import make_directory
 from traces.temporary import temporary_folder
@@ -168,21 +170,21 @@ class TamperBench:
         words = ["--trace", trace, "--video", str(self._video), "--chunks", str(CHUNKS), "--out", str(out)]
         words += ["--policy", POLICIES[job.number % len(POLICIES)]]
         run = planning.plan_run(run_parser().parse_args(words), words)
-        planning.prepare_folder(run.out)
+        prepare_folder(run.out)
         return run.sessions[0]
 
     async def _stream(self, jobs: Sequence[TamperJob]) -> list[TamperOutcome]:
         self._batch += 1
         async with contextlib.AsyncExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(len(jobs)))
-            asked: list[LaneSessions] = []
+            asked: list[LaneSessions[SessionPlan, SessionResult]] = []
             tamperers: list[Tamperer] = []
             for place, job in enumerate(jobs):
                 plan = self._plan(job, place)
                 shaper = await stack.enter_async_context(ShaperClient())  # its own: it may be stopped
                 name = f"sb{os.getpid()}-{self._batch}-{place}"
                 lane = stack.enter_context(Lane(name, plan.settings, plan.backend, plan.seed, plan.trace))
-                sessions = LaneSessions([plan], lane, shaper, place, listens=self._listens)
+                sessions = LaneSessions([plan], VIDEOS, lane, shaper, place, listens=self._listens)
                 stack.push_async_callback(sessions.close)
                 asked.append(sessions)
                 hands = Hands(lane, shaper.netlink_port, plan.settings.queue_limit_bytes(plan.trace))
@@ -198,7 +200,9 @@ class TamperBench:
             return list(await asyncio.gather(*tasks))
 
 
-async def _one(job: TamperJob, sessions: ReadySessions, tamperer: Tamperer, t0: float) -> TamperOutcome:
+async def _one(
+    job: TamperJob, sessions: ReadySessions[SessionResult], tamperer: Tamperer, t0: float
+) -> TamperOutcome:
     """Stream one session and see what is said of its link."""
     kind = job.kind
     streaming = asyncio.create_task(sessions.stream(t0, tamperer))

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "testbed": {"traces", "player", "policies", "testbed", "analysis"},
     "analysis": {
         "analysis",
+        "player.defaults",
         "player.explained.file",
         "player.manifest",
         "player.section",

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from player.decide import DEADLINE_S
-from player.options import add_fallback_options, add_scoring_options, add_threshold_options
+from player.commands.options import add_fallback_options, add_scoring_options, add_threshold_options
+from player.defaults import DEADLINE_S
 from player.real.settings import Timeouts
 from player.registry import policy_names
 from traces.commands import Parser, add_json_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 
-from player.fallback import FALLBACK
+from player.defaults import FALLBACK
 from player.manifest import Manifest, PlayerSection
 from player.provenance import code_section, decided_by, user_file_sha256
 from player.real.settings import PlayerSettings

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
-from player.decide import DEADLINE_S, RESET_DEADLINE_S
+from player.decide import RESET_DEADLINE_S
+from player.defaults import DEADLINE_S
 from player.qoe import QoE
 
 

@@ -13,14 +13,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from player.defaults import RTT_MS
 from player.simulated.session import Download
 from traces.trace import Trace, TraceError
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
-
-RTT_MS = 80.0
-"""Added to every download (the published `LINK_RTT`)."""
 
 PAYLOAD = 0.95
 """Share of the rate that is video bytes (the published `PACKET_PAYLOAD_PORTION`)."""

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from player.buffer import CAP_MS, PlaybackBuffer
+from player.compiled.compiling import compiling_s
 from player.decide import recordable
+from player.defaults import CHUNKS
 from player.faults import PolicyFault, in_words, is_interrupt, one_line, raised, traceback_of
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import (
@@ -31,12 +33,8 @@ from player.policy import (
 )
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow
-from player.simulated.compiling import compiling_s
 from player.video.video import Video
 from traces.trace import Trace
-
-CHUNKS = 48
-"""Chunks that published tests stream (of videos whose files list 49)."""
 
 SLOW_MS = 100.0
 """A decision that really takes longer is noted in the record of a computed session."""

@@ -22,7 +22,7 @@ from policies.apc.router import Considered, Router
 from policies.apc.scheduler import Always, Never, RandomShare, Scheduler
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.tasks.abr.policy import AUTO, NetLLM
+from policies.llm.tasks.ladder.policy import AUTO, NetLLM
 
 BY_LIGHT = "light"
 BY_LADDER = "auto"

@@ -8,21 +8,24 @@ from pathlib import Path
 from player.record import RecordError
 from policies.explain.replayed import PlayedSession
 from policies.llm.arithmetic import AUTO, DTYPES
-from policies.llm.model.adapter import AdapterError, made_for, read
-from policies.llm.task import SHIPPED, task_named
-from policies.llm.tasks.abr.small import WEIGHTS as SMALL
-from policies.llm.tasks.abr.task import Bitrates
+from policies.llm.model.adapter import read
+from policies.llm.tasks.ladder.small import WEIGHTS as SMALL
+from policies.llm.tasks.ladder.task import TASK
 from traces.escaping import visible
 
 ANYWAY = "--anyway explains what this adapter would have chosen"
+SIX_LEVELS = (
+    "497862bfb9ff4e8c510662374d4dfae6c519fd8122e378eadb1df0889dca6095",
+    "d6bcac34488b03591a14f62f07907006a578019a5efe6eea6f57e7090ee4c543",
+)
+"""Hashes that records of `netllm` and of `small` have whose task is gone."""
 
 
 @dataclass(frozen=True)
 class Decider:
-    """An adapter and its task."""
+    """An adapter."""
 
     folder: Path
-    task: Bitrates
     sha256: str
 
 
@@ -32,18 +35,13 @@ def adapter_in(folder: Path) -> Decider:
     Raises:
         AdapterError: it is none, or decides something else than bitrates.
     """
-    name = made_for(folder)
-    task = task_named(name) if name in SHIPPED else task_named("abr")
-    if not isinstance(task, Bitrates):
-        raise AdapterError(f"{folder}: made for {visible(str(name))}, which is no choice of bitrates")
-    return Decider(folder, task, read(folder, task).sha256)
+    return Decider(folder, read(folder, TASK).sha256)
 
 
 def shipped() -> list[Decider]:
-    """Every adapter that comes along and chooses bitrates."""
-    tasks = [task for name in SHIPPED if isinstance(task := task_named(name), Bitrates)]
-    folders = [task.shipped for task in tasks if task.shipped is not None]
-    return [adapter_in(folder) for folder in (*folders, SMALL)]
+    """Every adapter that comes along and chooses bitrates: of `netllm`, of `small`."""
+    assert TASK.shipped is not None
+    return [adapter_in(folder) for folder in (TASK.shipped, SMALL)]
 
 
 def decider_of(session: PlayedSession, named: Path | None, anyway: bool) -> Decider:
@@ -64,7 +62,7 @@ def decider_of(session: PlayedSession, named: Path | None, anyway: bool) -> Deci
         if each.sha256 == told:
             return each
     if anyway:
-        return next((each for each in known if _plays(each, session)), known[0])
+        return known[0]
     who = visible(str((policy.name if policy else None) or "?"))
     if not told:
         raise RecordError(f"{session.path}: decided by {who}, which has no adapter; {ANYWAY}")
@@ -73,18 +71,15 @@ def decider_of(session: PlayedSession, named: Path | None, anyway: bool) -> Deci
             f"{session.path}: decided by {who} with weights {visible(told[:12])}, not by {named}"
             f" ({known[0].sha256[:12]}); {ANYWAY}"
         )
+    if told in SIX_LEVELS:
+        raise RecordError(
+            f"{session.path}: decided by {who} with weights {visible(told[:12])}, which chose among six"
+            f" levels alone and are not shipped any more; decide it again with today's, or {ANYWAY}"
+        )
     raise RecordError(
         f"{session.path}: decided by {who} with weights {visible(told[:12])}, no shipped adapter's; name its"
         f" folder with --adapter (of apc the hash covers its scheduler, too), or {ANYWAY}"
     )
-
-
-def _plays(decider: Decider, session: PlayedSession) -> bool:
-    try:
-        decider.task.context_of(session.video, session.qoe)
-    except ValueError:
-        return False
-    return True
 
 
 def arithmetic_of(session: PlayedSession) -> str:

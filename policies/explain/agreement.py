@@ -19,7 +19,8 @@ from policies.explain.replayed import TaskSteps
 from policies.llm.engine.engine import Engine
 from policies.llm.serving.transcript import Transcript
 from policies.llm.task import Vectors
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class DecisionPairs:
 
 def exactly(engine: Engine, session: TaskSteps, chunk: int, like: Occluded) -> Occluded:
     """A decision's scores with everything and without the same things, each from nothing."""
-    masks, steps = modality_masks(engine, session.task), session.steps[: chunk + 1]
+    masks, steps = modality_masks(engine), session.steps[: chunk + 1]
     vector, whole = _scores(engine, session, steps, None, None)
     modalities = {name: _scores(engine, session, steps, masks[name], vector)[1] for name in like.modalities}
     chunks = {}
@@ -59,14 +60,14 @@ def _scores(
     Args:
         vector: the input that says which options may be taken; the step's own where None.
     """
-    rows = Transcript(session.task, session.context, engine.info.target).features(steps)
+    rows = Transcript(TASK, session.context, engine.info.target).features(steps)
     slot = engine.open()
     try:
         (output,) = engine.recompute([(slot, mask(rows) if mask else rows)])
     finally:
         engine.close(slot)
     seen = rows[-1] if vector is None else vector
-    return seen, session.task.scores(output, seen)
+    return seen, TASK.scores(output, seen)
 
 
 def compared(

@@ -22,6 +22,7 @@ from policies.explain.replayed import PlayedSession, TaskSteps, played_session
 from policies.explain.shown import show_agreement, show_chunk, show_session, show_tree
 from policies.llm.engine.engine import Engine
 from policies.llm.serving.local import shared_engine
+from policies.llm.tasks.ladder.task import TASK
 from traces.commands import tell_line
 from traces.progress import say
 from traces.safe_reading import sha256_of
@@ -74,14 +75,14 @@ def _asked(path: Path, args: argparse.Namespace) -> Asked:
         raise RecordError(f"{path}: --chunk {args.chunk}; it has chunks 0 to {len(session.rows) - 1}")
     decider = decider_of(session, args.adapter, args.anyway)
     dtype = args.dtype or arithmetic_of(session)
-    return Asked(session, decider, dtype, TaskSteps.of(session, decider.task), sha256_of(path))
+    return Asked(session, decider, dtype, TaskSteps.of(session), sha256_of(path))
 
 
 def _explained(
     asked: Asked, args: argparse.Namespace, number: int
 ) -> tuple[Explanation, list[DecisionPairs]]:
     """One record's decisions, and how occlusion ranks beside the exact ablation where that is asked for."""
-    engine = shared_engine(asked.decider.task.name, asked.decider.folder, args.device, asked.dtype)
+    engine = shared_engine(TASK.name, asked.decider.folder, args.device, asked.dtype)
     assert isinstance(engine, Engine)
     chunks = range(len(asked.session.rows)) if args.chunk is None else (args.chunk,)
     decisions, pairs = _decisions(engine, asked, chunks, args.exact, number)
@@ -92,10 +93,10 @@ def _explained(
     explanation = Explanation(
         format=FORMAT,
         record_sha256=asked.sha256,
-        task=asked.decider.task.name,
+        task=TASK.name,
         adapter_sha256=asked.decider.sha256,
         arithmetic=engine.info.dtype,
-        modalities=tuple(each.name for each in asked.decider.task.modalities),
+        modalities=tuple(each.name for each in TASK.modalities),
         decisions=tuple(decisions),
         tree=tree.to_json() if tree else None,
     )
@@ -127,10 +128,10 @@ def _decisions(
 
 
 def _why(asked: Asked, chunk: int, seen: Occluded, values: list[OtherValue]) -> WhyLevel:
-    video, task, row = asked.session.video, asked.decider.task, asked.session.rows[chunk]
+    video, row = asked.session.video, asked.session.rows[chunk]
 
     def level(option: int) -> int:
-        return task.level_of(option, video)
+        return TASK.level_of(option, video)
 
     modalities, chunks = seen.contributions()
     margin, chosen = margin_of(seen.scores, seen.chosen), seen.chosen
@@ -170,7 +171,7 @@ def _with_tree(why: WhyLevel, tree: Distilled, session: PlayedSession) -> WhyLev
 def _show(asked: Asked, explanation: Explanation, where: Path | None, args: argparse.Namespace) -> None:
     assert explanation.decisions is not None
     tell_line(
-        f"{asked.session.path}: adapter {asked.decider.sha256[:12]} of the task {asked.decider.task.name},"
+        f"{asked.session.path}: adapter {asked.decider.sha256[:12]} of the task {TASK.name},"
         f" {explanation.arithmetic}"
     )
     if args.chunk is not None:

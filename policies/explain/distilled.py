@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.simulated.link_published import RTT_MS, PublishedLink
+from player.defaults import RTT_MS
+from player.simulated.link_published import PublishedLink
 from player.simulated.session import Chooser, Recorded, SessionCourse, session_course
 from player.simulated.together import SessionInCompany, play_together
 from player.video.video import Video
@@ -24,7 +25,7 @@ from policies.explain.named import LAST_LEVEL, NAMES, Inputs, named_inputs
 from policies.explain.replayed import PlayedSession
 from policies.explain.tree import LEAVES, Branch, Tree, grow
 from policies.llm.serving.local import TOGETHER
-from policies.llm.tasks.abr.policy import NetLLM
+from policies.llm.tasks.ladder.policy import NetLLM
 from traces.families.catalogue import DEFAULT_VIDEO, FALLBACK_VIDEO, resolve_many
 
 UNSEEN_FROM = 5_000

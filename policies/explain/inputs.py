@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from policies.llm.tasks.abr.wire import SHORTEST_DOWNLOAD_S, VideoStep
+from policies.llm.tasks.ladder.wire import SHORTEST_DOWNLOAD_S, VideoStep
 
 TRIED = 8
 """Values to each side of an input's own, the furthest its limit."""

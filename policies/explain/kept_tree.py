@@ -9,6 +9,7 @@ from policies.explain.distilled import MOST_CHUNKS, Distilled, distilled, famili
 from policies.explain.named import NAMES
 from policies.explain.replayed import PlayedSession
 from policies.explain.tree import LEAVES
+from policies.llm.tasks.ladder.task import TASK
 from traces.files import write_aside
 from traces.ownership import caller_cache_dir, give_to_caller, make_directory
 from traces.progress import say
@@ -40,7 +41,7 @@ def tree_for(like: PlayedSession, decider: Decider, dtype: str, sessions: int) -
 def _key(like: PlayedSession, decider: Decider, dtype: str, sessions: int) -> str:
     """By all that a tree depends on."""
     said = (
-        decider.sha256, dtype, decider.task.name, decider.task.modalities, like.video.sha256, like.qoe,
+        decider.sha256, dtype, TASK.name, TASK.modalities, like.video.sha256, like.qoe,
         like.cap_s, rtt_ms_of(like), families_for(like), MOST_CHUNKS, sessions, LEAVES, NAMES,
     )  # fmt: skip
     return hashlib.sha256(repr(said).encode()).hexdigest()[:32]

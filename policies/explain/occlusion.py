@@ -19,11 +19,11 @@ from player.record import RecordError
 from policies.explain.inputs import LEAST_MBPS, LastThroughput
 from policies.explain.replayed import TaskSteps
 from policies.llm.engine.engine import Engine
-from policies.llm.head import Pointer
 from policies.llm.modality import places
 from policies.llm.serving.transcript import Transcript
-from policies.llm.task import Task, Vectors
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.task import Vectors
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from policies.rules.throughput import harmonic_mean_mbps
 
 RECENT = 8
@@ -44,7 +44,7 @@ class Telling:
         self, engine: Engine, session: TaskSteps, steps: tuple[VideoStep, ...], mask: Mask | None = None
     ) -> None:
         self._engine, self._steps, self._mask = engine, steps, mask
-        self._transcript = Transcript(session.task, session.context, engine.info.target)
+        self._transcript = Transcript(TASK, session.context, engine.info.target)
         self.slot = engine.open()
 
     def until(self, chunk: int) -> tuple[int, Vectors]:
@@ -118,7 +118,7 @@ class Occlusion:
 
     def __init__(self, engine: Engine, session: TaskSteps, first: int = 0) -> None:
         self._engine, self._session, self._first = engine, session, first
-        masks = modality_masks(engine, session.task)
+        masks = modality_masks(engine)
         self._whole = Telling(engine, session, session.steps)
         self._modalities = {
             name: Telling(engine, session, session.steps, mask) for name, mask in masks.items()
@@ -138,7 +138,7 @@ class Occlusion:
         vector = work[0][1][-1]
         if not (np.isfinite(vector).all() and np.isfinite(outputs).all()):
             raise RecordError(f"chunk {chunk}: its numbers are beyond what the model can be fed")
-        scores = [self._session.task.scores(output, vector) for output in outputs]
+        scores = [TASK.scores(output, vector) for output in outputs]
         after = 1 + len(self._modalities)
         return Occluded(
             vector,
@@ -173,10 +173,10 @@ def without_chunk(session: TaskSteps, chunk: int) -> tuple[VideoStep, ...] | Non
     return (*session.steps[: chunk + 1], told, *session.steps[chunk + 2 :])
 
 
-def modality_masks(engine: Engine, task: Task) -> dict[str, Mask]:
+def modality_masks(engine: Engine) -> dict[str, Mask]:
     """For each modality what puts its training mean in its place.
 
-    A number that did not vary in training stays: its mean is not known. So does a pointer's list of options,
+    A number that did not vary in training stays: its mean is not known. So does which levels there are,
     without which there is nothing to choose.
     """
     tensors = engine.adapter.tensors()
@@ -184,21 +184,20 @@ def modality_masks(engine: Engine, task: Task) -> dict[str, Mask]:
     deviation = np.asarray(tensors["encoder.deviation"].float().numpy(), np.float32)
     varies = (mean != 0.0) | (deviation != 1.0)
     found = {}
-    for name, place in places(task.modalities).items():
+    for name, place in places(TASK.modalities).items():
         here = np.zeros(len(mean), bool)
         here[place] = True
-        found[name] = _mask(task, here & varies, mean, place)
+        found[name] = _mask(here & varies, mean, place)
     return found
 
 
-def _mask(task: Task, taken: np.ndarray, mean: Vectors, place: slice) -> Mask:
-    head = task.head
-    points = isinstance(head, Pointer) and places(task.modalities)[head.modality] == place
+def _mask(taken: np.ndarray, mean: Vectors, place: slice) -> Mask:
+    head = TASK.head
+    points = places(TASK.modalities)[head.modality] == place
 
     def masked(rows: Vectors) -> Vectors:
         without = np.where(taken, mean, rows).astype(np.float32)
         if points:
-            assert isinstance(head, Pointer)
             kept = rows[:, place].reshape(len(rows), head.options, -1)
             options = without[:, place].reshape(kept.shape).copy()
             options[:, :, 0] = kept[:, :, 0]

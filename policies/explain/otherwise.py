@@ -10,7 +10,8 @@ from policies.explain.occlusion import Telling
 from policies.explain.replayed import TaskSteps
 from policies.llm.engine.engine import Engine
 from policies.llm.task import NextSteps
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 
 PROBES = 16
 """Steps that are tried at once."""
@@ -100,14 +101,14 @@ class Probing:
             return []
         session, target = self._session, self._engine.info.target
         past = session.pasts[chunk]
-        filled = session.task.fill([NextSteps([step], past, session.context, target) for step in steps])
+        filled = TASK.fill([NextSteps([step], past, session.context, target) for step in steps])
         found: list[int] = []
         for begin in range(0, len(steps), PROBES):
             part = filled[begin : begin + PROBES]
             slots = [probe.slot for probe in self._probes[: len(part)]]
             outputs = self._engine.instead(list(zip(slots, part, strict=True)))
             for output, (vector,) in zip(outputs, part, strict=True):
-                found.append(int(session.task.scores(output, vector).argmax()))
+                found.append(int(TASK.scores(output, vector).argmax()))
         return found
 
     def close(self) -> None:

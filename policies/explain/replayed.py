@@ -14,8 +14,9 @@ from player.qoe import QoE
 from player.record import ChunkRow, Record, RecordError, read_record
 from player.sections import recorded_video
 from player.video.video import Video, VideoError
-from policies.llm.tasks.abr.task import Bitrates
-from policies.llm.tasks.abr.wire import SHORTEST_CAP_S, SHORTEST_DOWNLOAD_S, VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import SHORTEST_CAP_S, SHORTEST_DOWNLOAD_S, VideoStep
+from policies.view.asked import Asked
 from traces.escaping import visible
 
 
@@ -43,24 +44,23 @@ class PlayedSession:
 
 @dataclass(frozen=True)
 class TaskSteps:
-    """A session as a task has it."""
+    """A session as the model is told it."""
 
-    task: Bitrates
-    context: Any
+    context: Asked
     steps: tuple[VideoStep, ...]
     pasts: tuple[Any, ...]
     """What was past before each step."""
 
     @classmethod
-    def of(cls, session: PlayedSession, task: Bitrates) -> TaskSteps:
-        """Raises RecordError for a video that the task is not made for."""
+    def of(cls, session: PlayedSession) -> TaskSteps:
+        """Raises RecordError for a video whose QoE nobody knows."""
         try:
-            context = task.context_of(session.video, session.qoe)
+            context = TASK.context_of(session.video, session.qoe)
         except ValueError as error:
             raise RecordError(f"{session.path}: {error}") from None
-        steps = tuple(VideoStep.of(task.thinned(seen)) for seen in session.observations)
-        pasts = tuple(accumulate(steps[:-1], task.after, initial=task.empty))
-        return cls(task, context, steps, pasts)
+        steps = tuple(VideoStep.of(TASK.thinned(seen)) for seen in session.observations)
+        pasts = tuple(accumulate(steps[:-1], TASK.after, initial=TASK.empty))
+        return cls(context, steps, pasts)
 
 
 def played_session(path: Path) -> PlayedSession:

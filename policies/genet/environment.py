@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from player.simulated.session import CHUNKS
+from player.defaults import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from traces.trace import Trace

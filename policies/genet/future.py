@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import PackedLibrary
 from player.simulated.batch.sessions import BatchState, Sessions
 from policies.genet.inputs import Vectors

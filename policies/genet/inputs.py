@@ -17,10 +17,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from player.defaults import CHUNKS
 from player.observation import Observation
 from player.simulated.batch.features import DOWNLOAD_UNIT_S, MBPS_UNIT, Features
 from player.simulated.batch.sessions import Sessions
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 
 LEVELS = 6

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from player.buffer import CAP_MS
+from player.defaults import RTT_MS
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Setup
-from player.simulated.link_published import RTT_MS
 from policies.genet.environment import (
     CHUNK_LENGTHS_S,
     KINDS,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from player.defaults import CHUNKS
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.genet.inputs import of_sessions
 from policies.genet.net import Actor

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from player.defaults import CHUNKS
 from player.simulated.batch.library import Floats
 from player.simulated.batch.sessions import Sessions
-from player.simulated.session import CHUNKS
 from policies.genet import future
 from policies.genet.inputs import Vectors, of_sessions
 from policies.genet.mix import PromotedMix

@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-from player.qoe import Scoring
 from player.video.built_in import load_video
 from policies.gpu.decisions import answered, compared
 from policies.gpu.shapes import shapes
@@ -30,7 +29,7 @@ from policies.gpu.timing import timed
 from policies.llm.engine.engine import Engine
 from policies.llm.studies.bench import session_steps
 from policies.llm.task import NextSteps, Task, Vectors
-from policies.llm.tasks.abr.policy import task_of
+from policies.llm.tasks.ladder.task import TASK
 from traces.files import write_aside
 from traces.ownership import make_directory
 from traces.progress import say
@@ -88,36 +87,35 @@ def machine(device: str) -> dict[str, Any]:
 
 def decisions(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """The shipped adapter here and there."""
-    task = task_of(args.adapter)
-    sessions = fed(task, args.decision_sessions)
+    sessions = fed(args.decision_sessions)
 
     def engine(device: str, dtype: str) -> Engine:
-        return Engine(task, args.adapter, device=device, slots=len(sessions), dtype=dtype)
+        return Engine(TASK, args.adapter, device=device, slots=len(sessions), dtype=dtype)
 
     here, found = answered(engine("cpu", "float32"), sessions), []
     for dtype in ("float32", "bfloat16"):
         there = engine(args.device, dtype)
-        found.append(compared(task, sessions, here, answered(there, sessions), there).to_json())
+        found.append(compared(TASK, sessions, here, answered(there, sessions), there).to_json())
         say(f"  {dtype}: {found[-1]['differ']} of {found[-1]['decisions']} decisions differ")
     return found
 
 
-def fed(task: Any, count: int) -> list[Vectors]:
+def fed(count: int) -> list[Vectors]:
     """(steps, width) of simulated sessions."""
     video = load_video("envivio")
-    context = task.context_of(video, Scoring().on(video.ladder_kbps))
+    context = TASK.usual_context(video)
     return [
-        task.fill([NextSteps(session_steps(video, seed), task.empty, context)])[0] for seed in range(count)
+        TASK.fill([NextSteps(session_steps(video, seed), TASK.empty, context)])[0] for seed in range(count)
     ]
 
 
 def steps(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Each shape at each number of sessions."""
-    task, found = task_of(args.adapter), []
+    found: list[dict[str, Any]] = []
     dtype = "bfloat16" if args.device == "cuda" else "float32"
-    for shape in shapes(task, args.shapes, folder, args.base, args.large):
+    for shape in shapes(TASK, args.shapes, folder, args.base, args.large):
         for count in args.sessions:
-            found += timed_shape(task, shape.adapter, args.device, dtype, [count], args.repeats)
+            found += timed_shape(TASK, shape.adapter, args.device, dtype, [count], args.repeats)
             found[-1] |= {"shape": shape.name, "layers": shape.layers, "dtype": dtype}
             say(f"  {shape.name}, {count} sessions: {found[-1]['engine_ms']:.2f} ms")
     return found

@@ -78,7 +78,7 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = parser().parse_args(arguments)
-    expected = (DataError, TraceError, VideoError, OptionNetError)
+    expected = (DataError, TraceError, VideoError, OptionNetError, ValueError)
     said = "interrupted; the same command goes on from there"
     return carried_out(PROG, lambda: _run(args), expected, interrupted=said)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from player.commands.options import add_scoring_options
+from policies.hindsight.options import add_apart, add_mix, add_setting, add_threads
 from traces.commands import Parser, add_json_option
-from traces.numbers import count, counts, not_negative, positive
+from traces.numbers import positive
 
 PROG = "python -m policies.hindsight"
 DESCRIPTION = "Train the network anew, join networks of several seeds into one file, score one."
@@ -17,22 +19,7 @@ def parser() -> Parser:
     made = Parser(prog=PROG, description=DESCRIPTION)
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     train = commands.add_parser("train", help="learn from traces; goes on from --out's checkpoint")
-    what = train.add_argument_group("what to learn from (SPEC is a directory, a file, or like fcc[0:200])")
-    what.add_argument(
-        *("--traces", "--trace"),
-        nargs="+",
-        default=[],
-        metavar="SPEC[@WEIGHT]",
-        help="traces at their own rates",
-    )
-    what.add_argument(
-        "--rescaled", nargs="+", default=[], metavar="SPEC[@WEIGHT]",
-        help="traces brought to means of 0.5 to 8 Mbit/s",
-    )  # fmt: skip
-    what.add_argument(
-        "--video", nargs="+", default=["envivio"], metavar="SPEC[@WEIGHT]",
-        help="videos; the first is the one of validation (default: envivio)",
-    )  # fmt: skip
+    add_mix(train, "learn from")
     how = train.add_argument_group("how")
     how.add_argument("--seed", type=int, default=1)
     how.add_argument("--rounds", type=int, help="of planned values, half a batch's states each")
@@ -57,21 +44,10 @@ def parser() -> Parser:
 
 def _add_score(commands: Any) -> None:
     made = commands.add_parser("score", help="the gain over RobustMPC on the same sessions, in any setting")
-    what = made.add_argument_group("what to stream (SPEC is a directory, a file, or like fcc[0:200])")
-    what.add_argument("--traces", nargs="+", required=True, metavar="SPEC")
-    what.add_argument("--all", action="store_true", help="measured traces that training saw, too")
-    what.add_argument("--starts", type=count, default=12, help="sessions on each trace (default: 12)")
-    what.add_argument("--video", default="envivio", metavar="SPEC", help="(default: envivio)")
-    what.add_argument(
-        "--ladder", type=counts, metavar="KBPS,…", help="bring the video's sizes to other nominal bitrates"
-    )
-    what.add_argument("--chunk-s", type=positive, help="and to chunks of another length")
-    what.add_argument("--rtt-ms", type=positive, default=80.0, help="(default: 80)")
-    what.add_argument("--buffer-cap-s", type=positive, default=60.0, help="(default: 60)")
+    add_apart(made, 12).add_argument("--video", default="envivio", metavar="SPEC", help="(default: envivio)")
+    add_setting(made)
+    add_scoring_options(made)
     how = made.add_argument_group("how to score")
     how.add_argument("--weights", type=Path, metavar="FILE", help="(default: the shipped ones)")
-    how.add_argument("--qoe", choices=("linear", "log", "hd"), default="linear", help="(default: linear)")
-    how.add_argument("--mu", type=not_negative, help="cost of a second of stall (default: the top's quality)")
-    how.add_argument("--smooth", type=not_negative, default=1.0, help="(default: 1)")
-    how.add_argument("--threads", type=count, default=1, help="cores to use (default: 1)")
+    add_threads(how)
     add_json_option(made.add_argument_group("output"), "the rows as one object on stdout")

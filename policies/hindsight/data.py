@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from traces.families.catalogue import FAMILIES, resolve_many
@@ -113,6 +113,20 @@ def read_source(word: str, rescaled: bool) -> TraceSource:
         raise DataError(f"{spec}: all of its {len(found)} traces are held out; name more")
     validation = () if members else tuple(trace for trace in found if held_out(trace))
     return TraceSource(spec, weight, rescaled, training, validation)
+
+
+def with_members_held_out(source: TraceSource) -> TraceSource:
+    """A generated source, some of its members for validation; any other as it is.
+
+    Raises:
+        DataError: none would be left to learn from.
+    """
+    if not generated(source.spec):
+        return source
+    training = tuple(trace for trace in source.training if not held_out(trace))
+    if not training:
+        raise DataError(f"{source.spec}: all of its {len(source.training)} traces are held out; name more")
+    return replace(source, training=training, validation=tuple(filter(held_out, source.training)))
 
 
 def read_videos(words: Sequence[str]) -> tuple[tuple[Video, ...], np.ndarray]:

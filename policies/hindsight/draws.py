@@ -13,11 +13,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from player.defaults import CHUNKS, RTT_MS
 from player.qoe import QoE, published_mu
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.link_published import RTT_MS
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.hindsight.data import TraceSource
 from policies.hindsight.shapes import DRAWN, MEASURED, drawn_trace, log_uniform

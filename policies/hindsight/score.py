@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from player.qoe import QoE, published_mu
+from player.commands.options import scoring
+from player.defaults import CHUNKS
+from player.qoe import QoE
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bootstrap import percentile_interval
@@ -59,7 +60,7 @@ def score(args: argparse.Namespace) -> dict[str, Any]:
     """
     net = OptionNet.read(args.weights or WEIGHTS)
     video = video_of(args)
-    qoe = QoE(args.qoe, _mu(args, video), args.smooth)
+    qoe = scoring(args).on(video.ladder_kbps)
     rows = [score_of(word, args, net, video, qoe) for word in args.traces]
     if not args.json:
         _print(rows, args, video, qoe)
@@ -108,10 +109,6 @@ def _row(
     name = "/".join(word.rstrip("/").split("/")[-2:])
     gain = float(gains.mean())
     return SettingScore(name, sessions, len(set(lines)), robust, gain, low, high, mine, its)
-
-
-def _mu(args: argparse.Namespace, video: Video) -> float:
-    return args.mu if args.mu is not None else published_mu(args.qoe, video.ladder_kbps)
 
 
 def _print(rows: list[SettingScore], args: argparse.Namespace, video: Video, qoe: QoE) -> None:

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
 from player.video.video import Video
 from policies.hindsight.data import TraceSource
 from policies.hindsight.draws import PUBLISHED, SessionMix, World, draw_setup, draw_world
@@ -23,6 +23,8 @@ SESSIONS = 144
 DRAWN_SESSIONS = 1200
 """On drawn ladders and weights, over held-out traces of all sources."""
 DRAWN_SEED = 20_210
+DRAWN_TIMES = 2
+"""As many drawn sessions as of one source, where fewer than all are asked for."""
 DRAWN_NAME = "drawn"
 DRAWN_WEIGHT = 0.5
 """Of the drawn sessions, beside all others together. Many weigh a stall little, so that only QoE counts."""
@@ -114,14 +116,18 @@ class TeacherValidation:
     threads: int
 
     @classmethod
-    def of(cls, mix: SessionMix, threads: int) -> TeacherValidation:
-        """A group for each source that holds traces out (the first of one name), and one of all they hold."""
+    def of(cls, mix: SessionMix, threads: int, most: int | None = None) -> TeacherValidation:
+        """A group for each source that holds traces out (the first of one name), and one of all they hold.
+
+        Args:
+            most: sessions of a source, `DRAWN_TIMES` as many drawn ones, spread over all; None: all.
+        """
         named = {each.name: each for each in reversed(mix.sources) if each.validation}
         sources = tuple(reversed(named.values()))
-        groups = [_published(each, mix.videos[0], threads) for each in sources]
+        groups = [_published(each, mix.videos[0], threads, most) for each in sources]
         if groups:
             weight = DRAWN_WEIGHT * sum(group.weight for group in groups)
-            groups.append(_drawn(mix, sources, weight, threads))
+            groups.append(_drawn(mix, sources, weight, threads, None if most is None else DRAWN_TIMES * most))
         return cls(tuple(groups), threads)
 
     def scores(self, make: MakesSelects) -> dict[str, Score]:
@@ -135,7 +141,14 @@ class TeacherValidation:
         return float((weights * worths).sum() / weights.sum())
 
 
-def _published(source: TraceSource, video: Video, threads: int) -> ValidationSessions:
+def _spread(setup: Setup, most: int | None) -> Setup:
+    """So many of the sessions at most, spread over all of them."""
+    if most is None or most >= len(setup):
+        return setup
+    return setup.part(np.unique(np.linspace(0, len(setup) - 1, most).round().astype(np.int64)))
+
+
+def _published(source: TraceSource, video: Video, threads: int, most: int | None) -> ValidationSessions:
     library = Library(source.validation, [video])
     traces = len(source.validation)
     starts = max(SESSIONS // traces, 2)
@@ -143,11 +156,11 @@ def _published(source: TraceSource, video: Video, threads: int) -> ValidationSes
     places = np.tile(np.arange(starts), traces)
     start = 1 + places * (library.points()[trace] - 1) // starts
     setup = Setup.of(len(trace), trace=trace, start_index=start)
-    return ValidationSessions.of(source.name, source.weight**0.5, library, setup, threads)
+    return ValidationSessions.of(source.name, source.weight**0.5, library, _spread(setup, most), threads)
 
 
 def _drawn(
-    mix: SessionMix, sources: Sequence[TraceSource], weight: float, threads: int
+    mix: SessionMix, sources: Sequence[TraceSource], weight: float, threads: int, most: int | None
 ) -> ValidationSessions:
     """Sessions on drawn ladders and with drawn weights, over what the sources hold out."""
     random = np.random.default_rng(DRAWN_SEED)
@@ -155,4 +168,4 @@ def _drawn(
     world: World = draw_world(SessionMix(held, mix.videos, mix.shares), random)
     setup = draw_setup(world, round(DRAWN_SESSIONS / (1.0 - PUBLISHED)), random)
     drawn = setup.part(np.arange(len(setup) - DRAWN_SESSIONS, len(setup)))
-    return ValidationSessions.of(DRAWN_NAME, weight, world.library, drawn, threads)
+    return ValidationSessions.of(DRAWN_NAME, weight, world.library, _spread(drawn, most), threads)

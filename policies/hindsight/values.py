@@ -13,11 +13,11 @@ import math
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
+from player.compiled.threads import share
 from player.simulated.batch.library import Floats, Ints, PackedLibrary
 from player.simulated.batch.link import hold_ms, idle
 from player.simulated.batch.sessions import BatchState, Sessions
-from player.simulated.batch.threads import share
 from player.simulated.link_published import MAX_INTERVALS, PAYLOAD
 from policies.view.batch import PackedLadders
 from policies.view.layout import TOP_MBPS

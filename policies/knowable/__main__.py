@@ -18,9 +18,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from player.options import scoring
+from player.commands.options import scoring
+from player.defaults import CHUNKS
 from player.registry import PolicyError, load_policy, split_policies
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import VideoError
 from policies.knowable.command_line import BASELINE, PROG, parser

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from policies.knowable.hidden import HiddenNodes, Unveiled
 from policies.knowable.laws import Floats
 from policies.knowable.walker import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from player.options import add_scoring_options, add_video_option
+from player.commands.options import add_scoring_options, add_video_option
 from traces.commands import Parser, add_json_option
 
 PROG = "python -m policies.knowable"

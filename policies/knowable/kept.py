@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import CAP_MS
-from player.simulated.link_published import RTT_MS
+from player.defaults import RTT_MS
 from policies.knowable.study import BoundStudy, MemberFigures
 from traces.files import write_aside
 from traces.safe_reading import BadFileError, read_json_object

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from player.buffer import WAIT_STEP_MS
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Ints
 from policies.knowable.laws import Floats
 from policies.knowable.terms import Terms

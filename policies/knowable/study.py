@@ -12,6 +12,7 @@ from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PAYLOAD, PublishedLink
 from player.video.video import Video
+from policies.hindsight.validate import Selects
 from policies.knowable.accepted import changed_means
 from policies.knowable.hidden import HiddenNodes, Unveiled, surprises
 from policies.knowable.planner import best_paid_plan
@@ -19,8 +20,9 @@ from policies.knowable.played import paid_session
 from policies.knowable.terms import Terms
 from policies.knowable.windows import SLOT_S
 from policies.knowable.worth import BYTES_PER_MBIT, Worth, fit
-from policies.llm.tasks.abr.play import BATCH, Selects, batch_policy, part_of
 from policies.llm.tasks.ladder.batch_model import model_of
+from policies.llm.tasks.ladder.batch_policy import batch_policy
+from policies.llm.tasks.ladder.play import BATCH
 from policies.rules.oracle import best_plan
 from traces.families.generator import Draw, draw, member
 from traces.families.model import FamilyModel
@@ -78,7 +80,7 @@ def decided(study: BoundStudy, name: str) -> Ints:
     setup = Setup.of(len(study.members), trace=np.arange(len(study.members)))
     found, model = [], model_of(name)
     for begin in range(0, len(setup), BATCH):
-        part = part_of(setup, begin, begin + BATCH)
+        part = setup.part(slice(begin, begin + BATCH))
         sessions = Sessions(library, part, chunks=study.chunks, first_level=0, threads=1)
         if model is None:
             found.append(_levels(sessions, batch_policy(name, sessions, part)))

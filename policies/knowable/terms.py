@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from player.buffer import CAP_MS
+from player.defaults import RTT_MS
 from player.qoe import QoE
 from player.simulated.batch.library import Ints
-from player.simulated.link_published import RTT_MS
 from player.video.video import Video
 from policies.knowable.laws import Floats
 

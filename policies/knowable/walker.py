@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from policies.knowable.laws import Floats
 from traces.families.model import HAZARD_EDGES, OUTAGE_SHARES, SCORE_GRID, LinkClass
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Ints
 from policies.knowable.laws import Floats
 from policies.knowable.terms import Terms

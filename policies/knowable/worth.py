@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.link_published import PAYLOAD
 from policies.knowable.hidden import HiddenNodes, between_nodes, mbps_at_nodes
 from policies.knowable.laws import Floats

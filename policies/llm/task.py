@@ -30,9 +30,13 @@ from policies.llm.head import ABSENT, Choice, Head, Pointer
 from policies.llm.modality import Modality, width
 
 Vectors = NDArray[np.float32]
-DEFAULT = "abr"
-SHIPPED = {"abr": "policies.llm.tasks.abr.task:TASK", "ladder": "policies.llm.tasks.ladder.task:TASK"}
+DEFAULT = "ladder"
+SHIPPED = {DEFAULT: "policies.llm.tasks.ladder.task:TASK"}
 """Name: where the task is; imported when it is asked for."""
+UNNAMED = "abr"
+"""What folders are of that were made before tasks had names."""
+GONE = {"abr": f"it chose among six levels alone; {DEFAULT} plays any ladder: collect and adapt again for it"}
+"""Tasks that there were: what became of each, and the way out."""
 _MADE: dict[str, Task] = {}
 
 
@@ -246,10 +250,15 @@ def task_named(name: str) -> Task:
     """The task of a name.
 
     Raises:
-        TaskError: there is none.
+        TaskError: there is none, or not any more.
     """
     if name not in _MADE and name in SHIPPED:
         register(named(SHIPPED[name]))
     if name not in _MADE:
-        raise TaskError(f"task {name!r}; there are {', '.join(names())}")
+        raise TaskError(f"task {name!r}{gone(name) or '; there are ' + ', '.join(names())}")
     return _MADE[name]
+
+
+def gone(name: str) -> str:
+    """Why there is no task of a name any more, and the way out; empty where there is, or never was."""
+    return f": there is none any more, {GONE[name]}" if name in GONE and name not in _MADE else ""

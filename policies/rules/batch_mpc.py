@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from player.compiled.compiled import compiled
+from player.compiled.threads import share
 from player.observation import HORIZON
 from player.qoe import QoE
-from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import KINDS, Floats, Ints, Library, PackedLibrary
 from player.simulated.batch.sessions import BatchState, Sessions
-from player.simulated.batch.threads import share
 from policies.rules.lookahead import affordable_steps, quality_for_sums
 from policies.rules.mpc import PLAN_CHUNKS
 from policies.rules.throughput import FLOOR_MBPS, WINDOW

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from player.buffer import CAP_MS, WAIT_STEP_MS
+from player.defaults import CHUNKS
 from player.observation import Observation
 from player.policy import Decision
 from player.qoe import QoE
@@ -28,7 +29,7 @@ from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.link import noise_factors
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, Future
+from player.simulated.session import Future
 from player.video.video import Video
 from policies.rules.oracle_search import EXACT, SAME, STEPS, STRICT, search
 from traces.trace import Trace

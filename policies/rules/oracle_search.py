@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats, Ints
 from player.simulated.batch.link import NEVER, hold_ms, idle, transfer
 

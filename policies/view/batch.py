@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from player.compiled.compiled import compiled
+from player.compiled.threads import share
 from player.observation import HORIZON
-from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import Floats, Library, PackedLibrary
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
-from player.simulated.batch.threads import share
 from policies.rules.batch_mpc import harmonic_mean_mbps, robust_mbps
 from policies.rules.throughput import FLOOR_MBPS
 from policies.view import layout

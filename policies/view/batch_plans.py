@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats
 from policies.view.plans import REACH
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from policies.view.asked import PACKED_LADDER, PACKED_QUALITY
 from policies.view.batch import fill_view, room_for_view
 from policies.view.client_rows import ClientRows, PackedRows

@@ -21,7 +21,7 @@ from player.qoe import QoE, summarise
 from player.record import Record
 from player.registry import load_policy
 from testbed.again.told import LONGEST_VALUE, plain
-from testbed.session.session_plan import LANES_AT_ONCE
+from testbed.lanes.plan import LANES_AT_ONCE
 from traces.safe_reading import shown
 from traces.versions import code_version
 from traces.words import counted, short_hash

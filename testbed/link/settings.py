@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from player.defaults import CONGESTION_CONTROL, QUEUE_MS, RTT_MS
 from testbed.link.tbf import FRAME_BYTES
 from testbed.process.errors import TestbedError
 from traces.trace import Trace
@@ -82,17 +83,17 @@ class LinkSettings:
         TestbedError: a figure that makes no link.
     """
 
-    rtt_ms: float = 80.0
+    rtt_ms: float = RTT_MS
     """Idle round trip, to which a trace's delays are added; what `media_delay_ms` leaves of it is spent on
     the uplink, where requests, ACKs and a call's feedback pass."""
     jitter_ms: float = 0.0
     """The uplink's delay varies uniformly by this much to either side; order is kept."""
     loss: Loss = field(default_factory=Loss)
-    queue_ms: float | None = 200.0
+    queue_ms: float | None = QUEUE_MS
     """The bottleneck's queue in ms at the trace's mean rate; or …"""
     queue_bytes: int | None = None
     """… in bytes."""
-    congestion_control: str = "cubic"
+    congestion_control: str = CONGESTION_CONTROL
     slow_start_after_idle: bool = True
     delay_backend: str = "auto"
     media_delay_ms: float = 0.0

@@ -26,9 +26,9 @@ from testbed.process.launcher import MOST_BYTES
 from traces.bound_processes import die_with_parent
 
 FORKED = ("player", "testbed.origin")
-"""What it forks: the modules that every lane runs."""
+"""What it forks for videos: the modules that every lane runs."""
 END_WITHIN_S = 5.0
-_GONE = "the process that starts players and origins has died; see its message above"
+_GONE = "the process that starts those in lanes has died; see its message above"
 
 
 @dataclass
@@ -37,30 +37,39 @@ class _Begun:
 
     process: subprocess.Popen[bytes]
     tells: socket.socket
+    modules: tuple[str, ...]
 
 
 _ahead: list[_Begun] = []
 """Begun and not taken yet."""
 
 
-def _begin() -> _Begun:
+def _begin(modules: tuple[str, ...]) -> _Begun:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "testbed.process.launcher", *FORKED],
+            [sys.executable, "-P", "-m", "testbed.process.launcher", *modules],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             preexec_fn=die_with_parent,
             start_new_session=True,
             env=environment(),
         )
-    return _Begun(process, ours)
+    return _Begun(process, ours, modules)
 
 
-def launch_ahead() -> None:
-    """Let a launcher import on another processor meanwhile; the next `Launching` has it."""
+def launch_ahead(modules: tuple[str, ...] = FORKED) -> None:
+    """Let a launcher import on another processor meanwhile; the next `Launching` of these has it."""
     if not _ahead:
-        _ahead.append(_begin())
+        _ahead.append(_begin(modules))
+
+
+def _taken(modules: tuple[str, ...]) -> _Begun:
+    """The launcher of these modules that was begun ahead, or a new one."""
+    for place, begun in enumerate(_ahead):
+        if begun.modules == modules:
+            return _ahead.pop(place)
+    return _begin(modules)
 
 
 class ForkedProcess:
@@ -105,9 +114,14 @@ class ForkedProcess:
 
 
 class Launching:
-    """A launcher of this run's own. An async context manager; what it has forked ends with it, or before."""
+    """A launcher of this run's own. An async context manager; what it has forked ends with it, or before.
 
-    def __init__(self) -> None:
+    Args:
+        modules: that it can run.
+    """
+
+    def __init__(self, modules: tuple[str, ...] = FORKED) -> None:
+        self.modules = modules
         self._begun: _Begun | None = None
         self._answers: deque[asyncio.Future[int]] = deque()
         """Who waits for the process that was asked for; the launcher answers in turn."""
@@ -118,7 +132,7 @@ class Launching:
         self._gone = False
 
     async def __aenter__(self) -> Launching:
-        self._begun = _ahead.pop() if _ahead else _begin()
+        self._begun = _taken(self.modules)
         asyncio.get_running_loop().add_reader(self._begun.tells, self._hear)
         return self
 
@@ -144,7 +158,7 @@ class Launching:
     async def start(
         self, module: str, words: Sequence[str], pid: int, variables: Mapping[str, str], limit: int
     ) -> ForkedProcess:
-        """Run one of `FORKED` in the namespaces of process `pid`.
+        """Run one of its modules in the namespaces of process `pid`.
 
         Args:
             words: its arguments.

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from player.decide import DEADLINE_S
-from player.options import add_fallback_options, add_scoring_options
+from player.commands.options import add_fallback_options, add_scoring_options
+from player.defaults import DEADLINE_S, DEVICES
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
-from testbed.session.policy_server import DEVICES
 from traces.commands import Parser, add_json_option
 
 EXAMPLES = (

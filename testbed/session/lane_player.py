@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
-from player.record import POLICY_FAULT, ChunkRow, EndRow, RecordWriter
+from player.record import FINISHED, POLICY_FAULT, ChunkRow, EndRow, RecordWriter
+from testbed.lanes.link import WatchedLink
+from testbed.lanes.plan import LOG_ENDINGS, AskedServer
+from testbed.lanes.played import Played
+from testbed.lanes.processes import LaneProcesses
 from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
 from testbed.process.errors import STOPPED, StrictStop, TestbedError
 from testbed.server.names import url_name
-from testbed.session.lane_processes import LaneProcesses
-from testbed.session.session_plan import LOG_ENDINGS, AskedServer, SessionPlan, Watcher
+from testbed.session.session_manifest import session_manifest
+from testbed.session.session_plan import SessionPlan, SessionResult, Watcher
+from testbed.verdict.judge import Verdict
 from traces.commands import BAD_INPUT
 from traces.files import fresh, settle
 
@@ -41,7 +46,7 @@ async def _strict_stop(plan: SessionPlan, child: Child) -> StrictStop:
 
 @dataclass(frozen=True)
 class LoadingPlayer:
-    """A player's process, which loads its policy while the link is made: `loaded`, then `read_mpd`."""
+    """A player's process, which loads its policy while the link is made: `loaded`, then `ready`."""
 
     plan: SessionPlan
     processes: LaneProcesses
@@ -84,7 +89,7 @@ class LoadingPlayer:
             await self.child.first_line(_PLAYER_START_TIMEOUT_S)
             self.heard.set()
 
-    async def read_mpd(self) -> LanePlayer:
+    async def ready(self) -> LanePlayer:
         """Let it read the MPD over the link and prepare its session.
 
         Raises:
@@ -126,6 +131,22 @@ class LanePlayer:
         self._child = child
         self._capture = capture
         self._t0 = 0.0
+
+    def record(self, link: WatchedLink, server: AskedServer | None) -> RecordWriter:
+        """Begin its record.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        return RecordWriter(self.plan.record, session_manifest(self.plan, self.told, link, server))
+
+    def played(self, end: EndRow, offset_s: float, wanted_share: float) -> Played:
+        """What it tells of its link."""
+        return Played(self.chunks, offset_s, end.elapsed_s, end.outcome == FINISHED, wanted_share)
+
+    def result(self, end: EndRow, verdict: Verdict, notes: tuple[str, ...]) -> SessionResult:
+        """What came of it."""
+        return SessionResult(self.plan, tuple(self.chunks), end, verdict, notes)
 
     async def play(self, t0: float) -> None:
         """Let it begin at monotonic time `t0`."""

@@ -1,4 +1,7 @@
-"""Command-line options that several commands of this package share."""
+"""Command-line options that several commands of this package share.
+
+Help waits for none of what only the answers need: that is imported where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import argparse
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from player.buffer import BufferThresholds
-from player.options import Group, add_threshold_options, add_video_option, scoring, thresholds_of
-from player.qoe import Scoring
-from player.registry import split_policies
-from player.simulated.session import CHUNKS
-from player.video.video import Video
+from player.commands.options import Group, add_threshold_options, add_video_option, scoring, thresholds_of
+from player.defaults import CHUNKS
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
-from traces.families.catalogue import resolve
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
+
+if TYPE_CHECKING:
+    from player.qoe import Scoring
+    from player.video.video import Video
 
 DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
 
@@ -59,6 +62,8 @@ def add_policy_option(group: Group, note: str = "", default: str = DEFAULT_POLIC
 
 def asked_policies(args: argparse.Namespace) -> list[str]:
     """Names of all `--policy`, in their order."""
+    from player.registry import split_policies
+
     return [name for text in args.policy or [DEFAULT_POLICIES] for name in split_policies(text)]
 
 
@@ -199,6 +204,8 @@ def load_trace(spec: str, format: str | None, cap_mbps: float | None) -> Trace:
     Raises:
         TestbedError: unknown, unreadable, or a cap that is no rate.
     """
+    from traces.families.catalogue import resolve
+
     try:
         trace = resolve(spec, format)
     except (TraceError, OSError) as error:

@@ -10,8 +10,9 @@ from typing import Any
 from player.manifest import LinkSection, Manifest, VideoSection
 from player.provenance import code_section
 from player.sections import link_section, trace_section
-from testbed.session.lane_link import WatchedLink
-from testbed.session.session_plan import AskedServer, SessionPlan
+from testbed.lanes.link import WatchedLink
+from testbed.lanes.plan import AskedServer
+from testbed.session.session_plan import SessionPlan
 from traces.versions import package_version
 
 

@@ -16,7 +16,8 @@ from player.policy import BY_PLAYER, BY_POLICY
 from player.qoe import QoE, SessionSummary, summarise
 from player.real.live import fallback_note
 from player.record import FINISHED, ChunkRow
-from testbed.session.session_plan import SessionResult, names_of
+from testbed.lanes.plan import names_of
+from testbed.session.session_plan import SessionResult
 
 SHARED = ("llm", "light")
 """Deciders of one policy that shares a session among them (`policies/apc`)."""

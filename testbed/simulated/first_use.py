@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from player.simulated.compiling import compiling_s
+from player.compiled.compiling import compiling_s
 
 LITTLE_BESIDE_S = 30.0
 """A first job that takes longer tells something: the start is little beside it."""

@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from player.defaults import PUBLISHED, TCP
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import Link
 from player.simulated.tcp.link import TcpLink
 from testbed.link.settings import LinkSettings
-
-PUBLISHED, TCP = "published", "tcp"
 
 
 @dataclass(frozen=True)

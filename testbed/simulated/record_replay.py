@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from analysis.sessions import SessionRecord
+from player.defaults import CONGESTION_CONTROL
 from player.fallback import FALLBACK_ONCE, load_fallback
 from player.manifest import VideoSection
 from player.qoe import QoE, summarise
@@ -18,7 +19,7 @@ from player.registry import load_policy
 from player.sections import recorded_video
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import Link, LinkSession, simulate
-from player.simulated.tcp.link import CONGESTION_CONTROL, FRAME_BYTES, TcpLink
+from player.simulated.tcp.link import FRAME_BYTES, TcpLink
 from player.video.video import Video, VideoError
 from testbed.process.errors import TestbedError
 from traces.trace import Trace, TraceError

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
-from player.fallback import FALLBACK, StandIn
+from player.defaults import FALLBACK
+from player.fallback import StandIn
 from player.faults import PolicyFault, one_line
 from player.manifest import Manifest, PlayerSection
 from player.policy import DecidesTogether, HearsEnd

@@ -1,21 +1,22 @@
-"""The command line of `testbed/simulate.py`."""
+"""The command line of `testbed/simulate.py`. What takes long to import has no place here."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from player.options import add_fallback_options, add_scoring_options
-from player.simulated.link_published import RTT_MS, PublishedLink
-from player.simulated.session import Link
-from player.simulated.tcp.link import CONGESTION_CONTROL, QUEUE_MS, TcpLink
+from player.commands.options import add_fallback_options, add_scoring_options
+from player.defaults import CONGESTION_CONTROL, LINK_MODELS, PUBLISHED, QUEUE_MS, RTT_MS, TCP
 from testbed.link.settings import LONGEST_RTT_MS
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
 from traces.commands import Parser, add_json_option
 from traces.trace import ALL_LOST_PCT
+
+if TYPE_CHECKING:
+    from player.simulated.session import Link
 
 EXAMPLES = (
     "python3 testbed/simulate.py --traces '4g[0:20]' --policy bba,robustmpc",
@@ -41,6 +42,8 @@ def _published_link(args: argparse.Namespace) -> Link:
             raise TestbedError(f"{option}: the published link has no TCP and no queue; add --link tcp")
     if not 0 <= args.rtt_ms <= LONGEST_RTT_MS:
         raise TestbedError(f"--rtt-ms {args.rtt_ms:g}: expected 0 to {LONGEST_RTT_MS:g}")
+    from player.simulated.link_published import PublishedLink
+
     return PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)
 
 
@@ -54,6 +57,8 @@ def _tcp_link(args: argparse.Namespace) -> Link:
         raise TestbedError(f"--loss-pct {args.loss_pct:g}: expected 0 to under 100")
     if args.noise:
         raise TestbedError("--noise: the tcp link has none; it is the published link's")
+    from player.simulated.tcp.link import TcpLink
+
     try:
         return TcpLink(
             rtt_ms=args.rtt_ms,
@@ -67,7 +72,7 @@ def _tcp_link(args: argparse.Namespace) -> Link:
         raise TestbedError(str(error)) from None
 
 
-LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {"published": _published_link, "tcp": _tcp_link}
+LINKS: dict[str, Callable[[argparse.Namespace], Link]] = {PUBLISHED: _published_link, TCP: _tcp_link}
 """Link models by name."""
 
 
@@ -143,8 +148,8 @@ def _add_who(who: Any) -> None:
 def _add_link(link: Any) -> None:
     link.add_argument(
         "--link",
-        choices=list(LINKS),
-        default="published",
+        choices=LINK_MODELS,
+        default=PUBLISHED,
         help="the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
     link.add_argument(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from analysis.bootstrap import mean_interval
 from analysis.clusters import ClusterRule
-from player.decide import DEADLINE_S
+from player.defaults import DEADLINE_S
 from player.policy import BY_FALLBACK
 from player.qoe import Scored, SessionSummary, scored_json
 from player.real.live import fallback_decided

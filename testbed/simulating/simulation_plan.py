@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import BufferThresholds
+from player.defaults import CHUNKS
 from player.fallback import fallback_spec
 from player.policy import ToldFuture
 from player.qoe import Scoring
 from player.registry import LoadedPolicy, load_policy
 from player.simulated.link_published import PublishedLink, refuse_loss
-from player.simulated.session import CHUNKS, Future, Link
+from player.simulated.session import Future, Link
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.process.errors import TestbedError

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.text import Text
 
 from testbed.checks.fidelity.measure import FidelityBench
+from testbed.lanes.policy_server import threads
 from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
 from testbed.machine.load import SESSION_LOAD
 from testbed.process.children import environment
 from testbed.process.errors import TestbedError
-from testbed.session.policy_server import threads
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
 from traces.bound_processes import die_with_parent

@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from testbed.lanes.plan import LOGS
 from testbed.link.lane import delay_backend, require_tools
 from testbed.machine.capabilities import probe
 from testbed.process.errors import TestbedError
-from testbed.session.session_plan import LOGS, SessionPlan
+from testbed.session.session_plan import SessionPlan
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.simulated.simulation import SessionToSimulate
 from testbed.sweeps.computed import compute, computed_session

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from player.defaults import DEVICES, LINK_MODELS
 from testbed.link.settings import BACKENDS
-from testbed.session.policy_server import DEVICES
-from testbed.simulated.models import MODELS
 from traces.commands import Parser, add_json_option
 
 EXAMPLES = (
@@ -50,7 +49,7 @@ def _add_what(what: Any) -> None:
     )
     what.add_argument(
         "--link",
-        choices=list(MODELS),
+        choices=LINK_MODELS,
         help="with --simulate: the public simulators' arithmetic, or the emulator's TCP (default: published)",
     )
     what.add_argument(

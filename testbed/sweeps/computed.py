@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from player.decide import DEADLINE_S
+from player.defaults import DEADLINE_S
 from player.qoe import SessionSummary
 from player.real.live import fallback_decided
 from player.record import FINISHED

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from rich.console import Console
 
+from testbed.lanes.side_by_side import Interrupt
 from testbed.process.errors import TestbedError
-from testbed.session.side_by_side import Interrupt
 from testbed.simulated.computing_pace import ComputingPace, remembered
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold

@@ -20,8 +20,8 @@ from analysis.sweep_state import SweepState, SweepStateError
 from player.manifest import Manifest
 from player.real.live import fallback_decided
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
+from testbed.lanes.plan import LOGS
 from testbed.process.errors import TestbedError
-from testbed.session.session_plan import LOGS
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.recorded import other_than_planned
 from testbed.sweeps.experiment.units import Unit

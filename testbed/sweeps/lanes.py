@@ -17,14 +17,16 @@ from typing import Any
 
 from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
+from testbed.lanes.plan import LANES_AT_ONCE
+from testbed.lanes.policy_server import PolicyServer, PolicyServers
+from testbed.lanes.side_by_side import Interrupt, begin_after_s
+from testbed.lanes.streaming import LaneSessions
 from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.process.launching import Launching
-from testbed.session.policy_server import PolicyServer, PolicyServers
-from testbed.session.session_plan import LANES_AT_ONCE, SessionPlan, SessionResult
-from testbed.session.side_by_side import Interrupt, begin_after_s
-from testbed.session.streaming import LaneSessions
+from testbed.session.session_plan import SessionPlan, SessionResult
+from testbed.session.videos import VIDEOS
 from testbed.sweeps.experiment.deciders import loaded
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
@@ -267,7 +269,9 @@ async def stream_unit(
     shaper, server = await shared.shaper(), await shared.server(plans[0].server)
     async with _lane_of(plans[0], name, beginning) as lane:
         launching = await shared.launching()
-        asked = LaneSessions(plans, lane, shaper, server=server, stagger_s=stagger_s, launching=launching)
+        asked = LaneSessions(
+            plans, VIDEOS, lane, shaper, server=server, stagger_s=stagger_s, launching=launching
+        )
         async with _open(asked), contextlib.AsyncExitStack() as ending:
             async with beginning:
                 started = await asked.start()
@@ -304,7 +308,7 @@ async def _lane_of(plan: SessionPlan, name: str, beginning: asyncio.Lock) -> Asy
 
 
 @contextlib.asynccontextmanager
-async def _open(asked: LaneSessions) -> AsyncIterator[None]:
+async def _open(asked: LaneSessions[SessionPlan, SessionResult]) -> AsyncIterator[None]:
     """End the sessions' processes in the end, and remove what they leave half written."""
     try:
         yield

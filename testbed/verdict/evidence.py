@@ -27,6 +27,24 @@ class ChunkTime:
 
 
 @dataclass(frozen=True)
+class CallUse:
+    """What both ends of a call say that they did. What an end did not live to tell is None."""
+
+    media_sent: int
+    """Datagrams that the sender handed to its kernel."""
+    media_received: int | None
+    feedback_sent: int | None
+    feedback_received: int
+    media_bytes_received: int | None
+    """UDP payload of the received."""
+    send_late_p99_ms: float
+    """From the moment that a packet was due to leave until the clock at its `send`."""
+    send_late_max_ms: float
+    feedback_late_p99_ms: float | None
+    feedback_late_max_ms: float | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Of one lane, from the start of streaming to its end. What could not be gathered is None."""
 
@@ -41,6 +59,7 @@ class Evidence:
     """Of all players, those that came whole."""
     payload_bytes: int | None = None
     """Of these chunks; None where a chunk was cut short or asked for twice, so that nobody knows."""
+    calls: Sequence[CallUse] = ()
     changes: Sequence[str] = ()
     """What others changed in the lane, in words."""
     probe_faults: Sequence[str] = ()

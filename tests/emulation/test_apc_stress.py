@@ -29,7 +29,7 @@ from policies.apc.policy import APC, BY_LIGHT
 from policies.genet.policy import Genet
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 from tests.support.emulation import Run, write_trace
 from tests.support.llm_server_fakes import VIDEO
 from traces.trace import Trace

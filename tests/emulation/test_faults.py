@@ -19,8 +19,8 @@ import pytest
 
 from player.record import read_record
 from testbed import run as run_module
-from testbed.session import lane_link
-from testbed.session.streaming import LaneSessions, ProbedSessions, ReadySessions, StartedSessions
+from testbed.lanes.streaming import LaneSessions, ProbedSessions, ReadySessions, StartedSessions
+from testbed.session import videos
 from tests.support.emulation import (
     MARK,
     Run,
@@ -338,7 +338,7 @@ def test_an_exception_takes_all_down(
 def test_an_origin_that_cannot_listen_is_one_line(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lane_link, "SERVER_IP", "10.9.9.9")
+    monkeypatch.setattr(videos, "SERVER_IP", "10.9.9.9")
     assert run_here(place, monkeypatch)() == 2
     told = capfd.readouterr().err
     assert told.startswith("run.py: lane sb") and told.count("\n") == 1

@@ -28,10 +28,9 @@ from policies.llm.serving.client import SERVER_VARIABLE, Address, ask_health
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Server, TaskEngine
-from policies.llm.tasks.abr.policy import NetLLM
-from policies.llm.tasks.abr.small import SIX_LEVELS
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.policy import NetLLM
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from testbed.session.command_line import parser
 from testbed.session.plan import plan_run
 from tests.support.emulation import ROOT, Run, write_trace, write_video
@@ -152,8 +151,8 @@ def test_serve_takes_a_dead_ones_place_keeps_it_and_leaves_nothing(
         process.wait()
         assert place.is_socket(), "a killed one leaves its socket"
     with command(place, adapter) as (process, ready):
-        served_now = ready["tasks"]["abr"]
-        assert (ready["line"], served_now["device"], served_now["outputs"]) == ("ready", "cpu", 6)
+        served_now = ready["tasks"]["ladder"]
+        assert (ready["line"], served_now["device"], served_now["outputs"]) == ("ready", "cpu", 12)
         assert ask_health(Address.of(str(place)), None, 30)["tasks"] == ready["tasks"]
         assert place.stat().st_mode & 0o077 == 0
         assert "a server listens there already" in refusal(capsys, "--socket", place, "--adapter", adapter)
@@ -169,7 +168,7 @@ def test_serve_takes_a_dead_ones_place_keeps_it_and_leaves_nothing(
         told = NetLLM(str(place), adapter=str(tmp_path / "other" / "adapter"))
         with pytest.raises(
             ValueError,
-            match=f"{place}: for abr it has adapter {ready['tasks']['abr']['adapter_sha256'][:12]}",
+            match=f"{place}: for ladder it has adapter {ready['tasks']['ladder']['adapter_sha256'][:12]}",
         ):
             told.reset(VIDEO, 0, QoE())
         process.send_signal(signal.SIGTERM)
@@ -243,8 +242,8 @@ def test_netllm_is_made_checked_and_planned_without_torch(adapter: Path) -> None
 def test_netllm_refuses_what_it_can_not_do() -> None:
     three = VIDEO.__class__("three", 4.0, (1, 2, 3), ((1, 2, 3),) * 8)
     NetLLM().check(three, QoE())
-    with pytest.raises(ValueError, match="three: a ladder of 3 levels"):
-        NetLLM(adapter=str(SIX_LEVELS)).check(three, QoE())
+    with pytest.raises(ValueError, match="three: QoE hd has no value for 1 kbit/s"):
+        NetLLM().check(three, QoE("hd"))
     for wrong in (
         "netllm:deadline_ms=0",
         "netllm:deadline_ms=90000",
@@ -350,8 +349,8 @@ def test_a_run_starts_the_server_and_sessions_without_one_finish_by_the_fallback
     assert {row.by for row in late.chunks} == {"fallback"}
     assert all("no answer within" in row.reason or "not decided" in row.reason for row in late.chunks)
     served = own.manifest["policy_server"]
-    assert (served["module"], served["tasks"]["abr"]["device"]) == ("policies.llm", "cpu")
-    assert served["tasks"]["abr"]["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
+    assert (served["module"], served["tasks"]["ladder"]["device"]) == ("policies.llm", "cpu")
+    assert served["tasks"]["ladder"]["adapter_sha256"] == own.manifest["policy"]["weights_sha256"]
     assert "policy_server" not in late.manifest
     assert "the fallback, robustmpc, decided all 4 chunks" in whole.err
 

@@ -30,7 +30,7 @@ from player.video.video import VideoError
 from policies.apc import learned, rule
 from policies.llm.model import adapter
 from policies.llm.serving.fields import FieldError, load_json
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 from testbed import run, simulate, sweep
 from testbed.link.log import read_link_log
 from testbed.process.errors import TestbedError
@@ -174,7 +174,7 @@ def some_starts(folder: Path) -> list[Path]:
 
 def a_body(folder: Path) -> list[Path]:
     (folder / "body").write_text(
-        '{"task": "abr", "session": "a", "from": 0, "steps": [{"past": null}], "deadline_ms": 5}'
+        '{"task": "ladder", "session": "a", "from": 0, "steps": [{"past": null}], "deadline_ms": 5}'
     )
     return [folder / "body"]
 

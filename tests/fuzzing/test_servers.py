@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from policies.llm.serving.protocol import DECIDE, HEALTH, Request, dump_request
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from tests.fuzzing.hostile_requests import RequestMaker, attacked, said_traceback
 from tests.fuzzing.readers import asked_seconds
 from tests.support.llm_server_fakes import FACTS, observations
@@ -31,7 +31,7 @@ from pathlib import Path
 from policies.llm.serving.arrivals import noting_loop
 from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Server, TaskEngine
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 from tests.support.llm_server_fakes import FakeEngine
 
 async def serve():
@@ -75,7 +75,7 @@ def _model_server(folder: Path, seconds: float, chance: random.Random) -> list[s
     place = folder / "s.sock"
     steps = tuple(VideoStep.of(seen) for seen in observations(0))
     good = [
-        _post(dump_request(Request("abr", f"s{number}", 0, steps[:number], FACTS, 5000.0), TASK))
+        _post(dump_request(Request("ladder", f"s{number}", 0, steps[:number], FACTS, 5000.0), TASK))
         for number in range(1, 9)
     ]
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from player.qoe import MU, QoE, Scoring, published_mu, scored_json, scored_words, summarise
+from player.defaults import MU
+from player.qoe import QoE, Scoring, published_mu, scored_json, scored_words, summarise
 from player.record import ChunkRow, EndRow
 
 LADDER = (300, 750, 1200, 1850, 2850, 4300)

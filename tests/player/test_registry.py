@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from player import registry
-from player.registry import PolicyError, load_policy, policy_names, split_policies
+from player.registry import CALL, VIDEO, PolicyError, load_policy, policy_names, split_policies
 
 MINE = """
 from __future__ import annotations
@@ -211,7 +211,7 @@ def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_entry_point_whose_module_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = EntryPoint("gone", "nowhere_at_all:P", registry.GROUP)
+    gone = EntryPoint("gone", "nowhere_at_all:P", VIDEO.group)
     monkeypatch.setattr(registry, "entry_points", lambda group: [gone])
     with pytest.raises(PolicyError, match=r"nowhere_at_all:P cannot be imported .*; run: make setup"):
         load_policy("gone")
@@ -236,3 +236,42 @@ def test_parameters_can_stand_in_a_record_whatever_they_are(tmp_path: Path) -> N
     assert json.loads(json.dumps(parameters, allow_nan=False)) == {
         "best": "inf", "worst": "nan", "kind": "<class 'int'>", "share": "-inf"
     }  # fmt: skip
+
+
+CALLER = """
+class Steady:
+    def __init__(self, kbps: float = 500.0): self.kbps = kbps
+    def reset(self, call, seed, qoe): pass
+    def decide(self, observation): return self.kbps
+class Video:
+    def reset(self, video, seed, qoe): pass
+    def select(self, observation): return 0
+"""
+
+
+def test_policies_of_calls_are_a_group_of_their_own() -> None:
+    names = policy_names(kind=CALL)
+    assert {"gcc", "copa", "nada", "fixed", "oracle"} <= set(names) and "bba" not in names
+    assert "oracle" not in policy_names(kind=CALL, real=True)
+    assert load_policy("fixed:kbps=800", kind=CALL).parameters == {"kbps": 800.0}
+    assert load_policy("fixed:3").parameters == {"level": 3}
+
+
+@pytest.mark.parametrize("name", policy_names(kind=CALL))
+def test_every_installed_policy_of_calls_loads(name: str) -> None:
+    spec = "fixed:500" if name == "fixed" else name
+    assert load_policy(spec, kind=CALL).name == name
+
+
+def test_a_file_s_policy_of_calls_needs_their_calls(tmp_path: Path) -> None:
+    path = tmp_path / "caller.py"
+    path.write_text(CALLER)
+    assert load_policy(f"{path}:Steady:kbps=700", kind=CALL).parameters == {"kbps": 700.0}
+    with pytest.raises(PolicyError, match="Video has no decide; a policy needs both"):
+        load_policy(f"{path}:Video", kind=CALL)
+    with pytest.raises(PolicyError, match="Steady has no select; a policy needs both"):
+        load_policy(f"{path}:Steady")
+    with pytest.raises(PolicyError, match=r"unknown name 'gc' \(did you mean gcc\?\); there are .*copa"):
+        load_policy("gc", kind=CALL)
+    with pytest.raises(PolicyError, match="unknown name 'gcc'"):
+        load_policy("gcc")

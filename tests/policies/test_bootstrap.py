@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.bootstrap import percentile_interval
+from policies.bootstrap import mean_interval, percentile_interval
 
 VALUES = np.round(np.random.default_rng(7).normal(size=40), 3)
 
@@ -23,6 +23,11 @@ def test_it_holds_the_mean_and_its_seed_decides_it() -> None:
 def test_whole_clusters_are_drawn() -> None:
     low, high = percentile_interval(np.array([0.0, 0.0, 3.0]), ["a", "a", "b"])
     assert (low, high) == (0.0, 3.0), "the three means that two draws can have end at both clusters' own"
+
+
+def test_a_mean_is_told_with_its_interval() -> None:
+    mean, low, high = mean_interval(np.array([1.0, 1.0, 5.0]), ["a", "a", "b"])
+    assert (round(mean, 9), low, high) == (round(7 / 3, 9), 1.0, 5.0)
 
 
 def test_values_of_before_stay_to_the_last_bit() -> None:

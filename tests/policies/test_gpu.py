@@ -19,8 +19,7 @@ from policies.llm.engine.engine import Engine
 from policies.llm.engine.graphs import GraphedStep
 from policies.llm.engine.packed import PackedModel
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.ladder.task import TASK as LADDER
+from policies.llm.tasks.ladder.task import TASK
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +136,7 @@ def test_the_table_says_where_graphs_pay() -> None:
 def test_a_shape_of_any_ladder_is_made(tmp_path: Path) -> None:
     config = HALF_BILLION | {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
                              "num_attention_heads": 2}  # fmt: skip
-    (made,) = shapes(LADDER, ["0.5b"], tmp_path, config=config)
-    engine = Engine(LADDER, made.adapter, device="cpu", slots=2, max_steps=4, dtype="float32")
+    (made,) = shapes(TASK, ["0.5b"], tmp_path, config=config)
+    engine = Engine(TASK, made.adapter, device="cpu", slots=2, max_steps=4, dtype="float32")
     slot = engine.open()
-    assert engine.forward([(slot, np.zeros((2, LADDER.width), np.float32))]).shape == (1, 12)
+    assert engine.forward([(slot, np.zeros((2, TASK.width), np.float32))]).shape == (1, 12)

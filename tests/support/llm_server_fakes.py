@@ -23,8 +23,8 @@ from policies.llm.serving.client import Address, Client, RemoteSession
 from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.task import Vectors
-from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
+from policies.view.layout import MAX_LEVELS, WIDTH
 from traces.trace import Trace
 
 KBPS = (300, 750, 1200, 1850, 2850, 4300)
@@ -34,7 +34,7 @@ VIDEO = Video(
     KBPS,
     tuple(tuple(kbps * (400 + 37 * (chunk * 7 % 9)) for kbps in KBPS) for chunk in range(49)),
 )
-FACTS = abr.VideoFacts.of(VIDEO)
+FACTS = TASK.usual_context(VIDEO)
 TRACES = (
     Trace("good", (0.0, 20.0, 40.0), (5.0, 6.0, 3.0)),
     Trace("bad", (0.0, 10.0, 15.0, 40.0), (1.0, 0.5, 0.2, 1.5)),
@@ -45,15 +45,15 @@ CHUNKS = 12
 
 @dataclass(frozen=True)
 class FakeInfo:
-    task: str = "abr"
+    task: str = "ladder"
     base: str = "fake"
     base_sha256: str = "b" * 64
     adapter_sha256: str = "a" * 64
     layers: int = 0
     device: str = "cpu"
     dtype: str = "float32"
-    feature_width: int = abr.WIDTH
-    outputs: int = abr.LEVELS
+    feature_width: int = WIDTH
+    outputs: int = MAX_LEVELS
     max_steps: int = 64
     parameters: int = 0
     tokens_per_step: int = 1
@@ -86,7 +86,7 @@ class FakeEngine:
         if not self._free:
             raise EngineFull
         slot = self._free.pop()
-        self._memory[slot] = np.zeros(abr.LEVELS)
+        self._memory[slot] = np.zeros(MAX_LEVELS)
         return slot
 
     def rows(self, slot: int, new: int) -> int:
@@ -111,7 +111,9 @@ class FakeEngine:
         for slot, features in work:
             memory = self._memory[slot]
             for step in features.astype(np.float64):
-                memory = np.cos(3.0 * memory + np.resize(step, (-(-step.size // 6), 6)).sum(axis=0))
+                memory = np.cos(
+                    3.0 * memory + np.resize(step, (-(-step.size // MAX_LEVELS), MAX_LEVELS)).sum(axis=0)
+                )
             self._memory[slot] = memory
             rows.append(memory)
         return np.asarray(rows, np.float32)

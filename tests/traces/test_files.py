@@ -22,7 +22,7 @@ Rule = Callable[[ast.AST], bool]
 RENAMES = {
     "policies/hindsight/train.py": "a candidate that was read back becomes the best",
     "policies/llm/model/base_gguf.py": "a folder, made under a lock",
-    "testbed/session/retrying.py": "moves what an invalid session left out of the way",
+    "testbed/lanes/retrying.py": "moves what an invalid session left out of the way",
     "testbed/sweeps/folder.py": "moves what an attempt left out of the way",
 }
 """Who else renames, and why that writes no file aside."""

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from player.compiled.compiled import compiled
+from player.compiled.threads import share
 from player.observation import HORIZON, Observation
-from player.simulated.batch.compiled import compiled
 from player.simulated.batch.library import SIZE_UNIT_BYTES, PackedLibrary
 from player.simulated.batch.prefetch import LINE_BYTES, prefetch
 from player.simulated.batch.sessions import SMALLEST_PART, BatchState, Sessions
-from player.simulated.batch.threads import share
 
 MBPS_UNIT = 10.0
 DOWNLOAD_UNIT_S = 10.0

@@ -27,13 +27,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from player.buffer import CAP_MS
-from player.qoe import MU, Scoring
+from player.defaults import CHUNKS, MU, RTT_MS
+from player.qoe import Scoring
 from player.simulated.batch.features import Features, Vectors
 from player.simulated.batch.gym_facts import MOST_CAP_MS, MOST_RTT_MS, chunk_facts, feature_bounds
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.link_published import RTT_MS
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from traces.families.catalogue import resolve_many

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from player.defaults import MU
 from player.observation import HORIZON
-from player.qoe import MU, QoE, Scoring, ladder_mu
+from player.qoe import QoE, Scoring, ladder_mu
 from player.simulated.link_published import PAYLOAD, refuse_loss
 from player.video.video import Video
 from traces.trace import Trace

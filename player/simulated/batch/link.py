@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.buffer import WAIT_STEP_MS
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats, Ints
 from player.simulated.link_published import MAX_INTERVALS, NOISE_HIGH, NOISE_LOW, PAYLOAD
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from player.compiled.threads import cores, share
+from player.defaults import CHUNKS
 from player.qoe import QoE
 from player.simulated.batch.library import KINDS, Ints, Library
 from player.simulated.batch.setup import Setup
 from player.simulated.batch.state import BatchState, room_for
 from player.simulated.batch.steps import FINE, begin_sessions, first_illegal, step
-from player.simulated.batch.threads import cores, share
-from player.simulated.session import CHUNKS
 from traces.trace import TraceError
 
 __all__ = ["SMALLEST_PART", "BatchState", "Sessions", "Setup"]

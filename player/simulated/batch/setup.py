@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from player.buffer import CAP_MS
+from player.defaults import RTT_MS
 from player.simulated.batch.library import HD, KINDS, Floats, Ints, Library
-from player.simulated.link_published import RTT_MS
 
 OPEN = -1
 """In `kind`, `mu`, `smooth` and `chunks`: what the library and the batch say holds."""

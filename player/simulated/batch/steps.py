@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats, Ints, PackedLibrary
 from player.simulated.batch.link import NEVER, deliver, hold_ms, noise_factors, rest
 from player.simulated.batch.prefetch import LINE_BYTES, prefetch

@@ -6,7 +6,7 @@ comes. As tc counts them, rates and the queue hold whole frames.
 
 from __future__ import annotations
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats
 from player.simulated.tcp.now import is_lost
 from player.simulated.tcp.state import DROPPED, HEADERS_BYTES, MASK, NEVER, Record, Ring

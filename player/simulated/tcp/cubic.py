@@ -6,7 +6,7 @@ window grows.
 
 from __future__ import annotations
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.tcp.state import NEVER, Record
 
 BETA = 717

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats
 from player.simulated.tcp.now import follow, through_uplink_s
 from player.simulated.tcp.receiver import acknowledge, arrive

@@ -18,12 +18,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from player.defaults import CONGESTION_CONTROL, QUEUE_MS, RTT_MS
 from player.simulated.session import Download
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
-
-RTT_MS = 80.0
-QUEUE_MS = 200.0
-"""The emulator's defaults (`testbed/link/settings.py`)."""
 
 FRAME_BYTES = 1514
 MIN_QUEUE_FRAMES = 4
@@ -36,8 +33,6 @@ HANDLING_MS = 3.0
 """From the request's arrival to the answer's first frame, and from its last to the player: both ends'
 work on a chunk. Fitted by `python testbed/link_models.py fit` to emulated sessions over members 100 to 107 of
 3g, 4g, fcc and wifi."""
-
-CONGESTION_CONTROL = "cubic"
 
 _MS_PER_S = 1000.0
 _LONGEST_RTT_MS = 10_000.0

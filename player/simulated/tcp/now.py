@@ -6,7 +6,7 @@ comes. Delay and loss meet a frame when it enters the path, so they have a place
 
 from __future__ import annotations
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats
 from player.simulated.tcp.state import Record
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.tcp.now import through_uplink_s
 from player.simulated.tcp.state import MASK, NEVER, Record, Ring
 

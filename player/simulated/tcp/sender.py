@@ -6,7 +6,7 @@ reduction (RFC 6937); the tail is probed (TLP), and a timeout that was no loss i
 
 from __future__ import annotations
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from player.simulated.batch.library import Floats
 from player.simulated.tcp.bottleneck import enqueue
 from player.simulated.tcp.cubic import after_loss, begin_again, forget, grow, hear_delay

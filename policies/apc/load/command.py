@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from player.defaults import CHUNKS
 from player.qoe import Scoring
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.apc.dynamic import Price
@@ -43,7 +43,7 @@ from policies.apc.names import APC, LIGHT_ONLY, LLM, RESERVE_MS
 from policies.apc.policy import make_scheduler
 from policies.apc.router import Router
 from policies.apc.study.files import write_json
-from policies.llm.tasks.abr.policy import task_of
+from policies.llm.tasks.ladder.task import TASK
 from traces.bound_processes import die_with_parent
 from traces.families.catalogue import default_video, resolve_many
 from traces.ownership import make_directory
@@ -131,14 +131,13 @@ def _adapters(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path, in
     from policies.llm.model.adapter import read
     from policies.llm.model.random import random_adapter
 
-    task = task_of(args.adapter)
-    own = read(args.adapter, task)
+    own = read(args.adapter, TASK)
     place = (args.adapter or own.folder).absolute()
     for layers in args.layers or [own.shape.layers]:
         if layers == own.shape.layers:
             yield place, layers, False
         else:
-            yield random_adapter(task, folder / f"layers-{layers}", own.shape.base, layers), layers, True
+            yield random_adapter(TASK, folder / f"layers-{layers}", own.shape.base, layers), layers, True
 
 
 def make_router(args: argparse.Namespace, way: str) -> Router:
@@ -182,8 +181,7 @@ def _loads(
     with context:
         for sessions in args.sessions:
             workload = Workload(
-                sessions, traces, video, CHUNKS, args.ramp_s, args.ramp_s / 2.0, args.duration_s, args.seed,
-                task_of(args.adapter),
+                sessions, traces, video, CHUNKS, args.ramp_s, args.ramp_s / 2.0, args.duration_s, args.seed
             )  # fmt: skip
             observed = asyncio.run(
                 _play(args, way, workload, None if way == LIGHT_ONLY else path, deadline_s)
@@ -218,7 +216,7 @@ def served(
         ValueError: it does not start, or is not ready in time.
     """
     words = [sys.executable, "-m", "policies.llm", "serve", "--adapter", str(adapter), "--socket", str(path)]
-    words += ["--task", task_of(adapter).name, "--device", device, "--max-sessions", str(sessions)]
+    words += ["--device", device, "--max-sessions", str(sessions)]
     words += ["--max-waiting", str(max(2 * sessions, 256))]
     words += [] if threads is None else ["--threads", str(threads)]
     words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]

@@ -26,8 +26,8 @@ from policies.apc.policy import BY_LIGHT
 from policies.apc.router import Router
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.tasks.abr.task import TASK, Bitrates
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from traces.trace import Trace
 
 
@@ -45,8 +45,6 @@ class Workload:
     """Decisions before are not counted: caches and step times are cold."""
     duration_s: float
     seed: int
-    task: Bitrates = TASK
-    """What the server's adapter was made for."""
 
 
 @dataclass
@@ -113,9 +111,9 @@ class _Player:
         self._workload, self._router, self._observed = workload, router, observed
         self._deadline_s = deadline_s
         self._steps: list[VideoStep] = []
-        self._qoe, self._task = Scoring().on(workload.video.ladder_kbps), workload.task
-        context = self._task.context_of(workload.video, self._qoe)
-        self._remote = None if connections is None else AsyncSession(connections, self._task, context)
+        self._qoe = Scoring().on(workload.video.ladder_kbps)
+        context = TASK.context_of(workload.video, self._qoe)
+        self._remote = None if connections is None else AsyncSession(connections, TASK, context)
         router.reset(workload.video, number, self._qoe)
 
     async def play(self, begun_s: float, due_s: float) -> None:
@@ -143,7 +141,7 @@ class _Player:
             await self._remote.end()
 
     def _step(self, observation: Observation) -> VideoStep:
-        return VideoStep.of(self._task.thinned(observation))
+        return VideoStep.of(TASK.thinned(observation))
 
     async def _decide(self) -> Decision:
         begun_s = time.monotonic()
@@ -155,7 +153,7 @@ class _Player:
             assert self._remote is not None
             try:
                 answer = await self._remote.decide(self._steps, self._deadline_s)
-                level = self._task.level_of(answer.value, self._workload.video)
+                level = TASK.level_of(answer.value, self._workload.video)
                 decision = Decision(level, answer.by)
             except ServerError as error:
                 why = " ".join(word for word in str(error).split() if word.isalpha())[:40]

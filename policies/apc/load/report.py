@@ -9,8 +9,8 @@ import numpy as np
 
 from policies.apc.load.players import Observed, Workload
 from policies.apc.names import APC, LIGHT_ONLY, LLM
+from policies.bootstrap import mean_interval
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.studies.evaluate import mean_interval
 
 FULL_MS = 345.0
 """Trailblazer's average before collaboration."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.options import scoring
+from player.commands.options import scoring
+from player.defaults import CHUNKS
 from player.qoe import Scored, Scoring, scored_words
-from player.simulated.session import CHUNKS
 from policies.apc.light import Light
 from policies.apc.router import Router
 from policies.apc.scheduler import Always, Never, Scheduler
@@ -23,8 +23,6 @@ from policies.apc.study.starts import ALL, StudySetting, StudyStart, chunks_of, 
 from policies.bootstrap import percentile_interval
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.step_time import StepTime
-from policies.llm.tasks.abr.policy import task_of
-from policies.llm.tasks.abr.task import TASK, Bitrates
 from traces.totals import running_total
 
 TIMED_STEPS = (1, 2, 4, 8, 16)
@@ -131,7 +129,6 @@ class ArmBench:
     """What a question to the model takes here."""
     chunks: int = CHUNKS
     scoring: Scoring = field(default_factory=Scoring)
-    task: Bitrates = TASK
 
     @property
     def lines(self) -> list[str]:
@@ -160,10 +157,9 @@ class ArmBench:
             together=self.together,
             chunks=self.chunks,
             scoring=self.scoring,
-            task=self.task,
         )
         asked_ms = 1000.0 * running_total(self.asking.expect_s(steps) for steps in played.asked_steps)
-        own_ms = routing_ms(arm, self.starts[0], self.task)
+        own_ms = routing_ms(arm, self.starts[0])
         delay_ms = asked_ms / played.decisions + own_ms
         return ArmResult(arm, played.qoe, played.stall_ratio, float(played.by_llm.mean()), delay_ms)
 
@@ -182,7 +178,6 @@ def bench_of(args: argparse.Namespace, engine: ServingEngine, purpose: str) -> A
     starts = starts_of(args.traces, setting, starts=args.starts, purpose=purpose)
     return ArmBench(
         engine, starts, args.together, asking_time(engine), chunks_of(starts, args.chunks), scoring(args),
-        task_of(args.adapter),
     )  # fmt: skip
 
 
@@ -227,12 +222,12 @@ class _NoInfo:
     target: float | None = None
 
 
-def routing_ms(arm: Arm, start: StudyStart, task: Bitrates) -> float:
+def routing_ms(arm: Arm, start: StudyStart) -> float:
     """What light policy and routing take for a decision together, the median over one session."""
     router = Router(Light(arm.light), arm.scheduler())
     nobody = _Nobody(_NoInfo())
     chunks = min(CHUNKS, start.video.chunks)
-    lockstep = Lockstep(nobody, [start], lambda: Router(Light(arm.light), Never()), chunks=chunks, task=task)
+    lockstep = Lockstep(nobody, [start], lambda: Router(Light(arm.light), Never()), chunks=chunks)
     router.reset(start.video, 0, lockstep.qoe_of(start))
     took = []
     for moments in lockstep.moments():

@@ -19,7 +19,7 @@ from player.qoe import Scoring
 from player.simulated.batch.library import Floats, Ints, Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.video.video import Video
-from policies.llm.tasks.abr.play import batch_policy
+from policies.llm.tasks.ladder.batch_policy import batch_policy
 from policies.view.batch import View
 from traces.trace import Trace
 

@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from player.defaults import CHUNKS
 from player.observation import Observation
 from player.policy import BY_PLAYER, Decision
 from player.qoe import QoE, Scoring
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, SimulatedSession
+from player.simulated.session import SimulatedSession
 from policies.apc.policy import BY_LIGHT, by_light
 from policies.apc.router import Considered, Router
 from policies.apc.study.starts import StudyStart
 from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.tasks.abr.task import TASK, Bitrates
+from policies.llm.tasks.ladder.task import TASK
 from traces.totals import running_total
 
 Floats = NDArray[np.float64]
@@ -81,7 +82,6 @@ class Lockstep:
         make: a router for each.
         ask_all: ask the model also where nobody would, to see what it says.
         scoring: None for linear QoE with each ladder's top as mu.
-        task: what the engine's adapter was made for.
     """
 
     def __init__(
@@ -93,9 +93,8 @@ class Lockstep:
         chunks: int = CHUNKS,
         ask_all: bool = False,
         scoring: Scoring | None = None,
-        task: Bitrates = TASK,
     ) -> None:
-        self._engine, self._ask_all, self._task = engine, ask_all, task
+        self._engine, self._ask_all = engine, ask_all
         self._chunks = chunks
         self._scoring = scoring or Scoring()
         self.seats = [self._seat(start, make()) for start in starts]
@@ -105,7 +104,7 @@ class Lockstep:
         session = SimulatedSession(start.video.first(self._chunks), link, 60_000.0)
         qoe = self.qoe_of(start)
         router.reset(start.video, start.seed, qoe)
-        context = self._task.context_of(start.video, qoe)
+        context = TASK.context_of(start.video, qoe)
         return Seat(start, session, router, self._engine.open(), context)
 
     def qoe_of(self, start: StudyStart) -> QoE:
@@ -142,8 +141,7 @@ class Lockstep:
         ]
 
     def _note(self, seat: Seat, observation: Observation) -> None:
-        seen = self._task.thinned(observation)
-        seat.pending.append(self._task.seen(seen, seat.context, self._engine.info.target))
+        seat.pending.append(TASK.seen(TASK.thinned(observation), seat.context))
 
     def _ask(self, seats: Sequence[Seat]) -> dict[int, int]:
         """Levels by slot."""
@@ -153,8 +151,8 @@ class Lockstep:
         logits = self._engine.forward(work)
         levels = {}
         for seat, (slot, steps), row in zip(seats, work, logits, strict=True):
-            value = self._task.answer(row, steps[-1]).value
-            levels[slot] = self._task.level_of(value, seat.start.video)
+            value = TASK.answer(row, steps[-1]).value
+            levels[slot] = TASK.level_of(value, seat.start.video)
             seat.asked_steps.append(len(steps))
             seat.pending = []
         return levels
@@ -181,13 +179,12 @@ def play(
     together: int,
     chunks: int = CHUNKS,
     scoring: Scoring | None = None,
-    task: Bitrates = TASK,
 ) -> PlayedStudy:
     """Play sessions to their end, so many at a time.
 
     Args:
         together: at most the engine's free slots.
-        scoring, task: as of `Lockstep`.
+        scoring: as of `Lockstep`.
     """
     values: list[float] = []
     stalls: list[float] = []
@@ -196,7 +193,7 @@ def play(
     decisions = 0
     for begin in range(0, len(starts), together):
         part = starts[begin : begin + together]
-        lockstep = Lockstep(engine, part, make, chunks=chunks, scoring=scoring, task=task)
+        lockstep = Lockstep(engine, part, make, chunks=chunks, scoring=scoring)
         try:
             for _ in lockstep.moments():
                 pass

@@ -30,7 +30,6 @@ from policies.apc.study.futures import Choice, FutureGains, StudySession
 from policies.apc.study.lockstep import Lockstep, Moment
 from policies.apc.study.starts import StudyStart
 from policies.llm.engine.contract import ServingEngine
-from policies.llm.tasks.abr.task import TASK, Bitrates
 from traces.files import aside
 from traces.trace import Trace
 
@@ -103,11 +102,10 @@ class Collected:
     Args:
         light: the light policy's name.
         chunks: of a session.
-        task: what the engine's adapter was made for.
     """
 
-    def __init__(self, light: str, chunks: int, scoring: Scoring, task: Bitrates) -> None:
-        self._light, self._chunks, self._scoring, self._task = light, chunks, scoring, task
+    def __init__(self, light: str, chunks: int, scoring: Scoring) -> None:
+        self._light, self._chunks, self._scoring = light, chunks, scoring
         self._rows: list[tuple[Any, ...]] = []
         self._lines: list[str] = []
         self._choices: list[Choice] = []
@@ -120,7 +118,7 @@ class Collected:
         """Sessions to their end."""
         lockstep = Lockstep(
             engine, part, lambda: Router(Light(self._light), RandomShare(EXPLORED)), chunks=self._chunks,
-            ask_all=True, scoring=self._scoring, task=self._task,
+            ask_all=True, scoring=self._scoring,
         )  # fmt: skip
         first = len(self._sessions)
         places = {id(seat): first + place for place, seat in enumerate(lockstep.seats)}
@@ -177,7 +175,6 @@ def collect(
     then: str = THEN,
     futures: int = 4,
     scoring: Scoring | None = None,
-    task: Bitrates = TASK,
     say: Callable[[str], None] = lambda text: None,
 ) -> Moments:
     """Play sessions and measure what asking gains at each of their decisions.
@@ -186,9 +183,9 @@ def collect(
         light: the light policy's name.
         together: sessions at a time.
         then, futures: as of `FutureGains`.
-        scoring, task: as of `Lockstep`.
+        scoring: as of `Lockstep`.
     """
-    found = Collected(light, chunks, scoring or Scoring(), task)
+    found = Collected(light, chunks, scoring or Scoring())
     for begin in range(0, len(starts), together):
         found.play(engine, starts[begin : begin + together])
         say(f"{min(begin + together, len(starts))} of {len(starts)} sessions, {len(found)} decisions")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.commands.options import add_scoring_options
 from policies.apc.names import TRAINED
 from policies.llm.arithmetic import add_dtype_option
 from traces.commands import add_json_option
@@ -88,16 +88,16 @@ def share(text: str) -> float:
 
 
 def load_engine(args: argparse.Namespace) -> Any:
-    """The engine that was asked for, of the task that its adapter was made for.
+    """The engine that was asked for.
 
     Raises:
         ValueError, OSError: it can't be loaded.
     """
     from policies.llm.engine.engine import Engine
-    from policies.llm.tasks.abr.policy import task_of
+    from policies.llm.tasks.ladder.task import TASK
 
-    task, slots = task_of(args.adapter), args.together + 1
-    return Engine(task, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
+    slots = args.together + 1
+    return Engine(TASK, args.adapter, device=args.device, slots=slots, threads=args.threads, dtype=args.dtype)
 
 
 TRAIN_TRACES = ("fcc[300:332]", "3g[300:332]", "4g[300:316]")

@@ -12,11 +12,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from player.simulated.session import CHUNKS
+from player.defaults import CHUNKS
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.hindsight.data import HOLD_OUT, generated, held_out, line_of
-from policies.llm.tasks.ladder.evaluate import CHUNK_S, MOST_CHUNKS, brought
+from policies.llm.tasks.ladder.brought import brought
+from policies.llm.tasks.ladder.sets import CHUNK_S, MOST_CHUNKS
 from traces.families.catalogue import default_video, resolve_many
 from traces.trace import Trace
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from player.options import scoring
+from player.commands.options import scoring
 from policies.apc.learned import GainNet
 from policies.apc.rule import SchedulerError, Thresholds
 from policies.apc.study.files import read_json, write_json
@@ -18,7 +18,7 @@ from policies.apc.study.moments import Moments, collect
 from policies.apc.study.options import load_engine
 from policies.apc.study.starts import ALL, FIT, StudySetting, chunks_of, starts_of
 from policies.llm.model.adapter import read as read_adapter
-from policies.llm.tasks.abr.policy import task_of
+from policies.llm.tasks.ladder.task import TASK
 from traces.ownership import make_directory
 from traces.words import of_a_fault
 
@@ -84,7 +84,7 @@ def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
     engine = load_engine(args)
     moments = collect(
         engine, starts, args.light, together=args.together, chunks=chunks_of(starts, args.chunks),
-        then=args.then, futures=args.futures, scoring=scoring(args), task=task_of(args.adapter), say=say,
+        then=args.then, futures=args.futures, scoring=scoring(args), say=say,
     )  # fmt: skip
     moments = replace(moments, made_with=made_with)
     moments.save(kept)
@@ -93,7 +93,7 @@ def _moments(args: argparse.Namespace, say: Callable[[str], None]) -> Moments:
 
 def _made_with(args: argparse.Namespace) -> str:
     """All that moments depend on."""
-    adapter = read_adapter(args.adapter, task_of(args.adapter))
+    adapter = read_adapter(args.adapter, TASK)
     words = {name: getattr(args, name) for name in DEPENDS_ON}
     return json.dumps({"adapter": adapter.sha256, **words}, sort_keys=True)
 

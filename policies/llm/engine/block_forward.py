@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from policies.llm.engine.block_product import Floats, Wholes, in_integers, product
 
 QUERY, KEY, VALUE, OUTPUT, GATE, UP, DOWN = range(7)

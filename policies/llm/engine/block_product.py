@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from player.simulated.batch.compiled import compiled
+from player.compiled.compiled import compiled
 from policies.llm.engine.weight_blocks import BLOCK, TILE
 
 Floats = NDArray[np.float32]

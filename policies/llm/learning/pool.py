@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.task import DEFAULT, Task
+from policies.llm.task import UNNAMED, Task, gone
 from traces.commands import said_of
+from traces.escaping import visible
 from traces.files import write_aside
 from traces.safe_reading import BadFileError, read_json_object
 
@@ -98,14 +99,9 @@ def read_part(path: Path) -> Experience:
     """
     try:
         with np.load(path, allow_pickle=False) as held:
-            return Experience(**{each.name: held[_name(each.name, held)] for each in fields(Experience)})
+            return Experience(**{each.name: held[each.name] for each in fields(Experience)})
     except (OSError, ValueError, KeyError) as error:
         raise PoolError(f"{path}: no part of a pool ({error}); collect again") from None
-
-
-def _name(field: str, held: Any) -> str:
-    """Answers were called `levels` before there was a second task."""
-    return "levels" if field == "answers" and field not in held else field
 
 
 def write_manifest(folder: Path, facts: dict[str, Any], task: Task) -> None:
@@ -137,8 +133,9 @@ def read_manifest(folder: Path, task: Task) -> dict[str, Any]:
                 else f"the task {task.name} has no command that collects: `learning.pool` writes one"
             )
         ) from None
-    if held.get("task", DEFAULT) != task.name:
-        raise PoolError(f"{path}: a pool of the task {held['task']}, not of {task.name}; collect again")
+    if (made := str(held.get("task", UNNAMED))) != task.name:
+        why = gone(made) or "; collect again"
+        raise PoolError(f"{path}: a pool of the task {visible(made)}, not of {task.name}{why}")
     if held.get("format") != FORMAT or held.get("modalities") != [each.to_json() for each in task.modalities]:
         raise PoolError(f"{path}: a pool of another format or of other features; collect again")
     return dict(held)

@@ -20,7 +20,7 @@ from policies.llm.head import Head
 from policies.llm.modality import Modality
 from policies.llm.model.base import Base, resolve
 from policies.llm.model.shape import Shape
-from policies.llm.task import Task
+from policies.llm.task import Task, gone
 from traces.escaping import visible
 from traces.files import write_aside
 from traces.ownership import make_directory
@@ -116,8 +116,8 @@ def read(folder: Path | None, task: Task) -> Adapter:
     adapter = _adapter(folder)
     if adapter.task != task.name:
         raise AdapterError(
-            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name};"
-            f" name one for it, or {MAKES_ONE} --task {task.name}"
+            f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name}"
+            + (gone(adapter.task) or f"; name one for it, or {MAKES_ONE} --task {task.name}")
         )
     if adapter.modalities != task.modalities:
         raise AdapterError(

@@ -16,19 +16,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from player.simulated.batch.sessions import Sessions
 from player.video.built_in import load_video
+from policies.bootstrap import mean_interval
 from policies.llm.engine.engine import Engine
 from policies.llm.serving.client import Address
 from policies.llm.studies.bench import session_steps
-from policies.llm.studies.bitrates import bitrate_task, context_of, engine_qoe, player_of
-from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.light_clients import ask_all
 from policies.llm.studies.through_server import TimeSpread, a_server
-from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.task import Bitrates
-from policies.llm.tasks.abr.wire import VideoStep
-from traces.families.catalogue import resolve_many
+from policies.llm.tasks.ladder.play import BATCH, LadderEngine
+from policies.llm.tasks.ladder.sets import SessionSet, engine_qoe
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from traces.progress import say
 from traces.temporary import temporary_folder
 
@@ -82,10 +80,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError, OSError: the model can't be loaded so.
         BenchError, AskingError: a server does not start, or doesn't answer.
     """
-    task = bitrate_task(args.task, args.adapter)
     with temporary_folder("streambed-arithmetic-") as folder:
-        times = list(timed(args, task, folder)) if args.rounds else []
-    quality = [compared(spec, task, args) for spec in args.traces]
+        times = list(timed(args, folder)) if args.rounds else []
+    quality = [compared(spec, args) for spec in args.traces]
     report = {
         "first": args.dtype,
         "second": args.beside,
@@ -100,10 +97,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def timed(args: argparse.Namespace, task: Bitrates, folder: Path) -> Iterator[TimeRow]:
+def timed(args: argparse.Namespace, folder: Path) -> Iterator[TimeRow]:
     """A row for each number of sessions."""
     video, most = load_video(VIDEO), max(args.sessions)
-    context = context_of(task, video)
+    context = TASK.usual_context(video)
     sessions = [(context, session_steps(video, seed)) for seed in range(min(most, 16))]
     environment = AVX2_ONLY if args.avx2 else {}
     with ExitStack() as servers:
@@ -111,7 +108,7 @@ def timed(args: argparse.Namespace, task: Bitrates, folder: Path) -> Iterator[Ti
             servers.enter_context(
                 a_server(
                     args.adapter,
-                    ("--task", task.name, "--device", "cpu", "--dtype", dtype),
+                    ("--device", "cpu", "--dtype", dtype),
                     most,
                     args.threads,
                     folder / f"{place}.sock",
@@ -121,13 +118,12 @@ def timed(args: argparse.Namespace, task: Bitrates, folder: Path) -> Iterator[Ti
             for place, dtype in enumerate((args.dtype, args.beside))
         ]
         for number in args.sessions:
-            yield _in_turns(addresses, task, number, sessions, args.rounds)
+            yield _in_turns(addresses, number, sessions, args.rounds)
             say(f"{number} sessions at once: done")
 
 
 def _in_turns(
     addresses: Sequence[Address],
-    task: Bitrates,
     number: int,
     sessions: Sequence[tuple[Any, Sequence[VideoStep]]],
     rounds: int,
@@ -138,7 +134,7 @@ def _in_turns(
     p99: list[list[float]] = [[], []]
     for turn in range(rounds + 1):
         for which in (0, 1) if turn % 2 else (1, 0):
-            asked = TimeSpread.of(ask_all(addresses[which], task, asking).times_ms)
+            asked = TimeSpread.of(ask_all(addresses[which], TASK, asking).times_ms)
             if turn:  # the first warms up
                 p50[which].append(asked.p50_ms)
                 p99[which].append(asked.p99_ms)
@@ -148,17 +144,17 @@ def _in_turns(
     return TimeRow(number, first_ms, second_ms, first_p99_ms, second_p99_ms, median(ratios), max(ratios))
 
 
-def compared(spec: str, task: Bitrates, args: argparse.Namespace) -> QualityRow:
+def compared(spec: str, args: argparse.Namespace) -> QualityRow:
     """Both formats over the same traces.
 
     Raises:
         TraceError: no such traces.
     """
-    setting = EvaluatedSetting.of(spec, resolve_many(spec), load_video(VIDEO), 1)
-    slots = 2 * min(play.BATCH, len(setting.setup))
+    setting = SessionSet.on(spec, VIDEO)
+    slots = 2 * min(BATCH, len(setting.setup))
     first, second = (
         Engine(
-            task, args.adapter, device="cpu", slots=slots, max_steps=setting.chunks,
+            TASK, args.adapter, device="cpu", slots=slots, max_steps=setting.chunks,
             threads=args.threads, dtype=dtype,
         )
         for dtype in (args.dtype, args.beside)
@@ -166,7 +162,7 @@ def compared(spec: str, task: Bitrates, args: argparse.Namespace) -> QualityRow:
     qoe = [engine_qoe(each, setting) for each in (first, second)]
     otherwise, decisions = decided_otherwise(first, second, setting)
     difference = qoe[0] - qoe[1]
-    mean, low, high = mean_interval(difference, setting.lines())
+    mean, low, high = mean_interval(difference, setting.lines)
     return QualityRow(
         setting.name,
         len(difference),
@@ -180,13 +176,11 @@ def compared(spec: str, task: Bitrates, args: argparse.Namespace) -> QualityRow:
     )
 
 
-def decided_otherwise(looked_at: Engine, decides: Engine, setting: EvaluatedSetting) -> tuple[int, int]:
+def decided_otherwise(looked_at: Engine, decides: Engine, setting: SessionSet) -> tuple[int, int]:
     """How many decisions the one would have made otherwise at the other one's observations; and all."""
     otherwise = decisions = 0
-    for begin in range(0, len(setting.setup), play.BATCH):
-        part = play.part_of(setting.setup, begin, begin + play.BATCH)
-        sessions = Sessions(setting.library, part, chunks=setting.chunks, first_level=0, threads=1)
-        players = [player_of(sessions, each) for each in (looked_at, decides)]
+    for sessions, _ in setting.parts(BATCH):
+        players = [LadderEngine(sessions, each) for each in (looked_at, decides)]
         while not sessions.done.all():
             would, does = (player.select() for player in players)
             otherwise += int((would != does).sum())

@@ -18,21 +18,21 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
-from player.video.built_in import load_video
+from policies.bootstrap import mean_interval
+from policies.hindsight.validate import play
 from policies.llm.learning import pool
-from policies.llm.learning.pool import BY_POLICY
 from policies.llm.model import backbone
 from policies.llm.model.base import Base, resolve
 from policies.llm.model.words import tokenizer_of
-from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.options import BASELINE
-from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.batch import Filler
-from policies.llm.tasks.abr.play import mean_qoe, policy_qoe
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.teacher import Teacher
-from traces.families.catalogue import resolve_many
+from policies.llm.tasks.ladder.sets import SessionSet, maker, played
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.teacher import LadderTeacher, read_teacher
+from policies.view import layout
+from policies.view.batch import View
+from policies.view.layout import PLACES, Vectors
 from traces.progress import say
 
 SHOWN = 8
@@ -41,33 +41,35 @@ ANSWER_TOKENS = 4
 """Generated at most."""
 TIMED = 20
 """Answers that the delay is measured on."""
-_ANSWER = re.compile(r"\s*([0-5])(?!\d)")
+_ANSWER = re.compile(r"\s*(\d{1,2})(?!\d)")
 
 
-def prompt(vector: abr.Vectors) -> str:
-    """The step (WIDTH,) in words; rates in Mbit/s and sizes in MB, relative to the published ladder."""
-    rates = np.expm1(vector[abr.PLACES["throughput"]][-SHOWN:]) / abr.RATE_SCALE
-    times = np.expm1(vector[abr.PLACES["download"]][-SHOWN:])
+def prompt(vector: Vectors) -> str:
+    """The step (WIDTH,) in words; rates in Mbit/s, relative to the published ladder's top."""
+    rates = np.expm1(vector[PLACES["throughput"]][-SHOWN:]) / layout.RATE_SCALE
+    times = np.expm1(vector[PLACES["download"]][-SHOWN:])
     known = times > 0
-    levels = vector[abr.PLACES["levels"]].reshape(abr.LEVELS, abr.ATTRIBUTES)
-    playback = vector[abr.PLACES["playback"]]
-    sizes = vector[abr.PLACES["ahead"]].reshape(abr.LEVELS, abr.AHEAD)[:, 0]
-    last = int(levels[:, abr.GUESSES + 1].argmax())
+    playback, asked = vector[PLACES["playback"]], vector[PLACES["asked"]]
+    options = layout.options_of(vector)
+    options = options[options[:, layout.EXISTS] > 0.0]
+    last, top = options[:, layout.IS_LAST], len(options) - 1
+    sizes = layout.TOP_MBPS * options[:, layout.NEXT]
     return (
+        f"A second of stall costs {np.expm1(asked[0]):.1f}, chunks last {4.0 * asked[3]:.0f} s.\n"
         f"Throughput of the last chunks, Mbit/s: {_numbers(rates[known])}\n"
         f"Their download times, s: {_numbers(times[known])}\n"
-        f"Buffer, s: {playback[0] * abr.BUFFER_UNIT_S:.1f}\n"
-        f"Sizes of the next chunk at levels 0 to 5, MB: {_numbers(sizes)}\n"
-        f"Chunks left: {playback[1] * abr.CHUNKS_UNIT:.0f}\n"
-        f"Last level: {last}\n"
-        "Next level, 0 to 5:"
+        f"Buffer, s: {10.0 * playback[0]:.1f}\n"
+        f"The next chunk at levels 0 to {top}, Mbit/s: {_numbers(sizes)}\n"
+        f"Chunks left: {48.0 * playback[4]:.0f}\n"
+        f"Last level: {int(last.argmax()) if last.any() else 'none'}\n"
+        f"Next level, 0 to {top}:"
     )
 
 
-def parsed(answer: str) -> int | None:
-    """The level that an answer names; None if it names none."""
+def parsed(answer: str, levels: int) -> int | None:
+    """The level that an answer names; None if it names none of so many."""
     found = _ANSWER.match(answer)
-    return int(found[1]) if found else None
+    return int(found[1]) if found and int(found[1]) < levels else None
 
 
 class WordsModel:
@@ -85,7 +87,7 @@ class WordsModel:
         self.model.eval()
         self.end = self.tokenizer.eos_token_id
 
-    def tune(self, vectors: abr.Vectors, levels: Any, steps: int, batch: int, seed: int, lr: float) -> float:
+    def tune(self, vectors: Vectors, levels: Any, steps: int, batch: int, seed: int, lr: float) -> float:
         """Some steps on random rows of (N, WIDTH) and (N,) levels; the last loss."""
         learned = [each for each in self.model.parameters() if each.requires_grad]
         optimizer = torch.optim.AdamW(learned, lr)
@@ -116,7 +118,7 @@ class WordsModel:
         return loss.item()
 
     @torch.inference_mode()
-    def answers(self, vectors: abr.Vectors) -> list[str]:
+    def answers(self, vectors: Vectors) -> list[str]:
         """What is generated after each prompt."""
         texts = [self.tokenizer(prompt(vector))["input_ids"] for vector in vectors]
         longest = max(len(text) for text in texts)
@@ -138,39 +140,43 @@ class Answers:
     """The asked model as the policy of a batch; counts what it answers."""
 
     def __init__(self, sessions: Sessions, asked: WordsModel) -> None:
-        self._sessions, self._asked = sessions, asked
-        self._filler, self._teacher = Filler(sessions), Teacher(sessions)
+        self._sessions, self._asked, self._view = sessions, asked, View(sessions)
+        self._teacher = LadderTeacher(sessions, read_teacher(None))
+        self._levels = sessions.library.packed.levels[sessions.state.video].tolist()
         self.given = self.invalid = self.agreed = 0
 
-    def select(self) -> Any:
-        said = [parsed(answer) for answer in self._asked.answers(self._filler.fill())]
-        taught = self._teacher.scores().argmax(axis=1)
+    def select(self) -> Ints:
+        """(sessions,) what each answer names, 0 where it names none."""
+        vectors = self._view.fill()
+        answers = zip(self._asked.answers(vectors), self._levels, strict=True)
+        said = [parsed(answer, levels) for answer, levels in answers]
+        taught = self._teacher.scores(vectors).argmax(axis=1)
         self.given += len(said)
         self.invalid += sum(level is None for level in said)
         self.agreed += sum(level == best for level, best in zip(said, taught, strict=True))
         return np.array([level or 0 for level in said], np.int64)
 
 
-def score(asked: WordsModel, setting: EvaluatedSetting) -> dict[str, Any]:
-    """Whole sessions by answers."""
-    sessions = Sessions(setting.library, setting.setup, chunks=setting.chunks, first_level=0, threads=1)
+def score(asked: WordsModel, setting: SessionSet) -> dict[str, Any]:
+    """Whole sessions by answers, all side by side."""
+    ((sessions, _),) = setting.parts(len(setting.setup))
     player = Answers(sessions, asked)
     began = time.monotonic()
-    mine = mean_qoe(sessions, player)
+    mine = play(sessions, player)
     took_s = time.monotonic() - began
-    gain = mine - policy_qoe(BASELINE, setting.library, setting.setup, setting.chunks)
+    gain = mine - played(setting, maker(BASELINE)).qoe
     return {
         "sessions": len(mine),
         "answers": player.given,
         "invalid_share": player.invalid / player.given,
         "as_the_teacher_share": float(player.agreed / player.given),
         "qoe": float(mine.mean()),
-        f"less_{BASELINE}": mean_interval(gain, setting.lines()),
+        f"less_{BASELINE}": mean_interval(gain, setting.lines),
         "batched_seconds_an_answer": round(took_s / player.given, 3),
     }
 
 
-def delay_ms(asked: WordsModel, vectors: abr.Vectors) -> float:
+def delay_ms(asked: WordsModel, vectors: Vectors) -> float:
     """Median time of one answer, alone."""
     times = []
     for vector in vectors[:TIMED]:
@@ -188,10 +194,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     torch.set_num_threads(args.threads)
     held, _ = pool.read(args.pool, TASK)
-    mine = held.kinds == BY_POLICY
-    vectors = held.vectors[mine, 1:].reshape(-1, abr.WIDTH)
-    levels = held.scores[mine, 1:].argmax(-1).reshape(-1)
-    setting = EvaluatedSetting.of(args.traces, resolve_many(args.traces), load_video(args.video), 1)
+    begun = held.vectors[..., layout.GLOBAL + layout.IS_LAST :: len(layout.ATTRIBUTES)].any(-1)
+    vectors, levels = held.vectors[begun], held.scores.argmax(-1)[begun]
+    setting = SessionSet.on(args.traces, args.video)
     asked = WordsModel(resolve(args.base), args.layers, args.rank, args.seed)
     report: dict[str, Any] = {
         "setting": setting.name,

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from player.defaults import CHUNKS
 from player.observation import Observation
 from player.policy import Policy
 from player.qoe import QoE, Scoring
 from player.registry import load_policy
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bench import walk
@@ -44,7 +45,8 @@ from policies.llm.studies.through_server import (
     server_row,
 )
 from policies.llm.task import Task, Vectors
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from traces.commands import add_json_option
 from traces.numbers import count, counts
 from traces.progress import say
@@ -124,26 +126,24 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     threads = args.threads if args.threads is not None else max(len(os.sched_getaffinity(0)) // 2, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before torch is imported
     from policies.llm.engine.engine import Engine
-    from policies.llm.studies.bitrates import bitrate_task, context_of
 
     video, most = load_video("envivio"), max(args.sessions)
     sessions = [session_steps(video, seed) for seed in range(min(most, 16))]
-    task = bitrate_task(args.task, args.adapter)
-    adapter = chosen_adapter(args, task, folder / "random")
+    adapter = chosen_adapter(args, TASK, folder / "random")
     begun_s = time.perf_counter()
-    engine = Engine(task, adapter, device=args.device, slots=most, threads=threads, dtype=args.dtype)
+    engine = Engine(TASK, adapter, device=args.device, slots=most, threads=threads, dtype=args.dtype)
     loading_s = time.perf_counter() - begun_s
-    context = context_of(task, video)
+    context = TASK.usual_context(video)
     asked = [(context, steps) for steps in sessions]
-    vectors, features_ms = timed_features(task, engine.info.target, asked)
+    vectors, features_ms = timed_features(TASK, engine.info.target, asked)
     alone = engine_row(engine, 1, vectors, [batch_times_ms(engine, engine.forward, 1, vectors)])
     window = window_spread(engine)
     memory = {"engine_mib": resident_mib(os.getpid()), **device_memory(engine)}
-    words = ("--task", task.name, "--device", args.device, "--dtype", args.dtype)
+    words = ("--device", args.device, "--dtype", args.dtype)
     with a_server(adapter, words, most, threads, folder / "s.sock") as served:
-        player = player_spread(served.address, task, *asked[0])
+        player = player_spread(served.address, TASK, *asked[0])
         askers = [[asked[n % len(asked)] for n in range(number)] for number in args.sessions]
-        rows = [side_by_side(engine, served.address, task, vectors, each, args.runs) for each in askers]
+        rows = [side_by_side(engine, served.address, TASK, vectors, each, args.runs) for each in askers]
         memory["server_mib"] = served.resident_mib()
     report = {
         "served": asdict(engine.info),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from policies.llm.learning.settings import DISTILL, RETURN
+from policies.llm.learning.settings import DISTILL
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL
 from policies.llm.task import Task, named
-from policies.llm.tasks.abr.task import TASK
 
 SCRATCH = "scratch:2x256"
+EACH = "each task's own"
 FULL_LR = 1e-4
 """Where every weight of the language model learns: the rate that suits LoRA undoes what it knows."""
 
@@ -32,8 +32,9 @@ class Control:
         return self.base.format(seed=seed)
 
     def shaped(self, task: Task) -> dict[str, Any]:
-        """What its shape differs in; a prompt is the task's own."""
-        return self.shape | ({"prompt": task.prompt} if "prompt" in self.shape else {})
+        """What its shape differs in; where `EACH` stands, the task's prompt or its number of modalities."""
+        own = {"prompt": task.prompt, "tokens": len(task.modalities)}
+        return {name: own[name] if value is EACH else value for name, value in self.shape.items()}
 
     def steps(self, of: int) -> int:
         """Its own number of steps, where others take `of`."""
@@ -45,10 +46,9 @@ CONTROLS = (
     Control("random", f"random:{{seed}}:{DEFAULT}"),
     Control("scratch", f"{SCRATCH}:{{seed}}", {"train": FULL, "layers": 2}),
     Control("frozen", shape={"train": FROZEN}),
-    Control("return", settings={"objective": RETURN}),
     Control("frozen-random", f"random:{{seed}}:{DEFAULT}", {"train": FROZEN}),
-    Control("six-tokens", shape={"tokens": 6}),
-    Control("task-prompt", shape={"prompt": TASK.prompt}),
+    Control("modality-tokens", shape={"tokens": EACH}),
+    Control("task-prompt", shape={"prompt": EACH}),
     Control("full", shape={"train": FULL}, settings={"lr": FULL_LR}),
     *(Control(f"layers-{layers}", shape={"layers": layers}, share=1 / 3) for layers in (4, 8, 15, 30)),
 )

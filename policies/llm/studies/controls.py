@@ -10,8 +10,7 @@ from its checkpoint.
     frozen          no LoRA: encoder and head alone learn
     frozen-random   the same on random weights
     scratch         a 2-layer transformer, width 256, from nothing, every weight learns
-    return          NetLLM's objective in the place of distillation
-    six-tokens      a token for each modality
+    modality-tokens a token for each modality
     task-prompt     words in front of the steps: task, goal, units
     full            no LoRA: every weight of the language model learns, at a tenth of the learning rate
     layers-N        4, 8, 15 and 30 layers, a third of the steps each
@@ -29,20 +28,18 @@ from typing import Any
 
 import numpy as np
 
-from player.simulated.session import CHUNKS
-from player.video.built_in import load_video
+from player.defaults import CHUNKS
+from policies.bootstrap import mean_interval
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import LAST, Adaptation
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.model.shape import Shape
-from policies.llm.studies.bitrates import engine_qoe
 from policies.llm.studies.control_list import Control, controls_of
-from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
 from policies.llm.studies.options import BASELINE
 from policies.llm.task import task_named
-from policies.llm.tasks.abr import play
-from traces.families.catalogue import resolve_many
+from policies.llm.tasks.ladder.play import BATCH
+from policies.llm.tasks.ladder.sets import SessionSet, engine_qoe, maker, played
 from traces.files import growing, sync
 from traces.ownership import make_directory
 from traces.progress import say
@@ -64,7 +61,7 @@ def run_one(control: Control, seed: int, args: argparse.Namespace) -> dict[str, 
         task, shape, args.pool, folder, settings, lambda text: say(f"{control.name} {seed}: {text}")
     )
     adapted = adaptation.go()
-    engine = Engine(task, folder / LAST, slots=play.BATCH, max_steps=CHUNKS, threads=args.threads)
+    engine = Engine(task, folder / LAST, slots=BATCH, max_steps=CHUNKS, threads=args.threads)
     log = list(read_json_lines(folder / "log.jsonl"))
     return {
         "control": control.name,
@@ -102,18 +99,15 @@ def settings_of(control: Control, seed: int, args: argparse.Namespace) -> Learni
 def scored(engine: Engine, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each setting's name with what an engine is worth there."""
     for spec in args.traces:
-        setting = EvaluatedSetting.of(spec, resolve_many(spec), load_video(args.video), 1)
-        others = {
-            name: play.policy_qoe(name, setting.library, setting.setup, setting.chunks)
-            for name in (BASELINE, SMALL)
-        }
+        setting = SessionSet.on(spec, args.video)
+        others = {name: played(setting, maker(name)).qoe for name in (BASELINE, SMALL)}
         qoe = engine_qoe(engine, setting)
         yield (
             setting.name,
             {
                 "sessions": len(qoe),
-                "less_robustmpc": mean_interval(qoe - others[BASELINE], setting.lines()),
-                "less_hindsight": mean_interval(qoe - others[SMALL], setting.lines()),
+                "less_robustmpc": mean_interval(qoe - others[BASELINE], setting.lines),
+                "less_hindsight": mean_interval(qoe - others[SMALL], setting.lines),
                 "gains": np.round(qoe - others[BASELINE], 4).tolist(),
             },
         )

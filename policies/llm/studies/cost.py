@@ -23,25 +23,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from player.simulated.batch.sessions import Setup
-from player.simulated.session import CHUNKS
-from player.video.built_in import load_video
+from player.defaults import CHUNKS
 from policies.llm.engine.engine import Engine, pick_device
 from policies.llm.model import adapter
 from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
 from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
-from policies.llm.studies.bitrates import bitrate_task, engine_qoe
-from policies.llm.studies.evaluate import EvaluatedSetting
-from policies.llm.tasks.abr.task import Bitrates
-from traces.families.catalogue import resolve_many
+from policies.llm.task import Task
+from policies.llm.tasks.ladder.sets import SessionSet, engine_qoe
+from policies.llm.tasks.ladder.task import TASK
 
 KIB_PER_MIB = 1024.0
 
 
-def measure(
-    task: Bitrates, shape: Shape, batch: int, steps: int, threads: int, device: str
-) -> dict[str, Any]:
+def measure(task: Task, shape: Shape, batch: int, steps: int, threads: int, device: str) -> dict[str, Any]:
     """Steps of one kind in this process."""
     torch.set_num_threads(threads)
     place = pick_device(device)
@@ -75,7 +70,7 @@ def measure(
     }
 
 
-def playing_s(task: Bitrates, shape: Shape, batch: int, threads: int, device: str) -> float:
+def playing_s(task: Task, shape: Shape, batch: int, threads: int, device: str) -> float:
     """Seconds that a batch of whole sessions takes to be played by the model."""
     base = resolve(shape.base)
     with tempfile.TemporaryDirectory() as folder:
@@ -92,9 +87,8 @@ def playing_s(task: Bitrates, shape: Shape, batch: int, threads: int, device: st
         )
         del model
         engine = Engine(task, Path(folder), device=device, slots=batch, max_steps=CHUNKS, threads=threads)
-    traces = resolve_many("4g[0:8]")
-    setting = EvaluatedSetting.of("4g", traces, load_video("envivio"), 1)
-    setting = replace(setting, setup=Setup.of(batch, trace=np.arange(batch) % len(traces)))
+    setting = SessionSet.on("4g[0:8]", "envivio")
+    setting = replace(setting, setup=setting.setup.part(np.arange(batch) % len(setting.setup)))
     engine_qoe(engine, setting)  # compiles
     began = time.perf_counter()
     engine_qoe(engine, setting)
@@ -114,11 +108,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         BaseError, ValueError: something is not there.
     """
     shape = Shape(args.base, args.layers, args.train or LORA, args.rank, 2.0 * args.rank, tokens=args.tokens)
-    task = bitrate_task(args.task)
     if args.train:
-        return measure(task, shape, args.batch, args.steps, args.threads, args.device)
+        return measure(TASK, shape, args.batch, args.steps, args.threads, args.device)
     rows = [_in_process(args, kind) for kind in (LORA, FULL, FROZEN)]
-    played_s = playing_s(task, shape, args.batch, args.threads, args.device)
+    played_s = playing_s(TASK, shape, args.batch, args.threads, args.device)
     full = rows[1]
     report = {
         "base": args.base,

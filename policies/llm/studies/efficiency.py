@@ -12,12 +12,11 @@ and a line in `results.jsonl` for each run; the same command goes on where it wa
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from typing import Any
 
 from policies.llm.model.base import placed
 from policies.llm.model.shape import FROZEN, FULL, LORA, Shape
-from policies.llm.studies.pool_runs import StudyRun, carried_out, course_of, draw_lines, scores_of
+from policies.llm.studies.pool_runs import StudyResult, StudyRun, studied
 
 PRETRAINED, RANDOM, FROZEN_BASE, SCRATCH = "pretrained", "random", "frozen", "scratch"
 KINDS = (PRETRAINED, RANDOM, FROZEN_BASE, SCRATCH)
@@ -45,7 +44,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     kinds = args.only.split(",") if args.only else list(KINDS)
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ValueError(f"--only {unknown[0]}: no such kind; there are {', '.join(KINDS)}")
-    course = course_of(args)
     runs = {
         (kind, percent): [
             StudyRun(kind, shape_of(kind, seed, args), seed, args.steps, percent) for seed in args.seeds
@@ -53,39 +51,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for percent in args.percent
         for kind in kinds
     }
-    rows = carried_out([each for some in runs.values() for each in some], args)
-    by_key = {row["key"]: row for row in rows}
-    found = {
-        kind: [
-            (percent, scores_of([by_key[each.key] for each in runs[kind, percent]], course.score))
-            for percent in args.percent
-        ]
-        for kind in kinds
-    }
-    draw_lines(found, args.out / FIGURE, "% of the pool", log=True)
+    found = studied(runs, args, FIGURE, "% of the pool", log=True)
     if not args.json:
-        print("\n".join(table(found, rows)))
-        print(f"figure: {args.out / FIGURE}")
-    return {
-        "figure": str(args.out / FIGURE),
-        "runs": [{name: value for name, value in row.items() if name != "gains"} for row in rows],
-        "scores": {
-            kind: [{"percent": percent, **asdict(score)} for percent, score in points]
-            for kind, points in found.items()
-        },
-    }
+        print("\n".join(table(found)))
+        print(f"figure: {found.figure}")
+    return found.to_json("percent")
 
 
-def table(found: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+def table(found: StudyResult) -> list[str]:
     """A line for each kind, a column for each share, as Markdown."""
-    percents = [percent for percent, _ in next(iter(found.values()))]
-    sessions = {row["percent"]: row["sessions"] for row in rows}
+    percents = [percent for percent, _ in next(iter(found.scores.values()))]
+    sessions = {row["percent"]: row["sessions"] for row in found.rows}
     head = "".join(f" {percent:g} % ({sessions[percent]} sessions) |" for percent in percents)
     lines = [f"| |{head}", "| --- " * (1 + len(percents)) + "|"]
-    for kind, points in found.items():
+    for kind, points in found.scores.items():
         cells = "".join(f" {each.mean:+.3f} [{each.low:+.3f}, {each.high:+.3f}] |" for _, each in points)
         lines.append(f"| {kind} |{cells}")
-    teacher = rows[0]["teacher_score"]
+    teacher = found.rows[0]["teacher_score"]
     if teacher is not None:
         lines.append(f"The teacher has {teacher:+.3f}. Intervals draw seeds and sessions.")
     return lines

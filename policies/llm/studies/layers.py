@@ -8,12 +8,11 @@ the same command goes on where it was killed.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from typing import Any
 
 from policies.llm.model.base import placed
 from policies.llm.model.shape import Shape
-from policies.llm.studies.pool_runs import StudyRun, carried_out, course_of, draw_lines, scores_of
+from policies.llm.studies.pool_runs import StudyResult, StudyRun, studied
 
 EQUAL, ENOUGH = "equal steps", "sufficient steps"
 FIGURE = "layers.png"
@@ -28,7 +27,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.enough < args.steps:
         raise ValueError(f"--enough {args.enough}: fewer steps than --steps {args.steps}; name more")
-    course = course_of(args)
     base = placed(args.base)
     named = {EQUAL: args.steps, ENOUGH: args.enough} if args.enough > args.steps else {EQUAL: args.steps}
     runs = {
@@ -38,44 +36,35 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for name, steps in named.items()
         for layers in args.layers
     }
-    rows = carried_out([each for some in runs.values() for each in some], args)
-    by_key = {row["key"]: row for row in rows}
-    found = {
-        name: [
-            (layers, scores_of([by_key[each.key] for each in runs[name, layers]], course.score))
-            for layers in args.layers
-        ]
-        for name in named
-    }
-    draw_lines(found, args.out / FIGURE, "layers", log=False)
-    last = [(layers, [by_key[each.key] for each in runs[list(named)[-1], layers]]) for layers in args.layers]
+    found = studied(runs, args, FIGURE, "layers")
     if not args.json:
-        print("\n".join(table(found, last)))
-        print(f"figure: {args.out / FIGURE}")
-    return {
-        "figure": str(args.out / FIGURE),
-        "runs": [{name: value for name, value in row.items() if name != "gains"} for row in rows],
-        "scores": {
-            name: [{"layers": layers, **asdict(score)} for layers, score in points]
-            for name, points in found.items()
-        },
-    }
+        last = list(named)[-1]
+        print("\n".join(table(found, [found.rows_of(runs[last, layers]) for layers in args.layers])))
+        print(f"figure: {found.figure}")
+    return found.to_json("layers")
 
 
 def _shape(base: str, layers: int, args: argparse.Namespace) -> Shape:
     return Shape(base, layers, rank=args.rank, alpha=2.0 * args.rank, hidden=args.hidden)
 
 
-def table(found: dict[str, Any], last: list[tuple[int, list[dict[str, Any]]]]) -> list[str]:
-    """A line for each number of layers, as Markdown."""
+def table(found: StudyResult, last: list[list[dict[str, Any]]]) -> list[str]:
+    """A line for each number of layers, as Markdown.
+
+    Args:
+        last: of each number, the lines of its longest runs.
+    """
     lines = [
-        "| layers |" + "".join(f" {name} |" for name in found) + " the last quarter brought | seconds |",
-        "| --- " * (3 + len(found)) + "|",
+        "| layers |"
+        + "".join(f" {name} |" for name in found.scores)
+        + " the last quarter brought | seconds |",
+        "| --- " * (3 + len(found.scores)) + "|",
     ]
-    for place, (layers, rows) in enumerate(last):
-        scores = [points[place][1] for points in found.values()]
+    first = next(iter(found.scores.values()))
+    for place, ((layers, _), rows) in enumerate(zip(first, last, strict=True)):
+        scores = [points[place][1] for points in found.scores.values()]
         cells = "".join(f" {each.mean:+.3f} [{each.low:+.3f}, {each.high:+.3f}] |" for each in scores)
         risen = sum(row["checks"][-1] - row["checks"][-2 if len(row["checks"]) > 1 else -1] for row in rows)
         seconds = sum(row["seconds"] for row in rows) / len(rows)
-        lines.append(f"| {layers} |{cells} {risen / len(rows):+.3f} | {seconds:.0f} |")
+        lines.append(f"| {layers:g} |{cells} {risen / len(rows):+.3f} | {seconds:.0f} |")
     return lines

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from player.options import add_scoring_options
+from player.commands.options import add_scoring_options
 from policies.llm.arithmetic import DTYPES, FLOAT32, INT8, add_dtype_option
 from policies.llm.model.base import DEFAULT
 from policies.llm.model.shape import FROZEN, FULL, LORA, Shape

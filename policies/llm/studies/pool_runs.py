@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,65 @@ class SeedsScore:
     high: float
     """The middle 95 % when seeds and validation sessions are drawn anew."""
     seeds: int
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What lines of runs come to, drawn."""
+
+    figure: Path
+    rows: tuple[dict[str, Any], ...]
+    """As `results.jsonl` has them."""
+    scores: dict[str, list[tuple[float, SeedsScore]]]
+    """Of each line, along x."""
+
+    def rows_of(self, runs: Sequence[StudyRun]) -> list[dict[str, Any]]:
+        """The lines of some runs."""
+        by_key = {row["key"]: row for row in self.rows}
+        return [by_key[each.key] for each in runs]
+
+    def to_json(self, x: str) -> dict[str, Any]:
+        """What `--json` says.
+
+        Args:
+            x: what is varied along a line.
+        """
+        return {
+            "figure": str(self.figure),
+            "runs": [{name: value for name, value in row.items() if name != "gains"} for row in self.rows],
+            "scores": {
+                line: [{x: at, **asdict(score)} for at, score in points]
+                for line, points in self.scores.items()
+            },
+        }
+
+
+def studied(
+    runs: Mapping[tuple[str, float], Sequence[StudyRun]],
+    args: argparse.Namespace,
+    figure: str,
+    x_label: str,
+    *,
+    log: bool = False,
+) -> StudyResult:
+    """Run what is not yet in the results, score it, and draw it.
+
+    Args:
+        runs: by line and x, those that differ in their seed.
+        args: as of `carried_out`, and `seeds`, `steps`.
+        figure: the file's name.
+
+    Raises:
+        ValueError, OSError: as of `carried_out`.
+    """
+    course = course_of(args)
+    rows = carried_out([each for some in runs.values() for each in some], args)
+    result = StudyResult(args.out / figure, tuple(rows), {})
+    scores: dict[str, list[tuple[float, SeedsScore]]] = {}
+    for (line, at), some in runs.items():
+        scores.setdefault(line, []).append((at, scores_of(result.rows_of(some), course.score)))
+    draw_lines(scores, result.figure, x_label, log=log)
+    return replace(result, scores=scores)
 
 
 def carried_out(runs: Sequence[StudyRun], args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 
 from player.simulated.batch.library import Floats
-from player.video.built_in import load_video
+from policies.bootstrap import mean_interval
 from policies.llm.engine.engine import Engine
-from policies.llm.studies.bitrates import bitrate_task, engine_qoe
-from policies.llm.studies.evaluate import EvaluatedSetting, mean_interval
-from policies.llm.tasks.abr.play import policy_qoe
-from traces.families.catalogue import resolve_many
+from policies.llm.tasks.ladder.sets import SessionSet, engine_qoe, maker, played
+from policies.llm.tasks.ladder.task import TASK
 from traces.files import aside
 from traces.progress import say
 
@@ -35,19 +33,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ValueError, OSError: something named can't be used.
     """
     settings = {
-        name: EvaluatedSetting.of(spec, resolve_many(spec), load_video(video), 1)
+        name: SessionSet.on(spec, video)
         for name, spec, video in (
             ("seen", args.seen, args.seen_video),
             ("unseen", args.unseen, args.unseen_video),
         )
     }
-    baselines = {
-        name: policy_qoe(BASELINE, each.library, each.setup, each.chunks) for name, each in settings.items()
-    }
+    baselines = {name: played(each, maker(BASELINE)).qoe for name, each in settings.items()}
     rows = []
     for folder in args.adapters:
-        task = bitrate_task(args.task, folder.absolute())
-        engine = Engine(task, folder.absolute(), device=args.device, threads=args.threads)
+        engine = Engine(TASK, folder.absolute(), device=args.device, threads=args.threads)
         row = {"adapter": str(folder), **row_of(engine, settings, baselines)}
         rows.append(row)
         say(
@@ -61,9 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def row_of(
-    engine: Engine, settings: dict[str, EvaluatedSetting], baselines: dict[str, Floats]
-) -> dict[str, Any]:
+def row_of(engine: Engine, settings: dict[str, SessionSet], baselines: dict[str, Floats]) -> dict[str, Any]:
     """One adapter's figures."""
     row: dict[str, Any] = {
         "base": engine.info.base,
@@ -74,7 +67,7 @@ def row_of(
     }
     for name, setting in settings.items():
         qoe = engine_qoe(engine, setting)
-        mean, low, high = mean_interval(qoe - baselines[name], setting.lines())
+        mean, low, high = mean_interval(qoe - baselines[name], setting.lines)
         row[name] = {"qoe": float(qoe.mean()), "gain": mean, "gain_ci95": [low, high]}
     return row
 

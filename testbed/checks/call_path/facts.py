@@ -58,7 +58,7 @@ class Overload:
     spacing_due_ms: float
     spacing_deviation_ms: float
     slope: float
-    """Least squares of delay over the time of sending."""
+    """Least squares of delay over the time of arrival."""
     slope_due: float
     """(rate sent - rate carried) / rate sent."""
     residual_ms: float
@@ -121,12 +121,11 @@ def overload(arrivals: Sequence[Arrival], sent: int, rate_mbps: float, gap_s: fl
     """Of the arrivals over a link of `rate_mbps` that is sent a datagram each `gap_s`."""
     full = sorted(arrivals, key=lambda arrival: arrival.number)[SKIPPED:]
     spacings = [1000 * (b.arrived - a.arrived) for a, b in itertools.pairwise(full)]
-    line = statistics.linear_regression(
-        [arrival.sent - full[0].sent for arrival in full], [arrival.delay_ms / 1000 for arrival in full]
-    )
-    residuals = [
-        arrival.delay_ms - 1000 * (line.intercept + line.slope * (arrival.sent - full[0].sent))
-        for arrival in full
+    times_s = [arrival.arrived - full[0].arrived for arrival in full]
+    delays_s = [arrival.delay_ms / 1000 for arrival in full]
+    line = statistics.linear_regression(times_s, delays_s)
+    residuals_s = [
+        delay_s - line.intercept - line.slope * at for at, delay_s in zip(times_s, delays_s, strict=True)
     ]
     frame_s = WIRE_BYTES * 8 / 1e6 / rate_mbps
     return Overload(
@@ -137,5 +136,5 @@ def overload(arrivals: Sequence[Arrival], sent: int, rate_mbps: float, gap_s: fl
         spacing_deviation_ms=round(statistics.pstdev(spacings), 4),
         slope=round(line.slope, 5),
         slope_due=round(1 - gap_s / frame_s, 5),
-        residual_ms=round(statistics.pstdev(residuals), 4),
+        residual_ms=round(1000 * statistics.pstdev(residuals_s), 4),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.checks.fidelity.options import WINDOW_S
 from testbed.link.delay_stage import StageReport
 from testbed.link.log import LinkRow
 from testbed.link.probe import RTT_TOLERANCE_MS
@@ -15,8 +16,6 @@ from testbed.link.tbf import FRAME_BYTES
 from testbed.machine.readings import MachineChange
 from traces.trace import Trace
 
-WINDOW_S = 1.0
-"""Steps are joined until they last about this long, whatever the trace's own step."""
 ABOUT = 0.95
 
 MANY_LANES = 16

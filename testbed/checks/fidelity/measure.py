@@ -22,7 +22,8 @@ from rich.text import Text
 
 from testbed.checks.fidelity.burst import RATE_MBPS, Burst, measure
 from testbed.checks.fidelity.delay import DelayMeter, errors_ms
-from testbed.checks.fidelity.figures import WINDOW_S, Fidelity, LaneFidelity, lane_fidelity
+from testbed.checks.fidelity.figures import Fidelity, LaneFidelity, lane_fidelity
+from testbed.checks.fidelity.options import WINDOW_S
 from testbed.link.bucket import AS_IS, Making, bucket_bytes
 from testbed.link.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.log import read_link_log

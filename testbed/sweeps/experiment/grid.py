@@ -12,6 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 from functools import cache
 
 from player.buffer import BufferThresholds
+from player.defaults import PUBLISHED
 from player.simulated.link_published import refuse_loss
 from player.simulated.session import Link
 from player.video.built_in import load_video
@@ -19,7 +20,7 @@ from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.options import capped
-from testbed.simulated.models import MODELS, PUBLISHED
+from testbed.simulated.models import MODELS
 from testbed.simulated.starts import Start
 from testbed.sweeps.experiment.schema import KEYS, SettingEntry, SweepFile, shown_value
 from testbed.sweeps.experiment.units import SweepPolicy, SweepSetting, SweptTrace, Unit

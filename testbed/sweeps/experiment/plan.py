@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+from player.defaults import PUBLISHED
 from player.qoe import QoE, Scored
 from player.video.video import Video
 from testbed.session.trace_notes import trace_notes, video_notes
-from testbed.simulated.models import PUBLISHED
 from testbed.sweeps.experiment.deciders import each_untold, policy_of, refusals
 from testbed.sweeps.experiment.grid import Block, blocks_of, grid, traces_in, units_of
 from testbed.sweeps.experiment.most import refuse_many

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import BufferThresholds
-from player.decide import DEADLINE_S
-from player.qoe import MU, Scoring
+from player.defaults import DEADLINE_S, MU
+from player.qoe import Scoring
 from testbed.link.settings import LONGEST_RTT_MS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines, Place

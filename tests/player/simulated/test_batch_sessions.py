@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from player.compiled.threads import share
 from player.qoe import QoE
 from player.simulated.batch.features import Features
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.batch.threads import share
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.video import Video

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from player.defaults import MU
 from player.observation import Observation
-from player.qoe import MU, QoE
+from player.qoe import QoE
 from player.simulated.batch.features import Features
 from player.simulated.batch.gym_facts import chunk_facts
 from player.simulated.batch.library import HD, KINDS, LINEAR, LOG, Library

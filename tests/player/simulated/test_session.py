@@ -8,11 +8,11 @@ import time
 
 import pytest
 
+from player.compiled.compiling import compiling_s
 from player.observation import HORIZON, Observation
 from player.policy import Decision
 from player.qoe import QoE
 from player.record import FINISHED, EndRow
-from player.simulated.compiling import compiling_s
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import Chooser, simulate
 from player.video.video import Video, VideoError

@@ -12,7 +12,7 @@ from policies.apc.load.players import Observed, Workload
 from policies.apc.load.report import full_load, qoe_gap, row_of
 from policies.llm import __main__ as command
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 from tests.support.llm_server_fakes import TRACES, VIDEO
 
 

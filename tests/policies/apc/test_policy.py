@@ -32,8 +32,8 @@ from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.batch_by_deadline import DeadlineQueue
 from policies.llm.serving.protocol import BY_LLM
 from policies.llm.serving.server import Limits
-from policies.llm.tasks.abr.policy import NetLLM
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.policy import NetLLM
+from policies.llm.tasks.ladder.task import TASK
 from tests.support.llm_server_fakes import (
     TRACES,
     VIDEO,
@@ -192,7 +192,7 @@ def test_a_busy_server_refuses_at_once_and_takes_the_steps_in_later(adapter: Pat
             assert rows[1].by == BY_LIGHT and "light: it would take" in rows[1].reason
             while sum(steps for batch in engine.batches for _, steps in batch) < 2:
                 await asyncio.sleep(0.01)
-            assert queues[0].refused >= 1 and len(server.sessions("abr")) == 1
+            assert queues[0].refused >= 1 and len(server.sessions("ladder")) == 1
 
     run(play_there())
 

@@ -21,6 +21,7 @@ from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
 from player.video.video import Video
 from policies.explain import distilled, occlusion
+from policies.explain.adapters import SIX_LEVELS
 from policies.explain.agreement import agreement, compared, exactly
 from policies.explain.inputs import INPUTS
 from policies.explain.occlusion import Occlusion, modality_masks
@@ -32,16 +33,14 @@ from policies.llm.model.adapter import read
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.local import shared_engine
 from policies.llm.task import NextSteps
-from policies.llm.tasks.abr.policy import NetLLM
-from policies.llm.tasks.abr.task import TASK as ABR
-from policies.llm.tasks.abr.task import Bitrates
-from policies.llm.tasks.ladder.task import TASK as LADDER
+from policies.llm.tasks.ladder.policy import NetLLM
+from policies.llm.tasks.ladder.task import TASK
 from policies.view import layout
 from traces.safe_reading import BadFileError
 from traces.trace import Trace
 
 CHUNKS = 12
-SLOTS = 2 + len(ABR.modalities) + occlusion.RECENT + PROBES
+SLOTS = 2 + len(TASK.modalities) + occlusion.RECENT + PROBES
 ESCAPE = "\x1b[31m"
 
 
@@ -63,20 +62,12 @@ def _nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.fixture(scope="module", params=["abr", "ladder"])
-def adapter(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Bitrates, Path]:
-    task = {"abr": ABR, "ladder": LADDER}[request.param]
-    return task, tiny_adapter(task, tmp_path_factory.mktemp(request.param))
-
-
 @pytest.fixture(scope="module")
-def abr_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_adapter(ABR, tmp_path_factory.mktemp("of-abr"))
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_adapter(TASK, tmp_path_factory.mktemp("tiny"))
 
 
-def a_record(path: Path, task: Bitrates, folder: Path, levels: int = 6, **manifest: Any) -> Path:
+def a_record(path: Path, folder: Path, levels: int = 6, **manifest: Any) -> Path:
     """A session that the adapter has decided."""
     video, qoe = video_of(levels), QoE(mu=3.0)
     policy = NetLLM("none", adapter=str(folder))
@@ -89,7 +80,7 @@ def a_record(path: Path, task: Bitrates, folder: Path, levels: int = 6, **manife
         "policy": {
             "spec": "netllm",
             "name": "netllm",
-            "weights_sha256": read(folder, task).sha256,
+            "weights_sha256": read(folder, TASK).sha256,
             "arithmetic": policy.arithmetic,
         },
         "told_qoe": asdict(qoe),
@@ -104,35 +95,30 @@ def a_record(path: Path, task: Bitrates, folder: Path, levels: int = 6, **manife
 
 
 @pytest.fixture
-def told(tmp_path: Path, adapter: tuple[Bitrates, Path]) -> PlayedSession:
-    return played_session(a_record(tmp_path / "netllm.jsonl", *adapter))
+def told(tmp_path: Path, adapter: Path) -> PlayedSession:
+    return played_session(a_record(tmp_path / "netllm.jsonl", adapter))
 
 
 @pytest.fixture
-def engine(adapter: tuple[Bitrates, Path]) -> Iterator[Engine]:
+def engine(adapter: Path) -> Iterator[Engine]:
     """The engine that the sessions of these tests are decided by."""
-    task, folder = adapter
-    found = shared_engine(task.name, folder.absolute(), "auto", "auto")
+    found = shared_engine(TASK.name, adapter.absolute(), "auto", "auto")
     assert isinstance(found, Engine)
     free = found.book.free
     yield found
     assert found.book.free == free  # whoever explains gives all slots back
 
 
-def test_a_replayed_record_decides_as_it_did(
-    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path]
-) -> None:
-    seen = Occlusion(engine, TaskSteps.of(told, adapter[0]))
+def test_a_replayed_record_decides_as_it_did(told: PlayedSession, engine: Engine, adapter: Path) -> None:
+    seen = Occlusion(engine, TaskSteps.of(told))
     levels = [seen.at(chunk).chosen for chunk in range(CHUNKS)]
     seen.close()
     assert levels == [row.level for row in told.rows]
     assert len(set(levels)) > 1
 
 
-def test_occlusion_is_the_exact_ablation(
-    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path]
-) -> None:
-    session = TaskSteps.of(told, adapter[0])
+def test_occlusion_is_the_exact_ablation(told: PlayedSession, engine: Engine, adapter: Path) -> None:
+    session = TaskSteps.of(told)
     seen, pairs = Occlusion(engine, session), []
     for chunk in range(CHUNKS):
         cheap = seen.at(chunk)
@@ -148,9 +134,9 @@ def test_occlusion_is_the_exact_ablation(
 
 
 def test_one_decision_alone_is_the_one_of_the_whole_session(
-    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path]
+    told: PlayedSession, engine: Engine, adapter: Path
 ) -> None:
-    session = TaskSteps.of(told, adapter[0])
+    session = TaskSteps.of(told)
     whole, alone = Occlusion(engine, session), Occlusion(engine, session)
     for chunk in range(CHUNKS):
         last = whole.at(chunk)
@@ -163,42 +149,41 @@ def test_one_decision_alone_is_the_one_of_the_whole_session(
 
 
 def test_what_is_withheld_is_one_modality_and_no_option_of_a_pointer(
-    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path]
+    told: PlayedSession, engine: Engine, adapter: Path
 ) -> None:
-    session = TaskSteps.of(told, adapter[0])
+    session = TaskSteps.of(told)
     rows = np.stack([
-        session.task.features(step, past, session.context)
+        TASK.features(step, past, session.context)
         for step, past in zip(session.steps, session.pasts, strict=True)
     ])  # fmt: skip
-    masks = modality_masks(engine, session.task)
-    assert list(masks) == [each.name for each in session.task.modalities]
+    masks = modality_masks(engine)
+    assert list(masks) == [each.name for each in TASK.modalities]
     begin = 0
-    for each in session.task.modalities:
+    for each in TASK.modalities:
         without, inside = masks[each.name](rows), slice(begin, begin + each.size)
         outside = np.ones(rows.shape[1], bool)
         outside[inside] = False
         np.testing.assert_array_equal(without[:, outside], rows[:, outside])
         begin += each.size
-    if adapter[0] is LADDER:
-        options = layout.options_of(masks["levels"](rows))
-        np.testing.assert_array_equal(options[:, :, 0], layout.options_of(rows)[:, :, 0])
+    options = layout.options_of(masks["levels"](rows))
+    np.testing.assert_array_equal(options[:, :, 0], layout.options_of(rows)[:, :, 0])
 
 
 def test_what_is_said_to_change_a_decision_does_and_a_little_less_does_not(
-    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path]
+    told: PlayedSession, engine: Engine, adapter: Path
 ) -> None:
-    session = TaskSteps.of(told, adapter[0])
+    session = TaskSteps.of(told)
     probing, nearer = Probing(engine, session), []
 
     def chosen(chunk: int, step: Any) -> int:
         """In a slot of its own, step by step, as a client is answered."""
-        slot, past = engine.open(), session.task.empty
+        slot, past = engine.open(), TASK.empty
         for each in (*session.steps[:chunk], step):
-            (row,) = session.task.fill([NextSteps([each], past, session.context)])
-            past = session.task.after(past, each)
+            (row,) = TASK.fill([NextSteps([each], past, session.context)])
+            past = TASK.after(past, each)
             (output,) = engine.forward([(slot, row)])
         engine.close(slot)
-        return int(session.task.scores(output, row[0]).argmax())
+        return int(TASK.scores(output, row[0]).argmax())
 
     for chunk in range(0, CHUNKS, 2):
         step = session.steps[chunk]
@@ -213,8 +198,8 @@ def test_what_is_said_to_change_a_decision_does_and_a_little_less_does_not(
     assert np.mean(nearer) > 0.7  # what changes a decision back within a twentieth of the way is rare
 
 
-def test_inputs_are_put_one_at_a_time(told: PlayedSession, adapter: tuple[Bitrates, Path]) -> None:
-    step = TaskSteps.of(told, adapter[0]).steps[5]
+def test_inputs_are_put_one_at_a_time(told: PlayedSession, adapter: Path) -> None:
+    step = TaskSteps.of(told).steps[5]
     for each in INPUTS:
         was = each.value(step)
         assert was is not None
@@ -229,28 +214,27 @@ def test_inputs_are_put_one_at_a_time(told: PlayedSession, adapter: tuple[Bitrat
 
 
 def test_the_command_says_it_and_writes_it_beside_the_record(
-    tmp_path: Path, adapter: tuple[Bitrates, Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task, folder = adapter
-    path = a_record(tmp_path / "netllm.jsonl", task, folder)
-    assert main(["explain", str(path), "--adapter", str(folder), "--no-tree"]) == 0
+    path = a_record(tmp_path / "netllm.jsonl", adapter)
+    assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree"]) == 0
     out = capsys.readouterr().out
-    assert f"of the task {task.name}" in out and "not the model's choice" not in out
+    assert f"of the task {TASK.name}" in out and "not the model's choice" not in out
     found = read_explanation(path)
     assert found is not None and found.decisions is not None and len(found.decisions) == CHUNKS
-    assert found.modalities == tuple(each.name for each in task.modalities)
+    assert found.modalities == tuple(each.name for each in TASK.modalities)
     assert all(each.level == each.recorded and each.by == "llm" for each in found.decisions)
-    assert main(["explain", str(path), "--adapter", str(folder), "--no-tree", "--chunk", "7"]) == 0
+    assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree", "--chunk", "7"]) == 0
     alone = capsys.readouterr().out
     assert f"chunk 7: the model chooses level {found.decisions[7].level}" in alone
     assert "recent chunks     " in alone
 
 
 def test_a_tree_is_distilled_once_and_its_fidelity_is_said(
-    tmp_path: Path, abr_adapter: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = a_record(tmp_path / "netllm.jsonl", ABR, abr_adapter)
-    words = ["explain", str(path), "--adapter", str(abr_adapter), "--tree-sessions", "8", "--chunk", "5"]
+    path = a_record(tmp_path / "netllm.jsonl", adapter)
+    words = ["explain", str(path), "--adapter", str(adapter), "--tree-sessions", "8", "--chunk", "5"]
     assert main([*words, "--show-tree"]) == 0
     assert "of decisions of 4 sessions that it was not grown on" in " ".join(capsys.readouterr().out.split())
     monkeypatch.setattr(distilled, "session_course", None)  # it would play again
@@ -265,19 +249,31 @@ def test_a_tree_is_distilled_once_and_its_fidelity_is_said(
 
 
 def test_a_record_of_another_adapter_is_refused_in_a_line_but_for_anyway(
-    tmp_path: Path, abr_adapter: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = a_record(tmp_path / "x.jsonl", ABR, abr_adapter, policy={
+    record = a_record(tmp_path / "x.jsonl", adapter, policy={
         "spec": "netllm", "name": f"net{ESCAPE}llm", "weights_sha256": f"{ESCAPE}abc"})  # fmt: skip
     words = ["explain", str(record), "--no-tree", "--chunk", "3"]
-    for adapter in ([], ["--adapter", str(abr_adapter)]):
-        assert main([*words, *adapter]) == 2
+    for named in ([], ["--adapter", str(adapter)]):
+        assert main([*words, *named]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "--anyway" in error and "\x1b" not in error
-    assert main([*words, "--adapter", str(abr_adapter), "--anyway"]) == 0
-    by_rule = a_record(tmp_path / "y.jsonl", ABR, abr_adapter, policy={"spec": "bba", "name": "bba"})
+    assert main([*words, "--adapter", str(adapter), "--anyway"]) == 0
+    by_rule = a_record(tmp_path / "y.jsonl", adapter, policy={"spec": "bba", "name": "bba"})
     assert main(["explain", str(by_rule), "--no-tree"]) == 2
     assert "bba, which has no adapter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sha256", SIX_LEVELS)
+def test_a_record_of_six_levels_says_that_its_adapter_is_gone(
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str], sha256: str
+) -> None:
+    decided = {"spec": "netllm", "name": "netllm", "weights_sha256": sha256}
+    record = a_record(tmp_path / "x.jsonl", adapter, policy=decided)
+    assert main(["explain", str(record), "--no-tree"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"weights {sha256[:12]}, which chose among six levels alone" in error
+    assert "decide it again with today's, or --anyway" in error
 
 
 @pytest.mark.parametrize(
@@ -296,40 +292,40 @@ def test_a_record_of_another_adapter_is_refused_in_a_line_but_for_anyway(
 )
 def test_a_record_that_lacks_what_a_decision_needs_is_refused(
     tmp_path: Path,
-    abr_adapter: Path,
+    adapter: Path,
     capsys: pytest.CaptureFixture[str],
     section: str,
     value: dict[str, Any],
     word: str,
 ) -> None:
-    path = a_record(tmp_path / "x.jsonl", ABR, abr_adapter, **{section: value})
-    assert main(["explain", str(path), "--adapter", str(abr_adapter), "--no-tree"]) == 2
+    path = a_record(tmp_path / "x.jsonl", adapter, **{section: value})
+    assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree"]) == 2
     error = capsys.readouterr().err
     assert word in error and str(path) in error and error.count("\n") == 1
 
 
-def test_a_ladder_that_the_adapter_is_not_made_for_and_a_chunk_that_is_not_there(
-    tmp_path: Path, abr_adapter: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    video = video_of(4)
-    path = a_record(tmp_path / "x.jsonl", ABR, abr_adapter)
-    assert main(["explain", str(path), "--adapter", str(abr_adapter), "--chunk", "12"]) == 2
+def test_a_chunk_that_is_not_there(tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = a_record(tmp_path / "x.jsonl", adapter)
+    assert main(["explain", str(path), "--adapter", str(adapter), "--chunk", "12"]) == 2
     assert "chunks 0 to 11" in capsys.readouterr().err
-    text = path.read_text().splitlines()
-    first = json.loads(text[0]) | {"video": video_section(video).to_json()}
-    rows = [
-        json.dumps(json.loads(line) | ({"level": 0} if '"chunk"' in line[:16] else {})) for line in text[1:]
-    ]
-    path.write_text("\n".join([json.dumps(first), *rows]) + "\n")
-    assert main(["explain", str(path), "--adapter", str(abr_adapter)]) == 2
-    assert "made for 6" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("levels", [3, 10])
+def test_a_ladder_of_any_length_is_explained(
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str], levels: int
+) -> None:
+    path = a_record(tmp_path / "x.jsonl", adapter, levels)
+    assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["records"]
+    assert [each["level"] for each in found["decisions"]] == [each["recorded"] for each in found["decisions"]]
+    assert all(0 <= each["runner_up"] < levels for each in found["decisions"])
 
 
 def test_numbers_that_no_model_can_be_fed_are_refused(
-    told: PlayedSession, engine: Engine, adapter: tuple[Bitrates, Path], monkeypatch: pytest.MonkeyPatch
+    told: PlayedSession, engine: Engine, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = Occlusion(engine, TaskSteps.of(told, adapter[0]))
-    monkeypatch.setattr(engine, "forward", lambda work: np.full((len(work), adapter[0].head.width), np.nan))
+    seen = Occlusion(engine, TaskSteps.of(told))
+    monkeypatch.setattr(engine, "forward", lambda work: np.full((len(work), TASK.head.width), np.nan))
     with pytest.raises(RecordError, match="chunk 0: its numbers are beyond"):
         seen.at(0)
     seen.close()
@@ -342,16 +338,16 @@ def test_a_pipe_is_no_record_and_nobody_waits(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_session_of_one_chunk_and_one_cut_short(
-    tmp_path: Path, abr_adapter: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = a_record(tmp_path / "whole.jsonl", ABR, abr_adapter)
+    whole = a_record(tmp_path / "whole.jsonl", adapter)
     lines = whole.read_text().splitlines()
     end = json.loads(lines[-1])
     for count in (1, 5):
         path = tmp_path / f"{count}.jsonl"
         last = json.dumps(end | {"chunks": count, "outcome": "interrupted"})
         path.write_text("\n".join([*lines[: count + 1], last]) + "\n")
-        assert main(["explain", str(path), "--adapter", str(abr_adapter), "--no-tree", "--json"]) == 0
+        assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree", "--json"]) == 0
         (found,) = json.loads(capsys.readouterr().out)["records"]
         assert [each["level"] for each in found["decisions"]] == [
             each["recorded"] for each in found["decisions"]
@@ -359,11 +355,11 @@ def test_a_session_of_one_chunk_and_one_cut_short(
 
 
 def test_an_explanation_of_what_the_record_was_before_is_not_taken(
-    tmp_path: Path, abr_adapter: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = a_record(tmp_path / "x.jsonl", ABR, abr_adapter)
+    path = a_record(tmp_path / "x.jsonl", adapter)
     assert read_explanation(path) is None
-    assert main(["explain", str(path), "--adapter", str(abr_adapter), "--no-tree"]) == 0
+    assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree"]) == 0
     assert read_explanation(path) is not None
     path.write_text(path.read_text() + " ")
     with pytest.raises(BadFileError, match="of another record"):
@@ -374,9 +370,9 @@ def test_an_explanation_of_what_the_record_was_before_is_not_taken(
             read_explanation(path)
 
 
-def test_a_long_session_that_begins_its_context_anew(tmp_path: Path, abr_adapter: Path) -> None:
-    session = TaskSteps.of(played_session(a_record(tmp_path / "x.jsonl", ABR, abr_adapter)), ABR)
-    engine = Engine(ABR, abr_adapter, device="cpu", slots=SLOTS, max_steps=5, threads=1, alike=True)
+def test_a_long_session_that_begins_its_context_anew(tmp_path: Path, adapter: Path) -> None:
+    session = TaskSteps.of(played_session(a_record(tmp_path / "x.jsonl", adapter)))
+    engine = Engine(TASK, adapter, device="cpu", slots=SLOTS, max_steps=5, threads=1, alike=True)
     seen, probing = Occlusion(engine, session), Probing(engine, session)
     for chunk in range(CHUNKS):
         cheap = seen.at(chunk)
@@ -391,9 +387,9 @@ def test_a_long_session_that_begins_its_context_anew(tmp_path: Path, abr_adapter
     assert engine.book.free == SLOTS
 
 
-def test_steps_stand_in_the_place_of_as_many(tmp_path: Path, abr_adapter: Path) -> None:
-    engine = Engine(ABR, abr_adapter, device="cpu", slots=2, max_steps=8, threads=1, alike=True)
-    rows = np.random.default_rng(1).normal(size=(6, ABR.width)).astype(np.float32)
+def test_steps_stand_in_the_place_of_as_many(tmp_path: Path, adapter: Path) -> None:
+    engine = Engine(TASK, adapter, device="cpu", slots=2, max_steps=8, threads=1, alike=True)
+    rows = np.random.default_rng(1).normal(size=(6, TASK.width)).astype(np.float32)
     one, other = engine.open(), engine.open()
     engine.forward([(one, rows[:4])])
     (changed,) = engine.instead([(one, rows[4:5])])
@@ -404,9 +400,9 @@ def test_steps_stand_in_the_place_of_as_many(tmp_path: Path, abr_adapter: Path) 
 
 
 def test_a_light_policys_chunks_are_marked(
-    tmp_path: Path, abr_adapter: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = played_session(a_record(tmp_path / "x.jsonl", ABR, abr_adapter))
+    record = played_session(a_record(tmp_path / "x.jsonl", adapter))
     rows = [
         replace(row, level=(row.level + 1) % 6, by="light") if row.chunk == CHUNKS - 1 else row
         for row in record.rows
@@ -418,5 +414,5 @@ def test_a_light_policys_chunks_are_marked(
         for row in rows:
             out.chunk(row)
         out.finish(EndRow(**vars(record.record.end)))
-    assert main(["explain", str(path), "--adapter", str(abr_adapter), "--no-tree"]) == 0
+    assert main(["explain", str(path), "--adapter", str(adapter), "--no-tree"]) == 0
     assert "1 of 12 levels in the record are not the model's choice, marked *" in capsys.readouterr().out

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from player.defaults import CHUNKS
 from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from player.registry import load_policy
 from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
 from player.simulated.link_published import PublishedLink
-from player.simulated.session import CHUNKS, simulate
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.genet import inputs

@@ -7,14 +7,13 @@ import pytest
 
 from policies.llm.engine.alike import grouped
 from policies.llm.engine.engine import Engine
-from policies.llm.tasks.abr.small import SIX_LEVELS as WEIGHTS
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 
 WIDTH = TASK.width
 
 
 def _engine(dtype: str, slots: int = 40) -> Engine:
-    return Engine(TASK, WEIGHTS, device="cpu", slots=slots, threads=1, dtype=dtype, alike=True)
+    return Engine(TASK, device="cpu", slots=slots, threads=1, dtype=dtype, alike=True)
 
 
 def _steps(sessions: int, steps: int) -> np.ndarray:
@@ -58,7 +57,7 @@ def test_sessions_of_other_lengths_beside_it_change_nothing_either(dtype: str) -
 
 
 def test_an_engine_that_is_not_asked_to_keep_rows_apart_claims_nothing() -> None:
-    assert Engine(TASK, WEIGHTS, device="cpu", slots=8, threads=1).same_together == 1
+    assert Engine(TASK, device="cpu", slots=8, threads=1).same_together == 1
 
 
 def test_what_was_tried_out_leaves_no_slot_taken() -> None:

@@ -1,10 +1,11 @@
-"""A second task of ten lines: collected, adapted, served beside `abr`, and decided the same whichever way."""
+"""A second task of ten lines: collected, adapted, served beside another, decided the same whichever way."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.head import Choice, Pointer, Regression, Trajectory, from_json, to_json
 from policies.llm.learning import pool
+from policies.llm.learning.adaptation import TARGET_SHARES, Adaptation
+from policies.llm.learning.course import Batch, Imitation
 from policies.llm.learning.pool import BY_POLICY, Experience
+from policies.llm.learning.settings import DISTILL, RETURN, LearningSettings
 from policies.llm.modality import OPTIONS, SCALAR, Modality
 from policies.llm.model import heads
 from policies.llm.model.adapter import AdapterError, read
+from policies.llm.model.shape import Shape
 from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
 from policies.llm.serving.client import Address, Client, RemoteSession
 from policies.llm.serving.conversation import ServerError
@@ -30,8 +35,8 @@ from policies.llm.serving.local import LocalSession
 from policies.llm.serving.serve import ServeError, asked_tasks, listening
 from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.task import Task, TaskError, Vectors, names, task_named
-from policies.llm.tasks.abr.task import TASK as ABR
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK as LADDER
+from policies.llm.tasks.ladder.wire import VideoStep
 from tests.support.llm_server_fakes import FACTS, observations
 
 SESSIONS, STEPS = 40, 6
@@ -110,7 +115,7 @@ def test_a_run_whose_task_has_no_world_to_play_in_goes_on(
 
 
 def test_words_of_the_task_are_asked_of_the_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "stall" in ABR.prompt and not TOY.prompt
+    assert "stall" in LADDER.prompt and not TOY.prompt
     assert main(["adapt", "--task", TOY.name, "--pool", "p", "--out", "o", "--task-prompt"]) == 2
     assert "the task larger has no prompt of its own; give one" in capsys.readouterr().err
 
@@ -160,18 +165,18 @@ def _alone(engine: Engine, steps: list[float]) -> list[int]:
 
 
 async def _served(engine: Engine, folder: Path, sessions: list[list[float]]) -> list[list[int]]:
-    """What a server that has `abr`, too, says of all sessions, asked at once."""
-    other = Engine(ABR, tiny_adapter(ABR, folder / "abr"), device="cpu", slots=2)
-    server = Server([TaskEngine(TOY, engine), TaskEngine(ABR, other)])
+    """What a server that has `ladder`, too, says of all sessions, asked at once."""
+    other = Engine(LADDER, tiny_adapter(LADDER, folder / "ladder"), device="cpu", slots=2)
+    server = Server([TaskEngine(TOY, engine), TaskEngine(LADDER, other)])
     async with listening(server, folder / "s.sock") as where:
         address = Address.of(where)
         asked = [asyncio.to_thread(_ask, address, steps) for steps in sessions]
-        level = asyncio.to_thread(_ask_abr, address)
+        level = asyncio.to_thread(_ask_ladder, address)
         *values, answered = await asyncio.gather(*asked, level)
         assert answered in range(6)
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(where)) as http:
             health = await (await http.get("http://server/healthz")).json()
-            assert set(health["tasks"]) == {"larger", "abr"}
+            assert set(health["tasks"]) == {"larger", "ladder"}
             wrong = {
                 "task": "chess",
                 "session": "x",
@@ -182,10 +187,10 @@ async def _served(engine: Engine, folder: Path, sessions: list[list[float]]) -> 
             }
             refused = await http.post("http://server/v1/decide", json=wrong)
             assert refused.status == 422
-            assert (await refused.json())["error"] == 'task: "chess"; this server has abr, larger'
+            assert (await refused.json())["error"] == 'task: "chess"; this server has ladder, larger'
             del wrong["task"]
             refused = await http.post("http://server/v1/decide", json=wrong)
-            assert (await refused.json())["error"] == "task: missing; this server has abr, larger"
+            assert (await refused.json())["error"] == "task: missing; this server has ladder, larger"
     return values
 
 
@@ -196,8 +201,8 @@ def _ask(address: Address, steps: list[float]) -> list[int]:
     return values
 
 
-def _ask_abr(address: Address) -> int:
-    session = RemoteSession(Client(address), ABR, FACTS, 30.0)
+def _ask_ladder(address: Address) -> int:
+    session = RemoteSession(Client(address), LADDER, FACTS, 30.0)
     answer = session.decide([VideoStep.of(observations(0)[0])])
     session.end()
     assert isinstance(answer.value, int)
@@ -207,7 +212,7 @@ def _ask_abr(address: Address) -> int:
 def test_what_adapters_leave_as_it_is_lies_in_memory_once(tmp_path: Path) -> None:
     base = tiny_base(tmp_path / "base")
     engines = []
-    for task, seed in ((ABR, 1), (TOY, 2)):
+    for task, seed in ((LADDER, 1), (TOY, 2)):
         folder = tmp_path / task.name
         save(task, tiny_model(task, base, seed), folder)
         engines.append(Engine(task, folder, device="cpu", slots=1, dtype="float32"))
@@ -228,17 +233,17 @@ def test_a_step_out_of_its_bounds_is_named(adapted: Path, tmp_path: Path) -> Non
 
 
 def test_an_adapter_says_its_task_and_another_refuses_it_by_name(adapted: Path, tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match="made for the task larger, not for abr; name one for it"):
-        Engine(ABR, adapted)
-    with pytest.raises(AdapterError, match="made for the task abr, not for larger"):
-        read(ABR.shipped, TOY)
+    with pytest.raises(AdapterError, match="made for the task larger, not for ladder; name one for it"):
+        Engine(LADDER, adapted)
+    with pytest.raises(AdapterError, match="made for the task ladder, not for larger"):
+        read(LADDER.shipped, TOY)
     with pytest.raises(AdapterError, match="none is shipped for the task larger; make one with"):
         read(None, TOY)
-    with pytest.raises(ServeError, match="abr stands twice"):
-        asked_tasks(["abr", "abr=x"], None)
+    with pytest.raises(ServeError, match="ladder stands twice"):
+        asked_tasks(["ladder", "ladder=x"], None)
     with pytest.raises(ServeError, match="of which task"):
-        asked_tasks(["abr", "larger"], tmp_path)
-    assert asked_tasks(["abr", f"larger={adapted}"], None) == {ABR: None, TOY: adapted}
+        asked_tasks(["ladder", "larger"], tmp_path)
+    assert asked_tasks(["ladder", f"larger={adapted}"], None) == {LADDER: None, TOY: adapted}
 
 
 def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
@@ -260,10 +265,83 @@ def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
         assert (out, err) == ("", f"python -m policies.llm: {said}\n")
 
 
+@pytest.mark.parametrize("words", [["adapt", "--pool", "p", "--out", "o"], ["serve"], ["test"]])
+def test_a_task_that_is_gone_says_what_took_its_place(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--task", "abr"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "task 'abr': there is none any more, it chose among six levels alone; ladder plays any" in err
+
+
+def test_folders_of_a_task_that_is_gone_say_what_took_its_place(tmp_path: Path) -> None:
+    folder = tiny_adapter(LADDER, tmp_path / "made")
+    said = json.loads((folder / "adapter.json").read_text())
+    (folder / "adapter.json").write_text(json.dumps(said | {"task": "abr"}))
+    with pytest.raises(AdapterError, match="made for the task abr, not for ladder: there is none any more"):
+        read(folder, LADDER)
+    pool.write_manifest(tmp_path, {"parts": []}, LADDER)
+    facts = json.loads((tmp_path / pool.MANIFEST).read_text())
+    for older in (facts | {"task": "abr"}, {key: value for key, value in facts.items() if key != "task"}):
+        (tmp_path / pool.MANIFEST).write_text(json.dumps(older))
+        with pytest.raises(
+            pool.PoolError, match="a pool of the task abr, not of ladder: there is none any more"
+        ):
+            pool.read(tmp_path, LADDER)
+
+
+class Told(Larger):
+    """The same, told the return that is asked for."""
+
+    name = "told"
+    modalities = (Modality("numbers", SCALAR, (3,)),)
+
+    def features(self, step: float, past: Any, context: Any, target: float | None = None) -> Vectors:
+        return np.append(super().features(step, past, context), np.float32(target or 0.0))
+
+    def course(self, facts: Mapping[str, Any]) -> Returning:
+        return Returning(self, facts)
+
+
+class Returning(Imitation):
+    """Imitates what was taken, told the return that followed it."""
+
+    objectives = (DISTILL, RETURN)
+    return_at = 2
+
+    def loss(self, objective: str, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        taken = torch.nn.functional.one_hot(batch.answers, 2) * 9.0
+        return heads.loss(self._task.head, outputs, taken if objective == RETURN else batch.scores)
+
+
+def test_frozen_weights_stay_and_the_return_that_followed_is_told(tmp_path: Path) -> None:
+    told = Told()
+    held, _ = pool.read(collect(tmp_path / "pool"), TOY)
+    vectors = np.concatenate((held.vectors, np.zeros((SESSIONS, STEPS, 1), np.float32)), -1)
+    rewards = np.random.default_rng(0).normal(size=(SESSIONS, STEPS)).astype(np.float32)
+    pool.write_part(tmp_path / "pool" / "all.npz", replace(held, vectors=vectors, rewards=rewards))
+    pool.write_manifest(tmp_path / "pool", {"parts": ["all.npz"]}, told)
+    base = tiny_base(tmp_path / "base")
+    settings = LearningSettings(steps=8, batch=4, check_every=2, warmup=2, objective=RETURN)
+    shape = Shape(str(base), 2, rank=4, hidden=16)
+    run = Adaptation(told, shape, tmp_path / "pool", tmp_path / "out", settings, lambda text: None)
+    before = {name: each.clone() for name, each in run.model.llm.named_parameters()}
+    assert run._batch().vectors[:, :, 2].std() > 0
+    returns = run.experience.returns_to_go()
+    assert np.allclose(returns[:, -1], run.experience.rewards[:, -1] / (STEPS - 1), atol=1e-5)
+    report = run.go()
+    assert report["target"] in [share * run.best_return for share in TARGET_SHARES]
+    for name, each in run.model.llm.named_parameters():
+        assert torch.equal(before[name], each) != ("lora_" in name), name
+    assert read(tmp_path / "out", told).target == report["target"]
+    assert Engine(told, tmp_path / "out", device="cpu").info.target == report["target"]
+
+
 def test_a_pool_of_another_task_is_refused(tmp_path: Path) -> None:
     folder = collect(tmp_path / "pool")
-    with pytest.raises(pool.PoolError, match="a pool of the task larger, not of abr"):
-        pool.read(folder, ABR)
+    with pytest.raises(pool.PoolError, match="a pool of the task larger, not of ladder"):
+        pool.read(folder, LADDER)
 
 
 # ---- heads --------------------------------------------------------------------------------------

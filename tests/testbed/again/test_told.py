@@ -12,13 +12,13 @@ from typing import Any, cast
 
 import pytest
 
+from player.defaults import CHUNKS
 from player.manifest import Manifest
 from player.qoe import QoE
 from player.real.manifest import player_manifest
 from player.real.settings import PlayerSettings
 from player.record import EndRow, Record, RecordWriter, read_record
 from player.registry import load_policy
-from player.simulated.session import CHUNKS
 from player.video.built_in import load_video
 from player.video.mpd import Presentation
 from testbed import reproduce, run, simulate

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.link.settings import KERNEL_MAX_MBPS
-from testbed.session.capacity import (
+from testbed.lanes.capacity import (
     LATE_ALONE_MS,
     WINDOW_S,
     WITHIN,
@@ -17,6 +16,7 @@ from testbed.session.capacity import (
     is_true,
     lanes_held,
 )
+from testbed.link.settings import KERNEL_MAX_MBPS
 
 FIVE = 5
 """Policies that `make run` streams side by side."""

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from testbed import doctor
+from testbed.lanes.capacity import WAY_OUT_OF_NOISE, capacity_findings, capacity_of
 from testbed.link.lane import require_tools
 from testbed.machine import capabilities, kernel, permissions
 from testbed.machine.finding import MISSING, NOTE, OK, PACKET_SOCKETS, UNKNOWN, Finding, Report
 from testbed.machine.lateness import Lateness, Look
 from testbed.machine.readings import CpuTimes, MachineChange, MachineReading
 from testbed.process.errors import TestbedError
-from testbed.session.capacity import WAY_OUT_OF_NOISE, capacity_findings, capacity_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "testbed" / "doctor.py"

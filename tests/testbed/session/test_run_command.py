@@ -20,6 +20,9 @@ from player.qoe import QoE
 from player.record import EndRow
 from player.video.built_in import load_video
 from testbed import run
+from testbed.lanes import able as planned_able
+from testbed.lanes.folder import folder_of, prepare_folder
+from testbed.lanes.plan import LOGS
 from testbed.link import lane
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import KERNEL_MAX_MBPS
@@ -27,8 +30,7 @@ from testbed.process.errors import TestbedError
 from testbed.run import main
 from testbed.session import plan
 from testbed.session.command_line import parser
-from testbed.session.plan import RunPlan, folder_of, plan_run, prepare_folder
-from testbed.session.session_plan import LOGS
+from testbed.session.plan import RunPlan, plan_run
 from testbed.session.watch import SessionsDisplay
 from traces.families.catalogue import resolve
 
@@ -45,8 +47,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that can do all, whoever runs the tests."""
-    monkeypatch.setattr(plan, "require_tools", lambda: None)
-    monkeypatch.setattr(plan, "delay_backend", lambda asked: "relay")
+    monkeypatch.setattr(planned_able, "require_tools", lambda: None)
+    monkeypatch.setattr(planned_able, "delay_backend", lambda asked: "relay")
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from player.qoe import QoE
 from player.record import ChunkRow, EndRow
 from player.video.video import Video
 from testbed.link.settings import LinkSettings
-from testbed.session.session_plan import SessionPlan, SessionResult
-from testbed.session.streaming import finished
+from testbed.session.session_plan import SessionPlan, SessionResult, finished
 from testbed.session.summary import as_json, machine_line, remarks, row_names, table
 from testbed.verdict.evidence import Evidence
 from testbed.verdict.judge import judge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from player.simulated.compiling import compiling_s
+from player.compiled.compiling import compiling_s
 from testbed.simulated.computing_pace import FILE, ComputingPace, remembered
 from testbed.simulated.first_use import telling_s, working_s
 from traces.ownership import caller_cache_dir

@@ -1,4 +1,4 @@
-"""An adapter as the policy of many simulated sessions at once, whichever task of bitrates it was made for."""
+"""An adapter as the policy of many simulated sessions at once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from pathlib import Path
 from player.registry import load_policy
 from player.simulated.batch.sessions import Sessions
 from policies.llm.engine.engine import Engine
-from policies.llm.tasks.abr.play import BATCH, BatchEngine
-from policies.llm.tasks.abr.policy import ANY_LADDER, NetLLM, task_of
-from policies.llm.tasks.abr.small import Small
-from policies.llm.tasks.ladder.play import STEPS, LadderEngine
+from policies.llm.tasks.ladder.play import BATCH, STEPS, LadderEngine
+from policies.llm.tasks.ladder.policy import NetLLM
+from policies.llm.tasks.ladder.small import Small
+from policies.llm.tasks.ladder.task import TASK
 
 
 @dataclass(frozen=True)
 class BatchModel:
-    """An engine with slots for `BATCH` sessions."""
+    """An engine, with slots for `BATCH` sessions where nothing else is said."""
 
     engine: Engine
 
     @classmethod
-    def of(cls, adapter: Path | None, threads: int = 1, device: str = "auto") -> BatchModel:
+    def of(
+        cls, adapter: Path | None, threads: int = 1, device: str = "auto", dtype: str = "auto"
+    ) -> BatchModel:
         """Load an adapter.
 
         Args:
@@ -30,19 +32,13 @@ class BatchModel:
         Raises:
             AdapterError, BaseError, ValueError: it can't be loaded.
         """
-        task = task_of(adapter)
-        return cls(Engine(task, adapter, device=device, slots=BATCH, max_steps=STEPS, threads=threads))
+        return cls(
+            Engine(TASK, adapter, device=device, slots=BATCH, max_steps=STEPS, threads=threads, dtype=dtype)
+        )
 
-    @property
-    def any_ladder(self) -> bool:
-        """Whether it plays what any ladder, chunk length, cap and weights ask for."""
-        return self.engine.info.task == ANY_LADDER
-
-    def over(self, sessions: Sessions) -> BatchEngine | LadderEngine:
+    def over(self, sessions: Sessions) -> LadderEngine:
         """The policy of a batch of sessions at their beginning; to be closed at its end."""
-        if self.any_ladder:
-            return LadderEngine(sessions, self.engine)
-        return BatchEngine(sessions, self.engine, self.engine.info.target)
+        return LadderEngine(sessions, self.engine)
 
 
 def model_of(spec: str, threads: int = 1) -> BatchModel | None:

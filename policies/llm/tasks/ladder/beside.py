@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from player.options import scoring
+from player.commands.options import scoring
 from player.qoe import QoE
 from player.registry import split_policies
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.bootstrap import share_interval
 from policies.llm.tasks.ladder.batch_model import BatchModel
-from policies.llm.tasks.ladder.evaluate import brought
+from policies.llm.tasks.ladder.brought import brought
 from policies.llm.tasks.ladder.sets import (
     Makes,
     PlayedSet,

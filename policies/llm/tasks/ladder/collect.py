@@ -1,7 +1,8 @@
 """`collect`: sessions on any ladder and by any weights, and what the teacher would do in each state.
 
 Sessions are drawn as `hindsight` is trained (`policies/hindsight/draws.py`), each played by one of the
-policies, with some random levels among their own; lines that are held out are never played on.
+policies, with some random levels among their own; lines that are held out are never played on. Where no
+measured line is, members of generated families are held out, by the same rule.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from player.registry import split_policies
 from player.simulated.batch.library import Ints
 from player.simulated.batch.sessions import Sessions
 from policies.hindsight import draws
-from policies.hindsight.data import read_source, read_videos
+from policies.hindsight.data import read_source, read_videos, with_members_held_out
 from policies.hindsight.draws import SessionMix
 from policies.hindsight.net import OptionNet
 from policies.hindsight.validate import Selects
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
-from policies.llm.tasks.abr.play import Explore
-from policies.llm.tasks.ladder.play import watch
+from policies.llm.tasks.ladder.play import Explore, watch
 from policies.llm.tasks.ladder.task import TASK
 from policies.llm.tasks.ladder.teacher import LadderTeacher, plays, read_teacher
 from policies.rules.batch_mpc import BatchMPC
@@ -78,6 +78,8 @@ def mix_of(words: Mapping[str, Any]) -> SessionMix:
     """
     sources = [read_source(word, False) for word in words["traces"]]
     sources += [read_source(word, True) for word in words["rescaled"]]
+    if not any(source.validation for source in sources):
+        sources = [with_members_held_out(source) for source in sources]
     return SessionMix(tuple(sources), *read_videos(words["video"]))
 
 

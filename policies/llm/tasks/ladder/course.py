@@ -41,7 +41,7 @@ class LadderCourse(Course):
         if not any(source.validation for source in self._mix.sources):
             raise AdaptError(
                 "none of the pool's traces is held out, so that no checkpoint could be chosen;"
-                " collect on a folder of logs besides"
+                " collect on more: a folder of logs, or members of a family such as 4g[0:50]"
             )
         self._net = read_teacher(facts.get("teacher"))
         if (made := facts.get("teacher_sha256")) != self._net.sha256:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from player.simulated.batch.library import Ints
@@ -9,7 +11,6 @@ from player.simulated.batch.sessions import Sessions
 from policies.hindsight.validate import Selects
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import Experience
-from policies.llm.tasks.abr.play import Explore
 from policies.llm.tasks.ladder.task import CAUTION, allowed
 from policies.llm.tasks.ladder.teacher import LadderTeacher
 from policies.view.batch import View
@@ -19,6 +20,9 @@ STEPS = 64
 """Of a session in a pool: a stretch of it where it has more."""
 BATCH = 128
 """Sessions at a time: what their caches take stays small."""
+
+Explore = Callable[[Ints], Ints]
+"""May put other levels in the place of those chosen."""
 
 
 class LadderEngine:

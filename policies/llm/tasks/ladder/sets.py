@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from player.playable import refuse_unplayable
-from player.qoe import QoE
-from player.registry import load_policy
+from player.buffer import CAP_MS
+from player.defaults import CHUNKS, RTT_MS
+from player.qoe import QoE, Scoring
 from player.simulated.batch.library import KINDS, Floats, Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.session import CHUNKS
+from player.video.built_in import load_video
 from player.video.video import Video
-from policies.bootstrap import percentile_interval
+from policies.bootstrap import mean_interval
 from policies.hindsight.data import generated, held_out, line_of
 from policies.hindsight.policy import BatchHindsight
 from policies.hindsight.validate import Selects, play, stall_ratio
-from policies.llm.tasks.abr.play import BATCH, BatchEngine, batch_policy
+from policies.llm.engine.engine import Engine
 from policies.llm.tasks.ladder.batch_model import BatchModel, model_of
-from policies.llm.tasks.ladder.play import LadderEngine
+from policies.llm.tasks.ladder.batch_policy import batch_policy
+from policies.llm.tasks.ladder.play import BATCH, LadderEngine
 from policies.llm.tasks.ladder.teacher import read_teacher
 from traces.families.catalogue import resolve_many
 from traces.trace import Trace
 
 AHEAD, TIE, BEHIND = "ahead", "tie", "behind"
 MOST_CHUNKS, CHUNK_S = 120, 4.0
+CAP_S = CAP_MS / 1000.0
 
 Makes = Callable[[Sessions, Setup], Selects]
 """A policy that is not yet bound to a batch of sessions."""
@@ -48,14 +50,18 @@ class SessionSet:
         name: str,
         traces: list[Trace],
         video: Video,
-        qoe: QoE,
+        qoe: QoE | None = None,
         *,
-        starts: int,
-        rtt_ms: float,
-        cap_s: float,
+        starts: int = 1,
+        rtt_ms: float = RTT_MS,
+        cap_s: float = CAP_S,
     ) -> SessionSet:
-        """`starts` sessions on each trace, begun at places spread evenly over it."""
-        library = Library(traces, [video])
+        """`starts` sessions on each trace, begun at places spread evenly over it.
+
+        Args:
+            qoe: linear with the ladder's top as mu where None.
+        """
+        library, qoe = Library(traces, [video]), qoe or Scoring().on(video.ladder_kbps)
         trace = np.repeat(np.arange(len(traces)), starts)
         places = np.tile(np.arange(starts), len(traces))
         published = video.chunks >= CHUNKS and video.chunk_s == CHUNK_S
@@ -66,6 +72,30 @@ class SessionSet:
         )  # fmt: skip
         return cls(name, library, setup, tuple(line_of(traces[at].name) for at in trace))
 
+    @classmethod
+    def on(cls, spec: str, video: str) -> SessionSet:
+        """A session on each trace of a word, as published.
+
+        Raises:
+            TraceError, VideoError: there is none.
+        """
+        streamed = load_video(video)
+        return cls.of(f"{spec}, {streamed.name}", resolve_many(spec), streamed)
+
+    @property
+    def chunks(self) -> int:
+        """Of each session."""
+        return int(self.setup.chunks.max())
+
+    def parts(self, at_once: int, threads: int = 1) -> Iterator[tuple[Sessions, Setup]]:
+        """All of it, so many sessions at a time at their beginning, the first chunk in at level 0."""
+        for begin in range(0, len(self.setup), at_once):
+            part = self.setup.part(slice(begin, begin + at_once))
+            yield (
+                Sessions(self.library, part, chunks=self.chunks, first_level=0, threads=threads),
+                part,
+            )
+
 
 @dataclass(frozen=True)
 class PlayedSet:
@@ -74,7 +104,7 @@ class PlayedSet:
     qoe: Floats
     """(sessions,) mean a chunk, the first not counted."""
     stall_pct: float
-    """Of all sessions' time after startup."""
+    """Of all sessions' time from the end of startup until the last chunk is in, stalled or played."""
 
 
 def chosen(spec: str, every: bool) -> list[Trace]:
@@ -91,24 +121,28 @@ def chosen(spec: str, every: bool) -> list[Trace]:
     return kept
 
 
-def played(sessions: SessionSet, make: Makes, threads: int = 1) -> PlayedSet:
-    """Play a set, `BATCH` sessions at a time.
+def played(sessions: SessionSet, make: Makes, threads: int = 1, at_once: int = BATCH) -> PlayedSet:
+    """Play a set, so many sessions at a time.
 
     Raises:
         ValueError: the policy refuses the video.
     """
     qoe, stalled, lasted = [], 0.0, 0.0
-    for begin in range(0, len(sessions.setup), BATCH):
-        part = sessions.setup.part(slice(begin, begin + BATCH))
-        most = int(part.chunks.max())
-        batch = Sessions(sessions.library, part, chunks=most, first_level=0, threads=threads)
+    for batch, part in sessions.parts(at_once, threads):
         selects = make(batch, part)
-        qoe.append(play(batch, selects))
-        if isinstance(selects, BatchEngine | LadderEngine):
-            selects.close()
+        try:
+            qoe.append(play(batch, selects))
+        finally:
+            if isinstance(selects, LadderEngine):
+                selects.close()
         total = float((batch.state.stalled_ms + batch.state.played_ms).sum())
         stalled, lasted = stalled + stall_ratio(batch) * total, lasted + total
     return PlayedSet(np.concatenate(qoe), stalled / max(lasted, 1.0))
+
+
+def engine_qoe(engine: Engine, sessions: SessionSet, threads: int = 1) -> Floats:
+    """(sessions,) mean QoE a chunk of an engine, as many at a time as it has slots."""
+    return played(sessions, made_by(BatchModel(engine)), threads, engine.slots).qoe
 
 
 def maker(spec: str, threads: int = 1) -> Makes:
@@ -120,14 +154,7 @@ def maker(spec: str, threads: int = 1) -> Makes:
     model = model_of(spec, threads)
     if model is not None:
         return made_by(model)
-    loaded = load_policy(spec)
-
-    def make(sessions: Sessions, setup: Setup) -> Selects:
-        video = sessions.library.videos[0]
-        refuse_unplayable(loaded, video, video.name, 0, sessions.qoe_of(0))
-        return batch_policy(spec, sessions, setup)
-
-    return make
+    return lambda sessions, setup: batch_policy(spec, sessions, setup)
 
 
 def made_by(model: BatchModel) -> Makes:
@@ -154,9 +181,9 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Floats, lines: tuple[str, ...]) -> Spread:
+    def of(cls, values: Floats, lines: Sequence[str]) -> Spread:
         """Of (sessions,) values."""
-        return cls(float(values.mean()), *percentile_interval(values, lines))
+        return cls(*mean_interval(values, lines))
 
     @property
     def verdict(self) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from player.qoe import QoE, published_mu
 from player.video.built_in import load_video
-from policies.llm.tasks.ladder.evaluate import brought
+from policies.llm.tasks.ladder.brought import brought
 from policies.llm.tasks.ladder.sets import (
     AHEAD,
     BEHIND,

@@ -25,9 +25,6 @@ from policies.llm.engine.engine import Engine
 from policies.llm.tasks.ladder.play import LadderEngine
 from policies.view.batch import View
 
-DRAWN = 2
-"""Times as many sessions on drawn ladders as of one source."""
-
 
 @dataclass(frozen=True)
 class LadderValidation:
@@ -39,14 +36,7 @@ class LadderValidation:
     @classmethod
     def of(cls, mix: SessionMix, sessions: int, threads: int) -> LadderValidation:
         """Of each source's held-out lines so many sessions, and some on drawn ladders over all of them."""
-        groups = []
-        for group in TeacherValidation.of(mix, threads).groups:
-            count, most = len(group.setup), sessions * (DRAWN if group.name == DRAWN_NAME else 1)
-            chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
-            part = group.setup.part(chosen)
-            made = ValidationSessions.of(group.name, group.weight, group.library, part, threads)
-            groups.append(made)
-        return cls(tuple(groups), threads)
+        return cls(TeacherValidation.of(mix, threads, sessions).groups, threads)
 
     @property
     def sessions(self) -> int:

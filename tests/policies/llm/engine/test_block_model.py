@@ -16,9 +16,7 @@ from policies.llm.engine.engine import Engine
 from policies.llm.engine.weight_blocks import BLOCK, packed, unpacked
 from policies.llm.model import tiny
 from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
-from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.small import SIX_LEVELS as WEIGHTS
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 
 needs_avx2 = pytest.mark.skipif(not block_product.can(), reason="this processor has no AVX2")
 
@@ -37,7 +35,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def steps(sessions: int, count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((sessions, count, abr.WIDTH)).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal((sessions, count, TASK.width)).astype(np.float32)
 
 
 def engine(folder: Path, dtype: str = "int8", **more: Any) -> Engine:
@@ -132,7 +130,7 @@ def test_a_context_begun_anew_and_one_computed_anew_are_the_same(tmp_path: Path)
 
 @needs_avx2
 def test_a_simulation_may_decide_its_sessions_together() -> None:
-    made = Engine(TASK, WEIGHTS, device="cpu", slots=20, threads=1, dtype="int8", alike=True)
+    made = Engine(TASK, device="cpu", slots=20, threads=1, dtype="int8", alike=True)
     assert made.same_together == 16
 
 

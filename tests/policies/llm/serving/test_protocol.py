@@ -14,8 +14,8 @@ from player.observation import HORIZON, PastChunk
 from policies.llm.serving import protocol
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.protocol import Request
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import SHORTEST_DOWNLOAD_S, VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import SHORTEST_DOWNLOAD_S, VideoStep
 from tests.support.llm_server_fakes import FACTS, observations
 
 
@@ -28,12 +28,12 @@ def load_request(body: bytes) -> Request:
 
 
 STEPS = tuple(VideoStep.of(observation) for observation in observations(1))
-WHOLE = Request("abr", "a-session", 0, STEPS, FACTS, 250.0)
+WHOLE = Request("ladder", "a-session", 0, STEPS, FACTS, 250.0)
 
 
 def test_a_steps_way_over_the_wire_gives_the_observation_back() -> None:
     seen = observations(2)
-    sent = load_request(dump_request(Request("abr", "x", 0, tuple(map(VideoStep.of, seen)), FACTS, 1.0)))
+    sent = load_request(dump_request(Request("ladder", "x", 0, tuple(map(VideoStep.of, seen)), FACTS, 1.0)))
     history: tuple[PastChunk, ...] = ()
     for step, observation in zip(sent.steps, seen, strict=True):
         history = history if step.past is None else (*history, step.past)
@@ -55,7 +55,7 @@ rows = st.lists(st.tuples(*[st.integers(1, 10**15)] * 6), min_size=1, max_size=H
 def test_whatever_a_client_knows_passes_to_the_last_bit(
     past: PastChunk, step: tuple[Any, ...], start: int, deadline_ms: float
 ) -> None:
-    request = Request("abr", "s", start, (VideoStep(past, *step),), None, deadline_ms)
+    request = Request("ladder", "s", start, (VideoStep(past, *step),), None, deadline_ms)
     assert load_request(dump_request(request)) == request
 
 
@@ -77,7 +77,7 @@ FIELDS: list[tuple[tuple[str | int, ...], object, str]] = [
     (("context",), None, "context"),
     (("context", "chunk_s"), 0, "context.chunk_s"),
     (("context", "ladder_kbps"), [300, 200, 1200, 1850, 2850, 4300], "context.ladder_kbps"),
-    (("context", "ladder_kbps"), [300, 750, 1200], "context.ladder_kbps"),
+    (("context", "ladder_kbps"), [300, 750, 1200], "context.quality"),
     (("context", "ladder_kbps", 2), 1200.5, "context.ladder_kbps[2]"),
     (("context", "codec"), "av1", "context.codec"),
     (("steps",), [], "steps"),

@@ -25,8 +25,8 @@ from policies.llm.serving.protocol import Answer, Request, dump_answer, dump_req
 from policies.llm.serving.serve import ServeError, listening
 from policies.llm.serving.server import Limits, Server, TaskEngine
 from policies.llm.serving.step_time import StepTime
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from tests.support.llm_server_fakes import (
     CHUNKS,
     FACTS,
@@ -83,7 +83,7 @@ def test_sessions_side_by_side_share_forwards_and_decide_as_each_alone(place: Pa
                         asyncio.create_task(blocking(lambda s=s, some=steps[:count]: s.decide(some)))
                         for s, steps in zip(sessions, STEPS, strict=True)
                     ]
-                    await until(lambda: len(server._desks["abr"].asking) == len(STEPS))
+                    await until(lambda: len(server._desks["ladder"].asking) == len(STEPS))
                 for answers, answer in zip(got, await asyncio.gather(*asking), strict=True):
                     answers.append(facts(answer))
                     assert answer.by == "llm" and answer.steps == count
@@ -109,7 +109,7 @@ def test_a_request_that_comes_during_a_forward_joins_the_next(place: Path) -> No
                     asyncio.create_task(blocking(lambda n=n: sessions[n].decide(STEPS[n][:2])))
                     for n in (1, 2)
                 ]
-                await until(lambda: len(server._desks["abr"].queue) == 2)
+                await until(lambda: len(server._desks["ladder"].queue) == 2)
             answers = [await first, *await asyncio.gather(*rest)]
         assert [len(batch) for batch in engine.batches] == [1, 2]
         assert [answer.batch for answer in answers] == [1, 2, 2]
@@ -146,7 +146,7 @@ def test_a_server_that_was_restarted_rebuilds_and_decides_the_same(place: Path) 
 def test_a_request_whose_answer_was_lost_may_come_again(place: Path) -> None:
     async def whole() -> None:
         engine = FakeEngine()
-        request = Request("abr", "again", 0, tuple(STEPS[0][:3]), FACTS, 5e3)
+        request = Request("ladder", "again", 0, tuple(STEPS[0][:3]), FACTS, 5e3)
         async with serving(place, engine), http(place) as session:
             first = await post(session, request)
             second = await post(session, request)
@@ -164,13 +164,13 @@ def test_a_request_whose_answer_was_lost_may_come_again(place: Path) -> None:
 def test_a_client_that_builds_on_what_the_server_has_not_gets_409_with_what_it_has(place: Path) -> None:
     async def whole() -> None:
         async with serving(place), http(place) as session:
-            unknown = Request("abr", "s", 4, tuple(STEPS[0][4:5]), None, 5e3)
+            unknown = Request("ladder", "s", 4, tuple(STEPS[0][4:5]), None, 5e3)
             status, body, _ = await post(session, unknown)
             assert (status, body["steps"]) == (409, 0)
-            assert (await post(session, Request("abr", "s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)))[0] == 200
+            assert (await post(session, Request("ladder", "s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)))[0] == 200
             status, body, _ = await post(session, unknown)
             assert (status, body["steps"]) == (409, 2)
-            other = Request("abr", "s", 1, tuple(STEPS[1][1:3]), None, 5e3)
+            other = Request("ladder", "s", 1, tuple(STEPS[1][1:3]), None, 5e3)
             assert (await post(session, other))[0] == 409, "another history under the same name"
 
     run(whole())
@@ -204,7 +204,7 @@ def test_a_conversation_says_what_the_server_lacks_and_begins_again_where_it_los
 def test_refusals_name_the_field_also_where_only_the_session_tells(place: Path) -> None:
     async def whole() -> None:
         async with serving(place, limits=Limits(body_bytes=200_000)), http(place) as session:
-            good = Request("abr", "s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)
+            good = Request("ladder", "s", 0, tuple(STEPS[0][:2]), FACTS, 5e3)
             message = json.loads(dump_request(good, TASK))
             message["steps"][1]["past"]["level"] = 6
             async with session.post("/v1/decide", json=message) as response:
@@ -240,7 +240,7 @@ def test_no_answer_comes_after_its_deadline_and_the_session_goes_on(place: Path)
                     with pytest.raises(ServerError, match=r"not decided within|no answer within"):
                         await blocking(lambda n=count: hurried.decide(STEPS[1][:n]))
             assert facts(await waiting) == alone(STEPS[0])[1]
-            await until(lambda: not server._desks["abr"].asking)
+            await until(lambda: not server._desks["ladder"].asking)
             patient = hurried
             patient._deadline_s = 30.0
             assert facts(await blocking(lambda: patient.decide(STEPS[1][:4]))) == alone(STEPS[1])[3]
@@ -255,7 +255,7 @@ def test_steps_that_were_in_a_forward_at_the_deadline_are_not_taken_in_twice(pla
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine), http(place) as session:
-            begun = Request("abr", "s", 0, tuple(STEPS[0][:2]), FACTS, 40.0)
+            begun = Request("ladder", "s", 0, tuple(STEPS[0][:2]), FACTS, 40.0)
             with released(engine):
                 engine.go.set()
                 assert (await post(session, replace(begun, steps=begun.steps[:1], deadline_ms=5e3)))[0] == 200
@@ -277,7 +277,7 @@ def test_steps_that_were_in_a_forward_at_the_deadline_are_not_taken_in_twice(pla
 def test_sessions_are_bounded_and_idle_ones_give_way(place: Path) -> None:
     async def whole() -> None:
         async with serving(place, limits=Limits(sessions=2, idle_s=600.0)) as server, http(place) as session:
-            first = Request("abr", "s0", 0, tuple(STEPS[0][:1]), FACTS, 5e3)
+            first = Request("ladder", "s0", 0, tuple(STEPS[0][:1]), FACTS, 5e3)
             for name in ("s0", "s1"):
                 assert (await post(session, replace(first, session=name)))[0] == 200
             status, _, headers = await post(session, replace(first, session="s2"))
@@ -290,9 +290,9 @@ def test_sessions_are_bounded_and_idle_ones_give_way(place: Path) -> None:
             async with session.delete("/v1/sessions/s0") as response:
                 assert response.status == 404
             assert (await post(session, replace(first, session="s2")))[0] == 200
-            server.sessions("abr")._idle_s = 0.0
+            server.sessions("ladder")._idle_s = 0.0
             assert (await post(session, replace(first, session="s3")))[0] == 200
-            assert len(server.sessions("abr")) == 1
+            assert len(server.sessions("ladder")) == 1
 
     run(whole())
 
@@ -305,17 +305,17 @@ def test_a_slot_is_given_back_once_whoever_lets_go_of_it_last(place: Path) -> No
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine) as server:
-            first = Request("abr", "twin", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
-            twins = [server.sessions("abr").decide(first, time.monotonic()) for _ in range(2)]
+            first = Request("ladder", "twin", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
+            twins = [server.sessions("ladder").decide(first, time.monotonic()) for _ in range(2)]
             one, other = await asyncio.gather(*twins)
             assert facts(one) == facts(other) == alone(STEPS[0])[0]
-            server.sessions("abr").end("twin")
+            server.sessions("ladder").end("twin")
             assert len(engine.closed) == 1
-            server._desks["abr"].batcher.queue = Refusing()
+            server._desks["ladder"].batcher.queue = Refusing()
             with pytest.raises(Hopeless):
-                await server.sessions("abr").decide(replace(first, session="kept"), time.monotonic())
-            server.sessions("abr").end("kept")  # what keeps its steps has not begun yet
-            await until(lambda: not server.sessions("abr")._working)
+                await server.sessions("ladder").decide(replace(first, session="kept"), time.monotonic())
+            server.sessions("ladder").end("kept")  # what keeps its steps has not begun yet
+            await until(lambda: not server.sessions("ladder")._working)
         assert len(engine.closed) == 2
 
     run(whole())
@@ -325,15 +325,15 @@ def test_slots_of_sessions_that_are_over_but_in_a_forward_are_no_fault_of_the_mo
     async def whole() -> None:
         engine = FakeEngine(slots=1)
         async with serving(place, engine, Limits(sessions=1)) as server, http(place) as session:
-            first = Request("abr", "s0", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
+            first = Request("ladder", "s0", 0, tuple(STEPS[0][:1]), FACTS, 3e4)
             assert (await post(session, first))[0] == 200
-            held = server.sessions("abr")._open["s0"]
+            held = server.sessions("ladder")._open["s0"]
             held.asking += 1
-            server.sessions("abr").end("s0")
+            server.sessions("ladder").end("s0")
             status, _, headers = await post(session, replace(first, session="s1"))
             assert status == 429 and int(headers["Retry-After"]) == 1
             held.asking -= 1
-            server.sessions("abr")._give_back(held)
+            server.sessions("ladder")._give_back(held)
             assert (await post(session, replace(first, session="s1")))[0] == 200
 
     run(whole())
@@ -345,16 +345,16 @@ def test_what_no_finite_number_can_be_made_of_never_reaches_the_model(
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine) as server, http(place) as session:
-            good = Request("abr", "s", 0, tuple(STEPS[0][:3]), FACTS, 3e4)
+            good = Request("ladder", "s", 0, tuple(STEPS[0][:3]), FACTS, 3e4)
             assert (await post(session, replace(good, steps=good.steps[:1])))[0] == 200
-            real = server.sessions("abr")._task.vectors_of  # type: ignore[attr-defined]
+            real = server.sessions("ladder")._task.vectors_of  # type: ignore[attr-defined]
 
             def broken(clients: Any) -> Any:
                 vectors = real(clients)
                 vectors[1, 5] = np.nan  # the third step: the first is held
                 return vectors
 
-            monkeypatch.setattr(server.sessions("abr")._task, "vectors_of", broken)
+            monkeypatch.setattr(server.sessions("ladder")._task, "vectors_of", broken)
             status, body, _ = await post(session, good)
             assert (status, body["field"]) == (422, "steps[2]")
             monkeypatch.undo()
@@ -368,10 +368,10 @@ def test_the_queue_is_bounded(place: Path) -> None:
     async def whole() -> None:
         engine = FakeEngine()
         async with serving(place, engine, Limits(waiting=2)) as server, http(place) as session:
-            ask = [Request("abr", f"s{n}", 0, tuple(STEPS[n][:1]), FACTS, 3e4) for n in range(3)]
+            ask = [Request("ladder", f"s{n}", 0, tuple(STEPS[n][:1]), FACTS, 3e4) for n in range(3)]
             with released(engine):
                 taken = [asyncio.create_task(post(session, request)) for request in ask[:2]]
-                await until(lambda: len(server._desks["abr"].asking) == 2)
+                await until(lambda: len(server._desks["ladder"].asking) == 2)
                 status, _, headers = await post(session, ask[2])
                 assert status == 429 and int(headers["Retry-After"]) >= 1
             assert [status for status, *_ in await asyncio.gather(*taken)] == [200, 200]
@@ -390,7 +390,7 @@ def test_a_model_that_fails_costs_one_answer_and_no_state(place: Path) -> None:
             with pytest.raises(ServerError, match=r"the model failed.*status 500"):
                 await blocking(lambda: session.decide(STEPS[0][:3]))
             assert facts(await blocking(lambda: session.decide(STEPS[0][:4]))) == alone(STEPS[0])[3]
-            assert len(server.sessions("abr")) == 1, "its only slot was given back"
+            assert len(server.sessions("ladder")) == 1, "its only slot was given back"
 
     run(whole())
 
@@ -425,16 +425,16 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
             asked = remote(place)
             for count in (1, 2, 6):
                 await blocking(lambda n=count: asked.decide(STEPS[0][:n]))
-            assert (await post(session, Request("abr", "s", 3, tuple(STEPS[0][3:4]), None, 5e3)))[0] == 409
-            at_once = Request("abr", "t", 0, tuple(STEPS[1][:4]), FACTS, 5e3)
+            assert (await post(session, Request("ladder", "s", 3, tuple(STEPS[0][3:4]), None, 5e3)))[0] == 409
+            at_once = Request("ladder", "t", 0, tuple(STEPS[1][:4]), FACTS, 5e3)
             assert (await post(session, at_once))[0] == 200
             with released(engine):
                 status, *_ = await post(session, replace(at_once, session="late", deadline_ms=1e3))
                 assert status == 504
-            await until(lambda: not server._desks["abr"].asking)
-            server._desks["abr"].queue.step_time = StepTime()
+            await until(lambda: not server._desks["ladder"].asking)
+            server._desks["ladder"].queue.step_time = StepTime()
             for _ in range(60):
-                server._desks["abr"].queue.step_time.took(1, 100.0)
+                server._desks["ladder"].queue.step_time.took(1, 100.0)
             status, body, _ = await post(session, replace(at_once, session="early"))
             assert status == 504 and body["error"].startswith("light: ")
             async with session.get("/metrics") as response:
@@ -442,7 +442,7 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
                 text = await response.text()
             told = await blocking(lambda: ask_health(Address.of(str(place)), None, 30))
         values = dict(re.findall(r"^(streambed_llm_\S+) (\S+)$", text, re.MULTILINE))
-        assert float(values['streambed_llm_decisions_total{by="llm",task="abr"}']) == 4
+        assert float(values['streambed_llm_decisions_total{by="llm",task="ladder"}']) == 4
         assert float(values['streambed_llm_refusals_total{status="409"}']) == 1
         assert float(values["streambed_llm_steps_total"]) == 6 + 4 + 4
         assert float(values["streambed_llm_rows_total"]) == 6 + 4 + 4
@@ -454,8 +454,8 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
         assert 'adapter_sha256="aaaa' in text
         assert (
             told["status"],
-            told["tasks"]["abr"]["base"],
-            told["tasks"]["abr"]["max_steps"],
+            told["tasks"]["ladder"]["base"],
+            told["tasks"]["ladder"]["max_steps"],
             told["sessions"],
         ) == ("ok", "fake", 64, 4)
 

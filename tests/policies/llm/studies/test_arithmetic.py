@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policies.llm.__main__ import parser
+from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.studies import arithmetic
 from policies.llm.studies.through_server import BenchError
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.sets import SessionSet
+from policies.llm.tasks.ladder.task import TASK
 
 
 def measured(adapter: str, words: str) -> dict[str, Any]:
@@ -35,11 +38,21 @@ def test_one_format_beside_itself_differs_in_nothing(
     assert "0.00% of 141 decisions otherwise" in capsys.readouterr().out
 
 
-def test_another_format_is_seen(adapter: str) -> None:
+def test_another_format_decides_nearly_the_same(adapter: str) -> None:
     words = "--dtype bfloat16 --beside float32 --rounds 0 --traces 4g[0:8]"
     (row,) = measured(adapter, words)["quality"]
-    assert 0 < row["otherwise"] < 0.2 and row["sessions_changed"] > 0
+    assert 0 <= row["otherwise"] < 0.2 and row["decisions"] == 47 * 8
     assert row["difference"] == pytest.approx(row["first_qoe"] - row["second_qoe"], abs=1e-9)
+
+
+def test_decisions_of_another_model_are_seen(adapter: str, tmp_path: Path) -> None:
+    first, second = (
+        Engine(TASK, folder, device="cpu", slots=6, max_steps=48, dtype="float32")
+        for folder in (Path(adapter), tiny_adapter(TASK, tmp_path, seed=1))
+    )
+    otherwise, decisions = arithmetic.decided_otherwise(first, second, SessionSet.on("4g[0:3]", "envivio"))
+    assert 0 < otherwise < decisions == 47 * 3
+    assert first.book.free == second.book.free == 6
 
 
 def test_both_servers_are_asked_and_beside_each_other(

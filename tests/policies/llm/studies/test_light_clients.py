@@ -11,8 +11,8 @@ from policies.llm.serving.local import LocalSession
 from policies.llm.serving.server import Limits
 from policies.llm.studies.light_clients import AskingError, Heard, ask_all
 from policies.llm.studies.through_server import server_row
-from policies.llm.tasks.abr.task import TASK
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from tests.support.llm_server_fakes import CHUNKS, FACTS, FakeEngine, blocking, observations, run, serving
 
 STEPS = [[VideoStep.of(seen) for seen in observations(number)] for number in range(4)]
@@ -24,7 +24,7 @@ def test_each_session_hears_what_it_would_hear_alone_and_is_over_afterwards(tmp_
         async with serving(tmp_path / "s") as server:
             address = Address.of(str(tmp_path / "s"))
             heard = await blocking(lambda: ask_all(address, TASK, ASKED))
-            assert len(server.sessions("abr")) == 0
+            assert len(server.sessions("ladder")) == 0
         for steps, answers in zip(STEPS, heard.answers, strict=True):
             alone = LocalSession(FakeEngine(), TASK, FACTS)
             assert [(each.value, each.margin) for each in answers] == [

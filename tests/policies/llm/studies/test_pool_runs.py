@@ -13,7 +13,7 @@ import pytest
 from policies.llm.__main__ import main
 from policies.llm.learning import pool
 from policies.llm.studies import pool_runs
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.task import TASK
 
 TINY = ("--base", "scratch:2x64:1", "--rank", "4", "--hidden", "16", "--batch", "2", "--steps", "2")
 QUICK = ("--validation-sessions", "2", "--seeds", "1,2")
@@ -22,7 +22,7 @@ QUICK = ("--validation-sessions", "2", "--seeds", "1,2")
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "pool"
-    words = ["--policy", "bba", "--traces", "4g[0:3]", "--sessions", "20", "--ladders", "0", "--explore", "0"]
+    words = ["--policy", "robustmpc", "--traces", "4g[0:12]", "--sessions", "20", "--explore", "0"]
     assert main(["collect", *words, "--out", str(folder), "--json"]) == 0
     return folder
 

@@ -13,8 +13,8 @@ from player.qoe import QoE
 from player.registry import PolicyError, load_policy
 from player.sections import policy_section
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.tasks.abr.policy import NetLLM
-from policies.llm.tasks.abr.task import TASK
+from policies.llm.tasks.ladder.policy import NetLLM
+from policies.llm.tasks.ladder.task import TASK
 from tests.support.llm_server_fakes import VIDEO, FakeEngine, FakeInfo, blocking, run, serving
 
 

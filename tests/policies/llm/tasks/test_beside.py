@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from player.qoe import QoE
+from player.qoe import QoE, summarise
+from player.registry import PolicyError, load_policy
+from player.simulated.link_published import PublishedLink
+from player.simulated.session import simulate
 from player.video.built_in import load_video
 from policies.bootstrap import share_interval
 from policies.llm.__main__ import main
 from policies.llm.model.tiny import tiny_adapter
-from policies.llm.tasks.abr.play import policy_qoe
-from policies.llm.tasks.abr.small import SIX_LEVELS
 from policies.llm.tasks.ladder import settings
 from policies.llm.tasks.ladder.batch_model import BatchModel, model_of
-from policies.llm.tasks.ladder.evaluate import brought
+from policies.llm.tasks.ladder.brought import brought
 from policies.llm.tasks.ladder.sets import SessionSet, Spread, chosen, maker, played, teacher
 from policies.llm.tasks.ladder.task import TASK as LADDER
+from tests.support.batch_worlds import Script
 
 SPEC = "3g[400:403]"
 
@@ -29,11 +31,41 @@ def sessions(mu: float = 4.3) -> SessionSet:
     return SessionSet.of(SPEC, traces, load_video("envivio"), QoE(mu=mu), starts=1, rtt_ms=80.0, cap_s=60.0)
 
 
-def test_a_set_is_played_as_elsewhere() -> None:
+def test_a_set_is_played_as_its_sessions_alone() -> None:
     made = sessions()
-    for name in ("robustmpc", "bba", "oracle"):
-        expected = policy_qoe(name, made.library, made.setup)
-        assert played(made, maker(name)).qoe == pytest.approx(expected)
+    video = made.library.videos[0]
+    for name in ("robustmpc", "robustmpc:horizon=5", "bba", "genet", "fixed:2"):
+        found = played(made, maker(name), at_once=2)
+        stalled_s = played_s = 0.0
+        for place, trace in enumerate(made.library.traces):
+            rows, end = simulate(
+                video, trace, load_policy(name).policy, seed=0, qoe=QoE(), link=PublishedLink(), start_index=1
+            )
+            stalled_s += end.stall_s
+            played_s += end.played_s - rows[-1].buffer_after_s
+            assert found.qoe[place] == pytest.approx(summarise(rows, end, video.ladder_kbps, QoE()).qoe)
+        assert found.stall_pct == pytest.approx(100.0 * stalled_s / (stalled_s + played_s))
+
+
+def test_a_stall_costs_the_top_of_the_ladder_where_nothing_else_is_asked() -> None:
+    made = SessionSet.on("lte[0:2]", "uhd")
+    levels = Script([0, *[5] * (made.chunks - 1)])
+    found = played(made, maker("fixed:5")).qoe
+    for place, trace in enumerate(made.library.traces):
+        rows, end = simulate(
+            made.library.videos[0], trace, levels, seed=0, qoe=QoE(mu=40.0), link=PublishedLink(),
+            chunks=made.chunks, start_index=1,
+        )  # fmt: skip
+        one = summarise(rows, end, made.library.videos[0].ladder_kbps, QoE(mu=40.0))
+        assert found[place] == pytest.approx(one.qoe)
+
+
+@pytest.mark.parametrize("name", ["genet", "udr"])
+def test_a_batch_refuses_what_a_client_refuses(name: str) -> None:
+    video = brought(load_video("envivio"), [400, 1200, 4000], None)
+    made = SessionSet.of(SPEC, chosen(SPEC, True), video)
+    with pytest.raises(PolicyError, match=f"policy {name} can't play envivio-brought: "):
+        played(made, maker(name))
 
 
 def test_the_oracle_is_above_all_and_heeds_the_cost_of_a_stall() -> None:
@@ -47,15 +79,13 @@ def test_the_oracle_is_above_all_and_heeds_the_cost_of_a_stall() -> None:
 def test_a_model_is_known_by_its_policy() -> None:
     assert model_of("robustmpc") is None
     small = model_of("small")
-    assert isinstance(small, BatchModel) and small.any_ladder
-    older = model_of(f"netllm:adapter={SIX_LEVELS}")
-    assert isinstance(older, BatchModel) and not older.any_ladder
+    assert isinstance(small, BatchModel) and small.engine.info.task == LADDER.name
 
 
 def test_an_adapter_of_any_ladder_plays_what_others_refuse(tmp_path: Path) -> None:
     folder = tiny_adapter(LADDER, tmp_path)
     model = model_of(f"netllm:adapter={folder}")
-    assert isinstance(model, BatchModel) and model.any_ladder
+    assert isinstance(model, BatchModel)
     video = brought(load_video("envivio"), [400, 1200, 4000], 8.0)
     made = SessionSet.of(SPEC, chosen(SPEC, True), video, QoE(mu=4.0), starts=2, rtt_ms=20.0, cap_s=15.0)
     qoe = played(made, maker(f"netllm:adapter={folder}")).qoe

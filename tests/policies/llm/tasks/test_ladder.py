@@ -28,14 +28,13 @@ from policies.llm.learning.adaptation import LAST
 from policies.llm.learning.course import Batch
 from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.serving.fields import FieldError
-from policies.llm.tasks.abr import wire
-from policies.llm.tasks.abr.policy import NetLLM
-from policies.llm.tasks.abr.small import SIX_LEVELS
-from policies.llm.tasks.abr.wire import VideoStep
+from policies.llm.tasks.ladder import wire
+from policies.llm.tasks.ladder.brought import brought
 from policies.llm.tasks.ladder.course import LadderCourse
-from policies.llm.tasks.ladder.evaluate import brought
 from policies.llm.tasks.ladder.play import LadderEngine
+from policies.llm.tasks.ladder.policy import NetLLM
 from policies.llm.tasks.ladder.task import TASK, allowed
+from policies.llm.tasks.ladder.wire import VideoStep
 from policies.view import layout
 from policies.view.asked import Asked
 from policies.view.layout import ATTRIBUTES, GLOBAL, MAX_LEVELS
@@ -97,13 +96,10 @@ def test_a_longer_ladder_than_can_be_seen_is_played_by_its_own_levels(adapter: P
     assert {row.level for row in rows} <= kept
 
 
-def test_an_adapter_says_which_task_its_server_has_to_have(adapter: Path) -> None:
-    older = NetLLM(adapter=str(SIX_LEVELS)).server()
-    assert isinstance(older, ServerCommand)
-    assert "--task" not in older.arguments, "it is the server's own default"
-    for asked in (NetLLM(adapter=str(adapter)).server(), NetLLM().server()):
-        assert isinstance(asked, ServerCommand)
-        assert asked.arguments[:3] == ("serve", "--task", "ladder")
+def test_the_server_that_a_run_starts_has_the_policys_adapter(adapter: Path) -> None:
+    mine, shipped = NetLLM(adapter=str(adapter)).server(), NetLLM().server()
+    assert isinstance(mine, ServerCommand) and isinstance(shipped, ServerCommand)
+    assert mine.arguments == ("serve", "--adapter", str(adapter)) and shipped.arguments == ("serve",)
 
 
 def test_what_is_asked_for_is_seen_and_changes_the_answer(adapter: Path) -> None:
@@ -203,7 +199,7 @@ def logs(folder: Path) -> Path:
 
 def test_collected_adapted_and_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*words: str) -> dict[str, Any]:
-        assert main([*words, "--task", "ladder", "--json"]) == 0
+        assert main([*words, "--json"]) == 0
         return dict(json.loads(capsys.readouterr().out))
 
     teacher, held, out = tmp_path / "teacher.safetensors", tmp_path / "pool", tmp_path / "mine"
@@ -237,7 +233,7 @@ def test_collected_adapted_and_tested(tmp_path: Path, capsys: pytest.CaptureFixt
                  "--chunk-s", "2", "--mu", "12", "--cap-s", "20", "--rtt-ms", "30",
                  "--teacher", str(teacher))  # fmt: skip
     (setting,) = found["settings"]
-    assert found["qoe"] == {"kind": "linear", "mu": 12.0, "smooth": 1.0} and found["chunk_s"] == 2.0
+    assert found["qoe"] == "linear, mu 12, smooth 1" and found["chunks_s"] == {"envivio-brought": 2.0}
     assert {name: row["stall_pct"] >= 0 for name, row in setting["policies"].items()} == dict.fromkeys(
         ("adapter", "robustmpc", "teacher"), True
     )

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 
 from player.observation import Observation, PastChunk
 from player.qoe import QoE
 from policies.llm.task import NextSteps, Task
-from policies.llm.tasks.abr.features import VideoFacts
-from policies.llm.tasks.abr.seen import FIRST_ROOM, SeenChunks
-from policies.llm.tasks.abr.task import TASK as ABR
-from policies.llm.tasks.abr.wire import VideoStep
-from policies.llm.tasks.ladder.task import TASK as LADDER
+from policies.llm.tasks.ladder.seen import FIRST_ROOM, SeenChunks
+from policies.llm.tasks.ladder.task import TASK
+from policies.llm.tasks.ladder.wire import VideoStep
 from policies.view.asked import Asked
-from tests.support.llm_server_fakes import FACTS, KBPS, VIDEO, observations
+from tests.support.llm_server_fakes import KBPS, VIDEO, observations
 
 STEPS = [[VideoStep.of(seen) for seen in observations(number)] for number in range(3)]
 PUBLISHED = Asked.of(VIDEO, QoE())
@@ -32,53 +27,40 @@ def of_three(step: VideoStep) -> VideoStep:
     return VideoStep(past, step.buffer_s, sizes, step.chunks_left, step.elapsed_s, 20.0)
 
 
-def questions(task: Any) -> list[NextSteps]:
+def questions() -> list[NextSteps]:
     """Three sessions' first steps."""
-    if task is ABR:
-        other = VideoFacts(tuple(2 * kbps for kbps in KBPS), 2.0)
-        return [NextSteps(STEPS[n], task.empty, (FACTS, other, FACTS)[n]) for n in range(3)]
     three = [of_three(step) for step in STEPS[1]]
     asked = ((STEPS[0], PUBLISHED), (three, THREE), (STEPS[2], PUBLISHED))
-    return [NextSteps(steps, task.empty, context) for steps, context in asked]
+    return [NextSteps(steps, TASK.empty, context) for steps, context in asked]
 
 
-@pytest.mark.parametrize("task", [ABR, LADDER], ids=lambda task: task.name)
-def test_a_batch_is_fed_what_one_client_is(task: Any) -> None:
-    asked = questions(task)
-    for fed, alone in zip(task.fill(asked), Task.fill(task, asked), strict=True):
+def test_a_batch_is_fed_what_one_client_is() -> None:
+    asked = questions()
+    for fed, alone in zip(TASK.fill(asked), Task.fill(TASK, asked), strict=True):
         np.testing.assert_allclose(fed, alone, rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("task", [ABR, LADDER], ids=lambda task: task.name)
-def test_it_is_the_same_to_the_last_bit_in_any_company_and_step_by_step(task: Any) -> None:
-    asked = questions(task)
-    together = task.fill(asked)
+def test_it_is_the_same_to_the_last_bit_in_any_company_and_step_by_step() -> None:
+    asked = questions()
+    together = TASK.fill(asked)
     for session, each in enumerate(asked):
-        assert np.array_equal(task.fill([each])[0], together[session])
-    past = [task.empty] * 3
+        assert np.array_equal(TASK.fill([each])[0], together[session])
+    past = [TASK.empty] * 3
     for place in range(len(STEPS[0])):
         now = [
             NextSteps(each.steps[place : place + 1], seen, each.context)
             for each, seen in zip(asked, past, strict=True)
         ]
-        for session, row in enumerate(task.fill(now)):
+        for session, row in enumerate(TASK.fill(now)):
             assert np.array_equal(row[0], together[session][place])
-        past = [task.after(seen, each.steps[0]) for seen, each in zip(past, now, strict=True)]
+        past = [TASK.after(seen, each.steps[0]) for seen, each in zip(past, now, strict=True)]
 
 
-def test_a_return_that_is_asked_for_is_seen() -> None:
-    asked = [NextSteps(STEPS[0], ABR.empty, FACTS, target) for target in (None, 1.5)]
-    without, with_it = (ABR.fill([each])[0] for each in asked)
-    differs = np.flatnonzero((without != with_it).any(axis=0))
-    assert len(differs) == 1
-
-
-@pytest.mark.parametrize("task", [ABR, LADDER], ids=lambda task: task.name)
-def test_answers_of_a_batch_are_those_of_each(task: Any) -> None:
-    vectors = np.concatenate(task.fill(questions(task)))
-    outputs = np.random.default_rng(3).normal(size=(len(vectors), task.head.width)).astype(np.float32)
-    alone = [task.answer(output, vector) for output, vector in zip(outputs, vectors, strict=True)]
-    assert task.answers(outputs, vectors) == alone
+def test_answers_of_a_batch_are_those_of_each() -> None:
+    vectors = np.concatenate(TASK.fill(questions()))
+    outputs = np.random.default_rng(3).normal(size=(len(vectors), TASK.head.width)).astype(np.float32)
+    alone = [TASK.answer(output, vector) for output, vector in zip(outputs, vectors, strict=True)]
+    assert TASK.answers(outputs, vectors) == alone
     assert any(each.margin is not None for each in alone)
 
 
@@ -100,6 +82,5 @@ def test_what_was_seen_is_shared_until_it_parts() -> None:
 
 def test_a_session_begins_where_nothing_was_seen() -> None:
     first = Observation(0, (), 0.0, VIDEO.sizes_bytes[:8], 48, 0.0, 60.0)
-    for task, context in ((ABR, FACTS), (LADDER, PUBLISHED)):
-        (row,) = task.fill([NextSteps([VideoStep.of(first)], task.empty, context)])  # type: ignore[attr-defined]
-        np.testing.assert_allclose(row[0], task.seen(first, context), rtol=2e-6, atol=1e-6)  # type: ignore[attr-defined]
+    (row,) = TASK.fill([NextSteps([VideoStep.of(first)], TASK.empty, PUBLISHED)])
+    np.testing.assert_allclose(row[0], TASK.seen(first, PUBLISHED), rtol=2e-6, atol=1e-6)

@@ -10,13 +10,11 @@ import pytest
 from player.policy import BY_POLICY, Served
 from player.qoe import QoE
 from player.registry import load_policy
-from player.simulated.batch.library import Library
-from player.simulated.batch.sessions import Setup
 from player.simulated.link_published import PublishedLink
 from player.simulated.session import simulate
-from policies.llm.tasks.abr.play import policy_qoe
-from policies.llm.tasks.abr.policy import NetLLM
-from policies.llm.tasks.abr.small import WEIGHTS, Small
+from policies.llm.tasks.ladder.policy import NetLLM
+from policies.llm.tasks.ladder.sets import SessionSet, maker, played
+from policies.llm.tasks.ladder.small import WEIGHTS, Small
 from tests.support.llm_server_fakes import TRACES, VIDEO
 
 CHUNKS = 12
@@ -30,10 +28,19 @@ def _nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_alone_and_in_a_batch_it_decides_the_same_and_no_language_model_is_named() -> None:
     policy = Small(server="none")
-    setup = Setup.of(len(TRACES), trace=np.arange(len(TRACES)), seed=np.arange(len(TRACES)))
-    batch = policy_qoe("small", Library(TRACES, [VIDEO]), setup, CHUNKS)
+    made = SessionSet.of("made up", TRACES, VIDEO.first(CHUNKS))
+    batch = played(made, maker("small")).qoe
     for number, trace in enumerate(TRACES):
-        rows, _ = simulate(VIDEO, trace, policy, seed=number, qoe=QoE(), link=PublishedLink(), chunks=CHUNKS)
+        rows, _ = simulate(
+            made.library.videos[0],
+            trace,
+            policy,
+            seed=0,
+            qoe=QoE(),
+            link=PublishedLink(),
+            chunks=CHUNKS,
+            start_index=1,
+        )
         assert {row.by for row in rows[1:]} == {BY_POLICY}
         assert len({row.level for row in rows}) > 1
         levels, stalls_s = [row.level for row in rows], [row.stall_s for row in rows]

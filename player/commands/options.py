@@ -1,0 +1,97 @@
+"""Command-line options that commands of several packages share.
+
+`analysis` reads records and knows of the rest only two leaves, so it has scoring options of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from player.buffer import BufferThresholds
+from player.defaults import FALLBACK, MU, MU_NOTE
+
+if TYPE_CHECKING:
+    from player.qoe import Scoring
+
+Group = Any
+"""An `argparse` parser or one of its groups; argparse has no public name for what they share."""
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `scoring`."""
+    group = parser.add_argument_group("scoring")
+    group.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
+    group.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
+    group.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+
+
+def scoring(args: argparse.Namespace) -> Scoring:
+    """The QoE that `add_scoring_options` asked for, on whatever ladder.
+
+    Raises:
+        ValueError: a weight that is none.
+    """
+    from player.qoe import Scoring  # it knows records, which help has no time for
+
+    return Scoring(args.qoe, args.mu, args.smooth)
+
+
+def add_fallback_options(group: Group) -> None:
+    """`--fallback` and `--strict`: what happens where a policy doesn't decide."""
+    group.add_argument(
+        "--fallback",
+        metavar="NAME",
+        help="decides what the policy doesn't: it raised, was late, or named no level"
+        f" (default: what the policy names itself, else {FALLBACK})",
+    )
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="no fallback: stop at a policy's first fault with its traceback, exit status 2",
+    )
+
+
+def add_video_option(group: Group, default: str | None = "envivio") -> None:
+    """`--video`, for `load_video`; without a default, the trace's family has one (`default_video`)."""
+    group.add_argument(
+        "--video",
+        default=default,
+        metavar="VIDEO",
+        help="envivio, envivio-hi, uhd, a directory of video_size_N files, or an MPD"
+        f" (default: {default or 'uhd with lte, 5g and wifi, else envivio'})",
+    )
+
+
+def add_threshold_options(group: Group) -> None:
+    """The options of `thresholds_of`."""
+    group.add_argument(
+        "--buffer-cap-s",
+        type=float,
+        metavar="S",
+        default=BufferThresholds.buffer_cap_s,
+        help="hold the next request while more is buffered (default: %(default)g)",
+    )
+    group.add_argument(
+        "--startup-s",
+        type=float,
+        metavar="S",
+        default=BufferThresholds.startup_s,
+        help="begin to play once so much is buffered (default: with the first chunk)",
+    )
+    group.add_argument(
+        "--resume-s",
+        type=float,
+        metavar="S",
+        default=BufferThresholds.resume_s,
+        help="after a stall go on once so much is buffered (default: with the next chunk)",
+    )
+
+
+def thresholds_of(args: argparse.Namespace) -> BufferThresholds:
+    """What `add_threshold_options` asked for.
+
+    Raises:
+        ValueError: one that can't be; it is named as the option is.
+    """
+    return BufferThresholds(args.buffer_cap_s, args.startup_s, args.resume_s)

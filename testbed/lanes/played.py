@@ -1,0 +1,35 @@
+"""What one session of a lane tells of its link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from player.record import ChunkRow
+from testbed.verdict.evidence import CallUse
+
+
+@dataclass(frozen=True)
+class Played:
+    """One session's part of what passed a link."""
+
+    chunks: Sequence[ChunkRow]
+    """Of a video."""
+    offset_s: float
+    """When it began, since the lane's first player did."""
+    elapsed_s: float
+    """From its begin to its end."""
+    finished: bool
+    """Whether it played its whole video."""
+    wanted_share: float
+    """Of its time in which some process wanted a processor and had none, 0 to 1."""
+    call: CallUse | None = None
+    """Of a call."""
+
+
+def payload_bytes(played: Sequence[Played]) -> int | None:
+    """What the chunks of all hold; None where more than that passed, or was asked for."""
+    if not all(one.finished and one.call is None for one in played):
+        return None
+    rows = [row for one in played for row in one.chunks]
+    return None if any(row.retries for row in rows) else sum(row.size_bytes for row in rows)
