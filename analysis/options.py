@@ -12,6 +12,7 @@ from analysis.sessions import AnalysisError
 from player.defaults import MU, MU_NOTE
 from player.qoe import Scoring
 from traces.commands import add_json_option
+from traces.words import split_names
 
 BASELINE = "robustmpc"
 """With whom a report compares where neither the command nor the sweep says."""
@@ -46,14 +47,22 @@ def add_sessions(what: Any) -> None:
 
 
 def add_policies(what: Any) -> None:
-    """`--policy`, again and again."""
+    """`--policy`: a list of names, `args.policy`."""
     what.add_argument(
-        "--policy",
-        action="append",
+        *("--policy", "--policies"),
+        action="extend",
+        type=_names,
         default=[],
-        metavar="NAME",
-        help="only this policy, as it was asked for; may be given again (default: all)",
+        metavar="NAME[,NAME…]",
+        help="only these policies, as they were asked for; may be given again (default: all)",
     )
+
+
+def _names(text: str) -> list[str]:
+    try:
+        return split_names(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_interrupted(what: Any) -> None:

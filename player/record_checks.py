@@ -12,10 +12,9 @@ from typing import Any
 
 from player.manifest import Manifest
 from player.section import JsonSection
+from traces.numbers import MOST
 from traces.safe_reading import shown
 
-MOST = 1e15
-"""No size, time, rate or count of a session is larger."""
 MEASURES = ("video", "trace", "link", "shared", "player", "told_qoe", "sweep")
 """Sections without seeds, which may be any whole number."""
 

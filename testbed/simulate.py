@@ -28,6 +28,7 @@ import contextlib
 import json
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -40,9 +41,9 @@ from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.computing_pace import remembered
-from testbed.simulated.jobs import JobSummaries, plan_jobs, run_jobs
+from testbed.simulated.jobs import JobSummaries, SimulationJob, plan_jobs, run_jobs
+from testbed.simulated.progress import ComputedForecast, SessionsProgress
 from testbed.simulating.command_line import parser
-from testbed.simulating.progress_line import ProgressLine
 from testbed.simulating.simulated_summary import (
     SimulatedOutcome,
     all_good,
@@ -54,8 +55,10 @@ from testbed.simulating.simulated_summary import (
 )
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
 from traces.commands import carried_out, exit_with, next_step, tell_line
+from traces.console import VisibleConsole
 from traces.ownership import make_directory
 from traces.trace import TraceError
+from traces.words import counted
 
 NOT_ALL_GOOD = 1
 
@@ -79,12 +82,35 @@ def carry_out(plan: SimulationPlan) -> list[SimulatedOutcome]:
         make_directory(plan.out)
     except OSError as error:
         raise TestbedError(f"--out {plan.out}: {error.strerror}; name a folder that can be written") from None
-    found: JobSummaries = dict(summaries)
-    with ProgressLine(jobs, plan.processes, remembered()) as progress:
-        for job, done in run_jobs(jobs, plan.processes):
-            found |= done.written
-            progress.ended(job, done)
+    found = {**summaries, **_computed(jobs, plan.processes)}
     return [SimulatedOutcome(session, found[session.record]) for session in plan.sessions]
+
+
+def _computed(jobs: Sequence[SimulationJob], processes: int) -> JobSummaries:
+    """What came of them, while a person sees on stderr how far they are.
+
+    Raises:
+        TestbedError: see `run_jobs`.
+        OSError: a record cannot be written.
+    """
+    chunks: Counter[str] = Counter()
+    for job in jobs:
+        chunks[job.sessions[0].policy] += job.chunks
+    pace, total = remembered(), sum(len(job.sessions) - sum(job.kept) for job in jobs)
+    forecast = ComputedForecast(pace, chunks, processes)
+    found: JobSummaries = {}
+    try:
+        with SessionsProgress(VisibleConsole(stderr=True), forecast) as progress:
+            progress.begin(total)
+            if total:
+                progress.say(f"simulating {counted(total, 'session')}: {pace.words(chunks, processes)}")
+            for job, done in run_jobs(jobs, processes):
+                found |= done.written
+                forecast.ended(job.sessions[0].policy, job.chunks, done.took_s, len(job.sessions))
+                progress.ended(len(done.written))
+    finally:
+        pace.keep()
+    return found
 
 
 def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_object: bool) -> int:

@@ -289,7 +289,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
         facts = _facts(folder, words, engine, left, disk)
         if left:
             engine.prepare(folder, facts, console)
-        with SweepDisplay(console, engine.wall_s(left), engine.at_once, engine.pace) as display:
+        with SweepDisplay(console, engine.forecast(left)) as display:
             work = SweepWork(folder, facts, display)
             work.write()
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import math
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from traces.escaping import visible, visible_lines, visible_output
+from traces.numbers import MOST
 from traces.words import nearest
 
 BAD_INPUT = 2
@@ -76,13 +78,18 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(list(self._words), namespace)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """As ever, but for an empty word where a path belongs, which would be the current folder: in what
-        stands without an option, in `--out`, and in whatever is read as one."""
-        of_a_command = isinstance(action, argparse._SubParsersAction)
-        takes_path = action.type is Path or not action.option_strings or "--out" in action.option_strings
-        if "" in arg_strings and takes_path and not of_a_command:
+        """As ever, but for an empty word, which a shell makes of a variable that isn't set: as a path it
+        would be the current folder, and as a name nothing that was asked for."""
+        if "" in arg_strings and not isinstance(action, argparse._SubParsersAction):
             raise argparse.ArgumentError(action, "an empty word names nothing")
         return super()._get_values(action, arg_strings)
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """As ever, but for numbers that no record may hold: one would be written that nobody reads."""
+        value = super()._get_value(action, arg_string)
+        if isinstance(value, float) and math.isfinite(value) and abs(value) > MOST:
+            raise argparse.ArgumentError(action, f"{arg_string}: numbers reach to {MOST:g}")
+        return value
 
     def error(self, message: str) -> NoReturn:
         plain = re.sub(r"invalid (int|float) value: (.*)", _no_number, message)
@@ -114,6 +121,8 @@ class Parser(argparse.ArgumentParser):
         if extra:
             return self._too_many(extra[1])
         choice = re.match(r"argument .*?: invalid choice: '(.+?)' \(choose from (.+)\)", message)
+        if unknown and unknown[1] in self.option_names:
+            return f"; it is an option of {', '.join(_commands_with(self, unknown[1])) or self.prog}"
         if unknown:
             near = nearest(unknown[1], sorted(self.option_names))
         elif choice:
@@ -133,6 +142,15 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
     """All option names, those of subcommands among them."""
     for action in _actions(parser):
         yield from action.option_strings
+
+
+def _commands_with(parser: argparse.ArgumentParser, option: str) -> Iterator[str]:
+    """The subcommands that have an option, as they are typed."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                if option in _options(command):
+                    yield name
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

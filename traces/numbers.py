@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 
+MOST = 1e15
+"""No size, time, rate or count of a session is larger: a record that says so is not read."""
+
 
 def whole(text: str) -> int:
     """0 or more."""

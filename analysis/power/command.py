@@ -27,7 +27,6 @@ from analysis.style import short_name
 from player.qoe import scored_json
 from traces.commands import PIPE_COLUMNS
 from traces.console import VisibleConsole
-from traces.words import split_names
 
 ROUGH = 12
 """Independent traces below which a variance is hardly known."""
@@ -74,8 +73,7 @@ def run_power(args: argparse.Namespace) -> int:
     """
     qoe, rule = scored_by(args)
     question = question_of(args.measure, args.difference, args.power, args.tests)
-    chosen = [*args.policy, *(_listed(args.policies) if args.policies is not None else ())]
-    outcomes = read_outcomes(args.results, qoe, chosen, interrupted=args.interrupted)
+    outcomes = read_outcomes(args.results, qoe, args.policy, interrupted=args.interrupted)
     status = tell_unreadable(outcomes.unreadable)
     check_baseline(outcomes, args.baseline)
     found = answers(outcomes, question, baseline=args.baseline, by=args.by, rule=rule)
@@ -88,13 +86,6 @@ def run_power(args: argparse.Namespace) -> int:
         say(console, f"note: {told}")
     tell_next(args.results, "compare")
     return status
-
-
-def _listed(text: str) -> list[str]:
-    try:
-        return split_names(text)
-    except ValueError as error:
-        raise AnalysisError(f"--policies {error}") from None
 
 
 def question_of(measure: str, difference: str | None, power: float, tests: int) -> PowerQuestion:

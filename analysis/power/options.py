@@ -20,9 +20,6 @@ def add_power(commands: Any) -> None:
     )
     what = command.add_argument_group("what to look at")
     add_sessions(what)
-    what.add_argument(
-        "--policies", metavar="A,B", help="only these, parted by commas (also --policy NAME, again and again)"
-    )
     what.add_argument("--baseline", metavar="NAME", help="only pairs with this policy (default: all pairs)")
     what.add_argument("--by", choices=list(GROUPINGS), help="an answer for each of these")
     add_cluster(what)

@@ -57,9 +57,9 @@ def report(args: argparse.Namespace) -> int:
         OSError: a file cannot be read or written.
     """
     begun = time.monotonic()
-    jobs = processes_here() if args.jobs is None else args.jobs
-    if jobs < 1:
-        raise AnalysisError(f"--jobs {jobs}: must be 1 or more")
+    if args.jobs is not None and args.jobs < 1:
+        raise AnalysisError(f"--jobs {args.jobs}: must be 1 or more")
+    jobs = min(args.jobs or processes_here(), processes_here())  # more only cost memory: each draws pictures
     paths, copies = each_once(record_files([args.results]))
     sweep = read_sweep(args.results) if args.results.is_dir() else None
     scoring = _scoring(args, sweep)

@@ -49,7 +49,9 @@ def add_report(commands: Any) -> None:
         metavar="KIND,…",
         help=f"what figures are written as: {', '.join(FORMATS)} (default: {','.join(USUAL_FORMATS)})",
     )
-    output.add_argument("--jobs", type=int, metavar="N", help="processes at once (default: one for each CPU)")
+    output.add_argument(
+        "--jobs", type=int, metavar="N", help="processes at once (default and most: one a CPU)"
+    )
     add_json(output)
 
 

@@ -26,6 +26,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import struct
 import sys
 import traceback
@@ -36,7 +37,7 @@ from typing import Any, NoReturn
 
 from testbed.process.children import allow_many_files
 from traces.bound_processes import die_with_parent
-from traces.commands import exit_with, leave
+from traces.commands import exit_with, leave, refuse
 
 MOST_BYTES = 1 << 16
 """Of a packet."""
@@ -94,14 +95,26 @@ class Launcher:
             return False
         try:
             self._start(json.loads(packet), descriptors)
+        except OSError as error:  # no more processes, no more files: the others go on
+            self._tell({"refused": error.strerror or str(error)})
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
 
     def _start(self, order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+        """Fork, and tell the parent of it.
+
+        Raises:
+            OSError: the machine has no room for one more; nothing of it is left.
+        """
         hears, tells = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(hears)
+            os.close(tells)
+            raise
         if pid == 0:
             os.close(hears)
             self._leave_alone()
@@ -113,7 +126,12 @@ class Launcher:
             os.waitpid(pid, 0)
             self._tell({"refused": refused})
             return
-        self._waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
+        try:
+            self._waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
+        except OSError:  # nobody would hear of its end
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self._tell({"started": pid})
 
     def _leave_alone(self) -> None:
@@ -185,8 +203,8 @@ def _show_as(words: Sequence[str]) -> None:
     text = b"".join(os.fsencode(word) + b"\0" for word in words)
     block = ctypes.create_string_buffer(text, len(text))
     _shown.append(block)
-    stat = ["", "", *Path("/proc/self/stat").read_text().rpartition(")")[2].split()]
-    at = {name: int(stat[number - 1]) for name, number in _STAT_FIELDS.items()}
+    fields = ["", "", *Path("/proc/self/stat").read_text().rpartition(")")[2].split()]
+    at = {name: int(fields[number - 1]) for name, number in _STAT_FIELDS.items()}
     at |= {"brk": _libc.sbrk(0), "arg_start": ctypes.addressof(block)}
     at["arg_end"] = at["arg_start"] + len(text)
     places = _PRCTL_MM_MAP.pack(*(at[name] for name in _MM_MAP_FIELDS), 0, 0, -1)
@@ -196,6 +214,8 @@ def _show_as(words: Sequence[str]) -> None:
 
 def main() -> int:
     """Import, then fork until there is nobody to fork for."""
+    if not stat.S_ISSOCK(os.fstat(sys.stdin.fileno()).st_mode):
+        return refuse("testbed.process.launcher", "run.py starts it; type testbed/run.py")
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as parent:
         nowhere = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nowhere, sys.stdin.fileno())

@@ -56,6 +56,11 @@ class SimulationJob:
     together: bool = False
     """Side by side: their policy decides for all at once (`DecidesTogether`)."""
 
+    @property
+    def chunks(self) -> int:
+        """Of all its sessions."""
+        return sum(session.chunks for session in self.sessions)
+
 
 def plan_jobs(
     sessions: Sequence[SessionToSimulate], facts: RunFacts, processes: int = 1

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from testbed.lanes.side_by_side import Interrupt
 from testbed.process.errors import TestbedError
-from testbed.simulated.computing_pace import ComputingPace, remembered
+from testbed.simulated.computing_pace import remembered
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
 from testbed.sweeps.cluster import RayNodes, run_on
@@ -24,7 +24,7 @@ from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
 from testbed.sweeps.machine import check_machine
-from testbed.sweeps.progress import chunks_of
+from testbed.sweeps.progress import ComputedUnits, StreamedUnits, UnitForecast, chunks_of
 from testbed.sweeps.state import SweepFacts, utc_now
 from testbed.sweeps.work import SweepWork
 from traces.words import duration
@@ -37,8 +37,6 @@ class SweepEngine(Protocol):
     """What `testbed/sweep.py` asks of one."""
 
     name: str
-    pace: ComputingPace | None
-    """Of sessions that are computed here; None where they are streamed, or computed elsewhere."""
 
     @property
     def at_once(self) -> int:
@@ -49,6 +47,9 @@ class SweepEngine(Protocol):
 
     def wall_s(self, left: Sequence[Unit]) -> float:
         """How long the units will take."""
+
+    def forecast(self, left: Sequence[Unit]) -> UnitForecast:
+        """The same while they run."""
 
     def check(self) -> None:
         """Refuse, before anything is made, what cannot be run here.
@@ -80,19 +81,20 @@ class Computed:
         self._plan = plan
         self._processes: int = args.jobs or len(os.sched_getaffinity(0))
         self._command_line = ("testbed/sweep.py", *words)
-        self.pace: ComputingPace | None = remembered()
+        self._pace = remembered()
 
     @property
     def at_once(self) -> int:
         return self._processes
 
     def wall_s(self, left: Sequence[Unit]) -> float:
-        assert self.pace is not None
-        return self.pace.left_s(chunks_of(left), self._processes)
+        return self._pace.left_s(chunks_of(left), self._processes)
+
+    def forecast(self, left: Sequence[Unit]) -> UnitForecast:
+        return ComputedUnits(self._pace, left, self._processes)
 
     def describe(self, left: Sequence[Unit]) -> str:
-        assert self.pace is not None
-        return self.pace.words(chunks_of(left), self._processes)
+        return self._pace.words(chunks_of(left), self._processes)
 
     def check(self) -> None:
         """Any machine can compute."""
@@ -101,7 +103,6 @@ class Computed:
         """Nothing has to be known."""
 
     def run(self, work: SweepWork) -> int:
-        assert self.pace is not None
         facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
         try:
             run_computed(work, self._processes, facts)
@@ -109,7 +110,7 @@ class Computed:
             work.folder.remove_leftovers()
             raise
         finally:
-            self.pace.keep()
+            self._pace.keep()
         return 0
 
 
@@ -117,7 +118,6 @@ class Emulated:
     """Sessions streamed over emulated lanes of this machine."""
 
     name = "lanes"
-    pace: ComputingPace | None = None
 
     def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
         self._plan = plan
@@ -134,6 +134,9 @@ class Emulated:
 
     def wall_s(self, left: Sequence[Unit]) -> float:
         return estimate.emulated_s(left, min(self._lanes, max(len(left), 1)))
+
+    def forecast(self, left: Sequence[Unit]) -> UnitForecast:
+        return StreamedUnits(left, self.wall_s(left), self._lanes)
 
     def describe(self, left: Sequence[Unit]) -> str:
         if self._asked is None:
@@ -178,7 +181,6 @@ class Cluster:
     """Sessions computed or emulated on the nodes of a Ray cluster."""
 
     name = CLUSTER
-    pace: ComputingPace | None = None
 
     def __init__(self, plan: SweepPlan, args: argparse.Namespace, words: Sequence[str]) -> None:
         self._plan = plan
@@ -196,6 +198,10 @@ class Cluster:
         if self._plan.simulated:
             return remembered().left_s(chunks_of(left), 1)
         return estimate.emulated_s(left, 1)
+
+    def forecast(self, left: Sequence[Unit]) -> UnitForecast:
+        """By the first units that end: by then it is known how many nodes there are."""
+        return StreamedUnits(left, self.wall_s(left), 1)
 
     def describe(self, left: Sequence[Unit]) -> str:
         what = "CPU" if self._plan.simulated else "lane"

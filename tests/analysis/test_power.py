@@ -169,7 +169,9 @@ def test_what_cannot_be_answered_is_refused(tmp_path: Path, capsys: pytest.Captu
         capsys, *words
     )
     assert "only a stall ratio's" in refused(capsys, tmp_path, "--difference", "5%")
-    assert "an empty name in the list" in refused(capsys, tmp_path, "--policies", "a,")
+    with pytest.raises(SystemExit, match="2"):
+        main(["power", str(tmp_path), "--policies", "a,"])
+    assert "an empty name in the list" in capsys.readouterr().err
     write_session(tmp_path / "d0.jsonl", "d", "t0", valid=False)
     assert "--baseline d: none of its sessions counts: 1 left out" in refused(
         capsys, tmp_path, "--baseline", "d"

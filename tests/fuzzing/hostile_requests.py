@@ -15,7 +15,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tests.fuzzing.patience import LOOK_EVERY_S, Patience, waited_s
 from tests.fuzzing.readers import PATIENCE_S
+
+SENT_WITHIN_S = 60.0
+"""A whole request; a busy machine's server may be slow to take it."""
 
 MOST_ANSWER_BYTES = 1 << 20
 HALF_SENT_FOR_S = 0.02
@@ -37,6 +41,8 @@ class HostileSend:
 class ServerWatch:
     """What came back."""
 
+    pid: int
+    """The server's."""
     sent: int = 0
     statuses: dict[int, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -172,12 +178,14 @@ def served(connect: Send, send: HostileSend, watch: ServerWatch) -> None:
         watch.faults.append(f"no connection: {error}")
         return
     with contextlib.closing(connection):
-        connection.settimeout(PATIENCE_S if send.whole else HALF_SENT_FOR_S)
+        connection.settimeout(SENT_WITHIN_S if send.whole else HALF_SENT_FOR_S)
         with contextlib.suppress(OSError):
             for place, piece in enumerate(send.pieces):
                 if place:
                     time.sleep(0.001)
                 connection.sendall(piece)
+        if send.whole:
+            connection.settimeout(LOOK_EVERY_S)
         for status in _statuses(connection, send, watch):
             watch.statuses[status] = watch.statuses.get(status, 0) + 1
             if status == 500:
@@ -186,10 +194,10 @@ def served(connect: Send, send: HostileSend, watch: ServerWatch) -> None:
 
 def _statuses(connection: socket.socket, send: HostileSend, watch: ServerWatch) -> Iterator[int]:
     """Of the answers that come; of a whole request the first has to."""
-    answer = b""
+    answer, patience = b"", Patience(PATIENCE_S, lambda: waited_s() + waited_s(watch.pid))
     try:
         while len(answer) < MOST_ANSWER_BYTES:
-            piece = connection.recv(65536)
+            piece = _piece(connection, patience) if send.whole else connection.recv(65536)
             if not piece:
                 break
             answer += piece
@@ -205,15 +213,30 @@ def _statuses(connection: socket.socket, send: HostileSend, watch: ServerWatch) 
             yield int(part[:3])
 
 
+def _piece(connection: socket.socket, patience: Patience) -> bytes:
+    """What comes next, waited for patiently.
+
+    Raises:
+        TimeoutError: nothing came though neither we nor the server lacked a processor.
+    """
+    while True:
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            if patience.over:
+                raise
+
+
 def attacked(
-    connect: Send, maker: RequestMaker, health: bytes, seconds: float, at_once: int = 20
+    connect: Send, maker: RequestMaker, health: bytes, seconds: float, pid: int, at_once: int = 20
 ) -> ServerWatch:
     """Attack for so long; every now and then its health must be told in time.
 
     Args:
+        pid: of the server, whose first thread answers.
         at_once: connections that are held half-sent beside.
     """
-    watch, held = ServerWatch(), list[socket.socket]()
+    watch, held = ServerWatch(pid), list[socket.socket]()
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s and len(watch.faults) < 10:
         served(connect, maker.next(), watch)

@@ -12,25 +12,20 @@ import json
 import os
 import random
 import re
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tests.fuzzing.mutations import changed
+from tests.fuzzing.patience import TooSlow, patient
 
 SECONDS = "STREAMBED_FUZZ_S"
 """How long each reader is fed; `make stress` takes ten minutes where this says nothing."""
 USUAL_S = 600.0
 PATIENCE_S = 5.0
-"""Nobody waits longer for a reader that takes milliseconds for a whole file."""
-
-
-class TooSlow(BaseException):
-    """A reader took longer than anybody waits."""
+"""Nobody waits longer for a reader that takes milliseconds for a whole file (`patience.py`: what counts)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ def fed(reader: Reader, folder: Path, seconds: float, seed: int) -> int:
 def _try(reader: Reader, path: Path, spoiled: bytes) -> None:
     kept = path.with_name(f"stumbled-{reader.name}.bin")
     try:
-        with _patience(reader.patience_s):
+        with patient(reader.patience_s):
             reader.read(path)
     except reader.refusals as refusal:
         if "\n" in str(refusal):
@@ -84,20 +79,6 @@ def _try(reader: Reader, path: Path, spoiled: bytes) -> None:
     except (Exception, TooSlow) as error:
         kept.write_bytes(spoiled)
         raise AssertionError(f"{kept}: {reader.name} stumbled: {error!r:.300}") from error
-
-
-@contextlib.contextmanager
-def _patience(most_s: float) -> Iterator[None]:
-    def too_slow(number: int, frame: FrameType | None) -> None:
-        raise TooSlow(f"longer than {most_s} s")
-
-    before = signal.signal(signal.SIGALRM, too_slow)
-    signal.setitimer(signal.ITIMER_REAL, most_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def command(main: Callable[[list[str]], int], words: Callable[[Path], list[str]]) -> Callable[[Path], None]:

@@ -49,8 +49,8 @@ from traces.trace import TraceError
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKLY_S = 0.7
-A_REPORT_S = 60.0
-"""Of a whole sweep it takes seconds, where others use the processors too."""
+A_REPORT_S = 20.0
+"""Of a whole sweep it takes seconds: it draws a dozen pictures."""
 
 
 def records(folder: Path) -> list[Path]:

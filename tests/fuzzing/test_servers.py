@@ -87,7 +87,7 @@ def _model_server(folder: Path, seconds: float, chance: random.Random) -> list[s
 
     maker = RequestMaker([*good, _get(HEALTH), _get("/metrics")], [DECIDE, HEALTH, "/v1/sessions/s1"], chance)
     with _running(["-c", SERVER, str(place)], folder) as (process, _):
-        watch = attacked(connect, maker, _get(HEALTH), seconds)
+        watch = attacked(connect, maker, _get(HEALTH), seconds, process.pid)
     assert watch.statuses.get(200, 0) > 0 and watch.sent > 10
     return [*watch.faults, *said_traceback(process, (folder / "stderr").read_bytes())]
 
@@ -105,7 +105,7 @@ def _origin(folder: Path, seconds: float, chance: random.Random) -> list[str]:
 
         paths = ["/healthz", f"/{name}/manifest.mpd", f"/{name}/0/0.m4s", "/"]
         maker = RequestMaker([_get(path) for path in paths[:3]], paths, chance)
-        watch = attacked(connect, maker, _get("/healthz"), seconds)
+        watch = attacked(connect, maker, _get("/healthz"), seconds, process.pid)
     assert watch.statuses.get(200, 0) > 0 and watch.sent > 10
     return [*watch.faults, *said_traceback(process, (folder / "stderr").read_bytes())]
 

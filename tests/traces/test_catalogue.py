@@ -156,3 +156,10 @@ def test_the_way_out_is_one_that_the_command_has(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"say which: --column NAME"):
         catalogue.resolve(str(file), formats.ReadOptions())
     assert catalogue.resolve(str(file), ":column=b_mbps,idle=hold").rate_mbps[1:] == (2.0, 3.0)
+
+
+@pytest.mark.parametrize("spec", ["4g", "4g/3", "4g[0:2]"])
+def test_a_format_that_there_is_not_is_refused_though_a_family_needs_none(spec: str) -> None:
+    with pytest.raises(TraceError, match=r"unknown format 'cvs'; did you mean 'csv'\?"):
+        catalogue.resolve_many(spec, "cvs")
+    assert catalogue.resolve_many(spec, "csv") == catalogue.resolve_many(spec)

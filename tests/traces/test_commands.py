@@ -193,6 +193,10 @@ def test_what_to_type_next_is_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch
         (["go", "--out", ""], "argument --out: an empty word names nothing;"),
         (["show", "x", ""], "argument PLACE: an empty word names nothing"),
         (["go", "--traces", "a", ""], "argument --traces: an empty word"),
+        (["go", "--trace", ""], "argument --trace: an empty word names nothing;"),
+        (["go", "--cap", "1e308"], "argument --cap: 1e308: numbers reach to 1e+15;"),
+        (["go", "--cap=-1e16"], "argument --cap: -1e16: numbers reach to 1e+15;"),
+        (["show", "x", "--cap", "1"], "top: unrecognized arguments: --cap 1; it is an option of go; see"),
     ],
     ids=str,
 )
@@ -207,6 +211,7 @@ def test_a_word_too_many_and_one_that_is_empty(
     command.add_argument("--trace", metavar="TRACE")
     command.add_argument("--traces", nargs="+", type=Path)
     command.add_argument("--out", type=Path)
+    command.add_argument("--cap", type=float)
     command.add_argument("--quiet", action="store_true")
     with pytest.raises(SystemExit):
         top.parse_args(words)

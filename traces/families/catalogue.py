@@ -153,6 +153,7 @@ def resolve(spec: str, format: str | formats.ReadOptions | None = None) -> Trace
         TraceError: unknown, unreadable, or more than one.
     """
     word = _take_apart(spec)
+    _check_format(format)
     family = _family(word)
     if family is not None and word.part is None:
         return family.member(word.index or 0)
@@ -171,6 +172,7 @@ def resolve_many(spec: str, format: str | formats.ReadOptions | None = None) -> 
         TraceError: unknown, unreadable, or none.
     """
     word = _take_apart(spec)
+    _check_format(format)
     family = _family(word)
     if family is None:
         if word.part is None:
@@ -264,6 +266,17 @@ def _family(word: Spec) -> Family | None:
         return None
     text = formats.read_content(path).text
     return Family(read_model(path)) if _MODEL.match(text) else None
+
+
+def _check_format(format: str | formats.ReadOptions | None) -> None:
+    """A family needs none, and whoever names one that isn't there has mistyped it all the same.
+
+    Raises:
+        TraceError: there is no such format.
+    """
+    asked = formats.reading_of(format).format
+    if asked is not None:
+        formats.format_named(asked)
 
 
 def _files(name: str, format: str | formats.ReadOptions | None) -> list[Trace]:

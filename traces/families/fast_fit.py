@@ -165,7 +165,7 @@ def fit_kind(log: Trace) -> Kind:
     means = seconds.mean(axis=1)
     multiple = seconds / means[:, None]
     bands = _bands(seconds, in_gap(seconds))
-    kind = Kind(log.name, 0.5, _keep(0.15), 0.0, _gap_bins(seconds), bands)
+    kind = Kind(log.name, 0.5, _keep(0.15), 0.0, _gap_bins(seconds), round(float(seconds.max()), 1), bands)
     for _ in range(2):  # the one moves the other
         kind = _corrected(_nearest_memory(kind, means, correlations(multiple, FIT_LAGS)), seconds)
     return kind

@@ -62,6 +62,9 @@ class Kind:
     quick_keep: float
     gap_bins: tuple[float, ...]
     """(7,) quantiles of the gaps' lengths at `GAP_SHARES`."""
+    most_mbps: float
+    """Of any of the log's bins: what the radio can do. A member's bin goes up to this, or to twice its step's
+    mean where that is more."""
     bands: tuple[Band, ...]
     """From the lowest on."""
 
@@ -145,6 +148,9 @@ def _band(source: str, body: Any) -> Band:
 
 
 def _kind(source: str, body: Any) -> Kind:
+    most_mbps = float(body["most_mbps"])
+    if not most_mbps > 0:
+        raise TraceError(f"{source}: most_mbps {most_mbps}: expected a rate")
     shares = {name: float(body[name]) for name in ("slow_share", "slow_keep", "quick_keep")}
     for name, value in shares.items():
         if not 0 <= value <= 1:
@@ -153,7 +159,7 @@ def _kind(source: str, body: Any) -> Kind:
     if not bands or list(bands) != sorted(bands, key=lambda band: band.up_to_mbps):
         raise TraceError(f"{source}: bands: expected one or more, the lowest first")
     gaps = _numbers(source, body["gap_bins"], len(GAP_SHARES), "gap_bins")
-    return Kind(str(body["log"]), gap_bins=gaps, bands=bands, **shares)
+    return Kind(str(body["log"]), gap_bins=gaps, most_mbps=most_mbps, bands=bands, **shares)
 
 
 def parse_layer(text: str, source: str) -> FastLayer:

@@ -104,6 +104,22 @@ def multiples(kind: Kind, step_mbps: Floats, bins: int, label: str) -> Floats:
     return spread(kind, rows, scores(kind, label, len(rows)), gaps(kind, rows, label), bins)
 
 
+def under_the_peak(rates: Floats, step_mbps: Floats, most_mbps: float) -> Floats:
+    """The bins' rates, none over `most_mbps` or twice its step's mean: what was over goes to the step's other
+    bins, to each by the room that it has.
+
+    Args:
+        rates: (steps, bins) Mbit/s.
+        step_mbps: (steps,) their means.
+    """
+    peak = np.maximum(most_mbps, 2.0 * step_mbps)[:, None]
+    cut = np.minimum(rates, peak)
+    over = np.cumsum(rates - cut, axis=1)[:, -1]
+    room = peak - cut
+    in_all = np.cumsum(room, axis=1)[:, -1]
+    return cut + room * (over / in_all)[:, None]
+
+
 def kind_of(layer: FastLayer, label: str) -> Kind:
     """The kind that a member belongs to: each as often."""
     return layer.kinds[int(SplitMix64(f"{label}/kind").uniform() * len(layer.kinds))]
@@ -125,6 +141,8 @@ def fast_member(member: Trace, layer: FastLayer) -> Trace:
     name, label = f"{family}{SUFFIX}/{index}", f"streambed/{family}{SUFFIX}/{index}"
     step_mbps = np.asarray(member.rate_mbps[1:])
     bins = round(member.time_s[1] * BINS_A_SECOND)
-    spread = multiples(kind_of(layer, label), step_mbps, bins, label) * step_mbps[:, None]
+    kind = kind_of(layer, label)
+    spread = multiples(kind, step_mbps, bins, label) * step_mbps[:, None]
+    spread = under_the_peak(spread, step_mbps, kind.most_mbps)
     rates = (np.floor(spread * 1000.0 + 0.5) / 1000.0).ravel().tolist()
     return Trace(name, _times(len(rates)), (rates[0], *rates), family + SUFFIX)

@@ -99,7 +99,7 @@ KEYS: dict[str, Key] = {
     "video": Key(str, True, None, _anything),
     "chunks": Key(int, True, 48, _at_least(2)),
     "start_s": Key(float, True, 0.0, _at_least(0, 1e9), labelled=False),
-    "cap_mbps": Key(float, False, None, _at_least(1e-3)),
+    "cap_mbps": Key(float, False, None, _at_least(1e-3, 1e9)),
     "rtt_ms": Key(float, True, 80.0, _link("rtt_ms")),
     "jitter_ms": Key(float, True, 0.0, _link("jitter_ms")),
     "media_delay_ms": Key(float, True, 0.0, _link("media_delay_ms")),
@@ -245,7 +245,7 @@ class _Reader:
             order_seed=self._one((), "order_seed", int, 0, _at_least(0)),
             retries=self._one((), "retries", int, RETRIES, _at_least(0, 100)),
             scoring=self._scoring(),
-            decision_deadline_s=self._one((), "decision_deadline_s", float, DEADLINE_S, _at_least(1e-3)),
+            decision_deadline_s=self._one((), "decision_deadline_s", float, DEADLINE_S, _at_least(1e-3, 1e9)),
             fallback=self._one((), "fallback", str, None),
         )
 

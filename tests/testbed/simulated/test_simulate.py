@@ -99,7 +99,7 @@ def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
         assert report.pop("out") == str(out)
-        assert "thinking" in done.stderr and "simulated 12 of 12 sessions" in done.stderr
+        assert "thinking" in done.stderr and "\n12 of 12 sessions\n" in done.stderr
         reports.append(report)
     assert reports[0] == reports[1]
     one, two = facts(tmp_path / "jobs1"), facts(tmp_path / "jobs2")

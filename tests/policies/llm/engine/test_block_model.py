@@ -59,7 +59,7 @@ def played(made: Engine, vectors: np.ndarray) -> np.ndarray:
     ("kind", "shape"),
     [
         ("llama", {}),
-        ("llama", {"tokens": 6}),
+        ("llama", {"tokens": 5}),
         ("llama", {"targets": "all"}),
         ("llama", {"prompt": "next level"}),
         ("qwen2", {"train": "full"}),  # with biases

@@ -176,12 +176,12 @@ def test_a_base_that_is_not_there_is_refused_by_name(name: str, fault: str) -> N
     ("kind", "shape"),
     [(kind, {}) for kind in CONFIGS]
     + [
-        ("llama", {"tokens": 6}),
+        ("llama", {"tokens": 5}),
         ("llama", {"targets": ALL}),
-        ("gpt2", {"tokens": 6}),
+        ("gpt2", {"tokens": 5}),
         ("qwen2", {"train": "full"}),
         ("llama", {"prompt": "next level"}),
-        ("gpt2", {"prompt": "stall", "tokens": 6}),
+        ("gpt2", {"prompt": "stall", "tokens": 5}),
     ],
     ids=str,
 )
@@ -240,7 +240,7 @@ def test_new_and_random_bases_serve_too(tmp_path: Path) -> None:
         base = resolve(name)
         shape = adapter.Shape(base=name, layers=2, train=train, rank=4, hidden=16)
         model = Model(base, shape, TASK.modalities, TASK.head).eval()
-        torch.nn.init.normal_(model.head.weight, std=0.3)
+        torch.nn.init.normal_(model.head.query.weight, std=0.3)
         save(TASK, model, tmp_path / str(number))
         vectors = steps(1, 5)
         engine = Engine(TASK, tmp_path / str(number), slots=1, device="cpu", dtype="float32")
@@ -350,8 +350,8 @@ def test_another_number_of_layers_is_refused(tmp_path: Path, layers: int) -> Non
 @pytest.mark.parametrize(
     ("name", "size", "fault"),
     [
-        ("head.weight", None, r"head\.weight is None, not \(6, 32\)"),
-        ("head.bias", (5,), r"head\.bias is \(5,\), not \(6,\)"),
+        ("head.query.weight", None, r"head\.query\.weight is None, not \(64, 32\)"),
+        ("head.query.bias", (5,), r"head\.query\.bias is \(5,\), not \(64,\)"),
         ("encoder.norms.0.weight", (31,), r"encoder\.norms\.0\.weight is"),
         ("lora.*.B", None, r"without lora\..*\.B"),
         ("lora.*.A", (5, 32), "not of rank 4"),
