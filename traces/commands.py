@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from traces.escaping import visible, visible_lines, visible_output
-from traces.numbers import MOST
+from traces.numbers import MOST, MOST_WHOLE
 from traces.words import nearest
 
 BAD_INPUT = 2
@@ -30,6 +30,9 @@ LOST = 1
 """Exit status where the output could not be written to its end."""
 INTERRUPTED, TERMINATED = 130, 143
 """Exit status after Ctrl-C, and after SIGTERM."""
+
+SHOWN = 24
+"""Of a number that is too long, so many digits are said."""
 
 PIPE_COLUMNS = 160
 """How wide a table may be that goes to a pipe or a file: none of ours is folded there."""
@@ -89,6 +92,8 @@ class Parser(argparse.ArgumentParser):
         value = super()._get_value(action, arg_string)
         if isinstance(value, float) and math.isfinite(value) and abs(value) > MOST:
             raise argparse.ArgumentError(action, f"{arg_string}: numbers reach to {MOST:g}")
+        if isinstance(value, int) and abs(value) > MOST_WHOLE:
+            raise argparse.ArgumentError(action, f"{arg_string[:SHOWN]}: whole numbers have at most 64 bits")
         return value
 
     def error(self, message: str) -> NoReturn:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 
+MOST_WHOLE = 2**63 - 1
+"""As tables and other languages hold a whole number."""
 MOST = 1e15
 """No size, time, rate or count of a session is larger: a record that says so is not read."""
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from traces.numbers import MOST_WHOLE
 from traces.toml_faults import fault_of
 
 MOST_BYTES = 256 << 20
@@ -28,8 +29,6 @@ MOST_BYTES = 256 << 20
 MOST_TOML_BYTES = 1 << 20
 MOST_DEPTH = 64
 """Arrays and objects within each other: ours have 6; Python's own limit is near 1,000, at any place."""
-MOST_WHOLE = 2**63 - 1
-"""As tables and other languages hold a whole number."""
 TOO_MANY_DIGITS = "a whole number of thousands of digits"
 """Where Python's own words would name a setting of Python's."""
 

@@ -196,6 +196,8 @@ def test_what_to_type_next_is_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch
         (["go", "--trace", ""], "argument --trace: an empty word names nothing;"),
         (["go", "--cap", "1e308"], "argument --cap: 1e308: numbers reach to 1e+15;"),
         (["go", "--cap=-1e16"], "argument --cap: -1e16: numbers reach to 1e+15;"),
+        (["go", "--seed", str(2**63)], "argument --seed: 9223372036854775808: whole numbers have at most 64"),
+        (["go", "--seed", "9" * 400], f"--seed: {'9' * 24}: whole numbers have"),
         (["show", "x", "--cap", "1"], "top: unrecognized arguments: --cap 1; it is an option of go; see"),
     ],
     ids=str,
@@ -212,6 +214,7 @@ def test_a_word_too_many_and_one_that_is_empty(
     command.add_argument("--traces", nargs="+", type=Path)
     command.add_argument("--out", type=Path)
     command.add_argument("--cap", type=float)
+    command.add_argument("--seed", type=int)
     command.add_argument("--quiet", action="store_true")
     with pytest.raises(SystemExit):
         top.parse_args(words)
