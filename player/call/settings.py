@@ -38,15 +38,16 @@ class CallSettings:
     """A policy that doesn't act on every feedback is asked so often; a multiple of `feedback_ms`."""
     key_every_s: float = 10.0
     """Between key frames; 0: one at the beginning, others on request only."""
-    size_cv: float = 0.10
+    size_cv: float = 0.062
     """Coefficient of variation of the sizes of frames that are no key frames."""
-    key_ratio: float = 4.0
+    key_ratio: float = 3.5
     """Size of a key frame over that of another."""
-    key_payback: float = 0.25
+    key_payback: float = 0.3
     """Later frames are smaller by this share of their budget until they have paid for a key frame's size."""
-    lag_down_frames: float = 4.5
-    lag_up_frames: float = 4.5
-    """Time constant with which sizes follow a target that falls, or rises."""
+    lag_down_frames: float = 5.75
+    lag_up_frames: float = 20.0
+    """Time constant with which sizes follow a target that falls, or rises. These five are x264's, fitted by
+    `python -m player.call.encoder_fit`; `encoder_fit/x264.json` has every run."""
     pacing: float = 1.1
     start_pacing: float = 2.5
     """The pacer's rate over the target, after and within the call's first `start_s`."""
@@ -111,9 +112,9 @@ class CallSettings:
         expect("playout_max_ms", self.playout_max_ms, self.playout_min_ms, 10_000.0, "ms")
         expect("playout_deviations", self.playout_deviations, 0.0, 100.0)
         expect("playout_memory_frames", self.playout_memory_frames, 1.0, 10_000.0)
-        if not 0 <= self.warm_up_s < self.duration_s:
+        if not 0 <= self.warm_up_s <= self.duration_s - 1.0:
             raise CallError(
-                f"call: warm_up_s {self.warm_up_s:g} of {self.duration_s:g} s; nothing is left to score"
+                f"call: warm_up_s {self.warm_up_s:g} of {self.duration_s:g} s; leave a second to score"
             )
 
     @property
@@ -125,6 +126,11 @@ class CallSettings:
     def intervals(self) -> int:
         """Feedback intervals of the call; what is left over at its end is none."""
         return math.floor(self.duration_s * 1000.0 / self.feedback_ms + 1e-9)
+
+    @property
+    def scored_from_s(self) -> int:
+        """Whole seconds are scored: from this one on."""
+        return math.ceil(self.warm_up_s - 1e-9)
 
     @property
     def frames(self) -> int:
