@@ -288,8 +288,8 @@ def _use(end: CallEnd) -> CallUse:
         refused=sent.get("refused", 0) + came.get("refused", 0),
         strange=sent.get("strange", 0) + came.get("strange", 0),
         real_time=bool(sent.get("real_time", True) and came.get("real_time", True)),
-        send_late_p99_ms=late.get("p99_ms"),
+        send_late_judged_ms=late.get("judged_ms"),
         send_late_max_ms=late.get("max_ms"),
-        report_late_p99_ms=reported.get("p99_ms"),
+        report_late_judged_ms=reported.get("judged_ms"),
         report_late_max_ms=reported.get("max_ms"),
     )

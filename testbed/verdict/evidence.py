@@ -41,10 +41,11 @@ class CallUse:
     strange: int
     """Datagrams that came to an end and are no call's."""
     real_time: bool
-    send_late_p99_ms: float | None
-    """From the moment that a packet was due to leave until the clock at its `send`."""
+    send_late_judged_ms: float | None
+    """From the moment that a packet was due to leave until the clock at its `send`: all but one in a hundred,
+    in a short call all but three, were no later."""
     send_late_max_ms: float | None
-    report_late_p99_ms: float | None
+    report_late_judged_ms: float | None
     report_late_max_ms: float | None
 
     @property

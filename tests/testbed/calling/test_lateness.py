@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.calling.ends.lateness import BINS, Lateness, lateness_of, note_late
+from testbed.calling.ends.lateness import BINS, FEW, Lateness, lateness_of, note_late
 
 
 def counted(late_s: list[float]) -> Lateness:
@@ -20,7 +20,7 @@ def counted(late_s: list[float]) -> Lateness:
 
 
 def test_of_nothing_there_is_none() -> None:
-    assert counted([]) == Lateness(0, 0.0, 0.0, 0.0)
+    assert counted([]) == Lateness(0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_quantiles_by_hand() -> None:
@@ -39,3 +39,16 @@ def test_quantiles_are_those_of_the_values_to_a_step(late_s: list[float]) -> Non
         exact = 1000 * ordered[math.ceil(share * len(ordered)) - 1]
         if exact < 90.0:
             assert exact - 0.001 <= told <= exact + 0.0101
+
+
+def test_few_late_ones_are_no_verdict_on_a_short_call() -> None:
+    on_time = [0.0001] * 80
+    assert counted([*on_time, *[0.02] * FEW]).judged_ms == pytest.approx(0.1, abs=0.011)
+    assert counted([*on_time, *[0.02] * (FEW + 1)]).judged_ms == pytest.approx(20.0, abs=0.011)
+    assert counted([0.02] * FEW).judged_ms == 0.0
+
+
+def test_of_a_long_call_one_in_a_hundred_may_be_late() -> None:
+    for late, judged_ms in ((10, 0.1), (11, 20.0)):
+        found = counted([0.0001] * (1000 - late) + [0.02] * late)
+        assert found.judged_ms == found.p99_ms == pytest.approx(judged_ms, abs=0.011)
