@@ -48,6 +48,7 @@ from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status, terminated_by
+from testbed.simulating.tasks import CALL
 from testbed.sweeps.command_line import CLUSTER, parser
 from testbed.sweeps.engines import Cluster, Computed, Emulated, SweepEngine
 from testbed.sweeps.experiment import estimate
@@ -129,9 +130,10 @@ def _axes_line(entry: SettingEntry) -> str:
 def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
     traces = len({unit.swept.trace.name for unit in units})
     videos = sorted({f"{unit.whole.name} {unit.chunks} x {unit.whole.chunk_s:g} s" for unit in units})
+    call = setting.call
     words = [
         f"{counted(traces, 'trace')}",
-        " and ".join(videos),
+        " and ".join(videos) if call is None else f"calls of {call.duration_s:g} s",
         f"RTT {setting.link.rtt_ms:g} ms",
     ]
     if setting.link.loss.kind != "none":
@@ -173,9 +175,10 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     """Collect, list what was tried in vain, and say where all is."""
     counts = report["counts"]
     table = work.out / TABLE
-    if not work.ran and is_as_noted(table):
+    calls = work.folder.plan.file.task == CALL  # which `python -m analysis compare` scores
+    if not calls and not work.ran and is_as_noted(table):
         report["table"] = str(table)
-    elif counts["expected"] > counts["missing"]:
+    elif not calls and counts["expected"] > counts["missing"]:
         try:
             collected = collect([work.out], table)
             work.folder.note_table(collected.table)
@@ -190,7 +193,7 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     words = [f"{counts['done']} done"] + [
         f"{counts[key]} {key}" for key in ("invalid", "failed", "missing") if counts[key]
     ]
-    if 0 < counts["done"] <= MOST_TABLED:
+    if 0 < counts["done"] <= MOST_TABLED and not calls:
         file = work.folder.plan.file
         _show_table(console, work.out, file.scoring, file.baseline)
     spent = _spent_words(work, duration(report["spent"]["wall_s"]))
@@ -198,7 +201,7 @@ def _finish(work: SweepWork, console: Console, report: dict[str, Any]) -> int:
     console.print(Text(f"{sessions}: {', '.join(words)}, {spent}"), soft_wrap=True)
     console.print(Text(f"records: {work.out}"), soft_wrap=True)
     if counts["done"]:
-        then = next_step("-m", "analysis", "report", str(work.out))
+        then = next_step("-m", "analysis", "compare" if calls else "report", str(work.out))
         console.print(Text(then), soft_wrap=True)
     return 0 if not in_vain else NOT_ALL_GOOD
 
@@ -259,9 +262,10 @@ def _planned(args: argparse.Namespace) -> SweepPlan:
         raise TestbedError(f"--strict: nodes don't stop each other; leave --engine {Cluster.name} out")
     if args.link and not args.simulate:
         raise TestbedError(f"--link {args.link} is a model of a link; add --simulate, or leave it out")
-    return plan_sweep(
-        read_sweep(args.file), simulated=args.simulate, link_model=args.link or PUBLISHED, strict=args.strict
-    )
+    file = read_sweep(args.file)
+    if args.link and file.task == CALL:
+        raise TestbedError(f"--link {args.link} is of videos, and {args.file} asks for calls; leave it out")
+    return plan_sweep(file, simulated=args.simulate, link_model=args.link or PUBLISHED, strict=args.strict)
 
 
 def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:

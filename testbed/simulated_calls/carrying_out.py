@@ -165,4 +165,4 @@ def manifest_of(plan: CallsPlan, call: CallToSimulate) -> dict[str, Any]:
         versions=decided.versions,
         code=code_section(plan.facts.code),
     )
-    return {**whole.to_json(), "decision_delay_s": plan.decision_delay_s}
+    return {**whole.to_json(), "decision_delay_s": plan.decision_delay_s, **call.facts}

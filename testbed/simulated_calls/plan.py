@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class CallToSimulate:
     trace_spec: str
     run_seed: int
     record: Path
+    facts: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    """What the manifest says besides."""
 
     @property
     def seed(self) -> int:

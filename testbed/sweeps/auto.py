@@ -23,6 +23,7 @@ from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
 from testbed.machine.load import SESSION_LOAD
 from testbed.process.children import environment
 from testbed.process.errors import TestbedError
+from testbed.sweeps.experiment.deciders import KINDS
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.lanes import server_of
 from traces.bound_processes import die_with_parent
@@ -51,7 +52,7 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
     traces = list({unit.swept.trace.name: unit.swept.trace for unit in plan.units}.values())
     settings = _hardest(plan)
     flow = "udp" if max(max(trace.rate_mbps[1:]) for trace in traces) <= RELAY_MAX_MBPS else "tcp"
-    servers = len({server_of(unit.policy.spec) for unit in plan.units} - {None})
+    servers = len({server_of(unit.policy.spec, KINDS[plan.file.task]) for unit in plan.units} - {None})
     measured: list[dict[str, Any]] = []
     with temporary_folder() as folder:
         quiet = VisibleConsole(file=sys.stderr, quiet=True)

@@ -14,7 +14,9 @@ from testbed.lanes.side_by_side import Interrupt
 from testbed.process.errors import TestbedError
 from testbed.simulated.computing_pace import remembered
 from testbed.simulated.simulation import RunFacts as SimulationFacts
+from testbed.simulating.tasks import CALL
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
+from testbed.sweeps.calls.computed import run_computed_calls
 from testbed.sweeps.cluster import RayNodes, run_on
 from testbed.sweeps.command_line import AUTO, CLUSTER
 from testbed.sweeps.computed import run_computed
@@ -105,7 +107,8 @@ class Computed:
     def run(self, work: SweepWork) -> int:
         facts = SimulationFacts(work.out.name, utc_now(), self._command_line)
         try:
-            run_computed(work, self._processes, facts)
+            run = run_computed_calls if self._plan.file.task == CALL else run_computed
+            run(work, self._processes, facts)
         except KeyboardInterrupt:  # who was at work was killed
             work.folder.remove_leftovers()
             raise
@@ -208,7 +211,13 @@ class Cluster:
         return f"{duration(self.wall_s(left))} of {what} time, on as many as the cluster has"
 
     def check(self) -> None:
-        """Each node is asked when it is to be used."""
+        """Each node is asked when it is to be used.
+
+        Raises:
+            TestbedError: calls, which nodes don't make.
+        """
+        if self._plan.file.task == CALL:
+            raise TestbedError(f"--engine {self.name}: no calls are made on a cluster; leave it out")
 
     def prepare(self, folder: SweepFolder, facts: SweepFacts, console: Console) -> None:
         """Nothing has to be known."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from analysis.sweep_state import SweepState, SweepStateError
+from player.call.record import read_call
 from player.manifest import Manifest
 from player.real.live import fallback_decided
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone, read_record
@@ -66,6 +67,31 @@ def judged(sessions: Sequence[tuple[Sequence[ChunkRow], EndRow]]) -> Attempt:
             why = next(row.fallback_words for row in chunks if row.replaced)
             reasons.append(fallback_decided(None, Counter(row.by for row in chunks), why))
     length_s = sum(end.elapsed_s for _, end in sessions)
+    if not reasons:
+        return Attempt(DONE, session_s=length_s)
+    return Attempt(INVALID if invalid else FAILED, tuple(dict.fromkeys(reasons)), session_s=length_s)
+
+
+def judged_calls(paths: Sequence[Path]) -> Attempt:
+    """What an attempt at calls came to, by their records.
+
+    Raises:
+        RecordError: one cannot be read.
+        OSError: one cannot be read.
+    """
+    reasons: list[str] = []
+    invalid, length_s = False, 0.0
+    for record in map(read_call, paths):
+        end, length_s = record.end, length_s + record.end.elapsed_s
+        by = Counter(row.by for row in record.decisions)
+        if not end.valid:
+            invalid = True
+            reasons += [f"link: {reason}" for reason in end.link.get("reasons", ["not what was asked"])]
+        elif end.outcome != FINISHED:
+            reasons.append(f"{end.outcome}: {end.reason}" if end.reason else end.outcome)
+        elif by and set(by) <= {"fallback", "guard"}:
+            why = next((row.reason for row in record.decisions if row.reason), "it gave no rate")
+            reasons.append(f"GCC decided all in its place: {why}")
     if not reasons:
         return Attempt(DONE, session_s=length_s)
     return Attempt(INVALID if invalid else FAILED, tuple(dict.fromkeys(reasons)), session_s=length_s)
@@ -176,7 +202,8 @@ class SweepFolder:
         def other(told: Manifest) -> str:
             return other_than_planned(told, self.plan, unit)
 
-        faults = [fault for name in here if (fault := fault_of(self.out / name, last, other))]
+        read = read_record if unit.setting.call is None else read_call
+        faults = [fault for name in here if (fault := fault_of(self.out / name, last, other, read))]
         if faults:
             self.damaged += faults
             return Progress(MISSING, attempts, tuple(faults))
@@ -196,6 +223,10 @@ class SweepFolder:
 
     def _read_back(self, unit: Unit) -> tuple[Attempt, int]:
         """What an attempt came to, by its records on disk, and which one it was."""
+        if unit.setting.call is not None:
+            paths = [self.out / name for name in unit.records]
+            told = read_call(paths[0]).told.sweep
+            return judged_calls(paths), (told.attempt if told else None) or 1
         records = [read_record(self.out / name) for name in unit.records]
         told = records[0].told.sweep
         found = judged([(record.chunks, record.end) for record in records])

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from player.call.record import CallRecord
 from player.manifest import Manifest
-from player.record import OtherVersionError, RecordError, read_record
+from player.record import OtherVersionError, Record, RecordError, read_record
 from player.section import JsonSection
 from testbed.process.errors import TestbedError
 from traces.commands import said_of
@@ -114,12 +115,18 @@ def is_as_noted(table: Path) -> bool:
     return False
 
 
-def fault_of(path: Path, line: JournalLine | None, other: Callable[[Manifest], str]) -> str:
+def fault_of(
+    path: Path,
+    line: JournalLine | None,
+    other: Callable[[Manifest], str],
+    read: Callable[[Path], Record | CallRecord] = read_record,
+) -> str:
     """Why a record that is there is not the one that its name says, or can't be read; empty for one that is.
 
     Args:
         line: the journal's last of its unit: a file that is as it says need not be read.
         other: what of a record of that name is not as the plan has it; empty where it is.
+        read: reads a record of the sweep's task.
 
     Raises:
         TestbedError: a record that another version of us wrote.
@@ -127,7 +134,7 @@ def fault_of(path: Path, line: JournalLine | None, other: Callable[[Manifest], s
     try:
         if line is not None and (line.records or {}).get(path.name) == _as_noted(os.lstat(path)):
             return ""
-        told = read_record(path).told
+        told = read(path).told
     except OtherVersionError as error:
         raise TestbedError(f"{error}; name another --out") from None
     except RecordError as error:

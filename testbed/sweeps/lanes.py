@@ -11,13 +11,16 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
-from testbed.lanes.plan import LANES_AT_ONCE
+from player.registry import VIDEO, Kind
+from testbed.calling.calls import CALLS
+from testbed.lanes.medium import Medium
+from testbed.lanes.plan import LANES_AT_ONCE, LanePlan
 from testbed.lanes.policy_server import PolicyServer, PolicyServers
 from testbed.lanes.side_by_side import Interrupt, begin_after_s
 from testbed.lanes.streaming import LaneSessions
@@ -25,12 +28,14 @@ from testbed.link.lane import Lane
 from testbed.link.shaper_client import ShaperClient
 from testbed.process.errors import StrictStop, TestbedError
 from testbed.process.launching import Launching
-from testbed.session.session_plan import SessionPlan, SessionResult
+from testbed.session.session_plan import SessionPlan
 from testbed.session.videos import VIDEOS
-from testbed.sweeps.experiment.deciders import loaded
+from testbed.simulating.tasks import CALL
+from testbed.sweeps.calls.emulated import call_plans
+from testbed.sweeps.experiment.deciders import KINDS, loaded
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
-from testbed.sweeps.folder import Attempt, judged
+from testbed.sweeps.folder import Attempt, judged, judged_calls
 from testbed.sweeps.pace import Pace
 from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts
 from testbed.sweeps.work import SweepWork
@@ -48,10 +53,14 @@ class Silent:
 
     def end(self, index: int, row: EndRow) -> None: ...
 
+    def decision(self, index: int, row: dict[str, Any]) -> None: ...
 
-def server_of(spec: str) -> ServerCommand | None:
+    def second(self, index: int, row: dict[str, Any]) -> None: ...
+
+
+def server_of(spec: str, kind: Kind = VIDEO) -> ServerCommand | None:
     """What has to be started for a policy; None for one that decides by itself."""
-    policy = loaded(spec).policy
+    policy = loaded(spec, kind).policy
     return policy.server() if isinstance(policy, Served) else None
 
 
@@ -98,10 +107,14 @@ class LaneServices:
     Args:
         stack: takes them down in the end.
         device: where servers put their models.
+        medium: what the sessions play.
     """
 
-    def __init__(self, stack: contextlib.AsyncExitStack, device: str) -> None:
+    def __init__(
+        self, stack: contextlib.AsyncExitStack, device: str, medium: Medium[Any, Any] = VIDEOS
+    ) -> None:
         self._stack = stack
+        self.medium = medium
         self._device = device
         self._shaper: ShaperClient | None = None
         self._servers: dict[ServerCommand, PolicyServer] = {}
@@ -115,7 +128,7 @@ class LaneServices:
         """What forks players and origins."""
         async with self._launching_starting:
             if self._launching is None or self._launching.died():
-                self._launching = await self._stack.enter_async_context(Launching())
+                self._launching = await self._stack.enter_async_context(Launching(self.medium.forked))
             return self._launching
 
     async def shaper(self) -> ShaperClient:
@@ -176,7 +189,8 @@ class Lanes:
         self._command_line = command_line
         self._beginning = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
-        self._shared = LaneServices(self._stack, device)
+        self._calls = work.folder.plan.file.task == CALL
+        self._shared = LaneServices(self._stack, device, CALLS if self._calls else VIDEOS)
 
     async def run(self, interrupt: Interrupt) -> None:
         """Stream all that is left, or until a signal comes; sessions in flight then come to nothing.
@@ -200,7 +214,9 @@ class Lanes:
 
     async def _all(self) -> None:
         """Start what policies ask before anything streams; then all lanes."""
-        for command in dict.fromkeys(server_of(unit.policy.spec) for unit in self._work.folder.pending()):
+        kind = KINDS[self._work.folder.plan.file.task]
+        asked = (server_of(unit.policy.spec, kind) for unit in self._work.folder.pending())
+        for command in dict.fromkeys(asked):
             await self._shared.server(command)
         lanes = [asyncio.create_task(self._lane(number)) for number in range(self._lanes)]
         try:
@@ -240,15 +256,16 @@ class Lanes:
 
     async def _attempt(self, unit: Unit, attempt: int, name: str) -> Attempt:
         plan, out = self._work.folder.plan, self._work.out
+        planned: Callable[..., Sequence[Any]] = call_plans if self._calls else session_plans
         plans = [
             dataclasses.replace(one, facts={**one.facts, LANES_AT_ONCE: self._streaming})
-            for one in session_plans(plan, unit, out, attempt, self._backend, self._command_line)
+            for one in planned(plan, unit, out, attempt, self._backend, self._command_line)
         ]
         return await stream_unit(plans, unit.setting.stagger_s, name, self._shared, self._beginning)
 
 
 async def stream_unit(
-    plans: Sequence[SessionPlan],
+    plans: Sequence[Any],
     stagger_s: float,
     name: str,
     shared: LaneServices,
@@ -270,7 +287,7 @@ async def stream_unit(
     async with _lane_of(plans[0], name, beginning) as lane:
         launching = await shared.launching()
         asked = LaneSessions(
-            plans, VIDEOS, lane, shaper, server=server, stagger_s=stagger_s, launching=launching
+            plans, shared.medium, lane, shaper, server=server, stagger_s=stagger_s, launching=launching
         )
         async with _open(asked), contextlib.AsyncExitStack() as ending:
             async with beginning:
@@ -283,17 +300,19 @@ async def stream_unit(
                 ending.push_async_callback(_end, playing)  # before any wait is cut short
                 await asyncio.wait([playing], timeout=rest_s)
             results = await playing
+    if shared.medium is CALLS:
+        return judged_calls([plan.record for plan in plans])
     return judged([(result.chunks, result.end) for result in results])
 
 
-async def _end(playing: asyncio.Task[list[SessionResult]]) -> None:
+async def _end(playing: asyncio.Task[list[Any]]) -> None:
     """No session plays on over a lane that is about to go."""
     playing.cancel()
     await asyncio.gather(playing, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
-async def _lane_of(plan: SessionPlan, name: str, beginning: asyncio.Lock) -> AsyncIterator[Lane]:
+async def _lane_of(plan: LanePlan, name: str, beginning: asyncio.Lock) -> AsyncIterator[Lane]:
     """A lane; making it and taking it down keep the event loop busy, so nobody begins meanwhile."""
     lane = Lane(name, plan.settings, plan.backend, plan.seed, plan.trace)
     async with beginning:
@@ -308,7 +327,7 @@ async def _lane_of(plan: SessionPlan, name: str, beginning: asyncio.Lock) -> Asy
 
 
 @contextlib.asynccontextmanager
-async def _open(asked: LaneSessions[SessionPlan, SessionResult]) -> AsyncIterator[None]:
+async def _open(asked: LaneSessions[Any, Any]) -> AsyncIterator[None]:
     """End the sessions' processes in the end, and remove what they leave half written."""
     try:
         yield

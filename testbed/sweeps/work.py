@@ -78,6 +78,14 @@ class SweepWork:
         self._flying += len(wanted)
         return [(one, self.folder.begin(one)) for one in wanted]
 
+    def take_alike(self, unit: Unit, most: int) -> list[tuple[Unit, int]]:
+        """As `take_like`, of the same setting too."""
+        queue, self._queue = self._queue, deque(one for one in self._queue if one.setting is unit.setting)
+        taken = self.take_like(unit, most)
+        names = {one.name for one, _ in taken}
+        self._queue = deque(one for one in queue if one.name not in names)
+        return taken
+
     def give_back(self, unit: Unit) -> None:
         """It did not come to an attempt: whoever ran it is gone. It is the next to be taken."""
         self._flying -= 1

@@ -42,7 +42,7 @@ def _beyond(
     what: str, judged_ms: float | None, max_ms: float | None, most_judged: float, most: float
 ) -> list[str]:
     if judged_ms is not None and judged_ms > most_judged:
-        more = "one in a hundred and more than three of them"
+        more = "more than 1 % and than three"
         return [f"{what} late: {more} by {judged_ms:.1f} ms, where {most_judged:g} ms is the most"]
     if max_ms is not None and max_ms > most:
         return [f"{what} late: {max_ms:.1f} ms at worst, where {most:g} ms is the most"]

@@ -8,18 +8,25 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from player.buffer import BufferThresholds
+from player.call.policy import KnowsLink
 from player.fallback import fallback_spec, load_fallback
 from player.policy import Policy, ToldFuture
 from player.provenance import decided_by
-from player.registry import LoadedPolicy, PolicyError, load_policy
+from player.registry import CALL, VIDEO, Kind, LoadedPolicy, PolicyError, load_policy
 from player.simulated.session import Future
 from testbed.link.settings import LinkSettings
 from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.models import MODELS
+from testbed.simulating.tasks import CALL as TASK_CALL
+from testbed.simulating.tasks import VIDEO as TASK_VIDEO
 from testbed.sweeps.experiment.schema import PolicyEntry, SweepFile
 from testbed.sweeps.experiment.units import SweepPolicy, SweepSetting, Unit
 from traces.trace import Trace
 
+KINDS = {TASK_VIDEO: VIDEO, TASK_CALL: CALL}
+"""What policies of a task are."""
+CALL_FALLBACK = "gcc"
+"""Every call carries it."""
 TOLD_FUTURE = "it is told the future, which only the simulated player knows"
 
 
@@ -30,7 +37,7 @@ def policy_of(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Sw
         TestbedError: there is no such policy; with the line.
     """
     try:
-        found = loaded(entry.spec)
+        found = loaded(entry.spec, KINDS[file.task])
     except PolicyError as error:
         raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
     decided = decided_by(found.spec, found.policy)
@@ -41,10 +48,17 @@ def policy_of(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Sw
         delay_ms=found.delay_ms,
         weights_sha256=found.weights_sha256,
         source_sha256=decided.source_sha256,
-        left_out=_untellable_anywhere(file, found.policy, link_model),
-        fallback=fallback_spec(found.policy, file.fallback),
+        left_out=_unplayable(found.policy, link_model)
+        if file.task == TASK_CALL
+        else _untellable_anywhere(file, found.policy, link_model),
+        fallback=CALL_FALLBACK if file.task == TASK_CALL else fallback_spec(found.policy, file.fallback),
         sources=tuple(decided.sources.items()),
     )
+
+
+def _unplayable(policy: object, link_model: str | None) -> str | None:
+    """Why a policy can make no call of these; None if it can."""
+    return TOLD_FUTURE if link_model is None and isinstance(policy, KnowsLink) else None
 
 
 def _untellable_anywhere(file: SweepFile, policy: Policy, link_model: str | None) -> str | None:
@@ -66,6 +80,8 @@ def each_untold(
 ) -> Iterator[tuple[tuple[str, str], str]]:
     """(policy's label, setting's) and why it cannot be told the future there, of those that can elsewhere."""
     for policy in policies:
+        if any(setting.call for setting in settings):
+            return
         asked = loaded(policy.spec).policy
         if policy.left_out is not None or not isinstance(asked, ToldFuture):
             continue
@@ -91,9 +107,9 @@ def _untellable(policy: ToldFuture, link_model: str | None, thresholds: BufferTh
 
 
 @cache
-def loaded(spec: str) -> LoadedPolicy:
+def loaded(spec: str, kind: Kind = VIDEO) -> LoadedPolicy:
     """A policy to ask about itself; sessions have one of their own."""
-    return load_policy(spec)
+    return load_policy(spec, kind=kind)
 
 
 def _to_play(file: SweepFile, unit: Unit) -> VideoToPlay:
@@ -116,6 +132,8 @@ def refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], st
         TestbedError: a policy that refuses all of its sessions.
     """
     refused: dict[tuple[str, str], str] = {}
+    if file.task == TASK_CALL:
+        return refused
     pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
     for pair, unit in pairs.items():
         try:

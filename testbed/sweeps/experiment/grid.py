@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import random
 import re
 from bisect import bisect_right
@@ -12,6 +13,7 @@ from collections.abc import Container, Iterator, Sequence
 from functools import cache
 
 from player.buffer import BufferThresholds
+from player.call.settings import CallSettings
 from player.defaults import PUBLISHED
 from player.simulated.link_published import refuse_loss
 from player.simulated.session import Link
@@ -22,7 +24,15 @@ from testbed.process.errors import TestbedError
 from testbed.session.options import capped
 from testbed.simulated.models import MODELS
 from testbed.simulated.starts import Start
-from testbed.sweeps.experiment.schema import KEYS, SettingEntry, SweepFile, shown_value
+from testbed.simulating.tasks import CALL as TASK_CALL
+from testbed.sweeps.experiment.schema import (
+    KEYS,
+    SettingEntry,
+    SweepFile,
+    call_of,
+    media_delay_ms,
+    shown_value,
+)
 from testbed.sweeps.experiment.units import SweepPolicy, SweepSetting, SweptTrace, Unit
 from traces.families.catalogue import default_video, placed, resolve_many
 from traces.formats.reading import AS_A_WORD
@@ -71,8 +81,8 @@ def traces_in(file: SweepFile, entry: SettingEntry, link_model: str | None) -> l
     return found
 
 
-def grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]:
-    """Each combination of a setting's listed values."""
+def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> Iterator[SweepSetting]:
+    """Each combination of a setting's listed values; `calls`: a call is made at each."""
     several = [key for key, facts in KEYS.items() if facts.labelled and len(entry.values[key]) > 1]
     for values in itertools.product(*(entry.values[key] for key in several)):
         chosen = {key: value[0] for key, value in entry.values.items()} | dict(
@@ -87,7 +97,7 @@ def grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]:
             queue_bytes=chosen["queue_bytes"],
             congestion_control=chosen["cc"],
             slow_start_after_idle=chosen["slow_start_after_idle"],
-            media_delay_ms=chosen["media_delay_ms"],
+            media_delay_ms=media_delay_ms(chosen),
             media_jitter_ms=chosen["media_jitter_ms"],
             grant_ms=chosen["grant_ms"],
         )
@@ -102,8 +112,9 @@ def grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]:
             cap_mbps=chosen["cap_mbps"],
             players=chosen["players"],
             stagger_s=chosen["stagger_s"],
-            left_out=None if link_model is None else _beyond(link_model, link, chosen["players"]),
+            left_out=None if link_model is None or calls else _beyond(link_model, link, chosen["players"]),
             thresholds=BufferThresholds(chosen["buffer_cap_s"], chosen["startup_s"], chosen["resume_s"]),
+            call=call_of(chosen) if calls else None,
             axis={key: chosen[key] for key in entry.axes},
         )
 
@@ -139,9 +150,7 @@ def units_of(
     draw.shuffle(order)
     names: set[str] = set()
     for number, (setting, swept, start, seed, repetition, entry) in enumerate(order):
-        video_spec = setting.video or default_video(swept.trace.family)
-        whole, chunks = _video(file, entry, video_spec, setting.chunks)
-        _check_cap(file, entry, setting, whole)
+        video_spec, whole, chunks = _played(file, entry, setting, swept)
         for policy in draw.sample(policies, len(policies)):
             if (policy.label, setting.label) in untold:
                 continue
@@ -168,6 +177,26 @@ def units_of(
                 repetition=repetition,
                 block=number,
             )
+
+
+def _played(
+    file: SweepFile, entry: SettingEntry, setting: SweepSetting, swept: SweptTrace
+) -> tuple[str, Video, int]:
+    """What is played, in a word and whole, and how many of its chunks."""
+    if setting.call is not None:
+        whole = seconds_of(setting.call)
+        return whole.name, whole, whole.chunks
+    spec = setting.video or default_video(swept.trace.family)
+    whole, chunks = _video(file, entry, spec, setting.chunks)
+    _check_cap(file, entry, setting, whole)
+    return spec, whole, chunks
+
+
+@cache
+def seconds_of(call: CallSettings) -> Video:
+    """A call as what a sweep counts: its seconds are chunks, at the encoder's highest rate."""
+    kbps = round(call.max_kbps)
+    return Video(TASK_CALL, 1.0, (kbps,), ((kbps * 125,),) * math.ceil(call.duration_s))
 
 
 def _name(words: Sequence[str]) -> str:

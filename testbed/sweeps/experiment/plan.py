@@ -21,6 +21,7 @@ from player.defaults import PUBLISHED
 from player.qoe import QoE, Scored
 from player.video.video import Video
 from testbed.session.trace_notes import trace_notes, video_notes
+from testbed.simulating.tasks import CALL
 from testbed.sweeps.experiment.deciders import each_untold, policy_of, refusals
 from testbed.sweeps.experiment.grid import Block, blocks_of, grid, traces_in, units_of
 from testbed.sweeps.experiment.most import refuse_many
@@ -110,7 +111,8 @@ def plan_sweep(
     Raises:
         TestbedError: a policy, trace or video that is not there or does not go together; with the line.
     """
-    model = link_model if simulated else None
+    calls = file.task == CALL
+    model = (CALL if calls else link_model) if simulated else None
     refuse_many(file, [1] * len(file.settings), simulated)  # lists alone may make too many
     policies = tuple(policy_of(file, entry, model) for entry in file.policies)
     settings: list[SweepSetting] = []
@@ -122,7 +124,7 @@ def plan_sweep(
     for entry, found in zip(file.settings, traces_of, strict=True):
         _join(file, entry, traces, found)
         notes += _entry_notes(entry, found, simulated)
-        for setting in grid(entry, model):
+        for setting in grid(entry, model, calls):
             settings.append(setting)
             blocks += blocks_of(setting, entry, found, simulated)
     everything = sum(setting.players for setting, *_ in blocks) * len(policies)
@@ -131,7 +133,7 @@ def plan_sweep(
     units = tuple(units_of(file, able, [policy for policy in policies if policy.left_out is None], untold))
     refused = refusals(file, units)
     units = tuple(unit for unit in units if (unit.policy.label, unit.video_spec) not in refused)
-    notes += video_notes(unit.whole for unit in units)
+    notes += [] if calls else video_notes(unit.whole for unit in units)
     notes += [f"left out, video {video}: {why}" for (_, video), why in refused.items()]
     return SweepPlan(
         file=file,

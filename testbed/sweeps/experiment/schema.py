@@ -30,10 +30,13 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import BufferThresholds
-from player.defaults import DEADLINE_S, MU
+from player.call.checks import CallError
+from player.call.settings import CallSettings
+from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
 from player.qoe import Scoring
 from testbed.link.settings import LONGEST_RTT_MS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from testbed.sweeps.experiment.lines import Lines, Place
 from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
 from traces.words import meant
@@ -54,6 +57,8 @@ class Key:
     check: Check
     labelled: bool = True
     """Whether its values are points of the setting (seeds and starts are more sessions of one point)."""
+    task: str = ""
+    """Of which it is alone; empty for all."""
 
     @property
     def axis(self) -> bool:
@@ -94,10 +99,55 @@ def _anything(value: Any) -> str | None:
     return None
 
 
+CALL_FIGURES = (
+    *("duration_s", "fps", "min_kbps", "start_kbps", "max_kbps"),
+    *("feedback_ms", "decide_every_ms", "warm_up_s"),
+)
+"""Of `player/call/settings.py`, what a setting of calls may say."""
+
+
+def _of_a_call(name: str) -> Check:
+    """What `CallSettings` says of one figure; whether it goes with others is asked where all are known."""
+
+    def check(value: Any) -> str | None:
+        if not math.isfinite(value) or value < 0:
+            return "expected 0 or more"
+        try:
+            CallSettings(**{name: value})
+        except CallError as error:
+            return (
+                None
+                if any(f"{other} " in str(error) for other in CALL_FIGURES if other != name)
+                else str(error)
+            )
+        return None
+
+    return check
+
+
+def call_of(chosen: Mapping[str, Any]) -> CallSettings:
+    """The call at a point of a setting.
+
+    Raises:
+        CallError: figures that make no call.
+    """
+    return CallSettings(**{name: chosen[name] for name in CALL_FIGURES})
+
+
+def media_delay_ms(chosen: Mapping[str, Any]) -> float:
+    """What of the RTT media meet at a point of a setting: a call's usual share of it where nobody says."""
+    asked: float | None = chosen["media_delay_ms"]
+    return CALL_MEDIA_SHARE * float(chosen["rtt_ms"]) if asked is None else asked
+
+
 PARTS_OF_RTT = ("jitter_ms", "media_delay_ms", "media_jitter_ms")
 KEYS: dict[str, Key] = {
-    "video": Key(str, True, None, _anything),
-    "chunks": Key(int, True, 48, _at_least(2)),
+    "video": Key(str, True, None, _anything, task=VIDEO),
+    "chunks": Key(int, True, 48, _at_least(2), task=VIDEO),
+    **{
+        name: Key(float, True, getattr(CallSettings, name), _of_a_call(name), task=CALL)
+        for name in CALL_FIGURES
+    },
     "start_s": Key(float, True, 0.0, _at_least(0, 1e9), labelled=False),
     "cap_mbps": Key(float, False, None, _at_least(1e-3, 1e9)),
     "rtt_ms": Key(float, True, 80.0, _link("rtt_ms")),
@@ -108,13 +158,13 @@ KEYS: dict[str, Key] = {
     "loss_pct": Key(float, True, 0.0, _loss),
     "queue_ms": Key(float, True, 200.0, _link("queue_ms")),
     "queue_bytes": Key(int, True, None, _link("queue_bytes")),
-    "cc": Key(str, True, "cubic", _anything),
-    "slow_start_after_idle": Key(bool, False, True, _anything),
-    "players": Key(int, True, 1, _at_least(1, 16)),
-    "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
-    "buffer_cap_s": Key(float, True, BufferThresholds.buffer_cap_s, _at_least(0.5, 86_400)),
-    "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400)),
-    "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400)),
+    "cc": Key(str, True, "cubic", _anything, task=VIDEO),
+    "slow_start_after_idle": Key(bool, False, True, _anything, task=VIDEO),
+    "players": Key(int, True, 1, _at_least(1, 16), task=VIDEO),
+    "stagger_s": Key(float, True, 5.0, _at_least(0, 3600), task=VIDEO),
+    "buffer_cap_s": Key(float, True, BufferThresholds.buffer_cap_s, _at_least(0.5, 86_400), task=VIDEO),
+    "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400), task=VIDEO),
+    "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400), task=VIDEO),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
@@ -124,7 +174,7 @@ requests above `buffer_cap_s`, begin to play at `startup_s` and go on after a st
 of policies and of the relay's loss, `repetitions` run the same again (emulated)."""
 
 TOP = (
-    *("name", "question", "policies", "baseline", "order_seed", "retries"),
+    *("task", "name", "question", "policies", "baseline", "order_seed", "retries"),
     *("decision_deadline_s", "fallback", "qoe"),
 )
 TOP_TABLES = ("defaults", "setting")
@@ -187,6 +237,8 @@ class SweepFile:
     scoring: Scoring
     """What `[qoe]` asks for; without a mu, each video's ladder has its own."""
     decision_deadline_s: float
+    task: str = VIDEO
+    """What its sessions are."""
     fallback: str | None = None
     """Of all policies, instead of what each names itself."""
 
@@ -225,6 +277,10 @@ class _Reader:
     def whole(self) -> SweepFile:
         top = self._values
         self._known((), top, (*TOP, *TOP_TABLES), "")
+        self._task = self._one((), "task", str, VIDEO, _task)
+        for key in ("qoe", "fallback", "decision_deadline_s"):
+            if self._task == CALL and key in top:
+                raise self._fault((key,), f"{key} is of videos; leave it out: {_INSTEAD[key]}")
         name = self._text_of((), "name", MOST_NAME)
         policies = self._policies()
         baseline = self._one((), "baseline", str, None)
@@ -247,6 +303,7 @@ class _Reader:
             scoring=self._scoring(),
             decision_deadline_s=self._one((), "decision_deadline_s", float, DEADLINE_S, _at_least(1e-3, 1e9)),
             fallback=self._one((), "fallback", str, None),
+            task=self._task,
         )
 
     def _fault(self, place: Place, message: str, *words: object) -> TestbedError:
@@ -372,7 +429,7 @@ class _Reader:
         defaults: Mapping[str, Any] = {}
         if "defaults" in self._values:
             defaults = self._table(("defaults",))
-            self._known(("defaults",), defaults, (*KEYS, "traces"), " in [defaults]")
+            self._known(("defaults",), defaults, (*self._keys, "traces"), " in [defaults]")
         found = [self._setting(("setting", number), defaults) for number in range(len(asked))]
         labels: set[str] = set()
         for one in found:
@@ -381,6 +438,19 @@ class _Reader:
             labels.add(one.label)
         return tuple(found)
 
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        """The keys of this task's settings."""
+        return tuple(key for key, facts in KEYS.items() if facts.task in ("", self._task))
+
+    def _check_call(self, values: Mapping[str, tuple[Any, ...]], place: Place) -> None:
+        """Refuse figures that together make no call."""
+        for figures in itertools.product(*(values[name] for name in CALL_FIGURES)):
+            try:
+                call_of(dict(zip(CALL_FIGURES, figures, strict=True)))
+            except CallError as error:
+                raise self._fault(place, str(error)) from None
+
     def _check_delays(self, values: Mapping[str, tuple[Any, ...]], where: Mapping[str, Place]) -> None:
         """Refuse parts of the round trip that are more than it."""
         if max(values["jitter_ms"]) > min(values["rtt_ms"]):
@@ -388,14 +458,15 @@ class _Reader:
         names = ("rtt_ms", *PARTS_OF_RTT)
         for figures in itertools.product(*(values[name] for name in names)):
             try:
-                LinkSettings(**dict(zip(names, figures, strict=True)))
+                point = dict(zip(names, figures, strict=True))
+                LinkSettings(**{**point, "media_delay_ms": media_delay_ms(point)})
             except TestbedError as error:
                 key = "media_jitter_ms" if str(error).startswith("media jitter") else "media_delay_ms"
                 raise self._fault((*where[key], key), str(error)) from None
 
     def _setting(self, place: Place, defaults: Mapping[str, Any]) -> SettingEntry:
         table = self._table(place)
-        self._known(place, table, (*SETTING, *KEYS), " in a [[setting]]")
+        self._known(place, table, (*SETTING, *self._keys), " in a [[setting]]")
         label = self._text_of(place, "label", MOST_NAME)
         where = {key: place if key in table else ("defaults",) for key in (*KEYS, "traces")}
         whole = {**_without_rival(defaults, table), **table}
@@ -446,6 +517,17 @@ class _Reader:
                 alike = f"{_shown(other)} and {_shown(one)}, which labels show alike, as {shown_value(one)}"
                 raise self._fault(place, f"{place[-1]} has {alike}; round them, or give one", one)
         return found
+
+
+_INSTEAD = {
+    "qoe": "`python -m analysis compare` scores calls",
+    "fallback": "GCC decides where a call's policy doesn't",
+    "decision_deadline_s": "a call's old rate holds until an answer is there",
+}
+
+
+def _task(value: str) -> str | None:
+    return None if value in TASKS else f"expected {' or '.join(TASKS)}"
 
 
 _KINDS: dict[type, str] = {

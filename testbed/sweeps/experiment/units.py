@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
+from player.call.settings import CallSettings
 from player.fallback import FALLBACK_ONCE
 from player.video.video import Video
 from testbed.link.settings import LinkSettings
@@ -67,6 +68,8 @@ class SweepSetting:
     left_out: str | None
     """Why this engine cannot do it; None if it can."""
     thresholds: BufferThresholds = USUAL_THRESHOLDS
+    call: CallSettings | None = None
+    """Of a sweep of calls."""
     axis: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     """Where it is on each axis of the `[[setting]]`, by key; empty where that has none."""
 
@@ -74,15 +77,17 @@ class SweepSetting:
     def facts(self) -> dict[str, Any]:
         """What makes a session of this setting this and no other, in plain values.
 
-        `stress` is there only where it is true, thresholds of the buffer only where they are not the usual
-        ones: sessions from before these keys were known are still the same.
+        `stress` is there only where it is true, `call` of a call alone, thresholds of the buffer only where
+        they are not the usual ones: sessions from before these keys were known are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del mine["axis"]
         if not self.stress:
             del mine["stress"]
-        del mine["thresholds"]
+        del mine["thresholds"], mine["call"]
+        if self.call is not None:
+            mine["call"] = dataclasses.asdict(self.call)
         return {**mine, "link": dataclasses.asdict(self.link), **self.thresholds.unusual}
 
     @property
@@ -110,7 +115,7 @@ class Unit:
     start: Start
     video_spec: str
     whole: Video
-    """As the policy is told it."""
+    """As the policy is told it. A call has a second of it in a chunk's place (`grid.seconds_of`)."""
     chunks: int
     """How many of its chunks are streamed."""
     seed: int

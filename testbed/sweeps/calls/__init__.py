@@ -1,0 +1,1 @@
+"""Sweeps whose sessions are calls (`task = "call"`): as the emulator and as the simulator know them."""
