@@ -476,12 +476,16 @@ class _Reader:
             key: self._values_of((*where[key], key), whole[key], facts) if key in whole else (facts.default,)
             for key, facts in KEYS.items()
         }
+        if self._task == CALL and "media_delay_ms" not in whole:
+            values["media_delay_ms"] = (None,)  # its usual share of the RTT
         if "queue_bytes" in whole:
             if "queue_ms" in whole:
                 place_of = (*where["queue_bytes"], "queue_bytes")
                 raise self._fault(place_of, "queue_bytes and queue_ms exclude each other; give one")
             values["queue_ms"] = (None,)
         self._check_delays(values, where)
+        if self._task == CALL:
+            self._check_call(values, place)
         for name in ("startup_s", "resume_s"):
             if max(values[name]) > min(values["buffer_cap_s"]):
                 raise self._fault((*where[name], name), f"{name}: expected 0 to buffer_cap_s")
