@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from analysis import curves
 from analysis.cases.case import Case, differing, facts_of, hashes_of
@@ -40,6 +40,35 @@ NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
 CUT_SHORT = "it was interrupted (--interrupted counts it)"
 
 
+class Averaged(Protocol):
+    """Figures of a session, of which several have a mean."""
+
+    @classmethod
+    def mean_of(cls, figures: Iterable[Self]) -> Self:
+        """Means of each."""
+
+
+F = TypeVar("F", bound=Averaged)
+F_co = TypeVar("F_co", bound=Averaged, covariant=True)
+
+
+class Counted(Protocol[F_co]):
+    """A session that counts, whatever was measured of it."""
+
+    @property
+    def record(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def case(self) -> Case: ...
+    @property
+    def figures(self) -> F_co: ...
+    @property
+    def ended(self) -> str: ...
+    @property
+    def simulated(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Figures:
     """How a session went, or the mean of several."""
@@ -54,6 +83,32 @@ class Figures:
     """Body bytes downloaded over what the link carried from the begin until the last chunk was in (for
     a session cut short, until its end). Headers are not counted, so a link that is always busy gives
     about 0.95. None where the link carried nothing."""
+
+    @classmethod
+    def mean_of(cls, figures: Iterable[Figures]) -> Figures:
+        """Means of each; utilisation over those that have one.
+
+        Raises:
+            ValueError: there are none.
+        """
+        every = list(figures)
+        used = [one.utilisation for one in every if one.utilisation is not None]
+        return cls(
+            qoe=mean([one.qoe for one in every]),
+            bitrate_mbps=mean([one.bitrate_mbps for one in every]),
+            stall_s=mean([one.stall_s for one in every]),
+            stall_ratio=mean([one.stall_ratio for one in every]),
+            startup_s=mean([one.startup_s for one in every]),
+            switches=mean([one.switches for one in every]),
+            utilisation=mean(used) if used else None,
+        )
+
+
+def mean(values: Sequence[float]) -> float:
+    """Raises ValueError where there is none."""
+    if not values:
+        raise ValueError("no figures; a mean needs one at least")
+    return sum(values) / len(values)
 
 
 @dataclass(frozen=True)
@@ -92,26 +147,17 @@ class LeftOut:
     reason: str
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """All sessions that were found, and what they are scored by."""
+class Accounted(Generic[F]):
+    """Sessions that count and sessions that don't: what can be asked of any kind of them."""
 
-    scoring: Scoring
-    """As asked for; a session's own is `Outcome.scored`."""
-    counted: tuple[Outcome, ...]
+    counted: tuple[Counted[F], ...]
     left_out: tuple[LeftOut, ...]
-    unreadable: tuple[str, ...] = ()
-    """Faults of records that are damaged: nobody knows whose they are."""
+    unreadable: tuple[str, ...]
 
-    @property
-    def scored(self) -> list[Scored]:
-        """What the sessions that count are scored by, once a video."""
-        return list(dict.fromkeys((one.case.video, one.ladder_kbps, one.scored) for one in self.counted))
-
-    @property
-    def weights(self) -> str:
-        """The same in words."""
-        return scored_words(self.scored)
+    def with_only(self, counted: Sequence[Any], left_out: Sequence[LeftOut]) -> Self:
+        """A part of them, scored alike."""
+        part = {"counted": tuple(counted), "left_out": tuple(left_out), "unreadable": ()}
+        return replace(self, **part)  # type: ignore[type-var]
 
     @property
     def policies(self) -> list[str]:
@@ -138,6 +184,28 @@ class Outcomes:
         """How many sessions of a policy are left out and why, in words."""
         why = Counter(one.reason for one in self.left_out if one.policy == policy)
         return "; ".join(f"{count} left out, {reason}" for reason, count in why.items())
+
+
+@dataclass(frozen=True)
+class Outcomes(Accounted[Figures]):
+    """All sessions that were found, and what they are scored by."""
+
+    scoring: Scoring
+    """As asked for; a session's own is `Outcome.scored`."""
+    counted: tuple[Outcome, ...]
+    left_out: tuple[LeftOut, ...]
+    unreadable: tuple[str, ...] = ()
+    """Faults of records that are damaged: nobody knows whose they are."""
+
+    @property
+    def scored(self) -> list[Scored]:
+        """What the sessions that count are scored by, once a video."""
+        return list(dict.fromkeys((one.case.video, one.ladder_kbps, one.scored) for one in self.counted))
+
+    @property
+    def weights(self) -> str:
+        """The same in words."""
+        return scored_words(self.scored)
 
     @property
     def unfinished(self) -> list[Outcome]:
@@ -391,28 +459,3 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
     if link.get("congestion_control") is not None:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)
-
-
-def means(figures: Iterable[Figures]) -> Figures:
-    """Means of figures; utilisation over those that have one.
-
-    Raises:
-        ValueError: there are none.
-    """
-    every = list(figures)
-    if not every:
-        raise ValueError("no figures; a mean needs one at least")
-
-    def mean(values: list[float]) -> float:
-        return sum(values) / len(values)
-
-    used = [one.utilisation for one in every if one.utilisation is not None]
-    return Figures(
-        qoe=mean([one.qoe for one in every]),
-        bitrate_mbps=mean([one.bitrate_mbps for one in every]),
-        stall_s=mean([one.stall_s for one in every]),
-        stall_ratio=mean([one.stall_ratio for one in every]),
-        startup_s=mean([one.startup_s for one in every]),
-        switches=mean([one.switches for one in every]),
-        utilisation=mean(used) if used else None,
-    )
