@@ -371,8 +371,8 @@ def _case(session: SessionRecord) -> Case | None:
     simulated = bool(session.record.manifest.get("simulated"))
     asked = {key: value for key, value in link.items() if key not in MEASURED_OF_LINK}
     rtt_ms = link.get("rtt_ms")
-    family = str(trace.get("family") or _typed(trace) or trace["name"])
-    link_label = _link_label(link, simulated)
+    family = str(trace.get("family") or typed_family(trace) or trace["name"])
+    link_label = link_label_of(link, simulated)
     start_s = session.trace.start_s
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other case of it
@@ -393,17 +393,17 @@ def _case(session: SessionRecord) -> Case | None:
         family=family,
         link_label=link_label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
-        condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
+        condition=condition_of(sweep, family, video["name"], link_label_of(link, simulated), simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
         chunks=_whole(video.get("chunks")),
         cap_mbps=trace.get("cap_mbps"),
         group=str(sweep["group"]) if "group" in sweep else None,
-        axis=_axis(sweep.get("axis")),
+        axis=axis_of(sweep.get("axis")),
     )
 
 
-def _axis(told: object) -> tuple[tuple[str, float], ...]:
+def axis_of(told: object) -> tuple[tuple[str, float], ...]:
     """Keys and numbers of a manifest's axis; what is none is left out."""
     found = told.items() if isinstance(told, dict) else ()
     return tuple(
@@ -416,23 +416,26 @@ def _whole(value: object) -> int | None:
 
 
 def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
-    """The same, their cases under names that hold whatever differs: where two would be called the same,
-    what they differ by stands in `besides`, and where that isn't their traces, in `condition` too."""
-    cases = list(dict.fromkeys(one.case for one in found if one.case is not None))
+    """The same, their cases told apart."""
+    renamed = told_apart_cases(one.case for one in found)
+    return [one if one.case is None else replace(one, case=renamed[one.case]) for one in found]
+
+
+def told_apart_cases(found: Iterable[Case | None]) -> dict[Case, Case]:
+    """Cases under names that hold whatever differs: where two would be called the same, what they differ by
+    stands in `besides`, and where that isn't their traces, in `condition` too."""
+    cases = list(dict.fromkeys(case for case in found if case is not None))
     besides = differing(cases, str, (facts_of, hashes_of))
     more = differing(cases, lambda case: (case.condition, case.video), (facts_of,))
-
-    def renamed(one: Outcome | LeftOut) -> Outcome | LeftOut:
-        case = one.case
-        if case is None or not (case in besides or case in more):
-            return one
-        condition = (*case.condition, *more.get(case, ()))
-        return replace(one, case=replace(case, besides=besides.get(case, ()), condition=condition))
-
-    return [renamed(one) for one in found]
+    return {
+        case: replace(case, besides=besides.get(case, ()), condition=(*case.condition, *more.get(case, ())))
+        if case in besides or case in more
+        else case
+        for case in cases
+    }
 
 
-def _condition(
+def condition_of(
     sweep: dict[str, Any], family: str, video: str, link_label: str, simulated: bool
 ) -> tuple[str, ...]:
     """A case without its trace, in words."""
@@ -441,13 +444,13 @@ def _condition(
     return (family, video, *link_label.split(", "))
 
 
-def _typed(trace: dict[str, Any]) -> str:
+def typed_family(trace: dict[str, Any]) -> str:
     """The last two parts of what was typed for a trace: `fcc/train` of a folder, a file's own name."""
     spec = str(trace.get("spec") or "")
     return "/".join(Path(spec).parts[-2:]) if Path(spec).name != trace.get("name") else Path(spec).parent.name
 
 
-def _link_label(link: dict[str, Any], simulated: bool) -> str:
+def link_label_of(link: dict[str, Any], simulated: bool) -> str:
     words = [f"simulated: {link.get('model', '?')}" if simulated else "emulated"]
     if link.get("rtt_ms") is not None:
         words.append(f"RTT {link['rtt_ms']:g} ms")
