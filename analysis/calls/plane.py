@@ -55,14 +55,7 @@ def draw_plane(found: FoundCalls, means: Sequence[CallMeans]) -> Figure:
     axis.set_ylabel("mean bitrate (Mbit/s)")
     axis.grid(color=FAINT_COLOUR, linewidth=0.3, zorder=0)
     mark_better_corner(axis)
-    kinds = {one.simulated for one in found.counted}
-    made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
-    figure.suptitle(
-        f"{means[0].cases} cases, {made}; stalls: gaps of over 200 ms\nwhiskers: 95 % intervals over traces",
-        x=0.01,
-        ha="left",
-        fontsize=7,
-    )
+    figure.suptitle(_head(found, means[0].cases), x=0.01, ha="left", fontsize=7)
     handles = [policy_handle(policy, policies) for policy in policies]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3))
     return figure
@@ -70,3 +63,9 @@ def draw_plane(found: FoundCalls, means: Sequence[CallMeans]) -> Figure:
 
 def _in_percent(bars: list[list[float]] | None) -> list[list[float]] | None:
     return None if bars is None else [[100 * value for value in side] for side in bars]
+
+
+def _head(found: FoundCalls, cases: int) -> str:
+    kinds = {one.simulated for one in found.counted}
+    made = "simulated" if kinds == {True} else "emulated" if kinds == {False} else "simulated and emulated"
+    return f"{cases} cases, {made}; stalls: gaps of over 200 ms\nwhiskers: 95 % intervals over traces"

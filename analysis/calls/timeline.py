@@ -42,6 +42,8 @@ MOST_COLUMNS = 3
 BAND_IN = 3.6
 HEADROOM = 1.08
 CHARACTERS_PER_IN = 17
+MOST_LINK = 1.5
+"""An axis of rates reaches no further above what was set or came: a fast link would hide both."""
 DELAY_CLIP_MS = 2000.0
 """An axis of delays reaches no further: what is later is a stall, which is drawn."""
 
@@ -115,7 +117,7 @@ def draw_calls(calls: Sequence[CallSession]) -> Figure:
         panels[0].set_title(_title(calls[place], width), loc="left", fontsize=7)
         for panel, name, top in zip(panels, PANELS, highest, strict=True):
             _label(panel, name if column == 0 else "", last_s, top, lowest=panel is panels[-1])
-    figure.legend(handles=_legend(calls), loc="outside lower center", ncols=2 if columns == 1 else 5)
+    figure.legend(handles=_legend(calls), loc="outside lower center", ncols=2 if columns == 1 else 4)
     return figure
 
 
@@ -171,13 +173,16 @@ def freeze_spans(record: CallRecord) -> list[tuple[float, float]]:
 
 def _highest(calls: Sequence[CallSession]) -> tuple[float, float, float]:
     """Where the value axis of each panel ends."""
-    rates, delays_ms, frames = [0.1], [100.0], [1.0]
+    rates, links, delays_ms, frames = [0.1], [0.1], [100.0], [1.0]
     for one in calls:
         rates += [row.kbps / 1000 for row in one.record.decisions] + wire_mbps(one.record)
+        if one.trace is not None:
+            links += curves.link_rate(one.trace, one.record.end.elapsed_s).value
         delays_ms += _delays_ms(one.record)[1].tolist() + [row.queue_ms for row in one.record.decisions]
         frames += [float(len(row.shown_s)) for row in one.record.seconds]
     most_ms = float(np.quantile(delays_ms, 0.995))
-    return HEADROOM * max(rates), HEADROOM * min(max(most_ms, 100.0), DELAY_CLIP_MS), HEADROOM * max(frames)
+    top = max(max(rates), min(max(links), MOST_LINK * max(rates)))
+    return HEADROOM * top, HEADROOM * min(max(most_ms, 100.0), DELAY_CLIP_MS), HEADROOM * max(frames)
 
 
 def _delays_ms(record: CallRecord) -> tuple[Any, Any]:
@@ -192,11 +197,11 @@ def _draw_call(panels: Sequence[Axes], session: CallSession) -> None:
     record = session.record
     for panel in panels:
         for begin_s, end_s in stall_spans(record):
-            panel.axvspan(begin_s, end_s, color=STALL_COLOUR, linewidth=0, zorder=0.5)
+            panel.axvspan(begin_s, end_s, color=STALL_COLOUR, linewidth=0, zorder=0)
         panel.axvline(record.call.scored_from_s, **UNSCORED_LINE)
     if session.trace is not None:
         link = curves.link_rate(session.trace, record.end.elapsed_s)
-        rate.fill_between(link.time_s, link.value, color=LINK_COLOUR, linewidth=0, zorder=0)
+        rate.fill_between(link.time_s, link.value, color=LINK_COLOUR, linewidth=0, zorder=0.5)
     at_s = [0.0, *(row.at_s for row in record.decisions), record.end.elapsed_s]
     mbps = [record.call.start_kbps / 1000, *(row.kbps / 1000 for row in record.decisions)]
     rate.stairs(mbps, at_s, baseline=None, **RATE_LINE)
