@@ -10,21 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar
 
 from player.faults import in_words
 from player.manifest import SCHEMA, Manifest, ManifestError, upgraded
-from player.record_checks import MOST, far_number, fault_of
-from traces.escaping import visible
+from player.record_checks import RowFault, far_number, fault_of, typed_row
 from traces.files import fresh, partial_of, settle, sync_folder
 from traces.ownership import give_to_caller, make_directory
-from traces.safe_reading import BadFileError, json_object, line_of, read_text, shown
+from traces.safe_reading import BadFileError, json_object, line_of, read_text
 
-LEAST = -1e-6
-"""No size, time, count or rate of a session is less; it is rounding."""
 FINISHED = "finished"
 """Every chunk was fetched and the video played out. Other outcomes say in a word what ended it."""
 
@@ -182,7 +179,7 @@ def make_folder(folder: Path) -> None:
     make_directory(folder)
 
 
-class RecordWriter:
+class LineWriter:
     """Writes a record line by line beside its final name and gives it that name at the end.
 
     Lines reach the file as they come, so that a killed run leaves its `.partial` to look at.
@@ -198,12 +195,13 @@ class RecordWriter:
         self._file = os.fdopen(fresh(self.partial), "wb", buffering=0)  # closing has nothing left to write
         try:
             give_to_caller(self.partial)
-            self._write(manifest_line(manifest))
+            self.write(manifest_line(manifest))
         except BaseException:
             self.abandon()
             raise
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def write(self, line: dict[str, Any]) -> None:
+        """A line of the record."""
         rest = memoryview(f"{line_of(line)}\n".encode())
         try:
             while rest:  # a nearly full disk takes a part and refuses the next write
@@ -211,12 +209,9 @@ class RecordWriter:
         except OSError as error:  # of a write the system names no file
             raise OSError(error.errno, error.strerror, str(self.partial)) from None
 
-    def chunk(self, row: ChunkRow) -> None:
-        self._write(chunk_line(row))
-
-    def finish(self, row: EndRow) -> None:
+    def end(self, line: dict[str, Any]) -> None:
         """Write the last line, sync, and let the file appear under its final name."""
-        self._write(end_line(row))
+        self.write(line)
         settle(self.partial, self.path)
         self._file.close()
         sync_folder(self.path.parent)
@@ -226,7 +221,7 @@ class RecordWriter:
         self._file.close()
         self.partial.unlink(missing_ok=True)
 
-    def __enter__(self) -> RecordWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -234,6 +229,17 @@ class RecordWriter:
     ) -> None:
         if not self._file.closed:
             self._file.close()
+
+
+class RecordWriter(LineWriter):
+    """Writes the record of a streamed session."""
+
+    def chunk(self, row: ChunkRow) -> None:
+        self.write(chunk_line(row))
+
+    def finish(self, row: EndRow) -> None:
+        """Write the last line, sync, and let the file appear under its final name."""
+        self.end(end_line(row))
 
 
 def read_record(path: Path) -> Record:
@@ -246,6 +252,8 @@ def read_record(path: Path) -> Record:
         OSError: the file cannot be read.
     """
     lines = _read_lines(path)
+    if lines and lines[0].get("task") == "call":
+        raise OtherVersionError(f"{path}:1: a call's record; `player.call.record.read_call` reads it")
     manifest = upgraded(lines[0]) if lines else {}
     levels = _levels(manifest, path)
     if len(lines) < 2 or lines[-1].get("line") != "end":
@@ -296,43 +304,7 @@ _Row = TypeVar("_Row", "ChunkRow", "EndRow")
 
 def _row(kind: type[_Row], line: dict[str, Any], path: Path, number: int) -> _Row:
     expected = "chunk" if kind is ChunkRow else "end"
-    if line.get("line") != expected:
-        raise RecordError(f"{path}:{number}: {shown(line.get('line'))} line where {expected!r} is due")
-    values = {key: value for key, value in line.items() if key != "line"}
-    hints = _HINTS[kind]
-    for key, value in values.items():
-        if key in hints and not _fits(value, hints[key]):
-            expected = f"{_name(hints[key])}, numbers from 0 to {MOST:g}"
-            raise RecordError(f"{path}:{number}: {key} is {shown(value)}; expected {expected}")
     try:
-        return kind(**values)
-    except TypeError as error:
-        raise RecordError(f"{path}:{number}: {_said(error)}") from None
-
-
-def _said(error: TypeError) -> str:
-    """`…__init__() got an unexpected keyword argument 'colour'`, without Python's own name for it."""
-    return visible(str(error).partition("() ")[2] or str(error))
-
-
-_HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in (ChunkRow, EndRow)}
-
-
-def _name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value can stand in a field of this type (a whole number may be a float)."""
-    kinds, kind = _kinds(hint), type(value)
-    if kind is float or kind is int:
-        return LEAST <= value <= MOST and (float in kinds or kind in kinds)
-    return kind in kinds
-
-
-@cache
-def _kinds(hint: Any) -> tuple[type, ...]:
-    """The types that a field's values may have: looked up for each of a million fields."""
-    if get_origin(hint) is dict:
-        return (dict,)
-    return get_args(hint) or (hint,)
+        return typed_row(kind, expected, line)
+    except RowFault as error:
+        raise RecordError(f"{path}:{number}: {error}") from None

@@ -1,4 +1,4 @@
-"""What a record's first line may not hold: values of another kind than their fields, far too large numbers.
+"""What a record's lines may not hold: values of another kind than their fields, far too large numbers.
 
 A field may be missing, or null: older versions lack some. What has another kind than it must is damage, or
 somebody's own work, and whoever computes with it would stumble; so a record is refused as it is read.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.manifest import Manifest
 from player.section import JsonSection
+from traces.escaping import visible
 from traces.numbers import MOST
 from traces.safe_reading import shown
 
+LEAST = -1e-6
+"""No size, time, count or rate of a session is less; it is rounding."""
 MEASURES = ("video", "trace", "link", "shared", "player", "told_qoe", "sweep")
 """Sections without seeds, which may be any whole number."""
 
@@ -97,3 +101,63 @@ def _video_fault(told: Manifest) -> str:
     if video.chunk_s is not None and video.chunk_s <= 0:
         return f"video.chunk_s is {shown(video.chunk_s)}; a chunk has a length"
     return ""
+
+
+class RowFault(ValueError):
+    """A line that is no such row; the message names the field, the value and what is expected."""
+
+
+_Row = TypeVar("_Row")
+
+
+def typed_row(kind: type[_Row], expected: str, line: Mapping[str, Any]) -> _Row:
+    """A line after the first, as a dataclass.
+
+    Args:
+        expected: what its `line` says.
+
+    Raises:
+        RowFault: another kind of line, or a field that is missing, unknown or of the wrong type.
+    """
+    if line.get("line") != expected:
+        raise RowFault(f"{shown(line.get('line'))} line where {expected!r} is due")
+    values = {key: value for key, value in line.items() if key != "line"}
+    hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
+    for key, value in values.items():
+        if key in hints and not _fits(value, hints[key]):
+            what = f"{_name(hints[key])}, numbers from 0 to {MOST:g}"
+            raise RowFault(f"{key} is {shown(value)}; expected {what}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RowFault(_said(error)) from None
+
+
+def _said(error: TypeError) -> str:
+    """`…__init__() got an unexpected keyword argument 'colour'`, without Python's own name for it."""
+    return visible(str(error).partition("() ")[2] or str(error))
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value can stand in a field of this type (a whole number may be a float)."""
+    kinds, kind = _kinds(hint), type(value)
+    if kind is float or kind is int:
+        return LEAST <= value <= MOST and (float in kinds or kind in kinds)
+    return kind in kinds and (kind is not list or _near(value))
+
+
+@cache
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The types that a field's values may have: looked up for each of a million fields."""
+    if get_origin(hint) is not None and get_args(hint) and get_origin(hint) in (dict, list):
+        return (get_origin(hint),)
+    return get_args(hint) or (hint,)

@@ -1,6 +1,7 @@
 """Sessions without a network: each policy over each trace, computed by the simulated player.
 
     python testbed/simulate.py --traces 4g[0:100] --policy bba,robustmpc --out results/simulated
+    python testbed/simulate.py --task call --traces 4g[0:100] --policy gcc,copa --out results/calls
 
 Nothing here needs root. Records and manifests are the emulator's, with `"simulated": true` and the
 link model in them. The same command again goes on from the records that are there. Exit status: 0
@@ -19,9 +20,12 @@ if __name__ == "__main__":
 
     hand_over()
 
+    from testbed.simulated_calls.command_line import call_parser
     from testbed.simulating.command_line import parser
+    from testbed.simulating.tasks import CALL, task_of
 
-    parser().parse_args()  # help and mistakes don't wait for the imports that follow
+    made = call_parser if task_of(sys.argv[1:]) == CALL else parser
+    made().parse_args()  # help and mistakes don't wait for the imports that follow
 
 import argparse
 import contextlib
@@ -43,6 +47,7 @@ from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.computing_pace import remembered
 from testbed.simulated.jobs import JobSummaries, SimulationJob, plan_jobs, run_jobs
 from testbed.simulated.progress import ComputedForecast, SessionsProgress
+from testbed.simulated_calls.command_line import call_parser
 from testbed.simulating.command_line import parser
 from testbed.simulating.simulated_summary import (
     SimulatedOutcome,
@@ -54,6 +59,7 @@ from testbed.simulating.simulated_summary import (
     table,
 )
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
+from testbed.simulating.tasks import CALL, task_of
 from traces.commands import carried_out, exit_with, next_step, tell_line
 from traces.console import VisibleConsole
 from traces.ownership import make_directory
@@ -132,9 +138,19 @@ def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_objec
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if task_of(words) == CALL:
+        return _calls(words)
     args = parser().parse_args(words)
     with terminated_by(signal.SIGTERM):
         return _carried_out(args, words)
+
+
+def _calls(words: Sequence[str]) -> int:
+    """The same for calls, whose modules are imported only then."""
+    from testbed.simulated_calls.command import simulate_calls
+
+    with terminated_by(signal.SIGTERM):
+        return simulate_calls(call_parser().parse_args(words), words)
 
 
 def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from analysis.sessions import AnalysisError
 from player.qoe import QoE
 from traces.safe_reading import BadFileError, read_json_object
 
-SCHEMA = 2
+SCHEMA = 3
 MAKES_ONE = "make one with: python -m policies.knowable --family NAME … --out FILE"
 
 

@@ -111,9 +111,9 @@ class CallSettings:
         expect("playout_max_ms", self.playout_max_ms, self.playout_min_ms, 10_000.0, "ms")
         expect("playout_deviations", self.playout_deviations, 0.0, 100.0)
         expect("playout_memory_frames", self.playout_memory_frames, 1.0, 10_000.0)
-        if not 0 <= self.warm_up_s < self.duration_s:
+        if not 0 <= self.warm_up_s <= self.duration_s - 1.0:
             raise CallError(
-                f"call: warm_up_s {self.warm_up_s:g} of {self.duration_s:g} s; nothing is left to score"
+                f"call: warm_up_s {self.warm_up_s:g} of {self.duration_s:g} s; leave a second to score"
             )
 
     @property
@@ -125,6 +125,11 @@ class CallSettings:
     def intervals(self) -> int:
         """Feedback intervals of the call; what is left over at its end is none."""
         return math.floor(self.duration_s * 1000.0 / self.feedback_ms + 1e-9)
+
+    @property
+    def scored_from_s(self) -> int:
+        """Whole seconds are scored: from this one on."""
+        return math.ceil(self.warm_up_s - 1e-9)
 
     @property
     def frames(self) -> int:

@@ -32,7 +32,8 @@ from policies.knowable.kept import (
     rows_of,
     without_members,
 )
-from policies.knowable.study import BoundStudy, MemberFigures, decided, figures
+from policies.knowable.share import MemberFigures
+from policies.knowable.study import BoundStudy, decided, figures
 from policies.knowable.summary import shown, summed_up
 from traces.commands import carried_out, exit_with
 from traces.families.catalogue import MAX_SLICE, load_family

@@ -131,15 +131,24 @@ def outage_chance(part: LinkClass, seen: Unveiled) -> Floats:
     lasts = outage_lasts(part.outage_steps, longest + 1)
     long_from = longest + 1 if part.long_outage_steps is None else min(part.long_outage_steps, longest + 1)
     chance = np.empty(len(seen.score))
+
+    def at_least(steps: int) -> float:
+        return float(lasts[min(steps, len(lasts) - 1)])
+
     for place, (score, step) in enumerate(zip(seen.score, seen.outage_step.astype(int), strict=True)):
         if not step:
             chance[place] = part.outage_hazard[bisect_right(HAZARD_EDGES, score)]
         elif seen.is_long[place]:
-            chance[place] = lasts[max(step + 1, long_from)] / lasts[max(step, long_from)]
+            chance[place] = _ratio(at_least(max(step + 1, long_from)), at_least(max(step, long_from)))
         else:
-            gone = lasts[long_from]
-            chance[place] = (lasts[step + 1] - gone) / max(lasts[step] - gone, 1e-300)
+            gone = at_least(long_from)
+            chance[place] = _ratio(at_least(step + 1) - gone, at_least(step) - gone)
     return np.clip(chance, 0.0, 1.0)
+
+
+def _ratio(goes_on: float, is_there: float) -> float:
+    """The chance that an outage goes on; of one as long as none is, 0."""
+    return goes_on / is_there if is_there > 0.0 else 0.0
 
 
 def surprises(nodes: HiddenNodes, seen: Unveiled) -> Floats:

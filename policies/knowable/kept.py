@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from player.buffer import CAP_MS
 from player.defaults import RTT_MS
-from policies.knowable.study import BoundStudy, MemberFigures
+from policies.knowable.share import MemberFigures, shared_out
+from policies.knowable.study import BoundStudy
 from traces.files import write_aside
 from traces.safe_reading import BadFileError, read_json_object
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class BoundFileError(ValueError):
@@ -44,8 +45,9 @@ def conditions(study: BoundStudy) -> dict[str, Any]:
 
 
 def rows_of(found: Iterable[MemberFigures]) -> list[dict[str, Any]]:
-    """Members' figures as JSON holds them, by number."""
-    return [asdict(each) for each in sorted(found, key=lambda each: each.member)]
+    """Members' figures as JSON holds them, by number, and what they come to under their shares."""
+    rows = sorted(found, key=lambda each: each.member)
+    return [asdict(each) | asdict(under) for each, under in zip(rows, shared_out(rows), strict=True)]
 
 
 class BoundsFile:
@@ -114,7 +116,7 @@ def held_of(entry: Mapping[str, Any] | None, weights: Mapping[str, str | None]) 
     told = entry.get("decided_by") or {}
     stale = {name for name, sha256 in weights.items() if told.get(name) != sha256}
     try:
-        rows = [MemberFigures(**row) for row in entry["by_member"]]
+        rows = [_figures(row) for row in entry["by_member"]]
         return {row.member: _without(row, stale) for row in rows}
     except (AttributeError, KeyError, TypeError) as error:
         raise BoundFileError(
@@ -122,11 +124,17 @@ def held_of(entry: Mapping[str, Any] | None, weights: Mapping[str, str | None]) 
         ) from None
 
 
+def _figures(row: Mapping[str, Any]) -> MemberFigures:
+    """What a row was written of."""
+    given = {each.name: row[each.name] for each in fields(MemberFigures)}
+    return MemberFigures(**given | {"bounds": tuple(given["bounds"])})
+
+
 def _without(row: MemberFigures, names: set[str]) -> MemberFigures:
-    played, freed = (
-        {name: value for name, value in each.items() if name not in names} for each in (row.played, row.freed)
+    played, paid = (
+        {name: value for name, value in each.items() if name not in names} for each in (row.played, row.paid)
     )
-    return replace(row, played=played, freed=freed)
+    return replace(row, played=played, paid=paid)
 
 
 def without_members(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from policies.knowable.accepted import changed_means
 from policies.knowable.hidden import HiddenNodes, Unveiled, surprises
 from policies.knowable.planner import best_paid_plan
 from policies.knowable.played import paid_session
+from policies.knowable.share import SHARES, MemberFigures
 from policies.knowable.terms import Terms
 from policies.knowable.windows import SLOT_S
 from policies.knowable.worth import BYTES_PER_MBIT, Worth, fit
@@ -51,22 +52,6 @@ class BoundStudy:
     def traces(self) -> list[Trace]:
         """The members."""
         return [member(self.model, index) for index in self.members]
-
-
-@dataclass(frozen=True)
-class MemberFigures:
-    """Mean QoE of the counted chunks over one member."""
-
-    member: int
-    bound: float
-    """The best plan, paid for."""
-    clairvoyant: float
-    """The best plan that pays nothing, on the same grid: by how much it is above the oracle, the grid
-    errs."""
-    oracle: float
-    played: Mapping[str, float]
-    freed: Mapping[str, float]
-    """With the luck taken out: what was played, less what it paid."""
 
 
 def decided(study: BoundStudy, name: str) -> Ints:
@@ -164,24 +149,19 @@ def _of_member(
     return replace(
         known,
         played={**known.played, **{name: each.qoe for name, each in sessions.items()}},
-        freed={**known.freed, **{name: each.freed for name, each in sessions.items()}},
+        paid={**known.paid, **{name: each.paid for name, each in sessions.items()}},
     )
 
 
 def _planned(
     study: BoundStudy, index: int, payload: Floats, worth: Worth, seen: Floats
-) -> tuple[float, float, float]:
-    """The bound, the clairvoyant's and the oracle's mean QoE."""
+) -> tuple[tuple[float, ...], float, float]:
+    """The bounds by share, the clairvoyant's and the oracle's mean QoE."""
     terms, nothing = study.terms, np.zeros((0, seen.shape[1]))
     link = PublishedLink(rtt_ms=terms.rtt_s * 1000.0)
     plan = best_plan(study.video, member(study.model, index), link, study.qoe, chunks=study.chunks)
     return (
-        best_paid_plan(payload, terms, worth, seen, study.slot_s),
+        tuple(best_paid_plan(payload, terms, worth, share * seen, study.slot_s) for share in SHARES),
         best_paid_plan(payload, terms, None, nothing, study.slot_s),
         plan.mean,
     )
-
-
-def column(found: Sequence[MemberFigures], of: Callable[[MemberFigures], float]) -> Floats:
-    """(members,) one figure of each."""
-    return np.array([of(each) for each in found])

@@ -9,7 +9,7 @@ import numpy as np
 
 from player.simulated.batch.library import Floats
 from policies.bootstrap import EDGES, RESAMPLES, percentile_interval
-from policies.knowable.study import MemberFigures, column
+from policies.knowable.share import MemberFigures, shared_out, steadiest
 
 
 def interval(values: Floats) -> dict[str, Any]:
@@ -31,26 +31,26 @@ def summed_up(found: Sequence[MemberFigures], baseline: str) -> dict[str, Any]:
     Over unlucky members a plan that pays is repaid, and the oracle is not: so that the two can be compared,
     the oracle is given what the best of the policies was repaid, which has mean 0 whatever the policy.
     """
-    bound = column(found, lambda each: each.bound)
-    oracle, clairvoyant = (
-        column(found, lambda each: each.oracle),
-        column(found, lambda each: each.clairvoyant),
-    )
-    of_baseline = column(found, lambda each: each.freed[baseline])
-    steady = max(found[0].freed, key=lambda name: column(found, _freed(name)).mean())
-    fair = oracle - column(found, lambda each: each.played[steady] - each.freed[steady])
-    policies: dict[str, Any] = {}
-    for name in found[0].played:
-        freed = column(found, _freed(name))
-        policies[name] = {
-            "played": interval(column(found, _played(name))),
-            "freed": interval(freed),
-            "below_bound": interval(bound - freed),
-            "way": None if name == baseline else way(freed, of_baseline, bound),
+    under, steady = shared_out(found), steadiest(found)
+    bound = np.array([each.bound for each in under])
+    oracle = np.array([each.oracle for each in found])
+    clairvoyant = np.array([each.clairvoyant for each in found])
+    played = {name: np.array([each.played[name] for each in found]) for name in found[0].played}
+    freed = {name: np.array([each.freed[name] for each in under]) for name in played}
+    fair = oracle - (played[steady] - freed[steady])
+    policies = {
+        name: {
+            "played": interval(played[name]),
+            "freed": interval(freed[name]),
+            "below_bound": interval(bound - freed[name]),
+            "way": None if name == baseline else way(freed[name], freed[baseline], bound),
         }
+        for name in played
+    }
     return {
         "complete": True,
         "baseline": baseline,
+        "shares": [each.share for each in under[:2]],
         "bound": interval(bound),
         "oracle": interval(oracle),
         "oracle_freed": interval(fair),
@@ -58,14 +58,6 @@ def summed_up(found: Sequence[MemberFigures], baseline: str) -> dict[str, Any]:
         "grid": interval(clairvoyant - oracle),
         "policies": policies,
     }
-
-
-def _freed(name: str) -> Callable[[MemberFigures], float]:
-    return lambda each: each.freed[name]
-
-
-def _played(name: str) -> Callable[[MemberFigures], float]:
-    return lambda each: each.played[name]
 
 
 def shown(said: dict[str, Any], line: Callable[[str], None]) -> None:
@@ -87,6 +79,8 @@ def shown(said: dict[str, Any], line: Callable[[str], None]) -> None:
     line(f"  the bound is {_with_bounds(said['below_oracle'], 3)} below the oracle on the same members")
     if said["below_oracle"]["mean"] <= 0.0:
         line("  so here the oracle is the closer bound: over more members, or more chunks, this one may be")
+    shares = " and ".join(f"{each:.0%}" for each in dict.fromkeys(said["shares"]))
+    line(f"  paid: {shares} of the penalty, by what is the closest over the other half of the members")
     line(f"  the grid errs in the bound's disfavour by about {said['grid']['mean']:.3f}")
 
 

@@ -43,7 +43,7 @@ def kept_summary(
         _put_aside(session.record, f"{session.record}:1: the record of another session, {stranger}", damaged)
         return None
     there = {key: value for key, value in record.manifest.items() if key not in ("line", "schema", *OF_A_RUN)}
-    wanted = json.loads(json.dumps({key: value for key, value in asked.items() if key not in OF_A_RUN}))
+    wanted = as_written({key: value for key, value in asked.items() if key not in OF_A_RUN})
     for both in (there, wanted):
         both["trace"] = {key: value for key, value in both.get("trace", {}).items() if key != "spec"}
     if "sources" not in _object(there.get("policy")):  # older records name the policy's own file alone
@@ -82,6 +82,12 @@ def _put_aside(record: Path, fault: str, damaged: list[str]) -> None:
 
 def _object(held: Any) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
+
+
+def as_written(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest's fields are once they have been written and read again: tuples are lists then."""
+    written: dict[str, Any] = json.loads(json.dumps(manifest))
+    return written
 
 
 def first_difference(there: Any, wanted: Any, place: str = "") -> str | None:

@@ -12,6 +12,7 @@ from player.defaults import CONGESTION_CONTROL, LINK_MODELS, PUBLISHED, QUEUE_MS
 from testbed.link.settings import LONGEST_RTT_MS
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
+from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from traces.commands import Parser, add_json_option
 from traces.trace import ALL_LOST_PCT
 
@@ -109,6 +110,9 @@ class _OfRun(argparse.Action):
 
 
 def _add_what(what: Any) -> None:
+    what.add_argument(
+        "--task", choices=TASKS, default=VIDEO, help=f"{CALL}: see --task {CALL} --help (default: {VIDEO})"
+    )
     what.add_argument("--reproduce", nargs="?", action=_OfRun, help=argparse.SUPPRESS)
     what.add_argument(
         *("--traces", "--trace"),

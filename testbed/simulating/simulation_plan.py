@@ -58,7 +58,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     Raises:
         TestbedError, PolicyError, TraceError, VideoError: what is wrong and the way out.
     """
-    traces = _traces(args.traces, args.format)
+    traces = named_traces(args.traces, args.format)
     starts = read_starts(args.starts, [trace for _, trace in traces])
     videos = {trace.name: load_video(args.video or default_video(trace.family)) for _, trace in traces}
     scoring = scoring_of(args, videos.values())
@@ -94,7 +94,7 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
         *trace_notes((trace for _, trace in traces), [args.rtt_ms], "--rtt-ms"),
         *video_notes(videos.values()),
     )
-    return SimulationPlan(sessions, _facts(out, arguments), out, _processes(args.jobs), notes)
+    return SimulationPlan(sessions, _facts(out, arguments), out, processes_of(args.jobs), notes)
 
 
 def _of_video(args: argparse.Namespace, video: Video, scoring: Scoring) -> dict[str, Any]:
@@ -153,8 +153,13 @@ def _refuse_loss(link: Link, traces: Iterable[Trace]) -> None:
         refuse_loss(trace)
 
 
-def _traces(specs: Sequence[str], format: str | None) -> list[tuple[str, Trace]]:
-    """(spec, trace) of all; names differ, because records, starts and pairs go by them."""
+def named_traces(specs: Sequence[str], format: str | None) -> list[tuple[str, Trace]]:
+    """(spec, trace) of all; names differ, because records, starts and pairs go by them.
+
+    Raises:
+        TestbedError: two of one name.
+        TraceError: one that can't be had.
+    """
     found: dict[str, tuple[str, Trace]] = {}
     for spec in specs:
         for trace in resolve_many(spec, format):
@@ -196,7 +201,12 @@ def _first_level(text: str, video: Video) -> int | None:
     return int(text)
 
 
-def _processes(asked: int | None) -> int:
+def processes_of(asked: int | None) -> int:
+    """How many at once, every core if nothing is said.
+
+    Raises:
+        TestbedError: fewer than 1.
+    """
     if asked is None:
         return len(os.sched_getaffinity(0))
     if asked < 1:

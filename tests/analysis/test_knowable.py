@@ -36,7 +36,7 @@ def write_bounds(path: Path, by_member: Mapping[int, float], family: str = "4g",
         "complete": True,
         "by_member": [{"member": member, "bound": value} for member, value in by_member.items()],
     }
-    path.write_text(json.dumps({"schema": 2, "bounds": [entry | other]}))
+    path.write_text(json.dumps({"schema": 3, "bounds": [entry | other]}))
     return path
 
 
@@ -153,9 +153,9 @@ def test_emulated_sessions_have_none(tmp_path: Path, results: Path) -> None:
     ("text", "said"),
     [
         ("[]", "not bounds"),
-        ('{"schema": 1, "bounds": [{}]}', "no bounds of schema 2"),
-        ('{"schema": 2, "bounds": []}', "no bounds of schema 2"),
-        ('{"schema": 2, "bounds": [{}]}', "bounds[0]"),
+        ('{"schema": 2, "bounds": [{}]}', "no bounds of schema 3"),
+        ('{"schema": 3, "bounds": []}', "no bounds of schema 3"),
+        ('{"schema": 3, "bounds": [{}]}', "bounds[0]"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from player.call.feedback_batch import FeedbackBatch, room_for_feedback
 from player.call.media.assembly import give_up
+from player.call.media.capturing import capture
 from player.call.media.encoder import want_key
 from player.call.media.facts import FACTS, FIELDS, note
 from player.call.media.feedback import miss_report, report, take
@@ -26,7 +27,6 @@ from player.call.packets import MOST_NACKED, MOST_REPORTED
 from player.call.path import CallPath
 from player.call.settings import CallSettings
 from player.call.simulated.batch import path_seeds
-from player.call.simulated.events import capture
 from player.call.simulated.passage import send_back_s, send_off
 from player.call.simulated.state import new_paths
 from traces.trace import Trace

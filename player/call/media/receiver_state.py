@@ -27,6 +27,7 @@ RECEIVER = np.dtype(
         for name in (
             "give_up_s",
             "nack_rtt_s",  # after which a packet is asked for again
+            "scored_from_s",  # one-way delays count from there on
             "playout_min_s",
             "playout_max_s",
             "deviations",
@@ -115,6 +116,7 @@ def new_receivers(call: CallSettings, calls: int) -> Receiver:
         call.playout_max_ms / 1000.0,
     )
     record["deviations"], record["memory"] = call.playout_deviations, 1.0 / call.playout_memory_frames
+    record["scored_from_s"] = call.scored_from_s
     record["highest_seq"] = record["newest_frame"] = -1
     record["blocked_s"] = np.inf
     per_s = call.max_kbps * 1000 / 8 / PAYLOAD_BYTES + call.fps

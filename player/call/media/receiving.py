@@ -39,7 +39,7 @@ def receive(
     second.missed += gap
     second.packets += 1
     second.bytes += packet.size_bytes
-    _note_delay(second, delays, now_s - packet.sent_s)
+    _note_delay(r, second, delays, now_s - packet.sent_s, now_s)
     if packet.seq < r.highest_seq:
         came(r, missing, packet.seq)
     r.highest_seq = max(r.highest_seq, packet.seq)
@@ -58,10 +58,11 @@ def receive(
 
 
 @compiled
-def _note_delay(second: Record, delays: Ring, delay_s: float) -> None:
+def _note_delay(r: Record, second: Record, delays: Ring, delay_s: float, now_s: float) -> None:
     if second.packets == 1:
         second.delay_least_s = second.delay_most_s = delay_s
     second.delay_sum_s += delay_s
     second.delay_least_s = min(second.delay_least_s, delay_s)
     second.delay_most_s = max(second.delay_most_s, delay_s)
-    delays[min(max(int(delay_s * 1000.0), 0), DELAY_BINS - 1)] += 1
+    if now_s >= r.scored_from_s:
+        delays[min(max(int(delay_s * 1000.0), 0), DELAY_BINS - 1)] += 1

@@ -11,10 +11,11 @@ import numpy as np
 
 from player.call.feedback_batch import FeedbackBatch
 from player.call.media.assembly import give_up
-from player.call.media.encoder import encode, want_key
+from player.call.media.capturing import capture
+from player.call.media.encoder import want_key
 from player.call.media.facts import note
 from player.call.media.feedback import miss_report, report, take
-from player.call.media.pacer import ask_probe, due_s, enqueue, send
+from player.call.media.pacer import ask_probe, due_s, send
 from player.call.media.playout import end
 from player.call.media.receiver_state import Receiver
 from player.call.media.receiving import receive
@@ -114,21 +115,6 @@ def _run(
             if seq >= 0:
                 packet = history[seq & (len(history) - 1)]
                 send_off(c, flights, time_s, bytes_per_s, delay_s, loss, packet, now_s)
-
-
-@compiled
-def capture(s: Record, media: Ring, seconds: Ring, now_s: float) -> int:
-    """A frame is captured, encoded and handed to the pacer; its size in bytes, 0 where it was dropped."""
-    frame = s.frames
-    size, key = encode(s, now_s)
-    second = seconds[min(int(now_s), len(seconds) - 1)]
-    if size == 0:
-        second.frames_dropped += 1
-        return 0
-    second.frames += 1
-    second.key_frames += 1 if key else 0
-    enqueue(s, media, frame, size, key, now_s)
-    return size
 
 
 @compiled

@@ -22,7 +22,7 @@ def test_a_call_counts_its_frames_and_intervals() -> None:
         ({"duration_s": float("nan")}, "duration nan s; expected 1 to 3600"),
         ({"start_kbps": 3000.0}, "start_kbps 3000 kbit/s; expected 80 to 2500"),
         ({"decide_every_ms": 120.0}, "decide_every_ms 120; expected a multiple of feedback_ms, 50"),
-        ({"warm_up_s": 60.0}, "warm_up_s 60 of 60 s; nothing is left to score"),
+        ({"warm_up_s": 60.0}, "warm_up_s 60 of 60 s; leave a second to score"),
         ({"max_kbps": 50_000.0, "fps": 5.0}, "Lower max_kbps or key_ratio, or raise fps"),
     ],
 )

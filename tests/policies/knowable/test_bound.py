@@ -20,7 +20,8 @@ from policies.knowable.kept import held_of
 from policies.knowable.laws import Floats
 from policies.knowable.planner import best_paid_plan
 from policies.knowable.played import paid_session
-from policies.knowable.study import BoundStudy, MemberFigures, decided, figures
+from policies.knowable.share import SHARES, MemberFigures, best_share, shared_out
+from policies.knowable.study import BoundStudy, decided, figures
 from policies.knowable.summary import shown, summed_up
 from policies.knowable.terms import Terms
 from policies.knowable.worth import Worth, fit_chain
@@ -223,11 +224,32 @@ def test_a_policy_whose_weights_are_others_now_is_played_anew(kept: str) -> None
     assert all(set(each.played) == {"robustmpc"} for each in held.values())
 
 
+PLAYED = ({"robustmpc": 1.0, "bba": 0.5}, {"robustmpc": 0.7, "bba": 0.5})
+
+
+def test_a_member_pays_the_share_that_is_the_best_over_the_others() -> None:
+    """Over the first and third a half is the closest, over the second the whole; each takes the other's."""
+    half, whole = (1.4, 1.1, 1.3, 1.5), (1.4, 1.3, 1.2, 1.1)
+    found = [
+        MemberFigures(index, bounds, 1.6, 1.6, {"bba": 0.5}, {"bba": 0.0})
+        for index, bounds in enumerate((half, whole, half))
+    ]
+    under = shared_out(found)
+    assert [each.share for each in under] == [1.0, 0.5, 1.0]
+    assert [each.bound for each in under] == [1.5, 1.3, 1.5]
+
+
+def test_where_paying_brings_nothing_the_bound_is_the_clairvoyants() -> None:
+    found = [MemberFigures(0, (1.7, 1.8, 1.9, 2.0), 1.6, 1.6, {"bba": 0.5}, {"bba": 0.1})]
+    assert best_share(found, "bba") == 0.0
+    assert best_share([], "bba") == SHARES[-1]
+
+
 def test_the_oracle_is_given_the_luck_that_the_best_policy_was_repaid() -> None:
     """Members of which one was unlucky by 0.3 for whoever streamed: the oracle is then above the bound."""
     members = [
-        MemberFigures(0, 1.5, 1.6, 1.6, {"robustmpc": 1.0, "bba": 0.5}, {"robustmpc": 1.0, "bba": 0.9}),
-        MemberFigures(1, 1.5, 1.3, 1.3, {"robustmpc": 0.7, "bba": 0.5}, {"robustmpc": 1.0, "bba": 0.5}),
+        MemberFigures(0, (1.6, 1.6, 1.6, 1.5), 1.6, 1.6, PLAYED[0], {"robustmpc": 0.0, "bba": -0.4}),
+        MemberFigures(1, (1.6, 1.6, 1.6, 1.5), 1.3, 1.3, PLAYED[1], {"robustmpc": -0.3, "bba": 0.0}),
     ]
     said = summed_up(members, "robustmpc")
     assert said["oracle"]["mean"] == pytest.approx(1.45)

@@ -12,6 +12,7 @@ from policies.knowable.accepted import changed_means
 from policies.knowable.hidden import (
     HiddenNodes,
     Unveiled,
+    between_nodes,
     mean_next_weights,
     outage_chance,
     surprises,
@@ -124,3 +125,17 @@ def test_the_next_weights_are_those_of_a_state_that_cannot_change() -> None:
     nodes = HiddenNodes.of(part, 0.0)
     seen = Unveiled.of(0.0, walked)
     assert mean_next_weights(nodes, seen) == pytest.approx(weights(nodes, seen), abs=1e-9)
+
+
+def test_no_outage_goes_on_for_longer_than_any() -> None:
+    short = replace(load_family("lte").classes[0], outage_steps=(1.0,) * 10, long_outage_steps=None)
+    ages = np.array([1.0, 2.0, 5.0])
+    chance = outage_chance(short, Unveiled(0.0, ages, ages, ages, ages, np.zeros(3, bool)))
+    assert chance.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("family", ["3g", "4g", "5g", "lte", "fcc", "wifi", "rural", "bursty"])
+def test_from_every_node_of_every_family_the_link_goes_on(family: str) -> None:
+    for part in load_family(family).classes:
+        nodes = HiddenNodes.of(part, 0.0)
+        assert between_nodes(nodes, 0.0).sum(axis=1) == pytest.approx(np.ones(len(nodes)))

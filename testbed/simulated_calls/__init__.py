@@ -1,0 +1,1 @@
+"""`testbed/simulate.py --task call`: calls without a network, each policy over each trace."""

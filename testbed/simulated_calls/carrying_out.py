@@ -1,0 +1,168 @@
+"""Compute the calls of a plan, some of one policy at a time, and record each."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, cast
+
+from player.call.compiled_rule import HasCompiledRule
+from player.call.policy import CallPolicy
+from player.call.record import CallRecord, CallWriter, is_call, read_call
+from player.call.scored.outcomes import CallOutcomes, of_record
+from player.call.simulated.batch import SimulatedCalls
+from player.call.simulated.playing import Decisions, play_policies, play_rule
+from player.call.simulated.told import end_of, seconds_of
+from player.manifest import Manifest
+from player.provenance import code_section, decided_by
+from player.record import RecordError
+from player.registry import CALL, load_policy
+from player.sections import link_section, policy_section, trace_section
+from testbed.process.errors import TestbedError
+from testbed.simulated.kept_records import OF_A_RUN, as_written, first_difference
+from testbed.simulated.record_names import whose
+from testbed.simulated_calls.plan import CallsPlan, CallToSimulate
+from traces.files import DAMAGED, put_aside
+
+TOGETHER = 32
+"""Calls of one policy that are computed at a time: progress is seen, and little is lost when stopped."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatedCall:
+    """What came of a call."""
+
+    call: CallToSimulate
+    outcomes: CallOutcomes
+    decided_by: dict[str, int]
+    because: str
+    """Why GCC decided the first time that it stood in; empty if it never did."""
+
+
+def kept(plan: CallsPlan) -> tuple[dict[CallToSimulate, SimulatedCall], list[str]]:
+    """The calls whose whole records are there, and a line for each record that was put aside.
+
+    Raises:
+        TestbedError: a record of the same name by other options.
+        OSError: a damaged one cannot be put aside.
+    """
+    found: dict[CallToSimulate, SimulatedCall] = {}
+    damaged: list[str] = []
+    for call in plan.calls:
+        if not os.path.lexists(call.record):
+            continue
+        try:
+            record = read_call(call.record)
+        except RecordError as error:
+            damaged.append(f"{error}; it is {put_aside(call.record, DAMAGED).name} now")
+            continue
+        if not is_call(record.manifest) or whose(call.record.name, record.manifest):
+            damaged.append(f"{call.record}: another's; it is {put_aside(call.record, DAMAGED).name} now")
+            continue
+        _refuse_other(plan, call, record)
+        found[call] = _outcome(call, record)
+    return found, damaged
+
+
+def _refuse_other(plan: CallsPlan, call: CallToSimulate, record: CallRecord) -> None:
+    """Raises TestbedError where the record is of other options."""
+    wanted = as_written(manifest_of(plan, call) | {"call": dataclasses.asdict(plan.call)})
+    left_out = {*OF_A_RUN, "line", "schema", "task"}
+    there, asked = (
+        {name: value for name, value in one.items() if name not in left_out}
+        for one in (record.manifest, wanted)
+    )
+    for both in (there, asked):
+        both["trace"] = {name: value for name, value in both.get("trace", {}).items() if name != "spec"}
+    if (difference := first_difference(there, asked)) is not None:
+        raise TestbedError(
+            f"{call.record} is of another call: {difference}; remove it, or name another --out"
+        )
+
+
+def compute(plan: CallsPlan, left: Sequence[CallToSimulate]) -> Iterator[SimulatedCall]:
+    """Compute and record calls, in order; each is given out once its record is written.
+
+    Raises:
+        OSError: a record cannot be written.
+    """
+    for policy, mine in groupby(left, lambda call: call.policy):
+        of_policy = list(mine)
+        for first in range(0, len(of_policy), TOGETHER):
+            part = of_policy[first : first + TOGETHER]
+            calls = SimulatedCalls(
+                plan.call,
+                [call.start.trace for call in part],
+                plan.path,
+                [call.seed for call in part],
+                [call.start.at_s for call in part],
+                plan.threads,
+            )
+            made = _played(plan, policy, calls)
+            for n, call in enumerate(part):
+                yield _recorded(plan, call, calls, made, n)
+
+
+def _played(plan: CallsPlan, spec: str, calls: SimulatedCalls) -> Decisions:
+    policy = plan.policies[spec].policy
+    if isinstance(policy, HasCompiledRule):
+        return play_rule(calls, policy.compiled_rule(), getattr(policy, "may_probe", True))
+    made = [load_policy(spec, kind=CALL).policy for _ in range(len(calls))]
+    return play_policies(
+        calls,
+        cast("list[CallPolicy]", made),
+        plan.qoe,
+        plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0,
+    )
+
+
+def _recorded(
+    plan: CallsPlan, call: CallToSimulate, calls: SimulatedCalls, made: Decisions, n: int
+) -> SimulatedCall:
+    decisions = made.rows(n)
+    with CallWriter(call.record, plan.call, manifest_of(plan, call)) as writer:
+        try:
+            for decision in decisions:
+                writer.decision(decision)
+            for second in seconds_of(calls, n):
+                writer.second(second)
+            writer.finish(end_of(calls, n, len(decisions)))
+        except BaseException:
+            writer.abandon()
+            raise
+    return _outcome(call, read_call(call.record))
+
+
+def _outcome(call: CallToSimulate, record: CallRecord) -> SimulatedCall:
+    counts: dict[str, int] = {}
+    for row in record.decisions:
+        counts[row.by] = counts.get(row.by, 0) + 1
+    because = next((row.reason for row in record.decisions if row.by == "fallback"), "")
+    return SimulatedCall(call, of_record(record), counts, because)
+
+
+def manifest_of(plan: CallsPlan, call: CallToSimulate) -> dict[str, Any]:
+    """A record's first line, with an emulated call's fields where they make sense."""
+    policy = plan.policies[call.policy]
+    decided = decided_by(policy.spec, policy.policy)
+    start = call.start
+    whole = Manifest(
+        run_id=plan.facts.run_id,
+        started_at=plan.facts.started_at,
+        simulated=True,
+        policy=policy_section(policy, decided),
+        told_qoe=dataclasses.asdict(plan.qoe),
+        seed=call.seed,
+        run_seed=call.run_seed,
+        trace=trace_section(start.trace, call.trace_spec, start.at_s, start_index=start.index),
+        link=link_section({"model": "call", **dataclasses.asdict(plan.path)}),
+        command_line=tuple(plan.facts.command_line),
+        directory=plan.facts.directory,
+        host=platform.platform(),
+        versions=decided.versions,
+        code=code_section(plan.facts.code),
+    )
+    return {**whole.to_json(), "decision_delay_s": plan.decision_delay_s}
