@@ -32,6 +32,8 @@ ASTRAY = 0.35
 ASTRAY_FOR = 40
 """… for so many feedbacks in the mean."""
 FIRST_ROWS = INTERVALS - 1
+STILL_AWAY_MS = 400.0
+"""Reports of a call's last moments don't come back within it, on any path that is drawn."""
 
 Drives = Callable[[FeedbackBatch, NDArray[np.float64]], NDArray[np.float64]]
 """(feedback, the oracle's rates) to (N,) rates, kbit/s."""
@@ -55,30 +57,26 @@ class Watched:
 
 
 def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet) -> Watched:
-    """Play a batch to its end and keep what the net would have been told.
+    """Play a batch, all but its last moments, and keep what the net would have been told.
 
     Args:
         net: any; its state is what keeps the rows.
     """
     call, count = calls.call, len(calls)
+    kept = call.intervals - round(STILL_AWAY_MS / call.feedback_ms)
     state, links = new_state(count, net, 1.0), told_links(calls)
     for n in range(count):
         begin(state, n, call.start_kbps, call.min_kbps, call.max_kbps, False)
-    rows = np.zeros((call.intervals + FIRST_ROWS, count, NUMBERS), np.float32)
+    rows = np.zeros((kept + FIRST_ROWS, count, NUMBERS), np.float32)
     rows[:FIRST_ROWS] = state.rows[:, 0]
-    labels, told = np.zeros((call.intervals, count), np.float32), np.zeros(count)
-    heard = 0
-    while True:
+    labels, told = np.zeros((kept, count), np.float32), np.zeros(count)
+    for heard in range(kept):
         feedback = calls.to_next_feedback()
-        if calls.finished.any():
-            break
         watch_all(state, feedback, rows[FIRST_ROWS + heard])
         label_all(links, feedback, told)
         labels[heard] = np.log(np.clip(told, call.min_kbps, call.max_kbps) / 1000.0)
         calls.set_rates(drives(feedback, told))
-        heard += 1
-    kept = rows[: FIRST_ROWS + heard].transpose(1, 0, 2)
-    return Watched(np.ascontiguousarray(kept), np.ascontiguousarray(labels[:heard].T))
+    return Watched(np.ascontiguousarray(rows.transpose(1, 0, 2)), np.ascontiguousarray(labels.T))
 
 
 def by_rule(rule: CompiledRule, call: CallSettings, count: int) -> Drives:

@@ -19,7 +19,11 @@ def new_net(seed: int) -> nn.Sequential:
     """The net as it begins."""
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Linear(WIDTH, HIDDEN[0]), nn.ReLU(), nn.Linear(HIDDEN[0], HIDDEN[1]), nn.ReLU(), nn.Linear(HIDDEN[1], 1)
+        nn.Linear(WIDTH, HIDDEN[0]),
+        nn.ReLU(),
+        nn.Linear(HIDDEN[0], HIDDEN[1]),
+        nn.ReLU(),
+        nn.Linear(HIDDEN[1], 1),
     )
 
 

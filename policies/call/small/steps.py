@@ -112,5 +112,3 @@ def watch_all(state: SmallState, feedback: FeedbackBatch, rows: Any) -> None:
     for call in range(rows.shape[0]):
         add_row(state.past[call], state.rows[call], feedback, call)
         rows[call] = state.rows[call, INTERVALS - 1]
-
-
