@@ -38,15 +38,16 @@ class CallSettings:
     """A policy that doesn't act on every feedback is asked so often; a multiple of `feedback_ms`."""
     key_every_s: float = 10.0
     """Between key frames; 0: one at the beginning, others on request only."""
-    size_cv: float = 0.10
+    size_cv: float = 0.062
     """Coefficient of variation of the sizes of frames that are no key frames."""
-    key_ratio: float = 4.0
+    key_ratio: float = 3.5
     """Size of a key frame over that of another."""
-    key_payback: float = 0.25
+    key_payback: float = 0.3
     """Later frames are smaller by this share of their budget until they have paid for a key frame's size."""
-    lag_down_frames: float = 4.5
-    lag_up_frames: float = 4.5
-    """Time constant with which sizes follow a target that falls, or rises."""
+    lag_down_frames: float = 5.75
+    lag_up_frames: float = 20.0
+    """Time constant with which sizes follow a target that falls, or rises. These five are x264's, fitted by
+    `python -m player.call.encoder_fit`; `encoder_fit/x264.json` has every run."""
     pacing: float = 1.1
     start_pacing: float = 2.5
     """The pacer's rate over the target, after and within the call's first `start_s`."""

@@ -10,8 +10,9 @@ is 0.9 of the least, over windows of 0.2 to 1 s from when the next packet reache
   sizes even out; within it the queue evens the link out.
 * No longer than a second: what is held back for a hole that is further off is lost, for the encoder follows
   within half a second (`docs/calls.md`) and can still give way.
-* What waits is subtracted: without it the oracle would hold its rate over a queue that a hole, or a key
-  frame, has left, and never empty it.
+* What waits at the link is subtracted: without it the oracle would hold its rate over a queue that a hole has
+  left, and never empty it. What waits in the pacer is not: the pacer's own rate follows the target, so a
+  lower one would have a key frame leave later still.
 * 0.9: frames are up to 1.4 of their mean, key frames 4 times as large, and a link that is used to the last
   bit never empties a queue again.
 
@@ -58,7 +59,6 @@ class Oracle:
 
     def reset(self, call: CallSettings, seed: int, qoe: Any) -> None:
         """A new call begins."""
-        self._call = call
         self._queue_mbit = 0.0
         self._at_s = 0.0
 
@@ -78,5 +78,4 @@ class Oracle:
         left_mbit = self._trace.megabits_until(at_s) - self._trace.megabits_until(self._at_s)
         self._queue_mbit = min(max(self._queue_mbit + came_mbit - left_mbit, 0.0), self._limit_mbit)
         self._at_s = at_s
-        paced_mbit = now.pacer_ms / 1000.0 * now.target_mbps * self._call.pacing / PAYLOAD_SHARE
-        return Rate(safe_kbps(self._trace, at_s, self._queue_mbit + paced_mbit))
+        return Rate(safe_kbps(self._trace, at_s, self._queue_mbit))

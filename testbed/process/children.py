@@ -19,8 +19,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 SHAPER_PRIORITY = 20
 RELAY_PRIORITY = 10
 FILLER_PRIORITY = 5
+CALL_PRIORITY = 5
 """SCHED_FIFO: a rate change and a due frame go before any player or server, in this order; and before what
-fills the links while they are measured."""
+fills the links while they are measured, or a call's two ends."""
 
 
 def python_in(pid: int, *arguments: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The process that starts ours in lanes: it imports once what they are made of, and forks.
 
-    python -m testbed.process.launcher MODULE…     the modules whose `main` it can run
+    python -m testbed.process.launcher MODULE…     the modules whose `main` it can run; one that has to make
+                                                   something ready besides has a `prepare`
 
 It is told on its standard input, a Unix socket of packets that `launching.py` holds the other end of; each
 packet is an object in JSON:
@@ -222,10 +223,16 @@ def main() -> int:
         os.close(nowhere)
         allow_many_files()
         modules = {name: importlib.import_module(place) for name, place in map(_place, sys.argv[1:])}
+        for module in modules.values():
+            getattr(module, "prepare", _nothing)()
         gc.collect()
         gc.freeze()  # a collection would write into every page that is shared with what is forked
         Launcher(modules, parent).work()
     return 0
+
+
+def _nothing() -> None:
+    """Of modules that need no more than to be imported."""
 
 
 def _place(name: str) -> tuple[str, str]:

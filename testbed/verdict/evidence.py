@@ -30,18 +30,29 @@ class ChunkTime:
 class CallUse:
     """What both ends of a call say that they did. What an end did not live to tell is None."""
 
-    media_sent: int
-    """Datagrams that the sender handed to its kernel."""
+    media_sent: int | None
+    """Datagrams that the sender's kernel took."""
     media_received: int | None
     feedback_sent: int | None
-    feedback_received: int
-    media_bytes_received: int | None
-    """UDP payload of the received."""
-    send_late_p99_ms: float
+    """Reports and requests."""
+    feedback_received: int | None
+    refused: int
+    """Datagrams that a kernel did not take."""
+    strange: int
+    """Datagrams that came to an end and are no call's."""
+    real_time: bool
+    send_late_p99_ms: float | None
     """From the moment that a packet was due to leave until the clock at its `send`."""
-    send_late_max_ms: float
-    feedback_late_p99_ms: float | None
-    feedback_late_max_ms: float | None
+    send_late_max_ms: float | None
+    report_late_p99_ms: float | None
+    report_late_max_ms: float | None
+
+    @property
+    def datagrams(self) -> int | None:
+        """Sent and received by both ends, as the kernel's UDP counts them."""
+        counts = (self.media_sent, self.media_received, self.feedback_sent, self.feedback_received)
+        known = [count for count in counts if count is not None]
+        return sum(known) + self.strange if len(known) == len(counts) else None
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,22 @@
 """Was the link what it was asked to be? The verdict on all that is known of it.
 
 A list of bounds, each a small function of the evidence that says in words what is out of it: on the
-link log, which holds the bottleneck against the trace by the kernel's own counters
-(`link_bounds.py`), and on the path around it (`path_bounds.py`). What broke while the link was in use,
-the delay stage's own faults (`testbed/link/delay_stage.py`) among it, is a reason too. A player that idles
-takes less than the link carries: that is no fault.
+link log, which holds the bottleneck against the trace by the kernel's own counters (`link_bounds.py`), on
+the path around it (`path_bounds.py`), and on the ends of calls (`call_bounds.py`). What broke while the link
+was in use, the delay stage's own faults (`testbed/link/delay_stage.py`) among it, is a reason too. A player
+that idles takes less than the link carries: that is no fault.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.verdict.call_bounds import CALL_BOUNDS
 from testbed.verdict.evidence import Evidence
 from testbed.verdict.link_bounds import LINK_BOUNDS
 from testbed.verdict.path_bounds import PATH_BOUNDS
 
-BOUNDS = LINK_BOUNDS + PATH_BOUNDS
+BOUNDS = LINK_BOUNDS + PATH_BOUNDS + CALL_BOUNDS
 
 
 @dataclass(frozen=True)

@@ -94,16 +94,23 @@ class Hop:
         return None
 
 
-def hops(use: PathUse, kicks: int) -> list[Hop]:
+def hops(use: PathUse, kicks: int, datagrams: int = 0) -> list[Hop]:
     """All neighbours, downwards and upwards.
 
     Args:
         kicks: at most so many frames the shaper itself has sent into the queue.
+        datagrams: that calls have sent from the server.
     """
     slack = 0 if use.settled else UNSETTLED_PACKETS
     waited = use.waiting_packets
     places = [
-        Hop("in the server", use.tcp_segments_out + use.retransmits, use.server_tx, 0, use.strangers),
+        Hop(
+            "in the server",
+            use.tcp_segments_out + use.retransmits + datagrams,
+            use.server_tx,
+            0,
+            use.strangers,
+        ),
         Hop("between the server and the delay stage", use.server_tx, use.wan_up_rx),
         Hop("in the delay stage, downwards", use.wan_up_rx - use.lost_as_asked, use.wan_down_tx),
         Hop("between the delay stage and the router", use.wan_down_tx, use.router_up_rx),
@@ -137,7 +144,8 @@ def conserved_packets(evidence: Evidence) -> list[str]:
         return []
     if min(use.queued, use.sent, use.sent_bytes) < 0:
         return ["the bottleneck's counters ran backwards: its queue was replaced"]
-    faults = (hop.fault() for hop in hops(use, kicks_at_most(evidence)))
+    sent = sum(call.media_sent or 0 for call in evidence.calls)
+    faults = (hop.fault() for hop in hops(use, kicks_at_most(evidence), sent))
     return [fault for fault in faults if fault is not None]
 
 
@@ -212,9 +220,10 @@ def strangers(evidence: Evidence) -> list[str]:
     if use is None:
         return []
     found = []
-    if use.strangers:
+    others = use.strangers - sum(call.datagrams or use.strangers for call in evidence.calls)
+    if others > 0:
         found.append(
-            f"{use.strangers} UDP and ICMP packets passed the server or the player: somebody else's traffic"
+            f"{others} UDP and ICMP packets passed the server or the player: somebody else's traffic"
         )
     if use.checksum_errors:
         found.append(f"{use.checksum_errors} segments came broken")

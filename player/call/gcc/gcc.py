@@ -3,8 +3,9 @@
 As WebRTC's `goog_cc_network_control.cc` and `delay_based_bwe.cc` do with transport-wide feedback alone. Its
 sources were read as they are in Chromium 138 (branch 7204) and 150, through forks and ports that are public.
 Every constant stands in the part that it belongs to, with WebRTC's name for it, and where the draft
-(draft-ietf-rmcat-gcc-02) has another. Not here: the loss model v2 (`loss.py` says what there is instead),
-probes beyond the start (`probe_control.py`), and audio.
+(draft-ietf-rmcat-gcc-02) has another. Not here: the loss model v2 and the estimator of the acknowledged rate
+that came with it (`loss.py` and `acked.py` say what there is instead), probes beyond the start
+(`probe_control.py`), and audio.
 
 A call is a row of a `GccState`. Nothing is allocated, so that a real-time loop may call it.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 
 from player.call.feedback_batch import FeedbackBatch
-from player.call.gcc.acked import acked_kbps, add_acked, forget_acked, trim_acked
+from player.call.gcc.acked import ESTIMATE_KBPS, add_acked, forget_acked
 from player.call.gcc.aimd import HALVED, RATE_KBPS, RTT_S, begin_aimd, may_fall, set_estimate, update_aimd
 from player.call.gcc.flight import add_reported, add_sent
 from player.call.gcc.groups import add_packet, forget_groups
@@ -94,7 +95,7 @@ def _hear_packets(state: GccState, call: int, feedback: FeedbackBatch) -> float:
         if math.isnan(arrived_s):
             continue
         probes[HEARD_AT_S] = now_s
-        add_acked(state.acked[call], state.packets[call], arrived_s, sent_s, size_bytes)
+        add_acked(state.acked[call], arrived_s, size_bytes)
         ended, sent_ms, after_ms = add_packet(state.groups[call], sent_s, arrived_s, now_s)
         if ended:
             add_group(state.trend[call], state.window[call], sent_ms, after_ms, arrived_s * _MS_PER_S)
@@ -102,7 +103,6 @@ def _hear_packets(state: GccState, call: int, feedback: FeedbackBatch) -> float:
         if number > 0 and probes[ALLOWED] > 0.0:
             kbps = probed_kbps(state.clusters[call], number, sent_s, arrived_s, size_bytes)
             probe_kbps = probe_kbps if math.isnan(kbps) else kbps
-    trim_acked(state.acked[call], state.packets[call])
     return probe_kbps
 
 
@@ -170,8 +170,7 @@ def step(state: GccState, call: int, feedback: FeedbackBatch) -> float:
         _round_trips(state, call, feedback)
         probe_kbps = _hear_packets(state, call, feedback)
         if probes[HEARD_AT_S] == now_s:
-            acked = acked_kbps(state.acked[call], state.packets[call])
-            _by_delay(state, call, acked, probe_kbps, now_s)
+            _by_delay(state, call, state.acked[call, ESTIMATE_KBPS], probe_kbps, now_s)
     update_target(loss, state.history[call], probes[LAST_SENT_S], now_s)
     update_window(push, state.rtts[call], loss[TARGET_KBPS])
     may_follow = state.trend[call, USAGE] == NORMAL and not is_rtt_over(loss, probes[LAST_SENT_S])

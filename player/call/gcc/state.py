@@ -20,9 +20,6 @@ PLACES = 16
 TREND_WINDOW = 20
 """Groups that the slope is fitted to (WebRTC `kDefaultTrendlineWindowSize`)."""
 
-ACKED_MOST = 500
-"""Packets that the acknowledged rate looks at, at most (WebRTC `max_window_packets`)."""
-
 HISTORY_MOST = 128
 """Targets of the last second that the loss controller keeps: a feedback each 8 ms."""
 
@@ -46,8 +43,6 @@ class GccState(NamedTuple):
     """(calls, PLACES) delay-based rate: `aimd.py`, and the link's capacity: `capacity.py`."""
     acked: Floats
     """(calls, PLACES) acknowledged rate: `acked.py`."""
-    packets: Floats
-    """(calls, ACKED_MOST, 3) a ring: arrival s, send time s, bytes."""
     loss: Floats
     """(calls, PLACES) loss-based rate and the target: `loss.py`."""
     history: Floats
@@ -71,7 +66,6 @@ def new_state(calls: int) -> GccState:
         window=np.zeros((calls, TREND_WINDOW, 2)),
         aimd=np.zeros(part),
         acked=np.zeros(part),
-        packets=np.zeros((calls, ACKED_MOST, 3)),
         loss=np.zeros(part),
         history=np.zeros((calls, HISTORY_MOST, 2)),
         push=np.zeros(part),

@@ -119,7 +119,7 @@ class SimulatedCalls:
         rates = np.clip(rates, self.call.min_kbps, self.call.max_kbps)
         probes = _for_each("probe_kbps", np.asarray(probe_kbps, np.float64), len(self))
         delays = _for_each("delay_s", np.asarray(delay_s, np.float64), len(self))
-        set_rates(self.sender, self.paths, rates, probes, delays, self.feedback.now_s)
+        set_rates(self.sender.record, self.paths.record, rates, probes, delays, self.feedback.now_s)
 
 
 def path_seeds(seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -143,10 +143,14 @@ def post(
 
 
 @compiled
-def set_rates(sender: Sender, paths: Paths, kbps: Any, probe_kbps: Any, delay_s: Any, now_s: Any) -> None:
-    """Rates that were decided at `now_s`, in force after `delay_s`; a probe at once."""
+def set_rates(senders: Ring, paths: Ring, kbps: Any, probe_kbps: Any, delay_s: Any, now_s: Any) -> None:
+    """Rates that were decided at `now_s`, in force after `delay_s`; a probe at once.
+
+    Args:
+        senders, paths: (N,) of SENDER and PATH; the records alone, for handing over all arrays costs more.
+    """
     for n in range(len(kbps)):
-        c, s = paths.record[n], sender.record[n]
+        c, s = paths[n], senders[n]
         if delay_s[n] > 0:
             c.answer_kbps, c.answer_s = kbps[n], now_s[n] + delay_s[n]
         else:

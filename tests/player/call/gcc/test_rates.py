@@ -20,7 +20,8 @@ def test_constants_are_those_of_webrtc() -> None:
     )
     assert (aimd.LEAST_WAIT_S, aimd.MOST_WAIT_S, aimd.FAR_BELOW, aimd.DEFAULT_RTT_S) == (0.01, 0.2, 0.5, 0.2)
     assert (capacity.SHARE_OF_NEW, capacity.LEAST_VARIANCE, capacity.MOST_VARIANCE) == (0.05, 0.4, 2.5)
-    assert (acked.PACKETS, acked.NEEDED, acked.LEAST_WINDOW_S, acked.MOST_WINDOW_S) == (20, 10, 1.0, 5.0)
+    assert (acked.FIRST_WINDOW_S, acked.WINDOW_S, acked.UNCERTAINTY) == (0.5, 0.15, 10.0)
+    assert (acked.FIRST_VARIANCE, acked.VARIANCE_A_SAMPLE) == (50.0, 5.0)
     assert (loss.LOW_LOSS, loss.HIGH_LOSS, loss.INCREASE, loss.INCREASE_KBPS) == (0.02, 0.1, 1.08, 1.0)
     assert (loss.DECREASE_SHARE, loss.DECREASE_WAIT_S, loss.START_PHASE_S) == (0.5, 0.3, 2.0)
     assert (loss.RTT_LIMIT_S, loss.RTT_DROP, loss.RTT_DROP_S, loss.RTT_FLOOR_KBPS) == (3.0, 0.8, 1.0, 5.0)
@@ -104,44 +105,42 @@ def test_the_capacity_is_a_moving_mean_with_a_bounded_variance() -> None:
     assert row[capacity.VARIANCE_KBPS] == 2.5
 
 
-def fill_acked(state: GccState, packets: list[tuple[float, float, float]]) -> float:
-    for arrived_s, sent_s, size_bytes in packets:
-        acked.add_acked(state.acked[0], state.packets[0], arrived_s, sent_s, size_bytes)
-    acked.trim_acked(state.acked[0], state.packets[0])
-    return acked.acked_kbps(state.acked[0], state.packets[0])
+def acked_after(state: GccState, packets: list[tuple[float, float]]) -> float:
+    """The acknowledged rate after packets of (arrival s, bytes)."""
+    for arrived_s, size_bytes in packets:
+        acked.add_acked(state.acked[0], arrived_s, size_bytes)
+    return float(state.acked[0, acked.ESTIMATE_KBPS])
 
 
-def test_the_acked_rate_needs_ten_packets_and_leaves_the_first_out() -> None:
-    even = [(0.01 * n + 0.05, 0.01 * n, 1200.0) for n in range(9)]
-    assert math.isnan(fill_acked(rates(), even))
-    assert fill_acked(rates(), [*even, (0.14, 0.09, 1200.0)]) == pytest.approx(960.0)  # 1200 bytes each 10 ms
+def test_the_first_acked_rate_is_that_of_half_a_second() -> None:
+    even = [(n / 64, 1200.0) for n in range(33)]  # the packet at 0.5 s ends the window that began at 0
+    assert math.isnan(acked_after(rates(), even[:32]))
+    assert acked_after(rates(), even) == pytest.approx(32 * 9.6 / 0.5)
 
 
-def test_the_acked_rate_forgives_one_gap_but_never_tops_what_was_sent() -> None:
-    """Sent each 10 ms; the link stands still for 300 ms and then brings what waited at once."""
-    late = [(max(0.01 * n, 0.8) if n >= 50 else 0.01 * n, 0.01 * n, 1200.0) for n in range(100)]
-    assert fill_acked(rates(), late) == pytest.approx(960.0)
-    stretched = [(0.02 * n, 0.01 * n, 1200.0) for n in range(100)]
-    assert fill_acked(rates(), stretched) == pytest.approx(480.0)
-
-
-def test_the_acked_window_is_a_second_but_at_least_twenty_packets() -> None:
+def test_later_windows_are_samples_that_count_for_less_the_further_they_are() -> None:
     state = rates()
-    fill_acked(state, [(n / 64, n / 64, 1200.0) for n in range(300)])
-    assert state.acked[0, acked.COUNT] == 65
-    slow = rates()
-    fill_acked(slow, [(0.2 * n, 0.2 * n, 1200.0) for n in range(50)])
-    assert slow.acked[0, acked.COUNT] == 20  # 3.8 s
-    slower = rates()
-    fill_acked(slower, [(1.0 * n, 1.0 * n, 1200.0) for n in range(50)])
-    assert slower.acked[0, acked.COUNT] == 6  # 5 s
+    row = state.acked[0]
+    row[acked.ESTIMATE_KBPS], row[acked.BEFORE_S], row[acked.COLLECTED_KBIT] = 1000.0, 0.0, 75.0
+    assert acked_after(state, [(0.15, 1200.0)]) == pytest.approx(
+        (25.0 * 1000 + 55.0 * 500) / (25.0 + 55.0)  # a sample of 500: doubt 10 x 0.5, 5 squared; 50 + 5
+    )
+    assert row[acked.VARIANCE] == pytest.approx(25.0 * 55.0 / 80.0)
+    assert row[acked.COLLECTED_KBIT] == pytest.approx(9.6)
 
 
-def test_a_packet_overtaken_by_another_is_sorted_in() -> None:
-    in_order = [(0.01 * n, 0.01 * n, 1200.0) for n in range(30)]
-    swapped = in_order.copy()
-    swapped[7], swapped[8] = swapped[8], swapped[7]
-    assert fill_acked(rates(), swapped) == fill_acked(rates(), in_order)
+def test_what_came_before_a_gap_is_no_sample() -> None:
+    state = rates()
+    row = state.acked[0]
+    row[acked.ESTIMATE_KBPS], row[acked.BEFORE_S], row[acked.COLLECTED_KBIT] = 1000.0, 0.0, 500.0
+    assert acked_after(state, [(0.35, 1200.0)]) == 1000.0
+    assert row[acked.COLLECTED_S] == pytest.approx(0.35 % 0.15) and row[acked.COLLECTED_KBIT] == 9.6
+
+
+def test_a_rate_of_nothing_is_a_number() -> None:
+    state = rates()
+    state.acked[0, acked.ESTIMATE_KBPS], state.acked[0, acked.BEFORE_S] = 0.0, 0.0
+    assert acked_after(state, [(0.15, 1200.0), (0.30, 1200.0), (0.45, 1200.0)]) >= 0.0
 
 
 def loss_after(state: GccState, lost: float, packets: float, now_s: float) -> float:
