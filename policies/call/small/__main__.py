@@ -24,14 +24,24 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from player.call.compiled_rule import HasCompiledRule
 from player.call.path import CallPath
 from player.call.settings import CallSettings
-from player.registry import CALL, PolicyError, load_policy, split_policies
+from player.registry import PolicyError, split_policies
 from policies.call.small.command_line import PROG, parser
 from policies.call.small.net import PARAMETERS, packed
 from policies.call.small.policy import Small
-from policies.call.small.score import GCC, ORACLE, Plays, in_words, plays_oracle, plays_rule, row, scored
+from policies.call.small.rules import rules_named
+from policies.call.small.score import (
+    GCC,
+    HEAD,
+    ORACLE,
+    Plays,
+    in_words,
+    plays_oracle,
+    plays_rule,
+    row,
+    scored,
+)
 from policies.call.small.settings import TrainSettings
 from traces.commands import carried_out, exit_with
 from traces.families.catalogue import resolve_many
@@ -71,12 +81,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _players(options: argparse.Namespace) -> dict[str, Plays]:
     """By what the table calls them; GCC first."""
-    players = {}
-    for spec in split_policies(",".join(filter(None, (GCC, options.policy)))):
-        policy = load_policy(spec, kind=CALL).policy
-        if not isinstance(policy, HasCompiledRule):
-            raise PolicyError(f"policy {spec}: it is no compiled rule; testbed/simulate.py plays it")
-        players[spec] = plays_rule(policy.compiled_rule(), getattr(policy, "may_probe", True))
+    players = rules_named(split_policies(",".join(filter(None, (GCC, options.policy)))))
     for weights in options.weights or [""]:
         for scale in options.scales:
             name = Path(weights).stem if weights else "small"
@@ -94,9 +99,7 @@ def _score(options: argparse.Namespace) -> int:
         if options.json:
             continue
         print(f"{spec}: {len(traces)} calls of {call.duration_s:g} s; more than {GCC} [95 % over traces]")
-        print(f"{'policy':<24}{'Mbit/s':>7}{'stall':>10}{'p95 ms':>7}   more Mbit/s   more stall, points")
-        for line in tables[spec]:
-            print(in_words(line))
+        print(HEAD, *map(in_words, tables[spec]), sep="\n")
     if options.json:
         print(json.dumps({"call": asdict(call), "path": asdict(path), "sets": tables}))
     return 0

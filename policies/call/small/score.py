@@ -21,6 +21,8 @@ from policies.call.small.labels import label_all, told_links
 from traces.trace import Trace
 
 GCC, ORACLE = "gcc", "oracle"
+HEAD = f"{'policy':<24}{'Mbit/s':>7}{'stall':>10}{'p95 ms':>7}   more Mbit/s   more stall, points"
+"""Of the table whose rows are `in_words`."""
 Plays = Callable[[SimulatedCalls], None]
 """Plays a batch to its end."""
 

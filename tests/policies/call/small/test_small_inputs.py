@@ -76,7 +76,7 @@ def test_rows_move_up_and_the_newest_is_last(state):
 
 def test_wild_values_stay_within_bounds(state):
     told(state, 0.05, [(0.0, 0.04, 1000)])
-    row = told(state, 90.0, [(0.1, 89.0, 1000), (0.2, 89.0 + 1e-7, 1000)], pacer_bytes=10**9)
+    row = told(state, 5.0, [(0.1, 4.9, 1000), (0.2, 4.9 + 1e-7, 1000)], pacer_bytes=10**9)
     assert row[inputs.QUEUE] == row[inputs.PACER] == inputs.MOST_UNITS
     assert abs(row[inputs.SLOPE]) <= inputs.MOST_SLOPE
     assert np.isfinite(row).all()
