@@ -16,7 +16,7 @@ from typing import Any
 from player.record import FINISHED, INTERRUPTED
 from testbed.calling.manifest import call_manifest
 from testbed.calling.plan import CallPlan
-from testbed.calling.record import CallEnd, CallWriter, Seconds
+from testbed.calling.record import CallEnd, EmulatedCallWriter, Seconds
 from testbed.lanes.link import WatchedLink
 from testbed.lanes.plan import LOG_ENDINGS, AskedServer
 from testbed.lanes.played import Played
@@ -132,13 +132,14 @@ class LaneCall:
         self._broken: tuple[str, str] | None = None
         self._number = 0
 
-    def record(self, link: WatchedLink, server: AskedServer | None) -> CallWriter:
+    def record(self, link: WatchedLink, server: AskedServer | None) -> EmulatedCallWriter:
         """Begin its record.
 
         Raises:
             OSError: it cannot be written.
         """
-        return CallWriter(self.plan.record, call_manifest(self.plan, self._told, link, server))
+        manifest = call_manifest(self.plan, self._told, link, server)
+        return EmulatedCallWriter(self.plan.record, self.plan.call, manifest)
 
     async def play(self, t0: float) -> None:
         """Let it begin at monotonic time `t0`."""
@@ -147,7 +148,7 @@ class LaneCall:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: `follow` will tell
                 await child.tell({"start_s": t0})
 
-    async def follow(self, writer: CallWriter, watcher: Any) -> CallEnd:
+    async def follow(self, writer: EmulatedCallWriter, watcher: Any) -> CallEnd:
         """Read and write down both processes' lines until the call's end.
 
         A receiver that dies ends nothing: the sender goes on, as it would in a real call.
@@ -186,7 +187,7 @@ class LaneCall:
         queue_s = settings.queue_limit_bytes(self.plan.trace) * 8 / 1e6 / max(self.plan.trace.mean_mbps, 0.1)
         return _ON_THE_WAY_S + settings.rtt_ms / 1000 + min(queue_s, 1.0)
 
-    async def _hear(self, who: str, child: Child, writer: CallWriter, watcher: Any) -> None:
+    async def _hear(self, who: str, child: Child, writer: EmulatedCallWriter, watcher: Any) -> None:
         """A process's lines, to its last."""
         async for line in _lines(child):
             kind = line.pop("line")
@@ -203,7 +204,7 @@ class LaneCall:
                 self._done[who] = line
                 return
 
-    def _second(self, row: dict[str, Any], writer: CallWriter, watcher: Any) -> None:
+    def _second(self, row: dict[str, Any], writer: EmulatedCallWriter, watcher: Any) -> None:
         writer.second(row)
         watcher.second(self.index, row)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from player.manifest import SCHEMA, Manifest, PolicySection
+from player.manifest import Manifest, PolicySection
 from testbed.calling.plan import CallPlan
 from testbed.lanes.link import WatchedLink
 from testbed.lanes.manifest import lane_sections
@@ -27,9 +26,6 @@ def call_manifest(
     policy = PolicySection(**told["policy"], weights_sha256=told.get("weights_sha256"))
     whole = Manifest(**{**by_lane, "versions": versions}, policy=policy, seed=plan.seed)
     return {
-        "schema": SCHEMA,
-        "task": "call",
-        "call": dataclasses.asdict(plan.call),
         **whole.to_json(),
         **plan.facts,
     }

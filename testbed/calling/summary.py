@@ -58,7 +58,7 @@ def summary(result: CallResult) -> CallSummary:
     length_s = max(end_s - begin_s, 1e-6)
     count, _ = freezes(at_s, begin_s, end_s)
     stalls_s, _ = stalled_s(at_s, begin_s, end_s)
-    took_ms = sorted(1000 * row["took_s"] for row in result.decisions if row["took_s"])
+    took_ms = sorted(row["decision_ms"] for row in result.decisions if row["decision_ms"])
     known = bool(whole)
     return CallSummary(
         policy=result.plan.policy,

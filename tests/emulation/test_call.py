@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from player.call.record import read_call
 from testbed.calling.ends.sides import prepare_receiver, prepare_sender
 from testbed.calling.lane_call import RECEIVER
 from tests.support.emulation import ROOT, Run, surroundings, wait_until, write_trace
@@ -95,11 +96,13 @@ def test_a_call_goes_through_and_its_record_adds_up(start: Start, tmp_path: Path
         )
         seconds = [row for row in rows if row["line"] == "second"]
         assert [row["second"] for row in seconds] == [0, 1, 2]
-        assert sum(row["sent"]["packets"] for row in seconds) == end["sender"]["packets"]
-        assert end["sender"]["packets"] == end["receiver"]["packets"]  # 2 Mbit/s hold 3 s of these rates
-        assert end["sender"]["bytes"] == end["receiver"]["bytes"]
-        seen = [at_s for row in [*(row["came"] for row in seconds), end["receiver"]] for at_s in row["at_s"]]
-        assert len(seen) == end["receiver"]["shown"] and seen == sorted(seen)
+        sender, receiver = end["sender"]["sender"], end["sender"]["receiver"]
+        assert sum(row["sent_packets"] for row in seconds) == sender["packets"]
+        assert sender["packets"] == receiver["packets"]  # 2 Mbit/s hold 3 s of these rates
+        assert sender["bytes"] == receiver["bytes"]
+        seen = [at_s for row in seconds for at_s in row["shown_s"]]
+        assert len(seen) == receiver["shown"] and seen == sorted(seen)
+        assert read_call(tmp_path / "o" / f"{name}.jsonl").call.duration_s == 3.0
         reasons = [reason for reason in end["link"]["reasons"] if "left late" not in reason]
         assert reasons == []  # of a busy machine an end may be late; the link is what it should be
     fixed = [row for row in lines(tmp_path / "o" / "fixed-kbps=500.jsonl") if row["line"] == "decision"]
@@ -127,7 +130,6 @@ def test_a_policy_that_does_not_decide_costs_itself_the_interval(
     decisions = [row for row in lines(record) if row["line"] == "decision"]
     fallen = [row for row in decisions if row["by"] == "fallback"]
     assert fallen and any(reason in row["reason"] for row in fallen)
-    assert all(row["kbps"] == row["shadow_kbps"] for row in fallen)
     assert any(row["kbps"] == 400.0 and row["by"] == "policy" for row in decisions)
 
 
@@ -137,7 +139,7 @@ def test_a_dark_link_ends_nothing(start: Start, tmp_path: Path) -> None:
     (one,) = json.loads(run.out)["calls"]
     assert one["outcome"] == "finished" and one["stall_ratio"] > 0
     _, *rows, _ = lines(tmp_path / "o" / "gcc.jsonl")
-    came = {row["second"]: row["came"]["packets"] for row in rows if row["line"] == "second"}
+    came = {row["second"]: row["packets"] for row in rows if row["line"] == "second"}
     assert came[2] > 0 and came[3] == 0 and came[5] > 0
 
 
@@ -157,7 +159,7 @@ def test_ctrl_c_ends_a_call_with_a_record(start: Start, tmp_path: Path) -> None:
     run.expect_nothing_left()
     end = lines(tmp_path / "o" / "gcc.jsonl")[-1]
     assert (end["outcome"], end["reason"]) == ("interrupted", "SIGINT")
-    assert end["elapsed_s"] < 19 and end["receiver"]["packets"] > 0
+    assert end["elapsed_s"] < 19 and end["sender"]["receiver"]["packets"] > 0
 
 
 def test_a_receiver_that_is_killed_leaves_a_call_that_goes_on(start: Start, tmp_path: Path) -> None:
@@ -169,8 +171,8 @@ def test_a_receiver_that_is_killed_leaves_a_call_that_goes_on(start: Start, tmp_
     _, *rows, end = lines(tmp_path / "o" / "gcc.jsonl")
     assert end["outcome"] == "receiver-died" and end["elapsed_s"] == 6.0
     seconds = [row for row in rows if row["line"] == "second"]
-    assert len(seconds) == 6 and seconds[0]["came"] is not None and seconds[-1]["came"] is None
-    assert seconds[-1]["sent"]["packets"] > 0
+    assert len(seconds) == 6 and seconds[0]["packets"] > 0 and seconds[-1]["packets"] == 0
+    assert seconds[-1]["sent_packets"] > 0
     rates = [row["kbps"] for row in rows if row["line"] == "decision"]
     assert min(rates[len(rates) // 2 :]) < max(rates)  # nothing comes back: GCC gives way
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from player.call.observation import Interval
 from player.call.policy import CallPolicy
 from player.call.settings import CallSettings
 from player.faults import one_line
@@ -20,7 +21,7 @@ from testbed.calling.ends.choosing import BY_FALLBACK, BY_GUARD, BY_POLICY
 from testbed.calling.ends.deciding import Deciding
 from testbed.calling.ends.end_process import EndProcess, settings_of
 from testbed.calling.ends.lateness import lateness_of
-from testbed.calling.ends.sender_box import DECISIONS
+from testbed.calling.ends.sender_box import DECISIONS, ROWS
 from testbed.calling.ends.sides import SenderEnd, prepare_sender, udp_socket
 from testbed.process.children import TURN_S
 from traces.commands import BAD_INPUT
@@ -31,6 +32,8 @@ prepare = prepare_sender
 IN_LOOP = "gcc"
 """The policy that needs nobody to ask: every call carries it."""
 _BY = {BY_POLICY: "policy", BY_FALLBACK: "fallback", BY_GUARD: "guard"}
+_SEEN = ("receive_mbps", "queue_ms", "loss_ratio", "rtt_ms", "pacer_ms")
+"""What of the interval a decision's line has."""
 _SETTLED_S = 0.3
 """So long after its end a second of a call is told: what came late is in it."""
 
@@ -100,20 +103,22 @@ class SenderProcess:
 
     def _decision(self, row: Any) -> dict[str, Any]:
         """A decision as a line."""
-        by, reason, took_s = _BY[int(row["by"])], "", None
+        by, reason = _BY[int(row["by"])], ""
         if not self._inline and by != "guard":
             answer = self._deciding.answer_to(int(row["question"]))
-            reason, took_s = answer.reason, answer.took_s
+            reason = answer.reason
             by = answer.by or by if by == "policy" else by
+        late_ms = 1000 * (float(row["at_s"]) - float(row["asked_s"]))
+        facts = self._end.box.facts[int(row["question"]) % ROWS].tolist()
+        seen = dict(zip(Interval._fields, facts, strict=True))
         return {
-            "interval": int(row["question"]),
-            "at_s": round(float(row["at_s"]), 6),
-            "kbps": round(float(row["kbps"]), 3),
+            "at_s": float(row["at_s" if by == "guard" else "asked_s"]),
+            "kbps": float(row["kbps"]),
             "by": by,
             "reason": reason,
-            "shadow_kbps": round(float(row["shadow_kbps"]), 3),
-            "asked_s": round(float(row["asked_s"]), 6),
-            "took_s": took_s,
+            "decision_ms": 0.0 if by == "guard" else late_ms,
+            "heard": bool(seen["heard"]),
+            **{name: seen[name] for name in _SEEN},
         }
 
     def _state(self, elapsed_s: float) -> None:
