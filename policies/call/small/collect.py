@@ -32,6 +32,9 @@ ASTRAY = 0.35
 ASTRAY_FOR = 40
 """… for so many feedbacks in the mean."""
 FIRST_ROWS = INTERVALS - 1
+OVER = 2.0
+"""Labels go up to so many times what a call may ask for: a link that carries much more is told from one that
+carries just that, so that neither an error nor a `scale` below 1 keeps a call below its most for nothing."""
 STILL_AWAY_MS = 400.0
 """Reports of a call's last moments don't come back within it, on any path that is drawn."""
 
@@ -46,7 +49,7 @@ class Watched:
     rows: NDArray[np.float32]
     """(N, FIRST_ROWS + I, NUMBERS) with the rows that there are before the first feedback."""
     labels: NDArray[np.float32]
-    """(N, I) logarithm of the oracle's rate in Mbit/s, within the call's bounds."""
+    """(N, I) of `label_of`."""
 
     @classmethod
     def joined(cls, parts: Sequence[Watched]) -> Watched:
@@ -74,9 +77,14 @@ def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet) -> Watched:
         feedback = calls.to_next_feedback()
         watch_all(state, feedback, rows[FIRST_ROWS + heard])
         label_all(links, feedback, told)
-        labels[heard] = np.log(np.clip(told, call.min_kbps, call.max_kbps) / 1000.0)
+        labels[heard] = label_of(told, call)
         calls.set_rates(drives(feedback, told))
     return Watched(np.ascontiguousarray(rows.transpose(1, 0, 2)), np.ascontiguousarray(labels.T))
+
+
+def label_of(told_kbps: NDArray[np.float64], call: CallSettings) -> NDArray[np.float64]:
+    """What is taught of the oracle's rates: the logarithm of Mbit/s, within bounds."""
+    return np.asarray(np.log(np.clip(told_kbps, call.min_kbps, OVER * call.max_kbps) / 1000.0))
 
 
 def by_rule(rule: CompiledRule, call: CallSettings, count: int) -> Drives:

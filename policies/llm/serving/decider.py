@@ -5,6 +5,7 @@ Importing this module, and making a decider, loads no model. A server is taken f
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Sequence
@@ -101,10 +102,8 @@ class Decider:
         if address is None:
             engine = shared_engine(self._task.name, self._adapter, self._device, self._dtype)
             return LocalSession(engine, self._task, context)
-        try:
+        with contextlib.suppress(ServerError):  # one that is down is the fallback's business, and may be back
             self._refuse_other(address, self._serves(address))
-        except ServerError:
-            pass  # one that is down is the fallback's business, and may come back
         client = Client(address, os.environ.get(TOKEN_VARIABLE))
         return RemoteSession(client, self._task, context, self._deadline_s)
 

@@ -84,7 +84,8 @@ class CallCourse(Course):
         return calls_of(self._learned, self._call, number, np.random.default_rng(seed), makes, threads)
 
     def agreed(self, experience: Experience) -> float:
-        return float((np.abs(experience.answers - experience.scores) < NEAR).mean())
+        most = np.log(self._call.max_kbps / 1000.0)
+        return float((np.abs(experience.answers - np.minimum(experience.scores, most)) < NEAR).mean())
 
     def conclusion(self, score: float, teacher: float | None) -> str:
         return f"{score:+.3f} linear QoE more than gcc on held-out traces; the oracle has {teacher:+.3f}"

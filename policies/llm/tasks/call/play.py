@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from player.call.simulated.batch import SimulatedCalls
-from policies.call.small.collect import STILL_AWAY_MS, Drives
+from policies.call.small.collect import STILL_AWAY_MS, Drives, label_of
 from policies.call.small.labels import label_all, told_links
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import BY_PLAN, Experience
@@ -66,7 +66,7 @@ class EngineRates:
 def watch(calls: SimulatedCalls, drives: Drives | EngineRates) -> Experience:
     """Play a batch, all but its last moments, and keep each decision's vector, rate and the oracle's.
 
-    What is kept of rates is their logarithm, of Mbit/s, within the call's bounds.
+    What is kept of rates is the logarithm of Mbit/s; the oracle's as `small.collect.label_of` has it.
     """
     call, last, links = calls.call, LastIntervals(calls), told_links(calls)
     every = call.intervals_a_decision
@@ -81,13 +81,13 @@ def watch(calls: SimulatedCalls, drives: Drives | EngineRates) -> Experience:
         step, decides = heard // every, (heard + 1) % every == 0
         if decides:
             vectors[:, step] = last.vectors()
-            taught[:, step, 0] = _log_mbps(told, calls)
+            taught[:, step, 0] = label_of(told, call)
         if not isinstance(drives, EngineRates):
             calls.set_rates(drives(feedback, told))
         elif decides:
             calls.set_rates(drives.kbps(vectors[:, step]))
         if decides:
-            taken[:, step, 0] = _log_mbps(calls.sender.record["target_kbps"], calls)
+            taken[:, step, 0] = np.log(calls.sender.record["target_kbps"] / 1000.0)
     nothing = np.zeros((len(calls), decisions), np.float32)
     return Experience(vectors, taken, nothing, taught, np.full(len(calls), BY_PLAN, np.int8))
 
@@ -106,10 +106,6 @@ def play_engine(calls: SimulatedCalls, engine: Engine, scale: float = 1.0) -> No
                 calls.set_rates(rates.kbps(last.vectors()))
     finally:
         rates.close()
-
-
-def _log_mbps(kbps: Any, calls: SimulatedCalls) -> Floats:
-    return np.asarray(np.log(np.clip(kbps, calls.call.min_kbps, calls.call.max_kbps) / 1000.0))
 
 
 def in_parts(calls: int, most: int) -> Sequence[range]:
