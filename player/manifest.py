@@ -121,6 +121,10 @@ class LinkSection(JsonSection):
     congestion_control: str | None = None
     slow_start_after_idle: bool | None = None
     delay_backend: str | None = None
+    media_delay_ms: float | None = None
+    """What of the round trip is spent on the way to the player."""
+    media_jitter_ms: float | None = None
+    grant_ms: float | None = None
     queue_limit_bytes: float | None = None
     """In force."""
     more: Mapping[str, Any] = field(default_factory=dict)

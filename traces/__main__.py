@@ -24,8 +24,8 @@ from typing import Any
 from traces import formats
 from traces.commands import BAD_INPUT, carried_out, exit_with, next_step
 from traces.escaping import visible
-from traces.families import catalogue, fit
-from traces.families.generator import member
+from traces.families import catalogue, fast_fit, fit
+from traces.families.fast_layer import BIN_S, LAYER_OF, FastLayer, fast_families, load_layer
 from traces.families.logs import chosen, prepare, split
 from traces.families.model import JUDGED_MEMBERS, FamilyModel, read_model
 from traces.families.statistics import Statistics, ranges, resample, summarise
@@ -33,6 +33,7 @@ from traces.files import write_aside
 from traces.formats.reading import reading_in
 from traces.inspection import lint
 from traces.inspection.command_line import LISTED_MEMBERS, PROGRAM, parser
+from traces.inspection.fast_report import FAST_HEADER, fast_rows
 from traces.inspection.report import (
     FIT_HEADER,
     constant_line,
@@ -75,18 +76,33 @@ def _family_model(name: str) -> FamilyModel:
     return read_model(Path(name)) if name.endswith(".json") else catalogue.load_family(name)
 
 
+def _family(name: str, wanted: range) -> catalogue.Family:
+    """The family of so many members.
+
+    Raises:
+        TraceError: there is none, or they are too many at once.
+    """
+    family = catalogue.family_named(name)
+    if len(wanted) > family.most:
+        raise TraceError(f"--members: {len(wanted)} of {family.name}; {family.most} at once is the most")
+    return family
+
+
+def _members(name: str, wanted: range) -> list[Trace]:
+    family = _family(name, wanted)
+    return [family.member(index) for index in wanted]
+
+
 def _list(arguments: argparse.Namespace) -> int:
+    if arguments.fit_fast:
+        return _list_fit_fast(arguments)
     if arguments.fit:
         return _list_fit(arguments)
     wanted = _member_range(arguments.members or f"0:{LISTED_MEMBERS}")
     if arguments.family:
-        model = _family_model(arguments.family)
-        rows = [(trace.name, [trace]) for trace in (member(model, index) for index in wanted)]
+        rows = [(trace.name, [trace]) for trace in _members(arguments.family, wanted)]
     else:
-        rows = [
-            (name, [member(catalogue.load_family(name), index) for index in wanted])
-            for name in catalogue.families()
-        ]
+        rows = [(name, _members(name, wanted)) for name in catalogue.families()]
     if arguments.json:
         key = "members" if arguments.family else "families"
         body = [{"name": name, **_about(name), **summarise(traces).as_json()} for name, traces in rows]
@@ -107,6 +123,7 @@ def _list(arguments: argparse.Namespace) -> int:
             f"Statistics of members {wanted.start} to {wanted.stop - 1}; "
             "a family has members without end: 4g/0, 4g/1, ..."
         )
+        print(f"With variation within the second, by 20 ms: {', '.join(fast_families())}")
     return 0
 
 
@@ -241,15 +258,15 @@ def _tell_simulation(traces: str) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    model = _family_model(arguments.family)
     wanted = _member_range(arguments.members)
+    family = _family(arguments.family, wanted)
     directory = Path(arguments.out)
     make_directory(directory)
     digits = len(str(wanted.stop - 1))
     written = []
     for index in wanted:
-        trace = member(model, index)
-        file = directory / f"{model.family}_{index:0{digits}d}"
+        trace = family.member(index)
+        file = directory / f"{family.name}_{index:0{digits}d}"
         formats.save(trace, file, arguments.to)
         written.append(
             {
@@ -260,9 +277,9 @@ def _generate(arguments: argparse.Namespace) -> int:
             }
         )
     if arguments.json:
-        _print_json({"family": model.family, "format": arguments.to, "written": written})
+        _print_json({"family": family.name, "format": arguments.to, "written": written})
     else:
-        what = f"{counted(len(written), 'trace')} of {model.family}, {model.length_s:g} s each"
+        what = f"{counted(len(written), 'trace')} of {family.name}, {family.model.length_s:g} s each"
         print(visible(f"{directory}: {what}"))
         _tell_simulation(str(directory))
     return 0
@@ -375,6 +392,32 @@ def _list_fit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _list_fit_fast(arguments: argparse.Namespace) -> int:
+    layers = [load_layer(name) for name in sorted(set(LAYER_OF.values()))]
+    return _show_layers(layers, arguments.json)
+
+
+def _show_layers(layers: Sequence[FastLayer], as_json: bool, out: str | None = None) -> int:
+    if as_json:
+        body = {layer.layer: [asdict(judged) for judged in layer.judged] for layer in layers}
+        _print_json({"out": out, "layers": body} if out else {"layers": body})
+        return 0
+    print(FAST_HEADER)
+    for layer in layers:
+        print("\n".join(map(visible, fast_rows(layer))))
+    return 0
+
+
+def _fit_fast(arguments: argparse.Namespace) -> int:
+    reading = replace(reading_in(arguments), bin_ms=round(1000 * BIN_S))
+    logs = [formats.load(Path(name), reading) for name in arguments.logs]
+    held_out = [formats.load(Path(name), reading) for name in arguments.judge or ()]
+    layer = fast_fit.fit_layer(arguments.layer, arguments.about, logs, held_out)
+    if arguments.out:
+        write_aside(Path(arguments.out), layer.to_json())
+    return _show_layers([layer], arguments.json, arguments.out)
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
@@ -382,6 +425,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "convert": _convert,
     "generate": _generate,
     "fit": _fit,
+    "fit-fast": _fit_fast,
 }
 
 

@@ -27,6 +27,11 @@ class SplitMix64:
     def __init__(self, seed: int | str) -> None:
         self._state = (seed if isinstance(seed, int) else _hashed(seed)) & MASK
 
+    @property
+    def state(self) -> int:
+        """64 bits, to which `GAMMA` is added for each draw."""
+        return self._state
+
     def bits(self) -> int:
         """The next 64 random bits."""
         self._state = (self._state + GAMMA) & MASK

@@ -14,14 +14,19 @@ looks like the one that training used; for that one (4300 kbit/s at the top) not
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from player.defaults import CHUNKS
 from player.observation import Observation
-from player.simulated.batch.features import DOWNLOAD_UNIT_S, MBPS_UNIT, Features
-from player.simulated.batch.sessions import Sessions
+from player.simulated.batch.feature_units import DOWNLOAD_UNIT_S, MBPS_UNIT
+from player.simulated.batch.features import Features
 from player.video.video import Video
+
+if TYPE_CHECKING:
+    from player.simulated.batch.sessions import Sessions
 
 LEVELS = 6
 HISTORY = 8

@@ -15,6 +15,6 @@ def able_backend(trace: Trace, settings: LinkSettings) -> str:
     """
     require_tools()
     check_congestion_control(settings.congestion_control)
-    backend = delay_backend(settings.delay_backend)
+    backend = delay_backend(settings.asked_backend)
     check_carried(trace, settings, backend)
     return backend

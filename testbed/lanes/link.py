@@ -17,7 +17,7 @@ from typing import Any
 from testbed.lanes.plan import LanePlan
 from testbed.lanes.played import Played, payload_bytes
 from testbed.link.bucket import bucket_bytes
-from testbed.link.delay_stage import DelayStage, StageReport
+from testbed.link.delay_stage import DelayStage, StageReport, unasked_media
 from testbed.link.lane import BOTTLENECK, Lane
 from testbed.link.log import LinkRow, read_link_log
 from testbed.link.probe import PathProbe, PathProbing, load_scapy
@@ -131,7 +131,8 @@ class ShapedLink:
         settings = self.plan.settings
         for tries in range(1, _PROBE_TRIES + 1):
             probe = await self._probe_once()
-            faults = probe.faults(settings.rtt_ms, settings.jitter_ms, settings.loss.kind != "none")
+            lossy = settings.loss.kind != "none"
+            faults = probe.faults(settings.idle_rtt_ms, settings.varies_ms, lossy)
             if not faults:
                 break
             if quiet is not None and tries < _PROBE_TRIES:
@@ -288,7 +289,7 @@ class WatchedLink:
         except TestbedError as error:
             broken.append(str(error))
             return None
-        broken += report.faults()
+        broken += [*report.faults(), *unasked_media(report.media, self.shaped.plan.settings)]
         return report
 
     async def _probe_again(self, broken: list[str]) -> tuple[PathProbe | None, list[str]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from testbed.link.delay_line import LineDelays
 from testbed.link.hosts import in_host, run_script
 from testbed.link.netem import netem_commands
 from testbed.link.settings import LinkSettings
@@ -29,6 +31,17 @@ LATE_MAX_MS = 150.0
 beyond it a single late packet can cost a window."""
 
 
+MEDIA_LATE_MEAN_MS = 0.5
+"""Towards the player lateness is delay noise of the media, which a call's controller acts upon: a tenth of
+the 5 ms within which GCC takes packets for one group."""
+MEDIA_LATE_P99_MS = 5.0
+"""One packet in a hundred may come by a group later."""
+ROUNDING_MS = 0.001
+"""Of what the relay tells, and of double precision at a clock's value."""
+JITTER_SIGMAS = 4.5
+"""The draws may be so many standard errors off: 7 sessions in a million are."""
+
+
 @dataclass(frozen=True)
 class StageReport:
     """What the stage did since the lane was made."""
@@ -47,6 +60,8 @@ class StageReport:
     late_max_ms: float = 0.0
     real_time: bool = True
     """Whether the stage runs before ordinary processes."""
+    media: LineDelays | None = None
+    """How packets to the player waited; None where they don't, or where netem delays, which does not tell."""
 
     def faults(self) -> list[str]:
         """What was not as asked, in words."""
@@ -63,7 +78,52 @@ class StageReport:
                     f"delayed packets left late: {name} {late_ms:.1f} ms, where {most_ms:g} ms is the most"
                     f" ({self.packets} packets)"
                 )
-        return found
+        return found + (late_media(self.media) if self.media is not None else [])
+
+
+def late_media(media: LineDelays) -> list[str]:
+    """What of the waits towards the player was later than due, in words."""
+    return [
+        f"packets to the player left late: {name} {late_ms:.1f} ms, where {most_ms:g} ms is the most"
+        f" ({media.frames} packets)"
+        for name, late_ms, most_ms in (
+            ("in the mean", media.late_mean_ms, MEDIA_LATE_MEAN_MS),
+            ("one in a hundred", media.late_p99_ms, MEDIA_LATE_P99_MS),
+            ("at worst", media.late_max_ms, LATE_MAX_MS),
+        )
+        if late_ms > most_ms
+    ]
+
+
+def unasked_media(media: LineDelays | None, settings: LinkSettings) -> list[str]:
+    """What packets towards the player were to wait, against what was asked: within the bounds that the
+    settings set to each, the jitter's draws spread as uniform ones, all at the grants.
+
+    Returns:
+        in words; empty where all was as asked, and where nobody knows.
+    """
+    if media is None or not media.frames:
+        return []
+    found = []
+    least_ms = settings.media_delay_ms - settings.media_jitter_ms
+    most_ms = settings.media_delay_ms + settings.media_jitter_ms + settings.grant_ms
+    if media.due_min_ms < least_ms - ROUNDING_MS or media.due_max_ms > most_ms + ROUNDING_MS:
+        found.append(
+            f"packets to the player were to wait {media.due_min_ms:g} to {media.due_max_ms:g} ms"
+            f" where {least_ms:g} to {most_ms:g} ms was asked"
+        )
+    deviation_ms = settings.media_jitter_ms / math.sqrt(3)
+    error_ms = deviation_ms / math.sqrt(media.frames)
+    if abs(media.drawn_mean_ms) > JITTER_SIGMAS * error_ms + ROUNDING_MS:
+        found.append(f"the media jitter was {media.drawn_mean_ms:.3f} ms in the mean and not about 0")
+    # Of uniform draws the variance's own standard error is sqrt(4/5) of the variance over sqrt(n).
+    if abs(media.drawn_deviation_ms - deviation_ms) > JITTER_SIGMAS * 0.45 * error_ms + ROUNDING_MS:
+        found.append(
+            f"the media jitter's deviation was {media.drawn_deviation_ms:.3f} ms and not {deviation_ms:.3f}"
+        )
+    if media.off_grant_max_ms > ROUNDING_MS:
+        found.append(f"packets to the player left {media.off_grant_max_ms:g} ms off the grants")
+    return found
 
 
 class DelayStage(Protocol):
@@ -187,11 +247,22 @@ class Ends:
     router_header: bytes
 
 
+def _media_spec(settings: LinkSettings) -> dict[str, float] | None:
+    """What the relay has to know of the waits towards the player; None where there are none."""
+    if not settings.delays_media:
+        return None
+    return {
+        "delay_s": settings.media_delay_ms / 1000,
+        "jitter_s": settings.media_jitter_ms / 1000,
+        "grant_s": settings.grant_ms / 1000,
+    }
+
+
 class RelayStage:
     """The relay process in the wan host `pid`; the kernel there forwards nothing of what is the relay's.
 
     Args:
-        lossy: whether packets to the player pass through it too.
+        lossy: whether packets to the player pass through it too, some to be lost or all to wait.
     """
 
     def __init__(
@@ -221,8 +292,9 @@ class RelayStage:
             "near_header": self._ends.router_header.hex(),
             "far": up,
             "far_header": self._ends.server_header.hex(),
-            "delay_ms": self._settings.rtt_ms,
+            "delay_ms": self._settings.feedback_delay_ms,
             "jitter_ms": self._settings.jitter_ms,
+            "media": _media_spec(self._settings),
             "loss": asdict(self._settings.loss),
             "lossy": self._lossy,
             "seed": self._seed,
@@ -272,6 +344,7 @@ class RelayStage:
             late_p99_ms=counted["late_p99_ms"],
             late_max_ms=counted["late_max_ms"],
             real_time=counted["real_time"],
+            media=counted["media"] and LineDelays(**counted["media"]),
         )
 
     def stop(self) -> None:

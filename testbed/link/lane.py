@@ -295,8 +295,8 @@ class Lane:
             varying = self.trace is not None and self.trace.varies
             return NetemStage(self.name, wan, self.settings, varying)
         ends = Ends(_header("server-0", "wan-up"), _header("router-up", "wan-down"))
-        lossy = self.settings.loss.kind != "none" or (self.trace is not None and self.trace.loses_frames)
-        return RelayStage(self.name, wan, self.settings, ends, lossy, self.seed)
+        relayed = self.settings.relays_media(self.trace)
+        return RelayStage(self.name, wan, self.settings, ends, relayed, self.seed)
 
     def bucket(self) -> TokenBucket:
         """The bottleneck's token bucket, not yet on the interface."""

@@ -28,9 +28,29 @@ def delay_words(settings: LinkSettings, more_ms: float, varying: bool) -> str:
         more_ms: what the trace adds.
         varying: whether that will change.
     """
-    delay = f"delay {settings.rtt_ms + more_ms:g}ms"
+    delay = f"delay {settings.feedback_delay_ms + more_ms:g}ms"
     jitter = f" {settings.jitter_ms:g}ms" if settings.jitter_ms else ""
     return f"{delay}{jitter} {KEEP_ORDER}" if jitter or varying else delay
+
+
+def media_words(settings: LinkSettings) -> str:
+    """What packets to the player wait, in words of a netem command; empty for nothing."""
+    if not settings.media_delay_ms:
+        return ""
+    delay = f"delay {settings.media_delay_ms:g}ms"
+    jitter = f" {settings.media_jitter_ms:g}ms {KEEP_ORDER}" if settings.media_jitter_ms else ""
+    return delay + jitter
+
+
+def down_words(settings: LinkSettings, more_pct: float, varying: bool) -> str:
+    """The netem towards the router: delay and loss; empty for neither.
+
+    Args:
+        more_pct: what the trace loses.
+        varying: whether that will change.
+    """
+    lost = loss_words(settings.loss.plus(more_pct)) or (loss_words(NO_LOSS) if varying else "")
+    return " ".join(filter(None, (media_words(settings), lost)))
 
 
 def netem_commands(
@@ -39,18 +59,17 @@ def netem_commands(
     """tc commands for the node between server and router.
 
     Args:
-        up_interface: its interface towards the server: the whole delay goes there.
-        down_interface: its interface towards the router: loss goes there.
+        up_interface: its interface towards the server: the uplink's delay goes there.
+        down_interface: its interface towards the router: loss and the media's delay go there.
         first: the first step of a trace whose delay and loss vary; then both have a netem.
     """
     varying = first is not None
     more_ms, more_pct = (first.delay_ms, first.loss_pct) if first is not None else (0.0, 0.0)
     commands = []
-    if settings.rtt_ms or varying:
+    if settings.feedback_delay_ms or varying:
         words = delay_words(settings, more_ms, varying)
         commands.append(f"tc qdisc add dev {up_interface} root netem limit {LIMIT_PACKETS} {words}")
-    if settings.loss.kind != "none" or varying:
-        words = loss_words(settings.loss.plus(more_pct)) or loss_words(NO_LOSS)
+    if words := down_words(settings, more_pct, varying):
         commands.append(f"tc qdisc add dev {down_interface} root netem limit {LIMIT_PACKETS} {words}")
     return commands
 
@@ -68,6 +87,6 @@ def netem_changes(
         words = delay_words(settings, now.delay_ms, varying=True)
         lines.append(f"qdisc change dev {up_interface} root netem limit {LIMIT_PACKETS} {words}")
     if now.loss_pct != before.loss_pct:
-        words = loss_words(settings.loss.plus(now.loss_pct)) or loss_words(NO_LOSS)
+        words = down_words(settings, now.loss_pct, varying=True)
         lines.append(f"qdisc change dev {down_interface} root netem limit {LIMIT_PACKETS} {words}")
     return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import socket
 import statistics
 import struct
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from testbed.link.lane import MAC, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.namespace import network_namespace
+from testbed.link.settings import LinkSettings
 from testbed.link.tbf import FRAME_BYTES, TokenBucket
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ TRAIN_FRAMES = 48
 TRAIN_MBPS = 10.0
 """The bottleneck's rate while it is probed; the round trip is measured at it too."""
 
+FRAME_S = FRAME_BYTES * 8 / (TRAIN_MBPS * 1e6)
+"""What a frame takes at that rate."""
 TRAIN_BURST_BYTES = 1600
 _LOOK_S = 0.005
 """How often it is looked for echoes."""
@@ -88,7 +92,12 @@ def load_scapy() -> None:
     from scapy.config import conf
 
     conf.route_autoload = conf.route6_autoload = False
-    _train_frames()
+    _train_frames(TRAIN_FRAMES)
+
+
+def _uneven_frames(settings: LinkSettings) -> int:
+    """So many frames of a train pass the bottleneck while a jitter, ahead of it, may still keep some back."""
+    return math.ceil(2 * settings.media_jitter_ms / 1000 / FRAME_S)
 
 
 def _packet_socket(pid: int, interface: str) -> socket.socket:
@@ -126,8 +135,8 @@ def _echo_requests(identity: int) -> list[bytes]:
 
 
 @functools.cache
-def _train_frames() -> list[bytes]:
-    """The frames of the train, in order: the same in every lane."""
+def _train_frames(count: int) -> list[bytes]:
+    """The frames of a train, in order: the same in every lane."""
     from scapy.layers.inet import IP, UDP
     from scapy.layers.l2 import Ether
     from scapy.packet import Raw
@@ -138,7 +147,7 @@ def _train_frames() -> list[bytes]:
         / UDP(sport=_TRAIN_PORT, dport=_TRAIN_PORT)
     )
     padding = FRAME_BYTES - len(head) - 4
-    return [bytes(head / Raw(struct.pack("!I", number) + bytes(padding))) for number in range(TRAIN_FRAMES)]
+    return [bytes(head / Raw(struct.pack("!I", number) + bytes(padding))) for number in range(count)]
 
 
 class PathProbing:
@@ -159,6 +168,7 @@ class PathProbing:
         self._arrivals: list[tuple[int, float]] = []
         """(number, arrival time in s) of each frame of the train that came."""
         self._sockets: dict[str, socket.socket] = {}
+        self._train = TRAIN_FRAMES + _uneven_frames(lane.settings)
 
     def __enter__(self) -> PathProbing:
         return self
@@ -180,10 +190,10 @@ class PathProbing:
         """Echo requests from the player, nearly all of it waiting: many lanes may do so at once."""
         settings = self._lane.settings
         requests = _echo_requests(self._identity)
-        self._bucket.change(TRAIN_MBPS, TRAIN_BURST_BYTES, 2 * TRAIN_FRAMES * FRAME_BYTES)
+        self._bucket.change(TRAIN_MBPS, TRAIN_BURST_BYTES, 2 * self._train * FRAME_BYTES)
         opened = self._socket("player")
         out: dict[int, float] = {}
-        wait_s = 2 * (settings.rtt_ms + settings.jitter_ms) / 1000 + 0.5
+        wait_s = 2 * (settings.idle_rtt_ms + settings.varies_ms) / 1000 + 0.5
         until = time.monotonic() + wait_s + ECHOES * ECHO_GAP_S
         for number, request in enumerate(requests):
             out[number] = time.time()
@@ -209,12 +219,14 @@ class PathProbing:
         """A back-to-back train down to the player, by whose arrivals the rate is told."""
         from scapy.layers.inet import UDP
 
-        frames = _train_frames()
+        frames = _train_frames(self._train)
         sender, receiver = self._socket("server"), self._socket("player")
         for frame in frames:
             sender.send(frame)
-        until = time.monotonic() + 3 * TRAIN_FRAMES * FRAME_BYTES * 8 / (TRAIN_MBPS * 1e6) + 0.2
-        while len(self._arrivals) < TRAIN_FRAMES:
+        settings = self._lane.settings
+        waits_s = (settings.media_delay_ms + settings.media_jitter_ms + settings.grant_ms) / 1000
+        until = time.monotonic() + 3 * self._train * FRAME_S + waits_s + 0.2
+        while len(self._arrivals) < self._train:
             received = _receive(receiver, max(until - time.monotonic(), 0.001))
             if received is None:
                 break
@@ -227,14 +239,12 @@ class PathProbing:
         """What came of it."""
         trips, arrivals = self._trips, self._arrivals
         ratio = None
-        if len(arrivals) > TRAIN_FRAMES // 2:
-            # The first frame may have left on saved-up credit: time the rest from its arrival.
-            elapsed_s = arrivals[-1][1] - arrivals[1][1]
-            ratio = (
-                (len(arrivals) - 2) * FRAME_BYTES * 8 / 1e6 / elapsed_s / TRAIN_MBPS
-                if elapsed_s > 0
-                else None
-            )
+        # The first frame may have left on saved-up credit, and the next ones as a jitter let them come to the
+        # bottleneck: time the rest from the arrival of the last of these.
+        timed = arrivals[1 + _uneven_frames(self._lane.settings) :]
+        if len(timed) > TRAIN_FRAMES // 2 - 1:
+            elapsed_s = timed[-1][1] - timed[0][1]
+            ratio = (len(timed) - 1) * FRAME_S / elapsed_s if elapsed_s > 0 else None
         return PathProbe(
             rtt_ms=statistics.median(trips) if trips else None,
             rtt_min_ms=min(trips, default=None),
@@ -242,8 +252,8 @@ class PathProbing:
             echoes_sent=ECHOES,
             echoes_lost=ECHOES - len(trips),
             train_rate_ratio=ratio,
-            train_sent=TRAIN_FRAMES,
-            train_lost=TRAIN_FRAMES - len(arrivals),
+            train_sent=self._train,
+            train_lost=self._train - len(arrivals),
         )
 
 

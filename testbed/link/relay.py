@@ -21,11 +21,11 @@ import socket
 import struct
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from testbed.link.delay_line import DelayLine, LineDelays
 from testbed.link.settings import Loss
 from testbed.process.children import RELAY_PRIORITY, real_time, to_wait_s, undisturbed
 from traces.trace import Step, Trace
@@ -43,10 +43,6 @@ _BATCH = 64
 _BUFFER_BYTES = 32 << 20
 """What may wait in the kernel while this process is away."""
 
-QUEUE_FRAMES = 200_000
-"""More waiting frames than this are dropped, and counted."""
-
-_FINE_BELOW_MS = 100
 _CLOCKS_WITHIN_S = 0.00005
 """Two clocks are read together when nothing came between: a reading takes less than this."""
 
@@ -65,35 +61,17 @@ class RelayReport:
     late_p99_ms: float
     late_max_ms: float
     real_time: bool
+    media: LineDelays | None = None
+    """Of packets towards the player; None where these don't wait."""
 
 
-class LateFrames:
-    """How late frames left: counts in steps of 0.1 ms, of 10 ms where it is a matter of seconds."""
+@dataclass(frozen=True)
+class MediaDelay:
+    """How packets towards the player wait; see `DelayLine`."""
 
-    def __init__(self) -> None:
-        self._counts: Counter[float] = Counter()
-        self._sum_ms = 0.0
-        self.max_ms = 0.0
-
-    def add(self, late_s: float) -> None:
-        late_ms = late_s * 1000
-        self._counts[round(late_ms, 1 if late_ms < _FINE_BELOW_MS else -1)] += 1
-        self._sum_ms += late_ms
-        if late_ms > self.max_ms:
-            self.max_ms = late_ms
-
-    @property
-    def mean_ms(self) -> float:
-        return self._sum_ms / max(self._counts.total(), 1)
-
-    def quantile_ms(self, share: float) -> float:
-        """The lateness that `share` of the frames do not exceed; 0 of none."""
-        rank = share * self._counts.total()
-        for late_ms in sorted(self._counts):
-            rank -= self._counts[late_ms]
-            if rank <= 0:
-                return late_ms
-        return 0.0
+    delay_s: float
+    jitter_s: float
+    grant_s: float
 
 
 class LossProcess:
@@ -200,44 +178,55 @@ def clock_offset(before: float) -> float:
 
 class Relay:
     """Packets from the router wait `delay_s` (give or take `jitter_s`, in order) on their way to the server;
-    those from the server may be lost.
+    those from the server may be lost, and may have to wait, too.
 
     Args:
         near: where packets to the server come in and those to the player go out.
-        far: the other way; its packets are taken only when some of them are to be lost.
+        far: the other way; its packets are taken only when some of them are to be lost or to wait.
         lossy: whether that is so.
+        media: how packets to the player wait; None: not at all.
     """
 
     def __init__(
-        self, near: Port, far: Port, delay_s: float, jitter_s: float, loss: Loss, seed: int, lossy: bool
+        self,
+        near: Port,
+        far: Port,
+        delay_s: float,
+        jitter_s: float,
+        loss: Loss,
+        seed: int,
+        lossy: bool,
+        media: MediaDelay | None = None,
     ) -> None:
         self._near, self._far, self._lossy = near, far, lossy
-        self._delay_s, self._jitter_s = delay_s, jitter_s
+        self._up = DelayLine(delay_s, jitter_s, 0.0, seed + 1)
+        self._down = None
+        if media is not None:
+            self._down = DelayLine(media.delay_s, media.jitter_s, media.grant_s, seed + 2)
         self._loss = LossProcess(loss, seed)
         self._random = random.Random(seed + 1)
         self._schedule: Schedule | None = None
-        self._waiting: deque[tuple[float, bytes]] = deque()
-        self._lateness = LateFrames()
         self._offset_s = clock_offset(0.0)
-        self._emptied_at = time.monotonic()
-        """When there was last nothing to take in: what comes now came after it, whatever clocks say."""
+        self._emptied_at = dict.fromkeys((id(near), id(far)), time.monotonic())
+        """When a port had last nothing to take in: what comes now came after it, whatever clocks say."""
         self.up_packets = self.down_packets = self.lost = self.overflowed = 0
         self.real_time = False
 
     def report(self) -> RelayReport:
         """What was done so far."""
         self.overflowed += self._near.dropped() + (self._far.dropped() if self._lossy else 0)
-        late = self._lateness
+        up = self._up.delays()
         return RelayReport(
             self.up_packets,
             self.down_packets,
             self.lost,
             self.overflowed,
-            round(late.mean_ms, 4),
-            late.quantile_ms(0.5),
-            late.quantile_ms(0.99),
-            round(late.max_ms, 3),
+            up.late_mean_ms,
+            up.late_p50_ms,
+            up.late_p99_ms,
+            up.late_max_ms,
             self.real_time,
+            self._down.delays() if self._down is not None else None,
         )
 
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
@@ -247,59 +236,48 @@ class Relay:
     def take_in(self) -> None:
         """Take in what has come, up to a batch of either side."""
         self._offset_s = clock_offset(self._offset_s)
+        self._take_from(self._near, self._hold)
+        if self._lossy:
+            self._take_from(self._far, self._pass_down)
+
+    def _take_from(self, port: Port, handle: Callable[[bytes, float], None]) -> None:
         looked_at = time.monotonic()
         for _ in range(_BATCH):
-            taken = self._near.take()
+            taken = port.take()
             if taken is None:
-                self._emptied_at = looked_at
-                break
-            self._hold(*taken)
-        if self._lossy:
-            for _ in range(_BATCH):
-                taken = self._far.take()
-                if taken is None:
-                    break
-                self._pass_down(*taken)
+                self._emptied_at[id(port)] = looked_at
+                return
+            packet, wall = taken
+            handle(packet, min(max(wall - self._offset_s, self._emptied_at[id(port)]), time.monotonic()))
 
-    def _arrival(self, wall: float) -> float:
-        """The monotonic time of a stamp."""
-        return min(max(wall - self._offset_s, self._emptied_at), time.monotonic())
-
-    def _hold(self, packet: bytes, wall: float) -> None:
+    def _hold(self, packet: bytes, arrived: float) -> None:
         self.up_packets += 1
-        if len(self._waiting) >= QUEUE_FRAMES:
+        more_s = self._schedule.at(arrived).delay_ms / 1000 if self._schedule is not None else 0.0
+        if not self._up.hold(packet, arrived, more_s):
             self.overflowed += 1
-            return
-        arrived = self._arrival(wall)
-        due = arrived + self._delay_s
-        if self._schedule is not None:
-            due += self._schedule.at(arrived).delay_ms / 1000
-        if self._jitter_s:
-            due += self._random.uniform(-self._jitter_s, self._jitter_s)
-        if self._waiting:
-            due = max(due, self._waiting[-1][0])
-        self._waiting.append((due, packet))
 
-    def _pass_down(self, packet: bytes, wall: float) -> None:
+    def _pass_down(self, packet: bytes, arrived: float) -> None:
         self.down_packets += 1
-        more_pct = self._schedule.at(self._arrival(wall)).loss_pct if self._schedule is not None else 0.0
+        more_pct = self._schedule.at(arrived).loss_pct if self._schedule is not None else 0.0
         if self._loss.lost() or (more_pct and self._random.random() * 100 < more_pct):
             self.lost += 1
-        elif not self._near.put(packet):
+        elif not (self._near.put(packet) if self._down is None else self._down.hold(packet, arrived)):
             self.overflowed += 1
 
     def send_due(self) -> float | None:
         """Send what is due; seconds until the next, None when nothing waits."""
-        waiting = self._waiting
-        while waiting:
-            due, packet = waiting[0]
-            late_s = time.monotonic() - due
-            if late_s < 0:
-                return -late_s
-            waiting.popleft()
-            if not self._far.put(packet):
+        rests_s = [self._send_due(self._up, self._far)]
+        if self._down is not None:
+            rests_s.append(self._send_due(self._down, self._near))
+        return min((rest_s for rest_s in rests_s if rest_s is not None), default=None)
+
+    def _send_due(self, line: DelayLine, port: Port) -> float | None:
+        while (due := line.next_due) is not None:
+            now = time.monotonic()
+            if now < due:
+                return due - now
+            if not port.put(line.pop(now)):
                 self.overflowed += 1
-            self._lateness.add(late_s)
         return None
 
     def run(self, questions: int) -> None:
@@ -338,7 +316,9 @@ def main() -> int:
         print(f"cannot open a packet socket: {error.strerror}; CAP_NET_RAW is needed", file=sys.stderr)
         return 2
     delay_s, jitter_s = spec["delay_ms"] / 1000, spec["jitter_ms"] / 1000
-    relay = Relay(near, far, delay_s, jitter_s, Loss(**spec["loss"]), spec["seed"], spec["lossy"])
+    media = spec["media"] and MediaDelay(**spec["media"])
+    loss, seed, lossy = Loss(**spec["loss"]), spec["seed"], spec["lossy"]
+    relay = Relay(near, far, delay_s, jitter_s, loss, seed, lossy, media)
     relay.real_time = real_time(RELAY_PRIORITY)
     undisturbed()
     print(json.dumps({"ready": True}), flush=True)

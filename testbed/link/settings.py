@@ -15,6 +15,8 @@ MIN_QUEUE_FRAMES = 4
 """However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
 
 LONGEST_RTT_MS = 10_000.0
+LONGEST_GRANT_MS = 1_000.0
+"""Grants are a matter of milliseconds; over a second it is a dark link, which a trace says better."""
 LONGEST_QUEUE_MS = 600_000.0
 """No frame waits for ten minutes: the unit is another one."""
 LARGEST_QUEUE_BYTES = 2**32 - 1
@@ -82,8 +84,8 @@ class LinkSettings:
     """
 
     rtt_ms: float = RTT_MS
-    """Idle round trip, to which a trace's delays are added; all of it is spent on the uplink, where requests
-    and ACKs pass."""
+    """Idle round trip, to which a trace's delays are added; what `media_delay_ms` leaves of it is spent on
+    the uplink, where requests, ACKs and a call's feedback pass."""
     jitter_ms: float = 0.0
     """The uplink's delay varies uniformly by this much to either side; order is kept."""
     loss: Loss = field(default_factory=Loss)
@@ -94,12 +96,20 @@ class LinkSettings:
     congestion_control: str = CONGESTION_CONTROL
     slow_start_after_idle: bool = True
     delay_backend: str = "auto"
+    media_delay_ms: float = 0.0
+    """What of the round trip is spent on the way to the player, ahead of the bottleneck."""
+    media_jitter_ms: float = 0.0
+    """That delay varies uniformly by this much to either side; order is kept."""
+    grant_ms: float = 0.0
+    """Frames to the player reach the bottleneck at multiples of this only, as on a link that is granted in
+    turns: each waits for the next; 0: at any time."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= LONGEST_RTT_MS):
             raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to {LONGEST_RTT_MS:g}")
         if not (math.isfinite(self.jitter_ms) and 0 <= self.jitter_ms <= max(self.rtt_ms, 0)):
             raise TestbedError(f"jitter {self.jitter_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms)")
+        self._check_media()
         if self.queue_ms is None and self.queue_bytes is None:
             raise TestbedError("no queue: give it in ms or in bytes")
         if self.queue_ms is not None and not 0 < self.queue_ms <= LONGEST_QUEUE_MS:
@@ -110,6 +120,60 @@ class LinkSettings:
             raise TestbedError(f"queue {self.queue_bytes} bytes: the kernel counts to {LARGEST_QUEUE_BYTES}")
         if self.delay_backend not in BACKENDS:
             raise TestbedError(f"delay backend {self.delay_backend!r}: expected {', '.join(BACKENDS)}")
+
+    def _check_media(self) -> None:
+        if not (math.isfinite(self.media_delay_ms) and 0 <= self.media_delay_ms <= self.rtt_ms):
+            raise TestbedError(
+                f"media delay {self.media_delay_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms), of"
+                " which it is a part"
+            )
+        if self.jitter_ms > self.feedback_delay_ms:
+            raise TestbedError(
+                f"jitter {self.jitter_ms} ms: expected 0 to what the media delay leaves of the RTT"
+                f" ({self.feedback_delay_ms:g} ms)"
+            )
+        if not (math.isfinite(self.media_jitter_ms) and 0 <= self.media_jitter_ms <= self.media_delay_ms):
+            raise TestbedError(
+                f"media jitter {self.media_jitter_ms} ms: expected 0 to the media delay"
+                f" ({self.media_delay_ms:g} ms), which varies by it to either side"
+            )
+        if not (math.isfinite(self.grant_ms) and 0 <= self.grant_ms <= LONGEST_GRANT_MS):
+            raise TestbedError(f"grants every {self.grant_ms} ms: expected 0 to {LONGEST_GRANT_MS:g}")
+        if self.grant_ms and self.delay_backend == "netem":
+            raise TestbedError(
+                "netem has no clock of grants (its slots begin when a frame comes): take --delay-backend"
+                " relay, or no --grant-ms"
+            )
+
+    @property
+    def asked_backend(self) -> str:
+        """`delay_backend`, or the relay where only it can do what is asked."""
+        return "relay" if self.grant_ms and self.delay_backend == "auto" else self.delay_backend
+
+    @property
+    def feedback_delay_ms(self) -> float:
+        """What is spent on the uplink."""
+        return self.rtt_ms - self.media_delay_ms
+
+    @property
+    def delays_media(self) -> bool:
+        """Whether frames to the player have to wait ahead of the bottleneck."""
+        return bool(self.media_delay_ms or self.media_jitter_ms or self.grant_ms)
+
+    @property
+    def varies_ms(self) -> float:
+        """By so much a round trip over the idle path differs from the mean at most."""
+        return self.jitter_ms + self.media_jitter_ms + self.grant_ms / 2
+
+    @property
+    def idle_rtt_ms(self) -> float:
+        """The mean round trip over the idle path: a frame waits half a grant besides."""
+        return self.rtt_ms + self.grant_ms / 2
+
+    def relays_media(self, trace: Trace | None) -> bool:
+        """Whether the relay has to handle each frame to the player: some are to be lost, or to wait."""
+        loses = self.loss.kind != "none" or (trace is not None and trace.loses_frames)
+        return loses or self.delays_media
 
     def queue_limit_bytes(self, trace: Trace) -> int:
         """The bottleneck's queue for this trace."""
@@ -128,8 +192,8 @@ def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
     """Refuse a trace that the path cannot carry, rather than cut it quietly.
 
     Raises:
-        TestbedError: its highest rate is beyond the backend (where frames are lost, by the trace or as
-            asked, the relay's), or its steps are too short.
+        TestbedError: its highest rate is beyond the backend (where frames to the player are lost or wait, the
+            relay's), or its steps are too short.
     """
     shortest = min(later - earlier for earlier, later in pairwise(trace.time_s))
     if shortest < SHORTEST_STEP_S:
@@ -137,8 +201,7 @@ def check_carried(trace: Trace, settings: LinkSettings, backend: str) -> None:
             f"trace {trace.name} has a step of {shortest * 1000:g} ms; a link can follow"
             f" {SHORTEST_STEP_S * 1000:g} ms and more. Are its times in seconds? See `python -m traces lint`"
         )
-    lossy = settings.loss.kind != "none" or trace.loses_frames
-    relayed = backend == "relay" and lossy
+    relayed = backend == "relay" and settings.relays_media(trace)
     limit = RELAY_MAX_MBPS if relayed else KERNEL_MAX_MBPS
     highest = max(trace.rate_mbps[1:])
     if highest > limit:

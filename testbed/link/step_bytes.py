@@ -39,11 +39,24 @@ def carried_bytes(rows: Sequence[LinkRow], index: int) -> float:
 
 
 def _late_change_bytes(rows: Sequence[LinkRow], index: int) -> float:
-    """What the end of a step may add or take because the next rate came late: the deadlines' fault."""
+    """What the end of a step adds (negative: takes) because the next rate came late: the deadlines' fault."""
     if index + 1 == len(rows):
         return 0.0
     following = rows[index + 1]
-    return abs(rows[index].rate_mbps - following.rate_mbps) * following.late_ms / 1000 * 1e6 / 8
+    return (rows[index].rate_mbps - following.rate_mbps) * following.late_ms / 1000 * 1e6 / 8
+
+
+OFTEN_LOOKED_AT_S = 0.1
+"""A step this long is looked at five times and more (`testbed/link/shaper.py`). A shorter one may be a moment
+of a high rate that empties the queue between two looks, at both of which frames are waiting."""
+
+
+def waited_throughout(row: LinkRow, carried: float) -> bool:
+    """Whether frames were waiting all the time: at every look, and in a step with few looks as many from its
+    begin on as it carries."""
+    if row.backlog_min_bytes < FRAME_BYTES:
+        return False
+    return row.duration_s >= OFTEN_LOOKED_AT_S or row.backlog_start_bytes >= carried
 
 
 @dataclass(frozen=True)
@@ -54,11 +67,16 @@ class StepBytes:
     end_s: float
     carried: float
     sent: int
-    late: float
-    """Bytes that a late change of rate explains."""
+    moved: float
+    """Bytes that a late change of rate at its end gave (negative: took)."""
     burst: int
     backlogged: bool
-    """Frames were waiting at every look, so that less than carried is the link's fault."""
+    """Frames were waiting throughout, so that less than carried is the link's fault."""
+
+    @property
+    def late(self) -> float:
+        """Bytes that a late change of rate explains."""
+        return abs(self.moved)
 
     @property
     def slack(self) -> float:
@@ -90,11 +108,11 @@ def step_bytes(rows: Sequence[LinkRow]) -> list[StepBytes]:
         StepBytes(
             start_s=row.start_s,
             end_s=row.start_s + row.duration_s,
-            carried=carried_bytes(rows, index),
+            carried=(carried := carried_bytes(rows, index)),
             sent=row.sent_bytes,
-            late=_late_change_bytes(rows, index),
+            moved=_late_change_bytes(rows, index),
             burst=bucket_bytes(row.rate_mbps) if row.bucket_bytes is None else row.bucket_bytes,
-            backlogged=row.backlog_min_bytes >= FRAME_BYTES and row.rate_mbps > 0,
+            backlogged=row.rate_mbps > 0 and waited_throughout(row, carried),
         )
         for index, row in enumerate(rows)
     ]

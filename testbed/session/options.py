@@ -99,6 +99,7 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="delay varies by this to either side, in order",
     )
+    add_media_options(link)
     _add_loss_options(link)
     add_tcp_options(link)
     link.add_argument(
@@ -110,6 +111,16 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     link.add_argument(
         "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
     )
+
+
+def add_media_options(link: Group) -> None:
+    """What frames towards the player meet ahead of the bottleneck."""
+    for name, text in (
+        ("--media-delay-ms", "so much of the RTT is spent on the way to the player (default: 0)"),
+        ("--media-jitter-ms", "that delay varies by this to either side, in order (default: 0)"),
+        ("--grant-ms", "frames to the player wait for the next multiple of this (default: 0, none)"),
+    ):
+        link.add_argument(name, type=float, default=0.0, metavar="MS", help=text)
 
 
 def _add_loss_options(link: Any) -> None:
@@ -181,6 +192,9 @@ def link_settings(args: argparse.Namespace) -> LinkSettings:
         congestion_control=args.cc,
         slow_start_after_idle=not args.no_slow_start_after_idle,
         delay_backend=args.delay_backend,
+        media_delay_ms=args.media_delay_ms,
+        media_jitter_ms=args.media_jitter_ms,
+        grant_ms=args.grant_ms,
     )
 
 

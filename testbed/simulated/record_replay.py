@@ -138,7 +138,8 @@ def _check_known(session: SessionRecord) -> None:
     if control != CONGESTION_CONTROL:
         raise TestbedError(f"{path}: congestion control {control}; the models know {CONGESTION_CONTROL} only")
     loss = link.get("loss")
-    if link.get("jitter_ms") or not isinstance(loss, dict) or loss.get("kind") != "none":
+    varies = any(link.get(name) for name in ("jitter_ms", "media_jitter_ms", "grant_ms"))
+    if varies or not isinstance(loss, dict) or loss.get("kind") != "none":
         raise TestbedError(f"{path}: its link had jitter or loss, which the models have not")
     if any((series.loss_pct or ())[1:]):
         raise TestbedError(f"{path}: its trace loses frames; no model loses the same ones")

@@ -103,7 +103,8 @@ def _computed(task: NodeTask, folder: Path) -> Attempt:
 def _emulated(task: NodeTask, folder: Path, notes: list[str]) -> Attempt:
     """Stream a unit; what happened to its server is added to `notes`, however it ends."""
     require_tools()
-    backend = delay_backend(task.emulated[0].settings.delay_backend)
+    grants = [plan.settings for plan in task.emulated if plan.settings.grant_ms]
+    backend = delay_backend((grants or [task.emulated[0].settings])[0].asked_backend)
     plans = [
         dataclasses.replace(plan, record=folder / plan.record.name, backend=backend) for plan in task.emulated
     ]

@@ -15,7 +15,8 @@ def check_machine(plan: SweepPlan, asked_backend: str) -> str:
         TestbedError: what is missing, or the line of the file that asks for too much.
     """
     require_tools()
-    backend = delay_backend(asked_backend)
+    grants = any(setting.link.grant_ms for setting in plan.settings)
+    backend = delay_backend("relay" if grants and asked_backend == "auto" else asked_backend)
     entries = {entry.label: entry for entry in plan.file.settings}
     for setting in plan.settings:
         try:

@@ -90,7 +90,7 @@ class LaneGuard:
         self._bucket = bucket
         self._port = shaper_port
         self._listens = listens
-        self._quiet_s = (lane.settings.rtt_ms + lane.settings.jitter_ms) / 1000 + QUIET_BEYOND_S
+        self._quiet_s = (lane.settings.idle_rtt_ms + lane.settings.varies_ms) / 1000 + QUIET_BEYOND_S
         self._watch: LaneWatch | None = None
         self._snapshots: dict[str, HostSnapshot] = {}
         self._before: PathCounters | None = None
@@ -161,7 +161,7 @@ class LaneGuard:
             path = path_use(self._before, after)
         except TestbedError as error:
             return None, str(error)
-        if after.stage.backend == "netem" and not self._lane.settings.rtt_ms:
+        if after.stage.backend == "netem" and not self._lane.settings.feedback_delay_ms:
             path = dataclasses.replace(path, delayed=path.wan_down_rx)  # no netem on the way up to count
         return path, ""
 
@@ -201,7 +201,7 @@ def models(settings: LinkSettings, alone: bool, varies: bool) -> bool:
         and not varies
         and settings.congestion_control == MODELLED
         and settings.loss.kind == "none"
-        and not settings.jitter_ms
+        and not settings.varies_ms
     )
 
 

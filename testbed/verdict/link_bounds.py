@@ -62,16 +62,27 @@ def a_log_that_ends(evidence: Evidence) -> list[str]:
     return [f"the link log ends at {end_s:.1f} s and the session at {elapsed_s:.1f} s"]
 
 
+def _misplaced(moved: Sequence[float], begin: int, end: int) -> float:
+    """The most by which the bytes of any run of the steps from `begin` to `end` were moved by late changes:
+    what one gives too long and the next takes back counts once, not twice.
+
+    Args:
+        moved: (steps + 1,) running sum of what late changes gave.
+    """
+    part = moved[begin : end + 1]
+    return max(part) - min(part)
+
+
 def late_changes(evidence: Evidence) -> list[str]:
     """A chunk that is on its way comes too early or too late by the bytes of the wrong rate."""
     rows = evidence.rows
     latest = max((row.late_ms for row in rows), default=0.0)
     found = [f"a rate change came {latest:.0f} ms late"] if latest > LATE_MAX_MS else []
-    late = [0.0, *accumulate(step.late for step in evidence.steps)]
+    moved = [0.0, *accumulate(step.moved for step in evidence.steps)]
     carried = [0.0, *accumulate(step.carried for step in evidence.steps)]
     worst, words = 1.0, []
     for begin, end in windows(evidence.steps):
-        misplaced, due = late[end] - late[begin], carried[end] - carried[begin]
+        misplaced, due = _misplaced(moved, begin, end), carried[end] - carried[begin]
         times = misplaced / (MISPLACED_SHARE * due + STEP_FRAMES * FRAME_BYTES)
         if times > worst:
             worst = times
@@ -114,12 +125,12 @@ def _beyond(steps: Sequence[StepBytes], sign: int) -> tuple[float, float]:
     seen = [sign > 0 or step.backlogged for step in steps]
     carried = [0.0, *accumulate(step.carried * took for step, took in zip(steps, seen, strict=True))]
     sent = [0.0, *accumulate(float(step.sent * took) for step, took in zip(steps, seen, strict=True))]
-    late = [0.0, *accumulate(step.late * took for step, took in zip(steps, seen, strict=True))]
+    moved = [0.0, *accumulate(step.moved * took for step, took in zip(steps, seen, strict=True))]
     frames = STEP_FRAMES * FRAME_BYTES + max((step.burst for step in steps), default=0)
     worst, where = 0.0, 0.0
     for begin, end in windows(steps):
         due = carried[end] - carried[begin]
-        beyond = sign * (sent[end] - sent[begin] - due) - (late[end] - late[begin])
+        beyond = sign * (sent[end] - sent[begin] - due) - _misplaced(moved, begin, end)
         share = beyond / max(due, FRAME_BYTES)
         if beyond > STEP_TOLERANCE * due + frames and share > worst:
             worst, where = share, steps[begin].start_s
@@ -157,6 +168,10 @@ def less_than_carried(evidence: Evidence) -> list[str]:
     return found
 
 
+def _all_misplaced(steps: Sequence[StepBytes]) -> float:
+    return _misplaced([0.0, *accumulate(step.moved for step in steps)], 0, len(steps))
+
+
 def the_whole_session(evidence: Evidence) -> list[str]:
     """A bias too small for any chunk moves the mean over the session, and with it a comparison."""
     steps = evidence.steps
@@ -165,11 +180,11 @@ def the_whole_session(evidence: Evidence) -> list[str]:
     frames = STEP_FRAMES * FRAME_BYTES + max(step.burst for step in steps)
     carried, sent = sum(step.carried for step in steps), sum(step.sent for step in steps)
     found = []
-    if sent - carried > TOTAL_TOLERANCE * carried + frames + sum(step.late for step in steps):
+    if sent - carried > TOTAL_TOLERANCE * carried + frames + _all_misplaced(steps):
         found.append(f"the session passed {sent / max(carried, 1.0):.3f} of what the trace carries")
     full = [step for step in steps if step.backlogged]
     carried, sent = sum(step.carried for step in full), sum(step.sent for step in full)
-    if carried - sent > TOTAL_TOLERANCE * carried + frames + sum(step.late for step in full):
+    if carried - sent > TOTAL_TOLERANCE * carried + frames + _all_misplaced(full):
         found.append(f"backlogged steps passed {sent / carried:.3f} of what the trace carries")
     return found
 

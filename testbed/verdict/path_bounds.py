@@ -259,7 +259,7 @@ def a_way_around_the_delay(evidence: Evidence) -> list[str]:
     soonest, due_ms = max(
         zip(evidence.chunks, asked_ms, strict=True), key=lambda found: found[1] - 1000 * found[0].ttfb_s
     )
-    if due_ms - 1000 * soonest.ttfb_s <= settings.jitter_ms + RTT_TOLERANCE_MS:
+    if due_ms - 1000 * soonest.ttfb_s <= settings.jitter_ms + settings.media_jitter_ms + RTT_TOLERANCE_MS:
         return []
     return [
         f"{_named(soonest, evidence)}: its first byte came after {soonest.ttfb_s * 1000:.1f} ms"

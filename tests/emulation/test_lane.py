@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from testbed.link.bucket import bucket_bytes
+from testbed.link.delay_stage import unasked_media
 from testbed.link.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.log import read_link_log
 from testbed.link.namespace import network_namespace
@@ -44,7 +45,7 @@ from traces.trace import Trace
 pytestmark = pytest.mark.emulation
 
 LIMIT_BYTES = 100_000
-_SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
+_SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35  # <asm-generic/socket.h>
 ROLES = ("server", "wan", "router", "player")
 NOISE_MS = 40.0
 """So much longer may a round trip take on a machine that does other things as well."""
@@ -354,3 +355,54 @@ def test_a_replay_stopped_within_its_first_step_has_a_row(tmp_path: Path) -> Non
     assert judge(Evidence(rows)).reasons == () or rows[0].late_ms > 20  # a machine that was asleep just then
     assert rows[0].duration_s <= rows[0].measured_s + rows[0].late_ms / 1000 + 1e-3
     assert json.loads(log.read_text().splitlines()[0])["rate_mbps"] == 4.0
+
+
+def stamped_udp(pid: int) -> socket.socket:
+    """The player's end, each datagram with the kernel's time of its arrival."""
+    opened = udp(pid, PLAYER_IP, SERVER_IP)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    return opened
+
+
+def one_way_ms(lane: Lane, count: int, gap_s: float) -> list[float]:
+    """One-way delays of datagrams from the server to the player."""
+    delays = []
+    with udp(lane.pid("server"), SERVER_IP, PLAYER_IP) as server, stamped_udp(lane.pid("player")) as player:
+        for _ in range(count):
+            server.send(struct.pack("!d", time.time()))
+            time.sleep(gap_s)
+        with suppress(TimeoutError):
+            while len(delays) < count:
+                data, ancillary, _, _ = player.recvmsg(100, 64)
+                seconds, nanoseconds = struct.unpack_from("=qq", ancillary[0][2])
+                delays.append(1000 * (seconds + nanoseconds / 1e9 - struct.unpack("!d", data)[0]))
+    return delays
+
+
+def test_the_media_direction_has_its_delay_and_jitter(backend: str) -> None:
+    settings = LinkSettings(rtt_ms=60.0, media_delay_ms=20.0, media_jitter_ms=8.0)
+    with shaped_lane(settings, backend) as (lane, bucket):
+        assert probe_path(lane, bucket).faults(settings.idle_rtt_ms, settings.varies_ms, lossy=False) == []
+        delays = one_way_ms(lane, 120, 0.005)
+        report = lane.stage_report()
+    assert len(delays) == 120
+    assert min(delays) >= 12.0 - NOISE_MS / 10
+    assert statistics.median(delays) == pytest.approx(20.0, abs=8.0)
+    assert max(delays) - min(delays) > 6.0, "it varies"
+    if backend == "relay":
+        assert report.media is not None
+        assert report.media.frames >= 120
+        assert unasked_media(report.media, settings) == []
+
+
+def test_frames_reach_the_player_at_the_grants() -> None:
+    settings = LinkSettings(rtt_ms=20.0, grant_ms=25.0)
+    with shaped_lane(settings) as (lane, bucket):
+        assert probe_path(lane, bucket).faults(settings.idle_rtt_ms, settings.varies_ms, lossy=False) == []
+        delays = one_way_ms(lane, 80, 0.003)
+        report = lane.stage_report()
+    assert len(delays) == 80
+    assert min(delays) < 12.0 and max(delays) > 15.0, "some come just before a grant, some just after one"
+    assert report.media is not None
+    assert report.media.off_grant_max_ms < 0.001
+    assert unasked_media(report.media, settings) == []

@@ -425,3 +425,36 @@ def test_what_was_written_can_be_streamed_over_next(
     assert capsys.readouterr().out.splitlines()[-1] == next_step(
         "-m", "traces", "generate", model, "--out", "mine"
     )
+
+
+def test_the_documents_show_the_fast_layers_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    shown = text.split("<!-- fast table: begin -->\n")[1].split("<!-- fast table: end -->")[0].splitlines()
+    assert cli.main(["list", "--fit-fast"]) == 0
+    assert shown == capsys.readouterr().out.splitlines()
+
+
+def test_a_fast_family_is_listed_and_generated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "3g-fast", "--members", "0:2", "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in body["members"]] == ["3g-fast/0", "3g-fast/1"]
+    assert cli.main(["generate", "3g-fast", "--members", "1:2", "--out", str(tmp_path / "out")]) == 0
+    written = tmp_path / "out" / "3g-fast_1"
+    assert catalogue.resolve(str(written)).rate_mbps == catalogue.resolve("3g-fast/1").rate_mbps
+    capsys.readouterr()
+    assert cli.main(["lint", str(written)]) == 0
+    assert cli.main(["generate", "3g-fast", "--members", "0:2000", "--out", str(tmp_path / "more")]) == 2
+
+
+def test_a_fast_layer_is_fitted_from_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("traces.families.fast_fit.FITTED_SECONDS", 20)
+    log = tmp_path / "a.down"
+    log.write_text("".join(f"{ms}\n" for ms in range(0, 12_000, 7) if ms % 400 < 280))
+    out = tmp_path / "mine.json"
+    assert cli.main(["fit-fast", str(log), "--judge", str(log), "--out", str(out), "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert [row["fitted"] for row in body["layers"]["mine"]] == [True, False]
+    assert body["layers"]["mine"][0]["measured"]["in_gaps"] == pytest.approx(0.3, abs=0.02)
+    assert json.loads(out.read_text())["kinds"][0]["log"] == "a.down"

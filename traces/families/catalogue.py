@@ -1,4 +1,4 @@
-"""From a word to traces: `4g`, `4g/17`, `4g[0:100]`, a file, a directory.
+"""From a word to traces: `4g`, `4g/17`, `4g[0:100]`, `4g-fast/17`, a file, a directory.
 
 A family's name comes before a file of the same name: write `./4g` for the file. A family that was fitted
 to one's own logs is named by its data file, `mine.json`, `mine.json/17`, `mine.json[0:10]`.
@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from traces import formats
+from traces.families.fast_layer import LAYER_OF, SUFFIX, fast_families, load_layer
 from traces.families.generator import member
 from traces.families.model import FamilyModel, parse_model, read_model
 from traces.formats.reading import as_words
@@ -36,6 +37,8 @@ DEFAULT_VIDEO = {
 FALLBACK_VIDEO = "envivio"
 MAX_SLICE = 10_000
 """So many members at once."""
+MAX_FAST_SLICE = 1_000
+"""… of a family with a fast layer: 30,000 steps each, a megabyte."""
 
 _MODEL = re.compile(r'\s*\{\s*"schema"\s*:')
 """How a family's data file begins."""
@@ -51,6 +54,38 @@ _NUMBERED = re.compile(
 """As `_SPEC`, with numbers that are negative or of any length."""
 _MOST_DIGITS = 9
 _SPEC = re.compile(r"(?P<base>.+?)(/(?P<index>\d{1,9})|\[(?P<begin>\d{0,9}):(?P<end>\d{0,9})\])?")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where members come from: a model, and over it a fast layer or none."""
+
+    model: FamilyModel
+    layer: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.model.family + (SUFFIX if self.layer else "")
+
+    @property
+    def most(self) -> int:
+        """Members at once."""
+        return MAX_FAST_SLICE if self.layer else MAX_SLICE
+
+    def member(self, index: int) -> Trace:
+        """Member `index`.
+
+        Raises:
+            TraceError: as `generator.member`.
+        """
+        slow = member(self.model, index)
+        if self.layer is None:
+            return slow
+        from traces.families.fast_members import (
+            fast_member,  # numpy: not everybody who names a trace needs it
+        )
+
+        return fast_member(slow, load_layer(self.layer))
 
 
 @dataclass(frozen=True)
@@ -70,7 +105,7 @@ def families() -> tuple[str, ...]:
 
 def default_video(family: str) -> str:
     """The video that fits a family's rates; `envivio` where the family is not known."""
-    return DEFAULT_VIDEO.get(family, FALLBACK_VIDEO)
+    return DEFAULT_VIDEO.get(family.removesuffix(SUFFIX), FALLBACK_VIDEO)
 
 
 @cache
@@ -86,6 +121,27 @@ def load_family(family: str) -> FamilyModel:
     return parse_model(file.read_text(encoding="utf-8"), f"traces/families/{family}.json")
 
 
+def family_named(name: str) -> Family:
+    """A built-in family, with its fast layer where the name ends in `-fast`, or that of a data file.
+
+    Raises:
+        TraceError: there is no such family; names the nearest.
+    """
+    if name.endswith(".json"):
+        return Family(read_model(Path(name)))
+    slow = name.removesuffix(SUFFIX)
+    if slow == name:
+        return Family(load_family(name))
+    if slow in FAMILIES and slow not in LAYER_OF:
+        raise TraceError(
+            f"{name}: no fast layer is over {slow}, since no logs by the millisecond of such links were at"
+            f" hand; there are {', '.join(fast_families())}"
+        )
+    if slow not in FAMILIES:
+        raise _unknown(name)
+    return Family(load_family(slow), LAYER_OF[slow])
+
+
 def resolve(spec: str, format: str | formats.ReadOptions | None = None) -> Trace:
     """The one trace that a word names; a family alone is its first member.
 
@@ -98,9 +154,9 @@ def resolve(spec: str, format: str | formats.ReadOptions | None = None) -> Trace
     """
     word = _take_apart(spec)
     _check_format(format)
-    model = _model(word)
-    if model is not None and word.part is None:
-        return member(model, word.index or 0)
+    family = _family(word)
+    if family is not None and word.part is None:
+        return family.member(word.index or 0)
     found = resolve_many(spec, format) if word.part else _files(spec, format)
     if len(found) != 1:
         raise TraceError(
@@ -117,23 +173,23 @@ def resolve_many(spec: str, format: str | formats.ReadOptions | None = None) -> 
     """
     word = _take_apart(spec)
     _check_format(format)
-    model = _model(word)
-    if model is None:
+    family = _family(word)
+    if family is None:
         if word.part is None:
             return _files(spec, format)
         begin, end = word.part
         found = _files(word.base, format)[begin:end]
     elif word.part is None:
-        return [member(model, word.index or 0)]
+        return [family.member(word.index or 0)]
     else:
         begin, end = word.part
         if end is None:
             raise TraceError(
                 f"{spec}: a family has no last member; write where to end, such as {word.base}[0:100]"
             )
-        if end - (begin or 0) > MAX_SLICE:
-            raise TraceError(f"{spec}: {end - (begin or 0)} members; {MAX_SLICE} at once is the most")
-        found = [member(model, index) for index in range(begin or 0, end)]
+        if end - (begin or 0) > family.most:
+            raise TraceError(f"{spec}: {end - (begin or 0)} members; {family.most} at once is the most")
+        found = [family.member(index) for index in range(begin or 0, end)]
     if not found:
         raise TraceError(f"{spec}: the slice holds no traces; its end must be after its begin")
     return found
@@ -146,9 +202,14 @@ def placed(spec: str, folder: Path) -> str:
         TraceError: it is no word for traces.
     """
     base = _take_apart(spec).base
-    if base in FAMILIES or Path(base).exists() or not (folder / base).exists():
+    if _built_in(base) or Path(base).exists() or not (folder / base).exists():
         return spec
     return str(folder / spec)
+
+
+def _built_in(base: str) -> bool:
+    """Whether a word's base names a built-in family, with a fast layer or without."""
+    return base.removesuffix(SUFFIX) in FAMILIES
 
 
 def _take_apart(spec: str) -> Spec:
@@ -172,7 +233,7 @@ def _refuse_number(spec: str) -> None:
         TraceError: says which numbers there are.
     """
     match = _NUMBERED.fullmatch(spec)
-    if match is None or (match["index"] and match["base"] not in FAMILIES):  # /17 may be a file's name
+    if match is None or (match["index"] and not _built_in(match["base"])):  # /17 may be a file's name
         return
     for number in filter(None, match.group("index", "begin", "end")):
         if number.startswith("-") or len(number) > _MOST_DIGITS:
@@ -196,15 +257,15 @@ def _refuse_open_slice(spec: str) -> None:
     raise TraceError(f"{spec}: {what}; write it as {meant}")
 
 
-def _model(word: Spec) -> FamilyModel | None:
+def _family(word: Spec) -> Family | None:
     """The family that a word's base names, built in or in a data file; None if it names no family."""
-    if word.base in FAMILIES:
-        return load_family(word.base)
+    if _built_in(word.base):
+        return family_named(word.base)
     path = Path(word.base)
     if path.suffix != ".json" or not path.is_file():
         return None
     text = formats.read_content(path).text
-    return read_model(path) if _MODEL.match(text) else None
+    return Family(read_model(path)) if _MODEL.match(text) else None
 
 
 def _check_format(format: str | formats.ReadOptions | None) -> None:
@@ -292,7 +353,7 @@ def _unknown(name: str) -> TraceError:
     if target := dangling(name):
         return TraceError(f"{name}: a link to {target}, which is not there")
     base = re.split(r"[/\[]", name)[0]
-    near = nearest(base.lower(), FAMILIES, 0.5) or file_like(name)
+    near = nearest(base.lower(), (*FAMILIES, *fast_families()), 0.5) or file_like(name)
     hint = f"; did you mean {near!r}?" if near else "."
     if len(several := name.split(",")) > 1 and all(several):
         hint = f"; several are separated by blanks: {' '.join(several)}."
@@ -317,6 +378,6 @@ def file_like(name: str) -> str | None:
 
 
 def _example(word: Spec, found: list[Trace]) -> str:
-    if _model(word) is not None:
+    if _family(word) is not None:
         return f"{word.base}/{word.part[0] or 0}" if word.part else word.base
     return str(Path(word.base) / found[0].name) if found else word.base

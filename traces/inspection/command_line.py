@@ -26,6 +26,7 @@ def parser() -> Parser:
     _add_convert(commands)
     _add_generate(commands)
     _add_fit(commands)
+    _add_fit_fast(commands)
     return top
 
 
@@ -39,6 +40,9 @@ def _add_list(commands: Any) -> None:
 
     what.add_argument(
         "--fit", action="store_true", help="a Markdown table: generated beside measured, as the README has it"
+    )
+    what.add_argument(
+        "--fit-fast", action="store_true", help="the same of the fast layers (4g-fast and so on)"
     )
 
 
@@ -180,6 +184,19 @@ def _add_fit(commands: Any) -> None:
     _add_format(what)
     _add_judging(command.add_argument_group("judging"))
     _add_model(command.add_argument_group("model"))
+
+
+def _add_fit_fast(commands: Any) -> None:
+    about = "fit a fast layer (variation by 20 ms) to logs by the millisecond, and judge it on others"
+    command = _command(commands, "fit-fast", about)
+    what = command.add_argument_group("logs")
+    what.add_argument("logs", nargs="+", metavar="LOG", help="logs to fit: one kind of link each")
+    what.add_argument("--judge", nargs="+", metavar="LOG", help="logs to judge by, which are not fitted")
+    _add_format(what)
+    model = command.add_argument_group("layer")
+    model.add_argument("--layer", default="mine", help="the layer's name (default: mine)")
+    model.add_argument("--about", default="", help="a line on where the logs come from")
+    model.add_argument("--out", metavar="FILE", help="the data file to write")
 
 
 def _add_choosing(what: Any) -> None:

@@ -2,5 +2,6 @@
 
 Start at `sessions.py`: `Sessions(Library(traces, videos), setup)` holds the sessions, `step(levels)`
 downloads one chunk in each. `features.py` makes the observation vector of learned policies, for many
-sessions here and for one `Observation` in the emulator. `gym_env.py` is the gymnasium face of it.
+sessions here (in `features_filled.py`) and for one `Observation` in the emulator. `gym_env.py` is the
+gymnasium face of it.
 """

@@ -7,14 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from player.simulated.batch.features import (
+from player.simulated.batch.feature_units import (
     BUFFER_UNIT_S,
     DOWNLOAD_UNIT_S,
     MBPS_UNIT,
     SIZE_UNIT_BYTES,
-    Features,
-    Vectors,
 )
+from player.simulated.batch.features import Features, Vectors
 from player.simulated.batch.library import Ints, Library
 from player.simulated.batch.sessions import Sessions
 from player.simulated.link_published import PAYLOAD

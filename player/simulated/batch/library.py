@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from player.defaults import MU
 from player.observation import HORIZON
 from player.qoe import QoE, Scoring, ladder_mu
+from player.simulated.batch.feature_units import SIZE_UNIT_BYTES
 from player.simulated.link_published import PAYLOAD, refuse_loss
 from player.video.video import Video
 from traces.trace import Trace
@@ -25,9 +26,6 @@ LINEAR, LOG, HD = (KINDS.index(name) for name in ("linear", "log", "hd"))
 INTERVAL = np.dtype([("begin_s", "f8"), ("end_s", "f8"), ("bytes_per_s", "f8"), ("payload_bytes", "f8")])
 """The time up to a point of a trace: from the point before (from 0, where the trace begins anew), and how
 many bytes of video come through while it lasts."""
-
-SIZE_UNIT_BYTES = 1e6
-"""In which learned policies are shown sizes."""
 
 _BITS_PER_MBIT = 1_000_000.0
 _BITS_PER_BYTE = 8.0

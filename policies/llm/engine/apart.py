@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.engine.contract import EngineGone
+from policies.llm.engine.contract import EngineGone, EngineInfo
 from policies.llm.engine.slots import SlotBook
 from policies.llm.task import Task
 from traces.bound_processes import die_with_parent
@@ -48,7 +48,7 @@ class AskedEngine:
 
 @dataclass(frozen=True)
 class _Loaded:
-    info: Any
+    info: EngineInfo
     slots: int
     max_steps: int
     keep_steps: int

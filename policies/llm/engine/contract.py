@@ -1,12 +1,35 @@
-"""What serving needs of an engine, whichever it is."""
+"""What serving needs of an engine, whichever it is. Who takes this file along takes no torch along."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What a session's record and a server's health say of an engine."""
+
+    task: str
+    base: str
+    base_sha256: str
+    adapter_sha256: str
+    layers: int
+    device: str
+    dtype: str
+    feature_width: int
+    outputs: int
+    """Numbers of an answer."""
+    max_steps: int
+    parameters: int
+    """Of encoder, language model and head."""
+    tokens_per_step: int
+    target: float | None = None
+    """The return that a step's features have to be given, of an adapter that was made with returns."""
 
 
 class ServingEngine(Protocol):
@@ -14,8 +37,8 @@ class ServingEngine(Protocol):
     be called while another thread is in `forward`, of slots that it has not in hand."""
 
     @property
-    def info(self) -> Any:
-        """An `EngineInfo`."""
+    def info(self) -> EngineInfo:
+        """What it is."""
 
     def open(self) -> int:
         """A free slot.

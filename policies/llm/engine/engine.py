@@ -12,7 +12,6 @@ same whether they came one by one or all at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from policies.llm.engine import block_product
 from policies.llm.engine.alike import TRIED_ALONE, filled, same_in_company
 from policies.llm.engine.block_model import INT8, BlockModel
+from policies.llm.engine.contract import EngineInfo
 from policies.llm.engine.packed import PACKED_KINDS, PackedModel
 from policies.llm.engine.slots import SlotBook
 from policies.llm.engine.weight_blocks import BLOCK
@@ -36,28 +36,6 @@ from policies.llm.model.model import within
 from policies.llm.task import Task
 
 SLOTS = 64
-
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What a session's record and a server's health say of an engine."""
-
-    task: str
-    base: str
-    base_sha256: str
-    adapter_sha256: str
-    layers: int
-    device: str
-    dtype: str
-    feature_width: int
-    outputs: int
-    """Numbers of an answer."""
-    max_steps: int
-    parameters: int
-    """Of encoder, language model and head."""
-    tokens_per_step: int
-    target: float | None = None
-    """The return that a step's features have to be given, of an adapter that was made with returns."""
 
 
 class Runner(Protocol):

@@ -54,7 +54,7 @@ def asked_of(args: argparse.Namespace) -> FidelityOptions:
     settings = link_settings(args)
     require_tools()
     check_congestion_control(settings.congestion_control)
-    backend = delay_backend(settings.delay_backend)
+    backend = delay_backend(settings.asked_backend)
     traces: list[Trace] = []
     for spec in args.trace:
         traces += [capped(trace, args.cap_mbps) for trace in resolve_many(spec, args.format)]

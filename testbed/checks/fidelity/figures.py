@@ -11,7 +11,7 @@ from testbed.link.delay_stage import StageReport
 from testbed.link.log import LinkRow
 from testbed.link.probe import RTT_TOLERANCE_MS
 from testbed.link.settings import LinkSettings
-from testbed.link.step_bytes import carried_bytes
+from testbed.link.step_bytes import carried_bytes, waited_throughout
 from testbed.link.tbf import FRAME_BYTES
 from testbed.machine.readings import MachineChange
 from traces.trace import Trace
@@ -100,9 +100,10 @@ def windows(rows: Sequence[LinkRow], window_s: float = WINDOW_S) -> Iterator[Win
     begin, expected, sent, saturated = rows[0].start_s if rows else 0.0, 0.0, 0, True
     first = True
     for index, row in enumerate(rows):
-        expected += carried_bytes(rows, index)
+        carried = carried_bytes(rows, index)
+        expected += carried
         sent += row.sent_bytes
-        saturated = saturated and row.backlog_min_bytes >= FRAME_BYTES
+        saturated = saturated and waited_throughout(row, carried)
         end = row.start_s + row.duration_s
         if end - begin >= ABOUT * window_s:
             if not first and end > SKIPPED_S:
@@ -147,7 +148,7 @@ class Fidelity:
         errors = [window.error for window in self.judged]
         beyond = self.beyond_a_frame()
         late = [ms for lane in self.results for ms in lane.late_ms]
-        rtt = max((abs(lane.rtt_ms - settings.rtt_ms) for lane in self.results), default=None)
+        rtt = max((abs(lane.rtt_ms - settings.idle_rtt_ms) for lane in self.results), default=None)
         figures = {
             "lanes": self.lanes,
             "window_s": self.window_s,
@@ -176,7 +177,7 @@ class Fidelity:
         bounded = (
             (figures["beyond_a_frame_median"], figures["bound_median"]),
             (figures["beyond_a_frame_p95"], figures["bound_p95"]),
-            (figures["rtt_off_max_ms"], RTT_BOUND_MS + settings.jitter_ms),
+            (figures["rtt_off_max_ms"], RTT_BOUND_MS + settings.varies_ms),
         )
         delay_p95_ms = figures["delay_off_p95_ms"]
         return (

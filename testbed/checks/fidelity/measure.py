@@ -137,7 +137,7 @@ class FidelityBench:
         measured = lane_fidelity(trace, rows, rtt_ms, lane.stage_report(), self._window_s)
         if meter is None:
             return measured
-        off_ms = errors_ms(await asyncio.to_thread(meter.trips), trace, self._settings.rtt_ms)
+        off_ms = errors_ms(await asyncio.to_thread(meter.trips), trace, self._settings.feedback_delay_ms)
         return replace(measured, delay_errors_ms=tuple(off_ms))
 
     async def _attach(self, shaper: ShaperClient, lane: Lane, trace: Trace) -> float:

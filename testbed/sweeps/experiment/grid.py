@@ -87,6 +87,9 @@ def grid(entry: SettingEntry, link_model: str | None) -> Iterator[SweepSetting]:
             queue_bytes=chosen["queue_bytes"],
             congestion_control=chosen["cc"],
             slow_start_after_idle=chosen["slow_start_after_idle"],
+            media_delay_ms=chosen["media_delay_ms"],
+            media_jitter_ms=chosen["media_jitter_ms"],
+            grant_ms=chosen["grant_ms"],
         )
         yield SweepSetting(
             label=f"{entry.label}, {words}" if words else entry.label,

@@ -56,6 +56,8 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
         yield "link model", told.link.model, plan.link_model
         yield "rtt_ms", told.link.rtt_ms, link.rtt_ms
         yield "jitter_ms", told.link.jitter_ms, link.jitter_ms
+        for name in ("media_delay_ms", "media_jitter_ms", "grant_ms"):
+            yield name, getattr(told.link, name) or 0.0, getattr(link, name)  # not said: none
         yield "queue_ms", told.link.queue_ms, link.queue_ms
         yield "cc", told.link.congestion_control, link.congestion_control
 

@@ -21,6 +21,7 @@ where one stands; a trace's path that is not there is looked for beside the file
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ from typing import Any
 from player.buffer import BufferThresholds
 from player.defaults import DEADLINE_S, MU
 from player.qoe import Scoring
-from testbed.link.settings import LinkSettings, Loss
+from testbed.link.settings import LONGEST_RTT_MS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.lines import Lines, Place
 from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
@@ -70,8 +71,8 @@ def _link(name: str) -> Check:
 
     def check(value: Any) -> str | None:
         figures: dict[str, Any] = {name: value}
-        if name == "jitter_ms":
-            figures["rtt_ms"] = 10_000.0  # whether it is too much for the RTT is asked where both are known
+        if name in PARTS_OF_RTT:  # whether it is too much for the RTT is asked where both are known
+            figures |= {"rtt_ms": LONGEST_RTT_MS, "media_delay_ms": LONGEST_RTT_MS / 2} | figures
         try:
             LinkSettings(**figures)
         except TestbedError as error:
@@ -93,6 +94,7 @@ def _anything(value: Any) -> str | None:
     return None
 
 
+PARTS_OF_RTT = ("jitter_ms", "media_delay_ms", "media_jitter_ms")
 KEYS: dict[str, Key] = {
     "video": Key(str, True, None, _anything),
     "chunks": Key(int, True, 48, _at_least(2)),
@@ -100,6 +102,9 @@ KEYS: dict[str, Key] = {
     "cap_mbps": Key(float, False, None, _at_least(1e-3, 1e9)),
     "rtt_ms": Key(float, True, 80.0, _link("rtt_ms")),
     "jitter_ms": Key(float, True, 0.0, _link("jitter_ms")),
+    "media_delay_ms": Key(float, True, 0.0, _link("media_delay_ms")),
+    "media_jitter_ms": Key(float, True, 0.0, _link("media_jitter_ms")),
+    "grant_ms": Key(float, True, 0.0, _link("grant_ms")),
     "loss_pct": Key(float, True, 0.0, _loss),
     "queue_ms": Key(float, True, 200.0, _link("queue_ms")),
     "queue_bytes": Key(int, True, None, _link("queue_bytes")),
@@ -376,6 +381,18 @@ class _Reader:
             labels.add(one.label)
         return tuple(found)
 
+    def _check_delays(self, values: Mapping[str, tuple[Any, ...]], where: Mapping[str, Place]) -> None:
+        """Refuse parts of the round trip that are more than it."""
+        if max(values["jitter_ms"]) > min(values["rtt_ms"]):
+            raise self._fault((*where["jitter_ms"], "jitter_ms"), "jitter_ms: expected 0 to the RTT")
+        names = ("rtt_ms", *PARTS_OF_RTT)
+        for figures in itertools.product(*(values[name] for name in names)):
+            try:
+                LinkSettings(**dict(zip(names, figures, strict=True)))
+            except TestbedError as error:
+                key = "media_jitter_ms" if str(error).startswith("media jitter") else "media_delay_ms"
+                raise self._fault((*where[key], key), str(error)) from None
+
     def _setting(self, place: Place, defaults: Mapping[str, Any]) -> SettingEntry:
         table = self._table(place)
         self._known(place, table, (*SETTING, *KEYS), " in a [[setting]]")
@@ -393,8 +410,7 @@ class _Reader:
                 place_of = (*where["queue_bytes"], "queue_bytes")
                 raise self._fault(place_of, "queue_bytes and queue_ms exclude each other; give one")
             values["queue_ms"] = (None,)
-        if max(values["jitter_ms"]) > min(values["rtt_ms"]):
-            raise self._fault((*where["jitter_ms"], "jitter_ms"), "jitter_ms: expected 0 to the RTT")
+        self._check_delays(values, where)
         for name in ("startup_s", "resume_s"):
             if max(values[name]) > min(values["buffer_cap_s"]):
                 raise self._fault((*where[name], name), f"{name}: expected 0 to buffer_cap_s")

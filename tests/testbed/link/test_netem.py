@@ -52,6 +52,19 @@ def step(delay_ms: float = 0.0, loss_pct: float = 0.0, rate_mbps: float = 5.0) -
             ],
         ),
         (LinkSettings(rtt_ms=0), []),
+        (
+            LinkSettings(rtt_ms=80, jitter_ms=2, media_delay_ms=30),
+            [
+                "tc qdisc add dev up root netem limit 200000 delay 50ms 2ms rate 10gbit",
+                "tc qdisc add dev down root netem limit 200000 delay 30ms",
+            ],
+        ),
+        (
+            LinkSettings(rtt_ms=40, media_delay_ms=40, media_jitter_ms=3.5, loss=Loss("uniform", 1)),
+            [
+                "tc qdisc add dev down root netem limit 200000 delay 40ms 3.5ms rate 10gbit loss random 1%",
+            ],
+        ),
     ],
 )
 def test_netem_gets_exactly_these_commands(settings: LinkSettings, commands: list[str]) -> None:

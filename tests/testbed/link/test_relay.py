@@ -19,8 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.link.relay import LateFrames, LossProcess, Relay, Schedule, clock_offset
-from testbed.link.settings import Loss
+from testbed.link.delay_line import DelayLine, LateFrames
+from testbed.link.delay_stage import late_media, unasked_media
+from testbed.link.relay import LossProcess, MediaDelay, Relay, Schedule, clock_offset
+from testbed.link.settings import LinkSettings, Loss
 from tests.support.link_fakes import Clock
 from traces.trace import Trace
 
@@ -380,7 +382,7 @@ def test_a_trace_loses_frames_in_its_own_steps_only(clock: Clock) -> None:
 
 
 def test_a_full_queue_drops_and_counts(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("testbed.link.relay.QUEUE_FRAMES", 3)
+    monkeypatch.setattr("testbed.link.delay_line.QUEUE_FRAMES", 3)
     bench = Bench(clock, delay_s=60.0)
     for number in range(5):
         bench.near.comes(number)
@@ -469,3 +471,100 @@ def test_questions_are_answered_while_frames_pass(capsys: pytest.CaptureFixture[
     playing, resting, report = map(json.loads, capsys.readouterr().out.splitlines())
     assert (playing, resting) == ({"playing": True}, {"playing": False})
     assert (report["up_packets"], report["lost"], report["real_time"]) == (2, 0, False)
+
+
+def media_bench(clock: Clock, media: MediaDelay, loss: Loss | None = None) -> Bench:
+    """A relay whose packets to the player wait."""
+    bench = Bench(clock, delay_s=0.05)
+    bench.relay = Relay(bench.near, bench.far, 0.05, 0.0, loss or Loss(), 5, lossy=True, media=media)
+    bench.relay.take_in()
+    return bench
+
+
+def test_packets_to_the_player_wait_their_own_time(clock: Clock) -> None:
+    bench = media_bench(clock, MediaDelay(0.02, 0.0, 0.0))
+    bench.far.comes(1)
+    bench.near.comes(2)
+    assert bench.turn() == pytest.approx(0.02)
+    assert bench.turn(0.0201) == pytest.approx(0.0299)
+    assert ([number_of(packet) for packet in bench.near.out], bench.left) == ([1], [])
+    assert bench.turn(0.03) is None
+    assert bench.left == [2]
+    media = bench.relay.report().media
+    assert media is not None
+    assert (media.frames, media.due_min_ms, media.due_max_ms) == (1, 20.0, 20.0)
+    assert media.late_max_ms == pytest.approx(0.1)
+
+
+def test_packets_leave_together_at_the_grants(clock: Clock) -> None:
+    """Of grants every 10 ms; frames at 0.5, 3 and 9 ms after one, and 1 ms after the next."""
+    clock.now = 100.0
+    bench = media_bench(clock, MediaDelay(0.0, 0.0, 0.010))
+    left: list[tuple[float, int]] = []
+    for number, at in enumerate((0.0005, 0.003, 0.009, 0.011)):
+        bench.turn(100.0 + at - clock.now)
+        bench.far.comes(number)
+        rest = bench.turn()
+        left += [(round(clock.now - 100.0, 4), number_of(packet)) for packet in bench.near.out[len(left) :]]
+    assert rest == pytest.approx(0.009)
+    bench.turn(rest + 1e-6)
+    left += [(round(clock.now - 100.0, 4), number_of(packet)) for packet in bench.near.out[len(left) :]]
+    assert left == [(0.011, 0), (0.011, 1), (0.011, 2), (0.02, 3)], "the first three were due at 10 ms"
+    media = bench.relay.report().media
+    assert media is not None
+    assert media.off_grant_max_ms < 0.001
+    assert (media.due_min_ms, media.due_max_ms) == (
+        pytest.approx(1.0, abs=0.01),
+        pytest.approx(9.5, abs=0.01),
+    )
+
+
+@given(st.lists(st.floats(0.0, 0.02), min_size=1, max_size=60), st.sampled_from([0.0, 0.007]))
+def test_a_media_packet_waits_within_its_bounds_and_keeps_its_place(
+    gaps_s: Sequence[float], grant_s: float
+) -> None:
+    line = DelayLine(0.03, 0.01, grant_s, seed=2)
+    now, arrived = 50.0, []
+    for number, gap_s in enumerate(gaps_s):
+        now += gap_s
+        arrived.append(now)
+        assert line.hold(frame(number), now)
+    left: list[int] = []
+    while (due := line.next_due) is not None:
+        left.append(number_of(line.pop(due)))
+        assert 0.02 - 1e-9 <= due - arrived[left[-1]] <= 0.04 + grant_s + 1e-9
+        assert not grant_s or abs(due / grant_s - round(due / grant_s)) < 1e-6
+    assert left == list(range(len(gaps_s)))
+
+
+@pytest.mark.parametrize("grant_ms", [0.0, 10.0])
+def test_what_was_asked_passes_and_another_jitter_does_not(grant_ms: float) -> None:
+    line, now = DelayLine(0.02, 0.005, grant_ms / 1000, seed=4), 7.0
+    for number in range(4000):
+        now += 0.004
+        line.hold(frame(number), now)
+        while (due := line.next_due) is not None and due <= now:
+            line.pop(due)
+    delays = line.delays()
+    asked = LinkSettings(media_delay_ms=20, media_jitter_ms=5, grant_ms=grant_ms)
+    assert delays.drawn_deviation_ms == pytest.approx(5 / math.sqrt(3), rel=0.03)
+    assert unasked_media(delays, asked) == []
+    assert len(unasked_media(delays, replace(asked, media_jitter_ms=2))) == 2
+    assert (
+        "where 20 to 30 ms was asked"
+        in unasked_media(delays, LinkSettings(media_delay_ms=25, media_jitter_ms=5))[0]
+    )
+    late = replace(delays, late_mean_ms=0.6, late_p99_ms=6.0)
+    assert [words.split(":")[1].split(",")[0] for words in late_media(late)] == [
+        " in the mean 0.6 ms",
+        " one in a hundred 6.0 ms",
+    ]
+
+
+def test_media_packets_are_lost_before_they_wait(clock: Clock) -> None:
+    bench = media_bench(clock, MediaDelay(0.02, 0.0, 0.0), CERTAIN)
+    for number in range(20):
+        bench.far.comes(number)
+    assert bench.turn() is None
+    report = bench.relay.report()
+    assert (report.lost, report.down_packets, report.media and report.media.frames) == (20, 20, 0)

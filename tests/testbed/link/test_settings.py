@@ -233,3 +233,30 @@ def test_what_readers_took_for_granted_is_said_once() -> None:
     traces = [Trace(name, (0.0, 1.0), (1.0, 1.0), assumed=("a line is a second",)) for name in ("a", "b")]
     assert assumed_notes(traces) == ["trace a and 1 more: a line is a second"]
     assert assumed_notes([Trace("c", (0.0, 1.0), (1.0, 1.0))]) == []
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"media_delay_ms": 90}, r"media delay 90 ms: expected 0 to the RTT \(80 ms\)"),
+        ({"media_delay_ms": math.nan}, "media delay nan ms"),
+        ({"media_delay_ms": 20, "media_jitter_ms": 21}, r"expected 0 to the media delay \(20 ms\)"),
+        ({"media_delay_ms": 70, "jitter_ms": 11}, r"what the media delay leaves of the RTT \(10 ms\)"),
+        ({"grant_ms": -1}, "grants every -1 ms: expected 0 to 1000"),
+        ({"grant_ms": 5, "delay_backend": "netem"}, "take --delay-backend relay"),
+    ],
+)
+def test_media_figures_that_make_no_link_are_refused(figures: dict[str, Any], words: str) -> None:
+    with pytest.raises(TestbedError, match=words):
+        LinkSettings(**figures)
+
+
+def test_the_media_direction_is_a_part_of_the_round_trip() -> None:
+    settings = asked("--media-delay-ms", "30", "--media-jitter-ms", "4", "--grant-ms", "10")
+    assert settings.feedback_delay_ms == 50
+    assert (settings.idle_rtt_ms, settings.varies_ms) == (85, 9)
+    assert settings.relays_media(None)
+    assert settings.asked_backend == "relay", "only it has grants"
+    assert not asked("--rtt-ms", "20").relays_media(flat(5.0))
+    with pytest.raises(TestbedError, match="the user-space relay carries 190"):
+        check_carried(flat(RELAY_MAX_MBPS + 1), asked("--media-delay-ms", "5"), "relay")

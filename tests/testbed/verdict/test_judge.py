@@ -92,6 +92,34 @@ def test_a_rate_change_that_comes_far_too_late_is_named_also_where_the_rate_stay
     assert verdict.late_max_ms == LATE_MAX_MS + 50
 
 
+@pytest.mark.parametrize(
+    ("duration_s", "backlog_bytes", "backlogged"),
+    [(1.0, 20_000, True), (0.1, 20_000, True), (0.02, 20_000, True), (0.02, 19_000, False)],
+)
+def test_a_short_step_is_backlogged_if_all_that_it_carries_was_waiting(
+    duration_s: float, backlog_bytes: int, backlogged: bool
+) -> None:
+    """8 Mbit/s carry 20 kB in 20 ms: a queue of less may have been empty between two looks."""
+    row = link_row(
+        0,
+        start_s=0.0,
+        duration_s=duration_s,
+        measured_s=duration_s,
+        backlog_start_bytes=backlog_bytes,
+        backlog_min_bytes=1514,
+    )
+    (found,) = step_bytes([row])
+    assert found.backlogged == backlogged
+
+
+def test_what_a_late_change_gives_and_the_next_takes_back_is_misplaced_once() -> None:
+    """Late by 30 ms each, four changes within 4 s move 90 kB, but no run of steps has more than 22.5 kB too
+    much or too few. Late on the way down only, two of them add up to 45 kB, where 29 are the most."""
+    assert judge(changing(100, dict.fromkeys(range(40, 60), 30.0))).valid
+    (said,) = judge(changing(100, dict.fromkeys(range(41, 60, 2), 30.0))).reasons
+    assert "misplaced" in said
+
+
 def test_late_changes_are_a_fault_by_the_bytes_they_misplace_within_a_chunks_time() -> None:
     """Of 2.5 MB in 4 s a hundredth and three frames may go astray: 29 kB, 39 ms at 6 Mbit/s less."""
     assert judge(changing(100, {50: 35.0})).valid
