@@ -174,7 +174,7 @@ class Notes:
 def test_a_batch_sees_what_a_policy_is_told() -> None:
     notes = [Notes(), Notes()]
     play_policies(calls(2), notes)
-    seen = watch(calls(2), lambda feedback, told: np.full(2, 400.0))
+    seen = watch(calls(2), lambda feedback, told: np.full(2, CALL.start_kbps))
     for n, one in enumerate(notes):
         alone = [vector_of(CallStep.of(each), CONTEXT) for each in one.seen]
         assert seen.vectors[n, 0] == pytest.approx(alone[0], abs=1e-5)  # before anybody has decided
