@@ -10,7 +10,7 @@ from player.call.observation import CallObservation
 from player.call.policy import Rate
 from player.call.settings import CallSettings
 from player.policy import ServerCommand
-from policies.llm.serving.decider import AUTO, DecidedSession, Decider
+from policies.llm.tasks.call.decider import AUTO, DecidedSession, Decider
 from policies.llm.tasks.call.task import TASK
 from policies.llm.tasks.call.wire import CallStep
 
