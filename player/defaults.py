@@ -25,6 +25,10 @@ MU_NOTE = "the quality of the ladder's top: 4.3 with envivio, 40 with uhd; hd: 8
 RTT_MS = 80.0
 """Of a link, idle: LINK_RTT of the published simulators."""
 
+CALL_MEDIA_SHARE = 0.5
+"""Of a call's idle round trip: what its media meet on their way, before the bottleneck. The rest is the
+feedback's, as where both ways are alike."""
+
 QUEUE_MS = 200.0
 """What a bottleneck's queue holds, at the trace's mean rate."""
 

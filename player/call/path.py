@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from player.call.checks import CallError, expect
 from player.call.packets import WIRE_BYTES
+from player.defaults import CALL_MEDIA_SHARE, QUEUE_MS, RTT_MS
 from traces.trace import Trace
 
 LONGEST_RTT_MS = 10_000.0
@@ -51,11 +52,11 @@ class CallPath:
         CallError: a figure that makes no path.
     """
 
-    rtt_ms: float = 80.0
+    rtt_ms: float = RTT_MS
     """Idle round trip; what a trace adds to it meets the feedback."""
-    media_delay_ms: float = 40.0
+    media_delay_ms: float = CALL_MEDIA_SHARE * RTT_MS
     """The part of it that media meet, before the bottleneck."""
-    queue_ms: float | None = 200.0
+    queue_ms: float | None = QUEUE_MS
     """The bottleneck's queue in ms at the trace's mean rate; or …"""
     queue_bytes: int | None = None
     """… in bytes."""

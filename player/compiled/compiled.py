@@ -7,7 +7,7 @@ numba keeps machine code by the text of the one file that a function stands in, 
 it when a compiled function that is called from another file, or an imported constant, has changed. So
 the code is kept under a stamp of all these, in `__pycache__` beside this file; in the user's cache where
 Python itself keeps no bytecode there or this folder cannot be written; under `NUMBA_CACHE_DIR` if that
-is set. Under sudo nothing is kept: root's files would be left among the caller's.
+is set. Under sudo it is kept in the caller's cache, where that is safe (`kept.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from player.compiled.compiling import compiling_s
+from player.compiled.kept import CallersCache, callers_folder
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """No `fastmath`; a division by 0 gives an infinity, as no division here is by 0."""
@@ -41,10 +42,16 @@ def compiled(function: Callable[..., Any]) -> Any:
     _STAMPS[_name(function)] = stamp
     settings: Any = numba.config  # its attributes come from the environment
     before = settings.CACHE_DIR
-    folder = _base(before) / f"numba-{stamp[:16]}"
+    base = callers_folder(before) if under_sudo() else _base(before)
+    if base is None:
+        return numba.njit(**OPTIONS)(function)
+    folder = base / f"numba-{stamp[:16]}"
     settings.CACHE_DIR = str(folder)
     try:
-        return numba.njit(cache=_can_be_kept(folder), **OPTIONS)(function)
+        made = numba.njit(cache=_can_be_kept(folder), **OPTIONS)(function)
+        if under_sudo():
+            made._cache = CallersCache(function)
+        return made
     finally:
         settings.CACHE_DIR = before
 
@@ -81,15 +88,15 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _can_be_kept(folder: Path) -> bool:
-    """Whether machine code may be written there; through sudo it would be root's.
-
-    Where it may not, it is made anew in each process.
-    """
-    if os.environ.get("SUDO_UID"):
-        return False
+    """Whether machine code may be written there. Where it may not, it is made anew in each process."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def under_sudo() -> bool:
+    """Whether what is written here could be root's, among files of whoever typed sudo."""
+    return bool(os.environ.get("SUDO_UID"))
 
 
 def _base(chosen: str) -> Path:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from player.defaults import DEVICES
+from player.defaults import CALL_MEDIA_SHARE, DEVICES
 from testbed.session.options import add_link_options
 from traces.commands import Parser, add_json_option
 
@@ -49,7 +49,7 @@ def parser() -> Parser:
         "--device", choices=DEVICES, default="auto", help="where a policy's server puts its model"
     )
     add_call_options(command)
-    add_link_options(command)
+    add_link_options(command, CALL_MEDIA_SHARE)
     how = command.add_argument_group("how")
     how.add_argument("--lanes", type=int, metavar="N", help="so many calls at once, whatever the machine")
     how.add_argument(

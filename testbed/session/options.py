@@ -82,8 +82,12 @@ def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> Scoring:
     return asked
 
 
-def add_link_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `link_settings`."""
+def add_link_options(parser: argparse.ArgumentParser, media_share: float = 0.0) -> None:
+    """The options of `link_settings`.
+
+    Args:
+        media_share: of the RTT, spent on the way to the player where nobody says else.
+    """
     link = parser.add_argument_group("link")
     link.add_argument(
         "--rtt-ms",
@@ -99,7 +103,7 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="delay varies by this to either side, in order",
     )
-    add_media_options(link)
+    add_media_options(link, media_share)
     _add_loss_options(link)
     add_tcp_options(link)
     link.add_argument(
@@ -113,14 +117,20 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_media_options(link: Group) -> None:
-    """What frames towards the player meet ahead of the bottleneck."""
-    for name, text in (
-        ("--media-delay-ms", "so much of the RTT is spent on the way to the player (default: 0)"),
-        ("--media-jitter-ms", "that delay varies by this to either side, in order (default: 0)"),
-        ("--grant-ms", "frames to the player wait for the next multiple of this (default: 0, none)"),
+def add_media_options(link: Group, media_share: float = 0.0) -> None:
+    """What frames towards the player meet ahead of the bottleneck; `media_share` as in `add_link_options`."""
+    usual = f"{media_share:g} of it" if media_share else "0"
+    link.set_defaults(media_share=media_share)
+    for name, default, text in (
+        (
+            "--media-delay-ms",
+            None,
+            f"so much of the RTT is spent on the way to the player (default: {usual})",
+        ),
+        ("--media-jitter-ms", 0.0, "that delay varies by this to either side, in order (default: 0)"),
+        ("--grant-ms", 0.0, "frames to the player wait for the next multiple of this (default: 0, none)"),
     ):
-        link.add_argument(name, type=float, default=0.0, metavar="MS", help=text)
+        link.add_argument(name, type=float, default=default, metavar="MS", help=text)
 
 
 def _add_loss_options(link: Any) -> None:
@@ -192,10 +202,17 @@ def link_settings(args: argparse.Namespace) -> LinkSettings:
         congestion_control=args.cc,
         slow_start_after_idle=not args.no_slow_start_after_idle,
         delay_backend=args.delay_backend,
-        media_delay_ms=args.media_delay_ms,
+        media_delay_ms=media_delay_ms(args),
         media_jitter_ms=args.media_jitter_ms,
         grant_ms=args.grant_ms,
     )
+
+
+def media_delay_ms(args: argparse.Namespace) -> float:
+    """What of the RTT media meet: as asked, or the command's usual share of it."""
+    asked: float | None = args.media_delay_ms
+    usual: float = args.media_share * args.rtt_ms
+    return usual if asked is None else asked
 
 
 def load_trace(spec: str, format: str | None, cap_mbps: float | None) -> Trace:

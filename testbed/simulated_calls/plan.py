@@ -17,6 +17,7 @@ from player.call.checks import CallError
 from player.call.path import CallPath, PathLoss
 from player.call.scored.qoe import CallQoE
 from player.call.settings import CallSettings
+from player.defaults import CALL_MEDIA_SHARE
 from player.registry import CALL, LoadedPolicy, load_policy, split_policies
 from testbed.process.errors import TestbedError
 from testbed.session.trace_notes import trace_notes
@@ -147,10 +148,10 @@ def _call(args: argparse.Namespace) -> CallSettings:
 
 def _path(args: argparse.Namespace) -> CallPath:
     """Raises CallError for figures that make no path."""
-    half_ms = args.rtt_ms / 2 if args.media_delay_ms is None else args.media_delay_ms
+    usual_ms = CALL_MEDIA_SHARE * args.rtt_ms
     return CallPath(
         rtt_ms=args.rtt_ms,
-        media_delay_ms=half_ms,
+        media_delay_ms=usual_ms if args.media_delay_ms is None else args.media_delay_ms,
         queue_ms=None if args.queue_bytes is not None else args.queue_ms,
         queue_bytes=args.queue_bytes,
         media_jitter_ms=args.media_jitter_ms,

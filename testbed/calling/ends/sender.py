@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from player.call.decide import WORDS
 from player.call.observation import Interval
 from player.call.policy import CallPolicy
 from player.call.settings import CallSettings
 from player.faults import one_line
 from player.real.stdout import kept_for_us
 from player.registry import CALL, PolicyError, load_policy
-from testbed.calling.ends.choosing import BY_FALLBACK, BY_GUARD, BY_POLICY
 from testbed.calling.ends.deciding import Deciding
 from testbed.calling.ends.end_process import EndProcess, settings_of
 from testbed.calling.ends.lateness import lateness_of
@@ -31,7 +31,6 @@ prepare = prepare_sender
 
 IN_LOOP = "gcc"
 """The policy that needs nobody to ask: every call carries it."""
-_BY = {BY_POLICY: "policy", BY_FALLBACK: "fallback", BY_GUARD: "guard"}
 _SEEN = ("receive_mbps", "queue_ms", "loss_ratio", "rtt_ms", "pacer_ms")
 """What of the interval a decision's line has."""
 _SETTLED_S = 0.3
@@ -103,7 +102,7 @@ class SenderProcess:
 
     def _decision(self, row: Any) -> dict[str, Any]:
         """A decision as a line."""
-        by, reason = _BY[int(row["by"])], ""
+        by, reason = WORDS[int(row["by"])], ""
         if not self._inline and by != "guard":
             answer = self._deciding.answer_to(int(row["question"]))
             reason = answer.reason

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from player.call.decide import BY_HELD, BY_POLICY, decided
 from player.call.feedback_batch import FeedbackBatch
 from player.call.gcc.gcc import begin, overusing, step, take_probe_kbps
 from player.call.gcc.state import GccState
-from player.call.media.encoder import encode, want_key
+from player.call.media.capturing import capture
+from player.call.media.encoder import want_key
 from player.call.media.facts import note
 from player.call.media.feedback import miss_report, take
-from player.call.media.pacer import ask_probe, due_s, enqueue, send
+from player.call.media.pacer import ask_probe, due_s, send
 from player.call.media.recovery import resend
 from player.call.media.sender_state import Record, Ring, Sender
 from player.call.packets import NACK, REPORT, WANTS_KEY
 from player.compiled.compiled import compiled
-from testbed.calling.ends.choosing import BY_HELD, BY_POLICY, decided
 from testbed.calling.ends.lateness import note_late
 from testbed.calling.ends.libc import (
     CLOCK_MONOTONIC,
@@ -69,27 +70,13 @@ def send_call(
             _miss(port, s, shadow, past, batch, box, now_s)
         _answered(s, shadow, box, now_s)
         while c.captures * s.frame_s <= now_s:
-            _capture(s, media, sent, c.captures * s.frame_s)
+            capture(s, media, sent, c.captures * s.frame_s)
             c.captures += 1
         while due_s(s) <= now_s:
             now_s = _leave(port, s, media, resends, history, sent, box)
         rest_s = min(min(c.captures * s.frame_s, due_s(s)), min(c.miss_s, c.duration_s + 1e-6)) - now_s
         wait(port, rest_s)
     c.over = 1
-
-
-@compiled
-def _capture(s: Record, media: Ring, seconds: Ring, due: float) -> None:
-    """A frame is captured, encoded and handed to the pacer, as of the time that it was due."""
-    frame = s.frames
-    size, key = encode(s, due)
-    second = seconds[min(int(due), len(seconds) - 1)]
-    if size == 0:
-        second.frames_dropped += 1
-        return
-    second.frames += 1
-    second.key_frames += 1 if key else 0
-    enqueue(s, media, frame, size, key, due)
 
 
 @compiled
