@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("traces", "player", "policies", "testbed", "analysis")
 LARGEST_FOLDER, LONGEST_FUNCTION = 20, 40
-MOST_ROOMS, MOST_ARROWS = 10, 20
-"""Of the language model."""
+MOST_ROOMS, MOST_ARROWS = 10, 15
+"""Of the language model; arrows of its tasks are not counted, for each may use all that is below it."""
 DATA = ("traces/formats", "traces/families", "player/video/built_in")
 """Folders of one kind of thing each, as many as there are."""
 LLM = "policies.llm"
@@ -130,7 +130,8 @@ def test_the_language_model_has_few_rooms_and_few_arrows() -> None:
         if name.startswith(LLM)
     }
     assert len(graph) <= MOST_ROOMS
-    assert sum(map(len, graph.values())) <= MOST_ARROWS
+    below = [others for name, others in graph.items() if not name.startswith(f"{LLM}.tasks")]
+    assert sum(map(len, below)) <= MOST_ARROWS
 
 
 @pytest.mark.parametrize("name", TASKLESS)

@@ -11,6 +11,9 @@ from typing import Any
 ABSENT = -1e9
 """The output of a pointer's place that has no option."""
 
+LEAST_LOG_SPREAD, MOST_LOG_SPREAD = -7.0, 7.0
+"""A regression's spreads count within these, as logarithms."""
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -7,7 +7,9 @@ iptables' tables; and a change that was missed shows here as well, unless it was
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -34,6 +36,8 @@ _OFFLOADS = {"rx": 0x14, "tx": 0x16, "sg": 0x18, "tso": 0x1E, "gso": 0x23, "gro"
 """ETHTOOL_G…: <linux/ethtool.h>"""
 
 _IPV4 = Path("/proc/sys/net/ipv4")
+_LONGEST_SETTING_BYTES = 1 << 16
+"""No setting is as long."""
 _FORWARDING = ("ip_forward", "ip_default_ttl", "ip_no_pmtu_disc", "fwmark_reflect")
 _PER_INTERFACE = ("rp_filter", "forwarding", "accept_local", "route_localnet")
 
@@ -96,17 +100,28 @@ def _neighbours(opened: socket.socket) -> dict[str, str]:
 
 def _sysctls() -> dict[str, str]:
     """Of the namespace that the calling thread is in."""
-    paths = [_IPV4 / name for name in _FORWARDING] + sorted(_IPV4.glob("tcp_*"))
+    names = [*_FORWARDING, *sorted(each.name for each in _IPV4.glob("tcp_*"))]
     for interface in sorted((_IPV4 / "conf").iterdir()):
-        paths += [interface / name for name in _PER_INTERFACE]
+        names += [f"conf/{interface.name}/{name}" for name in _PER_INTERFACE]
     found = {}
-    for path in paths:
-        try:
-            if path.stat().st_mode & 0o200:
-                found[str(path.relative_to(_IPV4))] = " ".join(path.read_text().split())
-        except OSError:  # some can only be written
-            continue
+    for name in names:
+        with contextlib.suppress(OSError):  # some can only be written
+            text = _if_settable(f"{_IPV4}/{name}")
+            if text is not None:
+                found[name] = " ".join(text.split())
     return found
+
+
+def _if_settable(path: str) -> str | None:
+    """What a setting is; None of one that nobody can change. There are a hundred in each of a lane's hosts:
+    read past `pathlib` and its files, they take less than half the time."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        if os.fstat(opened).st_mode & 0o200:
+            return os.read(opened, _LONGEST_SETTING_BYTES).decode(errors="replace")
+        return None
+    finally:
+        os.close(opened)
 
 
 def _offloads(opened: socket.socket, interface: str) -> str:

@@ -48,12 +48,12 @@ def note(f: Record, s: Record, batch: FeedbackBatch, row: int, out: Any) -> None
     now_s = batch.now_s[row]
     length_s = max(now_s - f.before_s, 1e-6)
     place = f.intervals & (_KEPT - 1)
-    came, lost, bytes_in, sum_s, least_s, slope = _read(batch, row)
+    came, lost, bytes_in, sum_s, least_s, slope = read_reported(batch, row)
     f.at_s[place], f.bytes[place], f.frames[place] = now_s, bytes_in, s.frames
     f.least_s[place] = least_s
     f.intervals += 1
     f.before_s = now_s
-    base_s = _least(f, now_s)
+    base_s = least_delay_s(f, now_s)
     if came > 0:
         f.queue_s = sum_s / came - base_s
     if batch.rtt_s[row] == batch.rtt_s[row]:
@@ -78,7 +78,7 @@ def note(f: Record, s: Record, batch: FeedbackBatch, row: int, out: Any) -> None
 
 
 @compiled
-def _read(batch: FeedbackBatch, row: int) -> tuple[int, int, int, float, float, float]:
+def read_reported(batch: FeedbackBatch, row: int) -> tuple[int, int, int, float, float, float]:
     """Of the reported packets: came, lost, bytes, sum and least of one-way delays, slope of these over
     arrival."""
     came, lost, size, sum_s, least_s = 0, 0, 0, 0.0, np.inf
@@ -106,7 +106,7 @@ def _read(batch: FeedbackBatch, row: int) -> tuple[int, int, int, float, float, 
 
 
 @compiled
-def _least(f: Record, now_s: float) -> float:
+def least_delay_s(f: Record, now_s: float) -> float:
     """The least one-way delay of the last `LEAST_S`; 0 if none is known."""
     least_s = np.inf
     for back in range(1, min(f.intervals, _KEPT) + 1):

@@ -4,7 +4,8 @@
 two are Python objects over sockets that nobody else has: what to load and what was loaded, then forwards,
 each with the slots that were opened and closed since the last. Whose slot is which, both sides know by the
 same rules (`slots.py`), so that neither has to ask. The process is killed at the end, and dies with its
-parent.
+parent. It has an interpreter of its own, or is forked from a parent that has loaded numba already, which
+saves a second of a processor (`forked.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.llm.engine.contract import EngineGone, EngineInfo
+from policies.llm.engine.forked import ForkedProcess
 from policies.llm.engine.slots import SlotBook
 from policies.llm.task import Task
 from traces.bound_processes import die_with_parent
@@ -34,6 +36,9 @@ from traces.versions import loaded_versions
 END_WITHIN_S = 5.0
 """A process whose socket has closed has so long to be gone."""
 _PROGRAM = "import sys; from policies.llm.engine.apart import main; sys.exit(main(sys.argv[1:]))"
+
+
+_Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class EngineApart:
         said: by its engine, once it is loaded.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, said: _Loaded) -> None:
+    def __init__(self, process: _Process, connection: Connection, said: _Loaded) -> None:
         self.info, self.versions = said.info, said.versions
         self._process, self._connection = process, connection
         self._book = SlotBook(said.slots, said.max_steps, said.keep_steps, said.caches)
@@ -132,29 +137,36 @@ class EnginesApart:
 
     Args:
         asked: the engines, one for each task; they share what they have in common.
+        forks: the process begins with what is loaded here. Only where no other thread runs and torch is not
+            loaded: neither would outlive it.
     """
 
-    def __init__(self, asked: Sequence[AskedEngine]) -> None:
+    def __init__(self, asked: Sequence[AskedEngine], forks: bool = False) -> None:
         self._asked = asked
+        self._forks = forks
         self._connections: list[Connection] = []
         self._engines: list[EngineApart] = []
 
     def __enter__(self) -> EnginesApart:
         pairs = [socket.socketpair() for _ in self._asked]
         ends = [theirs.fileno() for _, theirs in pairs]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, *map(str, ends)],
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # what it might print is no answer of ours
-            pass_fds=ends,
-            preexec_fn=_bound,
-        )
+        self._process = self._forked(ends, [ours for ours, _ in pairs]) if self._forks else _started(ends)
         for ours, theirs in pairs:
             self._connections.append(Connection(ours.detach()))
             theirs.close()
         for connection, each in zip(self._connections, self._asked, strict=True):
             connection.send(each)
         return self
+
+    def _forked(self, ends: Sequence[int], ours: Sequence[socket.socket]) -> ForkedProcess:
+        """The process, from this one."""
+
+        def work() -> int:
+            for each in ours:
+                each.close()
+            return main([*map(str, ends)])
+
+        return ForkedProcess(work, begin=_bound)
 
     def loaded(self) -> list[EngineApart]:
         """The engines, once they are loaded.
@@ -207,7 +219,18 @@ class EnginesApart:
         self._process.wait()
 
 
-def gone(process: subprocess.Popen[bytes]) -> EngineGone:
+def _started(ends: Sequence[int]) -> subprocess.Popen[bytes]:
+    """The process, of an interpreter of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *map(str, ends)],
+        stdin=subprocess.DEVNULL,
+        stdout=2,  # what it might print is no answer of ours
+        pass_fds=ends,
+        preexec_fn=_bound,
+    )
+
+
+def gone(process: _Process) -> EngineGone:
     """What is to be said of a process that has ended, or is about to."""
     try:
         status = process.wait(END_WITHIN_S)

@@ -8,10 +8,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from policies.llm.head import ABSENT, Choice, Head, Pointer, Regression, Trajectory
+from policies.llm.head import (
+    ABSENT,
+    LEAST_LOG_SPREAD,
+    MOST_LOG_SPREAD,
+    Choice,
+    Head,
+    Pointer,
+    Regression,
+    Trajectory,
+)
 from policies.llm.modality import OPTIONS, Modality, places
 
-LEAST_LOG_SPREAD, MOST_LOG_SPREAD = -7.0, 7.0
 KEY_WIDTH = 64
 
 

@@ -71,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: str) -> int:
     """As `run`, where and for whom being settled."""
     began_s = time.monotonic()
-    with EnginesApart(asked_engines(args)) as apart:  # it loads while we compile
-        for task in apart.tasks:
-            task.ready()
+    asked = asked_engines(args)
+    for each in asked:
+        each.task.ready()  # first: what this loads, the engine's process need not load again
+    with EnginesApart(asked, forks=True) as apart:
         engines = apart.loaded()
         took = [warm_up(engine) for engine in engines]
         served = [TaskEngine(task, engine) for task, engine in zip(apart.tasks, engines, strict=True)]

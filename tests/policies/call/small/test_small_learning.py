@@ -1,0 +1,117 @@
+"""The oracle's labels against the oracle itself, and that the net learns from them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from player.call.media import facts
+from player.call.observation import CallObservation, Interval
+from player.call.path import CallPath
+from player.call.settings import CallSettings
+from player.call.simulated.batch import SimulatedCalls
+from policies.call.oracle import Oracle
+from policies.call.small.collect import (
+    FIRST_ROWS,
+    GROUP,
+    Watched,
+    by_oracle_astray,
+    drawn_path,
+    watch,
+    windows,
+)
+from policies.call.small.inputs import INTERVALS, NUMBERS, RECEIVED, TARGET
+from policies.call.small.labels import label_all, told_links
+from policies.call.small.net import SHAPES, SmallNet
+from policies.call.small.score import Scored, row
+from traces.trace import Trace
+
+CALL = CallSettings(duration_s=6.0, warm_up_s=1.0)
+
+
+def traces():
+    return [
+        Trace("steps", (0.0, 1.0, 1.7, 4.0), (0.0, 2.0, 0.2, 1.0)),
+        Trace("holes", (0.0, 0.4, 0.6, 2.5, 3.0), (0.0, 3.0, 0.0, 1.5, 0.6)),
+    ]
+
+
+def still_net():
+    return SmallNet({name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()})
+
+
+def test_labels_are_the_oracle_s_own_rates():
+    path = CallPath(rtt_ms=60.0, media_delay_ms=20.0)
+    calls = SimulatedCalls(CALL, traces(), path, seeds=[1, 2], start_s=[0.3, 3.9], threads=1)
+    links, kbps = told_links(calls), np.zeros(2)
+    oracles = [Oracle(), Oracle()]
+    for n, oracle in enumerate(oracles):
+        oracle.reset(CALL, 0, None)
+        oracle.tell(calls.traces[n], float(calls.start_s[n]), path)
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        feedback = calls.to_next_feedback()
+        label_all(links, feedback, kbps)
+        for n, oracle in enumerate(oracles):
+            seen = Interval(*calls.facts[n].tolist())
+            said = oracle.decide(CallObservation(seen, (), ()))
+            assert kbps[n] == pytest.approx(said.kbps, rel=1e-6, abs=1e-3)
+        calls.set_rates(random.uniform(80.0, 2500.0, 2))
+    assert calls.facts[0, facts.INTERVAL] == 99
+
+
+def test_what_is_watched_is_what_a_player_s_net_would_be_told():
+    calls = SimulatedCalls(CALL, traces(), CallPath(), seeds=[1, 2], threads=1)
+    seen = watch(calls, by_oracle_astray(np.random.default_rng(1), 2), still_net())
+    kept = CALL.intervals - 8
+    assert seen.labels.shape == (2, kept)
+    assert seen.rows.shape == (2, FIRST_ROWS + kept, NUMBERS)
+    views = windows(seen)
+    assert views.shape == (2, kept, INTERVALS, NUMBERS)
+    assert np.array_equal(views[1, 30, -1], seen.rows[1, FIRST_ROWS + 30])
+    assert np.array_equal(views[1, 30, 0], seen.rows[1, FIRST_ROWS + 11])
+    assert np.allclose(views[:, 0, 0, TARGET], np.log(CALL.start_kbps / 1000.0))
+    bounds = np.log([0.08, 5.0]).astype(np.float32)
+    assert (seen.labels >= bounds[0]).all() and (seen.labels <= bounds[1]).all()
+
+
+def test_the_net_learns_what_can_be_learned():
+    pytest.importorskip("torch")
+    from policies.call.small.learn import learn, new_net
+
+    random = np.random.default_rng(2)
+    rows = random.normal(size=(16, FIRST_ROWS + 60, NUMBERS)).astype(np.float32)
+    labels = 0.7 * rows[:, FIRST_ROWS:, RECEIVED] - 0.2 * rows[:, FIRST_ROWS:, TARGET]
+    error = learn(new_net(1), Watched(rows, labels.astype(np.float32)), 300, random)
+    assert error < 0.25 * labels.std()
+
+
+def test_a_run_is_the_same_again():
+    pytest.importorskip("torch")
+    from policies.call.small.settings import TrainSettings
+    from policies.call.small.train import train
+
+    settings = TrainSettings(calls=2, rounds=1, steps=3, last_steps=3)
+    one, other = (train(traces(), settings, lambda line: None) for _ in range(2))
+    assert one[1] == other[1]
+    assert all(np.array_equal(one[0].tensors[name], other[0].tensors[name]) for name in SHAPES)
+    apart, _ = train(traces(), dataclasses.replace(settings, seed=2), lambda line: None)
+    assert not np.array_equal(one[0].tensors["first.weight"], apart.tensors["first.weight"])
+
+
+def test_drawn_paths_are_paths_and_vary():
+    random = np.random.default_rng(3)
+    paths = [drawn_path(random) for _ in range(40)]
+    usual = sum(path == CallPath() for path in paths)
+    assert 8 <= usual <= 32
+    assert all(path.rtt_ms <= 200.0 and path.media_jitter_ms <= path.media_delay_ms for path in paths)
+    assert GROUP > 0
+
+
+def test_a_row_says_what_is_gained_call_by_call():
+    base = Scored(np.array([1.0, 2.0]), np.array([4.0, 2.0]), np.array([100.0, 200.0]))
+    mine = Scored(np.array([1.5, 2.5]), np.array([3.0, 3.0]), np.array([90.0, 210.0]))
+    found = row("mine", mine, base)
+    assert found["more_mbps"] == 0.5 and found["more_mbps_ci95"] == [0.5, 0.5]
+    assert found["more_bitrate_pct"] == pytest.approx(100 / 3)
+    assert found["more_stall_pts"] == 0.0 and found["more_stall_pts_ci95"] == [-1.0, 1.0]
