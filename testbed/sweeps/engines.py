@@ -16,16 +16,16 @@ from testbed.simulated.computing_pace import remembered
 from testbed.simulated.simulation import RunFacts as SimulationFacts
 from testbed.simulating.tasks import CALL
 from testbed.sweeps.auto import AUTO_MOST, lanes_that_hold
-from testbed.sweeps.calls.computed import run_computed_calls
+from testbed.sweeps.calls import run_computed_calls
 from testbed.sweeps.cluster import RayNodes, run_on
 from testbed.sweeps.command_line import AUTO, CLUSTER
 from testbed.sweeps.computed import run_computed
 from testbed.sweeps.experiment import estimate
+from testbed.sweeps.experiment.machine import check_machine
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
-from testbed.sweeps.machine import check_machine
 from testbed.sweeps.progress import ComputedUnits, StreamedUnits, UnitForecast, chunks_of
 from testbed.sweeps.state import SweepFacts, utc_now
 from testbed.sweeps.work import SweepWork

@@ -20,6 +20,7 @@ from player.record import ChunkRow, EndRow
 from player.registry import VIDEO, Kind
 from testbed.calling.calls import CALLS
 from testbed.lanes.medium import Medium
+from testbed.lanes.pace import Pace
 from testbed.lanes.plan import LANES_AT_ONCE, LanePlan
 from testbed.lanes.policy_server import PolicyServer, PolicyServers
 from testbed.lanes.side_by_side import Interrupt, begin_after_s
@@ -31,12 +32,11 @@ from testbed.process.launching import Launching
 from testbed.session.session_plan import SessionPlan
 from testbed.session.videos import VIDEOS
 from testbed.simulating.tasks import CALL
-from testbed.sweeps.calls.emulated import call_plans
+from testbed.sweeps.calls import call_plans
 from testbed.sweeps.experiment.deciders import KINDS, loaded
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt, judged, judged_calls
-from testbed.sweeps.pace import Pace
 from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts
 from testbed.sweeps.work import SweepWork
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.lanes.pace import GOOD_BEFORE_MORE, IN_A_ROW, OF_THE_LAST, Pace
 from testbed.sweeps.folder import Attempt
 from testbed.sweeps.lanes import Lanes
-from testbed.sweeps.pace import GOOD_BEFORE_MORE, IN_A_ROW, OF_THE_LAST, Pace
 from testbed.sweeps.state import DONE, FAILED, INVALID
 
 

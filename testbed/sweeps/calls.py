@@ -1,4 +1,4 @@
-"""Compute a sweep's calls: those of one policy and setting together, as one batch over all threads."""
+"""A sweep's calls: a unit as the emulator knows it, and calls computed as one batch over all threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from player.call.path import CallPath, PathLoss
 from player.call.scored.qoe import CallQoE
+from player.policy import Served
 from player.registry import CALL
+from testbed.calling.plan import CallPlan
 from testbed.link.settings import LinkSettings
 from testbed.process.errors import TestbedError
 from testbed.simulated.simulation import RunFacts
@@ -21,6 +23,32 @@ from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt, judged_calls
 from testbed.sweeps.state import FAILED, manifest_facts
 from testbed.sweeps.work import SweepWork
+
+
+def call_plans(
+    plan: SweepPlan, unit: Unit, out: Path, attempt: int, backend: str, command_line: Sequence[str]
+) -> list[CallPlan]:
+    """The one call of a unit."""
+    setting, policy = unit.setting, loaded(unit.policy.spec, CALL).policy
+    assert setting.call is not None
+    return [
+        CallPlan(
+            policy=unit.policy.spec,
+            trace=unit.swept.trace,
+            trace_spec=unit.swept.spec,
+            start_s=unit.start.at_s,
+            settings=setting.link,
+            backend=backend,
+            seed=unit.seed,
+            record=(out / unit.records[0]).absolute(),
+            command_line=tuple(command_line),
+            cap_mbps=setting.cap_mbps,
+            facts={"run_id": out.name, **manifest_facts(plan, unit, 0, attempt)},
+            server=policy.server() if isinstance(policy, Served) else None,
+            strict=plan.strict,
+            call=setting.call,
+        )
+    ]
 
 
 def path_of(link: LinkSettings) -> CallPath:

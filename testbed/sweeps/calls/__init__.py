@@ -1,1 +1,0 @@
-"""Sweeps whose sessions are calls (`task = "call"`): as the emulator and as the simulator know them."""
