@@ -10,11 +10,12 @@ if __name__ == "__main__":
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.calls.found import calls_are_in
 from analysis.cases.grouping import GROUPINGS
 from analysis.options import (
     add_bound,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 FIGURE_NAMES = ("cdf", "bars", "box", "scatter")
 """Of `analysis.figures.FIGURES`, which takes a while to import."""
 TIMELINE = "timeline"
+PLANE = "plane"
+"""Of calls."""
 
 PICTURES = tuple(f".{kind}" for kind in FORMATS)
 
@@ -63,12 +66,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted.
     """
     args = _parser().parse_args(arguments)
-    return carried_out(PROG, lambda: int(args.run(args)), (AnalysisError, RecordError, TableFileError))
+    return carried_out(PROG, lambda: int(_run_of(args)(args)), (AnalysisError, RecordError, TableFileError))
+
+
+def _run_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
+    """Who carries the command out: by what the records are of.
+
+    Raises:
+        AnalysisError: there is no such command for calls, a weight that is of calls alone, or calls and
+            videos together.
+    """
+    run: Callable[[argparse.Namespace], int] = args.run
+    places = args.results if isinstance(args.results, list) else [args.results]
+    if calls_are_in(places):
+        from analysis.calls.command import command_of
+
+        return command_of(args.command)
+    for name in ("stall_weight", "delay_weight"):
+        if getattr(args, name, None) is not None:
+            raise AnalysisError(f"--{name.replace('_', '-')} weighs calls, and these records are of videos")
+    if getattr(args, "what", None) == PLANE:
+        raise AnalysisError("--what plane: these records are of videos; --what scatter is the same of them")
+    return run
 
 
 def _parser() -> Parser:
     parser = Parser(prog=PROG, description="Figures from session records.")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
 
     _add_compare(commands)
     _add_table(commands)
@@ -87,9 +111,10 @@ def _add_plot(commands: Any) -> None:
     what.add_argument(
         "--what",
         required=True,
-        choices=[*FIGURE_NAMES, TIMELINE],
+        choices=[*FIGURE_NAMES, TIMELINE, PLANE],
         help="cdf: of sessions' QoE; bars: mean QoE with intervals; box: QoE in each setting; scatter:"
-        " bitrate against stall ratio; timeline: sessions over time, side by side",
+        " bitrate against stall ratio; timeline: sessions, or calls, over time, side by side; plane: bitrate"
+        " against stall ratio of calls",
     )
     what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
     add_bound(what, "(bars and box)")

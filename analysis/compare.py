@@ -9,9 +9,10 @@ policies lacks is listed, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any, TypeVar
 
 from analysis.beside import BESIDE
 from analysis.bootstrap import Interval, mean_intervals
@@ -31,7 +32,7 @@ from analysis.comparison import (
     pooled_ladders,
     together_words,
 )
-from analysis.outcomes import Figures, Outcomes, means
+from analysis.outcomes import Accounted, F, Figures, Outcomes
 from analysis.sessions import AnalysisError
 from analysis.significance import SAME, holm, wilcoxon_p
 from analysis.style import in_order, natural
@@ -43,11 +44,42 @@ WORST = 5
 
 NOT_STREAMED = "there is no such session"
 
-DIFFERENCES = ("qoe", *(one.name for one in BESIDE))
-"""The measures that are subtracted, pair by pair."""
+SUBTRACTED = {name: MEASURES[name] for name in ("qoe", *(one.name for one in BESIDE))}
+"""The measures of which differences are taken, pair by pair."""
 
-Cells = dict[str, dict[Case, Figures]]
+CellsOf = dict[str, dict[Case, F]]
 """[policy][case]: figures, seeds and repeats averaged."""
+Cells = CellsOf[Figures]
+
+Measures = Mapping[str, Callable[[F], float]]
+"""Figures by their names."""
+
+Sessions = TypeVar("Sessions", bound=Accounted[Any])
+
+
+@dataclass(frozen=True)
+class Differences:
+    """A policy minus a baseline, over the cases that both have."""
+
+    policy: str
+    baseline: str
+    values: dict[str, dict[Case, float]]
+    """[measure][case]."""
+    intervals: dict[str, Interval]
+    """Of each measure's mean."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Differences of one measure, held against chance."""
+
+    traces: int
+    wilcoxon_p: float | None
+    """Over clusters' means; None of one cluster."""
+    won: float
+    """Share of traces with a mean difference above 0 …"""
+    drawn: float
+    """… and of those where both are the same."""
 
 
 def compare(
@@ -77,7 +109,7 @@ def compare(
         raise AnalysisError(f"only {policies[0]} is there; a comparison needs two policies")
     if len(policies) - len(outcomes.without_figures) < 2:
         raise AnalysisError(
-            f"a comparison needs two policies with sessions that count: {_uncounted(outcomes)}"
+            f"a comparison needs two policies with sessions that count: {uncounted(outcomes)}"
         )
     parts = grouped(outcomes, by)
     groups = [_group(name, part, duels(part.policies, baseline), rule) for name, part in parts.items()]
@@ -89,7 +121,7 @@ def compare(
     if not any(group.pairs for group in groups):
         raise AnalysisError(
             "no two policies have a session with the same trace, start, video and link; nothing can be paired"
-            + (f" ({_uncounted(outcomes)})" if outcomes.left_out else "")
+            + (f" ({uncounted(outcomes)})" if outcomes.left_out else "")
         )
     name = by.name if isinstance(by, Grouping) else by
     pooled = pooled_ladders(parts.values())
@@ -111,13 +143,13 @@ def groups_with_means(
     )
 
 
-def _uncounted(outcomes: Outcomes) -> str:
+def uncounted(outcomes: Accounted[F]) -> str:
     """Of each policy what is left out, and why."""
     left = dict.fromkeys(one.policy for one in outcomes.left_out)
     return "; ".join(f"{policy}: {outcomes.why_left_out(policy)}" for policy in left)
 
 
-def check_baseline(outcomes: Outcomes, baseline: str | None) -> None:
+def check_baseline(outcomes: Accounted[F], baseline: str | None) -> None:
     """That sessions of this policy are there and count.
 
     Raises:
@@ -143,7 +175,7 @@ def duels(policies: Sequence[str], baseline: str | None) -> list[tuple[str, str]
     return [(policy, baseline) for policy in policies if policy != baseline]
 
 
-def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, Outcomes]:
+def grouped(outcomes: Sessions, by: str | Grouping | None) -> dict[str | None, Sessions]:
     """The sessions of each group, in order; one group, None, without `by`."""
     if by is None:
         return {None: outcomes}
@@ -157,16 +189,15 @@ def grouped(outcomes: Outcomes, by: str | Grouping | None) -> dict[str | None, O
         key=lambda name: (order.index(name) if name in order else len(order), natural(name)),
     )
     return {
-        name: Outcomes(
-            outcomes.scoring,
-            tuple(one for one in outcomes.counted if name_of(one.case) == name),
-            tuple(one for one in outcomes.left_out if one.case and name_of(one.case) == name),
+        name: outcomes.with_only(
+            counted=tuple(one for one in outcomes.counted if name_of(one.case) == name),
+            left_out=tuple(one for one in outcomes.left_out if one.case and name_of(one.case) == name),
         )
         for name in names
     }
 
 
-def told_together(outcomes: Outcomes, by: str | Grouping | None) -> list[str]:
+def told_together(outcomes: Accounted[F], by: str | Grouping | None) -> list[str]:
     """Which groups are over several settings or points at once, a line each."""
     told = []
     for name, part in grouped(outcomes, by).items():
@@ -177,7 +208,7 @@ def told_together(outcomes: Outcomes, by: str | Grouping | None) -> list[str]:
     return told
 
 
-def setting_names(outcomes: Outcomes) -> dict[tuple[str, ...], str]:
+def setting_names(outcomes: Accounted[F]) -> dict[tuple[str, ...], str]:
     """What each condition is called among those that are here: what all have in common is left out."""
     cases = [one.case for one in outcomes.counted]
     cases += [one.case for one in outcomes.left_out if one.case is not None]
@@ -189,29 +220,30 @@ def setting_names(outcomes: Outcomes) -> dict[tuple[str, ...], str]:
     return names if len(set(names.values())) == len(names) else {facts: JOIN.join(facts) for facts in found}
 
 
-def cells(outcomes: Outcomes) -> Cells:
+def cells(outcomes: Accounted[F]) -> CellsOf[F]:
     """Figures of each policy in each case, its seeds and repeats averaged."""
-    sessions: dict[str, dict[Case, list[Figures]]] = {}
+    sessions: dict[str, dict[Case, list[F]]] = {}
     for one in outcomes.counted:
         sessions.setdefault(one.policy, {}).setdefault(one.case, []).append(one.figures)
     return {
-        policy: {case: means(figures) for case, figures in mine.items()} for policy, mine in sessions.items()
+        policy: {case: type(figures[0]).mean_of(figures) for case, figures in mine.items()}
+        for policy, mine in sessions.items()
     }
 
 
-def common_cases(found: Cells) -> list[Case]:
+def common_cases(found: CellsOf[F]) -> list[Case]:
     """The cases that all policies have, in the first one's order."""
     first, *others = found.values()
     return [case for case in first if all(case in other for other in others)]
 
 
-def can_be_compared(outcomes: Outcomes) -> bool:
+def can_be_compared(outcomes: Accounted[F]) -> bool:
     """Whether two policies have a case in common, without which `compare` refuses."""
     found = list(cells(outcomes).values())
     return any(case in other for one, other in combinations(found, 2) for case in one)
 
 
-def missing_of(outcomes: Outcomes) -> tuple[Missing, ...]:
+def missing_of(outcomes: Accounted[F]) -> tuple[Missing, ...]:
     """What each policy lacks of what another one has, and of what it has streamed in vain."""
     missing: list[Missing] = []
     reasons = {(one.policy, one.case): one.reason for one in outcomes.left_out if one.case is not None}
@@ -265,9 +297,7 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
     common = common_cases(found)
     if not common:
         return []
-    clusters = [rule.key(case.trace) for case in common]
-    columns = [[get(mine[case]) for case in common] for mine in found.values() for get in MEASURES.values()]
-    intervals = iter(mean_intervals(columns, clusters))
+    intervals = intervals_of_means(found, common, MEASURES, rule)
     invalid = outcomes.invalid
     result = []
     for policy, mine in found.items():
@@ -280,79 +310,96 @@ def policy_means(outcomes: Outcomes, rule: ClusterRule) -> list[PolicyMeans]:
                 sessions=len(sessions),
                 unfinished=sum(one.ended != FINISHED for one in sessions),
                 invalid=sum(one.policy == policy for one in invalid),
-                figures=means(figures),
-                intervals={name: next(intervals) for name in MEASURES},
+                figures=Figures.mean_of(figures),
+                intervals=intervals[policy],
             )
         )
     return result
 
 
-def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) -> list[PairResult]:
+def intervals_of_means(
+    found: CellsOf[F], common: Sequence[Case], measures: Measures[F], rule: ClusterRule
+) -> dict[str, dict[str, Interval]]:
+    """[policy][measure]: means over the cases that all have, resampled together."""
+    columns = [[get(mine[case]) for case in common] for mine in found.values() for get in measures.values()]
+    drawn = iter(mean_intervals(columns, [rule.key(case.trace) for case in common]))
+    return {policy: {name: next(drawn) for name in measures} for policy in found}
+
+
+def differences(
+    duels: Sequence[tuple[str, str]], found: CellsOf[F], measures: Measures[F], rule: ClusterRule
+) -> list[Differences]:
     """Each duel that has a case in common. Those over the same cases are resampled together."""
-
-    def difference(policy: str, baseline: str, cases: Sequence[Case], name: str) -> Iterator[float]:
-        get = MEASURES[name]
-        return (get(found[policy][case]) - get(found[baseline][case]) for case in cases)
-
     together: dict[tuple[Case, ...], list[tuple[str, str]]] = {}
     for policy, baseline in duels:
         mine, other = found.get(policy, {}), found.get(baseline, {})
         if both := tuple(case for case in mine if case in other):
             together.setdefault(both, []).append((policy, baseline))
-    intervals: dict[tuple[str, str], dict[str, Interval]] = {}
+    made: dict[tuple[str, str], Differences] = {}
     for cases, ones in together.items():
-        clusters = [rule.key(case.trace) for case in cases]
-        columns = [list(difference(*duel, cases, name)) for duel in ones for name in DIFFERENCES]
-        drawn = iter(mean_intervals(columns, clusters))
-        intervals |= {duel: {name: next(drawn) for name in DIFFERENCES} for duel in ones}
-    places = {duel: cases for cases, ones in together.items() for duel in ones}
-    return [
-        _pair(
-            *duel,
-            dict(zip(places[duel], difference(*duel, places[duel], "qoe"), strict=True)),
-            intervals[duel],
-            rule,
-        )
-        for duel in duels
-        if duel in places
-    ]
+        values = {
+            (policy, baseline): {
+                name: {case: get(found[policy][case]) - get(found[baseline][case]) for case in cases}
+                for name, get in measures.items()
+            }
+            for policy, baseline in ones
+        }
+        columns = [list(values[duel][name].values()) for duel in ones for name in measures]
+        drawn = iter(mean_intervals(columns, [rule.key(case.trace) for case in cases]))
+        for duel in ones:
+            made[duel] = Differences(*duel, values[duel], {name: next(drawn) for name in measures})
+    return [made[duel] for duel in duels if duel in made]
 
 
-def _pair(
-    policy: str,
-    baseline: str,
-    differences: dict[Case, float],
-    intervals: dict[str, Interval],
-    rule: ClusterRule,
-) -> PairResult:
-    of_traces = list(_means_by(differences, _trace).values())
-    of_clusters = list(_means_by(differences, lambda case: rule.key(case.trace)).values())
-    worst = sorted(differences, key=lambda case: differences[case])[:WORST]
-    names = names_among(worst, differences)
-    return PairResult(
-        policy=policy,
-        baseline=baseline,
-        cases=len(differences),
+def tested(values: Mapping[Case, float], rule: ClusterRule) -> Tested:
+    """One measure's differences by case, their means by trace and by cluster looked at."""
+    of_traces = list(_means_by(values, _trace).values())
+    of_clusters = list(_means_by(values, lambda case: rule.key(case.trace)).values())
+    return Tested(
         traces=len(of_traces),
-        difference=intervals["qoe"],
         wilcoxon_p=wilcoxon_p(of_clusters) if len(of_clusters) > 1 else None,
-        holm_p=None,
         won=sum(value > SAME for value in of_traces) / len(of_traces),
         drawn=sum(abs(value) <= SAME for value in of_traces) / len(of_traces),
-        worst=tuple(
-            WorstCase(case, differences[case], name) for case, name in zip(worst, names, strict=True)
-        ),
-        beside={one.name: intervals[one.name] for one in BESIDE},
     )
+
+
+def _pairs(duels: Sequence[tuple[str, str]], found: Cells, rule: ClusterRule) -> list[PairResult]:
+    """Each duel that has a case in common."""
+    return [_pair(one, rule) for one in differences(duels, found, SUBTRACTED, rule)]
+
+
+def _pair(one: Differences, rule: ClusterRule) -> PairResult:
+    of_qoe = one.values["qoe"]
+    held = tested(of_qoe, rule)
+    return PairResult(
+        policy=one.policy,
+        baseline=one.baseline,
+        cases=len(of_qoe),
+        traces=held.traces,
+        difference=one.intervals["qoe"],
+        wilcoxon_p=held.wilcoxon_p,
+        holm_p=None,
+        won=held.won,
+        drawn=held.drawn,
+        worst=worst_of(of_qoe),
+        beside={measure.name: one.intervals[measure.name] for measure in BESIDE},
+    )
+
+
+def worst_of(values: Mapping[Case, float]) -> tuple[WorstCase, ...]:
+    """The cases with the least differences, by names that tell them apart."""
+    worst = sorted(values, key=lambda case: values[case])[:WORST]
+    names = names_among(worst, values)
+    return tuple(WorstCase(case, values[case], name) for case, name in zip(worst, names, strict=True))
 
 
 def _trace(case: Case) -> tuple[str, str]:
     return case.trace, case.trace_sha256
 
 
-def _means_by(differences: dict[Case, float], key: Callable[[Case], object]) -> dict[object, float]:
+def _means_by(values: Mapping[Case, float], key: Callable[[Case], object]) -> dict[object, float]:
     parts: dict[object, list[float]] = {}
-    for case, value in differences.items():
+    for case, value in values.items():
         parts.setdefault(key(case), []).append(value)
     return {name: sum(values) / len(values) for name, values in parts.items()}
 

@@ -15,7 +15,7 @@ from analysis.beside import BESIDE, beside_verdict, with_bounds
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.cases.case import Case
 from analysis.comparison import ComparedGroup, Comparison, Missing, PairResult, PolicyMeans, notes
-from analysis.outcomes import LeftOut, Outcomes
+from analysis.outcomes import Accounted, F, LeftOut, Outcomes
 from analysis.style import short_name
 from player.qoe import scored_json
 from traces.words import counted
@@ -148,12 +148,12 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print()
     for note in notes(comparison):
         say(console, f"note: {note}")
-    _show_missing(comparison.missing, console)
+    show_missing(comparison.missing, console)
     for line in (*_unfinished_lines(outcomes), *left_out_lines(outcomes)):
         say(console, line)
 
 
-def left_out_lines(outcomes: Outcomes) -> list[str]:
+def left_out_lines(outcomes: Accounted[F]) -> list[str]:
     """A line for each policy and reason, with the first records by name."""
     return left_out_words(outcomes.left_out)
 
@@ -335,7 +335,8 @@ def _p(value: float | None) -> str:
     return "-" if value is None else f"{value:.2g}"
 
 
-def _show_missing(missing: Sequence[Missing], console: Console) -> None:
+def show_missing(missing: Sequence[Missing], console: Console) -> None:
+    """A line for each policy and reason, with the first cases by name."""
     groups: dict[tuple[str, str], list[Missing]] = {}
     for one in missing:
         groups.setdefault((one.policy, one.reason), []).append(one)

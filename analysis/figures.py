@@ -326,11 +326,11 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.set_xlabel("stall ratio (%)," + (" " if wide else "\n") + "fewer to the right")
         axis.grid(color=FAINT_COLOUR, linewidth=0.3, zorder=0)
-        _mark_better_corner(axis)
+        mark_better_corner(axis)
         _title(axis, part, len(parts))
     share_scale(axes, "xy")
     axes[0].set_ylabel("mean bitrate (Mbit/s)")
-    handles = [_handle(policy, policies) for policy in policies]
+    handles = [policy_handle(policy, policies) for policy in policies]
     _head_and_legend(figure, outcomes, parts, handles, "whiskers: 95 % intervals of the means over traces")
     return _drawn(figure, outcomes, parts)
 
@@ -344,9 +344,9 @@ def _scatter_points(axis: Any, part: Any, policies: Sequence[str], rule: Cluster
         axis.errorbar(
             stall.mean,
             rate.mean,
-            xerr=_errors(stall),
-            yerr=_errors(rate),
-            fmt=_marker(policy, policies),
+            xerr=errors(stall),
+            yerr=errors(rate),
+            fmt=marker(policy, policies),
             color=colour(policy),
             markerfacecolor="white" if is_bound(policy) else colour(policy),
             markersize=5,
@@ -356,13 +356,13 @@ def _scatter_points(axis: Any, part: Any, policies: Sequence[str], rule: Cluster
         )
 
 
-def _handle(policy: str, policies: Sequence[str]) -> Line2D:
+def policy_handle(policy: str, policies: Sequence[str]) -> Line2D:
     """A policy's mark in the legend."""
     return Line2D(
         [],
         [],
         color=colour(policy),
-        marker=_marker(policy, policies),
+        marker=marker(policy, policies),
         markersize=5,
         markerfacecolor="white" if is_bound(policy) else colour(policy),
         linestyle="none",
@@ -370,7 +370,7 @@ def _handle(policy: str, policies: Sequence[str]) -> Line2D:
     )
 
 
-def _mark_better_corner(axis: Axes) -> None:
+def mark_better_corner(axis: Axes) -> None:
     """Up and to the right."""
     corner = Polygon(
         [(1.0, 1.0), (0.93, 1.0), (1.0, 0.9)], transform=axis.transAxes, color=GREY, linewidth=0, zorder=1
@@ -424,12 +424,12 @@ def _width(policies: int) -> float:
 
 def _whisker(axis: Axes, place: float, interval: Interval) -> None:
     """The interval at a bar's end."""
-    errors = _errors(interval)
-    if errors is not None:
-        axis.errorbar(place, interval.mean, yerr=errors, color=BLACK, elinewidth=0.8, capsize=2, zorder=3)
+    reach = errors(interval)
+    if reach is not None:
+        axis.errorbar(place, interval.mean, yerr=reach, color=BLACK, elinewidth=0.8, capsize=2, zorder=3)
 
 
-def _errors(interval: Interval) -> list[list[float]] | None:
+def errors(interval: Interval) -> list[list[float]] | None:
     """How far the interval reaches below and above its mean, as matplotlib wants it."""
     if interval.low is None or interval.high is None:
         return None
@@ -441,7 +441,7 @@ def _hatch(policy: str) -> str | None:
     return None if is_bound(policy) or short_name(policy) in KNOWN else "////"
 
 
-def _marker(policy: str, policies: Sequence[str]) -> str:
+def marker(policy: str, policies: Sequence[str]) -> str:
     return MARKERS[list(policies).index(policy)]
 
 

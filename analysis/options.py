@@ -9,6 +9,8 @@ from typing import Any
 
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError
+from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
+from player.call.scored.kinds import KINDS as CALL_KINDS
 from player.defaults import MU, MU_NOTE
 from player.qoe import Scoring
 from traces.commands import add_json_option
@@ -110,12 +112,24 @@ def add_scoring(
     """
     scoring = command.add_argument_group(f"scoring{note}")
     scoring.add_argument(
-        "--qoe", choices=sorted(MU), default=kind, help=f"kind of QoE (default: {kind_note})"
+        "--qoe",
+        choices=[*sorted(MU), *(one for one in CALL_KINDS if one not in MU)],
+        default=kind,
+        help=f"kind of QoE (default: {kind_note}); of calls: {', '.join(CALL_KINDS)}",
     )
     scoring.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
-    smooth = None if kind is None else 1.0
+    scoring.add_argument("--smooth", type=float, metavar="X", help="switch weight (default: 1)")
     scoring.add_argument(
-        "--smooth", type=float, default=smooth, metavar="X", help="switch weight (default: 1)"
+        "--stall-weight",
+        type=float,
+        metavar="MBPS",
+        help=f"of calls, linear: what a share of stall of 1 costs (default: {STALL_MBPS:g})",
+    )
+    scoring.add_argument(
+        "--delay-weight",
+        type=float,
+        metavar="MBPS",
+        help=f"of calls, linear: what a second of p95 frame delay costs (default: {DELAY_MBPS_PER_S:g})",
     )
 
 
@@ -131,6 +145,7 @@ def scored_by(args: argparse.Namespace) -> tuple[Scoring, ClusterRule]:
         AnalysisError: weights or a pattern that are none.
     """
     try:
-        return Scoring(args.qoe, args.mu, args.smooth), ClusterRule(args.cluster)
+        smooth = 1.0 if args.smooth is None else args.smooth
+        return Scoring(args.qoe, args.mu, smooth), ClusterRule(args.cluster)
     except ValueError as error:
         raise AnalysisError(str(error)) from None

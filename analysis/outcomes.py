@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from analysis import curves
 from analysis.cases.case import Case, differing, facts_of, hashes_of
@@ -40,6 +40,35 @@ NO_CHUNK = "it ended before two chunks were in, so it has no QoE"
 CUT_SHORT = "it was interrupted (--interrupted counts it)"
 
 
+class Averaged(Protocol):
+    """Figures of a session, of which several have a mean."""
+
+    @classmethod
+    def mean_of(cls, figures: Iterable[Self]) -> Self:
+        """Means of each."""
+
+
+F = TypeVar("F", bound=Averaged)
+F_co = TypeVar("F_co", bound=Averaged, covariant=True)
+
+
+class Counted(Protocol[F_co]):
+    """A session that counts, whatever was measured of it."""
+
+    @property
+    def record(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def case(self) -> Case: ...
+    @property
+    def figures(self) -> F_co: ...
+    @property
+    def ended(self) -> str: ...
+    @property
+    def simulated(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Figures:
     """How a session went, or the mean of several."""
@@ -54,6 +83,32 @@ class Figures:
     """Body bytes downloaded over what the link carried from the begin until the last chunk was in (for
     a session cut short, until its end). Headers are not counted, so a link that is always busy gives
     about 0.95. None where the link carried nothing."""
+
+    @classmethod
+    def mean_of(cls, figures: Iterable[Figures]) -> Figures:
+        """Means of each; utilisation over those that have one.
+
+        Raises:
+            ValueError: there are none.
+        """
+        every = list(figures)
+        used = [one.utilisation for one in every if one.utilisation is not None]
+        return cls(
+            qoe=mean([one.qoe for one in every]),
+            bitrate_mbps=mean([one.bitrate_mbps for one in every]),
+            stall_s=mean([one.stall_s for one in every]),
+            stall_ratio=mean([one.stall_ratio for one in every]),
+            startup_s=mean([one.startup_s for one in every]),
+            switches=mean([one.switches for one in every]),
+            utilisation=mean(used) if used else None,
+        )
+
+
+def mean(values: Sequence[float]) -> float:
+    """Raises ValueError where there is none."""
+    if not values:
+        raise ValueError("no figures; a mean needs one at least")
+    return sum(values) / len(values)
 
 
 @dataclass(frozen=True)
@@ -92,26 +147,17 @@ class LeftOut:
     reason: str
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """All sessions that were found, and what they are scored by."""
+class Accounted(Generic[F]):
+    """Sessions that count and sessions that don't: what can be asked of any kind of them."""
 
-    scoring: Scoring
-    """As asked for; a session's own is `Outcome.scored`."""
-    counted: tuple[Outcome, ...]
+    counted: tuple[Counted[F], ...]
     left_out: tuple[LeftOut, ...]
-    unreadable: tuple[str, ...] = ()
-    """Faults of records that are damaged: nobody knows whose they are."""
+    unreadable: tuple[str, ...]
 
-    @property
-    def scored(self) -> list[Scored]:
-        """What the sessions that count are scored by, once a video."""
-        return list(dict.fromkeys((one.case.video, one.ladder_kbps, one.scored) for one in self.counted))
-
-    @property
-    def weights(self) -> str:
-        """The same in words."""
-        return scored_words(self.scored)
+    def with_only(self, counted: Sequence[Any], left_out: Sequence[LeftOut]) -> Self:
+        """A part of them, scored alike."""
+        part = {"counted": tuple(counted), "left_out": tuple(left_out), "unreadable": ()}
+        return replace(self, **part)  # type: ignore[type-var]
 
     @property
     def policies(self) -> list[str]:
@@ -138,6 +184,28 @@ class Outcomes:
         """How many sessions of a policy are left out and why, in words."""
         why = Counter(one.reason for one in self.left_out if one.policy == policy)
         return "; ".join(f"{count} left out, {reason}" for reason, count in why.items())
+
+
+@dataclass(frozen=True)
+class Outcomes(Accounted[Figures]):
+    """All sessions that were found, and what they are scored by."""
+
+    scoring: Scoring
+    """As asked for; a session's own is `Outcome.scored`."""
+    counted: tuple[Outcome, ...]
+    left_out: tuple[LeftOut, ...]
+    unreadable: tuple[str, ...] = ()
+    """Faults of records that are damaged: nobody knows whose they are."""
+
+    @property
+    def scored(self) -> list[Scored]:
+        """What the sessions that count are scored by, once a video."""
+        return list(dict.fromkeys((one.case.video, one.ladder_kbps, one.scored) for one in self.counted))
+
+    @property
+    def weights(self) -> str:
+        """The same in words."""
+        return scored_words(self.scored)
 
     @property
     def unfinished(self) -> list[Outcome]:
@@ -303,8 +371,8 @@ def _case(session: SessionRecord) -> Case | None:
     simulated = bool(session.record.manifest.get("simulated"))
     asked = {key: value for key, value in link.items() if key not in MEASURED_OF_LINK}
     rtt_ms = link.get("rtt_ms")
-    family = str(trace.get("family") or _typed(trace) or trace["name"])
-    link_label = _link_label(link, simulated)
+    family = str(trace.get("family") or typed_family(trace) or trace["name"])
+    link_label = link_label_of(link, simulated)
     start_s = session.trace.start_s
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other case of it
@@ -325,17 +393,17 @@ def _case(session: SessionRecord) -> Case | None:
         family=family,
         link_label=link_label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
-        condition=_condition(sweep, family, video["name"], _link_label(link, simulated), simulated),
+        condition=condition_of(sweep, family, video["name"], link_label_of(link, simulated), simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
         chunks=_whole(video.get("chunks")),
         cap_mbps=trace.get("cap_mbps"),
         group=str(sweep["group"]) if "group" in sweep else None,
-        axis=_axis(sweep.get("axis")),
+        axis=axis_of(sweep.get("axis")),
     )
 
 
-def _axis(told: object) -> tuple[tuple[str, float], ...]:
+def axis_of(told: object) -> tuple[tuple[str, float], ...]:
     """Keys and numbers of a manifest's axis; what is none is left out."""
     found = told.items() if isinstance(told, dict) else ()
     return tuple(
@@ -348,23 +416,26 @@ def _whole(value: object) -> int | None:
 
 
 def told_apart(found: Sequence[Outcome | LeftOut]) -> list[Outcome | LeftOut]:
-    """The same, their cases under names that hold whatever differs: where two would be called the same,
-    what they differ by stands in `besides`, and where that isn't their traces, in `condition` too."""
-    cases = list(dict.fromkeys(one.case for one in found if one.case is not None))
+    """The same, their cases told apart."""
+    renamed = told_apart_cases(one.case for one in found)
+    return [one if one.case is None else replace(one, case=renamed[one.case]) for one in found]
+
+
+def told_apart_cases(found: Iterable[Case | None]) -> dict[Case, Case]:
+    """Cases under names that hold whatever differs: where two would be called the same, what they differ by
+    stands in `besides`, and where that isn't their traces, in `condition` too."""
+    cases = list(dict.fromkeys(case for case in found if case is not None))
     besides = differing(cases, str, (facts_of, hashes_of))
     more = differing(cases, lambda case: (case.condition, case.video), (facts_of,))
-
-    def renamed(one: Outcome | LeftOut) -> Outcome | LeftOut:
-        case = one.case
-        if case is None or not (case in besides or case in more):
-            return one
-        condition = (*case.condition, *more.get(case, ()))
-        return replace(one, case=replace(case, besides=besides.get(case, ()), condition=condition))
-
-    return [renamed(one) for one in found]
+    return {
+        case: replace(case, besides=besides.get(case, ()), condition=(*case.condition, *more.get(case, ())))
+        if case in besides or case in more
+        else case
+        for case in cases
+    }
 
 
-def _condition(
+def condition_of(
     sweep: dict[str, Any], family: str, video: str, link_label: str, simulated: bool
 ) -> tuple[str, ...]:
     """A case without its trace, in words."""
@@ -373,13 +444,13 @@ def _condition(
     return (family, video, *link_label.split(", "))
 
 
-def _typed(trace: dict[str, Any]) -> str:
+def typed_family(trace: dict[str, Any]) -> str:
     """The last two parts of what was typed for a trace: `fcc/train` of a folder, a file's own name."""
     spec = str(trace.get("spec") or "")
     return "/".join(Path(spec).parts[-2:]) if Path(spec).name != trace.get("name") else Path(spec).parent.name
 
 
-def _link_label(link: dict[str, Any], simulated: bool) -> str:
+def link_label_of(link: dict[str, Any], simulated: bool) -> str:
     words = [f"simulated: {link.get('model', '?')}" if simulated else "emulated"]
     if link.get("rtt_ms") is not None:
         words.append(f"RTT {link['rtt_ms']:g} ms")
@@ -391,28 +462,3 @@ def _link_label(link: dict[str, Any], simulated: bool) -> str:
     if link.get("congestion_control") is not None:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)
-
-
-def means(figures: Iterable[Figures]) -> Figures:
-    """Means of figures; utilisation over those that have one.
-
-    Raises:
-        ValueError: there are none.
-    """
-    every = list(figures)
-    if not every:
-        raise ValueError("no figures; a mean needs one at least")
-
-    def mean(values: list[float]) -> float:
-        return sum(values) / len(values)
-
-    used = [one.utilisation for one in every if one.utilisation is not None]
-    return Figures(
-        qoe=mean([one.qoe for one in every]),
-        bitrate_mbps=mean([one.bitrate_mbps for one in every]),
-        stall_s=mean([one.stall_s for one in every]),
-        stall_ratio=mean([one.stall_ratio for one in every]),
-        startup_s=mean([one.startup_s for one in every]),
-        switches=mean([one.switches for one in every]),
-        utilisation=mean(used) if used else None,
-    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
@@ -66,23 +66,26 @@ class LinkSharer:
         return told if self.stagger_s is None else {**told, "stagger_s": self.stagger_s}
 
 
-@dataclass(frozen=True)
-class SessionRecord:
-    """One session, with the names and figures that analyses ask for."""
+class FirstLine(Protocol):
+    """A record, of whatever kind, as its first line tells of it."""
 
-    record: Record
+    @property
+    def path(self) -> str: ...
+    @property
+    def manifest(self) -> dict[str, Any]: ...
+    @property
+    def told(self) -> Manifest: ...
+
+
+@dataclass(frozen=True)
+class RecordRead:
+    """A record, of a session or of a call, with the names that analyses ask for."""
+
+    record: FirstLine
 
     @property
     def path(self) -> str:
         return self.record.path
-
-    @property
-    def chunks(self) -> tuple[ChunkRow, ...]:
-        return self.record.chunks
-
-    @property
-    def end(self) -> EndRow:
-        return self.record.end
 
     @property
     def policy(self) -> str:
@@ -152,6 +155,26 @@ class SessionRecord:
             group, players, index, float(offset_s), None if stagger_s is None else float(stagger_s)
         )
 
+    def section(self, name: str) -> dict[str, Any]:
+        """An object of the manifest; empty where there is none."""
+        found = self.record.manifest.get(name)
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True)
+class SessionRecord(RecordRead):
+    """One session, with the names and figures that analyses ask for."""
+
+    record: Record
+
+    @property
+    def chunks(self) -> tuple[ChunkRow, ...]:
+        return self.record.chunks
+
+    @property
+    def end(self) -> EndRow:
+        return self.record.end
+
     @cached_property
     def weights(self) -> QoE:
         """The QoE that the policy was told, which is the one that the run was scored with.
@@ -171,11 +194,6 @@ class SessionRecord:
             return summarise(self.chunks, self.end, self.record.ladder_kbps, self.weights)
         except ValueError as error:
             raise RecordError(f"{self.path}:1: {error}") from None
-
-    def section(self, name: str) -> dict[str, Any]:
-        """An object of the manifest; empty where there is none."""
-        found = self.record.manifest.get(name)
-        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)

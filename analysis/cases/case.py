@@ -34,6 +34,8 @@ class Case:
     """Whether the sweep calls it a network that is meant to break policies."""
     chunks: int | None = None
     """Of the video, that were asked for."""
+    seed: int | None = None
+    """Of a call: what drew the sizes of its frames, and its losses. A session's seeds are averaged."""
     cap_mbps: float | None = field(compare=False, default=None)
     """Where the trace's rates were cut."""
     besides: tuple[str, ...] = field(compare=False, default=())
@@ -86,8 +88,9 @@ def facts_of(case: Case) -> dict[str, str]:
 
 
 def hashes_of(case: Case) -> dict[str, str]:
-    """What is in its files, as short as tells them apart."""
-    return {
+    """What is in its files, and its seed, as short as tells them apart."""
+    seed = {} if case.seed is None else {"seed": f"seed {case.seed}"}
+    return seed | {
         "trace": f"trace {short_hash(case.trace_sha256)}",
         "video": f"video {short_hash(case.video_sha256)}",
     }

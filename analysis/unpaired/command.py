@@ -101,7 +101,7 @@ class UnpairedComparison:
 def run_unpaired(args: argparse.Namespace) -> int:
     """Compare; the exit status."""
     try:
-        scoring = Scoring(args.qoe, args.mu, args.smooth)
+        scoring = Scoring(args.qoe, args.mu, 1.0 if args.smooth is None else args.smooth)
     except ValueError as error:
         raise AnalysisError(str(error)) from None
     if not (math.isfinite(args.block_hours) and args.block_hours > 0):

@@ -15,7 +15,7 @@ from functools import cached_property
 from analysis.beside import verdict_of
 from analysis.bootstrap import Interval, mean_intervals
 from analysis.clusters import ClusterRule
-from analysis.outcomes import Figures, means
+from analysis.outcomes import Figures
 from analysis.report.parts.study import NetworkCondition, Study, plain_number
 from analysis.significance import holm, wilcoxon_p
 from analysis.style import in_order
@@ -87,7 +87,8 @@ class AxisPoint:
             case = (one.case.trace, one.case.start_s)
             sessions.setdefault(one.policy, {}).setdefault(case, []).append(one.figures)
         return {
-            policy: {case: means(found) for case, found in mine.items()} for policy, mine in sessions.items()
+            policy: {case: Figures.mean_of(found) for case, found in mine.items()}
+            for policy, mine in sessions.items()
         }
 
 

@@ -9,14 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from player.call.checks import CallError, expect
+from player.call.scored.kinds import DELAY_MBPS_PER_S, KINDS, STALL_MBPS
 from player.call.scored.outcomes import CallOutcomes
-
-KINDS = ("linear", "opennetlab", "pandia")
-
-STALL_MBPS = 12.5
-"""What a share of stall of 1 costs: 1 % weighs a tenth of 1.25 Mbit/s, half of a call's usual ceiling."""
-DELAY_MBPS_PER_S = 1.0
-"""What a second of delay of the 95th percentile costs: 100 ms weigh 0.1 Mbit/s."""
 
 LATEST_MS = 400.0
 """OpenNetLab's challenge counts no longer delay (Challenge-Environment, MMSys 2021)."""
