@@ -1,1 +1,8 @@
-"""The task `call`: the rate of a video call's encoder, a number with a spread, every 200 ms."""
+"""The task `call`: the rate of a video call's encoder, a number with a spread, every 200 ms.
+
+    python -m policies.llm collect --task call --out pool
+    python -m policies.llm adapt --task call --pool pool --layers 4 --rounds 2 --out adapter
+    python -m policies.llm test --task call --adapter adapter
+
+No adapter is shipped: the policy `netllm` of calls needs `adapter=DIR`.
+"""
