@@ -140,7 +140,7 @@ def test_a_dark_link_ends_nothing(start: Start, tmp_path: Path) -> None:
     assert one["outcome"] == "finished" and one["stall_ratio"] > 0
     _, *rows, _ = lines(tmp_path / "o" / "gcc.jsonl")
     came = {row["second"]: row["packets"] for row in rows if row["line"] == "second"}
-    assert came[2] > 0 and came[3] == 0 and came[5] > 0
+    assert came[2] > 2 >= came[3] and came[5] > 0  # of the last one, what was under way
 
 
 def began(run: Run, place: Path) -> None:
@@ -165,7 +165,7 @@ def test_ctrl_c_ends_a_call_with_a_record(start: Start, tmp_path: Path) -> None:
 def test_a_receiver_that_is_killed_leaves_a_call_that_goes_on(start: Start, tmp_path: Path) -> None:
     run = start("--policy", "gcc", "--out", "o", seconds="6")
     began(run, tmp_path)
-    os.kill(run.expect(lambda: run.child(RECEIVER), "its receiver"), signal.SIGKILL)
+    os.kill(run.in_host(RECEIVER, 0, "player"), signal.SIGKILL)
     assert run.finish() == 1
     run.expect_nothing_left()
     _, *rows, end = lines(tmp_path / "o" / "gcc.jsonl")
@@ -180,7 +180,7 @@ def test_a_receiver_that_is_killed_leaves_a_call_that_goes_on(start: Start, tmp_
 def test_a_receiver_that_is_frozen_for_a_while_is_told_by_the_verdict(start: Start, tmp_path: Path) -> None:
     run = start("--policy", "gcc", "--out", "o", seconds="5")
     began(run, tmp_path)
-    receiver = run.expect(lambda: run.child(RECEIVER), "its receiver")
+    receiver = run.in_host(RECEIVER, 0, "player")
     os.kill(receiver, signal.SIGSTOP)
     wait_until(lambda: "T" in Path(f"/proc/{receiver}/stat").read_text().rpartition(")")[2][:3], "it stops")
     time.sleep(1.0)
