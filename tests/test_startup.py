@@ -24,7 +24,7 @@ SCRIPTS = (
 MODULES = {
     "player": "",
     "player.video": "",
-    "traces": "list show lint convert generate fit",
+    "traces": "list show lint convert generate fit fit-fast",
     "analysis": "compare table power unpaired collect report plot",
     "policies": "",
     "policies.reference": "",
