@@ -276,8 +276,8 @@ def test_default_policies_are_those_that_can_stream_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("testbed.session.plan.require_tools", lambda: None)
-    monkeypatch.setattr("testbed.session.plan.delay_backend", lambda asked: "relay")
+    monkeypatch.setattr("testbed.lanes.able.require_tools", lambda: None)
+    monkeypatch.setattr("testbed.lanes.able.delay_backend", lambda asked: "relay")
 
     def planned(*words: str) -> Any:
         return plan_run(parser().parse_args(words), words)

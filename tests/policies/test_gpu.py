@@ -18,6 +18,7 @@ from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.engine.graphs import GraphedStep
 from policies.llm.engine.packed import PackedModel
+from policies.llm.head import ABSENT
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.tasks.ladder.task import TASK
 
@@ -74,7 +75,7 @@ def test_decisions_that_differ_are_counted_and_the_close_ones_told_apart(adapter
     assert compared(TASK, sessions, here, answered(engine, sessions), engine).differ == 0
     there = here.copy()
     best = TASK.answer(here[2, 3], sessions[2][3])
-    allowed = [level for level in range(6) if level != best.value]
+    allowed = [level for level in np.flatnonzero(here[2, 3] > ABSENT / 2) if level != best.value]
     there[2, 3, allowed] += 100.0
     found = compared(TASK, sessions, here, there, engine)
     assert (found.decisions, found.furthest) == (30, pytest.approx(100.0, rel=1e-5))

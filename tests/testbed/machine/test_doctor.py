@@ -23,7 +23,7 @@ from testbed.process.errors import TestbedError
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "testbed" / "doctor.py"
-ROOMS = ("process", "machine", "link", "session")
+ROOMS = ("process", "machine", "link", "lanes")
 """What the doctor is made of."""
 
 
@@ -232,7 +232,7 @@ def test_a_person_reads_each_finding_and_its_way_out() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_is_not_root_is_told_so_and_gets_no_traceback(tmp_path: Path) -> None:
     copy = tmp_path / "testbed"
-    for folder in ("testbed", *(f"testbed/{room}" for room in ROOMS), "traces"):
+    for folder in ("testbed", *(f"testbed/{room}" for room in ROOMS), "traces", "player"):
         (tmp_path / folder).mkdir()
         for module in (ROOT / folder).glob("*.py"):
             (tmp_path / folder / module.name).write_text(module.read_text())
