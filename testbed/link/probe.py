@@ -14,8 +14,9 @@ import statistics
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -243,8 +244,7 @@ class PathProbing:
         # bottleneck: time the rest from the arrival of the last of these.
         timed = arrivals[1 + _uneven_frames(self._lane.settings) :]
         if len(timed) > TRAIN_FRAMES // 2 - 1:
-            elapsed_s = timed[-1][1] - timed[0][1]
-            ratio = (len(timed) - 1) * FRAME_S / elapsed_s if elapsed_s > 0 else None
+            ratio = _rate_ratio(timed)
         return PathProbe(
             rtt_ms=statistics.median(trips) if trips else None,
             rtt_min_ms=min(trips, default=None),
@@ -255,6 +255,20 @@ class PathProbing:
             train_sent=self._train,
             train_lost=self._train - len(arrivals),
         )
+
+
+def _rate_ratio(timed: Sequence[tuple[int, float]]) -> float | None:
+    """Rate of (number, arrival time in s) over the set one; None if all came at one moment.
+
+    By the whole train, which tells of credit beyond the burst, or by the gap in its middle if that is faster:
+    a processor that was away for a moment makes one gap long, and a link that is too slow makes all so.
+    """
+    elapsed_s = timed[-1][1] - timed[0][1]
+    gaps_s = [(then[1] - now[1]) / (then[0] - now[0]) for now, then in pairwise(timed) if then[0] > now[0]]
+    usual_s = statistics.median(gaps_s) if gaps_s else 0.0
+    if elapsed_s <= 0 or usual_s <= 0:
+        return None
+    return max((len(timed) - 1) * FRAME_S / elapsed_s, FRAME_S / usual_s)
 
 
 def _close_all(opened: list[socket.socket]) -> None:
