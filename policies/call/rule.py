@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,15 @@ _KBIT_A_MBIT = 1000.0
 _BYTES_A_KBIT = 125.0
 
 
-class Rule:
+class Rule(ABC):
     """A policy that acts on every feedback, by a compiled rule."""
 
     every_feedback = True
     may_probe = True
 
+    @abstractmethod
     def compiled_rule(self) -> CompiledRule:
         """The functions of this rule."""
-        raise NotImplementedError
 
     def reset(self, call: CallSettings, seed: int, qoe: Any) -> None:
         """A new call begins."""
