@@ -19,13 +19,11 @@ from analysis.sessions import (
     AnalysisError,
     SessionRecord,
     complaint,
-    each_once,
-    record_files,
-    refuse_other_schemas,
+    of_policies,
+    read_each,
 )
 from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
-from traces.commands import said_of
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
@@ -228,23 +226,14 @@ def read_outcomes(
             are looked at before), a policy that no record has, nothing left to count.
         OSError: a place that cannot be read.
     """
-    read: list[Outcome | LeftOut] = []
-    faults: list[tuple[Path, str]] = []
-    files, copies = each_once(record_files(places))
-    for path in files:
-        try:
-            read.append(outcome_of(SessionRecord(read_record(path)), scoring, interrupted=interrupted))
-        except (RecordError, OSError) as error:
-            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    faults += copies
-    refuse_other_schemas(faults, len(files) + len(copies))
+
+    def outcome(path: Path) -> Outcome | LeftOut:
+        return outcome_of(SessionRecord(read_record(path)), scoring, interrupted=interrupted)
+
+    read, faults = read_each(places, outcome)
     if not read:
-        raise AnalysisError(complaint(faults, len(files) + len(copies)))
-    there = dict.fromkeys(one.policy for one in read)
-    for policy in policies:
-        if policy not in there:
-            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
-    wanted = [one for one in read if not policies or one.policy in policies]
+        raise AnalysisError(complaint(faults, len(faults)))
+    wanted = of_policies(read, policies)
     chosen = replace(outcomes_of(scoring, wanted), unreadable=tuple(fault for _, fault in faults))
     if not chosen.counted:
         why = Counter(one.reason for one in chosen.left_out)

@@ -8,12 +8,12 @@ import math
 import stat
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from player.manifest import Manifest
 from player.qoe import QoE, SessionSummary, summarise
@@ -26,8 +26,22 @@ from traces.words import meant
 ENDING = ".jsonl"
 
 
+T = TypeVar("T")
+
+
 class AnalysisError(ValueError):
     """An analysis that cannot be made; the message names the cause and the way out."""
+
+
+class OfPolicy(Protocol):
+    """What was read of one record."""
+
+    @property
+    def policy(self) -> str:
+        """As it was asked for."""
+
+
+P = TypeVar("P", bound=OfPolicy)
 
 
 @dataclass(frozen=True)
@@ -222,25 +236,10 @@ def load_sessions(
         RecordError: none of the records can be read.
         OSError: a place that cannot be read.
     """
-    found: list[SessionRecord] = []
-    faults: list[tuple[Path, str]] = []
-    files, copies = each_once(record_files(places))
-    for path in files:
-        try:
-            found.append(SessionRecord(read_record(path)))
-        except (RecordError, OSError) as error:
-            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    faults += copies
-    refuse_other_schemas(faults, len(found) + len(faults))
+    found, faults = read_each(places, lambda path: SessionRecord(read_record(path)))
     if not found:
         raise RecordError(faults[0][1])
-    there = dict.fromkeys(session.policy for session in found)
-    for policy in policies:
-        if policy not in there:
-            raise AnalysisError(
-                f"no record is of policy {policy!r}{meant(policy, there)}; there are {', '.join(there)}"
-            )
-    wanted = [session for session in found if not policies or session.policy in policies]
+    wanted = of_policies(found, policies)
     taken = tuple(session for session in wanted if with_invalid or session.end.valid)
     left_out = tuple(session for session in wanted if session not in taken)
     if not taken:
@@ -249,6 +248,51 @@ def load_sessions(
             " The end line's link.reasons say why; --invalid takes them all the same"
         )
     return FoundSessions(taken, left_out, tuple(fault for _, fault in faults))
+
+
+def read_each(places: Sequence[Path], of: Callable[[Path], T]) -> tuple[list[T], list[tuple[Path, str]]]:
+    """What each record of folders and record files comes to, and the faults of those that can't be read or
+    are there twice.
+
+    Raises:
+        AnalysisError: nothing to read in a place, a record of another version.
+        OSError: a place that cannot be read.
+    """
+    found: list[T] = []
+    faults: list[tuple[Path, str]] = []
+    files, copies = each_once(record_files(places))
+    for path in files:
+        try:
+            found.append(of(path))
+        except (RecordError, OSError) as error:
+            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
+    faults += copies
+    refuse_other_schemas(faults, len(files) + len(copies))
+    return found, faults
+
+
+def of_policies(found: Sequence[P], policies: Sequence[str]) -> list[P]:
+    """Those of the policies that are asked for; all if none is.
+
+    Raises:
+        AnalysisError: one that none is of.
+    """
+    refuse_unknown(policies, [one.policy for one in found])
+    return [one for one in found if not policies or one.policy in policies]
+
+
+def refuse_unknown(policies: Sequence[str], there: Sequence[str]) -> None:
+    """A policy that no record is of.
+
+    Raises:
+        AnalysisError: names it and those that there are.
+    """
+    names = dict.fromkeys(there)
+    for policy in policies:
+        if policy not in names:
+            raise AnalysisError(
+                f"no record is of policy {policy!r}{meant(policy, names)}; there are {', '.join(names)}"
+            )
 
 
 def refuse_other_schemas(faults: Sequence[tuple[Path, str]], records: int) -> None:

@@ -14,10 +14,14 @@ from datetime import datetime
 from pathlib import Path
 
 from analysis.outcomes import CUT_SHORT, NOT_ITS_OWN, LeftOut
-from analysis.sessions import AnalysisError, SessionRecord, each_once, record_files, refuse_other_schemas
+from analysis.sessions import (
+    AnalysisError,
+    SessionRecord,
+    of_policies,
+    read_each,
+)
 from player.qoe import QoE, Scored, Scoring, scored_words, summarise
 from player.record import INTERRUPTED, RecordError, by_fallback_alone, read_record
-from traces.commands import said_of
 
 WITH_TRACE = "it ran over a trace: `python -m analysis compare` pairs it"
 NOTHING_PLAYED = "it ended before two chunks were in or anything was played"
@@ -99,21 +103,12 @@ def read_streams(
             no session that counts.
         OSError: a place that cannot be read.
     """
-    read: list[Stream | LeftOut] = []
-    faults: list[tuple[Path, str]] = []
-    files, copies = each_once(record_files(places))
-    for path in files:
-        try:
-            read.append(stream_of(SessionRecord(read_record(path)), scoring, interrupted=interrupted))
-        except (RecordError, OSError) as error:
-            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    faults += copies
-    refuse_other_schemas(faults, len(files) + len(copies))
-    there = dict.fromkeys(one.policy for one in read)
-    for policy in policies:
-        if policy not in there:
-            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
-    wanted = [one for one in read if not policies or one.policy in policies]
+
+    def stream(path: Path) -> Stream | LeftOut:
+        return stream_of(SessionRecord(read_record(path)), scoring, interrupted=interrupted)
+
+    read, faults = read_each(places, stream)
+    wanted = of_policies(read, policies)
     taken = tuple(one for one in wanted if isinstance(one, Stream))
     left_out = tuple(one for one in wanted if isinstance(one, LeftOut))
     if not taken:

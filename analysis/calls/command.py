@@ -16,7 +16,7 @@ from analysis.calls.said import show
 from analysis.calls.written import as_json, write_csv
 from analysis.compare import can_be_compared
 from analysis.compare_report import left_out_lines
-from analysis.sessions import AnalysisError, each_once, record_files, tell_next, tell_unreadable
+from analysis.sessions import AnalysisError, of_policies, read_each, tell_next, tell_unreadable
 from analysis.style import RC, save
 from player.call.record import read_call
 from player.record import RecordError
@@ -96,21 +96,11 @@ def load_calls(args: argparse.Namespace) -> tuple[list[CallSession], list[CallSe
         AnalysisError: no call is of a policy, or none is left.
         RecordError: none of the records can be read.
     """
-    calls: list[CallSession] = []
-    files, copies = each_once(record_files(args.results))
-    faults = [fault for _, fault in copies]
-    for path in files:
-        try:
-            calls.append(CallSession(read_call(path)))
-        except RecordError as error:
-            faults.append(str(error))
+    calls, faulty = read_each(args.results, lambda path: CallSession(read_call(path)))
+    faults = [fault for _, fault in faulty]
     if not calls:
         raise RecordError(faults[0])
-    there = dict.fromkeys(one.policy for one in calls)
-    for policy in args.policy:
-        if policy not in there:
-            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
-    wanted = [one for one in calls if not args.policy or one.policy in args.policy]
+    wanted = of_policies(calls, args.policy)
     taken = [one for one in wanted if args.invalid or one.record.end.valid]
     if not taken:
         raise AnalysisError(

@@ -32,16 +32,13 @@ from analysis.sessions import (
     AnalysisError,
     RecordRead,
     complaint,
-    each_once,
-    record_files,
-    refuse_other_schemas,
+    of_policies,
+    read_each,
 )
 from player.call.record import CallRecord, read_call
 from player.call.scored.outcomes import CallOutcomes, of_record
 from player.call.scored.qoe import CallQoE
 from player.record import INTERRUPTED, RecordError
-from traces.commands import said_of
-from traces.words import meant
 
 BY_GCC = {"fallback", "guard"}
 """Who decides a rate in a policy's place."""
@@ -129,25 +126,14 @@ def read_calls(
             policy that no record has, nothing left to count.
         OSError: a place that cannot be read.
     """
-    read: list[CallOutcome | LeftOut] = []
-    faults: list[tuple[Path, str]] = []
-    files, copies = each_once(record_files(places))
-    for path in files:
-        try:
-            read.append(call_outcome_of(CallSession(read_call(path)), qoe, interrupted=interrupted))
-        except (RecordError, OSError) as error:
-            faults.append((path, said_of(error) if isinstance(error, OSError) else str(error)))
-    faults += copies
-    refuse_other_schemas(faults, len(files) + len(copies))
+
+    def outcome(path: Path) -> CallOutcome | LeftOut:
+        return call_outcome_of(CallSession(read_call(path)), qoe, interrupted=interrupted)
+
+    read, faults = read_each(places, outcome)
     if not read:
-        raise AnalysisError(complaint(faults, len(files) + len(copies)))
-    there = dict.fromkeys(one.policy for one in read)
-    for policy in policies:
-        if policy not in there:
-            raise AnalysisError(
-                f"no record is of policy {policy!r}{meant(policy, there)}; there are {', '.join(there)}"
-            )
-    wanted = [one for one in read if not policies or one.policy in policies]
+        raise AnalysisError(complaint(faults, len(faults)))
+    wanted = of_policies(read, policies)
     return _accounted(qoe, wanted, tuple(fault for _, fault in faults))
 
 

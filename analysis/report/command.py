@@ -37,7 +37,14 @@ from analysis.report.sections.missing import state_sentence
 from analysis.report.sections.real import RealSessions, real_sessions
 from analysis.report.sections.repeat import checksums
 from analysis.report.sections.setting import facts
-from analysis.sessions import NOT_ALL, AnalysisError, each_once, record_files, refuse_other_schemas
+from analysis.sessions import (
+    NOT_ALL,
+    AnalysisError,
+    each_once,
+    record_files,
+    refuse_other_schemas,
+    refuse_unknown,
+)
 from analysis.style import USUAL_FORMATS
 from player.qoe import Scoring, scored_json
 from traces.bound_processes import worker_pool
@@ -191,9 +198,7 @@ def _read(
 def _chosen(rows: Sequence[SessionRow], policies: Sequence[str], sweep: Sweep | None) -> list[SessionRow]:
     """The rows of these policies, or of all, in the sweep's order of policies."""
     there = dict.fromkeys(row.outcome.policy for row in rows)
-    for policy in policies:
-        if policy not in there:
-            raise AnalysisError(f"no record is of policy {policy!r}; there are {', '.join(there)}")
+    refuse_unknown(policies, list(there))
     order = [one.label for one in sweep.policies] if sweep else []
     place = {policy: order.index(policy) if policy in order else len(order) for policy in there}
     wanted = [row for row in rows if not policies or row.outcome.policy in policies]
