@@ -371,8 +371,7 @@ def test_a_server_that_is_killed_is_started_again_and_the_session_goes_on(
         return "fallback" in told and "llm" in told[told.index("fallback") :]
 
     whole.expect(lambda: len(deciders()) >= 3, "chunks")
-    (server,) = whole.children("policies.llm serve")
-    os.kill(server, signal.SIGKILL)
+    os.kill(whole.eldest("policies.llm serve"), signal.SIGKILL)
     whole.expect(lambda: "fallback" in deciders(), "the fallback")
     whole.expect(model_again, "the model again")
     whole.process.send_signal(signal.SIGINT)

@@ -45,6 +45,11 @@ def net_namespace(pid: int | str) -> str:
     return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
+def parent(pid: int) -> int:
+    """The process that started it, or that took it over."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 class Namespace:
     """A network namespace that a sleeping process holds, and that goes with it."""
 
@@ -173,6 +178,12 @@ class Run:
                 if words in line:
                     found.append(pid)
         return found
+
+    def eldest(self, words: str) -> int:
+        """The one of them that none of the others started."""
+        found = self.children(words)
+        (first,) = (pid for pid in found if parent(pid) not in found)
+        return first
 
     def child(self, words: str) -> int | None:
         """One of them, if there is any."""
