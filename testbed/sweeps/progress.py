@@ -76,7 +76,7 @@ class SweepDisplay:
         self.say = self._progress.say
 
     def plan(self, units: Sequence[Unit], ended: Sequence[Unit]) -> None:
-        """All units, and those that are over already."""
+        """The units of this command, and those of them that are over already."""
         self._progress.begin(sum(unit.players for unit in units), sum(unit.players for unit in ended))
 
     def __enter__(self) -> SweepDisplay:

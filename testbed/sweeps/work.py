@@ -37,7 +37,8 @@ class SweepWork:
         self._begun_at = time.monotonic()
         self._wall_before_s = facts.wall_s
         left = {unit.name for unit in self._queue}
-        display.plan(folder.plan.units, [unit for unit in folder.plan.units if unit.name not in left])
+        chosen = [unit for unit in folder.plan.units if folder.chosen(unit)]
+        display.plan(chosen, [unit for unit in chosen if unit.name not in left])
 
     @property
     def out(self) -> Path:

@@ -370,7 +370,8 @@ def test_some_settings_now_and_the_others_another_time(
     assert run(place / "s.toml", "--out", out, "--only", "far") == 0
     before = held(out)
     assert len(before) == 4 and state(out)["counts"]["missing"] == 6
-    assert "10 sessions, 6 of them another time (--only); " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "10 sessions, 6 of them another time (--only); " in said and "4 of 4 sessions" in said
     assert run(place / "s.toml", "--out", out) == 0
     assert "10 sessions, 4 of them over already; " in capsys.readouterr().out
     assert len(held(out)) == 10 and held(out).items() >= before.items() and state(out)["complete"]
