@@ -8,6 +8,7 @@ from pathlib import Path
 
 from player.commands.options import add_fallback_options, add_scoring_options
 from player.defaults import DEADLINE_S, DEVICES
+from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
 from traces.commands import Parser, add_json_option
 
@@ -65,7 +66,14 @@ def parser() -> Parser:
 
 
 def _add_who_options(command: Parser) -> None:
-    who = command.add_argument_group("who decides")
+    who = command.add_argument_group("who plays and decides")
+    who.add_argument(
+        "--player",
+        choices=CLIENTS,
+        default=PYTHON,
+        help="our player, or dash.js in headless Chromium, whose own rules are policies too: dashjs:dynamic,"
+        " dashjs:bola, dashjs:throughput, dashjs:l2a, dashjs:lolp (default: %(default)s)",
+    )
     add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
     who.add_argument(
