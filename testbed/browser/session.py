@@ -21,6 +21,7 @@ from player.record import FINISHED, PLAYER_ERROR, ChunkRow, EndRow
 from player.video.video import Video
 
 BY_POLICY = "policy"
+_SHORTEST_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -118,30 +119,38 @@ class PageSession:
             said = f"dash.js fetched chunk {chunk} where {len(self.history)} was due"
             self._fail(PLAYER_ERROR, said, facts["at"])
             return
-        request_s = self._since_begin_s(facts["sent"])
-        download_s = max((facts["last"] - facts["sent"]) / 1000.0, 1e-6)
-        stall_ms = float(facts["stall_ms"])
-        past = PastChunk(
+        sender = _sender(facts.get("headers") or "")
+        past = self._past(level, facts, sender)
+        self._tell_chunk(self._row(chunk, past, facts, sender))
+        self.history.append(past)
+        self._charged_ms = float(facts["stall_ms"])
+        self._last_in_s = self._since_begin_s(facts["appended"])
+
+    def _past(self, level: int, facts: Mapping[str, Any], sender: SenderInfo) -> PastChunk:
+        """As a policy sees it. The round trip is the origin's, as a page can't ask its own end for it."""
+        download_s = max((facts["last"] - facts["sent"]) / 1000.0, _SHORTEST_S)
+        return PastChunk(
             level=level,
             size_bytes=int(facts["size_bytes"]),
             download_s=download_s,
             throughput_mbps=8 * int(facts["size_bytes"]) / download_s / 1e6,
-            rtt_ms=max(facts["first"] - facts["sent"], 0.0),
-            stall_s=(stall_ms - self._charged_ms) / 1000.0,
+            rtt_ms=_ttfb_ms(facts) if sender.rtt_ms is None else sender.rtt_ms,
+            stall_s=(facts["stall_ms"] - self._charged_ms) / 1000.0,
             buffer_s=facts["buffer_after_ms"] / 1000.0,
         )
-        sender = _sender(facts.get("headers") or "")
-        past = past if sender.rtt_ms is None else replace(past, rtt_ms=sender.rtt_ms)
+
+    def _row(self, chunk: int, past: PastChunk, facts: Mapping[str, Any], sender: SenderInfo) -> ChunkRow:
         decided = self._decided(chunk)
         given_up = self._given_up.pop(chunk, [])
-        row = ChunkRow(
+        request_s = self._since_begin_s(facts["sent"])
+        return ChunkRow(
             chunk=chunk,
-            level=level,
-            bitrate_kbps=self._video.ladder_kbps[level],
+            level=past.level,
+            bitrate_kbps=self._video.ladder_kbps[past.level],
             size_bytes=past.size_bytes,
             request_s=request_s,
-            ttfb_s=max(facts["first"] - facts["sent"], 0.0) / 1000.0,
-            download_s=download_s,
+            ttfb_s=_ttfb_ms(facts) / 1000.0,
+            download_s=past.download_s,
             throughput_mbps=past.throughput_mbps,
             buffer_before_s=facts["buffer_before_ms"] / 1000.0,
             buffer_after_s=past.buffer_s,
@@ -155,10 +164,6 @@ class PageSession:
             server_retransmits=sender.retransmits,
             server_delivery_mbps=sender.delivery_mbps,
         )
-        self._charged_ms = stall_ms
-        self._last_in_s = self._since_begin_s(facts["appended"])
-        self.history.append(past)
-        self._tell_chunk(row)
 
     def _state(self, facts: Mapping[str, Any]) -> None:
         self._stall_s, self._buffer_s = facts["stall_ms"] / 1000.0, facts["buffer_ms"] / 1000.0
@@ -193,6 +198,10 @@ class PageSession:
             self.ended.set_result((str(facts["outcome"]), " ".join(str(facts["reason"]).split())))
         else:
             self.ended.set_result((FINISHED, ""))
+
+
+def _ttfb_ms(facts: Mapping[str, Any]) -> float:
+    return max(float(facts["first"] - facts["sent"]), 0.0)
 
 
 def _requests(told: Sequence[Mapping[str, Any]]) -> tuple[ClientRequest, ...]:

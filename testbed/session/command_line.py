@@ -66,14 +66,7 @@ def parser() -> Parser:
 
 
 def _add_who_options(command: Parser) -> None:
-    who = command.add_argument_group("who plays and decides")
-    who.add_argument(
-        "--player",
-        choices=CLIENTS,
-        default=PYTHON,
-        help="our player, or dash.js in headless Chromium, whose own rules are policies too: dashjs:dynamic,"
-        " dashjs:bola, dashjs:throughput, dashjs:l2a, dashjs:lolp (default: %(default)s)",
-    )
+    who = command.add_argument_group("who decides")
     add_policy_option(who, "a lane each; ", DEFAULT_POLICIES)
     who.add_argument("--seed", type=int, default=0, metavar="N", help="of policies and of the relay's loss")
     who.add_argument(
@@ -94,6 +87,13 @@ def _add_who_options(command: Parser) -> None:
 
 def _add_how_options(command: Parser) -> None:
     how = command.add_argument_group("how")
+    how.add_argument(
+        "--player",
+        choices=CLIENTS,
+        default=PYTHON,
+        help="our player, or dash.js in headless Chromium, whose own rules are policies too: dashjs:dynamic,"
+        " dashjs:bola, dashjs:throughput, dashjs:l2a, dashjs:lolp (default: %(default)s)",
+    )
     how.add_argument(
         "--lanes",
         type=int,
