@@ -60,6 +60,11 @@ class NetLLM:
         """What the model is computed in, as far as it is known: once a call has begun."""
         return None if self._session is None else self._session.arithmetic
 
+    @property
+    def remote(self) -> bool:
+        """Whether this call is a server's, which may be late, and not this process's."""
+        return self._session is not None and self._session.remote
+
     def server(self) -> ServerCommand | None:
         """What a run has to start; None where the user said who decides."""
         return self._decider.command()

@@ -41,8 +41,8 @@ def test_intervals_draw_whole_traces():
     base = Scored(np.zeros(4) + 1.0, np.zeros(4), np.zeros(4) + 100.0, lines)
     mine = Scored(np.array([2.0, 2.0, 1.0, 1.0]), np.zeros(4), np.zeros(4) + 100.0, lines)
     found = row("mine", mine, base)
-    assert found["more_mbps"] == 0.5 and found["more_mbps_ci95"] == [0.0, 1.0]
-    assert found["more_qoe"] == 0.5
+    assert found["more_mbps"] == 0.5 and found["more_mbps_ci95"] == pytest.approx([0.0, 1.0])
+    assert found["more_qoe"] == pytest.approx(0.5)
     assert "+0.500 [+0.000, +1.000] (+50.0 %)" in in_words(found)
 
 

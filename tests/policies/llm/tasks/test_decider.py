@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from policies.llm.arithmetic import DTYPES
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.client import RemoteSession
 from policies.llm.serving.conversation import ServerError
@@ -99,5 +100,5 @@ def test_only_this_process_decides_many_at_once(tiny: Path, tmp_path: Path) -> N
     assert made(tiny, str(tmp_path / "s.sock")).together() == 1
     assert made(tiny, NONE).together() > 1
     session = made(tiny, NONE).begin(CONTEXT)
-    assert not session.remote and session.arithmetic == "float32"
+    assert not session.remote and session.arithmetic in DTYPES
     session.end()
