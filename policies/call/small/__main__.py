@@ -35,10 +35,12 @@ from policies.call.small.score import (
     GCC,
     HEAD,
     ORACLE,
+    TEACHER,
     Plays,
     in_words,
     plays_oracle,
     plays_rule,
+    plays_teacher,
     row,
     scored,
 )
@@ -86,7 +88,7 @@ def _players(options: argparse.Namespace) -> dict[str, Plays]:
         for scale in options.scales:
             name = Path(weights).stem if weights else "small"
             players[f"{name} x {scale:g}"] = plays_rule(Small(scale, weights).compiled_rule(), False)
-    return players | {ORACLE: plays_oracle}
+    return players | {TEACHER: plays_teacher, ORACLE: plays_oracle}
 
 
 def _score(options: argparse.Namespace) -> int:

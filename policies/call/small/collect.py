@@ -1,6 +1,7 @@
-"""Calls to learn from: what the net would have been told at every feedback, and what the oracle says there.
+"""Calls to learn from: what the net would have been told at every feedback, and what the teacher says there.
 
-The oracle says its rate at any state, so anybody may drive: GCC, the oracle's own rate gone astray, the net.
+The teacher says its rate at any state, so anybody may drive: GCC, the teacher's own rate gone astray, the
+net.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from player.call.path import CallPath
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.small.inputs import INTERVALS, NUMBERS
-from policies.call.small.labels import label_all, told_links
+from policies.call.small.labels import teach_all, told_links
 from policies.call.small.net import SmallNet
 from policies.call.small.steps import begin, new_state, watch_all
+from policies.call.small.teacher import TEACHER_MARGIN
 from traces.trace import Trace
 
 GROUP = 32
@@ -28,7 +30,7 @@ GROUP = 32
 DEFAULT_SHARE = 0.5
 """Of the groups, that have the usual path; of the others everything is drawn."""
 ASTRAY = 0.35
-"""Deviation of the logarithm of what the oracle's rate is multiplied by, where it goes astray …"""
+"""Deviation of the logarithm of what the teacher's rate is multiplied by, where it goes astray …"""
 ASTRAY_FOR = 40
 """… for so many feedbacks in the mean."""
 FIRST_ROWS = INTERVALS - 1
@@ -39,7 +41,7 @@ STILL_AWAY_MS = 400.0
 """Reports of a call's last moments don't come back within it, on any path that is drawn."""
 
 Drives = Callable[[FeedbackBatch, NDArray[np.float64]], NDArray[np.float64]]
-"""(feedback, the oracle's rates) to (N,) rates, kbit/s."""
+"""(feedback, the teacher's rates) to (N,) rates, kbit/s."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class Watched:
         )
 
 
-def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet) -> Watched:
+def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet, margin: float = TEACHER_MARGIN) -> Watched:
     """Play a batch, all but its last moments, and keep what the net would have been told.
 
     Args:
         net: any; its state is what keeps the rows.
+        margin: the teacher's.
     """
     call, count = calls.call, len(calls)
     kept = call.intervals - round(STILL_AWAY_MS / call.feedback_ms)
@@ -76,14 +79,14 @@ def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet) -> Watched:
     for heard in range(kept):
         feedback = calls.to_next_feedback()
         watch_all(state, feedback, rows[FIRST_ROWS + heard])
-        label_all(links, feedback, told)
+        teach_all(links, feedback, told, margin)
         labels[heard] = label_of(told, call)
         calls.set_rates(drives(feedback, told))
     return Watched(np.ascontiguousarray(rows.transpose(1, 0, 2)), np.ascontiguousarray(labels.T))
 
 
 def label_of(told_kbps: NDArray[np.float64], call: CallSettings) -> NDArray[np.float64]:
-    """What is taught of the oracle's rates: the logarithm of Mbit/s, within bounds."""
+    """What is taught of the teacher's rates: the logarithm of Mbit/s, within bounds."""
     return np.asarray(np.log(np.clip(told_kbps, call.min_kbps, OVER * call.max_kbps) / 1000.0))
 
 
@@ -101,7 +104,7 @@ def by_rule(rule: CompiledRule, call: CallSettings, count: int) -> Drives:
 
 
 def by_oracle_astray(random: np.random.Generator, count: int) -> Drives:
-    """The oracle's rate times a factor that changes now and then drives: states that no good rule sees."""
+    """The teacher's rate times a factor that changes now and then drives: states that no good rule sees."""
     factor = np.ones(count)
 
     def drives(feedback: FeedbackBatch, told: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,11 +137,13 @@ def collected(
     makes: Callable[[int], Drives],
     net: SmallNet,
     threads: int,
+    margin: float = TEACHER_MARGIN,
 ) -> Watched:
     """A call over each trace, from a moment that is drawn, in groups of one path.
 
     Args:
         makes: (calls of a group) who drives it.
+        margin: the teacher's.
     """
     parts = []
     for first in range(0, len(traces), GROUP):
@@ -146,7 +151,7 @@ def collected(
         starts = [float(random.uniform(0.0, trace.duration_s)) for trace in group]
         seeds = random.integers(1 << 62, size=len(group))
         calls = SimulatedCalls(call, group, drawn_path(random), seeds, starts, threads)
-        parts.append(watch(calls, makes(len(group)), net))
+        parts.append(watch(calls, makes(len(group)), net, margin))
     return Watched.joined(parts)
 
 

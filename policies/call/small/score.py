@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.call.compiled_rule import CompiledRule
+from player.call.feedback_batch import FeedbackBatch
 from player.call.path import CallPath
 from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.scored.outcomes import CallOutcomes, call_outcomes
@@ -18,10 +19,10 @@ from player.call.simulated.batch import SimulatedCalls
 from player.call.simulated.playing import play_rule
 from player.call.simulated.told import end_of, seconds_of
 from policies.bootstrap import percentile_interval
-from policies.call.small.labels import label_all, told_links
+from policies.call.small.labels import ToldLinks, label_all, teach_all, told_links
 from traces.trace import Trace
 
-GCC, ORACLE = "gcc", "oracle"
+GCC, ORACLE, TEACHER = "gcc", "oracle", "teacher"
 HEAD = f"{'policy':<24}{'Mbit/s':>7}{'stall':>10}{'p95 ms':>7}   more Mbit/s   more stall, points   more QoE"
 """Of the table whose rows are `in_words`."""
 TOGETHER = 64
@@ -59,12 +60,24 @@ def plays_rule(rule: CompiledRule, may_probe: bool) -> Plays:
 
 def plays_oracle(calls: SimulatedCalls) -> None:
     """The oracle plays."""
+    _plays_told(calls, label_all)
+
+
+def plays_teacher(calls: SimulatedCalls) -> None:
+    """The teacher plays."""
+    _plays_told(calls, teach_all)
+
+
+def _plays_told(
+    calls: SimulatedCalls, rates: Callable[[ToldLinks, FeedbackBatch, NDArray[np.float64]], None]
+) -> None:
+    """Whoever is told the link plays."""
     links, kbps = told_links(calls), np.zeros(len(calls))
     while True:
         feedback = calls.to_next_feedback()
         if calls.finished.all():
             return
-        label_all(links, feedback, kbps)
+        rates(links, feedback, kbps)
         calls.set_rates(kbps)
 
 

@@ -1,7 +1,8 @@
-"""`collect --task call`: simulated calls, and what the oracle would send at every decision.
+"""`collect --task call`: simulated calls, and what the teacher would send at every decision.
 
-The oracle says its rate in any state, so anybody may drive: GCC, the small net, and the oracle's own rate
-gone astray. Members of families whose number is `HELD_OUT` times something are kept to choose by.
+The teacher (`policies/call/small/labels.py`) says its rate in any state, so anybody may drive: GCC, the small
+net, and its own rate gone astray. Members of families whose number is `HELD_OUT` times something are kept to
+choose by.
 """
 
 from __future__ import annotations

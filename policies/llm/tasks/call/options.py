@@ -16,7 +16,7 @@ SESSION_S = 20.0
 
 def add_collect(commands: Any) -> None:
     """The command line of `collect`."""
-    made = commands.add_parser("collect", help="play simulated calls and keep what the oracle would send")
+    made = commands.add_parser("collect", help="play simulated calls and keep what the teacher would send")
     made.add_argument(
         *("--traces", "--trace"), nargs="+", default=list(LEARNED), metavar="SPEC",
         help="every fifth is held out (default: %(default)s)",
