@@ -7,7 +7,7 @@ net.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ GROUP = 32
 """Calls over one path."""
 DEFAULT_SHARE = 0.5
 """Of the groups, that have the usual path; of the others everything is drawn."""
+THIN_SHARE, THINNEST = 0.5, 0.15
+"""Of the links, that carry less than their trace says, all of it by one factor, and the least factor:
+families have few links of 0.2 Mbit/s."""
 ASTRAY = 0.35
 """Deviation of the logarithm of what the teacher's rate is multiplied by, where it goes astray …"""
 ASTRAY_FOR = 40
@@ -130,6 +133,14 @@ def drawn_path(random: np.random.Generator) -> CallPath:
     )
 
 
+def drawn_link(trace: Trace, random: np.random.Generator) -> Trace:
+    """A link to learn on: the trace's, or a thinner one."""
+    if random.random() >= THIN_SHARE:
+        return trace
+    factor = float(np.exp(random.uniform(np.log(THINNEST), 0.0)))
+    return replace(trace, rate_mbps=tuple((factor * np.asarray(trace.rate_mbps)).tolist()))
+
+
 def collected(
     traces: Sequence[Trace],
     call: CallSettings,
@@ -147,7 +158,7 @@ def collected(
     """
     parts = []
     for first in range(0, len(traces), GROUP):
-        group = traces[first : first + GROUP]
+        group = [drawn_link(trace, random) for trace in traces[first : first + GROUP]]
         starts = [float(random.uniform(0.0, trace.duration_s)) for trace in group]
         seeds = random.integers(1 << 62, size=len(group))
         calls = SimulatedCalls(call, group, drawn_path(random), seeds, starts, threads)

@@ -17,7 +17,14 @@ import numpy as np
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.gcc import GCC
-from policies.call.small.collect import GROUP, Drives, by_oracle_astray, by_rule, drawn_path
+from policies.call.small.collect import (
+    GROUP,
+    Drives,
+    by_oracle_astray,
+    by_rule,
+    drawn_link,
+    drawn_path,
+)
 from policies.call.small.policy import Small
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
@@ -93,7 +100,8 @@ def calls_of(
     """So many calls over drawn traces and paths, each from a drawn moment, in groups of one path."""
     parts = []
     for group in in_parts(count, GROUP):
-        drawn = [traces[place] for place in random.integers(len(traces), size=len(group))]
+        places = random.integers(len(traces), size=len(group))
+        drawn = [drawn_link(traces[place], random) for place in places]
         starts = [float(random.uniform(0.0, trace.duration_s)) for trace in drawn]
         seeds = random.integers(1 << 62, size=len(group))
         calls = SimulatedCalls(call, drawn, drawn_path(random), seeds, starts, threads)

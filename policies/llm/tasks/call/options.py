@@ -47,6 +47,7 @@ def add_test(commands: Any) -> None:
     made.add_argument(
         "--starts", type=count, default=1, metavar="N", help="calls over each trace (default: 1)"
     )
+    made.add_argument("--pooled", action="store_true", help="all sets as one besides; intervals over sets")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_dtype_option(made)
     made.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")

@@ -16,6 +16,7 @@ from policies.call.small.collect import (
     GROUP,
     Watched,
     by_oracle_astray,
+    drawn_link,
     drawn_path,
     watch,
     windows,
@@ -140,6 +141,16 @@ def test_drawn_paths_are_paths_and_vary():
     assert 8 <= usual <= 32
     assert all(path.rtt_ms <= 200.0 and path.media_jitter_ms <= path.media_delay_ms for path in paths)
     assert GROUP > 0
+
+
+def test_half_of_the_links_are_thinner_all_along():
+    random = np.random.default_rng(4)
+    whole = traces()[0]
+    factors = [
+        np.asarray(drawn_link(whole, random).rate_mbps)[1:] / np.array([2.0, 0.2, 1.0]) for _ in range(60)
+    ]
+    assert all(each == pytest.approx(each[0]) and 0.15 <= each[0] <= 1.0 for each in factors)
+    assert 15 <= sum(each[0] == 1.0 for each in factors) <= 45
 
 
 def test_a_row_says_what_is_gained_call_by_call():
