@@ -2,7 +2,6 @@
 
     train    measure what asking the model gains, make rules from it, choose one; --write ships it
     test     the shipped rule beside the model alone, the light policy alone and random routing
-    load     many calls in real time against the server: how long decisions take
 
 Exit status: 0 done, 2 bad input, 130 interrupted.
 """
@@ -37,12 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.command == "load":
-        from policies.apc.calls.load import run
-
-        report = run(options)
-    else:
-        report = (run_train if options.command == "train" else run_test)(options, say)
+    report = (run_train if options.command == "train" else run_test)(options, say)
     if options.json:
         print(json.dumps(report))
     return 0

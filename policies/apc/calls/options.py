@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policies.apc.names import BUDGET_MS, WAYS
 from policies.call.small.command_line import CHOOSE, LEARNED, UNSEEN
 from policies.llm.arithmetic import add_dtype_option
 from traces.commands import Parser, add_json_option
 from traces.numbers import count, positive, share, whole
 
 PROG = "python -m policies.apc.calls"
-SESSIONS = (16, 64, 256, 1024)
-LOADED = "4g-fast[400:464]"
 SHARES = (0.2, 0.3, 0.4, 0.5)
 
 
@@ -36,26 +33,7 @@ def parser() -> Parser:
     _add_what(test, UNSEEN, "to play")
     test.add_argument("--thresholds", default="", metavar="FILE", help="(default: ours)")
     test.add_argument("--starts", type=count, default=1, metavar="N", help="calls over each trace")
-    _add_load(commands.add_parser("load", help="many simulated calls in real time against the server"))
     return top
-
-
-def _add_load(load: Any) -> None:
-    load.add_argument(
-        "--sessions", nargs="+", type=count, default=list(SESSIONS), metavar="N",
-        help="calls at once (default: %(default)s)",
-    )  # fmt: skip
-    load.add_argument(
-        "--ways", nargs="+", choices=WAYS, default=list(WAYS), help="who decides (default: %(default)s)"
-    )
-    load.add_argument(*("--traces", "--trace"), default=LOADED, metavar="SPEC", help="(default: %(default)s)")
-    load.add_argument("--light", default="gcc", metavar="POLICY", help="a rule (default: %(default)s)")
-    load.add_argument("--adapter", type=Path, metavar="DIR", help="(default: the shipped one)")
-    load.add_argument("--duration-s", type=positive, default=20.0, metavar="S", help="(default: 20)")
-    load.add_argument("--budget-ms", type=positive, default=BUDGET_MS, metavar="MS", help="(default: 100)")
-    load.add_argument("--threads", type=count, metavar="N", help="of the model (default: one a core)")
-    load.add_argument("--seed", type=whole, default=0)
-    add_json_option(load)
 
 
 def _add_what(command: Any, traces: tuple[str, ...], purpose: str) -> None:

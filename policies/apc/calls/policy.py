@@ -37,6 +37,7 @@ from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.decider import AUTO
 
 SHIPPED = Path(__file__).parent / "rule.json"
+TRAIN = "python -m policies.apc.calls train --write"
 SCHEDULERS = ("rule", "random", "always", "never")
 
 
@@ -274,7 +275,7 @@ def make_scheduler(kind: str, light: str, share: float, file: Path) -> Scheduler
         ValueError: an unknown name, a share out of range, a file that can't be used.
     """
     if kind == "rule":
-        return Thresholded(read_rule(light, file))
+        return Thresholded(read_rule(light, file, TRAIN))
     if kind == "random":
         return RandomShare(share)
     if kind in ("always", "never"):

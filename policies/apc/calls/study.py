@@ -10,7 +10,7 @@ from typing import Any
 from player.call.settings import CallSettings
 from policies.apc.calls.arms import Arm, Played, play
 from policies.apc.calls.moments import collect
-from policies.apc.calls.policy import APC, SHIPPED
+from policies.apc.calls.policy import APC, SHIPPED, TRAIN
 from policies.apc.rule import Rule, SchedulerError, Thresholds, read_rule
 from policies.apc.scheduler import Always, Never, RandomShare
 from policies.apc.study.files import read_json, write_json
@@ -78,7 +78,7 @@ def run_test(args: argparse.Namespace, say: Say) -> dict[str, Any]:
         ValueError, OSError: something named can't be used.
     """
     file = Path(args.thresholds) if args.thresholds else SHIPPED
-    rule = Arm("apc rule", Rule(read_rule(args.light, file)))
+    rule = Arm("apc rule", Rule(read_rule(args.light, file, TRAIN)))
     tables: dict[str, Any] = {}
     for spec in args.traces:
         say(spec)

@@ -21,13 +21,14 @@ from policies.apc.call_facts import NAMES, WINDOW, CallFacts, facts_of, inputs, 
 from policies.apc.calls import moments
 from policies.apc.calls.__main__ import main
 from policies.apc.calls.arms import Arm, Played
-from policies.apc.calls.policy import APC, SHIPPED, light_rule
+from policies.apc.calls.policy import APC, light_rule
 from policies.apc.calls.study import choose, ship
-from policies.apc.rule import Condition, Rule, Thresholds, read_rule
+from policies.apc.rule import Condition, Rule, SchedulerError, Thresholds, read_rule
 from policies.apc.scheduler import Always, Never, RandomShare
 from policies.call.small.score import Scored
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
+from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.call.task import TASK
 from traces.trace import Trace
 
@@ -121,7 +122,6 @@ def test_a_server_that_does_not_answer_costs_nothing_but_the_question(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from policies.llm.serving.conversation import ServerError
-    from policies.llm.tasks.call.policy import NetLLM
 
     def no_answer(self: NetLLM, observation: CallObservation) -> Rate:
         self.note(observation)
@@ -146,9 +146,19 @@ def test_what_is_no_light_rule_is_refused(tiny: Path) -> None:
         apc(tiny, scheduler="never", budget_ms=0.0)
 
 
-def test_the_shipped_rules_are_of_calls() -> None:
-    for light in json.loads(SHIPPED.read_text())["rules"]:
-        assert {each.fact for each in read_rule(light, SHIPPED).conditions} <= set(NAMES)
+def test_thresholds_are_said_to_be_missing_and_how_to_make_them(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(SchedulerError, match=r"make one with: python -m policies.apc.calls train --write"):
+        apc(tiny, thresholds=str(tmp_path / "none.json"))
+    file = tmp_path / "rule.json"
+    ship("gcc", Thresholds((Condition("queue_ms", above=5.0),)), file)
+    with pytest.raises(SchedulerError, match="no thresholds beside the light policy small; it has gcc"):
+        apc(tiny, light="small", thresholds=str(file))
+    ship("small", Thresholds((Condition("loss", above=0.1),)), file)
+    assert {str(each) for each in read_rule("gcc", file).conditions} == {"queue_ms above 5"}
+    assert (
+        apc(tiny, light="small", thresholds=str(file)).weights_sha256
+        != NetLLM(adapter=str(tiny)).weights_sha256
+    )
 
 
 def test_what_a_choice_is_worth_is_counted_from_it_on() -> None:
