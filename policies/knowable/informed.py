@@ -81,7 +81,7 @@ def _of_level(
     until, carried = (step + 1) * terms.step_s, payload[step % len(payload)]
     rest = carried * (until - at) / terms.step_s
     total = 0.0
-    if rest >= size:
+    if rest > size:
         took = size / carried * terms.step_s
         phase = (at + took) / terms.step_s - step
         left = buffer - took - terms.rtt_s

@@ -138,7 +138,11 @@ def _by_class(study: BoundStudy) -> Sequence[int]:
 
 
 def _of_member(
-    study: BoundStudy, index: int, worths: _Worths, taken: Mapping[str, Ints], known: MemberFigures | None
+    study: BoundStudy,
+    index: int,
+    worths: _Worths,
+    taken: Mapping[str, Ints | None],
+    known: MemberFigures | None,
 ) -> MemberFigures:
     drawn, terms = draw(study.model, index), study.terms
     nodes, worth = worths.of(drawn)
