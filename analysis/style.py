@@ -94,9 +94,13 @@ KNOWN = {
     "netllm": BLACK,
     "small": TEAL,
     "apc": ROSE,
+    "gcc": BLUE,
+    "copa": VERMILLION,
+    "nada": GREEN,
     "oracle": GREY,
 }
-"""Colours of the policies that come with Streambed, as they are asked for without options."""
+"""Colours of the policies that come with Streambed, as they are asked for without options. Those of calls and
+those of videos are never in one figure, so `gcc` and `bba` may have one."""
 
 BOUND = "oracle"
 """The policy that knows the future: not a rival but a bound, drawn apart."""

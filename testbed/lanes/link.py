@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.lanes.members import sharing
 from testbed.lanes.plan import LanePlan
 from testbed.lanes.played import Played, payload_bytes
 from testbed.link.bucket import bucket_bytes
@@ -268,7 +269,7 @@ class WatchedLink:
             wanted_share=max(one.wanted_share for one in played),
             broken=broken,
         )
-        return Judged(judge(evidence), _rests_on(evidence, found, stage, probe))
+        return Judged(judge(evidence), _rests_on(evidence, found, stage, probe) | _shared(plan, played))
 
     async def _stop(self) -> list[str]:
         """End the replay; what of the link broke while it was in use, in words."""
@@ -304,6 +305,12 @@ class WatchedLink:
 def _while_streaming(rows: Sequence[LinkRow], elapsed_s: float) -> list[LinkRow]:
     """The link rows up to the last session's end: what came after it proves nothing."""
     return [row for row in rows if row.start_s + row.duration_s <= elapsed_s + 1.0]
+
+
+def _shared(plan: LanePlan, played: Sequence[Played]) -> dict[str, Any]:
+    """What each got, where there were several."""
+    members = [member for one in played for member in one.members]
+    return {"together": sharing(members, plan.trace, plan.start_s)} if len(members) > 1 else {}
 
 
 def _chunk_times(plan: LanePlan, played: Sequence[Played], rows: Sequence[LinkRow]) -> list[ChunkTime]:

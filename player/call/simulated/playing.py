@@ -25,7 +25,7 @@ from player.call.policy import CallPolicy, IllegalRate, KnowsLink, Rate, as_rate
 from player.call.record import DecisionRow
 from player.call.simulated.batch import SimulatedCalls
 from player.compiled.compiled import compiled
-from player.faults import is_interrupt, one_line
+from player.faults import PolicyFault, is_interrupt, one_line, traceback_of
 
 
 @dataclass
@@ -104,7 +104,11 @@ def play_rule(calls: SimulatedCalls, rule: CompiledRule, may_probe: bool = True)
 
 
 def play_policies(
-    calls: SimulatedCalls, policies: Sequence[CallPolicy], qoe: Any = None, delay_s: float = 0.0
+    calls: SimulatedCalls,
+    policies: Sequence[CallPolicy],
+    qoe: Any = None,
+    delay_s: float = 0.0,
+    strict: bool = False,
 ) -> Decisions:
     """The whole calls, each by a policy of its own.
 
@@ -112,12 +116,16 @@ def play_policies(
         policies: (N,) one a call; each is reset here, and told the link if it wants to know.
         qoe: what will be scored, for `reset`.
         delay_s: how long a decision takes on the call's clock; the real time is recorded, and costs nothing.
+        strict: GCC stands in for nobody: a policy's first fault is raised.
 
     Returns:
         what was decided; the calls are finished. What a policy raises is recorded as the reason why GCC
         decided.
+
+    Raises:
+        PolicyFault: see `strict`.
     """
-    seats = [_Seat(calls, n, policy, qoe) for n, policy in enumerate(policies)]
+    seats = [_Seat(calls, n, policy, qoe, strict) for n, policy in enumerate(policies)]
     shadow, call, made = _Shadow(calls), calls.call, Decisions.room(calls)
     bounds = call.min_kbps, call.max_kbps
     while True:
@@ -174,8 +182,10 @@ def _shadow_steps(state: GccState, feedback: FeedbackBatch, kbps: Any, over: Any
 class _Seat:
     """A call of a batch and the policy that decides it."""
 
-    def __init__(self, calls: SimulatedCalls, n: int, policy: CallPolicy, qoe: Any) -> None:
-        self.n, self._policy, self._call = n, policy, calls.call
+    def __init__(
+        self, calls: SimulatedCalls, n: int, policy: CallPolicy, qoe: Any, strict: bool = False
+    ) -> None:
+        self.n, self._policy, self._call, self._strict = n, policy, calls.call, strict
         self._every = 1 if getattr(policy, "every_feedback", False) else calls.call.intervals_a_decision
         self._history: list[Interval] = []
         self._heard = 0
@@ -192,6 +202,7 @@ class _Seat:
             if is_interrupt(error):
                 raise
             self._unfit = f"reset raised {one_line(error)}"
+            self._stop(self._unfit, traceback_of(error))
 
     def heard(self, calls: SimulatedCalls) -> Rate | None:
         """A feedback came: the policy's answer, where it is asked and has one."""
@@ -213,13 +224,20 @@ class _Seat:
             return as_rate(self._policy.decide(observation), self._call)
         except IllegalRate as error:
             self._why = str(error)
+            self._stop(self._why)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             self._why = f"raised {one_line(error)}"
+            self._stop(self._why, traceback_of(error))
         finally:
             self.took_ms = 1000.0 * (time.perf_counter() - begun)
         return None
+
+    def _stop(self, why: str, shown: str = "") -> None:
+        """Raises PolicyFault where a fault is to stop everything."""
+        if self._strict:
+            raise PolicyFault(f"the policy {why}", shown)
 
     def said(self, rate: Rate | None) -> tuple[str, str]:
         """Who decided, and why."""
