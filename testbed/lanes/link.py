@@ -216,8 +216,11 @@ class WatchedLink:
         """What the machine's processors have done so far, and how long those of the link waited for one."""
         return read_machine([("shaper", self.shaped.shaper.pid), ("relay", self.stage.pid)])
 
-    async def play(self, t0: float) -> None:
+    async def play(self, t0: float, alone: bool = True) -> None:
         """Begin the replay at monotonic time `t0`.
+
+        Args:
+            alone: one session has the lane to itself.
 
         Raises:
             TestbedError: the delay stage or the shaper is gone.
@@ -226,7 +229,7 @@ class WatchedLink:
         self.guard.begin(t0)
         await asyncio.to_thread(self.stage.play, plan.trace, plan.start_s, t0)
         await shaper.play(self.shaped.lane.name, plan.trace, plan.start_s, t0, plan.aside("link.jsonl"))
-        if self.shaped.source is not None and models(plan.settings, alone=True, varies=False):
+        if self.shaped.source is not None and models(plan.settings, alone, varies=False):
             asyncio.get_running_loop().call_later(t0 - time.monotonic() + WARM_AFTER_S, warm_model)
 
     async def death(self) -> tuple[str, str]:

@@ -196,7 +196,7 @@ class ReadySessions(Generic[Result]):
             OSError: a record cannot be written.
         """
         before = self._link.machine()
-        await self._link.play(t0)
+        await self._link.play(t0, alone=len(self._sessions) == 1)
         tasks = [
             asyncio.create_task(self._session(session, t0, number, before, watcher))
             for number, session in enumerate(self._sessions)
