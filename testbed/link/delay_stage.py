@@ -39,7 +39,7 @@ MEDIA_LATE_P99_MS = 5.0
 ROUNDING_MS = 0.001
 """Of what the relay tells, and of double precision at a clock's value."""
 ORDER_MS = 0.05
-"""Order is kept: of frames that two processors stamp at one moment one waits some microseconds for the other."""
+"""Order is kept: of two frames that two processors stamp at a moment one waits some microseconds."""
 JITTER_SIGMAS = 4.5
 """The draws may be so many standard errors off: 7 sessions in a million are."""
 
