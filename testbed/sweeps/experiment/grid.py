@@ -130,7 +130,7 @@ def simulated_link(model: str, setting: SweepSetting) -> Link:
 def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bool) -> str | None:
     """What of a setting a link model does not know; None if it can do all of it."""
     if chosen["players"] > 1 or chosen["beside"] or chosen["cross"]:
-        return "simulated sessions do not share a bottleneck"
+        return "simulated players do not share a bottleneck"
     if calls:
         return None
     beyond = MODELS[model].beyond(link)
