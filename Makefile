@@ -34,9 +34,12 @@ run: setup ## the main job: five players over one replayed 4G trace; more option
 # one, which would have the last word, is left out.
 EMULATION_TESTS = $(PYTEST_AS_ROOT) -m "emulation and not stress" $(ARGS)
 FOUND_NONE := 5
+# All that tests start reads the bytecode that the first process keeps, also where the environment says that
+# none is kept. Tests of one file share what they have set up and compiled, so one process runs them.
+FAST_TESTS = env -u PYTHONDONTWRITEBYTECODE $(PYTHON_HERE) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 test: test-tools ## all tests but the long fault tests
 	@if [ "$$(id -u)" -eq 0 ] || [ -n "$(SUDO)" ]; then \
-		first=0; $(PYTHON_HERE) -m pytest -n $(JOBS) -m "not emulation and not stress" $(ARGS) || first=$$?; \
+		first=0; $(FAST_TESTS) -m "not emulation and not stress" $(ARGS) || first=$$?; \
 		second=0; $(if $(ARGS),$(EMULATION_TESTS) --collect-only >/dev/null 2>&1 || second=$$?;) \
 		[ $$second -eq $(FOUND_NONE) ] || { second=0; $(EMULATION_TESTS) || second=$$?; }; \
 		case $$first,$$second in \
@@ -45,7 +48,7 @@ test: test-tools ## all tests but the long fault tests
 		*) exit $$first;; \
 		esac; \
 	else \
-		$(PYTHON_HERE) -m pytest -n $(JOBS) -m "not stress" $(ARGS); \
+		$(FAST_TESTS) -m "not stress" $(ARGS); \
 	fi
 
 stress: setup ## the long fault tests; STREAMBED_FUZZ_S=30 feeds each reader for 30 s, not for 10 min
