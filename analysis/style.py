@@ -181,7 +181,13 @@ def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
     with _missing_glyphs_said():
         figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
         figure.set_layout_engine("none")
-        return {kind: _WRITERS[kind](figure) for kind in formats}
+        return {kind: _written(figure, kind) for kind in formats}
+
+
+def _written(figure: Figure, kind: str) -> bytes:
+    """One file of a figure; a vector format's writer leaves the figure at its own 72 dots to the inch."""
+    figure.set_dpi(PNG_DPI)
+    return _WRITERS[kind](figure)
 
 
 _NO_GLYPH = re.compile(r"Glyph (\d+) .* missing from")
@@ -256,7 +262,6 @@ def _eps(figure: Figure) -> bytes:
 
     file = io.BytesIO()
     FigureCanvasPS(figure).print_eps(file)
-    figure.set_dpi(PNG_DPI)
     return re.sub(rb"%%CreationDate: .*\n", b"", file.getvalue(), count=1)
 
 

@@ -34,11 +34,12 @@ from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
 from player.qoe import Scoring
-from testbed.link.settings import LONGEST_RTT_MS, LinkSettings, Loss
+from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from testbed.sweeps.experiment.lines import Lines, Place
 from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
+from traces.trace import MOST_DELAY_MS
 from traces.words import meant
 
 Check = Callable[[Any], str | None]
@@ -77,7 +78,7 @@ def _link(name: str) -> Check:
     def check(value: Any) -> str | None:
         figures: dict[str, Any] = {name: value}
         if name in PARTS_OF_RTT:  # whether it is too much for the RTT is asked where both are known
-            figures |= {"rtt_ms": LONGEST_RTT_MS, "media_delay_ms": LONGEST_RTT_MS / 2} | figures
+            figures |= {"rtt_ms": MOST_DELAY_MS, "media_delay_ms": MOST_DELAY_MS / 2} | figures
         try:
             LinkSettings(**figures)
         except TestbedError as error:
