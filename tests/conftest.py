@@ -43,6 +43,9 @@ def _take_own_cache() -> None:
             with contextlib.suppress(FileExistsError):  # another process was sooner, or an earlier run
                 (own / model.name).symlink_to(model)
     os.environ["XDG_CACHE_HOME"] = str(CACHE)
+    # Where Python keeps no bytecode (emulation tests, what they start) machine code would be kept elsewhere
+    # than where the other tests have put it, and would be compiled a second time.
+    os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
 
 
 _take_own_cache()
