@@ -51,6 +51,14 @@ def _take_own_cache() -> None:
 _take_own_cache()
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than there are processors: some tests mostly wait, and leave theirs to another."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # what it says
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave `stress` tests out unless the command line names that mark."""
     if "stress" in config.option.markexpr:
