@@ -19,7 +19,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from testbed.link.delay_stage import DelayStage, Ends, NetemStage, RelayStage, StageReport
-from testbed.link.hosts import in_host, run_checked, run_script
+from testbed.link.hosts import in_host, run_checked, run_scripts
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
 from testbed.machine.capabilities import probe_delay
@@ -253,6 +253,7 @@ class Lane:
             "router": [f"10.0.1.0/24 via {WAN_DOWN_IP}"],
             "player": [f"default via {ROUTER_DOWN_IP}"],
         }
+        scripts = {}
         for role, interfaces in hops.items():
             script = [f"echo {value} > {_SYSCTL}/{key}" for key, value in _HOST_SYSCTLS.items()]
             script.append(f"[ ! -e {_NO_IPV6} ] || echo 1 > {_NO_IPV6}")
@@ -272,11 +273,9 @@ class Lane:
                     f"ip neigh replace {peer} lladdr {peer_mac} dev {interface} nud permanent",
                 ]
             script += [f"ip route add {route}" for route in routes[role]]
-            self._run(role, script)
-
-    def _run(self, role: str, script: list[str]) -> None:
-        """Run shell commands in a host, stopping at the first that fails."""
-        run_script(self.pid(role), script, f"lane {self.name}: {role}: a set-up command failed")
+            scripts[self.pid(role)] = script
+        words = f"lane {self.name}: {{}}: a set-up command failed"
+        run_scripts(scripts, {self.pid(role): words.format(role) for role in hops})
 
     @property
     def delay_stage(self) -> DelayStage:
