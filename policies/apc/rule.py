@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from policies.apc.facts import NAMES, Facts
-from policies.apc.scheduler import Routing
+from policies.apc import call_facts, facts
+from policies.apc.scheduler import AnyFacts, Routing
 from traces.escaping import visible
 from traces.safe_reading import BadFileError, read_json, shown
 from traces.words import of_a_fault
 
+NAMES = (*facts.NAMES, *call_facts.NAMES)
 SHIPPED = Path(__file__).parent / "rule.json"
 HOLD = 0.8
 SCORE_LIMIT = 10.0
@@ -52,7 +53,7 @@ class Condition:
         if len(given) != 1 or not 0.0 < given[0] < math.inf:
             raise ValueError(f"{self.fact}: expected one positive threshold, above or below")
 
-    def score(self, facts: Facts) -> float:
+    def score(self, facts: AnyFacts) -> float:
         """1 at the threshold, more beyond it, 0 to `SCORE_LIMIT`; a trend counts by its size."""
         value = counted(self.fact, float(getattr(facts, self.fact)))
         if self.above is not None:
@@ -111,7 +112,7 @@ class Rule:
     def reset(self, seed: int) -> None:
         self._asking = False
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
         scores = [each.score(facts) for each in self.thresholds.conditions]
         score = max(scores)
         worst = self.thresholds.conditions[scores.index(score)]

@@ -40,7 +40,7 @@ class Videos:
             "testbed.origin",
             *("--host", SERVER_IP, "--port", str(ORIGIN_PORT), "--json"),
             *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
-            *("--log", str(plan.aside("origin.jsonl"))),
+            *("--segments", "kept", "--log", str(plan.aside("origin.jsonl"))),
             ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
         )
         await origin.first_line()

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from player.call.compiled_rule import HasCompiledRule
-from player.call.policy import CallPolicy
+from player.call.policy import CallPolicy, DecidesRatesTogether
 from player.call.record import CallRecord, CallWriter, is_call, read_call
 from player.call.scored.outcomes import CallOutcomes, of_record
 from player.call.simulated.batch import SimulatedCalls
@@ -110,13 +110,12 @@ def _played(plan: CallsPlan, spec: str, calls: SimulatedCalls) -> Decisions:
     policy = plan.policies[spec].policy
     if isinstance(policy, HasCompiledRule):
         return play_rule(calls, policy.compiled_rule(), getattr(policy, "may_probe", True))
-    made = [load_policy(spec, kind=CALL).policy for _ in range(len(calls))]
-    return play_policies(
-        calls,
-        cast("list[CallPolicy]", made),
-        plan.qoe,
-        plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0,
-    )
+    if isinstance(policy, DecidesRatesTogether):
+        made = [policy.another() for _ in range(len(calls))]
+    else:
+        made = [cast("CallPolicy", load_policy(spec, kind=CALL).policy) for _ in range(len(calls))]
+    delay_s = plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0
+    return play_policies(calls, made, plan.qoe, delay_s, one_spec=True)
 
 
 def _recorded(

@@ -94,11 +94,15 @@ def _score(options: argparse.Namespace) -> int:
     players, call, path = _players(options), CallSettings(), CallPath()
     tables: dict[str, list[dict[str, Any]]] = {}
     for spec, traces in sets.items():
-        found = {name: scored(traces, plays, call, path, options.threads) for name, plays in players.items()}
+        found = {
+            name: scored(traces, plays, call, path, options.threads, options.starts)
+            for name, plays in players.items()
+        }
         tables[spec] = [row(name, each, found[GCC]) for name, each in found.items()]
         if options.json:
             continue
-        print(f"{spec}: {len(traces)} calls of {call.duration_s:g} s; more than {GCC} [95 % over traces]")
+        calls = f"{len(traces) * options.starts} calls of {call.duration_s:g} s"
+        print(f"{spec}: {calls}; more than {GCC} [95 % over {len(traces)} traces]")
         print(HEAD, *map(in_words, tables[spec]), sep="\n")
     if options.json:
         print(json.dumps({"call": asdict(call), "path": asdict(path), "sets": tables}))

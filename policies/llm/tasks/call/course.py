@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from player.call.path import CallPath
-from player.call.scored.qoe import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.gcc import GCC
-from policies.call.small.score import Plays, Scored, plays_oracle, plays_rule, scored
+from policies.call.small.score import Plays, plays_oracle, plays_rule, scored
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
 from policies.llm.learning.pool import Experience
@@ -92,13 +91,4 @@ class CallCourse(Course):
 
     def _qoe(self, plays: Plays) -> Floats:
         call = CallSettings(duration_s=VALIDATION_S)
-        return qoe_of(scored(self._chooses, plays, call, CallPath(), self._threads))
-
-
-def qoe_of(found: Scored) -> Floats:
-    """(calls,) linear QoE with the usual weights."""
-    return np.asarray(
-        found.bitrate_mbps
-        - STALL_MBPS * found.stall_pct / 100.0
-        - DELAY_MBPS_PER_S * found.frame_delay_p95_ms / 1e3
-    )
+        return scored(self._chooses, plays, call, CallPath(), self._threads).qoe

@@ -44,6 +44,9 @@ def add_test(commands: Any) -> None:
     made.add_argument("--scale", type=positive, default=1.0, help="of the model's rates (default: 1)")
     made.add_argument("--policy", default="small", help="other rules, by commas (default: %(default)s)")
     made.add_argument("--duration-s", type=positive, default=60.0, metavar="S", help="(default: %(default)g)")
+    made.add_argument(
+        "--starts", type=count, default=1, metavar="N", help="calls over each trace (default: 1)"
+    )
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_dtype_option(made)
     made.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")

@@ -86,6 +86,23 @@ def test_the_net_learns_what_can_be_learned():
     assert error < 0.25 * labels.std()
 
 
+def test_where_errors_upwards_count_more_the_net_stays_below():
+    pytest.importorskip("torch")
+    from policies.call.small.learn import as_arrays, learn, new_net
+    from policies.call.small.steps import log_mbps, new_state
+
+    random = np.random.default_rng(2)
+    rows = np.zeros((16, FIRST_ROWS + 60, NUMBERS), np.float32)
+    labels = random.normal(size=(16, 60)).astype(np.float32)
+    said = []
+    for over in (1.0, 4.0):
+        net = new_net(1)
+        learn(net, Watched(rows, labels), 200, np.random.default_rng(3), over)
+        said.append(log_mbps(new_state(1, as_arrays(net), 1.0), 0))
+    assert said[0] == pytest.approx(0.0, abs=0.15)
+    assert said[1] < said[0] - 0.25  # of a normal distribution the expectile is 0.55 below its mean
+
+
 def test_a_run_is_the_same_again():
     pytest.importorskip("torch")
     from policies.call.small.settings import TrainSettings
