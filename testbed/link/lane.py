@@ -46,6 +46,13 @@ MAC = {
 }
 """Locally administered, the last two bytes as in the addresses."""
 
+_ROUTES = {
+    "server": [f"default via {WAN_UP_IP}"],
+    "wan": [f"10.0.3.0/24 via {ROUTER_UP_IP}"],
+    "router": [f"10.0.1.0/24 via {WAN_DOWN_IP}"],
+    "player": [f"default via {ROUTER_DOWN_IP}"],
+}
+
 _SYSCTL = "/proc/sys/net"
 _NO_IPV6 = f"{_SYSCTL}/ipv6/conf/all/disable_ipv6"
 """Not there on a kernel that has no IPv6 anyway."""
@@ -247,12 +254,6 @@ class Lane:
             ],
             "player": [("player-0", PLAYER_IP, ROUTER_DOWN_IP, MAC[BOTTLENECK])],
         }
-        routes = {
-            "server": [f"default via {WAN_UP_IP}"],
-            "wan": [f"10.0.3.0/24 via {ROUTER_UP_IP}"],
-            "router": [f"10.0.1.0/24 via {WAN_DOWN_IP}"],
-            "player": [f"default via {ROUTER_DOWN_IP}"],
-        }
         scripts = {}
         for role, interfaces in hops.items():
             script = [f"echo {value} > {_SYSCTL}/{key}" for key, value in _HOST_SYSCTLS.items()]
@@ -272,7 +273,7 @@ class Lane:
                     f"ip link set {interface} up",
                     f"ip neigh replace {peer} lladdr {peer_mac} dev {interface} nud permanent",
                 ]
-            script += [f"ip route add {route}" for route in routes[role]]
+            script += [f"ip route add {route}" for route in _ROUTES[role]]
             scripts[self.pid(role)] = script
         words = f"lane {self.name}: {{}}: a set-up command failed"
         run_scripts(scripts, {self.pid(role): words.format(role) for role in hops})
