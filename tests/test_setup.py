@@ -430,18 +430,24 @@ def pytested(ready: Machine) -> Machine:
     return ready
 
 
-EITHER, PLAIN, EMULATION = "-m pytest", "-m not emulation", "-m emulation"
+EITHER, PLAIN, EMULATION = "-m pytest", r"-m \(not emulation", "-m emulation"
 
 
 def test_tests_run_twice_where_root_can_be_had(pytested: Machine) -> None:
     as_root(pytested)
     succeeded(pytested.make("test", FAIL="nothing"))
     first, second = pytested.calls()
-    assert first.endswith("-m not emulation and not stress")
+    assert first.endswith("-m (not emulation or beside) and not stress")
     assert " -n " in first
-    assert second.endswith("-m emulation and not stress")
+    assert second.endswith("-m emulation and not stress and not beside")
     assert " -n " not in second
     as_user(pytested)
+    pytested.program("sudo", f'#!{pytested.bin / "bash"}\nexec "$@"\n')
+    succeeded(pytested.make("test", FAIL="nothing"))
+    first, second = pytested.calls()
+    assert first.endswith("-m not emulation and not stress")
+    assert second.endswith("-m emulation and not stress"), "no test is left out"
+    (pytested.bin / "sudo").unlink()
     succeeded(pytested.make("test", FAIL="nothing"))
     (only,) = pytested.calls()
     assert only.endswith("-m not stress")

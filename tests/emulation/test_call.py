@@ -17,7 +17,7 @@ from testbed.calling.ends.sides import prepare_receiver, prepare_sender
 from testbed.calling.lane_call import RECEIVER
 from tests.support.emulation import ROOT, Run, surroundings, wait_until, write_trace
 
-pytestmark = pytest.mark.emulation
+pytestmark = [pytest.mark.emulation, pytest.mark.beside]
 
 CALL = ROOT / "testbed" / "call.py"
 
