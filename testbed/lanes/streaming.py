@@ -159,8 +159,15 @@ class ProbedSessions(Generic[Result]):
         for session in self._sessions:
             await session.loaded()
         await self._link.attach()
-        sessions = [await session.ready() for session in self._sessions]
-        return ReadySessions(asked, await self._link.watch(asked.listens), sessions)
+        watching = asyncio.create_task(self._link.watch(asked.listens))  # while sessions wait for round trips
+        try:
+            sessions = [await session.ready() for session in self._sessions]
+            link = await watching
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        await link.count()
+        return ReadySessions(asked, link, sessions)
 
 
 class ReadySessions(Generic[Result]):
