@@ -145,7 +145,9 @@ class ShaperClient:
             try:
                 await self._process.stdin.drain()
             except (BrokenPipeError, ConnectionResetError):
-                raise TestbedError("the shaper process has died; see its message above") from None
+                raise TestbedError(
+                    "the shaper process has died; its message above, if it left one, says why"
+                ) from None
             return await self._answer()
 
     async def _answer(self) -> dict[str, Any]:
@@ -156,7 +158,7 @@ class ShaperClient:
         except TimeoutError:
             raise TestbedError(f"the shaper process does not answer within {_ANSWER_TIMEOUT_S:g} s") from None
         if not line:
-            raise TestbedError("the shaper process has died; see its message above")
+            raise TestbedError("the shaper process has died; its message above, if it left one, says why")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise TestbedError(f"shaper: {answer['error']}")

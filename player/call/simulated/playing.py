@@ -107,6 +107,7 @@ def play_policies(
     qoe: Any = None,
     delay_s: float = 0.0,
     one_spec: bool = False,
+    strict: bool = False,
 ) -> Decisions:
     """The whole calls, each by a policy of its own.
 
@@ -115,12 +116,16 @@ def play_policies(
         qoe: what will be scored, for `reset`.
         delay_s: how long a decision takes on the call's clock; the real time is recorded, and costs nothing.
         one_spec: all policies are made by the same arguments; those that can are asked at once then.
+        strict: GCC stands in for nobody: a policy's first fault is raised.
 
     Returns:
         what was decided; the calls are finished. What a policy raises is recorded as the reason why GCC
         decided.
+
+    Raises:
+        PolicyFault: see `strict`.
     """
-    seats = [Seat(calls, n, policy, qoe) for n, policy in enumerate(policies)]
+    seats = [Seat(calls, n, policy, qoe, strict) for n, policy in enumerate(policies)]
     shadow, call, made = _Shadow(calls), calls.call, Decisions.room(calls)
     bounds, asks = (call.min_kbps, call.max_kbps), asker(policies, one_spec)
     while True:

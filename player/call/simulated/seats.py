@@ -12,14 +12,16 @@ from player.call.decide import BY_FALLBACK, WORDS
 from player.call.observation import HISTORY, CallObservation, Interval, ReportedPacket
 from player.call.policy import CallPolicy, DecidesRatesTogether, IllegalRate, KnowsLink, Rate, as_rate
 from player.call.simulated.batch import SimulatedCalls
-from player.faults import is_interrupt, one_line
+from player.faults import PolicyFault, is_interrupt, one_line, traceback_of
 
 
 class Seat:
     """A call of a batch and the policy that decides it."""
 
-    def __init__(self, calls: SimulatedCalls, n: int, policy: CallPolicy, qoe: Any) -> None:
-        self.n, self.policy, self._call = n, policy, calls.call
+    def __init__(
+        self, calls: SimulatedCalls, n: int, policy: CallPolicy, qoe: Any, strict: bool = False
+    ) -> None:
+        self.n, self.policy, self._call, self._strict = n, policy, calls.call, strict
         self._every = 1 if getattr(policy, "every_feedback", False) else calls.call.intervals_a_decision
         self._history: list[Interval] = []
         self._heard = 0
@@ -41,6 +43,7 @@ class Seat:
             if is_interrupt(error):
                 raise
             self._unfit = f"reset raised {one_line(error)}"
+            self._stop(self._unfit, traceback_of(error))
 
     def hear(self, calls: SimulatedCalls) -> None:
         """A feedback came."""
@@ -72,10 +75,17 @@ class Seat:
             self.rate = as_rate(answer, self._call)
         except IllegalRate as error:
             self._why = str(error)
+            self._stop(self._why)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             self._why = f"raised {one_line(error)}"
+            self._stop(self._why, traceback_of(error))
+
+    def _stop(self, why: str, shown: str = "") -> None:
+        """Raises PolicyFault where a fault is to stop everything."""
+        if self._strict:
+            raise PolicyFault(f"the policy {why}", shown)
 
     def said(self, rate: Rate | None) -> tuple[str, str]:
         """Who decided, and why."""
