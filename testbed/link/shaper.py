@@ -30,6 +30,7 @@ from typing import IO, Any
 from testbed.link.bucket import AS_IS, Making, Wakes, bucket_bytes
 from testbed.link.correction import SHORT_S, Ledger
 from testbed.link.log import LinkRow
+from testbed.link.packed_trace import unpacked
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from testbed.process.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.process.errors import TestbedError
@@ -325,7 +326,7 @@ class Shaper:
             limit, rate = line["limit_bytes"], line["rate_mbps"]
             self._replays[lane] = Replay(lane, bucket, limit, rate, making, self._wakes)
         elif line["do"] == "play":
-            trace = Trace.from_json(line["trace"])
+            trace = unpacked(line["trace"])
             log = os.fdopen(fresh(Path(line["log"])), "w", encoding="utf-8")  # closed by `end`
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))

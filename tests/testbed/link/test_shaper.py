@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from testbed.link.bucket import bucket_bytes
 from testbed.link.correction import HORIZON_S, MOST_SHARE, SHORT_S
 from testbed.link.log import LinkRow, read_link_log
+from testbed.link.packed_trace import packed
 from testbed.link.shaper import EARLY_S, SAMPLE_S, WRITING_S, Replay, Shaper, read
 from testbed.link.tbf import FRAME_BYTES
 from testbed.process.children import to_wait_s
@@ -349,7 +350,7 @@ class Course:
         attach = {"do": "attach", "lane": lane, "pid": 1, "interface": lane, "limit_bytes": LIMIT_BYTES}
         assert self.shaper.command({**attach, "rate_mbps": 3.0}) == {"lane": lane}
         t0 = self.clock.now + in_s
-        play = {"do": "play", "lane": lane, "trace": trace.as_json(), "start_s": 0.0, "t0": t0}
+        play = {"do": "play", "lane": lane, "trace": packed(trace), "start_s": 0.0, "t0": t0}
         assert self.shaper.command({**play, "log": str(log or self.log(lane))}) == {"lane": lane}
         return t0
 
