@@ -205,7 +205,7 @@ class ReadySessions(Generic[Result]):
         before = self._link.machine()
         for number, session in enumerate(
             self._sessions
-        ):  # first of all: to write a record's head takes a while
+        ):  # before a record's head takes its time
             await session.play(t0 + self._asked.offset_s(number))
         await self._link.play(t0, alone=len(self._sessions) == 1)
         tasks = [
