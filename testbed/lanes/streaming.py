@@ -203,9 +203,7 @@ class ReadySessions(Generic[Result]):
             OSError: a record cannot be written.
         """
         before = self._link.machine()
-        for number, session in enumerate(
-            self._sessions
-        ):  # before a record's head takes its time
+        for number, session in enumerate(self._sessions):  # before a record's head takes its time
             await session.play(t0 + self._asked.offset_s(number))
         await self._link.play(t0, alone=len(self._sessions) == 1)
         tasks = [
