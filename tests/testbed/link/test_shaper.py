@@ -183,6 +183,22 @@ def test_a_dark_step_is_dark_however_short(bench: Bench, step_s: float) -> None:
     assert [row.rate_mbps for row in bench.rows()] == [8.0, 0.0]
 
 
+@pytest.mark.parametrize(("dark_steps", "asked"), [(1, []), (4, [0.0]), (30, [0.0])])
+def test_many_short_dark_steps_are_as_dark_as_a_long_one(
+    bench: Bench, dark_steps: int, asked: list[float]
+) -> None:
+    """In one of them the refill of a change is more than the 1000 bytes that a link left alone passes."""
+    steps = 2 + dark_steps
+    times = tuple(0.02 * step for step in range(steps + 1))
+    bench.begin(Trace("t", times, (0.0, 0.4, *[0.0] * dark_steps, 0.4)))
+    bench.advance(0.0)
+    bench.advance(0.02, 1000 + bucket_bytes(0.4))  # no token is left
+    assert bench.asked() == asked
+    for step in range(1, dark_steps):
+        bench.advance(0.02 * (step + 1))
+    assert bench.asked() == []
+
+
 def test_a_sample_before_the_first_step_does_nothing(bench: Bench) -> None:
     bench.begin(flat(2.0))
     reads = bench.bucket.reads
