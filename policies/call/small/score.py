@@ -46,9 +46,10 @@ class Scored:
     @classmethod
     def pooled(cls, parts: Mapping[str, Scored]) -> Scored:
         """All calls of sets; intervals draw whole sets."""
-        numbers = ("bitrate_mbps", "stall_pct", "frame_delay_p95_ms")
         return cls(
-            *(np.concatenate([getattr(part, name) for part in parts.values()]) for name in numbers),
+            np.concatenate([part.bitrate_mbps for part in parts.values()]),
+            np.concatenate([part.stall_pct for part in parts.values()]),
+            np.concatenate([part.frame_delay_p95_ms for part in parts.values()]),
             tuple(name for name, part in parts.items() for _ in part.stall_pct),
         )
 
