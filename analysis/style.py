@@ -45,6 +45,8 @@ STALL_COLOUR = "#F4C7AB"
 """Vermillion, pale enough that every line shows on it."""
 WINE, INDIGO, OLIVE, ROSE, TEAL = "#882255", "#332288", "#999933", "#CC6677", "#44AA99"
 """Of Paul Tol's muted scheme ("Colour Schemes", 2021), for when seven are not enough."""
+FOREST, MAGENTA, BROWN = "#117733", "#AA4499", "#661100"
+"""Of the same scheme, for rules of calls."""
 GREY = "#606060"
 
 LINK_COLOUR = "#D9D9D9"
@@ -94,6 +96,9 @@ KNOWN = {
     "netllm": BLACK,
     "small": TEAL,
     "apc": ROSE,
+    "gcc": FOREST,
+    "copa": MAGENTA,
+    "nada": BROWN,
     "oracle": GREY,
 }
 """Colours of the policies that come with Streambed, as they are asked for without options."""

@@ -140,6 +140,8 @@ class SharedSection(JsonSection):
     stagger_s: float | None = None
     offset_s: float | None = None
     """Began so much after the group's first."""
+    beside: tuple[str, ...] | None = None
+    """Who else was on the bottleneck, as `call:gcc` or `cubic from 10 s`."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

