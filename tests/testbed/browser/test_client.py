@@ -1,4 +1,4 @@
-"""dash.js in a real browser, over loopback: it plays what the origin serves; what keeps it from that is said."""
+"""dash.js in a real browser, over loopback: it plays what the origin serves, and says what keeps it from that."""
 
 from __future__ import annotations
 
