@@ -1,4 +1,4 @@
-"""dash.js in a real browser, over loopback: it plays what the origin serves, and says what keeps it from that."""
+"""dash.js in a real browser, over loopback: it plays what the origin serves, or says what keeps it."""
 
 from __future__ import annotations
 
