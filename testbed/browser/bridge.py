@@ -14,6 +14,7 @@ from player.decide import Decider, TimedDecision
 from player.faults import PolicyFault
 from player.observation import HORIZON, Observation, PastChunk
 from player.video.video import Video
+from traces.safe_reading import json_object
 
 ROWS_S = 5.0
 """For what the page told of the last chunk, on another way than it asks for the next one."""
@@ -48,7 +49,7 @@ class Bridge:
 
     async def answer(self, question: str) -> tuple[int, str]:
         """A question of the page's: status and answer."""
-        asked = json.loads(question)
+        asked = json_object(question, "the page")
         chunk = int(asked["chunk"])
         if not 0 <= chunk < self._video.chunks:
             return 400, json.dumps({"error": f"there is no chunk {chunk}"})

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from testbed.browser.chromium import Browser, BrowserError
 from testbed.browser.devtools import Answer, Tab
 from testbed.server.pages import PREFIX
+from traces.safe_reading import json_object
 
 LOAD_S = 120.0
 """For the page with dash.js (0.8 MB), which comes over the link at its mean rate."""
@@ -56,7 +57,7 @@ class Page:
         await self._tab.ask("Runtime.enable")
         await self._tab.ask("Network.enable", maxTotalBufferSize=0, maxResourceBufferSize=0)
         await self._tab.ask("Network.setCacheDisabled", cacheDisabled=True)
-        await self._tab.offer(TELL, lambda text: tell(json.loads(text)))
+        await self._tab.offer(TELL, lambda text: tell(json_object(text, "the page")))
         if decide is not None:
             await self._tab.answer(f"*/{DECIDE}", decide)
         address = f"{parts.scheme}://{parts.netloc}/{PREFIX}/"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+
+from traces.safe_reading import BadFileError, read_json_object
 
 VERSION = "5.2.1"
 """The one that is installed, and whose rules and settings were read (BSD-3-Clause)."""
@@ -26,7 +27,6 @@ def script() -> Path | None:
 def installed_version() -> str | None:
     """By its `package.json`; None where there is none."""
     try:
-        told = json.loads((folder() / "package.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return str(read_json_object(folder() / "package.json")["version"])
+    except (OSError, BadFileError, KeyError):
         return None
-    return str(told["version"]) if isinstance(told, dict) and "version" in told else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from player.record import ChunkRow
+from traces.safe_reading import BadFileError, read_json_lines
 
 BROKEN = 499
 """The origin's status of a request that the client gave up."""
@@ -59,7 +59,7 @@ def _unlike(mine: Counter[str], theirs: Counter[str]) -> Iterable[str]:
 def _lines(log: Path) -> list[dict[str, Any]]:
     """Requests for segments in a log; none where it can't be read."""
     try:
-        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
+        lines = list(read_json_lines(log))
+    except (OSError, BadFileError):
         return []
     return [line for line in lines if line["method"] == "GET" and line["path"].endswith(SEGMENTS)]
