@@ -203,9 +203,11 @@ class ReadySessions(Generic[Result]):
             OSError: a record cannot be written.
         """
         before = self._link.machine()
+        for number, session in enumerate(self._sessions):  # before a record's head takes its time
+            await session.play(t0 + self._asked.offset_s(number))
         await self._link.play(t0, alone=len(self._sessions) == 1)
         tasks = [
-            asyncio.create_task(self._session(session, t0, number, before, watcher))
+            asyncio.create_task(self._session(session, number, before, watcher))
             for number, session in enumerate(self._sessions)
         ]
         try:
@@ -218,7 +220,6 @@ class ReadySessions(Generic[Result]):
     async def _session(
         self,
         session: LaneSession[Result],
-        t0: float,
         number: int,
         before: MachineReading,
         watcher: Watcher,
@@ -227,7 +228,6 @@ class ReadySessions(Generic[Result]):
         server, offset_s = self._asked.servers[number], self._asked.offset_s(number)
         with session.record(self._link, server) as writer:
             try:
-                await session.play(t0 + offset_s)
                 end = await self._unless_broken(session, session.follow(writer, watcher))
                 await self._one_less(session)
                 machine = self._link.machine().since(before)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from testbed.link.delay_line import LineDelays
 from testbed.link.hosts import in_host, run_script
 from testbed.link.netem import netem_commands
+from testbed.link.packed_trace import packed
 from testbed.link.settings import LinkSettings
 from testbed.process.errors import TestbedError
 from testbed.process.line_process import LineProcess
@@ -205,7 +206,7 @@ class NetemStage:
 
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if self._replay is not None:
-            self._replay.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
+            self._replay.ask(do="play", trace=packed(trace), start_s=start_s, t0=t0)
 
     def rest(self) -> None:
         if self._replay is not None:
@@ -318,7 +319,7 @@ class RelayStage:
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if trace.varies:
             assert self._process is not None
-            self._process.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
+            self._process.ask(do="play", trace=packed(trace), start_s=start_s, t0=t0)
 
     def rest(self) -> None:
         if self._process is not None:
