@@ -306,6 +306,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _compare_videos(args: argparse.Namespace) -> int:
     """Both link models against emulated videos; 0."""
+    if args.invalid:
+        raise TestbedError("--invalid is of calls; of videos untrue links are left out")
     if args.out is not None and (args.out.suffix not in ENDINGS or not args.out.parent.is_dir()):
         raise TestbedError(
             f"--out {args.out}: expected a name that ends in {', '.join(ENDINGS)} in a folder that is there"
@@ -354,7 +356,7 @@ def _compare_calls(args: argparse.Namespace) -> int:
     if args.out is not None:
         raise TestbedError("--out is of videos: of calls there is a table, and no picture; leave it out")
     with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print; stdout is for --json
-        found, said = find_calls(args.results, args.trust)
+        found, said = find_calls(args.results, args.trust, args.invalid)
     for line in said:
         print(f"note: {line}", file=sys.stderr)
     rows = call_rows(found.calls, ClusterRule())
