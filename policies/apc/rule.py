@@ -21,6 +21,7 @@ from traces.words import of_a_fault
 
 NAMES = (*facts.NAMES, *call_facts.NAMES)
 SHIPPED = Path(__file__).parent / "rule.json"
+SWEEP = "python -m policies.apc sweep"
 HOLD = 0.8
 SCORE_LIMIT = 10.0
 """A fact at ten times its threshold is as hard as it gets."""
@@ -129,8 +130,11 @@ class Rule:
         """Thresholds know no time."""
 
 
-def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
+def read_rule(light: str, path: Path = SHIPPED, makes: str = SWEEP) -> Thresholds:
     """The thresholds beside a light policy.
+
+    Args:
+        makes: the command that makes them.
 
     Raises:
         SchedulerError: no such file, none for this policy, or something else in it.
@@ -143,14 +147,12 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
             return Thresholds.from_json(rules[light])
         known: Sequence[str] = sorted(map(visible, rules))
     except OSError as error:
-        raise SchedulerError(
-            f"{path}: {error.strerror}; make one with: python -m policies.apc sweep"
-        ) from None
+        raise SchedulerError(f"{path}: {error.strerror}; make one with: {makes}") from None
     except BadFileError as error:
         raise SchedulerError(f"{error}; no thresholds") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchedulerError(f"{path}: no thresholds: {of_a_fault(error)}") from None
     raise SchedulerError(
         f"{path}: no thresholds beside the light policy {light}; it has {', '.join(known)}; make them with:"
-        f" python -m policies.apc sweep --light {light}"
+        f" {makes} --light {light}"
     )

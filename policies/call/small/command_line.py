@@ -40,6 +40,7 @@ def parser() -> Parser:
     score.add_argument(
         "--starts", type=count, default=1, metavar="N", help="calls over each trace (default: 1)"
     )
+    score.add_argument("--pooled", action="store_true", help="all sets as one besides; intervals over sets")
     score.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     add_json_option(score)
     return top

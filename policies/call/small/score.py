@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.call.compiled_rule import CompiledRule
+from player.call.feedback_batch import FeedbackBatch
 from player.call.path import CallPath
 from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.scored.outcomes import CallOutcomes, call_outcomes
@@ -18,12 +19,13 @@ from player.call.simulated.batch import SimulatedCalls
 from player.call.simulated.playing import play_rule
 from player.call.simulated.told import end_of, seconds_of
 from policies.bootstrap import percentile_interval
-from policies.call.small.labels import label_all, told_links
+from policies.call.small.labels import ToldLinks, label_all, teach_all, told_links
 from traces.trace import Trace
 
-GCC, ORACLE = "gcc", "oracle"
+GCC, ORACLE, TEACHER = "gcc", "oracle", "teacher"
 HEAD = f"{'policy':<24}{'Mbit/s':>7}{'stall':>10}{'p95 ms':>7}   more Mbit/s   more stall, points   more QoE"
 """Of the table whose rows are `in_words`."""
+POOLED = "all sets"
 TOGETHER = 64
 """Calls that are played at a time; it changes no result."""
 Plays = Callable[[SimulatedCalls], None]
@@ -41,11 +43,34 @@ class Scored:
     lines: tuple[str, ...] = ()
     """(calls,) the trace that each was over; intervals draw whole traces. Empty: each has its own."""
 
+    @classmethod
+    def pooled(cls, parts: Mapping[str, Scored]) -> Scored:
+        """All calls of sets; intervals draw whole sets."""
+        return cls(
+            np.concatenate([part.bitrate_mbps for part in parts.values()]),
+            np.concatenate([part.stall_pct for part in parts.values()]),
+            np.concatenate([part.frame_delay_p95_ms for part in parts.values()]),
+            tuple(name for name, part in parts.items() for _ in part.stall_pct),
+        )
+
     @property
     def qoe(self) -> NDArray[np.float64]:
         """(calls,) linear QoE with the usual weights (`player.call.scored.qoe`)."""
         lost = STALL_MBPS * self.stall_pct / 100.0 + DELAY_MBPS_PER_S * self.frame_delay_p95_ms / 1e3
         return np.asarray(self.bitrate_mbps - lost)
+
+
+@dataclass(frozen=True)
+class HowScored:
+    """What calls are like in a score."""
+
+    call: CallSettings
+    path: CallPath
+    threads: int = 1
+    starts: int = 1
+    """Calls a trace."""
+    pooled: bool = False
+    """All sets as one besides, such as folders of runs over one path each."""
 
 
 def plays_rule(rule: CompiledRule, may_probe: bool) -> Plays:
@@ -59,12 +84,24 @@ def plays_rule(rule: CompiledRule, may_probe: bool) -> Plays:
 
 def plays_oracle(calls: SimulatedCalls) -> None:
     """The oracle plays."""
+    _plays_told(calls, label_all)
+
+
+def plays_teacher(calls: SimulatedCalls) -> None:
+    """The teacher plays."""
+    _plays_told(calls, teach_all)
+
+
+def _plays_told(
+    calls: SimulatedCalls, rates: Callable[[ToldLinks, FeedbackBatch, NDArray[np.float64]], None]
+) -> None:
+    """Whoever is told the link plays."""
     links, kbps = told_links(calls), np.zeros(len(calls))
     while True:
         feedback = calls.to_next_feedback()
         if calls.finished.all():
             return
-        label_all(links, feedback, kbps)
+        rates(links, feedback, kbps)
         calls.set_rates(kbps)
 
 
@@ -123,3 +160,37 @@ def in_words(found: dict[str, Any]) -> str:
         f" ({found['more_bitrate_pct']:+.1f} %)   {found['more_stall_pts']:+.2f} [{less:+.2f}, {most:+.2f}]"
         f"   {found['more_qoe']:+.3f} [{worse:+.3f}, {better:+.3f}]"
     )
+
+
+def score_sets(
+    sets: Mapping[str, Sequence[Trace]],
+    players: Mapping[str, Plays],
+    how: HowScored,
+    say: Callable[[str], None],
+) -> dict[str, list[dict[str, Any]]]:
+    """By set, and as `POOLED` of all sets where that is asked for: a row a player, the first of which is what
+    the others are held against."""
+    first = next(iter(players))
+    found: dict[str, dict[str, Scored]] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for spec, traces in sets.items():
+        found[spec] = {
+            name: scored(traces, plays, how.call, how.path, how.threads, how.starts)
+            for name, plays in players.items()
+        }
+        tables[spec] = _table(spec, found[spec], first, f"{len(traces)} traces", how, say)
+    if how.pooled:
+        whole = {name: Scored.pooled({spec: each[name] for spec, each in found.items()}) for name in players}
+        tables[POOLED] = _table(POOLED, whole, first, f"{len(sets)} sets", how, say)
+    return tables
+
+
+def _table(
+    spec: str, found: Mapping[str, Scored], first: str, over: str, how: HowScored, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    rows = [row(name, each, found[first]) for name, each in found.items()]
+    calls = f"{len(found[first].stall_pct)} calls of {how.call.duration_s:g} s"
+    say(f"{spec}: {calls}; more than {first} [95 % over {over}]")
+    for line in (HEAD, *map(in_words, rows)):
+        say(line)
+    return rows

@@ -32,7 +32,7 @@ def train(
 
     def more(number: int, makes: Callable[[int], Drives]) -> Watched:
         drawn = [traces[place] for place in random.integers(len(traces), size=number)]
-        return collected(drawn, call, random, makes, as_arrays(net), settings.threads)
+        return collected(drawn, call, random, makes, as_arrays(net), settings.threads, settings.margin)
 
     half = max(settings.calls // 2, 1)
     known = [

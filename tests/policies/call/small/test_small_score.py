@@ -7,7 +7,17 @@ from player.call.path import CallPath
 from player.call.settings import CallSettings
 from policies.call.fixed import Fixed
 from policies.call.small import score
-from policies.call.small.score import Scored, in_words, plays_rule, row, scored
+from policies.call.small.score import (
+    POOLED,
+    HowScored,
+    Scored,
+    in_words,
+    plays_rule,
+    plays_teacher,
+    row,
+    score_sets,
+    scored,
+)
 from traces.trace import Trace
 
 CALL = CallSettings(duration_s=3.0, warm_up_s=1.0)
@@ -49,3 +59,16 @@ def test_intervals_draw_whole_traces():
 def test_linear_qoe_by_hand():
     found = Scored(np.array([1.0]), np.array([2.0]), np.array([100.0])).qoe
     assert found == pytest.approx([1.0 - 12.5 * 0.02 - 0.1])
+
+
+def test_sets_are_one_besides_and_intervals_draw_whole_sets():
+    players = {"base": plays_rule(Fixed(300.0).compiled_rule(), False), "teacher": plays_teacher}
+    how, said = HowScored(CALL, CallPath(), pooled=True), []
+    found = score_sets({trace.name: [trace, trace] for trace in LINKS}, players, how, said.append)
+    assert list(found) == [*(trace.name for trace in LINKS), POOLED]
+    each = [found[trace.name][1]["more_mbps"] for trace in LINKS]
+    whole = found[POOLED][1]
+    assert whole["policy"] == "teacher" and whole["more_mbps"] == pytest.approx(sum(each) / 2)
+    assert whole["more_mbps_ci95"] == pytest.approx(sorted(each))
+    assert said[0].startswith("first good: 2 calls of 3 s; more than base [95 % over 2 traces]")
+    assert "all sets: 4 calls of 3 s; more than base [95 % over 2 sets]" in said
