@@ -301,13 +301,15 @@ def _qoe_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    return _compare_calls(args) if calls_are_in(args.results) else _compare_videos(args)
+    if calls_are_in(args.results):
+        return _compare_calls(args)
+    if args.invalid:
+        raise TestbedError("--invalid is of calls; of videos untrue links are left out")
+    return _compare_videos(args)
 
 
 def _compare_videos(args: argparse.Namespace) -> int:
     """Both link models against emulated videos; 0."""
-    if args.invalid:
-        raise TestbedError("--invalid is of calls; of videos untrue links are left out")
     if args.out is not None and (args.out.suffix not in ENDINGS or not args.out.parent.is_dir()):
         raise TestbedError(
             f"--out {args.out}: expected a name that ends in {', '.join(ENDINGS)} in a folder that is there"
