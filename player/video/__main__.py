@@ -1,4 +1,4 @@
-"""`python -m player.video`: list the built-in videos, show one, fit a recipe, compare."""
+"""`python -m player.video`: list the built-in videos, show one, fit a recipe, compare; make real media."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import Any
 
 from player.video.built_in import builtin_names, load_recipe, load_video
 from player.video.fit import fit
+from player.video.media.encode import MediaError
+from player.video.media.prepared import prepare_media
 from player.video.statistics import SizeFigures, size_figures
 from player.video.video import Video, VideoError
 from traces.commands import Parser, add_json_option, carried_out, exit_with, tell_line
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(answer) if options.json else text)
         return 0
 
-    return carried_out(parser.prog, work, (VideoError,))
+    return carried_out(parser.prog, work, (VideoError, MediaError))
 
 
 def _parser() -> Parser:
@@ -138,7 +140,15 @@ def comparison_table(built: SizeFigures, measured: SizeFigures) -> str:
     return "\n".join(lines)
 
 
-_COMMANDS = {"list": _list, "show": _show, "fit": _fit, "compare": _compare}
+def _prepare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Make the clips of which an origin makes real media: of all built-in videos, or of the named one."""
+    specs = builtin_names() if options.video is None else (options.video,)
+    made = {spec: prepare_media(_given(options, spec)).codecs for spec in specs}
+    lines = [f"{spec:<11} real media for {len(codecs)} levels, {codecs[0]}" for spec, codecs in made.items()]
+    return {"media": made}, "\n".join(lines)
+
+
+_COMMANDS = {"list": _list, "show": _show, "fit": _fit, "compare": _compare, "prepare": _prepare}
 
 if __name__ == "__main__":
     exit_with(main)
