@@ -26,6 +26,7 @@ from player.video.built_in import (
 )
 from player.video.fit import fit
 from player.video.media.encode import MediaError
+from player.video.media.measure import METRICS, write_qualities
 from player.video.media.package import package
 from player.video.media.prepared import prepare_media
 from player.video.statistics import SizeFigures, size_figures
@@ -65,6 +66,11 @@ def _parser() -> Parser:
     )
     made.add_argument(
         "--chunk-s", type=float, default=PUBLISHED_CHUNK_S, metavar="S", help="default: %(default)g"
+    )
+    made.add_argument(
+        "--quality",
+        choices=METRICS,
+        help="of a file that is encoded: write quality.csv, of each chunk and level (vmaf: if ffmpeg has it)",
     )
     output = parser.add_argument_group("output")
     add_json_option(output)
@@ -181,6 +187,10 @@ def _make(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         options.chunk_s,
         lambda line: tell_line(line, sys.stderr),
     )
+    if options.quality is not None:
+        if len(options.file) != 1:
+            raise VideoError("--quality compares with the file that is encoded; give one")
+        write_qualities(Path(options.video), options.file[0], video, options.quality)
     facts = _facts(video)
     mean = ", ".join(f"{kbps:.0f}" for kbps in facts["mean_kbps"])
     return facts, f"{options.video}: {video.levels} levels, {video.chunks} chunks; mean {mean} kbit/s"

@@ -40,8 +40,8 @@ def agreement(told: Sequence[Mapping[str, Any]], chunks: Sequence[ChunkRow], log
     """
     lines = _lines(log)
     whole = [line for line in lines if line["status"] != BROKEN]
-    mine = Counter(one["path"] for one in told if one["status"] is not None)
-    theirs = Counter(line["path"] for line in whole)
+    mine = Counter(one["path"] for one in told)
+    theirs = Counter(line["path"] for line in lines)
     differences = [
         f"{path}: {mine[path]} by the client, {theirs[path]} by the origin" for path in _unlike(mine, theirs)
     ]

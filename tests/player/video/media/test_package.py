@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from player.quality import read_quality
 from player.video.__main__ import main
 from player.video.built_in import load_video
 from tests.support.ffmpeg import demuxed, needs_ffmpeg
@@ -31,7 +32,9 @@ def test_a_file_is_packaged_at_each_bitrate(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "mine"
-    assert made(folder, str(source), "--ladder", "40,120", "--chunk-s", "1", "--json") == 0
+    assert (
+        made(folder, str(source), "--ladder", "40,120", "--chunk-s", "1", "--quality", "ssim", "--json") == 0
+    )
     told = capsys.readouterr()
     assert "s, which are no whole chunk, are left out" in told.err
     assert json.loads(told.out)["ladder_kbps"] == [40, 120]
@@ -39,6 +42,8 @@ def test_a_file_is_packaged_at_each_bitrate(
     assert (video.name, video.chunk_s, video.chunks, video.sizes_exact) == ("mine", 1.0, 2, True)
     for chunk, row in enumerate(video.sizes_bytes):
         assert row == tuple((folder / f"{level}/{chunk}.m4s").stat().st_size for level in range(2))
+    quality = read_quality(folder / "quality.csv")
+    assert all(0 < low < high <= 1 for low, high in quality.values) and len(quality.values) == 2
     whole = tmp_path / "whole.mp4"
     parts = ("init.mp4", "0.m4s", "1.m4s")
     whole.write_bytes(b"".join((folder / "1" / part).read_bytes() for part in parts))
