@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST_AS_ROOT = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 STREAMBED_FUZZ_S=$(STREAMBED_FUZZ_S) STREAMBED_REQUIRE_EMULATION=$(STREAMBED_REQUIRE_EMULATION) \
 	$(PYTHON_HERE) -m pytest -p no:cacheprovider
 
-.PHONY: help setup test-tools run test stress lint doctor gpu constraints clean
+.PHONY: help setup players test-tools run test stress lint doctor gpu constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,6 +20,9 @@ help: ## this list
 
 setup: ## install what is missing: system packages by apt-get, Python packages into .venv
 	@testbed/setup.sh
+
+players: ## install what real media and dash.js need: ffmpeg, Chromium, dash.js
+	@testbed/setup.sh players
 
 # What only tests need: a browser that opens a report. Without it those tests are skipped, in CI they fail.
 test-tools:

@@ -301,7 +301,11 @@ def _qoe_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    return _compare_calls(args) if calls_are_in(args.results) else _compare_videos(args)
+    if calls_are_in(args.results):
+        return _compare_calls(args)
+    if args.invalid:
+        raise TestbedError("--invalid is of calls; of videos untrue links are left out")
+    return _compare_videos(args)
 
 
 def _compare_videos(args: argparse.Namespace) -> int:
@@ -354,7 +358,7 @@ def _compare_calls(args: argparse.Namespace) -> int:
     if args.out is not None:
         raise TestbedError("--out is of videos: of calls there is a table, and no picture; leave it out")
     with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print; stdout is for --json
-        found, said = find_calls(args.results, args.trust)
+        found, said = find_calls(args.results, args.trust, args.invalid)
     for line in said:
         print(f"note: {line}", file=sys.stderr)
     rows = call_rows(found.calls, ClusterRule())

@@ -73,6 +73,7 @@ OUR_OWN = {
     "policies/llm/learning/checkpoint.py": "its own checkpoint, which torch has read",
     "policies/llm/studies/through_server.py": "a line of its own child",
     "policies/llm/studies/cost.py": "a line of its own child",
+    "testbed/browser/devtools.py": "what its own child, the browser, says",
     "testbed/checks/call_path/flow.py": "lines of the parent process",
     "testbed/checks/call_path/measure.py": "lines of its own child",
     "testbed/calling/ends/end_process.py": "settings and a line of the parent process",

@@ -24,7 +24,7 @@ awk basename bash cat chmod chown cp cut dirname env find flock getent grep head
 rm setpriv sh sha256sum sort stat tail tee touch
 """
 """Of the real machine, what the script, the Makefile and the stand-ins call."""
-TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool", "chromium")
+TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool", "chromium", "ffmpeg", "ffprobe")
 SOMEBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 

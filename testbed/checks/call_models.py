@@ -86,21 +86,28 @@ class FoundTwice:
 
     calls: tuple[CallTwice, ...]
     invalid: int
+    """Whose links were not true: left out, or, where that was asked for, among them."""
     unfinished: int
     shared: int
     """Others were on their bottleneck, of which the simulator knows nothing."""
+    with_invalid: bool = False
 
     def __str__(self) -> str:
         traces = len({one.trace for one in self.calls})
         return (
             f"{counted(len(self.calls), 'emulated call')} over {counted(traces, 'trace')}, each simulated"
-            f" again; left out: {self.invalid} invalid, {self.unfinished} unfinished, {self.shared} on shared"
-            " links"
+            f" again; {self.invalid} invalid{' among them' if self.with_invalid else ' left out'}, left out"
+            f" {self.unfinished} unfinished and {self.shared} on shared links"
         )
 
 
-def find_calls(places: Sequence[Path], trust: bool) -> tuple[FoundTwice, list[str]]:
+def find_calls(
+    places: Sequence[Path], trust: bool, with_invalid: bool = False
+) -> tuple[FoundTwice, list[str]]:
     """Read emulated calls and simulate each; and what is to be said of policy files that records name.
+
+    Args:
+        with_invalid: also those whose links were not true.
 
     Raises:
         TestbedError, AnalysisError: what cannot be read or made again.
@@ -112,16 +119,16 @@ def find_calls(places: Sequence[Path], trust: bool) -> tuple[FoundTwice, list[st
     if not ours:
         raise TestbedError(f"all {counted(len(read), 'call')} are simulated; name emulated ones")
     valid = [one for one in ours if one.record.end.valid]
-    whole = [one for one in valid if one.record.end.outcome == FINISHED]
+    taken = ours if with_invalid else valid
+    whole = [one for one in taken if one.record.end.outcome == FINISHED]
     alone = [one for one in whole if one.shared is None]
     said = [trusted_files(Told(one.record), _spec(one.record), "gcc", trust) for one in alone]
     if not alone:
         raise TestbedError(
             f"none of {counted(len(ours), 'emulated call')} can be simulated again: see its link"
         )
-    found = FoundTwice(
-        tuple(map(_twice, alone)), len(ours) - len(valid), len(valid) - len(whole), len(whole) - len(alone)
-    )
+    left_out = (len(taken) - len(whole), len(whole) - len(alone))
+    found = FoundTwice(tuple(map(_twice, alone)), len(ours) - len(valid), *left_out, with_invalid)
     return found, list(dict.fromkeys(filter(None, said)))
 
 

@@ -24,6 +24,7 @@ from player.real.tcp_info import TcpInfo, read_tcp_info
 from player.video.media.prepared import PreparedMedia
 from player.video.video import Video
 from testbed.server.http_semantics import RangeNotSatisfiable, asked_range, precondition_failed, unchanged
+from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
 from traces.client_faults import quiet_about_clients
 
@@ -100,7 +101,9 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 async def _list(request: web.Request) -> web.Response:
-    """What is served, an address of an MPD a line."""
+    """What is served, an address of an MPD a line; a browser is led to the page that plays them."""
+    if "text/html" in request.headers.get("Accept", ""):
+        raise web.HTTPFound(f"/{PREFIX}/", headers=FIXED_HEADERS)
     host = f"{request.scheme}://{request.host}" if _HOST.fullmatch(request.host) else ""
     lines = [f"{host}/{path}\n" for path in await asyncio.to_thread(request.app[CATALOGUE].manifests)]
     return web.Response(text="".join(lines) or "no MPD is served\n", headers=FIXED_HEADERS)

@@ -26,6 +26,7 @@ from player.video.mpd_write import write_mpd
 from player.video.video import Video, VideoError
 from testbed.server.http_semantics import Validators
 from testbed.server.names import url_name
+from testbed.server.pages import page
 
 Pieces = AsyncGenerator[bytes | memoryview, None]
 
@@ -197,6 +198,9 @@ class Catalogue:
         if video is not None and parts[0] in self.prepared and len(parts) == 3 and parts[2] == "init.mp4":
             level = _index(parts[1], "level", video.levels, parts[0])
             return held(self.prepared[parts[0]].clips[level].init, INIT_TYPE)
+        found = page(path)
+        if found is not None:
+            return held(*found)
         if self.media is not None:
             return media_file(self.media, path)
         raise web.HTTPNotFound(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 from player.decide import RESET_DEADLINE_S
 from player.record import FINISHED, POLICY_FAULT, ChunkRow, EndRow, RecordWriter
+from testbed.browser.clients import DASHJS
 from testbed.lanes.link import WatchedLink
 from testbed.lanes.members import VIDEO, Arrivals, Member
 from testbed.lanes.plan import LOG_ENDINGS, AskedServer
@@ -22,6 +24,7 @@ from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
 from testbed.process.errors import STOPPED, StrictStop, TestbedError
 from testbed.server.names import url_name
+from testbed.session.agreement import agreement
 from testbed.session.session_manifest import session_manifest
 from testbed.session.session_plan import SessionPlan, SessionResult, Watcher
 from testbed.verdict.judge import Verdict
@@ -66,11 +69,15 @@ class LoadingPlayer:
         Args:
             server: whom its policy asks, once the session is prepared.
         """
+        if plan.client == DASHJS:  # its processes are heavy, and no fork of ours
+            module, player = "testbed.browser", f"dash.js ({plan.policy})"
+        else:
+            module, player = "player", f"player ({plan.policy})"
         url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
         child = await processes.start(
-            f"player ({plan.policy})",
+            player,
             "player",
-            "player",
+            module,
             *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
             *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream", "--hold"),
@@ -130,6 +137,8 @@ class LanePlayer:
         self.told = told
         self.index = index
         self.chunks: list[ChunkRow] = []
+        self.requests: list[dict[str, Any]] = []
+        """Of segments, as a client that isn't ours tells them."""
         self._child = child
         self._capture = capture
         self._t0 = 0.0
@@ -196,12 +205,21 @@ class LanePlayer:
                 self.chunks.append(row)
                 writer.chunk(row)
                 watcher.chunk(self.index, row)
+            elif kind == "requests":
+                self.requests = line["requests"]
             elif kind == "end":
-                end = EndRow(**line)
+                end = self._held_against_origin(EndRow(**line))
                 if end.outcome == POLICY_FAULT:
                     raise await _strict_stop(self.plan, self._child)
                 return end
         return self._died(await self._child.last_word())
+
+    def _held_against_origin(self, end: EndRow) -> EndRow:
+        """The end with how far the client's requests are those that the origin has answered."""
+        if self.plan.client != DASHJS:
+            return end
+        agreed = agreement(self.requests, self.chunks, self.plan.aside("origin.jsonl"))
+        return dataclasses.replace(end, client=dataclasses.asdict(agreed))
 
     async def _line(self) -> dict[str, Any] | None:
         try:

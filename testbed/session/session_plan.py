@@ -10,6 +10,7 @@ from player.defaults import FALLBACK
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from player.video.video import Video
+from testbed.browser.clients import PYTHON
 from testbed.lanes.members import VIDEO
 from testbed.lanes.plan import LanePlan
 from testbed.verdict.judge import Verdict
@@ -28,6 +29,8 @@ class SessionPlan(LanePlan):
     decision_deadline_s: float
     thresholds: BufferThresholds = USUAL_THRESHOLDS
     """When its player asks for more, and when it plays."""
+    client: str = PYTHON
+    """Who plays it: our player, or dash.js in a browser."""
     fallback: str = FALLBACK
     """The spec of who decides where the policy can't."""
 

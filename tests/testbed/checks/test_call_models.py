@@ -76,3 +76,12 @@ def test_simulated_calls_are_refused(simulated: Path, capsys: pytest.CaptureFixt
         find_calls([simulated], trust=False)
     assert main(["fit", str(simulated)]) == 2
     assert "of whose simulator no constant is fitted" in capsys.readouterr().err
+
+
+def test_untrue_links_are_taken_where_that_is_asked(emulated: Path) -> None:
+    first = sorted(emulated.glob("*.jsonl"))[0]
+    first.write_text(first.read_text().replace('"valid":true', '"valid":false'))
+    found, _ = find_calls([emulated], trust=False)
+    assert (len(found.calls), found.invalid) == (2, 1) and "1 invalid left out" in str(found)
+    found, _ = find_calls([emulated], trust=False, with_invalid=True)
+    assert (len(found.calls), found.invalid) == (3, 1) and "1 invalid among them" in str(found)
