@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import tempfile
@@ -50,6 +51,4 @@ def _level(place: Path, source: Path, video: Video, metric: str) -> tuple[float,
     if len(found) < video.chunks:
         raise MediaError(f"{place}: {metric} of {len(found)} pictures; {video.chunks} chunks have more")
     bounds = [round(len(found) * chunk / video.chunks) for chunk in range(video.chunks + 1)]
-    return tuple(
-        math.fsum(found[begin:end]) / (end - begin) for begin, end in zip(bounds, bounds[1:], strict=False)
-    )
+    return tuple(math.fsum(found[begin:end]) / (end - begin) for begin, end in itertools.pairwise(bounds))
