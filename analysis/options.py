@@ -13,7 +13,7 @@ from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.scored.kinds import KINDS as CALL_KINDS
 from player.defaults import MU, MU_NOTE
 from player.qoe import FILE, Scoring
-from player.quality import read_quality
+from player.video.quality import read_quality
 from traces.commands import add_json_option, said_of
 from traces.safe_reading import BadFileError
 from traces.words import split_names

@@ -3,8 +3,8 @@
 QoE of chunk k: ``q(R_k) - mu * stall_k - smooth * |q(R_k) - q(R_{k-1})|`` (Yin et al., SIGCOMM 2015).
 `linear`: q = Mbit/s; `log`: q = ln(R / R_min); `hd`: a table, 1 to 20 over the six levels of the
 usual ladder (Mao et al., SIGCOMM 2017); `file`: a value of
-each chunk and level (`player/quality.py`). The first chunk, whose whole download is startup, is skipped in
-means, as in the published figures.
+each chunk and level (`player/video/quality.py`). The first chunk, whose whole download is startup, is
+skipped in means, as in the published figures.
 
 A second of stall costs as published what the ladder's top level brings: `published_mu`. So `QoE`, which is
 numbers, is made of what was asked for (`Scoring`) once a ladder is known.
@@ -20,8 +20,8 @@ from itertools import pairwise
 from typing import Any
 
 from player.defaults import MU
-from player.quality import QualityTable
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
+from player.video.quality import QualityTable
 from traces.totals import running_total
 
 HD_REWARD = {300: 1.0, 750: 2.0, 1200: 3.0, 1850: 12.0, 2850: 15.0, 4300: 20.0}

@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "player.section",
         "player.record",
         "player.qoe",
-        "player.quality",
+        "player.video.quality",
         "player.call.checks",
         "player.call.media.freezes",
         "player.call.packets",

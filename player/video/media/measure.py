@@ -8,8 +8,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from player.quality import write_quality
 from player.video.media.encode import FFMPEG, MediaError, run, tool
+from player.video.quality import write_quality
 from player.video.video import Video
 from traces.files import write_aside
 

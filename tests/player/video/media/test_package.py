@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from player.quality import read_quality
 from player.video.__main__ import main
 from player.video.built_in import load_video
+from player.video.quality import read_quality
 from tests.support.ffmpeg import demuxed, needs_ffmpeg
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from player.qoe import FILE, FileQoE, QoE, Scoring
-from player.quality import QualityTable, read_quality, write_quality
+from player.video.quality import QualityTable, read_quality, write_quality
 from traces.safe_reading import BadFileError
 
 LADDER = (300, 1200)
