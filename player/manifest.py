@@ -85,6 +85,8 @@ class PlayerSection(JsonSection):
     """Of a user's file."""
     congestion_control: str | None = None
     first_level: int | None = None
+    client: str | None = None
+    """Who played: `dashjs`; None: our own player."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

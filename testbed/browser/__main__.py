@@ -274,7 +274,6 @@ class _Client:
         prepared = self._prepared
         assert told.player is not None
         client = {
-            "client": PREFIX,
             "client_version": None if prepared is None else prepared.dashjs,
             "browser": opening.version or None,
             "codec": None if prepared is None else prepared.kind,
@@ -282,6 +281,7 @@ class _Client:
         }
         section = replace(
             told.player,
+            client=PREFIX,
             more={**told.player.more, **client},
         )
         versions = {**(told.versions or {}), "dashjs": client["client_version"], "browser": client["browser"]}

@@ -279,3 +279,11 @@ def test_a_fallback_that_is_not_there_is_refused(record: Path, capsys: pytest.Ca
     change_manifest(record, player={**first["player"], "fallback": "nosuch"})
     said = refused(capsys, "--reproduce", record, "--trust")
     assert "fallback: policy nosuch: unknown name 'nosuch'" in said
+
+
+def test_a_session_of_another_client_is_not_played_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_session(tmp_path / "bba.jsonl", simulated=False, player={"client": "dashjs"})
+    said = refused(capsys, "--reproduce", path)
+    assert 'is of a session that "dashjs" played, which is not played again' in said
