@@ -124,7 +124,7 @@ class _Opening:
 
     version: str = ""
     page: Page | None = None
-    listening: asyncio.Task[None] | None = None
+    listening: asyncio.Task[str] | None = None
     lost: BrowserError | None = None
 
     @classmethod
@@ -243,7 +243,7 @@ class _Client:
         except Stopped as stopped:
             return self._session.end_row(INTERRUPTED, str(stopped))
 
-    async def _until_end(self, listening: asyncio.Task[None], stop: asyncio.Future[str]) -> EndRow:
+    async def _until_end(self, listening: asyncio.Task[str], stop: asyncio.Future[str]) -> EndRow:
         waiting: list[asyncio.Future[Any]] = [self._session.ended, listening, stop]
         if self._bridge is not None:
             waiting.append(asyncio.ensure_future(self._bridge.faulted.wait()))
@@ -254,7 +254,7 @@ class _Client:
             return self._session.end_row(*self._session.ended.result())
         if stop.done():
             raise Stopped(stop.result())
-        raise BrowserError("the browser died")
+        raise BrowserError(listening.result())
 
     def _decided(self, chunk: int) -> Decided:
         if self._bridge is None:

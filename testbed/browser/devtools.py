@@ -51,8 +51,8 @@ class Tab:
         found = await self.ask("Target.attachToTarget", targetId=pages[0]["targetId"], flatten=True)
         self._session = str(found["sessionId"])
 
-    async def listen(self) -> None:
-        """Take what the browser says, until it says nothing any more."""
+    async def listen(self) -> str:
+        """Take what the browser says, until it says nothing any more; how it has gone then."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 text = await self.browser.answers.readuntil(_END)
@@ -65,6 +65,7 @@ class Tab:
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_exception(self._lost)
+        return str(self._lost)
 
     def _heard(self, said: dict[str, Any]) -> bool:
         """Take a message; whether it was the last one of the page."""

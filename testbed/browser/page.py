@@ -98,7 +98,7 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def opened(hosts: tuple[str, ...]) -> AsyncIterator[tuple[Page, asyncio.Task[None]]]:
+async def opened(hosts: tuple[str, ...]) -> AsyncIterator[tuple[Page, asyncio.Task[str]]]:
     """A browser with one empty page, and a task that ends when the browser does.
 
     Raises:

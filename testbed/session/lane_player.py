@@ -216,7 +216,7 @@ class LanePlayer:
 
     def _held_against_origin(self, end: EndRow) -> EndRow:
         """The end with how far the client's requests are those that the origin has answered."""
-        if self.plan.client != DASHJS:
+        if self.plan.client != DASHJS or end.outcome != FINISHED:  # it tells of them when it has played
             return end
         agreed = agreement(self.requests, self.chunks, self.plan.aside("origin.jsonl"))
         return dataclasses.replace(end, client=dataclasses.asdict(agreed))
