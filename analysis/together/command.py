@@ -6,19 +6,20 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from analysis.bootstrap import CONFIDENCE, Interval
 from analysis.clusters import ClusterRule
 from analysis.options import add_cluster, add_command, add_json
 from analysis.sessions import AnalysisError, tell_unreadable
-from analysis.together.lanes import as_json, read_lanes, shared_means
 from traces.commands import PIPE_COLUMNS, tell_line
 from traces.console import VisibleConsole
 from traces.words import counted
+
+if TYPE_CHECKING:
+    from analysis.bootstrap import Interval
 
 TOGETHER_COMMAND = "together"
 
@@ -42,6 +43,9 @@ def together(args: argparse.Namespace) -> int:
     Raises:
         AnalysisError: no lane was shared, or a pattern that is none.
     """
+    from analysis.bootstrap import CONFIDENCE  # what takes a while to import is not for --help
+    from analysis.together.lanes import as_json, read_lanes, shared_means
+
     try:
         rule = ClusterRule(args.cluster)
     except ValueError as error:
