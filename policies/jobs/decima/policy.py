@@ -1,0 +1,63 @@
+"""Decima as a scheduler: its choices are drawn, as it has learned to have them drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from player.jobs.features import graph_of
+from player.jobs.observation import JobsObservation
+from player.jobs.policy import Assignment
+from player.jobs.settings import ClusterSettings
+from policies.jobs.decima.graphs import joined
+from policies.jobs.decima.net import Weights, chosen
+
+SHIPPED = "decima.safetensors"
+
+
+class Decima:
+    """A graph net that has learned by PPO; its choices are drawn, not the best taken.
+
+    Args:
+        argmax: take the best.
+        weights: a file of your own.
+    """
+
+    def __init__(self, argmax: bool = False, weights: str = "") -> None:
+        content = _content(weights)
+        self._weights = weights_in(content)
+        self.weights_sha256 = hashlib.sha256(content).hexdigest()
+        self._argmax = argmax
+        self._random: np.random.Generator | None = None
+
+    def reset(self, cluster: ClusterSettings, seed: int) -> None:
+        """A new episode: draws begin with its seed."""
+        self._random = None if self._argmax else np.random.default_rng(seed)
+
+    def schedule(self, observation: JobsObservation) -> Assignment:
+        """A stage, then how many executors."""
+        return choose(self._weights, observation, self._random)
+
+
+def choose(weights: Weights, seen: JobsObservation, random: np.random.Generator | None) -> Assignment:
+    """What the net answers; drawn where there is a generator."""
+    stages, counts = chosen(weights, joined([graph_of(seen)]), random)
+    return Assignment(int(stages[0]), int(counts[0]))
+
+
+@cache
+def _content(weights: str) -> bytes:
+    if weights:
+        return Path(weights).read_bytes()
+    return (resources.files("policies.jobs.decima") / "weights" / SHIPPED).read_bytes()
+
+
+def weights_in(content: bytes) -> Weights:
+    """The numbers of a file."""
+    from safetensors.numpy import load
+
+    return dict(load(content))
