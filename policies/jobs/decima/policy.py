@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,16 @@ from player.jobs.settings import ClusterSettings
 from policies.jobs.decima.graphs import joined
 from policies.jobs.decima.net import Weights, chosen
 
-SHIPPED = "decima.safetensors"
-
 
 class Decima:
     """A graph net that has learned by PPO; its choices are drawn, not the best taken.
 
     Args:
+        weights: a file that `python -m policies.jobs.decima` has written.
         argmax: take the best.
-        weights: a file of your own.
     """
 
-    def __init__(self, argmax: bool = False, weights: str = "") -> None:
+    def __init__(self, weights: str, argmax: bool = False) -> None:
         content = _content(weights)
         self._weights = weights_in(content)
         self.weights_sha256 = hashlib.sha256(content).hexdigest()
@@ -51,9 +48,7 @@ def choose(weights: Weights, seen: JobsObservation, random: np.random.Generator 
 
 @cache
 def _content(weights: str) -> bytes:
-    if weights:
-        return Path(weights).read_bytes()
-    return (resources.files("policies.jobs.decima") / "weights" / SHIPPED).read_bytes()
+    return Path(weights).read_bytes()
 
 
 def weights_in(content: bytes) -> Weights:

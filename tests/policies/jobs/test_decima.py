@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from player.jobs.features import graph_of, levels
-from player.jobs.settings import ClusterSettings
-from player.jobs.simulated.episode import Episode, state_bytes
+from player.jobs.simulated.episode import Episode
 from policies.jobs.decima.graphs import joined
 from policies.jobs.decima.net import chosen, count_scores, embedded, fresh_weights, stage_scores
-from policies.jobs.decima.policy import Decima
 from policies.jobs.decima.rollouts import play_together
 from traces.jobs.generator import member
 
@@ -87,15 +85,3 @@ def test_the_best_is_taken_without_a_generator() -> None:
     assert (once[0], once[1]) == (twice[0], twice[1])
     counts = {int(chosen(weights, graphs, np.random.default_rng(seed))[1][0]) for seed in range(40)}
     assert len(counts) > 1
-
-
-def test_the_shipped_net_repeats_itself_and_is_ahead_of_fair() -> None:
-    times = {}
-    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
-        episode, policy = Episode(member(40, 40)), Decima()
-        policy.reset(ClusterSettings(), seed)
-        while not episode.over:
-            episode.give(policy.schedule(episode.observation()))
-        times[name] = state_bytes(episode.state)
-        assert not episode.stuck
-    assert times["one"] == times["two"] != times["three"]

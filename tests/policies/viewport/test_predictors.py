@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from player.viewport.errors import errors_of
-from player.viewport.windows import FUTURE, HISTORY, ViewportObservation, windows_of
+from player.viewport.windows import FUTURE, HISTORY, ViewportObservation
 from policies.viewport.angles import unwrapped, wrapped
 from policies.viewport.features import CROWD, MOVES, crowd, from_residual, moves, residual
-from policies.viewport.net import Crowd, Ridge, Small
 from policies.viewport.rules import Damped, Linear, Static, Velocity
-from traces.heads.generator import member
 
 
 def seen(yaw: list[float]) -> ViewportObservation:
@@ -70,30 +67,3 @@ def test_the_crowd_is_seen_from_where_the_viewer_looks() -> None:
     assert found[0, :3] == pytest.approx([0.5, np.sqrt(0.75), 1.0])
     assert found[0, 3:8] == pytest.approx(np.zeros(5)) and found[0, 8] == 1.0
     assert (crowd(STEADY) == 0.0).all()
-
-
-def errors(policy: object, videos: range) -> float:
-    values = []
-    for index in videos:
-        video = member(index)
-        for viewer in range(0, len(video.viewers), 2):
-            windows = windows_of(video, viewer)
-            values.append(errors_of(policy.predict(windows.seen), windows.future).mae)  # type: ignore[attr-defined]
-    return float(np.concatenate(values).mean())
-
-
-def test_order_on_generated_viewers() -> None:
-    videos = range(500, 506)
-    found = {
-        name: errors(policy, videos)
-        for name, policy in {
-            "static": Static(),
-            "velocity": Velocity(),
-            "linear": Linear(),
-            "ridge": Ridge(),
-            "small": Small(),
-            "crowd": Crowd(),
-        }.items()
-    }
-    assert found["crowd"] < found["small"] < found["static"] < found["velocity"] < found["linear"]
-    assert found["ridge"] < found["static"]
