@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST_AS_ROOT = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 STREAMBED_FUZZ_S=$(STREAMBED_FUZZ_S) STREAMBED_REQUIRE_EMULATION=$(STREAMBED_REQUIRE_EMULATION) \
 	$(PYTHON_HERE) -m pytest -p no:cacheprovider
 
-.PHONY: help setup test-tools run test stress lint doctor gpu constraints clean
+.PHONY: help setup players test-tools run test stress lint doctor gpu constraints clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,6 +21,9 @@ help: ## this list
 setup: ## install what is missing: system packages by apt-get, Python packages into .venv
 	@testbed/setup.sh
 
+players: ## install what real media and dash.js need: ffmpeg, Chromium, dash.js
+	@testbed/setup.sh players
+
 # What only tests need: a browser that opens a report. Without it those tests are skipped, in CI they fail.
 test-tools:
 	@testbed/setup.sh test-tools
@@ -28,15 +31,21 @@ test-tools:
 run: setup ## the main job: five players over one replayed 4G trace; more options by ARGS="--rtt-ms 40"
 	@$(SUDO) $(PYTHON_HERE) testbed/run.py --trace $(TRACE) $(ARGS)
 
-# Emulation tests run one at a time, on a machine that does nothing else; where nobody can be root
-# they are skipped. The closing line is pytest's own and counts what ran last. ARGS may choose tests
-# of one kind only: a run that finds none (pytest's status 5) then counts for nothing, and the second
-# one, which would have the last word, is left out.
-EMULATION_TESTS = $(PYTEST_AS_ROOT) -m "emulation and not stress" $(ARGS)
+# Emulation tests run one at a time, on a machine that does nothing else, but for those `beside`: these mostly
+# wait and judge no timing, so root runs them among the first. Where nobody can be root all are skipped. The
+# closing line is pytest's own and counts what ran last. ARGS may choose tests of one kind only: a run that
+# finds none (pytest's status 5) then counts for nothing, and the second one, which would have the last word,
+# is left out.
+IS_ROOT := $(filter 0,$(shell id -u))
+EMULATION_TESTS = $(PYTEST_AS_ROOT) -m "emulation and not stress$(if $(IS_ROOT), and not beside)" $(ARGS)
+FIRST_TESTS := $(if $(IS_ROOT),(not emulation or beside),not emulation) and not stress
 FOUND_NONE := 5
+# All that tests start reads the bytecode that the first process keeps, also where the environment says that
+# none is kept. Tests of one file share what they have set up and compiled, so one process runs them.
+FAST_TESTS = env -u PYTHONDONTWRITEBYTECODE $(PYTHON_HERE) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 test: test-tools ## all tests but the long fault tests
 	@if [ "$$(id -u)" -eq 0 ] || [ -n "$(SUDO)" ]; then \
-		first=0; $(PYTHON_HERE) -m pytest -n $(JOBS) -m "not emulation and not stress" $(ARGS) || first=$$?; \
+		first=0; $(FAST_TESTS) -m "$(FIRST_TESTS)" $(ARGS) || first=$$?; \
 		second=0; $(if $(ARGS),$(EMULATION_TESTS) --collect-only >/dev/null 2>&1 || second=$$?;) \
 		[ $$second -eq $(FOUND_NONE) ] || { second=0; $(EMULATION_TESTS) || second=$$?; }; \
 		case $$first,$$second in \
@@ -45,7 +54,7 @@ test: test-tools ## all tests but the long fault tests
 		*) exit $$first;; \
 		esac; \
 	else \
-		$(PYTHON_HERE) -m pytest -n $(JOBS) -m "not stress" $(ARGS); \
+		$(FAST_TESTS) -m "not stress" $(ARGS); \
 	fi
 
 stress: setup ## the long fault tests; STREAMBED_FUZZ_S=30 feeds each reader for 30 s, not for 10 min

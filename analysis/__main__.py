@@ -36,6 +36,7 @@ from analysis.tables.collect import add_collect, table_path
 from analysis.tables.next_command import next_command, use_of
 from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.tasks.found import task_of_records
+from analysis.together.command import TOGETHER_COMMAND, add_together
 from analysis.unpaired.options import add_unpaired
 from player.qoe import scored_json
 from player.record import RecordError
@@ -78,6 +79,8 @@ def _run_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             videos together.
     """
     run: Callable[[argparse.Namespace], int] = args.run
+    if args.command == TOGETHER_COMMAND:  # of records of either kind
+        return run
     places = args.results if isinstance(args.results, list) else [args.results]
     if (task := task_of_records(places)) is not None:
         from analysis.tasks.compare import command_of as command_of_task
@@ -105,6 +108,7 @@ def _parser() -> Parser:
     add_unpaired(commands)
     add_collect(commands)
     add_report(commands)
+    add_together(commands)
     _add_plot(commands)
     return parser
 

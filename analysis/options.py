@@ -12,8 +12,10 @@ from analysis.sessions import AnalysisError
 from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.scored.kinds import KINDS as CALL_KINDS
 from player.defaults import MU, MU_NOTE
-from player.qoe import Scoring
-from traces.commands import add_json_option
+from player.qoe import FILE, Scoring
+from player.video.quality import read_quality
+from traces.commands import add_json_option, said_of
+from traces.safe_reading import BadFileError
 from traces.words import split_names
 
 BASELINE = "robustmpc"
@@ -117,6 +119,12 @@ def add_scoring(
         default=kind,
         help=f"kind of QoE (default: {kind_note}); of calls: {', '.join(CALL_KINDS)}",
     )
+    scoring.add_argument(
+        "--quality",
+        type=Path,
+        metavar="FILE",
+        help="CSV of chunk,level,quality (VMAF, SSIM, …), which is a chunk's quality instead of its bitrate",
+    )
     scoring.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
     scoring.add_argument("--smooth", type=float, metavar="X", help="switch weight (default: 1)")
     scoring.add_argument(
@@ -145,7 +153,25 @@ def scored_by(args: argparse.Namespace) -> tuple[Scoring, ClusterRule]:
         AnalysisError: weights or a pattern that are none.
     """
     try:
-        smooth = 1.0 if args.smooth is None else args.smooth
-        return Scoring(args.qoe, args.mu, smooth), ClusterRule(args.cluster)
+        return scoring_of(args, args.qoe), ClusterRule(args.cluster)
     except ValueError as error:
         raise AnalysisError(str(error)) from None
+
+
+def scoring_of(args: argparse.Namespace, kind: str) -> Scoring:
+    """The QoE that the options ask for.
+
+    Args:
+        kind: where no file of qualities is named.
+
+    Raises:
+        AnalysisError: weights that are none, or a file that can't be read.
+    """
+    try:
+        table = None if args.quality is None else read_quality(args.quality)
+        smooth = 1.0 if args.smooth is None else args.smooth
+        return Scoring(kind if table is None else FILE, args.mu, smooth, table)
+    except (ValueError, BadFileError) as error:
+        raise AnalysisError(str(error)) from None
+    except OSError as error:
+        raise AnalysisError(said_of(error)) from None

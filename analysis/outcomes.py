@@ -367,7 +367,7 @@ def _case(session: SessionRecord) -> Case | None:
     if shared is not None:  # that a later player began later makes no other case of it
         start_s = round(start_s - shared.offset_s, 6)
         asked |= shared.asked
-        link_label += f", player {shared.index + 1} of {shared.players}"
+        link_label += f", {shared.words}"
     player = session.section("player")
     asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
     sweep = session.section("sweep")

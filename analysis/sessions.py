@@ -72,12 +72,22 @@ class LinkSharer:
     """How long after the first one it began; the record's trace starts so much later, too."""
     stagger_s: float | None
     """How far apart they were to begin; None where the record doesn't say."""
+    beside: tuple[str, ...] = ()
+    """Who else was on the bottleneck, as `call:gcc` or `cubic from 10 s`."""
 
     @property
     def asked(self) -> dict[str, Any]:
         """Who it was of how many, in plain values."""
-        told = {"players": self.players, "player": self.index}
-        return told if self.stagger_s is None else {**told, "stagger_s": self.stagger_s}
+        told: dict[str, Any] = {"players": self.players, "player": self.index}
+        told |= {} if self.stagger_s is None else {"stagger_s": self.stagger_s}
+        return {**told, "beside": list(self.beside)} if self.beside else told
+
+    @property
+    def words(self) -> str:
+        """The same for a person: `player 1 of 2, beside call:gcc`."""
+        parts = [f"player {self.index + 1} of {self.players}"] if self.players > 1 else []
+        parts += [f"beside {', '.join(self.beside)}"] if self.beside else []
+        return ", ".join(parts)
 
 
 class FirstLine(Protocol):
@@ -157,17 +167,19 @@ class RecordRead:
             return None
         group, players, index = section.get("group"), section.get("players"), section.get("index")
         offset_s, stagger_s = section.get("offset_s", 0.0), section.get("stagger_s")
+        beside = section.get("beside", [])
         if not (
             isinstance(group, str)
             and isinstance(players, int)
             and isinstance(index, int)
             and _numbers([offset_s] if stagger_s is None else [offset_s, stagger_s])
             and 0 <= index < players
+            and isinstance(beside, list)
+            and all(isinstance(word, str) for word in beside)
         ):
             raise RecordError(f"{self.path}:1: the manifest's shared is no player of a group of players")
-        return LinkSharer(
-            group, players, index, float(offset_s), None if stagger_s is None else float(stagger_s)
-        )
+        apart_s = None if stagger_s is None else float(stagger_s)
+        return LinkSharer(group, players, index, float(offset_s), apart_s, tuple(beside))
 
     def section(self, name: str) -> dict[str, Any]:
         """An object of the manifest; empty where there is none."""

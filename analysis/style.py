@@ -45,6 +45,8 @@ STALL_COLOUR = "#F4C7AB"
 """Vermillion, pale enough that every line shows on it."""
 WINE, INDIGO, OLIVE, ROSE, TEAL = "#882255", "#332288", "#999933", "#CC6677", "#44AA99"
 """Of Paul Tol's muted scheme ("Colour Schemes", 2021), for when seven are not enough."""
+FOREST, MAGENTA, BROWN = "#117733", "#AA4499", "#661100"
+"""Of the same scheme, for rules of calls."""
 GREY = "#606060"
 
 LINK_COLOUR = "#D9D9D9"
@@ -94,6 +96,9 @@ KNOWN = {
     "netllm": BLACK,
     "small": TEAL,
     "apc": ROSE,
+    "gcc": FOREST,
+    "copa": MAGENTA,
+    "nada": BROWN,
     "oracle": GREY,
 }
 """Colours of the policies that come with Streambed, as they are asked for without options."""
@@ -181,7 +186,13 @@ def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
     with _missing_glyphs_said():
         figure.draw_without_rendering()  # the layout is found once; `savefig` would find it twice a format
         figure.set_layout_engine("none")
-        return {kind: _WRITERS[kind](figure) for kind in formats}
+        return {kind: _written(figure, kind) for kind in formats}
+
+
+def _written(figure: Figure, kind: str) -> bytes:
+    """One file of a figure; a vector format's writer leaves the figure at its own 72 dots to the inch."""
+    figure.set_dpi(PNG_DPI)
+    return _WRITERS[kind](figure)
 
 
 _NO_GLYPH = re.compile(r"Glyph (\d+) .* missing from")
@@ -256,7 +267,6 @@ def _eps(figure: Figure) -> bytes:
 
     file = io.BytesIO()
     FigureCanvasPS(figure).print_eps(file)
-    figure.set_dpi(PNG_DPI)
     return re.sub(rb"%%CreationDate: .*\n", b"", file.getvalue(), count=1)
 
 

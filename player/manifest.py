@@ -85,6 +85,8 @@ class PlayerSection(JsonSection):
     """Of a user's file."""
     congestion_control: str | None = None
     first_level: int | None = None
+    client: str | None = None
+    """Who played: `dashjs`; None: our own player."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,6 +142,8 @@ class SharedSection(JsonSection):
     stagger_s: float | None = None
     offset_s: float | None = None
     """Began so much after the group's first."""
+    beside: tuple[str, ...] | None = None
+    """Who else was on the bottleneck, as `call:gcc` or `cubic from 10 s`."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

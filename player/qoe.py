@@ -2,7 +2,8 @@
 
 QoE of chunk k: ``q(R_k) - mu * stall_k - smooth * |q(R_k) - q(R_{k-1})|`` (Yin et al., SIGCOMM 2015).
 `linear`: q = Mbit/s; `log`: q = ln(R / R_min); `hd`: a table, 1 to 20 over the six levels of the
-usual ladder (Mao et al., SIGCOMM 2017). The first chunk, whose whole download is startup, is
+usual ladder (Mao et al., SIGCOMM 2017); `file`: a value of
+each chunk and level (`player/video/quality.py`). The first chunk, whose whole download is startup, is
 skipped in means, as in the published figures.
 
 A second of stall costs as published what the ladder's top level brings: `published_mu`. So `QoE`, which is
@@ -14,17 +15,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from player.defaults import MU
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
+from player.video.quality import QualityTable
 from traces.totals import running_total
 
 HD_REWARD = {300: 1.0, 750: 2.0, 1200: 3.0, 1850: 12.0, 2850: 15.0, 4300: 20.0}
 """Published `hd` values by bitrate in kbit/s (Mao et al., SIGCOMM 2017)."""
 
+
+FILE = "file"
+"""The kind whose q a table has."""
 
 MOST_TOPS = 6
 """Of the stall weights of several ladders, a line names so many."""
@@ -92,18 +97,30 @@ class QoE:
     def __post_init__(self) -> None:
         if self.kind not in MU:
             raise ValueError(f"QoE kind {self.kind!r}: expected one of {', '.join(MU)}")
+        self._check_weights()
+
+    def _check_weights(self) -> None:
         if not (math.isfinite(self.mu) and self.mu >= 0):
             raise ValueError(f"QoE mu {self.mu}: must be 0 or more")
         if not (math.isfinite(self.smooth) and self.smooth >= 0):
             raise ValueError(f"QoE smooth {self.smooth}: must be 0 or more")
 
+    @property
+    def called(self) -> str:
+        """Its kind for a person."""
+        return self.kind
+
+    def to_json(self) -> dict[str, Any]:
+        """For a machine."""
+        return {"kind": self.kind, "mu": self.mu, "smooth": self.smooth}
+
     def __str__(self) -> str:
-        return f"{self.kind}, mu {self.mu:g}, smooth {self.smooth:g}"
+        return f"{self.called}, mu {self.mu:g}, smooth {self.smooth:g}"
 
     def in_words(self, ladder_kbps: Sequence[int]) -> str:
         """The weights for a person: where mu is the top of the ladder (kbit/s, lowest first), it says so."""
         of = " (the ladder's top)" if self.is_top_of(ladder_kbps) else ""
-        return f"{self.kind}, mu {self.mu:g}{of}, smooth {self.smooth:g}"
+        return f"{self.called}, mu {self.mu:g}{of}, smooth {self.smooth:g}"
 
     def is_top_of(self, ladder_kbps: Sequence[int]) -> bool:
         """Whether mu is the quality of the ladder's top level; never of `hd`, whose weight is its own."""
@@ -116,6 +133,15 @@ class QoE:
             ValueError: `hd` for a ladder that its table does not know.
         """
         return _levels_quality(self.kind, ladder_kbps)
+
+    def of_chunks(self, levels: Sequence[int], ladder_kbps: Sequence[int]) -> list[float]:
+        """(chunks,) q of each chunk at its level.
+
+        Raises:
+            ValueError: as `quality`.
+        """
+        q = self.quality(ladder_kbps)
+        return [q[level] for level in levels]
 
     def per_chunk(
         self, levels: Sequence[int], stalls_s: Sequence[float], ladder_kbps: Sequence[int]
@@ -130,11 +156,60 @@ class QoE:
         Returns:
             (chunks - 1,) values; empty for fewer than two chunks.
         """
-        q = self.quality(ladder_kbps)
+        q = self.of_chunks(levels, ladder_kbps)
         return [
-            q[now] - self.mu * stall_s - self.smooth * abs(q[now] - q[before])
-            for before, now, stall_s in zip(levels, levels[1:], stalls_s[1:], strict=False)
+            now - self.mu * stall_s - self.smooth * abs(now - before)
+            for before, now, stall_s in zip(q, q[1:], stalls_s[1:], strict=False)
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileQoE(QoE):
+    """QoE whose q is a file's. What it says of levels is their mean over all chunks.
+
+    Raises:
+        ValueError: a negative weight.
+    """
+
+    table: QualityTable
+    kind: str = FILE
+
+    def __post_init__(self) -> None:
+        self._check_weights()
+
+    @property
+    def called(self) -> str:
+        return f"quality by {self.table.name}"
+
+    def to_json(self) -> dict[str, Any]:
+        weights = {"kind": self.kind, "mu": self.mu, "smooth": self.smooth}
+        return {**weights, "quality": self.table.name, "quality_sha256": self.table.sha256}
+
+    def is_top_of(self, ladder_kbps: Sequence[int]) -> bool:
+        return self.mu == self.table.level_means[-1]
+
+    def quality(self, ladder_kbps: Sequence[int]) -> tuple[float, ...]:
+        """As `QoE.quality`.
+
+        Raises:
+            ValueError: the file has another number of levels.
+        """
+        means = self.table.level_means
+        if len(means) != len(ladder_kbps):
+            raise ValueError(f"{self.table.name} has {len(means)} levels, and the ladder {len(ladder_kbps)}")
+        return means
+
+    def of_chunks(self, levels: Sequence[int], ladder_kbps: Sequence[int]) -> list[float]:
+        """As `QoE.of_chunks`.
+
+        Raises:
+            ValueError: the file has another number of levels, or fewer chunks.
+        """
+        self.quality(ladder_kbps)
+        values = self.table.values
+        if len(values) < len(levels):
+            raise ValueError(f"{self.table.name} has {len(values)} chunks, and the session {len(levels)}")
+        return [values[chunk][level] for chunk, level in enumerate(levels)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +224,14 @@ class Scoring:
     mu: float | None = None
     """None: of each ladder its own, `published_mu`."""
     smooth: float = 1.0
+    table: QualityTable | None = None
 
     def __post_init__(self) -> None:
-        QoE(self.kind, 0.0 if self.mu is None else self.mu, self.smooth)
+        mu = 0.0 if self.mu is None else self.mu
+        if self.table is None:
+            QoE(self.kind, mu, self.smooth)
+        else:
+            FileQoE(table=self.table, mu=mu, smooth=self.smooth)
 
     def on(self, ladder_kbps: Sequence[int]) -> QoE:
         """What sessions over this ladder (kbit/s, lowest first) are scored by.
@@ -159,6 +239,11 @@ class Scoring:
         Raises:
             ValueError: a ladder that `hd` has no values for, or to whose top `log` gives none.
         """
+        if self.table is not None:
+            mu = max(self.table.level_means[-1], 0.0) if self.mu is None else self.mu
+            by_file = FileQoE(table=self.table, mu=mu, smooth=self.smooth)
+            by_file.quality(ladder_kbps)
+            return by_file
         top = published_mu(self.kind, ladder_kbps) if self.mu is None else self.mu
         qoe = QoE(self.kind, top, self.smooth)
         qoe.quality(ladder_kbps)
@@ -185,14 +270,14 @@ def scored_words(scored: Iterable[Scored]) -> str:
     }
     listed = "; ".join(f"{mu:g} {name}" for mu, name in list(names.items())[:MOST_TOPS])
     more = f"; and {len(names) - MOST_TOPS} more" if len(names) > MOST_TOPS else ""
-    return f"{qoes[0].kind}, mu the top of each ladder ({listed}{more}), smooth {qoes[0].smooth:g}"
+    return f"{qoes[0].called}, mu the top of each ladder ({listed}{more}), smooth {qoes[0].smooth:g}"
 
 
 def scored_json(scored: Iterable[Scored]) -> dict[str, Any]:
     """The same for a machine: `kind`, `mu`, `smooth`; what is not the same of all is null, and then
     `by_video` has all three of each."""
     found = list(dict.fromkeys(scored))
-    each = [asdict(qoe) for _, _, qoe in found]
+    each = [qoe.to_json() for _, _, qoe in found]
     same = {key: each[0][key] if all(one[key] == each[0][key] for one in each) else None for key in each[0]}
     if None not in same.values():
         return same

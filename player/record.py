@@ -126,6 +126,8 @@ class EndRow:
     """False when the link was not what the manifest says (only the testbed can tell)."""
     link: dict[str, Any] = field(default_factory=dict)
     """The link self-check's verdict and figures; empty over a real network."""
+    client: dict[str, Any] = field(default_factory=dict)
+    """Of a client that isn't ours: how far its requests are those that the origin answered."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ def chunk_line(row: ChunkRow) -> dict[str, Any]:
 
 def end_line(row: EndRow) -> dict[str, Any]:
     """The end as a line of the record."""
-    return {"line": "end", **vars(row)}
+    told = {name: value for name, value in vars(row).items() if name != "client" or value}
+    return {"line": "end", **told}
 
 
 def make_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a record's lines may not hold: values of another kind than their fields, far too large numbers.
+"""What a record's lines may not hold: values of another kind than their fields, figures that no link has.
 
 A field may be missing, or null: older versions lack some. What has another kind than it must is damage, or
 somebody's own work, and whoever computes with it would stumble; so a record is refused as it is read.
@@ -13,27 +13,50 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from player.manifest import Manifest
 from player.section import JsonSection
+from player.video.video import LONGEST_CHUNK_S
 from traces.escaping import visible
 from traces.numbers import MOST
 from traces.safe_reading import shown
+from traces.trace import (
+    LARGEST_QUEUE_BYTES,
+    LONGEST_GRANT_MS,
+    LONGEST_QUEUE_MS,
+    MOST_DELAY_MS,
+    MOST_MBPS,
+    delay_fault,
+    loss_fault,
+)
 
 LEAST = -1e-6
 """No size, time, count or rate of a session is less; it is rounding."""
 MEASURES = ("video", "trace", "link", "shared", "player", "told_qoe", "sweep")
 """Sections without seeds, which may be any whole number."""
+LINKS_MOST = {
+    **dict.fromkeys(("rtt_ms", "jitter_ms", "media_delay_ms", "media_jitter_ms"), MOST_DELAY_MS),
+    "queue_ms": LONGEST_QUEUE_MS,
+    "queue_bytes": LARGEST_QUEUE_BYTES,
+    "grant_ms": LONGEST_GRANT_MS,
+}
+"""What no link of a record has more of, by the names of `LinkSection`."""
 
 
 def fault_of(line: Mapping[str, Any], told: Manifest) -> str:
-    """What is wrong with a first line, with the field's name and its value; empty if nothing.
+    """What is wrong with the first line of a video's session, with the field's name and its value; empty if
+    nothing.
 
     Args:
         line: as the file has it.
         told: the same, typed.
     """
+    return network_fault(line, told) or _video_fault(told)
+
+
+def network_fault(line: Mapping[str, Any], told: Manifest) -> str:
+    """The same of a first line of whatever task: its kinds, its numbers, its link and its trace."""
     fault = _misfit(line, told, "")
     for section in MEASURES:
         fault = fault or far_number(line.get(section), section)
-    return fault or _video_fault(told) or _loss_fault(told)
+    return fault or _link_fault(told) or _trace_fault(told)
 
 
 def _misfit(given: Mapping[str, Any], told: JsonSection, place: str) -> str:
@@ -82,14 +105,45 @@ def _near(values: list[Any]) -> bool:
     )
 
 
-def _loss_fault(told: Manifest) -> str:
-    loss = told.link.loss if told.link else None
-    kind, share = (loss or {}).get("kind", ""), (loss or {}).get("p", 0.0)
+def _link_fault(told: Manifest) -> str:
+    """What no link is: seconds to wait for a packet, queues that no kernel has."""
+    if told.link is None:
+        return ""
+    for name, most in LINKS_MOST.items():
+        value = getattr(told.link, name)
+        if value is not None and not 0 <= value <= most:
+            return f"link.{name} is {shown(value)}; no link has that: expected 0 to {most:.10g}"
+    loss = told.link.loss or {}
+    kind, share = loss.get("kind", ""), loss.get("p", 0.0)
     if not isinstance(kind, str):
         return f"link.loss.kind is {shown(kind)}; expected a text"
     if type(share) not in (int, float):
         return f"link.loss.p is {shown(share)}; expected a number"
+    if not 0 <= share <= 100:
+        return f"link.loss.p is {shown(share)}; expected 0 to 100"
     return ""
+
+
+def _trace_fault(told: Manifest) -> str:
+    """A rate, a delay or a loss that no link has."""
+    if (trace := told.trace) is None:
+        return ""
+    for value in (trace.mean_mbps, trace.cap_mbps, *_ends(trace.rate_mbps)):
+        if value is not None and not 0 <= value <= MOST_MBPS:
+            return f"trace has {shown(value)} Mbit/s; no link has that: expected 0 to {MOST_MBPS:g}"
+    for name, values, told_of in (
+        ("delay_ms", trace.delay_ms, delay_fault),
+        ("loss_pct", trace.loss_pct, loss_fault),
+    ):
+        for value in _ends(values):
+            if fault := told_of(value):
+                return f"trace.{name}: {fault}"
+    return ""
+
+
+def _ends(values: tuple[float, ...] | None) -> tuple[float, ...]:
+    """The least and the most."""
+    return (min(values), max(values)) if values else ()
 
 
 def _video_fault(told: Manifest) -> str:
@@ -100,6 +154,8 @@ def _video_fault(told: Manifest) -> str:
         return f"video.ladder_kbps has {min(video.ladder_kbps)}; a bitrate is above 0"
     if video.chunk_s is not None and video.chunk_s <= 0:
         return f"video.chunk_s is {shown(video.chunk_s)}; a chunk has a length"
+    if video.chunk_s is not None and video.chunk_s > LONGEST_CHUNK_S:
+        return f"video.chunk_s is {shown(video.chunk_s)}; a chunk has at most {LONGEST_CHUNK_S:.0f} s"
     return ""
 
 

@@ -3,7 +3,8 @@
     sudo python3 testbed/call.py --trace 4g --policy gcc,copa,nada
 
 Each policy gets a lane of its own with the identical trace, and a call of its own over it: real UDP, the
-media modelled. Records, link logs and a summary land in one folder. Exit status: 0 all calls went through
+media modelled. With `--together` they share one; `--beside video:bba` and `--cross cubic:2` put others onto
+each lane. Records, link logs and a summary land in one folder. Exit status: 0 all calls went through
 over true links, 1 some did not, 2 bad input or a machine that cannot, 130 or 143 when interrupted.
 """
 
@@ -27,25 +28,29 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.text import Text
 
 from player.real.live import silence
 from player.real.stdout import kept_for_us
-from player.record import FINISHED
 from player.registry import PolicyError
 from testbed.calling.calls import CALLS, FORKED
 from testbed.calling.command_line import asked
-from testbed.calling.lane_call import CallResult
 from testbed.calling.plan import CallsPlan, describe, plan_calls
-from testbed.calling.summary import as_json, remarks, table
+from testbed.calling.summary import as_json
+from testbed.cross.options import shares
 from testbed.lanes.folder import folder_of
+from testbed.lanes.medium import Medium
 from testbed.lanes.retrying import streamed
 from testbed.lanes.side_by_side import Interrupt, Interrupted
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.launching import launch_ahead
+from testbed.together.mixed import MIXED
+from testbed.together.plan import with_others
+from testbed.together.shown import good, lines, objects, tables
+from testbed.together.summary import calls_of
 from traces.commands import carried_out, leave, next_step
 from traces.files import write_aside
 
@@ -58,42 +63,40 @@ async def _run(plan: CallsPlan, as_object: bool, out: TextIO) -> int:
     console.print(Text(describe(plan)), soft_wrap=True)
     for note in plan.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
+    shared = any(one.beside for one in plan.sessions)
+    medium: Medium[Any, Any] = MIXED if shared else CALLS
     try:
-        results, retried = await streamed(plan, CALLS, console, interrupt)
+        results, retried = await streamed(plan, medium, console, interrupt)
     except Interrupted:
         console.print("interrupted before any call had begun; nothing was recorded")
         return interrupt.status
-    report = as_json(results, str(plan.out))
+    report = as_json(calls_of(results), str(plan.out)) | objects(results)
     report["retried"] = [
         {"record": str(one.record), "reasons": list(one.result.verdict.reasons)} for one in retried
     ]
     write_aside(plan.out / "summary.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     console.print()
-    console.print(table(results))
-    for line in remarks(results):
+    for table in tables(results):
+        console.print(table)
+    for line in lines(results):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"records: {plan.out}"), soft_wrap=True)
     again = next_step("testbed/call.py", "--trace", plan.sessions[0].trace_spec, "--start-s", "60")
     console.print(Text(f"another minute: {again}"), soft_wrap=True)
     if as_object:
         print(json.dumps(report, allow_nan=False), file=out, flush=True)
-    return interrupt.status or (0 if all(map(_good, results)) else NOT_ALL_GOOD)
-
-
-def _good(result: CallResult) -> bool:
-    """Whether the call went to its end over a link that was true."""
-    return result.end.outcome == FINISHED and result.end.valid
+    return interrupt.status or (0 if all(map(good, results)) else NOT_ALL_GOOD)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = asked(words)
-    launch_ahead(FORKED)  # it makes machine code ready while we plan
+    launch_ahead(MIXED.forked if shares(args) else FORKED)  # it makes machine code ready while we plan
 
     def work() -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
-            plan = plan_calls(args, words)
+            plan = with_others(plan_calls(args, words), args)
             with folder_of(plan):
                 return asyncio.run(_run(plan, args.json, out))
 

@@ -9,7 +9,8 @@ leaves when the emulator's did; once the model's own clock runs on, with the rec
 chunks, so that its errors add up. Then with the policy set free, as a user of the simulator has it:
 simulated QoE against emulated; a policy file that a record names runs only with `--trust`. `fit` finds
 the tcp model's constant on sessions that are not judged.
-Intervals are over traces. Exit status: 0 done, 2 bad input.
+Emulated calls are simulated again by their own policies, and what comes of it is held against bounds.
+Intervals are over traces. Exit status: 0 done, 1 a bound of calls is broken, 2 bad input.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.bootstrap import SEED, Interval, expanded_tail, mean_interval
+from analysis.calls.found import calls_are_in
 from analysis.clusters import ClusterRule
 from analysis.sessions import AnalysisError, SessionRecord, load_sessions
 from player.record import FINISHED, RecordError
@@ -73,6 +75,8 @@ GRID_MS = tuple(step / 2 for step in range(13))
 """Values of the constant that `fit` tries."""
 
 ALL = "all"
+OUT_OF_BOUNDS = 1
+"""Exit status: of calls the simulator is not as true as it is to be."""
 CLOCKS = {"recorded": "at_recorded_times", "own": "by_own_clock"}
 
 
@@ -296,7 +300,16 @@ def _qoe_table(rows: Sequence[dict[str, Any]]) -> Table:
     return shown
 
 
-def _compare(args: argparse.Namespace) -> None:
+def _compare(args: argparse.Namespace) -> int:
+    if calls_are_in(args.results):
+        return _compare_calls(args)
+    if args.invalid:
+        raise TestbedError("--invalid is of calls; of videos untrue links are left out")
+    return _compare_videos(args)
+
+
+def _compare_videos(args: argparse.Namespace) -> int:
+    """Both link models against emulated videos; 0."""
     if args.out is not None and (args.out.suffix not in ENDINGS or not args.out.parent.is_dir()):
         raise TestbedError(
             f"--out {args.out}: expected a name that ends in {', '.join(ENDINGS)} in a folder that is there"
@@ -327,7 +340,7 @@ def _compare(args: argparse.Namespace) -> None:
             ),
             flush=True,
         )
-        return
+        return 0
     console = person_console(sys.stdout, as_object=False)
     console.print(Text(str(found)), soft_wrap=True)
     console.print(_download_table(downloads))
@@ -335,6 +348,31 @@ def _compare(args: argparse.Namespace) -> None:
     console.print(_qoe_table(qoes))
     if args.out is not None:
         console.print(Text(f"picture: {args.out}"), soft_wrap=True)
+    return 0
+
+
+def _compare_calls(args: argparse.Namespace) -> int:
+    """The simulated call against emulated ones; 1 where a bound is broken."""
+    from testbed.checks.call_models import ALL, all_within, call_rows, call_table, find_calls
+
+    if args.out is not None:
+        raise TestbedError("--out is of videos: of calls there is a table, and no picture; leave it out")
+    with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print; stdout is for --json
+        found, said = find_calls(args.results, args.trust, args.invalid)
+    for line in said:
+        print(f"note: {line}", file=sys.stderr)
+    rows = call_rows(found.calls, ClusterRule())
+    within = all_within(rows)
+    if args.json:
+        report = {"calls": len(found.calls), "invalid": found.invalid, "unfinished": found.unfinished}
+        print(json.dumps({**report, "shared": found.shared, "rows": rows, "within": within}), flush=True)
+        return 0 if within else OUT_OF_BOUNDS
+    console = person_console(sys.stdout, as_object=False)
+    console.print(Text(str(found)), soft_wrap=True)
+    console.print(call_table(rows))
+    whose = f"over all families ({ALL})" if any(row["family"] == ALL for row in rows) else "over each family"
+    console.print(Text(f"{'within' if within else 'OUT of'} bounds {whose}"), soft_wrap=True)
+    return 0 if within else OUT_OF_BOUNDS
 
 
 def fitted(sessions: Sequence[Recorded]) -> list[tuple[float, float]]:
@@ -350,7 +388,11 @@ def fitted(sessions: Sequence[Recorded]) -> list[tuple[float, float]]:
     return tried
 
 
-def _fit(args: argparse.Namespace) -> None:
+def _fit(args: argparse.Namespace) -> int:
+    if calls_are_in(args.results):
+        raise TestbedError(
+            "fit: these records are of calls, of whose simulator no constant is fitted; compare them"
+        )
     found = find(args.results)
     tried = fitted(found.sessions)
     best_ms, _ = min(tried, key=lambda one: one[1])
@@ -365,7 +407,7 @@ def _fit(args: argparse.Namespace) -> None:
             "tried": [{"handling_ms": value, "median": median} for value, median in tried],
         }
         print(json.dumps(report, allow_nan=False), flush=True)
-        return
+        return 0
     shown = _table("Median error of a chunk's download time", ("HANDLING_MS", "median"), 0)
     for value, median in tried:
         shown.add_row(f"{value:g}", f"{100 * median:.3f} %")
@@ -375,9 +417,10 @@ def _fit(args: argparse.Namespace) -> None:
     console.print(
         Text(f"HANDLING_MS = {best_ms:g} fits best (player/simulated/tcp/link.py has {HANDLING_MS:g})")
     )
+    return 0
 
 
-ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"compare": _compare, "fit": _fit}
+ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {"compare": _compare, "fit": _fit}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -385,8 +428,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
 
     def work() -> int:
-        ACTIONS[args.action](args)
-        return 0
+        return ACTIONS[args.action](args)
 
     expected = (TestbedError, AnalysisError, RecordError, TraceError, PolicyError)
     return carried_out("link_models.py", work, expected)

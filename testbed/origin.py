@@ -4,9 +4,11 @@
     python testbed/origin.py --video envivio --video DIR_OF_SIZES --media DIR_OF_DASH --log origin.jsonl
 
 A described video `NAME` is `/NAME/manifest.mpd` and `/NAME/LEVEL/CHUNK.m4s`, both counted from 0.
-A segment has exactly the described size; its bytes are noise that no link can compress, a function
-of video, level, chunk and position alone, so that a download resumed with Range fits its first
-part. A directory of encoded media is served as it is, beside the videos.
+A segment has exactly the described size. With ffmpeg on the machine it is real media, a small generated
+picture and a filling, made once (some seconds a level) and kept: any DASH player shows it, and a browser
+does at `/`. Without, and in the filling, bytes are noise that no link can compress, a function of video,
+level, chunk and position alone, so that a download resumed with Range fits its first part. A directory of
+encoded media is served as it is, beside the videos.
 
 Every answer carries the sender's view of the connection (`player/real/cmsd.py`), and every request
 leaves a line in the log with the connection's TCP_INFO at its end.
@@ -41,12 +43,14 @@ from urllib.parse import quote
 from aiohttp import web
 
 from player.video.built_in import builtin_names, load_video
+from player.video.media.encode import MediaError, has_encoder
+from player.video.media.prepared import PreparedMedia, kept_media, prepare_media
 from player.video.mpd_xml import MpdError
-from player.video.video import VideoError
+from player.video.video import Video, VideoError
 from testbed.server.application import CATALOGUE, UnknownCongestionControl, make_app, serve
 from testbed.server.command_line import parser
 from testbed.server.resources import Catalogue
-from traces.commands import refuse, said_of
+from traces.commands import refuse, said_of, tell_line
 from traces.files import growing
 
 
@@ -81,12 +85,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream = sys.stderr
             if options.log is not None:
                 stream = files.enter_context(growing(options.log))
-            app = make_app(videos, options.media, RequestLog(stream))
+            app = make_app(videos, options.media, RequestLog(stream), _prepared(videos, options))
             return asyncio.run(_until_signalled(app, options))
     except (VideoError, MpdError) as error:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(said_of(error))
+
+
+def _prepared(videos: Sequence[Video], options: argparse.Namespace) -> list[PreparedMedia]:
+    """Real media of the videos, as far as they were asked for and can be had; why not is said to people."""
+    if options.segments == "noise":
+        return []
+    if options.segments == "kept":
+        return [media for video in videos if (media := kept_media(video)) is not None]
+    found = []
+    for video in videos:
+        if has_encoder() and kept_media(video) is None:
+            tell_line(f"making a small clip for each level of {video.name}, once", sys.stderr)
+        try:
+            found.append(prepare_media(video))
+        except (MediaError, OSError) as error:
+            why = said_of(error) if isinstance(error, OSError) else str(error)
+            tell_line(
+                f"note: the segments of {video.name} are random bytes, which no player shows: {why}",
+                sys.stderr,
+            )
+    return found
 
 
 def _refuse(reason: str) -> int:
@@ -128,6 +153,7 @@ def _announcement(catalogue: Catalogue, url: str, host: str, port: int) -> dict[
             "chunks": video.chunks,
             "chunk_s": video.chunk_s,
             "sha256": video.sha256,
+            "segments": "media" if name in catalogue.prepared else "noise",
         }
         for name, video in catalogue.videos.items()
     ]

@@ -43,6 +43,7 @@ from testbed.again.recorded import (
 from testbed.again.told import Told, plain
 from testbed.again.trust import trusted_files
 from testbed.again.video import check_servable, had_video, laid_out
+from testbed.browser.clients import PYTHON
 from testbed.lanes.folder import RESULTS, claim, folder_of
 from testbed.lanes.side_by_side import Interrupt, Interrupted, side_by_side
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
@@ -58,6 +59,7 @@ from testbed.sweeps.lanes import LaneServices, stream_unit
 from traces.commands import Parser, add_json_option
 from traces.files import write_aside
 from traces.ownership import make_directory
+from traces.safe_reading import shown
 from traces.trace import Trace
 
 BESIDE = ("--out", "--trust", "--json")
@@ -176,6 +178,12 @@ def _record_to_repeat(path: Path, command_line: tuple[str, ...]) -> RecordToRepe
     told = Told(record)
     if not told.has("trace") and not told.has("link"):
         raise TestbedError(f"{path} is of a session over a real network; nobody can have that network again")
+    client = told.optional("player.client")
+    if client not in (None, PYTHON):
+        raise TestbedError(
+            f"{path} is of a session that {shown(client)} played, which is not played again from its record;"
+            " give the command in its command_line"
+        )
     trace, video = trace_of(told), video_of(told)
     check_length(told, video, trace)
     return RecordToRepeat(

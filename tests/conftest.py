@@ -43,9 +43,20 @@ def _take_own_cache() -> None:
             with contextlib.suppress(FileExistsError):  # another process was sooner, or an earlier run
                 (own / model.name).symlink_to(model)
     os.environ["XDG_CACHE_HOME"] = str(CACHE)
+    # Where Python keeps no bytecode (emulation tests, what they start) machine code would be kept elsewhere
+    # than where the other tests have put it, and would be compiled a second time.
+    os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
 
 
 _take_own_cache()
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than there are processors: some tests mostly wait, and leave theirs to another."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # what it says
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ how they are called, so that no test installs anything or asks a package index.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ awk basename bash cat chmod chown cp cut dirname env find flock getent grep head
 rm setpriv sh sha256sum sort stat tail tee touch
 """
 """Of the real machine, what the script, the Makefile and the stand-ins call."""
-TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool", "chromium")
+TOOLS = ("mnexec", "ifconfig", "ip", "tc", "ethtool", "chromium", "ffmpeg", "ffprobe")
 SOMEBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 
@@ -61,6 +62,14 @@ with open(os.environ["LOG"], "a") as log:
     print(*sys.argv[1:], file=log)
 if os.path.exists(os.path.join(os.environ["BIN"], "prepare-fails")):
     sys.exit("python -m policies.llm: base smollm2-135m: No space left on device")
+"""
+
+
+SIMULATE = """import os, sys
+with open(os.environ["LOG"], "a") as log:
+    print("compile", os.environ.get("NUMBA_CACHE_DIR"), *sys.argv[1:], file=log)
+if os.path.exists(os.path.join(os.environ["BIN"], "compile-fails")):
+    sys.exit("simulate.py: no room")
 """
 
 
@@ -145,6 +154,7 @@ def machine(tmp_path: Path) -> Machine:
     (machine.bin / "pip" / "__main__.py").write_text(PIP)
     (machine.root / "policies" / "llm").mkdir(parents=True)
     (machine.root / "policies" / "llm" / "__main__.py").write_text(PREPARE)
+    (machine.root / "testbed" / "simulate.py").write_text(SIMULATE)
     return machine
 
 
@@ -175,7 +185,7 @@ def test_a_machine_with_packages_gets_an_environment_and_no_apt(machine: Machine
     succeeded(machine.make("setup"))
     calls = machine.calls()
     assert calls[0] == "venv"
-    assert [call.split()[0] for call in calls[1:]] == ["pip", "pip", "pip", "prepare"]
+    assert [call.split()[0] for call in calls[1:]] == ["pip", "pip", "pip", "prepare", "compile"]
     assert "--constraint constraints.txt setuptools" in calls[1]
     rest = "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster]"
     assert calls[2].endswith(rest)
@@ -193,7 +203,7 @@ def test_a_changed_pin_is_installed_into_the_same_environment(ready: Machine, na
     with (ready.root / name).open("a") as file:
         file.write("\n# changed\n")
     succeeded(ready.make("setup"))
-    assert [call.split()[0] for call in ready.calls()] == ["pip", "pip", "pip", "prepare"]
+    assert [call.split()[0] for call in ready.calls()] == ["pip", "pip", "pip", "prepare", "compile"]
     ready.make("setup")
     assert ready.calls() == []
 
@@ -237,7 +247,17 @@ def test_weights_that_cannot_be_prepared_are_tried_again(machine: Machine) -> No
     assert "No space left on device" in done.stderr
     (machine.bin / "prepare-fails").unlink()
     succeeded(machine.make("setup"))
-    assert machine.calls()[-1] == "prepare"
+    assert [call.split()[0] for call in machine.calls()][-2:] == ["prepare", "compile"]
+
+
+def test_set_up_goes_on_where_nothing_can_be_compiled(machine: Machine) -> None:
+    (machine.bin / "compile-fails").touch()
+    done = machine.make("setup")
+    succeeded(done)
+    assert "that failed, and the first run compiles instead: simulate.py: no room" in done.stderr
+    machine.calls()
+    machine.make("setup")
+    assert machine.calls() == []
 
 
 # ---- system packages ---------------------------------------------------------------------------
@@ -372,7 +392,12 @@ def test_through_sudo_the_environment_is_the_callers(machine: Machine) -> None:
     succeeded(machine.make("setup", SUDO_UID=str(SOMEBODY), SUDO_GID=str(SOMEBODY)))
     owners = {place.lstat().st_uid for place in (machine.root / ".venv").rglob("*")}
     assert owners == {SOMEBODY}
-    assert len(machine.calls()) == 5
+    calls = machine.calls()
+    assert len(calls) == 7
+    places = [call.split()[1] for call in calls if call.startswith("compile")]
+    assert places[0] == "None" and places[1:] == [
+        f"{pwd.getpwuid(SOMEBODY).pw_dir}/.cache/streambed/compiled"
+    ]
 
 
 # ---- the Makefile and CI -----------------------------------------------------------------------
@@ -405,18 +430,24 @@ def pytested(ready: Machine) -> Machine:
     return ready
 
 
-EITHER, PLAIN, EMULATION = "-m pytest", "-m not emulation", "-m emulation"
+EITHER, PLAIN, EMULATION = "-m pytest", r"-m \(not emulation", "-m emulation"
 
 
 def test_tests_run_twice_where_root_can_be_had(pytested: Machine) -> None:
     as_root(pytested)
     succeeded(pytested.make("test", FAIL="nothing"))
     first, second = pytested.calls()
-    assert first.endswith("-m not emulation and not stress")
+    assert first.endswith("-m (not emulation or beside) and not stress")
     assert " -n " in first
-    assert second.endswith("-m emulation and not stress")
+    assert second.endswith("-m emulation and not stress and not beside")
     assert " -n " not in second
     as_user(pytested)
+    pytested.program("sudo", f'#!{pytested.bin / "bash"}\nexec "$@"\n')
+    succeeded(pytested.make("test", FAIL="nothing"))
+    first, second = pytested.calls()
+    assert first.endswith("-m not emulation and not stress")
+    assert second.endswith("-m emulation and not stress"), "no test is left out"
+    (pytested.bin / "sudo").unlink()
     succeeded(pytested.make("test", FAIL="nothing"))
     (only,) = pytested.calls()
     assert only.endswith("-m not stress")

@@ -12,7 +12,15 @@ from functools import cached_property
 from typing import Any
 
 MOST_DELAY_MS = 10_000.0
-"""No path takes longer, and no link is asked to (`testbed/link/settings.py`): the unit is another one."""
+"""No path takes longer, and no link is asked to: the unit is another one. So it is with the next four."""
+LONGEST_QUEUE_MS = 600_000.0
+"""No frame waits for ten minutes."""
+LARGEST_QUEUE_BYTES = 2**32 - 1
+"""tc's limit of a tbf is an unsigned word."""
+LONGEST_GRANT_MS = 1_000.0
+"""Grants are a matter of milliseconds; over a second it is a dark link, which a trace says better."""
+MOST_MBPS = 1e9
+"""A petabit a second."""
 ALL_LOST_PCT = 100.0
 """A link that loses every frame is dark: its rate is 0."""
 
@@ -61,7 +69,8 @@ class Trace:
 
     Raises:
         TraceError: fewer than two points, time that does not start at 0 or does not increase,
-            a rate that is negative or not finite, nothing but zeros, or a delay or loss that no link has.
+            a rate that is negative or beyond any link's, nothing but zeros, or a delay or loss that no link
+            has.
     """
 
     name: str
@@ -80,8 +89,11 @@ class Trace:
     def __post_init__(self) -> None:
         self._check_times()
         for index, rate in enumerate(self.rate_mbps):
-            if not (math.isfinite(rate) and rate >= 0):
-                raise TraceError(f"{self.name}: point {index} has rate {rate} Mbit/s; must be 0 or more")
+            if not 0 <= rate <= MOST_MBPS:
+                raise TraceError(
+                    f"{self.name}: point {index} has rate {rate} Mbit/s; must be 0 or more, at most"
+                    f" {MOST_MBPS:g}"
+                )
         if not any(rate > 0 for rate in self.rate_mbps[1:]):
             raise TraceError(f"{self.name}: every rate is 0; nothing could ever be delivered")
         for values, fault_of in ((self.delay_ms, delay_fault), (self.loss_pct, loss_fault)):
@@ -218,6 +230,23 @@ class Trace:
             for column in ("delay_ms", "loss_pct")
         )
         return cls(name, times, rates, family, delay_ms=delays, loss_pct=losses)
+
+    @classmethod
+    def of_checked(
+        cls,
+        name: str,
+        family: str,
+        time_s: tuple[float, ...],
+        rate_mbps: tuple[float, ...],
+        delay_ms: tuple[float, ...] | None = None,
+        loss_pct: tuple[float, ...] | None = None,
+    ) -> Trace:
+        """A trace of values that have been one: they are taken as they are, in no time."""
+        made = object.__new__(cls)
+        held = {"name": name, "family": family, "time_s": time_s, "rate_mbps": rate_mbps}
+        for field_name, value in {**held, "delay_ms": delay_ms, "loss_pct": loss_pct, "assumed": ()}.items():
+            object.__setattr__(made, field_name, value)
+        return made
 
     @cached_property
     def sha256(self) -> str:

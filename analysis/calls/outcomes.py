@@ -224,19 +224,24 @@ def _case(session: CallSession) -> Case | None:
     asked |= {f"call.{key}": value for key, value in asdict(call).items()}
     asked["decision_delay_s"] = session.record.manifest.get("decision_delay_s", 0.0)
     family = str(trace.get("family") or typed_family(trace) or trace["name"])
-    label, rtt_ms = link_label_of(link, simulated), link.get("rtt_ms")
+    label, rtt_ms, start_s = link_label_of(link, simulated), link.get("rtt_ms"), session.trace.start_s
+    shared, alone = session.shared, label
+    if shared is not None:  # that a later one began later makes no other case of it
+        start_s = round(start_s - shared.offset_s, 6)
+        asked |= shared.asked
+        label += f", {shared.words}"
     video, seen = f"call {call.duration_s:g} s", sweep.get("seen")
     return Case(
         trace=trace["name"],
         trace_sha256=trace["sha256"],
-        start_s=session.trace.start_s,
+        start_s=start_s,
         video=video,
         video_sha256="",
         link=json.dumps({"simulated": simulated, **asked}, sort_keys=True),
         family=family,
         link_label=label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
-        condition=condition_of(sweep, family, video, label, simulated),
+        condition=condition_of(sweep, family, video, alone, simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
         seed=session.record.told.seed,

@@ -15,17 +15,18 @@ from analysis.calls.comparison import CallComparison, CallMeans, CallPair, compa
 from analysis.calls.measures import BITRATE, LINK_SHARE, MEASURES, STALL
 from analysis.calls.outcomes import CallOutcome, CallSession, FoundCalls
 from analysis.calls.plane import draw_plane
+from analysis.calls.repeat import missing_calls, repeating_calls
 from analysis.calls.said import head_lines, notes
 from analysis.calls.timeline import MOST_COLUMNS, draw_calls
 from analysis.calls.written import as_json
 from analysis.cases.case import Case
 from analysis.clusters import ClusterRule
 from analysis.compare import cells, common_cases
-from analysis.compare_report import left_out_lines
 from analysis.report.files import Folder
 from analysis.report.page import FIGURES, TABLES, Page, to_html
-from analysis.report.parts.blocks import Block, Bullets, Code, Paragraph, Section, drawn
+from analysis.report.parts.blocks import Block, Bullets, Paragraph, Section, drawn
 from analysis.report.parts.pictures import written_as
+from analysis.report.parts.planned import STATUSES, Sweep, read_sweep
 from analysis.report.parts.table_rendering import (
     LEFT,
     Column,
@@ -37,10 +38,9 @@ from analysis.report.parts.table_rendering import (
     with_interval,
     word,
 )
-from analysis.report.parts.typed import TypedCommand, typed
 from analysis.style import in_order
+from analysis.together.section import together_section
 from player.call.record import read_call
-from traces.versions import typed_in
 from traces.words import counted
 
 PAGE, FACTS = "index.html", "report.json"
@@ -60,12 +60,14 @@ def report_calls(
         AnalysisError: a baseline that is not there.
         OSError: a file cannot be read or written.
     """
-    baseline = args.baseline or (BASELINE if BASELINE in found.policies else None)
-    compared = compare_calls(found, baseline=baseline, rule=rule) if comparable else None
     place: Path = args.results[0]
+    sweep = read_sweep(place) if place.is_dir() else None
+    planned = sweep.baseline if sweep and sweep.baseline in found.policies else None
+    baseline = args.baseline or planned or (BASELINE if BASELINE in found.policies else None)
+    compared = compare_calls(found, baseline=baseline, rule=rule) if comparable else None
     out = args.out or (place if place.is_dir() else place.parent) / "report"
     with written_as(args.format):
-        page = _page(found, compared, rule, args, place)
+        page = _page(found, compared, rule, args, sweep)
     folder = Folder(out, named=args.out is not None)
     for picture in page.pictures:
         for kind in page.formats:
@@ -79,6 +81,7 @@ def report_calls(
         "page": str(out / PAGE),
         "title": page.title,
         "compared": None if compared is None else as_json(compared),
+        "planned": None if sweep is None else {status: sweep.count(status) for status in STATUSES},
         "files": folder.files,
     }
     folder.finish(FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
@@ -90,22 +93,18 @@ def _page(
     compared: CallComparison | None,
     rule: ClusterRule,
     args: argparse.Namespace,
-    place: Path,
+    sweep: Sweep | None,
 ) -> Page:
-    means = means_of(found, rule)
-    command = ["python", "-m", "analysis", "report", str(place), *_options(args)]
+    means, place = means_of(found, rule), args.results[0]
     sections = [Section("results", "Results", tuple(_results(found, compared, means)))]
+    shared = together_section([one.record for one in found.counted], rule)
+    sections += [shared] if shared else []
     sections.append(Section("time", "One case over time", tuple(_over_time(found))))
-    said = left_out_lines(found) + list(found.unreadable)
-    if said:
-        sections.append(
-            Section("missing", "What is left out", (Bullets(tuple(("", line) for line in said)),))
-        )
-    again = Code("Command that made this report", typed([TypedCommand(tuple(command), typed_in())]))
-    sections.append(Section("repeat", "How to repeat it", (again,)))
+    command = ["python", "-m", "analysis", "report", str(place), *_options(args)]
+    sections += [missing_calls(found, sweep), repeating_calls(found, sweep, command)]
     return Page(
-        title=(place if place.is_dir() else place.parent).absolute().name,
-        question="",
+        title=(sweep.name if sweep else "") or (place if place.is_dir() else place.parent).absolute().name,
+        question=sweep.question if sweep else "",
         facts=(
             ("Calls that count", f"{len(found.counted):,}"),
             ("Policies", str(len(found.policies))),

@@ -19,7 +19,7 @@ from typing import Any
 
 from analysis.clusters import ClusterRule
 from analysis.knowable.bound_file import read_bounds
-from analysis.options import BASELINE
+from analysis.options import BASELINE, scoring_of
 from analysis.outcomes import Outcome
 from analysis.reading import WORTH_PROCESSES, each, processes_here
 from analysis.report.files import Folder
@@ -163,13 +163,10 @@ def _write(
 def _scoring(args: argparse.Namespace, sweep: Sweep | None) -> Scoring:
     """What is asked for, else what the sweep asked for."""
     theirs = sweep.scoring if sweep else None
-    if args.qoe is None and args.mu is None and args.smooth is None and theirs is not None:
+    asked = (args.qoe, args.mu, args.smooth, args.quality)
+    if theirs is not None and all(one is None for one in asked):
         return theirs
-    kind = args.qoe or (theirs.kind if theirs else "linear")
-    try:
-        return Scoring(kind, args.mu, 1.0 if args.smooth is None else args.smooth)
-    except ValueError as error:
-        raise AnalysisError(str(error)) from None
+    return scoring_of(args, args.qoe or (theirs.kind if theirs else "linear"))
 
 
 def _rule(args: argparse.Namespace) -> ClusterRule:

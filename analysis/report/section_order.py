@@ -21,6 +21,7 @@ from analysis.report.sections.repeat import repeating
 from analysis.report.sections.setting import setting
 from analysis.report.sections.sharing import sharing_section
 from analysis.report.sections.stress import under_stress
+from analysis.together.section import together_section
 
 
 def in_order(
@@ -47,6 +48,7 @@ def in_order(
     after = (
         decisions(study),
         sharing_section(study),
+        together_section([row.path for row in study.rows if row.shared and row.shared.beside], study.rule),
         fidelity(study),
         None if real is None else real_section(real),
         lacking(study),

@@ -18,6 +18,7 @@ from rich.text import Text
 from analysis.beside import AHEAD, BEHIND, MORE, TIE, beside_verdict, stall_words, verdict_of
 from analysis.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from analysis.compare_report import LONGEST_NAME, left_out_words, say
+from analysis.options import scoring_of
 from analysis.sessions import AnalysisError, tell_next, tell_unreadable
 from analysis.streams import FoundStreams, Stream, TimeBlock, blocks_of, read_streams
 from analysis.style import in_order, short_name
@@ -30,7 +31,7 @@ from analysis.unpaired.intervals import (
     weighed,
 )
 from analysis.unpaired.rows import MEASURED, write_unpaired
-from player.qoe import Scoring, scored_json
+from player.qoe import scored_json
 from traces.commands import PIPE_COLUMNS, tell_line
 from traces.console import VisibleConsole
 from traces.words import counted, meant
@@ -100,10 +101,7 @@ class UnpairedComparison:
 
 def run_unpaired(args: argparse.Namespace) -> int:
     """Compare; the exit status."""
-    try:
-        scoring = Scoring(args.qoe, args.mu, 1.0 if args.smooth is None else args.smooth)
-    except ValueError as error:
-        raise AnalysisError(str(error)) from None
+    scoring = scoring_of(args, args.qoe)
     if not (math.isfinite(args.block_hours) and args.block_hours > 0):
         raise AnalysisError(f"--block-hours {args.block_hours:g}: must be over 0")
     found = read_streams(args.results, scoring, args.policy, interrupted=args.interrupted)

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from player.call.checks import CallError, expect
 from player.call.packets import WIRE_BYTES
 from player.defaults import CALL_MEDIA_SHARE, QUEUE_MS, RTT_MS
-from traces.trace import Trace
+from traces.trace import LARGEST_QUEUE_BYTES, LONGEST_GRANT_MS, LONGEST_QUEUE_MS, MOST_DELAY_MS, Trace
 
-LONGEST_RTT_MS = 10_000.0
-LONGEST_QUEUE_MS = 600_000.0
 MIN_QUEUE_FRAMES = 4
 """However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
 
@@ -71,13 +69,13 @@ class CallPath:
     """(from, to): what is sent back within is lost; seconds since the call began."""
 
     def __post_init__(self) -> None:
-        expect("rtt_ms", self.rtt_ms, 0.0, LONGEST_RTT_MS, "ms")
+        expect("rtt_ms", self.rtt_ms, 0.0, MOST_DELAY_MS, "ms")
         expect("media_delay_ms", self.media_delay_ms, 0.0, self.rtt_ms, "ms")
         expect("media_jitter_ms", self.media_jitter_ms, 0.0, self.media_delay_ms, "ms")
         expect("jitter_ms", self.jitter_ms, 0.0, self.feedback_delay_ms, "ms")
-        expect("grant_ms", self.grant_ms, 0.0, 1000.0, "ms")
+        expect("grant_ms", self.grant_ms, 0.0, LONGEST_GRANT_MS, "ms")
         if self.queue_bytes is not None:
-            expect("queue_bytes", self.queue_bytes, WIRE_BYTES, 2**32 - 1, "bytes")
+            expect("queue_bytes", self.queue_bytes, WIRE_BYTES, LARGEST_QUEUE_BYTES, "bytes")
         elif self.queue_ms is None:
             raise CallError("call: no queue; give queue_ms or queue_bytes")
         else:

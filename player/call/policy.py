@@ -7,6 +7,7 @@ call at a time; until its answer is there the old rate holds. It needs to know n
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -25,6 +26,7 @@ __all__ = [
     "BY_GUARD",
     "BY_POLICY",
     "CallPolicy",
+    "DecidesRatesTogether",
     "IllegalRate",
     "KnowsLink",
     "Rate",
@@ -70,6 +72,31 @@ class KnowsLink(Protocol):
 
     def tell(self, trace: Trace, start_s: float, path: CallPath) -> None:
         """The link of the call that begins now, at `start_s` of the trace."""
+
+
+@runtime_checkable
+class DecidesRatesTogether(Protocol):
+    """A policy whose decisions for many simulated calls cost less when they are made at once.
+
+    Each call still has an object of its own, reset as ever; one of them is handed the questions of all.
+    """
+
+    def another(self) -> CallPolicy:
+        """A new one, made by the same arguments; called before any `reset`."""
+
+    def together(self) -> int:
+        """How many calls may be decided at once at the most; 1: none. Loads nothing."""
+
+    def ready_together(self) -> int:
+        """Load what it takes; how many may be decided at once in this process, each as it would be alone, to
+        the last digit."""
+
+    def decide_together(self, asked: Sequence[tuple[CallPolicy, CallObservation]]) -> Sequence[object]:
+        """What `decide` of each would have answered, or the exception that it would have raised.
+
+        Args:
+            asked: policies made by the same spec, each at most once, and what its call's sender sees.
+        """
 
 
 class IllegalRate(ValueError):

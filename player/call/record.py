@@ -16,10 +16,13 @@ from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.manifest import SCHEMA, Manifest, ManifestError
 from player.record import LineWriter, RecordError
-from player.record_checks import RowFault, far_number, typed_row
+from player.record_checks import RowFault, far_number, network_fault, typed_row
 from traces.safe_reading import BadFileError, json_object, read_text, shown
+from traces.trace import Trace, TraceError
 
 TASK = "call"
+OVERTIME_S = 60.0
+"""No call goes on for longer after its end."""
 _DIGITS = 6
 """Microseconds, and bits per second of a Mbit/s."""
 
@@ -187,8 +190,7 @@ def read_call(path: Path) -> CallRecord:
 
     Raises:
         RecordError: cut off, not JSON, no call's, seconds out of order, a field that is missing, unknown or
-        of
-            the wrong type.
+            of the wrong type, a link that there can't be.
         OSError: the file cannot be read.
     """
     lines = _lines(path)
@@ -196,13 +198,30 @@ def read_call(path: Path) -> CallRecord:
     if not is_call(manifest) or manifest.get("schema") != SCHEMA:
         raise RecordError(f"{path}:1: no manifest of a call of schema {SCHEMA}; this is no call's record")
     try:
-        Manifest.of_line(manifest)
+        told = Manifest.of_line(manifest)
     except ManifestError as error:
         raise RecordError(f"{path}:1: {error}") from None
-    call_of(manifest, str(path))
+    if fault := network_fault(manifest, told) or _trace_fault(told):
+        raise RecordError(f"{path}:1: {fault}")
+    most_s = call_of(manifest, str(path)).duration_s + OVERTIME_S
     if len(lines) < 2 or lines[-1].get("line") != "end":
         raise RecordError(f"{path}:{len(lines)}: no end line; the call was cut off")
-    return CallRecord(str(path), manifest, *_rows(path, lines))
+    record = CallRecord(str(path), manifest, *_rows(path, lines))
+    if record.end.elapsed_s > most_s:
+        raise RecordError(f"{path}:{len(lines)}: elapsed_s is {record.end.elapsed_s}; at most {most_s:g}")
+    return record
+
+
+def _trace_fault(told: Manifest) -> str:
+    """Why what the link was to carry is no trace; empty where it is one, or not told."""
+    trace = told.trace
+    if trace is None or not trace.time_s or not trace.rate_mbps:
+        return ""
+    try:
+        Trace("trace", trace.time_s, trace.rate_mbps)
+    except TraceError as error:
+        return str(error)
+    return ""
 
 
 def _rows(
@@ -212,7 +231,14 @@ def _rows(
     seconds: list[SecondRow] = []
     for number, line in enumerate(lines[1:-1], start=2):
         if line.get("line") == "decision":
-            decisions.append(_row(DecisionRow, "decision", line, path, number))
+            decision: DecisionRow = _row(DecisionRow, "decision", line, path, number)
+            before_s = decisions[-1].at_s if decisions else 0.0
+            if decision.kbps <= 0 or decision.at_s < before_s:
+                raise RecordError(
+                    f"{path}:{number}: {decision.kbps:g} kbit/s at {decision.at_s:g} s, after {before_s:g} s;"
+                    " expected a rate above 0, in order of time"
+                )
+            decisions.append(decision)
             continue
         row = _row(SecondRow, "second", line, path, number)
         if row.second != len(seconds):

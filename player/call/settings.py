@@ -145,3 +145,8 @@ class CallSettings:
     @property
     def _largest_frame_packets(self) -> int:
         return math.ceil(self.mean_frame_bytes * self.key_ratio * _MOST_OVER_MEAN / PAYLOAD_BYTES)
+
+
+def usual_warm_up_s(duration_s: float) -> float:
+    """What is left out of scores where nobody says: half of a call that is too short for the usual."""
+    return min(CallSettings.warm_up_s, duration_s / 2)

@@ -45,6 +45,11 @@ def add_fallback_options(group: Group) -> None:
         help="decides what the policy doesn't: it raised, was late, or named no level"
         f" (default: what the policy names itself, else {FALLBACK})",
     )
+    add_strict_option(group)
+
+
+def add_strict_option(group: Group) -> None:
+    """`--strict`: nobody stands in for a policy."""
     group.add_argument(
         "--strict",
         action="store_true",

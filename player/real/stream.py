@@ -6,6 +6,7 @@
     parent  {"start_s": 12345.678}                 CLOCK_MONOTONIC, when the session is to begin
     player  {"line": "state", …}                   about four times a second
     player  {"line": "chunk", …}                   as in a record
+    player  {"line": "requests", "requests": […]}  before the end, of a client that isn't ours
     player  {"line": "end", …}                     as in a record, always the last
     parent  closes its end                         with --hold, a player that has finished waits for it
 
@@ -22,7 +23,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -58,6 +59,10 @@ class LineSink:
 
     def state(self, state: PlayerState) -> None:
         self._write({"line": "state", **dataclasses.asdict(state)})
+
+    def requests(self, told: Sequence[Mapping[str, Any]]) -> None:
+        """What a client that isn't ours says that it requested: path and status of each."""
+        self._write({"line": "requests", "requests": list(told)})
 
     def end(self, row: EndRow) -> None:
         self._write(end_line(row))

@@ -9,13 +9,12 @@ in force at the request is part of that round trip, as SABRE has it; the publish
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from player.defaults import RTT_MS
 from player.simulated.session import Download
-from traces.trace import Trace, TraceError
+from traces.trace import MOST_DELAY_MS, Trace, TraceError
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -39,7 +38,7 @@ class PublishedLink:
     """Settings of the `published` link model; the defaults are the published ones.
 
     Raises:
-        ValueError: a round trip that is negative or without end.
+        ValueError: a round trip that no link has.
     """
 
     noise: bool = False
@@ -47,8 +46,8 @@ class PublishedLink:
     rtt_ms: float = RTT_MS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rtt_ms < math.inf:
-            raise ValueError(f"RTT {self.rtt_ms} ms: must be 0 or more")
+        if not 0 <= self.rtt_ms <= MOST_DELAY_MS:
+            raise ValueError(f"RTT {self.rtt_ms} ms: expected 0 to {MOST_DELAY_MS:g}")
 
     def open(self, trace: Trace, start_index: int, seed: int) -> PublishedSession:
         """The link at the start of a session: streaming begins at `trace.time_s[start_index - 1]`.

@@ -1,4 +1,4 @@
-"""`python -m player.video`: list the built-in videos, show one, fit a recipe, compare."""
+"""`python -m player.video`: list the built-in videos, show one, fit a recipe, compare; make real media."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ import argparse
 import dataclasses
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from player.video.built_in import builtin_names, load_recipe, load_video
+from player.video.built_in import (
+    PUBLISHED_CHUNK_S,
+    PUBLISHED_LADDER_KBPS,
+    builtin_names,
+    load_recipe,
+    load_video,
+)
 from player.video.fit import fit
+from player.video.media.encode import MediaError
+from player.video.media.measure import METRICS, write_qualities
+from player.video.media.package import package
+from player.video.media.prepared import prepare_media
 from player.video.statistics import SizeFigures, size_figures
 from player.video.video import Video, VideoError
 from traces.commands import Parser, add_json_option, carried_out, exit_with, tell_line
@@ -32,18 +44,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(answer) if options.json else text)
         return 0
 
-    return carried_out(parser.prog, work, (VideoError,))
+    return carried_out(parser.prog, work, (VideoError, MediaError))
 
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m player.video", description=__doc__)
     parser.add_argument("command", nargs="?", choices=list(_COMMANDS), default="list")
     parser.add_argument("video", nargs="?", help="a built-in name, a directory of video_size_N files, an MPD")
+    parser.add_argument("file", nargs="*", type=Path, help="make: a file to encode, or encodes, lowest first")
     other = parser.add_argument_group("fit and compare")
     other.add_argument("--against", metavar="VIDEO", help="compare: the measured video")
     other.add_argument("--name", default="mine", help="fit: name of the new recipe (default: %(default)s)")
     other.add_argument("--about", default="", help="fit: a line that says what it is")
     other.add_argument("--chunks", type=int, help="use the first CHUNKS chunks only (published tests: 48)")
+    made = parser.add_argument_group("make", "VIDEO is the new folder.")
+    made.add_argument(
+        "--ladder",
+        metavar="KBPS,…",
+        default=",".join(map(str, PUBLISHED_LADDER_KBPS)),
+        help="bitrates to encode a file at (default: %(default)s)",
+    )
+    made.add_argument(
+        "--chunk-s", type=float, default=PUBLISHED_CHUNK_S, metavar="S", help="default: %(default)g"
+    )
+    made.add_argument(
+        "--quality",
+        choices=METRICS,
+        help="of a file that is encoded: write quality.csv, of each chunk and level (vmaf: if ffmpeg has it)",
+    )
     output = parser.add_argument_group("output")
     add_json_option(output)
     return parser
@@ -138,7 +166,53 @@ def comparison_table(built: SizeFigures, measured: SizeFigures) -> str:
     return "\n".join(lines)
 
 
-_COMMANDS = {"list": _list, "show": _show, "fit": _fit, "compare": _compare}
+def _prepare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Make the clips of which an origin makes real media: of all built-in videos, or of the named one."""
+    specs = builtin_names() if options.video is None else (options.video,)
+    made = {spec: prepare_media(_given(options, spec)).codecs for spec in specs}
+    lines = [f"{spec:<11} real media for {len(codecs)} levels, {codecs[0]}" for spec, codecs in made.items()]
+    return {"media": made}, "\n".join(lines)
+
+
+def _make(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Package a file, or encodes of it, into a new folder."""
+    if options.video is None or not options.file:
+        raise VideoError("make needs a new folder and a file, or encodes; --help shows how")
+    if not 0 < options.chunk_s < math.inf:
+        raise VideoError(f"--chunk-s {options.chunk_s}: must be positive")
+    video = package(
+        Path(options.video),
+        options.file,
+        _ladder(options.ladder),
+        options.chunk_s,
+        lambda line: tell_line(line, sys.stderr),
+    )
+    if options.quality is not None:
+        if len(options.file) != 1:
+            raise VideoError("--quality compares with the file that is encoded; give one")
+        write_qualities(Path(options.video), options.file[0], video, options.quality)
+    facts = _facts(video)
+    mean = ", ".join(f"{kbps:.0f}" for kbps in facts["mean_kbps"])
+    return facts, f"{options.video}: {video.levels} levels, {video.chunks} chunks; mean {mean} kbit/s"
+
+
+def _ladder(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if not all(re.fullmatch(r"[1-9][0-9]{0,6}", word, re.ASCII) for word in words):
+        raise VideoError(
+            f"--ladder {text}: expected bitrates in kbit/s with commas between, such as 300,750,1200"
+        )
+    return tuple(map(int, words))
+
+
+_COMMANDS = {
+    "list": _list,
+    "show": _show,
+    "fit": _fit,
+    "compare": _compare,
+    "prepare": _prepare,
+    "make": _make,
+}
 
 if __name__ == "__main__":
     exit_with(main)

@@ -1,15 +1,17 @@
 """Writing a video as a DASH MPD (ISO/IEC 23009-1) that any parser reads.
 
 A static presentation of the ISO BMFF live profile: SegmentTemplate with `$RepresentationID$` and
-`$Number$`, both counted from 0, so that level 2 of chunk 7 is `2/7.m4s` beside the manifest. There
-is no initialization segment, because every media segment counts as self-initializing: a session
-fetches exactly the described bytes and nothing else. The exact chunk sizes ride in a
-SupplementalProperty (`player/video/mpd_ladder.py`), which parsers that do not know it ignore.
+`$Number$`, both counted from 0, so that level 2 of chunk 7 is `2/7.m4s` beside the manifest. Where
+the segments are real media, each level has an initialization segment too, `2/init.mp4`: players that
+decode fetch it besides. Ours doesn't: its session fetches exactly the described bytes and nothing else.
+The exact chunk sizes ride in a SupplementalProperty (`player/video/mpd_ladder.py`), which parsers that do
+not know it ignore.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from xml.etree import ElementTree
 
@@ -22,6 +24,7 @@ NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
 """The profile of segment templates; it serves static presentations too."""
 MEDIA_TEMPLATE = "$RepresentationID$/$Number$.m4s"
+INIT_TEMPLATE = "$RepresentationID$/init.mp4"
 
 H264_HIGH = ((12_500, "1E"), (25_000, "28"), (300_000, "33"), (1_000_000, "3E"))
 """Largest bitrate in kbit/s of H.264 High profile and its level (3.0, 4.0, 5.1, 6.2) in hex as in
@@ -41,8 +44,12 @@ VIDEO_SET = {
 }
 
 
-def write_mpd(video: Video) -> str:
+def write_mpd(video: Video, codecs: Sequence[str] | None = None) -> str:
     """The MPD of a video, as XML text. :func:`player.video.mpd.read_mpd` gives back the identical video.
+
+    Args:
+        codecs: [level] of real media, which have initialization segments; None: the segments are bytes of the
+            described sizes, and codecs are those that such a ladder would have.
 
     `@bandwidth` is the nominal ladder; `@minBufferTime` is the least for which that is true of the
     real sizes, as 5.3.5.2 defines the pair.
@@ -75,23 +82,24 @@ def write_mpd(video: Video) -> str:
         "AdaptationSet",
         VIDEO_SET,
     )
+    initialization = {} if codecs is None else {"initialization": INIT_TEMPLATE}
+    numbered = {
+        "startNumber": "0",
+        "timescale": str(length_s.denominator),
+        "duration": str(length_s.numerator),
+    }
     ElementTree.SubElement(
-        video_set,
-        "SegmentTemplate",
-        {
-            "media": MEDIA_TEMPLATE,
-            "startNumber": "0",
-            "timescale": str(length_s.denominator),
-            "duration": str(length_s.numerator),
-        },
+        video_set, "SegmentTemplate", {**initialization, "media": MEDIA_TEMPLATE, **numbered}
     )
     for level in range(video.levels):
-        _add_level(video_set, video, level)
+        _add_level(
+            video_set, video, level, codecs[level] if codecs is not None else _usual_codec(video, level)
+        )
     ElementTree.indent(mpd)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(mpd, encoding="unicode") + "\n"
 
 
-def _add_level(video_set: ElementTree.Element, video: Video, level: int) -> None:
+def _add_level(video_set: ElementTree.Element, video: Video, level: int, codec: str) -> None:
     """A Representation with its chunk sizes."""
     sizes = [row[level] for row in video.sizes_bytes]
     representation = ElementTree.SubElement(
@@ -100,7 +108,7 @@ def _add_level(video_set: ElementTree.Element, video: Video, level: int) -> None
         {
             "id": str(level),
             "bandwidth": str(video.ladder_kbps[level] * 1000),
-            "codecs": f"avc1.6400{_h264_level(max(sizes) * 8 / 1000 / video.chunk_s)}",
+            "codecs": codec,
         },
     )
     ElementTree.SubElement(
@@ -137,6 +145,12 @@ def _min_buffer_s(video: Video) -> float:
 
 def _xs_duration(seconds: float) -> str:
     return "PT" + f"{seconds:.9f}".rstrip("0").rstrip(".") + "S"
+
+
+def _usual_codec(video: Video, level: int) -> str:
+    """What an encode of this bitrate would be, for parsers: nobody decodes random bytes."""
+    peak_bytes = max(row[level] for row in video.sizes_bytes)
+    return f"avc1.6400{_h264_level(peak_bytes * 8 / 1000 / video.chunk_s)}"
 
 
 def _h264_level(peak_kbps: float) -> str:

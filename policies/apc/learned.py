@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.apc.facts import Facts
+from policies.apc import call_facts
 from policies.apc.rule import SchedulerError
-from policies.apc.scheduler import Routing
+from policies.apc.scheduler import AnyFacts, Routing
 from traces.safe_reading import BadFileError, read_json, sha256_of
 from traces.words import of_a_fault
 
@@ -35,8 +35,10 @@ SHORTEST_MS = 0.1
 Floats = NDArray[np.float64]
 
 
-def inputs(facts: Facts) -> Floats:
-    """(INPUTS,) what the network sees; logarithms where a fact spans decades."""
+def inputs(facts: AnyFacts) -> Floats:
+    """(inputs,) what the network sees: `INPUTS` of a video; logarithms where a fact spans decades."""
+    if isinstance(facts, call_facts.CallFacts):
+        return call_facts.inputs(facts)
     return np.array(
         (
             math.log1p(facts.buffer_s),
@@ -74,11 +76,11 @@ class GainNet:
     """
 
     centre: Floats
-    """(INPUTS,)"""
+    """(inputs,)"""
     scale: Floats
-    """(INPUTS,)"""
+    """(inputs,)"""
     hidden: Floats
-    """(INPUTS, units)"""
+    """(inputs, units)"""
     hidden_bias: Floats
     """(units,)"""
     out: Floats
@@ -92,7 +94,7 @@ class GainNet:
     """What a decision of the model takes until one has been measured."""
 
     def __post_init__(self) -> None:
-        units = self.hidden.shape[-1]
+        seen, units = len(self.centre), self.hidden.shape[-1]
         shapes = (
             self.centre.shape,
             self.scale.shape,
@@ -101,8 +103,8 @@ class GainNet:
             self.out.shape,
             self.out_bias.shape,
         )
-        if shapes != ((INPUTS,), (INPUTS,), (INPUTS, units), (units,), (units, 2), (2,)):
-            raise ValueError(f"shapes {shapes} do not fit {INPUTS} inputs")
+        if shapes != ((seen,), (seen,), (seen, units), (units,), (units, 2), (2,)):
+            raise ValueError(f"shapes {shapes} do not fit each other")
         parts = (self.centre, self.scale, self.hidden, self.hidden_bias, self.out, self.out_bias)
         if not all(np.isfinite(part).all() for part in parts):
             raise ValueError("a number that is none")
@@ -111,7 +113,7 @@ class GainNet:
             raise ValueError(f"{', '.join(wrong)}: must be positive")
 
     def gains(self, rows: Floats) -> Floats:
-        """(n,) predicted gains of (n, INPUTS) or, of (INPUTS,), one."""
+        """(n,) predicted gains of (n, inputs) or, of (inputs,), one."""
         hidden = np.maximum((rows - self.centre) / self.scale @ self.hidden + self.hidden_bias, 0.0)
         ends = hidden @ self.out + self.out_bias
         return np.asarray(ends[..., 1] / (1.0 + np.exp(-ends[..., 0])))
@@ -144,7 +146,7 @@ class Learned:
     def reset(self, seed: int) -> None:
         """The machine is the same one in the next session: what was measured of it stays."""
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
         gain = float(self._net.gains(inputs(facts)))
         score = gain / self._llm_ms / self._net.worth_per_ms
         routing = Routing(score >= price, f"gain {gain:+.3f} for {self._llm_ms:.1f} ms", score)
@@ -167,7 +169,10 @@ def read_net(light: str, path: Path = SHIPPED) -> GainNet:
         nets = read_json(path)["nets"]
         if light not in nets:
             raise SchedulerError(f"{path}: no network beside the light policy {light}; {way_out}")
-        return GainNet.from_json(nets[light])
+        net = GainNet.from_json(nets[light])
+        if len(net.centre) != INPUTS:
+            raise ValueError(f"{len(net.centre)} inputs do not fit; expected {INPUTS}")
+        return net
     except OSError as error:
         raise SchedulerError(f"{path}: {error.strerror}; {way_out}") from None
     except SchedulerError:

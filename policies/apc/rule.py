@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from policies.apc.facts import NAMES, Facts
-from policies.apc.scheduler import Routing
+from policies.apc import call_facts, facts
+from policies.apc.scheduler import AnyFacts, Routing
 from traces.escaping import visible
 from traces.safe_reading import BadFileError, read_json, shown
 from traces.words import of_a_fault
 
+NAMES = (*facts.NAMES, *call_facts.NAMES)
 SHIPPED = Path(__file__).parent / "rule.json"
+SWEEP = "python -m policies.apc sweep"
 HOLD = 0.8
 SCORE_LIMIT = 10.0
 """A fact at ten times its threshold is as hard as it gets."""
@@ -52,7 +54,7 @@ class Condition:
         if len(given) != 1 or not 0.0 < given[0] < math.inf:
             raise ValueError(f"{self.fact}: expected one positive threshold, above or below")
 
-    def score(self, facts: Facts) -> float:
+    def score(self, facts: AnyFacts) -> float:
         """1 at the threshold, more beyond it, 0 to `SCORE_LIMIT`; a trend counts by its size."""
         value = counted(self.fact, float(getattr(facts, self.fact)))
         if self.above is not None:
@@ -111,7 +113,7 @@ class Rule:
     def reset(self, seed: int) -> None:
         self._asking = False
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
         scores = [each.score(facts) for each in self.thresholds.conditions]
         score = max(scores)
         worst = self.thresholds.conditions[scores.index(score)]
@@ -128,8 +130,11 @@ class Rule:
         """Thresholds know no time."""
 
 
-def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
+def read_rule(light: str, path: Path = SHIPPED, makes: str = SWEEP) -> Thresholds:
     """The thresholds beside a light policy.
+
+    Args:
+        makes: the command that makes them.
 
     Raises:
         SchedulerError: no such file, none for this policy, or something else in it.
@@ -142,14 +147,12 @@ def read_rule(light: str, path: Path = SHIPPED) -> Thresholds:
             return Thresholds.from_json(rules[light])
         known: Sequence[str] = sorted(map(visible, rules))
     except OSError as error:
-        raise SchedulerError(
-            f"{path}: {error.strerror}; make one with: python -m policies.apc sweep"
-        ) from None
+        raise SchedulerError(f"{path}: {error.strerror}; make one with: {makes}") from None
     except BadFileError as error:
         raise SchedulerError(f"{error}; no thresholds") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchedulerError(f"{path}: no thresholds: {of_a_fault(error)}") from None
     raise SchedulerError(
         f"{path}: no thresholds beside the light policy {light}; it has {', '.join(known)}; make them with:"
-        f" python -m policies.apc sweep --light {light}"
+        f" {makes} --light {light}"
     )

@@ -11,12 +11,16 @@ import random
 from dataclasses import dataclass
 from typing import Protocol
 
+from policies.apc.call_facts import CallFacts
 from policies.apc.facts import Facts
+
+AnyFacts = Facts | CallFacts
+"""Of a video's chunk, or of a call's rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Who is to decide a chunk."""
+    """Who is to decide a chunk, or a rate."""
 
     to_llm: bool
     reason: str
@@ -30,8 +34,8 @@ class Scheduler(Protocol):
     def reset(self, seed: int) -> None:
         """A new session."""
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
-        """Who decides the next chunk. A `price` above 1 has fewer asked of the model."""
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
+        """Who decides the next one. A `price` above 1 has fewer asked of the model."""
 
     def heard(self, delay_ms: float) -> None:
         """The model was asked, and this is how long it took."""
@@ -43,7 +47,7 @@ class Always:
     def reset(self, seed: int) -> None:
         """Nothing to forget."""
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
         return Routing(True, "always", 1.0)
 
     def heard(self, delay_ms: float) -> None:
@@ -56,7 +60,7 @@ class Never:
     def reset(self, seed: int) -> None:
         """Nothing to forget."""
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
         return Routing(False, "never", 0.0)
 
     def heard(self, delay_ms: float) -> None:
@@ -82,7 +86,7 @@ class RandomShare:
     def reset(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def route(self, facts: Facts, price: float = 1.0) -> Routing:
+    def route(self, facts: AnyFacts, price: float = 1.0) -> Routing:
         drawn = self._random.random() < self._share / price
         return Routing(drawn, f"drawn with a share of {self._share:g}", 1.0 if drawn else 0.0)
 

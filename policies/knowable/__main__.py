@@ -24,6 +24,7 @@ from player.registry import PolicyError, load_policy, split_policies
 from player.video.built_in import load_video
 from player.video.video import VideoError
 from policies.knowable.command_line import BASELINE, PROG, parser
+from policies.knowable.informed import INFORMED
 from policies.knowable.kept import (
     SCHEMA,
     BoundsFile,
@@ -91,7 +92,7 @@ def bounded(args: argparse.Namespace) -> dict[str, Any]:
         OSError: `--out` can't be read or written.
     """
     names = dict.fromkeys([BASELINE, *split_policies(args.add or args.policy)])
-    weights = {name: load_policy(name).weights_sha256 for name in names}
+    weights = {name: None if name == INFORMED else load_policy(name).weights_sha256 for name in names}
     kept, said = BoundsFile(args.out), []
     for study in studies(args, kept):
         said.append(_entry(study, args, kept, weights))
@@ -119,7 +120,7 @@ def _entry(
         kept.keep(study, about | {"complete": False, "by_member": rows_of(held.values())})
         say(f"{study.model.family}: member {each.member}, {len(held)} of {len(study.members)}")
 
-    levels = {name: decided(study, name) for name in weights}
+    levels = {name: None if name == INFORMED else decided(study, name) for name in weights}
     found = figures(study, levels, tell, held)
     entry = about | summed_up(found, BASELINE) | {"by_member": rows_of(found)}
     kept.keep(study, entry)

@@ -35,7 +35,8 @@ def parser() -> Parser:
         "--policy",
         default=f"{BASELINE},small",
         metavar="NAME,…",
-        help=f"what is held against it (default: %(default)s); ways are counted from {BASELINE}",
+        help=f"what is held against it (default: %(default)s); ways are counted from {BASELINE}; informed: is"
+        " told what the link hides, but not its future",
     )
     what.add_argument(
         "--add", metavar="NAME,…",

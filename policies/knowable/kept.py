@@ -113,9 +113,9 @@ def held_of(entry: Mapping[str, Any] | None, weights: Mapping[str, str | None]) 
     """
     if entry is None:
         return {}
-    told = entry.get("decided_by") or {}
-    stale = {name for name, sha256 in weights.items() if told.get(name) != sha256}
     try:
+        told = entry.get("decided_by") or {}
+        stale = {name for name, sha256 in weights.items() if told.get(name) != sha256}
         rows = [_figures(row) for row in entry["by_member"]]
         return {row.member: _without(row, stale) for row in rows}
     except (AttributeError, KeyError, TypeError) as error:

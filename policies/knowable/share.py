@@ -53,12 +53,13 @@ class SharedOut:
 
 
 def steadiest(found: Sequence[MemberFigures]) -> str:
-    """The policy that brings the most with the luck taken out; its luck is everybody's."""
+    """The policy, of those that every member has, that brings the most with the luck taken out: its luck is
+    everybody's."""
 
     def freed(name: str) -> float:
         return float(np.mean([each.played[name] - each.paid[name] for each in found]))
 
-    return max(sorted(found[0].played), key=freed)
+    return max(sorted(set.intersection(*(set(each.played) for each in found))), key=freed)
 
 
 def shared_out(found: Sequence[MemberFigures]) -> list[SharedOut]:

@@ -14,7 +14,8 @@ from player.simulated.link_published import PAYLOAD, PublishedLink
 from player.video.video import Video
 from policies.hindsight.validate import Selects
 from policies.knowable.accepted import changed_means
-from policies.knowable.hidden import HiddenNodes, Unveiled, surprises
+from policies.knowable.hidden import HiddenNodes, Unveiled, mean_next_weights, surprises, weights
+from policies.knowable.informed import INFORMED, informed_levels
 from policies.knowable.planner import best_paid_plan
 from policies.knowable.played import paid_session
 from policies.knowable.share import SHARES, MemberFigures
@@ -55,7 +56,7 @@ class BoundStudy:
 
 
 def decided(study: BoundStudy, name: str) -> Ints:
-    """(members, chunks) the levels that a policy takes.
+    """(members, chunks) the levels that a policy takes, which sees downloads alone.
 
     Raises:
         PolicyError: no such policy.
@@ -101,14 +102,14 @@ class _Worths:
 
 def figures(
     study: BoundStudy,
-    levels: Mapping[str, Ints],
+    levels: Mapping[str, Ints | None],
     tell: Callable[[MemberFigures], None] | None = None,
     held: Mapping[int, MemberFigures] | None = None,
 ) -> list[MemberFigures]:
     """All figures, in the order of the members.
 
     Args:
-        levels: (members, chunks) that each policy took.
+        levels: (members, chunks) that each policy took; None of the one that is told the hidden state.
         tell: is given each member's when it is there.
         held: members' that are known: of them only policies are computed that they lack.
     """
@@ -117,7 +118,9 @@ def figures(
         place = study.members.index(index)
         known = found.get(index)
         taken = {
-            name: each[place] for name, each in levels.items() if known is None or name not in known.played
+            name: None if each is None else each[place]
+            for name, each in levels.items()
+            if known is None or name not in known.played
         }
         if known is None or taken:
             found[index] = _of_member(study, index, worths, taken, known)
@@ -135,15 +138,29 @@ def _by_class(study: BoundStudy) -> Sequence[int]:
 
 
 def _of_member(
-    study: BoundStudy, index: int, worths: _Worths, taken: Mapping[str, Ints], known: MemberFigures | None
+    study: BoundStudy,
+    index: int,
+    worths: _Worths,
+    taken: Mapping[str, Ints | None],
+    known: MemberFigures | None,
 ) -> MemberFigures:
     drawn, terms = draw(study.model, index), study.terms
     nodes, worth = worths.of(drawn)
     payload = np.array(drawn.rates) * BYTES_PER_MBIT * PAYLOAD * terms.step_s
-    seen = surprises(nodes, Unveiled.of(drawn.offset, drawn.states))
+    unveiled = Unveiled.of(drawn.offset, drawn.states)
+    seen = surprises(nodes, unveiled)
     steps = min(len(seen), int(LONGEST_S * study.chunks * terms.chunk_s / terms.step_s) + 1)
-    seen = seen[:steps] - changed_means(study.model, nodes, drawn, steps, seed=index)
-    sessions = {name: paid_session(payload, terms, worth, seen, each) for name, each in taken.items()}
+    changed = changed_means(study.model, nodes, drawn, steps, seed=index)
+    seen = seen[:steps] - changed
+    if INFORMED in taken:
+        mean = mean_next_weights(nodes, unveiled)[:steps] + changed
+        told = informed_levels(payload, terms, worth, weights(nodes, unveiled)[:steps], mean)
+        taken = {**taken, INFORMED: told}
+    sessions = {
+        name: paid_session(payload, terms, worth, seen, each)
+        for name, each in taken.items()
+        if each is not None
+    }
     if known is None:
         known = MemberFigures(index, *_planned(study, index, payload, worth, seen), {}, {})
     return replace(

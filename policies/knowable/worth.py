@@ -38,6 +38,8 @@ class Worth:
     offset: float
     values: NDArray[np.float32]
     """(chunks, levels, left, buffers, nodes) QoE to come, that chunk's stall included."""
+    asked: NDArray[np.float32]
+    """(chunks, levels, phases, buffers, nodes) where that chunk is asked for, by the level before."""
 
 
 def fit(nodes: HiddenNodes, offset: float, terms: Terms) -> Worth:
@@ -56,6 +58,7 @@ def fit_chain(chances: Floats, payload: Floats, offset: float, terms: Terms) -> 
     chunks, levels = terms.sizes.shape
     values = np.zeros((chunks, levels, len(terms.left), len(terms.buffers), len(payload)), np.float32)
     asked = np.zeros((levels, len(PHASES), len(terms.buffers), len(payload)))
+    every = np.zeros((chunks, *asked.shape), np.float32)
     for chunk in range(chunks - 1, -1, -1):
         chosen = np.zeros_like(asked)
         for level in range(levels):
@@ -66,8 +69,8 @@ def fit_chain(chances: Floats, payload: Floats, offset: float, terms: Terms) -> 
             values[chunk, level] = in_flight
             for phase in range(len(PHASES)):
                 _ask(terms, payload, size, PHASES[phase], asked[level], in_flight, mean, chosen[level, phase])
-        asked = _best(terms, chosen)
-    return Worth(offset, values)
+        every[chunk] = asked = _best(terms, chosen)
+    return Worth(offset, values, every)
 
 
 def _best(terms: Terms, chosen: Floats) -> Floats:
@@ -209,12 +212,21 @@ def _ask(
 def _arrives(terms: Terms, buffer: float, took_s: float, phase: float, asked: Floats, node: int) -> float:
     """What a chunk brings that arrives in this step, and its stall."""
     rest = buffer - took_s - terms.rtt_s
-    below, across = buffer_spot(terms, min(max(rest, 0.0) + terms.chunk_s, terms.buffers[-1]))
-    late = 1 if phase > 0.5 else 0
-    shift = min(max(2.0 * phase - late, 0.0), 1.0)
+    after = min(max(rest, 0.0) + terms.chunk_s, terms.buffers[-1])
+    return asked_at(terms, asked, phase, after, node) - terms.mu * max(-rest, 0.0)
+
+
+@compiled
+def asked_at(terms: Terms, asked: Floats, phase: float, buffer: float, node: int) -> float:
+    """(phases, buffers, nodes) at a share of the step that has passed, and a buffer."""
+    below, across = buffer_spot(terms, buffer)
+    spans = len(asked) - 1
+    place = min(max(phase, 0.0), 1.0) * spans
+    late = min(int(place), spans - 1)
+    shift = place - late
     low = (1.0 - across) * asked[late, below, node] + across * asked[late, below + 1, node]
     high = (1.0 - across) * asked[late + 1, below, node] + across * asked[late + 1, below + 1, node]
-    return (1.0 - shift) * low + shift * high - terms.mu * max(-rest, 0.0)
+    return (1.0 - shift) * low + shift * high
 
 
 @compiled

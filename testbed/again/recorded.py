@@ -213,6 +213,11 @@ def sharing_of(told: Told) -> Sharing:
     if not told.has("shared"):
         return Sharing()
     facts = told.object("shared")
+    if facts.get("beside"):
+        others = ", ".join(map(str, facts["beside"])) if isinstance(facts["beside"], list) else "others"
+        raise told.fault(
+            f"{others[:200]} shared its bottleneck; run its command_line again, which makes them, too"
+        )
     players = told.at_least("shared.players", 1, MOST_PLAYERS)
     index = told.at_least("shared.index", 0, players - 1)
     return Sharing(players, index, float(told.at_least("shared.stagger_s", 0, LATEST_START_S)), facts)

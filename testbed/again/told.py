@@ -11,7 +11,8 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from player.record import Record, RecordError
+from analysis.sessions import FirstLine
+from player.record import RecordError
 from player.section import JsonSection
 from testbed.process.errors import TestbedError
 from traces.safe_reading import shown
@@ -34,13 +35,13 @@ class Told:
     """A record's manifest, by the names of its fields (`trace.start_s`).
 
     Args:
-        record: as `read_record` read it.
+        record: as `read_record` or `read_call` read it.
 
     Raises:
         TestbedError: it is no manifest that this version reads.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: FirstLine) -> None:
         self.path = record.path
         self._line = record.manifest
         try:

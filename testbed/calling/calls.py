@@ -25,7 +25,7 @@ class Calls:
         """What is started in each lane, in words."""
         return "their senders and receivers" if lanes > 1 else "its sender and receiver"
 
-    async def source(self, plan: CallPlan, processes: LaneProcesses) -> None:
+    async def source(self, plans: Sequence[CallPlan], processes: LaneProcesses) -> None:
         """A call is served by nobody."""
 
     async def load(
@@ -34,9 +34,9 @@ class Calls:
         """Start a call's processes."""
         return await LoadingCall.start(plan, processes, server, index)
 
-    def display(self, console: Console, plans: Sequence[CallPlan]) -> CallsDisplay:
-        """Who shows calls while they run."""
-        return CallsDisplay(console, names_of(plans), plans[0])
+    def display(self, console: Console, plans: Sequence[CallPlan], live: bool = True) -> CallsDisplay:
+        """Who shows calls while they run; `live`: as a table, where there is a terminal for it."""
+        return CallsDisplay(console, names_of(plans), plans[0], live)
 
 
 CALLS = Calls()

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from player.commands.options import add_strict_option
 from player.defaults import CALL_MEDIA_SHARE, DEVICES
+from testbed.cross.options import add_together_options
 from testbed.session.options import add_link_options
 from traces.commands import Parser, add_json_option
 
@@ -33,9 +35,20 @@ def parser() -> Parser:
         examples=EXAMPLES,
     )
     what = command.add_argument_group("what is called over")
-    what.add_argument("--trace", required=True, metavar="TRACE", help="a family, a member (4g/17), or a file")
+    what.add_argument(
+        "--trace", "--traces", required=True, metavar="TRACE", help="a family, a member (4g/17), or a file"
+    )
     what.add_argument("--format", metavar="NAME", help="the trace file's format (default: detected)")
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
+    _add_who_options(command)
+    add_call_options(command)
+    add_link_options(command, CALL_MEDIA_SHARE)
+    add_together_options(command, "call")
+    _add_how_options(command)
+    return command
+
+
+def _add_who_options(command: argparse.ArgumentParser) -> None:
     who = command.add_argument_group("who decides")
     who.add_argument(
         "--policy",
@@ -48,8 +61,10 @@ def parser() -> Parser:
     who.add_argument(
         "--device", choices=DEVICES, default="auto", help="where a policy's server puts its model"
     )
-    add_call_options(command)
-    add_link_options(command, CALL_MEDIA_SHARE)
+    add_strict_option(who)
+
+
+def _add_how_options(command: argparse.ArgumentParser) -> None:
     how = command.add_argument_group("how")
     how.add_argument("--lanes", type=int, metavar="N", help="so many calls at once, whatever the machine")
     how.add_argument(
@@ -65,14 +80,25 @@ def parser() -> Parser:
     )
     output.add_argument("--pcap", action="store_true", help="capture each receiver's packet headers")
     add_json_option(output)
-    return command
 
 
 def add_call_options(command: argparse.ArgumentParser) -> None:
     """What a call is asked to be; the defaults are `player/call/settings.py`'s (a test holds them equal)."""
     call = command.add_argument_group("call")
+    call.add_argument(
+        *("--seconds", "--duration-s"),
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="how long it is (default: %(default)g)",
+    )
+    call.add_argument(
+        "--warm-up-s",
+        type=float,
+        metavar="S",
+        help="left out of scores, at the beginning (default: 5, or half of a shorter call than 10 s)",
+    )
     for name, default, unit, what in (
-        ("seconds", 60.0, "S", "how long it is"),
         ("fps", 25.0, "N", "frames a second"),
         ("min-kbps", 80.0, "KBPS", "least rate of the encoder"),
         ("start-kbps", 300.0, "KBPS", "its first rate"),

@@ -13,17 +13,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from player.call.policy import BY_FALLBACK
+from player.call.record import DecisionRow
+from player.call.scored.outcomes import call_outcomes
 from player.record import FINISHED, INTERRUPTED
 from testbed.calling.manifest import call_manifest
 from testbed.calling.plan import CallPlan
-from testbed.calling.record import CallEnd, EmulatedCallWriter, Seconds
+from testbed.calling.record import CallEnd, EmulatedCallWriter, Seconds, end_row, second_row
 from testbed.lanes.link import WatchedLink
+from testbed.lanes.members import CALL, Arrivals, Member
 from testbed.lanes.plan import LOG_ENDINGS, AskedServer
 from testbed.lanes.played import Played
 from testbed.lanes.processes import LaneProcesses
 from testbed.link.lane import PLAYER_IP, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
-from testbed.process.errors import TestbedError
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.verdict.evidence import CallUse
 from testbed.verdict.judge import Verdict
 from traces.files import fresh, settle
@@ -39,6 +43,8 @@ _START_TIMEOUT_S = 2 * START_TIMEOUT_S
 """A policy may have a model to load."""
 _LAST_WORDS_S = 3.0
 """After the call's end each process has so long to say what it did."""
+_SAID_WITHIN_S = 0.2
+"""What a policy's fault has put on stderr is here by then."""
 _ON_THE_WAY_S = 0.3
 """So long after the sender's end, besides the round trip and the queue, packets may still come."""
 
@@ -54,6 +60,8 @@ class CallResult:
     verdict: Verdict
     notes: tuple[str, ...] = ()
     """What happened to the server that its policy asks."""
+    beside: tuple[Any, ...] = ()
+    """What came of the others on its lane."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class LoadingCall:
             "call": dataclasses.asdict(plan.call),
             "policy": plan.policy,
             "seed": plan.seed,
+            "qoe": dataclasses.asdict(plan.qoe),
             "port": FIRST_PORT + PORTS_APART * index,
         }
         receives = json.dumps({**told, "here": PLAYER_IP, "there": SERVER_IP})
@@ -155,6 +164,7 @@ class LaneCall:
 
         Raises:
             OSError: the record cannot be written.
+            StrictStop: the policy has not decided, and the plan is strict.
         """
         receiving = asyncio.create_task(self._hear("receiver", self._receiver, writer, watcher))
         try:
@@ -193,6 +203,8 @@ class LaneCall:
             kind = line.pop("line")
             if kind == "decision":
                 self._decisions.append(line)
+                if self.plan.strict and line["by"] == BY_FALLBACK:
+                    raise await self._strict_stop(line["reason"])
                 writer.decision(line)
                 watcher.decision(self.index, line)
             elif kind in ("sent", "came"):
@@ -219,6 +231,11 @@ class LaneCall:
             outcome, reason = RECEIVER_DIED, self._last_word(self._receiver)
         return CallEnd(outcome, reason, elapsed_s, len(self._decisions), sent or {}, came or {})
 
+    async def _strict_stop(self, reason: str) -> StrictStop:
+        """What a strict call ended with: the fault, and what its policy has printed, tracebacks among it."""
+        await asyncio.sleep(_SAID_WITHIN_S)
+        return StrictStop(f"{self.plan.policy}: {reason}", "\n".join(self._sender.said))
+
     @staticmethod
     def _last_word(child: Child) -> str:
         status = child.process.returncode
@@ -227,7 +244,25 @@ class LaneCall:
 
     def played(self, end: CallEnd, offset_s: float, wanted_share: float) -> Played:
         """What it tells of its link."""
-        return Played((), offset_s, end.elapsed_s, end.outcome == FINISHED, wanted_share, _use(end))
+        finished, mine = end.outcome == FINISHED, (self._member(end, offset_s),)
+        return Played((), offset_s, end.elapsed_s, finished, wanted_share, _use(end), mine)
+
+    def _member(self, end: CallEnd, offset_s: float) -> Member:
+        """What it got of its link."""
+        call, decisions = self.plan.call, [DecisionRow(**row) for row in self._decisions]
+        figures = call_outcomes(call, decisions, list(map(second_row, self._seconds.whole)), end_row(end))
+        return Member(
+            kind=CALL,
+            name=self.plan.policy,
+            begin_s=offset_s,
+            end_s=offset_s + end.elapsed_s,
+            arrivals=Arrivals.by_second(
+                [(row["came"] or {}).get("bytes", 0) for row in self._seconds.whole], offset_s
+            ),
+            record=self.plan.record.name,
+            stall_ratio=figures.stall_ratio,
+            facts={name: getattr(figures, name) for name in ("frame_delay_p95_ms", "loss_ratio")},
+        )
 
     def result(self, end: CallEnd, verdict: Verdict, notes: tuple[str, ...]) -> CallResult:
         """What came of it."""

@@ -9,7 +9,6 @@ from testbed.calling.plan import CallPlan
 from testbed.lanes.link import WatchedLink
 from testbed.lanes.manifest import lane_sections
 from testbed.lanes.plan import AskedServer
-from traces.versions import package_version
 
 
 def call_manifest(
@@ -22,10 +21,11 @@ def call_manifest(
         server: whom the policy asks.
     """
     by_lane = lane_sections(plan, link, server)
-    versions = {**by_lane["versions"], **{name: package_version(name) for name in ("numba", "numpy")}}
-    policy = PolicySection(**told["policy"], weights_sha256=told.get("weights_sha256"))
-    whole = Manifest(**{**by_lane, "versions": versions}, policy=policy, seed=plan.seed)
-    return {
-        **whole.to_json(),
-        **plan.facts,
-    }
+    whole = Manifest(
+        **{**by_lane, "versions": {**told["versions"], **by_lane["versions"]}},
+        policy=PolicySection.from_json(told["policy"]),
+        told_qoe=told["told_qoe"],
+        seed=plan.seed,
+        run_seed=plan.run_seed,
+    )
+    return {**whole.to_json(), **plan.facts}

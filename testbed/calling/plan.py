@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from player.call.checks import CallError
-from player.call.settings import CallSettings
+from player.call.scored.qoe import CallQoE
+from player.call.settings import CallSettings, usual_warm_up_s
 from player.policy import Served
 from player.registry import CALL, LoadedPolicy, load_policy, split_policies
 from testbed.calling.load import CALL_LOAD
+from testbed.calling.seeds import call_seed
 from testbed.lanes.able import able_backend
 from testbed.lanes.folder import check_no_records, claim_for, record_names
+from testbed.lanes.members import CALL as CALL_SESSION
 from testbed.lanes.plan import LanePlan, LanesPlan, how_asked
 from testbed.machine.readings import read_machine
 from testbed.process.errors import TestbedError
@@ -29,7 +32,13 @@ MOST_RETRIES = 100
 class CallPlan(LanePlan):
     """One call to make."""
 
+    kind: ClassVar[str] = CALL_SESSION
+
     call: CallSettings
+    run_seed: int = 0
+    """As asked for; `seed` is made of it (`testbed/calling/seeds.py`)."""
+    qoe: CallQoE = field(default_factory=CallQoE)
+    """What the policy is told of scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +64,8 @@ def plan_calls(args: argparse.Namespace, arguments: Sequence[str]) -> CallsPlan:
     if args.out is not None:
         check_no_records(args.out)
     out = args.out or claim_for(f"call-{args.trace}" if "." not in args.trace else args.trace)
-    told: dict[str, Any] = {name: getattr(args, name) for name in ("start_s", "seed", "cap_mbps", "pcap")}
+    told: dict[str, Any] = {name: getattr(args, name) for name in ("start_s", "cap_mbps", "pcap", "strict")}
+    told |= {"seed": call_seed(args.seed, trace, args.start_s), "run_seed": args.seed}
     told |= {"trace": trace, "trace_spec": args.trace, "settings": settings, "backend": backend, "call": call}
     same = partial(CallPlan, command_line=("testbed/call.py", *arguments), **told)
     sessions = tuple(
@@ -100,7 +110,7 @@ def call_settings(args: argparse.Namespace) -> CallSettings:
         "max_kbps": args.max_kbps,
         "feedback_ms": args.feedback_ms,
         "decide_every_ms": args.decide_every_ms,
-        "warm_up_s": min(CallSettings.warm_up_s, args.seconds / 2),
+        "warm_up_s": usual_warm_up_s(args.seconds) if args.warm_up_s is None else args.warm_up_s,
     }
     try:
         return CallSettings(**asked)

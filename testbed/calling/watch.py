@@ -22,7 +22,7 @@ _KBPS = 8 / 1000
 class CallsDisplay:
     """Shows calls side by side. A context manager, and the watcher of `lane_call.py`."""
 
-    def __init__(self, console: Console, names: Sequence[str], first: CallPlan) -> None:
+    def __init__(self, console: Console, names: Sequence[str], first: CallPlan, live: bool = True) -> None:
         self._console = console
         self._names = list(names)
         self._width = max(map(len, names), default=0)
@@ -32,7 +32,7 @@ class CallsDisplay:
         self._ends: list[Any] = [None] * len(names)
         self._t0 = time.monotonic()
         self._shown_at = 0.0
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal and live else None
 
     def begin(self, t0: float) -> None:
         """The calls begin at monotonic time `t0`."""

@@ -27,4 +27,7 @@ def parser() -> Parser:
     compare.add_argument(
         "--trust", action="store_true", help="run the policy files that the records name: you have read them"
     )
+    compare.add_argument(
+        "--invalid", action="store_true", help="of calls: also those whose links were not true, and say so"
+    )
     return command

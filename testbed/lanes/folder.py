@@ -111,6 +111,8 @@ def folder_of(plan: LanesPlan) -> Iterator[None]:
         check_no_records(plan.out)  # once more: another run may have come and gone
         try:
             prepare_folder(plan.out)
+            for folder in _companions(plan):
+                make_within(plan.out, folder, LOGS)
             yield
         finally:
             _drop_if_empty(plan)
@@ -138,8 +140,16 @@ def check_no_records(out: Path) -> None:
         raise TestbedError(f"--out {out} holds records already; name another folder")
 
 
+def _companions(plan: LanesPlan) -> list[str]:
+    """Names of folders within that of the records, for those of sessions which share a lane with them."""
+    out = plan.out.absolute()
+    parents = dict.fromkeys(one.record.parent for one in plan.all_sessions)
+    return [parent.name for parent in parents if parent.parent == out]
+
+
 def _drop_if_empty(plan: LanesPlan) -> None:
     """Remove the folders of a run that came to nothing."""
-    for folder in (plan.out / LOGS, *(() if plan.named else (plan.out,))):
+    beside = [plan.out / name / part for name in _companions(plan) for part in (LOGS, "")]
+    for folder in (*beside, plan.out / LOGS, *(() if plan.named else (plan.out,))):
         with contextlib.suppress(OSError):  # it holds something, or was never made
             folder.rmdir()

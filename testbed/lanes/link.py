@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.lanes.members import sharing
 from testbed.lanes.plan import LanePlan
 from testbed.lanes.played import Played, payload_bytes
 from testbed.link.bucket import bucket_bytes
@@ -168,21 +169,19 @@ class ProbedLink:
         await link.shaper.attach(link.lane.name, router, BOTTLENECK, limit, trace.mean_mbps)
 
     async def watch(self, listens: bool) -> WatchedLink:
-        """From now on nobody else may change anything in the lane, and what passes it is counted: what was
-        on its way has arrived.
+        """From now on nobody else may change anything in the lane.
 
         Args:
             listens: whether it is heard who changes something; without that only the counters tell.
 
         Raises:
-            TestbedError: a host cannot be looked at, or a counter cannot be read.
+            TestbedError: a host cannot be looked at.
         """
         link = self.shaped
         in_force = await asyncio.to_thread(_in_force, link.lane)
         guard = LaneGuard(link.lane, link.bucket, link.shaper.netlink_port, listens)
         link.opened.callback(guard.close)
         await guard.listen()
-        await guard.count()
         return WatchedLink(link, self.probe, in_force, guard, link.lane.delay_stage)
 
 
@@ -193,7 +192,8 @@ def _in_force(lane: Lane) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class WatchedLink:
-    """A link that is ready: `play`, and after the last session `judge`."""
+    """A link that nobody may change any more: `count` what passes it, `play`, and after the last session
+    `judge`."""
 
     shaped: ShapedLink
     probe: PathProbe
@@ -215,8 +215,19 @@ class WatchedLink:
         """What the machine's processors have done so far, and how long those of the link waited for one."""
         return read_machine([("shaper", self.shaped.shaper.pid), ("relay", self.stage.pid)])
 
-    async def play(self, t0: float) -> None:
+    async def count(self) -> None:
+        """Count what passes from now on, once what was on its way has arrived.
+
+        Raises:
+            TestbedError: a counter cannot be read.
+        """
+        await self.guard.count()
+
+    async def play(self, t0: float, alone: bool = True) -> None:
         """Begin the replay at monotonic time `t0`.
+
+        Args:
+            alone: one session has the lane to itself.
 
         Raises:
             TestbedError: the delay stage or the shaper is gone.
@@ -225,7 +236,7 @@ class WatchedLink:
         self.guard.begin(t0)
         await asyncio.to_thread(self.stage.play, plan.trace, plan.start_s, t0)
         await shaper.play(self.shaped.lane.name, plan.trace, plan.start_s, t0, plan.aside("link.jsonl"))
-        if self.shaped.source is not None and models(plan.settings, alone=True, varies=False):
+        if self.shaped.source is not None and models(plan.settings, alone, varies=False):
             asyncio.get_running_loop().call_later(t0 - time.monotonic() + WARM_AFTER_S, warm_model)
 
     async def death(self) -> tuple[str, str]:
@@ -250,7 +261,9 @@ class WatchedLink:
         broken = await self._stop()
         elapsed_s = max(one.offset_s + one.elapsed_s for one in played)
         rows = _while_streaming(read_link_log(plan.aside("link.jsonl")), elapsed_s)
+        computing = asyncio.create_task(asyncio.to_thread(_chunk_times, plan, played, rows))
         found = await self.guard.end(max((row.delay_ms for row in rows), default=0.0))
+        chunks = await computing  # before the path is probed, whose clock nobody else may hold up
         stage = await self._stage_report(broken)
         if found.fault and not broken:
             broken.append(f"nobody can tell what passed the lane: {found.fault}")
@@ -260,7 +273,7 @@ class WatchedLink:
             elapsed_s=elapsed_s,
             settings=plan.settings,
             path=found.path,
-            chunks=await asyncio.to_thread(_chunk_times, plan, played, rows),
+            chunks=chunks,
             payload_bytes=payload_bytes(played),
             calls=[one.call for one in played if one.call is not None],
             changes=found.words(),
@@ -268,7 +281,7 @@ class WatchedLink:
             wanted_share=max(one.wanted_share for one in played),
             broken=broken,
         )
-        return Judged(judge(evidence), _rests_on(evidence, found, stage, probe))
+        return Judged(judge(evidence), _rests_on(evidence, found, stage, probe) | _shared(plan, played))
 
     async def _stop(self) -> list[str]:
         """End the replay; what of the link broke while it was in use, in words."""
@@ -304,6 +317,12 @@ class WatchedLink:
 def _while_streaming(rows: Sequence[LinkRow], elapsed_s: float) -> list[LinkRow]:
     """The link rows up to the last session's end: what came after it proves nothing."""
     return [row for row in rows if row.start_s + row.duration_s <= elapsed_s + 1.0]
+
+
+def _shared(plan: LanePlan, played: Sequence[Played]) -> dict[str, Any]:
+    """What each got, where there were several."""
+    members = [member for one in played for member in one.members]
+    return {"together": sharing(members, plan.trace, plan.start_s)} if len(members) > 1 else {}
 
 
 def _chunk_times(plan: LanePlan, played: Sequence[Played], rows: Sequence[LinkRow]) -> list[ChunkTime]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 
@@ -114,6 +114,14 @@ class LaneSession(Protocol[Gives]):
         """
 
 
+@runtime_checkable
+class Accompanies(Protocol):
+    """A session that goes on for as long as others on its lane do."""
+
+    async def enough(self) -> None:
+        """These have ended."""
+
+
 class LoadingSession(Protocol[Gives]):
     """A session whose processes load what they need while the link is made."""
 
@@ -146,7 +154,7 @@ class Medium(Protocol[Asked, Gives]):
     def probing(self) -> str:
         """What is done between that and the begin, in words."""
 
-    async def source(self, plan: Asked, processes: LaneProcesses) -> Source | None:
+    async def source(self, plans: Sequence[Asked], processes: LaneProcesses) -> Source | None:
         """Start what serves a lane's sessions, if anything does.
 
         Raises:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from player.policy import ServerCommand
 from testbed.link.settings import LinkSettings
@@ -29,6 +29,9 @@ LOG_ENDINGS = ("link.jsonl", "origin.jsonl", "pcap", "stderr.txt")
 class LanePlan:
     """One session on a lane."""
 
+    kind: ClassVar[str] = ""
+    """`video`, `call` or `flow`."""
+
     policy: str
     trace: Trace
     trace_spec: str
@@ -46,6 +49,10 @@ class LanePlan:
     """Which the policy asks."""
     strict: bool = False
     """The policy's first fault stops everything."""
+    beside: tuple[LanePlan, ...] = ()
+    """Who else is on its lane."""
+    offset_s: float | None = None
+    """Begins so long after the lane's first session; None: as its place among them says."""
     directory: str = field(default_factory=typed_in)
     """Where the command was typed."""
     code: CodeVersion = field(default_factory=code_version)
@@ -97,7 +104,7 @@ class LanesPlan:
     """All sessions of a run, a lane each."""
 
     sessions: tuple[Any, ...]
-    """`LanePlan`s of one kind."""
+    """`LanePlan`s, one a lane; who else is on its lane stands in it (`beside`)."""
     out: Path
     named: bool
     """Whether the user named the folder; else it is ours to remove when nothing came of the run."""
@@ -119,7 +126,12 @@ class LanesPlan:
     @property
     def servers(self) -> tuple[ServerCommand, ...]:
         """What has to be started for the policies."""
-        return tuple(dict.fromkeys(one.server for one in self.sessions if one.server is not None))
+        return tuple(dict.fromkeys(one.server for one in self.all_sessions if one.server is not None))
+
+    @property
+    def all_sessions(self) -> tuple[Any, ...]:
+        """Those of all lanes, each lane's together."""
+        return tuple(each for one in self.sessions for each in (one, *one.beside))
 
 
 def how_asked(args: argparse.Namespace) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from player.record import ChunkRow
+from testbed.lanes.members import Member
 from testbed.verdict.evidence import CallUse
 
 
@@ -25,11 +26,15 @@ class Played:
     """Of its time in which some process wanted a processor and had none, 0 to 1."""
     call: CallUse | None = None
     """Of a call."""
+    members: tuple[Member, ...] = ()
+    """What it got of the link: a video or a call, or each of several flows."""
+    flows: bool = False
+    """They are bulk flows, of whose bytes only they themselves know."""
 
 
 def payload_bytes(played: Sequence[Played]) -> int | None:
     """What the chunks of all hold; None where more than that passed, or was asked for."""
-    if not all(one.finished and one.call is None for one in played):
+    if not all(one.finished and one.call is None and not one.flows for one in played):
         return None
     rows = [row for one in played for row in one.chunks]
     return None if any(row.retries for row in rows) else sum(row.size_bytes for row in rows)

@@ -23,6 +23,10 @@ class LaneProcesses:
         self._launching = launching
         self._children: list[Child] = []
 
+    def pid(self, role: str) -> int:
+        """Of a host: the key to its namespaces."""
+        return self._lane.pid(role)
+
     async def start(
         self,
         what: str,

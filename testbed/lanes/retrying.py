@@ -99,12 +99,14 @@ def set_aside(result: Result, out: Path, attempt: int) -> RetriedSession[Result]
     Raises:
         OSError: it cannot be moved.
     """
-    session, folder = result.plan, make_within(out, INVALID)
-    name = f"{session.name}-{attempt}"
-    record = folder / f"{name}.jsonl"
+    folder = make_within(out, INVALID)
     logs = make_within(folder, LOGS)
-    pairs = [(session.record, record)]
-    pairs += [(session.log(ending), logs / f"{name}.{ending}") for ending in LOG_ENDINGS]
+    pairs = []
+    for session in (result.plan, *result.plan.beside):
+        name = f"{session.name}-{attempt}"
+        pairs.append((session.record, folder / f"{name}.jsonl"))
+        pairs += [(session.log(ending), logs / f"{name}.{ending}") for ending in LOG_ENDINGS]
+    record = pairs[0][1]
     moved = tuple(pair for pair in pairs if pair[0].exists())
     for before, after in moved:
         refuse_special(after)

@@ -19,7 +19,7 @@ from testbed.lanes.capacity import in_turns
 from testbed.lanes.lanes_now import lanes_now
 from testbed.lanes.medium import Medium, Plan, Result
 from testbed.lanes.plan import LANES_AT_ONCE, LanesPlan
-from testbed.lanes.policy_server import PolicyServers
+from testbed.lanes.policy_server import PolicyServer, PolicyServers
 from testbed.lanes.streaming import LaneSessions, ReadySessions, StartedSessions
 from testbed.link.lane import Lane
 from testbed.link.probe import load_scapy
@@ -148,19 +148,19 @@ async def _turn(
     leftovers: list[Path] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
-            sessions, starting = [], []
+            sessions: list[LaneSessions[Any, Result]] = []
+            starting: list[asyncio.Task[StartedSessions[Result]]] = []
             launching = await stack.enter_async_context(Launching(medium.forked))
             shaper = await stack.enter_async_context(ShaperClient())
             for index, plan in enumerate(plans):
                 await asyncio.sleep(0)  # hear signals: a lane is made without a pause
                 if interrupt.heard.is_set():
                     raise Interrupted
-                facts = {**plan.facts, LANES_AT_ONCE: len(plans)}
-                mine = dataclasses.replace(plan, facts=facts)
                 name = f"sb{os.getpid()}-{first + index}"
-                lane = stack.enter_context(Lane(name, mine.settings, mine.backend, mine.seed, mine.trace))
-                server = servers.of(mine.server)
-                asked = LaneSessions([mine], medium, lane, shaper, index, server, launching=launching)
+                lane = stack.enter_context(Lane(name, plan.settings, plan.backend, plan.seed, plan.trace))
+                mine, asked_of = _of_lane(plan, len(plans), servers)
+                number = sum(len(one.plans) for one in sessions)
+                asked = LaneSessions(mine, medium, lane, shaper, number, asked_of, launching=launching)
                 stack.push_async_callback(asked.close)
                 leftovers += asked.leftovers()
                 sessions.append(asked)
@@ -173,6 +173,14 @@ async def _turn(
     finally:
         for path in leftovers:
             path.unlink(missing_ok=True)
+
+
+def _of_lane(plan: Any, lanes: int, servers: PolicyServers) -> tuple[list[Any], list[PolicyServer | None]]:
+    """The plans of all sessions on a lane, and whom each asks."""
+    whole = [
+        dataclasses.replace(one, facts={**one.facts, LANES_AT_ONCE: lanes}) for one in (plan, *plan.beside)
+    ]
+    return whole, [servers.of(one.server) for one in whole]
 
 
 async def _taken_down(asked: LaneSessions[Any, Any]) -> None:
@@ -209,12 +217,19 @@ async def _run_lanes(
         streaming = [asyncio.create_task(sessions.stream(t0, display)) for sessions in ready]
         stopping = asyncio.create_task(_interrupt_all(ready, interrupt))
         try:
-            return [result for results in await asyncio.gather(*streaming) for result in results]
+            return [_with_others(results) for results in await asyncio.gather(*streaming)]
         finally:
             stopping.cancel()
             for task in streaming:
                 task.cancel()
             await asyncio.gather(*streaming, return_exceptions=True)
+
+
+def _with_others(results: Sequence[Result]) -> Result:
+    """A lane's first result; those of the others on it stand in it."""
+    first: Any = results[0]
+    whole: Result = dataclasses.replace(first, beside=tuple(results[1:])) if len(results) > 1 else first
+    return whole
 
 
 async def _interrupt_all(ready: Sequence[ReadySessions[Any]], interrupt: Interrupt) -> None:

@@ -19,7 +19,15 @@ from typing import Any, Generic
 
 from player.record import INTERRUPTED
 from testbed.lanes.link import Judged, ProbedLink, ShapedLink, WatchedLink
-from testbed.lanes.medium import LaneSession, LoadingSession, Medium, Plan, Result, Watcher
+from testbed.lanes.medium import (
+    Accompanies,
+    LaneSession,
+    LoadingSession,
+    Medium,
+    Plan,
+    Result,
+    Watcher,
+)
 from testbed.lanes.plan import AskedServer
 from testbed.lanes.played import Played
 from testbed.lanes.processes import LaneProcesses
@@ -36,7 +44,7 @@ class LaneSessions(Generic[Plan, Result]):
         plans: one a session, in order of their begins.
         medium: what they play.
         first_index: by which a `Watcher` knows the first session; those after it count on.
-        server: whom their policy asks.
+        server: whom their policies ask; several: of each session in turn, None where it asks nobody.
         stagger_s: each session begins so long after the one before.
         listens: whether it is heard who changes something in the lane; without that only the counters tell.
         launching: forks what it can of their processes; None: each has an interpreter of its own.
@@ -49,7 +57,7 @@ class LaneSessions(Generic[Plan, Result]):
         lane: Lane,
         shaper: ShaperClient,
         first_index: int = 0,
-        server: AskedServer | None = None,
+        server: AskedServer | Sequence[AskedServer | None] | None = None,
         stagger_s: float = 0.0,
         listens: bool = True,
         launching: Launching | None = None,
@@ -58,7 +66,7 @@ class LaneSessions(Generic[Plan, Result]):
         self.medium = medium
         self.lane = lane
         self.first_index = first_index
-        self.server = server
+        self.servers = tuple(server) if isinstance(server, Sequence) else (server,) * len(self.plans)
         self.stagger_s = stagger_s
         self.listens = listens
         self._shaper = shaper
@@ -77,12 +85,17 @@ class LaneSessions(Generic[Plan, Result]):
         self._opened.push_async_callback(self.processes.close)
         first, load = self.plans[0], self.medium.load
         sessions = [
-            await load(plan, self.processes, self.server, self.first_index + number)
-            for number, plan in enumerate(self.plans)
+            await load(plan, self.processes, server, self.first_index + number)
+            for number, (plan, server) in enumerate(zip(self.plans, self.servers, strict=True))
         ]
-        source = functools.partial(self.medium.source, first, self.processes)
+        source = functools.partial(self.medium.source, self.plans, self.processes)
         link = await ShapedLink.shape(first, self.lane, self._shaper, source, self._opened)
         return StartedSessions(self, link, sessions)
+
+    def offset_s(self, number: int) -> float:
+        """When a session begins, after the first one."""
+        asked = self.plans[number].offset_s
+        return number * self.stagger_s if asked is None else asked
 
     def leftovers(self) -> list[Path]:
         """Files that unfinished sessions would leave."""
@@ -146,8 +159,15 @@ class ProbedSessions(Generic[Result]):
         for session in self._sessions:
             await session.loaded()
         await self._link.attach()
-        sessions = [await session.ready() for session in self._sessions]
-        return ReadySessions(asked, await self._link.watch(asked.listens), sessions)
+        watching = asyncio.create_task(self._link.watch(asked.listens))  # while sessions wait for round trips
+        try:
+            sessions = [await session.ready() for session in self._sessions]
+            link = await watching
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        await link.count()
+        return ReadySessions(asked, link, sessions)
 
 
 class ReadySessions(Generic[Result]):
@@ -159,7 +179,10 @@ class ReadySessions(Generic[Result]):
         self._asked = asked
         self._link = link
         self._sessions = sessions
-        self._played: list[Played] = []
+        self._played: dict[int, Played] = {}
+        """Of those that have ended, by number."""
+        self._left = sum(not _accompanies(session) for session in sessions)
+        """Sessions that go on by themselves."""
         self._judged: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
 
     def interrupt(self, number: int) -> None:
@@ -180,9 +203,11 @@ class ReadySessions(Generic[Result]):
             OSError: a record cannot be written.
         """
         before = self._link.machine()
-        await self._link.play(t0)
+        for number, session in enumerate(self._sessions):  # before a record's head takes its time
+            await session.play(t0 + self._asked.offset_s(number))
+        await self._link.play(t0, alone=len(self._sessions) == 1)
         tasks = [
-            asyncio.create_task(self._session(session, t0, number * self._asked.stagger_s, before, watcher))
+            asyncio.create_task(self._session(session, number, before, watcher))
             for number, session in enumerate(self._sessions)
         ]
         try:
@@ -195,19 +220,18 @@ class ReadySessions(Generic[Result]):
     async def _session(
         self,
         session: LaneSession[Result],
-        t0: float,
-        offset_s: float,
+        number: int,
         before: MachineReading,
         watcher: Watcher,
     ) -> Result:
         """One session, to its last line."""
-        server = self._asked.server
+        server, offset_s = self._asked.servers[number], self._asked.offset_s(number)
         with session.record(self._link, server) as writer:
             try:
-                await session.play(t0 + offset_s)
                 end = await self._unless_broken(session, session.follow(writer, watcher))
+                await self._one_less(session)
                 machine = self._link.machine().since(before)
-                judged = await self._judge(session.played(end, offset_s, machine.wanted_share))
+                judged = await self._judge(number, session.played(end, offset_s, machine.wanted_share))
                 verdict = judged.verdict
                 said = {**dataclasses.asdict(verdict), **judged.found, "machine": dataclasses.asdict(machine)}
                 end = dataclasses.replace(end, valid=verdict.valid, link=said)
@@ -219,11 +243,21 @@ class ReadySessions(Generic[Result]):
         watcher.end(session.index, end)
         return session.result(end, verdict, () if server is None else tuple(server.notes))
 
-    async def _judge(self, played: Played) -> Judged:
+    async def _one_less(self, session: LaneSession[Result]) -> None:
+        """A session has ended; after the last one that goes on by itself, those that accompany end, too."""
+        if _accompanies(session):
+            return
+        self._left -= 1
+        if not self._left:
+            for one in self._sessions:
+                if isinstance(one, Accompanies):
+                    await one.enough()
+
+    async def _judge(self, number: int, played: Played) -> Judged:
         """Wait for all sessions to end; the last one has the link judged."""
-        self._played.append(played)
+        self._played[number] = played
         if len(self._played) == len(self._sessions):
-            in_order = sorted(self._played, key=lambda one: one.offset_s)
+            in_order = sorted((one for _, one in sorted(self._played.items())), key=lambda one: one.offset_s)
             self._judged.set_result(await self._link.judge(in_order))
         return await asyncio.shield(self._judged)  # whoever is cancelled while waiting cancels only itself
 
@@ -245,3 +279,8 @@ class ReadySessions(Generic[Result]):
             death.cancel()
             end.cancel()
             await asyncio.gather(death, end, return_exceptions=True)
+
+
+def _accompanies(session: object) -> bool:
+    """Whether it goes on for as long as others do."""
+    return isinstance(session, Accompanies)

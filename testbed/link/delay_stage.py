@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from testbed.link.delay_line import LineDelays
 from testbed.link.hosts import in_host, run_script
 from testbed.link.netem import netem_commands
+from testbed.link.packed_trace import packed
 from testbed.link.settings import LinkSettings
 from testbed.process.errors import TestbedError
 from testbed.process.line_process import LineProcess
@@ -38,6 +39,8 @@ MEDIA_LATE_P99_MS = 5.0
 """One packet in a hundred may come by a group later."""
 ROUNDING_MS = 0.001
 """Of what the relay tells, and of double precision at a clock's value."""
+ORDER_MS = 0.05
+"""Order is kept: of two frames that two processors stamp at a moment one waits some microseconds."""
 JITTER_SIGMAS = 4.5
 """The draws may be so many standard errors off: 7 sessions in a million are."""
 
@@ -107,7 +110,7 @@ def unasked_media(media: LineDelays | None, settings: LinkSettings) -> list[str]
     found = []
     least_ms = settings.media_delay_ms - settings.media_jitter_ms
     most_ms = settings.media_delay_ms + settings.media_jitter_ms + settings.grant_ms
-    if media.due_min_ms < least_ms - ROUNDING_MS or media.due_max_ms > most_ms + ROUNDING_MS:
+    if media.due_min_ms < least_ms - ROUNDING_MS or media.due_max_ms > most_ms + ORDER_MS:
         found.append(
             f"packets to the player were to wait {media.due_min_ms:g} to {media.due_max_ms:g} ms"
             f" where {least_ms:g} to {most_ms:g} ms was asked"
@@ -203,7 +206,7 @@ class NetemStage:
 
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if self._replay is not None:
-            self._replay.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
+            self._replay.ask(do="play", trace=packed(trace), start_s=start_s, t0=t0)
 
     def rest(self) -> None:
         if self._replay is not None:
@@ -316,7 +319,7 @@ class RelayStage:
     def play(self, trace: Trace, start_s: float, t0: float) -> None:
         if trace.varies:
             assert self._process is not None
-            self._process.ask(do="play", trace=trace.as_json(), start_s=start_s, t0=t0)
+            self._process.ask(do="play", trace=packed(trace), start_s=start_s, t0=t0)
 
     def rest(self) -> None:
         if self._process is not None:

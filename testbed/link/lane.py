@@ -19,7 +19,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from testbed.link.delay_stage import DelayStage, Ends, NetemStage, RelayStage, StageReport
-from testbed.link.hosts import in_host, run_checked, run_script
+from testbed.link.hosts import in_host, run_checked, run_scripts
 from testbed.link.settings import LinkSettings
 from testbed.link.tbf import TokenBucket
 from testbed.machine.capabilities import probe_delay
@@ -45,6 +45,13 @@ MAC = {
     "player-0": "02:00:00:00:03:02",
 }
 """Locally administered, the last two bytes as in the addresses."""
+
+_ROUTES = {
+    "server": [f"default via {WAN_UP_IP}"],
+    "wan": [f"10.0.3.0/24 via {ROUTER_UP_IP}"],
+    "router": [f"10.0.1.0/24 via {WAN_DOWN_IP}"],
+    "player": [f"default via {ROUTER_DOWN_IP}"],
+}
 
 _SYSCTL = "/proc/sys/net"
 _NO_IPV6 = f"{_SYSCTL}/ipv6/conf/all/disable_ipv6"
@@ -247,12 +254,7 @@ class Lane:
             ],
             "player": [("player-0", PLAYER_IP, ROUTER_DOWN_IP, MAC[BOTTLENECK])],
         }
-        routes = {
-            "server": [f"default via {WAN_UP_IP}"],
-            "wan": [f"10.0.3.0/24 via {ROUTER_UP_IP}"],
-            "router": [f"10.0.1.0/24 via {WAN_DOWN_IP}"],
-            "player": [f"default via {ROUTER_DOWN_IP}"],
-        }
+        scripts = {}
         for role, interfaces in hops.items():
             script = [f"echo {value} > {_SYSCTL}/{key}" for key, value in _HOST_SYSCTLS.items()]
             script.append(f"[ ! -e {_NO_IPV6} ] || echo 1 > {_NO_IPV6}")
@@ -271,12 +273,10 @@ class Lane:
                     f"ip link set {interface} up",
                     f"ip neigh replace {peer} lladdr {peer_mac} dev {interface} nud permanent",
                 ]
-            script += [f"ip route add {route}" for route in routes[role]]
-            self._run(role, script)
-
-    def _run(self, role: str, script: list[str]) -> None:
-        """Run shell commands in a host, stopping at the first that fails."""
-        run_script(self.pid(role), script, f"lane {self.name}: {role}: a set-up command failed")
+            script += [f"ip route add {route}" for route in _ROUTES[role]]
+            scripts[self.pid(role)] = script
+        words = f"lane {self.name}: {{}}: a set-up command failed"
+        run_scripts(scripts, {self.pid(role): words.format(role) for role in hops})
 
     @property
     def delay_stage(self) -> DelayStage:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from testbed.link.netem import netem_changes
+from testbed.link.packed_trace import unpacked
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.children import RELAY_PRIORITY, real_time, to_wait_s, undisturbed
 from traces.bound_processes import die_with_parent
@@ -74,7 +75,7 @@ class NetemReplay:
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Carry out a line of stdin."""
         if question["do"] == "play":
-            self.play(Trace.from_json(question["trace"]), question["start_s"], question["t0"])
+            self.play(unpacked(question["trace"]), question["start_s"], question["t0"])
         elif question["do"] == "rest":
             self.rest()
         return {"changes": self.changes, "late_max_ms": round(self.late_max_ms, 3)}

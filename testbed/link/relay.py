@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from testbed.link.delay_line import DelayLine, LineDelays
+from testbed.link.packed_trace import unpacked
 from testbed.link.settings import Loss
 from testbed.process.children import RELAY_PRIORITY, real_time, to_wait_s, undisturbed
 from traces.trace import Step, Trace
@@ -299,7 +300,7 @@ class Relay:
 
     def _answer(self, question: dict[str, object]) -> dict[str, object]:
         if question["do"] == "play":
-            self.play(Trace.from_json(question["trace"]), question["start_s"], question["t0"])  # type: ignore[arg-type]
+            self.play(unpacked(question["trace"]), question["start_s"], question["t0"])  # type: ignore[arg-type]
             return {"playing": True}
         if question["do"] == "rest":
             self._schedule = None

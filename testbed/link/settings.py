@@ -9,18 +9,10 @@ from itertools import pairwise
 from player.defaults import CONGESTION_CONTROL, QUEUE_MS, RTT_MS
 from testbed.link.tbf import FRAME_BYTES
 from testbed.process.errors import TestbedError
-from traces.trace import Trace
+from traces.trace import LARGEST_QUEUE_BYTES, LONGEST_GRANT_MS, LONGEST_QUEUE_MS, MOST_DELAY_MS, Trace
 
 MIN_QUEUE_FRAMES = 4
 """However few milliseconds are asked for: a queue of fewer frames cannot keep a link busy."""
-
-LONGEST_RTT_MS = 10_000.0
-LONGEST_GRANT_MS = 1_000.0
-"""Grants are a matter of milliseconds; over a second it is a dark link, which a trace says better."""
-LONGEST_QUEUE_MS = 600_000.0
-"""No frame waits for ten minutes: the unit is another one."""
-LARGEST_QUEUE_BYTES = 2**32 - 1
-"""tc's limit of a tbf is an unsigned word."""
 
 RELAY_MAX_MBPS = 190.0
 """What the user-space relay carries when data frames pass through it: a link of 190 Mbit/s stayed full with
@@ -105,8 +97,8 @@ class LinkSettings:
     turns: each waits for the next; 0: at any time."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= LONGEST_RTT_MS):
-            raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to {LONGEST_RTT_MS:g}")
+        if not (math.isfinite(self.rtt_ms) and 0 <= self.rtt_ms <= MOST_DELAY_MS):
+            raise TestbedError(f"RTT {self.rtt_ms} ms: expected 0 to {MOST_DELAY_MS:g}")
         if not (math.isfinite(self.jitter_ms) and 0 <= self.jitter_ms <= max(self.rtt_ms, 0)):
             raise TestbedError(f"jitter {self.jitter_ms} ms: expected 0 to the RTT ({self.rtt_ms:g} ms)")
         self._check_media()

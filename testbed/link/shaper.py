@@ -21,6 +21,7 @@ import os
 import select
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +31,7 @@ from typing import IO, Any
 from testbed.link.bucket import AS_IS, Making, Wakes, bucket_bytes
 from testbed.link.correction import SHORT_S, Ledger
 from testbed.link.log import LinkRow
+from testbed.link.packed_trace import unpacked
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from testbed.process.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.process.errors import TestbedError
@@ -124,6 +126,8 @@ class Replay:
         self._steps: Iterator[Step] = iter(())
         self._step: Step | None = None
         self._next: Step | None = None
+        self._coming: deque[Step] = deque()
+        """Those after the next one that were looked at ahead of their time."""
         self._t0 = 0.0
         self._log: IO[str] | None = None
         self._number = 0
@@ -145,6 +149,7 @@ class Replay:
     def begin(self, trace: Trace, start_s: float, t0: float, log: IO[str]) -> float:
         """Get ready to replay from `start_s` of the trace at monotonic time `t0`; returns t0."""
         self._steps, self._t0, self._log = pieces(trace.steps(start_s)), t0, log
+        self._coming.clear()
         self._step, self._next, self._number = None, next(self._steps), 0
         self._ledger.ahead_bytes = 0.0
         return t0
@@ -164,7 +169,7 @@ class Replay:
         """End the present step (if any), apply the next rate, log; returns the next deadline."""
         step, self._step = self._step, self._next
         assert self._step is not None
-        self._next = next(self._steps)
+        self._next = self._coming.popleft() if self._coming else next(self._steps)
         reading = read(self.bucket)
         if step is not None:
             end = self._end_of(step)
@@ -204,6 +209,7 @@ class Replay:
         """Put in force what the step wants for the `left_s` that it lasts: its rate, or one that sets right
         what was too much or too little; or leave the link alone where a change would bring nothing."""
         true_rate = step.rate_mbps * 1e6 / 8
+        left_s += self._dark_after_s(step)
         bucket, short = self._bucket_bytes(step.rate_mbps), step.duration_s < SHORT_S
         wanted = self._ledger.wanted(true_rate, bucket, left_s, short, begins)
         if not self._making.corrects:
@@ -213,6 +219,17 @@ class Replay:
         if wanted != true_rate:
             self._corrections += 1
         self._change(wanted * 8 / 1e6, step.rate_mbps)
+
+    def _dark_after_s(self, step: Step) -> float:
+        """How long it stays dark after a dark step, up to `SHORT_S` and a step: in each of many short ones a
+        change's refill is more than what a rate that is left alone passes, and in all of them less."""
+        dark_s, place, following = 0.0, 0, self._next
+        while step.rate_mbps == 0 and following is not None and following.rate_mbps == 0 and dark_s < SHORT_S:
+            dark_s += following.duration_s
+            if place == len(self._coming):
+                self._coming.append(next(self._steps))
+            following, place = self._coming[place], place + 1
+        return dark_s
 
     def _change(self, rate_mbps: float, true_mbps: float) -> None:
         """Have the kernel change the rate, in place; the bucket is the trace's own rate's."""
@@ -325,7 +342,7 @@ class Shaper:
             limit, rate = line["limit_bytes"], line["rate_mbps"]
             self._replays[lane] = Replay(lane, bucket, limit, rate, making, self._wakes)
         elif line["do"] == "play":
-            trace = Trace.from_json(line["trace"])
+            trace = unpacked(line["trace"])
             log = os.fdopen(fresh(Path(line["log"])), "w", encoding="utf-8")  # closed by `end`
             begin = self._replays[lane].begin(trace, line["start_s"], line["t0"], log)
             heapq.heappush(self._due, (begin, 0, lane))

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from testbed.link.bucket import AS_IS, Making
+from testbed.link.packed_trace import packed
 from testbed.process.children import environment
 from testbed.process.errors import TestbedError
 from traces.bound_processes import die_with_parent
@@ -113,7 +114,7 @@ class ShaperClient:
 
     async def play(self, lane: str, trace: Trace, start_s: float, t0: float, log: Path) -> None:
         """Replay a trace from `start_s` of it on, beginning at monotonic time `t0`."""
-        await self._do(do="play", lane=lane, trace=trace.as_json(), start_s=start_s, t0=t0, log=str(log))
+        await self._do(do="play", lane=lane, trace=packed(trace), start_s=start_s, t0=t0, log=str(log))
 
     async def fault(self, lane: str) -> str | None:
         """What broke a lane's replay off; None while it goes on."""
@@ -145,7 +146,9 @@ class ShaperClient:
             try:
                 await self._process.stdin.drain()
             except (BrokenPipeError, ConnectionResetError):
-                raise TestbedError("the shaper process has died; see its message above") from None
+                raise TestbedError(
+                    "the shaper process has died; its message above, if it left one, says why"
+                ) from None
             return await self._answer()
 
     async def _answer(self) -> dict[str, Any]:
@@ -156,7 +159,7 @@ class ShaperClient:
         except TimeoutError:
             raise TestbedError(f"the shaper process does not answer within {_ANSWER_TIMEOUT_S:g} s") from None
         if not line:
-            raise TestbedError("the shaper process has died; see its message above")
+            raise TestbedError("the shaper process has died; its message above, if it left one, says why")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise TestbedError(f"shaper: {answer['error']}")

@@ -28,7 +28,7 @@ from traces.bound_processes import die_with_parent
 FORKED = ("player", "testbed.origin")
 """What it forks for videos: the modules that every lane runs."""
 END_WITHIN_S = 5.0
-_GONE = "the process that starts those in lanes has died; see its message above"
+_GONE = "the process that starts those in lanes has died; its message above, if it left one, says why"
 
 
 @dataclass

@@ -21,8 +21,10 @@ from aiohttp import web
 
 from player.real import cmsd
 from player.real.tcp_info import TcpInfo, read_tcp_info
+from player.video.media.prepared import PreparedMedia
 from player.video.video import Video
 from testbed.server.http_semantics import RangeNotSatisfiable, asked_range, precondition_failed, unchanged
+from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
 from traces.client_faults import quiet_about_clients
 
@@ -99,7 +101,9 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 async def _list(request: web.Request) -> web.Response:
-    """What is served, an address of an MPD a line."""
+    """What is served, an address of an MPD a line; a browser is led to the page that plays them."""
+    if "text/html" in request.headers.get("Accept", ""):
+        raise web.HTTPFound(f"/{PREFIX}/", headers=FIXED_HEADERS)
     host = f"{request.scheme}://{request.host}" if _HOST.fullmatch(request.host) else ""
     lines = [f"{host}/{path}\n" for path in await asyncio.to_thread(request.app[CATALOGUE].manifests)]
     return web.Response(text="".join(lines) or "no MPD is served\n", headers=FIXED_HEADERS)
@@ -158,7 +162,12 @@ def _line(request: web.Request, status: int, sent_bytes: int, began_s: float) ->
     }
 
 
-def make_app(videos: Sequence[Video], media: Path | None = None, log: Log | None = None) -> web.Application:
+def make_app(
+    videos: Sequence[Video],
+    media: Path | None = None,
+    log: Log | None = None,
+    prepared: Sequence[PreparedMedia] = (),
+) -> web.Application:
     """The origin as an aiohttp application.
 
     `/healthz` answers as soon as it serves; a file of that name in the root of `media` is not reached.
@@ -166,6 +175,7 @@ def make_app(videos: Sequence[Video], media: Path | None = None, log: Log | None
     Args:
         videos: described videos, each served under its name (:func:`url_name`).
         media: a directory of encoded media, served from the root, after the videos.
+        prepared: real media of some of the described videos; the segments of others are noise.
         log: takes a dictionary for each finished request: time (Unix s), monotonic_s, client,
             method, path, status (499: the connection broke), range, bytes (of a resource's content,
             handed to asyncio's transport; 0 for HEAD and refusals), duration_ms (until then), error,
@@ -178,7 +188,7 @@ def make_app(videos: Sequence[Video], media: Path | None = None, log: Log | None
         VideoError, MpdError: videos that cannot be served together or at all.
     """
     app = web.Application(middlewares=[_logged(log)] if log else [])
-    app[CATALOGUE] = Catalogue(videos, media)
+    app[CATALOGUE] = Catalogue(videos, media, prepared)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/", _list)
     app.router.add_get("/{path:.*}", _answer)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from traces.commands import Parser, add_json_option
 
+SEGMENTS = ("auto", "kept", "noise")
+
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
@@ -19,7 +21,7 @@ def parser() -> Parser:
     """The command line."""
     command = Parser(
         prog="origin.py",
-        description="Serve videos over HTTP: described ones to our player, encoded media to any.",
+        description="Serve videos over HTTP to our player and to any other.",
     )
     address = command.add_argument_group("address")
     address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
@@ -36,6 +38,13 @@ def parser() -> Parser:
         " (default: every built-in, unless --media is given)",
     )
     content.add_argument("--media", type=Path, metavar="DIR", help="encoded DASH media to serve as it is")
+    content.add_argument(
+        "--segments",
+        choices=SEGMENTS,
+        default="auto",
+        help="what described videos are made of: real media, made now by ffmpeg where none are kept (auto),"
+        " real media if they are kept (kept), or random bytes (noise) (default: %(default)s)",
+    )
     output = command.add_argument_group("output")
     output.add_argument(
         "--log", type=Path, metavar="FILE", help="append the request lines (JSON) here (default: stderr)"

@@ -1,7 +1,8 @@
 """What an origin has: segments of described videos, their manifests, and files of encoded media.
 
-A segment has exactly the described size; its bytes are noise that no link can compress, a function of video,
-level, chunk and position alone, so that a download resumed with Range fits its first part.
+A segment has exactly the described size. Where clips have been made it is real media (`player/video/media`)
+with a filling; else it is all filling: noise that no link can compress, a function of video, level, chunk
+and position alone, so that a download resumed with Range fits its first part.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from player.video.media.prepared import PreparedMedia
 from player.video.mpd_write import write_mpd
 from player.video.video import Video, VideoError
 from testbed.server.http_semantics import Validators
 from testbed.server.names import url_name
+from testbed.server.pages import page
 
 Pieces = AsyncGenerator[bytes | memoryview, None]
 
@@ -33,6 +36,7 @@ NOISE_BYTES = 1024 * 1024
 """Period of a segment's content: longer than the window of any usual compressor (deflate: 32 KiB)."""
 MPD_TYPE = "application/dash+xml"
 SEGMENT_TYPE = "video/iso.segment"
+INIT_TYPE = "video/mp4"
 MEDIA_TYPES = {
     ".mpd": MPD_TYPE,
     ".m4s": SEGMENT_TYPE,
@@ -62,13 +66,18 @@ def _noise() -> memoryview:
     return memoryview(hashlib.shake_256(b"streambed segment noise").digest(NOISE_BYTES))
 
 
-def segment(video: Video, level: int, chunk: int) -> Resource:
-    """A described segment. Byte i is `noise[(start + i) % NOISE_BYTES]`; start depends on the segment."""
-    digest = hashlib.sha256(f"{video.sha256}/{level}/{chunk}".encode()).digest()
+def segment(video: Video, level: int, chunk: int, prepared: PreparedMedia | None = None) -> Resource:
+    """A described segment. Byte i is `noise[(start + i) % NOISE_BYTES]`, but for the real media that stand at
+    its beginning, if any; start depends on the segment."""
+    head = b"" if prepared is None else prepared.segment(level, chunk).head
+    digest = hashlib.sha256(f"{video.sha256}/{level}/{chunk}".encode() + head).digest()
     start = int.from_bytes(digest[:8], "big") % NOISE_BYTES
 
     async def read(first: int, count: int) -> Pieces:
         position, end = first, first + count
+        if position < len(head):
+            yield memoryview(head)[position:end]
+            position = min(len(head), end)
         while position < end:
             offset = (start + position) % NOISE_BYTES
             piece = _noise()[offset : offset + min(PIECE_BYTES, end - position)]
@@ -79,9 +88,8 @@ def segment(video: Video, level: int, chunk: int) -> Resource:
     return Resource(size_bytes, SEGMENT_TYPE, Validators(f'"{digest.hex()[:32]}"'), read)
 
 
-def _text(text: str, content_type: str) -> Resource:
+def held(body: bytes, content_type: str) -> Resource:
     """A small resource that is held whole."""
-    body = text.encode()
 
     async def read(first: int, count: int) -> Pieces:
         yield body[first : first + count]
@@ -136,9 +144,17 @@ class Catalogue:
     Raises:
         VideoError: two videos with the same name.
         MpdError: a video that no MPD can describe.
+
+    Args:
+        prepared: real media of some of the videos; the segments of others are noise.
     """
 
-    def __init__(self, videos: Sequence[Video], media: Path | None) -> None:
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        media: Path | None,
+        prepared: Sequence[PreparedMedia] = (),
+    ) -> None:
         self.videos: dict[str, Video] = {}
         for video in videos:
             name = url_name(video)
@@ -146,7 +162,12 @@ class Catalogue:
                 raise VideoError(f"two videos are called {name}; rename the directory of one")
             self.videos[name] = video
         self.media = media.resolve() if media is not None else None
-        self._manifests = {name: _text(write_mpd(video), MPD_TYPE) for name, video in self.videos.items()}
+        self.prepared = {url_name(one.video): one for one in prepared}
+        self._manifests = {name: self._manifest(name) for name in self.videos}
+
+    def _manifest(self, name: str) -> Resource:
+        real = self.prepared.get(name)
+        return held(write_mpd(self.videos[name], None if real is None else real.codecs).encode(), MPD_TYPE)
 
     def manifests(self) -> list[str]:
         """Paths of the MPDs that are served, as a URL has them: of videos, and of media not deep down."""
@@ -173,7 +194,13 @@ class Catalogue:
         if video is not None and len(parts) == 3 and parts[2].endswith(".m4s"):
             level = _index(parts[1], "level", video.levels, parts[0])
             chunk = _index(parts[2].removesuffix(".m4s"), "chunk", video.chunks, parts[0])
-            return segment(video, level, chunk)
+            return segment(video, level, chunk, self.prepared.get(parts[0]))
+        if video is not None and parts[0] in self.prepared and len(parts) == 3 and parts[2] == "init.mp4":
+            level = _index(parts[1], "level", video.levels, parts[0])
+            return held(self.prepared[parts[0]].clips[level].init, INIT_TYPE)
+        found = page(path)
+        if found is not None:
+            return held(*found)
         if self.media is not None:
             return media_file(self.media, path)
         raise web.HTTPNotFound(

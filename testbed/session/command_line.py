@@ -8,6 +8,8 @@ from pathlib import Path
 
 from player.commands.options import add_fallback_options, add_scoring_options
 from player.defaults import DEADLINE_S, DEVICES
+from testbed.browser.clients import CLIENTS, PYTHON
+from testbed.cross.options import add_together_options
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
 from traces.commands import Parser, add_json_option
 
@@ -58,6 +60,7 @@ def parser() -> Parser:
     add_video_options(what)
     _add_who_options(command)
     add_link_options(command)
+    add_together_options(command, "session")
     _add_how_options(command)
     add_scoring_options(command)
     _add_output_options(command)
@@ -86,6 +89,13 @@ def _add_who_options(command: Parser) -> None:
 
 def _add_how_options(command: Parser) -> None:
     how = command.add_argument_group("how")
+    how.add_argument(
+        "--player",
+        choices=CLIENTS,
+        default=PYTHON,
+        help="our player, or dash.js in headless Chromium, whose own rules are policies too: dashjs:dynamic,"
+        " dashjs:bola, dashjs:throughput, dashjs:l2a, dashjs:lolp (default: %(default)s)",
+    )
     how.add_argument(
         "--lanes",
         type=int,

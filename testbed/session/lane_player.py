@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import time
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
 from player.record import FINISHED, POLICY_FAULT, ChunkRow, EndRow, RecordWriter
+from testbed.browser.clients import DASHJS
 from testbed.lanes.link import WatchedLink
+from testbed.lanes.members import VIDEO, Arrivals, Member
 from testbed.lanes.plan import LOG_ENDINGS, AskedServer
 from testbed.lanes.played import Played
 from testbed.lanes.processes import LaneProcesses
@@ -20,6 +24,7 @@ from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
 from testbed.process.errors import STOPPED, StrictStop, TestbedError
 from testbed.server.names import url_name
+from testbed.session.agreement import agreement
 from testbed.session.session_manifest import session_manifest
 from testbed.session.session_plan import SessionPlan, SessionResult, Watcher
 from testbed.verdict.judge import Verdict
@@ -64,11 +69,15 @@ class LoadingPlayer:
         Args:
             server: whom its policy asks, once the session is prepared.
         """
+        if plan.client == DASHJS:  # its processes are heavy, and no fork of ours
+            module, player = "testbed.browser", f"dash.js ({plan.policy})"
+        else:
+            module, player = "player", f"player ({plan.policy})"
         url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
         child = await processes.start(
-            f"player ({plan.policy})",
+            player,
             "player",
-            "player",
+            module,
             *(url, "--policy", plan.policy, "--chunks", str(plan.video.chunks), "--seed", str(plan.seed)),
             *("--qoe", plan.qoe.kind, "--mu", repr(plan.qoe.mu), "--smooth", repr(plan.qoe.smooth)),
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream", "--hold"),
@@ -128,6 +137,8 @@ class LanePlayer:
         self.told = told
         self.index = index
         self.chunks: list[ChunkRow] = []
+        self.requests: list[dict[str, Any]] = []
+        """Of segments, as a client that isn't ours tells them."""
         self._child = child
         self._capture = capture
         self._t0 = 0.0
@@ -142,7 +153,31 @@ class LanePlayer:
 
     def played(self, end: EndRow, offset_s: float, wanted_share: float) -> Played:
         """What it tells of its link."""
-        return Played(self.chunks, offset_s, end.elapsed_s, end.outcome == FINISHED, wanted_share)
+        finished, mine = end.outcome == FINISHED, (self._member(end, offset_s),)
+        return Played(self.chunks, offset_s, end.elapsed_s, finished, wanted_share, members=mine)
+
+    def _member(self, end: EndRow, offset_s: float) -> Member:
+        """What it got of its link: a chunk's bytes come evenly from its first one to its last."""
+        spans = tuple(
+            (
+                offset_s + row.request_s + min(row.ttfb_s, 0.999 * row.download_s),
+                offset_s + row.request_s + row.download_s,
+                float(row.size_bytes),
+            )
+            for row in self.chunks
+        )
+        whole_s = end.stall_s + end.played_s
+        last_s = max((until_s for _, until_s, _ in spans), default=offset_s)
+        return Member(
+            kind=VIDEO,
+            name=self.plan.policy,
+            begin_s=offset_s,
+            end_s=last_s,  # what is played after its last chunk takes nothing of the link
+            arrivals=Arrivals(spans),
+            record=self.plan.record.name,
+            stall_ratio=end.stall_s / whole_s if whole_s > 0 else None,
+            facts={"bitrate_kbps": fmean(row.bitrate_kbps for row in self.chunks) if self.chunks else None},
+        )
 
     def result(self, end: EndRow, verdict: Verdict, notes: tuple[str, ...]) -> SessionResult:
         """What came of it."""
@@ -170,12 +205,21 @@ class LanePlayer:
                 self.chunks.append(row)
                 writer.chunk(row)
                 watcher.chunk(self.index, row)
+            elif kind == "requests":
+                self.requests = line["requests"]
             elif kind == "end":
-                end = EndRow(**line)
+                end = self._held_against_origin(EndRow(**line))
                 if end.outcome == POLICY_FAULT:
                     raise await _strict_stop(self.plan, self._child)
                 return end
         return self._died(await self._child.last_word())
+
+    def _held_against_origin(self, end: EndRow) -> EndRow:
+        """The end with how far the client's requests are those that the origin has answered."""
+        if self.plan.client != DASHJS or end.outcome != FINISHED:  # it tells of them when it has played
+            return end
+        agreed = agreement(self.requests, self.chunks, self.plan.aside("origin.jsonl"))
+        return dataclasses.replace(end, client=dataclasses.asdict(agreed))
 
     async def _line(self) -> dict[str, Any] | None:
         try:

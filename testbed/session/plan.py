@@ -16,6 +16,9 @@ from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
 from player.video.built_in import load_video
 from player.video.video import Video
+from testbed.browser.able import BROWSER_LOAD, media_for, refuse_unable
+from testbed.browser.clients import DASHJS
+from testbed.browser.settings import is_own, loaded_rule, own_rule
 from testbed.lanes.able import able_backend
 from testbed.lanes.folder import check_no_records, claim_for, record_names
 from testbed.lanes.plan import LanesPlan, how_asked
@@ -53,11 +56,15 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     begun = read_machine()
     trace = load_trace(args.trace, args.format, args.cap_mbps)
     _check_numbers(args)
+    if args.player == DASHJS:
+        refuse_unable(args)
     video_spec = args.video or default_video(trace.family)
     whole = load_video(video_spec)
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
     qoe = scoring_of(args, [video]).on(video.ladder_kbps)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
+    if args.player == DASHJS:
+        media_for(whole)
     settings = link_settings(args)
     same_for_all = _same(args, arguments, video)
     backend = able_backend(trace, settings)
@@ -81,6 +88,8 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     notes = [*trace_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     notes += run_notes(trace, args.start_s, video.chunks)
     told: dict[str, Any] = {"left_out": tuple(left_out), "notes": tuple(notes), "begun": begun}
+    if args.player == DASHJS:
+        told["lane_load"] = BROWSER_LOAD
     return RunPlan(sessions=sessions, out=out, qoe=qoe, **told, **how_asked(args))
 
 
@@ -91,6 +100,7 @@ def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> d
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
         "thresholds": playing_thresholds(args, [video]),
+        "client": args.player,
         "command_line": ("testbed/run.py", *arguments),
     }
 
@@ -124,6 +134,9 @@ def _policies(args: argparse.Namespace, to_play: VideoToPlay) -> tuple[list[Load
     left_out: list[str] = []
     for spec in [spec for text in args.policy or [DEFAULT_POLICIES] for spec in split_policies(text)]:
         try:
+            if is_own(spec):
+                found.append(_rule_of_dashjs(args, spec))
+                continue
             policy = load_policy(spec, real=True)
             to_play.refuse(policy)
             found.append(policy)
@@ -131,8 +144,16 @@ def _policies(args: argparse.Namespace, to_play: VideoToPlay) -> tuple[list[Load
             if args.policy:
                 raise
             left_out.append(str(error))
-    to_play.refuse_fallbacks(found, args.fallback)
+    to_play.refuse_fallbacks((one for one in found if not is_own(one.spec)), args.fallback)
     return found, left_out
+
+
+def _rule_of_dashjs(args: argparse.Namespace, spec: str) -> LoadedPolicy:
+    """Raises PolicyError for one that there is not, or where our player plays."""
+    rule = own_rule(spec)
+    if args.player != DASHJS:
+        raise PolicyError(f"policy {spec}: dash.js decides so only where it plays; add --player {DASHJS}")
+    return loaded_rule(rule)
 
 
 def describe(plan: RunPlan) -> str:

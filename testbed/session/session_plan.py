@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.defaults import FALLBACK
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from player.video.video import Video
+from testbed.browser.clients import PYTHON
+from testbed.lanes.members import VIDEO
 from testbed.lanes.plan import LanePlan
 from testbed.verdict.judge import Verdict
 
@@ -18,6 +20,8 @@ from testbed.verdict.judge import Verdict
 class SessionPlan(LanePlan):
     """One video to stream."""
 
+    kind: ClassVar[str] = VIDEO
+
     video: Video
     """Cut to the chunks to be streamed."""
     video_spec: str
@@ -25,6 +29,8 @@ class SessionPlan(LanePlan):
     decision_deadline_s: float
     thresholds: BufferThresholds = USUAL_THRESHOLDS
     """When its player asks for more, and when it plays."""
+    client: str = PYTHON
+    """Who plays it: our player, or dash.js in a browser."""
     fallback: str = FALLBACK
     """The spec of who decides where the policy can't."""
 
@@ -39,6 +45,8 @@ class SessionResult:
     verdict: Verdict
     notes: tuple[str, ...] = ()
     """What happened to the server that its policy asks."""
+    beside: tuple[Any, ...] = ()
+    """What came of the others on its lane."""
 
 
 def finished(result: SessionResult) -> bool:

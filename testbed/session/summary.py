@@ -192,6 +192,8 @@ def remarks(results: Sequence[SessionResult]) -> list[str]:
         lines += [f"link of {policy} INVALID: {reason}" for reason in result.verdict.reasons]
         lines += _replaced(policy, result)
         lines += [f"{policy}: {shared}" for shared in _deciders(result.chunks)]
+        if other := result.end.client.get("differences"):
+            lines.append(f"{policy}: its player and the origin tell of other requests: {'; '.join(other)}")
         if (said := result.plan.log("stderr.txt")).exists():
             lines.append(f"{policy}: its player printed something, see {said.name} in {said.parent.name}/")
     return lines + _what_to_do(results) + machine_line(results)

@@ -28,19 +28,20 @@ class Videos:
         """What is started in each lane, in words."""
         return "their origins and players" if lanes > 1 else "its origin and player"
 
-    async def source(self, plan: SessionPlan, processes: LaneProcesses) -> Source:
-        """Start the origin.
+    async def source(self, plans: Sequence[SessionPlan], processes: LaneProcesses) -> Source:
+        """Start the origin; all have the same video.
 
         Raises:
             TestbedError: it did not start.
         """
+        plan = plans[0]
         origin = await processes.start(
             "origin",
             "server",
             "testbed.origin",
             *("--host", SERVER_IP, "--port", str(ORIGIN_PORT), "--json"),
             *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
-            *("--log", str(plan.aside("origin.jsonl"))),
+            *("--segments", "kept", "--log", str(plan.aside("origin.jsonl"))),
             ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
         )
         await origin.first_line()
@@ -52,10 +53,14 @@ class Videos:
         """Start a player."""
         return await LoadingPlayer.start(plan, processes, server, index)
 
-    def display(self, console: Console, plans: Sequence[SessionPlan]) -> SessionsDisplay:
-        """Who shows sessions while they run."""
+    def display(self, console: Console, plans: Sequence[SessionPlan], live: bool = True) -> SessionsDisplay:
+        """Who shows sessions while they run.
+
+        Args:
+            live: as a table, where there is a terminal for it.
+        """
         first = plans[0]
-        return SessionsDisplay(console, names_of(plans), first.video, first.trace, first.start_s)
+        return SessionsDisplay(console, names_of(plans), first.video, first.trace, first.start_s, live)
 
 
 VIDEOS = Videos()

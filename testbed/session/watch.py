@@ -24,7 +24,13 @@ class SessionsDisplay:
     """Shows sessions side by side. A context manager, and the `Watcher` of `testbed.session.session_plan`."""
 
     def __init__(
-        self, console: Console, names: Sequence[str], video: Video, trace: Trace, start_s: float
+        self,
+        console: Console,
+        names: Sequence[str],
+        video: Video,
+        trace: Trace,
+        start_s: float,
+        live: bool = True,
     ) -> None:
         self._console = console
         self._names = list(names)
@@ -37,7 +43,7 @@ class SessionsDisplay:
         self._ends: list[EndRow | None] = [None] * len(names)
         self._t0 = time.monotonic()
         self._shown_at = 0.0
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal and live else None
 
     def begin(self, t0: float) -> None:
         """The sessions begin at monotonic time `t0`."""

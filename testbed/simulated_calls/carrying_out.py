@@ -6,22 +6,25 @@ import dataclasses
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from itertools import groupby
 from typing import Any, cast
 
 from player.call.compiled_rule import HasCompiledRule
-from player.call.policy import CallPolicy
+from player.call.policy import CallPolicy, DecidesRatesTogether
 from player.call.record import CallRecord, CallWriter, is_call, read_call
 from player.call.scored.outcomes import CallOutcomes, of_record
 from player.call.simulated.batch import SimulatedCalls
 from player.call.simulated.playing import Decisions, play_policies, play_rule
 from player.call.simulated.told import end_of, seconds_of
+from player.faults import PolicyFault
 from player.manifest import Manifest
 from player.provenance import code_section, decided_by
 from player.record import RecordError
-from player.registry import CALL, load_policy
+from player.registry import CALL, is_foreign, load_policy
 from player.sections import link_section, policy_section, trace_section
-from testbed.process.errors import TestbedError
+from testbed.process.errors import StrictStop, TestbedError
+from testbed.simulated.jobs import policy_workers
 from testbed.simulated.kept_records import OF_A_RUN, as_written, first_difference
 from testbed.simulated.record_names import whose
 from testbed.simulated_calls.plan import CallsPlan, CallToSimulate
@@ -83,40 +86,89 @@ def _refuse_other(plan: CallsPlan, call: CallToSimulate, record: CallRecord) -> 
         )
 
 
-def compute(plan: CallsPlan, left: Sequence[CallToSimulate]) -> Iterator[SimulatedCall]:
+@dataclasses.dataclass(frozen=True)
+class LostCall:
+    """A call whose policy ended the process in which it was asked."""
+
+    call: CallToSimulate
+
+    @property
+    def why(self) -> str:
+        """In words."""
+        return f"policy {self.call.policy} ended its process, and the call with it"
+
+
+def compute(plan: CallsPlan, left: Sequence[CallToSimulate]) -> Iterator[SimulatedCall | LostCall]:
     """Compute and record calls, in order; each is given out once its record is written.
 
+    Somebody's own policy decides in a process of its own: one that it ends costs the call in which it did.
+
     Raises:
+        StrictStop: a policy's first fault, where it is to stop everything.
         OSError: a record cannot be written.
     """
     for policy, mine in groupby(left, lambda call: call.policy):
         of_policy = list(mine)
         for first in range(0, len(of_policy), TOGETHER):
             part = of_policy[first : first + TOGETHER]
-            calls = SimulatedCalls(
-                plan.call,
-                [call.start.trace for call in part],
-                plan.path,
-                [call.seed for call in part],
-                [call.start.at_s for call in part],
-                plan.threads,
-            )
-            made = _played(plan, policy, calls)
-            for n, call in enumerate(part):
-                yield _recorded(plan, call, calls, made, n)
+            if is_foreign(policy, CALL):
+                yield from _apart(plan, policy, part)
+            else:
+                yield from _batch(plan, policy, part)
+
+
+def _batch(plan: CallsPlan, policy: str, part: Sequence[CallToSimulate]) -> Iterator[SimulatedCall]:
+    """Calls of one policy, computed at a time, here."""
+    calls = SimulatedCalls(
+        plan.call,
+        [call.start.trace for call in part],
+        plan.path,
+        [call.seed for call in part],
+        [call.start.at_s for call in part],
+        plan.threads,
+    )
+    try:
+        made = _played(plan, policy, calls)
+    except PolicyFault as fault:
+        raise StrictStop(f"{policy}: {fault}", fault.shown) from None
+    for n, call in enumerate(part):
+        yield _recorded(plan, call, calls, made, n)
+
+
+def _apart(
+    plan: CallsPlan, policy: str, part: Sequence[CallToSimulate]
+) -> Iterator[SimulatedCall | LostCall]:
+    """The same in another process. Where that dies, each call is made again in one of its own."""
+    asked = dataclasses.replace(plan, calls=tuple(part), policies={})
+    try:
+        with policy_workers(1) as workers:
+            made = workers.submit(_of_another, asked, policy).result()
+    except BrokenProcessPool:
+        if len(part) == 1:
+            yield LostCall(part[0])
+            return
+        for call in part:
+            yield from _apart(plan, policy, [call])
+        return
+    yield from made
+
+
+def _of_another(asked: CallsPlan, policy: str) -> list[SimulatedCall]:
+    """What that process does: all calls of the plan, which are of one policy."""
+    plan = dataclasses.replace(asked, policies={policy: load_policy(policy, kind=CALL)})
+    return list(_batch(plan, policy, plan.calls))
 
 
 def _played(plan: CallsPlan, spec: str, calls: SimulatedCalls) -> Decisions:
     policy = plan.policies[spec].policy
     if isinstance(policy, HasCompiledRule):
         return play_rule(calls, policy.compiled_rule(), getattr(policy, "may_probe", True))
-    made = [load_policy(spec, kind=CALL).policy for _ in range(len(calls))]
-    return play_policies(
-        calls,
-        cast("list[CallPolicy]", made),
-        plan.qoe,
-        plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0,
-    )
+    if isinstance(policy, DecidesRatesTogether):
+        made = [policy.another() for _ in range(len(calls))]
+    else:
+        made = [cast("CallPolicy", load_policy(spec, kind=CALL).policy) for _ in range(len(calls))]
+    delay_s = plan.decision_delay_s + plan.policies[spec].delay_ms / 1000.0
+    return play_policies(calls, made, plan.qoe, delay_s, one_spec=True, strict=plan.strict)
 
 
 def _recorded(

@@ -13,7 +13,7 @@ from player.registry import PolicyError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.signals import exit_status
-from testbed.simulated_calls.carrying_out import SimulatedCall, compute, kept
+from testbed.simulated_calls.carrying_out import LostCall, SimulatedCall, compute, kept
 from testbed.simulated_calls.plan import CallsPlan, plan_calls
 from testbed.simulated_calls.summary import all_good, as_json, remarks_on, table
 from traces.commands import carried_out, tell_line
@@ -32,7 +32,8 @@ def simulate_calls(args: argparse.Namespace, words: Sequence[str]) -> int:
 
     def work() -> int:
         plan = plan_calls(args, words)
-        return _report(plan, _made(plan), args.json)
+        made, lost = _made(plan)
+        return _report(plan, made, lost, args.json)
 
     return carried_out(
         "simulate.py",
@@ -44,8 +45,9 @@ def simulate_calls(args: argparse.Namespace, words: Sequence[str]) -> int:
     )
 
 
-def _made(plan: CallsPlan) -> list[SimulatedCall]:
-    """What came of all calls, in the plan's order; those whose records are there are not computed again."""
+def _made(plan: CallsPlan) -> tuple[list[SimulatedCall], list[LostCall]]:
+    """What came of all calls, in the plan's order, and those that came to nothing; those whose records are
+    there are not computed again."""
     found, damaged = kept(plan)
     for note in (*plan.notes, *(f"computed again, for its record is damaged: {fault}" for fault in damaged)):
         tell_line(f"note: {note}", sys.stderr)
@@ -57,10 +59,16 @@ def _made(plan: CallsPlan) -> list[SimulatedCall]:
         raise TestbedError(f"--out {plan.out}: {error.strerror}; name a folder that can be written") from None
     left = [call for call in plan.calls if call not in found]
     progress = _Progress(len(left))
+    lost: list[LostCall] = []
     for one in compute(plan, left):
-        found[one.call] = one
+        if isinstance(one, LostCall):
+            lost.append(one)
+        else:
+            found[one.call] = one
         progress.one_more()
-    return [found[call] for call in plan.calls]
+    if not found:
+        raise TestbedError(f"no call came to its end: {lost[0].why}")
+    return [found[call] for call in plan.calls if call in found], lost
 
 
 class _Progress:
@@ -82,8 +90,8 @@ class _Progress:
             print(f"simulated {self._done} of {counted(self._total, 'call')}", file=sys.stderr, flush=True)
 
 
-def _report(plan: CallsPlan, made: Sequence[SimulatedCall], as_object: bool) -> int:
-    report = as_json(plan, made)
+def _report(plan: CallsPlan, made: Sequence[SimulatedCall], lost: Sequence[LostCall], as_object: bool) -> int:
+    report = as_json(plan, made, lost)
     for line in remarks_on(report):
         tell_line(f"note: {line}", sys.stderr)
     if as_object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from player.commands.options import add_strict_option
 from testbed.simulating.tasks import TASKS
 from traces.commands import Parser, add_json_option
 
@@ -61,6 +62,7 @@ def _add_who(group: Any) -> None:
         metavar="NAME[,NAME…]",
         help="NAME:key=value sets options, file.py:Class is yours (default: gcc)",
     )
+    add_strict_option(group)
     group.add_argument(
         "--decision-delay-ms",
         type=float,
@@ -75,19 +77,30 @@ def _add_who(group: Any) -> None:
 
 
 def _add_call(group: Any) -> None:
+    group.add_argument(
+        *("--duration-s", "--seconds"),
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="how long it is (default: %(default)g)",
+    )
     for name, default, unit, text in (
-        ("duration-s", 60.0, "S", "how long it is"),
         ("fps", 25.0, "N", "frames a second"),
         ("min-kbps", 80.0, "KBPS", "least target"),
         ("start-kbps", 300.0, "KBPS", "target at the beginning"),
         ("max-kbps", 2500.0, "KBPS", "largest target"),
         ("feedback-ms", 50.0, "MS", "from report to report"),
         ("decide-every-ms", 200.0, "MS", "how often a policy is asked that doesn't act on every feedback"),
-        ("warm-up-s", 5.0, "S", "left out of scores, at the beginning"),
     ):
         group.add_argument(
             f"--{name}", type=float, default=default, metavar=unit, help=f"{text} (default: {default:g})"
         )
+    group.add_argument(
+        "--warm-up-s",
+        type=float,
+        metavar="S",
+        help="left out of scores, at the beginning (default: 5, or half of a shorter call than 10 s)",
+    )
     group.add_argument(
         "--set",
         action="append",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import os
 import sys
 import time
@@ -16,9 +15,10 @@ from typing import Any
 from player.call.checks import CallError
 from player.call.path import CallPath, PathLoss
 from player.call.scored.qoe import CallQoE
-from player.call.settings import CallSettings
+from player.call.settings import CallSettings, usual_warm_up_s
 from player.defaults import CALL_MEDIA_SHARE
 from player.registry import CALL, LoadedPolicy, load_policy, split_policies
+from testbed.calling.seeds import seed_at
 from testbed.process.errors import TestbedError
 from testbed.session.trace_notes import trace_notes
 from testbed.simulated.record_names import record_name
@@ -45,8 +45,7 @@ class CallToSimulate:
     @property
     def seed(self) -> int:
         """Of sizes, jitter, loss and the policy: the same for all policies over this start."""
-        text = f"{self.run_seed}/{self.start.trace.sha256}/{self.start.index}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        return seed_at(self.run_seed, self.start.trace, self.start.index)
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class CallsPlan:
     out: Path
     threads: int
     notes: tuple[str, ...]
+    strict: bool = False
+    """A policy's first fault stops everything."""
 
 
 def plan_calls(args: argparse.Namespace, words: Sequence[str]) -> CallsPlan:
@@ -107,6 +108,7 @@ def plan_calls(args: argparse.Namespace, words: Sequence[str]) -> CallsPlan:
         out,
         processes_of(args.jobs),
         tuple(notes),
+        args.strict,
     )
 
 
@@ -135,6 +137,8 @@ _NAMED = (
 def _call(args: argparse.Namespace) -> CallSettings:
     """Raises CallError for figures that make no call."""
     values: dict[str, Any] = {name: getattr(args, name) for name in _NAMED}
+    if values["warm_up_s"] is None:
+        values["warm_up_s"] = usual_warm_up_s(args.duration_s)
     kinds = {name: type(value) for name, value in vars(CallSettings()).items()}
     for text in args.set:
         name, _, value = text.partition("=")

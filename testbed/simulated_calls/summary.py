@@ -16,7 +16,7 @@ from analysis.clusters import ClusterRule
 from player.call.scored.outcomes import CallOutcomes
 from player.call.scored.qoe import CallQoE
 from testbed.session.summary import deciders_words, shown_figure
-from testbed.simulated_calls.carrying_out import SimulatedCall
+from testbed.simulated_calls.carrying_out import LostCall, SimulatedCall
 from testbed.simulated_calls.plan import CallsPlan
 
 _FIGURES = tuple(each.name for each in dataclasses.fields(CallOutcomes))
@@ -33,8 +33,9 @@ _PER_CENT = frozenset({"stall_ratio", "loss_ratio", "link_share"})
 GCC_ONLY = "fallback"
 
 
-def as_json(plan: CallsPlan, made: Sequence[SimulatedCall]) -> dict[str, Any]:
-    """The object of `--json`: a line a policy, means over its calls, the QoE's interval over traces."""
+def as_json(plan: CallsPlan, made: Sequence[SimulatedCall], lost: Sequence[LostCall] = ()) -> dict[str, Any]:
+    """The object of `--json`: a line a policy that has calls, means over these, the QoE's interval over
+    traces."""
     return {
         "task": "call",
         "simulated": True,
@@ -42,9 +43,11 @@ def as_json(plan: CallsPlan, made: Sequence[SimulatedCall]) -> dict[str, Any]:
         "call": dataclasses.asdict(plan.call),
         "path": dataclasses.asdict(plan.path),
         "policies": [
-            _of_policy([one for one in made if one.call.policy == policy], plan.qoe)
+            _of_policy(mine, plan.qoe)
             for policy in plan.policies
+            if (mine := [one for one in made if one.call.policy == policy])
         ],
+        "lost": [{"record": str(one.call.record), "why": one.why} for one in lost],
         "out": str(plan.out),
     }
 
@@ -106,7 +109,7 @@ def _cell(value: float | None, name: str, times: float, form: str) -> str:
 
 def remarks_on(report: dict[str, Any]) -> list[str]:
     """What a reader of the table has to know besides."""
-    lines = []
+    lines = [f"{why}: {count} times" for why, count in Counter(one["why"] for one in report["lost"]).items()]
     for one in report["policies"]:
         stood_in = one["decided_by"].get("fallback", 0)
         if stood_in:
@@ -124,7 +127,7 @@ def remarks_on(report: dict[str, Any]) -> list[str]:
 
 
 def all_good(report: dict[str, Any]) -> bool:
-    """Whether no policy was played by GCC alone."""
-    return not any(
+    """Whether no call was lost, and no policy was played by GCC alone."""
+    return not report["lost"] and not any(
         one["decided_by"] and set(one["decided_by"]) <= {GCC_ONLY, "guard"} for one in report["policies"]
     )

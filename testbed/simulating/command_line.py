@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from player.commands.options import add_fallback_options, add_scoring_options
 from player.defaults import CONGESTION_CONTROL, LINK_MODELS, PUBLISHED, QUEUE_MS, RTT_MS, TCP
-from testbed.link.settings import LONGEST_RTT_MS
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
 from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from traces.commands import Parser, add_json_option
-from traces.trace import ALL_LOST_PCT
+from traces.trace import ALL_LOST_PCT, MOST_DELAY_MS
 
 if TYPE_CHECKING:
     from player.simulated.session import Link
@@ -41,8 +40,8 @@ def _published_link(args: argparse.Namespace) -> Link:
     for option, given in asked.items():
         if given:
             raise TestbedError(f"{option}: the published link has no TCP and no queue; add --link tcp")
-    if not 0 <= args.rtt_ms <= LONGEST_RTT_MS:
-        raise TestbedError(f"--rtt-ms {args.rtt_ms:g}: expected 0 to {LONGEST_RTT_MS:g}")
+    if not 0 <= args.rtt_ms <= MOST_DELAY_MS:
+        raise TestbedError(f"--rtt-ms {args.rtt_ms:g}: expected 0 to {MOST_DELAY_MS:g}")
     from player.simulated.link_published import PublishedLink
 
     return PublishedLink(noise=args.noise, rtt_ms=args.rtt_ms)

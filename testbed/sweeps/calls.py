@@ -12,10 +12,11 @@ from player.call.scored.qoe import CallQoE
 from player.policy import Served
 from player.registry import CALL
 from testbed.calling.plan import CallPlan
+from testbed.calling.seeds import seed_at
 from testbed.link.settings import LinkSettings
-from testbed.process.errors import TestbedError
+from testbed.process.errors import StrictStop, TestbedError
 from testbed.simulated.simulation import RunFacts
-from testbed.simulated_calls.carrying_out import TOGETHER, compute
+from testbed.simulated_calls.carrying_out import TOGETHER, LostCall, compute
 from testbed.simulated_calls.plan import CallsPlan, CallToSimulate
 from testbed.sweeps.experiment.deciders import loaded
 from testbed.sweeps.experiment.plan import SweepPlan
@@ -28,7 +29,7 @@ from testbed.sweeps.work import SweepWork
 def call_plans(
     plan: SweepPlan, unit: Unit, out: Path, attempt: int, backend: str, command_line: Sequence[str]
 ) -> list[CallPlan]:
-    """The one call of a unit."""
+    """A unit's calls, one a player: all of them have the unit's own seed, so that their frames are alike."""
     setting, policy = unit.setting, loaded(unit.policy.spec, CALL).policy
     assert setting.call is not None
     return [
@@ -36,18 +37,20 @@ def call_plans(
             policy=unit.policy.spec,
             trace=unit.swept.trace,
             trace_spec=unit.swept.spec,
-            start_s=unit.start.at_s,
+            start_s=unit.start.at_s + index * setting.stagger_s,
             settings=setting.link,
             backend=backend,
-            seed=unit.seed,
-            record=(out / unit.records[0]).absolute(),
+            seed=seed_at(unit.seed, unit.swept.trace, unit.start.index),
+            run_seed=unit.seed,
+            record=(out / record).absolute(),
             command_line=tuple(command_line),
             cap_mbps=setting.cap_mbps,
-            facts={"run_id": out.name, **manifest_facts(plan, unit, 0, attempt)},
+            facts={"run_id": out.name, **manifest_facts(plan, unit, index, attempt)},
             server=policy.server() if isinstance(policy, Served) else None,
             strict=plan.strict,
             call=setting.call,
         )
+        for index, record in enumerate(unit.records)
     ]
 
 
@@ -85,7 +88,9 @@ def calls_plan(
     )
     policies = {first.policy.spec: loaded(first.policy.spec, CALL)}
     path = path_of(first.setting.link)
-    return CallsPlan(calls, policies, first.setting.call, path, CallQoE(), 0.0, facts, out, threads, ())
+    return CallsPlan(
+        calls, policies, first.setting.call, path, CallQoE(), 0.0, facts, out, threads, (), plan.strict
+    )
 
 
 def run_computed_calls(work: SweepWork, threads: int, facts: RunFacts) -> None:
@@ -101,7 +106,10 @@ def run_computed_calls(work: SweepWork, threads: int, facts: RunFacts) -> None:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # a user's policy may print
                 for made in compute(asked, asked.calls):
-                    work.end(left.pop(0), judged_calls([made.call.record]))
+                    lost = Attempt(FAILED, (made.why,), for_good=True) if isinstance(made, LostCall) else None
+                    work.end(left.pop(0), lost or judged_calls([made.call.record]))
+        except StrictStop:
+            raise
         except TestbedError as error:
             for unit in left:
                 work.end(unit, Attempt(FAILED, (str(error),), for_good=True))

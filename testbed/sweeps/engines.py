@@ -214,8 +214,12 @@ class Cluster:
         """Each node is asked when it is to be used.
 
         Raises:
-            TestbedError: calls, which nodes don't make.
+            TestbedError: calls, which nodes don't make, or others on the bottleneck.
         """
+        if any(setting.others for setting in self._plan.settings):
+            raise TestbedError(
+                f"--engine {self.name}: beside and cross are of this machine's lanes; leave it out"
+            )
         if self._plan.file.task == CALL:
             raise TestbedError(f"--engine {self.name}: no calls are made on a cluster; leave it out")
 

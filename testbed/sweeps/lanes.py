@@ -19,9 +19,10 @@ from player.policy import Served, ServerCommand
 from player.record import ChunkRow, EndRow
 from player.registry import VIDEO, Kind
 from testbed.calling.calls import CALLS
+from testbed.calling.plan import CallPlan
 from testbed.lanes.medium import Medium
 from testbed.lanes.pace import Pace
-from testbed.lanes.plan import LANES_AT_ONCE, LanePlan
+from testbed.lanes.plan import LANES_AT_ONCE, LOGS, LanePlan
 from testbed.lanes.policy_server import PolicyServer, PolicyServers
 from testbed.lanes.side_by_side import Interrupt, begin_after_s
 from testbed.lanes.streaming import LaneSessions
@@ -39,6 +40,9 @@ from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import Attempt, judged, judged_calls
 from testbed.sweeps.state import DONE, FAILED, INVALID, manifest_facts
 from testbed.sweeps.work import SweepWork
+from testbed.together.mixed import MIXED
+from testbed.together.plan import BESIDE, shared_lane
+from traces.ownership import make_within
 
 LOOK_AGAIN_S = 0.5
 """A lane that finds nothing to do looks again: another's session may have to be made anew."""
@@ -190,7 +194,9 @@ class Lanes:
         self._beginning = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._calls = work.folder.plan.file.task == CALL
-        self._shared = LaneServices(self._stack, device, CALLS if self._calls else VIDEOS)
+        mixed = any(unit.setting.others for unit in work.folder.plan.units)
+        medium: Medium[Any, Any] = MIXED if mixed else CALLS if self._calls else VIDEOS
+        self._shared = LaneServices(self._stack, device, medium)
 
     async def run(self, interrupt: Interrupt) -> None:
         """Stream all that is left, or until a signal comes; sessions in flight then come to nothing.
@@ -215,7 +221,10 @@ class Lanes:
     async def _all(self) -> None:
         """Start what policies ask before anything streams; then all lanes."""
         kind = KINDS[self._work.folder.plan.file.task]
-        asked = (server_of(unit.policy.spec, kind) for unit in self._work.folder.pending())
+        pending = self._work.folder.pending()
+        asked = [server_of(unit.policy.spec, kind) for unit in pending]
+        for setting in dict.fromkeys(unit.setting for unit in pending):
+            asked += [server_of(one.policy, KINDS[one.kind]) for one in setting.others.companions]
         for command in dict.fromkeys(asked):
             await self._shared.server(command)
         lanes = [asyncio.create_task(self._lane(number)) for number in range(self._lanes)]
@@ -257,11 +266,18 @@ class Lanes:
     async def _attempt(self, unit: Unit, attempt: int, name: str) -> Attempt:
         plan, out = self._work.folder.plan, self._work.out
         planned: Callable[..., Sequence[Any]] = call_plans if self._calls else session_plans
-        plans = [
+        own = [
             dataclasses.replace(one, facts={**one.facts, LANES_AT_ONCE: self._streaming})
             for one in planned(plan, unit, out, attempt, self._backend, self._command_line)
         ]
-        return await stream_unit(plans, unit.setting.stagger_s, name, self._shared, self._beginning)
+        plans = own
+        if unit.setting.others:
+            make_within(out, BESIDE, LOGS)
+            plans = shared_lane(own, unit.setting.others, unit.setting.stagger_s, unit.name)
+            for one in plans[len(own) :]:
+                one.record.unlink(missing_ok=True)  # of an earlier attempt
+        stagger_s = unit.setting.stagger_s
+        return await stream_unit(plans, stagger_s, name, self._shared, self._beginning, len(own))
 
 
 async def stream_unit(
@@ -270,11 +286,13 @@ async def stream_unit(
     name: str,
     shared: LaneServices,
     beginning: asyncio.Lock,
+    own: int | None = None,
 ) -> Attempt:
     """One attempt at a unit, from the first namespace to the last record.
 
     Args:
-        plans: of its players.
+        plans: of its players, and of who else is on their lane.
+        own: how many are its players; None: all.
         name: of the lane.
         shared: the shaper, and the server that the policy asks.
         beginning: held by whoever begins; see this file's first words.
@@ -283,11 +301,12 @@ async def stream_unit(
         TestbedError: a lane, a process or a path that is not as asked.
         OSError: a record cannot be written.
     """
-    shaper, server = await shared.shaper(), await shared.server(plans[0].server)
+    shaper = await shared.shaper()
+    servers = [await shared.server(plan.server) for plan in plans]
     async with _lane_of(plans[0], name, beginning) as lane:
         launching = await shared.launching()
         asked = LaneSessions(
-            plans, shared.medium, lane, shaper, server=server, stagger_s=stagger_s, launching=launching
+            plans, shared.medium, lane, shaper, server=servers, stagger_s=stagger_s, launching=launching
         )
         async with _open(asked), contextlib.AsyncExitStack() as ending:
             async with beginning:
@@ -300,9 +319,10 @@ async def stream_unit(
                 ending.push_async_callback(_end, playing)  # before any wait is cut short
                 await asyncio.wait([playing], timeout=rest_s)
             results = await playing
-    if shared.medium is CALLS:
-        return judged_calls([plan.record for plan in plans])
-    return judged([(result.chunks, result.end) for result in results])
+    mine = plans[:own]
+    if isinstance(mine[0], CallPlan):
+        return judged_calls([plan.record for plan in mine])
+    return judged([(result.chunks, result.end) for result in results[: len(mine)]])
 
 
 async def _end(playing: asyncio.Task[list[Any]]) -> None:

@@ -183,7 +183,7 @@ def manifest_facts(plan: SweepPlan, unit: Unit, index: int, attempt: int) -> dic
             "identity": plan.identity(unit),
         }
     }
-    if unit.players > 1:
+    if unit.players > 1 or setting.others:
         facts["shared"] = {
             "group": unit.name,
             "players": unit.players,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,15 @@ def test_equal_records_give_equal_pdfs(results: Path) -> None:
     for name in ("a.pdf", "b.pdf"):
         assert plot(results, "--what", "scatter", "--out", results / name) == 0
     assert (results / "a.pdf").read_bytes() == (results / "b.pdf").read_bytes()
+
+
+def test_a_pixel_picture_is_as_fine_whatever_was_written_before_it(results: Path) -> None:
+    figure = drawn("cdf", results).figure
+    with matplotlib.rc_context(style.RC):
+        made = style.rendered(figure, (style.SVG, style.PDF, style.EPS, style.PNG))[style.PNG]
+    width, height = struct.unpack(">II", made[16:24])  # of a PNG's head
+    inches = figure.get_size_inches()
+    assert (width, height) == tuple(int(side * style.PNG_DPI) for side in inches)
 
 
 def test_one_trace_has_no_interval_and_is_drawn_all_the_same(results: Path) -> None:

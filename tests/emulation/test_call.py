@@ -17,7 +17,7 @@ from testbed.calling.ends.sides import prepare_receiver, prepare_sender
 from testbed.calling.lane_call import RECEIVER
 from tests.support.emulation import ROOT, Run, surroundings, wait_until, write_trace
 
-pytestmark = pytest.mark.emulation
+pytestmark = [pytest.mark.emulation, pytest.mark.beside]
 
 CALL = ROOT / "testbed" / "call.py"
 
@@ -201,3 +201,12 @@ def test_kill_9_leaves_nothing_and_the_next_call_goes_through(start: Start, tmp_
     again = start("--policy", "gcc", "--out", "o", "--json")
     again.finish()
     assert json.loads(again.out)["calls"][0]["outcome"] == "finished"
+
+
+def test_strict_stops_at_the_first_fault(start: Start, tmp_path: Path) -> None:
+    run = start("--policy", "bad.py:Bad:how=raises", "--strict", "--out", "o")
+    assert run.finish() == 2
+    run.expect_nothing_left()
+    assert "policy raised RuntimeError: no idea; stopped, as --strict says" in run.err
+    assert "Traceback" in run.err and "bad.py" in run.err
+    assert not list((tmp_path / "o").glob("*.jsonl"))

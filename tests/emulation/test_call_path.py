@@ -11,6 +11,8 @@ from testbed.checks.call_path.facts import CallPathFacts
 from testbed.checks.call_path.measure import measure
 from testbed.link.settings import LinkSettings
 
+pytestmark = [pytest.mark.emulation, pytest.mark.beside]
+
 
 def measured(settings: LinkSettings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> CallPathFacts:
     monkeypatch.setattr("testbed.checks.call_path.measure.OVERLOAD_S", 2.0)

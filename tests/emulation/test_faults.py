@@ -32,6 +32,8 @@ from tests.support.emulation import (
     write_video,
 )
 
+pytestmark = pytest.mark.beside
+
 Start = Callable[..., Run]
 
 POLICIES = ("bba", "rate")

@@ -16,6 +16,8 @@ from testbed.verdict.lane_snapshot import differences, snapshot_host
 from testbed.verdict.lane_watch import HostWatch, LaneWatch, LinkState, messages, own_filter
 from tests.support.emulation import Namespace, a_namespace
 
+pytestmark = pytest.mark.beside
+
 STATE = LinkState("player-0", True, True, 1500, 1000, "02:00:00:00:03:02")
 
 

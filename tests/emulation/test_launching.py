@@ -17,7 +17,7 @@ from testbed.process.errors import TestbedError
 from testbed.process.launching import ForkedProcess, Launching, launch_ahead
 from tests.support.emulation import Namespace, a_namespace, net_namespace
 
-pytestmark = pytest.mark.emulation
+pytestmark = [pytest.mark.emulation, pytest.mark.beside]
 
 WORDS = ("http://10.0.0.1/v.mpd", "--policy", "bba", "--stream", "--hold")
 

@@ -36,6 +36,8 @@ from testbed.session.plan import plan_run
 from tests.support.emulation import ROOT, Run, write_trace, write_video
 from tests.support.llm_server_fakes import FACTS, TRACES, VIDEO, blocking, observations, remote, run
 
+pytestmark = pytest.mark.beside
+
 CHUNKS = 10
 SIZES = (4_000, 8_000, 12_000, 18_000, 26_000, 40_000)
 LADDER = "300\n750\n1200\n1850\n2850\n4300\n"

@@ -21,7 +21,7 @@ from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, TokenBucket, bytes_p
 from testbed.process.errors import TestbedError
 from tests.support.emulation import ROOT, Namespace, a_namespace, wait_until
 
-pytestmark = pytest.mark.emulation
+pytestmark = [pytest.mark.emulation, pytest.mark.beside]
 
 LIMIT_BYTES = 60_000
 FRAME = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + b"\x88\xb6" + bytes(FRAME_BYTES - 14)

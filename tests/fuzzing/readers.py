@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import random
 import re
@@ -47,8 +48,8 @@ def asked_seconds() -> float:
     return float(os.environ.get(SECONDS) or USUAL_S)
 
 
-def fed(reader: Reader, folder: Path, seconds: float, seed: int) -> int:
-    """Feed a reader for so long; how many files it was given.
+def fed(reader: Reader, folder: Path, seconds: float, seed: int, most: float = math.inf) -> int:
+    """Feed a reader for so long, or with so many files at most; how many it was given.
 
     Raises:
         AssertionError: a file that it stumbled over, which stays in the folder.
@@ -57,7 +58,7 @@ def fed(reader: Reader, folder: Path, seconds: float, seed: int) -> int:
     whole = {path: path.read_bytes() for path in files}
     reader.read(files[0])  # what it imports is no fault of a file
     until, fed_files = time.monotonic() + seconds, 0
-    while time.monotonic() < until:
+    while fed_files < most and time.monotonic() < until:
         path = draw.choice(files)
         spoiled = changed(whole[path], draw)
         path.write_bytes(spoiled)

@@ -93,7 +93,9 @@ def _model_server(folder: Path, seconds: float, chance: random.Random) -> list[s
 
 
 def _origin(folder: Path, seconds: float, chance: random.Random) -> list[str]:
-    with _running(["testbed/origin.py", "--port", "0", "--host", "127.0.0.1", "--json"], folder) as (
+    with _running(
+        ["testbed/origin.py", "--segments", "noise", "--port", "0", "--host", "127.0.0.1", "--json"], folder
+    ) as (
         process,
         line,
     ):

@@ -136,6 +136,35 @@ def test_a_good_record_reads(tmp_path: Path) -> None:
         (lambda every: every[0].update(schema=0), r":1: schema 0; this version reads 1"),
         (lambda every: every[0].pop("video"), ":1: the manifest has no video.ladder_kbps"),
         (lambda every: every[0].update(video={"ladder_kbps": [300, "x"]}), ":1: video.ladder_kbps is"),
+        *(
+            (lambda every, link=link: every[0].update(link=link), f":1: link.{name} is .* no link has that")
+            for name, link in (
+                ("rtt_ms", {"rtt_ms": 1e14}),
+                ("rtt_ms", {"rtt_ms": -1}),
+                ("jitter_ms", {"jitter_ms": 10_000.1}),
+                ("media_delay_ms", {"media_delay_ms": 1e9}),
+                ("media_jitter_ms", {"media_jitter_ms": 1e9}),
+                ("grant_ms", {"grant_ms": 1001}),
+                ("queue_ms", {"queue_ms": 600_001.0}),
+                ("queue_bytes", {"queue_bytes": 2**32}),
+            )
+        ),
+        (lambda every: every[0].update(link={"loss": {"kind": "uniform", "p": 101}}), ":1: link.loss.p is"),
+        *(
+            (lambda every, trace=trace: every[0].update(trace=trace), f":1: trace{message}")
+            for trace, message in (
+                ({"rate_mbps": [1.0, 1e12]}, " has 1000000000000.0 .*no link has that"),
+                ({"rate_mbps": [1.0, -2.0]}, " has -2"),
+                ({"mean_mbps": 1e12}, " has 1000000000000.0"),
+                ({"cap_mbps": -1.0}, " has -1"),
+                ({"delay_ms": [0.0, 1e6]}, ".delay_ms: delay 1e"),
+                ({"loss_pct": [0.0, 100.0]}, ".loss_pct: loss 100 %"),
+            )
+        ),
+        (
+            lambda every: every[0].update(video={"ladder_kbps": [300, 750], "chunk_s": 86_401}),
+            ":1: video.chunk_s is 86401; a chunk has at most 86400 s",
+        ),
         (lambda every: every.pop(), ":3: no end line; the session was cut off"),
         (lambda every: every.__delitem__(slice(1, None)), ":1: no end line"),
         (lambda every: every.pop(1), ":2: chunk 1 where 0 is due"),

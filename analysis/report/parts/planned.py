@@ -221,6 +221,8 @@ def _setting(one: Mapping[str, Any]) -> PlannedSetting:
     besides = [] if cap_mbps is None else [f"capped at {cap_mbps:g} Mbit/s"]
     if players > 1:
         besides.append(f"{players} players share it, each {one.get('stagger_s') or 0.0:g} s after the last")
+    others = [str(one[name]) for name in ("beside", "cross") if one.get(name)]
+    besides += [f"shared with {', '.join(others)}"] if others else []
     label = str(one["label"])
     group = str(one.get("group") or label)
     return PlannedSetting(

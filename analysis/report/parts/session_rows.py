@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from analysis import curves
 from analysis.outcomes import MEASURED_OF_LINK, LeftOut, Outcome, outcome_of
 from analysis.report.parts.typed import TypedCommand
-from analysis.sessions import LinkSharer, SessionRecord
+from analysis.sessions import LinkSharer, RecordRead, SessionRecord
 from player.manifest import CodeSection, PolicySection, VideoSection
 from player.qoe import Scoring
 from player.record import RecordError, read_record
@@ -157,7 +158,7 @@ def _row(session: SessionRecord, outcome: Outcome | LeftOut, sha256: str) -> Ses
         shared=session.shared,
         played_bytes=sum(row.size_bytes for row in session.chunks),
         last_arrival_s=curves.arrival_s(session.chunks[-1]) if session.chunks else 0.0,
-        made=_made(session),
+        made=made_of(session, session.section("player"), session.record.ladder_kbps),
     )
 
 
@@ -184,7 +185,13 @@ def _link_check(session: SessionRecord) -> LinkCheck | None:
     )
 
 
-def _made(session: SessionRecord) -> Made:
+def made_of(session: RecordRead, player: Mapping[str, Any], ladder_kbps: tuple[int, ...] = ()) -> Made:
+    """How a session or a call came about.
+
+    Args:
+        player: how it was played.
+        ladder_kbps: of a video.
+    """
     told = session.told
     code = told.code or CodeSection()
     policy, trace, video = told.policy or PolicySection(), told.trace, told.video or VideoSection()
@@ -215,10 +222,10 @@ def _made(session: SessionRecord) -> Made:
             sha256=video.sha256 or "",
             chunks=video.chunks,
             chunk_s=video.chunk_s,
-            ladder_kbps=session.record.ladder_kbps,
+            ladder_kbps=ladder_kbps,
         ),
         link=_canonical(link),
-        player=_canonical(session.section("player")),
+        player=_canonical(player),
         seed=told.seed,
     )
 

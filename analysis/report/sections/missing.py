@@ -21,13 +21,13 @@ NAMED = 20
 
 def state_sentence(study: Study) -> str:
     """How much of what was meant to be there is there."""
-    here = len(study.outcomes.counted)
-    sweep = study.sweep
+    return state_words(study.sweep, counted(len(study.outcomes.counted), "session"))
+
+
+def state_words(sweep: Sweep | None, here: str) -> str:
+    """The same of any sweep; `here`: how many count, in words."""
     if sweep is None:
-        return (
-            f"{counted(here, 'session')} counted. No sweep made this folder, so nothing says how many were"
-            " meant to be here."
-        )
+        return f"{here} counted. No sweep made this folder, so nothing says how many were meant to be here."
     parts = [f"{sweep.count(DONE)} of {len(sweep.sessions)} planned sessions are done"]
     for status, words in (
         (PLAN_INVALID, "never had a valid link"),
@@ -40,9 +40,8 @@ def state_sentence(study: Study) -> str:
     return f"{', '.join(parts)}.{end}"
 
 
-def planned_table(study: Study) -> Table | None:
+def planned_table(sweep: Sweep | None) -> Table | None:
     """Sessions by state, setting and policy; None without a sweep."""
-    sweep = study.sweep
     if sweep is None:
         return None
     counts = sweep.counts()
@@ -81,9 +80,8 @@ def _count(found: Counter[str], status: str) -> Cell:
     return Cell(str(count), (count,), kind="bad" if count and status != DONE else "")
 
 
-def not_good_table(study: Study) -> Table | None:
+def not_good_table(sweep: Sweep | None) -> Table | None:
     """Planned sessions that came to nothing, with the reason; None where there are none."""
-    sweep = study.sweep
     if sweep is None:
         return None
     lost = [one for one in sweep.sessions if one.status in (PLAN_INVALID, FAILED)]
@@ -166,7 +164,7 @@ def lacking(study: Study) -> Section:
     said = left_out_sentences(study)
     if said:
         blocks.append(Bullets(tuple(("", text) for text in said)))
-    for table in (not_good_table(study), planned_table(study)):
+    for table in (not_good_table(study.sweep), planned_table(study.sweep)):
         if table is not None:
             blocks.append(table)
     return Section("missing", "What is missing or left out", tuple(blocks))

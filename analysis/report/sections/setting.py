@@ -11,6 +11,7 @@ from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import LEFT, Column, RowGroup, Table, number, word
 from analysis.report.sections import missing
 from analysis.style import BOUND, is_bound
+from player.qoe import FILE
 
 
 def facts(study: Study) -> tuple[tuple[str, str], ...]:
@@ -101,6 +102,7 @@ QUALITY = {
     "linear": "q the bitrate in Mbit/s",
     "log": "q = ln(R / lowest R)",
     "hd": "q a table of 1 to 20 over the usual ladder",
+    FILE: "q each chunk's and level's, of a file",
 }
 
 

@@ -1,8 +1,4 @@
-"""Players that shared a bottleneck: how evenly they shared it, and how much of it they used.
-
-Jain's index of n players' mean bitrates x: (sum x)^2 / (n sum x^2), 1 where all have the same, 1/n where
-one has all (Jain, Chiu, Hawe, "A Quantitative Measure of Fairness", DEC TR-301, 1984).
-"""
+"""Players that shared a bottleneck: how evenly they shared it, and how much of it they used."""
 
 from __future__ import annotations
 
@@ -33,20 +29,9 @@ from analysis.report.parts.table_rendering import (
 )
 from analysis.sessions import SessionRecord
 from analysis.style import paler, share_scale
+from analysis.together.jain import jain
 from player.record import EndRow, Record
 from traces.safe_reading import read_first_object
-
-
-def jain(values: Sequence[float]) -> float:
-    """Jain's fairness index of values that are 0 or more; 1 where all are 0.
-
-    Raises:
-        ValueError: no values.
-    """
-    if not values:
-        raise ValueError("no values; fairness needs one at least")
-    squares = sum(value * value for value in values)
-    return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +67,7 @@ def shared_links(study: Study) -> SharedLinks:
     """
     groups: dict[str, list[SessionRow]] = {}
     for row in study.rows:
-        if row.shared is not None:
+        if row.shared is not None and not row.shared.beside:  # of others `together` tells
             groups.setdefault(f"{Path(row.path).parent}/{row.shared.group}", []).append(row)
     links, broken = [], 0
     for rows in groups.values():

@@ -10,6 +10,7 @@ Calls are independent of each other, and the number of threads does not change a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,6 +82,17 @@ class SimulatedCalls:
 
     def __len__(self) -> int:
         return len(self.traces)
+
+    def copy(self) -> SimulatedCalls:
+        """The batch as it stands; both go on apart."""
+        made = copy.copy(self)
+        for name in ("sender", "receiver", "feedback"):
+            state = getattr(self, name)
+            setattr(made, name, type(state)(*(np.copy(each) for each in state)))
+        moving = {name: np.copy(getattr(self.paths, name)) for name in ("record", "flights", "messages")}
+        made.paths = self.paths._replace(**moving)
+        made.facts, made._past = self.facts.copy(), self._past.copy()
+        return made
 
     @property
     def finished(self) -> NDArray[np.bool_]:

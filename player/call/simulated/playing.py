@@ -7,7 +7,6 @@ cut a rate that holds (`player/call/decide.py`)."""
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,17 +14,16 @@ from typing import Any
 import numpy as np
 
 from player.call.compiled_rule import CompiledRule
-from player.call.decide import BY_FALLBACK, BY_HELD, BY_POLICY, WORDS, decided
+from player.call.decide import BY_HELD, BY_POLICY, WORDS, decided
 from player.call.feedback_batch import FeedbackBatch
 from player.call.gcc.gcc import begin, overusing, step
 from player.call.gcc.state import GccState, new_state
 from player.call.media import facts
-from player.call.observation import HISTORY, CallObservation, Interval, ReportedPacket
-from player.call.policy import CallPolicy, IllegalRate, KnowsLink, Rate, as_rate
+from player.call.policy import CallPolicy
 from player.call.record import DecisionRow
 from player.call.simulated.batch import SimulatedCalls
+from player.call.simulated.seats import Seat, asker
 from player.compiled.compiled import compiled
-from player.faults import is_interrupt, one_line
 
 
 @dataclass
@@ -104,7 +102,12 @@ def play_rule(calls: SimulatedCalls, rule: CompiledRule, may_probe: bool = True)
 
 
 def play_policies(
-    calls: SimulatedCalls, policies: Sequence[CallPolicy], qoe: Any = None, delay_s: float = 0.0
+    calls: SimulatedCalls,
+    policies: Sequence[CallPolicy],
+    qoe: Any = None,
+    delay_s: float = 0.0,
+    one_spec: bool = False,
+    strict: bool = False,
 ) -> Decisions:
     """The whole calls, each by a policy of its own.
 
@@ -112,14 +115,19 @@ def play_policies(
         policies: (N,) one a call; each is reset here, and told the link if it wants to know.
         qoe: what will be scored, for `reset`.
         delay_s: how long a decision takes on the call's clock; the real time is recorded, and costs nothing.
+        one_spec: all policies are made by the same arguments; those that can are asked at once then.
+        strict: GCC stands in for nobody: a policy's first fault is raised.
 
     Returns:
         what was decided; the calls are finished. What a policy raises is recorded as the reason why GCC
         decided.
+
+    Raises:
+        PolicyFault: see `strict`.
     """
-    seats = [_Seat(calls, n, policy, qoe) for n, policy in enumerate(policies)]
+    seats = [Seat(calls, n, policy, qoe, strict) for n, policy in enumerate(policies)]
     shadow, call, made = _Shadow(calls), calls.call, Decisions.room(calls)
-    bounds = call.min_kbps, call.max_kbps
+    bounds, asks = (call.min_kbps, call.max_kbps), asker(policies, one_spec)
     while True:
         feedback = calls.to_next_feedback()
         finished = calls.finished
@@ -129,11 +137,12 @@ def play_policies(
         held = calls.sender.record["target_kbps"].copy()
         by, probes, took_ms = (np.zeros(len(calls), kind) for kind in (np.int8, np.float64, np.float64))
         delays_s = np.zeros(len(calls))
-        for seat in seats:
-            n = seat.n
-            if finished[n]:
-                continue
-            rate = seat.heard(calls)
+        under_way = [seat for seat in seats if not finished[seat.n]]
+        for seat in under_way:
+            seat.hear(calls)
+        asks([seat for seat in under_way if seat.question is not None])
+        for seat in under_way:
+            n, rate = seat.n, seat.rate
             answer = math.nan if rate is None else rate.kbps
             held[n], by[n] = decided(answer, seat.asked, *shadow.of(n), held[n], *bounds)
             if rate is not None:
@@ -169,80 +178,3 @@ def _shadow_steps(state: GccState, feedback: FeedbackBatch, kbps: Any, over: Any
     for n in range(len(kbps)):
         kbps[n] = step(state, n, feedback)
         over[n] = overusing(state, n)
-
-
-class _Seat:
-    """A call of a batch and the policy that decides it."""
-
-    def __init__(self, calls: SimulatedCalls, n: int, policy: CallPolicy, qoe: Any) -> None:
-        self.n, self._policy, self._call = n, policy, calls.call
-        self._every = 1 if getattr(policy, "every_feedback", False) else calls.call.intervals_a_decision
-        self._history: list[Interval] = []
-        self._heard = 0
-        self.asked = False
-        """Whether the policy was asked at the newest feedback."""
-        self.took_ms = 0.0
-        self._why = ""
-        self._unfit = ""
-        try:
-            policy.reset(calls.call, int(calls.seeds[n]), qoe)
-            if isinstance(policy, KnowsLink):
-                policy.tell(calls.traces[n], float(calls.start_s[n]), calls.path)
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            self._unfit = f"reset raised {one_line(error)}"
-
-    def heard(self, calls: SimulatedCalls) -> Rate | None:
-        """A feedback came: the policy's answer, where it is asked and has one."""
-        now = Interval(*_typed(calls.facts[self.n]))
-        self._heard += 1
-        self.asked, self.took_ms = self._heard % self._every == 0, 0.0
-        rate = self._ask(calls, now) if self.asked else None
-        self._history.append(now)
-        del self._history[:-HISTORY]
-        return rate
-
-    def _ask(self, calls: SimulatedCalls, now: Interval) -> Rate | None:
-        self._why = self._unfit
-        if self._unfit:
-            return None
-        observation = CallObservation(now, _packets(calls, self.n), tuple(self._history))
-        begun = time.perf_counter()
-        try:
-            return as_rate(self._policy.decide(observation), self._call)
-        except IllegalRate as error:
-            self._why = str(error)
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            self._why = f"raised {one_line(error)}"
-        finally:
-            self.took_ms = 1000.0 * (time.perf_counter() - begun)
-        return None
-
-    def said(self, rate: Rate | None) -> tuple[str, str]:
-        """Who decided, and why."""
-        return (WORDS[BY_FALLBACK], self._why) if rate is None else (rate.by, rate.reason)
-
-
-_WHOLE = frozenset({"interval", "lost_packets", "frames_dropped"})
-
-
-def _typed(row: Any) -> list[Any]:
-    """A row of facts as `Interval` has them."""
-    values = row.tolist()
-    return [
-        int(value) if name in _WHOLE else bool(value) if name == "heard" else value
-        for name, value in zip(Interval._fields, values, strict=True)
-    ]
-
-
-def _packets(calls: SimulatedCalls, n: int) -> tuple[ReportedPacket, ...]:
-    feedback = calls.feedback
-    count = int(feedback.packets[n])
-    columns = (feedback.seq, feedback.size_bytes, feedback.sent_s, feedback.arrived_s)
-    return tuple(
-        ReportedPacket(seq, size, sent_s, None if math.isnan(arrived_s) else arrived_s)
-        for seq, size, sent_s, arrived_s in zip(*(each[n, :count].tolist() for each in columns), strict=True)
-    )

@@ -20,7 +20,14 @@ from dataclasses import dataclass
 
 from player.defaults import CONGESTION_CONTROL, QUEUE_MS, RTT_MS
 from player.simulated.session import Download
-from traces.trace import ALL_LOST_PCT, Trace, TraceError
+from traces.trace import (
+    ALL_LOST_PCT,
+    LARGEST_QUEUE_BYTES,
+    LONGEST_QUEUE_MS,
+    MOST_DELAY_MS,
+    Trace,
+    TraceError,
+)
 
 FRAME_BYTES = 1514
 MIN_QUEUE_FRAMES = 4
@@ -35,9 +42,6 @@ work on a chunk. Fitted by `python testbed/link_models.py fit` to emulated sessi
 3g, 4g, fcc and wifi."""
 
 _MS_PER_S = 1000.0
-_LONGEST_RTT_MS = 10_000.0
-_LONGEST_QUEUE_MS = 600_000.0
-"""The emulator's, too."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,22 @@ class TcpLink:
     """Frames lost towards the player, independently and besides those that the trace loses."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rtt_ms <= _LONGEST_RTT_MS:
-            raise ValueError(f"RTT {self.rtt_ms} ms: expected 0 to {_LONGEST_RTT_MS:g}")
+        if not 0 <= self.rtt_ms <= MOST_DELAY_MS:
+            raise ValueError(f"RTT {self.rtt_ms} ms: expected 0 to {MOST_DELAY_MS:g}")
         if self.queue_bytes is not None:
             if self.queue_bytes < FRAME_BYTES:
                 raise ValueError(f"queue {self.queue_bytes} bytes: must hold a frame of {FRAME_BYTES}")
-        elif self.queue_ms is None or not 0 < self.queue_ms <= _LONGEST_QUEUE_MS:
-            raise ValueError(f"queue {self.queue_ms} ms: must be positive, at most {_LONGEST_QUEUE_MS:g}")
+            if self.queue_bytes > LARGEST_QUEUE_BYTES:
+                raise ValueError(f"queue {self.queue_bytes} bytes: at most {LARGEST_QUEUE_BYTES}")
+        elif self.queue_ms is None or not 0 < self.queue_ms <= LONGEST_QUEUE_MS:
+            raise ValueError(f"queue {self.queue_ms} ms: must be positive, at most {LONGEST_QUEUE_MS:g}")
         if self.congestion_control != CONGESTION_CONTROL:
             raise ValueError(
                 f"congestion control {self.congestion_control!r}: the tcp link models"
                 f" {CONGESTION_CONTROL} only; emulate the others"
             )
-        if not 0 <= self.handling_ms < math.inf:
-            raise ValueError(f"handling {self.handling_ms} ms: must be 0 or more")
+        if not 0 <= self.handling_ms <= MOST_DELAY_MS:
+            raise ValueError(f"handling {self.handling_ms} ms: expected 0 to {MOST_DELAY_MS:g}")
         if not 0 <= self.loss_pct < ALL_LOST_PCT:
             raise ValueError(f"loss {self.loss_pct} %: expected 0 to under 100")
 

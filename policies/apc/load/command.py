@@ -43,6 +43,7 @@ from policies.apc.names import APC, LIGHT_ONLY, LLM, RESERVE_MS
 from policies.apc.policy import make_scheduler
 from policies.apc.router import Router
 from policies.apc.study.files import write_json
+from policies.llm.task import DEFAULT
 from policies.llm.tasks.ladder.task import TASK
 from traces.bound_processes import die_with_parent
 from traces.families.catalogue import default_video, resolve_many
@@ -209,14 +210,15 @@ def served(
     device: str,
     budget_ms: float | None,
     within_s: float = READY_WITHIN_S,
+    task: str = DEFAULT,
 ) -> Iterator[int]:
-    """A server at a socket while the context lasts; its process id.
+    """A server of one task at a socket while the context lasts; its process id.
 
     Raises:
         ValueError: it does not start, or is not ready in time.
     """
-    words = [sys.executable, "-m", "policies.llm", "serve", "--adapter", str(adapter), "--socket", str(path)]
-    words += ["--device", device, "--max-sessions", str(sessions)]
+    words = [sys.executable, "-m", "policies.llm", "serve", "--task", f"{task}={adapter}"]
+    words += ["--socket", str(path), "--device", device, "--max-sessions", str(sessions)]
     words += ["--max-waiting", str(max(2 * sessions, 256))]
     words += [] if threads is None else ["--threads", str(threads)]
     words += ["--first-come"] if budget_ms is None else ["--budget-ms", str(budget_ms)]

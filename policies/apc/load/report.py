@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from policies.apc.load.players import Observed, Workload
+from policies.apc.load.players import Observed
 from policies.apc.names import APC, LIGHT_ONLY, LLM
 from policies.bootstrap import mean_interval
 from policies.llm.serving.protocol import BY_LLM
@@ -16,6 +16,19 @@ FULL_MS = 345.0
 """Trailblazer's average before collaboration."""
 LAG_MS = 20.0
 """A generator that wakes later than this, at the 99th percentile, is late itself; its figures are marked."""
+
+
+class Watched(Protocol):
+    """A load, as far as its row is made of it."""
+
+    @property
+    def sessions(self) -> int: ...
+
+    @property
+    def counted_from_s(self) -> float: ...
+
+    @property
+    def duration_s(self) -> float: ...
 
 
 def full_load(rows: list[dict[str, Any]], layers: int) -> int | None:
@@ -64,7 +77,7 @@ def gap_line(gap: dict[str, Any]) -> str:
 
 
 def row_of(
-    observed: Observed, workload: Workload, way: str, layers: int, random: bool, budget_ms: float
+    observed: Observed, workload: Watched, way: str, layers: int, random: bool, budget_ms: float
 ) -> dict[str, Any]:
     """A load's figures."""
     delays = np.array(observed.delays_ms or [0.0])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.apc.facts import NAMES
 from policies.apc.learned import Floats, GainNet, inputs
 from policies.apc.rule import Condition, Thresholds, counted
 from policies.apc.study.moments import Moments
@@ -74,7 +73,7 @@ def _unions(holds: NDArray[np.float32], values: Floats) -> Floats:
 
 
 def _candidates(moments: Moments) -> Iterator[tuple[Condition, NDArray[np.bool_]]]:
-    for place, name in enumerate(NAMES):
+    for place, name in enumerate(moments.names):
         values = counted(name, moments.facts[:, place])
         for threshold in np.unique(np.quantile(values, QUANTILES).round(3)):
             if threshold > 0.0:

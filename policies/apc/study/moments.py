@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from player.qoe import Scoring
 from player.video.video import Video
+from policies.apc.call_facts import CallFacts
 from policies.apc.facts import NAMES, Facts
 from policies.apc.light import Light
 from policies.apc.router import Router
 from policies.apc.rule import SchedulerError
-from policies.apc.scheduler import RandomShare
+from policies.apc.scheduler import AnyFacts, RandomShare
 from policies.apc.study.futures import Choice, FutureGains, StudySession
 from policies.apc.study.lockstep import Lockstep, Moment
 from policies.apc.study.starts import StudyStart
@@ -67,8 +68,8 @@ class Moments:
         """Share of decisions at which asking changes nothing."""
         return float(1.0 - self.differ.mean())
 
-    def row(self, at: int) -> Facts:
-        return Facts(*self.facts[at])
+    def row(self, at: int) -> AnyFacts:
+        return (Facts if self.names == NAMES else CallFacts)(*self.facts[at])
 
     def save(self, path: Path) -> None:
         """Write them aside, then under their name.

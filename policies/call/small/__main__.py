@@ -22,7 +22,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from player.call.path import CallPath
 from player.call.settings import CallSettings
@@ -33,14 +32,14 @@ from policies.call.small.policy import Small
 from policies.call.small.rules import rules_named
 from policies.call.small.score import (
     GCC,
-    HEAD,
     ORACLE,
+    TEACHER,
+    HowScored,
     Plays,
-    in_words,
     plays_oracle,
     plays_rule,
-    row,
-    scored,
+    plays_teacher,
+    score_sets,
 )
 from policies.call.small.settings import TrainSettings
 from traces.commands import carried_out, exit_with
@@ -86,23 +85,20 @@ def _players(options: argparse.Namespace) -> dict[str, Plays]:
         for scale in options.scales:
             name = Path(weights).stem if weights else "small"
             players[f"{name} x {scale:g}"] = plays_rule(Small(scale, weights).compiled_rule(), False)
-    return players | {ORACLE: plays_oracle}
+    return players | {TEACHER: plays_teacher, ORACLE: plays_oracle}
 
 
 def _score(options: argparse.Namespace) -> int:
     sets = {spec: resolve_many(spec) for spec in options.traces}
-    players, call, path = _players(options), CallSettings(), CallPath()
-    tables: dict[str, list[dict[str, Any]]] = {}
-    for spec, traces in sets.items():
-        found = {name: scored(traces, plays, call, path, options.threads) for name, plays in players.items()}
-        tables[spec] = [row(name, each, found[GCC]) for name, each in found.items()]
-        if options.json:
-            continue
-        print(f"{spec}: {len(traces)} calls of {call.duration_s:g} s; more than {GCC} [95 % over traces]")
-        print(HEAD, *map(in_words, tables[spec]), sep="\n")
+    how = HowScored(CallSettings(), CallPath(), options.threads, options.starts, options.pooled)
+    tables = score_sets(sets, _players(options), how, say_nothing if options.json else print)
     if options.json:
-        print(json.dumps({"call": asdict(call), "path": asdict(path), "sets": tables}))
+        print(json.dumps({"call": asdict(how.call), "path": asdict(how.path), "sets": tables}))
     return 0
+
+
+def say_nothing(line: str) -> None:
+    """What a person would read is in the object."""
 
 
 if __name__ == "__main__":

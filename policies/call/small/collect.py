@@ -1,12 +1,13 @@
-"""Calls to learn from: what the net would have been told at every feedback, and what the oracle says there.
+"""Calls to learn from: what the net would have been told at every feedback, and what the teacher says there.
 
-The oracle says its rate at any state, so anybody may drive: GCC, the oracle's own rate gone astray, the net.
+The teacher says its rate at any state, so anybody may drive: GCC, the teacher's own rate gone astray, the
+net.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,21 @@ from player.call.path import CallPath
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.small.inputs import INTERVALS, NUMBERS
-from policies.call.small.labels import label_all, told_links
+from policies.call.small.labels import teach_all, told_links
 from policies.call.small.net import SmallNet
 from policies.call.small.steps import begin, new_state, watch_all
+from policies.call.small.teacher import TEACHER_MARGIN
 from traces.trace import Trace
 
 GROUP = 32
 """Calls over one path."""
 DEFAULT_SHARE = 0.5
 """Of the groups, that have the usual path; of the others everything is drawn."""
+THIN_SHARE, THINNEST = 0.5, 0.15
+"""Of the links, that carry less than their trace says, all of it by one factor, and the least factor:
+families have few links of 0.2 Mbit/s."""
 ASTRAY = 0.35
-"""Deviation of the logarithm of what the oracle's rate is multiplied by, where it goes astray …"""
+"""Deviation of the logarithm of what the teacher's rate is multiplied by, where it goes astray …"""
 ASTRAY_FOR = 40
 """… for so many feedbacks in the mean."""
 FIRST_ROWS = INTERVALS - 1
@@ -39,7 +44,7 @@ STILL_AWAY_MS = 400.0
 """Reports of a call's last moments don't come back within it, on any path that is drawn."""
 
 Drives = Callable[[FeedbackBatch, NDArray[np.float64]], NDArray[np.float64]]
-"""(feedback, the oracle's rates) to (N,) rates, kbit/s."""
+"""(feedback, the teacher's rates) to (N,) rates, kbit/s."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,12 @@ class Watched:
         )
 
 
-def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet) -> Watched:
+def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet, margin: float = TEACHER_MARGIN) -> Watched:
     """Play a batch, all but its last moments, and keep what the net would have been told.
 
     Args:
         net: any; its state is what keeps the rows.
+        margin: the teacher's.
     """
     call, count = calls.call, len(calls)
     kept = call.intervals - round(STILL_AWAY_MS / call.feedback_ms)
@@ -76,14 +82,14 @@ def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet) -> Watched:
     for heard in range(kept):
         feedback = calls.to_next_feedback()
         watch_all(state, feedback, rows[FIRST_ROWS + heard])
-        label_all(links, feedback, told)
+        teach_all(links, feedback, told, margin)
         labels[heard] = label_of(told, call)
         calls.set_rates(drives(feedback, told))
     return Watched(np.ascontiguousarray(rows.transpose(1, 0, 2)), np.ascontiguousarray(labels.T))
 
 
 def label_of(told_kbps: NDArray[np.float64], call: CallSettings) -> NDArray[np.float64]:
-    """What is taught of the oracle's rates: the logarithm of Mbit/s, within bounds."""
+    """What is taught of the teacher's rates: the logarithm of Mbit/s, within bounds."""
     return np.asarray(np.log(np.clip(told_kbps, call.min_kbps, OVER * call.max_kbps) / 1000.0))
 
 
@@ -101,7 +107,7 @@ def by_rule(rule: CompiledRule, call: CallSettings, count: int) -> Drives:
 
 
 def by_oracle_astray(random: np.random.Generator, count: int) -> Drives:
-    """The oracle's rate times a factor that changes now and then drives: states that no good rule sees."""
+    """The teacher's rate times a factor that changes now and then drives: states that no good rule sees."""
     factor = np.ones(count)
 
     def drives(feedback: FeedbackBatch, told: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,6 +133,14 @@ def drawn_path(random: np.random.Generator) -> CallPath:
     )
 
 
+def drawn_link(trace: Trace, random: np.random.Generator) -> Trace:
+    """A link to learn on: the trace's, or a thinner one."""
+    if random.random() >= THIN_SHARE:
+        return trace
+    factor = float(np.exp(random.uniform(np.log(THINNEST), 0.0)))
+    return replace(trace, rate_mbps=tuple((factor * np.asarray(trace.rate_mbps)).tolist()))
+
+
 def collected(
     traces: Sequence[Trace],
     call: CallSettings,
@@ -134,19 +148,21 @@ def collected(
     makes: Callable[[int], Drives],
     net: SmallNet,
     threads: int,
+    margin: float = TEACHER_MARGIN,
 ) -> Watched:
     """A call over each trace, from a moment that is drawn, in groups of one path.
 
     Args:
         makes: (calls of a group) who drives it.
+        margin: the teacher's.
     """
     parts = []
     for first in range(0, len(traces), GROUP):
-        group = traces[first : first + GROUP]
+        group = [drawn_link(trace, random) for trace in traces[first : first + GROUP]]
         starts = [float(random.uniform(0.0, trace.duration_s)) for trace in group]
         seeds = random.integers(1 << 62, size=len(group))
         calls = SimulatedCalls(call, group, drawn_path(random), seeds, starts, threads)
-        parts.append(watch(calls, makes(len(group)), net))
+        parts.append(watch(calls, makes(len(group)), net, margin))
     return Watched.joined(parts)
 
 

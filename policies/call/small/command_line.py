@@ -9,8 +9,10 @@ from traces.commands import Parser, add_json_option, add_options
 from traces.numbers import count, positive
 
 PROG = "python -m policies.call.small"
-LEARNED = ("3g-fast[0:100]", "4g-fast[0:100]", "lte-fast[0:100]")
-UNSEEN = ("3g-fast[1000:1100]", "4g-fast[1000:1100]", "lte-fast[1000:1100]")
+_FAMILIES = ("3g-fast", "4g-fast", "lte-fast", "rural-fast", "bursty-fast")
+LEARNED = tuple(f"{family}[0:60]" for family in _FAMILIES)
+CHOOSE = tuple(f"{family}[500:516]" for family in _FAMILIES)
+UNSEEN = tuple(f"{family}[1000:1100]" for family in _FAMILIES)
 
 
 def parser() -> Parser:
@@ -35,6 +37,10 @@ def parser() -> Parser:
     score.add_argument("--weights", nargs="+", default=[], metavar="FILE", help="(default: the shipped ones)")
     score.add_argument("--scales", nargs="+", type=positive, default=[1.0], metavar="X", help="(default: 1)")
     score.add_argument("--policy", default="", help="other rules, by commas, such as copa,nada")
+    score.add_argument(
+        "--starts", type=count, default=1, metavar="N", help="calls over each trace (default: 1)"
+    )
+    score.add_argument("--pooled", action="store_true", help="all sets as one besides; intervals over sets")
     score.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")
     add_json_option(score)
     return top

@@ -1,4 +1,8 @@
-"""The net learns with torch: squared error of the logarithm of the oracle's rate, Adam, a falling rate."""
+"""The net learns with torch: squared error of the logarithm of the oracle's rate, Adam, a falling rate.
+
+Where errors upwards count more than others the net comes to an expectile below the mean (Newey and Powell,
+1987): the less that is known, the further below.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +45,13 @@ def as_arrays(net: nn.Sequential) -> SmallNet:
     return checked(tensors, "the trained net")
 
 
-def learn(net: nn.Sequential, watched: Watched, steps: int, random: np.random.Generator) -> float:
+def learn(
+    net: nn.Sequential, watched: Watched, steps: int, random: np.random.Generator, over: float = 1.0
+) -> float:
     """So many steps of the optimizer.
+
+    Args:
+        over: what the square of an error upwards counts, of one downwards.
 
     Returns:
         root of the mean squared error over the last tenth of them.
@@ -55,10 +64,11 @@ def learn(net: nn.Sequential, watched: Watched, steps: int, random: np.random.Ge
         n, at = random.integers(calls, size=BATCH), random.integers(feedbacks, size=BATCH)
         inputs = torch.from_numpy(told[n, at].reshape(BATCH, WIDTH))
         taught = torch.from_numpy(watched.labels[n, at])
-        loss = (net(inputs).squeeze(1) - taught).square().mean()
+        error = net(inputs).squeeze(1) - taught
+        loss = torch.where(error > 0.0, over * error.square(), error.square()).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         falling.step()
-        errors.append(loss.item())
+        errors.append(error.detach().square().mean().item())
     return float(np.sqrt(np.mean(errors[-max(steps // 10, 1) :])))

@@ -32,7 +32,7 @@ def train(
 
     def more(number: int, makes: Callable[[int], Drives]) -> Watched:
         drawn = [traces[place] for place in random.integers(len(traces), size=number)]
-        return collected(drawn, call, random, makes, as_arrays(net), settings.threads)
+        return collected(drawn, call, random, makes, as_arrays(net), settings.threads, settings.margin)
 
     half = max(settings.calls // 2, 1)
     known = [
@@ -40,10 +40,10 @@ def train(
         more(half, partial(by_oracle_astray, random)),
     ]
     for number in range(settings.rounds):
-        error = learn(net, Watched.joined(known), settings.steps, random)
+        error = learn(net, Watched.joined(known), settings.steps, random, settings.over)
         say(f"seed {settings.seed}, before round {number + 1}: error {error:.4f} of log rate")
         mine = rule_of(as_arrays(net), 1.0)
         known.append(more(settings.calls, partial(by_rule, mine, call)))
-    error = learn(net, Watched.joined(known), settings.last_steps, random)
+    error = learn(net, Watched.joined(known), settings.last_steps, random, settings.over)
     say(f"seed {settings.seed}, after {settings.rounds} rounds: error {error:.4f} of log rate")
     return as_arrays(net), error

@@ -16,6 +16,8 @@ from policies.llm.studies.pool_runs import StudyResult, StudyRun, studied
 
 EQUAL, ENOUGH = "equal steps", "sufficient steps"
 FIGURE = "layers.png"
+LOOKS = 4
+"""At the validation sessions, so that it can be told what the last quarter brought."""
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -31,7 +33,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     named = {EQUAL: args.steps, ENOUGH: args.enough} if args.enough > args.steps else {EQUAL: args.steps}
     runs = {
         (name, layers): [
-            StudyRun(f"layers-{layers}", _shape(base, layers, args), seed, steps) for seed in args.seeds
+            StudyRun(f"layers-{layers}", _shape(base, layers, args), seed, steps, looks=LOOKS)
+            for seed in args.seeds
         ]
         for name, steps in named.items()
         for layers in args.layers

@@ -31,8 +31,6 @@ from traces.safe_reading import read_json_lines
 
 RESULTS, POOLS, PART = "results.jsonl", "pools", "part.npz"
 RESAMPLES = 2_000
-CHECKS = 4
-"""Looks at the validation sessions, the last of which counts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class StudyRun:
     steps: int
     percent: float = 100.0
     """Of the pool's sessions."""
+    looks: int = 1
+    """At the validation sessions, evenly over the steps; the last one counts."""
 
     @property
     def key(self) -> str:
@@ -161,7 +161,7 @@ def _run_one(run: StudyRun, task: Task, args: argparse.Namespace) -> dict[str, A
         run.shape,
         folder,
         mine,
-        _settings(run.seed, run.steps, args),
+        _settings(run.seed, run.steps, run.looks, args),
         lambda text: say(f"{run.key}: {text}"),
     )
     report = adaptation.go()
@@ -179,13 +179,13 @@ def _run_one(run: StudyRun, task: Task, args: argparse.Namespace) -> dict[str, A
     return row
 
 
-def _settings(seed: int, steps: int, args: argparse.Namespace) -> LearningSettings:
+def _settings(seed: int, steps: int, looks: int, args: argparse.Namespace) -> LearningSettings:
     return LearningSettings(
         seed=seed,
         steps=steps,
         batch=args.batch,
         rounds=0,
-        check_every=max(steps // CHECKS, 1),
+        check_every=max(steps // looks, 1),
         validation_sessions=args.validation_sessions,
         threads=args.threads,
     )
@@ -269,7 +269,7 @@ def course_of(args: argparse.Namespace) -> Course:
     task = task_named(args.task)
     held, facts = pool.read(args.pool, task)
     course: Course = task.course(facts) or Imitation(task, facts)
-    course.begin(held, _settings(args.seeds[0], args.steps, args))
+    course.begin(held, _settings(args.seeds[0], args.steps, 1, args))
     return course
 
 

@@ -98,7 +98,7 @@ class Deciding:
         asked = None
         for feedback in range(max(self._seen, count - ROWS // 2), count):
             self._history.append(interval_of(self._box.facts[feedback % ROWS]))
-            if feedback % every == 0:
+            if (feedback + 1) % every == 0:
                 *past, now = self._history
                 packets = packets_of(self._box, feedback % ROWS)
                 asked = feedback, CallObservation(now, packets, tuple(past))

@@ -14,10 +14,13 @@ from typing import Any, TextIO
 from player.call.decide import WORDS
 from player.call.observation import Interval
 from player.call.policy import CallPolicy
+from player.call.scored.qoe import CallQoE
 from player.call.settings import CallSettings
 from player.faults import one_line
+from player.provenance import decided_by
 from player.real.stdout import kept_for_us
 from player.registry import CALL, PolicyError, load_policy
+from player.sections import policy_section
 from testbed.calling.ends.deciding import Deciding
 from testbed.calling.ends.end_process import EndProcess, settings_of
 from testbed.calling.ends.lateness import lateness_of
@@ -43,6 +46,7 @@ class SenderProcess:
     def __init__(self, told: Mapping[str, Any], out: TextIO) -> None:
         self._call = CallSettings(**told["call"])
         self._told = told
+        self._qoe = CallQoE(**told["qoe"])
         self._loaded = load_policy(told["policy"], real=True, seed=told["seed"], kind=CALL)
         self._policy: CallPolicy = self._loaded.policy  # type: ignore[assignment]
         self._inline = self._loaded.name == IN_LOOP
@@ -62,7 +66,7 @@ class SenderProcess:
         if self._inline:
             return ""
         try:
-            self._policy.reset(self._call, self._told["seed"], None)
+            self._policy.reset(self._call, self._told["seed"], self._qoe)
         except Exception as error:  # whatever it is costs the policy its answers alone
             return f"policy's reset raised {one_line(error)}"
         return ""
@@ -70,13 +74,15 @@ class SenderProcess:
     def work(self) -> int:
         """All of it."""
         loaded = self._loaded
+        decided = decided_by(loaded.spec, loaded.policy)
         if not self._inline:
             self._deciding.start()
         self._process.begin(self._end)
         self._process.say(
             "loaded",
-            policy={"spec": loaded.spec, "name": loaded.name, "parameters": loaded.parameters},
-            weights_sha256=loaded.weights_sha256,
+            policy=policy_section(loaded, decided).to_json(),
+            told_qoe=asdict(self._qoe),
+            versions=dict(decided.versions),
         )
         for elapsed_s in self._process.looks(self._end, wait_for_word=False):
             self._tell(elapsed_s)

@@ -162,7 +162,7 @@ def _heard(port: Port, s: Record, shadow: GccState, past: Ring, batch: FeedbackB
         _log(box, now_s, s.target_kbps, BY_POLICY)
         _probe(s, shadow, now_s)
         return
-    if (c.feedbacks - 1) % c.every == 0:
+    if c.feedbacks % c.every == 0:  # as the simulated call asks: with whole intervals of decisions
         if c.open:  # a late answer is none
             _choose(s, shadow, box, np.nan, True, now_s)
         c.asked, c.asked_s, c.open = c.feedbacks - 1, now_s, 1

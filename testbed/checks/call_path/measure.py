@@ -94,7 +94,7 @@ class _Ends:
         assert self._sender.stdout is not None
         line = self._sender.stdout.readline()
         if not line:
-            raise TestbedError("the sending process died; see its message above")
+            raise TestbedError("the sending process died; its message above, if it left one, says why")
         answer: dict[str, float] = json.loads(line)
         return answer
 

@@ -182,7 +182,9 @@ class FidelityBench:
             ).encode()
         )
         if not await process.stdout.readline():
-            raise TestbedError("the process that fills the links did not start; see its message above")
+            raise TestbedError(
+                "the process that fills the links did not start; its message above, if it left one, says why"
+            )
         return Saturator(process, process.stdin, process.stdout)
 
     async def burst(self) -> Burst:
@@ -259,7 +261,9 @@ class Saturator:
         """
         said = await self.stdout.readline()
         if await self.process.wait() != 0:
-            raise TestbedError("the process that fills the links died; see its message above")
+            raise TestbedError(
+                "the process that fills the links died; its message above, if it left one, says why"
+            )
         return int(json.loads(said)["late"]) if said else 0
 
 

@@ -14,12 +14,13 @@ from player.policy import Policy, ToldFuture
 from player.provenance import decided_by
 from player.registry import CALL, VIDEO, Kind, LoadedPolicy, PolicyError, load_policy
 from player.simulated.session import Future
+from testbed.cross.asked import companions_of
 from testbed.link.settings import LinkSettings
 from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.models import MODELS
 from testbed.simulating.tasks import CALL as TASK_CALL
 from testbed.simulating.tasks import VIDEO as TASK_VIDEO
-from testbed.sweeps.experiment.schema import PolicyEntry, SweepFile
+from testbed.sweeps.experiment.schema import PolicyEntry, SettingEntry, SweepFile
 from testbed.sweeps.experiment.units import SweepPolicy, SweepSetting, Unit
 from traces.trace import Trace
 
@@ -110,6 +111,20 @@ def _untellable(policy: ToldFuture, link_model: str | None, thresholds: BufferTh
 def loaded(spec: str, kind: Kind = VIDEO) -> LoadedPolicy:
     """A policy to ask about itself; sessions have one of their own."""
     return load_policy(spec, kind=kind)
+
+
+def refuse_companions(file: SweepFile, entry: SettingEntry) -> None:
+    """Refuse policies of companions that there are not.
+
+    Raises:
+        TestbedError: with the line.
+    """
+    for text in filter(None, entry.values["beside"]):
+        for one in companions_of([text], "beside"):
+            try:
+                load_policy(one.policy, real=True, kind=KINDS[one.kind])
+            except PolicyError as error:
+                raise file.fault(entry.where["beside"], f"beside {one.words}: {error}", text) from None
 
 
 def _to_play(file: SweepFile, unit: Unit) -> VideoToPlay:

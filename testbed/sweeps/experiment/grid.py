@@ -9,8 +9,9 @@ import random
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from player.buffer import BufferThresholds
 from player.call.settings import CallSettings
@@ -112,7 +113,9 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             cap_mbps=chosen["cap_mbps"],
             players=chosen["players"],
             stagger_s=chosen["stagger_s"],
-            left_out=None if link_model is None or calls else _beyond(link_model, link, chosen["players"]),
+            left_out=None if link_model is None else _beyond(link_model, link, chosen, calls),
+            beside=chosen["beside"],
+            cross=chosen["cross"],
             thresholds=BufferThresholds(chosen["buffer_cap_s"], chosen["startup_s"], chosen["resume_s"]),
             call=call_of(chosen) if calls else None,
             axis={key: chosen[key] for key in entry.axes},
@@ -124,10 +127,12 @@ def simulated_link(model: str, setting: SweepSetting) -> Link:
     return MODELS[model].link(setting.link)
 
 
-def _beyond(model: str, link: LinkSettings, players: int) -> str | None:
+def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bool) -> str | None:
     """What of a setting a link model does not know; None if it can do all of it."""
-    if players > 1:
+    if chosen["players"] > 1 or chosen["beside"] or chosen["cross"]:
         return "simulated players do not share a bottleneck"
+    if calls:
+        return None
     beyond = MODELS[model].beyond(link)
     return None if beyond is None else f"link model {model}: {beyond}"
 

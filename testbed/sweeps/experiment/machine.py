@@ -23,6 +23,11 @@ def check_machine(plan: SweepPlan, asked_backend: str) -> str:
             check_congestion_control(setting.link.congestion_control)
         except TestbedError as error:
             raise plan.file.fault(entries[setting.group].where["cc"], str(error)) from None
+        for flow in setting.others.flows:
+            try:
+                check_congestion_control(flow.congestion_control)
+            except TestbedError as error:
+                raise plan.file.fault(entries[setting.group].where["cross"], str(error)) from None
     pairs = {(unit.setting.label, unit.swept.trace.name): unit for unit in plan.units}
     for unit in pairs.values():
         try:

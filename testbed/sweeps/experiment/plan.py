@@ -22,7 +22,7 @@ from player.qoe import QoE, Scored
 from player.video.video import Video
 from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.simulating.tasks import CALL
-from testbed.sweeps.experiment.deciders import each_untold, policy_of, refusals
+from testbed.sweeps.experiment.deciders import each_untold, policy_of, refusals, refuse_companions
 from testbed.sweeps.experiment.grid import Block, blocks_of, grid, traces_in, units_of
 from testbed.sweeps.experiment.most import refuse_many
 from testbed.sweeps.experiment.schema import SettingEntry, SweepFile
@@ -114,7 +114,7 @@ def plan_sweep(
     calls = file.task == CALL
     model = (CALL if calls else link_model) if simulated else None
     refuse_many(file, [1] * len(file.settings), simulated)  # lists alone may make too many
-    policies = tuple(policy_of(file, entry, model) for entry in file.policies)
+    policies = _policies(file, model)
     settings: list[SweepSetting] = []
     blocks: list[Block] = []
     traces: dict[str, SweptTrace] = {}
@@ -148,6 +148,17 @@ def plan_sweep(
         notes=(*notes, *_left_out_notes(policies, settings, untold)),
         strict=strict,
     )
+
+
+def _policies(file: SweepFile, model: str | None) -> tuple[SweepPolicy, ...]:
+    """Those that the file is about; those that are made besides are there, too.
+
+    Raises:
+        TestbedError: one that there is not; with the line.
+    """
+    for entry in file.settings:
+        refuse_companions(file, entry)
+    return tuple(policy_of(file, entry, model) for entry in file.policies)
 
 
 def _join(

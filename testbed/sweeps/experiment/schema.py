@@ -34,11 +34,13 @@ from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
 from player.qoe import Scoring
-from testbed.link.settings import LONGEST_RTT_MS, LinkSettings, Loss
+from testbed.cross.asked import companions_of, flows_of
+from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from testbed.sweeps.experiment.lines import Lines, Place
 from traces.safe_reading import MOST_TOML_BYTES, BadFileError, read_text, toml_tables
+from traces.trace import MOST_DELAY_MS
 from traces.words import meant
 
 Check = Callable[[Any], str | None]
@@ -77,7 +79,7 @@ def _link(name: str) -> Check:
     def check(value: Any) -> str | None:
         figures: dict[str, Any] = {name: value}
         if name in PARTS_OF_RTT:  # whether it is too much for the RTT is asked where both are known
-            figures |= {"rtt_ms": LONGEST_RTT_MS, "media_delay_ms": LONGEST_RTT_MS / 2} | figures
+            figures |= {"rtt_ms": MOST_DELAY_MS, "media_delay_ms": MOST_DELAY_MS / 2} | figures
         try:
             LinkSettings(**figures)
         except TestbedError as error:
@@ -96,6 +98,22 @@ def _loss(value: Any) -> str | None:
 
 
 def _anything(value: Any) -> str | None:
+    return None
+
+
+def _beside(value: Any) -> str | None:
+    try:
+        companions_of([value], "beside")
+    except TestbedError as error:
+        return str(error).removeprefix("beside ")
+    return None
+
+
+def _cross(value: Any) -> str | None:
+    try:
+        flows_of([value], "cross")
+    except TestbedError as error:
+        return str(error).removeprefix("cross ")
     return None
 
 
@@ -160,8 +178,10 @@ KEYS: dict[str, Key] = {
     "queue_bytes": Key(int, True, None, _link("queue_bytes")),
     "cc": Key(str, True, "cubic", _anything, task=VIDEO),
     "slow_start_after_idle": Key(bool, False, True, _anything, task=VIDEO),
-    "players": Key(int, True, 1, _at_least(1, 16), task=VIDEO),
-    "stagger_s": Key(float, True, 5.0, _at_least(0, 3600), task=VIDEO),
+    "players": Key(int, True, 1, _at_least(1, 16)),
+    "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
+    "beside": Key(str, True, None, _beside),
+    "cross": Key(str, True, None, _cross),
     "buffer_cap_s": Key(float, True, BufferThresholds.buffer_cap_s, _at_least(0.5, 86_400), task=VIDEO),
     "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400), task=VIDEO),
     "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400), task=VIDEO),
@@ -169,7 +189,8 @@ KEYS: dict[str, Key] = {
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
 """What a setting may say beside `label`, `seen`, `stress` and `traces`: units are in the names, `video` is
-the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, players hold
+the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `beside` and
+`cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold
 requests above `buffer_cap_s`, begin to play at `startup_s` and go on after a stall at `resume_s`, `seeds` are
 of policies and of the relay's loss, `repetitions` run the same again (emulated)."""
 

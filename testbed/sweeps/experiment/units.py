@@ -12,6 +12,7 @@ from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.call.settings import CallSettings
 from player.fallback import FALLBACK_ONCE
 from player.video.video import Video
+from testbed.cross.asked import Beside, companions_of, flows_of
 from testbed.link.settings import LinkSettings
 from testbed.simulated.starts import Start
 from traces.trace import Trace
@@ -70,21 +71,33 @@ class SweepSetting:
     thresholds: BufferThresholds = USUAL_THRESHOLDS
     call: CallSettings | None = None
     """Of a sweep of calls."""
+    beside: str | None = None
+    """Calls and videos that are made besides on each lane, and …"""
+    cross: str | None = None
+    """… bulk flows, as `testbed/cross/asked.py` reads them."""
     axis: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     """Where it is on each axis of the `[[setting]]`, by key; empty where that has none."""
+
+    @cached_property
+    def others(self) -> Beside:
+        """Who is on each lane besides its own players."""
+        companions = companions_of([self.beside]) if self.beside else ()
+        return Beside(companions, flows_of([self.cross]) if self.cross else ())
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What makes a session of this setting this and no other, in plain values.
 
-        `stress` is there only where it is true, `call` of a call alone, thresholds of the buffer only where
-        they are not the usual ones: sessions from before these keys were known are still the same.
+        `stress`, `beside` and `cross` are there only where they say something, `call` of a call alone,
+        thresholds of the buffer only where they are not the usual ones: sessions from before these keys were
+        known are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del mine["axis"]
-        if not self.stress:
-            del mine["stress"]
+        for name in ("stress", "beside", "cross"):
+            if not mine[name]:
+                del mine[name]
         del mine["thresholds"], mine["call"]
         if self.call is not None:
             mine["call"] = dataclasses.asdict(self.call)

@@ -22,7 +22,7 @@ from analysis.report.parts.table_rendering import RowGroup, Table, escape_latex,
 from analysis.report.sections import headline, missing
 from analysis.report.sections.deciding import deciders_table, fallback_table, timing
 from analysis.report.sections.links import fidelity_table, reasons_table
-from analysis.report.sections.sharing import jain, shared_links
+from analysis.report.sections.sharing import shared_links
 from player.qoe import Scoring
 from tests.support.chromium import find_browser, look
 from tests.support.report_sweeps import INVALID_REASON, SEEN, UNSEEN, small_sweep
@@ -136,13 +136,6 @@ def test_a_simulated_session_has_no_decision_time(tmp_path: Path) -> None:
     assert isinstance(row, SessionRow) and timing([row], ClusterRule()) is None
 
 
-def test_jains_index_by_hand() -> None:
-    assert jain([3.0, 3.0, 3.0]) == 1.0 and jain([4.0, 0.0]) == 0.5
-    assert jain([1.0, 2.0]) == pytest.approx(9 / (2 * 5)) and jain([0.0, 0.0]) == 1.0
-    with pytest.raises(ValueError, match="no values"):
-        jain([])
-
-
 def test_shared_links_are_fair_or_not_and_used_in_part(study: Study) -> None:
     shared = shared_links(study)
     assert len(shared.links) == 11 and shared.broken == 0
@@ -180,7 +173,7 @@ def test_what_is_missing_is_said(study: Study) -> None:
         "33 of 37 planned sessions are done, 1 never had a valid link, 1 failed for good, 2 are still to be"
         " run. The sweep is not complete; these are partial results."
     )
-    table, lost = missing.planned_table(study), missing.not_good_table(study)
+    table, lost = missing.planned_table(study.sweep), missing.not_good_table(study.sweep)
     assert table is not None and lost is not None
     assert column(table, "planned") == [4, 4, 4, 8, 8, 9] and column(table, "missing") == [0, 0, 0, 0, 0, 2]
     assert column(lost, "reason") == [INVALID_REASON, "the player died: no route"]

@@ -108,6 +108,15 @@ def test_codecs_follow_the_bitrate() -> None:
     assert found[0] == "avc1.64001E" and found[-1] == "avc1.640033"
 
 
+def test_real_media_have_codecs_of_their_own_and_initialization_segments() -> None:
+    video = load_video("envivio")
+    text = write_mpd(video, ["avc1.42C00C"] * 6)
+    presentation = read_mpd(text, URL)
+    assert presentation.video == video
+    assert presentation.init_urls[2] == "http://origin.example:8080/some/2/init.mp4"
+    assert text.count('codecs="avc1.42C00C"') == 6
+
+
 @pytest.mark.parametrize("name", ["", " padded", "new\nline", "\x00", "\ud800"])
 def test_names_that_xml_cannot_carry_are_refused(name: str) -> None:
     with pytest.raises(MpdError, match="cannot be written into an MPD"):

@@ -16,6 +16,7 @@ from player.simulated.link_published import PublishedLink
 from player.video.built_in import load_video
 from player.video.video import Video
 from policies.knowable.__main__ import main
+from policies.knowable.informed import INFORMED, informed_levels
 from policies.knowable.kept import held_of
 from policies.knowable.laws import Floats
 from policies.knowable.planner import best_paid_plan
@@ -125,6 +126,23 @@ def test_what_sessions_pay_has_mean_zero() -> None:
     assert abs(total) < 1e-6 < spread
 
 
+def test_who_is_told_the_hidden_state_plays_the_optimum() -> None:
+    """So what the bound has more than it has is what V lacks."""
+    terms = tiny()
+    worth = fit_chain(CHANCES, PAYLOAD, 0.0, terms)
+    for start in range(2):
+        best, total = optimum(terms, start), 0.0
+        for rest in product(range(2), repeat=STEPS - 1):
+            path = [start, *rest]
+            payload, chance = (
+                PAYLOAD[path],
+                float(np.prod([CHANCES[now, then] for now, then in pairwise(path)])),
+            )
+            levels = informed_levels(payload, terms, worth, np.eye(2)[path], CHANCES[path])
+            total += chance * paid_session(payload, terms, worth, np.zeros((0, 2)), levels).qoe
+        assert total == pytest.approx(best)
+
+
 def study(family: str, members: int, chunks: int) -> BoundStudy:
     """The first of the members that are kept for comparison."""
     model = load_family(family)
@@ -136,7 +154,8 @@ def study(family: str, members: int, chunks: int) -> BoundStudy:
 def test_on_members_it_is_above_policies_and_below_the_oracle() -> None:
     """In the mean: a plan over an unlucky member is repaid, and may then be above the oracle."""
     these = study("4g", 2, 14)
-    found = figures(these, {name: decided(these, name) for name in ("robustmpc", "bba")})
+    names = ("robustmpc", "bba")
+    found = figures(these, {name: decided(these, name) for name in names} | {INFORMED: None})
     assert all(-1e-9 <= each.clairvoyant - each.oracle < 0.1 for each in found)
     said = summed_up(found, "robustmpc")
     assert said["bound"]["mean"] < said["oracle_freed"]["mean"]
@@ -185,10 +204,10 @@ def test_policies_are_added_without_a_bound_computed_again(
     out = tmp_path / "bounds.json"
     out.write_text(kept)
     monkeypatch.setattr("policies.knowable.study.best_paid_plan", None)
-    assert main(["--add", "genet", "--chunks", "3", "--out", str(out)]) == 0
+    assert main(["--add", "genet,informed", "--chunks", "3", "--out", str(out)]) == 0
     assert "no controller can pass this" in capsys.readouterr().out
     (before,), (said,) = json.loads(kept)["bounds"], json.loads(out.read_text())["bounds"]
-    assert set(said["policies"]) == {"robustmpc", "bba", "genet"}
+    assert set(said["policies"]) == {"robustmpc", "bba", "genet", INFORMED}
     assert said["bound"] == before["bound"]
     assert said["policies"]["bba"] == before["policies"]["bba"]
     assert len(said["decided_by"]["genet"]) == 64

@@ -187,7 +187,7 @@ def test_a_videos_name_is_one_part_of_a_path(
         ({"sizes_bytes": [[1, 2]] * 6}, "2 sizes for 6 levels"),
         ({"sizes_bytes": [["1", 2]] * 6}, "sizes_bytes"),
         ({"chunks": 100_001, "sizes_bytes": [[1, 2, 3, 4, 5, 6]] * 100_001}, "100000 are the limit"),
-        ({"chunk_s": 1e6}, "at most 86400"),
+        ({"chunk_s": 1e6}, "at most 86400 s"),
         ({"chunk_s": -1}, "chunk_s is -1"),
         ({"chunk_s": 10**400}, "more than 64 bits"),
         ({"sizes_bytes": [[1, 2, 3, 4, 5, 2**34]] * 6, "chunk_s": 80_000.0}, "steps of the trace"),
@@ -204,6 +204,28 @@ def test_sizes_and_lengths_of_a_video_are_checked_before_anything_is_written(
         else first["trace"]
     )
     change_manifest(record, video={**first["video"], **change}, trace={**trace})
+    assert words in refused(capsys, "--reproduce", record, "--trust")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "words"),
+    [
+        ("link", {"rtt_ms": 1e14}, "link.rtt_ms is 100000000000000.0; no link has that: expected 0 to 10000"),
+        ("trace", {"rate_mbps": [1e12] * 3, "time_s": [0, 1, 2]}, "no link has that: expected 0 to 1e+09"),
+    ],
+)
+def test_a_link_that_there_cannot_be_is_not_computed(
+    section: str,
+    change: dict[str, Any],
+    words: str,
+    record: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    first = json.loads(record.read_text().splitlines()[0])
+    change_manifest(record, **{section: {**first[section], **change}})
     assert words in refused(capsys, "--reproduce", record, "--trust")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -257,3 +279,11 @@ def test_a_fallback_that_is_not_there_is_refused(record: Path, capsys: pytest.Ca
     change_manifest(record, player={**first["player"], "fallback": "nosuch"})
     said = refused(capsys, "--reproduce", record, "--trust")
     assert "fallback: policy nosuch: unknown name 'nosuch'" in said
+
+
+def test_a_session_of_another_client_is_not_played_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_session(tmp_path / "bba.jsonl", simulated=False, player={"client": "dashjs"})
+    said = refused(capsys, "--reproduce", path)
+    assert 'is of a session that "dashjs" played, which is not played again' in said

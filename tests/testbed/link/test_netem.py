@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from testbed.link.netem import NO_LOSS, loss_words, netem_changes, netem_commands
 from testbed.link.netem_replay import NetemReplay
+from testbed.link.packed_trace import packed
 from testbed.link.settings import LinkSettings, Loss
 from tests.support.link_fakes import Clock
 from traces.trace import Step, Trace
@@ -208,7 +209,7 @@ def test_questions_are_answered_until_the_end_of_input(capsys: pytest.CaptureFix
     reading, writing = os.pipe()
     thread = threading.Thread(target=replay.run, args=(reading,))
     thread.start()
-    played = {"do": "play", "trace": TRACE.as_json(), "start_s": 0.0, "t0": time.monotonic()}
+    played = {"do": "play", "trace": packed(TRACE), "start_s": 0.0, "t0": time.monotonic()}
     for line in (played, {"do": "rest"}, {"do": "report"}):
         os.write(writing, json.dumps(line).encode() + b"\n")
     os.close(writing)

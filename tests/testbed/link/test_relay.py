@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from testbed.link.delay_line import DelayLine, LateFrames
 from testbed.link.delay_stage import late_media, unasked_media
+from testbed.link.packed_trace import packed
 from testbed.link.relay import LossProcess, MediaDelay, Relay, Schedule, clock_offset
 from testbed.link.settings import LinkSettings, Loss
 from tests.support.link_fakes import Clock
@@ -461,7 +462,7 @@ def test_questions_are_answered_while_frames_pass(capsys: pytest.CaptureFixture[
     with running(delay_s=0.0, loss=CERTAIN) as live:
         live.near.ours.send(frame(1))
         assert number_of(live.far.ours.recv(2048)) == 1
-        played = {"do": "play", "trace": VARYING.as_json(), "start_s": 1.0, "t0": time.monotonic()}
+        played = {"do": "play", "trace": packed(VARYING), "start_s": 1.0, "t0": time.monotonic()}
         lines = "".join(json.dumps(line) + "\n" for line in (played, {"do": "rest"}, {"do": "report"}))
         half = len(lines) // 2
         os.write(live.questions, lines[:half].encode())

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from testbed.link.bucket import bucket_bytes
 from testbed.link.correction import HORIZON_S, MOST_SHARE, SHORT_S
 from testbed.link.log import LinkRow, read_link_log
+from testbed.link.packed_trace import packed
 from testbed.link.shaper import EARLY_S, SAMPLE_S, WRITING_S, Replay, Shaper, read
 from testbed.link.tbf import FRAME_BYTES
 from testbed.process.children import to_wait_s
@@ -180,6 +181,22 @@ def test_a_dark_step_is_dark_however_short(bench: Bench, step_s: float) -> None:
     (rate,) = bench.asked()
     assert rate >= (1 - MOST_SHARE) * 8.0
     assert [row.rate_mbps for row in bench.rows()] == [8.0, 0.0]
+
+
+@pytest.mark.parametrize(("dark_steps", "asked"), [(1, []), (4, [0.0]), (30, [0.0])])
+def test_many_short_dark_steps_are_as_dark_as_a_long_one(
+    bench: Bench, dark_steps: int, asked: list[float]
+) -> None:
+    """In one of them the refill of a change is more than the 1000 bytes that a link left alone passes."""
+    steps = 2 + dark_steps
+    times = tuple(0.02 * step for step in range(steps + 1))
+    bench.begin(Trace("t", times, (0.0, 0.4, *[0.0] * dark_steps, 0.4)))
+    bench.advance(0.0)
+    bench.advance(0.02, 1000 + bucket_bytes(0.4))  # no token is left
+    assert bench.asked() == asked
+    for step in range(1, dark_steps):
+        bench.advance(0.02 * (step + 1))
+    assert bench.asked() == []
 
 
 def test_a_sample_before_the_first_step_does_nothing(bench: Bench) -> None:
@@ -349,7 +366,7 @@ class Course:
         attach = {"do": "attach", "lane": lane, "pid": 1, "interface": lane, "limit_bytes": LIMIT_BYTES}
         assert self.shaper.command({**attach, "rate_mbps": 3.0}) == {"lane": lane}
         t0 = self.clock.now + in_s
-        play = {"do": "play", "lane": lane, "trace": trace.as_json(), "start_s": 0.0, "t0": t0}
+        play = {"do": "play", "lane": lane, "trace": packed(trace), "start_s": 0.0, "t0": t0}
         assert self.shaper.command({**play, "log": str(log or self.log(lane))}) == {"lane": lane}
         return t0
 

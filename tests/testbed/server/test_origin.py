@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -15,7 +17,7 @@ import sys
 import time
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,9 @@ from yarl import URL
 from player.real import cmsd
 from player.real.tcp_info import TcpInfo, parse_tcp_info, read_tcp_info
 from player.video.built_in import load_video
+from player.video.media.boxes import box, boxes
+from player.video.media.clip import Clip
+from player.video.media.prepared import PreparedMedia
 from player.video.mpd import read_mpd
 from player.video.video import Video, VideoError
 from testbed import origin
@@ -44,12 +49,15 @@ def with_client(
     check: Callable[[Client, list[dict[str, Any]]], Awaitable[None]],
     videos: tuple[Video, ...] = (SMALL,),
     media: Path | None = None,
+    prepared: Sequence[PreparedMedia] = (),
 ) -> None:
     """Run `check` against a running origin on loopback; it gets the log lines too."""
 
     async def run() -> None:
         lines: list[dict[str, Any]] = []
-        async with TestClient(TestServer(application.make_app(videos, media, lines.append))) as client:
+        async with TestClient(
+            TestServer(application.make_app(videos, media, lines.append, prepared))
+        ) as client:
             await check(client, lines)
 
     asyncio.run(run())
@@ -536,6 +544,32 @@ def test_a_file_that_shrinks_breaks_the_connection_not_the_server(media: Path) -
     with_client(check, media=media)
 
 
+def test_real_media_have_the_described_sizes_and_any_part_fits_the_whole() -> None:
+    fragment = box(b"moof", bytes(100)) + box(b"mdat", bytes(500))
+    video = Video("real", 4.0, (100, 400), ((1000, 300_000), (660, 3_000_000)))
+    entry = box(b"avc1", bytes(78) + box(b"avcC", b"\1\x42\xc0\x0c"))
+    described = functools.reduce(
+        lambda content, kind: box(kind, content),
+        (b"stbl", b"minf", b"mdia", b"trak", b"moov"),
+        box(b"stsd", bytes(8) + entry),
+    )
+    clip = Clip(box(b"ftyp", b"isom") + described, (fragment, fragment))
+
+    async def check(client: Client, lines: list[dict[str, Any]]) -> None:
+        assert await (await client.get("/real/1/init.mp4")).read() == clip.init
+        assert (await client.get("/real/2/init.mp4")).status == 404
+        for level, chunk in itertools.product(range(2), range(2)):
+            path, size = f"/real/{level}/{chunk}.m4s", video.sizes_bytes[chunk][level]
+            whole = await (await client.get(path)).read()
+            assert len(whole) == size and whole[24 : 24 + len(fragment)] == fragment
+            assert sum(one.end - one.start for one in boxes(whole)) == size
+            for first, last in ((0, 9), (600, 659), (650, size - 1), (640, 640)):
+                part = await client.get(path, headers={"Range": f"bytes={first}-{last}"})
+                assert await part.read() == whole[first : last + 1]
+
+    with_client(check, (video,), prepared=[PreparedMedia(video, (clip, clip))])
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -543,7 +577,7 @@ def test_a_file_that_shrinks_breaks_the_connection_not_the_server(media: Path) -
 async def command(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The origin as a user starts it; killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "testbed/origin.py", "--host", "127.0.0.1", *arguments,
+        sys.executable, "testbed/origin.py", "--host", "127.0.0.1", "--segments", "kept", *arguments,
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

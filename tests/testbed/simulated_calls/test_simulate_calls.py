@@ -132,3 +132,45 @@ def test_a_person_sees_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
     assert "stall (200 ms)" in said.out
     assert "simulated 2 of 2 calls" in said.err
+
+
+ENDS = """
+import os
+
+
+class Ends:
+    def reset(self, call, seed, qoe):
+        self.over = int(seed) % 2 == 0
+
+    def decide(self, observation):
+        if self.over and observation.now.elapsed_s > 2:
+            os._exit(0)
+        return 400.0
+"""
+
+
+def test_a_policy_that_ends_its_process_costs_its_own_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "ends.py"
+    mine.write_text(ENDS)
+    words = (*SHORT[:-1], "3g[0:3]", "--seed", "1", "--policy", f"fixed:kbps=300,{mine}:Ends")
+    assert run(*words, "--out", tmp_path / "o", "--json") == 1
+    said = capsys.readouterr()
+    report = json.loads(said.out)
+    records = {path for path in (tmp_path / "o").glob("*.jsonl") if "Ends" in path.name}
+    lost = {Path(one["record"]) for one in report["lost"]}
+    assert lost and records and not lost & records and len(lost | records) == 3
+    assert all((read_call(path).told.seed or 0) % 2 for path in records)
+    assert report["policies"][0]["calls"] == 3
+    assert f"ended its process, and the call with it: {len(lost)} times" in said.err
+
+
+def test_strict_stops_at_the_first_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE.replace('float("nan")', "1 / 0"))
+    assert run(*SHORT, "--strict", "--policy", f"{mine}:Steady", "--out", tmp_path / "o") == 2
+    said = capsys.readouterr().err
+    assert "the policy raised ZeroDivisionError: division by zero; stopped, as --strict says" in said
+    assert "Traceback" in said and "mine.py" in said
+    assert not list((tmp_path / "o").glob("*.jsonl"))

@@ -87,3 +87,40 @@ def test_calls_are_computed_once_and_what_is_gone_again(
     assert main(words) == 0
     now = [path.stat().st_mtime_ns for path in records]
     assert now[1:] == kept[1:] and now[0] > kept[0]
+
+
+SHARED = GOOD.replace("rtt_ms = [40, 80]", 'players = 2\nbeside = "video:bba"\ncross = "reno:2@1-2"')
+
+
+def test_a_shared_bottleneck_is_emulated_alone(tmp_path: Path) -> None:
+    plan = planned(tmp_path, SHARED, simulated=False)
+    (setting,) = plan.settings
+    assert setting.others.words == ("video:bba", "reno from 1 s to 2 s", "reno from 1 s to 2 s")
+    assert plan.sessions == 8 and {unit.players for unit in plan.units} == {2}  # companions are none of them
+    simulated = planned(tmp_path, SHARED)
+    assert simulated.units == () and any("do not share a bottleneck" in note for note in simulated.notes)
+
+
+def test_who_is_beside_makes_another_session_and_nobody_the_same(tmp_path: Path) -> None:
+    def identities(text: str) -> set[str]:
+        plan = planned(tmp_path, text, simulated=False)
+        return {plan.identity(unit) for unit in plan.units}
+
+    alone = identities(GOOD)
+    assert alone.isdisjoint(identities(GOOD.replace("rtt_ms", 'cross = "reno"\nrtt_ms')))
+    assert alone == identities(GOOD.replace("rtt_ms", "players = 1\nrtt_ms"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('beside = "bba"', "expected call:POLICY or video:POLICY"),
+        ('beside = "video:nobody"', "nobody"),
+        ('cross = "cubic:"', "expected flows as cubic"),
+        ("players = 0", "players is 0"),
+    ],
+)
+def test_mistakes_of_who_is_beside_name_their_line(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(TestbedError) as raised:
+        planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", line), simulated=False)
+    assert "calls.toml:9: " in str(raised.value) and words in str(raised.value)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from testbed.link.bucket import BURST_BYTES, bucket_bytes
 from testbed.link.log import LinkRow, read_link_log
 from testbed.link.shaper import LONGEST_STEP_S, pieces
-from testbed.link.step_bytes import carried_bytes, step_bytes
+from testbed.link.step_bytes import StepBytes, carried_bytes, step_bytes
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, bytes_per_s
 from testbed.verdict.evidence import Evidence
 from testbed.verdict.judge import Verdict
 from testbed.verdict.judge import judge as judge_evidence
-from testbed.verdict.link_bounds import LATE_MAX_MS, NOTICE_S, UNLOGGED_S, windows
+from testbed.verdict.link_bounds import LATE_MAX_MS, NOTICE_S, UNLOGGED_S, repaid_bytes, windows
 from traces.trace import Trace
 
 RATE_MBPS = 8.0
@@ -318,3 +318,16 @@ def test_a_dark_link_passes_no_full_frame() -> None:
     assert bytes_per_s(0.0) == DARK_BYTES_PER_S
     assert bytes_per_s(0.5) == 62_500
     assert FRAME_BYTES / bytes_per_s(0.0) > 1000  # seconds
+
+
+def a_step(number: int, carried: float, sent: int, backlogged: bool) -> StepBytes:
+    return StepBytes(0.02 * number, 0.02 * (number + 1), carried, sent, 0.0, 0, backlogged)
+
+
+def test_what_passed_before_frames_waited_may_be_taken_back_once_and_no_more() -> None:
+    ahead = a_step(0, 100.0, 1300, False)
+    waiting = [a_step(number, 500.0, 100, True) for number in range(1, 4)]
+    assert repaid_bytes([ahead, *waiting]) == [0.0, 1200.0, 0.0, 0.0]
+    idle = a_step(1, 1500.0, 0, False)  # what it does not use is gone
+    assert repaid_bytes([ahead, idle, *waiting]) == [0.0, 0.0, 0.0, 0.0, 0.0]
+    assert repaid_bytes([a_step(0, 0.0, 99_999, False), *waiting])[1] == 3 * FRAME_BYTES

@@ -1,7 +1,8 @@
-"""`collect --task call`: simulated calls, and what the oracle would send at every decision.
+"""`collect --task call`: simulated calls, and what the teacher would send at every decision.
 
-The oracle says its rate in any state, so anybody may drive: GCC, the small net, and the oracle's own rate
-gone astray. Members of families whose number is `HELD_OUT` times something are kept to choose by.
+The teacher (`policies/call/small/labels.py`) says its rate in any state, so anybody may drive: GCC, the small
+net, and its own rate gone astray. Members of families whose number is `HELD_OUT` times something are kept to
+choose by.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ import numpy as np
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.gcc import GCC
-from policies.call.small.collect import GROUP, Drives, by_oracle_astray, by_rule, drawn_path
+from policies.call.small.collect import (
+    GROUP,
+    Drives,
+    by_oracle_astray,
+    by_rule,
+    drawn_link,
+    drawn_path,
+)
 from policies.call.small.policy import Small
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
@@ -92,7 +100,8 @@ def calls_of(
     """So many calls over drawn traces and paths, each from a drawn moment, in groups of one path."""
     parts = []
     for group in in_parts(count, GROUP):
-        drawn = [traces[place] for place in random.integers(len(traces), size=len(group))]
+        places = random.integers(len(traces), size=len(group))
+        drawn = [drawn_link(traces[place], random) for place in places]
         starts = [float(random.uniform(0.0, trace.duration_s)) for trace in drawn]
         seeds = random.integers(1 << 62, size=len(group))
         calls = SimulatedCalls(call, drawn, drawn_path(random), seeds, starts, threads)

@@ -1,4 +1,4 @@
-"""How `call` is learned: the likelihood of the oracle's rates, and rounds of the student's own calls.
+"""How `call` is learned: the likelihood of the teacher's rates, and rounds of the student's own calls.
 
 The score is what the student gains over GCC in linear QoE (`player.call.scored.qoe`) on traces held out.
 """
@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from player.call.path import CallPath
-from player.call.scored.qoe import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.gcc import GCC
-from policies.call.small.score import Plays, Scored, plays_oracle, plays_rule, scored
+from policies.call.small.score import Plays, plays_rule, plays_teacher, scored
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
 from policies.llm.learning.pool import Experience
@@ -29,7 +28,7 @@ from policies.llm.tasks.call.task import TASK
 from traces.trace import Trace
 
 NEAR = 0.1
-"""A rate agrees with the oracle's where the logarithms are not further apart."""
+"""A rate agrees with the teacher's where the logarithms are not further apart."""
 VALIDATION_S = 20.0
 """Length of the calls that choose."""
 
@@ -76,7 +75,7 @@ class CallCourse(Course):
         return float(np.mean([values.mean() for values in gains.values()]))
 
     def teacher_score(self) -> float:
-        return float((self._qoe(plays_oracle) - self._gcc).mean())
+        return float((self._qoe(plays_teacher) - self._gcc).mean())
 
     def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
         engine = make(min(GROUP, number))
@@ -88,17 +87,8 @@ class CallCourse(Course):
         return float((np.abs(experience.answers - np.minimum(experience.scores, most)) < NEAR).mean())
 
     def conclusion(self, score: float, teacher: float | None) -> str:
-        return f"{score:+.3f} linear QoE more than gcc on held-out traces; the oracle has {teacher:+.3f}"
+        return f"{score:+.3f} linear QoE more than gcc on held-out traces; the teacher has {teacher:+.3f}"
 
     def _qoe(self, plays: Plays) -> Floats:
         call = CallSettings(duration_s=VALIDATION_S)
-        return qoe_of(scored(self._chooses, plays, call, CallPath(), self._threads))
-
-
-def qoe_of(found: Scored) -> Floats:
-    """(calls,) linear QoE with the usual weights."""
-    return np.asarray(
-        found.bitrate_mbps
-        - STALL_MBPS * found.stall_pct / 100.0
-        - DELAY_MBPS_PER_S * found.frame_delay_p95_ms / 1e3
-    )
+        return scored(self._chooses, plays, call, CallPath(), self._threads).qoe

@@ -8,10 +8,12 @@ from typing import Any
 
 from player.call.path import CallPath
 from player.call.settings import CallSettings
+from player.call.simulated.batch import SimulatedCalls
+from player.call.simulated.playing import play_policies
 from policies.call.small.rules import rules_named
-from policies.call.small.score import GCC, HEAD, ORACLE, Plays, in_words, plays_oracle, row, scored
-from policies.llm.engine.engine import Engine
-from policies.llm.tasks.call.play import play_engine
+from policies.call.small.score import GCC, ORACLE, HowScored, Plays, plays_oracle, score_sets
+from policies.llm.model.adapter import read
+from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.call.task import TASK
 from traces.families.catalogue import resolve_many
 
@@ -25,27 +27,26 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         AdapterError, BaseError, PolicyError, TraceError, ValueError: something is not there.
     """
     sets = {spec: resolve_many(spec) for spec in args.traces}
-    most = max(map(len, sets.values()))
-    call, path = CallSettings(duration_s=args.duration_s), CallPath()
-    engine = Engine(
-        TASK, args.adapter, device=args.device, slots=most, threads=args.threads, dtype=args.dtype
-    )
+    adapter = "" if args.adapter is None else str(args.adapter)
+    policy = NetLLM("none", adapter=adapter, scale=args.scale, device=args.device, dtype=args.dtype)
+    policy.ready_together()  # what can't be loaded is said before anything is played
     players: dict[str, Plays] = dict(rules_named((GCC, *filter(None, args.policy.split(",")))))
-    players |= {NAME: partial(play_engine, engine=engine, scale=args.scale), ORACLE: plays_oracle}
-    tables: dict[str, list[dict[str, Any]]] = {}
-    for spec, traces in sets.items():
-        found = {name: scored(traces, plays, call, path, args.threads) for name, plays in players.items()}
-        tables[spec] = [row(name, each, found[GCC]) for name, each in found.items()]
-        if not args.json:
-            print(f"{spec}: {len(traces)} calls of {call.duration_s:g} s; more than {GCC} [95 % over traces]")
-            print(HEAD, *map(in_words, tables[spec]), sep="\n")
-    info = engine.info
+    players |= {NAME: partial(_play, policy), ORACLE: plays_oracle}
+    call = CallSettings(duration_s=args.duration_s)
+    how = HowScored(call, CallPath(), args.threads, args.starts, args.pooled)
+    tables = score_sets(sets, players, how, (lambda line: None) if args.json else print)
+    shape = read(args.adapter, TASK).shape
     return {
         "adapter": str(args.adapter) if args.adapter else "shipped",
-        "adapter_sha256": info.adapter_sha256,
-        "base": info.base,
-        "layers": info.layers,
-        "dtype": info.dtype,
+        "adapter_sha256": policy.weights_sha256,
+        "base": shape.base,
+        "layers": shape.layers,
+        "dtype": args.dtype,
         "scale": args.scale,
         "sets": tables,
     }
+
+
+def _play(policy: NetLLM, calls: SimulatedCalls) -> None:
+    """Whole calls as anybody's are played: GCC guards the rates that hold."""
+    play_policies(calls, [policy.another() for _ in range(len(calls))], one_spec=True)

@@ -16,7 +16,7 @@ SESSION_S = 20.0
 
 def add_collect(commands: Any) -> None:
     """The command line of `collect`."""
-    made = commands.add_parser("collect", help="play simulated calls and keep what the oracle would send")
+    made = commands.add_parser("collect", help="play simulated calls and keep what the teacher would send")
     made.add_argument(
         *("--traces", "--trace"), nargs="+", default=list(LEARNED), metavar="SPEC",
         help="every fifth is held out (default: %(default)s)",
@@ -44,6 +44,10 @@ def add_test(commands: Any) -> None:
     made.add_argument("--scale", type=positive, default=1.0, help="of the model's rates (default: 1)")
     made.add_argument("--policy", default="small", help="other rules, by commas (default: %(default)s)")
     made.add_argument("--duration-s", type=positive, default=60.0, metavar="S", help="(default: %(default)g)")
+    made.add_argument(
+        "--starts", type=count, default=1, metavar="N", help="calls over each trace (default: 1)"
+    )
+    made.add_argument("--pooled", action="store_true", help="all sets as one besides; intervals over sets")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add_dtype_option(made)
     made.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")

@@ -8,7 +8,7 @@ import numpy as np
 
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.small.collect import STILL_AWAY_MS, Drives, label_of
-from policies.call.small.labels import label_all, told_links
+from policies.call.small.labels import teach_all, told_links
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import BY_PLAN, Experience
 from policies.llm.tasks.call.task import MOST_LOG_MBPS, TASK
@@ -63,9 +63,9 @@ class EngineRates:
 
 
 def watch(calls: SimulatedCalls, drives: Drives | EngineRates) -> Experience:
-    """Play a batch, all but its last moments, and keep each decision's vector, rate and the oracle's.
+    """Play a batch, all but its last moments, and keep each decision's vector, rate and the teacher's.
 
-    What is kept of rates is the logarithm of Mbit/s; the oracle's as `small.collect.label_of` has it.
+    What is kept of rates is the logarithm of Mbit/s; the teacher's as `small.collect.label_of` has it.
     """
     call, last, links = calls.call, LastIntervals(calls), told_links(calls)
     every = call.intervals_a_decision
@@ -76,7 +76,7 @@ def watch(calls: SimulatedCalls, drives: Drives | EngineRates) -> Experience:
     for heard in range(decisions * every):
         feedback = calls.to_next_feedback()
         last.note()
-        label_all(links, feedback, told)
+        teach_all(links, feedback, told)
         step, decides = heard // every, (heard + 1) % every == 0
         if decides:
             vectors[:, step] = last.vectors()

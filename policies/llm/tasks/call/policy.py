@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from player.call.observation import CallObservation
-from player.call.policy import Rate
+from player.call.policy import CallPolicy, Rate
 from player.call.settings import CallSettings
 from player.policy import ServerCommand
-from policies.llm.tasks.call.decider import AUTO, DecidedSession, Decider
+from policies.llm.serving.protocol import Answer
 from policies.llm.tasks.call.task import TASK
 from policies.llm.tasks.call.wire import CallStep
+from policies.llm.tasks.decider import AUTO, DecidedSession, Decider
 
 DEADLINE_MS = 100.0
 """Half of the time between two questions; a later answer is GCC's rate."""
@@ -53,6 +55,16 @@ class NetLLM:
         self.weights_sha256 = self._decider.weights_sha256
         self._session: DecidedSession | None = None
 
+    @property
+    def arithmetic(self) -> str | None:
+        """What the model is computed in, as far as it is known: once a call has begun."""
+        return None if self._session is None else self._session.arithmetic
+
+    @property
+    def remote(self) -> bool:
+        """Whether this call is a server's, which may be late, and not this process's."""
+        return self._session is not None and self._session.remote
+
     def server(self) -> ServerCommand | None:
         """What a run has to start; None where the user said who decides."""
         return self._decider.command()
@@ -84,13 +96,50 @@ class NetLLM:
 
         Raises:
             ServerError: the server has not answered by the deadline.
+            ValueError: it was down at `reset`, and has another adapter.
         """
+        return self._rate(self._told(observation).decide(self._steps))
+
+    def note(self, observation: CallObservation) -> None:
+        """Somebody else decides now; the model is told of it with the next question."""
+        self._told(observation)
+
+    def together(self) -> int:
+        """Many where the model is in this process; a server batches by itself."""
+        return self._decider.together()
+
+    def ready_together(self) -> int:
+        """1 where this machine's arithmetic differs in company.
+
+        Raises:
+            ValueError: the model can't be loaded.
+        """
+        return self._decider.ready_together()
+
+    def decide_together(self, asked: Sequence[tuple[CallPolicy, CallObservation]]) -> Sequence[object]:
+        """See `player.call.policy.DecidesRatesTogether`."""
+        policies, questions = [], []
+        for policy, observation in asked:
+            assert isinstance(policy, NetLLM)
+            policies.append(policy)
+            questions.append((policy._told(observation), policy._steps))
+        answers = DecidedSession.decide_together(questions)
+        return [
+            answer if isinstance(answer, Exception) else policy._rate(answer)
+            for policy, answer in zip(policies, answers, strict=True)
+        ]
+
+    def _told(self, observation: CallObservation) -> DecidedSession:
+        """The session to ask, once the observation is the last of its steps."""
         assert self._session is not None, "reset first"
         if len(self._steps) >= LONGEST:
             self._session.end()
             del self._steps[:-OVERLAP]
             self._session = self._decider.begin(self._context)
         self._steps.append(CallStep.of(observation))
-        answer = self._session.decide(self._steps)
+        return self._session
+
+    def _rate(self, answer: Answer) -> Rate:
+        """An answer as the player hears it."""
         reason = f"spread {answer.value.spread:.2f}; batch {answer.batch}, {answer.server_ms:.1f} ms"
         return Rate(answer.value.kbps * self._scale, answer.by, reason)

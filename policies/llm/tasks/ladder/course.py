@@ -6,11 +6,13 @@ The score is what is gained over RobustMPC in mean relative QoE a chunk, on held
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from policies.hindsight.draws import SessionMix
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
 from policies.llm.learning.pool import Experience
@@ -20,6 +22,33 @@ from policies.llm.tasks.ladder.play import BATCH, LadderEngine, watch
 from policies.llm.tasks.ladder.teacher import LadderTeacher, plays, read_teacher
 from policies.llm.tasks.ladder.validation import LadderValidation
 from policies.view import layout
+
+
+class MixWords(NamedTuple):
+    """What a mix is read from, as the pool's manifest has it."""
+
+    traces: tuple[str, ...]
+    rescaled: tuple[str, ...]
+    video: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def mix_read(words: MixWords) -> SessionMix:
+    """The mix; kept, for the runs of a study ask for the same one, and it is read from hundreds of files."""
+    return mix_of(words._asdict())
+
+
+@lru_cache(maxsize=1)
+def validation_of(words: MixWords, sessions: int, threads: int) -> LadderValidation:
+    """What is chosen by, RobustMPC played; kept as the mix is."""
+    return LadderValidation.of(mix_read(words), sessions, threads)
+
+
+@lru_cache(maxsize=1)
+def score_of_teacher(words: MixWords, sessions: int, threads: int, teacher: str | None, sha256: str) -> float:
+    """The teacher's score there, of the weights of a digest; kept as the mix is."""
+    net, validation = read_teacher(teacher), validation_of(words, sessions, threads)
+    return validation.score(validation.of_policy(lambda each: plays(each, net)))
 
 
 class LadderCourse(Course):
@@ -37,13 +66,15 @@ class LadderCourse(Course):
     plays = True
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        self._mix = mix_of(facts)
+        self._words = MixWords(*(tuple(facts[name]) for name in MixWords._fields))
+        self._mix = mix_read(self._words)
         if not any(source.validation for source in self._mix.sources):
             raise AdaptError(
                 "none of the pool's traces is held out, so that no checkpoint could be chosen;"
                 " collect on more: a folder of logs, or members of a family such as 4g[0:50]"
             )
-        self._net = read_teacher(facts.get("teacher"))
+        self._teacher = facts.get("teacher")
+        self._net = read_teacher(self._teacher)
         if (made := facts.get("teacher_sha256")) != self._net.sha256:
             raise AdaptError(
                 f"the pool's teacher was {str(made)[:12]}, the one here is {self._net.sha256[:12]};"
@@ -51,7 +82,8 @@ class LadderCourse(Course):
             )
 
     def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
-        self._validation = LadderValidation.of(self._mix, settings.validation_sessions, settings.threads)
+        self._sessions, self._threads = settings.validation_sessions, settings.threads
+        self._validation = validation_of(self._words, self._sessions, self._threads)
         return experience
 
     def loss(self, objective: str, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -71,7 +103,7 @@ class LadderCourse(Course):
         return self._validation.score(dict(gains))
 
     def teacher_score(self) -> float:
-        return self._validation.score(self._validation.of_policy(lambda each: plays(each, self._net)))
+        return score_of_teacher(self._words, self._sessions, self._threads, self._teacher, self._net.sha256)
 
     def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
         parts, engine = [], make(min(BATCH, number))

@@ -10,20 +10,22 @@ from player.call.observation import CallObservation, Interval
 from player.call.path import CallPath
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
-from policies.call.oracle import Oracle
+from policies.call.oracle import PAYLOAD_SHARE, Oracle
 from policies.call.small.collect import (
     FIRST_ROWS,
     GROUP,
     Watched,
     by_oracle_astray,
+    drawn_link,
     drawn_path,
     watch,
     windows,
 )
 from policies.call.small.inputs import INTERVALS, NUMBERS, RECEIVED, TARGET
-from policies.call.small.labels import label_all, told_links
+from policies.call.small.labels import label_all, teach_all, told_links
 from policies.call.small.net import SHAPES, SmallNet
 from policies.call.small.score import Scored, row
+from policies.call.small.teacher import TEACHER_MARGIN
 from traces.trace import Trace
 
 CALL = CallSettings(duration_s=6.0, warm_up_s=1.0)
@@ -60,6 +62,22 @@ def test_labels_are_the_oracle_s_own_rates():
     assert calls.facts[0, facts.INTERVAL] == 99
 
 
+def test_a_hole_stops_the_oracle_and_not_the_teacher():
+    """A link of 2 Mbit/s without a third of a second: of a second ahead it takes a third, of 0.2 s all."""
+    hole = Trace("hole", (0.0, 1.0, 1.0 + 1 / 3, 60.0), (0.0, 2.0, 0.0, 2.0))
+    calls = SimulatedCalls(CALL, [hole], CallPath(rtt_ms=0.0, media_delay_ms=0.0), threads=1)
+    feedback = calls.to_next_feedback()
+    while feedback.now_s[0] < 1.0 - 1e-9:
+        calls.set_rates(80.0)
+        feedback = calls.to_next_feedback()
+    oracle, teacher = np.zeros(1), np.zeros(1)
+    label_all(told_links(calls), feedback, oracle)
+    teach_all(told_links(calls), feedback, teacher)
+    assert oracle[0] == 0.0
+    expected = (2.0 * (feedback.now_s[0] + 1.0 - 4 / 3) * 1000.0) * TEACHER_MARGIN * PAYLOAD_SHARE
+    assert teacher[0] == pytest.approx(expected, rel=0.05)
+
+
 def test_what_is_watched_is_what_a_player_s_net_would_be_told():
     calls = SimulatedCalls(CALL, traces(), CallPath(), seeds=[1, 2], threads=1)
     seen = watch(calls, by_oracle_astray(np.random.default_rng(1), 2), still_net())
@@ -86,6 +104,23 @@ def test_the_net_learns_what_can_be_learned():
     assert error < 0.25 * labels.std()
 
 
+def test_where_errors_upwards_count_more_the_net_stays_below():
+    pytest.importorskip("torch")
+    from policies.call.small.learn import as_arrays, learn, new_net
+    from policies.call.small.steps import log_mbps, new_state
+
+    random = np.random.default_rng(2)
+    rows = np.zeros((16, FIRST_ROWS + 60, NUMBERS), np.float32)
+    labels = random.normal(size=(16, 60)).astype(np.float32)
+    said = []
+    for over in (1.0, 4.0):
+        net = new_net(1)
+        learn(net, Watched(rows, labels), 200, np.random.default_rng(3), over)
+        said.append(log_mbps(new_state(1, as_arrays(net), 1.0), 0))
+    assert said[0] == pytest.approx(0.0, abs=0.15)
+    assert said[1] < said[0] - 0.25  # of a normal distribution the expectile is 0.55 below its mean
+
+
 def test_a_run_is_the_same_again():
     pytest.importorskip("torch")
     from policies.call.small.settings import TrainSettings
@@ -106,6 +141,16 @@ def test_drawn_paths_are_paths_and_vary():
     assert 8 <= usual <= 32
     assert all(path.rtt_ms <= 200.0 and path.media_jitter_ms <= path.media_delay_ms for path in paths)
     assert GROUP > 0
+
+
+def test_half_of_the_links_are_thinner_all_along():
+    random = np.random.default_rng(4)
+    whole = traces()[0]
+    factors = [
+        np.asarray(drawn_link(whole, random).rate_mbps)[1:] / np.array([2.0, 0.2, 1.0]) for _ in range(60)
+    ]
+    assert all(each == pytest.approx(each[0]) and 0.15 <= each[0] <= 1.0 for each in factors)
+    assert 15 <= sum(each[0] == 1.0 for each in factors) <= 45
 
 
 def test_a_row_says_what_is_gained_call_by_call():

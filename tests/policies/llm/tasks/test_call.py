@@ -20,7 +20,6 @@ from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from player.call.simulated.playing import play_policies
 from policies.call.small.collect import by_oracle_astray
-from policies.call.small.score import Scored
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
@@ -30,7 +29,6 @@ from policies.llm.serving.conversation import Conversation
 from policies.llm.serving.fields import FieldError, load_json
 from policies.llm.serving.protocol import load_request
 from policies.llm.task import task_named
-from policies.llm.tasks.call.course import qoe_of
 from policies.llm.tasks.call.play import EngineRates, play_engine, watch
 from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.call.task import TASK
@@ -304,11 +302,6 @@ def test_the_loss_is_the_gaussian_likelihood_of_the_oracle_s_rate() -> None:
     taught = torch.tensor([[[1.5]]])
     batch = Batch(torch.zeros(1, 1, TASK.width), taught, taught, torch.zeros(1))
     assert course.loss("distill", outputs, batch).item() == pytest.approx(math.log(2.0) + 0.125)
-
-
-def test_linear_qoe_of_scores_by_hand() -> None:
-    found = qoe_of(Scored(np.array([1.0]), np.array([2.0]), np.array([100.0])))
-    assert found == pytest.approx([1.0 - 12.5 * 0.02 - 0.1])
 
 
 def test_the_task_is_found_by_its_name_and_its_modalities_fill_its_width() -> None:

@@ -1,0 +1,49 @@
+"""The options of `python -m policies.apc.calls`. What takes long to import has no place here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from policies.call.small.command_line import CHOOSE, LEARNED, UNSEEN
+from policies.llm.arithmetic import add_dtype_option
+from traces.commands import Parser, add_json_option
+from traces.numbers import count, positive, share, whole
+
+PROG = "python -m policies.apc.calls"
+SHARES = (0.2, 0.3, 0.4, 0.5)
+
+
+def parser() -> Parser:
+    """All subcommands."""
+    top = Parser(prog=PROG, description="Who decides in calls: the light rule or the language model.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    train = commands.add_parser("train", help="measure what asking gains, and choose thresholds by it")
+    _add_what(train, LEARNED, "to collect on")
+    train.add_argument("--choose", nargs="+", default=list(CHOOSE), metavar="SPEC", help="to choose by")
+    train.add_argument("--duration-s", type=positive, default=20.0, metavar="S", help="of a call")
+    train.add_argument(
+        "--shares", nargs="+", type=share, default=list(SHARES), metavar="X",
+        help="of the model, that rules are made for (default: %(default)s)",
+    )  # fmt: skip
+    train.add_argument("--seed", type=whole, default=1)
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="moments and rules")
+    train.add_argument("--write", action="store_true", help="ship the chosen rule")
+    test = commands.add_parser("test", help="the shipped rule beside the model, the light policy and random")
+    _add_what(test, UNSEEN, "to play")
+    test.add_argument("--thresholds", default="", metavar="FILE", help="(default: ours)")
+    test.add_argument("--starts", type=count, default=1, metavar="N", help="calls over each trace")
+    return top
+
+
+def _add_what(command: Any, traces: tuple[str, ...], purpose: str) -> None:
+    command.add_argument(
+        *("--traces", "--trace"), nargs="+", default=list(traces), metavar="SPEC",
+        help=f"{purpose} (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("--light", default="gcc", metavar="POLICY", help="a rule (default: %(default)s)")
+    command.add_argument("--adapter", type=Path, metavar="DIR", help="(default: the shipped one)")
+    command.add_argument("--scale", type=positive, default=1.0, help="of the model's rates (default: 1)")
+    command.add_argument("--threads", type=count, default=1, metavar="N", help="(default: 1)")
+    add_dtype_option(command)
+    add_json_option(command)

@@ -1,0 +1,55 @@
+"""What dash.js needs, asked while a run is planned."""
+
+from __future__ import annotations
+
+import argparse
+
+from player.buffer import USUAL_THRESHOLDS
+from player.video.media.encode import MediaError
+from player.video.media.prepared import prepare_media
+from player.video.video import Video
+from testbed.browser.chromium import BrowserError, find_browser
+from testbed.process.errors import TestbedError
+from testbed.server import dashjs
+from traces.commands import said_of
+
+BROWSER_LOAD = 0.25
+"""Processors that a lane with a browser keeps busy in the mean."""
+
+
+def refuse_unable(args: argparse.Namespace) -> None:
+    """Refuse what a browser can't do, or a machine without one.
+
+    Raises:
+        TestbedError: what is missing or asked in vain, and the way out.
+    """
+    for name in ("startup_s", "resume_s"):
+        if getattr(args, name) not in (None, getattr(USUAL_THRESHOLDS, name)):
+            option = f"--{name.replace('_', '-')}"
+            raise TestbedError(f"{option}: dash.js begins and goes on as a browser does; leave it away")
+    if args.together or args.beside or args.cross:
+        raise TestbedError(
+            "--player dashjs: a browser has a lane of its own; leave --together, --beside and --cross away"
+        )
+    try:
+        find_browser()
+    except BrowserError as error:
+        raise TestbedError(str(error)) from None
+    if dashjs.script() is None:
+        raise TestbedError(f"no dash.js in {dashjs.folder()}; {dashjs.INSTALL}")
+    if (version := dashjs.installed_version()) != dashjs.VERSION:
+        raise TestbedError(f"dash.js {version} is installed, {dashjs.VERSION} is wanted; {dashjs.INSTALL}")
+
+
+def media_for(video: Video) -> None:
+    """Make the real media that a browser plays, where they are not there yet.
+
+    Raises:
+        TestbedError: they can't be made.
+    """
+    try:
+        prepare_media(video)
+    except MediaError as error:
+        raise TestbedError(f"dash.js plays real media only: {error}") from None
+    except OSError as error:
+        raise TestbedError(f"dash.js plays real media only: {said_of(error)}") from None
