@@ -35,6 +35,7 @@ from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
 from analysis.tables.next_command import next_command, use_of
 from analysis.tables.table_file import ENDINGS, TableFileError
+from analysis.tasks.found import task_of_records
 from analysis.together.command import TOGETHER_COMMAND, add_together
 from analysis.unpaired.options import add_unpaired
 from player.qoe import scored_json
@@ -81,6 +82,10 @@ def _run_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
     if args.command == TOGETHER_COMMAND:  # of records of either kind
         return run
     places = args.results if isinstance(args.results, list) else [args.results]
+    if (task := task_of_records(places)) is not None:
+        from analysis.tasks.compare import command_of as command_of_task
+
+        return command_of_task(task, args.command)
     if calls_are_in(places):
         from analysis.calls.command import command_of
 

@@ -94,6 +94,12 @@ VIDEO = Kind("streambed.policies", ("reset", "select"), frozenset({"oracle"}))
 CALL = Kind("streambed.call_policies", ("reset", "decide"), frozenset({"oracle"}))
 """Controllers of a call's rate: `player/call/policy.py`."""
 
+VIEWPORT = Kind("streambed.viewport_policies", ("reset", "predict"), frozenset())
+"""Predictors of where a viewer looks: `player/viewport/policy.py`."""
+
+JOBS = Kind("streambed.jobs_policies", ("reset", "schedule"), frozenset())
+"""Schedulers of a cluster's jobs: `player/jobs/policy.py`."""
+
 
 @dataclass(frozen=True)
 class LoadedPolicy:

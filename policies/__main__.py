@@ -1,4 +1,5 @@
-"""`python -m policies list`: every policy that is installed, of videos and of calls, with its options."""
+"""`python -m policies list`: every policy that is installed, of videos, calls, viewports and jobs, with its
+options."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from player.registry import CALL, VIDEO, OfferedPolicy, PolicyError, offered_policies
+from player.registry import CALL, JOBS, VIDEO, VIEWPORT, OfferedPolicy, PolicyError, offered_policies
 from traces.commands import PIPE_COLUMNS, Parser, add_json_option, carried_out, exit_with
 from traces.console import VisibleConsole
 
@@ -23,6 +24,13 @@ EVERYWHERE = (
     "every one takes delay_ms (0): its decisions come so much later; (-): nothing, what comes along is taken"
 )
 USE = "use: --policy NAME:OPTION=VALUE:OPTION=VALUE,NAME, or FILE.py:Class of your own; docs/policies.md"
+KINDS = {
+    "policies": (VIDEO, ""),
+    "call_policies": (CALL, " of calls"),
+    "viewport_policies": (VIEWPORT, " of viewports"),
+    "jobs_policies": (JOBS, " of jobs"),
+}
+"""What `--json` calls those of a kind, the kind, and what a person reads."""
 
 
 def parser() -> Parser:
@@ -66,16 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command.parse_args(arguments)
 
     def work() -> int:
-        of_videos, of_calls = offered_policies(VIDEO), offered_policies(CALL)
+        found = {name: offered_policies(kind) for name, (kind, _) in KINDS.items()}
         if options.json:
-            rows = {"policies": of_videos, "call_policies": of_calls}
-            print(
-                json.dumps({name: [dataclasses.asdict(one) for one in found] for name, found in rows.items()})
-            )
+            rows = {name: [dataclasses.asdict(one) for one in offered] for name, offered in found.items()}
+            print(json.dumps(rows))
             return 0
         console = VisibleConsole(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
-        console.print(table(of_videos))
-        console.print(table(of_calls, " of calls"))
+        for name, (_, of) in KINDS.items():
+            console.print(table(found[name], of))
         for line in (EVERYWHERE, USE):
             console.print(Text(line), soft_wrap=True)
         return 0

@@ -1,7 +1,9 @@
 """Sessions without a network: each policy over each trace, computed by the simulated player.
 
-    python testbed/simulate.py --traces 4g[0:100] --policy bba,robustmpc --out results/simulated
-    python testbed/simulate.py --task call --traces 4g[0:100] --policy gcc,copa --out results/calls
+    python testbed/simulate.py --traces 4g[0:100] --policy bba,robustmpc --out results/simulated python
+    testbed/simulate.py --task call --traces 4g[0:100] --policy gcc,copa --out results/calls python
+    testbed/simulate.py --task jobs --traces tpch[0:48] --policy fifo,fair,sjf:cap=20,sqrt:c=0.7 python
+    testbed/simulate.py --task viewport --traces heads[0:20] --policy static,velocity,linear,small,crowd
 
 Nothing here needs root. Records and manifests are the emulator's, with `"simulated": true` and the
 link model in them. The same command again goes on from the records that are there. Exit status: 0
@@ -20,12 +22,9 @@ if __name__ == "__main__":
 
     hand_over()
 
-    from testbed.simulated_calls.command_line import call_parser
-    from testbed.simulating.command_line import parser
-    from testbed.simulating.tasks import CALL, task_of
+    from testbed.simulated_tasks.parsers import parser_of
 
-    made = call_parser if task_of(sys.argv[1:]) == CALL else parser
-    made().parse_args()  # help and mistakes don't wait for the imports that follow
+    parser_of(sys.argv[1:]).parse_args()  # help and mistakes don't wait for the imports that follow
 
 import argparse
 import contextlib
@@ -47,8 +46,7 @@ from testbed.process.signals import exit_status, terminated_by
 from testbed.simulated.computing_pace import remembered
 from testbed.simulated.jobs import JobSummaries, SimulationJob, plan_jobs, run_jobs
 from testbed.simulated.progress import ComputedForecast, SessionsProgress
-from testbed.simulated_calls.command_line import call_parser
-from testbed.simulating.command_line import parser
+from testbed.simulated_tasks.parsers import parser_of
 from testbed.simulating.simulated_summary import (
     SimulatedOutcome,
     all_good,
@@ -59,7 +57,7 @@ from testbed.simulating.simulated_summary import (
     table,
 )
 from testbed.simulating.simulation_plan import SimulationPlan, plan_simulation
-from testbed.simulating.tasks import CALL, task_of
+from testbed.simulating.tasks import CALL, VIDEO, task_of
 from traces.commands import carried_out, exit_with, next_step, tell_line
 from traces.console import VisibleConsole
 from traces.ownership import make_directory
@@ -138,19 +136,20 @@ def _report(plan: SimulationPlan, outcomes: Sequence[SimulatedOutcome], as_objec
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if task_of(words) == CALL:
-        return _calls(words)
-    args = parser().parse_args(words)
+    args, task = parser_of(words).parse_args(words), task_of(words)
     with terminated_by(signal.SIGTERM):
-        return _carried_out(args, words)
+        return _carried_out(args, words) if task == VIDEO else _of_task(task, args, words)
 
 
-def _calls(words: Sequence[str]) -> int:
-    """The same for calls, whose modules are imported only then."""
-    from testbed.simulated_calls.command import simulate_calls
+def _of_task(task: str, args: argparse.Namespace, words: Sequence[str]) -> int:
+    """The same for other tasks, whose modules are imported only then."""
+    if task == CALL:
+        from testbed.simulated_calls.command import simulate_calls
 
-    with terminated_by(signal.SIGTERM):
-        return simulate_calls(call_parser().parse_args(words), words)
+        return simulate_calls(args, words)
+    from testbed.simulated_tasks.command import simulate_task
+
+    return simulate_task(task, args, words)
 
 
 def _carried_out(args: argparse.Namespace, words: Sequence[str]) -> int:

@@ -1,0 +1,1 @@
+"""The cluster, computed: an episode from decision to decision, in machine code."""

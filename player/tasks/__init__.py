@@ -1,0 +1,1 @@
+"""What tasks without a link have in common."""

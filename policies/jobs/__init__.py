@@ -1,0 +1,1 @@
+"""Schedulers of jobs on a cluster."""

@@ -1,0 +1,48 @@
+"""Examples to learn from: inputs and targets of all windows of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from player.viewport.windows import Floats, windows_of
+from policies.viewport.features import residual
+from policies.viewport.net import inputs_of
+from traces.heads.head import WatchedVideo
+
+TRAIN_STEP = 3
+"""Samples from window to window, of training: five times as many as are judged."""
+TRAIN_HEAD, TRAIN_TAIL = 10, 20
+
+
+@dataclass(frozen=True)
+class Examples:
+    """n windows."""
+
+    inputs: Floats
+    """(n, inputs)."""
+    targets: Floats
+    """(n, outputs)."""
+
+
+def examples_of(name: str, videos: Sequence[WatchedVideo], every: bool) -> Examples:
+    """All windows of all judged viewers.
+
+    Args:
+        name: whose inputs they are: `small` or `crowd`.
+        every: closely, for training; else those that are judged.
+    """
+    inputs, targets = [], []
+    for video in videos:
+        for viewer in range(len(video.viewers)):
+            made = (
+                windows_of(video, viewer, TRAIN_STEP, TRAIN_HEAD, TRAIN_TAIL)
+                if every
+                else windows_of(video, viewer)
+            )
+            if len(made.at):
+                inputs.append(inputs_of(name, made.seen))
+                targets.append(residual(made.seen, made.future))
+    return Examples(np.concatenate(inputs), np.concatenate(targets))

@@ -1,0 +1,1 @@
+"""Jobs of a cluster: graphs of stages, how long their tasks take, and when they arrive."""
