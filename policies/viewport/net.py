@@ -74,7 +74,7 @@ class Small(_Learned):
 
 
 class Crowd(_Learned):
-    """The same, which also sees where earlier viewers of the video looked."""
+    """The net of `small`, which also sees where earlier viewers of the video looked."""
 
     name = "crowd"
 
