@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import inspect
 import io
@@ -366,11 +367,19 @@ def _from_file(spec: str, path: Path, name: str, kind: Kind) -> Callable[..., Po
     return _checked(spec, getattr(module, name), f"{path}:{name}", kind)
 
 
+class _LeavesNothing(importlib.machinery.SourceFileLoader):
+    """Loads a file as Python does, and writes no bytecode beside it: under sudo that would be root's."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Not kept."""
+
+
 def _import_file(spec: str, path: Path) -> types.ModuleType:
     """Run a user's file as a module of its own; it may import its neighbours."""
     place = path.resolve()
     module_name = f"{_USER_MODULE}{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(module_name, place)
+    loader = _LeavesNothing(module_name, str(place))
+    found = importlib.util.spec_from_file_location(module_name, place, loader=loader)
     if found is None or found.loader is None:
         raise PolicyError(f"policy {spec}: {path} is no Python file")
     module = importlib.util.module_from_spec(found)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.call.media import facts as columns
-from player.call.observation import CallObservation
+from player.call.observation import CallObservation, Interval
 
 WINDOW = 20
 """Feedback intervals: a second of them at 50 ms."""
@@ -22,6 +21,8 @@ LEAST_MBPS = 0.01
 OVERUSE_LIMIT = 10.0
 LOG_LIMIT = 4.0
 """Logarithms of rates' ratios count up to it."""
+_COLUMN = {name: place for place, name in enumerate(Interval._fields)}
+"""Of a row, by the interval's field; named here, for what names them for compiled code loads numba."""
 
 Floats = NDArray[np.float64]
 
@@ -67,20 +68,20 @@ def facts_of(rows: Floats, overuse: Floats, light_kbps: Floats, max_kbps: float)
         max_kbps: the most that the call may take.
     """
     now = rows[:, -1]
-    received = np.log(rows[:, :, columns.RECEIVE_MBPS] + LEAST_MBPS)
-    rising = rows[:, :, columns.GRADIENT_MS_PER_S] > 0.0
-    target = rows[:, :, columns.TARGET_MBPS]
-    acked, light = now[:, columns.ACKED_MBPS], light_kbps / 1000.0
+    received = np.log(rows[:, :, _COLUMN["receive_mbps"]] + LEAST_MBPS)
+    rising = rows[:, :, _COLUMN["gradient_ms_per_s"]] > 0.0
+    target = rows[:, :, _COLUMN["target_mbps"]]
+    acked, light = now[:, _COLUMN["acked_mbps"]], light_kbps / 1000.0
     found = {
         "overuse": np.clip(overuse, -OVERUSE_LIMIT, OVERUSE_LIMIT),
-        "queue_ms": now[:, columns.QUEUE_MS],
-        "loss": rows[:, :, columns.LOSS_RATIO].mean(axis=1),
+        "queue_ms": now[:, _COLUMN["queue_ms"]],
+        "loss": rows[:, :, _COLUMN["loss_ratio"]].mean(axis=1),
         "gap": np.minimum(acked / np.maximum(target[:, -1], LEAST_MBPS), 2.0),
         "variation": received.std(axis=1),
         "turns": (rising[:, 1:] != rising[:, :-1]).mean(axis=1),
         "fallen": np.log(target.max(axis=1) / np.maximum(target[:, -1], LEAST_MBPS)),
-        "unheard": 1.0 - rows[:, :, columns.HEARD].mean(axis=1),
-        "pacer_ms": now[:, columns.PACER_MS],
+        "unheard": 1.0 - rows[:, :, _COLUMN["heard"]].mean(axis=1),
+        "pacer_ms": now[:, _COLUMN["pacer_ms"]],
         "room": np.log(max_kbps / np.maximum(light_kbps, 1.0)),
         "apart": np.abs(np.log((light + LEAST_MBPS) / (acked + LEAST_MBPS))),
     }

@@ -20,6 +20,7 @@ import pytest
 
 from testbed.link.bucket import bucket_bytes
 from testbed.link.delay_stage import unasked_media
+from testbed.link.hosts import run_script
 from testbed.link.lane import BOTTLENECK, PLAYER_IP, SERVER_IP, Lane
 from testbed.link.log import read_link_log
 from testbed.link.namespace import network_namespace
@@ -245,7 +246,7 @@ def test_what_scapy_is_loaded_for_needs_no_routes() -> None:
 
 def test_a_path_that_is_cut_is_told() -> None:
     with shaped_lane(LinkSettings(rtt_ms=0.0)) as (lane, bucket):
-        lane._run("wan", ["sysctl -qw net.ipv4.ip_forward=0"])
+        run_script(lane.pid("wan"), ["sysctl -qw net.ipv4.ip_forward=0"], "not changed")
         found = probe_path(lane, bucket)
     assert found.faults(0.0, 0.0, lossy=False) == ["none of 8 echo requests came back"]
 
@@ -324,7 +325,7 @@ def test_a_lane_that_breaks_off_does_not_take_the_others_with_it(tmp_path: Path)
                 await shaper.attach(name, lane.pid("router"), BOTTLENECK, LIMIT_BYTES, 4.5)
                 await shaper.play(name, trace, 0.0, t0, tmp_path / name)
             await asyncio.sleep(0.3)
-            bad._run("router", [f"tc qdisc del dev {BOTTLENECK} root"])
+            run_script(bad.pid("router"), [f"tc qdisc del dev {BOTTLENECK} root"], "not changed")
             await asyncio.sleep(0.5)
             with pytest.raises(TestbedError, match=r"the replay of lane bad broke off: .*router-down"):
                 await shaper.stop("bad")

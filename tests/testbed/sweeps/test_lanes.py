@@ -26,7 +26,7 @@ def test_an_interrupt_lets_every_lane_take_down_what_it_has_made(monkeypatch: py
 
     async def interrupted() -> None:
         heard = asyncio.Event()
-        plan = SimpleNamespace(file=SimpleNamespace(task="video"))
+        plan = SimpleNamespace(file=SimpleNamespace(task="video"), units=())
         work = SimpleNamespace(folder=SimpleNamespace(pending=list, plan=plan))
         lanes = Lanes(work, LANES, "relay", "cpu", ())  # type: ignore[arg-type]
         asyncio.get_running_loop().call_later(0.01, heard.set)

@@ -81,7 +81,7 @@ class ByHand:
     """As much of a sweep's work as its lanes touch: each unit is how its attempt ends."""
 
     def __init__(self, statuses: Sequence[str]) -> None:
-        self.folder = SimpleNamespace(plan=SimpleNamespace(file=SimpleNamespace(task="video")))
+        self.folder = SimpleNamespace(plan=SimpleNamespace(file=SimpleNamespace(task="video"), units=()))
         self._left = list(statuses)
         self.flying = self.most = 0
         self.said: list[tuple[int, str]] = []
