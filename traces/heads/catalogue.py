@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from traces.heads.files import read_videos
 from traces.heads.generator import member
 from traces.heads.head import HeadError, WatchedVideo
+from traces.numbered import numbered
 
 FAMILIES = ("heads",)
-MOST = 1000
-"""Videos at once."""
-_SPEC = re.compile(r"(?P<base>.+?)(/(?P<index>\d{1,9})|\[(?P<begin>\d{0,9}):(?P<end>\d{1,9})\])?")
 
 
 def watched_videos(spec: str, earlier: Iterable[str] = ()) -> list[WatchedVideo]:
@@ -27,23 +24,19 @@ def watched_videos(spec: str, earlier: Iterable[str] = ()) -> list[WatchedVideo]
     """
     if Path(spec).is_dir():
         return read_videos(Path(spec), earlier)
-    match = _SPEC.fullmatch(spec)
-    if match is None:
+    try:
+        asked = numbered(spec, "videos", "[0:20]")
+    except ValueError as error:
+        raise HeadError(str(error)) from None
+    if asked is None:
         raise _unknown(spec)
-    base = match["base"]
-    if match["begin"] is None:
-        wanted = range(int(match["index"] or 0), int(match["index"] or 0) + 1)
-    else:
-        wanted = range(int(match["begin"] or 0), int(match["end"]))
-    if not 0 < len(wanted) <= MOST:
-        raise HeadError(f"{spec}: {len(wanted)} videos; ask for 1 to {MOST}, such as {base}[0:20]")
-    if base in FAMILIES:
-        return [member(index) for index in wanted]
-    if match["begin"] is None or not Path(base).is_dir():
+    if asked.base in FAMILIES:
+        return [member(index) for index in asked.wanted]
+    if not asked.ranged or not Path(asked.base).is_dir():
         raise _unknown(spec)
-    found = read_videos(Path(base), earlier)[wanted.start : wanted.stop]
+    found = read_videos(Path(asked.base), earlier)[asked.wanted.start : asked.wanted.stop]
     if not found:
-        raise HeadError(f"{spec}: there are fewer videos in {base}")
+        raise HeadError(f"{spec}: there are fewer videos in {asked.base}")
     return found
 
 

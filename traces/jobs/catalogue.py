@@ -6,18 +6,15 @@ the published environment draws for these seeds.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from traces.jobs.generator import member
 from traces.jobs.job import JobError
 from traces.jobs.sequence import GAP_MS, JOBS, JobSequence, published_sequence
 from traces.jobs.tpch_files import is_library, read_library
+from traces.numbered import numbered
 
 FAMILIES = ("tpch",)
-MOST = 1000
-"""Sequences at once."""
-_SPEC = re.compile(r"(?P<base>.+?)(/(?P<index>\d{1,9})|\[(?P<begin>\d{0,9}):(?P<end>\d{1,9})\])?")
 
 
 def job_sequences(spec: str, jobs: int = JOBS, gap_ms: float = GAP_MS) -> list[JobSequence]:
@@ -26,22 +23,18 @@ def job_sequences(spec: str, jobs: int = JOBS, gap_ms: float = GAP_MS) -> list[J
     Raises:
         JobError: it names none; says what there is.
     """
-    match = _SPEC.fullmatch(spec)
-    if match is None:
+    try:
+        asked = numbered(spec, "sequences", "[0:48]")
+    except ValueError as error:
+        raise JobError(str(error)) from None
+    if asked is None:
         raise _unknown(spec)
-    base = match["base"]
-    if match["begin"] is None:
-        wanted = range(int(match["index"] or 0), int(match["index"] or 0) + 1)
-    else:
-        wanted = range(int(match["begin"] or 0), int(match["end"]))
-    if not 0 < len(wanted) <= MOST:
-        raise JobError(f"{spec}: {len(wanted)} sequences; ask for 1 to {MOST}, such as {base}[0:48]")
-    if base in FAMILIES:
-        return [member(index, jobs, gap_ms) for index in wanted]
-    if not is_library(Path(base)):
+    if asked.base in FAMILIES:
+        return [member(index, jobs, gap_ms) for index in asked.wanted]
+    if not is_library(Path(asked.base)):
         raise _unknown(spec)
-    library = read_library(Path(base))
-    return [published_sequence(library, index, jobs, gap_ms) for index in wanted]
+    library = read_library(Path(asked.base))
+    return [published_sequence(library, index, jobs, gap_ms) for index in asked.wanted]
 
 
 def _unknown(spec: str) -> JobError:
