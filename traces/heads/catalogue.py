@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from traces.families.numbered import numbered
 from traces.heads.files import read_videos
 from traces.heads.generator import member
 from traces.heads.head import HeadError, WatchedVideo
-from traces.numbered import numbered
 
 FAMILIES = ("heads",)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from traces.families.numbered import numbered
 from traces.jobs.generator import member
 from traces.jobs.job import JobError
 from traces.jobs.sequence import GAP_MS, JOBS, JobSequence, published_sequence
 from traces.jobs.tpch_files import is_library, read_library
-from traces.numbered import numbered
 
 FAMILIES = ("tpch",)
 

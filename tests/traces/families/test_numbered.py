@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from traces.numbered import MOST, numbered
+from traces.families.numbered import MOST, numbered
 
 
 @pytest.mark.parametrize(
