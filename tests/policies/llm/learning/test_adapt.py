@@ -185,11 +185,14 @@ def test_all_sessions_that_choose_find_a_slot(
 ) -> None:
     shaped = adapter.Shape("scratch:1x64:1", 1, train="full", hidden=16)
     run = Adaptation(TASK, shaped, collected, tmp_path, settings(steps=1, rounds=0), silent)
-    monkeypatch.setattr(type(run.course), "sessions", 300)
+    course = type(run.course)
+    monkeypatch.setattr(course, "sessions", 300)
     monkeypatch.setattr(
-        type(run.course), "gains", lambda course, engine, target: {"slots": engine.book.slots}
+        course, "gains", lambda self, engine, target: {"slots": np.array([engine.book.slots])}
     )
-    assert run.last_gains() == {"slots": 300}
+    monkeypatch.setattr(course, "score", lambda self, gains: float(gains["slots"][0]))
+    run.go()
+    assert run.last_gains() == {"slots": [300]}
 
 
 # ---- the default base's weights -----------------------------------------------------------------
