@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 
 from player.jobs.features import graph_of
+from player.jobs.policy import JobsPolicy
 from player.jobs.simulated.episode import Episode
 from policies.jobs.decima.batch import Net, Step, batch_of
-from policies.jobs.rule import Rule
 
 
-def steps_of(rule: Rule, episodes: Sequence[Episode]) -> list[Step]:
+def steps_of(rule: JobsPolicy, episodes: Sequence[Episode]) -> list[Step]:
     """The rule's decisions; those that give nothing are left out, which the net cannot."""
     found = []
     for episode in episodes:
