@@ -28,7 +28,7 @@ from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone,
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
-OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s")
+OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
 """What a manifest's player section says of when it plays and waits, whoever decides."""
 
 INVALID = "its link was not what the manifest says"

@@ -43,6 +43,7 @@ from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.live import LiveConsole, LiveDisplay, fallback_note, summary_table
 from player.real.manifest import player_manifest
 from player.real.next_command import next_words
+from player.real.reading import read_presentation
 from player.real.session import PlayerState, Session, Sink, Stopped, unless
 from player.real.settings import PlayerSettings, Timeouts
 from player.real.stdout import kept_for_us
@@ -50,7 +51,7 @@ from player.real.stream import LineSink, StartError, stream, told_to_go
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
-from player.video.mpd import Presentation, read_mpd
+from player.video.mpd import Presentation
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
 from traces.commands import exit_with, next_step, refuse
@@ -176,11 +177,9 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
 
 async def _presentation(fetcher: Fetcher, url: str) -> Presentation:
     try:
-        text, final_url = await fetcher.read(url, MPD_GIVE_UP_S)
+        return await read_presentation(fetcher, url, MPD_GIVE_UP_S)
     except (OriginError, OriginLost) as error:
         raise Mistake(f"cannot get the MPD: {error}") from None
-    try:
-        return read_mpd(text, final_url)
     except MpdError as error:
         raise Mistake(f"{url}: {error}") from None
 

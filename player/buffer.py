@@ -21,7 +21,7 @@ WAIT_STEP_MS = 500.0
 
 @dataclass(frozen=True)
 class BufferThresholds:
-    """When the player asks for more, and when it plays.
+    """When the player asks for more, when it plays, and whether it gives up what it has asked for.
 
     Raises:
         ValueError: one that is no time, a cap below the step of the wait (which would itself stall the
@@ -34,6 +34,8 @@ class BufferThresholds:
     """Playback begins once so much is buffered; 0: with the first chunk."""
     resume_s: float = 0.0
     """After a stall it goes on once so much is buffered; 0: with the next chunk."""
+    abandon: bool = False
+    """Whether a request that takes too long is given up for a lower level (`player/abandon/rule.py`)."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.buffer_cap_s) and self.buffer_cap_s > 0):
@@ -55,7 +57,8 @@ class BufferThresholds:
     @property
     def recorded(self) -> dict[str, Any]:
         """What a manifest says of them: the cap always, the others where they are not the usual ones."""
-        others = {name: getattr(self, name) for name in ("startup_s", "resume_s") if getattr(self, name)}
+        names = ("startup_s", "resume_s", "abandon")
+        others = {name: getattr(self, name) for name in names if getattr(self, name)}
         return {"buffer_cap_s": self.buffer_cap_s, **others}
 
     def buffer_of(self, chunk_s: float) -> PlaybackBuffer:
@@ -63,6 +66,11 @@ class BufferThresholds:
         return PlaybackBuffer(
             chunk_s * 1000.0, self.buffer_cap_s * 1000.0, self.startup_s * 1000.0, self.resume_s * 1000.0
         )
+
+    @property
+    def times_ms(self) -> tuple[float, float, float]:
+        """Cap, startup and resume."""
+        return self.buffer_cap_s * 1000.0, self.startup_s * 1000.0, self.resume_s * 1000.0
 
     @property
     def unusual(self) -> dict[str, float]:

@@ -77,6 +77,8 @@ class PlayerSection(JsonSection):
     """Buffered before playback begins; None: with the first chunk."""
     resume_s: float | None = None
     """Buffered before it goes on after a stall; None: with the next chunk."""
+    abandon: bool | None = None
+    """Whether it gave requests up for a lower level; None: it did not."""
     decision_deadline_s: float | None = None
     reset_deadline_s: float | None = None
     timeouts: Mapping[str, Any] | None = None

@@ -93,10 +93,19 @@ def add_threshold_options(group: Group) -> None:
     )
 
 
+def add_abandon_option(group: Group) -> None:
+    """`--abandon`, of players that can."""
+    group.add_argument(
+        "--abandon",
+        action="store_true",
+        help="give a request that takes too long up for a lower level, as dash.js does (default: wait)",
+    )
+
+
 def thresholds_of(args: argparse.Namespace) -> BufferThresholds:
-    """What `add_threshold_options` asked for.
+    """What `add_threshold_options` asked for, and `add_abandon_option`.
 
     Raises:
         ValueError: one that can't be; it is named as the option is.
     """
-    return BufferThresholds(args.buffer_cap_s, args.startup_s, args.resume_s)
+    return BufferThresholds(args.buffer_cap_s, args.startup_s, args.resume_s, getattr(args, "abandon", False))

@@ -25,6 +25,7 @@ from player.faults import one_line
 from player.real.cmsd import HEADER, SenderInfo, decode
 from player.real.settings import Timeouts
 from player.real.tcp_info import read_tcp_info
+from player.video.byte_range import ByteRange
 
 BACKOFF_FIRST_S = 0.25
 REFUSED_GIVE_UP_S = 2.0
@@ -40,7 +41,7 @@ MOST_KEPT_BYTES = 64 * 1024 * 1024
 IDLE_CONNECTION_S = 3600.0
 """We never close an idle connection: a player with a full buffer waits, a lane waits for its start."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20}|\*)")
 _TRY_AGAIN = {408, 425, 429}
 """Client-error codes that say "later" (RFC 9110, RFC 8470, RFC 6585); so do all 5xx."""
 
@@ -87,10 +88,13 @@ class _Download:
     last_new_s: float
     """When a byte came that had not come before."""
     keep: bytearray | None = None
+    part: ByteRange | None = None
+    """Of the file; None: all of it."""
     received: int = 0
     furthest: int = 0
     """The most that was ever received: a body that starts over brings nothing new below it."""
     total: int | None = None
+    """Bytes of the whole body."""
     etag: str | None = None
     first_byte_s: float | None = None
     retries: int = 0
@@ -127,17 +131,26 @@ class Fetcher:
         """Of the body that is being fetched, how much has arrived; 0 between bodies."""
         return self._now.received if self._now else 0
 
-    async def fetch(self, url: str, expected_bytes: int | None = None) -> FetchResult:
+    @property
+    def first_byte_s(self) -> float | None:
+        """time.monotonic() when the answer to the request under way began; None before that and between."""
+        return self._now.first_byte_s if self._now else None
+
+    async def fetch(
+        self, url: str, expected_bytes: int | None = None, part: ByteRange | None = None
+    ) -> FetchResult:
         """Fetch a body and throw it away.
 
         Args:
             expected_bytes: its length where that is known for sure.
+            part: of the file, which is then all that is fetched; None: all of it.
 
         Raises:
             OriginLost: no new byte for `give_up_s`.
-            OriginError: a 4xx, a body of another length, an answer that is not HTTP, a bad URL.
+            OriginError: a 4xx, a body of another length, a file that ends before the part does, a server that
+                serves no parts, an answer that is not HTTP, a bad URL.
         """
-        job = await self._run(url, expected_bytes, None, self._timeouts.give_up_s)
+        job = await self._run(url, expected_bytes, None, self._timeouts.give_up_s, part)
         done_s = time.monotonic()
         ours = read_tcp_info(self._socket())
         first_s = job.first_byte_s if job.first_byte_s is not None else done_s
@@ -154,8 +167,9 @@ class Fetcher:
             server_delivery_mbps=job.sender.delivery_mbps,
         )
 
-    async def read(self, url: str, give_up_s: float) -> tuple[bytes, str]:
-        """Fetch a small file (an MPD) and keep it.
+    async def read(self, url: str, give_up_s: float, part: ByteRange | None = None) -> tuple[bytes, str]:
+        """Fetch a small file (an MPD), or a small part of one, and keep it; a part is shorter where the file
+        ends.
 
         A host that says no (a closed port, no such name) is given up after `REFUSED_GIVE_UP_S` already.
 
@@ -167,14 +181,21 @@ class Fetcher:
             OriginError: a 4xx, a bad URL, a body over `MOST_KEPT_BYTES`, …
         """
         body = bytearray()
-        job = await self._run(url, None, body, give_up_s)
+        job = await self._run(url, None, body, give_up_s, part)
         return bytes(body), job.final_url
 
     async def _run(
-        self, url: str, expected_bytes: int | None, keep: bytearray | None, give_up_s: float
+        self,
+        url: str,
+        expected_bytes: int | None,
+        keep: bytearray | None,
+        give_up_s: float,
+        part: ByteRange | None,
     ) -> _Download:
         now = time.monotonic()
-        job = self._now = _Download(url, expected_bytes, requested_s=now, last_new_s=now, keep=keep)
+        job = self._now = _Download(
+            url, expected_bytes, requested_s=now, last_new_s=now, keep=keep, part=part
+        )
         backoff_s = BACKOFF_FIRST_S
         try:
             while True:
@@ -251,10 +272,11 @@ class _TryAgain(Exception):
 
 def _range_headers(job: _Download) -> dict[str, str]:
     """Ask for the rest, on condition that the file is still the same (RFC 9110 section 13.1.5)."""
-    if not job.received:
+    if not job.received and job.part is None:
         return {}
-    headers = {"Range": f"bytes={job.received}-"}
-    if job.etag and not job.etag.startswith("W/"):  # a weak tag cannot promise equal bytes
+    first, last = (job.received, "") if job.part is None else (job.part.first + job.received, job.part.last)
+    headers = {"Range": f"bytes={first}-{last}"}
+    if job.received and job.etag and not job.etag.startswith("W/"):  # a weak tag cannot promise equal bytes
         headers["If-Range"] = job.etag
     return headers
 
@@ -264,8 +286,10 @@ def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
     status = f"{response.status} {response.reason}"
     if response.status in _TRY_AGAIN or response.status >= 500:
         raise _TryAgain(f"{job.url}: {status}")
-    if response.status == 206 and job.received:
-        start, total = _content_range(job, response)
+    if job.part is not None:
+        _begin_part(job, job.part, response, status)
+    elif response.status == 206 and job.received:
+        start, _, total = _content_range(job, response)
         if start != job.received or (job.total is not None and total not in (None, job.total)):
             raise OriginError(
                 f"{job.url}: asked for bytes {job.received}- of {job.total}, "
@@ -287,13 +311,31 @@ def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
         job.sender = decode(response.headers.get(HEADER))
 
 
-def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[int, int | None]:
-    """First byte and whole length that a 206 names."""
+def _begin_part(job: _Download, part: ByteRange, response: aiohttp.ClientResponse, status: str) -> None:
+    """The same of a part of a file. The whole file instead of it is not taken: it may be a film."""
+    if response.status == 200:
+        why = "the file has changed" if job.received else "its server serves no byte ranges"
+        raise OriginError(f"{job.url}: asked for bytes {part}, got the whole file; {why}")
+    if response.status != 206:
+        raise OriginError(f"{job.url}: bytes {part}: {status}")
+    start, last, _ = _content_range(job, response)
+    if start != part.first + job.received or last > part.last:
+        raise OriginError(
+            f"{job.url}: asked for bytes {part.first + job.received}-{part.last},"
+            f" got {response.headers.get('Content-Range')}"
+        )
+    if last < part.last and job.keep is None:
+        raise OriginError(f"{job.url}: ends at byte {last}, before its bytes {part} do")
+    job.total = last - part.first + 1
+
+
+def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[int, int, int | None]:
+    """First byte, last byte and whole length that a 206 names."""
     text = response.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if not match:
-        raise OriginError(f"{job.url}: 206 with Content-Range {text!r}")
-    return int(match[1]), None if match[3] == "*" else int(match[3])
+        raise OriginError(f"{job.url}: 206 with Content-Range {text[:80]!r}")
+    return int(match[1]), int(match[2]), None if match[3] == "*" else int(match[3])
 
 
 def _take(job: _Download, data: bytes) -> None:

@@ -13,9 +13,10 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from player.abandon.rule import SAMPLE_S, GivenUp, RequestWatch
 from player.decide import Decider, TimedDecision
 from player.fallback import StandIn, fallback_spec
 from player.faults import PolicyFault, one_line
@@ -273,15 +274,53 @@ class Session:
         before_s = self._buffer.level_ms / 1000.0
         timed = await self._decider.select(self._observe(chunk))
         self._level = timed.decision.level
-        url = self._presentation.url(self._level, chunk)
-        size_bytes = self.video.sizes_bytes[chunk][self._level]
-        fetched = await self._fetcher.fetch(url, size_bytes if self._presentation.sizes_exact else None)
+        fetched, given_up = await self._fetch_or_less(chunk, self._level)
         self._catch_up()
         self._buffer.add_chunk()
         stall_s = (self._buffer.stall_ms - self._charged_ms) / 1000.0
         self._charged_ms = self._buffer.stall_ms
-        past = self._remember(fetched, stall_s)
-        return self._row(past, fetched, timed, wait_s=wait_s, before_s=before_s)
+        past = self._remember(fetched, stall_s, given_up)
+        return self._row(past, fetched, _with_reason(timed, given_up), wait_s=wait_s, before_s=before_s)
+
+    async def _fetch_or_less(self, chunk: int, level: int) -> tuple[FetchResult, GivenUp | None]:
+        """The chunk, at a lower level where the request is given up; `self._level` is what came."""
+        if not self._settings.thresholds.abandon or level == 0:
+            return await self._fetch(chunk, level), None
+        fetching = asyncio.create_task(self._fetch(chunk, level))
+        try:
+            lower = await self._watched(fetching, RequestWatch(self.video, chunk, level, self._cap_s))
+            received = self._fetcher.progress_bytes
+        finally:
+            await _cancel(fetching)
+        if lower is None or not fetching.cancelled():  # (it may have come in the last moment)
+            return fetching.result(), None
+        self._level = lower
+        return await self._fetch(chunk, lower), GivenUp(level, received)
+
+    async def _watched(self, fetching: asyncio.Task[FetchResult], watch: RequestWatch) -> int | None:
+        """The lower level to ask for instead; None once the chunk is in, or its request has failed."""
+        while True:
+            await asyncio.wait([fetching], timeout=SAMPLE_S)
+            if fetching.done():
+                return None
+            self._catch_up()
+            first_s = self._fetcher.first_byte_s
+            if first_s is not None:
+                since_s, buffer_s = time.monotonic() - first_s, self._buffer.level_ms / 1000.0
+                lower = watch.look(self._fetcher.progress_bytes, since_s, buffer_s)
+                if lower is not None:
+                    return lower
+
+    @property
+    def _cap_s(self) -> float:
+        return self._buffer.cap_ms / 1000.0
+
+    async def _fetch(self, chunk: int, level: int) -> FetchResult:
+        size_bytes = self.video.sizes_bytes[chunk][level] if self._presentation.sizes_exact else None
+        presentation = self._presentation
+        return await self._fetcher.fetch(
+            presentation.url(level, chunk), size_bytes, presentation.part(level, chunk)
+        )
 
     async def _wait(self) -> float:
         """Hold back until the buffer is at its cap or below; seconds it took."""
@@ -305,7 +344,7 @@ class Session:
             buffer_cap_s=self._buffer.cap_ms / 1000.0,
         )
 
-    def _remember(self, fetched: FetchResult, stall_s: float) -> PastChunk:
+    def _remember(self, fetched: FetchResult, stall_s: float, given_up: GivenUp | None) -> PastChunk:
         assert self._level is not None
         past = PastChunk(
             level=self._level,
@@ -315,6 +354,8 @@ class Session:
             rtt_ms=fetched.rtt_ms if fetched.rtt_ms is not None else fetched.ttfb_s * 1000.0,
             stall_s=stall_s,
             buffer_s=self._buffer.level_ms / 1000.0,
+            given_up_level=None if given_up is None else given_up.level,
+            given_up_bytes=0 if given_up is None else given_up.received_bytes,
         )
         self._history.append(past)
         return past
@@ -338,13 +379,21 @@ class Session:
             decision_s=timed.decision_s,
             by=timed.decision.by,
             reason=timed.decision.reason,
-            retries=fetched.retries,
+            retries=fetched.retries + (past.given_up_level is not None),
             rtt_ms=fetched.rtt_ms,
             rcv_rtt_ms=fetched.rcv_rtt_ms,
             server_rtt_ms=fetched.server_rtt_ms,
             server_retransmits=fetched.server_retransmits,
             server_delivery_mbps=fetched.server_delivery_mbps,
         )
+
+
+def _with_reason(timed: TimedDecision, given_up: GivenUp | None) -> TimedDecision:
+    """The decision, with what became of the request."""
+    if given_up is None:
+        return timed
+    reason = "; ".join(filter(None, [timed.decision.reason, given_up.in_words]))
+    return replace(timed, decision=replace(timed.decision, reason=reason))
 
 
 class Stopped(Exception):

@@ -1,9 +1,10 @@
 """Reading a DASH MPD (ISO/IEC 23009-1): which URL holds which chunk, and how large each one is.
 
-Read are static presentations of one Period whose segments are files of their own (`mpd_segments.py`),
-plain or gzipped (`mpd_xml.py`); of the AdaptationSets the first video, which may be spread over several
-(`mpd_ladder.py`). An MPD of our own (`mpd_write.py`) carries exact chunk sizes; another's does not, and
-then a size is what `@bandwidth` says, and `Video.sizes_exact` is False.
+Read are static presentations, plain or gzipped (`mpd_xml.py`), of one Period or several (`mpd_periods.py`),
+whose segments are files of their own or parts of one (`mpd_segments.py`, `mpd_indexed.py`); of the
+AdaptationSets the first video, which may be spread over several (`mpd_ladder.py`). An MPD of our own
+(`mpd_write.py`) carries exact chunk sizes, and so do parts of files; else a size is what `@bandwidth` says,
+and `Video.sizes_exact` is False.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from fractions import Fraction
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
-from player.video.mpd_ladder import Level, ladder
-from player.video.mpd_xml import XLINK_HREF, MpdError, children, parse, refuse_elsewhere, tag
+from player.video.byte_range import ByteRange, ReadPart
+from player.video.mpd_indexed import NeedsIndexError
+from player.video.mpd_ladder import Level, Place, ladder
+from player.video.mpd_periods import Period, in_sequence, named, periods
+from player.video.mpd_xml import MpdError, children, parse, tag
 from player.video.video import Video, VideoError, plain_name
 
 ESTIMATED = "chunk sizes are estimated as @bandwidth x duration"
@@ -31,7 +35,10 @@ class Presentation:
     urls: tuple[tuple[str, ...], ...]
     """[chunk][level], absolute when the MPD's own URL was."""
     init_urls: tuple[str | None, ...]
-    """[level] initialization segment, None where the media segments need none."""
+    """[level] initialization segment of the first Period, None where the media segments need none, or it is a
+    part of their file."""
+    parts: tuple[tuple[ByteRange | None, ...], ...] | None = None
+    """[chunk][level] which part of the file at the URL a chunk is; None: all of it, of every one."""
 
     @property
     def sizes_exact(self) -> bool:
@@ -47,17 +54,24 @@ class Presentation:
         """Where chunk `chunk` (from 0) of level `level` lies."""
         return self.urls[chunk][level]
 
+    def part(self, level: int, chunk: int) -> ByteRange | None:
+        """Which part of the file there; None: all of it."""
+        return None if self.parts is None else self.parts[chunk][level]
 
-def read_mpd(text: str | bytes, url: str = "") -> Presentation:
+
+def read_mpd(text: str | bytes, url: str = "", read: ReadPart | None = None) -> Presentation:
     """Read an MPD.
 
     Args:
         text: the XML; bytes may be gzipped.
         url: where it came from (http, https or file); segment URLs are resolved against it.
+        read: reads a part of a media file that an index of segments is in; it may raise what it likes, which
+            passes. None: such an MPD is refused.
 
     Raises:
-        MpdError: not XML, a DOCTYPE, a live presentation, several Periods, one that lies elsewhere, no video,
-            segments that are byte ranges of one file, or an attribute that is missing or nonsense.
+        NeedsIndexError: an index is needed, and there is no `read`.
+        MpdError: not XML, a DOCTYPE, a live presentation, a Period that lies elsewhere, no video, an index
+            that can't be used, or an attribute that is missing or nonsense.
     """
     mpd = parse(text)
     if tag(mpd) != "MPD":
@@ -65,29 +79,34 @@ def read_mpd(text: str | bytes, url: str = "") -> Presentation:
     if mpd.get("type", "static") != "static":
         raise MpdError(f"MPD@type is {mpd.get('type')}: live streams cannot be measured, only static ones")
     notes: list[str] = []
-    levels = ladder(mpd, _period(mpd, notes), url, notes)
+    found = periods(mpd, notes)
+    ladders = [(one, _ladder(mpd, one, len(found), url, read, notes)) for one in found]
+    levels = in_sequence(ladders, notes)
     video = _video(_name(mpd, url), levels, notes)
+    whole = all(part is None for level in levels for part in level.parts)
     return Presentation(
         video,
         tuple(zip(*(level.urls for level in levels), strict=True)),
         tuple(level.init_url for level in levels),
+        None if whole else tuple(zip(*(level.parts for level in levels), strict=True)),
     )
 
 
-def _period(mpd: ElementTree.Element, notes: list[str]) -> ElementTree.Element:
-    """The only one."""
-    periods = children(mpd, "Period")
-    if len(periods) != 1:
-        elsewhere = sum(XLINK_HREF in period.attrib for period in periods)
-        of_them = f", {elsewhere} of them elsewhere (xlink:href)" if elsewhere else ""
-        raise MpdError(f"the MPD has {len(periods)} Periods{of_them}; exactly one can be streamed")
-    refuse_elsewhere(periods[0], notes)
-    return periods[0]
+def _ladder(
+    mpd: ElementTree.Element, period: Period, of: int, url: str, read: ReadPart | None, notes: list[str]
+) -> list[Level]:
+    """A Period's; errors name it where there are several."""
+    try:
+        return ladder(Place(mpd, period.element, period.length_s, url, read), notes)
+    except NeedsIndexError:
+        raise
+    except MpdError as error:
+        raise MpdError(f"{named(period, of)}{error}") from None
 
 
 def _video(name: str, levels: Sequence[Level], notes: list[str]) -> Video:
     sizes_exact = all(level.sizes_bytes is not None for level in levels)
-    sizes = [level.sizes_bytes if sizes_exact else level.estimated_sizes() for level in levels]
+    sizes = [level.sizes_bytes if sizes_exact else level.estimated_bytes for level in levels]
     chunk_s = _chunk_s(levels[0], notes)
     if not sizes_exact:
         notes.append(ESTIMATED)

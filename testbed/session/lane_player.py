@@ -83,6 +83,7 @@ class LoadingPlayer:
             *("--decision-deadline-s", repr(plan.decision_deadline_s), "--stream", "--hold"),
             *("--buffer-cap-s", repr(plan.thresholds.buffer_cap_s)),
             *("--startup-s", repr(plan.thresholds.startup_s), "--resume-s", repr(plan.thresholds.resume_s)),
+            *(("--abandon",) if plan.thresholds.abandon else ()),
             *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
             variables=None if server is None else server.environment,
         )
