@@ -22,13 +22,13 @@ from analysis.sessions import (
     of_policies,
     read_each,
 )
-from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_words, summarise
+from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_as, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
-OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
+OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon", "live")
 """What a manifest's player section says of when it plays and waits, whoever decides."""
 
 INVALID = "its link was not what the manifest says"
@@ -275,7 +275,7 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
     if session.end.outcome == INTERRUPTED and not interrupted:
         return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
-        scored = scoring.on(record.ladder_kbps)
+        scored = scored_as(scoring.on(record.ladder_kbps), session.chunks, record.ladder_kbps)
         one = summarise(session.chunks, session.end, record.ladder_kbps, scored)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
@@ -369,7 +369,7 @@ def _case(session: SessionRecord) -> Case | None:
         asked |= shared.asked
         link_label += f", {shared.words}"
     player = session.section("player")
-    asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
+    asked |= {name: player[name] for name in OF_THE_PLAYER if player.get(name) is not None}
     sweep = session.section("sweep")
     seen = sweep.get("seen")
     return Case(
