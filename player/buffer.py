@@ -21,7 +21,7 @@ WAIT_STEP_MS = 500.0
 
 @dataclass(frozen=True)
 class BufferThresholds:
-    """When the player asks for more, and when it plays.
+    """When the player asks for more, when it plays, and whether it gives up what it has asked for.
 
     Raises:
         ValueError: one that is no time, a cap below the step of the wait (which would itself stall the
@@ -34,6 +34,8 @@ class BufferThresholds:
     """Playback begins once so much is buffered; 0: with the first chunk."""
     resume_s: float = 0.0
     """After a stall it goes on once so much is buffered; 0: with the next chunk."""
+    abandon: bool = False
+    """Whether a request that takes too long is given up for a lower level (`player/abandon/rule.py`)."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.buffer_cap_s) and self.buffer_cap_s > 0):
@@ -55,7 +57,8 @@ class BufferThresholds:
     @property
     def recorded(self) -> dict[str, Any]:
         """What a manifest says of them: the cap always, the others where they are not the usual ones."""
-        others = {name: getattr(self, name) for name in ("startup_s", "resume_s") if getattr(self, name)}
+        names = ("startup_s", "resume_s", "abandon")
+        others = {name: getattr(self, name) for name in names if getattr(self, name)}
         return {"buffer_cap_s": self.buffer_cap_s, **others}
 
     def buffer_of(self, chunk_s: float) -> PlaybackBuffer:
@@ -63,6 +66,11 @@ class BufferThresholds:
         return PlaybackBuffer(
             chunk_s * 1000.0, self.buffer_cap_s * 1000.0, self.startup_s * 1000.0, self.resume_s * 1000.0
         )
+
+    @property
+    def times_ms(self) -> tuple[float, float, float]:
+        """Cap, startup and resume."""
+        return self.buffer_cap_s * 1000.0, self.startup_s * 1000.0, self.resume_s * 1000.0
 
     @property
     def unusual(self) -> dict[str, float]:
@@ -95,7 +103,7 @@ class PlaybackBuffer:
         self.chunk_ms = float(chunk_ms)
         self.cap_ms = float(cap_ms)
         self.begin_at_ms, self.resume_at_ms = startup_ms, resume_ms
-        self.level_ms = 0.0
+        self.level_ms = self.added_ms = 0.0
         self.startup_ms = 0.0
         self.stall_ms = 0.0
         self.played_ms = 0.0
@@ -104,8 +112,16 @@ class PlaybackBuffer:
         """Ran dry, and does not play before as much is there as is wanted for it."""
         self.ended = False
 
-    def drain(self, elapsed_ms: float) -> float:
-        """Let `elapsed_ms` pass at 1x playback.
+    @property
+    def position_ms(self) -> float:
+        """What of the video has been shown."""
+        return self.added_ms - self.level_ms
+
+    def drain(self, elapsed_ms: float, rate: float = 1.0) -> float:
+        """Let `elapsed_ms` pass.
+
+        Args:
+            rate: how fast the video is shown meanwhile, 1 as it was made.
 
         Returns:
             the stall in these milliseconds (0 before the start and after the end of the video).
@@ -121,9 +137,10 @@ class PlaybackBuffer:
         if self.stalled:
             self.stall_ms += elapsed_ms
             return elapsed_ms
-        stall_ms = max(elapsed_ms - self.level_ms, 0.0)
-        self.played_ms += min(elapsed_ms, self.level_ms)
-        self.level_ms = max(self.level_ms - elapsed_ms, 0.0)
+        lasts_ms = self.level_ms / rate
+        stall_ms = max(elapsed_ms - lasts_ms, 0.0)
+        self.played_ms += min(elapsed_ms, lasts_ms)
+        self.level_ms = max(self.level_ms - elapsed_ms * rate, 0.0)
         if self.ended:
             return 0.0
         self.stall_ms += stall_ms
@@ -136,9 +153,18 @@ class PlaybackBuffer:
         Raises:
             ValueError: the video has ended.
         """
+        self.add(self.chunk_ms)
+
+    def add(self, media_ms: float) -> None:
+        """So much video has arrived, a part of a chunk.
+
+        Raises:
+            ValueError: the video has ended.
+        """
         if self.ended:
             raise ValueError("a chunk arrived after the end of the video")
-        self.level_ms += self.chunk_ms
+        self.level_ms += media_ms
+        self.added_ms += media_ms
         self.started = self.started or self.level_ms >= self.begin_at_ms
         self.stalled = self.stalled and self.level_ms < self.resume_at_ms
 

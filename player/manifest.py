@@ -77,6 +77,8 @@ class PlayerSection(JsonSection):
     """Buffered before playback begins; None: with the first chunk."""
     resume_s: float | None = None
     """Buffered before it goes on after a stall; None: with the next chunk."""
+    abandon: bool | None = None
+    """Whether it gave requests up for a lower level; None: it did not."""
     decision_deadline_s: float | None = None
     reset_deadline_s: float | None = None
     timeouts: Mapping[str, Any] | None = None
@@ -85,6 +87,9 @@ class PlayerSection(JsonSection):
     """Of a user's file."""
     congestion_control: str | None = None
     first_level: int | None = None
+    live: Mapping[str, Any] | None = None
+    """Of a live stream: the wanted `latency_s`, `most_faster`, and `ahead_s` of chunks that come as they are
+    made."""
     client: str | None = None
     """Who played: `dashjs`; None: our own player."""
     more: Mapping[str, Any] = field(default_factory=dict)

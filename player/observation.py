@@ -32,6 +32,10 @@ class PastChunk:
     """Playback stopped for this long while the chunk was decided and fetched (startup: 0)."""
     buffer_s: float
     """Buffer level when the chunk had been added."""
+    given_up_level: int | None = None
+    """The level of a request for the chunk that the player gave up for this one; None: it gave up none."""
+    given_up_bytes: int = 0
+    """How much of that one had come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Observation:
     """Since the session began."""
     buffer_cap_s: float = CAP_MS / 1000.0
     """The player asks for no chunk while more is buffered."""
+    latency_s: float | None = None
+    """Of a live stream: how far behind its making one watches."""
 
     @property
     def last_level(self) -> int | None:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from player.buffer import BufferThresholds
 from player.defaults import FALLBACK, MU, MU_NOTE
+from player.live.stream import LiveSettings
 
 if TYPE_CHECKING:
-    from player.qoe import Scoring
+    from player.qoe import QoE, Scoring
 
 Group = Any
 """An `argparse` parser or one of its groups; argparse has no public name for what they share."""
@@ -24,6 +26,54 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
     group.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
     group.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+
+
+def add_live_options(group: Group) -> None:
+    """`--live`, with its latency and what that costs; for `live_of`."""
+    group.add_argument(
+        "--live",
+        action="store_true",
+        help="play a live stream: chunks can be had once they are made, by the clock",
+    )
+    group.add_argument(
+        "--latency-s",
+        type=float,
+        metavar="S",
+        help="with --live: be so far behind the making, and catch up by playing up to 5 %% faster"
+        " (default: three chunks)",
+    )
+    group.add_argument(
+        "--latency-weight",
+        type=float,
+        metavar="X",
+        help="with --live: what a second of latency costs a chunk in QoE (default: a tenth of the top level's"
+        " quality)",
+    )
+
+
+def live_of(args: argparse.Namespace) -> LiveSettings | None:
+    """What `add_live_options` asked for; None: no live stream.
+
+    Raises:
+        ValueError: a latency that nobody plays at, or figures without `--live`.
+    """
+    if not args.live:
+        for name in ("latency_s", "latency_weight"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"{name}: goes with --live")
+        return None
+    return LiveSettings(args.latency_s)
+
+
+def weighed_live(qoe: QoE, args: argparse.Namespace, ladder_kbps: Sequence[int]) -> QoE:
+    """The QoE, with the cost of latency where a live stream was asked for.
+
+    Raises:
+        ValueError: a weight that is none.
+    """
+    from player.qoe import live_qoe
+
+    return live_qoe(qoe, ladder_kbps, args.latency_weight) if args.live else qoe
 
 
 def scoring(args: argparse.Namespace) -> Scoring:
@@ -93,10 +143,19 @@ def add_threshold_options(group: Group) -> None:
     )
 
 
+def add_abandon_option(group: Group) -> None:
+    """`--abandon`, of players that can."""
+    group.add_argument(
+        "--abandon",
+        action="store_true",
+        help="give a request that takes too long up for a lower level, as dash.js does (default: wait)",
+    )
+
+
 def thresholds_of(args: argparse.Namespace) -> BufferThresholds:
-    """What `add_threshold_options` asked for.
+    """What `add_threshold_options` asked for, and `add_abandon_option`.
 
     Raises:
         ValueError: one that can't be; it is named as the option is.
     """
-    return BufferThresholds(args.buffer_cap_s, args.startup_s, args.resume_s)
+    return BufferThresholds(args.buffer_cap_s, args.startup_s, args.resume_s, getattr(args, "abandon", False))

@@ -1,21 +1,27 @@
 """Reading a DASH MPD (ISO/IEC 23009-1): which URL holds which chunk, and how large each one is.
 
-Read are static presentations of one Period whose segments are files of their own (`mpd_segments.py`),
-plain or gzipped (`mpd_xml.py`); of the AdaptationSets the first video, which may be spread over several
-(`mpd_ladder.py`). An MPD of our own (`mpd_write.py`) carries exact chunk sizes; another's does not, and
-then a size is what `@bandwidth` says, and `Video.sizes_exact` is False.
+Read are static presentations, plain or gzipped (`mpd_xml.py`), of one Period or several (`mpd_periods.py`),
+whose segments are files of their own or parts of one (`mpd_segments.py`, `mpd_indexed.py`); of the
+AdaptationSets the first video, which may be spread over several (`mpd_ladder.py`). An MPD of our own
+(`mpd_write.py`) carries exact chunk sizes, and so do parts of files; else a size is what `@bandwidth` says,
+and `Video.sizes_exact` is False.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
-from player.video.mpd_ladder import Level, ladder
-from player.video.mpd_xml import XLINK_HREF, MpdError, children, parse, refuse_elsewhere, tag
+from player.live.stream import LiveStream
+from player.video.byte_range import ByteRange, ReadPart
+from player.video.mpd_indexed import NeedsIndexError
+from player.video.mpd_ladder import Level, Place, ladder
+from player.video.mpd_live import LiveRead, Window, timing
+from player.video.mpd_periods import Period, in_sequence, named, period_now, periods
+from player.video.mpd_xml import MpdError, children, parse, tag
 from player.video.video import Video, VideoError, plain_name
 
 ESTIMATED = "chunk sizes are estimated as @bandwidth x duration"
@@ -31,7 +37,12 @@ class Presentation:
     urls: tuple[tuple[str, ...], ...]
     """[chunk][level], absolute when the MPD's own URL was."""
     init_urls: tuple[str | None, ...]
-    """[level] initialization segment, None where the media segments need none."""
+    """[level] initialization segment of the first Period, None where the media segments need none, or it is a
+    part of their file."""
+    parts: tuple[tuple[ByteRange | None, ...], ...] | None = None
+    """[chunk][level] which part of the file at the URL a chunk is; None: all of it, of every one."""
+    live: LiveStream | None = None
+    """When its chunks are made; None: they are there."""
 
     @property
     def sizes_exact(self) -> bool:
@@ -47,47 +58,96 @@ class Presentation:
         """Where chunk `chunk` (from 0) of level `level` lies."""
         return self.urls[chunk][level]
 
+    def moved(self, live: LiveStream) -> Presentation:
+        """A live one that begins at another time, as its URLs may say (`LiveStream.moves_to`)."""
+        assert self.live is not None and self.live.moves_to is not None and live.moves_to is not None
+        old, new = f"/{self.live.moves_to}/", f"/{live.moves_to}/"
+        urls = tuple(tuple(url.replace(old, new) for url in row) for row in self.urls)
+        return replace(self, urls=urls, live=live)
 
-def read_mpd(text: str | bytes, url: str = "") -> Presentation:
+    def part(self, level: int, chunk: int) -> ByteRange | None:
+        """Which part of the file there; None: all of it."""
+        return None if self.parts is None else self.parts[chunk][level]
+
+
+def read_mpd(
+    text: str | bytes, url: str = "", read: ReadPart | None = None, live: LiveRead | None = None
+) -> Presentation:
     """Read an MPD.
 
     Args:
         text: the XML; bytes may be gzipped.
         url: where it came from (http, https or file); segment URLs are resolved against it.
+        read: reads a part of a media file that an index of segments is in; it may raise what it likes, which
+            passes. None: such an MPD is refused.
+        live: with what a live stream is joined; None: one is refused.
 
     Raises:
-        MpdError: not XML, a DOCTYPE, a live presentation, several Periods, one that lies elsewhere, no video,
-            segments that are byte ranges of one file, or an attribute that is missing or nonsense.
+        NeedsIndexError: an index is needed, and there is no `read`.
+        MpdError: not XML, a DOCTYPE, a live presentation, a Period that lies elsewhere, no video, an index
+            that can't be used, or an attribute that is missing or nonsense.
     """
     mpd = parse(text)
     if tag(mpd) != "MPD":
         raise MpdError(f"the root element is {tag(mpd)}, not MPD; this is no DASH manifest")
     if mpd.get("type", "static") != "static":
-        raise MpdError(f"MPD@type is {mpd.get('type')}: live streams cannot be measured, only static ones")
+        return _joined(mpd, url, read, live)
     notes: list[str] = []
-    levels = ladder(mpd, _period(mpd, notes), url, notes)
+    found = periods(mpd, notes)
+    ladders = [(one, _ladder(mpd, one, len(found), url, read, notes)) for one in found]
+    levels = in_sequence(ladders, notes)
     video = _video(_name(mpd, url), levels, notes)
+    whole = all(part is None for level in levels for part in level.parts)
     return Presentation(
         video,
         tuple(zip(*(level.urls for level in levels), strict=True)),
         tuple(level.init_url for level in levels),
+        None if whole else tuple(zip(*(level.parts for level in levels), strict=True)),
     )
 
 
-def _period(mpd: ElementTree.Element, notes: list[str]) -> ElementTree.Element:
-    """The only one."""
-    periods = children(mpd, "Period")
-    if len(periods) != 1:
-        elsewhere = sum(XLINK_HREF in period.attrib for period in periods)
-        of_them = f", {elsewhere} of them elsewhere (xlink:href)" if elsewhere else ""
-        raise MpdError(f"the MPD has {len(periods)} Periods{of_them}; exactly one can be streamed")
-    refuse_elsewhere(periods[0], notes)
-    return periods[0]
+def _joined(mpd: ElementTree.Element, url: str, read: ReadPart | None, live: LiveRead | None) -> Presentation:
+    """A live stream from its edge on."""
+    if live is None:
+        raise MpdError(f"MPD@type is {mpd.get('type')}: a live stream, which is played with --live")
+    notes: list[str] = []
+    made = timing(mpd, url, live)
+    period, start_s = period_now(mpd, made.edge_s, notes)
+    behind_s = made.suggested_s if live.latency_s is None else Fraction(live.latency_s)
+    window = Window(made.edge_s - start_s, behind_s, live.chunks) if made.moves_to is None else None
+    levels = ladder(Place(mpd, period.element, period.length_s, url, read, window), notes)
+    video = _video(_name(mpd, url), levels, notes)
+    first_s = float(start_s + levels[0].segments[0].start_s)
+    stream = LiveStream(
+        made.begins_s + first_s - made.clock_ahead_s,
+        min(min(level.ahead_s for level in levels), video.chunk_s),
+        None if made.suggested_s is None else float(made.suggested_s),
+        made.clock_ahead_s,
+        made.moves_to,
+    )
+    return Presentation(
+        video,
+        tuple(zip(*(level.urls for level in levels), strict=True)),
+        tuple(level.init_url for level in levels),
+        live=stream,
+    )
+
+
+def _ladder(
+    mpd: ElementTree.Element, period: Period, of: int, url: str, read: ReadPart | None, notes: list[str]
+) -> list[Level]:
+    """A Period's; errors name it where there are several."""
+    try:
+        return ladder(Place(mpd, period.element, period.length_s, url, read), notes)
+    except NeedsIndexError:
+        raise
+    except MpdError as error:
+        raise MpdError(f"{named(period, of)}{error}") from None
 
 
 def _video(name: str, levels: Sequence[Level], notes: list[str]) -> Video:
     sizes_exact = all(level.sizes_bytes is not None for level in levels)
-    sizes = [level.sizes_bytes if sizes_exact else level.estimated_sizes() for level in levels]
+    sizes = [level.sizes_bytes if sizes_exact else level.estimated_bytes for level in levels]
     chunk_s = _chunk_s(levels[0], notes)
     if not sizes_exact:
         notes.append(ESTIMATED)

@@ -1,7 +1,7 @@
 """Which segments a Representation of an MPD has: their numbers, times, lengths and URLs (5.3.9).
 
-SegmentTemplate with `$Number$` or with `$Time$`, by `@duration` or by a SegmentTimeline, and SegmentList.
-What is played is what lies within the Period.
+SegmentTemplate with `$Number$` or with `$Time$`, by `@duration` or by a SegmentTimeline, and SegmentList, of
+files or of parts of one. What is played is what lies within the Period.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from xml.etree import ElementTree
 
+from player.video.byte_range import ByteRange, byte_range
+from player.video.mpd_live import Run, Window, in_window, runs_of
 from player.video.mpd_xml import MpdError, children, integer, refuse_elsewhere, tag
 from traces.words import counted, is_or_are
 
@@ -91,32 +93,40 @@ class Addressing:
             raise MpdError(f"SegmentTemplate@media {media[:80]!r} has neither $Number$ nor $Time$")
         return media
 
-    def listed(self) -> list[str]:
-        """The URLs of a SegmentList.
+    def listed(self) -> list[tuple[str, ByteRange | None]]:
+        """A URL for each segment of a SegmentList, empty for that of the Representation, and which part
+        of the file it is, if not all.
 
         Raises:
-            MpdError: there are none, or they are ranges of one file.
+            MpdError: there are none, or a segment that is nowhere.
         """
-        names = []
-        for element in self.urls:
-            name = element.get("media")
-            if not name or element.get("mediaRange"):
-                raise MpdError(
-                    "SegmentList addresses byte ranges of one file; it needs SegmentURL@media,"
-                    " a file for each segment"
-                )
-            names.append(name)
-        if not names:
+        found = []
+        for number, element in enumerate(self.urls, start=1):
+            name, text = element.get("media"), element.get("mediaRange")
+            if not name and text is None:
+                raise MpdError(f"SegmentURL {number} has neither @media nor @mediaRange")
+            try:
+                found.append((name or "", None if text is None else byte_range(text)))
+            except ValueError as error:
+                raise MpdError(f"SegmentURL {number}: @mediaRange {error}") from None
+        if not found:
             raise MpdError("SegmentList has no SegmentURL")
-        return names
+        return found
 
-    def segments(self, period_s: Fraction | None, listed: int | None, notes: list[str]) -> list[Segment]:
+    def segments(
+        self,
+        period_s: Fraction | None,
+        listed: int | None,
+        notes: list[str],
+        window: Window | None = None,
+    ) -> list[Segment]:
         """The segments within the Period, in order.
 
         Args:
             period_s: None where the MPD doesn't say.
             listed: how many URLs a SegmentList has.
             notes: is told what was assumed.
+            window: which of a live stream; None: all.
 
         Raises:
             MpdError: what is missing or nonsense, or too many.
@@ -124,21 +134,41 @@ class Addressing:
         timescale = integer(self.attributes, "timescale", 1)
         if timescale == 0:
             raise MpdError(f"{tag(self.attributes)}: @timescale is 0")
+        if window is not None:
+            return self._in_window(window, timescale, period_s)
         if self.timeline is not None:
             timed = _limited(self._timed(self.timeline, timescale, period_s, notes))
             if listed not in (None, len(timed)):
                 raise MpdError(
                     f"{tag(self.attributes)} has {counted(len(timed), 'segment')} for {listed} URLs"
                 )
-            return _within(timed, period_s, notes)
+            return within(timed, period_s, notes)
         length_s = self._length_s(timescale, period_s, listed)
         count = listed if listed is not None else self._end_count()
         if count is not None:
-            return _within(_limited(self._even(count, length_s, timescale)), period_s, notes)
+            return within(_limited(self._even(count, length_s, timescale)), period_s, notes)
         if period_s is None:
             raise MpdError("MPD has no @mediaPresentationDuration, which says how many segments there are")
         count = _count(period_s, length_s, self.frame_s, notes)
         return _last_cut(_limited(self._even(count, length_s, timescale)), period_s)
+
+    def _in_window(self, window: Window, timescale: int, period_s: Fraction | None) -> list[Segment]:
+        """Those of a live stream that are played."""
+        number = integer(self.attributes, "startNumber", 1)
+        if self.timeline is None:
+            duration = integer(self.attributes, "duration")
+            if duration == 0:
+                raise MpdError(f"{tag(self.attributes)}: @duration is 0")
+            runs = [Run(number, 0, 0, duration, None)]
+        else:
+            offset = integer(self.attributes, "presentationTimeOffset", 0)
+            runs = runs_of(self.timeline, number, offset, timescale, window.edge_s)
+        found = [Segment(*one) for one in in_window(runs, window, timescale)]
+        if period_s is not None:
+            found = [one for one in found if one.start_s < period_s]
+        if not found:
+            raise MpdError("the live stream has ended: nothing of it is still to come")
+        return found
 
     def _end_count(self) -> int | None:
         """How many segments `@endNumber` asks for."""
@@ -242,7 +272,7 @@ def _last_cut(segments: list[Segment], period_s: Fraction) -> list[Segment]:
     return [*segments[:-1], Segment(last.number, last.time, last.start_s, rest_s)]
 
 
-def _within(segments: list[Segment], period_s: Fraction | None, notes: list[str]) -> list[Segment]:
+def within(segments: list[Segment], period_s: Fraction | None, notes: list[str]) -> list[Segment]:
     """Those that lie within the Period, if only in part."""
     if not period_s or not segments:
         return segments

@@ -27,6 +27,13 @@ def refuse_unable(args: argparse.Namespace) -> None:
         if getattr(args, name) not in (None, getattr(USUAL_THRESHOLDS, name)):
             option = f"--{name.replace('_', '-')}"
             raise TestbedError(f"{option}: dash.js begins and goes on as a browser does; leave it away")
+    if args.abandon:
+        raise TestbedError(
+            "--abandon: dash.js gives requests up by itself where its own rules decide, and not where ours"
+            " do; leave it away"
+        )
+    if args.live:
+        raise TestbedError("--live: of our own player; leave --player dashjs away")
     if args.together or args.beside or args.cross:
         raise TestbedError(
             "--player dashjs: a browser has a lane of its own; leave --together, --beside and --cross away"

@@ -32,6 +32,7 @@ from testbed.link.bucket import AS_IS, Making, Wakes, bucket_bytes
 from testbed.link.correction import SHORT_S, Ledger
 from testbed.link.log import LinkRow
 from testbed.link.packed_trace import unpacked
+from testbed.link.step_bytes import OFTEN_LOOKED_AT_S
 from testbed.link.tbf import DARK_BYTES_PER_S, FRAME_BYTES, Counters, TokenBucket, bytes_per_s
 from testbed.process.children import SHAPER_PRIORITY, real_time, to_wait_s, undisturbed
 from testbed.process.errors import TestbedError
@@ -160,7 +161,7 @@ class Replay:
         if step is None:
             return
         reading = read(self.bucket)
-        self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
+        self._account(reading, step.rate_mbps * (reading.at - self._last.at), step)
         left_s = self._end_of(step) - reading.at
         if self._making.corrects and left_s >= SHORTEST_CORRECTION_S:
             self._settle_rate(step, left_s)
@@ -174,7 +175,7 @@ class Replay:
         if step is not None:
             end = self._end_of(step)
             megabits = step.rate_mbps * (end - self._last.at) + self._step.rate_mbps * (reading.at - end)
-            self._account(reading, megabits, step.rate_mbps)
+            self._account(reading, megabits, step)
             self._ledger.end_step(step.duration_s, self._step.rate_mbps * 1e6 / 8)
             self._write(step, reading)
         self._begin = self._last = reading
@@ -187,23 +188,31 @@ class Replay:
     def _end_of(self, step: Step) -> float:
         return self._t0 + step.start_s + step.duration_s
 
-    def _account(self, reading: CounterReading, megabits: float, rate_mbps: float) -> None:
-        """What passed since the last reading, and what the trace carries meanwhile."""
+    def _account(self, reading: CounterReading, megabits: float, step: Step) -> None:
+        """What passed since the last reading, in that step, and what the trace carries meanwhile."""
         before, now = self._last.counters, reading.counters
         if now.sent_bytes < before.sent_bytes or now.drops < before.drops:
             self._foreign = self._foreign or "counters that ran backwards: another qdisc was there"
         self._foreign = self._foreign or self.bucket.foreign(now)
         self._lowest_bytes = min(self._lowest_bytes, now.backlog_bytes)
-        elapsed_s, true_rate = reading.at - self._last.at, rate_mbps * 1e6 / 8
+        elapsed_s, true_rate = reading.at - self._last.at, step.rate_mbps * 1e6 / 8
         self._corrected_bytes += (self._ledger.rate - true_rate) * elapsed_s
         self._ledger.account(
             elapsed_s,
             now.sent_bytes - before.sent_bytes,
             megabits * 1e6 / 8,
-            reading.waiting and self._last.waiting,
+            self._waited(reading, megabits * 1e6 / 8, step),
             true_rate,
         )
         self._last = reading
+
+    def _waited(self, reading: CounterReading, carried: float, step: Step) -> bool:
+        """Whether frames waited since the last reading: at both, and in a step with few looks as many from
+        the first on as the trace carried. A queue of two frames at both may have been empty meanwhile."""
+        last = self._last
+        if not (reading.waiting and last.waiting):
+            return False
+        return step.duration_s >= OFTEN_LOOKED_AT_S or last.counters.backlog_bytes >= carried
 
     def _settle_rate(self, step: Step, left_s: float, begins: bool = False) -> None:
         """Put in force what the step wants for the `left_s` that it lasts: its rate, or one that sets right
@@ -303,7 +312,7 @@ class Replay:
         """The row of a step that is cut short now."""
         reading = read(self.bucket)
         cut = replace(step, duration_s=max(reading.at - self._t0 - step.start_s, 0.0))
-        self._account(reading, step.rate_mbps * (reading.at - self._last.at), step.rate_mbps)
+        self._account(reading, step.rate_mbps * (reading.at - self._last.at), step)
         self._write(cut, reading)
 
     def give_up(self) -> None:

@@ -74,28 +74,6 @@ class StepBytes:
     """Frames were waiting throughout, so that less than carried is the link's fault."""
 
     @property
-    def late(self) -> float:
-        """Bytes that a late change of rate explains."""
-        return abs(self.moved)
-
-    @property
-    def slack(self) -> float:
-        """Bytes of difference that mean nothing."""
-        return self.late + STEP_TOLERANCE * self.carried + STEP_FRAMES * FRAME_BYTES + self.burst
-
-    @property
-    def over(self) -> float:
-        """Passed too much, as a share of what was carried; 0 within tolerance."""
-        excess = self.sent - self.carried
-        return (excess - self.late) / max(self.carried, FRAME_BYTES) if excess > self.slack else 0.0
-
-    @property
-    def short(self) -> float:
-        """Missing while frames waited, as a share of what was carried; 0 within tolerance."""
-        lack = self.carried - self.sent
-        return (lack - self.late) / self.carried if self.backlogged and lack > self.slack else 0.0
-
-    @property
     def error(self) -> float:
         """Of a backlogged step, as a share of what was carried; of a frame, where that is more: both readings
         may have come so late that only a dark step lies between them."""

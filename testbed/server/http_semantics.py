@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 
+from player.video.byte_range import ByteRange
+
 
 @dataclass(frozen=True, slots=True)
 class Validators:
@@ -24,18 +26,6 @@ class Validators:
     def last_modified(self) -> str | None:
         """As a header has it."""
         return None if self.modified_s is None else formatdate(self.modified_s, usegmt=True)
-
-
-@dataclass(frozen=True, slots=True)
-class ByteRange:
-    """Bytes `first` to `last`, both included."""
-
-    first: int
-    last: int
-
-    @property
-    def length(self) -> int:
-        return self.last - self.first + 1
 
 
 class RangeNotSatisfiable(ValueError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import re
 import sys
@@ -133,7 +132,7 @@ def _refuse_futures(
     """Raises TestbedError for a policy to which a future that is to be told is of no use."""
 
     def told(start: Start) -> Future:
-        cap_ms, *levels_ms = (1000.0 * each for each in dataclasses.astuple(thresholds))
+        cap_ms, *levels_ms = thresholds.times_ms
         return Future(start.trace, start.index, link, CHUNKS, cap_ms, 0, *levels_ms)
 
     for loaded in policies:

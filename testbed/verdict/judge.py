@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from testbed.verdict.call_bounds import CALL_BOUNDS
 from testbed.verdict.evidence import Evidence
-from testbed.verdict.link_bounds import LINK_BOUNDS
+from testbed.verdict.link_bounds import LINK_BOUNDS, worst_moment
 from testbed.verdict.path_bounds import PATH_BOUNDS
 
 BOUNDS = LINK_BOUNDS + PATH_BOUNDS + CALL_BOUNDS
@@ -32,9 +32,10 @@ class Verdict:
     late_p99_ms: float
     late_max_ms: float
     over_ratio: float
-    """Passed over carried, minus 1, in the worst step beyond tolerance (0 when none is)."""
+    """Passed over carried, minus 1, in the worst step beyond tolerance (0 when none is); steps shorter than a
+    tenth of a second are taken together."""
     short_ratio: float
-    """Missing over carried in the worst backlogged step beyond tolerance (0 when none is)."""
+    """Missing over carried in the worst such step in which frames waited (0 when none is)."""
     error_median: float
     error_p95: float
     """Error of the bytes of backlogged steps, as a share; 0 where no step was backlogged."""
@@ -55,8 +56,8 @@ def judge(evidence: Evidence) -> Verdict:
         backlogged_steps=len(errors),
         late_p99_ms=_at(late_ms, 0.99),
         late_max_ms=max(late_ms, default=0.0),
-        over_ratio=max((step.over for step in steps), default=0.0),
-        short_ratio=max((step.short for step in steps), default=0.0),
+        over_ratio=worst_moment(steps, 1),
+        short_ratio=worst_moment(steps, -1),
         error_median=_at(errors, 0.5),
         error_p95=_at(errors, 0.95),
         sent_bytes=sum(row.sent_bytes for row in evidence.rows),

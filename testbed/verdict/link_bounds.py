@@ -20,20 +20,25 @@ LATE_MAX_MS = 250.0
 """No rate change may come so late: a chunk at the top of the buffer's cushion would feel it alone."""
 MISPLACED_SHARE = 0.01
 """Late changes may give or take this share of what `NOTICE_S` carry: below a controller's own noise."""
-ONE_STEP_SHARE = 0.25
-"""A single step may be beyond that by no more than this share of what it carries."""
+MOMENT_S = 0.1
+"""Two reports of a call, and half of the usual queue: who hears in such intervals notices no shorter one. A
+processor that was away for 15 ms moves most of what a step of 20 ms carries to the next, and no more."""
+MOMENT_SHARE = 0.25
+"""A single step, or a moment of shorter ones, may be beyond that by no more than this share."""
 TOTAL_TOLERANCE = 0.02
 """Over all steps no more than this share may be too much, and over the backlogged ones missing."""
+ROUNDING_S = 1e-6
+"""Of times in the log."""
 UNLOGGED_S = 2.5
 """The log may end so long before the session: two steps, the last of which is cut."""
 
 
-def windows(steps: Sequence[StepBytes]) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of the shortest run of steps from each step on that lasts `NOTICE_S`; then the
+def windows(steps: Sequence[StepBytes], least_s: float = NOTICE_S) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of the shortest run of steps from each step on that lasts so long; then the
     last such run, or all steps where they are fewer. Every step is in one."""
 
     def lasts(begin: int, end: int) -> bool:
-        return end > begin and steps[end - 1].end_s - steps[begin].start_s >= NOTICE_S
+        return end > begin and steps[end - 1].end_s - steps[begin].start_s >= least_s - ROUNDING_S
 
     end = 0
     for begin in range(len(steps)):
@@ -132,7 +137,13 @@ def repaid_bytes(steps: Sequence[StepBytes]) -> list[float]:
     return found
 
 
-def _beyond(steps: Sequence[StepBytes], sign: int) -> tuple[float, float]:
+def worst_moment(steps: Sequence[StepBytes], sign: int) -> float:
+    """Of all steps, and of moments of shorter ones: what passed too much (sign 1), or too little where frames
+    waited (-1), as a share of what was carried; 0 within tolerance."""
+    return _beyond(steps, sign, MOMENT_S)[0]
+
+
+def _beyond(steps: Sequence[StepBytes], sign: int, least_s: float = NOTICE_S) -> tuple[float, float]:
     """(share, start) of the worst window: too much in all of its steps, or (sign -1) too little in the
     backlogged ones."""
     seen = [sign > 0 or step.backlogged for step in steps]
@@ -143,7 +154,7 @@ def _beyond(steps: Sequence[StepBytes], sign: int) -> tuple[float, float]:
     moved = [0.0, *accumulate(step.moved * took for step, took in zip(steps, seen, strict=True))]
     frames = STEP_FRAMES * FRAME_BYTES + max((step.burst for step in steps), default=0)
     worst, where = 0.0, 0.0
-    for begin, end in windows(steps):
+    for begin, end in windows(steps, least_s):
         due = carried[end] - carried[begin]
         beyond = sign * (sent[end] - sent[begin] - due) - _misplaced(moved, begin, end)
         share = beyond / max(due, FRAME_BYTES)
@@ -161,10 +172,18 @@ def more_than_carried(evidence: Evidence) -> list[str]:
         if share
         else []
     )
-    most = max((step.over for step in steps), default=0.0)
-    if most > ONE_STEP_SHARE and not found:
-        found.append(f"a step passed more than the trace carries (+{most:.1%})")
+    most = worst_moment(steps, 1)
+    if most > MOMENT_SHARE and not found:
+        found.append(f"{_moment(steps)} passed more than the trace carries (+{most:.1%})")
     return found
+
+
+def _moment(steps: Sequence[StepBytes]) -> str:
+    return (
+        "a step"
+        if all(step.end_s - step.start_s >= MOMENT_S - ROUNDING_S for step in steps)
+        else "a tenth of a second"
+    )
 
 
 def less_than_carried(evidence: Evidence) -> list[str]:
@@ -177,9 +196,11 @@ def less_than_carried(evidence: Evidence) -> list[str]:
             f"backlogged steps of {NOTICE_S:g} s from {where:.1f} s on passed {share:.1%} less"
             " than the trace carries"
         )
-    most = max((step.short for step in steps), default=0.0)
-    if most > ONE_STEP_SHARE and not found:
-        found.append(f"a backlogged step passed less than the trace carries (-{most:.1%})")
+    most = worst_moment(steps, -1)
+    if most > MOMENT_SHARE and not found:
+        found.append(
+            f"{_moment(steps)} in which frames waited passed less than the trace carries (-{most:.1%})"
+        )
     return found
 
 

@@ -11,16 +11,13 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from player.video.generator import Recipe, generate
-from player.video.mpd import ESTIMATED, read_mpd
-from player.video.mpd_xml import MOST_BYTES, MpdError
+from player.video.local_mpd import local_video
 from player.video.video import Video, VideoError
-from traces.safe_reading import BadFileError, read_bytes, read_text
-from traces.words import counted, nearest
+from traces.safe_reading import BadFileError, read_text
+from traces.words import nearest
 
 PUBLISHED_LADDER_KBPS = (300, 750, 1200, 1850, 2850, 4300)
 """The ladder of the published `video_size_N` files (Mao et al., SIGCOMM 2017)."""
@@ -80,7 +77,7 @@ def load_video(
         if path.is_dir():
             return _from_directory(path, ladder_kbps, chunk_s)
         if path.exists():
-            return _from_mpd(path)
+            return local_video(path)
     except OSError as error:
         raise VideoError(f"{error.filename or path}: {error.strerror}") from None
     except BadFileError as error:
@@ -98,7 +95,7 @@ def _from_directory(path: Path, ladder_kbps: Sequence[int] | None, chunk_s: floa
     if not found:
         manifests = sorted([*path.glob("*.mpd"), *path.glob("*.mpd.gz")])
         if len(manifests) == 1:
-            return _from_mpd(manifests[0])
+            return local_video(manifests[0])
         raise VideoError(f"{path}: no video_size_0, and {len(manifests)} MPD files where one is needed")
     missing = set(range(max(found) + 1)) - found
     if missing:
@@ -147,55 +144,3 @@ def _chunk_length_s(path: Path) -> float:
     if not 0 < seconds < math.inf:
         raise VideoError(f"{path}:1: {text[:40]!r}; expected seconds above 0")
     return seconds
-
-
-def _from_mpd(path: Path) -> Video:
-    """A video whose MPD says the sizes, or whose media beside the MPD has them; else they are estimated."""
-    text = read_bytes(path, MOST_BYTES)
-    try:
-        presentation = read_mpd(text, path.resolve().as_uri())
-    except MpdError as error:
-        raise VideoError(f"{path}: {error}") from None
-    video = presentation.video
-    if presentation.sizes_exact:
-        return video
-    sizes = [[_size_of(url, path) for url in row] for row in presentation.urls]
-    missing = [url for row, urls in zip(sizes, presentation.urls, strict=True) for url in _without(row, urls)]
-    if not missing:
-        known = tuple(tuple(size or 0 for size in row) for row in sizes)
-        notes = tuple(note for note in video.notes if note != ESTIMATED)
-        return replace(video, sizes_bytes=known, sizes_exact=True, notes=notes)
-    if len(missing) < video.chunks * video.levels:
-        raise VideoError(
-            f"{path}: {_place_of(missing[0])} is missing ({len(missing)} of"
-            f" {counted(video.chunks * video.levels, 'segment')}); add what is, or take all away to have all"
-            " sizes estimated"
-        )
-    return video
-
-
-def _without(sizes: Sequence[int | None], urls: Sequence[str]) -> list[str]:
-    """Of a chunk's segments those that are not there."""
-    return [url for size, url in zip(sizes, urls, strict=True) if size is None]
-
-
-def _place_of(url: str) -> str:
-    """How a person calls it."""
-    parts = urlsplit(url)
-    return unquote(parts.path) if parts.scheme == "file" else url
-
-
-def _size_of(url: str, mpd: Path) -> int | None:
-    """Bytes of a segment that an MPD names; None where it is not there, or on another machine.
-
-    Raises:
-        VideoError: it is empty.
-    """
-    parts = urlsplit(url)
-    file = Path(unquote(parts.path))
-    if parts.scheme != "file" or not file.is_file():
-        return None
-    size = file.stat().st_size
-    if size == 0:
-        raise VideoError(f"{mpd}: {file} is empty; package the video again")
-    return size

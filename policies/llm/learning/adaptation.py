@@ -46,8 +46,6 @@ BEST_RETURN = 0.99
 CROP_SHARE = 0.2
 """Of the batches that begin within a session, as a context that was begun again does."""
 CLIP = 1.0
-STUDENTS = 128
-"""Sessions at a time that the student plays: what their caches take stays small."""
 
 
 class Adaptation:
@@ -157,7 +155,7 @@ class Adaptation:
         """What the last step's student gains in each validation session."""
         if self._latest is not None and self._latest[:2] == (self.state.step, self.state.target):
             return self._latest[2]
-        engine = self._engine(min(STUDENTS, max(self.course.sessions, 1)))
+        engine = self._engine(max(self.course.sessions, 1))
         return self.course.gains(engine, self.state.target)
 
     # ---- learning ---------------------------------------------------------------------------------
@@ -237,7 +235,7 @@ class Adaptation:
         """Score the student; write the adapter, and as the best if it is so far; checkpoint."""
         began, state = time.monotonic(), self.state
         self._write(self.out / LAST, state.target)
-        gains, target = self._scored(self._engine(min(STUDENTS, max(self.course.sessions, 1))))
+        gains, target = self._scored(self._engine(max(self.course.sessions, 1)))
         self._latest = state.step, target, gains
         score = self.course.score(gains)
         if target != state.target:

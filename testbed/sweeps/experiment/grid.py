@@ -28,6 +28,7 @@ from testbed.simulated.starts import Start
 from testbed.simulating.tasks import CALL as TASK_CALL
 from testbed.sweeps.experiment.schema import (
     KEYS,
+    OF_THE_PLAYER,
     SettingEntry,
     SweepFile,
     call_of,
@@ -116,7 +117,7 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             left_out=None if link_model is None else _beyond(link_model, link, chosen, calls),
             beside=chosen["beside"],
             cross=chosen["cross"],
-            thresholds=BufferThresholds(chosen["buffer_cap_s"], chosen["startup_s"], chosen["resume_s"]),
+            thresholds=BufferThresholds(*(chosen[name] for name in OF_THE_PLAYER)),
             call=call_of(chosen) if calls else None,
             axis={key: chosen[key] for key in entry.axes},
         )
@@ -131,6 +132,8 @@ def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bo
     """What of a setting a link model does not know; None if it can do all of it."""
     if chosen["players"] > 1 or chosen["beside"] or chosen["cross"]:
         return "simulated players do not share a bottleneck"
+    if chosen["abandon"]:
+        return "simulated players give no request up"
     if calls:
         return None
     beyond = MODELS[model].beyond(link)

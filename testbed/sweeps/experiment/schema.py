@@ -185,14 +185,19 @@ KEYS: dict[str, Key] = {
     "buffer_cap_s": Key(float, True, BufferThresholds.buffer_cap_s, _at_least(0.5, 86_400), task=VIDEO),
     "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400), task=VIDEO),
     "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400), task=VIDEO),
+    "abandon": Key(bool, True, False, _anything, task=VIDEO),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
 """What a setting may say beside `label`, `seen`, `stress` and `traces`: units are in the names, `video` is
 the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `beside` and
-`cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold
-requests above `buffer_cap_s`, begin to play at `startup_s` and go on after a stall at `resume_s`, `seeds` are
-of policies and of the relay's loss, `repetitions` run the same again (emulated)."""
+`cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold requests above
+`buffer_cap_s`, begin to play at `startup_s`, go on after a stall at `resume_s`, with `abandon` give requests
+up for a lower level (emulated), `seeds` are of policies and of the relay's loss, `repetitions` run the same
+again (emulated)."""
+
+OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
+"""Those that `BufferThresholds` has, in its order."""
 
 TOP = (
     *("task", "name", "question", "policies", "baseline", "order_seed", "retries"),

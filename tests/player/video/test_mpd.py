@@ -283,14 +283,14 @@ SIZES = f'<SupplementalProperty schemeIdUri="{SIZES_SCHEME}" value='
         ("<SmoothStreamingMedia/>", "root element is SmoothStreamingMedia"),
         (manifest("", 'type="dynamic"'), "live streams"),
         ("<MPD/>", "0 Periods"),
-        ("<MPD><Period/><Period/></MPD>", "2 Periods"),
+        ('<MPD><Period duration="PT1S"/><Period/></MPD>', "Period 1 of 2: no video"),
         (manifest('<AdaptationSet contentType="audio"/>'), "no video among 1 AdaptationSet:"),
         (manifest(video_set(TEMPLATE, "")), "has no Representation"),
         (manifest(video_set(TEMPLATE, '<Representation id="x"/>')), "Representation x has no @bandwidth"),
         (manifest(video_set(TEMPLATE, '<Representation bandwidth="fast"/>')), "'fast'"),
         (manifest(video_set(TEMPLATE, '<Representation bandwidth="-1"/>')), "'-1'"),
         (manifest(video_set(TEMPLATE, '<Representation bandwidth="0"/>')), "@bandwidth is 0"),
-        (manifest(video_set("")), "neither SegmentTemplate nor SegmentList"),
+        (manifest(video_set("")), "Representation v: its segments are parts of one file"),
         (manifest(video_set('<SegmentTemplate duration="4"/>')), "no @media"),
         (manifest(video_set('<SegmentTemplate duration="4" media="x"/>')), "neither $Number$ nor $Time$"),
         (manifest(video_set('<SegmentTemplate media="$Number$"/>')), "has no @duration"),
@@ -309,8 +309,8 @@ SIZES = f'<SupplementalProperty schemeIdUri="{SIZES_SCHEME}" value='
         (manifest(video_set('<SegmentTemplate media="$Time$"><SegmentTimeline/></SegmentTemplate>')), "no S"),
         (manifest(video_set('<SegmentList duration="4"/>')), "no SegmentURL"),
         (
-            manifest(video_set('<SegmentList duration="4"><SegmentURL mediaRange="0-9"/></SegmentList>')),
-            "byte ranges",
+            manifest(video_set('<SegmentList duration="4"><SegmentURL mediaRange="9-0"/></SegmentList>')),
+            "'9-0' is no byte range",
         ),
         (
             manifest(

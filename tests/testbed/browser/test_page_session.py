@@ -171,11 +171,13 @@ def test_a_client_s_requests_are_held_against_the_origin_s(tmp_path: Path) -> No
 
 def test_a_machine_without_a_browser_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    alone = {"together": False, "beside": None, "cross": None}
+    alone = {"together": False, "beside": None, "cross": None, "abandon": False, "live": False}
     options = argparse.Namespace(startup_s=0.0, resume_s=0.0, **alone)
     with pytest.raises(TestbedError, match=r"^no Chromium on this machine; testbed/setup.sh players"):
         able.refuse_unable(options)
     with pytest.raises(TestbedError, match=r"^--startup-s: dash.js begins and goes on as a browser does"):
         able.refuse_unable(argparse.Namespace(startup_s=8.0, resume_s=0.0))
+    with pytest.raises(TestbedError, match=r"^--abandon: dash.js gives requests up by itself"):
+        able.refuse_unable(argparse.Namespace(startup_s=0.0, resume_s=0.0, abandon=True))
     with pytest.raises(TestbedError, match=r"^--player dashjs: a browser has a lane of its own"):
         able.refuse_unable(argparse.Namespace(startup_s=0.0, resume_s=0.0, **{**alone, "together": True}))

@@ -130,6 +130,20 @@ def test_what_lacks_is_made_up_for_within_the_step_and_then_the_rate_is_the_trac
     assert row.corrected_bytes == pytest.approx((more - 8.0) * HORIZON_S * 1e6 / 8, abs=0.1)
 
 
+@pytest.mark.parametrize(("waiting_bytes", "made_up_for"), [(FULL, True), (2 * FRAME_BYTES, False)])
+def test_a_short_step_lacks_only_what_surely_waited(
+    bench: Bench, waiting_bytes: int, made_up_for: bool
+) -> None:
+    """Two frames at both looks at a step of 20 ms: it carries fourteen, the queue may have been empty."""
+    bench.begin(Trace("t", (0.0, 0.02, 0.04), (0.0, 8.0, 8.0)))
+    bench.bucket.backlog_bytes = waiting_bytes
+    bench.advance(0.0)
+    bench.asked()
+    bench.advance(0.02, 8_000)
+    (rate,) = bench.asked() or [8.0]
+    assert (rate > 8.0) is made_up_for
+
+
 def test_what_was_too_much_is_taken_back(bench: Bench) -> None:
     bench.begin(flat(8.0))
     bench.advance(0.0)

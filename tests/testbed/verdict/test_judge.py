@@ -163,6 +163,32 @@ def test_a_step_far_beyond_is_a_fault_even_alone() -> None:
     assert not judge(rows_with(100, [50], sent_bytes=STEP_BYTES * 4 // 3)).valid
 
 
+def short_steps(sent: dict[int, int]) -> list[LinkRow]:
+    """Steps of 20 ms at 8 Mbit/s, 20,000 bytes each, those of `sent` with so many."""
+    changes: dict[str, Any] = {"duration_s": 0.02, "measured_s": 0.02}
+    return [
+        link_row(step, start_s=step * 0.02, sent_bytes=sent.get(step, 20_000), **changes)
+        for step in range(500)
+    ]
+
+
+def test_what_moves_from_one_short_step_to_the_next_is_noticed_by_nobody() -> None:
+    verdict = judge(short_steps({20: 6_000, 21: 34_000}))
+    assert verdict.reasons == ()
+    assert verdict.over_ratio == pytest.approx(0.14), (
+        "of the tenth of a second that holds only what came late"
+    )
+
+
+def test_a_tenth_of_a_second_far_beyond_is_a_fault_however_short_its_steps() -> None:
+    assert judge(short_steps(dict.fromkeys(range(20, 25), 40_000))).reasons == (
+        "a tenth of a second passed more than the trace carries (+100.0%)",
+    )
+    assert judge(short_steps(dict.fromkeys(range(20, 25), 5_000))).reasons == (
+        "a tenth of a second in which frames waited passed less than the trace carries (-75.0%)",
+    )
+
+
 def test_counters_that_run_backwards_are_named() -> None:
     verdict = judge(rows_with(10, [4], sent_bytes=-105_602, backlog_min_bytes=0))
     assert any("step 4: the bottleneck's counters ran backwards" in reason for reason in verdict.reasons)

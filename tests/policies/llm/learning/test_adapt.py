@@ -180,6 +180,21 @@ def test_it_learns_what_the_teacher_does(collected: Path, tmp_path: Path) -> Non
     assert log[-1]["loss"] < 0.95 * log[0]["loss"]
 
 
+def test_all_sessions_that_choose_find_a_slot(
+    collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shaped = adapter.Shape("scratch:1x64:1", 1, train="full", hidden=16)
+    run = Adaptation(TASK, shaped, collected, tmp_path, settings(steps=1, rounds=0), silent)
+    course = type(run.course)
+    monkeypatch.setattr(course, "sessions", 300)
+    monkeypatch.setattr(
+        course, "gains", lambda self, engine, target: {"slots": np.array([engine.book.slots])}
+    )
+    monkeypatch.setattr(course, "score", lambda self, gains: float(gains["slots"][0]))
+    run.go()
+    assert run.last_gains() == {"slots": [300]}
+
+
 # ---- the default base's weights -----------------------------------------------------------------
 
 
