@@ -19,7 +19,7 @@ from policies.viewport.track.net import SIZES, seen_samples
 from policies.viewport.units import UNIT
 from traces.heads.head import AXES, WatchedVideo
 
-EVERY = 6
+EVERY = 10
 """Samples from window to window, of training."""
 CLIP = 1.0
 Rows = NDArray[np.integer[Any]]
