@@ -42,7 +42,7 @@ class PredictsViews(Task):
     }
 
     def features(self, step: ViewStep, past: Any, context: Any, target: float | None = None) -> Vectors:
-        return np.array([*step.moved, *step.others, *step.map], np.float32)
+        return np.array([*step.head, *step.others, *step.map], np.float32)
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.head_answer(np.clip(np.nan_to_num(output), -MOST, MOST))
