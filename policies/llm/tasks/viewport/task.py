@@ -26,7 +26,7 @@ class PredictsViews(Task):
     name = "viewport"
     modalities = MODALITIES
     head = Trajectory(FUTURE, AXES)
-    shipped: Path | None = None
+    shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.viewport.course:ViewCourse"
     prompt = (
         "Predict where the viewer of a 360-degree video will look in the next four seconds. Each step tells"

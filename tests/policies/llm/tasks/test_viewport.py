@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,13 @@ def test_collect_adapt_test_and_controls_by_their_commands(
         assert [run["control"] for run in runs] == ["scratch"] and runs[0]["mae"] > 0.0
     assert main([*words[:-2], "--out", str(tmp_path / "controls"), "--steps", "3"]) == 2
     assert "was run with steps 2, not 3" in capsys.readouterr().err
+
+
+def test_the_shipped_adapter_is_the_card_s() -> None:
+    assert TASK.shipped is not None
+    sha256 = hashlib.sha256((TASK.shipped / "adapter.safetensors").read_bytes()).hexdigest()
+    assert f"SHA-256 `{sha256[:12]}…`" in (TASK.shipped / "card.md").read_text(encoding="utf-8")
+    assert NetLLM(server="none").weights_sha256
 
 
 def test_the_task_is_found_by_its_name() -> None:
