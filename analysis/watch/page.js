@@ -1,6 +1,6 @@
 /* What the server tells, message by message, and the lanes' cards. Words of records are set as text only. */
 
-const CHUNK = 0, LEVEL = 1, REQUEST = 2, IN = 3, MBPS = 4, BEFORE = 5, AFTER = 6, STALL = 7, DECISION = 8, BY = 9, REASON = 10, WAIT = 11;
+const CHUNK = 0, LEVEL = 1, REQUEST = 2, IN = 3, MBPS = 4, BEFORE = 5, AFTER = 6, STALL = 7, DECISION = 8, BY = 9, REASON = 10, LATENCY = 11;
 const MOST_ROWS = 4000, REDRAW_MS = 250;
 const LIVE = document.querySelector("meta[name=live]").content === "yes";
 const lanes = new Map();
@@ -120,6 +120,7 @@ function facts_of_video(lane, now) {
     end && end.startup_s !== null ? ["startup", end.startup_s.toFixed(2) + " s"]
       : ["buffer", last ? (now === null ? last[AFTER] : drained(last, now)).toFixed(1) + " s" : "-"],
     ["stall", stall.toFixed(2) + " s"],
+    ...(last && last[LATENCY] !== null ? [["latency", last[LATENCY].toFixed(2) + " s"]] : []),
     ["throughput", last ? last[MBPS].toFixed(2) + (link === null ? "" : " of " + link.toFixed(2)) + " Mbit/s" : "-"],
   ];
 }
@@ -176,8 +177,10 @@ function show(lane) {
   if (drawn) tell(lane, lane.head.kind === "video" ? facts_of_video(lane, now) : facts_of_call(lane));
   const more = lane.end && [lane.end.reason, ...lane.end.reasons].filter(Boolean).join("; ");
   const about = [lane.head.setting, lane.head.trace, lane.head.policy === lane.head.name ? "" : lane.head.policy].filter(Boolean).join(", ");
+  lane.canvas.hidden = !drawn;
+  if (!drawn) return say(lane.small, ["records of this kind have no picture", about].join(" · "));
   say(lane.small, lane.hover !== null ? under(lane, until) : more || deciders(lane) + (about ? " · " + about : ""));
-  const place = drawn ? surface(lane.canvas, lane.size) : null;
+  const place = surface(lane.canvas, lane.size);
   if (!place) return;
   axis(place, until, now, paint);
   drawn(lane, place, until, now, paint);
@@ -190,19 +193,21 @@ function show_run() {
     run.damaged ? `${run.damaged} lines that can't be shown` : "", run.fault];
   byId("about").textContent = words.filter(Boolean).join(" · ");
   byId("sweep").hidden = !run.sweep;
-  if (run.sweep) show_sweep(run.sweep);
+  if (run.sweep) show_sweep(run.sweep, run.records);
 }
 
-function show_sweep(sweep) {
+/* `sweep.json` is rewritten every ten seconds; records are there at once. */
+function show_sweep(sweep, records) {
   if (sweep.fault) return byId("sweep").replaceChildren(element("p", sweep.fault));
-  const bar = element("progress"), table = element("table"), counts = Object.fromEntries(sweep.counts);
-  bar.max = Math.max(sweep.expected, 1);
-  bar.value = sweep.expected - counts.missing;
+  const bar = element("div", "", "bar"), done = element("div"), table = element("table");
+  const over = sweep.expected - Object.fromEntries(sweep.counts).missing;
+  done.style.width = 100 * Math.min(Math.max(over, sweep.complete ? 0 : records) / Math.max(sweep.expected, 1), 1) + "%";
+  bar.append(done);
   const words = sweep.counts.map(([status, count]) => `${count} ${status === "missing" ? "to come" : status}`).join(", ");
   const row = (cells, kind) => { const made = element("tr"); made.append(...cells.map(one => element(kind, String(one)))); return made; };
   table.append(row(["policy", "done", "invalid", "failed", "to come"], "th"), ...sweep.policies.map(one => row(one, "td")));
   const spent = sweep.wall_s === null ? "" : `, ${Math.round(sweep.wall_s)} s so far`;
-  byId("sweep").replaceChildren(bar, element("p", `${sweep.expected} sessions: ${words}${spent}${sweep.complete ? ", complete" : ""}`, "small"), table);
+  byId("sweep").replaceChildren(bar, element("p", `${sweep.expected} sessions: ${words}${spent}${sweep.complete ? ", complete" : `; ${records} records are there`}`, "small"), table);
 }
 
 function show_legend() {
