@@ -68,9 +68,8 @@ def draw_delays(study: Study) -> Figure | None:
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
         if place % columns == 0:
             axis.set_ylabel(f"QoE minus\n{short_name(study.baseline)}'s")
-    used = axes[: len(study.conditions)]
-    share_scale(used, "x")
-    share_scale(used, "y", of=[one.videos for one in study.conditions])
+    share_scale(axes, "x")
+    share_scale(axes[: len(study.conditions)], "y", of=[one.videos for one in study.conditions])
     if len(bases) > 1:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bases))
     return figure
