@@ -22,13 +22,13 @@ from analysis.sessions import (
     of_policies,
     read_each,
 )
-from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_words, summarise
+from player.qoe import QoE, Scored, Scoring, SessionSummary, scored_as, scored_words, summarise
 from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone, read_record
 
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
-OF_THE_BUFFER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
+OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon", "live")
 """What a manifest's player section says of when it plays and waits, whoever decides."""
 
 INVALID = "its link was not what the manifest says"
@@ -81,6 +81,8 @@ class Figures:
     """Body bytes downloaded over what the link carried from the begin until the last chunk was in (for
     a session cut short, until its end). Headers are not counted, so a link that is always busy gives
     about 0.95. None where the link carried nothing."""
+    latency_s: float | None = None
+    """Behind the making of a live stream; None where none was live."""
 
     @classmethod
     def mean_of(cls, figures: Iterable[Figures]) -> Figures:
@@ -91,6 +93,7 @@ class Figures:
         """
         every = list(figures)
         used = [one.utilisation for one in every if one.utilisation is not None]
+        late = [one.latency_s for one in every if one.latency_s is not None]
         return cls(
             qoe=mean([one.qoe for one in every]),
             bitrate_mbps=mean([one.bitrate_mbps for one in every]),
@@ -99,6 +102,7 @@ class Figures:
             startup_s=mean([one.startup_s for one in every]),
             switches=mean([one.switches for one in every]),
             utilisation=mean(used) if used else None,
+            latency_s=mean(late) if late else None,
         )
 
 
@@ -275,7 +279,7 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
     if session.end.outcome == INTERRUPTED and not interrupted:
         return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
-        scored = scoring.on(record.ladder_kbps)
+        scored = scored_as(scoring.on(record.ladder_kbps), session.chunks, record.ladder_kbps)
         one = summarise(session.chunks, session.end, record.ladder_kbps, scored)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
@@ -309,6 +313,7 @@ def _figures(one: SessionSummary, qoe: float, bitrate_mbps: float, used: float |
         startup_s=one.startup_s,
         switches=float(one.switches),
         utilisation=used,
+        latency_s=one.latency_s,
     )
 
 
@@ -369,7 +374,7 @@ def _case(session: SessionRecord) -> Case | None:
         asked |= shared.asked
         link_label += f", {shared.words}"
     player = session.section("player")
-    asked |= {name: player[name] for name in OF_THE_BUFFER if player.get(name) is not None}
+    asked |= {name: player[name] for name in OF_THE_PLAYER if player.get(name) is not None}
     sweep = session.section("sweep")
     seen = sweep.get("seen")
     return Case(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 from player.manifest import Manifest
-from player.qoe import QoE, SessionSummary, summarise
+from player.qoe import LiveQoE, QoE, SessionSummary, summarise
 from player.record import SCHEMA, ChunkRow, EndRow, Record, RecordError, read_record
 from traces.commands import next_step, said_of, tell_line
 from traces.files import PARTIAL
@@ -209,7 +209,8 @@ class SessionRecord(RecordRead):
             RecordError: weights that are none.
         """
         try:
-            return QoE(**self.section("told_qoe"))
+            told = self.section("told_qoe")
+            return LiveQoE(**told) if "latency" in told else QoE(**told)
         except (TypeError, ValueError) as error:
             raise RecordError(f"{self.path}:1: the manifest's told_qoe is no QoE ({error})") from None
 

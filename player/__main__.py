@@ -31,10 +31,11 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
-from player.commands.options import scoring, thresholds_of
-from player.defaults import FALLBACK
+from player.commands.options import live_of, scoring, thresholds_of, weighed_live
+from player.defaults import CHUNKS, FALLBACK
 from player.fallback import StandIn, fallback_spec, load_fallback
 from player.faults import PolicyFault
+from player.live.stream import LiveSettings
 from player.manifest import Manifest
 from player.playable import refuse_unplayable
 from player.qoe import SessionSummary, summarise
@@ -52,6 +53,7 @@ from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
 from player.video.mpd import Presentation
+from player.video.mpd_live import LiveRead
 from player.video.mpd_xml import MpdError
 from player.video.video import Video, VideoError
 from traces.commands import exit_with, next_step, refuse
@@ -119,7 +121,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
             return signals.status or CUT_SHORT
         async with Fetcher(settings.timeouts) as fetcher:
             try:
-                presentation = await unless(signals.stop, _presentation(fetcher, args.url))
+                presentation = await unless(signals.stop, _presentation(fetcher, args))
             except Stopped:
                 return signals.status
             settings = _on(presentation, settings, args)
@@ -169,19 +171,25 @@ def _settings(args: argparse.Namespace) -> PlayerSettings:
             decision_deadline_s=args.decision_deadline_s,
             timeouts=Timeouts(args.connect_timeout_s, args.read_timeout_s, args.give_up_s),
             thresholds=thresholds_of(args),
+            live=live_of(args) or LiveSettings(),
             strict=args.strict,
         )
     except ValueError as error:
         raise Mistake(str(error)) from None
 
 
-async def _presentation(fetcher: Fetcher, url: str) -> Presentation:
+async def _presentation(fetcher: Fetcher, args: argparse.Namespace) -> Presentation:
+    url = args.url
+    live = LiveRead(0.0, args.chunks or CHUNKS, args.latency_s) if args.live else None
     try:
-        return await read_presentation(fetcher, url, MPD_GIVE_UP_S)
+        found = await read_presentation(fetcher, url, MPD_GIVE_UP_S, live)
     except (OriginError, OriginLost) as error:
         raise Mistake(f"cannot get the MPD: {error}") from None
     except MpdError as error:
         raise Mistake(f"{url}: {error}") from None
+    if args.live and found.live is None:
+        raise Mistake(f"{url} is no live stream; leave --live away (the origin's are NAME/live/manifest.mpd)")
+    return found
 
 
 def _on(presentation: Presentation, settings: PlayerSettings, args: argparse.Namespace) -> PlayerSettings:
@@ -193,7 +201,11 @@ def _on(presentation: Presentation, settings: PlayerSettings, args: argparse.Nam
     try:
         if not args.stream:
             settings.thresholds.check_holds(video.chunk_s)
-        return replace(settings, qoe=scoring(args).on(video.ladder_kbps))
+        if presentation.live is not None and not args.stream:
+            stream = presentation.live
+            settings.live.check_can_be(video.chunk_s, stream.ahead_s, stream.suggested_s)
+        qoe = weighed_live(scoring(args).on(video.ladder_kbps), args, video.ladder_kbps)
+        return replace(settings, qoe=qoe)
     except ValueError as error:
         raise Mistake(str(error)) from None
 

@@ -103,7 +103,7 @@ class PlaybackBuffer:
         self.chunk_ms = float(chunk_ms)
         self.cap_ms = float(cap_ms)
         self.begin_at_ms, self.resume_at_ms = startup_ms, resume_ms
-        self.level_ms = 0.0
+        self.level_ms = self.added_ms = 0.0
         self.startup_ms = 0.0
         self.stall_ms = 0.0
         self.played_ms = 0.0
@@ -112,8 +112,16 @@ class PlaybackBuffer:
         """Ran dry, and does not play before as much is there as is wanted for it."""
         self.ended = False
 
-    def drain(self, elapsed_ms: float) -> float:
-        """Let `elapsed_ms` pass at 1x playback.
+    @property
+    def position_ms(self) -> float:
+        """What of the video has been shown."""
+        return self.added_ms - self.level_ms
+
+    def drain(self, elapsed_ms: float, rate: float = 1.0) -> float:
+        """Let `elapsed_ms` pass.
+
+        Args:
+            rate: how fast the video is shown meanwhile, 1 as it was made.
 
         Returns:
             the stall in these milliseconds (0 before the start and after the end of the video).
@@ -129,9 +137,10 @@ class PlaybackBuffer:
         if self.stalled:
             self.stall_ms += elapsed_ms
             return elapsed_ms
-        stall_ms = max(elapsed_ms - self.level_ms, 0.0)
-        self.played_ms += min(elapsed_ms, self.level_ms)
-        self.level_ms = max(self.level_ms - elapsed_ms, 0.0)
+        lasts_ms = self.level_ms / rate
+        stall_ms = max(elapsed_ms - lasts_ms, 0.0)
+        self.played_ms += min(elapsed_ms, lasts_ms)
+        self.level_ms = max(self.level_ms - elapsed_ms * rate, 0.0)
         if self.ended:
             return 0.0
         self.stall_ms += stall_ms
@@ -144,9 +153,18 @@ class PlaybackBuffer:
         Raises:
             ValueError: the video has ended.
         """
+        self.add(self.chunk_ms)
+
+    def add(self, media_ms: float) -> None:
+        """So much video has arrived, a part of a chunk.
+
+        Raises:
+            ValueError: the video has ended.
+        """
         if self.ended:
             raise ValueError("a chunk arrived after the end of the video")
-        self.level_ms += self.chunk_ms
+        self.level_ms += media_ms
+        self.added_ms += media_ms
         self.started = self.started or self.level_ms >= self.begin_at_ms
         self.stalled = self.stalled and self.level_ms < self.resume_at_ms
 

@@ -87,6 +87,9 @@ class PlayerSection(JsonSection):
     """Of a user's file."""
     congestion_control: str | None = None
     first_level: int | None = None
+    live: Mapping[str, Any] | None = None
+    """Of a live stream: the wanted `latency_s`, `most_faster`, and `ahead_s` of chunks that come as they are
+    made."""
     client: str | None = None
     """Who played: `dashjs`; None: our own player."""
     more: Mapping[str, Any] = field(default_factory=dict)

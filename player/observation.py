@@ -54,6 +54,8 @@ class Observation:
     """Since the session began."""
     buffer_cap_s: float = CAP_MS / 1000.0
     """The player asks for no chunk while more is buffered."""
+    latency_s: float | None = None
+    """Of a live stream: how far behind its making one watches."""
 
     @property
     def last_level(self) -> int | None:

@@ -1,6 +1,7 @@
 """Quality of experience, computed from recorded facts, never recorded itself.
 
 QoE of chunk k: ``q(R_k) - mu * stall_k - smooth * |q(R_k) - q(R_{k-1})|`` (Yin et al., SIGCOMM 2015).
+Of a live stream a second of latency costs besides: ``- latency * latency_k`` (`LiveQoE`).
 `linear`: q = Mbit/s; `log`: q = ln(R / R_min); `hd`: a table, 1 to 20 over the six levels of the
 usual ladder (Mao et al., SIGCOMM 2017); `file`: a value of
 each chunk and level (`player/video/quality.py`). The first chunk, whose whole download is startup, is
@@ -212,6 +213,66 @@ class FileQoE(QoE):
         return [values[chunk][level] for chunk, level in enumerate(levels)]
 
 
+LATENCY_SHARE = 0.1
+"""Of the top level's quality: what a second of latency costs a chunk where nobody says else, as LoL+ weighs
+it above 1.1 s (Bentaleb et al., MMSys 2020; dash.js `LoLpQoEEvaluator`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveQoE(QoE):
+    """QoE of a live stream.
+
+    Raises:
+        ValueError: an unknown kind or a negative weight.
+    """
+
+    latency: float
+    """What a second of latency costs a chunk."""
+
+    def _check_weights(self) -> None:
+        QoE._check_weights(self)
+        if not (math.isfinite(self.latency) and self.latency >= 0):
+            raise ValueError(f"QoE latency {self.latency}: must be 0 or more")
+
+    def to_json(self) -> dict[str, Any]:
+        return {**QoE.to_json(self), "latency": self.latency}
+
+    def __str__(self) -> str:
+        return f"{QoE.__str__(self)}, latency {self.latency:g}"
+
+    def in_words(self, ladder_kbps: Sequence[int]) -> str:
+        return f"{QoE.in_words(self, ladder_kbps)}, latency {self.latency:g}"
+
+    def of_latencies(self, latencies_s: Sequence[float | None]) -> list[float]:
+        """(chunks - 1,) what those of all chunks but the first cost; (chunks,) seconds."""
+        return [self.latency * (latency_s or 0.0) for latency_s in latencies_s[1:]]
+
+
+def live_qoe(qoe: QoE, ladder_kbps: Sequence[int], weight: float | None = None) -> LiveQoE:
+    """The same with a cost of latency; without a weight, a share of what the ladder's top is worth.
+
+    Raises:
+        ValueError: a weight that is none, a ladder that the kind does not know, or quality from a file, which
+            has no chunks of a live stream.
+    """
+    if isinstance(qoe, LiveQoE):
+        return qoe
+    if isinstance(qoe, FileQoE):
+        raise ValueError(f"{qoe.table.name}: nobody knows the quality of a live stream's chunks beforehand")
+    top = max(qoe.quality(ladder_kbps)[-1], 0.0)
+    latency = round(LATENCY_SHARE * top, 6) if weight is None else weight
+    return LiveQoE(kind=qoe.kind, mu=qoe.mu, smooth=qoe.smooth, latency=latency)
+
+
+def scored_as(qoe: QoE, chunks: Sequence[ChunkRow], ladder_kbps: Sequence[int]) -> QoE:
+    """What a record's chunks are scored by: those of a live stream by a QoE with a cost of latency.
+
+    Raises:
+        ValueError: as `live_qoe`.
+    """
+    return live_qoe(qoe, ladder_kbps) if any(row.latency_s is not None for row in chunks) else qoe
+
+
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """Which QoE is asked for, before a ladder is known.
@@ -322,6 +383,8 @@ class SessionSummary:
     """How many chunks each decider (`policy`, `fallback`, …) chose."""
     fallback_because: str | None = None
     """Why the fallback decided the first chunk that it did; None where it decided none."""
+    latency_s: float | None = None
+    """Of a live stream: the mean over the counted chunks."""
     longest_decision_ms: float | None = None
     """Of all chunks; of a computed session's those that were really slow, None where none was."""
 
@@ -329,6 +392,20 @@ class SessionSummary:
     def by_fallback_alone(self) -> bool:
         """Whether the figures are nobody's but the fallback's."""
         return by_fallback_alone(self.decided_by)
+
+
+def qoe_of_chunks(weights: QoE, chunks: Sequence[ChunkRow], ladder_kbps: Sequence[int]) -> list[float]:
+    """(chunks - 1,) QoE of every recorded chunk but the first.
+
+    Raises:
+        ValueError: as `QoE.per_chunk`.
+    """
+    levels, stalls_s = [row.level for row in chunks], [row.stall_s for row in chunks]
+    values = weights.per_chunk(levels, stalls_s, ladder_kbps)
+    if not isinstance(weights, LiveQoE):
+        return values
+    costs = weights.of_latencies([row.latency_s for row in chunks])
+    return [value - cost for value, cost in zip(values, costs, strict=True)]
 
 
 def summarise(
@@ -350,7 +427,8 @@ def summarise(
     """
     levels = [row.level for row in chunks]
     stalls_s = [row.stall_s for row in chunks]
-    values = weights.per_chunk(levels, stalls_s, ladder_kbps)
+    weights = scored_as(weights, chunks, ladder_kbps)
+    values = qoe_of_chunks(weights, chunks, ladder_kbps)
     counted = len(values)
     unfinished_s = 0.0 if end.outcome == FINISHED else max(end.stall_s - running_total(stalls_s), 0.0)
     steps_kbps = [abs(ladder_kbps[now] - ladder_kbps[before]) for before, now in pairwise(levels)]
@@ -374,8 +452,14 @@ def summarise(
         decision_p99_ms=_quantile(decisions_ms, 0.99),
         decided_by=dict(Counter(row.by for row in chunks)),
         fallback_because=next((row.fallback_words for row in chunks if row.replaced), None),
+        latency_s=_mean_latency_s(chunks),
         longest_decision_ms=max(map(_really_ms, chunks), default=0.0) or None,
     )
+
+
+def _mean_latency_s(chunks: Sequence[ChunkRow]) -> float | None:
+    known = [row.latency_s for row in chunks[1:] if row.latency_s is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _really_ms(row: ChunkRow) -> float:

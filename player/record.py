@@ -89,6 +89,8 @@ class ChunkRow:
     """Segments the sender had resent on this connection when it began to answer."""
     server_delivery_mbps: float | None = None
     """The sender's delivery rate estimate when it began to answer."""
+    latency_s: float | None = None
+    """Of a live stream: how far behind its making one watched when the chunk had been added."""
     decision_ms: float | None = field(default=None, compare=False)
     """Of a computed session: how long the policy really took, which the session's clock does not know. Said
     where it was slow (`player.simulated.session.SLOW_MS`), and other where the session is computed again."""
@@ -164,7 +166,10 @@ def manifest_line(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def chunk_line(row: ChunkRow) -> dict[str, Any]:
     """A chunk as a line of the record."""
-    return {"line": "chunk", **vars(row)}  # of plain values; `asdict` would copy each of them deeply
+    told = {"line": "chunk", **vars(row)}  # of plain values; `asdict` would copy each of them deeply
+    if row.latency_s is None:  # not live
+        del told["latency_s"]
+    return told
 
 
 def end_line(row: EndRow) -> dict[str, Any]:

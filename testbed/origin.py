@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream = sys.stderr
             if options.log is not None:
                 stream = files.enter_context(growing(options.log))
-            app = make_app(videos, options.media, RequestLog(stream), _prepared(videos, options))
+            log, prepared = RequestLog(stream), _prepared(videos, options)
+            app = make_app(videos, options.media, log, prepared, options.part_s)
             return asyncio.run(_until_signalled(app, options))
     except (VideoError, MpdError) as error:
         return _refuse(str(error))

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 from analysis.sessions import SessionRecord
 from analysis.tables.table_file import NUMBER, TEXT, TRUTH, WHOLE
 from player.manifest import SweepSection, VideoSection
+from player.qoe import qoe_of_chunks
 from player.record import ChunkRow, RecordError
 
 OF_THE_SESSION: dict[str, str] = {
@@ -55,9 +56,8 @@ def chunk_rows(session: SessionRecord) -> list[dict[str, Any]]:
         RecordError: a manifest that no figures can be made of.
     """
     same = _of_the_session(session)
-    levels, stalls_s = [row.level for row in session.chunks], [row.stall_s for row in session.chunks]
     try:
-        values = session.weights.per_chunk(levels, stalls_s, session.record.ladder_kbps)
+        values = qoe_of_chunks(session.weights, session.chunks, session.record.ladder_kbps)
     except ValueError as error:
         raise RecordError(f"{session.path}:1: {error}") from None
     return [

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from player.buffer import BufferThresholds
 from player.defaults import FALLBACK, MU, MU_NOTE
+from player.live.stream import LiveSettings
 
 if TYPE_CHECKING:
-    from player.qoe import Scoring
+    from player.qoe import QoE, Scoring
 
 Group = Any
 """An `argparse` parser or one of its groups; argparse has no public name for what they share."""
@@ -24,6 +26,54 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
     group.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
     group.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+
+
+def add_live_options(group: Group) -> None:
+    """`--live`, with its latency and what that costs; for `live_of`."""
+    group.add_argument(
+        "--live",
+        action="store_true",
+        help="play a live stream: chunks can be had once they are made, by the clock",
+    )
+    group.add_argument(
+        "--latency-s",
+        type=float,
+        metavar="S",
+        help="with --live: be so far behind the making, and catch up by playing up to 5 %% faster"
+        " (default: three chunks)",
+    )
+    group.add_argument(
+        "--latency-weight",
+        type=float,
+        metavar="X",
+        help="with --live: what a second of latency costs a chunk in QoE (default: a tenth of the top level's"
+        " quality)",
+    )
+
+
+def live_of(args: argparse.Namespace) -> LiveSettings | None:
+    """What `add_live_options` asked for; None: no live stream.
+
+    Raises:
+        ValueError: a latency that nobody plays at, or figures without `--live`.
+    """
+    if not args.live:
+        for name in ("latency_s", "latency_weight"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"{name}: goes with --live")
+        return None
+    return LiveSettings(args.latency_s)
+
+
+def weighed_live(qoe: QoE, args: argparse.Namespace, ladder_kbps: Sequence[int]) -> QoE:
+    """The QoE, with the cost of latency where a live stream was asked for.
+
+    Raises:
+        ValueError: a weight that is none.
+    """
+    from player.qoe import live_qoe
+
+    return live_qoe(qoe, ladder_kbps, args.latency_weight) if args.live else qoe
 
 
 def scoring(args: argparse.Namespace) -> Scoring:

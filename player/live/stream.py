@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LEAST_LATENCY_S, MOST_LATENCY_S = 0.1, 3600.0
 USUAL_CHUNKS_BEHIND = 3
-"""Where nobody asks for a latency: so many chunks."""
+"""Where nobody asks for a latency, nor suggests one: so many chunks."""
 
 
 @dataclass(frozen=True)
 class LiveStream:
     """When its chunks are made. Chunk k is of the time from `begins_s` + k chunks on, and all of it is there
-    one chunk later."""
+    one chunk later. Times are Unix seconds by our own clock."""
 
     begins_s: float
-    """Unix time at which chunk 0 begins to be made."""
+    """When chunk 0 begins to be made."""
     ahead_s: float = 0.0
     """So long before it is whole can a chunk be asked for (`@availabilityTimeOffset`); it comes as it is
     made."""
+    suggested_s: float | None = None
+    """How far behind one is to be, by the MPD."""
+    clock_ahead_s: float = 0.0
+    """What the origin's clock shows more than ours."""
     moves_to: str | None = None
     """The part of its URLs that is the beginning in Unix ms, where another one may stand there: the origin's
     own live streams begin when whoever asks says. None: it is as it is."""
 
+    def beginning(self, begins_s: float) -> LiveStream:
+        """The same from another time on, as exactly as its URLs can say it."""
+        ms = round(1000 * (begins_s + self.clock_ahead_s))
+        return replace(self, begins_s=ms / 1000 - self.clock_ahead_s, moves_to=str(ms))
+
     def available_s(self, chunk: int, chunk_s: float) -> float:
-        """Unix time from which a chunk can be asked for."""
+        """From when on a chunk can be asked for."""
         return self.begins_s + (chunk + 1) * chunk_s - self.ahead_s
 
     def latency_s(self, now_s: float, position_s: float) -> float:
         """How far behind the making of what is shown one is.
 
         Args:
-            now_s: Unix time.
             position_s: of what is shown, from chunk 0 on.
         """
         return now_s - self.begins_s - position_s
@@ -59,16 +67,18 @@ class LiveSettings:
         if not 0 <= self.most_faster <= 0.5:
             raise ValueError(f"most_faster {self.most_faster:g}: expected 0 to 0.5")
 
-    def wanted_s(self, chunk_s: float) -> float:
-        """The latency, of a stream of such chunks."""
-        return USUAL_CHUNKS_BEHIND * chunk_s if self.latency_s is None else self.latency_s
+    def wanted_s(self, chunk_s: float, suggested_s: float | None = None) -> float:
+        """The latency, of a stream of such chunks; `suggested_s` is its MPD's."""
+        usual_s = USUAL_CHUNKS_BEHIND * chunk_s if suggested_s is None else suggested_s
+        return usual_s if self.latency_s is None else self.latency_s
 
-    def check_can_be(self, chunk_s: float, ahead_s: float) -> None:
+    def check_can_be(self, chunk_s: float, ahead_s: float, suggested_s: float | None = None) -> None:
         """Raises ValueError for a latency at which no chunk could be there in time."""
         first_s = chunk_s - ahead_s
-        if self.wanted_s(chunk_s) <= first_s:
+        wanted_s = self.wanted_s(chunk_s, suggested_s)
+        if wanted_s <= first_s:
             raise ValueError(
-                f"latency_s {self.wanted_s(chunk_s):g}: what is made can be asked for after {first_s:g} s;"
+                f"latency_s {wanted_s:g}: what is made can be asked for after {first_s:g} s;"
                 " give more, or chunks in parts"
             )
 

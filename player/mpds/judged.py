@@ -1,20 +1,23 @@
 """What our player makes of MPDs that somebody else wrote: played, or why not, and of which kind each is.
 
-Where segments are parts of a file, its index is in the media, which are not here: one is made up, so that all
-the rest of such an MPD is judged, too.
+A live one is joined now. Where segments are parts of a file, its index is in the media, which are not here:
+one is made up, so that all the rest of such an MPD is judged, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from player.defaults import CHUNKS
 from player.video.byte_range import ByteRange
 from player.video.mpd import read_mpd
+from player.video.mpd_live import LiveRead
 from player.video.mpd_xml import MOST_BYTES, MpdError, children, parse, tag
 from traces.safe_reading import BadFileError, read_bytes
 
@@ -66,7 +69,7 @@ def judge(path: Path, folder: Path) -> Judged:
     except (MpdError, BadFileError, OSError) as error:
         return Judged(name, NO_MPD, str(error))
     try:
-        presentation = read_mpd(text, ORIGIN, made_up)
+        presentation = read_mpd(text, ORIGIN, made_up, LiveRead(time.time(), CHUNKS))
     except MpdError as error:
         return Judged(name, kind, str(error))
     return Judged(name, kind, "", presentation.video.levels, presentation.video.chunks)

@@ -9,6 +9,7 @@ from typing import Any
 from player.commands.options import (
     add_abandon_option,
     add_fallback_options,
+    add_live_options,
     add_scoring_options,
     add_threshold_options,
 )
@@ -61,6 +62,7 @@ def _add_session(session: Any) -> None:
     session.add_argument("--seed", type=int, default=0, metavar="N", help="for the policy (default 0)")
     add_threshold_options(session)
     add_abandon_option(session)
+    add_live_options(session)
 
 
 def _add_limits(limits: Any) -> None:

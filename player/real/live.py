@@ -75,6 +75,8 @@ def chunk_text(row: ChunkRow, chunks: int) -> str:
         f"{row.size_bytes / 1e6:.2f} MB in {row.download_s:.2f} s = {row.throughput_mbps:.2f} Mbit/s  "
         f"buffer {row.buffer_after_s:.1f} s  stall {row.stall_s:.2f} s"
     )
+    if row.latency_s is not None:
+        text += f"  latency {row.latency_s:.2f} s"
     if row.retries:
         text += f"  {row.retries} retries"
     return f"{text}  fallback: {row.reason_words}" if row.by == BY_FALLBACK else text
@@ -129,6 +131,7 @@ def summary_table(summary: SessionSummary, out: str) -> Table:
         "stall ratio": f"{100 * summary.stall_ratio:.2f} % ({summary.stall_s:.2f} s)",
         "switches": str(summary.switches),
         "startup": f"{summary.startup_s:.2f} s",
+        **({} if summary.latency_s is None else {"latency": f"{summary.latency_s:.2f} s"}),
         "decision p50 / p99": f"{_shown(summary.decision_p50_ms, '{:.1f}')}"
         f" / {_shown(summary.decision_p99_ms, '{:.1f}')} ms",
         "decided by": decided or "-",

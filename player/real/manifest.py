@@ -15,6 +15,17 @@ from player.video.mpd import Presentation
 from traces.versions import CodeVersion, package_version, typed_in
 
 
+def _live(presentation: Presentation, settings: PlayerSettings, chunk_s: float) -> dict[str, float] | None:
+    """How a live stream is played."""
+    if presentation.live is None:
+        return None
+    return {
+        "latency_s": settings.live.wanted_s(chunk_s, presentation.live.suggested_s),
+        "most_faster": settings.live.most_faster,
+        "ahead_s": presentation.live.ahead_s,
+    }
+
+
 def player_manifest(
     presentation: Presentation,
     policy: LoadedPolicy,
@@ -52,6 +63,7 @@ def player_manifest(
             fallback=fallback,
             fallback_sha256=user_file_sha256(fallback),
             congestion_control=congestion_control,
+            live=_live(presentation, settings, video.chunk_s),
         ),
         versions={
             **decided.versions,

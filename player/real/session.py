@@ -20,6 +20,7 @@ from player.abandon.rule import SAMPLE_S, GivenUp, RequestWatch
 from player.decide import Decider, TimedDecision
 from player.fallback import StandIn, fallback_spec
 from player.faults import PolicyFault, one_line
+from player.live.position import LivePosition
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
@@ -151,11 +152,13 @@ class Session:
         self._history: list[PastChunk] = []
         self._began_s = self._present_s = 0.0
         self._level: int | None = None
-        self._waiting = False
-        self._over = False
+        self._waiting = self._over = False
         self._sink_fault: Exception | None = None
         self.fault: PolicyFault | None = None
         """What ended a strict session."""
+        self._live: LivePosition | None = None
+        self._rate, self._part_ms = 1.0, 0.0
+        """How fast the video is shown; of the chunk on its way, what the buffer has already."""
         self._charged_ms = 0.0
         """Stall that earlier chunks' rows hold."""
 
@@ -183,6 +186,7 @@ class Session:
             stop: see `play`.
         """
         self._began_s = self._present_s = self._clock() if begin_s is None else begin_s
+        self._join()
         work = asyncio.create_task(self._play())
         ticker = asyncio.create_task(self._tick())
         tasks: list[asyncio.Future[Any]] = [work, ticker] if stop is None else [work, ticker, stop]
@@ -198,6 +202,18 @@ class Session:
         error = None if work.cancelled() else work.exception()
         self.fault = error if isinstance(error, PolicyFault) else None
         return self._finish(*_outcome(work, ticker, stop))
+
+    def _join(self) -> None:
+        """Take up a live stream; one that may begin at any time did so as long ago as is wanted."""
+        stream = self._presentation.live
+        if stream is None:
+            return
+        to_unix_s = time.time() - self._clock()
+        if stream.moves_to is not None:
+            wanted_s = self._settings.live.wanted_s(self.video.chunk_s, stream.suggested_s)
+            stream = stream.beginning(self._began_s + to_unix_s - wanted_s)
+            self._presentation = self._presentation.moved(stream)
+        self._live = LivePosition(stream, self._settings.live, self.video.chunk_s, to_unix_s)
 
     def _finish(self, outcome: str, reason: str) -> EndRow:
         self._catch_up()
@@ -219,8 +235,11 @@ class Session:
         """Bring the buffer up to the present. Every event calls this first."""
         now_s = self._clock()
         if now_s > self._present_s:
-            self._buffer.drain((now_s - self._present_s) * 1000.0)
+            self._buffer.drain((now_s - self._present_s) * 1000.0, self._rate)
             self._present_s = now_s
+            if self._live is not None:
+                position_s, level_s = self._buffer.position_ms / 1000.0, self._buffer.level_ms / 1000.0
+                self._rate = self._live.rate(now_s, position_s, level_s) if self._buffer.started else 1.0
 
     def _tell(self, call: Callable[[_Fact], None], fact: _Fact) -> None:
         """Tell the sink, and remember that it was the sink that failed."""
@@ -265,26 +284,28 @@ class Session:
         self._decider.ended(self._observe(self.video.chunks))
         self._buffer.end()
         while self._buffer.level_ms > 0:
-            await asyncio.sleep(self._buffer.level_ms / 1000.0)
+            await asyncio.sleep(self._buffer.level_ms / 1000.0 / self._rate)
             self._catch_up()
 
     async def _next(self, chunk: int) -> ChunkRow:
         """One chunk: wait, decide, fetch, add."""
-        wait_s = await self._wait()
+        wait_s = await self._wait(chunk)
         before_s = self._buffer.level_ms / 1000.0
         timed = await self._decider.select(self._observe(chunk))
         self._level = timed.decision.level
         fetched, given_up = await self._fetch_or_less(chunk, self._level)
         self._catch_up()
-        self._buffer.add_chunk()
+        self._add_rest()
         stall_s = (self._buffer.stall_ms - self._charged_ms) / 1000.0
         self._charged_ms = self._buffer.stall_ms
         past = self._remember(fetched, stall_s, given_up)
         return self._row(past, fetched, _with_reason(timed, given_up), wait_s=wait_s, before_s=before_s)
 
     async def _fetch_or_less(self, chunk: int, level: int) -> tuple[FetchResult, GivenUp | None]:
-        """The chunk, at a lower level where the request is given up; `self._level` is what came."""
-        if not self._settings.thresholds.abandon or level == 0:
+        """The chunk, at a lower level where the request is given up; `self._level` is what came. One that
+        comes in parts is being shown already."""
+        in_parts = self._live is not None and self._live.part_s is not None
+        if not self._settings.thresholds.abandon or level == 0 or in_parts:
             return await self._fetch(chunk, level), None
         fetching = asyncio.create_task(self._fetch(chunk, level))
         try:
@@ -319,16 +340,43 @@ class Session:
         size_bytes = self.video.sizes_bytes[chunk][level] if self._presentation.sizes_exact else None
         presentation = self._presentation
         return await self._fetcher.fetch(
-            presentation.url(level, chunk), size_bytes, presentation.part(level, chunk)
+            presentation.url(level, chunk),
+            size_bytes,
+            presentation.part(level, chunk),
+            None if self._live is None else self._hear_parts,
+            awaited=self._live is not None,
         )
 
-    async def _wait(self) -> float:
-        """Hold back until the buffer is at its cap or below; seconds it took."""
+    def _hear_parts(self, parts: int) -> None:
+        """So many parts of a chunk that comes as it is made are here, and can be shown."""
+        part_s = self._live.part_s if self._live is not None else None
+        if part_s is None:
+            return
+        self._catch_up()
+        there_ms = min(parts * part_s * 1000.0, self._buffer.chunk_ms)
+        if there_ms > self._part_ms:
+            self._buffer.add(there_ms - self._part_ms)
+            self._part_ms = there_ms
+
+    def _add_rest(self) -> None:
+        """A chunk is here, all of it."""
+        if not self._part_ms:
+            self._buffer.add_chunk()
+        elif self._part_ms < self._buffer.chunk_ms:
+            self._buffer.add(self._buffer.chunk_ms - self._part_ms)
+        self._part_ms = 0.0
+
+    async def _wait(self, chunk: int) -> float:
+        """Hold back until the buffer is at its cap or below, and a live chunk can be had; seconds it took."""
         self._catch_up()
         began_s = self._present_s
         while (wait_ms := self._buffer.wait_ms()) > 0:
             self._waiting = True
             await asyncio.sleep(wait_ms / 1000.0)
+            self._catch_up()
+        while self._live is not None and (held_s := self._live.held_s(chunk, self._present_s)) > 0:
+            self._waiting = True
+            await asyncio.sleep(held_s)
             self._catch_up()
         self._waiting = False
         return self._present_s - began_s
@@ -342,15 +390,26 @@ class Session:
             chunks_left=self.video.chunks - chunk,
             elapsed_s=self._present_s - self._began_s,
             buffer_cap_s=self._buffer.cap_ms / 1000.0,
+            latency_s=self._latency_s,
         )
+
+    @property
+    def _latency_s(self) -> float | None:
+        """How far behind a live stream's making one is."""
+        if self._live is None:
+            return None
+        return self._live.latency_s(self._present_s, self._buffer.position_ms / 1000.0)
 
     def _remember(self, fetched: FetchResult, stall_s: float, given_up: GivenUp | None) -> PastChunk:
         assert self._level is not None
+        size_bytes, download_s = fetched.size_bytes, fetched.download_s
+        if fetched.link_mbps is not None:  # it came as it was made, however fast the link is
+            download_s = 8 * size_bytes / fetched.link_mbps / 1e6
         past = PastChunk(
             level=self._level,
-            size_bytes=fetched.size_bytes,
-            download_s=fetched.download_s,
-            throughput_mbps=8 * fetched.size_bytes / fetched.download_s / 1e6,
+            size_bytes=size_bytes,
+            download_s=download_s,
+            throughput_mbps=8 * size_bytes / download_s / 1e6,
             rtt_ms=fetched.rtt_ms if fetched.rtt_ms is not None else fetched.ttfb_s * 1000.0,
             stall_s=stall_s,
             buffer_s=self._buffer.level_ms / 1000.0,
@@ -370,7 +429,7 @@ class Session:
             size_bytes=past.size_bytes,
             request_s=fetched.requested_s - self._began_s,
             ttfb_s=fetched.ttfb_s,
-            download_s=past.download_s,
+            download_s=fetched.download_s,
             throughput_mbps=past.throughput_mbps,
             buffer_before_s=before_s,
             buffer_after_s=past.buffer_s,
@@ -385,6 +444,7 @@ class Session:
             server_rtt_ms=fetched.server_rtt_ms,
             server_retransmits=fetched.server_retransmits,
             server_delivery_mbps=fetched.server_delivery_mbps,
+            latency_s=self._latency_s,
         )
 
 

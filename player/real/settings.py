@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.decide import RESET_DEADLINE_S
 from player.defaults import DEADLINE_S
+from player.live.stream import LiveSettings
 from player.qoe import QoE
 
 
@@ -52,6 +53,8 @@ class PlayerSettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     thresholds: BufferThresholds = USUAL_THRESHOLDS
     """When it asks for more, and when it plays."""
+    live: LiveSettings = field(default_factory=LiveSettings)
+    """How a live stream is played."""
     strict: bool = False
     """Nobody stands in for the policy: its first fault ends the session."""
 

@@ -10,15 +10,17 @@ and `Video.sizes_exact` is False.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
+from player.live.stream import LiveStream
 from player.video.byte_range import ByteRange, ReadPart
 from player.video.mpd_indexed import NeedsIndexError
 from player.video.mpd_ladder import Level, Place, ladder
-from player.video.mpd_periods import Period, in_sequence, named, periods
+from player.video.mpd_live import LiveRead, Window, timing
+from player.video.mpd_periods import Period, in_sequence, named, period_now, periods
 from player.video.mpd_xml import MpdError, children, parse, tag
 from player.video.video import Video, VideoError, plain_name
 
@@ -39,6 +41,8 @@ class Presentation:
     part of their file."""
     parts: tuple[tuple[ByteRange | None, ...], ...] | None = None
     """[chunk][level] which part of the file at the URL a chunk is; None: all of it, of every one."""
+    live: LiveStream | None = None
+    """When its chunks are made; None: they are there."""
 
     @property
     def sizes_exact(self) -> bool:
@@ -54,12 +58,21 @@ class Presentation:
         """Where chunk `chunk` (from 0) of level `level` lies."""
         return self.urls[chunk][level]
 
+    def moved(self, live: LiveStream) -> Presentation:
+        """A live one that begins at another time, as its URLs may say (`LiveStream.moves_to`)."""
+        assert self.live is not None and self.live.moves_to is not None and live.moves_to is not None
+        old, new = f"/{self.live.moves_to}/", f"/{live.moves_to}/"
+        urls = tuple(tuple(url.replace(old, new) for url in row) for row in self.urls)
+        return replace(self, urls=urls, live=live)
+
     def part(self, level: int, chunk: int) -> ByteRange | None:
         """Which part of the file there; None: all of it."""
         return None if self.parts is None else self.parts[chunk][level]
 
 
-def read_mpd(text: str | bytes, url: str = "", read: ReadPart | None = None) -> Presentation:
+def read_mpd(
+    text: str | bytes, url: str = "", read: ReadPart | None = None, live: LiveRead | None = None
+) -> Presentation:
     """Read an MPD.
 
     Args:
@@ -67,6 +80,7 @@ def read_mpd(text: str | bytes, url: str = "", read: ReadPart | None = None) -> 
         url: where it came from (http, https or file); segment URLs are resolved against it.
         read: reads a part of a media file that an index of segments is in; it may raise what it likes, which
             passes. None: such an MPD is refused.
+        live: with what a live stream is joined; None: one is refused.
 
     Raises:
         NeedsIndexError: an index is needed, and there is no `read`.
@@ -77,7 +91,7 @@ def read_mpd(text: str | bytes, url: str = "", read: ReadPart | None = None) -> 
     if tag(mpd) != "MPD":
         raise MpdError(f"the root element is {tag(mpd)}, not MPD; this is no DASH manifest")
     if mpd.get("type", "static") != "static":
-        raise MpdError(f"MPD@type is {mpd.get('type')}: live streams cannot be measured, only static ones")
+        return _joined(mpd, url, read, live)
     notes: list[str] = []
     found = periods(mpd, notes)
     ladders = [(one, _ladder(mpd, one, len(found), url, read, notes)) for one in found]
@@ -89,6 +103,33 @@ def read_mpd(text: str | bytes, url: str = "", read: ReadPart | None = None) -> 
         tuple(zip(*(level.urls for level in levels), strict=True)),
         tuple(level.init_url for level in levels),
         None if whole else tuple(zip(*(level.parts for level in levels), strict=True)),
+    )
+
+
+def _joined(mpd: ElementTree.Element, url: str, read: ReadPart | None, live: LiveRead | None) -> Presentation:
+    """A live stream from its edge on."""
+    if live is None:
+        raise MpdError(f"MPD@type is {mpd.get('type')}: a live stream, which is played with --live")
+    notes: list[str] = []
+    made = timing(mpd, url, live)
+    period, start_s = period_now(mpd, made.edge_s, notes)
+    behind_s = made.suggested_s if live.latency_s is None else Fraction(live.latency_s)
+    window = Window(made.edge_s - start_s, behind_s, live.chunks) if made.moves_to is None else None
+    levels = ladder(Place(mpd, period.element, period.length_s, url, read, window), notes)
+    video = _video(_name(mpd, url), levels, notes)
+    first_s = float(start_s + levels[0].segments[0].start_s)
+    stream = LiveStream(
+        made.begins_s + first_s - made.clock_ahead_s,
+        min(min(level.ahead_s for level in levels), video.chunk_s),
+        None if made.suggested_s is None else float(made.suggested_s),
+        made.clock_ahead_s,
+        made.moves_to,
+    )
+    return Presentation(
+        video,
+        tuple(zip(*(level.urls for level in levels), strict=True)),
+        tuple(level.init_url for level in levels),
+        live=stream,
     )
 
 

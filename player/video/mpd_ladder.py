@@ -17,8 +17,9 @@ from xml.etree import ElementTree
 
 from player.video.byte_range import ByteRange, ReadPart
 from player.video.mpd_indexed import indexed_segments, refuse_overlaps
+from player.video.mpd_live import Window, offset_s
 from player.video.mpd_segments import Addressing, Segment, expand, within
-from player.video.mpd_sets import difference, kbps_of, representations, video_sets
+from player.video.mpd_sets import difference, kbps_of, representations, unread_index, video_sets
 from player.video.mpd_xml import MpdError, children, integer, where
 from traces.words import counted
 
@@ -45,6 +46,8 @@ class Level:
     """None: the MPD doesn't say."""
     estimated_bytes: tuple[int, ...]
     """What the nominal bandwidth comes to."""
+    ahead_s: float = 0.0
+    """How long before it is whole a segment of a live stream can be asked for."""
 
     @property
     def boundaries(self) -> tuple[Fraction, ...]:
@@ -64,6 +67,8 @@ class Place:
     """Of the MPD."""
     read: ReadPart | None
     """How parts of media are read, where that has to be."""
+    window: Window | None = None
+    """Which segments of a live stream; None: all."""
 
     def levels(self, video_set: ElementTree.Element, notes: list[str]) -> list[Level]:
         """The levels of an AdaptationSet, lowest first.
@@ -82,10 +87,8 @@ class Place:
     ) -> Level:
         chain = (self.period, video_set, representation)
         base = self.url
-        for holder in (self.mpd, *chain):
-            bases = children(holder, "BaseURL")
-            if bases:
-                base = _resolve(base, (bases[0].text or "").strip(), holder)
+        for one in self._bases(chain):
+            base = _resolve(base, (one.text or "").strip(), one)
         listed = self._listed(chain, base, notes)
         if not listed.segments:
             raise MpdError(f"{where(representation)} has 0 segments")
@@ -98,18 +101,26 @@ class Place:
             _resolve(base, listed.init, representation) if listed.init else None,
             _exact_sizes(representation, len(listed.segments)) or listed.sizes_bytes,
             tuple(max(round(bandwidth * one.duration_s / 8), 1) for one in listed.segments),
+            listed.ahead_s,
         )
+
+    def _bases(self, chain: tuple[ElementTree.Element, ...]) -> list[ElementTree.Element]:
+        """The first BaseURL at each depth."""
+        return [bases[0] for holder in (self.mpd, *chain) if (bases := children(holder, "BaseURL"))]
 
     def _listed(self, chain: tuple[ElementTree.Element, ...], base: str, notes: list[str]) -> _Listed:
         """How a Representation's segments are addressed, and which there are."""
         representation = chain[-1]
         if any(children(holder, "SegmentTemplate") for holder in chain):
             addressing = Addressing.merged("SegmentTemplate", chain)
-            segments = addressing.segments(self.period_s, None, notes)
+            segments = addressing.segments(self.period_s, None, notes, self.window)
             names = [expand(addressing.media, representation, one) for one in segments]
             start = addressing.initialization
             init = expand(start, representation, None) if start else None
-            return _Listed(segments, names, [None] * len(segments), init)
+            ahead_s = max(map(offset_s, (addressing.attributes, *self._bases(chain))))
+            return _Listed(segments, names, [None] * len(segments), init, ahead_s)
+        if self.window is not None:
+            raise MpdError(f"{where(representation)}: a live stream without a SegmentTemplate")
         if any(children(holder, "SegmentList") for holder in chain):
             addressing = Addressing.merged("SegmentList", chain)
             files = addressing.listed()
@@ -138,6 +149,7 @@ class _Listed:
     names: Sequence[str]
     parts: Sequence[ByteRange | None]
     init: str | None
+    ahead_s: float = 0.0
 
     @property
     def sizes_bytes(self) -> tuple[int, ...] | None:
@@ -156,7 +168,7 @@ def ladder(place: Place, notes: list[str]) -> list[Level]:
     Raises:
         MpdError: there is no video, or what is there cannot be used.
     """
-    first, *others = video_sets(place.period, notes)
+    first, *others = sorted(video_sets(place.period, notes), key=unread_index)
     levels = place.levels(first, notes)
     joined, left_out = 1, []
     for other in others:

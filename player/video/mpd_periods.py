@@ -57,6 +57,27 @@ def periods(mpd: ElementTree.Element, notes: list[str]) -> list[Period]:
     return found
 
 
+def period_now(mpd: ElementTree.Element, edge_s: Fraction, notes: list[str]) -> tuple[Period, Fraction]:
+    """The Period of a live presentation in which its edge is, and when it began.
+
+    Args:
+        edge_s: since the presentation began.
+
+    Raises:
+        MpdError: there is none, or it lies elsewhere.
+    """
+    elements = children(mpd, "Period")
+    if not elements:
+        raise MpdError("the MPD has 0 Periods; there is nothing to stream")
+    starts, lengths = _starts_s(elements), _lengths_s(mpd, elements)
+    begun = [index for index, start_s in enumerate(starts) if start_s is not None and start_s <= edge_s]
+    index = begun[-1] if begun else 0
+    refuse_elsewhere(elements[index], notes)
+    if len(elements) > 1:
+        notes.append(f"of {len(elements)} Periods the one is played in which the live edge is")
+    return Period(elements[index], index + 1, lengths[index]), starts[index] or Fraction(0)
+
+
 def _only_s(mpd: ElementTree.Element, period: ElementTree.Element) -> Fraction | None:
     length_s = duration_s(period, "duration")
     if length_s is not None:

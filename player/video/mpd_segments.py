@@ -13,6 +13,7 @@ from fractions import Fraction
 from xml.etree import ElementTree
 
 from player.video.byte_range import ByteRange, byte_range
+from player.video.mpd_live import Run, Window, in_window, runs_of
 from player.video.mpd_xml import MpdError, children, integer, refuse_elsewhere, tag
 from traces.words import counted, is_or_are
 
@@ -112,13 +113,20 @@ class Addressing:
             raise MpdError("SegmentList has no SegmentURL")
         return found
 
-    def segments(self, period_s: Fraction | None, listed: int | None, notes: list[str]) -> list[Segment]:
+    def segments(
+        self,
+        period_s: Fraction | None,
+        listed: int | None,
+        notes: list[str],
+        window: Window | None = None,
+    ) -> list[Segment]:
         """The segments within the Period, in order.
 
         Args:
             period_s: None where the MPD doesn't say.
             listed: how many URLs a SegmentList has.
             notes: is told what was assumed.
+            window: which of a live stream; None: all.
 
         Raises:
             MpdError: what is missing or nonsense, or too many.
@@ -126,6 +134,8 @@ class Addressing:
         timescale = integer(self.attributes, "timescale", 1)
         if timescale == 0:
             raise MpdError(f"{tag(self.attributes)}: @timescale is 0")
+        if window is not None:
+            return self._in_window(window, timescale, period_s)
         if self.timeline is not None:
             timed = _limited(self._timed(self.timeline, timescale, period_s, notes))
             if listed not in (None, len(timed)):
@@ -141,6 +151,24 @@ class Addressing:
             raise MpdError("MPD has no @mediaPresentationDuration, which says how many segments there are")
         count = _count(period_s, length_s, self.frame_s, notes)
         return _last_cut(_limited(self._even(count, length_s, timescale)), period_s)
+
+    def _in_window(self, window: Window, timescale: int, period_s: Fraction | None) -> list[Segment]:
+        """Those of a live stream that are played."""
+        number = integer(self.attributes, "startNumber", 1)
+        if self.timeline is None:
+            duration = integer(self.attributes, "duration")
+            if duration == 0:
+                raise MpdError(f"{tag(self.attributes)}: @duration is 0")
+            runs = [Run(number, 0, 0, duration, None)]
+        else:
+            offset = integer(self.attributes, "presentationTimeOffset", 0)
+            runs = runs_of(self.timeline, number, offset, timescale, window.edge_s)
+        found = [Segment(*one) for one in in_window(runs, window, timescale)]
+        if period_s is not None:
+            found = [one for one in found if one.start_s < period_s]
+        if not found:
+            raise MpdError("the live stream has ended: nothing of it is still to come")
+        return found
 
     def _end_count(self) -> int | None:
         """How many segments `@endNumber` asks for."""

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from xml.etree import ElementTree
 
 from player.video.mpd_ladder import SIZES_SCHEME
+from player.video.mpd_live import ISO_CLOCKS, MOVING, SEGMENTS_BEHIND
 from player.video.mpd_segments import MAX_CHUNKS
 from player.video.mpd_xml import MpdError
 from player.video.video import Video
@@ -25,6 +27,8 @@ LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
 """The profile of segment templates; it serves static presentations too."""
 MEDIA_TEMPLATE = "$RepresentationID$/$Number$.m4s"
 INIT_TEMPLATE = "$RepresentationID$/init.mp4"
+CLOCK_PATH = "/clock"
+"""Of the origin: its time, as ISO 8601."""
 
 H264_HIGH = ((12_500, "1E"), (25_000, "28"), (300_000, "33"), (1_000_000, "3E"))
 """Largest bitrate in kbit/s of H.264 High profile and its level (3.0, 4.0, 5.1, 6.2) in hex as in
@@ -58,6 +62,51 @@ def write_mpd(video: Video, codecs: Sequence[str] | None = None) -> str:
         MpdError: a name that is empty, padded or has control characters, too many chunks, or a
             chunk length that no 32-bit timescale expresses.
     """
+    return _text(_described(video, codecs, INIT_TEMPLATE, MEDIA_TEMPLATE))
+
+
+def write_live_mpd(
+    video: Video, begins_ms: int, part_s: float | None = None, codecs: Sequence[str] | None = None
+) -> str:
+    """The MPD of a video as a live stream that begins at a time, and ends with the video.
+
+    Sizes are not in it: they are not known before a chunk is made.
+
+    Args:
+        begins_ms: Unix time in ms; chunk k is made from then + k chunks on. Segments lie in a folder of that
+            name, or of any other beginning (`player.video.mpd_live.MOVING`).
+        part_s: chunks come in parts so long as they are made; None: whole.
+
+    Raises:
+        MpdError: as `write_mpd`, or a part that is longer than a chunk.
+    """
+    if part_s is not None and not 0 < part_s <= video.chunk_s:
+        raise MpdError(f"parts of {part_s:g} s: expected up to a chunk's {video.chunk_s:g} s")
+    mpd = _described(video, codecs, f"{begins_ms}/{INIT_TEMPLATE}", f"{begins_ms}/{MEDIA_TEMPLATE}")
+    begins = datetime.fromtimestamp(begins_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    mpd.set("type", "dynamic")
+    mpd.set("availabilityStartTime", begins.replace("+00:00", "Z"))
+    mpd.set("publishTime", begins.replace("+00:00", "Z"))
+    mpd.set("suggestedPresentationDelay", _xs_duration(SEGMENTS_BEHIND * video.chunk_s))
+    for representation in mpd.iter("Representation"):
+        for item in list(representation):
+            representation.remove(item)
+    if part_s is not None and part_s < video.chunk_s:
+        for template in mpd.iter("SegmentTemplate"):
+            template.set("availabilityTimeOffset", f"{video.chunk_s - part_s:.9f}".rstrip("0").rstrip("."))
+            template.set("availabilityTimeComplete", "false")
+    ElementTree.SubElement(mpd, "SupplementalProperty", {"schemeIdUri": MOVING, "value": str(begins_ms)})
+    ElementTree.SubElement(mpd, "UTCTiming", {"schemeIdUri": ISO_CLOCKS[0], "value": CLOCK_PATH})
+    return _text(mpd)
+
+
+def _text(mpd: ElementTree.Element) -> str:
+    ElementTree.indent(mpd)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(mpd, encoding="unicode") + "\n"
+
+
+def _described(video: Video, codecs: Sequence[str] | None, init: str, media: str) -> ElementTree.Element:
+    """A static presentation, with exact sizes."""
     if not video.name or not video.name.isprintable() or video.name.strip() != video.name:
         raise MpdError(f"video name {video.name!r} cannot be written into an MPD; give it a plain one")
     if video.chunks > MAX_CHUNKS:
@@ -82,21 +131,18 @@ def write_mpd(video: Video, codecs: Sequence[str] | None = None) -> str:
         "AdaptationSet",
         VIDEO_SET,
     )
-    initialization = {} if codecs is None else {"initialization": INIT_TEMPLATE}
+    initialization = {} if codecs is None else {"initialization": init}
     numbered = {
         "startNumber": "0",
         "timescale": str(length_s.denominator),
         "duration": str(length_s.numerator),
     }
-    ElementTree.SubElement(
-        video_set, "SegmentTemplate", {**initialization, "media": MEDIA_TEMPLATE, **numbered}
-    )
+    ElementTree.SubElement(video_set, "SegmentTemplate", {**initialization, "media": media, **numbered})
     for level in range(video.levels):
         _add_level(
             video_set, video, level, codecs[level] if codecs is not None else _usual_codec(video, level)
         )
-    ElementTree.indent(mpd)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(mpd, encoding="unicode") + "\n"
+    return mpd
 
 
 def _add_level(video_set: ElementTree.Element, video: Video, level: int, codec: str) -> None:

@@ -76,6 +76,8 @@ def qoe_of(told: Told, video: Video) -> QoE:
     Raises:
         TestbedError: it is none, or has no value for a bitrate of the video.
     """
+    if told.optional("player.live"):
+        raise told.fault("a live session, which is not streamed again; run its run.py command")
     qoe = told.built(QoE, "told_qoe", _whole(told, "told_qoe", QoE))
     try:
         qoe.quality(video.ladder_kbps)

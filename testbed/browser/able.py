@@ -32,6 +32,8 @@ def refuse_unable(args: argparse.Namespace) -> None:
             "--abandon: dash.js gives requests up by itself where its own rules decide, and not where ours"
             " do; leave it away"
         )
+    if args.live:
+        raise TestbedError("--live: of our own player; leave --player dashjs away")
     if args.together or args.beside or args.cross:
         raise TestbedError(
             "--player dashjs: a browser has a lane of its own; leave --together, --beside and --cross away"

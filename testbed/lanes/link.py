@@ -329,7 +329,7 @@ def _chunk_times(plan: LanePlan, played: Sequence[Played], rows: Sequence[LinkRo
     """What the lane's chunks took, and by the model should have taken."""
     varies = any(row.delay_ms or row.loss_pct for row in rows)
     alone = len(played) == 1 and bool(played[0].chunks)
-    if not models(plan.settings, alone, varies):
+    if not models(plan.settings, alone, varies) or played[0].own_pace:
         return [time_ for one in played for time_ in chunk_times(one.chunks, one.offset_s)]
     return modelled_times(played[0].chunks, plan.trace, plan.start_s, plan.settings)
 

@@ -28,6 +28,8 @@ class Played:
     """Of a call."""
     members: tuple[Member, ...] = ()
     """What it got of the link: a video or a call, or each of several flows."""
+    own_pace: bool = False
+    """Its chunks came as they were made, whatever the link could carry."""
     flows: bool = False
     """They are bulk flows, of whose bytes only they themselves know."""
 

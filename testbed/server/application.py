@@ -7,23 +7,21 @@ line with the connection's TCP_INFO at its end.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from player.real import cmsd
-from player.real.tcp_info import TcpInfo, read_tcp_info
 from player.video.media.prepared import PreparedMedia
+from player.video.mpd_write import CLOCK_PATH
 from player.video.video import Video
-from testbed.server.http_semantics import RangeNotSatisfiable, asked_range, precondition_failed, unchanged
+from testbed.server.answering import FIXED_HEADERS, PROGRESS, Progress, answer, connection_of, headers_of
+from testbed.server.live import LiveStreams
 from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
 from traces.client_faults import quiet_about_clients
@@ -35,69 +33,21 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STOP_S = 1.0
 """Downloads that are under way at the end get this long."""
-FIXED_HEADERS = {
-    "Accept-Ranges": "bytes",
-    "Cache-Control": "no-cache, no-transform",  # a cache on the way must not answer, or it is what we measure
-    "Access-Control-Allow-Origin": "*",
-}
-
 CATALOGUE: web.AppKey[Catalogue] = web.AppKey("catalogue", Catalogue)
 
 
-@dataclass
-class _Progress:
-    """How far the answer to one request has come."""
-
-    sent_bytes: int = 0
-    """Of its body, handed to the transport."""
-
-
-_PROGRESS: ContextVar[_Progress] = ContextVar("progress")
-"""The request in hand; aiohttp answers each one in a task, and so in a context, of its own."""
-
-
-def _connection(request: web.Request) -> TcpInfo | None:
-    transport = request.transport
-    return read_tcp_info(None if transport is None else transport.get_extra_info("socket"))
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 async def _answer(request: web.Request) -> web.StreamResponse:
-    """GET and HEAD of a resource, by RFC 9110: conditions first, then the range, then the body."""
-    resource = request.app[CATALOGUE].find(request.match_info["path"])
-    validators = resource.validators
-    headers = {**FIXED_HEADERS, "ETag": validators.etag, cmsd.HEADER: cmsd.encode(_connection(request))}
-    if validators.last_modified is not None:
-        headers["Last-Modified"] = validators.last_modified
-    if precondition_failed(request.headers, validators):
-        raise web.HTTPPreconditionFailed(text="this version is not the one in If-Match\n", headers=headers)
-    if unchanged(request.headers, validators):
-        return web.Response(status=304, headers=headers)
-    first, count, status = 0, resource.size_bytes, 200
-    if request.method == "GET":  # a range is defined for GET alone
-        try:
-            part = asked_range(request.headers, validators, resource.size_bytes)
-        except RangeNotSatisfiable as error:
-            headers["Content-Range"] = f"bytes */{resource.size_bytes}"
-            raise web.HTTPRequestRangeNotSatisfiable(text=f"{error}\n", headers=headers) from None
-        if part is not None:
-            first, count, status = part.first, part.length, 206
-            headers["Content-Range"] = f"bytes {part.first}-{part.last}/{resource.size_bytes}"
-    response = web.StreamResponse(
-        status=status,
-        headers={**headers, "Content-Type": resource.content_type, "Content-Length": str(count)},
-    )
-    await response.prepare(request)
-    progress = _PROGRESS.get(_Progress())
-    if request.method == "GET":
-        async with contextlib.aclosing(resource.read(first, count)) as pieces:
-            async for piece in pieces:
-                await response.write(piece)  # waits while the client is slow
-                progress.sent_bytes += len(piece)
-    await response.write_eof()
-    return response
+    """What lies at a path."""
+    return await answer(request, request.app[CATALOGUE].find(request.match_info["path"]))
 
 
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+async def _clock(request: web.Request) -> web.Response:
+    """Our time, for players of live streams."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return web.Response(text=now, headers={**headers_of(request), "Cache-Control": "no-store"})
 
 
 async def _list(request: web.Request) -> web.Response:
@@ -119,8 +69,8 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         began_s, monotonic_s = time.time(), time.monotonic()
-        progress = _Progress()
-        _PROGRESS.set(progress)
+        progress = Progress()
+        PROGRESS.set(progress)
         status, error = 500, ""
         try:
             response = await handler(request)
@@ -146,7 +96,7 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
 
 def _line(request: web.Request, status: int, sent_bytes: int, began_s: float) -> dict[str, Any]:
     """What a finished request's line says of it and of its connection."""
-    connection = _connection(request)
+    connection = connection_of(request)
     return {
         "client": request.remote,
         "method": request.method,
@@ -167,6 +117,7 @@ def make_app(
     media: Path | None = None,
     log: Log | None = None,
     prepared: Sequence[PreparedMedia] = (),
+    part_s: float | None = None,
 ) -> web.Application:
     """The origin as an aiohttp application.
 
@@ -176,6 +127,7 @@ def make_app(
         videos: described videos, each served under its name (:func:`url_name`).
         media: a directory of encoded media, served from the root, after the videos.
         prepared: real media of some of the described videos; the segments of others are noise.
+        part_s: of live streams: chunks come in parts so long, as they are made; None: whole.
         log: takes a dictionary for each finished request: time (Unix s), monotonic_s, client,
             method, path, status (499: the connection broke), range, bytes (of a resource's content,
             handed to asyncio's transport; 0 for HEAD and refusals), duration_ms (until then), error,
@@ -191,6 +143,8 @@ def make_app(
     app[CATALOGUE] = Catalogue(videos, media, prepared)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/", _list)
+    app.router.add_get(CLOCK_PATH, _clock)
+    LiveStreams(app[CATALOGUE], part_s).route(app.router)
     app.router.add_get("/{path:.*}", _answer)
     return app
 

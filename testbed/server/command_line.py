@@ -17,6 +17,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _part_s(text: str) -> float:
+    value = float(text)
+    if not 0.02 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0.02 to 60")
+    return value
+
+
 def parser() -> Parser:
     """The command line."""
     command = Parser(
@@ -44,6 +51,13 @@ def parser() -> Parser:
         default="auto",
         help="what described videos are made of: real media, made now by ffmpeg where none are kept (auto),"
         " real media if they are kept (kept), or random bytes (noise) (default: %(default)s)",
+    )
+    content.add_argument(
+        "--part-s",
+        type=_part_s,
+        metavar="S",
+        help="of live streams (/NAME/live/manifest.mpd): chunks come in parts so long, as they are made"
+        " (default: whole)",
     )
     output = command.add_argument_group("output")
     output.add_argument(

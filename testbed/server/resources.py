@@ -192,11 +192,11 @@ class Catalogue:
         if video is not None and parts[1:] == ["manifest.mpd"]:
             return self._manifests[parts[0]]
         if video is not None and len(parts) == 3 and parts[2].endswith(".m4s"):
-            level = _index(parts[1], "level", video.levels, parts[0])
-            chunk = _index(parts[2].removesuffix(".m4s"), "chunk", video.chunks, parts[0])
+            level = index_of(parts[1], "level", video.levels, parts[0])
+            chunk = index_of(parts[2].removesuffix(".m4s"), "chunk", video.chunks, parts[0])
             return segment(video, level, chunk, self.prepared.get(parts[0]))
         if video is not None and parts[0] in self.prepared and len(parts) == 3 and parts[2] == "init.mp4":
-            level = _index(parts[1], "level", video.levels, parts[0])
+            level = index_of(parts[1], "level", video.levels, parts[0])
             return held(self.prepared[parts[0]].clips[level].init, INIT_TYPE)
         found = page(path)
         if found is not None:
@@ -209,7 +209,7 @@ class Catalogue:
         )
 
 
-def _index(word: str, what: str, count: int, name: str) -> int:
+def index_of(word: str, what: str, count: int, name: str) -> int:
     """A level or chunk number of a path."""
     if not re.fullmatch(r"0|[1-9][0-9]{0,8}", word, re.ASCII) or int(word) >= count:
         raise web.HTTPNotFound(text=f"{name} has no {what} {word[:40]}; there are 0 to {count - 1}\n")

@@ -6,10 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from player.commands.options import add_abandon_option, add_fallback_options, add_scoring_options
+from player.commands.options import (
+    add_abandon_option,
+    add_fallback_options,
+    add_live_options,
+    add_scoring_options,
+)
 from player.defaults import DEADLINE_S, DEVICES
 from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.cross.options import add_together_options
+from testbed.process.page_option import add_page_option
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
 from traces.commands import Parser, add_json_option
 
@@ -59,6 +65,13 @@ def parser() -> Parser:
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     add_video_options(what)
     add_abandon_option(what)
+    add_live_options(what)
+    what.add_argument(
+        "--part-s",
+        type=float,
+        metavar="S",
+        help="with --live: chunks come in parts so long, as they are made (default: whole)",
+    )
     _add_who_options(command)
     add_link_options(command)
     add_together_options(command, "session")
@@ -119,4 +132,5 @@ def _add_output_options(command: Parser) -> None:
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
     )
     output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
+    add_page_option(output)
     add_json_option(output)

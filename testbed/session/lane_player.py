@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from player.decide import RESET_DEADLINE_S
+from player.qoe import LiveQoE
 from player.record import FINISHED, POLICY_FAULT, ChunkRow, EndRow, RecordWriter
 from testbed.browser.clients import DASHJS
 from testbed.lanes.link import WatchedLink
@@ -73,7 +74,9 @@ class LoadingPlayer:
             module, player = "testbed.browser", f"dash.js ({plan.policy})"
         else:
             module, player = "player", f"player ({plan.policy})"
-        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{url_name(plan.video)}/manifest.mpd"
+        live = plan.live
+        folder = f"{url_name(plan.video)}{'' if live is None else '/live'}"
+        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{folder}/manifest.mpd"
         child = await processes.start(
             player,
             "player",
@@ -84,6 +87,8 @@ class LoadingPlayer:
             *("--buffer-cap-s", repr(plan.thresholds.buffer_cap_s)),
             *("--startup-s", repr(plan.thresholds.startup_s), "--resume-s", repr(plan.thresholds.resume_s)),
             *(("--abandon",) if plan.thresholds.abandon else ()),
+            *(() if live is None else ("--live", "--latency-s", repr(live.latency_s))),
+            *(("--latency-weight", repr(plan.qoe.latency)) if isinstance(plan.qoe, LiveQoE) else ()),
             *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
             variables=None if server is None else server.environment,
         )
@@ -155,7 +160,10 @@ class LanePlayer:
     def played(self, end: EndRow, offset_s: float, wanted_share: float) -> Played:
         """What it tells of its link."""
         finished, mine = end.outcome == FINISHED, (self._member(end, offset_s),)
-        return Played(self.chunks, offset_s, end.elapsed_s, finished, wanted_share, members=mine)
+        in_parts = self.plan.live is not None and self.plan.live.part_s is not None
+        return Played(
+            self.chunks, offset_s, end.elapsed_s, finished, wanted_share, members=mine, own_pace=in_parts
+        )
 
     def _member(self, end: EndRow, offset_s: float) -> Member:
         """What it got of its link: a chunk's bytes come evenly from its first one to its last."""

@@ -12,14 +12,23 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from player.buffer import BufferThresholds
-from player.commands.options import Group, add_threshold_options, add_video_option, scoring, thresholds_of
+from player.commands.options import (
+    Group,
+    add_threshold_options,
+    add_video_option,
+    live_of,
+    scoring,
+    thresholds_of,
+    weighed_live,
+)
 from player.defaults import CHUNKS
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.session.live_plan import LivePlan
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
 if TYPE_CHECKING:
-    from player.qoe import Scoring
+    from player.qoe import QoE, Scoring
     from player.video.video import Video
 
 DEFAULT_POLICIES = "bba,robustmpc,bola,rate"
@@ -46,8 +55,53 @@ def playing_thresholds(args: argparse.Namespace, videos: Iterable[Video] = ()) -
             thresholds.check_holds(video.chunk_s)
         return thresholds
     except ValueError as error:
-        name, _, fault = str(error).partition(" ")
-        raise TestbedError(f"--{name.replace('_', '-')} {fault}") from None
+        raise _as_option(error) from None
+
+
+MOST_PART_S, LEAST_PART_S = 60.0, 0.02
+
+
+def live_plan(args: argparse.Namespace, video: Video) -> LivePlan | None:
+    """What `--live` and what goes with it ask for; None without it.
+
+    Raises:
+        TestbedError: a figure that can't be, or goes without.
+    """
+    try:
+        live = live_of(args)
+        if live is None:
+            if args.part_s is not None:
+                raise ValueError("part_s: goes with --live")
+            return None
+        if args.part_s is not None and not LEAST_PART_S <= args.part_s <= min(MOST_PART_S, video.chunk_s):
+            raise ValueError(
+                f"part_s {args.part_s:g}: expected {LEAST_PART_S:g} s to a chunk's {video.chunk_s:g} s"
+            )
+        plan = LivePlan(live.wanted_s(video.chunk_s), args.part_s)
+        live.check_can_be(video.chunk_s, plan.ahead_s(video.chunk_s))
+        return plan
+    except ValueError as error:
+        raise _as_option(error) from None
+
+
+def live_weighed(args: argparse.Namespace, video: Video) -> QoE:
+    """The QoE that the options ask for, of a live stream with the cost of latency.
+
+    Raises:
+        TestbedError: a weight that is none.
+    """
+    try:
+        qoe = scoring_of(args, [video]).on(video.ladder_kbps)
+        return weighed_live(qoe, args, video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+
+
+def _as_option(error: ValueError) -> TestbedError:
+    """A message that begins with a field's name, with the option's instead."""
+    name, _, fault = str(error).partition(" ")
+    colon = ":" if name.endswith(":") else ""
+    return TestbedError(f"--{name.rstrip(':').replace('_', '-')}{colon} {fault}")
 
 
 def add_policy_option(group: Group, note: str = "", default: str = DEFAULT_POLICIES) -> None:

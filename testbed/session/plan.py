@@ -27,9 +27,10 @@ from testbed.process.errors import TestbedError
 from testbed.session.command_line import DEFAULT_POLICIES
 from testbed.session.options import (
     link_settings,
+    live_plan,
+    live_weighed,
     load_trace,
     playing_thresholds,
-    scoring_of,
 )
 from testbed.session.session_plan import SessionPlan
 from testbed.session.trace_notes import run_notes, trace_notes, video_notes
@@ -61,7 +62,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     video_spec = args.video or default_video(trace.family)
     whole = load_video(video_spec)
     video = whole.first(min(CHUNKS, whole.chunks) if args.chunks is None else args.chunks)
-    qoe = scoring_of(args, [video]).on(video.ladder_kbps)
+    qoe = live_weighed(args, video)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     if args.player == DASHJS:
         media_for(whole)
@@ -100,6 +101,7 @@ def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> d
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
         "thresholds": playing_thresholds(args, [video]),
+        "live": live_plan(args, video),
         "client": args.player,
         "command_line": ("testbed/run.py", *arguments),
     }
@@ -162,11 +164,15 @@ def describe(plan: RunPlan) -> str:
     trace, video, settings = first.trace, first.video, first.settings
     fewer = plan.lanes is not None and plan.lanes < len(plan.sessions)
     at_once = f", {plan.lanes} at once" if fewer else ""
+    live = first.live
+    behind = [] if live is None else [f"live, {live.latency_s:g} s behind"]
+    behind += [f"in parts of {live.part_s:g} s"] if live is not None and live.part_s is not None else []
     return ", ".join(
         (
             f"{trace.name} (mean {trace.mean_mbps:.2f} Mbit/s, {trace.duration_s:.0f} s)",
             f"from {first.start_s:g} s",
             f"{video.name} {video.chunks} x {video.chunk_s:g} s",
+            *behind,
             f"RTT {settings.rtt_ms:g} ms by {first.backend}",
             f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",
             settings.congestion_control,

@@ -12,6 +12,18 @@ from testbed.lanes.plan import AskedServer
 from testbed.session.session_plan import SessionPlan
 
 
+def _video(plan: SessionPlan, told: VideoSection) -> VideoSection:
+    """What was streamed. Of a live stream its player knew no sizes."""
+    if plan.live is not None:
+        return dataclasses.replace(told, spec=plan.video_spec)
+    return dataclasses.replace(
+        told,
+        spec=plan.video_spec,
+        sizes_exact=plan.video.sizes_exact,  # (what the origin served had exactly these, either way)
+        notes=tuple(plan.video.notes),
+    )
+
+
 def session_manifest(
     plan: SessionPlan, told: dict[str, Any], link: WatchedLink, server: AskedServer | None
 ) -> dict[str, Any]:
@@ -25,12 +37,7 @@ def session_manifest(
     by_lane = lane_sections(plan, link, server)
     whole = dataclasses.replace(
         by_player,
-        video=dataclasses.replace(
-            by_player.video or VideoSection(),
-            spec=plan.video_spec,
-            sizes_exact=plan.video.sizes_exact,  # (what the origin served had exactly these, either way)
-            notes=tuple(plan.video.notes),
-        ),
+        video=_video(plan, by_player.video or VideoSection()),
         **{**by_lane, "versions": {**(by_player.versions or {}), **by_lane["versions"]}},
     )
     return {**whole.to_json(), **plan.facts}

@@ -13,6 +13,7 @@ from player.video.video import Video
 from testbed.browser.clients import PYTHON
 from testbed.lanes.members import VIDEO
 from testbed.lanes.plan import LanePlan
+from testbed.session.live_plan import LivePlan
 from testbed.verdict.judge import Verdict
 
 
@@ -31,6 +32,8 @@ class SessionPlan(LanePlan):
     """When its player asks for more, and when it plays."""
     client: str = PYTHON
     """Who plays it: our player, or dash.js in a browser."""
+    live: LivePlan | None = None
+    """None: all of the video is there."""
     fallback: str = FALLBACK
     """The spec of who decides where the policy can't."""
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from player.policy import BY_PLAYER, BY_POLICY
-from player.qoe import QoE, SessionSummary, summarise
+from player.qoe import LiveQoE, QoE, SessionSummary, summarise
 from player.real.live import fallback_note
 from player.record import FINISHED, ChunkRow
 from testbed.lanes.plan import names_of
@@ -65,6 +65,7 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
                 "stall_s": mean(lambda one: one.stall_s),
                 "smoothness_mbps": mean(lambda one: one.smoothness_mbps),
                 "startup_s": mean(lambda one: one.startup_s),
+                **({"latency_s": mean(lambda one: one.latency_s)} if isinstance(qoe, LiveQoE) else {}),
                 "switches": mean(lambda one: one.switches),
                 "decision_p50_ms": mean(lambda one: one.decision_p50_ms),
                 "decision_p99_ms": mean(lambda one: one.decision_p99_ms),
@@ -91,24 +92,23 @@ def row_names(results: Sequence[SessionResult]) -> list[str]:
     return names_of([result.plan for result in results])
 
 
+LATENCY = "latency s"
+COLUMNS = (
+    *("policy", "QoE", "bitrate Mbit/s", "stall ratio", "stall s", "switches", "startup s", LATENCY),
+    *("decision p50/p99 ms", "decided by", "link"),
+)
+"""Of the table; latency is a live stream's."""
+
+
 def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
     """A line a session, the QoE with its weights. All sessions are of one video."""
     weights = qoe.in_words(results[0].plan.video.ladder_kbps)
     title = f"QoE: {weights}; first chunk not counted"
+    live = isinstance(qoe, LiveQoE)
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in (
-        "policy",
-        "QoE",
-        "bitrate Mbit/s",
-        "stall ratio",
-        "stall s",
-        "switches",
-        "startup s",
-        "decision p50/p99 ms",
-        "decided by",
-        "link",
-    ):
-        shown.add_column(name, justify="left" if name in ("policy", "decided by", "link") else "right")
+    for name in COLUMNS:
+        if name != LATENCY or live:
+            shown.add_column(name, justify="left" if name in ("policy", "decided by", "link") else "right")
     for name, result in zip(row_names(results), results, strict=True):
         one = summary(result)
         alone = one.by_fallback_alone  # then the figures are nobody's but the fallback's
@@ -124,6 +124,7 @@ def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
                     "-" if alone else f"{one.stall_s:.2f}",
                     "-" if alone else str(one.switches),
                     "-" if alone else f"{one.startup_s:.2f}",
+                    *((shown_figure(one.latency_s, ".2f"),) if live else ()),
                     " / ".join(shown_figure(ms, ".2f") for ms in (one.decision_p50_ms, one.decision_p99_ms)),
                     deciders_words(one.decided_by),
                     link,

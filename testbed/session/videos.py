@@ -35,6 +35,7 @@ class Videos:
             TestbedError: it did not start.
         """
         plan = plans[0]
+        part_s = plan.live.part_s if plan.live is not None else None
         origin = await processes.start(
             "origin",
             "server",
@@ -42,6 +43,7 @@ class Videos:
             *("--host", SERVER_IP, "--port", str(ORIGIN_PORT), "--json"),
             *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
             *("--segments", "kept", "--log", str(plan.aside("origin.jsonl"))),
+            *(("--part-s", repr(part_s)) if part_s is not None else ()),
             ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
         )
         await origin.first_line()

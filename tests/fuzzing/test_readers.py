@@ -23,7 +23,8 @@ from player.manifest import Manifest
 from player.record import RecordError, read_record
 from player.video import __main__ as video
 from player.video.built_in import load_video
-from player.video.mpd import read_mpd
+from player.video.mpd import Presentation, read_mpd
+from player.video.mpd_live import LiveRead
 from player.video.mpd_write import write_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
@@ -39,6 +40,7 @@ from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from tests.fuzzing import trace_files
 from tests.fuzzing.readers import Reader, asked_seconds, command, fed
+from tests.support.one_file import write_one_file_video
 from tests.support.report_sweeps import small_sweep
 from tests.support.session_records import write_session
 from traces import __main__ as traces
@@ -133,6 +135,28 @@ def an_mpd_of_templates(folder: Path) -> list[Path]:
     packed = folder / "2.mpd.gz"
     packed.write_bytes(gzip.compress(found[0].read_bytes(), mtime=0))
     return [*found, packed]
+
+
+def one_file_a_level(folder: Path) -> list[Path]:
+    """An MPD, and the file whose index it names."""
+    return [write_one_file_video(folder, [[5, 6, 7]]), folder / "v0.mp4"]
+
+
+def a_live_mpd(folder: Path) -> list[Path]:
+    path = folder / "live.mpd"
+    path.write_text(
+        '<MPD type="dynamic" availabilityStartTime="2026-11-27T12:00:00Z" suggestedPresentationDelay="PT9S">'
+        '<Period start="PT1S"><AdaptationSet contentType="video"><SegmentTemplate timescale="10"'
+        ' media="$Time$" availabilityTimeOffset="1.5"><SegmentTimeline><S t="50" d="20" r="9"/>'
+        '<S d="30" r="-1"/>'
+        '</SegmentTimeline></SegmentTemplate><Representation id="v" bandwidth="800000"/></AdaptationSet>'
+        "</Period></MPD>"
+    )
+    return [path]
+
+
+def joined(path: Path) -> Presentation:
+    return read_mpd(path.read_bytes(), "http://a/b.mpd", live=LiveRead(1_796_000_000.0, 9))
 
 
 def a_folder_of_sizes(folder: Path) -> list[Path]:
@@ -259,6 +283,8 @@ READERS = (
     Reader("video", an_mpd, lambda path: load_video(str(path)), (VideoError,)),
     Reader("templates", an_mpd_of_templates, lambda path: load_video(str(path)), (VideoError,)),
     Reader("video show", an_mpd_of_templates, command(video.main, lambda path: ["show", str(path)])),
+    Reader("one file", one_file_a_level, lambda path: load_video(str(path.parent)), (VideoError,)),
+    Reader("live mpd", a_live_mpd, joined, (MpdError,)),
     Reader("sizes", a_folder_of_sizes, lambda path: load_video(str(path.parent)), (VideoError,)),
     Reader("link log", a_link_log, read_link_log, (ValueError,)),
     Reader("starts", some_starts, lambda path: read_starts(str(path), [resolve("4g/0")]), (TestbedError,)),

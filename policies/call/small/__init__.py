@@ -1,1 +1,1 @@
-"""A small net that sets a call's rate, taught by the oracle, with rounds on its own states."""
+"""A small net that sets a call's rate, taught by who is told the link, with rounds on its own states."""

@@ -64,11 +64,12 @@ def _train(options: argparse.Namespace) -> int:
     from policies.call.small.train import train
 
     settings = TrainSettings(**{each.name: getattr(options, each.name) for each in fields(TrainSettings)})
-    traces = [trace for spec in options.traces for trace in resolve_many(spec)]
-    net, error = train(traces, settings, say)
+    sets = [resolve_many(spec) for spec in options.traces]
+    net, error = train(sets, overs_of(options.over, len(sets)), settings, say)
     told = {name: str(value) for name, value in asdict(settings).items()}
     about = told | {
         "traces": " ".join(options.traces),
+        "over": " ".join(f"{over:g}" for over in options.over),
         "parameters": str(PARAMETERS),
         "error": f"{error:.4f}",
     }
@@ -76,6 +77,17 @@ def _train(options: argparse.Namespace) -> int:
     write_aside(options.out, packed(net, about))
     print(json.dumps(about) if options.json else f"{options.out}: {PARAMETERS} parameters, error {error:.4f}")
     return 0
+
+
+def overs_of(given: Sequence[float], sets: int) -> Sequence[float]:
+    """One for each set of traces.
+
+    Raises:
+        ValueError: neither one nor as many as sets.
+    """
+    if len(given) not in (1, sets):
+        raise ValueError(f"--over has {len(given)} numbers; give one, or one for each of the {sets} --traces")
+    return list(given) * (sets if len(given) == 1 else 1)
 
 
 def _players(options: argparse.Namespace) -> dict[str, Plays]:

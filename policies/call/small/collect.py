@@ -18,8 +18,9 @@ from player.call.feedback_batch import FeedbackBatch
 from player.call.path import CallPath
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
-from policies.call.small.inputs import INTERVALS, NUMBERS
+from policies.call.small.inputs import INTERVALS, NUMBERS, ROWS_WIDTH
 from policies.call.small.labels import teach_all, told_links
+from policies.call.small.memory import MEMORIES
 from policies.call.small.net import SmallNet
 from policies.call.small.steps import begin, new_state, watch_all
 from policies.call.small.teacher import TEACHER_MARGIN
@@ -53,15 +54,27 @@ class Watched:
 
     rows: NDArray[np.float32]
     """(N, FIRST_ROWS + I, NUMBERS) with the rows that there are before the first feedback."""
+    recalled: NDArray[np.float32]
+    """(N, I, MEMORIES)."""
     labels: NDArray[np.float32]
     """(N, I) of `label_of`."""
+    over: NDArray[np.float32]
+    """(N,) what the square of an error upwards counts, of one downwards."""
 
     @classmethod
     def joined(cls, parts: Sequence[Watched]) -> Watched:
         """All calls of parts."""
         return cls(
-            np.concatenate([part.rows for part in parts]), np.concatenate([part.labels for part in parts])
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.recalled for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.over for part in parts]),
         )
+
+    def told(self, calls: NDArray[np.int64], feedbacks: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, WIDTH) what the net is told at n feedbacks."""
+        rows = windows(self)[calls, feedbacks].reshape(len(calls), ROWS_WIDTH)
+        return np.concatenate([rows, self.recalled[calls, feedbacks]], axis=1)
 
 
 def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet, margin: float = TEACHER_MARGIN) -> Watched:
@@ -78,14 +91,20 @@ def watch(calls: SimulatedCalls, drives: Drives, net: SmallNet, margin: float = 
         begin(state, n, call.start_kbps, call.min_kbps, call.max_kbps, False)
     rows = np.zeros((kept + FIRST_ROWS, count, NUMBERS), np.float32)
     rows[:FIRST_ROWS] = state.rows[:, 0]
+    recalled = np.zeros((kept, count, MEMORIES), np.float32)
     labels, told = np.zeros((kept, count), np.float32), np.zeros(count)
     for heard in range(kept):
         feedback = calls.to_next_feedback()
-        watch_all(state, feedback, rows[FIRST_ROWS + heard])
+        watch_all(state, feedback, rows[FIRST_ROWS + heard], recalled[heard])
         teach_all(links, feedback, told, margin)
         labels[heard] = label_of(told, call)
         calls.set_rates(drives(feedback, told))
-    return Watched(np.ascontiguousarray(rows.transpose(1, 0, 2)), np.ascontiguousarray(labels.T))
+    return Watched(
+        np.ascontiguousarray(rows.transpose(1, 0, 2)),
+        np.ascontiguousarray(recalled.transpose(1, 0, 2)),
+        np.ascontiguousarray(labels.T),
+        np.ones(count, np.float32),
+    )
 
 
 def label_of(told_kbps: NDArray[np.float64], call: CallSettings) -> NDArray[np.float64]:
@@ -167,6 +186,6 @@ def collected(
 
 
 def windows(watched: Watched) -> Any:
-    """(N, I, INTERVALS, NUMBERS) views: what the net is told at each feedback, the oldest row first."""
+    """(N, I, INTERVALS, NUMBERS) views: the rows that the net is told at each feedback, the oldest first."""
     views = np.lib.stride_tricks.sliding_window_view(watched.rows, INTERVALS, axis=1)
     return views.transpose(0, 1, 3, 2)

@@ -12,6 +12,8 @@ PROG = "python -m policies.call.small"
 _FAMILIES = ("3g-fast", "4g-fast", "lte-fast", "rural-fast", "bursty-fast")
 LEARNED = tuple(f"{family}[0:60]" for family in _FAMILIES)
 CHOOSE = tuple(f"{family}[500:516]" for family in _FAMILIES)
+OVERS = (5.0, 11.0, 2.0, 12.0, 48.0)
+"""Of the five families, by `CHOOSE`: the more a link may fall, the less may be risked on it."""
 UNSEEN = tuple(f"{family}[1000:1100]" for family in _FAMILIES)
 
 
@@ -21,10 +23,15 @@ def parser() -> Parser:
         prog=PROG, description="Teach the small net of calls, or score one beside GCC and the oracle."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    train = commands.add_parser("train", help="teach a net by the oracle")
+    train = commands.add_parser("train", help="teach a net by who is told the link")
     train.add_argument(
         *("--traces", "--trace"), nargs="+", default=list(LEARNED), metavar="SPEC",
         help="to learn on (default: %(default)s)",
+    )  # fmt: skip
+    train.add_argument(
+        *("--over",), nargs="+", type=positive, default=list(OVERS), metavar="X",
+        help="what the square of an error upwards counts, of one downwards: for each SPEC, or one for all"
+        " (default: %(default)s)",
     )  # fmt: skip
     add_options(train, TrainSettings)
     train.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")

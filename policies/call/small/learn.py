@@ -1,4 +1,4 @@
-"""The net learns with torch: squared error of the logarithm of the oracle's rate, Adam, a falling rate.
+"""The net learns with torch: squared error of the logarithm of the teacher's rate, Adam, a falling rate.
 
 Where errors upwards count more than others the net comes to an expectile below the mean (Newey and Powell,
 1987): the less that is known, the further below.
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from policies.call.small.collect import Watched, windows
+from policies.call.small.collect import Watched
 from policies.call.small.inputs import WIDTH
 from policies.call.small.net import HIDDEN, SmallNet, checked
 
@@ -45,26 +45,22 @@ def as_arrays(net: nn.Sequential) -> SmallNet:
     return checked(tensors, "the trained net")
 
 
-def learn(
-    net: nn.Sequential, watched: Watched, steps: int, random: np.random.Generator, over: float = 1.0
-) -> float:
+def learn(net: nn.Sequential, watched: Watched, steps: int, random: np.random.Generator) -> float:
     """So many steps of the optimizer.
-
-    Args:
-        over: what the square of an error upwards counts, of one downwards.
 
     Returns:
         root of the mean squared error over the last tenth of them.
     """
     optimizer = torch.optim.Adam(net.parameters(), lr=LR)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, LAST_LR)
-    told, (calls, feedbacks) = windows(watched), watched.labels.shape
+    calls, feedbacks = watched.labels.shape
     errors = []
     for _ in range(steps):
         n, at = random.integers(calls, size=BATCH), random.integers(feedbacks, size=BATCH)
-        inputs = torch.from_numpy(told[n, at].reshape(BATCH, WIDTH))
+        inputs = torch.from_numpy(watched.told(n, at))
         taught = torch.from_numpy(watched.labels[n, at])
         error = net(inputs).squeeze(1) - taught
+        over = torch.from_numpy(watched.over[n])
         loss = torch.where(error > 0.0, over * error.square(), error.square()).mean()
         optimizer.zero_grad()
         loss.backward()

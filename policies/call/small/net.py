@@ -1,4 +1,4 @@
-"""The net's weights: 140 inputs, 64 and 32 hidden units, one number; as a file and as arrays."""
+"""The net's weights: 172 inputs, 64 and 32 hidden units, one number; as a file and as arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPES = {
 """Every tensor of a weight file, float32; weights are (inputs, outputs)."""
 PARAMETERS = sum(int(np.prod(shape)) for shape in SHAPES.values())
 MOST_BYTES = 1 << 20
-"""Of a weight file; a net has 45 kB."""
+"""Of a weight file; a net has 53 kB."""
 
 
 class SmallNetError(ValueError):

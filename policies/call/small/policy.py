@@ -1,4 +1,4 @@
-"""`small`: a net of eleven thousand numbers that sets the rate at every feedback."""
+"""`small`: a net of thirteen thousand numbers that sets the rate at every feedback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHTS = Path(__file__).resolve().parent / "weights" / "small.safetensors"
 
 
 class Small(Rule):
-    """A small net that has learned from the oracle what a link will carry for certain.
+    """A small net that has learned from who is told the link what it will carry for certain.
 
     Args:
         scale: its rate is multiplied by this: less of it for less stall.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policies.call.small.teacher import TEACHER_MARGIN
+from policies.call.small.teacher import TAUGHT_MARGIN
 from traces.commands import option
 from traces.numbers import count, positive, whole
 
@@ -18,6 +18,5 @@ class TrainSettings:
     rounds: int = option(3, whole, "of the net's own calls")
     steps: int = option(1500, count, "of the optimizer, before the first round and after each but the last")
     last_steps: int = option(6000, count, "after the last round")
-    margin: float = option(TEACHER_MARGIN, positive, "share of what the link carries that the teacher takes")
-    over: float = option(1.0, positive, "what the square of an error upwards counts, of one downwards")
+    margin: float = option(TAUGHT_MARGIN, positive, "share of what the link carries that is taught")
     threads: int = option(1, count, "cores to use")

@@ -10,7 +10,8 @@ import numpy as np
 from player.call.feedback_batch import FeedbackBatch
 from player.call.media.facts import FACTS
 from player.compiled.compiled import compiled
-from policies.call.small.inputs import INTERVALS, NUMBERS, add_row, begin_rows
+from policies.call.small.inputs import INTERVALS, NUMBERS, ROWS_WIDTH, add_row, begin_rows
+from policies.call.small.memory import EVERY, MEMORIES, MEMORY, recall
 from policies.call.small.net import HIDDEN, SmallNet
 
 LEAST, MOST, SCALE = range(3)
@@ -23,9 +24,12 @@ class SmallState(NamedTuple):
     """Of N calls; the weights are everyone's."""
 
     past: Any
-    """(N,) of `facts.FACTS`."""
+    memory: Any
+    """(N,) of `facts.FACTS` and of `memory.MEMORY`."""
     rows: Any
     """(N, INTERVALS, NUMBERS) float32."""
+    recalled: Any
+    """(N, MEMORIES) float32."""
     first: Any
     second: Any
     """(N, units) float32: where hidden units are computed."""
@@ -45,7 +49,9 @@ def new_state(calls: int, net: SmallNet, scale: float) -> SmallState:
     limits[:, SCALE] = scale
     return SmallState(
         np.zeros(calls, FACTS),
+        np.zeros(calls, MEMORY),
         np.zeros((calls, INTERVALS, NUMBERS), np.float32),
+        np.zeros((calls, MEMORIES), np.float32),
         np.zeros((calls, _FIRST), np.float32),
         np.zeros((calls, _SECOND), np.float32),
         limits,
@@ -58,14 +64,15 @@ def begin(
     state: SmallState, call: int, start_kbps: float, min_kbps: float, max_kbps: float, may_probe: bool
 ) -> None:
     """A call begins at time 0."""
-    begin_rows(state.past[call], state.rows[call], start_kbps)
+    begin_rows(state.past[call], state.memory[call], state.rows[call], start_kbps)
     state.limits[call, LEAST], state.limits[call, MOST] = min_kbps, max_kbps
 
 
 @compiled
 def log_mbps(state: SmallState, call: int) -> float:
-    """The net's output for the rows as they are."""
-    inputs, first, second = state.rows[call], state.first[call], state.second[call]
+    """The net's output for rows and memory as they are."""
+    inputs, recalled = state.rows[call], state.recalled[call]
+    first, second = state.first[call], state.second[call]
     first[:] = state.b1
     for row in range(INTERVALS):
         for number in range(NUMBERS):
@@ -73,6 +80,11 @@ def log_mbps(state: SmallState, call: int) -> float:
             weights = state.w1[row * NUMBERS + number]
             for unit in range(_FIRST):
                 first[unit] += value * weights[unit]
+    for number in range(MEMORIES):
+        value = recalled[number]
+        weights = state.w1[ROWS_WIDTH + number]
+        for unit in range(_FIRST):
+            first[unit] += value * weights[unit]
     second[:] = state.b2
     for unit in range(_FIRST):
         value = max(first[unit], np.float32(0.0))
@@ -85,9 +97,18 @@ def log_mbps(state: SmallState, call: int) -> float:
 
 
 @compiled
+def note(state: SmallState, call: int, feedback: FeedbackBatch) -> None:
+    """A feedback came, or was given up: rows are of now, what is recalled is renewed at each `EVERY`th."""
+    memory = state.memory[call]
+    add_row(state.past[call], memory, state.rows[call], feedback, call)
+    if (memory.intervals - 1) % EVERY == 0:
+        recall(memory, state.recalled[call])
+
+
+@compiled
 def step(state: SmallState, call: int, feedback: FeedbackBatch) -> float:
     """At the end of a feedback interval: the new target, kbit/s."""
-    add_row(state.past[call], state.rows[call], feedback, call)
+    note(state, call, feedback)
     kbps = math.exp(min(log_mbps(state, call), _HIGHEST_LOG)) * 1000.0 * state.limits[call, SCALE]
     return min(max(kbps, state.limits[call, LEAST]), state.limits[call, MOST])
 
@@ -107,8 +128,10 @@ def step_all(state: SmallState, feedback: FeedbackBatch, kbps: Any, probe_kbps: 
 
 
 @compiled
-def watch_all(state: SmallState, feedback: FeedbackBatch, rows: Any) -> None:
-    """Note a feedback of every call without deciding; (calls, NUMBERS) the newest row is written."""
+def watch_all(state: SmallState, feedback: FeedbackBatch, rows: Any, recalled: Any) -> None:
+    """Note a feedback of every call without deciding; (calls, NUMBERS) the newest row and (calls, MEMORIES)
+    what is remembered are written."""
     for call in range(rows.shape[0]):
-        add_row(state.past[call], state.rows[call], feedback, call)
+        note(state, call, feedback)
         rows[call] = state.rows[call, INTERVALS - 1]
+        recalled[call] = state.recalled[call]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,20 +20,28 @@ from traces.trace import Trace
 
 
 def train(
-    traces: Sequence[Trace], settings: TrainSettings, say: Callable[[str], None]
+    sets: Sequence[Sequence[Trace]],
+    overs: Sequence[float],
+    settings: TrainSettings,
+    say: Callable[[str], None],
 ) -> tuple[SmallNet, float]:
     """The net that a run comes to, and its error while it learned last, of the logarithm of rates.
 
     Args:
-        traces: calls are drawn from them, each from a moment that is drawn.
+        sets: calls are drawn from all their traces, each from a moment that is drawn.
+        overs: of each set what the square of an error upwards counts, of one downwards.
     """
     torch.set_num_threads(settings.threads)
     random, call = np.random.default_rng(settings.seed), CallSettings()
     net = new_net(settings.seed)
+    traces = [trace for traces in sets for trace in traces]
+    over = np.repeat(np.asarray(overs, np.float32), [len(each) for each in sets])
 
     def more(number: int, makes: Callable[[int], Drives]) -> Watched:
-        drawn = [traces[place] for place in random.integers(len(traces), size=number)]
-        return collected(drawn, call, random, makes, as_arrays(net), settings.threads, settings.margin)
+        places = random.integers(len(traces), size=number)
+        drawn = [traces[place] for place in places]
+        found = collected(drawn, call, random, makes, as_arrays(net), settings.threads, settings.margin)
+        return replace(found, over=over[places])
 
     half = max(settings.calls // 2, 1)
     known = [
@@ -40,10 +49,10 @@ def train(
         more(half, partial(by_oracle_astray, random)),
     ]
     for number in range(settings.rounds):
-        error = learn(net, Watched.joined(known), settings.steps, random, settings.over)
+        error = learn(net, Watched.joined(known), settings.steps, random)
         say(f"seed {settings.seed}, before round {number + 1}: error {error:.4f} of log rate")
         mine = rule_of(as_arrays(net), 1.0)
         known.append(more(settings.calls, partial(by_rule, mine, call)))
-    error = learn(net, Watched.joined(known), settings.last_steps, random, settings.over)
+    error = learn(net, Watched.joined(known), settings.last_steps, random)
     say(f"seed {settings.seed}, after {settings.rounds} rounds: error {error:.4f} of log rate")
     return as_arrays(net), error

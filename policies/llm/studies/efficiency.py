@@ -6,7 +6,8 @@
     scratch      a 2-layer transformer, width 256, from nothing, every weight learns
 
 Each on shares of one pool, with several seeds, which also draw the share. A table, a figure with intervals,
-and a line in `results.jsonl` for each run; the same command goes on where it was killed.
+and a line in `results.jsonl` for each run; the same command goes on where it was killed. What the first kind
+has more than the others is paired by seed and session: its intervals are narrower than those of the scores.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def table(found: StudyResult) -> list[str]:
     sessions = {row["percent"]: row["sessions"] for row in found.rows}
     head = "".join(f" {percent:g} % ({sessions[percent]} sessions) |" for percent in percents)
     lines = [f"| |{head}", "| --- " * (1 + len(percents)) + "|"]
-    for kind, points in found.scores.items():
+    first = next(iter(found.scores))
+    rows = found.scores | {f"{first} - {kind}": points for kind, points in found.behind.items()}
+    for kind, points in rows.items():
         cells = "".join(f" {each.mean:+.3f} [{each.low:+.3f}, {each.high:+.3f}] |" for _, each in points)
         lines.append(f"| {kind} |{cells}")
     teacher = found.rows[0]["teacher_score"]

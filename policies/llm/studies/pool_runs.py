@@ -73,6 +73,8 @@ class StudyResult:
     """As `results.jsonl` has them."""
     scores: dict[str, list[tuple[float, SeedsScore]]]
     """Of each line, along x."""
+    behind: dict[str, list[tuple[float, SeedsScore]]]
+    """What the first line has more than each other one, same seeds and sessions."""
 
     def rows_of(self, runs: Sequence[StudyRun]) -> list[dict[str, Any]]:
         """The lines of some runs."""
@@ -88,11 +90,13 @@ class StudyResult:
         return {
             "figure": str(self.figure),
             "runs": [{name: value for name, value in row.items() if name != "gains"} for row in self.rows],
-            "scores": {
-                line: [{x: at, **asdict(score)} for at, score in points]
-                for line, points in self.scores.items()
-            },
+            "scores": _by_line(self.scores, x),
+            "behind": _by_line(self.behind, x),
         }
+
+
+def _by_line(lines: Mapping[str, Sequence[tuple[float, SeedsScore]]], x: str) -> dict[str, Any]:
+    return {line: [{x: at, **asdict(score)} for at, score in points] for line, points in lines.items()}
 
 
 def studied(
@@ -115,12 +119,31 @@ def studied(
     """
     course = course_of(args)
     rows = carried_out([each for some in runs.values() for each in some], args)
-    result = StudyResult(args.out / figure, tuple(rows), {})
+    result = StudyResult(args.out / figure, tuple(rows), {}, {})
     scores: dict[str, list[tuple[float, SeedsScore]]] = {}
+    behind: dict[str, list[tuple[float, SeedsScore]]] = {}
+    first = next(iter(runs), ("", 0.0))[0]
     for (line, at), some in runs.items():
-        scores.setdefault(line, []).append((at, scores_of(result.rows_of(some), course.score)))
+        mine = result.rows_of(some)
+        scores.setdefault(line, []).append((at, scores_of(mine, course.score)))
+        if line != first and (first, at) in runs:
+            less = less_than(result.rows_of(runs[first, at]), mine)
+            behind.setdefault(line, []).append((at, scores_of(less, course.score)))
     draw_lines(scores, result.figure, x_label, log=log)
-    return replace(result, scores=scores)
+    return replace(result, scores=scores, behind=behind)
+
+
+def less_than(rows: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What runs gain more than those of the same seeds, session by session, as `scores_of` takes them."""
+    return [
+        {
+            "score": mine["score"] - their["score"],
+            "gains": {
+                name: np.subtract(each, their["gains"][name]).tolist() for name, each in mine["gains"].items()
+            },
+        }
+        for mine, their in zip(rows, other, strict=True)
+    ]
 
 
 def carried_out(runs: Sequence[StudyRun], args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -171,7 +171,7 @@ def test_a_client_s_requests_are_held_against_the_origin_s(tmp_path: Path) -> No
 
 def test_a_machine_without_a_browser_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    alone = {"together": False, "beside": None, "cross": None, "abandon": False}
+    alone = {"together": False, "beside": None, "cross": None, "abandon": False, "live": False}
     options = argparse.Namespace(startup_s=0.0, resume_s=0.0, **alone)
     with pytest.raises(TestbedError, match=r"^no Chromium on this machine; testbed/setup.sh players"):
         able.refuse_unable(options)

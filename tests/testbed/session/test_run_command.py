@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from player.qoe import QoE
+from player.qoe import LiveQoE, QoE
 from player.record import EndRow
 from player.video.built_in import load_video
 from testbed import run
@@ -30,7 +30,8 @@ from testbed.process.errors import TestbedError
 from testbed.run import main
 from testbed.session import plan
 from testbed.session.command_line import parser
-from testbed.session.plan import RunPlan, plan_run
+from testbed.session.live_plan import LivePlan
+from testbed.session.plan import RunPlan, describe, plan_run
 from testbed.session.watch import SessionsDisplay
 from traces.families.catalogue import resolve
 
@@ -416,6 +417,11 @@ def test_help_groups_the_options() -> None:
         (("--loss-pct", "200"), "--loss-pct 200: expected 0 to under 100"),
         (("--loss-gemodel", "200"), "--loss-gemodel: loss p 200.0 %"),
         (("--buffer-cap-s", "3.5"), "--buffer-cap-s 3.5: a chunk of 4 s doesn't fit"),
+        (("--latency-s", "3"), "--latency-s: goes with --live"),
+        (("--part-s", "1"), "--part-s: goes with --live"),
+        (("--live", "--latency-s", "3"), "--latency-s 3: what is made can be asked for after 4 s"),
+        (("--live", "--part-s", "5"), "--part-s 5: expected 0.02 s to a chunk's 4 s"),
+        (("--live", "--latency-weight", "-1"), "QoE latency -1.0: must be 0 or more"),
     ],
 )
 @pytest.mark.usefixtures("able")
@@ -423,6 +429,16 @@ def test_figures_are_refused_by_their_options_names(
     words: tuple[str, ...], said: str, refusal: Callable[..., str]
 ) -> None:
     assert said in refusal("--trace", "4g", *words)
+
+
+@pytest.mark.usefixtures("able")
+def test_a_live_run_is_planned_with_its_latency_and_what_that_costs() -> None:
+    plan = planned("--trace", "4g", "--policy", "bba", "--live", "--part-s", "0.5")
+    (one,) = plan.sessions
+    assert one.live == LivePlan(12.0, 0.5) and one.live.ahead_s(4.0) == 3.5
+    assert one.qoe == plan.qoe == LiveQoE(mu=4.3, latency=0.43)
+    assert ", live, 12 s behind, in parts of 0.5 s, " in describe(plan)
+    assert planned("--trace", "4g", "--policy", "bba").sessions[0].live is None
 
 
 def test_live_lines_stand_in_columns() -> None:

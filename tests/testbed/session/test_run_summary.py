@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from player.qoe import QoE
+from player.qoe import QoE, live_qoe
 from player.record import ChunkRow, EndRow
 from player.video.video import Video
 from testbed.link.settings import LinkSettings
@@ -95,6 +96,20 @@ def test_json_has_exactly_the_named_figures() -> None:
     assert (bba["policy"], bba["sessions"], bba["records"]) == ("bba", 1, ["/out/bba.jsonl"])
     assert (bba["qoe"], rate["qoe"], rate["bitrate_mbps"]) == (0.3, 0.75, 0.75)
     assert bba["qoe_ci95"] is None
+
+
+def test_a_live_run_says_its_latency_and_what_that_costs() -> None:
+    one = result("bba", "bba")
+    rows = tuple(replace(row, latency_s=6.0) for row in one.chunks)
+    qoe = live_qoe(QOE, VIDEO.ladder_kbps, 0.05)
+    live = replace(one, chunks=rows, plan=replace(one.plan, qoe=qoe))
+    report = as_json([live], qoe, "/out")
+    assert report["qoe"]["latency"] == 0.05
+    assert report["policies"][0]["latency_s"] == 6.0
+    assert report["policies"][0]["qoe"] == pytest.approx(0.3 - 6 * 0.05)
+    shown = table([live], qoe)
+    assert "latency 0.05" in str(shown.title) and "latency s" in [column.header for column in shown.columns]
+    assert "latency s" not in [column.header for column in table([one], QOE).columns]
 
 
 def test_invalid_sessions_are_counted_but_not_averaged() -> None:

@@ -1,7 +1,7 @@
 """`collect --task call`: simulated calls, and what the teacher would send at every decision.
 
-The teacher (`policies/call/small/labels.py`) says its rate in any state, so anybody may drive: GCC, the small
-net, and its own rate gone astray. Members of families whose number is `HELD_OUT` times something are kept to
+The teacher (`teacher.py`) says its rate in any state, so anybody may drive: GCC, the small net, and its own
+rate gone astray. Members of families whose number is `HELD_OUT` times something are kept to
 choose by.
 """
 
@@ -30,6 +30,7 @@ from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
 from policies.llm.tasks.call.play import EngineRates, in_parts, watch
 from policies.llm.tasks.call.task import TASK
+from policies.llm.tasks.call.teacher import teacher_of
 from traces.families.catalogue import resolve_many
 from traces.ownership import make_directory
 from traces.progress import say
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for number, name in enumerate(PLAYERS):
         mine = args.sessions * (number + 1) // len(PLAYERS) - args.sessions * number // len(PLAYERS)
         random = np.random.default_rng([args.seed, number])
-        part = calls_of(learned, call, mine, random, _makes(name, call, random), args.threads)
+        makes = _makes(name, call, random)
+        part = calls_of(learned, call, mine, random, makes, args.teacher, args.threads)
         parts.append(f"{number}-{name}.npz")
         pool.write_part(args.out / parts[-1], part)
         counts[name] = len(part)
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "traces": args.traces,
         "duration_s": args.duration_s,
         "seed": args.seed,
+        "teacher": args.teacher,
         "policies": counts,
         "parts": parts,
     }
@@ -95,6 +98,7 @@ def calls_of(
     count: int,
     random: np.random.Generator,
     makes: Makes,
+    teacher: str,
     threads: int,
 ) -> Experience:
     """So many calls over drawn traces and paths, each from a drawn moment, in groups of one path."""
@@ -106,7 +110,7 @@ def calls_of(
         seeds = random.integers(1 << 62, size=len(group))
         calls = SimulatedCalls(call, drawn, drawn_path(random), seeds, starts, threads)
         drives = makes(len(group))
-        parts.append(watch(calls, drives))
+        parts.append(watch(calls, drives, teacher_of(teacher, calls)))
         if isinstance(drives, EngineRates):
             drives.close()
     return Experience.joined(parts)

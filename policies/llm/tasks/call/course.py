@@ -16,6 +16,7 @@ from player.call.path import CallPath
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.gcc import GCC
+from policies.call.small.policy import Small
 from policies.call.small.score import Plays, plays_rule, plays_teacher, scored
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats, MakeEngine
@@ -23,6 +24,7 @@ from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.model import heads
 from policies.llm.tasks.call.collect import GROUP, calls_of, traces_of
+from policies.llm.tasks.call.names import SMALL
 from policies.llm.tasks.call.play import EngineRates, play_engine
 from policies.llm.tasks.call.task import TASK
 from traces.trace import Trace
@@ -43,11 +45,12 @@ class CallCourse(Course):
         TraceError: its traces are not there.
     """
 
-    told = ("traces", "duration_s", "policies", "seed")
+    told = ("traces", "duration_s", "policies", "seed", "teacher")
     plays = True
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._learned, self._kept = traces_of(facts["traces"])
+        self._teacher = facts["teacher"]
         self._call = CallSettings(duration_s=facts["duration_s"], warm_up_s=0.0)
         self._chooses: list[Trace] = []
         self._threads = 1
@@ -75,12 +78,14 @@ class CallCourse(Course):
         return float(np.mean([values.mean() for values in gains.values()]))
 
     def teacher_score(self) -> float:
-        return float((self._qoe(plays_teacher) - self._gcc).mean())
+        plays = plays_rule(Small().compiled_rule(), False) if self._teacher == SMALL else plays_teacher
+        return float((self._qoe(plays) - self._gcc).mean())
 
     def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
         engine = make(min(GROUP, number))
         makes = partial(EngineRates, engine)
-        return calls_of(self._learned, self._call, number, np.random.default_rng(seed), makes, threads)
+        random = np.random.default_rng(seed)
+        return calls_of(self._learned, self._call, number, random, makes, self._teacher, threads)
 
     def agreed(self, experience: Experience) -> float:
         most = np.log(self._call.max_kbps / 1000.0)

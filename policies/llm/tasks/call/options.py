@@ -7,6 +7,7 @@ from typing import Any
 
 from policies.call.small.command_line import LEARNED, UNSEEN
 from policies.llm.arithmetic import add_dtype_option
+from policies.llm.tasks.call.names import SMALL, TEACHERS
 from traces.commands import add_json_option
 from traces.numbers import count, positive, whole
 
@@ -21,6 +22,7 @@ def add_collect(commands: Any) -> None:
         *("--traces", "--trace"), nargs="+", default=list(LEARNED), metavar="SPEC",
         help="every fifth is held out (default: %(default)s)",
     )  # fmt: skip
+    made.add_argument("--teacher", choices=TEACHERS, default=SMALL, help="(default: %(default)s)")
     made.add_argument("--sessions", type=count, default=1536, help="in all (default: %(default)s)")
     made.add_argument(
         "--duration-s", type=positive, default=SESSION_S, metavar="S", help="of each (default: %(default)g)"

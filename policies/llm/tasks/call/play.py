@@ -8,20 +8,21 @@ import numpy as np
 
 from player.call.simulated.batch import SimulatedCalls
 from policies.call.small.collect import STILL_AWAY_MS, Drives, label_of
-from policies.call.small.labels import teach_all, told_links
 from policies.llm.engine.engine import Engine
 from policies.llm.learning.pool import BY_PLAN, Experience
+from policies.llm.tasks.call.memory import KEPT, digests_of
 from policies.llm.tasks.call.task import MOST_LOG_MBPS, TASK
 from policies.llm.tasks.call.vectors import Floats, Vectors, vectors_of
 from policies.llm.tasks.call.wire import INTERVALS
 
 
 class LastIntervals:
-    """The last feedback intervals of every call of a batch."""
+    """The last feedback intervals of every call of a batch, and what its decisions remember."""
 
     def __init__(self, calls: SimulatedCalls) -> None:
         self._calls, self._context = calls, TASK.context_of(calls.call)
         self._rows: Floats | None = None
+        self._digests: list[Floats] = []
 
     def note(self) -> None:
         """A feedback came."""
@@ -32,9 +33,10 @@ class LastIntervals:
             self._rows = np.concatenate([self._rows[:, 1:], now], axis=1)
 
     def vectors(self) -> Vectors:
-        """(calls, width) what the model is fed now."""
+        """(calls, width) what the model is fed now; once at each decision, which is remembered."""
         assert self._rows is not None, "note first"
-        return vectors_of(self._rows, self._context)
+        self._digests = [*self._digests[-KEPT:], digests_of(self._rows)]
+        return vectors_of(self._rows, np.stack(self._digests, axis=1), self._context)
 
 
 class EngineRates:
@@ -62,12 +64,12 @@ class EngineRates:
         self._slots = []
 
 
-def watch(calls: SimulatedCalls, drives: Drives | EngineRates) -> Experience:
+def watch(calls: SimulatedCalls, drives: Drives | EngineRates, teaches: Drives) -> Experience:
     """Play a batch, all but its last moments, and keep each decision's vector, rate and the teacher's.
 
     What is kept of rates is the logarithm of Mbit/s; the teacher's as `small.collect.label_of` has it.
     """
-    call, last, links = calls.call, LastIntervals(calls), told_links(calls)
+    call, last = calls.call, LastIntervals(calls)
     every = call.intervals_a_decision
     decisions = (call.intervals - round(STILL_AWAY_MS / call.feedback_ms)) // every
     vectors = np.zeros((len(calls), decisions, TASK.width), np.float32)
@@ -76,7 +78,7 @@ def watch(calls: SimulatedCalls, drives: Drives | EngineRates) -> Experience:
     for heard in range(decisions * every):
         feedback = calls.to_next_feedback()
         last.note()
-        teach_all(links, feedback, told)
+        told[:] = teaches(feedback, told)
         step, decides = heard // every, (heard + 1) % every == 0
         if decides:
             vectors[:, step] = last.vectors()

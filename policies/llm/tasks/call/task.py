@@ -11,6 +11,7 @@ from player.call.settings import CallSettings
 from policies.llm.head import LEAST_LOG_SPREAD, MOST_LOG_SPREAD, Regression
 from policies.llm.task import Decided, Task, Vectors
 from policies.llm.tasks.call import wire
+from policies.llm.tasks.call.memory import KEPT, Digest, digest_of
 from policies.llm.tasks.call.vectors import MODALITIES, vector_of
 from policies.llm.tasks.call.wire import CallContext, CallStep, PredictedRate
 
@@ -19,8 +20,8 @@ MOST_LOG_MBPS = 10.0
 
 
 class SetsRate(Task):
-    """A context is `CallContext`, a step `CallStep`, a value `PredictedRate`; nothing is past: the model's
-    own context remembers."""
+    """A context is `CallContext`, a step `CallStep`, a value `PredictedRate`; past are the digests of the
+    last 30 s (`memory.py`)."""
 
     name = "call"
     modalities = MODALITIES
@@ -30,7 +31,7 @@ class SetsRate(Task):
     prompt = (
         "Set the sending rate of a live video call, every 200 ms. Goal: the highest rate that the link will"
         " carry for the next second without a queue. Each step tells receive rate, target, queueing delay,"
-        " its slope, loss and what waits at the sender, every 50 ms."
+        " its slope, loss and what waits at the sender, every 50 ms, and what the last 30 s were like."
     )
     commands: Mapping[str, str] = {
         "collect": "policies.llm.tasks.call.collect",
@@ -48,7 +49,10 @@ class SetsRate(Task):
     def features(
         self, step: CallStep, past: Any, context: CallContext, target: float | None = None
     ) -> Vectors:
-        return vector_of(step, context)
+        return vector_of(step, past, context)
+
+    def after(self, past: tuple[Digest, ...], step: CallStep) -> tuple[Digest, ...]:
+        return (*past, digest_of(step))[-KEPT:]
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         mean, log_spread = float(output[0]), float(output[1])

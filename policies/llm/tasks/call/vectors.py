@@ -1,10 +1,11 @@
-"""What the model is fed at a decision: a series of four feedback intervals, and numbers beside it.
+"""What the model is fed at a decision: a series of four feedback intervals, numbers beside it, and memory.
 
 All are of the order of 1; rates by their logarithm, delays in tenths of a second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from player.call.media import facts
 from policies.llm.modality import SCALAR, SERIES, Modality
+from policies.llm.tasks.call.memory import MEMORIES, Digest, digest_of, remembered
 from policies.llm.tasks.call.wire import INTERVALS, CallContext, CallStep
 
 LEAST_MBPS = 0.01
@@ -32,6 +34,7 @@ MODALITIES = (
     Modality("heard", SERIES, (len(OF_INTERVAL), INTERVALS)),
     Modality("flow", SCALAR, (OF_STEP,)),
     Modality("bounds", SCALAR, (2,)),
+    Modality("memory", SCALAR, (MEMORIES,)),
 )
 WIDTH = sum(each.size for each in MODALITIES)
 
@@ -39,8 +42,12 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 
-def vector_of(step: CallStep, context: CallContext) -> Vectors:
-    """(WIDTH,) of one step."""
+def vector_of(step: CallStep, past: Sequence[Digest], context: CallContext) -> Vectors:
+    """(WIDTH,) of one step.
+
+    Args:
+        past: of the steps before it, the oldest first.
+    """
     heard = [
         (
             each.receive_mbps, each.target_mbps, each.queue_ms, each.gradient_ms_per_s, each.loss_ratio,
@@ -52,15 +59,16 @@ def vector_of(step: CallStep, context: CallContext) -> Vectors:
         step.acked_mbps, step.sent_mbps, step.rtt_ms, step.rtt_min_ms, step.queue_min_ms,
         step.frames_dropped, step.elapsed_s,
     )  # fmt: skip
-    laid = laid_out(np.array([heard], np.float64), np.array([flow]), context.min_kbps, context.max_kbps)
-    return np.asarray(laid[0])
+    memory = remembered(np.array([[*past, digest_of(step)]]))
+    return np.asarray(laid_out(np.array([heard], np.float64), np.array([flow]), memory, context)[0])
 
 
-def vectors_of(rows: Floats, context: CallContext) -> Vectors:
+def vectors_of(rows: Floats, digests: Floats, context: CallContext) -> Vectors:
     """(calls, WIDTH) of a batch.
 
     Args:
         rows: (calls, INTERVALS, facts.FIELDS) the last intervals, the oldest first.
+        digests: (calls, steps, memory.OF_STEP) of all steps with this one, the oldest first.
     """
     now = rows[:, -1]
     flow = np.stack(
@@ -71,15 +79,16 @@ def vectors_of(rows: Floats, context: CallContext) -> Vectors:
         ],
         axis=1,
     )  # fmt: skip
-    return laid_out(rows[:, :, OF_INTERVAL], flow, context.min_kbps, context.max_kbps)
+    return laid_out(rows[:, :, OF_INTERVAL], flow, remembered(digests), context)
 
 
-def laid_out(heard: Any, flow: Any, min_kbps: float, max_kbps: float) -> Vectors:
+def laid_out(heard: Any, flow: Any, memory: Floats, context: CallContext) -> Vectors:
     """(calls, WIDTH) of plain numbers.
 
     Args:
         heard: (calls, INTERVALS, numbers of `HeardInterval`).
         flow: (calls, OF_STEP).
+        memory: (calls, MEMORIES).
     """
     series = np.stack(
         [
@@ -96,8 +105,10 @@ def laid_out(heard: Any, flow: Any, min_kbps: float, max_kbps: float) -> Vectors
         ],
         axis=1,
     )  # fmt: skip
-    bounds = np.broadcast_to(np.log(np.array([min_kbps, max_kbps]) / 1000.0), (len(numbers), 2))
-    return np.concatenate([series.reshape(len(series), -1), numbers, bounds], axis=1).astype(np.float32)
+    limits = np.log(np.array([context.min_kbps, context.max_kbps]) / 1000.0)
+    bounds = np.broadcast_to(limits, (len(numbers), 2))
+    parts = [series.reshape(len(series), -1), numbers, bounds, memory]
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def _log(mbps: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 from player.call.feedback_batch import room_for_feedback
 from policies.call.small import inputs
+from policies.call.small.memory import MEMORIES
 from policies.call.small.net import SHAPES, SmallNet
 from policies.call.small.steps import begin, new_state, watch_all
 
@@ -32,7 +33,7 @@ def told(state, now_s, packets, target_kbps=500.0, heard=True, pacer_bytes=0):
         feedback.sent_s[0, place], feedback.arrived_s[0, place] = sent_s, arrived_s
         feedback.size_bytes[0, place] = size
     rows = np.zeros((1, inputs.NUMBERS), np.float32)
-    watch_all(state, feedback, rows)
+    watch_all(state, feedback, rows, np.zeros((1, MEMORIES), np.float32))
     return rows[0]
 
 
@@ -79,4 +80,4 @@ def test_wild_values_stay_within_bounds(state):
     row = told(state, 5.0, [(0.1, 4.9, 1000), (0.2, 4.9 + 1e-7, 1000)], pacer_bytes=10**9)
     assert row[inputs.QUEUE] == row[inputs.PACER] == inputs.MOST_UNITS
     assert abs(row[inputs.SLOPE]) <= inputs.MOST_SLOPE
-    assert np.isfinite(row).all()
+    assert np.isfinite(row).all() and np.isfinite(state.recalled).all()

@@ -21,8 +21,9 @@ from policies.call.small.collect import (
     watch,
     windows,
 )
-from policies.call.small.inputs import INTERVALS, NUMBERS, RECEIVED, TARGET
+from policies.call.small.inputs import INTERVALS, NUMBERS, RECEIVED, ROWS_WIDTH, TARGET
 from policies.call.small.labels import label_all, teach_all, told_links
+from policies.call.small.memory import MEMORIES
 from policies.call.small.net import SHAPES, SmallNet
 from policies.call.small.score import Scored, row
 from policies.call.small.teacher import TEACHER_MARGIN
@@ -36,6 +37,10 @@ def traces():
         Trace("steps", (0.0, 1.0, 1.7, 4.0), (0.0, 2.0, 0.2, 1.0)),
         Trace("holes", (0.0, 0.4, 0.6, 2.5, 3.0), (0.0, 3.0, 0.0, 1.5, 0.6)),
     ]
+
+
+def nothing_recalled():
+    return np.zeros((16, 60, MEMORIES), np.float32)
 
 
 def still_net():
@@ -84,11 +89,15 @@ def test_what_is_watched_is_what_a_player_s_net_would_be_told():
     kept = CALL.intervals - 8
     assert seen.labels.shape == (2, kept)
     assert seen.rows.shape == (2, FIRST_ROWS + kept, NUMBERS)
+    assert seen.recalled.shape == (2, kept, MEMORIES)
     views = windows(seen)
     assert views.shape == (2, kept, INTERVALS, NUMBERS)
     assert np.array_equal(views[1, 30, -1], seen.rows[1, FIRST_ROWS + 30])
     assert np.array_equal(views[1, 30, 0], seen.rows[1, FIRST_ROWS + 11])
     assert np.allclose(views[:, 0, 0, TARGET], np.log(CALL.start_kbps / 1000.0))
+    told = seen.told(np.array([1]), np.array([30]))
+    assert np.array_equal(told[0, :ROWS_WIDTH], views[1, 30].ravel())
+    assert np.array_equal(told[0, ROWS_WIDTH:], seen.recalled[1, 30])
     bounds = np.log([0.08, 5.0]).astype(np.float32)
     assert (seen.labels >= bounds[0]).all() and (seen.labels <= bounds[1]).all()
 
@@ -100,7 +109,8 @@ def test_the_net_learns_what_can_be_learned():
     random = np.random.default_rng(2)
     rows = random.normal(size=(16, FIRST_ROWS + 60, NUMBERS)).astype(np.float32)
     labels = 0.7 * rows[:, FIRST_ROWS:, RECEIVED] - 0.2 * rows[:, FIRST_ROWS:, TARGET]
-    error = learn(new_net(1), Watched(rows, labels.astype(np.float32)), 300, random)
+    watched = Watched(rows, nothing_recalled(), labels.astype(np.float32), np.ones(16, np.float32))
+    error = learn(new_net(1), watched, 300, random)
     assert error < 0.25 * labels.std()
 
 
@@ -115,10 +125,20 @@ def test_where_errors_upwards_count_more_the_net_stays_below():
     said = []
     for over in (1.0, 4.0):
         net = new_net(1)
-        learn(net, Watched(rows, labels), 200, np.random.default_rng(3), over)
+        weighed = Watched(rows, nothing_recalled(), labels, np.full(16, over, np.float32))
+        learn(net, weighed, 200, np.random.default_rng(3))
         said.append(log_mbps(new_state(1, as_arrays(net), 1.0), 0))
     assert said[0] == pytest.approx(0.0, abs=0.15)
     assert said[1] < said[0] - 0.25  # of a normal distribution the expectile is 0.55 below its mean
+
+
+def test_errors_upwards_count_for_each_set_or_the_same_for_all():
+    from policies.call.small.__main__ import overs_of
+
+    assert overs_of([4.0], 3) == [4.0, 4.0, 4.0]
+    assert overs_of([1.0, 2.0], 2) == [1.0, 2.0]
+    with pytest.raises(ValueError, match="--over has 2 numbers; give one, or one for each of the 3"):
+        overs_of([1.0, 2.0], 3)
 
 
 def test_a_run_is_the_same_again():
@@ -127,10 +147,10 @@ def test_a_run_is_the_same_again():
     from policies.call.small.train import train
 
     settings = TrainSettings(calls=2, rounds=1, steps=3, last_steps=3)
-    one, other = (train(traces(), settings, lambda line: None) for _ in range(2))
+    one, other = (train([traces()], [4.0], settings, lambda line: None) for _ in range(2))
     assert one[1] == other[1]
     assert all(np.array_equal(one[0].tensors[name], other[0].tensors[name]) for name in SHAPES)
-    apart, _ = train(traces(), dataclasses.replace(settings, seed=2), lambda line: None)
+    apart, _ = train([traces()], [4.0], dataclasses.replace(settings, seed=2), lambda line: None)
     assert not np.array_equal(one[0].tensors["first.weight"], apart.tensors["first.weight"])
 
 

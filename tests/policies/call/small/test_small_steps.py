@@ -8,6 +8,7 @@ from safetensors.numpy import save
 
 from player.call.feedback_batch import room_for_feedback
 from policies.call.small.inputs import INTERVALS, NUMBERS, WIDTH
+from policies.call.small.memory import MEMORIES
 from policies.call.small.net import PARAMETERS, SHAPES, SmallNet, SmallNetError, packed, read
 from policies.call.small.policy import Small
 from policies.call.small.steps import begin, log_mbps, new_state, step
@@ -31,9 +32,11 @@ def test_the_compiled_net_is_the_net(seed):
     net = drawn_net(seed)
     state = new_state(2, net, 1.0)
     rows = np.random.default_rng(seed + 100).normal(size=(2, INTERVALS, NUMBERS)).astype(np.float32)
-    state.rows[:] = rows
+    recalled = np.random.default_rng(seed + 200).normal(size=(2, MEMORIES)).astype(np.float32)
+    state.rows[:], state.recalled[:] = rows, recalled
     for call in range(2):
-        assert log_mbps(state, call) == pytest.approx(expected(net, rows[call].reshape(WIDTH)), abs=1e-4)
+        told = np.concatenate([rows[call].ravel(), recalled[call]])
+        assert log_mbps(state, call) == pytest.approx(expected(net, told), abs=1e-4)
 
 
 def test_torch_s_net_is_the_same_net():
@@ -48,7 +51,7 @@ def test_torch_s_net_is_the_same_net():
 
 
 def test_parameters_are_some_ten_thousand():
-    assert PARAMETERS == 140 * 64 + 64 + 64 * 32 + 32 + 32 + 1 == 11137
+    assert PARAMETERS == 172 * 64 + 64 + 64 * 32 + 32 + 32 + 1 == 13185
 
 
 @pytest.mark.parametrize(

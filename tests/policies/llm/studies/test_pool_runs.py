@@ -51,6 +51,13 @@ def test_the_interval_draws_seeds_and_sessions() -> None:
     assert alone.low == 0.0 and alone.high == 2.0
 
 
+def test_what_one_run_has_more_is_paired_by_seed_and_session() -> None:
+    rows = [{"score": 3.0 + seed, "gains": {"a": [1.0 + seed, 5.0 + seed]}} for seed in (0, 9)]
+    other = [{"score": 2.5 + seed, "gains": {"a": [0.5 + seed, 4.5 + seed]}} for seed in (0, 9)]
+    found = pool_runs.scores_of(pool_runs.less_than(rows, other), lambda gains: float(gains["a"].mean()))
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
 def test_efficiency_runs_what_is_missing_and_draws_it(
     collected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +65,7 @@ def test_efficiency_runs_what_is_missing_and_draws_it(
     words += ["--percent", "10,100", "--only", "pretrained,frozen"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "| pretrained |" in out and "10 % (2 sessions)" in out
+    assert "| pretrained |" in out and "| pretrained - frozen |" in out and "10 % (2 sessions)" in out
     assert (tmp_path / "efficiency.png").stat().st_size > 0
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 2 * 2  # kinds, shares, seeds

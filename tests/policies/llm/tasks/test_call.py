@@ -28,10 +28,11 @@ from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.serving.conversation import Conversation
 from policies.llm.serving.fields import FieldError, load_json
 from policies.llm.serving.protocol import load_request
-from policies.llm.task import task_named
+from policies.llm.task import NextSteps, task_named
 from policies.llm.tasks.call.play import EngineRates, play_engine, watch
 from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.call.task import TASK
+from policies.llm.tasks.call.teacher import teacher_of
 from policies.llm.tasks.call.vectors import MODALITIES, vector_of, vectors_of
 from policies.llm.tasks.call.wire import CallContext, CallStep, HeardInterval, PredictedRate
 from traces.trace import Trace
@@ -62,9 +63,9 @@ def interval(number: int, **changed: Any) -> Interval:
 def test_a_vector_by_hand() -> None:
     history = tuple(interval(n) for n in range(5))
     now = interval(5, receive_mbps=0.5, heard=False, frames_dropped=2, loss_ratio=0.25, queue_ms=50.0)
-    vector = vector_of(CallStep.of(CallObservation(now, (), history)), CONTEXT)
-    assert vector.shape == (TASK.width,) == (7 * 4 + 7 + 2,)
-    series, flow, bounds = vector[:28].reshape(7, 4), vector[28:35], vector[35:]
+    vector = vector_of(CallStep.of(CallObservation(now, (), history)), (), CONTEXT)
+    assert vector.shape == (TASK.width,) == (7 * 4 + 7 + 2 + 8 * 3,)
+    series, flow, bounds = vector[:28].reshape(7, 4), vector[28:35], vector[35:37]
     assert series[0] == pytest.approx([math.log(1.01)] * 3 + [math.log(0.51)], rel=1e-5)
     assert series[1] == pytest.approx([math.log(1.21)] * 4, rel=1e-5)
     assert series[2] == pytest.approx([0.2, 0.2, 0.2, 0.5])
@@ -75,6 +76,23 @@ def test_a_vector_by_hand() -> None:
     expected = [math.log(0.91), math.log(1.11), 0.85, 0.05, 0.1, 2.0, 0.03]
     assert flow == pytest.approx(expected, rel=1e-5)
     assert bounds == pytest.approx([math.log(0.08), math.log(2.5)], rel=1e-5)
+    rate = math.log((3 * 1.0 + 0.5) / 4 + 0.01)  # of one step
+    assert vector[37:] == pytest.approx([rate, rate, rate, 0, 0.5, 0.5, 0.0625, 0] * 3, rel=1e-5, abs=1e-6)
+
+
+def test_memory_is_of_the_last_3_10_and_30_s() -> None:
+    """160 steps of 1 Mbit/s, in which nothing came 20, 60 and 155 steps ago."""
+    past: tuple[Any, ...] = TASK.empty
+    for n in range(160):
+        none = 160 - n in (20, 60, 155)
+        step = CallStep.of(CallObservation(interval(n, receive_mbps=0.0 if none else 1.0), (), ()))
+        before, past = past, TASK.after(past, step)
+    assert len(past) == 149
+    short, middle, long = np.array(vector_of(step, before, CONTEXT)[37:]).reshape(3, 8)
+    assert short == pytest.approx([math.log(1.01)] * 3 + [0, 0.2, 0.2, 0, 0], rel=1e-5, abs=1e-6)
+    assert middle[:3] == pytest.approx(np.log([0.99, 0.01, 1.01]), rel=1e-5)
+    assert middle[7] == pytest.approx(1 / 50) and long[7] == pytest.approx(2 / 150)
+    assert middle[3] == pytest.approx(np.log(101) * math.sqrt(0.02 * 0.98), rel=1e-5)
 
 
 def test_at_the_beginning_the_first_interval_stands_for_those_before() -> None:
@@ -88,7 +106,7 @@ def test_at_the_beginning_the_first_interval_stands_for_those_before() -> None:
 def test_a_step_passes_the_wire_exactly(step: CallStep) -> None:
     said = json.loads(json.dumps(TASK.dump_step(step)))
     assert TASK.load_step(said, "steps[0]", 0) == step
-    vector = vector_of(step, CONTEXT)
+    vector = TASK.features(step, TASK.after((), step), CONTEXT)
     assert np.isfinite(vector).all() and np.abs(vector).max() < 100
 
 
@@ -166,20 +184,28 @@ class Notes:
 
     def decide(self, observation: CallObservation) -> float:
         self.seen.append(observation)
-        return 400.0
+        return CALL.min_kbps  # which GCC, that guards a policy and no batch, does not cut
 
 
 def test_a_batch_sees_what_a_policy_is_told() -> None:
     notes = [Notes(), Notes()]
     play_policies(calls(2), notes)
-    seen = watch(calls(2), lambda feedback, told: np.full(2, CALL.start_kbps))
+    held, heard = calls(2), iter(range(1000))
+
+    def drives(feedback: Any, told: Any) -> Any:
+        return np.full(2, CALL.start_kbps if next(heard) < 3 else CALL.min_kbps)
+
+    seen = watch(held, drives, teacher_of("link", held))
     for n, one in enumerate(notes):
-        alone = [vector_of(CallStep.of(each), CONTEXT) for each in one.seen]
-        assert seen.vectors[n, 0] == pytest.approx(alone[0], abs=1e-5)  # before anybody has decided
+        steps = [CallStep.of(each) for each in one.seen]
+        alone = np.stack(list(TASK.rows(NextSteps(steps, TASK.empty, CONTEXT))))
+        assert seen.vectors[n] == pytest.approx(alone[: seen.vectors.shape[1]], abs=1e-5)
 
 
-def test_a_pool_s_rates_are_within_bounds_and_the_oracle_s_own() -> None:
-    made = watch(calls(), by_oracle_astray(np.random.default_rng(1), 3))
+@pytest.mark.parametrize("teacher", ["small", "link"])
+def test_a_pool_s_rates_are_within_bounds_and_the_teacher_s_own(teacher: str) -> None:
+    played = calls()
+    made = watch(played, by_oracle_astray(np.random.default_rng(1), 3), teacher_of(teacher, played))
     assert made.vectors.shape == (3, (80 - 8) // 4, TASK.width)
     for values, most in ((made.answers, 2.5), (made.scores, 5.0)):
         assert (values >= math.log(0.08) - 1e-6).all() and (values <= math.log(most) + 1e-6).all()
@@ -196,7 +222,8 @@ def test_the_policy_decides_as_the_batch_does(tiny: Path) -> None:
     """One decision: later ones meet GCC, which guards a policy and no batch."""
     engine = Engine(TASK, tiny, device="cpu", slots=2, threads=1)
     rates = EngineRates(engine, 2)
-    seen = watch(calls(2), rates)
+    played = calls(2)
+    seen = watch(played, rates, teacher_of("link", played))
     rates.close()
     policy = NetLLM(server="none", adapter=str(tiny), device="cpu")
     first = []
@@ -297,7 +324,7 @@ def test_the_loss_is_the_gaussian_likelihood_of_the_oracle_s_rate() -> None:
     from policies.llm.learning.course import Batch
     from policies.llm.tasks.call.course import CallCourse
 
-    course = CallCourse({"traces": ["3g[0:2]"], "duration_s": 4.0})
+    course = CallCourse({"traces": ["3g[0:2]"], "duration_s": 4.0, "teacher": "small"})
     outputs = torch.tensor([[[0.5, math.log(2.0)]]])
     taught = torch.tensor([[[1.5]]])
     batch = Batch(torch.zeros(1, 1, TASK.width), taught, taught, torch.zeros(1))
@@ -306,7 +333,7 @@ def test_the_loss_is_the_gaussian_likelihood_of_the_oracle_s_rate() -> None:
 
 def test_the_task_is_found_by_its_name_and_its_modalities_fill_its_width() -> None:
     assert task_named("call") is TASK
-    assert TASK.width == sum(each.size for each in MODALITIES) == 37
+    assert TASK.width == sum(each.size for each in MODALITIES) == 61
     rows = np.zeros((2, 4, len(Interval._fields)))
-    assert vectors_of(rows, CONTEXT).shape == (2, 37)
+    assert vectors_of(rows, np.zeros((2, 3, 4)), CONTEXT).shape == (2, 61)
     assert dataclasses.is_dataclass(PredictedRate)
