@@ -46,7 +46,7 @@ class Board:
         self._finding, self._progressing = Sparing(self._find), Sparing(self._look_at_progress)
         self._keys = 0
         self._news: list[Message] = []
-        self._fault, self._more = "", 0
+        self._fault, self._more, self._records = "", 0, 0
         self._about: Message = {}
 
     @property
@@ -89,7 +89,8 @@ class Board:
 
     def _about_now(self) -> Message:
         damaged = sum(one.lane.damaged for one in self._followed.values())
-        about: Message = {"name": word(self._folder.absolute().name), "more": self._more, "damaged": damaged}
+        name = word(self._folder.absolute().name)
+        about: Message = {"name": name, "records": self._records, "more": self._more, "damaged": damaged}
         return about | {"fault": self._fault, "sweep": self._progress.told}
 
     def _look_at_progress(self) -> None:
@@ -108,6 +109,7 @@ class Board:
         over = sorted((at, name) for name, (_, at, runs) in found.items() if not runs)
         chosen = [*sorted(running), *(name for _, name in over[::-1][:most])][:MOST_LANES]
         self._more = len(found) - len(chosen)
+        self._records = sum(not runs for _, _, runs in found.values())
         for name in [name for name in self._followed if name not in chosen]:
             self._news.append({"gone": self._followed.pop(name).lane.key})
         for name in sorted(chosen):

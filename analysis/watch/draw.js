@@ -9,9 +9,10 @@ function colours() {
   return Object.fromEntries(names.map(name => [name, style.getPropertyValue("--" + name)]));
 }
 
-/* A canvas of as many pixels as the screen has there; null where it can't be seen. */
-function surface(canvas) {
-  const width = canvas.clientWidth, height = canvas.clientHeight, ratio = devicePixelRatio || 1;
+/* A canvas of as many pixels as the screen has there; null where it can't be seen. Its size on the page is told,
+   not asked for: that would lay the page out once more for each lane. */
+function surface(canvas, {width, height}) {
+  const ratio = devicePixelRatio || 1;
   if (!width || !height) return null;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
@@ -74,20 +75,24 @@ function axis(place, until, now, paint) {
   to.setLineDash([]);
 }
 
-/* What the link could carry: a ground of steps [end, value]. */
-function ground(part, steps, colour, until) {
-  part.to.fillStyle = colour;
-  part.to.beginPath();
-  part.to.moveTo(part.x(0), part.bottom);
-  let begin = 0;
-  for (const [end, value] of steps) {
-    if (begin > until) break;
-    part.to.lineTo(part.x(begin), part.y(value));
-    part.to.lineTo(part.x(end), part.y(value));
-    begin = end;
+/* What the link could carry: a ground of steps [end, value]. The same path is kept as long as it fits. */
+function ground(lane, part, most, until, colour) {
+  const fits = [until, most, part.x(until), part.bottom].join();
+  if (lane.ground_fits !== fits) {
+    const path = new Path2D();
+    let begin = 0;
+    path.moveTo(part.x(0), part.bottom);
+    for (const [end, value] of lane.head.link || []) {
+      if (begin > until) break;
+      path.lineTo(part.x(begin), part.y(value));
+      path.lineTo(part.x(end), part.y(value));
+      begin = end;
+    }
+    path.lineTo(part.x(Math.min(begin, until)), part.bottom);
+    Object.assign(lane, {ground: path, ground_fits: fits});
   }
-  part.to.lineTo(part.x(Math.min(begin, until)), part.bottom);
-  part.to.fill();
+  part.to.fillStyle = colour;
+  part.to.fill(lane.ground);
 }
 
 function line(part, points, colour, dash = []) {
@@ -111,9 +116,9 @@ function box(part, from, to, low, high, colour, alpha = 1) {
 /* A session: throughput against the link, the level's bitrate, the buffer. */
 function draw_video(lane, place, until, now, paint) {
   const rows = lane.rows, ladder = lane.head.ladder_kbps, high = (place.height - TOP - BOTTOM - 2 * GAP);
-  const top_rate = Math.max(...rows.map(row => row[MBPS]), ...(lane.head.link || []).map(step => step[1]), 0.5);
-  const rate = strip(place, TOP, high * 0.42, round_up(top_rate), until, paint);
-  ground(rate, lane.head.link || [], paint.link, until);
+  const top_rate = round_up(Math.max(...rows.map(row => row[MBPS]), ...(lane.head.link || []).map(step => step[1]), 0.5));
+  const rate = strip(place, TOP, high * 0.42, top_rate, until, paint);
+  ground(lane, rate, top_rate, until, paint.link);
   for (const row of rows) box(rate, row[REQUEST], row[IN], 0, row[MBPS], by_policy(row) ? paint.bar : paint.other, 0.75);
   const highest = Math.max(ladder.length - 1, 1);
   const level = strip(place, TOP + high * 0.42 + GAP, high * 0.2, highest * 1.15, until, paint, highest);
@@ -159,9 +164,9 @@ const drained = (row, at) => Math.max(row[AFTER] - (at - row[IN]), 0);
 function draw_call(lane, place, until, now, paint) {
   const decided = lane.rows.filter(row => row[0] === "d"), seconds = lane.rows.filter(row => row[0] === "s");
   const high = place.height - TOP - BOTTOM - GAP;
-  const top_rate = Math.max(...decided.map(row => row[2]), ...seconds.map(row => row[2]), 0.3) * 1.25;
-  const rate = strip(place, TOP, high * 0.6, round_up(top_rate), until, paint);
-  ground(rate, lane.head.link || [], paint.link, until);
+  const top_rate = round_up(Math.max(...decided.map(row => row[2]), ...seconds.map(row => row[2]), 0.3) * 1.25);
+  const rate = strip(place, TOP, high * 0.6, top_rate, until, paint);
+  ground(lane, rate, top_rate, until, paint.link);
   for (const row of seconds) box(rate, row[1] - 1, row[1], 0, row[2], paint.bar, 0.55);
   line(rate, decided.map(row => [row[1], row[2]]), paint.level);
   for (const row of decided) if (row[3] === "fallback" || row[3] === "guard") box(rate, row[1], row[1] + 0.2, 0, row[2], paint.other, 0.6);

@@ -132,7 +132,7 @@ def _length_s(told: Manifest, head: Message) -> float | None:
 
 def _chunk_row(line: Mapping[str, Any]) -> tuple[list[Any] | None, float]:
     """A chunk: [chunk, level, request_s, in_s, Mbit/s, buffer before, after, stall_s, decision_s, by, reason,
-    wait_s], and when it was in."""
+    latency_s of a live stream], and when it was in."""
     if line.get("line") != "chunk":
         raise NoFigure("chunk")
     request_s = figure(line, "request_s")
@@ -145,7 +145,7 @@ def _chunk_row(line: Mapping[str, Any]) -> tuple[list[Any] | None, float]:
         figure(line, "throughput_mbps"),
     ]
     row += [figure(line, name) for name in ("buffer_before_s", "buffer_after_s", "stall_s", "decision_s")]
-    row += [word(line.get("by")), word(line.get("reason")), figure_or_none(line, "wait_s") or 0.0]
+    row += [word(line.get("by")), word(line.get("reason")), figure_or_none(line, "latency_s")]
     return row, in_s
 
 

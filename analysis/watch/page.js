@@ -1,6 +1,6 @@
 /* What the server tells, message by message, and the lanes' cards. Words of records are set as text only. */
 
-const CHUNK = 0, LEVEL = 1, REQUEST = 2, IN = 3, MBPS = 4, BEFORE = 5, AFTER = 6, STALL = 7, DECISION = 8, BY = 9, REASON = 10, WAIT = 11;
+const CHUNK = 0, LEVEL = 1, REQUEST = 2, IN = 3, MBPS = 4, BEFORE = 5, AFTER = 6, STALL = 7, DECISION = 8, BY = 9, REASON = 10, LATENCY = 11;
 const MOST_ROWS = 4000, REDRAW_MS = 250;
 const LIVE = document.querySelector("meta[name=live]").content === "yes";
 const lanes = new Map();
@@ -16,11 +16,24 @@ function element(kind, words = "", named = "") {
   return made;
 }
 
-/* A fact: what it is, and its value in bold. */
-function fact(name, value) {
-  const made = element("span", name + " ");
-  made.append(element("b", value));
-  return made;
+/* A text is set where it is another one: the page is laid out anew then. */
+function say(node, words) {
+  if (node.said !== words) node.textContent = node.said = words;
+}
+
+/* Facts of a lane, [name, value], the values in bold; the elements stay. */
+function tell(lane, facts) {
+  const names = facts.map(([name]) => name).join();
+  if (lane.names !== names) {
+    lane.names = names;
+    lane.values = facts.map(() => element("b"));
+    lane.facts.replaceChildren(...facts.map(([name], index) => {
+      const made = element("span", name + " ");
+      made.append(lane.values[index]);
+      return made;
+    }));
+  }
+  facts.forEach(([, value], index) => say(lane.values[index], value));
 }
 
 function take(message) {
@@ -40,7 +53,7 @@ function take(message) {
 
 function drop(key) {
   const lane = lanes.get(key);
-  if (lane) { lane.card.remove(); seen.unobserve(lane.canvas); }
+  if (lane) { lane.card.remove(); seen.unobserve(lane.canvas); sized.unobserve(lane.canvas); }
   lanes.delete(key);
 }
 
@@ -50,11 +63,13 @@ function new_lane(head) {
   top.append(element("span", head.name), phase);
   card.append(top, facts, canvas, small);
   canvas.setAttribute("role", "img");
-  const lane = {head, card, phase, facts, canvas, small, rows: [], end: null, state: {}, told_at: 0, fresh: true, visible: true, hover: null};
+  canvas.setAttribute("aria-label", "over time: throughput and link, level, buffer; the figures stand above");
+  const lane = {head, card, phase, facts, canvas, small, rows: [], end: null, state: {}, told_at: 0, fresh: true, visible: true, hover: null, size: {}};
   canvas.addEventListener("mousemove", event => { lane.hover = event.offsetX; lane.fresh = true; });
   canvas.addEventListener("mouseleave", () => { lane.hover = null; lane.fresh = true; });
   canvas.lane = lane;
   seen.observe(canvas);
+  sized.observe(canvas);
   const after = [...lanes.values()].find(other => order(head, other.head) < 0);
   byId("lanes").insertBefore(card, after ? after.card : null);
   return lane;
@@ -66,6 +81,12 @@ const order = (one, other) => (one.setting ? other.started_at.localeCompare(one.
 const seen = new IntersectionObserver(entries => entries.forEach(entry => {
   entry.target.lane.visible = entry.isIntersecting;
   entry.target.lane.fresh = true;
+}));
+
+const sized = new ResizeObserver(entries => entries.forEach(entry => {
+  const {width, height} = entry.contentRect;
+  Object.assign(entry.target.lane, {size: {width, height}, fresh: true});
+  requestAnimationFrame(() => redraw());
 }));
 
 /* Session time now; null where nobody knows. */
@@ -94,12 +115,13 @@ function facts_of_video(lane, now) {
   const stall = end && end.stall_s !== null ? end.stall_s : rows.reduce((sum, row) => sum + row[STALL], 0);
   const kbps = last ? head.ladder_kbps[last[LEVEL]] : undefined;
   return [
-    fact("chunk", (last ? last[CHUNK] + 1 : 0) + "/" + (head.chunks ?? "?")),
-    fact("level", last ? last[LEVEL] + (kbps ? ` (${kbps} kbit/s)` : "") : "-"),
-    end && end.startup_s !== null ? fact("startup", end.startup_s.toFixed(2) + " s")
-      : fact("buffer", last ? (now === null ? last[AFTER] : drained(last, now)).toFixed(1) + " s" : "-"),
-    fact("stall", stall.toFixed(2) + " s"),
-    fact("throughput", last ? last[MBPS].toFixed(2) + (link === null ? "" : " of " + link.toFixed(2)) + " Mbit/s" : "-"),
+    ["chunk", (last ? last[CHUNK] + 1 : 0) + "/" + (head.chunks ?? "?")],
+    ["level", last ? last[LEVEL] + (kbps ? ` (${kbps} kbit/s)` : "") : "-"],
+    end && end.startup_s !== null ? ["startup", end.startup_s.toFixed(2) + " s"]
+      : ["buffer", last ? (now === null ? last[AFTER] : drained(last, now)).toFixed(1) + " s" : "-"],
+    ["stall", stall.toFixed(2) + " s"],
+    ...(last && last[LATENCY] !== null ? [["latency", last[LATENCY].toFixed(2) + " s"]] : []),
+    ["throughput", last ? last[MBPS].toFixed(2) + (link === null ? "" : " of " + link.toFixed(2)) + " Mbit/s" : "-"],
   ];
 }
 
@@ -107,10 +129,10 @@ function facts_of_call(lane) {
   const last = kind => lane.rows.findLast(row => row[0] === kind), decided = last("d"), second = last("s");
   const still = lane.rows.reduce((sum, row) => sum + (row[0] === "s" ? row[6].reduce((all, [begin, end]) => all + end - begin, 0) : 0), 0);
   return [
-    fact("rate", decided ? decided[2].toFixed(2) + " Mbit/s" : "-"),
-    fact("came", second ? second[2].toFixed(2) + " Mbit/s" : "-"),
-    fact("delay", second && second[3] !== null ? second[3].toFixed(0) + " ms" : "-"),
-    fact("stall", still.toFixed(1) + " s"),
+    ["rate", decided ? decided[2].toFixed(2) + " Mbit/s" : "-"],
+    ["came", second ? second[2].toFixed(2) + " Mbit/s" : "-"],
+    ["delay", second && second[3] !== null ? second[3].toFixed(0) + " ms" : "-"],
+    ["stall", still.toFixed(1) + " s"],
   ];
 }
 
@@ -133,7 +155,7 @@ function deciders(lane) {
 
 /* The chunk or second under the mouse, in words. */
 function under(lane, until) {
-  const at = (lane.hover - LEFT) / (lane.canvas.clientWidth - LEFT - RIGHT) * until;
+  const at = (lane.hover - LEFT) / (lane.size.width - LEFT - RIGHT) * until;
   if (lane.head.kind === "call") {
     const row = lane.rows.findLast(one => one[1] <= at && one[0] === "d");
     return row ? `${row[1].toFixed(1)} s: ${row[2].toFixed(2)} Mbit/s by ${row[3]}${row[4] ? ": " + row[4] : ""}` : "";
@@ -149,15 +171,16 @@ function show(lane) {
   const reached = last ? (lane.head.kind === "video" ? last[IN] : last[1]) : 0;
   const until = Math.max(lane.head.length_s || 10, reached, now || 0, lane.end ? lane.end.elapsed_s || 0 : 0);
   const [words, bad] = phase_of(lane, now);
-  lane.phase.textContent = words;
+  say(lane.phase, words);
   lane.phase.classList.toggle("bad", bad);
   const drawn = {video: draw_video, call: draw_call}[lane.head.kind];
-  if (drawn) lane.facts.replaceChildren(...(lane.head.kind === "video" ? facts_of_video(lane, now) : facts_of_call(lane)));
+  if (drawn) tell(lane, lane.head.kind === "video" ? facts_of_video(lane, now) : facts_of_call(lane));
   const more = lane.end && [lane.end.reason, ...lane.end.reasons].filter(Boolean).join("; ");
   const about = [lane.head.setting, lane.head.trace, lane.head.policy === lane.head.name ? "" : lane.head.policy].filter(Boolean).join(", ");
-  lane.small.textContent = lane.hover !== null ? under(lane, until) : more || deciders(lane) + (about ? " · " + about : "");
-  lane.canvas.setAttribute("aria-label", lane.facts.textContent);
-  const place = drawn ? surface(lane.canvas) : null;
+  lane.canvas.hidden = !drawn;
+  if (!drawn) return say(lane.small, ["records of this kind have no picture", about].join(" · "));
+  say(lane.small, lane.hover !== null ? under(lane, until) : more || deciders(lane) + (about ? " · " + about : ""));
+  const place = surface(lane.canvas, lane.size);
   if (!place) return;
   axis(place, until, now, paint);
   drawn(lane, place, until, now, paint);
@@ -170,19 +193,21 @@ function show_run() {
     run.damaged ? `${run.damaged} lines that can't be shown` : "", run.fault];
   byId("about").textContent = words.filter(Boolean).join(" · ");
   byId("sweep").hidden = !run.sweep;
-  if (run.sweep) show_sweep(run.sweep);
+  if (run.sweep) show_sweep(run.sweep, run.records);
 }
 
-function show_sweep(sweep) {
+/* `sweep.json` is rewritten every ten seconds; records are there at once. */
+function show_sweep(sweep, records) {
   if (sweep.fault) return byId("sweep").replaceChildren(element("p", sweep.fault));
-  const bar = element("progress"), table = element("table"), counts = Object.fromEntries(sweep.counts);
-  bar.max = Math.max(sweep.expected, 1);
-  bar.value = sweep.expected - counts.missing;
+  const bar = element("div", "", "bar"), done = element("div"), table = element("table");
+  const over = sweep.expected - Object.fromEntries(sweep.counts).missing;
+  done.style.width = 100 * Math.min(Math.max(over, sweep.complete ? 0 : records) / Math.max(sweep.expected, 1), 1) + "%";
+  bar.append(done);
   const words = sweep.counts.map(([status, count]) => `${count} ${status === "missing" ? "to come" : status}`).join(", ");
   const row = (cells, kind) => { const made = element("tr"); made.append(...cells.map(one => element(kind, String(one)))); return made; };
   table.append(row(["policy", "done", "invalid", "failed", "to come"], "th"), ...sweep.policies.map(one => row(one, "td")));
   const spent = sweep.wall_s === null ? "" : `, ${Math.round(sweep.wall_s)} s so far`;
-  byId("sweep").replaceChildren(bar, element("p", `${sweep.expected} sessions: ${words}${spent}${sweep.complete ? ", complete" : ""}`, "small"), table);
+  byId("sweep").replaceChildren(bar, element("p", `${sweep.expected} sessions: ${words}${spent}${sweep.complete ? ", complete" : `; ${records} records are there`}`, "small"), table);
 }
 
 function show_legend() {
@@ -204,13 +229,16 @@ function redraw(all = false) {
 
 function connect() {
   const source = new EventSource("events" + location.search), status = byId("connection");
-  const say = (words, lost = false) => { status.textContent = words; status.classList.toggle("lost", lost); };
+  const report = (words, lost = false) => { say(status, words); status.classList.toggle("lost", lost); };
   source.onmessage = event => {
     for (const message of JSON.parse(event.data)) take(message);
-    if (over) { source.close(); say("over; kept as page.html beside the records"); redraw(true); } else say("live");
+    if (over) { source.close(); report("over; kept as page.html beside the records"); redraw(true); } else report("live");
   };
-  source.onerror = () => { if (!over) say("the connection is lost; trying again", true); };
+  source.onerror = () => { if (!over) report("the connection is lost; trying again", true); };
   addEventListener("pagehide", () => source.close());
+  const keep = element("a", "keep this page");
+  keep.href = "page.html" + location.search;
+  status.after(keep);
 }
 
 for (const message of JSON.parse(byId("data").textContent)) take(message);

@@ -164,7 +164,7 @@ def test_a_sweep_shows_its_progress_and_the_last_sessions(
     assert sorted(head["name"] for head in told(news, "head"))[-1] == "9"
     assert len(told(news, "head")) == 3
     about = told(news, "run")[-1]
-    assert about["more"] == 2
+    assert (about["records"], about["more"]) == (4, 2)
     assert about["sweep"]["policies"] == [["<b>", 1, 0, 0, 1]]
     (folder / "sweep.json").write_text("[")
     assert "fault" in told(board.turn(whole=True), "run")[-1]["sweep"]
