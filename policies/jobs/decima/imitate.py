@@ -25,7 +25,7 @@ def steps_of(rule: JobsPolicy, episodes: Sequence[Episode]) -> list[Step]:
 
 
 def imitate(net: Net, steps: Sequence[Step], epochs: int, batch: int = 64, rate: float = 2e-3) -> float:
-    """Raise the chance of these decisions, in ever smaller steps; the mean of their log likelihood in the last
+    """Raise the chance of these decisions, in ever smaller steps; their mean log likelihood in the last
     epoch."""
     import torch
 
