@@ -121,7 +121,8 @@ function facts_of_video(lane, now) {
       : ["buffer", last ? (now === null ? last[AFTER] : drained(last, now)).toFixed(1) + " s" : "-"],
     ["stall", stall.toFixed(2) + " s"],
     ...(last && last[LATENCY] !== null ? [["latency", last[LATENCY].toFixed(2) + " s"]] : []),
-    ["throughput", last ? last[MBPS].toFixed(2) + (link === null ? "" : " of " + link.toFixed(2)) + " Mbit/s" : "-"],
+    ["throughput", last ? last[MBPS].toFixed(2) + (link === null ? " Mbit/s" : "") : "-"],
+    ...(link === null ? [] : [["link", link.toFixed(2) + " Mbit/s"]]),
   ];
 }
 
