@@ -14,14 +14,17 @@ from player.viewport.errors import errors_of, off
 from player.viewport.windows import FUTURE, Floats, windows_of
 from policies.viewport.examples import TRAIN_HEAD, TRAIN_TAIL
 from policies.viewport.features import residual
+from policies.viewport.others import FIELDS
 from policies.viewport.track.model import SCALE, TrackModel, wrapped_l1
 from policies.viewport.track.net import SIZES, seen_samples
 from policies.viewport.units import UNIT
-from traces.heads.head import AXES, WatchedVideo
+from traces.heads.head import AXES, YAW, WatchedVideo
 
 EVERY = 10
 """Samples from window to window, of training."""
 CLIP = 1.0
+MIRRORED = ((), (0,), (YAW,), (0, YAW))
+"""Axes that a batch may have turned round: left and right are alike, up and down are not."""
 Rows = NDArray[np.integer[Any]]
 
 
@@ -33,7 +36,7 @@ class TrackSettings:
     published: bool = False
     batch: int = 256
     rate: float = 2e-3
-    decay: float = 1e-3
+    decay: float = 1e-2
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def learn(
     best, kept = float("inf"), model.state_dict()
     for epoch in range(settings.epochs):
         for rows in torch.randperm(len(train.targets)).split(settings.batch):
-            loss = _loss(model, train, rows.numpy())
+            loss = _loss(model, train, rows.numpy(), MIRRORED[int(torch.randint(len(MIRRORED), (1,)))])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -133,11 +136,25 @@ def _places(model: TrackModel, examples: TrackExamples, rows: Rows) -> torch.Ten
     return model(_tensor(np.concatenate([seen, seen], axis=2)), maps, _tensor(first))
 
 
-def _loss(model: TrackModel, examples: TrackExamples, rows: Rows) -> torch.Tensor:
-    places = _places(model, examples, rows)
+def _loss(model: TrackModel, examples: TrackExamples, rows: Rows, axes: Sequence[int]) -> torch.Tensor:
+    """Of some windows; of the mended net's with these axes turned round."""
     if model.published:
-        return (places - _tensor(examples.future[rows])).square().mean()
-    return wrapped_l1(places, _tensor(examples.targets[rows])).mean()
+        return (_places(model, examples, rows) - _tensor(examples.future[rows])).square().mean()
+    samples, maps, targets = mirrored(
+        examples.samples[rows], examples.maps[rows], examples.targets[rows], axes
+    )
+    return wrapped_l1(model(_tensor(samples), _tensor(maps)), _tensor(targets)).mean()
+
+
+def mirrored(
+    samples: Floats, maps: Floats, targets: Floats, axes: Sequence[int]
+) -> tuple[Floats, Floats, Floats]:
+    """Samples, maps and targets of viewers whose axes go the other way, as do all others'."""
+    signs = np.ones(AXES)
+    signs[list(axes)] = -1.0
+    if YAW in axes:
+        maps = maps.reshape(*maps.shape[:2], *FIELDS)[..., ::-1].reshape(maps.shape)
+    return samples * np.tile(signs, 2), maps, targets * signs
 
 
 def _tensor(values: Floats) -> torch.Tensor:

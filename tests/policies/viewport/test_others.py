@@ -12,7 +12,7 @@ import torch
 from player.viewport.windows import FUTURE, HISTORY, ViewportObservation, windows_of
 from policies.viewport.others import AHEAD, CHANNELS, DOUBT, FIELDS, MAP_PITCH, MAP_YAW, gaze_map, series
 from policies.viewport.track.__main__ import main
-from policies.viewport.track.learn import examples_of, scored, weights_of
+from policies.viewport.track.learn import examples_of, mirrored, scored, weights_of
 from policies.viewport.track.model import TrackModel, wrapped_l1
 from policies.viewport.track.net import answer_of, seen_samples
 from traces.heads.generator import member
@@ -81,6 +81,19 @@ def test_the_error_goes_the_shorter_way() -> None:
     places, targets = torch.zeros(1, 2, 3), torch.zeros(1, 2, 3)
     places[0, :, 2] = 11.0  # 330 degrees are 30 the other way
     assert wrapped_l1(places, targets).item() == pytest.approx(1.0 / 3.0)
+
+
+def test_a_mirrored_viewer_has_mirrored_samples_and_maps() -> None:
+    random = np.random.default_rng(3)
+    history = random.normal(0.0, 8.0, (4, HISTORY, 3))
+    others = random.normal(0.0, 30.0, (4, 7, HISTORY + FUTURE, 3))
+    signs = np.array([-1.0, 1.0, -1.0])
+    future = np.ones((4, FUTURE, 3))
+    plain = seen_samples(ViewportObservation(history, others))
+    turned = seen_samples(ViewportObservation(signs * history, signs * others))
+    samples, maps, targets = mirrored(*plain, future, (0, 2))
+    assert samples == pytest.approx(turned[0]) and maps == pytest.approx(turned[1])
+    assert targets == pytest.approx(signs * future)
 
 
 def test_as_published_the_first_true_sample_is_fed() -> None:

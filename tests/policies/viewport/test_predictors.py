@@ -25,7 +25,7 @@ from policies.viewport.features import (
     residual,
 )
 from policies.viewport.learn import LearningSettings, learn
-from policies.viewport.net import answer_of, inputs_of
+from policies.viewport.net import answer_of, inputs_of, weights_file, weights_sha256
 from policies.viewport.rules import Damped, Linear, Static, Velocity
 
 
@@ -153,3 +153,9 @@ def test_nets_are_trained_and_judged_by_their_command(
     assert report["net"] == "small" and 0.5 < report["of_static"] < 1.5
     assert main([*words, "--folds", "3"]) == 2
     assert "there are 2 videos" in capsys.readouterr().err
+
+
+def test_the_shipped_weights_are_the_card_s() -> None:
+    text = Path(str(weights_file("card"))).with_name("card.md").read_text(encoding="utf-8")
+    for name in ("small", "crowd", "ridge"):
+        assert f"`{name}.safetensors` | `{weights_sha256(name)[:12]}…`" in text

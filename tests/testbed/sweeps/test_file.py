@@ -276,9 +276,13 @@ def test_giving_requests_up_is_an_axis_of_emulated_sessions_and_changes_no_other
     assert "abandon" not in off[0].setting.facts
     assert {unit.setting.facts.get("abandon") for unit in both.units} == {None, True}
     text = GOOD.replace("rtt_ms = [40, 80]", "abandon = [false, true]")
-    settings = planned(tmp_path, text, simulated=True).settings
-    why = {one.left_out for one in settings if one.thresholds.abandon}
-    assert why == {"simulated players give no request up"}
+    for model, why in (
+        ("published", None),
+        ("tcp", "link model tcp has chunks whole"),
+    ):
+        settings = planned(tmp_path, text, True, model).settings
+        (said,) = {one.left_out for one in settings if one.thresholds.abandon}
+        assert said is None if why is None else said is not None and said.startswith(why)
 
 
 def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:

@@ -6,7 +6,7 @@ The score is how many degrees nearer the student is than the head that stays, in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,13 @@ from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats
 from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import LearningSettings
+from policies.llm.tasks.viewport.vectors import mirrored, signs_of
 from policies.viewport.units import UNIT
 from traces.heads.head import AXES, YAW
 
 TURN = 360.0 / UNIT
+MIRRORED = ((0,), (YAW,), (0, YAW))
+"""Axes that are turned: left and right are alike, up and down are not."""
 TOGETHER = 128
 """Sessions of one forward."""
 
@@ -43,7 +46,8 @@ class ViewCourse(Course):
         held_out = whole[self._learned :]
         few = np.linspace(0, len(held_out) - 1, min(len(held_out), settings.validation_sessions)).astype(int)
         self._kept = _rows(experience, held_out[few])
-        return _rows(experience, whole[: self._learned])
+        learned = _rows(experience, whole[: self._learned])
+        return Experience.joined([learned, images(learned, np.random.default_rng(settings.seed))])
 
     def loss(self, objective: str, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Samples count the more the more was seen before them: the last is what is asked."""
@@ -94,6 +98,19 @@ def answers_of(engine: Engine, vectors: Any, together: int) -> Floats:
             for slot in slots:
                 engine.close(slot)
     return np.concatenate(found)
+
+
+def images(experience: Experience, random: np.random.Generator) -> Experience:
+    """The mirror image of each session, in one of `MIRRORED`."""
+    which, parts = random.integers(len(MIRRORED), size=len(experience)), []
+    for number, axes in enumerate(MIRRORED):
+        part = _rows(experience, np.flatnonzero(which == number))
+        vectors, signs = part.vectors, np.ones(AXES, np.float32)
+        for axis in axes:
+            vectors, signs = mirrored(vectors, axis), signs * signs_of(axis)
+        scores = part.scores * np.tile(signs, FUTURE)
+        parts.append(replace(part, vectors=vectors, scores=scores))
+    return Experience.joined(parts)
 
 
 def _rows(experience: Experience, rows: Any) -> Experience:

@@ -26,7 +26,7 @@ class PredictsViews(Task):
     name = "viewport"
     modalities = MODALITIES
     head = Trajectory(FUTURE, AXES)
-    shipped: Path | None = None
+    shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.viewport.course:ViewCourse"
     prompt = (
         "Predict where the viewer of a 360-degree video will look in the next four seconds. Each step tells"
@@ -42,7 +42,7 @@ class PredictsViews(Task):
     }
 
     def features(self, step: ViewStep, past: Any, context: Any, target: float | None = None) -> Vectors:
-        return np.array([*step.moved, *step.others, *step.map], np.float32)
+        return np.array([*step.head, *step.others, *step.map], np.float32)
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
         return self.head_answer(np.clip(np.nan_to_num(output), -MOST, MOST))

@@ -18,7 +18,7 @@ ANSWERED = FUTURE * AXES
 class ViewStep:
     """A sample: the numbers of each of `MODALITIES`, in order and as the model is fed them."""
 
-    moved: tuple[float, ...]
+    head: tuple[float, ...]
     others: tuple[float, ...]
     map: tuple[float, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ from player.viewport.windows import FUTURE, HISTORY, ViewportObservation, window
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
+from policies.llm.learning.pool import Experience
 from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.serving.conversation import Conversation
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.protocol import load_request
 from policies.llm.task import task_named
-from policies.llm.tasks.viewport.course import ViewCourse, absolute, answers_of, error_of
+from policies.llm.tasks.viewport.course import ViewCourse, absolute, answers_of, error_of, images
 from policies.llm.tasks.viewport.policy import NetLLM
 from policies.llm.tasks.viewport.task import TASK
-from policies.llm.tasks.viewport.vectors import WIDTH, targets_of, vectors_of
+from policies.llm.tasks.viewport.vectors import WIDTH, mirrored, signs_of, targets_of, vectors_of
 from policies.llm.tasks.viewport.wire import ANSWERED, ViewStep
 from policies.viewport.features import from_residual
 from traces.heads.generator import member
@@ -56,6 +58,32 @@ def test_an_earlier_sample_is_not_told_what_others_do_too_late(found: Any) -> No
     one = vectors_of(found.seen)
     two = vectors_of(ViewportObservation(history, changed))
     assert np.array_equal(one[:, :-1], two[:, :-1]) and not np.array_equal(one[:, -1], two[:, -1])
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_mirrored_viewer_among_mirrored_others_has_mirrored_vectors(axis: int) -> None:
+    random = np.random.default_rng(3)
+    history = random.normal(0.0, 8.0, (4, HISTORY, 3))
+    others = random.normal(0.0, 30.0, (4, 7, HISTORY + FUTURE, 3))
+    signs = signs_of(axis)
+    plain = vectors_of(ViewportObservation(history, others))
+    turned = vectors_of(ViewportObservation(signs * history, signs * others))
+    assert turned == pytest.approx(mirrored(plain, axis), abs=1e-6)
+
+
+def test_images_join_what_is_learned_and_lead_where_their_targets_say(found: Any) -> None:
+    nothing = np.zeros((len(found.at), HISTORY), np.float32)
+    made = Experience(
+        vectors_of(found.seen),
+        nothing[:, :, None],
+        nothing,
+        targets_of(found.seen.history, found.future),
+        np.zeros(len(found.at), np.int8),
+    )
+    turned = images(made, np.random.default_rng(1))
+    assert len(turned) == len(made) and not np.array_equal(turned.vectors, made.vectors)
+    assert np.sort(np.abs(turned.scores), axis=None) == pytest.approx(np.sort(np.abs(made.scores), axis=None))
+    assert turned.scores[:, 0, 2] == pytest.approx(turned.vectors[:, 1, 2], abs=1e-4)
 
 
 def test_targets_lead_from_each_sample_the_shorter_way(found: Any) -> None:
@@ -97,7 +125,7 @@ def test_a_step_passes_the_wire_exactly(found: Any) -> None:
     ("change", "field"),
     [
         (lambda said: said.pop("map"), "steps[0].map"),
-        (lambda said: said["moved"].pop(), "steps[0].moved"),
+        (lambda said: said["head"].pop(), "steps[0].head"),
         (lambda said: said["others"].__setitem__(3, "x"), "steps[0].others[3]"),
         (lambda said: said["map"].__setitem__(0, 1e9), "steps[0].map[0]"),
         (lambda said: said.update(more=1), "steps[0].more"),
@@ -156,6 +184,13 @@ def test_collect_adapt_test_and_controls_by_their_commands(
         assert [run["control"] for run in runs] == ["scratch"] and runs[0]["mae"] > 0.0
     assert main([*words[:-2], "--out", str(tmp_path / "controls"), "--steps", "3"]) == 2
     assert "was run with steps 2, not 3" in capsys.readouterr().err
+
+
+def test_the_shipped_adapter_is_the_card_s() -> None:
+    assert TASK.shipped is not None
+    sha256 = hashlib.sha256((TASK.shipped / "adapter.safetensors").read_bytes()).hexdigest()
+    assert f"SHA-256 `{sha256[:12]}…`" in (TASK.shipped / "card.md").read_text(encoding="utf-8")
+    assert NetLLM(server="none").weights_sha256
 
 
 def test_the_task_is_found_by_its_name() -> None:
