@@ -105,14 +105,20 @@ function phase_of(lane, now) {
   if (!lane.rows.length) return ["starting", false];
   if (now === null) return ["silent for " + Math.round(lane.state.silent_s) + " s", true];
   const last = lane.rows[lane.rows.length - 1];
-  if (lane.head.kind === "video" && drained(last, now) === 0)
-    return [last[CHUNK] + 1 === lane.head.chunks ? "played out" : "stalled", last[CHUNK] + 1 !== lane.head.chunks];
-  return ["playing", false];
+  if (lane.head.kind !== "video" || drained(last, now) > 0) return ["playing", false];
+  return standing_s(lane, now) ? ["stalled", true] : ["played out", false];
+}
+
+/* How long playback has stood by now since the buffer ran empty; 0 where it plays, or has played all. */
+function standing_s(lane, now) {
+  const last = lane.rows[lane.rows.length - 1];
+  if (!last || now === null || last[CHUNK] + 1 === lane.head.chunks) return 0;
+  return Math.max(now - last[IN] - last[AFTER], 0);
 }
 
 function facts_of_video(lane, now) {
   const {rows, head, end} = lane, last = rows[rows.length - 1], link = link_at(lane, now);
-  const stall = end && end.stall_s !== null ? end.stall_s : rows.reduce((sum, row) => sum + row[STALL], 0);
+  const stall = end && end.stall_s !== null ? end.stall_s : rows.reduce((sum, row) => sum + row[STALL], standing_s(lane, now));
   const kbps = last ? head.ladder_kbps[last[LEVEL]] : undefined;
   return [
     ["chunk", (last ? last[CHUNK] + 1 : 0) + "/" + (head.chunks ?? "?")],
@@ -121,7 +127,8 @@ function facts_of_video(lane, now) {
       : ["buffer", last ? (now === null ? last[AFTER] : drained(last, now)).toFixed(1) + " s" : "-"],
     ["stall", stall.toFixed(2) + " s"],
     ...(last && last[LATENCY] !== null ? [["latency", last[LATENCY].toFixed(2) + " s"]] : []),
-    ["throughput", last ? last[MBPS].toFixed(2) + (link === null ? "" : " of " + link.toFixed(2)) + " Mbit/s" : "-"],
+    ["throughput", last ? last[MBPS].toFixed(2) + (link === null ? " Mbit/s" : "") : "-"],
+    ...(link === null ? [] : [["link", link.toFixed(2) + " Mbit/s"]]),
   ];
 }
 
@@ -199,7 +206,7 @@ function show_run() {
 /* `sweep.json` is rewritten every ten seconds; records are there at once. */
 function show_sweep(sweep, records) {
   if (sweep.fault) return byId("sweep").replaceChildren(element("p", sweep.fault));
-  const bar = element("div", "", "bar"), done = element("div"), table = element("table");
+  const bar = element("div", "", "progress"), done = element("div"), table = element("table");
   const over = sweep.expected - Object.fromEntries(sweep.counts).missing;
   done.style.width = 100 * Math.min(Math.max(over, sweep.complete ? 0 : records) / Math.max(sweep.expected, 1), 1) + "%";
   bar.append(done);
