@@ -23,6 +23,7 @@ from policies.apc.study.moments import Moments
 from policies.call.small.collect import GROUP, drawn_path
 from policies.call.small.policy import Small
 from policies.llm.engine.engine import Engine
+from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.play import EngineRates, LastIntervals
 from traces.trace import Trace
 
@@ -145,7 +146,7 @@ def collect(
     duration_s: float,
     seed: int,
     threads: int = 1,
-    scale: float = 1.0,
+    scale: float = SCALE,
     say: Callable[[str], None] = lambda text: None,
 ) -> Moments:
     """A call over each trace, from a drawn moment and over drawn paths, and what asking gains in it.

@@ -8,6 +8,7 @@ from typing import Any
 from policies.apc.names import BUDGET_MS, WAYS
 from policies.call.small.command_line import CHOOSE, LEARNED, UNSEEN
 from policies.llm.arithmetic import add_dtype_option
+from policies.llm.tasks.call.names import SCALE
 from traces.commands import Parser, add_json_option
 from traces.numbers import count, positive, share, whole
 
@@ -66,7 +67,7 @@ def _add_what(command: Any, traces: tuple[str, ...], purpose: str) -> None:
     )  # fmt: skip
     command.add_argument("--light", default="gcc", metavar="POLICY", help="a rule (default: %(default)s)")
     command.add_argument("--adapter", type=Path, metavar="DIR", help="(default: the shipped one)")
-    command.add_argument("--scale", type=positive, default=1.0, help="of the model's rates (default: 1)")
+    command.add_argument("--scale", type=positive, default=SCALE, help="of its rates (default: %(default)g)")
     command.add_argument("--threads", type=count, default=1, metavar="N", help="(default: 1)")
     add_dtype_option(command)
     add_json_option(command)

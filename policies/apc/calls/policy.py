@@ -33,6 +33,7 @@ from policies.call.gcc import GCC
 from policies.call.rule import Rule
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
+from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.decider import AUTO
 
@@ -82,7 +83,7 @@ class APC:
         dynamic: bool = True,
         budget_ms: float = BUDGET_MS,
         thresholds: str = "",
-        scale: float = 1.0,
+        scale: float = SCALE,
         server: str = AUTO,
         adapter: str = "",
         device: str = AUTO,
