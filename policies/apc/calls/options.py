@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from policies.apc.names import BUDGET_MS, WAYS
+from policies.apc.names import BUDGET_MS, LIGHT_OF_CALLS, WAYS
 from policies.call.small.command_line import CHOOSE, LEARNED, UNSEEN
 from policies.llm.arithmetic import add_dtype_option
 from policies.llm.tasks.call.names import SCALE
@@ -65,7 +65,9 @@ def _add_what(command: Any, traces: tuple[str, ...], purpose: str) -> None:
         *("--traces", "--trace"), nargs="+", default=list(traces), metavar="SPEC",
         help=f"{purpose} (default: %(default)s)",
     )  # fmt: skip
-    command.add_argument("--light", default="gcc", metavar="POLICY", help="a rule (default: %(default)s)")
+    command.add_argument(
+        "--light", default=LIGHT_OF_CALLS, metavar="POLICY", help="a rule (default: %(default)s)"
+    )
     command.add_argument("--adapter", type=Path, metavar="DIR", help="(default: the shipped one)")
     command.add_argument("--scale", type=positive, default=SCALE, help="of its rates (default: %(default)g)")
     command.add_argument("--threads", type=count, default=1, metavar="N", help="(default: 1)")

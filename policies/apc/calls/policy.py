@@ -24,7 +24,7 @@ from player.registry import CALL, PolicyError, load_policy, policy_file
 from policies.apc.call_facts import CallFacts, facts_of, window_of
 from policies.apc.dynamic import Price
 from policies.apc.learned import file_sha256
-from policies.apc.names import BUDGET_MS, RESERVE_MS
+from policies.apc.names import BUDGET_MS, LIGHT_OF_CALLS, RESERVE_MS
 from policies.apc.policy import BY_LIGHT
 from policies.apc.rule import Rule as Thresholded
 from policies.apc.rule import read_rule
@@ -77,7 +77,7 @@ class APC:
 
     def __init__(
         self,
-        light: str = "gcc",
+        light: str = LIGHT_OF_CALLS,
         scheduler: str = "rule",
         share: float = 0.5,
         dynamic: bool = True,

@@ -82,8 +82,8 @@ def played(policy: APC, calls: int = 2) -> Any:
     return play_policies(links, [policy.another() for _ in range(calls)], one_spec=True)
 
 
-def apc(tiny: Path, **options: Any) -> APC:
-    return APC(server="none", adapter=str(tiny), device="cpu", **options)
+def apc(tiny: Path, light: str = "gcc", **options: Any) -> APC:
+    return APC(light, server="none", adapter=str(tiny), device="cpu", **options)
 
 
 def who(made: Any, decisions: bool) -> set[str]:
@@ -184,7 +184,18 @@ def test_moments_are_played_out_and_fitted_by_the_command(
 ) -> None:
     monkeypatch.setattr("policies.apc.calls.moments.AHEAD_S", 1.0)
     monkeypatch.setattr("policies.apc.calls.study.CallSettings", lambda: CALL)
-    words = ["train", "--adapter", str(tiny), "--traces", "3g[0:5]", "--choose", "3g[7:9]", "--json"]
+    words = [
+        "train",
+        "--adapter",
+        str(tiny),
+        "--traces",
+        "3g[0:5]",
+        "--choose",
+        "3g[7:9]",
+        "--json",
+        "--light",
+        "gcc",
+    ]
     words += ["--duration-s", "6", "--shares", "0.5", "--out", str(tmp_path)]
     assert main(words) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -195,7 +206,18 @@ def test_moments_are_played_out_and_fitted_by_the_command(
     assert {each.fact for each in conditions} <= set(NAMES)
     file = tmp_path / "rule.json"
     ship("gcc", Thresholds((Condition("queue_ms", above=5.0),)), file)
-    words = ["test", "--adapter", str(tiny), "--traces", "3g[7:9]", "--thresholds", str(file), "--json"]
+    words = [
+        "test",
+        "--light",
+        "gcc",
+        "--adapter",
+        str(tiny),
+        "--traces",
+        "3g[7:9]",
+        "--thresholds",
+        str(file),
+        "--json",
+    ]
     assert main(words) == 0
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["sets"]["3g[7:9]"]
     assert [each["policy"] for each in rows][:3] == ["llm only", "apc rule", "gcc only"]
@@ -239,7 +261,19 @@ def test_calls_are_loaded_by_command(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ship("gcc", Thresholds((Condition("queue_ms", above=0.001),), 1.0), tmp_path / "rule.json")
-    words = ["load", "--adapter", str(tiny), "--traces", "3g[0:2]", "--sessions", "2", "--duration-s", "1.6"]
+    words = [
+        "load",
+        "--light",
+        "gcc",
+        "--adapter",
+        str(tiny),
+        "--traces",
+        "3g[0:2]",
+        "--sessions",
+        "2",
+        "--duration-s",
+        "1.6",
+    ]
     words += ["--ramp-s", "0.4", "--ways", "apc", "light", "--thresholds", str(tmp_path / "rule.json")]
     assert main([*words, "--budget-ms", "2000", "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
