@@ -163,7 +163,7 @@ class _Caller:
         every_s = CallSettings().decide_every_ms / 1000.0
         for number in range(len(self._rehearsal.steps)):
             due_s += every_s
-            if due_s >= until_s:
+            if max(due_s, time.monotonic()) >= until_s:
                 break
             await asyncio.sleep(max(due_s - time.monotonic(), 0.0))
             awake_s = time.monotonic()
