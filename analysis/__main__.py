@@ -38,6 +38,7 @@ from analysis.tables.table_file import ENDINGS, TableFileError
 from analysis.tasks.found import task_of_records
 from analysis.together.command import TOGETHER_COMMAND, add_together
 from analysis.unpaired.options import add_unpaired
+from analysis.watch.options import WATCH_COMMAND, add_watch
 from player.qoe import scored_json
 from player.record import RecordError
 from traces.commands import PIPE_COLUMNS, Parser, carried_out, exit_with, tell_line
@@ -79,7 +80,7 @@ def _run_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             videos together.
     """
     run: Callable[[argparse.Namespace], int] = args.run
-    if args.command == TOGETHER_COMMAND:  # of records of either kind
+    if args.command in (TOGETHER_COMMAND, WATCH_COMMAND):  # of records of either kind
         return run
     places = args.results if isinstance(args.results, list) else [args.results]
     if (task := task_of_records(places)) is not None:
@@ -110,6 +111,7 @@ def _parser() -> Parser:
     add_report(commands)
     add_together(commands)
     _add_plot(commands)
+    add_watch(commands)
     return parser
 
 

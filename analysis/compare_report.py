@@ -232,9 +232,11 @@ def _means_table(policies: Sequence[PolicyMeans]) -> Table:
         box=None,
         pad_edge=False,
     )
+    live = any(one.figures.latency_s is not None for one in policies)
     names = ("QoE", "95 % interval", "bitrate Mbit/s", "stall ratio", "startup s", "switches", "used of link")
     add_names(table, "policy")
-    _add_numbers(table, *names, "sessions", "unfinished", "invalid")
+    late = ("latency s",) if live else ()
+    _add_numbers(table, *names, *late, "sessions", "unfinished", "invalid")
     for one in policies:
         figures = one.figures
         cells = (
@@ -246,6 +248,7 @@ def _means_table(policies: Sequence[PolicyMeans]) -> Table:
             f"{figures.startup_s:.2f}",
             f"{figures.switches:.1f}",
             "-" if figures.utilisation is None else f"{100 * figures.utilisation:.0f} %",
+            *(("-" if figures.latency_s is None else f"{figures.latency_s:.2f}",) if live else ()),
             str(one.sessions),
             str(one.unfinished),
             str(one.invalid),

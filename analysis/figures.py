@@ -90,6 +90,11 @@ class Panel:
     cases: tuple[Case, ...]
     cells: Cells
 
+    @property
+    def videos(self) -> frozenset[str]:
+        """What was streamed."""
+        return frozenset(case.video for case in self.cases)
+
     def values(self, policy: str, get: Callable[[Figures], float]) -> list[float]:
         """(cases,) of one policy."""
         return [get(self.cells[policy][case]) for case in self.cases]
@@ -167,7 +172,7 @@ def draw_cdf(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRule) -
         axis.set_xlabel("QoE per chunk")
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
         _title(axis, part, len(parts))
-    share_scale(axes, "x")
+    share_scale(axes, "x", of=[part.videos for part in parts])
     axes[0].set_ylabel("share of sessions")
     _head_and_legend(figure, outcomes, parts, [_line_handle(policy) for policy in _policies(parts)])
     return _drawn(figure, outcomes, parts)
@@ -328,7 +333,7 @@ def draw_scatter(outcomes: Outcomes, by: str | Grouping | None, rule: ClusterRul
         axis.grid(color=FAINT_COLOUR, linewidth=0.3, zorder=0)
         mark_better_corner(axis)
         _title(axis, part, len(parts))
-    share_scale(axes, "xy")
+    share_scale(axes, "xy", of=[part.videos for part in parts])
     axes[0].set_ylabel("mean bitrate (Mbit/s)")
     handles = [policy_handle(policy, policies) for policy in policies]
     _head_and_legend(figure, outcomes, parts, handles, "whiskers: 95 % intervals of the means over traces")

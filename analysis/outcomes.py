@@ -81,6 +81,8 @@ class Figures:
     """Body bytes downloaded over what the link carried from the begin until the last chunk was in (for
     a session cut short, until its end). Headers are not counted, so a link that is always busy gives
     about 0.95. None where the link carried nothing."""
+    latency_s: float | None = None
+    """Behind the making of a live stream; None where none was live."""
 
     @classmethod
     def mean_of(cls, figures: Iterable[Figures]) -> Figures:
@@ -91,6 +93,7 @@ class Figures:
         """
         every = list(figures)
         used = [one.utilisation for one in every if one.utilisation is not None]
+        late = [one.latency_s for one in every if one.latency_s is not None]
         return cls(
             qoe=mean([one.qoe for one in every]),
             bitrate_mbps=mean([one.bitrate_mbps for one in every]),
@@ -99,6 +102,7 @@ class Figures:
             startup_s=mean([one.startup_s for one in every]),
             switches=mean([one.switches for one in every]),
             utilisation=mean(used) if used else None,
+            latency_s=mean(late) if late else None,
         )
 
 
@@ -309,6 +313,7 @@ def _figures(one: SessionSummary, qoe: float, bitrate_mbps: float, used: float |
         startup_s=one.startup_s,
         switches=float(one.switches),
         utilisation=used,
+        latency_s=one.latency_s,
     )
 
 

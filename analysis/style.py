@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -273,13 +273,22 @@ def _eps(figure: Figure) -> bytes:
 _WRITERS = {PNG: _png, PDF: _pdf, SVG: _svg, EPS: _eps}
 
 
-def share_scale(axes: Iterable[Axes], which: str) -> None:
+def share_scale(axes: Iterable[Axes], which: str, of: Sequence[Hashable] | None = None) -> None:
     """Give panels one scale on `x`, `y` or both (`xy`), so that equal lengths mean equal amounts in all.
 
     It reaches from the least to the most that any of them shows. An axis that runs backwards keeps doing so;
     panels that are off stay as they are.
+
+    Args:
+        of: of each panel, what its amounts are of (videos: a second of stall costs ten times as much on
+            another ladder); those of the same share a scale.
     """
-    panels = [axis for axis in axes if axis.axison]
+    every = list(axes)
+    if of is not None:
+        for one in dict.fromkeys(of):
+            share_scale([axis for axis, its in zip(every, of, strict=True) if its == one], which)
+        return
+    panels = [axis for axis in every if axis.axison]
     for letter in which:
         limits = [getattr(axis, f"get_{letter}lim")() for axis in panels]
         least, most = min(map(min, limits)), max(map(max, limits))

@@ -47,6 +47,7 @@ from testbed.lanes.side_by_side import Interrupt, Interrupted
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.launching import launch_ahead
+from testbed.process.served_page import page_of
 from testbed.together.mixed import MIXED
 from testbed.together.plan import with_others
 from testbed.together.shown import good, lines, objects, tables
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         with kept_for_us() as out:  # what a policy prints may not mix with our lines
             plan = with_others(plan_calls(args, words), args)
-            with folder_of(plan):
+            with folder_of(plan), page_of(plan.out, args.serve_page, person_console(out, args.json)):
                 return asyncio.run(_run(plan, args.json, out))
 
     try:

@@ -49,6 +49,7 @@ from testbed.lanes.retrying import streamed
 from testbed.lanes.side_by_side import Interrupt, Interrupted
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
+from testbed.process.served_page import page_of
 from testbed.session.command_line import asked
 from testbed.session.plan import RunPlan, describe, plan_run
 from testbed.session.summary import as_json
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from testbed.together.plan import with_others
 
                 plan = with_others(plan, args)
-            with folder_of(plan):
+            with folder_of(plan), page_of(plan.out, args.serve_page, person_console(out, args.json)):
                 return asyncio.run(_run(plan, args.json, out))
 
     try:

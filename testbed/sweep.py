@@ -47,6 +47,7 @@ from player.registry import PolicyError
 from player.video.video import VideoError
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
+from testbed.process.served_page import page_of
 from testbed.process.signals import exit_status, terminated_by
 from testbed.simulating.tasks import CALL
 from testbed.sweeps.command_line import CLUSTER, parser
@@ -285,7 +286,7 @@ def _sweep(args: argparse.Namespace, words: Sequence[str], out: TextIO) -> int:
             print(json.dumps(_plan_as_json(plan, engine, disk, place), allow_nan=False), file=out, flush=True)
         return 0
     engine.check()
-    with SweepFolder(plan, place, only) as folder:
+    with SweepFolder(plan, place, only) as folder, page_of(place, args.serve_page, console):
         folder.remove_leftovers()
         _tell_damaged(console, folder)
         left = folder.pending()

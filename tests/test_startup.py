@@ -25,7 +25,7 @@ MODULES = {
     "player": "",
     "player.video": "",
     "traces": "list show lint convert generate fit fit-fast",
-    "analysis": "compare table power together unpaired collect report plot",
+    "analysis": "compare table power together unpaired collect report plot watch",
     "policies": "",
     "policies.reference": "",
     "policies.bench": "",

@@ -122,6 +122,7 @@ COLUMNS: dict[str, str] = {
     "qoe_kind": TEXT,
     "mu": NUMBER,
     "smooth": NUMBER,
+    "latency_weight": NUMBER,  # of a live stream's QoE; null else
     "bitrate_mbps": NUMBER,
     "smoothness_mbps": NUMBER,  # mean change of bitrate from chunk to chunk
     "stall_s": NUMBER,
@@ -129,6 +130,7 @@ COLUMNS: dict[str, str] = {
     "stall_ratio": NUMBER,
     "switches": WHOLE,
     "startup_s": NUMBER,
+    "latency_s": NUMBER,  # behind the making of a live stream; null else
     "played_s": NUMBER,
     "elapsed_s": NUMBER,
     "downloaded_bytes": WHOLE,
@@ -257,6 +259,7 @@ MEANS = (
     "stall_ratio",
     "switches",
     "startup_s",
+    "latency_s",
 )
 """Of `SessionSummary`, in the table under the same names."""
 
@@ -274,6 +277,7 @@ def _of_the_end(session: SessionRecord) -> dict[str, Any]:
         "qoe_kind": summary.weights.kind,
         "mu": summary.weights.mu,
         "smooth": summary.weights.smooth,
+        "latency_weight": getattr(summary.weights, "latency", None),
         **{name: getattr(summary, name) for name in MEANS},
         "played_s": end.played_s,
         "elapsed_s": end.elapsed_s,

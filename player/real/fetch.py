@@ -39,6 +39,9 @@ BACKOFF_LONGEST_S = 4.0
 MOST_KEPT_BYTES = 64 * 1024 * 1024
 """Of a body that is kept. The MPD of a day in 2-s chunks, six levels, each with its URL, is some 15 MB."""
 
+AWAITED_S = 5.0
+"""So long after it was first asked for a chunk of a live stream may not be there yet."""
+
 LEAST_BUSY_S = 0.005
 """Of parts on their way, to tell by them how fast the link is."""
 
@@ -133,6 +136,8 @@ class _Download:
     keep: bytearray | None = None
     part: ByteRange | None = None
     """Of the file; None: all of it."""
+    awaited: bool = False
+    """It is about to be made: that it is not there yet is no answer."""
     received: int = 0
     furthest: int = 0
     """The most that was ever received: a body that starts over brings nothing new below it."""
@@ -188,6 +193,7 @@ class Fetcher:
         expected_bytes: int | None = None,
         part: ByteRange | None = None,
         heard: Callable[[int], None] | None = None,
+        awaited: bool = False,
     ) -> FetchResult:
         """Fetch a body and throw it away.
 
@@ -195,13 +201,16 @@ class Fetcher:
             expected_bytes: its length where that is known for sure.
             part: of the file, which is then all that is fetched; None: all of it.
             heard: is told how many parts have come of a body that is sent in parts (chunks of HTTP).
+            awaited: it is about to be made; one that is not there is asked for again, for a while.
 
         Raises:
             OriginLost: no new byte for `give_up_s`.
             OriginError: a 4xx, a body of another length, a file that ends before the part does, a server that
                 serves no parts, an answer that is not HTTP, a bad URL.
         """
-        job = await self._run(url, expected_bytes, None, self._timeouts.give_up_s, part, heard)
+        now_s = time.monotonic()
+        job = _Download(url, expected_bytes, now_s, now_s, part=part, awaited=awaited, heard=heard)
+        await self._run(job, self._timeouts.give_up_s)
         done_s = time.monotonic()
         ours = read_tcp_info(self._socket())
         first_s = job.first_byte_s if job.first_byte_s is not None else done_s
@@ -233,29 +242,21 @@ class Fetcher:
             OriginError: a 4xx, a bad URL, a body over `MOST_KEPT_BYTES`, …
         """
         body = bytearray()
-        job = await self._run(url, None, body, give_up_s, part)
+        now_s = time.monotonic()
+        job = _Download(url, None, now_s, now_s, keep=body, part=part)
+        await self._run(job, give_up_s)
         return bytes(body), job.final_url
 
-    async def _run(
-        self,
-        url: str,
-        expected_bytes: int | None,
-        keep: bytearray | None,
-        give_up_s: float,
-        part: ByteRange | None,
-        heard: Callable[[int], None] | None = None,
-    ) -> _Download:
-        now = time.monotonic()
-        job = self._now = _Download(
-            url, expected_bytes, requested_s=now, last_new_s=now, keep=keep, part=part, heard=heard
-        )
+    async def _run(self, job: _Download, give_up_s: float) -> None:
+        """Carry a download to its end, over as many connections as it takes."""
+        self._now = job
         backoff_s = BACKOFF_FIRST_S
         try:
             while True:
                 before = job.furthest
                 try:
                     await self._attempt(job, give_up_s)
-                    return job
+                    return
                 except (
                     aiohttp.ClientConnectionError,
                     aiohttp.ClientPayloadError,
@@ -266,10 +267,12 @@ class Fetcher:
                 if job.furthest > before:
                     backoff_s = BACKOFF_FIRST_S
                 answer = _answer_no(fault)
-                soon = answer is not None and keep is not None
+                soon = answer is not None and job.keep is not None
                 bears_s = min(give_up_s, REFUSED_GIVE_UP_S) if soon else give_up_s
                 if job.last_new_s + bears_s - time.monotonic() <= backoff_s:
-                    raise OriginLost(f"{url}: no byte for {bears_s:g} s; last: {answer or one_line(fault)}")
+                    raise OriginLost(
+                        f"{job.url}: no byte for {bears_s:g} s; last: {answer or one_line(fault)}"
+                    )
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, BACKOFF_LONGEST_S)
                 job.retries += 1
@@ -342,7 +345,7 @@ def _range_headers(job: _Download) -> dict[str, str]:
 def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
     """Check an answer's head and set the download to where its body begins."""
     status = f"{response.status} {response.reason}"
-    if response.status in _TRY_AGAIN or response.status >= 500:
+    if response.status in _TRY_AGAIN or response.status >= 500 or _awaited_yet(job, response.status):
         raise _TryAgain(f"{job.url}: {status}")
     if job.part is not None:
         _begin_part(job, job.part, response, status)
@@ -367,6 +370,11 @@ def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
     if job.first_byte_s is None:
         job.first_byte_s = time.monotonic()
         job.sender = decode(response.headers.get(HEADER))
+
+
+def _awaited_yet(job: _Download, status: int) -> bool:
+    """Whether somebody else's clock may be behind ours, who makes what is asked for."""
+    return job.awaited and status == 404 and time.monotonic() - job.requested_s < AWAITED_S
 
 
 def _begin_part(job: _Download, part: ByteRange, response: aiohttp.ClientResponse, status: str) -> None:

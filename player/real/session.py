@@ -344,6 +344,7 @@ class Session:
             size_bytes,
             presentation.part(level, chunk),
             None if self._live is None else self._hear_parts,
+            awaited=self._live is not None,
         )
 
     def _hear_parts(self, parts: int) -> None:

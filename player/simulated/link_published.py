@@ -9,6 +9,8 @@ in force at the request is part of that round trip, as SABRE has it; the publish
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,9 @@ NOISE_LOW, NOISE_HIGH = 0.9, 1.1
 
 MAX_INTERVALS = 10_000_000
 """Intervals of the trace that one chunk may take before the trace counts as one that never delivers."""
+
+MOST_LOOKS = 36_000
+"""At a download under way; an hour's of ten a second."""
 
 _MS_PER_S = 1000.0
 _BITS_PER_MBIT = 1_000_000.0
@@ -102,6 +107,36 @@ class PublishedSession:
         if self._draws is not None:
             delay_ms *= self._draws.uniform(NOISE_LOW, NOISE_HIGH)
         return Download(delay_ms, min(rtt_ms, delay_ms), rtt_ms)
+
+    def first_byte_ms(self) -> float:
+        """How long the first byte of a request takes that is made now."""
+        delays_ms = self._trace.delay_ms
+        return self._settings.rtt_ms + (0.0 if delays_ms is None else delays_ms[self._index])
+
+    def arrivals(self, size_bytes: int, step_ms: float) -> Iterator[tuple[float, float]]:
+        """(ms since the first byte, bytes that have come) at every step of a download that begins now, until
+        it is whole; the session stays where it is. Noise, which is of whole downloads, is not in it."""
+        ahead = copy.copy(self)
+        received = since_ms = 0.0
+        for _ in range(MOST_LOOKS):
+            received += ahead._carried(step_ms / _MS_PER_S)
+            since_ms += step_ms
+            if received >= size_bytes:
+                return
+            yield since_ms, received
+
+    def _carried(self, left_s: float) -> float:
+        """Bytes that the link carries in a time, which passes."""
+        carried = 0.0
+        while True:
+            bytes_per_s = self._trace.rate_mbps[self._index] * _BITS_PER_MBIT / _BITS_PER_BYTE
+            within_s = min(left_s, self._trace.time_s[self._index] - self._at_s)
+            carried += bytes_per_s * within_s * PAYLOAD
+            left_s -= within_s
+            if left_s <= 0:
+                self._at_s += within_s
+                return carried
+            self._next_interval()
 
     def _transfer_s(self, size_bytes: int) -> float:
         """Let `size_bytes` through, from the present position on; seconds."""

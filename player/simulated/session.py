@@ -11,10 +11,11 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
+from player.abandon.rule import SAMPLE_S, GivenUp, RequestWatch
 from player.buffer import CAP_MS, PlaybackBuffer
 from player.compiled.compiling import compiling_s
 from player.decide import recordable
@@ -65,6 +66,18 @@ class LinkSession(Protocol):
         """Let time pass with nothing asked for."""
 
 
+@runtime_checkable
+class Watchable(Protocol):
+    """A link model's session whose download can be looked at while it is under way."""
+
+    def arrivals(self, size_bytes: int, step_ms: float) -> Iterator[tuple[float, float]]:
+        """(ms since the first byte, bytes that have come) at every step of a download that began now, until
+        it is whole; the session itself stays where it is."""
+
+    def first_byte_ms(self) -> float:
+        """How long the first byte of a request takes that is made now."""
+
+
 class Link(Protocol):
     """A link model: settings from which sessions are opened."""
 
@@ -85,6 +98,8 @@ class Future:
     """Of the link's noise."""
     startup_ms: float = 0.0
     resume_ms: float = 0.0
+    abandon: bool = False
+    """Requests may be given up for a lower level."""
 
 
 def simulate(
@@ -104,6 +119,7 @@ def simulate(
     resume_ms: float = 0.0,
     delay_ms: float = 0.0,
     strict: bool = False,
+    abandon: bool = False,
 ) -> tuple[tuple[ChunkRow, ...], EndRow]:
     """One session: `chunks` chunks of `video` over `trace`, chosen by `policy`.
 
@@ -119,13 +135,14 @@ def simulate(
         resume_ms: … at this one (0: with the next chunk); neither above the cap.
         delay_ms: how much later than asked for a decision comes (`player.registry.LoadedPolicy`).
         strict: nobody stands in for the policy: its first fault is raised as `PolicyFault`.
+        abandon: requests that take too long are given up for a lower level (`player/abandon/rule.py`).
 
     Returns:
         the rows of the session's record.
 
     Raises:
         VideoError: the video has fewer than `chunks` chunks.
-        ValueError: no such start index or first level.
+        ValueError: no such start index or first level, or a link that can't be watched for `abandon`.
         TraceError: the trace never delivers.
         PolicyFault: see `strict`.
     """
@@ -144,6 +161,7 @@ def simulate(
         startup_ms=startup_ms,
         resume_ms=resume_ms,
         delay_ms=delay_ms,
+        abandon=abandon,
     )
     return _asked(asking, chooser)
 
@@ -180,13 +198,14 @@ def session_course(
     startup_ms: float = 0.0,
     resume_ms: float = 0.0,
     delay_ms: float = 0.0,
+    abandon: bool = False,
 ) -> SessionCourse:
     """A session that asks whoever drives it for every decision; arguments and errors as of `simulate`."""
     if first_level is not None and not 0 <= first_level < video.levels:
         raise ValueError(f"first level {first_level}; {video.name} has 0 to {video.levels - 1}")
     opened = link.open(trace, start_index, seed)
-    session = SimulatedSession(video.first(chunks), opened, cap_ms, startup_ms, resume_ms)
-    future = Future(trace, start_index, link, chunks, cap_ms, seed, startup_ms, resume_ms)
+    session = SimulatedSession(video.first(chunks), opened, cap_ms, startup_ms, resume_ms, abandon)
+    future = Future(trace, start_index, link, chunks, cap_ms, seed, startup_ms, resume_ms, abandon)
     chooser.reset(video, seed, qoe, future)
     for chunk in range(chunks):
         wait_ms = session.wait()
@@ -289,6 +308,23 @@ class Chooser:
         return Decision(level, BY_FALLBACK, why)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked for in the end."""
+
+    level: int
+    given_up: GivenUp | None = None
+    """The request before it."""
+    stall_ms: float = 0.0
+    """Playback stood so long before that was given up."""
+
+    def reason_after(self, reason: str) -> str:
+        """A decision's reason, with what became of it."""
+        if self.given_up is None:
+            return reason
+        return "; ".join(filter(None, [reason, self.given_up.in_words]))
+
+
 class SimulatedSession:
     """The state of a session: a buffer, a link, the clock and the rows so far.
 
@@ -306,7 +342,11 @@ class SimulatedSession:
         cap_ms: float,
         startup_ms: float = 0.0,
         resume_ms: float = 0.0,
+        abandon: bool = False,
     ) -> None:
+        if abandon and not isinstance(link, Watchable):
+            raise ValueError("this link model has downloads whole, so that no request can be given up")
+        self.abandon = abandon
         self.video = video
         self.link = link
         self.buffer = PlaybackBuffer(video.chunk_s * _MS_PER_S, cap_ms, startup_ms, resume_ms)
@@ -353,43 +393,71 @@ class SimulatedSession:
             decision_ms: in which the buffer drains before the request.
             took_ms: to decide, really; it costs nothing here and is only noted, where it was slow.
         """
-        chunk, level = len(self.history), decision.level
-        size_bytes = self.video.sizes_bytes[chunk][level]
-        before_s, deciding_stall_ms = self.buffer.level_ms / _MS_PER_S, 0.0
+        chunk = len(self.history)
+        before_s, stalled_ms = self.buffer.level_ms / _MS_PER_S, 0.0
         if decision_ms > 0:
-            deciding_stall_ms = self.buffer.drain(decision_ms)
+            stalled_ms = self.buffer.drain(decision_ms)
             self.link.idle(decision_ms)
             self.elapsed_ms += decision_ms
+        asked = self._asked(chunk, decision.level)
+        stalled_ms += asked.stall_ms
+        size_bytes = self.video.sizes_bytes[chunk][asked.level]
         request_s = self.elapsed_ms / _MS_PER_S
         download = self.link.download(size_bytes)
-        stall_s = (deciding_stall_ms + self.buffer.drain(download.delay_ms)) / _MS_PER_S
+        stall_s = (stalled_ms + self.buffer.drain(download.delay_ms)) / _MS_PER_S
         self.buffer.add_chunk()
         self.elapsed_ms += download.delay_ms
-        download_s = download.delay_ms / _MS_PER_S
-        mbps, after_s = 8 * size_bytes / download_s / 1e6, self.buffer.level_ms / _MS_PER_S
-        past = PastChunk(level, size_bytes, download_s, mbps, download.rtt_ms, stall_s, after_s)
-        self.history = (*self.history, past)
+        past = self._remember(asked, size_bytes, download, stall_s)
         self.rows.append(
             ChunkRow(
                 chunk=chunk,
-                level=level,
-                bitrate_kbps=self.video.ladder_kbps[level],
+                level=past.level,
+                bitrate_kbps=self.video.ladder_kbps[past.level],
                 size_bytes=size_bytes,
                 request_s=request_s,
                 ttfb_s=download.ttfb_ms / _MS_PER_S,
-                download_s=download_s,
-                throughput_mbps=mbps,
+                download_s=past.download_s,
+                throughput_mbps=past.throughput_mbps,
                 buffer_before_s=before_s,
-                buffer_after_s=after_s,
+                buffer_after_s=past.buffer_s,
                 wait_s=wait_ms / _MS_PER_S,
                 stall_s=stall_s,
                 decision_s=decision_ms / _MS_PER_S,
                 by=decision.by,
-                reason=decision.reason,
+                reason=asked.reason_after(decision.reason),
+                retries=int(asked.given_up is not None),
                 rtt_ms=download.rtt_ms,
                 decision_ms=round(took_ms, 3) if took_ms >= SLOW_MS else None,
             )
         )
+
+    def _remember(self, asked: _Request, size_bytes: int, download: Download, stall_s: float) -> PastChunk:
+        """A chunk that has come, as a policy sees it from now on."""
+        download_s = download.delay_ms / _MS_PER_S
+        mbps, after_s = 8 * size_bytes / download_s / 1e6, self.buffer.level_ms / _MS_PER_S
+        past = PastChunk(asked.level, size_bytes, download_s, mbps, download.rtt_ms, stall_s, after_s)
+        if asked.given_up is not None:
+            given_up = asked.given_up
+            past = replace(past, given_up_level=given_up.level, given_up_bytes=given_up.received_bytes)
+        self.history = (*self.history, past)
+        return past
+
+    def _asked(self, chunk: int, level: int) -> _Request:
+        """Where requests may be given up, watch one, and give it up where the rule says so; time has passed
+        then."""
+        if not self.abandon or not isinstance(self.link, Watchable):
+            return _Request(level)
+        watch = RequestWatch(self.video, chunk, level, self.buffer.cap_ms / _MS_PER_S)
+        first_ms, buffer_ms = self.link.first_byte_ms(), self.buffer.level_ms
+        for since_ms, received in self.link.arrivals(self.video.sizes_bytes[chunk][level], 1000 * SAMPLE_S):
+            left_s = max(buffer_ms - first_ms - since_ms, 0.0) / _MS_PER_S
+            lower = watch.look(int(received), since_ms / _MS_PER_S, left_s)
+            if lower is not None:
+                stall_ms = self.buffer.drain(first_ms + since_ms)
+                self.link.idle(since_ms)  # a round trip takes nothing of a trace's time here
+                self.elapsed_ms += first_ms + since_ms
+                return _Request(lower, GivenUp(level, int(received)), stall_ms)
+        return _Request(level)
 
     def finish(self) -> EndRow:
         """Play out what is in the buffer."""

@@ -8,10 +8,9 @@ from xml.etree import ElementTree
 
 from player.video.byte_range import ByteRange, ReadPart, byte_range, overlapping
 from player.video.mpd_segments import MAX_CHUNKS, Segment
+from player.video.mpd_sets import OTHER_INDEXES
 from player.video.mpd_xml import MpdError, children, integer, refuse_elsewhere, where
 from player.video.sidx import Indexed, IndexFault, IndexReader
-
-_OTHER_CONTAINERS = ("video/webm", "video/mp2t", "application/x-matroska", "video/x-matroska")
 
 
 class NeedsIndexError(MpdError):
@@ -35,7 +34,7 @@ def indexed_segments(
     representation = chain[-1]
     merged, place = _merged(chain)
     mime = next((kind for one in reversed(chain) if (kind := one.get("mimeType"))), "")
-    if mime.lower() in _OTHER_CONTAINERS:
+    if mime.lower() in OTHER_INDEXES:
         raise MpdError(
             f"{where(representation)}: one file of {mime} with an index; only MP4's (sidx) is read"
         )

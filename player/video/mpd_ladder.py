@@ -19,7 +19,7 @@ from player.video.byte_range import ByteRange, ReadPart
 from player.video.mpd_indexed import indexed_segments, refuse_overlaps
 from player.video.mpd_live import Window, offset_s
 from player.video.mpd_segments import Addressing, Segment, expand, within
-from player.video.mpd_sets import difference, kbps_of, representations, video_sets
+from player.video.mpd_sets import difference, kbps_of, representations, unread_index, video_sets
 from player.video.mpd_xml import MpdError, children, integer, where
 from traces.words import counted
 
@@ -168,7 +168,7 @@ def ladder(place: Place, notes: list[str]) -> list[Level]:
     Raises:
         MpdError: there is no video, or what is there cannot be used.
     """
-    first, *others = video_sets(place.period, notes)
+    first, *others = sorted(video_sets(place.period, notes), key=unread_index)
     levels = place.levels(first, notes)
     joined, left_out = 1, []
     for other in others:

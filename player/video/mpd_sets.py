@@ -74,6 +74,17 @@ def _is_video(video_set: ElementTree.Element) -> bool:
     return not kinds - {""} and bool(_codecs(video_set) & set(_CODECS.values()))
 
 
+OTHER_INDEXES = ("video/webm", "video/mp2t", "application/x-matroska", "video/x-matroska")
+"""Containers whose index, where a file has one, is not MP4's."""
+
+
+def unread_index(video_set: ElementTree.Element) -> bool:
+    """Whether a set is of files with indexes that are not read: another one is rather taken."""
+    holders = [video_set, *children(video_set, "Representation")]
+    listed = any(children(holder, name) for holder in holders for name in ("SegmentTemplate", "SegmentList"))
+    return not listed and any((holder.get("mimeType") or "").lower() in OTHER_INDEXES for holder in holders)
+
+
 def video_sets(period: ElementTree.Element, notes: list[str]) -> list[ElementTree.Element]:
     """The AdaptationSets that are video (and no trick mode), in their order."""
     every = children(period, "AdaptationSet")

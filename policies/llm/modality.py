@@ -2,7 +2,7 @@
 
 A task describes one decision step as a list of modalities; their values, flattened and joined in that
 order, are the step's vector. Another task needs another list and another head, not another model: the
-encoder (`encoder.py`) has one small network for each kind. A new kind (a graph, an image) is one more
+encoder (`encoder.py`) has one small network for each kind. A new kind (a graph) is one more
 name here and one more network there.
 """
 
@@ -19,8 +19,10 @@ SERIES = "series"
 """What happened, or will, in this order: shape (channels, length)."""
 OPTIONS = "options"
 """What may be answered, each with the same attributes: shape (options, attributes)."""
+IMAGE = "image"
+"""What lies where, over a plane: shape (channels, height, width)."""
 
-DIMENSIONS = {SCALAR: 1, SERIES: 2, OPTIONS: 2}
+DIMENSIONS = {SCALAR: 1, SERIES: 2, OPTIONS: 2, IMAGE: 3}
 
 
 @dataclass(frozen=True)

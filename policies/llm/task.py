@@ -31,7 +31,11 @@ from policies.llm.modality import Modality, width
 
 Vectors = NDArray[np.float32]
 DEFAULT = "ladder"
-SHIPPED = {DEFAULT: "policies.llm.tasks.ladder.task:TASK", "call": "policies.llm.tasks.call.task:TASK"}
+SHIPPED = {
+    DEFAULT: "policies.llm.tasks.ladder.task:TASK",
+    "call": "policies.llm.tasks.call.task:TASK",
+    "viewport": "policies.llm.tasks.viewport.task:TASK",
+}
 """Name: where the task is; imported when it is asked for."""
 UNNAMED = "abr"
 """What folders are of that were made before tasks had names."""

@@ -231,6 +231,8 @@ class Oracle:
         if not isinstance(future.link, PublishedLink):
             raise ValueError("the oracle plans for the published link only; choose --link published")
         _refuse_varying_delay(future.trace)
+        if future.abandon:
+            raise ValueError("plans with chunks that come as asked for; leave --abandon away")
         if future.startup_ms or future.resume_ms:
             raise ValueError(
                 "the oracle plans for playback that begins with the first chunk; leave --startup-s and"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from player.viewport.windows import Floats, windows_of
+from player.viewport.windows import windows_of
 from policies.viewport.features import residual
 from policies.viewport.net import inputs_of
 from traces.heads.head import WatchedVideo
@@ -21,9 +22,9 @@ TRAIN_HEAD, TRAIN_TAIL = 10, 20
 class Examples:
     """n windows."""
 
-    inputs: Floats
+    inputs: NDArray[np.float32]
     """(n, inputs)."""
-    targets: Floats
+    targets: NDArray[np.float32]
     """(n, outputs)."""
 
 
@@ -31,7 +32,7 @@ def examples_of(name: str, videos: Sequence[WatchedVideo], every: bool) -> Examp
     """All windows of all judged viewers.
 
     Args:
-        name: whose inputs they are: `small` or `crowd`.
+        name: whose inputs they are: `small`, `crowd` or `ridge`.
         every: closely, for training; else those that are judged.
     """
     inputs, targets = [], []
@@ -45,4 +46,4 @@ def examples_of(name: str, videos: Sequence[WatchedVideo], every: bool) -> Examp
             if len(made.at):
                 inputs.append(inputs_of(name, made.seen))
                 targets.append(residual(made.seen, made.future))
-    return Examples(np.concatenate(inputs), np.concatenate(targets))
+    return Examples(np.concatenate(inputs).astype(np.float32), np.concatenate(targets).astype(np.float32))

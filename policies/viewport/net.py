@@ -11,15 +11,21 @@ from importlib.resources.abc import Traversable
 import numpy as np
 
 from player.viewport.windows import Floats, ViewportObservation
-from policies.viewport.features import crowd, from_residual, moves
+from policies.viewport.features import crowd, from_residual, head, moves
 
-HIDDEN = 136
+HIDDEN = 128
 LAYERS = 3
+MOST = 6.0
+"""Inputs count within so many of their usual sizes."""
+SIZE = "size"
+"""Of a file: the usual size of each input."""
 
 
 def inputs_of(name: str, seen: ViewportObservation) -> Floats:
-    """(n, inputs) of the net of that name."""
-    return np.concatenate([moves(seen), crowd(seen)], axis=1) if name == "crowd" else moves(seen)
+    """(n, inputs) of the predictor of that name."""
+    if name == "ridge":
+        return moves(seen)
+    return np.concatenate([head(seen), crowd(seen)], axis=1) if name == "crowd" else head(seen)
 
 
 def weights_file(name: str) -> Traversable:
@@ -42,7 +48,7 @@ def weights_sha256(name: str) -> str:
 
 def answer_of(weights: dict[str, Floats], inputs: Floats) -> Floats:
     """(n, outputs) of a net with rectified layers."""
-    values = inputs
+    values = np.clip(inputs / weights[SIZE], -MOST, MOST)
     for layer in range(LAYERS):
         values = values @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"]
         if layer < LAYERS - 1:
@@ -68,7 +74,7 @@ class _Learned:
 
 
 class Small(_Learned):
-    """A net of 31,000 weights that sees the last nine steps of the head."""
+    """A net of 31,000 weights that sees how the head moved and is held."""
 
     name = "small"
 
@@ -97,4 +103,4 @@ class Ridge:
 
     def predict(self, seen: ViewportObservation) -> Floats:
         """(n, FUTURE, 3) degrees."""
-        return from_residual(seen, self._share * (moves(seen) @ self._weights.T))
+        return from_residual(seen, self._share * (inputs_of("ridge", seen) @ self._weights.T))

@@ -9,6 +9,7 @@ from pathlib import Path
 from player.commands.options import add_strict_option
 from player.defaults import CALL_MEDIA_SHARE, DEVICES
 from testbed.cross.options import add_together_options
+from testbed.process.page_option import add_page_option
 from testbed.session.options import add_link_options
 from traces.commands import Parser, add_json_option
 
@@ -79,6 +80,7 @@ def _add_how_options(command: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-call-TRACE)"
     )
     output.add_argument("--pcap", action="store_true", help="capture each receiver's packet headers")
+    add_page_option(output)
     add_json_option(output)
 
 

@@ -15,6 +15,7 @@ from player.commands.options import (
 from player.defaults import DEADLINE_S, DEVICES
 from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.cross.options import add_together_options
+from testbed.process.page_option import add_page_option
 from testbed.session.options import add_link_options, add_policy_option, add_video_options
 from traces.commands import Parser, add_json_option
 
@@ -131,4 +132,5 @@ def _add_output_options(command: Parser) -> None:
         "--out", type=Path, metavar="DIR", help="folder of records (default: results/TIME-TRACE)"
     )
     output.add_argument("--pcap", action="store_true", help="capture each player's packet headers")
+    add_page_option(output)
     add_json_option(output)

@@ -132,6 +132,8 @@ def _check_known(session: SessionRecord) -> None:
         raise TestbedError(f"{path}: not an emulated session; `testbed/run.py` makes those")
     if series is None:
         raise TestbedError(f"{path}: streamed over a real network, whose rates nobody knows")
+    if session.section("player").get("live"):
+        raise TestbedError(f"{path}: a live session, whose chunks came as they were made")
     if len(session.chunks) < 2:
         raise TestbedError(f"{path}: {counted(len(session.chunks), 'chunk')}; a comparison needs two or more")
     control = link.get("congestion_control")

@@ -225,6 +225,7 @@ def course_of(session: SessionToSimulate, policy: LoadedPolicy) -> dict[str, Any
         "cap_ms": session.thresholds.buffer_cap_s * 1000.0,
         "startup_ms": session.thresholds.startup_s * 1000.0,
         "resume_ms": session.thresholds.resume_s * 1000.0,
+        "abandon": session.thresholds.abandon,
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from player.commands.options import add_fallback_options, add_scoring_options
+from player.commands.options import add_abandon_option, add_fallback_options, add_scoring_options
 from player.defaults import CONGESTION_CONTROL, LINK_MODELS, PUBLISHED, QUEUE_MS, RTT_MS, TCP
 from testbed.process.errors import TestbedError
 from testbed.session.options import add_policy_option, add_tcp_options, add_video_options
@@ -129,6 +129,7 @@ def _add_what(what: Any) -> None:
         " (at time[start_index-1]), drawn by a seed, or all at their beginning (default: 0)",
     )
     add_video_options(what)
+    add_abandon_option(what)
 
 
 def _add_who(who: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from player.buffer import BufferThresholds
-from player.defaults import CHUNKS
+from player.defaults import CHUNKS, PUBLISHED
 from player.fallback import fallback_spec
 from player.policy import ToldFuture
 from player.qoe import Scoring
@@ -63,6 +63,8 @@ def plan_simulation(args: argparse.Namespace, arguments: Sequence[str]) -> Simul
     scoring = scoring_of(args, videos.values())
     thresholds = playing_thresholds(args, videos.values())
     link = LINKS[args.link](args)
+    if thresholds.abandon and args.link != PUBLISHED:
+        raise TestbedError(f"--abandon: the {args.link} link has chunks whole; take --link {PUBLISHED}")
     with contextlib.redirect_stdout(sys.stderr):  # a user's file may print; stdout is for --json
         loaded = {name: load_policy(name) for name in _unique(asked_policies(args))}
         _refuse_unplayable(args, list(loaded.values()), [trace for _, trace in traces], scoring)
@@ -132,8 +134,10 @@ def _refuse_futures(
     """Raises TestbedError for a policy to which a future that is to be told is of no use."""
 
     def told(start: Start) -> Future:
-        cap_ms, *levels_ms = thresholds.times_ms
-        return Future(start.trace, start.index, link, CHUNKS, cap_ms, 0, *levels_ms)
+        cap_ms, startup_ms, resume_ms = thresholds.times_ms
+        return Future(
+            start.trace, start.index, link, CHUNKS, cap_ms, 0, startup_ms, resume_ms, thresholds.abandon
+        )
 
     for loaded in policies:
         policy = loaded.policy

@@ -7,6 +7,7 @@ from typing import Any
 
 from player.defaults import DEVICES, LINK_MODELS
 from testbed.link.settings import BACKENDS
+from testbed.process.page_option import add_page_option
 from traces.commands import Parser, add_json_option
 
 EXAMPLES = (
@@ -36,6 +37,7 @@ def parser() -> Parser:
         metavar="DIR",
         help="folder of records (default: results/NAME-emulated, or -simulated-LINK)",
     )
+    add_page_option(output)
     add_json_option(output)
     return command
 

@@ -94,7 +94,19 @@ def _model_server(folder: Path, seconds: float, chance: random.Random) -> list[s
 
 def _origin(folder: Path, seconds: float, chance: random.Random) -> list[str]:
     with _running(
-        ["testbed/origin.py", "--segments", "noise", "--port", "0", "--host", "127.0.0.1", "--json"], folder
+        [
+            "testbed/origin.py",
+            "--segments",
+            "noise",
+            "--part-s",
+            "0.5",
+            "--port",
+            "0",
+            "--host",
+            "127.0.0.1",
+            "--json",
+        ],
+        folder,
     ) as (
         process,
         line,
@@ -106,6 +118,7 @@ def _origin(folder: Path, seconds: float, chance: random.Random) -> list[str]:
             return socket.create_connection((told["host"], told["port"]), timeout=5.0)
 
         paths = ["/healthz", f"/{name}/manifest.mpd", f"/{name}/0/0.m4s", "/"]
+        paths += [f"/{name}/live/manifest.mpd", f"/{name}/live/5/0/0.m4s", "/clock"]
         maker = RequestMaker([_get(path) for path in paths[:3]], paths, chance)
         watch = attacked(connect, maker, _get("/healthz"), seconds, process.pid)
     assert watch.statuses.get(200, 0) > 0 and watch.sent > 10

@@ -48,6 +48,11 @@ class NetworkCondition:
     """Of each policy against the baseline."""
 
     @property
+    def videos(self) -> frozenset[str]:
+        """What was streamed here."""
+        return frozenset(one.case.video for one in self.outcomes.counted)
+
+    @property
     def setting(self) -> str:
         """The setting's name: this one's, without where it is on its axes."""
         name = self.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -28,6 +29,13 @@ def delayed(policies: Sequence[str]) -> dict[str, dict[float, str]]:
     return {base: dict(sorted(delays.items())) for base, delays in found.items() if len(delays) > 1}
 
 
+def _used(axes: Sequence[Axes], number: int) -> Sequence[Axes]:
+    """The first so many; the others are off."""
+    for axis in axes[number:]:
+        axis.set_axis_off()
+    return axes[:number]
+
+
 def draw_delays(study: Study) -> Figure | None:
     """Difference of QoE to the baseline against the delay; None where no policy has several.
 
@@ -40,10 +48,9 @@ def draw_delays(study: Study) -> Figure | None:
     bands = -(-len(study.conditions) // columns)
     width_in = COLUMN_IN if columns == 1 else TEXT_IN
     figure = Figure(figsize=(width_in, HEIGHT_IN * bands), layout="constrained")
-    axes = list(figure.subplots(bands, columns, squeeze=False).flat)
-    for axis in axes[len(study.conditions) :]:
-        axis.set_axis_off()
-    for place, (axis, condition) in enumerate(zip(axes, study.conditions, strict=False)):
+    every = list(figure.subplots(bands, columns, squeeze=False).flat)
+    axes = _used(every, len(study.conditions))
+    for place, (axis, condition) in enumerate(zip(axes, study.conditions, strict=True)):
         axis.axhline(0, color=BLACK, linewidth=0.7, zorder=1)
         for base, delays in bases.items():
             look = policy_colour(base)
@@ -68,7 +75,8 @@ def draw_delays(study: Study) -> Figure | None:
         axis.grid(axis="y", color=FAINT_COLOUR, linewidth=0.3)
         if place % columns == 0:
             axis.set_ylabel(f"QoE minus\n{short_name(study.baseline)}'s")
-    share_scale(axes, "xy")
+    share_scale(axes, "x")
+    share_scale(axes, "y", of=[one.videos for one in study.conditions])
     if len(bases) > 1:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bases))
     return figure

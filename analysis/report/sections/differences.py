@@ -45,7 +45,7 @@ def draw_differences(study: Study) -> Figure:
                 zorder=3,
             )
         axis.margins(x=0.08)
-    share_scale(axes, "x")
+    share_scale(axes, "x", of=[one.videos for one in study.conditions])
     handles = [
         Line2D([], [], **MARK, color=BLACK, label="interval excludes 0"),
         Line2D([], [], **MARK, color=BLACK, markerfacecolor="white", label="tie: interval holds 0"),

@@ -50,7 +50,7 @@ def draw_generalization(study: Study) -> Figure:
             else:
                 absent(axis, row)
         axis.margins(x=0.05)
-    share_scale(axes, "x")
+    share_scale(axes, "x", of=[one.videos for one in study.conditions])
     handles: list[Line2D | Patch] = [Line2D([], [], **MEAN_MARK, label="mean")]
     if study.baseline:
         dashes: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0.0, (3.0, 2.0))}
@@ -117,7 +117,7 @@ def boxes(study: Study, name: str) -> list[Block]:
         + (f"; the dashed line is {study.baseline}'s mean" if study.baseline else "")
         + (". The oracle, which is told the future, is the bound" if _has_bound(study) else "")
         + knowable.in_caption(study)
-        + ". All panels have one scale.",
+        + ". Panels of one video have one scale.",
         "Box plots of session QoE by policy in every setting; the headline table has the means.",
     )
     table = knowable.knowable_table(study)

@@ -1,7 +1,7 @@
 """The multimodal encoder: a decision step becomes one or a few token-like embeddings.
 
 A small network for each modality, by its kind, then a linear projection into the language model's width
-and layer norm (Wu et al., SIGCOMM 2024, section 4.1; their image encoder has no use here). With one
+and layer norm (Wu et al., SIGCOMM 2024, section 4.1). With one
 token a step the projections are added before the norm; else each modality is a token of its own. The
 norm begins with the size that the language model's own word embeddings have.
 """
@@ -13,12 +13,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
+from policies.llm.modality import IMAGE, OPTIONS, SCALAR, SERIES, Modality, width
 
 CHANNELS = 32
 KERNEL = 4
 """Of the convolution over a series (Mao et al., SIGCOMM 2017, and NetLLM's own take 4)."""
 OPTION_WIDTH = 16
+IMAGE_CHANNELS = 16
+IMAGE_KERNEL = 3
 LEAST_DEVIATION = 1e-4
 """An input that varies less is left as it is."""
 
@@ -69,7 +71,28 @@ class Options(nn.Module):
         return self.nonlinear(self.body(seen.flatten(1)))  # (N, hidden)
 
 
-NETWORKS = {SCALAR: Scalars, SERIES: Series, OPTIONS: Options}
+class Image(nn.Module):
+    """Two 2D convolutions, the second with a stride of 2, then fully connected."""
+
+    def __init__(self, shape: tuple[int, ...], hidden: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.shape = shape
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, IMAGE_CHANNELS, IMAGE_KERNEL, padding=1),
+            nn.GELU(),
+            nn.Conv2d(IMAGE_CHANNELS, IMAGE_CHANNELS, IMAGE_KERNEL, stride=2, padding=1),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Linear(IMAGE_CHANNELS * -(-height // 2) * -(-width // 2), hidden),
+            nn.GELU(),
+        )
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.body(values.view(-1, *self.shape))  # (N, hidden)
+
+
+NETWORKS = {SCALAR: Scalars, SERIES: Series, OPTIONS: Options, IMAGE: Image}
 
 
 class Encoder(nn.Module):

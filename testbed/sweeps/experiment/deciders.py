@@ -99,9 +99,9 @@ def _untellable(policy: ToldFuture, link_model: str | None, thresholds: BufferTh
     if type(policy).__module__.startswith("policies."):
         steady = Trace("steady", (0.0, 1.0), (1.0, 1.0))
         try:
-            cap_ms, *levels_ms = thresholds.times_ms
+            cap_ms, startup_ms, resume_ms = thresholds.times_ms
             link = MODELS[link_model].link(LinkSettings())
-            policy.tell(Future(steady, 1, link, 2, cap_ms, 0, *levels_ms))
+            policy.tell(Future(steady, 1, link, 2, cap_ms, 0, startup_ms, resume_ms, thresholds.abandon))
         except ValueError as error:
             return str(error)
     return None

@@ -132,8 +132,8 @@ def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bo
     """What of a setting a link model does not know; None if it can do all of it."""
     if chosen["players"] > 1 or chosen["beside"] or chosen["cross"]:
         return "simulated players do not share a bottleneck"
-    if chosen["abandon"]:
-        return "simulated players give no request up"
+    if chosen["abandon"] and model != PUBLISHED:
+        return f"link model {model} has chunks whole, so that no request can be given up"
     if calls:
         return None
     beyond = MODELS[model].beyond(link)

@@ -193,7 +193,7 @@ KEYS: dict[str, Key] = {
 the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `beside` and
 `cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold requests above
 `buffer_cap_s`, begin to play at `startup_s`, go on after a stall at `resume_s`, with `abandon` give requests
-up for a lower level (emulated), `seeds` are of policies and of the relay's loss, `repetitions` run the same
+up for a lower level, `seeds` are of policies and of the relay's loss, `repetitions` run the same
 again (emulated)."""
 
 OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")

@@ -75,6 +75,14 @@ def test_panels_share_a_scale(tmp_path: Path, name: str) -> None:
         assert len({getattr(Axes, f"get_{letter}lim")(axis) for axis in panels}) == 1, letter
 
 
+def test_panels_of_another_video_have_a_scale_of_their_own() -> None:
+    axes = Figure().subplots(1, 3)
+    for axis, most in zip(axes, (4, 2, 40), strict=True):
+        axis.set_xlim(0, most)
+    share_scale(axes, "x", of=["envivio", "envivio", "uhd"])
+    assert [axis.get_xlim() for axis in axes] == [(0, 4), (0, 4), (0, 40)]
+
+
 def test_a_shared_scale_shows_all_and_keeps_its_direction() -> None:
     forth, back, off = Figure().subplots(1, 3)
     forth.set_xlim(0, 2)

@@ -114,6 +114,21 @@ def test_busy_is_tried_again() -> None:
     assert origin.ranges == [None] * 3
 
 
+def test_a_chunk_that_is_about_to_be_made_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player.real.fetch, "BACKOFF_FIRST_S", 0.02)
+
+    async def work(origin: Origin) -> FetchResult:
+        async with serving(origin), Fetcher(QUICK) as fetcher:
+            return await fetcher.fetch(origin.presentation().url(0, 0), SIZE, awaited=True)
+
+    made = Origin(a_video(size_bytes=SIZE), [Fault(status=404), Fault(status=404)])
+    result = asyncio.run(asyncio.wait_for(work(made), 60))
+    assert (result.size_bytes, result.retries) == (SIZE, 2)
+    monkeypatch.setattr(player.real.fetch, "AWAITED_S", 0.1)
+    with pytest.raises(OriginError, match="404 Not Found"):
+        asyncio.run(asyncio.wait_for(work(Origin(a_video(), then=Fault(status=404))), 60))
+
+
 def test_always_busy_is_lost_and_named() -> None:
     with pytest.raises(OriginLost, match="503 Service Unavailable"):
         fetch(then=Fault(status=503), timeouts=HASTY)

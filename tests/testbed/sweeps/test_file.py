@@ -267,6 +267,24 @@ def test_the_link_that_goes_dark_is_packaged_and_dark_for_5_s_in_30() -> None:
     assert any(fnmatch.fnmatch("dark.log", pattern) for pattern in packaged["testbed.sweeps"])
 
 
+def test_giving_requests_up_is_an_axis_of_emulated_sessions_and_changes_no_others(tmp_path: Path) -> None:
+    usual = [unit for unit in planned(tmp_path).units if unit.setting.group == "usual"]
+    both = planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", "rtt_ms = [40, 80]\nabandon = [false, true]"))
+    twice = [unit for unit in both.units if unit.setting.group == "usual"]
+    off = [unit for unit in twice if not unit.setting.thresholds.abandon]
+    assert len(twice) == 2 * len(usual) and len(off) == len(usual)
+    assert "abandon" not in off[0].setting.facts
+    assert {unit.setting.facts.get("abandon") for unit in both.units} == {None, True}
+    text = GOOD.replace("rtt_ms = [40, 80]", "abandon = [false, true]")
+    for model, why in (
+        ("published", None),
+        ("tcp", "link model tcp has chunks whole"),
+    ):
+        settings = planned(tmp_path, text, True, model).settings
+        (said,) = {one.left_out for one in settings if one.thresholds.abandon}
+        assert said is None if why is None else said is not None and said.startswith(why)
+
+
 def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
     """A key that is checked and never used would be a promise."""
     folder = ROOT / "testbed" / "sweeps" / "experiment"

@@ -1,0 +1,37 @@
+"""`--serve-page`: where a run or a sweep can be watched. What takes long to import has no place here."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+MOST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the page is served."""
+
+    port: int
+    listen: str = LOOPBACK
+
+
+def place_of(text: str) -> Place:
+    """What `--serve-page` was given: PORT, or ADDRESS:PORT for others than this machine."""
+    listen, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdecimal() or int(port) > MOST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port; give PORT, or ADDRESS:PORT")
+    return Place(int(port), listen.strip("[]") or LOOPBACK)
+
+
+def add_page_option(output: Any) -> None:
+    """`--serve-page`."""
+    output.add_argument(
+        "--serve-page",
+        type=place_of,
+        metavar="PORT",
+        help="a page to watch it by on this machine's own address, kept as page.html in the end; 0 takes a"
+        " free port, ADDRESS:PORT lets others look, with a token (docs/watching.md)",
+    )
