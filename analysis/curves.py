@@ -80,6 +80,22 @@ def buffer_curve(
     return Curve(tuple(times_s), tuple(levels_s))
 
 
+def told_buffer(chunks: Sequence[ChunkRow], end: EndRow) -> Curve:
+    """The buffer in seconds as the record tells it, at each decision and each arrival, straight between: of a
+    live stream whose chunks come in parts nobody knows more."""
+    times_s, levels_s = [0.0], [0.0]
+    for row in chunks:
+        for time_s, level_s in (
+            (row.request_s - row.decision_s, row.buffer_before_s),
+            (arrival_s(row), row.buffer_after_s),
+        ):
+            times_s.append(max(time_s, times_s[-1]))
+            levels_s.append(level_s)
+    times_s.append(max(end.elapsed_s, times_s[-1]))
+    levels_s.append(0.0 if end.outcome == FINISHED else levels_s[-1])
+    return Curve(tuple(times_s), tuple(levels_s))
+
+
 def stalls(chunks: Sequence[ChunkRow], end: EndRow) -> tuple[Stall, ...]:
     """When playback stood still; startup is none.
 

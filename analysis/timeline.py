@@ -278,6 +278,8 @@ def _cap_s(session: SessionRecord) -> float | None:
 def _buffer(session: SessionRecord) -> curves.Curve:
     """Its level over time, by the thresholds that the player had."""
     told = session.told.player
+    if told is not None and (told.live or {}).get("ahead_s"):
+        return curves.told_buffer(session.chunks, session.end)
     return curves.buffer_curve(
         session.chunks,
         session.end,

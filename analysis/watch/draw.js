@@ -42,10 +42,10 @@ function strip(place, top, high, most, until, paint, told = most) {
 
 const short = value => value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2)));
 
-/* 1, 2 or 5 times a power of ten, not below a value. */
+/* A round number that is not below a value. */
 function round_up(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 0.1)));
-  return power * [1, 2, 3, 5, 10].find(step => step * power >= value * 0.999);
+  return power * [1, 1.5, 2, 3, 4, 5, 7, 10].find(step => step * power >= value * 0.999);
 }
 
 /* What a strip shows, over all that is drawn in it. */
@@ -131,11 +131,13 @@ function draw_video(lane, place, until, now, paint) {
   const full = Math.max(...rows.map(row => row[AFTER]), lane.head.chunk_s || 1);
   const buffer = strip(place, TOP + high * 0.62 + 2 * GAP, high * 0.38, round_up(full), until, paint);
   line(buffer, buffer_line(rows), paint.buffer);
-  for (const row of rows) if (row[STALL] > 0) for (const part of [rate, buffer]) {
+  const stalls = rows.filter(row => row[STALL] > 0).map(row => [row[IN] - row[STALL], row[IN]]);
+  const standing = standing_s(lane, now);
+  if (standing) stalls.push([now - standing, now]);
+  for (const [begin, end] of stalls) for (const part of [rate, buffer]) {
     part.to.globalAlpha = 0.6;
     part.to.fillStyle = paint.stall;
-    const begin = row[IN] - row[STALL];
-    part.to.fillRect(part.x(begin), part.top, Math.max(part.x(row[IN]) - part.x(begin), 2), part.bottom - part.top);
+    part.to.fillRect(part.x(begin), part.top, Math.max(part.x(end) - part.x(begin), 2), part.bottom - part.top);
     part.to.globalAlpha = 1;
   }
   const last = rows[rows.length - 1];

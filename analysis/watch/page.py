@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-SCRIPTS = ("draw.js", "page.js")
+SCRIPTS = ("draw.js", "words.js", "page.js")
 
 
 @cache

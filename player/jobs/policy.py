@@ -27,10 +27,12 @@ class Assignment:
 
 @dataclass(frozen=True)
 class CompiledJobsRule:
-    """A rule of `player/jobs/simulated/rule_steps.py`."""
+    """A rule of `player/jobs/simulated/rule_steps.py`, or of `release_steps.py`."""
 
     rule: int
     figure: float = 0.0
+    release: tuple[float, float, float] | None = None
+    """The figures of `release`, which it then is."""
 
 
 @runtime_checkable

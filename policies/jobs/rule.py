@@ -34,18 +34,18 @@ class Rule(ABC):
 
     def schedule(self, seen: JobsObservation) -> Assignment:
         """The rule's answer."""
-        if seen.source >= 0 and (stage := _stage_of(seen, seen.source)) is not None:
+        if seen.source >= 0 and (stage := stage_of(seen, seen.source)) is not None:
             return Assignment(stage, seen.free)
         caps = self.caps(seen)
         for job in self.order(seen):
             if job == seen.source or seen.supply[job] >= caps[job]:
                 continue
-            if (stage := _stage_of(seen, int(job))) is not None:
+            if (stage := stage_of(seen, int(job))) is not None:
                 return Assignment(stage, min(seen.free, int(caps[job] - seen.supply[job])))
         return Assignment(None)
 
 
-def _stage_of(seen: JobsObservation, job: int) -> int | None:
+def stage_of(seen: JobsObservation, job: int) -> int | None:
     """The job's first schedulable stage whose parents are done, else its first."""
     ready = np.flatnonzero(seen.ready & (seen.job == job))
     if not len(ready):

@@ -175,3 +175,11 @@ def test_link_rate_holds_up_to_its_time_and_wraps(
 ) -> None:
     trace = RateSeries("t", start_s, TRACE.time_s, TRACE.rate_mbps)
     assert curves.link_rate(trace, 4.5) == curves.Curve(times_s, rates_mbps)
+
+
+def test_of_chunks_in_parts_the_buffer_is_what_the_record_tells() -> None:
+    rows = played([1.0, 2.0], [0.0, 0.5])
+    end = EndRow("finished", "", 2, 1.0, 0.0, 8.0, 9.0)
+    told = curves.told_buffer(rows, end)
+    assert told.time_s == (0.0, 0.0, 1.0, 1.5, 3.5, 9.0)
+    assert told.value == (0.0, 0.0, 4.0, 4.0, rows[1].buffer_after_s, 0.0)

@@ -262,16 +262,10 @@ def test_policies_of_calls_are_a_group_of_their_own() -> None:
     assert load_policy("fixed:3").parameters == {"level": 3}
 
 
-@pytest.mark.parametrize("name", sorted({*policy_names(kind=CALL)} - {"netllm", "apc"}))
+@pytest.mark.parametrize("name", policy_names(kind=CALL))
 def test_every_installed_policy_of_calls_loads(name: str) -> None:
     spec = "fixed:500" if name == "fixed" else name
     assert load_policy(spec, kind=CALL).name == name
-
-
-@pytest.mark.parametrize("name", ["netllm", "apc"])
-def test_a_model_without_an_adapter_says_how_one_is_made(name: str) -> None:
-    with pytest.raises(PolicyError, match="none is shipped for the task call; make one with"):
-        load_policy(name, kind=CALL)
 
 
 def test_a_file_s_policy_of_calls_needs_their_calls(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from player.jobs.policy import Assignment, CompiledJobsRule, IllegalAssignment
 from player.jobs.settings import ClusterSettings
 from player.jobs.simulated.events import begin, decide
 from player.jobs.simulated.pools import free_executors, job_of_pool
+from player.jobs.simulated.release_steps import play_release
 from player.jobs.simulated.rule_steps import play
 from player.jobs.simulated.state import (
     ACTIVE,
@@ -140,7 +141,11 @@ class Episode:
 
     def play(self, rule: CompiledJobsRule, decisions: int = _ALL) -> None:
         """Go on by a rule, to the end or for so many decisions."""
-        if not self.over:
+        if self.over:
+            return
+        if rule.release is not None:
+            play_release(self.world, self.state, rule.release, decisions)
+        else:
             play(self.world, self.state, rule.rule, rule.figure, decisions)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from player.faults import is_interrupt, one_line
 from player.jobs.policy import (
@@ -28,6 +28,14 @@ FALLBACK = CompiledJobsRule(FAIR)
 STUCK = "stuck"
 
 
+@runtime_checkable
+class WatchesEpisode(Protocol):
+    """A policy that tries its answers in the simulator: it knows what is to come."""
+
+    def watch(self, episode: Episode) -> None:
+        """The episode that is played, before it begins; not to be changed."""
+
+
 @dataclass(frozen=True)
 class Played:
     """What came of it."""
@@ -48,6 +56,8 @@ def play_jobs(sequence: JobSequence, cluster: ClusterSettings, policy: Any, seed
     if isinstance(policy, HasCompiledJobsRule):
         episode.play(policy.compiled_rule())
         return Played(episode, rows_of(episode), _end(episode, Counter({BY_POLICY: episode.decisions}), ""))
+    if isinstance(policy, WatchesEpisode):
+        policy.watch(episode)
     by, why = _play(episode, policy, seed)
     return Played(episode, rows_of(episode), _end(episode, by, why))
 

@@ -15,7 +15,7 @@ from player.jobs.simulated.pools import free_executors, is_ready, job_of_pool
 from player.jobs.simulated.state import ACTIVE, NOWHERE, READY, SOURCE, State
 from player.jobs.simulated.world import World
 
-FIFO, FAIR, SJF, SQRT = range(4)
+FIFO, FAIR, SJF, SQRT, RELEASE = range(5)
 LEAST_CAP = 3
 """Executors a job, of `SQRT`."""
 

@@ -2,6 +2,7 @@
 
     train    measure what asking the model gains, make rules from it, choose one; --write ships it
     test     the shipped rule beside the model alone, the light policy alone and random routing
+    load     many calls in real time against the server
 
 Exit status: 0 done, 2 bad input, 130 interrupted.
 """
@@ -22,6 +23,7 @@ import json
 from collections.abc import Sequence
 
 from player.registry import PolicyError
+from policies.apc.calls.load import run_load
 from policies.apc.calls.options import PROG, parser
 from policies.apc.calls.study import run_test, run_train
 from traces.commands import carried_out, exit_with
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    report = (run_train if options.command == "train" else run_test)(options, say)
+    report = {"train": run_train, "test": run_test, "load": run_load}[options.command](options, say)
     if options.json:
         print(json.dumps(report))
     return 0

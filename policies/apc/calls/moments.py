@@ -2,7 +2,7 @@
 
 As `policies/apc/study/moments.py` for videos: calls are played with half of the decisions drawn for the
 model; every so often both rates, the model's and the light policy's, are played out for some seconds from the
-same state, the small net deciding after the choice, and the gain is what the model's brings more.
+same state, the light policy deciding after the choice, and the gain is what the model's brings more.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.settings import CallSettings
 from player.call.simulated.batch import SimulatedCalls
 from policies.apc.call_facts import NAMES
-from policies.apc.calls.batch import Heard, Ruled
+from policies.apc.calls.batch import Heard
 from policies.apc.study.moments import Moments
 from policies.call.small.collect import GROUP, drawn_path
-from policies.call.small.policy import Small
 from policies.llm.engine.engine import Engine
+from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.play import EngineRates, LastIntervals
 from traces.trace import Trace
 
@@ -51,7 +51,6 @@ class Batch:
     ) -> None:
         self._calls, self._random = calls, random
         self._heard = Heard(calls, light)
-        self._then = Ruled.over(calls, Small().compiled_rule(), False)
         self._model, self._last = EngineRates(engine, len(calls), scale), LastIntervals(calls)
 
     def moments(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -61,7 +60,7 @@ class Batch:
         held, last = np.full(len(self._calls), np.nan), call.intervals - 2 * every
         try:
             for heard in range(1, last):
-                self._then.hear(self._heard.next())
+                self._heard.next()
                 self._last.note()
                 if heard % every == 0:
                     model = np.clip(self._model.kbps(self._last.vectors()), call.min_kbps, call.max_kbps)
@@ -80,27 +79,23 @@ class Batch:
         """(calls, facts), (calls,) gains, (calls,) whether the two differ."""
         light = self._heard.light.kbps
         differ = np.abs(np.log(model / np.maximum(light, 1.0))) > NEAR
-        gains = self._worth(model, None, ahead) - self._worth(light, self._heard.light, ahead)
+        gains = self._worth(model, True, ahead) - self._worth(light, False, ahead)
         return self._heard.all_facts().copy(), np.where(differ, gains, 0.0), differ
 
-    def _worth(self, kbps: Floats, goes_on: Ruled | None, ahead: int) -> Floats:
-        """(calls,) linear QoE of what follows a choice.
+    def _worth(self, kbps: Floats, holds: bool, ahead: int) -> Floats:
+        """(calls,) linear QoE of what follows a choice; then the light policy decides, by what came of it.
 
         Args:
-            goes_on: who decides until the next decision; None: the rate holds.
+            holds: whether the rate holds until the next decision.
         """
-        calls, then = self._calls.copy(), self._then.copy()
-        first = None if goes_on is None else goes_on.copy()
+        calls, light = self._calls.copy(), self._heard.light.copy()
         before = Window.of(calls)
         calls.set_rates(kbps)
         for heard in range(1, ahead + 1):
             feedback = calls.to_next_feedback()
-            later = then.hear(feedback)
-            now = first.hear(feedback) if first is not None else None
-            if heard >= calls.call.intervals_a_decision:
-                calls.set_rates(later)
-            elif now is not None:
-                calls.set_rates(now)
+            rates = light.hear(feedback)
+            if heard >= calls.call.intervals_a_decision or not holds:
+                calls.set_rates(rates)
         return before.worth(calls)
 
 
@@ -145,7 +140,7 @@ def collect(
     duration_s: float,
     seed: int,
     threads: int = 1,
-    scale: float = 1.0,
+    scale: float = SCALE,
     say: Callable[[str], None] = lambda text: None,
 ) -> Moments:
     """A call over each trace, from a drawn moment and over drawn paths, and what asking gains in it.

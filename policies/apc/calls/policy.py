@@ -24,7 +24,7 @@ from player.registry import CALL, PolicyError, load_policy, policy_file
 from policies.apc.call_facts import CallFacts, facts_of, window_of
 from policies.apc.dynamic import Price
 from policies.apc.learned import file_sha256
-from policies.apc.names import BUDGET_MS, RESERVE_MS
+from policies.apc.names import BUDGET_MS, LIGHT_OF_CALLS, RESERVE_MS
 from policies.apc.policy import BY_LIGHT
 from policies.apc.rule import Rule as Thresholded
 from policies.apc.rule import read_rule
@@ -33,6 +33,7 @@ from policies.call.gcc import GCC
 from policies.call.rule import Rule
 from policies.llm.serving.conversation import ServerError
 from policies.llm.serving.protocol import BY_LLM
+from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.decider import AUTO
 
@@ -76,13 +77,13 @@ class APC:
 
     def __init__(
         self,
-        light: str = "gcc",
+        light: str = LIGHT_OF_CALLS,
         scheduler: str = "rule",
         share: float = 0.5,
         dynamic: bool = True,
         budget_ms: float = BUDGET_MS,
         thresholds: str = "",
-        scale: float = 1.0,
+        scale: float = SCALE,
         server: str = AUTO,
         adapter: str = "",
         device: str = AUTO,

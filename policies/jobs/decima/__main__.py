@@ -19,7 +19,7 @@ from player.jobs.settings import ClusterSettings
 from player.jobs.simulated.episode import Episode
 from policies.jobs.decima.net import Weights, fresh_weights
 from policies.jobs.decima.rollouts import Rollout, play_together
-from policies.jobs.rules import SquareRoot
+from policies.jobs.release import Release
 from traces.commands import Parser, add_options, carried_out, exit_with, option
 from traces.files import write_aside
 from traces.jobs.generator import member
@@ -74,7 +74,7 @@ def train(settings: TrainingSettings, out: Path) -> dict[str, float]:
     net = Net(fresh_weights(settings.seed))
     until_s = time.monotonic() + 60.0 * settings.minutes
     first = FIRST_TRAINED + 100_000 * settings.seed
-    steps = steps_of(SquareRoot(), episodes_of(first, settings.imitated, 200))
+    steps = steps_of(Release(), episodes_of(first, settings.imitated, 200))
     likely = imitate(net, steps, settings.imitation_epochs)
     best = _keep(net.weights(), settings, out)
     _tell(round=0, log_likelihood=likely, held_job_s=best)

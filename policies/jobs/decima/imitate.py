@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 
 from player.jobs.features import graph_of
+from player.jobs.policy import JobsPolicy
 from player.jobs.simulated.episode import Episode
 from policies.jobs.decima.batch import Net, Step, batch_of
-from policies.jobs.rule import Rule
 
 
-def steps_of(rule: Rule, episodes: Sequence[Episode]) -> list[Step]:
+def steps_of(rule: JobsPolicy, episodes: Sequence[Episode]) -> list[Step]:
     """The rule's decisions; those that give nothing are left out, which the net cannot."""
     found = []
     for episode in episodes:
@@ -24,11 +24,13 @@ def steps_of(rule: Rule, episodes: Sequence[Episode]) -> list[Step]:
     return found
 
 
-def imitate(net: Net, steps: Sequence[Step], epochs: int, batch: int = 256, rate: float = 1e-3) -> float:
-    """Raise the chance of these decisions; the mean of their log likelihood in the last epoch."""
+def imitate(net: Net, steps: Sequence[Step], epochs: int, batch: int = 64, rate: float = 2e-3) -> float:
+    """Raise the chance of these decisions, in ever smaller steps; their mean log likelihood in the last
+    epoch."""
     import torch
 
     optimizer, mean = torch.optim.Adam(net.parameters(), rate), -math.inf
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, epochs)
     for _ in range(epochs):
         total = 0.0
         for places in torch.randperm(len(steps)).split(batch):
@@ -37,5 +39,6 @@ def imitate(net: Net, steps: Sequence[Step], epochs: int, batch: int = 256, rate
             (-logs.mean()).backward()
             optimizer.step()
             total += float(logs.detach().sum())
+        slower.step()
         mean = total / len(steps)
     return mean

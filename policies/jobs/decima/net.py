@@ -97,15 +97,17 @@ def count_scores(weights: Weights, graphs: Graphs, made: Embedded, stages: Whole
     return (values @ weights["count.2.weight"].T + weights["count.2.bias"])[:, 0], rows
 
 
-def chosen(weights: Weights, graphs: Graphs, random: np.random.Generator | None) -> tuple[Whole, Whole]:
+def chosen(
+    weights: Weights, graphs: Graphs, random: np.random.Generator | None, median: bool = False
+) -> tuple[Whole, Whole]:
     """Each graph's stage, as a place in that graph, and how many executors; drawn where there is a generator,
-    else the best."""
+    else the best; with `median` so many executors that more are as likely as fewer."""
     made = embedded(weights, graphs)
     stages = graphs.ready[
         _one_each(stage_scores(weights, graphs, made), graphs.of_node[graphs.ready], len(graphs), random)
     ]
     scores, rows = count_scores(weights, graphs, made, stages)
-    places = _one_each(scores, rows, len(graphs), random)
+    places = _medians(scores, rows, len(graphs)) if median else _one_each(scores, rows, len(graphs), random)
     counts = 1 + places - np.searchsorted(rows, np.arange(len(graphs)))
     return stages - graphs.first_node, counts
 
@@ -117,3 +119,14 @@ def _one_each(scores: Numbers, of: Whole, graphs: int, random: np.random.Generat
         scores = scores - np.log(-np.log(random.random(len(scores)))).astype(np.float32)
     order = np.lexsort((scores, of))
     return order[np.searchsorted(of, np.arange(graphs), side="right") - 1]
+
+
+def _medians(scores: Numbers, of: Whole, graphs: int) -> Whole:
+    """(graphs,) the place among the scores of each, which stand together in order, where half of their
+    softmax is reached."""
+    first = np.searchsorted(of, np.arange(graphs))
+    chances = np.exp((scores - np.maximum.reduceat(scores, first)[of]).astype(np.float64))
+    reached = np.cumsum(chances)
+    before = reached[first] - chances[first]
+    totals = np.add.reduceat(chances, first)
+    return np.asarray(np.searchsorted(reached, before + totals / 2.0))

@@ -31,14 +31,23 @@ EMPTY = 2500
 COMPLAINTS = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
 
 
-async def seen(tab: Tab, chunks: str) -> dict[str, Any]:
-    """What is on the page, once the first lane shows so many chunks."""
+HOVER = """(() => {
+    scrollTo(0, 0);
+    const box = document.querySelector("canvas").getBoundingClientRect();
+    const place = {clientX: box.left + box.width / 2, clientY: box.top + 20};
+    document.querySelector("canvas").dispatchEvent(new MouseEvent("mousemove", place));
+})()"""
+
+
+async def seen(tab: Tab, words: str, drawn: int = 2) -> dict[str, Any]:
+    """What is on the page, once the first lane says so, and so many lanes are drawn."""
     async with asyncio.timeout(30):
         while True:
             answer = await tab.ask("Runtime.evaluate", expression=SEEN)
             if "value" in answer["result"]:
                 found: dict[str, Any] = json.loads(answer["result"]["value"])
-                if found["lanes"] and chunks in found["lanes"][0] and min(found["drawn"]) > EMPTY:
+                pictures = sum(length > EMPTY for length in found["drawn"])
+                if found["lanes"] and words in found["lanes"][0] and pictures >= drawn:
                     return found
             await asyncio.sleep(0.05)
 
@@ -65,8 +74,14 @@ def test_the_page_draws_lanes_and_runs_nothing_of_records(tmp_path: Path) -> Non
                 file.write(b"".join(lines[2:]))
             later = await seen(tab, "chunk 3/3")
             assert keep(Board(folder), tmp_path / "kept.html")
+            small = {"width": 500, "height": 300, "deviceScaleFactor": 1, "mobile": False}
+            await tab.ask("Emulation.setDeviceMetricsOverride", **small)
             await tab.ask("Page.navigate", url=(tmp_path / "kept.html").as_uri())
+            await seen(tab, "chunk 3/3", drawn=1)
+            await tab.ask("Runtime.evaluate", expression="scrollTo(0, 1e6)")
             kept = await seen(tab, "chunk 3/3")
+            await tab.ask("Runtime.evaluate", expression=HOVER)
+            await seen(tab, "chunk 3: level 1 at 2.0 s, 1.00 s at 1.00 Mbit/s")
         for found in (live, later, kept):
             assert len(found["lanes"]) == 2
             assert HOSTILE in found["lanes"][0]

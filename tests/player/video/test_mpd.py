@@ -281,7 +281,7 @@ SIZES = f'<SupplementalProperty schemeIdUri="{SIZES_SCHEME}" value='
         (b"\0\0\0\x18ftypmp42", "this is an MP4 file"),
         (b"<MPD>\xff</MPD>", "byte 5 is not UTF-8"),
         ("<SmoothStreamingMedia/>", "root element is SmoothStreamingMedia"),
-        (manifest("", 'type="dynamic"'), "live streams"),
+        (manifest("", 'type="dynamic"'), "a live stream, which is played with --live"),
         ("<MPD/>", "0 Periods"),
         ('<MPD><Period duration="PT1S"/><Period/></MPD>', "Period 1 of 2: no video"),
         (manifest('<AdaptationSet contentType="audio"/>'), "no video among 1 AdaptationSet:"),

@@ -22,6 +22,7 @@ from policies.apc.calls import moments
 from policies.apc.calls.__main__ import main
 from policies.apc.calls.arms import Arm, Played
 from policies.apc.calls.policy import APC, light_rule
+from policies.apc.calls.rehearsed import rehearse
 from policies.apc.calls.study import choose, ship
 from policies.apc.rule import Condition, Rule, SchedulerError, Thresholds, read_rule
 from policies.apc.scheduler import Always, Never, RandomShare
@@ -81,8 +82,8 @@ def played(policy: APC, calls: int = 2) -> Any:
     return play_policies(links, [policy.another() for _ in range(calls)], one_spec=True)
 
 
-def apc(tiny: Path, **options: Any) -> APC:
-    return APC(server="none", adapter=str(tiny), device="cpu", **options)
+def apc(tiny: Path, light: str = "gcc", **options: Any) -> APC:
+    return APC(light, server="none", adapter=str(tiny), device="cpu", **options)
 
 
 def who(made: Any, decisions: bool) -> set[str]:
@@ -183,7 +184,18 @@ def test_moments_are_played_out_and_fitted_by_the_command(
 ) -> None:
     monkeypatch.setattr("policies.apc.calls.moments.AHEAD_S", 1.0)
     monkeypatch.setattr("policies.apc.calls.study.CallSettings", lambda: CALL)
-    words = ["train", "--adapter", str(tiny), "--traces", "3g[0:5]", "--choose", "3g[7:9]", "--json"]
+    words = [
+        "train",
+        "--adapter",
+        str(tiny),
+        "--traces",
+        "3g[0:5]",
+        "--choose",
+        "3g[7:9]",
+        "--json",
+        "--light",
+        "gcc",
+    ]
     words += ["--duration-s", "6", "--shares", "0.5", "--out", str(tmp_path)]
     assert main(words) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -194,7 +206,18 @@ def test_moments_are_played_out_and_fitted_by_the_command(
     assert {each.fact for each in conditions} <= set(NAMES)
     file = tmp_path / "rule.json"
     ship("gcc", Thresholds((Condition("queue_ms", above=5.0),)), file)
-    words = ["test", "--adapter", str(tiny), "--traces", "3g[7:9]", "--thresholds", str(file), "--json"]
+    words = [
+        "test",
+        "--light",
+        "gcc",
+        "--adapter",
+        str(tiny),
+        "--traces",
+        "3g[7:9]",
+        "--thresholds",
+        str(file),
+        "--json",
+    ]
     assert main(words) == 0
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["sets"]["3g[7:9]"]
     assert [each["policy"] for each in rows][:3] == ["llm only", "apc rule", "gcc only"]
@@ -221,3 +244,42 @@ def test_an_engine_gets_its_slots_back(tiny: Path) -> None:
     assert found.facts.shape == (len(found), len(NAMES)) and len(found) == 3 * 2
     assert isinstance(found.row(0), CallFacts)
     assert not found.gains[~found.differ].any()
+
+
+# ---- load ----------------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_has_a_step_and_facts_for_each_decision() -> None:
+    (first, second) = rehearse([LINK, LINK], "gcc", 4.0, seed=1)
+    assert len(first.steps) == len(first.facts) == (80 - 8 - 1) // 4
+    assert [round(step.elapsed_s / 0.2) for step in first.steps] == list(range(1, len(first.steps) + 1))
+    assert first.steps != second.steps, "they begin at other moments"
+    assert all(np.isfinite(list(inputs(each))).all() for each in first.facts)
+
+
+def test_calls_are_loaded_by_command(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship("gcc", Thresholds((Condition("queue_ms", above=0.001),), 1.0), tmp_path / "rule.json")
+    words = [
+        "load",
+        "--light",
+        "gcc",
+        "--adapter",
+        str(tiny),
+        "--traces",
+        "3g[0:2]",
+        "--sessions",
+        "2",
+        "--duration-s",
+        "1.6",
+    ]
+    words += ["--ramp-s", "0.4", "--ways", "apc", "light", "--thresholds", str(tmp_path / "rule.json")]
+    assert main([*words, "--budget-ms", "2000", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    routed, light = report["rows"]
+    assert routed["way"] == "apc" and routed["sessions"] == 2 and routed["qoe"] is None
+    assert set(routed["by"]) <= {"llm", "light"} and routed["asked"] > 0
+    assert light["by"] == {"light": light["decisions"]} and light["asked"] == 0
+    assert main([*words, "--ramp-s", "2"]) == 2
+    assert "--ramp-s 2, --duration-s 1.6" in capsys.readouterr().err

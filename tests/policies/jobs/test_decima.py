@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from player.jobs.features import graph_of, levels
+from player.jobs.settings import ClusterSettings, JobsError
 from player.jobs.simulated.episode import Episode
+from player.jobs.simulated.playing import play_jobs
 from policies.jobs.decima.graphs import joined
 from policies.jobs.decima.net import chosen, count_scores, embedded, fresh_weights, stage_scores
+from policies.jobs.decima.policy import WEIGHTS, Decima
 from policies.jobs.decima.rollouts import play_together
+from policies.jobs.rules import Fair
 from traces.jobs.generator import member
 
 torch = pytest.importorskip("torch")
@@ -85,3 +89,28 @@ def test_the_best_is_taken_without_a_generator() -> None:
     assert (once[0], once[1]) == (twice[0], twice[1])
     counts = {int(chosen(weights, graphs, np.random.default_rng(seed))[1][0]) for seed in range(40)}
     assert len(counts) > 1
+
+
+def test_the_median_of_executors_has_half_of_the_chance_on_either_side() -> None:
+    weights = fresh_weights(2)
+    graphs = joined([graph_of(Episode(member(index, 5)).observation()) for index in range(3)])
+    stages, counts = chosen(weights, graphs, None, median=True)
+    scores, rows = count_scores(weights, graphs, embedded(weights, graphs), graphs.first_node + stages)
+    for graph in range(3):
+        chances = np.exp(scores[rows == graph].astype(float))
+        chances /= chances.sum()
+        assert chances[: counts[graph] - 1].sum() < 0.5 <= chances[: counts[graph]].sum() + 1e-9
+
+
+def test_the_shipped_weights_have_learned_the_rule() -> None:
+    """A handful of short sequences that training has not seen; fair shares have far more."""
+    job_s = {"decima": 0.0, "fair": 0.0}
+    for index in range(9100, 9102):
+        for name, policy in (("decima", Decima()), ("fair", Fair())):
+            played = play_jobs(member(index, 25), ClusterSettings(), policy, 0)
+            job_s[name] += float(np.mean(played.episode.job_times_s))
+    assert job_s["decima"] < 0.98 * job_s["fair"]
+    card = WEIGHTS.with_name("card.md").read_text(encoding="utf-8")
+    assert f"SHA-256 `{Decima().weights_sha256[:12]}…`" in card
+    with pytest.raises(JobsError, match="choice=worst"):
+        Decima(choice="worst")

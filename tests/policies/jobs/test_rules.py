@@ -8,6 +8,7 @@ import pytest
 from player.jobs.policy import Assignment
 from player.jobs.settings import JobsError
 from player.jobs.simulated.episode import Episode, state_bytes
+from policies.jobs.release import Release
 from policies.jobs.rule import Rule
 from policies.jobs.rules import Fair, Fifo, ShortestFirst, SquareRoot
 from tests.support.tiny_jobs import sequence, stage
@@ -15,9 +16,11 @@ from traces.jobs.generator import member
 
 
 @pytest.mark.parametrize(
-    "rule", [Fifo(), Fair(), ShortestFirst(20), SquareRoot(0.7)], ids=lambda rule: type(rule).__name__
+    "rule",
+    [Fifo(), Fair(), ShortestFirst(20), SquareRoot(0.7), Release()],
+    ids=lambda rule: type(rule).__name__,
 )
-def test_python_decides_as_the_compiled_rule(rule: Rule) -> None:
+def test_python_decides_as_the_compiled_rule(rule: Rule | Release) -> None:
     asked = Episode(member(11, 15))
     compiled = asked.copy()
     while not asked.over:
@@ -57,6 +60,24 @@ def test_figures_that_make_no_rule_are_refused() -> None:
         ShortestFirst(0)
     with pytest.raises(JobsError, match="c=nan"):
         SquareRoot(float("nan"))
+    with pytest.raises(JobsError, match="keep=0"):
+        Release(keep=0)
+
+
+def after_a_task_of_the_large_job(rule: Rule | Release) -> Assignment:
+    """Its executors become free while a small one waits for some."""
+    jobs = sequence([[stage(4000)] * 2, [stage(90, first_ms=100.0)]], (0.0, 5000.0))
+    episode = Episode(jobs)
+    while episode.now_ms <= 5000.0 or episode.observation().source != 0:
+        seen = episode.observation()
+        episode.give(Assignment(int(np.flatnonzero(seen.ready)[0]), 50))
+    return rule.schedule(episode.observation())
+
+
+def test_a_job_that_holds_enough_lets_executors_go() -> None:
+    assert after_a_task_of_the_large_job(SquareRoot()).stage == 1
+    assert after_a_task_of_the_large_job(Release(keep=0.1)).stage == 2
+    assert after_a_task_of_the_large_job(Release(keep=0.1, c=1e5)).stage == 2  # the shorter one, in its turn
 
 
 def test_order_of_the_rules_on_a_few_sequences() -> None:

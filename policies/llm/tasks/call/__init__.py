@@ -4,5 +4,5 @@
     python -m policies.llm adapt --task call --pool pool --layers 4 --rounds 2 --out adapter
     python -m policies.llm test --task call --adapter adapter
 
-No adapter is shipped: the policy `netllm` of calls needs `adapter=DIR`.
+What is shipped lies in `weights/`; its card says how it was made, and what it is worth.
 """

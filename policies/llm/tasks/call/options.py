@@ -7,7 +7,7 @@ from typing import Any
 
 from policies.call.small.command_line import LEARNED, UNSEEN
 from policies.llm.arithmetic import add_dtype_option
-from policies.llm.tasks.call.names import SMALL, TEACHERS
+from policies.llm.tasks.call.names import SCALE, SMALL, TEACHERS
 from traces.commands import add_json_option
 from traces.numbers import count, positive, whole
 
@@ -43,7 +43,7 @@ def add_test(commands: Any) -> None:
         *("--traces", "--trace"), nargs="+", default=list(UNSEEN), metavar="SPEC",
         help="each is a set (default: %(default)s)",
     )  # fmt: skip
-    made.add_argument("--scale", type=positive, default=1.0, help="of the model's rates (default: 1)")
+    made.add_argument("--scale", type=positive, default=SCALE, help="of its rates (default: %(default)g)")
     made.add_argument("--policy", default="small", help="other rules, by commas (default: %(default)s)")
     made.add_argument("--duration-s", type=positive, default=60.0, metavar="S", help="(default: %(default)g)")
     made.add_argument(

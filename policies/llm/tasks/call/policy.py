@@ -12,6 +12,7 @@ from player.call.policy import CallPolicy, Rate
 from player.call.settings import CallSettings
 from player.policy import ServerCommand
 from policies.llm.serving.protocol import Answer
+from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.task import TASK
 from policies.llm.tasks.call.wire import CallStep
 from policies.llm.tasks.decider import AUTO, DecidedSession, Decider
@@ -44,7 +45,7 @@ class NetLLM:
         server: str = AUTO,
         deadline_ms: float = DEADLINE_MS,
         adapter: str = "",
-        scale: float = 1.0,
+        scale: float = SCALE,
         device: str = AUTO,
         dtype: str = AUTO,
     ) -> None:

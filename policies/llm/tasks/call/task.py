@@ -26,7 +26,7 @@ class SetsRate(Task):
     name = "call"
     modalities = MODALITIES
     head = Regression(1)
-    shipped: Path | None = None
+    shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.call.course:CallCourse"
     prompt = (
         "Set the sending rate of a live video call, every 200 ms. Goal: the highest rate that the link will"

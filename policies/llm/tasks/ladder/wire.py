@@ -59,7 +59,9 @@ class VideoStep:
         )
 
 
-_PAST = tuple(field.name for field in fields(PastChunk))
+NOT_SENT = ("given_up_level", "given_up_bytes")
+"""Of a past chunk: no model has been taught what a player that gives requests up does."""
+_PAST = tuple(field.name for field in fields(PastChunk) if field.name not in NOT_SENT)
 
 
 def dump_step(step: VideoStep) -> dict[str, Any]:

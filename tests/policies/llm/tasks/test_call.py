@@ -23,12 +23,12 @@ from policies.call.small.collect import by_oracle_astray
 from policies.llm.__main__ import main
 from policies.llm.engine.engine import Engine
 from policies.llm.learning import pool
-from policies.llm.model.adapter import AdapterError
 from policies.llm.model.tiny import tiny_adapter, tiny_base
 from policies.llm.serving.conversation import Conversation
 from policies.llm.serving.fields import FieldError, load_json
 from policies.llm.serving.protocol import load_request
 from policies.llm.task import NextSteps, task_named
+from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.play import EngineRates, play_engine, watch
 from policies.llm.tasks.call.policy import NetLLM
 from policies.llm.tasks.call.task import TASK
@@ -225,7 +225,7 @@ def test_the_policy_decides_as_the_batch_does(tiny: Path) -> None:
     played = calls(2)
     seen = watch(played, rates, teacher_of("link", played))
     rates.close()
-    policy = NetLLM(server="none", adapter=str(tiny), device="cpu")
+    policy = NetLLM(server="none", adapter=str(tiny), device="cpu", scale=1.0)
     first = []
     for n in range(2):
         one = calls(2)
@@ -237,7 +237,7 @@ def test_the_policy_decides_as_the_batch_does(tiny: Path) -> None:
     assert seen.answers[:, 0, 0] == pytest.approx(bounded, abs=1e-3)
 
 
-def test_scale_is_the_knob_and_a_policy_without_adapter_says_so(tiny: Path) -> None:
+def test_scale_is_the_knob(tiny: Path) -> None:
     observation = CallObservation(interval(3), (), tuple(interval(n) for n in range(3)))
     kbps = []
     for scale in (1.0, 0.5):
@@ -250,9 +250,12 @@ def test_scale_is_the_knob_and_a_policy_without_adapter_says_so(tiny: Path) -> N
     for scale in (0.0, math.nan):
         with pytest.raises(ValueError, match="scale"):
             NetLLM(adapter=str(tiny), scale=scale)
-    if TASK.shipped is None:
-        with pytest.raises(AdapterError, match="none is shipped for the task call"):
-            NetLLM()
+
+
+def test_an_adapter_is_shipped_with_what_its_rates_are_multiplied_by() -> None:
+    policy = NetLLM()
+    assert policy._scale == SCALE > 0 and len(policy.weights_sha256) == 64
+    assert sum(each.stat().st_size for each in TASK.shipped.iterdir()) < 5e6
 
 
 def test_a_long_call_goes_on_as_a_new_session(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from player.buffer import CAP_MS
-from player.observation import Observation
+from player.observation import Observation, PastChunk
 from player.policy import ServerCommand
 from player.qoe import QoE
 from player.simulated.batch.library import Library
@@ -237,3 +238,11 @@ def test_collected_adapted_and_tested(tmp_path: Path, capsys: pytest.CaptureFixt
     assert {name: row["stall_pct"] >= 0 for name, row in setting["policies"].items()} == dict.fromkeys(
         ("adapter", "robustmpc", "teacher"), True
     )
+
+
+def test_a_request_that_was_given_up_is_not_sent() -> None:
+    past = PastChunk(1, 1000, 1.0, 0.008, 80.0, 0.0, 4.0, given_up_level=2, given_up_bytes=10)
+    step = VideoStep(past, 4.0, ((1, 2, 3),), 1, 4.0)
+    sent = json.loads(json.dumps(wire.dump_step(step)))
+    assert not set(sent["past"]) & set(wire.NOT_SENT)
+    assert wire.load_step(sent, "step", 1).past == replace(past, given_up_level=None, given_up_bytes=0)
