@@ -14,7 +14,7 @@ from policies.viewport.others import AHEAD, CHANNELS, DOUBT, FIELDS, MAP_PITCH, 
 from policies.viewport.track.__main__ import main
 from policies.viewport.track.learn import examples_of, mirrored, scored, weights_of
 from policies.viewport.track.model import TrackModel, wrapped_l1
-from policies.viewport.track.net import answer_of, seen_samples
+from policies.viewport.track.net import Track, answer_of, seen_samples
 from traces.heads.generator import member
 
 HERE = np.array([[0.0, 0.0, 170.0]])
@@ -121,3 +121,8 @@ def test_track_is_trained_by_its_command(tmp_path: Path, capsys: pytest.CaptureF
     assert report["mae"] > 0 and (tmp_path / "track.safetensors").stat().st_size > 100_000
     assert main([*words, "--as-published", "--out", str(tmp_path / "no.safetensors")]) == 2
     assert "fed the first true sample" in capsys.readouterr().err
+
+
+def test_the_shipped_weights_predict() -> None:
+    seen = windows_of(member(3), 1).seen
+    assert np.isfinite(Track().predict(seen)).all()

@@ -157,5 +157,5 @@ def test_nets_are_trained_and_judged_by_their_command(
 
 def test_the_shipped_weights_are_the_card_s() -> None:
     text = Path(str(weights_file("card"))).with_name("card.md").read_text(encoding="utf-8")
-    for name in ("small", "crowd", "ridge"):
+    for name in ("small", "crowd", "ridge", "track"):
         assert f"`{name}.safetensors` | `{weights_sha256(name)[:12]}…`" in text
