@@ -161,6 +161,8 @@ def _records_in(folder: Path) -> dict[str, tuple[Path, float, bool]]:
     """Name: path, Unix time of its last change, and whether it is still being written."""
     found: dict[str, tuple[Path, float, bool]] = {}
     for place, begin in ((folder, ""), (folder / BESIDE, f"{BESIDE}/")):
+        if begin and place.is_symlink():  # it may lead out of the folder
+            continue
         try:
             entries = os.scandir(place)
         except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from analysis.watch.figures import FAR
+
 MOST_STEPS = 600
 """More would be narrower than a pixel."""
 DIGITS = 3
@@ -23,7 +25,7 @@ def steps_of(
     Returns:
         nothing where these are no trace.
     """
-    if not _is_trace(time_s, rate_mbps) or not 0 < length_s < math.inf or not math.isfinite(start_s):
+    if not _is_trace(time_s, rate_mbps) or not 0 < length_s <= FAR or not abs(start_s) <= FAR:
         return []
     series = _Series(time_s, rate_mbps)
     ends = series.ends(start_s, length_s)
@@ -41,7 +43,7 @@ def steps_of(
 
 def _is_trace(time_s: Sequence[float], rate_mbps: Sequence[float]) -> bool:
     numbers = [*time_s, *rate_mbps]
-    if not numbers or len(time_s) != len(rate_mbps) or not all(map(math.isfinite, numbers)):
+    if not numbers or len(time_s) != len(rate_mbps) or not all(abs(one) <= FAR for one in numbers):
         return False
     rising = all(one < other for one, other in pairwise(time_s))
     return rising and time_s[0] >= 0 and time_s[-1] > 0 and min(rate_mbps) >= 0

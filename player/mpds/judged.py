@@ -53,7 +53,7 @@ def found_mpds(folder: Path) -> Iterator[Path]:
         if path.name.lower().endswith(ENDINGS) and path.is_file():
             try:
                 digest = hashlib.sha256(read_bytes(path, MOST_BYTES)).digest()
-            except BadFileError:
+            except (BadFileError, OSError):
                 digest = str(path).encode()
             if digest not in seen:
                 seen.add(digest)

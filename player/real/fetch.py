@@ -359,6 +359,7 @@ def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
         job.total = total if job.total is None else job.total
     elif response.status == 200:  # the first answer, or one that ignores Range: the body from its start
         job.received = 0
+        job.arrival = PartsArrival()
         if job.keep is not None:
             job.keep.clear()
         job.total = response.content_length

@@ -304,8 +304,7 @@ class Session:
     async def _fetch_or_less(self, chunk: int, level: int) -> tuple[FetchResult, GivenUp | None]:
         """The chunk, at a lower level where the request is given up; `self._level` is what came. One that
         comes in parts is being shown already."""
-        in_parts = self._live is not None and self._live.part_s is not None
-        if not self._settings.thresholds.abandon or level == 0 or in_parts:
+        if not self._settings.thresholds.abandon or level == 0 or self._in_parts:
             return await self._fetch(chunk, level), None
         fetching = asyncio.create_task(self._fetch(chunk, level))
         try:
@@ -343,9 +342,18 @@ class Session:
             presentation.url(level, chunk),
             size_bytes,
             presentation.part(level, chunk),
-            None if self._live is None else self._hear_parts,
+            self._hear_parts if self._in_parts else None,
             awaited=self._live is not None,
         )
+
+    @property
+    def _in_parts(self) -> bool:
+        """Whether each chunk of HTTP is a part of a chunk of video. So it is of our origin, whose streams can
+        be moved in time; another server may send pieces of any length."""
+        stream = self._presentation.live
+        if self._live is None or stream is None:
+            return False
+        return self._live.part_s is not None and stream.moves_to is not None
 
     def _hear_parts(self, parts: int) -> None:
         """So many parts of a chunk that comes as it is made are here, and can be shown."""

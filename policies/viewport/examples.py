@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from player.viewport.windows import windows_of
 from policies.viewport.features import residual
 from policies.viewport.net import inputs_of
-from traces.heads.head import WatchedVideo
+from traces.heads.head import HeadError, WatchedVideo
 
 TRAIN_STEP = 3
 """Samples from window to window, of training: five times as many as are judged."""
@@ -34,6 +34,9 @@ def examples_of(name: str, videos: Sequence[WatchedVideo], every: bool) -> Examp
     Args:
         name: whose inputs they are: `small`, `crowd` or `ridge`.
         every: closely, for training; else those that are judged.
+
+    Raises:
+        HeadError: recordings too short for any.
     """
     inputs, targets = [], []
     for video in videos:
@@ -46,4 +49,6 @@ def examples_of(name: str, videos: Sequence[WatchedVideo], every: bool) -> Examp
             if len(made.at):
                 inputs.append(inputs_of(name, made.seen))
                 targets.append(residual(made.seen, made.future))
+    if not inputs:
+        raise HeadError(f"{', '.join(video.name for video in videos)}: recordings too short for a window")
     return Examples(np.concatenate(inputs).astype(np.float32), np.concatenate(targets).astype(np.float32))

@@ -18,7 +18,7 @@ from policies.viewport.others import FIELDS
 from policies.viewport.track.model import SCALE, TrackModel, wrapped_l1
 from policies.viewport.track.net import SIZES, seen_samples
 from policies.viewport.units import UNIT
-from traces.heads.head import AXES, YAW, WatchedVideo
+from traces.heads.head import AXES, YAW, HeadError, WatchedVideo
 
 EVERY = 10
 """Samples from window to window, of training."""
@@ -60,6 +60,9 @@ def examples_of(videos: Sequence[WatchedVideo], closely: bool) -> TrackExamples:
 
     Args:
         closely: for training, from beginning to end; else those that are judged.
+
+    Raises:
+        HeadError: recordings too short for any.
     """
     parts = []
     for video in videos:
@@ -73,6 +76,8 @@ def examples_of(videos: Sequence[WatchedVideo], closely: bool) -> TrackExamples:
                 samples, maps = seen_samples(found.seen)
                 targets = residual(found.seen, found.future).reshape(-1, FUTURE, AXES)
                 parts.append((samples, maps.astype(np.float16), targets, found.seen.history, found.future))
+    if not parts:
+        raise HeadError(f"{', '.join(video.name for video in videos)}: recordings too short for a window")
     return TrackExamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -89,7 +94,7 @@ def learn(
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, weight_decay=settings.decay)
     batches = -(-len(train.targets) // settings.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * batches)
-    best, kept = float("inf"), model.state_dict()
+    best, kept = float("inf"), {name: value.clone() for name, value in model.state_dict().items()}
     for epoch in range(settings.epochs):
         for rows in torch.randperm(len(train.targets)).split(settings.batch):
             loss = _loss(model, train, rows.numpy(), MIRRORED[int(torch.randint(len(MIRRORED), (1,)))])
@@ -103,6 +108,8 @@ def learn(
         if error < best:
             best, kept = error, {name: value.clone() for name, value in model.state_dict().items()}
         tell(f"epoch {epoch + 1}: {error:.3f} degrees on the validation, best {best:.3f}")
+    if best == float("inf"):
+        raise HeadError("the net's errors are no numbers: its training has diverged; take another seed")
     model.load_state_dict(kept)
     return model, weights_of(model), best
 

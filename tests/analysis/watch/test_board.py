@@ -187,3 +187,13 @@ def test_a_call_is_told_too(folder: Path) -> None:
     decided = [row for row in rows if row[0] == "d"]
     assert len(decided) == 6
     assert "guard" in [row[3] for row in decided]
+
+
+def test_a_folder_beside_that_leads_elsewhere_is_left_alone(
+    folder: Path, tmp_path: Path, record: list[bytes]
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "secret.jsonl").write_bytes(b"".join(record))
+    (folder / "beside").symlink_to(tmp_path / "other")
+    board = Board(folder)
+    assert told(board.turn(whole=True), "head") == []

@@ -53,3 +53,18 @@ def test_many_short_steps_become_means() -> None:
 )
 def test_what_is_no_trace_is_not_drawn(times: list[float], rates: list[float]) -> None:
     assert steps_of(times, rates, 0.0, 10.0) == []
+
+
+@pytest.mark.parametrize(
+    ("time_s", "rate_mbps", "start_s", "length_s"),
+    [
+        ([0.0, 1e10], [1.0, 1e308], 0.0, 10.0),
+        ([0.001], [1.0], 1e308, 10.0),
+        ([1.0], [1.0], 0.0, 1e300),
+        ([1.0], [float("nan")], 0.0, 10.0),
+    ],
+)
+def test_a_trace_beyond_all_there_is_is_not_drawn(
+    time_s: list[float], rate_mbps: list[float], start_s: float, length_s: float
+) -> None:
+    assert steps_of(time_s, rate_mbps, start_s, length_s) == []

@@ -11,7 +11,7 @@ import pytest
 from player.viewport.windows import FUTURE, HISTORY, ViewportObservation
 from policies.viewport.__main__ import main
 from policies.viewport.angles import unwrapped, wrapped
-from policies.viewport.examples import Examples
+from policies.viewport.examples import Examples, examples_of
 from policies.viewport.features import (
     AHEAD,
     CROWD,
@@ -27,6 +27,7 @@ from policies.viewport.features import (
 from policies.viewport.learn import LearningSettings, learn
 from policies.viewport.net import answer_of, inputs_of, weights_file, weights_sha256
 from policies.viewport.rules import Damped, Linear, Static, Velocity
+from traces.heads.head import HeadError
 
 
 def seen(yaw: list[float]) -> ViewportObservation:
@@ -159,3 +160,8 @@ def test_the_shipped_weights_are_the_card_s() -> None:
     text = Path(str(weights_file("card"))).with_name("card.md").read_text(encoding="utf-8")
     for name in ("small", "crowd", "ridge", "track"):
         assert f"`{name}.safetensors` | `{weights_sha256(name)[:12]}…`" in text
+
+
+def test_recordings_too_short_for_a_window_teach_nothing() -> None:
+    with pytest.raises(HeadError, match="recordings too short for a window"):
+        examples_of("small", [], every=True)

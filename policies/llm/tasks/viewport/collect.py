@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     random = np.random.default_rng(args.seed)
     parts = {
         LEARNED: drawn(windows(learned, args.every), args.sessions, random),
-        KEPT: drawn(windows(kept, None), args.sessions // 4, random),
+        KEPT: drawn(windows(kept, None), max(args.sessions // 4, 1), random),
     }
     for name, part in parts.items():
         pool.write_part(args.out / name, part)
