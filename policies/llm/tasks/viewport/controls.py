@@ -73,14 +73,15 @@ def _conditions(control: Control, args: argparse.Namespace) -> dict[str, Any]:
         "layers": layers,
         "pool": hashlib.sha256(manifest).hexdigest()[:12],
         "traces": list(args.traces),
+        "earlier": None if args.earlier is None else str(args.earlier),
     }
 
 
 def _check_same(row: dict[str, Any], control: Control, args: argparse.Namespace) -> None:
     for name, asked in _conditions(control, args).items():
-        if row[name] != asked:
+        if row.get(name) != asked:
             raise ValueError(
-                f"{args.out / RESULTS}: {control.name} {row['seed']} was run with {name} {row[name]}, not"
+                f"{args.out / RESULTS}: {control.name} {row['seed']} was run with {name} {row.get(name)}, not"
                 f" {asked}; name another --out, or ask for the same"
             )
 
