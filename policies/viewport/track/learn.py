@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from player.viewport.errors import errors_of, off
-from player.viewport.windows import FUTURE, Floats, windows_of
-from policies.viewport.examples import TRAIN_HEAD, TRAIN_TAIL
+from player.viewport.windows import FUTURE, Floats
+from policies.viewport.examples import all_windows
 from policies.viewport.features import residual
 from policies.viewport.others import FIELDS
 from policies.viewport.track.model import SCALE, TrackModel, wrapped_l1
@@ -65,19 +65,10 @@ def examples_of(videos: Sequence[WatchedVideo], closely: bool) -> TrackExamples:
         HeadError: recordings too short for any.
     """
     parts = []
-    for video in videos:
-        for viewer in range(len(video.viewers)):
-            found = (
-                windows_of(video, viewer, EVERY, TRAIN_HEAD, TRAIN_TAIL)
-                if closely
-                else windows_of(video, viewer)
-            )
-            if found.at:
-                samples, maps = seen_samples(found.seen)
-                targets = residual(found.seen, found.future).reshape(-1, FUTURE, AXES)
-                parts.append((samples, maps.astype(np.float16), targets, found.seen.history, found.future))
-    if not parts:
-        raise HeadError(f"{', '.join(video.name for video in videos)}: recordings too short for a window")
+    for found in all_windows(videos, EVERY if closely else None):
+        samples, maps = seen_samples(found.seen)
+        targets = residual(found.seen, found.future).reshape(-1, FUTURE, AXES)
+        parts.append((samples, maps.astype(np.float16), targets, found.seen.history, found.future))
     return TrackExamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

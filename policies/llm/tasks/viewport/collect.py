@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from player.viewport.windows import windows_of
 from policies.llm.learning import pool
 from policies.llm.learning.pool import BY_PLAN, Experience
 from policies.llm.tasks.viewport.task import TASK
 from policies.llm.tasks.viewport.vectors import targets_of, vectors_of
-from policies.viewport.examples import TRAIN_HEAD, TRAIN_TAIL
+from policies.viewport.examples import all_windows
 from traces.heads.catalogue import watched_videos
 from traces.heads.head import HeadError, WatchedVideo
 from traces.ownership import make_directory
@@ -68,20 +67,10 @@ def windows(videos: Sequence[WatchedVideo], every: int | None) -> Experience:
     Raises:
         HeadError: recordings too short for any.
     """
-    parts = []
-    for video in videos:
-        for viewer in range(len(video.viewers)):
-            found = (
-                windows_of(video, viewer, every, TRAIN_HEAD, TRAIN_TAIL)
-                if every
-                else windows_of(video, viewer)
-            )
-            if found.at:
-                parts.append(
-                    _experience(vectors_of(found.seen), targets_of(found.seen.history, found.future))
-                )
-    if not parts:
-        raise HeadError(f"{', '.join(video.name for video in videos)}: recordings too short for a window")
+    parts = [
+        _experience(vectors_of(found.seen), targets_of(found.seen.history, found.future))
+        for found in all_windows(videos, every)
+    ]
     return Experience.joined(parts)
 
 
