@@ -26,6 +26,7 @@ from testbed.session.options import capped
 from testbed.simulated.models import MODELS
 from testbed.simulated.starts import Start
 from testbed.simulating.tasks import CALL as TASK_CALL
+from testbed.sweeps.experiment.players import beyond_player
 from testbed.sweeps.experiment.schema import (
     KEYS,
     OF_THE_PLAYER,
@@ -114,11 +115,13 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             cap_mbps=chosen["cap_mbps"],
             players=chosen["players"],
             stagger_s=chosen["stagger_s"],
-            left_out=None if link_model is None else _beyond(link_model, link, chosen, calls),
+            left_out=beyond_player(chosen, link_model is not None)
+            or _beyond(link_model, link, chosen, calls),
             beside=chosen["beside"],
             cross=chosen["cross"],
             thresholds=BufferThresholds(*(chosen[name] for name in OF_THE_PLAYER)),
             call=call_of(chosen) if calls else None,
+            client=chosen["player"],
             axis={key: chosen[key] for key in entry.axes},
         )
 
@@ -128,8 +131,10 @@ def simulated_link(model: str, setting: SweepSetting) -> Link:
     return MODELS[model].link(setting.link)
 
 
-def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bool) -> str | None:
-    """What of a setting a link model does not know; None if it can do all of it."""
+def _beyond(model: str | None, link: LinkSettings, chosen: Mapping[str, Any], calls: bool) -> str | None:
+    """What of a setting a link model does not know; None if it can do all of it, or there is none."""
+    if model is None:
+        return None
     if chosen["players"] > 1 or chosen["beside"] or chosen["cross"]:
         return "simulated players do not share a bottleneck"
     if chosen["abandon"] and model != PUBLISHED:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from testbed.browser.able import refuse_machine
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import check_carried
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.players import has_browsers
 
 
 def check_machine(plan: SweepPlan, asked_backend: str) -> str:
@@ -15,6 +17,8 @@ def check_machine(plan: SweepPlan, asked_backend: str) -> str:
         TestbedError: what is missing, or the line of the file that asks for too much.
     """
     require_tools()
+    if has_browsers(plan.units):
+        refuse_machine()
     grants = any(setting.link.grant_ms for setting in plan.settings)
     backend = delay_backend("relay" if grants and asked_backend == "auto" else asked_backend)
     entries = {entry.label: entry for entry in plan.file.settings}

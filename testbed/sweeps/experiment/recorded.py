@@ -8,6 +8,7 @@ from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS
 from player.manifest import Manifest
+from testbed.browser.clients import PYTHON
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
 from traces.words import short_hash
@@ -45,6 +46,7 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
     for key, there in (told.told_qoe or {}).items():
         yield key, there, qoe.get(key)
     if told.player:
+        yield "player", told.player.client or PYTHON, unit.setting.client
         for key, wanted in dataclasses.asdict(unit.setting.thresholds).items():
             there = getattr(told.player, key)  # not said: the usual one
             yield key, getattr(USUAL_THRESHOLDS, key) if there is None else there, wanted

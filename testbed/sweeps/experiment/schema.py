@@ -34,6 +34,7 @@ from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
 from player.qoe import Scoring
+from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.cross.asked import companions_of, flows_of
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
@@ -117,6 +118,10 @@ def _cross(value: Any) -> str | None:
     return None
 
 
+def _client(value: Any) -> str | None:
+    return None if value in CLIENTS else f"expected {' or '.join(CLIENTS)}{meant(value, CLIENTS)}"
+
+
 CALL_FIGURES = (
     *("duration_s", "fps", "min_kbps", "start_kbps", "max_kbps"),
     *("feedback_ms", "decide_every_ms", "warm_up_s"),
@@ -178,6 +183,7 @@ KEYS: dict[str, Key] = {
     "queue_bytes": Key(int, True, None, _link("queue_bytes")),
     "cc": Key(str, True, "cubic", _anything, task=VIDEO),
     "slow_start_after_idle": Key(bool, False, True, _anything, task=VIDEO),
+    "player": Key(str, True, PYTHON, _client, task=VIDEO),
     "players": Key(int, True, 1, _at_least(1, 16)),
     "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
     "beside": Key(str, True, None, _beside),
@@ -190,11 +196,11 @@ KEYS: dict[str, Key] = {
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
 """What a setting may say beside `label`, `seen`, `stress` and `traces`: units are in the names, `video` is
-the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `beside` and
-`cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold requests above
-`buffer_cap_s`, begin to play at `startup_s`, go on after a stall at `resume_s`, with `abandon` give requests
-up for a lower level, `seeds` are of policies and of the relay's loss, `repetitions` run the same
-again (emulated)."""
+the family's own if not given, `player` is ours or dash.js in a browser, `players` share the lane's bottleneck
+and begin `stagger_s` apart, `beside` and `cross` say who else is on it (`call:gcc,video:bba`,
+`cubic:2,bbr:1@10-40`), players hold requests above `buffer_cap_s`, begin to play at `startup_s`, go on after
+a stall at `resume_s`, with `abandon` give requests up for a lower level, `seeds` are of policies and of the
+relay's loss, `repetitions` run the same again (emulated)."""
 
 OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
 """Those that `BufferThresholds` has, in its order."""

@@ -12,8 +12,10 @@ from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.call.settings import CallSettings
 from player.fallback import FALLBACK_ONCE
 from player.video.video import Video
+from testbed.browser.clients import PYTHON
 from testbed.cross.asked import Beside, companions_of, flows_of
 from testbed.link.settings import LinkSettings
+from testbed.server.dashjs import VERSION
 from testbed.simulated.starts import Start
 from traces.trace import Trace
 
@@ -71,6 +73,8 @@ class SweepSetting:
     thresholds: BufferThresholds = USUAL_THRESHOLDS
     call: CallSettings | None = None
     """Of a sweep of calls."""
+    client: str = PYTHON
+    """Who plays: our player, or dash.js in a browser."""
     beside: str | None = None
     """Calls and videos that are made besides on each lane, and …"""
     cross: str | None = None
@@ -89,8 +93,8 @@ class SweepSetting:
         """What makes a session of this setting this and no other, in plain values.
 
         `stress`, `beside` and `cross` are there only where they say something, `call` of a call alone,
-        thresholds of the buffer only where they are not the usual ones: sessions from before these keys were
-        known are still the same.
+        thresholds of the buffer only where they are not the usual ones, `player` with its version where it is
+        not ours: sessions from before these keys were known are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -98,7 +102,9 @@ class SweepSetting:
         for name in ("stress", "beside", "cross"):
             if not mine[name]:
                 del mine[name]
-        del mine["thresholds"], mine["call"]
+        del mine["thresholds"], mine["call"], mine["client"]
+        if self.client != PYTHON:
+            mine["player"], mine["player_version"] = self.client, VERSION
         if self.call is not None:
             mine["call"] = dataclasses.asdict(self.call)
         return {**mine, "link": dataclasses.asdict(self.link), **self.thresholds.unusual}
