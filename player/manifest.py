@@ -34,6 +34,8 @@ class VideoSection(JsonSection):
     told_chunks: int | None = None
     sizes_bytes: tuple[tuple[int, ...], ...] | None = None
     """[chunk][level]."""
+    pictures: tuple[str, ...] | None = None
+    """[level], as `player/video/pictures.py` writes them; None: nobody says."""
     sizes_exact: bool | None = None
     sha256: str | None = None
     notes: tuple[str, ...] | None = None

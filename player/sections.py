@@ -22,6 +22,7 @@ def video_section(video: Video) -> VideoSection:
         ladder_kbps=tuple(video.ladder_kbps),
         chunks=video.chunks,
         sizes_bytes=tuple(video.sizes_bytes),
+        pictures=tuple(map(str, video.pictures)) or None,
         sizes_exact=video.sizes_exact,
         sha256=video.sha256,
         notes=tuple(video.notes),

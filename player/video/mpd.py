@@ -22,6 +22,7 @@ from player.video.mpd_ladder import Level, Place, ladder
 from player.video.mpd_live import LiveRead, Window, timing
 from player.video.mpd_periods import Period, in_sequence, named, period_now, periods
 from player.video.mpd_xml import MpdError, children, parse, tag
+from player.video.pictures import Pictures
 from player.video.video import Video, VideoError, plain_name
 
 ESTIMATED = "chunk sizes are estimated as @bandwidth x duration"
@@ -159,9 +160,16 @@ def _video(name: str, levels: Sequence[Level], notes: list[str]) -> Video:
             tuple(zip(*(size for size in sizes if size is not None), strict=True)),
             sizes_exact=sizes_exact,
             notes=tuple(dict.fromkeys(notes)),  # levels say the same
+            pictures=_pictures(levels),
         )
     except VideoError as error:
         raise MpdError(str(error)) from None
+
+
+def _pictures(levels: Sequence[Level]) -> tuple[Pictures, ...]:
+    """What is shown, where the MPD says it of all levels."""
+    known = tuple(level.pictures for level in levels if level.pictures is not None)
+    return known if len(known) == len(levels) else ()
 
 
 def _name(mpd: ElementTree.Element, url: str) -> str:

@@ -76,7 +76,7 @@ def parser() -> Parser:
     add_link_options(command)
     add_together_options(command, "session")
     _add_how_options(command)
-    add_scoring_options(command)
+    add_scoring_options(command, perceived=True)
     _add_output_options(command)
     return command
 

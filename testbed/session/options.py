@@ -22,6 +22,8 @@ from player.commands.options import (
     weighed_live,
 )
 from player.defaults import CHUNKS
+from player.perceived.viewing import KIND as P1203
+from player.perceived.viewing import Viewing
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.live_plan import LivePlan
@@ -93,6 +95,27 @@ def live_weighed(args: argparse.Namespace, video: Video) -> QoE:
     try:
         qoe = scoring_of(args, [video]).on(video.ladder_kbps)
         return weighed_live(qoe, args, video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+
+
+def perceived_by(args: argparse.Namespace, video: Video) -> QoE | None:
+    """What sessions are scored by where that is P.1203; else None.
+
+    Raises:
+        TestbedError: its module isn't here, it can say nothing of this video, or an option that goes with it
+            alone.
+    """
+    if args.qoe != P1203:
+        if args.viewing is not None:
+            raise TestbedError(f"--viewing: goes with --qoe {P1203}")
+        return None
+    from player.perceived.p1203 import P1203Scoring  # it knows videos, which help has no time for
+    from player.sections import video_section
+
+    try:
+        asked = P1203Scoring(viewing=args.viewing or Viewing())
+        return asked.on_video(video_section(video), video.ladder_kbps)
     except ValueError as error:
         raise TestbedError(str(error)) from None
 

@@ -30,6 +30,7 @@ from testbed.session.options import (
     live_plan,
     live_weighed,
     load_trace,
+    perceived_by,
     playing_thresholds,
 )
 from testbed.session.session_plan import SessionPlan
@@ -46,6 +47,12 @@ class RunPlan(LanesPlan):
 
     sessions: tuple[SessionPlan, ...]
     qoe: QoE
+    """What policies are told."""
+
+    @property
+    def scored(self) -> QoE:
+        """What the sessions are scored by."""
+        return self.sessions[0].scored_by
 
 
 def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
@@ -102,6 +109,7 @@ def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> d
         "trace_spec": args.trace,
         "thresholds": playing_thresholds(args, [video]),
         "live": live_plan(args, video),
+        "scored": perceived_by(args, video),
         "client": args.player,
         "command_line": ("testbed/run.py", *arguments),
     }
