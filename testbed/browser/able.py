@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS
+from player.live.parts import parts_of
 from player.video.media.encode import MediaError
 from player.video.media.prepared import prepare_media
 from player.video.video import Video
@@ -47,8 +48,6 @@ def refuse_unable(args: argparse.Namespace) -> None:
     if beyond := beyond_dashjs(vars(args)):
         name, _, why = beyond.partition(": ")
         raise TestbedError(f"--{name.replace('_', '-')}: {why}; leave it away")
-    if args.live:
-        raise TestbedError("--live: of our own player; leave --player dashjs away")
     if args.together or args.beside or args.cross:
         raise TestbedError(f"--player dashjs: {OF_ITS_OWN}; leave --together, --beside and --cross away")
     refuse_machine()
@@ -70,14 +69,17 @@ def refuse_machine() -> None:
         raise TestbedError(f"dash.js {version} is installed, {dashjs.VERSION} is wanted; {dashjs.INSTALL}")
 
 
-def media_for(video: Video) -> None:
+def media_for(video: Video, part_s: float | None = None) -> None:
     """Make the real media that a browser plays, where they are not there yet.
+
+    Args:
+        part_s: of a live stream whose chunks come in parts so long.
 
     Raises:
         TestbedError: they can't be made.
     """
     try:
-        prepare_media(video)
+        prepare_media(video, parts_of(video.chunk_s, part_s))
     except MediaError as error:
         raise TestbedError(f"dash.js plays real media only: {error}") from None
     except OSError as error:

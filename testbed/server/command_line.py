@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from player.live.parts import check_part_s
 from traces.commands import Parser, add_json_option
 
 SEGMENTS = ("auto", "kept", "noise")
@@ -19,8 +20,10 @@ def _port(text: str) -> int:
 
 def _part_s(text: str) -> float:
     value = float(text)
-    if not 0.02 <= value <= 60:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0.02 to 60")
+    try:
+        check_part_s(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {str(error).partition(': ')[2]}") from None
     return value
 
 

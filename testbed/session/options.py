@@ -26,7 +26,7 @@ from player.perceived.viewing import KIND as P1203
 from player.perceived.viewing import Viewing
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
-from testbed.session.live_plan import LivePlan
+from testbed.session.live_plan import LivePlan, live_plan_of
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
 if TYPE_CHECKING:
@@ -60,9 +60,6 @@ def playing_thresholds(args: argparse.Namespace, videos: Iterable[Video] = ()) -
         raise _as_option(error) from None
 
 
-MOST_PART_S, LEAST_PART_S = 60.0, 0.02
-
-
 def live_plan(args: argparse.Namespace, video: Video) -> LivePlan | None:
     """What `--live` and what goes with it ask for; None without it.
 
@@ -75,13 +72,7 @@ def live_plan(args: argparse.Namespace, video: Video) -> LivePlan | None:
             if args.part_s is not None:
                 raise ValueError("part_s: goes with --live")
             return None
-        if args.part_s is not None and not LEAST_PART_S <= args.part_s <= min(MOST_PART_S, video.chunk_s):
-            raise ValueError(
-                f"part_s {args.part_s:g}: expected {LEAST_PART_S:g} s to a chunk's {video.chunk_s:g} s"
-            )
-        plan = LivePlan(live.wanted_s(video.chunk_s), args.part_s)
-        live.check_can_be(video.chunk_s, plan.ahead_s(video.chunk_s))
-        return plan
+        return live_plan_of(live.latency_s, args.part_s, video.chunk_s)
     except ValueError as error:
         raise _as_option(error) from None
 

@@ -72,7 +72,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = live_weighed(args, video)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     if args.player == DASHJS:
-        media_for(whole)
+        media_for(whole, args.part_s)
     settings = link_settings(args)
     same_for_all = _same(args, arguments, video)
     backend = able_backend(trace, settings)
