@@ -106,8 +106,8 @@ class LiveStreams:
         return await self._as_made(request, resource, parts, begun_s, video.chunk_s)
 
     def _rest(self, request: web.Request, resource: Resource) -> int | None:
-        """The byte from which on all of a resource is asked for: 0, or of a download that goes on; None of any
-        other part."""
+        """The byte from which on all of a resource is asked for: 0, or where a download goes on; None of
+        any other part."""
         try:
             part = asked_range(request.headers, resource.validators, resource.size_bytes)
         except RangeNotSatisfiable:
