@@ -140,6 +140,9 @@ def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
     ]
     if setting.link.loss.kind != "none":
         words.append(f"loss {setting.link.loss.p:g} %")
+    if (live := units[0].live) is not None:
+        words.append(f"live, {live.latency_s:g} s behind")
+        words += [f"in parts of {live.part_s:g} s"] if live.part_s is not None else []
     if setting.client == DASHJS:
         words.append("dash.js plays")
     if setting.players > 1:

@@ -22,18 +22,23 @@ class LivePlan:
         return 0.0 if self.part_s is None else chunk_s - chunk_s / parts_of(chunk_s, self.part_s)
 
 
-def live_plan_of(latency_s: float | None, part_s: float | None, chunk_s: float) -> LivePlan:
-    """What is asked for, of a stream of such chunks.
+@dataclass(frozen=True)
+class LiveAsked:
+    """A live stream as somebody asks for it, of whatever video."""
 
-    Args:
-        latency_s: None: the usual one.
+    latency_s: float | None = None
+    """Behind the making, wanted; None: three chunks."""
+    part_s: float | None = None
 
-    Raises:
-        ValueError: a latency or a part that can't be, or don't go together; it begins with its name.
-    """
-    settings = LiveSettings(latency_s)
-    if part_s is not None:
-        check_part_s(part_s, chunk_s)
-    plan = LivePlan(settings.wanted_s(chunk_s), part_s)
-    settings.check_can_be(chunk_s, plan.ahead_s(chunk_s))
-    return plan
+    def of(self, chunk_s: float) -> LivePlan:
+        """The same of a video with such chunks.
+
+        Raises:
+            ValueError: a latency or a part that can't be, or don't go together; it begins with its name.
+        """
+        settings = LiveSettings(self.latency_s)
+        if self.part_s is not None:
+            check_part_s(self.part_s, chunk_s)
+        plan = LivePlan(settings.wanted_s(chunk_s), self.part_s)
+        settings.check_can_be(chunk_s, plan.ahead_s(chunk_s))
+        return plan

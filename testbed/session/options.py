@@ -26,7 +26,7 @@ from player.perceived.viewing import KIND as P1203
 from player.perceived.viewing import Viewing
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
-from testbed.session.live_plan import LivePlan, live_plan_of
+from testbed.session.live_plan import LiveAsked, LivePlan
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def live_plan(args: argparse.Namespace, video: Video) -> LivePlan | None:
             if args.part_s is not None:
                 raise ValueError("part_s: goes with --live")
             return None
-        return live_plan_of(live.latency_s, args.part_s, video.chunk_s)
+        return LiveAsked(live.latency_s, args.part_s).of(video.chunk_s)
     except ValueError as error:
         raise _as_option(error) from None
 

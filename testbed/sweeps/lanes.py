@@ -94,6 +94,7 @@ def session_plans(
                 command_line=tuple(command_line),
                 thresholds=setting.thresholds,
                 client=setting.client,
+                live=unit.live,
                 cap_mbps=setting.cap_mbps,
                 server=server_of(unit.policy.spec),
                 facts=facts,

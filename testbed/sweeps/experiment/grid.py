@@ -22,6 +22,7 @@ from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.session.live_plan import LiveAsked
 from testbed.session.options import capped
 from testbed.simulated.models import MODELS
 from testbed.simulated.starts import Start
@@ -122,6 +123,7 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             thresholds=BufferThresholds(*(chosen[name] for name in OF_THE_PLAYER)),
             call=call_of(chosen) if calls else None,
             client=chosen["player"],
+            live=LiveAsked(chosen["latency_s"], chosen["part_s"]) if chosen["live"] else None,
             axis={key: chosen[key] for key in entry.axes},
         )
 
@@ -141,6 +143,8 @@ def _beyond(model: str | None, link: LinkSettings, chosen: Mapping[str, Any], ca
         return f"link model {model} has chunks whole, so that no request can be given up"
     if calls:
         return None
+    if chosen["live"]:
+        return "live streams are emulated only"
     beyond = MODELS[model].beyond(link)
     return None if beyond is None else f"link model {model}: {beyond}"
 
@@ -202,6 +206,7 @@ def _played(
     spec = setting.video or default_video(swept.trace.family)
     whole, chunks = _video(file, entry, spec, setting.chunks)
     _check_cap(file, entry, setting, whole)
+    _check_live(file, entry, setting, whole)
     return spec, whole, chunks
 
 
@@ -241,6 +246,17 @@ def _check_cap(file: SweepFile, entry: SettingEntry, setting: SweepSetting, vide
         setting.thresholds.check_holds(video.chunk_s)
     except ValueError as error:
         raise file.fault(entry.where["buffer_cap_s"], str(error)) from None
+
+
+def _check_live(file: SweepFile, entry: SettingEntry, setting: SweepSetting, video: Video) -> None:
+    """Raises TestbedError for a latency or parts that a live stream of this video can't have."""
+    if setting.live is None:
+        return
+    try:
+        setting.live.of(video.chunk_s)
+    except ValueError as error:
+        name = "part_s" if str(error).startswith("part_s") else "latency_s"
+        raise file.fault(entry.where[name], str(error), name) from None
 
 
 @cache

@@ -60,5 +60,7 @@ def make_media(units: Iterable[Unit]) -> None:
     Raises:
         TestbedError: they can't be made.
     """
-    for video in {unit.video_spec: unit.whole for unit in units if unit.setting.client == DASHJS}.values():
-        media_for(video)
+    browsed = [unit for unit in units if unit.setting.client == DASHJS]
+    wanted = {(unit.video_spec, None if unit.live is None else unit.live.part_s): unit for unit in browsed}
+    for (_, part_s), unit in wanted.items():
+        media_for(unit.whole, part_s)

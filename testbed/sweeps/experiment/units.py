@@ -16,6 +16,7 @@ from testbed.browser.clients import PYTHON
 from testbed.cross.asked import Beside, companions_of, flows_of
 from testbed.link.settings import LinkSettings
 from testbed.server.dashjs import VERSION
+from testbed.session.live_plan import LiveAsked, LivePlan
 from testbed.simulated.starts import Start
 from traces.trace import Trace
 
@@ -75,6 +76,8 @@ class SweepSetting:
     """Of a sweep of calls."""
     client: str = PYTHON
     """Who plays: our player, or dash.js in a browser."""
+    live: LiveAsked | None = None
+    """Of a live stream."""
     beside: str | None = None
     """Calls and videos that are made besides on each lane, and …"""
     cross: str | None = None
@@ -94,7 +97,7 @@ class SweepSetting:
 
         `stress`, `beside` and `cross` are there only where they say something, `call` of a call alone,
         thresholds of the buffer only where they are not the usual ones, `player` with its version where it is
-        not ours: sessions from before these keys were known are still the same.
+        not ours, `live` of a live stream: sessions from before these keys were known are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -102,7 +105,9 @@ class SweepSetting:
         for name in ("stress", "beside", "cross"):
             if not mine[name]:
                 del mine[name]
-        del mine["thresholds"], mine["call"], mine["client"]
+        del mine["thresholds"], mine["call"], mine["client"], mine["live"]
+        if self.live is not None:
+            mine["live"] = dataclasses.asdict(self.live)
         if self.client != PYTHON:
             mine["player"], mine["player_version"] = self.client, VERSION
         if self.call is not None:
@@ -144,6 +149,11 @@ class Unit:
     @property
     def players(self) -> int:
         return self.setting.players
+
+    @property
+    def live(self) -> LivePlan | None:
+        """Of a live stream."""
+        return None if self.setting.live is None else self.setting.live.of(self.whole.chunk_s)
 
     @property
     def sessions(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pytest
 
 from player.live.parts import LEAST_PART_S, MOST_PART_S, check_part_s, part_end, parts_of
 from testbed.server.command_line import parser
-from testbed.session.live_plan import live_plan_of
+from testbed.session.live_plan import LiveAsked
 
 
 def test_parts_are_equal_and_at_least_one() -> None:
@@ -21,7 +21,7 @@ def test_the_origin_and_a_run_refuse_the_same_parts(
     with pytest.raises(ValueError, match=r"part_s .*: expected 0\.02 to 60"):
         check_part_s(part_s)
     with pytest.raises(ValueError, match=r"part_s .*: expected 0\.02 to 4"):
-        live_plan_of(3.0, part_s, 4.0)
+        LiveAsked(3.0, part_s).of(4.0)
     with pytest.raises(SystemExit):
         parser().parse_args(["--part-s", str(part_s)])
     assert "expected 0.02 to 60" in capsys.readouterr().err
@@ -29,6 +29,6 @@ def test_the_origin_and_a_run_refuse_the_same_parts(
 
 def test_a_latency_that_no_chunk_keeps_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"^latency_s 3: what is made can be asked for after 4 s"):
-        live_plan_of(3.0, None, 4.0)
-    plan = live_plan_of(None, 0.5, 4.0)
+        LiveAsked(3.0).of(4.0)
+    plan = LiveAsked(None, 0.5).of(4.0)
     assert (plan.latency_s, plan.ahead_s(4.0)) == (12.0, 3.5)
