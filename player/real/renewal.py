@@ -1,6 +1,6 @@
 """A live MPD is read again while its stream is watched: what it did not list yet, it lists by then.
 
-Its segments are matched by their times: the one that is wanted next is the one in whose middle it was expected.
+Its segments are matched by their times: the one that is wanted next is that in which its middle is expected.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Renewal:
         return time.monotonic() - self._read_s >= max(presentation.update_s, presentation.video.chunk_s)
 
     async def renewed(self, presentation: Presentation, chunk: int) -> Presentation:
-        """The presentation from a chunk on as its MPD has it now; where that can't be had or used, as it was."""
+        """The presentation from a chunk on as its MPD has it now; as it was where that can't be had."""
         self._read_s = time.monotonic()
         try:
             text, url = await self._fetcher.read(presentation.mpd_url, GIVE_UP_S)

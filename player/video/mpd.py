@@ -21,7 +21,7 @@ from player.video.mpd_indexed import NeedsIndexError
 from player.video.mpd_ladder import Level, Place, ladder
 from player.video.mpd_live import LiveRead, Window, timing
 from player.video.mpd_periods import Period, in_sequence, named, period_now, periods
-from player.video.mpd_xml import MpdError, children, parse, tag
+from player.video.mpd_xml import MpdError, children, duration_s, parse, tag
 from player.video.pictures import Pictures
 from player.video.video import Video, VideoError, plain_name
 
@@ -142,6 +142,7 @@ def _joined(mpd: ElementTree.Element, url: str, read: ReadPart | None, live: Liv
         at_s = Fraction(live.within_s - made.begins_s).limit_denominator(1_000_000)
     period, start_s = period_now(mpd, at_s, notes)
     behind_s = made.suggested_s if live.latency_s is None else Fraction(live.latency_s)
+    update_s = duration_s(mpd, "minimumUpdatePeriod")
     within_s = None if live.within_s is None else at_s - start_s
     window = Window(made.edge_s - start_s, behind_s, live.chunks, within_s) if made.moves_to is None else None
     levels = ladder(Place(mpd, period.element, period.length_s, url, read, window), notes)
@@ -160,7 +161,7 @@ def _joined(mpd: ElementTree.Element, url: str, read: ReadPart | None, live: Liv
         tuple(level.init_url for level in levels),
         live=stream,
         mpd_url=url,
-        update_s=None if (update_s := duration_s(mpd, "minimumUpdatePeriod")) is None else float(update_s),
+        update_s=None if update_s is None else float(update_s),
     )
 
 
