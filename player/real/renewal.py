@@ -33,10 +33,10 @@ class Renewal:
         self._failed = False
 
     def due(self, presentation: Presentation) -> bool:
-        """Whether the MPD may say something new: after its `@minimumUpdatePeriod`, and a chunk's time."""
+        """Whether the MPD may say something new, after its `@minimumUpdatePeriod`. Asked once a chunk."""
         if presentation.live is None or presentation.update_s is None or presentation.live.moves_to:
             return False
-        return time.monotonic() - self._read_s >= max(presentation.update_s, presentation.video.chunk_s)
+        return time.monotonic() - self._read_s >= presentation.update_s
 
     async def renewed(self, presentation: Presentation, chunk: int) -> Presentation:
         """The presentation from a chunk on as its MPD has it now; as it was where that can't be had."""

@@ -40,7 +40,7 @@ class LiveRead:
     clock: Callable[[str], float] | None = None
     """Asks a URL for the time there; how far that is ahead of ours, s."""
     within_s: float | None = None
-    """Of an MPD that is read again: Unix time, by the origin's clock, within the segment that is wanted first."""
+    """Of an MPD that is read again: Unix time, by the origin's clock, within the first segment wanted."""
 
 
 @dataclass(frozen=True)
