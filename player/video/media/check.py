@@ -1,6 +1,5 @@
-"""Do other people's players read a video's real media without a word? Its MPD and every segment are laid out as
-an origin serves them, each level is read whole by ffmpeg's DASH demuxer, and ffplay, where it is, plays its
-beginning.
+"""Do other people's players read a video's real media without a word? MPD and segments are laid out as an
+origin serves them, each level is read whole by ffmpeg's DASH demuxer, and ffplay, where it is, plays its begin.
 """
 
 from __future__ import annotations
