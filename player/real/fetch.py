@@ -135,8 +135,8 @@ class _Download:
     last_new_s: float
     """When a byte came that had not come before."""
     keep: bytearray | None = None
-    most_bytes: int = MOST_KEPT_BYTES
-    """Of a body that is kept."""
+    most_bytes: int | None = None
+    """Of a body that is kept; None: `MOST_KEPT_BYTES`."""
     part: ByteRange | None = None
     """Of the file; None: all of it."""
     awaited: bool = False
@@ -232,7 +232,7 @@ class Fetcher:
         )
 
     async def read(
-        self, url: str, give_up_s: float, part: ByteRange | None = None, most_bytes: int = MOST_KEPT_BYTES
+        self, url: str, give_up_s: float, part: ByteRange | None = None, most_bytes: int | None = None
     ) -> tuple[bytes, str]:
         """Fetch a small file (an MPD), or a small part of one, and keep it; a part is shorter where the file
         ends.
@@ -244,7 +244,7 @@ class Fetcher:
 
         Raises:
             OriginLost: no new byte for `give_up_s`.
-            OriginError: a 4xx, a bad URL, a body over `most_bytes`, …
+            OriginError: a 4xx, a bad URL, a body over `most_bytes` or `MOST_KEPT_BYTES`, …
         """
         body = bytearray()
         now_s = time.monotonic()
@@ -413,19 +413,14 @@ def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[in
 def _take(job: _Download, data: bytes) -> None:
     job.received += len(data)
     if job.keep is not None:
-        if job.received > job.most_bytes:
-            raise OriginError(f"{job.url}: {_over(job.most_bytes)}")
+        if job.most_bytes is not None and job.received > job.most_bytes:
+            raise OriginError(f"{job.url}: over {job.most_bytes} bytes where a few were due")
+        if job.received > MOST_KEPT_BYTES:
+            raise OriginError(f"{job.url}: over {MOST_KEPT_BYTES // 2**20} MiB; that is no MPD")
         job.keep += data
     if job.received > job.furthest:
         job.furthest = job.received
         job.last_new_s = time.monotonic()
-
-
-def _over(most_bytes: int) -> str:
-    """What is wrong with a body that is longer."""
-    if most_bytes < MOST_KEPT_BYTES:
-        return f"over {most_bytes} bytes where a few were due"
-    return f"over {most_bytes // 2**20} MiB; that is no MPD"
 
 
 def _hear(job: _Download, heard: Callable[[int], None], count: int, ends: bool) -> None:

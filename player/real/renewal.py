@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 
 from player.real.fetch import Fetcher, OriginError, OriginLost
@@ -32,11 +33,13 @@ class Renewal:
         self._read_s = time.monotonic()
         self._failed = False
 
-    def due(self, presentation: Presentation) -> bool:
-        """Whether the MPD may say something new, after its `@minimumUpdatePeriod`. Asked once a chunk."""
+    def due_s(self, presentation: Presentation) -> float:
+        """In how many seconds the MPD may say something new: after its `@minimumUpdatePeriod`, and half a
+        chunk's time (a period of 0 says that each segment is news); infinity where it never will."""
         if presentation.live is None or presentation.update_s is None or presentation.live.moves_to:
-            return False
-        return time.monotonic() - self._read_s >= presentation.update_s
+            return math.inf
+        period_s = max(presentation.update_s, presentation.video.chunk_s / 2)
+        return max(self._read_s + period_s - time.monotonic(), 0.0)
 
     async def renewed(self, presentation: Presentation, chunk: int) -> Presentation:
         """The presentation from a chunk on as its MPD has it now; as it was where that can't be had."""

@@ -306,7 +306,7 @@ class Session:
 
     async def _renew(self, chunk: int) -> None:
         """Read a live MPD again that may list more by now."""
-        if self._live is None or not self._renewal.due(self._presentation):
+        if self._live is None or self._renewal.due_s(self._presentation) > 0:
             return
         self._presentation = await self._renewal.renewed(self._presentation, chunk)
         assert self._presentation.live is not None
@@ -395,7 +395,8 @@ class Session:
             self._catch_up()
         while self._live is not None and (held_s := self._live.held_s(chunk, self._present_s)) > 0:
             self._waiting = True
-            await asyncio.sleep(held_s)
+            await asyncio.sleep(min(held_s, self._renewal.due_s(self._presentation)))
+            await self._renew(chunk)
             self._catch_up()
         self._waiting = False
         return self._present_s - began_s

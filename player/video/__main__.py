@@ -191,7 +191,8 @@ def _check(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         answer[spec] = [dataclasses.asdict(one) for one in check_media(prepare_media(video))]
         faults = [f"{spec}, level {one['level']}: {line}" for one in answer[spec] for line in one["said"]]
         if faults:
-            raise MediaError("\n".join(faults))
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            raise MediaError(f"{faults[0]}{more}")
         counts = sorted({one["pictures"] for one in answer[spec]})
         by = "ffprobe, ffplay" if all(one["played"] for one in answer[spec]) else "ffprobe (no ffplay here)"
         read = f"{video.levels} levels of {'/'.join(map(str, counts))} pictures"

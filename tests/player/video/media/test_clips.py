@@ -81,7 +81,7 @@ def test_a_segment_in_parts_has_a_fragment_in_each_and_nothing_between(parts: in
         assert decoded(file) == ""
     assert kept_media(video, parts) is not None
     with pytest.raises(MediaError, match="describe larger chunks"):
-        prepare_media(Video("none", 2.0, (100,), ((3_000,), (3_000,))), parts)
+        prepare_media(Video("none", 2.0, (100,), ((600,), (600,))), parts)
 
 
 def test_media_that_others_read_with_a_word_are_told(
