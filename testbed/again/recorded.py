@@ -64,7 +64,7 @@ def video_of(told: Told) -> Video:
     """
     names = ("name", "chunk_s", "ladder_kbps", "chunks", "sizes_bytes")
     values = {name: told.needed(f"video.{name}") for name in names}
-    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes")}
+    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes", "pictures")}
     try:
         return recorded_video(VideoSection(**values))
     except VideoError as error:

@@ -88,6 +88,8 @@ def laid_out(video: Video, folder: Path) -> Path:
             _write(place / f"video_size_{level}", [row[level] for row in video.sizes_bytes])
         _write(place / "ladder_kbps", video.ladder_kbps)
         _write(place / "chunk_s", [video.chunk_s])
+        if video.pictures:
+            write_aside(place / "pictures", "".join(f"{each}\n" for each in video.pictures))
     except BaseException:
         shutil.rmtree(parent, ignore_errors=True)
         raise
