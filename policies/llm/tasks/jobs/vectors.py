@@ -6,6 +6,8 @@ may idle. Groups are jobs. All numbers are of the order of 1.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,7 +60,7 @@ def vector_of(step: JobStep, context: JobsContext) -> Vectors:
     stages[:, THERE], stages[:, OPEN], stages[:, GROUP] = 1.0, step.ready, job
     _hang_together(stages, step)
     stages[:, GRAPH_COLUMNS:] = _stages(step, context, job)
-    vector[PLACES["shares"]] = _shares(step, context).ravel()
+    vector[PLACES["shares"]] = _shares(step.free, context.executors)
     return vector
 
 
@@ -71,9 +73,10 @@ def may_idle(step: JobStep) -> bool:
     return sum(step.supply) > (step.free if here else 0)
 
 
+@lru_cache(maxsize=4096)
 def counts_of(free: int, executors: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """(shares,) executors that each comes to, and which of them may be taken: those below all that are free,
-    each number once, and all."""
+    each number once, and all. Not to be changed: they are kept."""
     counts = np.ceil(np.array(SHARES) * executors - 1e-9).astype(np.int64)
     counts[-1] = free
     allowed = (counts < free) & (np.diff(counts, prepend=0) > 0)
@@ -155,8 +158,9 @@ def _stages(step: JobStep, context: JobsContext, job: NDArray[np.int64]) -> Floa
     return np.minimum(np.concatenate([of_jobs[:, :3], of_stages, of_jobs[:, 3:]], axis=1), MOST_UNITS)
 
 
-def _shares(step: JobStep, context: JobsContext) -> Floats:
-    """(shares, OF_SHARE): 1 where it may be taken; executors, in `COUNT_UNIT`, of all, of those free."""
-    counts, allowed = counts_of(step.free, context.executors)
-    parts = [allowed, counts / COUNT_UNIT, counts / context.executors, counts / step.free]
-    return np.where(allowed[:, None], np.stack(parts, axis=1), 0.0)
+@lru_cache(maxsize=4096)
+def _shares(free: int, executors: int) -> Floats:
+    """(shares x OF_SHARE,): 1 where it may be taken; executors, in `COUNT_UNIT`, of all, of those free."""
+    counts, allowed = counts_of(free, executors)
+    parts = [allowed, counts / COUNT_UNIT, counts / executors, counts / free]
+    return np.where(allowed[:, None], np.stack(parts, axis=1), 0.0).ravel()
