@@ -152,7 +152,8 @@ def _load_edges(given: object, where: str, job: Sequence[int]) -> tuple[tuple[in
 
 def _has_circle(edges: Sequence[tuple[int, int]], nodes: int) -> bool:
     """Whether some nodes stay when those without parents are taken away, again and again."""
-    waits, children = [0] * nodes, [[] for _ in range(nodes)]  # type: list[int], list[list[int]]
+    waits = [0] * nodes
+    children: list[list[int]] = [[] for _ in range(nodes)]
     for parent, child in edges:
         waits[child] += 1
         children[parent].append(child)
