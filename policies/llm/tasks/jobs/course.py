@@ -54,8 +54,7 @@ class JobsCourse(Course):
 
     def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
         self._held = self._held[: settings.validation_sessions]
-        rule = CompiledJobsRule(FAIR)
-        self._fair = self._times(lambda episodes: [episode.play(rule) for episode in episodes])
+        self._fair = self._times(_fair)
         return experience
 
     def loss(self, objective: str, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -96,8 +95,13 @@ class JobsCourse(Course):
     def conclusion(self, score: float, teacher: float | None) -> str:
         return f"{score:+.2f} s less job time than fair on held-out sequences; the teacher has {teacher:+.2f}"
 
-    def _times(self, plays: Callable[[Sequence[Episode]], Any]) -> Floats:
+    def _times(self, plays: Callable[[Sequence[Episode]], None]) -> Floats:
         """(sequences,) mean job time in s; infinite where jobs were never done."""
         episodes = [Episode(sequence, ClusterSettings(), SEED) for sequence in self._held]
         plays(episodes)
         return np.array([np.nan_to_num(episode.job_times_s, nan=np.inf).mean() for episode in episodes])
+
+
+def _fair(episodes: Sequence[Episode]) -> None:
+    for episode in episodes:
+        episode.play(CompiledJobsRule(FAIR))

@@ -138,7 +138,7 @@ def test_shares_are_numbers_below_all_and_all() -> None:
     few, able = counts_of(5, 5)
     assert few[able].tolist() == [1, 2, 3, 4, 5], "each number once"
     assert share_of(6, 6, 50) == share_of(20, 6, 50) == len(SHARES) - 1
-    assert share_of(4, 6, 50) == 3 and share_of(13, 50, 50) == 10 and share_of(45, 50, 50) == 17
+    assert share_of(4, 6, 50) == 3 and share_of(13, 50, 50) == 11 and share_of(45, 50, 50) == 17
     shares = vector_of(STEP, CONTEXT)[PLACES["shares"]].reshape(len(SHARES), -1)
     assert shares[:, 0].tolist() == [1.0] * 5 + [0.0] * 13 + [1.0]
     assert shares[2] == pytest.approx([1.0, 3 / 64, 3 / 50, 0.5]) and (shares[7] == 0.0).all()
@@ -348,13 +348,14 @@ def test_stages_in_another_order_are_answered_alike(tmp_path: Path, steps: list[
         plain = model(torch.from_numpy(moment.vector)[None, None])[0, 0].view(ROWS, -1)
         other = model(torch.from_numpy(vector_of(shuffled(step, order), CONTEXT))[None, None])[0, 0]
     moved = other.view(ROWS, -1)[1 : 1 + len(order)]
-    assert moved == pytest.approx(plain[1 : 1 + len(order)][order], abs=1e-3)
-    assert other.view(ROWS, -1)[NOBODY] == pytest.approx(plain[NOBODY], abs=1e-3)
+    assert moved == pytest.approx(plain[1 : 1 + len(order)][order], rel=1e-4, abs=1e-2)
+    assert other.view(ROWS, -1)[NOBODY] == pytest.approx(plain[NOBODY], rel=1e-4, abs=1e-2)
 
 
 def test_the_engine_decides_as_the_model_learns(tmp_path: Path, steps: list[Moment]) -> None:
     model = tiny_model(TASK, tiny_base(tmp_path / "base"))
     save(TASK, model, tmp_path / "adapter")
+    model.load_learned({name: each.half() for name, each in model.learned_state().items()})  # as it is saved
     vectors = np.stack([moment.vector for moment in steps[:20]])
     with torch.inference_mode():
         whole = model(torch.from_numpy(vectors)[None])[0].numpy()
@@ -362,7 +363,7 @@ def test_the_engine_decides_as_the_model_learns(tmp_path: Path, steps: list[Mome
     slot = engine.open()
     for vector, expected in zip(vectors, whole, strict=True):
         (found,) = engine.forward([(slot, vector[None])])
-        assert found == pytest.approx(expected, rel=0.02, abs=0.02)
+        assert found == pytest.approx(expected, rel=1e-3, abs=0.05)
         assert TASK.answer(found, vector).value.stage == TASK.answer(expected, vector).value.stage
 
 
