@@ -71,11 +71,11 @@ def _draw_times(axes: Any, rows: Sequence[ClientRow], colours: dict[str, str], c
             heights = np.arange(len(percent)) / len(row.slower)
             axes.step(percent, heights, where="post", color=colours[row.policy])
     axes.axvline(0, color="0.6", linewidth=0.6, linestyle=":", zorder=0)
-    axes.set_xscale("symlog", linthresh=1.0)
-    axes.set_xticks(TIMES_PERCENT, [f"{percent:+g}" for percent in TIMES_PERCENT], minor=False)
+    axes.set_xscale("symlog", linthresh=1.0, linscale=0.3)
+    axes.set_xticks(TIMES_PERCENT, [f"{percent:g}" for percent in TIMES_PERCENT], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_ylim(0, 1)
-    axes.set_xlabel(f"download time in {client} against ours (%)\nsame bytes, same moment")
+    axes.set_xlabel(f"download time against ours (%)\nin {client}, same bytes and moment")
     axes.set_ylabel("share of chunks")
 
 
@@ -90,5 +90,5 @@ def _draw_levels(axes: Any, rows: Sequence[ClientRow], colours: dict[str, str], 
         offset = (number - (len(rows) - 1) / 2) * width
         axes.bar(places + offset, 100 * shares, width, color=colours[row.policy])
     axes.set_xticks(places, [str(place) for place in places])
-    axes.set_xlabel(f"levels that {client} was above ours")
+    axes.set_xlabel(f"levels above ours\nin {client}")
     axes.set_ylabel("share of chunks (%)")
