@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from player.transport.option import add_transport_option
 from traces.commands import Parser, add_json_option
 
 SEGMENTS = ("auto", "kept", "noise")
@@ -34,7 +35,17 @@ def parser() -> Parser:
     address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
     address.add_argument("--port", type=_port, default=8080, help="0 takes a free one (default: %(default)s)")
     address.add_argument(
-        "--cc", metavar="NAME", help="TCP congestion control of every connection (default: the kernel's)"
+        "--cc",
+        metavar="NAME",
+        help="congestion control of every connection (default: the kernel's; of QUIC cubic)",
+    )
+    add_transport_option(address, "serve by HTTP/1.1, by HTTP/2 over TLS, or by HTTP/3 as well")
+    address.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="of h2 and h3: a certificate and its key in PEM, made there where there is no such file"
+        " (default: one for this run)",
     )
     content = command.add_argument_group("content")
     content.add_argument(
