@@ -367,17 +367,14 @@ def _case(session: SessionRecord) -> Case | None:
     rtt_ms = link.get("rtt_ms")
     family = str(trace.get("family") or typed_family(trace) or trace["name"])
     player = session.section("player")
-    spoken = spoken_of(player)
-    link_label = unshared = ", ".join(filter(None, [link_label_of(link, simulated), spoken]))
+    link_label = unshared = ", ".join(filter(None, [link_label_of(link, simulated), spoken_of(player)]))
     start_s = session.trace.start_s
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other case of it
         start_s = round(start_s - shared.offset_s, 6)
         asked |= shared.asked
         link_label += f", {shared.words}"
-    asked |= {name: player[name] for name in OF_THE_PLAYER if player.get(name) is not None}
-    if spoken is not None:
-        asked["transport"] = spoken
+    asked |= _asked_of_player(player)
     sweep = session.section("sweep")
     seen = sweep.get("seen")
     return Case(
@@ -398,6 +395,14 @@ def _case(session: SessionRecord) -> Case | None:
         group=str(sweep["group"]) if "group" in sweep else None,
         axis=axis_of(sweep.get("axis")),
     )
+
+
+def _asked_of_player(player: dict[str, Any]) -> dict[str, Any]:
+    """Of the player's section what sessions are paired by; what is not said is left out."""
+    told = {name: player.get(name) for name in OF_THE_PLAYER}
+    return {
+        name: value for name, value in {**told, "transport": spoken_of(player)}.items() if value is not None
+    }
 
 
 def spoken_of(player: dict[str, Any]) -> str | None:

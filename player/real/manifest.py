@@ -29,12 +29,11 @@ def _live(presentation: Presentation, settings: PlayerSettings, chunk_s: float) 
     }
 
 
-def _transport_versions(transport: Mapping[str, Any] | None) -> dict[str, str]:
-    """Of the packages that speak it."""
-    if transport is None:
-        return {}
-    packages = {H2: ("h2",), H3: ("aioquic",)}
-    return {name: package_version(name) for name in packages.get(transport[ASKED], ())}
+def _versions(transport: Mapping[str, Any] | None) -> dict[str, str]:
+    """The kernel's, and of the packages that speak the transport."""
+    speak = {H2: ("aiohttp", "h2"), H3: ("aiohttp", "aioquic")}
+    packages = ("aiohttp",) if transport is None else speak[transport[ASKED]]
+    return {"kernel": platform.release(), **{name: package_version(name) for name in packages}}
 
 
 def player_manifest(
@@ -79,12 +78,7 @@ def player_manifest(
             live=_live(presentation, settings, video.chunk_s),
             transport=transport,
         ),
-        versions={
-            **decided.versions,
-            "kernel": platform.release(),
-            "aiohttp": package_version("aiohttp"),
-            **_transport_versions(transport),
-        },
+        versions={**decided.versions, **_versions(transport)},
         code=code_section(code or CodeVersion()),
         host=platform.platform(),
         command_line=tuple(argv),
