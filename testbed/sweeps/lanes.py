@@ -95,6 +95,7 @@ def session_plans(
                 thresholds=setting.thresholds,
                 client=setting.client,
                 live=unit.live,
+                transport=setting.transport,
                 cap_mbps=setting.cap_mbps,
                 server=server_of(unit.policy.spec),
                 facts=facts,

@@ -18,6 +18,7 @@ from player.call.settings import CallSettings
 from player.defaults import PUBLISHED
 from player.simulated.link_published import refuse_loss
 from player.simulated.session import Link
+from player.transport.names import H1
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
@@ -93,18 +94,7 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             zip(several, values, strict=True)
         )
         words = ", ".join(f"{key} {shown_value(chosen[key])}" for key in several)
-        link = LinkSettings(
-            rtt_ms=chosen["rtt_ms"],
-            jitter_ms=chosen["jitter_ms"],
-            loss=Loss("uniform", chosen["loss_pct"]) if chosen["loss_pct"] else Loss(),
-            queue_ms=chosen["queue_ms"],
-            queue_bytes=chosen["queue_bytes"],
-            congestion_control=chosen["cc"],
-            slow_start_after_idle=chosen["slow_start_after_idle"],
-            media_delay_ms=media_delay_ms(chosen),
-            media_jitter_ms=chosen["media_jitter_ms"],
-            grant_ms=chosen["grant_ms"],
-        )
+        link = _link(chosen)
         yield SweepSetting(
             label=f"{entry.label}, {words}" if words else entry.label,
             group=entry.label,
@@ -121,11 +111,29 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             beside=chosen["beside"],
             cross=chosen["cross"],
             thresholds=BufferThresholds(*(chosen[name] for name in OF_THE_PLAYER)),
+            transport=chosen["transport"],
             call=call_of(chosen) if calls else None,
             client=chosen["player"],
             live=LiveAsked(chosen["latency_s"], chosen["part_s"]) if chosen["live"] else None,
             axis={key: chosen[key] for key in entry.axes},
         )
+
+
+def _link(chosen: Mapping[str, Any]) -> LinkSettings:
+    """The link at a point of a setting."""
+    return LinkSettings(
+        rtt_ms=chosen["rtt_ms"],
+        jitter_ms=chosen["jitter_ms"],
+        loss=Loss("uniform", chosen["loss_pct"]) if chosen["loss_pct"] else Loss(),
+        queue_ms=chosen["queue_ms"],
+        queue_bytes=chosen["queue_bytes"],
+        congestion_control=chosen["cc"],
+        aqm=chosen["aqm"],
+        slow_start_after_idle=chosen["slow_start_after_idle"],
+        media_delay_ms=media_delay_ms(chosen),
+        media_jitter_ms=chosen["media_jitter_ms"],
+        grant_ms=chosen["grant_ms"],
+    )
 
 
 def simulated_link(model: str, setting: SweepSetting) -> Link:
@@ -145,6 +153,8 @@ def _beyond(model: str | None, link: LinkSettings, chosen: Mapping[str, Any], ca
         return None
     if chosen["live"]:
         return "live streams are emulated only"
+    if chosen["transport"] != H1:
+        return f"link model {model} knows no transport"
     beyond = MODELS[model].beyond(link)
     return None if beyond is None else f"link model {model}: {beyond}"
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS
 from player.manifest import Manifest
+from player.transport.names import ASKED, H1
 from testbed.browser.clients import PYTHON
+from testbed.link.settings import FIFO
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
 from traces.words import short_hash
@@ -53,6 +55,7 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
             yield key, getattr(USUAL_THRESHOLDS, key) if there is None else there, wanted
         live, wanted = told.player.live or {}, unit.live
         yield "latency_s", live.get("latency_s"), None if wanted is None else wanted.latency_s
+        yield "transport", (told.player.transport or {}).get(ASKED, H1), unit.setting.transport
         yield "fallback", told.player.fallback, unit.policy.fallback
         if not plan.simulated:
             yield "decision_deadline_s", told.player.decision_deadline_s, plan.file.decision_deadline_s
@@ -64,6 +67,7 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
         for name in ("media_delay_ms", "media_jitter_ms", "grant_ms"):
             yield name, getattr(told.link, name) or 0.0, getattr(link, name)  # not said: none
         yield "queue_ms", told.link.queue_ms, link.queue_ms
+        yield "aqm", told.link.aqm or FIFO, link.aqm  # not said: a fifo
         yield "cc", told.link.congestion_control, link.congestion_control
 
 

@@ -36,9 +36,10 @@ from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
 from player.live.parts import LEAST_PART_S, MOST_PART_S
 from player.live.stream import LEAST_LATENCY_S, MOST_LATENCY_S
 from player.qoe import Scoring
+from player.transport.names import H1, TRANSPORTS
 from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.cross.asked import companions_of, flows_of
-from testbed.link.settings import LinkSettings, Loss
+from testbed.link.settings import FIFO, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from testbed.sweeps.experiment.lines import Lines, Place
@@ -124,6 +125,10 @@ def _client(value: Any) -> str | None:
     return None if value in CLIENTS else f"expected {' or '.join(CLIENTS)}{meant(value, CLIENTS)}"
 
 
+def _transport(value: Any) -> str | None:
+    return None if value in TRANSPORTS else f"expected {', '.join(TRANSPORTS)}{meant(value, TRANSPORTS)}"
+
+
 CALL_FIGURES = (
     *("duration_s", "fps", "min_kbps", "start_kbps", "max_kbps"),
     *("feedback_ms", "decide_every_ms", "warm_up_s"),
@@ -183,6 +188,7 @@ KEYS: dict[str, Key] = {
     "loss_pct": Key(float, True, 0.0, _loss),
     "queue_ms": Key(float, True, 200.0, _link("queue_ms")),
     "queue_bytes": Key(int, True, None, _link("queue_bytes")),
+    "aqm": Key(str, True, FIFO, _link("aqm")),
     "cc": Key(str, True, "cubic", _anything, task=VIDEO),
     "slow_start_after_idle": Key(bool, False, True, _anything, task=VIDEO),
     "live": Key(bool, False, False, _anything, task=VIDEO),
@@ -197,6 +203,7 @@ KEYS: dict[str, Key] = {
     "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400), task=VIDEO),
     "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400), task=VIDEO),
     "abandon": Key(bool, True, False, _anything, task=VIDEO),
+    "transport": Key(str, True, H1, _transport, task=VIDEO),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
@@ -205,7 +212,8 @@ the family's own if not given, with `live` it is a live stream, watched `latency
 in parts of `part_s`, `player` is ours or dash.js in a browser, `players` share the lane's bottleneck
 and begin `stagger_s` apart, `beside` and `cross` say who else is on it (`call:gcc,video:bba`,
 `cubic:2,bbr:1@10-40`), players hold requests above `buffer_cap_s`, begin to play at `startup_s`, go on after
-a stall at `resume_s`, with `abandon` give requests up for a lower level, `seeds` are of policies and of the
+a stall at `resume_s`, with `abandon` give requests up for a lower level, `transport` is the protocol by which
+they fetch, `seeds` are of policies and of the
 relay's loss, `repetitions` run the same again (emulated)."""
 
 OF_LIVE = ("latency_s", "part_s")
