@@ -30,10 +30,11 @@ from policies.llm.model.shape import Shape
 from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
 from policies.llm.serving.client import Address, Client, RemoteSession
 from policies.llm.serving.conversation import ServerError
+from policies.llm.serving.desks import TaskEngine
 from policies.llm.serving.fields import number
 from policies.llm.serving.local import LocalSession
 from policies.llm.serving.serve import ServeError, asked_tasks, listening
-from policies.llm.serving.server import Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.task import Task, TaskError, Vectors, names, task_named
 from policies.llm.tasks.ladder.task import TASK as LADDER
 from policies.llm.tasks.ladder.wire import VideoStep
