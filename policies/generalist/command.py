@@ -63,10 +63,10 @@ def _run(args: argparse.Namespace) -> Rows:
         args.hidden,
         args.steps,
         args.tokens,
-        args.validation_sessions,
+        args.judged,
         args.threads,
     )
-    lessons = lessons_of(args.pool, args.tokens, how.settings(args.seeds[0]))
+    lessons = lessons_of(args.pool, args.tokens, args.judged, how.settings(args.seeds[0]))
     runs = [each for each in planned(tuple(lessons), args.seeds, args.percent) if args.only in each.key]
     return carried_out(runs, lessons, how, args.out, args.rows)
 

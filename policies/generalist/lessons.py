@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,12 @@ class Lesson:
     """Sessions of a step."""
 
     @classmethod
-    def of(cls, folder: Path, tokens: int, settings: LearningSettings) -> Lesson:
+    def of(cls, folder: Path, tokens: int, judged: int, settings: LearningSettings) -> Lesson:
         """A pool's.
 
         Args:
             tokens: of a step, about: sessions of other tasks may be longer.
+            judged: tokens of the sessions of a source that choose, about.
 
         Raises:
             PoolError, AdaptError, TaskError, DataError: it can't be learned from.
@@ -48,9 +49,10 @@ class Lesson:
         task = task_of(folder)
         held, facts = pool.read(folder, task)
         course: Course = task.course(facts) or Imitation(task, facts)
-        learned = course.begin(held, settings)
+        steps = held.answers.shape[1]
+        learned = course.begin(held, replace(settings, validation_sessions=max(round(judged / steps), 1)))
         digest = hashlib.sha256((folder / pool.MANIFEST).read_bytes()).hexdigest()[:DIGEST]
-        return cls(task, course, learned, digest, max(round(tokens / learned.answers.shape[1]), 1))
+        return cls(task, course, learned, digest, max(round(tokens / steps), 1))
 
     def share(self, percent: float, seed: int) -> Lesson:
         """A share of the sessions that are learned from: with one seed a larger share holds the smaller
@@ -108,7 +110,9 @@ def task_of(folder: Path) -> Task:
     return task_named(named)
 
 
-def lessons_of(folders: Sequence[Path], tokens: int, settings: LearningSettings) -> dict[str, Lesson]:
+def lessons_of(
+    folders: Sequence[Path], tokens: int, judged: int, settings: LearningSettings
+) -> dict[str, Lesson]:
     """By task.
 
     Raises:
@@ -117,7 +121,7 @@ def lessons_of(folders: Sequence[Path], tokens: int, settings: LearningSettings)
     """
     found: dict[str, Lesson] = {}
     for folder in folders:
-        lesson = Lesson.of(folder, tokens, settings)
+        lesson = Lesson.of(folder, tokens, judged, settings)
         if lesson.task.name in found:
             raise TaskError(f"--pool {folder}: a second pool of the task {lesson.task.name}; name one a task")
         found[lesson.task.name] = lesson

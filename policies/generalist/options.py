@@ -52,5 +52,8 @@ def _add_how(how: Any) -> None:
     how.add_argument("--hidden", type=count, default=Shape.hidden, help="encoder's (default: %(default)s)")
     how.add_argument("--steps", type=count, default=150, help="of each task (default: %(default)s)")
     how.add_argument("--tokens", type=count, default=512, help="of a step, about (default: %(default)s)")
-    how.add_argument("--validation-sessions", type=count, default=48, help="of a source (default: 48)")
+    how.add_argument(
+        "--judged", type=count, default=2400, metavar="TOKENS",
+        help="of the sessions of a source that runs are scored by, about (default: %(default)s)",
+    )  # fmt: skip
     how.add_argument("--threads", type=count, default=1, help="cores to use (default: %(default)s)")

@@ -65,8 +65,11 @@ def planned(tasks: Sequence[str], seeds: Sequence[int], percents: Sequence[float
     """All runs in the order in which they are worth their time: what is claimed, of the first seed, then of
     the others; then the controls."""
     tasks = tuple(sorted(tasks))
-    first = [run for seed in seeds for run in _claims(tasks, seed, percents)]
-    return list(dict.fromkeys((*first, *(run for seed in seeds for run in _controls(tasks, seed, percents)))))
+    few = [percent for percent in percents if percent in CLAIMED_AT]
+    found = [run for seed in seeds for run in _claims(tasks, seed, few)]
+    found += [run for seed in seeds for run in _claims(tasks, seed, percents)]
+    found += [run for seed in seeds for run in _controls(tasks, seed, percents)]
+    return list(dict.fromkeys(found))
 
 
 def _claims(tasks: tuple[str, ...], seed: int, percents: Sequence[float]) -> Iterator[Run]:

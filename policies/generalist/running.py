@@ -38,7 +38,7 @@ class HowRun:
     hidden: int
     steps: int
     tokens: int
-    validation_sessions: int
+    judged: int
     threads: int
 
     def settings(self, seed: int) -> LearningSettings:
@@ -47,7 +47,6 @@ class HowRun:
             seed=seed,
             steps=self.steps,
             rounds=0,
-            validation_sessions=self.validation_sessions,
             threads=self.threads,
         )
 
@@ -117,8 +116,9 @@ def _specialists(lesson: Lesson, how: HowRun, out: Path, held: files.Rows) -> No
     rows: list[files.TaskRow | RunRow] = []
     for name, gains in found.items():
         run = Run(SPECIALIST, name, (task,), 0)
-        rows.append(_row(run, lesson, how, gains, sessions=0, loss=None, learned=0, seconds=0.0))
-        say(f"{task}: {name} {rows[-1].score:+.4f}")
+        row = _row(run, lesson, how, gains, sessions=0, loss=None, learned=0, seconds=0.0)
+        rows.append(row)
+        say(f"{task}: {name} {row.score:+.4f}")
     if found:
         rows.append(lesson.row(next(iter(found.values()))))
         files.write(out, f"{SPECIALIST}-{task}", rows)
@@ -148,20 +148,18 @@ def _write_rows(run: Run, lessons: Mapping[str, Lesson], how: HowRun, out: Path)
     learned = sum(each.numel() for each in learning.model.learned())
     for lesson in learning.lessons:
         gains, task = learning.gains(lesson), lesson.task.name
-        rows.append(lessons[task].row(gains))
-        rows.append(
-            _row(
-                run,
-                lessons[task],
-                how,
-                gains,
-                sessions=len(lesson.held),
-                loss=learning.last_loss(task),
-                learned=learned,
-                seconds=round(learning.seconds, 1),
-            )
+        row = _row(
+            run,
+            lessons[task],
+            how,
+            gains,
+            sessions=len(lesson.held),
+            loss=learning.last_loss(task),
+            learned=learned,
+            seconds=round(learning.seconds, 1),
         )
-        say(f"{run.key}: {task} {rows[-1].score:+.4f} after {learning.seconds:.0f} s")
+        rows += [lessons[task].row(gains), row]
+        say(f"{run.key}: {task} {row.score:+.4f} after {learning.seconds:.0f} s")
     files.write(out, run.key, rows)
 
 

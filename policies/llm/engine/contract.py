@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-
 Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 """Of each session, in order."""
 

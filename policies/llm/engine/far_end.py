@@ -219,7 +219,7 @@ class OneOfSeveral:
         Raises:
             EngineGone, Exception: as of `EngineApart`.
         """
-        return np.stack(self.forwards.forward(work))
+        return np.stack(list(self.forwards.forward(work)))
 
 
 Joined = tuple[list[int], list[tuple[int, int]], bytes]

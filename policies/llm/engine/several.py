@@ -99,7 +99,10 @@ class SeveralEngine:
         parts = self._by_task(work)
         for engine, places in parts.items():
             engine.check([work[place] for place in places])
-        slots, held, tokens, lasts = [], [], [], []
+        slots: list[int] = []
+        held: list[int] = []
+        tokens: list[torch.Tensor] = []
+        lasts: list[torch.Tensor] = []
         for engine, places in parts.items():
             own, before, rows = engine.taken([work[place] for place in places])
             new, last = engine.tokens_of(rows)

@@ -74,8 +74,8 @@ def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: s
     """As `run`, where and for whom being settled."""
     began_s = time.monotonic()
     asked = asked_engines(args)
-    for each in asked:
-        each.task.ready()  # first: what this loads, the engine's process need not load again
+    for task in (task for each in asked for task in each.tasks):
+        task.ready()  # first: what this loads, the engine's process need not load again
     with EnginesApart(asked, forks=True) as apart:
         engines = apart.loaded()
         took = [warm_up(engine) for engine in engines]

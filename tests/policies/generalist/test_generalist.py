@@ -44,7 +44,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def taught(pools: list[Path]) -> dict[str, Lesson]:
-    return lessons_of(pools, tokens=24, settings=SETTINGS)
+    return lessons_of(pools, tokens=24, judged=24, settings=SETTINGS)
 
 
 def shape(base: Path, **other: Any) -> Shape:

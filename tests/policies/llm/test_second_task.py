@@ -258,7 +258,7 @@ def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
         (
             ["controls", "--task=larger"],
             "the task larger has no command controls; it has prepare, adapt, serve, explain, efficiency,"
-            " layers",
+            " layers, generalist",
         ),
     ):
         assert main(words) == 2

@@ -44,7 +44,7 @@ class ViewCourse(Course):
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._learned = int(facts["learned"])
-        self._traces, self._hold_out = facts["traces"], int(facts["hold_out"])
+        self._facts = facts
         self._moments: list[Moment] = [
             (str(v), str(who), int(at)) for v, who, at in facts.get("kept_moments", ())
         ]
@@ -85,7 +85,7 @@ class ViewCourse(Course):
     def specialists(self) -> dict[str, dict[str, Floats]]:
         if not self._chosen:
             return {}
-        errors = small_errors(self._traces, self._hold_out, self._chosen)
+        errors = small_errors(self._facts["traces"], int(self._facts["hold_out"]), self._chosen)
         static = errors.pop("static")
         return {name: {HELD_OUT: static - each} for name, each in errors.items()}
 

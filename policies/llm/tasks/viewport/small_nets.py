@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.viewport.errors import errors_of
+from player.viewport.policy import ViewportPolicy
 from player.viewport.windows import ViewportObservation, windows_of
 from policies.viewport.net import Crowd, Small
 from policies.viewport.rules import Static
@@ -29,7 +30,7 @@ def small_errors(specs: Sequence[str], hold_out: int, moments: Sequence[Moment])
         HeadError: they are not there any more.
     """
     videos = {video.name: video for spec in specs for video in watched_videos(spec)[-hold_out:]}
-    policies = {"static": Static(), "small": Small(), "crowd": Crowd()}
+    policies: dict[str, ViewportPolicy] = {"static": Static(), "small": Small(), "crowd": Crowd()}
     found = {name: np.zeros(len(moments)) for name in policies}
     for (film, viewer), rows in _grouped(moments).items():
         seen, future = _windows(videos[film], viewer, [moments[row][2] for row in rows])
