@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ class Lesson:
         rows, begin = batches.drawn(self.held, self.batch, seed, step)
         return batches.batch_of(self.task, self.held, rows, begin, self.held.vectors[rows], device)
 
+    @cached_property
+    def teacher(self) -> float | None:
+        """The teacher's score."""
+        return self.course.teacher_score()
+
     def row(self, gains: dict[str, Floats]) -> TaskRow:
         """What holds for the task.
 
@@ -90,7 +96,7 @@ class Lesson:
             clusters=numbered(self.course.clusters(), gains),
             weights=weights_of(self.course.score, gains),
             pool=self.pool,
-            teacher=self.course.teacher_score(),
+            teacher=self.teacher,
         )
 
 

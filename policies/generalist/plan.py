@@ -15,7 +15,7 @@ and what the language model is in each:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -62,39 +62,31 @@ class Run:
 
 
 def planned(tasks: Sequence[str], seeds: Sequence[int], percents: Sequence[float]) -> list[Run]:
-    """All runs in the order in which they are worth their time: what is claimed, of the first seed, then of
-    the others; then the controls."""
+    """All runs in the order in which they are worth their time: those that decide whether one LoRA serves
+    all; task by task those that decide whether it helps another; then larger shares, and the controls."""
     tasks = tuple(sorted(tasks))
     few = [percent for percent in percents if percent in CLAIMED_AT]
-    found = [run for seed in seeds for run in _claims(tasks, seed, few)]
-    found += [run for seed in seeds for run in _claims(tasks, seed, percents)]
-    found += [run for seed in seeds for run in _controls(tasks, seed, percents)]
+    found = [run for seed in seeds for run in _together(PRETRAINED, tasks, seed)]
+    for some in (few, percents):
+        found += [run for task in tasks for seed in seeds for run in _moved(tasks, task, seed, some)]
+    found += [
+        Run(OWN, FROZEN_BASE, (task,), seed, percent)
+        for seed, task, percent in product(seeds, tasks, reversed(percents))
+    ]
+    found += [run for kind in (RANDOM, SCRATCH) for seed in seeds for run in _together(kind, tasks, seed)]
     return list(dict.fromkeys(found))
 
 
-def _claims(tasks: tuple[str, ...], seed: int, percents: Sequence[float]) -> Iterator[Run]:
-    """What both verdicts are made of."""
-    yield from _own(PRETRAINED, tasks, seed)
-    if len(tasks) < 2:
-        return
-    yield Run(SHARED, PRETRAINED, tasks, seed)
-    for task, percent in product(tasks, percents):
-        yield Run(TRANSFER, PRETRAINED, (task,), seed, percent, _others(tasks, task))
+def _together(backbone: str, tasks: tuple[str, ...], seed: int) -> Iterator[Run]:
+    """Each task alone, and all with one LoRA."""
+    yield from (Run(OWN, backbone, (task,), seed) for task in tasks)
+    if len(tasks) > 1:
+        yield Run(SHARED, backbone, tasks, seed)
+
+
+def _moved(tasks: tuple[str, ...], task: str, seed: int, percents: Sequence[float]) -> Iterator[Run]:
+    """A task with the LoRA of the others, and on frozen random weights."""
+    others = tuple(each for each in tasks if each != task)
+    for percent in percents if others else ():
+        yield Run(TRANSFER, PRETRAINED, (task,), seed, percent, others)
         yield Run(OWN, FROZEN_RANDOM, (task,), seed, percent)
-
-
-def _controls(tasks: tuple[str, ...], seed: int, percents: Sequence[float]) -> Iterator[Run]:
-    for task, percent in product(tasks, percents):
-        yield Run(OWN, FROZEN_BASE, (task,), seed, percent)
-    for backbone in (RANDOM, SCRATCH):
-        yield from _own(backbone, tasks, seed)
-        if len(tasks) > 1:
-            yield Run(SHARED, backbone, tasks, seed)
-
-
-def _own(backbone: str, tasks: Iterable[str], seed: int) -> Iterator[Run]:
-    return (Run(OWN, backbone, (task,), seed) for task in tasks)
-
-
-def _others(tasks: Sequence[str], task: str) -> tuple[str, ...]:
-    return tuple(each for each in tasks if each != task)

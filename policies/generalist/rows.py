@@ -27,6 +27,8 @@ TASK, RUN = "task", "run"
 """Kinds of lines."""
 DIGITS = 4
 """Of gains."""
+MOST = 1e4
+"""A gain or a loss counts as no more: a job that is never done takes for ever."""
 
 Floats = NDArray[np.float64]
 Gains = Mapping[str, Sequence[float]]
@@ -103,7 +105,7 @@ class Rows:
 
 def rounded(gains: Mapping[str, Floats]) -> dict[str, list[float]]:
     """As a row has them."""
-    return {name: np.round(values, DIGITS).tolist() for name, values in gains.items()}
+    return {name: np.round(np.clip(values, -MOST, MOST), DIGITS).tolist() for name, values in gains.items()}
 
 
 def numbered(clusters: Mapping[str, Sequence[str]], gains: Mapping[str, Floats]) -> dict[str, list[int]]:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from policies.generalist import rows as files
 from policies.generalist.learning import ADAPTER, SharedLearning
 from policies.generalist.lessons import Lesson
@@ -164,6 +166,7 @@ def _write_rows(run: Run, lessons: Mapping[str, Lesson], how: HowRun, out: Path)
 
 
 def _row(run: Run, lesson: Lesson, how: HowRun, gains: dict[str, Floats], **facts: Any) -> RunRow:
+    kept = files.rounded(gains)
     return RunRow(
         setup=run.setup,
         backbone=run.backbone,
@@ -172,8 +175,8 @@ def _row(run: Run, lesson: Lesson, how: HowRun, gains: dict[str, Floats], **fact
         seed=run.seed,
         percent=run.percent,
         sources=run.sources,
-        gains=files.rounded(gains),
-        score=lesson.course.score(gains),
+        gains=kept,
+        score=lesson.course.score({name: np.array(each) for name, each in kept.items()}),
         conditions=how.conditions(lesson),
         **facts,
     )

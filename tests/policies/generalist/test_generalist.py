@@ -171,11 +171,11 @@ def test_what_is_claimed_is_run_first_and_nothing_twice() -> None:
     runs = planned(("b", "a"), (1, 2), (1.0, 100.0))
     assert runs[0] == Run("own", "pretrained", ("a",), 1)
     assert runs[2] == Run("shared", "pretrained", ("a", "b"), 1)
-    assert runs[3] == Run("transfer", "pretrained", ("a",), 1, 1.0, ("b",))
+    moved = Run("transfer", "pretrained", ("a",), 1, 1.0, ("b",))
+    assert runs[6] == moved and moved.source == Run("own", "pretrained", ("b",), 1)
     assert len(set(runs)) == len(runs) and len({run.key for run in runs}) == len(runs)
     claims = [place for place, run in enumerate(runs) if run.backbone in ("pretrained", "frozen-random")]
     assert claims == list(range(len(claims)))
-    assert runs[3].source == Run("own", "pretrained", ("b",), 1)
     assert all(run.setup == "own" for run in planned(("a",), (1,), (100.0,)))
 
 
