@@ -123,7 +123,9 @@ def _specialists(lesson: Lesson, how: HowRun, out: Path, held: files.Rows) -> No
         say(f"{task}: {name} {row.score:+.4f}")
     if found:
         rows.append(lesson.row(next(iter(found.values()))))
-        files.write(out, f"{SPECIALIST}-{task}", rows)
+        with _mine(out / f"{SPECIALIST}-{task}") as mine:
+            if mine:  # whoever else is there writes the same
+                files.write(out, f"{SPECIALIST}-{task}", rows)
 
 
 def _done(run: Run, lessons: Mapping[str, Lesson], how: HowRun, out: Path) -> bool:
