@@ -24,7 +24,7 @@ from testbed.server.answering import FIXED_HEADERS, PROGRESS, Progress, answer, 
 from testbed.server.live import LiveStreams
 from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
-from traces.client_faults import quiet_about_clients
+from traces.listening.client_faults import quiet_about_clients
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""
