@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from player.viewport.windows import FUTURE, HISTORY, Floats, ViewportObservation
-from policies.viewport.angles import unwrapped, wrapped
 from policies.viewport.others import apart
 from policies.viewport.units import UNIT
+from traces.heads.angles import unwrapped, wrapped
 from traces.heads.head import AXES, YAW
 
 STEPS = HISTORY - 1

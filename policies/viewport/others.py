@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from player.viewport.windows import Floats
-from policies.viewport.angles import wrapped
 from policies.viewport.units import UNIT
+from traces.heads.angles import wrapped
 from traces.heads.head import AXES, YAW
 
 AHEAD = (1, 2, 4, 7, 10, 15, 20)

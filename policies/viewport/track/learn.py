@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from player.viewport.errors import errors_of, off
+from player.viewport.errors import errors_of
 from player.viewport.windows import FUTURE, Floats
 from policies.viewport.examples import all_windows
 from policies.viewport.features import residual
@@ -18,6 +18,7 @@ from policies.viewport.others import FIELDS
 from policies.viewport.track.model import SCALE, TrackModel, wrapped_l1
 from policies.viewport.track.net import SIZES, seen_samples
 from policies.viewport.units import UNIT
+from traces.heads.angles import off
 from traces.heads.head import AXES, YAW, HeadError, WatchedVideo
 
 EVERY = 10

@@ -10,7 +10,6 @@ import pytest
 
 from player.viewport.windows import FUTURE, HISTORY, ViewportObservation
 from policies.viewport.__main__ import main
-from policies.viewport.angles import unwrapped, wrapped
 from policies.viewport.examples import Examples, examples_of
 from policies.viewport.features import (
     AHEAD,
@@ -27,6 +26,7 @@ from policies.viewport.features import (
 from policies.viewport.learn import LearningSettings, learn
 from policies.viewport.net import answer_of, inputs_of, weights_file, weights_sha256
 from policies.viewport.rules import Damped, Linear, Static, Velocity
+from traces.heads.angles import unwrapped, wrapped
 from traces.heads.head import HeadError
 
 
