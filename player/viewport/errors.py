@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.heads.angles import off
-from traces.heads.head import RATE_HZ, YAW
+from traces.heads.head import PITCH, RATE_HZ, YAW
 
 Floats = NDArray[np.float64]
-PITCH = 1
 WIDE, HIGH = 100.0, 90.0
 """Degrees of a viewport."""
 HORIZONS_S = (1, 2, 4)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.viewers import write_viewers
 from traces.heads.__main__ import main
 from traces.heads.acceptance import acceptance
 from traces.heads.catalogue import watched_videos
 from traces.heads.figures import CHANGES_S, TOWARDS_S, figures_of
-from traces.heads.files import write_lines
 from traces.heads.fit import FitSettings, cost, fit, targets
 from traces.heads.generator import member
 from traces.heads.head import HeadTrace, WatchedVideo
@@ -52,10 +52,7 @@ def test_viewers_who_look_opposite_ways_do_not_agree() -> None:
 
 def test_of_short_recordings_no_figure_is_made_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """JSON has no NaN: what can't be measured is null, and what is too short is said; nothing is fitted."""
-    (tmp_path / "video1").mkdir()
-    short = watched(turning(1.0, samples=15), turning(2.0, samples=12))
-    for viewer, trace in enumerate(short.viewers):
-        (tmp_path / "video1" / f"user{viewer}.csv").write_text(write_lines(trace))
+    write_viewers(tmp_path, watched(turning(1.0, samples=15), turning(2.0, samples=12)).viewers)
     assert main(["figures", str(tmp_path), "--json"]) == 1
     report = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     values = {one["name"]: one["value"] for one in report["figures"]}
@@ -96,9 +93,7 @@ def test_a_fit_brings_a_model_nearer() -> None:
 def test_the_command_judges_a_family_and_recordings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "video1").mkdir()
-    for viewer, trace in enumerate(member(7).viewers[:2]):
-        (tmp_path / "video1" / f"user{viewer}.csv").write_text(write_lines(trace))
+    write_viewers(tmp_path, member(7).viewers[:2])
     assert main(["lint", str(tmp_path)]) == 0
     assert "2 recordings, 0 faults" in capsys.readouterr().out
     assert main(["figures", "heads[0:2]", "--beside", str(tmp_path), "--json"]) in (0, 1)
