@@ -1,9 +1,12 @@
 """What a family of heads is held to: figures of Jin2022's recordings, within bounds that were set beforehand.
 
 The figures are of all its 27 videos and 84 viewers, the predictors' of its test split (6 videos, 21 viewers),
-and were measured before there was a family, by another program. Those of a folder at hand, by this one:
+and were measured before there was a family, by another program. Those of a folder, by this one:
 
     python -m traces.heads figures FOLDER
+
+Of the training half, whose viewers move more, they are 14.09, 22.88 and 31.37 degrees; 0.770, 0.467, 0.077
+and -0.095; 0.824; 11.00 degrees, 1.662 and 1.837, in the order below.
 """
 
 from __future__ import annotations
