@@ -25,6 +25,7 @@ CHUNK_S = 4.0
 COMMANDS = (
     *(["testbed/run.py"], ["testbed/simulate.py"], ["testbed/sweep.py"], ["testbed/origin.py"]),
     *(["testbed/doctor.py"], ["testbed/fidelity.py"], ["testbed/tamper.py"], ["testbed/link_models.py"]),
+    ["testbed/clients.py"],
     *(["-m", *words.split()] for words in HELPS),
 )
 RUNS = (("one rule", ["--policy", "bba"], ONE_RULE_BOUND_S), ("the defaults", [], DEFAULTS_BOUND_S))

@@ -19,7 +19,7 @@ OF_WORK = ("asyncio", "player.record", "player.registry", "player.simulated.sess
 """What a script's work is made of, and its help is not: each takes some hundredths of a second."""
 SCRIPTS = (
     *("run.py", "simulate.py", "sweep.py", "fidelity.py", "tamper.py", "origin.py", "link_models.py"),
-    "doctor.py",
+    *("doctor.py", "clients.py"),
 )
 MODULES = {
     "player": "",

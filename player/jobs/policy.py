@@ -6,6 +6,7 @@ A policy is any object with `reset(cluster, seed)` and `schedule(observation)`. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,31 @@ class HasCompiledJobsRule(Protocol):
 
     def compiled_rule(self) -> CompiledJobsRule:
         """The rule."""
+
+
+@runtime_checkable
+class SchedulesTogether(Protocol):
+    """A scheduler whose decisions for many simulated episodes cost less when they are made at once.
+
+    Each episode still has an object of its own, reset as ever; one of them is handed the questions of all.
+    """
+
+    def another(self) -> JobsPolicy:
+        """A new one, made by the same arguments; called before any `reset`."""
+
+    def together(self) -> int:
+        """How many episodes may be decided at once at the most; 1: none. Loads nothing."""
+
+    def ready_together(self) -> int:
+        """Load what it takes; how many may be decided at once in this process, each as it would be alone, to
+        the last digit."""
+
+    def schedule_together(self, asked: Sequence[tuple[JobsPolicy, JobsObservation]]) -> Sequence[object]:
+        """What `schedule` of each would have answered, or the exception that it would have raised.
+
+        Args:
+            asked: policies made by the same spec, each at most once, and what its episode's scheduler sees.
+        """
 
 
 class IllegalAssignment(ValueError):

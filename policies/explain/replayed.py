@@ -96,7 +96,7 @@ def _observations(
     rows: Sequence[ChunkRow], video: Video, cap_s: float, path: Path
 ) -> tuple[Observation, ...]:
     """What the client knew at each chunk."""
-    past = tuple(_past(row, path) for row in rows)
+    past = tuple(past_chunk(row, path) for row in rows)
     return tuple(
         Observation(
             chunk=chunk,
@@ -111,7 +111,7 @@ def _observations(
     )
 
 
-def _past(row: ChunkRow, path: Path) -> PastChunk:
+def past_chunk(row: ChunkRow, path: Path) -> PastChunk:
     """A chunk as the client remembers it.
 
     Raises:

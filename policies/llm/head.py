@@ -66,12 +66,32 @@ class Trajectory:
         return self.moments * self.numbers
 
 
-Head = Choice | Pointer | Regression | Trajectory
+@dataclass(frozen=True)
+class StageAndShare:
+    """A node that a step brings, and then one of the shares that it may be given; the output is, for each row
+    of the graph, the node's logit and one for each share, were it that node's.
+
+    `graph` is a modality of that kind, with as many `rows`; rows whose node may not be chosen have no logit.
+    `shares` is one of the kind `options`, of which what `Pointer` says of options holds.
+    """
+
+    graph: str
+    rows: int
+    shares: str
+    options: int
+
+    @property
+    def width(self) -> int:
+        return self.rows * (1 + self.options)
+
+
+Head = Choice | Pointer | Regression | Trajectory | StageAndShare
 KINDS: dict[str, type[Head]] = {
     "choice": Choice,
     "pointer": Pointer,
     "regression": Regression,
     "trajectory": Trajectory,
+    "stage_and_share": StageAndShare,
 }
 
 

@@ -2,7 +2,7 @@
 
 A task describes one decision step as a list of modalities; their values, flattened and joined in that
 order, are the step's vector. Another task needs another list and another head, not another model: the
-encoder (`encoder.py`) has one small network for each kind. A new kind (a graph) is one more
+encoder (`encoder.py`) has one small network for each kind. A new kind is one more
 name here and one more network there.
 """
 
@@ -21,8 +21,21 @@ OPTIONS = "options"
 """What may be answered, each with the same attributes: shape (options, attributes)."""
 IMAGE = "image"
 """What lies where, over a plane: shape (channels, height, width)."""
+GRAPH = "graph"
+"""Things and how they depend on each other: shape (nodes, attributes); nodes in any order, and rows without
+one anywhere. A node's first attributes, `GRAPH_COLUMNS`, are whole numbers that say how it hangs together
+with others, the rest is what it is."""
 
-DIMENSIONS = {SCALAR: 1, SERIES: 2, OPTIONS: 2, IMAGE: 3}
+(THERE, OPEN, GROUP, LEVEL, CHILD) = range(5)
+"""Columns of a graph's row: 1 where there is a node; 1 where it may be chosen; a number that it shares with
+its group; edges of the longest way to a node without children; then its children's rows, from 1 on."""
+CHILDREN = 3
+"""Of a node at most; 0 where there is none."""
+GRAPH_COLUMNS = CHILD + CHILDREN
+MOST_LEVEL = 15
+"""Higher ones count as this, and hear of those below it alone."""
+
+DIMENSIONS = {SCALAR: 1, SERIES: 2, OPTIONS: 2, IMAGE: 3, GRAPH: 2}
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,11 @@ class Modality:
             raise ValueError(
                 f"modality {self.name}: shape {self.shape}; a {self.kind} has {DIMENSIONS[self.kind]} "
                 "dimensions of 1 or more"
+            )
+        if self.kind == GRAPH and self.shape[1] <= GRAPH_COLUMNS:
+            raise ValueError(
+                f"modality {self.name}: {self.shape[1]} attributes; a node has {GRAPH_COLUMNS} that say how"
+                " it hangs together, and 1 or more of its own"
             )
 
     @property

@@ -35,6 +35,7 @@ SHIPPED = {
     DEFAULT: "policies.llm.tasks.ladder.task:TASK",
     "call": "policies.llm.tasks.call.task:TASK",
     "viewport": "policies.llm.tasks.viewport.task:TASK",
+    "jobs": "policies.llm.tasks.jobs.task:TASK",
 }
 """Name: where the task is; imported when it is asked for."""
 UNNAMED = "abr"

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.text import Text
@@ -63,11 +64,14 @@ def _played(plan: TaskPlan) -> Iterator[TaskCase]:
         raise TestbedError(f"--out {plan.out}: {error.strerror}; name a folder that can be written") from None
     progress = _Progress(len(plan.cases))
     kept = 0
-    for case in plan.cases:
-        record = _kept(plan, case)
-        kept += record is not None
-        yield case_of(plan.task.figures, _recorded(plan, case) if record is None else record)
-        progress.one_more()
+    for _, of_policy in groupby(plan.cases, lambda case: case.policy):
+        cases = list(of_policy)
+        records = [_kept(plan, case) for case in cases]
+        played = _recorded(plan, [case for case, held in zip(cases, records, strict=True) if held is None])
+        for record in records:
+            kept += record is not None
+            yield case_of(plan.task.figures, next(played) if record is None else record)
+            progress.one_more()
     if kept:
         tell_line(f"note: {kept} of {len(plan.cases)} were recorded already", sys.stderr)
 
@@ -102,10 +106,15 @@ def _kept(plan: TaskPlan, case: CaseToPlay) -> TaskRecord[Any] | None:
     return record
 
 
-def _recorded(plan: TaskPlan, case: CaseToPlay) -> TaskRecord[Any]:
-    rows, end = plan.task.play(case.playable, plan.facts, plan.policies[case.policy].policy, plan.seed)
-    write_task(case.record, plan.task.records, plan.manifest_of(case), rows, end)
-    return read_task(case.record, plan.task.records)
+def _recorded(plan: TaskPlan, cases: Sequence[CaseToPlay]) -> Iterator[TaskRecord[Any]]:
+    """Play cases of one policy; each record is written, then read back."""
+    if not cases:
+        return
+    policy = plan.policies[cases[0].policy].policy
+    played = plan.task.play([case.playable for case in cases], plan.facts, policy, plan.seed)
+    for case, (rows, end) in zip(cases, played, strict=True):
+        write_task(case.record, plan.task.records, plan.manifest_of(case), rows, end)
+        yield read_task(case.record, plan.task.records)
 
 
 class _Progress:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.tasks.figures import JOBS_FIGURES
+from player.jobs.policy import SchedulesTogether
 from player.jobs.record import JOBS_RECORD
 from player.jobs.settings import ClusterSettings, JobsError
-from player.jobs.simulated.playing import play_jobs
+from player.jobs.simulated.playing import play_jobs, play_together
 from player.registry import JOBS
 from player.tasks.record import TaskEnd
 from testbed.simulated_tasks.task import Playable
@@ -49,8 +50,15 @@ class JobsTask:
         return {"cluster": dataclasses.asdict(cluster), "sequence": sequence}
 
     def play(
-        self, playable: Playable, facts: Mapping[str, Any], policy: Any, seed: int
-    ) -> tuple[Sequence[Any], TaskEnd]:
-        """An episode."""
-        played = play_jobs(playable.content, ClusterSettings(**facts["cluster"]), policy, seed)
-        return played.rows, played.end
+        self, playables: Sequence[Playable], facts: Mapping[str, Any], policy: Any, seed: int
+    ) -> Iterator[tuple[Sequence[Any], TaskEnd]]:
+        """An episode of each; all side by side where the policy decides them at once."""
+        cluster = ClusterSettings(**facts["cluster"])
+        sequences = [playable.content for playable in playables]
+        if len(sequences) > 1 and isinstance(policy, SchedulesTogether) and policy.together() > 1:
+            for played in play_together(sequences, cluster, policy, seed):
+                yield played.rows, played.end
+            return
+        for sequence in sequences:
+            played = play_jobs(sequence, cluster, policy, seed)
+            yield played.rows, played.end

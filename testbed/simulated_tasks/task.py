@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,6 @@ class Task(Protocol):
         """What the manifest says of how it is played."""
 
     def play(
-        self, playable: Playable, facts: Mapping[str, Any], policy: Any, seed: int
-    ) -> tuple[Sequence[Any], TaskEnd]:
-        """Play one by a policy: the record's lines."""
+        self, playables: Sequence[Playable], facts: Mapping[str, Any], policy: Any, seed: int
+    ) -> Iterator[tuple[Sequence[Any], TaskEnd]]:
+        """Play each by a policy: the record's lines, as soon as they are there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.tasks.figures import VIEWPORT_FIGURES
@@ -46,7 +46,8 @@ class ViewportTask:
         return {"windows": windows, "others": {"earlier": earlier}}
 
     def play(
-        self, playable: Playable, facts: Mapping[str, Any], policy: Any, seed: int
-    ) -> tuple[Sequence[Any], TaskEnd]:
-        """All viewers of a video."""
-        return play_viewers(playable.content, policy, seed)
+        self, playables: Sequence[Playable], facts: Mapping[str, Any], policy: Any, seed: int
+    ) -> Iterator[tuple[Sequence[Any], TaskEnd]]:
+        """All viewers of each video."""
+        for playable in playables:
+            yield play_viewers(playable.content, policy, seed)

@@ -14,11 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis import __main__ as analysis
 from analysis.report.parts.planned import read_sweep as read_planned
 from analysis.sessions import AnalysisError
+from player.jobs.settings import ClusterSettings
+from player.jobs.simulated.episode import Episode
 from player.manifest import Manifest
 from player.record import RecordError, read_record
 from player.video import __main__ as video
@@ -31,6 +34,9 @@ from player.video.video import VideoError
 from policies.apc import learned, rule
 from policies.llm.model import adapter
 from policies.llm.serving.fields import FieldError, load_json
+from policies.llm.tasks.jobs.seen import step_of
+from policies.llm.tasks.jobs.task import TASK as JOBS
+from policies.llm.tasks.jobs.wire import JobsContext, Previous
 from policies.llm.tasks.ladder.task import TASK
 from testbed import run, simulate, sweep
 from testbed.link.log import read_link_log
@@ -39,7 +45,7 @@ from testbed.simulated.starts import read_starts
 from testbed.sweeps.experiment.plan import plan_sweep
 from testbed.sweeps.experiment.schema import read_sweep
 from tests.fuzzing import trace_files
-from tests.fuzzing.readers import Reader, asked_seconds, command, fed
+from tests.fuzzing.readers import Reader, asked_seconds, command, fed, json_file
 from tests.support.one_file import write_one_file_video
 from tests.support.report_sweeps import small_sweep
 from tests.support.session_records import write_session
@@ -47,6 +53,7 @@ from traces import __main__ as traces
 from traces import formats
 from traces.families.catalogue import resolve
 from traces.families.model import read_model
+from traces.jobs.generator import member
 from traces.trace import TraceError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,6 +211,18 @@ def a_body(folder: Path) -> list[Path]:
     return [folder / "body"]
 
 
+def a_step_of_jobs(folder: Path) -> list[Path]:
+    seen = Episode(member(7, 4), ClusterSettings(), 0).observation()
+    return json_file("step", JOBS.dump_step(step_of(seen, Previous(3, 25.0, 2.5)).step))(folder)
+
+
+def fed_to_the_model(path: Path) -> None:
+    """A step that is taken makes finite numbers."""
+    step, context = JOBS.load_step(load_json(path.read_bytes()), "step", 0), JobsContext(50)
+    JOBS.check([step], context)
+    assert np.isfinite(JOBS.features(step, (), context)).all()
+
+
 def planned(path: Path) -> None:
     plan_sweep(read_sweep(path), simulated=True, link_model="published")
 
@@ -302,6 +321,7 @@ READERS = (
     ),
     Reader("adapter", an_adapter, lambda path: adapter.read(path.parent, TASK), (adapter.AdapterError,)),
     Reader("body", a_body, lambda path: load_json(path.read_bytes()), (FieldError,)),
+    Reader("jobs step", a_step_of_jobs, fed_to_the_model, (FieldError,)),
 )
 
 

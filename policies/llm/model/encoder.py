@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from policies.llm.modality import IMAGE, OPTIONS, SCALAR, SERIES, Modality, width
+from policies.llm.modality import GRAPH, IMAGE, OPTIONS, SCALAR, SERIES, Modality, width
+from policies.llm.model.graph import WholeGraph
 
 CHANNELS = 32
 KERNEL = 4
@@ -92,7 +93,7 @@ class Image(nn.Module):
         return self.body(values.view(-1, *self.shape))  # (N, hidden)
 
 
-NETWORKS = {SCALAR: Scalars, SERIES: Series, OPTIONS: Options, IMAGE: Image}
+NETWORKS = {SCALAR: Scalars, SERIES: Series, OPTIONS: Options, IMAGE: Image, GRAPH: WholeGraph}
 
 
 class Encoder(nn.Module):
@@ -126,13 +127,15 @@ class Encoder(nn.Module):
         for norm in self.norms:
             nn.init.constant_(norm.weight, gain)
         total = width(modalities)
+        self._as_they_are = [each.kind == GRAPH for each in modalities for _ in range(each.size)]
         self.register_buffer("mean", torch.zeros(total))
         self.register_buffer("deviation", torch.ones(total))
 
     def scale_to(self, steps: torch.Tensor) -> None:
-        """Bring every input to mean 0 and deviation 1 over (steps, width)."""
+        """Bring every input to mean 0 and deviation 1 over (steps, width), but for graphs: a node may stand
+        in any row."""
         deviation = steps.std(0)
-        kept = deviation > LEAST_DEVIATION
+        kept = (deviation > LEAST_DEVIATION) & ~torch.tensor(self._as_they_are, device=deviation.device)
         self.mean.copy_(torch.where(kept, steps.mean(0), torch.zeros_like(deviation)))
         self.deviation.copy_(torch.where(kept, deviation, torch.ones_like(deviation)))
 

@@ -16,15 +16,17 @@ from policies.llm.head import (
     Head,
     Pointer,
     Regression,
+    StageAndShare,
     Trajectory,
 )
 from policies.llm.modality import OPTIONS, Modality, places
+from policies.llm.model.stage_head import StageAndShares, stage_and_share_loss
 
 KEY_WIDTH = 64
 
 
 class Linear(nn.Linear):
-    """(…, model width) states to (…, head width): all heads but the pointer."""
+    """(…, model width) states to (…, head width): all heads but those that point."""
 
     def forward(self, states: torch.Tensor, steps: torch.Tensor | None = None) -> torch.Tensor:
         return super().forward(states)
@@ -55,10 +57,12 @@ class Points(nn.Module):
         return scores.masked_fill(options[..., 0] <= 0.0, ABSENT)
 
 
-def network(head: Head, modalities: Sequence[Modality], model_width: int) -> Linear | Points:
+def network(head: Head, modalities: Sequence[Modality], model_width: int) -> Linear | Points | StageAndShares:
     """The network of a head, its weights as they begin."""
     if isinstance(head, Pointer):
         return Points(head, modalities, model_width)
+    if isinstance(head, StageAndShare):
+        return StageAndShares(head, modalities, model_width)
     made = Linear(model_width, head.width)
     if not made.weight.is_meta:  # only sizes are asked for; drawing there would load torch's compiler
         nn.init.normal_(made.weight, std=0.01)
@@ -71,7 +75,8 @@ def loss(head: Head, outputs: torch.Tensor, taught: torch.Tensor) -> torch.Tenso
 
     Args:
         taught: of a choice or a pointer (…, options) logits of what should be taken with which probability;
-            of a regression (…, numbers); of a trajectory (…, moments x numbers).
+            of a regression (…, numbers); of a trajectory (…, moments x numbers); of a stage and its share
+            (…, 2), see `stage_head.py`.
     """
     if isinstance(head, Choice | Pointer):
         shares = torch.softmax(taught, -1)
@@ -80,5 +85,7 @@ def loss(head: Head, outputs: torch.Tensor, taught: torch.Tensor) -> torch.Tenso
         mean, spread = outputs.split(head.numbers, -1)
         spread = spread.clamp(LEAST_LOG_SPREAD, MOST_LOG_SPREAD)
         return (spread + 0.5 * ((taught - mean) * torch.exp(-spread)).square()).mean()
+    if isinstance(head, StageAndShare):
+        return stage_and_share_loss(head, outputs, taught)
     assert isinstance(head, Trajectory)
     return functional.smooth_l1_loss(outputs, taught)
