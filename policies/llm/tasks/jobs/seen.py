@@ -70,12 +70,15 @@ def step_of(seen: JobsObservation, previous: Previous | None) -> SeenStep:
     """The step, and which stages it tells of. What it says of a job is true of the whole job."""
     work_s = work_s_of(seen)
     kept = kept_of(seen, work_s)
-    jobs, job = np.unique(seen.job[kept], return_inverse=True)
-    row = np.full(len(seen.job), -1)
-    row[kept] = np.arange(len(kept))
-    edges = row[seen.edges].reshape(-1, 2)
-    edges = edges[(edges >= 0).all(axis=1)]
-    source = np.flatnonzero(jobs == seen.source)
+    if len(kept) == len(seen.job):
+        jobs, job, edges, source = np.arange(len(work_s)), seen.job, seen.edges, seen.source
+    else:
+        jobs, job = np.unique(seen.job[kept], return_inverse=True)
+        row = np.full(len(seen.job), -1)
+        row[kept] = np.arange(len(kept))
+        edges = row[seen.edges]
+        edges = edges[(edges >= 0).all(axis=1)]
+        source = int(np.flatnonzero(jobs == seen.source)[0]) if seen.source in jobs else NO_JOB
     step = JobStep(
         tuple(seen.supply[jobs].tolist()),
         tuple(seen.age_s[jobs].tolist()),
@@ -86,7 +89,7 @@ def step_of(seen: JobsObservation, previous: Previous | None) -> SeenStep:
         tuple(seen.ready[kept].astype(np.int64).tolist()),
         tuple(seen.begins[kept].astype(np.int64).tolist()),
         tuple(map(tuple, edges.tolist())),
-        int(source[0]) if len(source) else NO_JOB,
+        source,
         seen.free,
         previous,
     )

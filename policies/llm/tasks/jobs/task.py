@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from player.jobs.settings import ClusterSettings
 from policies.llm.head import StageAndShare
 from policies.llm.modality import OPEN
 from policies.llm.serving.fields import FieldError
-from policies.llm.task import Decided, Task, Vectors, best_of
+from policies.llm.task import Decided, Task, Vectors
 from policies.llm.tasks.jobs import wire
+from policies.llm.tasks.jobs.layout import COLUMNS, MOST_LOGIT, chosen
 from policies.llm.tasks.jobs.vectors import (
-    COLUMNS,
     COUNT_UNIT,
     MODALITIES,
     NOBODY,
@@ -28,8 +29,6 @@ from policies.llm.tasks.jobs.vectors import (
 from policies.llm.tasks.jobs.wire import Given, JobsContext, JobStep
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
-MOST_LOGIT = 1e6
-"""No output, however wrong, counts as more."""
 
 
 class SchedulesJobs(Task):
@@ -69,22 +68,22 @@ class SchedulesJobs(Task):
 
     def scores(self, output: Vectors, vector: Vectors) -> Vectors:
         """(ROWS,) of nobody, then of the step's stages."""
-        open_rows = vector[PLACES["stages"]].reshape(ROWS, COLUMNS)[:, OPEN] > 0.5
-        return np.where(open_rows, _bounded(output.reshape(ROWS, -1)[:, 0]), np.float32(-np.inf))
+        logits = np.clip(np.nan_to_num(output[:: 1 + len(SHARES)], nan=-MOST_LOGIT), -MOST_LOGIT, MOST_LOGIT)
+        return np.where(vector[PLACES["stages"]][OPEN::COLUMNS] > 0.5, logits, np.float32(-np.inf))
 
     def answer(self, output: Vectors, vector: Vectors) -> Decided:
-        best = best_of(self.scores(output, vector)[None])[0]
-        if best.value == NOBODY:
-            return Decided(Given(None, 0), best.margin)
+        rows = vector[PLACES["stages"]].reshape(ROWS, COLUMNS)
         shares = vector[PLACES["shares"]].reshape(len(SHARES), OF_SHARE)
-        logits = _bounded(output.reshape(ROWS, -1)[best.value, 1:]).astype(np.float64)
-        chances = np.where(shares[:, 0] > 0.0, np.exp(logits - logits.max()), 0.0).cumsum()
-        median = int(np.searchsorted(chances, chances[-1] / 2.0)) if chances[-1] > 0.0 else len(SHARES) - 1
+        row, ahead, median = chosen(output.reshape(ROWS, -1), rows, shares)
+        margin = ahead if math.isfinite(ahead) else None
+        if row == NOBODY:
+            return Decided(Given(None, 0), margin)
         executors = max(round(float(shares[median, 1]) * COUNT_UNIT), 1)
-        return Decided(Given(best.value - 1, executors), best.margin)
+        return Decided(Given(row - 1, executors), margin)
 
     def ready(self) -> None:
-        vector_of(_PLAIN, JobsContext(1))
+        vector = vector_of(_PLAIN, JobsContext(1))
+        self.answer(np.zeros(self.head.width, np.float32), vector)
 
     # ---- the wire ----------------------------------------------------------------------------------
 
@@ -112,10 +111,6 @@ class SchedulesJobs(Task):
 
     def dump_value(self, value: Given) -> Any:
         return {"stage": value.stage, "executors": value.executors}
-
-
-def _bounded(logits: Vectors) -> Vectors:
-    return np.clip(np.nan_to_num(logits, nan=-MOST_LOGIT), -MOST_LOGIT, MOST_LOGIT)
 
 
 _PLAIN = JobStep((1,), (0.0,), (1.0,), (0, 0), (1, 1), (1.0, 1.0), (1, 0), (1, 0), ((0, 1),), -1, 1, None)

@@ -11,21 +11,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from player.jobs.features import TASKS, WORK_MS, levels
-from policies.llm.modality import (
-    CHILD,
-    CHILDREN,
-    GRAPH,
-    GRAPH_COLUMNS,
-    GROUP,
-    LEVEL,
-    OPEN,
-    OPTIONS,
-    SCALAR,
-    THERE,
-    Modality,
-)
+from policies.llm.modality import GRAPH, GROUP, OPEN, OPTIONS, SCALAR, THERE, Modality
 from policies.llm.modality import places as places_of
+from policies.llm.tasks.jobs.layout import COLUMNS, MOST_UNITS, fill_stages
 from policies.llm.tasks.jobs.wire import MOST_STAGES, JobsContext, JobStep
 
 NOBODY, ROWS = 0, 1 + MOST_STAGES
@@ -34,8 +22,7 @@ SHARES = tuple(count / 50 for count in (*range(1, 11), 12, 14, 17, 20, 24, 29, 3
 COUNT_UNIT = 64.0
 """A power of two: numbers of executors pass exactly."""
 OF_SHARE = 4
-OF_STAGE, OF_CLUSTER = 10, 11
-COLUMNS = GRAPH_COLUMNS + OF_STAGE
+OF_CLUSTER = 11
 MODALITIES = (
     Modality("cluster", SCALAR, (OF_CLUSTER,)),
     Modality("stages", GRAPH, (ROWS, COLUMNS)),
@@ -43,7 +30,6 @@ MODALITIES = (
 )
 PLACES = places_of(MODALITIES)
 WIDTH = sum(each.size for each in MODALITIES)
-MOST_UNITS = 50.0
 
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -52,14 +38,17 @@ Floats = NDArray[np.float64]
 def vector_of(step: JobStep, context: JobsContext) -> Vectors:
     """(WIDTH,) of one step."""
     vector = np.zeros(WIDTH, np.float32)
-    job = np.array(step.job, np.int64)
     vector[PLACES["cluster"]] = _cluster(step, context)
     table = vector[PLACES["stages"]].reshape(ROWS, COLUMNS)
-    table[NOBODY, [THERE, OPEN, GROUP]] = 1.0, may_idle(step), len(step.supply)
-    stages = table[1 : 1 + len(job)]
-    stages[:, THERE], stages[:, OPEN], stages[:, GROUP] = 1.0, step.ready, job
-    _hang_together(stages, step)
-    stages[:, GRAPH_COLUMNS:] = _stages(step, context, job)
+    table[NOBODY, THERE], table[NOBODY, OPEN], table[NOBODY, GROUP] = 1.0, may_idle(step), len(step.supply)
+    fill_stages(
+        table[1 : 1 + len(step.job)],
+        np.array((step.job, step.left, step.ready, step.begins), np.int64),
+        np.array(step.duration_ms),
+        np.array(step.edges, np.int64).reshape(-1, 2),
+        np.array((step.supply, step.age_s, step.work_s), np.float64),
+        np.array((step.source, step.free, context.executors), np.int64),
+    )
     vector[PLACES["shares"]] = _shares(step.free, context.executors)
     return vector
 
@@ -112,50 +101,6 @@ def _cluster(step: JobStep, context: JobsContext) -> Floats:
         ]
     )
     return np.minimum(numbers, MOST_UNITS)
-
-
-def _hang_together(stages: Vectors, step: JobStep) -> None:
-    """Levels and children: of more than a node has room for, those with the longest ways below them."""
-    if not step.edges:
-        return
-    edges = np.array(step.edges, np.int64)
-    level = levels(len(stages), edges)
-    stages[:, LEVEL] = level
-    edges = edges[np.lexsort((-level[edges[:, 1]], edges[:, 0]))]
-    rank = np.arange(len(edges)) - np.searchsorted(edges[:, 0], edges[:, 0])
-    kept = rank < CHILDREN
-    stages[edges[kept, 0], CHILD + rank[kept]] = 2 + edges[kept, 1]  # counted from 1, nobody's row before
-
-
-def _stages(step: JobStep, context: JobsContext, job: NDArray[np.int64]) -> Floats:
-    """(stages, OF_STAGE): Decima's five, as `player.jobs.features.JobsGraph` has them, then our own."""
-    executors, supply = context.executors, np.array(step.supply, np.float64)
-    caps = np.minimum(np.maximum(executors - supply, 0.0), step.free)
-    source = np.arange(len(supply)) == step.source
-    caps[source] = step.free
-    left, duration_ms = np.array(step.left, np.float64), np.array(step.duration_ms)
-    work_s = np.array(step.work_s)
-    of_jobs = np.stack(
-        [
-            caps / executors,
-            np.where(source, 1.0, -1.0),
-            supply / executors,
-            np.sqrt(work_s) / executors,
-            np.log1p(work_s) / 8.0,
-            np.log1p(step.age_s) / 8.0,
-        ],
-        axis=1,
-    )[job]
-    of_stages = np.stack(
-        [
-            left / TASKS,
-            left * duration_ms / WORK_MS,
-            np.array(step.begins, np.float64),
-            np.log1p(duration_ms) / 8.0,
-        ],
-        axis=1,
-    )
-    return np.minimum(np.concatenate([of_jobs[:, :3], of_stages, of_jobs[:, 3:]], axis=1), MOST_UNITS)
 
 
 @lru_cache(maxsize=4096)

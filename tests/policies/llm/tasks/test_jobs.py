@@ -34,13 +34,13 @@ from policies.llm.serving.protocol import load_request
 from policies.llm.serving.serve import listening
 from policies.llm.serving.server import Server, TaskEngine
 from policies.llm.task import task_named
+from policies.llm.tasks.jobs.layout import COLUMNS
 from policies.llm.tasks.jobs.play import EngineDrives, Moment, label_of, play, play_engine
 from policies.llm.tasks.jobs.policy import NetLLM
 from policies.llm.tasks.jobs.seen import JobsMemory, step_of
 from policies.llm.tasks.jobs.task import TASK
 from policies.llm.tasks.jobs.teacher import TaughtBy, drives_of
 from policies.llm.tasks.jobs.vectors import (
-    COLUMNS,
     NOBODY,
     PLACES,
     ROWS,
