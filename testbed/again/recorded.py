@@ -15,6 +15,7 @@ from player.fallback import FALLBACK_ONCE
 from player.manifest import VideoSection
 from player.qoe import QoE
 from player.sections import recorded_video
+from player.transport.names import ASKED, H1, TRANSPORTS
 from player.video.video import Video, VideoError
 from testbed.again.told import Told
 from testbed.again.video import HadVideo
@@ -167,6 +168,18 @@ def thresholds_in(told: Told) -> BufferThresholds:
     return told.built(BufferThresholds, "player", held)
 
 
+def transport_in(told: Told) -> str:
+    """By which protocol its chunks were to be fetched; a record that says nothing is of HTTP/1.1.
+
+    Raises:
+        TestbedError: it is none.
+    """
+    asked = (told.optional("player.transport") or {}).get(ASKED, H1)
+    if asked not in TRANSPORTS:
+        raise told.fault(f"player.transport.{ASKED} is {shown(asked)}; expected {', '.join(TRANSPORTS)}")
+    return str(asked)
+
+
 def link_of(told: Told) -> tuple[LinkSettings, str]:
     """The link that an emulated record asked for, and who delayed and lost.
 
@@ -175,12 +188,13 @@ def link_of(told: Told) -> tuple[LinkSettings, str]:
     """
     held = told.object("link")
     names = (each.name for each in dataclasses.fields(LinkSettings))
-    plain = [name for name in names if name not in ("loss", "delay_backend")]
+    plain = [name for name in names if name not in ("loss", "delay_backend", "aqm")]
     if missing := [name for name in plain if name not in held]:
         raise told.fault(f"link.{missing[0]} is missing")
     loss = told.built(Loss, "link.loss", _whole(told, "link.loss", Loss))
     figures = {name: held[name] for name in plain}
-    settings = told.built(LinkSettings, "link", {**figures, "loss": loss})
+    managed = {"aqm": held["aqm"]} if held.get("aqm") is not None else {}  # not said: a fifo
+    settings = told.built(LinkSettings, "link", {**figures, **managed, "loss": loss})
     if not _CONGESTION_CONTROL.fullmatch(settings.congestion_control):
         raise told.fault(f"link.congestion_control is {shown(settings.congestion_control)}; that is none")
     backend = told.needed("link.delay_backend")
@@ -268,6 +282,7 @@ def emulated_sessions(
         decision_deadline_s=told.positive("player.decision_deadline_s"),
         command_line=tuple(command_line),
         thresholds=thresholds_in(told),
+        transport=transport_in(told),
         cap_mbps=told.optional("trace.cap_mbps"),
         server=server_of(spec),
         fallback=fallback_in(told),

@@ -43,6 +43,8 @@ from player.real.stream import LineSink, Parent, StartError, told_to_go
 from player.record import FINISHED, INTERRUPTED, POLICY_FAULT, EndRow
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
+from player.transport.names import ASKED, H1, NEGOTIATED
+from player.transport.trust import trusted_certificate
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
@@ -51,6 +53,7 @@ from testbed.browser.chromium import BrowserError, browser_version, find_browser
 from testbed.browser.page import DECIDE, Page, Prepared, opened
 from testbed.browser.session import BY_POLICY, Decided, PageSession
 from testbed.browser.settings import PREFIX, asking_settings, is_own, loaded_rule, own_rule, own_settings
+from testbed.browser.speaking import speaking
 from traces.commands import exit_with, refuse
 from traces.escaping import visible_lines
 
@@ -97,12 +100,13 @@ async def _run(args: argparse.Namespace, lines: LineSink) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, _came, stop, number)
     async with contextlib.AsyncExitStack() as stack:
-        opening = await _Opening.begin(args.url, stack)
+        trusted = trusted_certificate(args.ca)
+        opening = await _Opening.begin(args.url, args.transport, trusted, stack)
         lines.loaded()
         try:
             if args.hold and not await unless(stop, told_to_go()):
                 return CUT_SHORT
-            async with Fetcher(settings.timeouts) as fetcher:
+            async with Fetcher(settings.timeouts, args.transport, trusted) as fetcher:
                 text, final_url = await unless(stop, fetcher.read(args.url, MPD_GIVE_UP_S))
         except Stopped:
             return CUT_SHORT
@@ -128,11 +132,14 @@ class _Opening:
     lost: BrowserError | None = None
 
     @classmethod
-    async def begin(cls, url: str, stack: contextlib.AsyncExitStack) -> _Opening:
+    async def begin(
+        cls, url: str, transport: str, trusted: str | None, stack: contextlib.AsyncExitStack
+    ) -> _Opening:
         """Start the browser: before anything is measured, as that takes a processor's second."""
         try:
             version = await asyncio.to_thread(browser_version, find_browser())
-            page, listening = await stack.enter_async_context(opened((urlsplit(url).hostname or "",)))
+            flags = speaking(transport, url, trusted)
+            page, listening = await stack.enter_async_context(opened((urlsplit(url).hostname or "",), flags))
             return cls(version, page, listening)
         except BrowserError as error:
             return cls(lost=error)
@@ -187,7 +194,7 @@ class _Client:
         with contextlib.suppress(Stopped):
             begin_s = await unless(stop, parent.start_s())
         end = await self._played(opening, begin_s, stop)
-        self._lines.requests([vars(one) for one in self._session.requests])
+        self._lines.requests([vars(one) for one in self._session.requests], self._session.protocols)
         self._lines.end(end)
         if self._bridge is not None and self._bridge.fault is not None:
             raise self._bridge.fault
@@ -262,6 +269,14 @@ class _Client:
         timed = self._bridge.decided[chunk]
         return Decided(timed.decision.by, timed.decision.reason, timed.decision_s)
 
+    @property
+    def _transport(self) -> dict[str, str] | None:
+        """What was asked for, and by what the page came; None of HTTP/1.1."""
+        if self._args.transport == H1:
+            return None
+        spoken = {} if self._prepared is None else {NEGOTIATED: self._prepared.protocol}
+        return {ASKED: self._args.transport, **spoken}
+
     def _manifest(self, opening: _Opening) -> Manifest:
         told = player_manifest(
             self._presentation,
@@ -270,6 +285,7 @@ class _Client:
             fallback=fallback_spec(self._policy.policy, self._args.fallback),
             url=self._args.url,
             argv=["python", "-m", "testbed.browser", *sys.argv[1:]],
+            transport=self._transport,
         )
         prepared = self._prepared
         assert told.player is not None

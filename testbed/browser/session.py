@@ -69,6 +69,8 @@ class PageSession:
         self.history: list[PastChunk] = []
         self.requests: tuple[ClientRequest, ...] = ()
         """Of segments, once it has ended."""
+        self.protocols: dict[str, int] = {}
+        """How many segments came by which protocol, by the names of ALPN, once it has ended."""
         self.ended: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         """Outcome and reason."""
         self._end_s: float | None = None
@@ -194,6 +196,7 @@ class PageSession:
         self._stall_s = facts["stall_ms"] / 1000.0
         self._played_s = facts["played_ms"] / 1000.0
         self.requests = _requests(facts.get("requests", ()))
+        self.protocols = {str(name): int(count) for name, count in dict(facts.get("protocols") or {}).items()}
         if facts["what"] == "failed":
             self.ended.set_result((str(facts["outcome"]), " ".join(str(facts["reason"]).split())))
         else:

@@ -22,7 +22,7 @@ from player.commands.options import (
     weighed_live,
 )
 from player.defaults import CHUNKS
-from testbed.link.settings import BACKENDS, LinkSettings, Loss
+from testbed.link.settings import AQMS, BACKENDS, FIFO, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.session.live_plan import LivePlan
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
@@ -136,8 +136,8 @@ def scoring_of(args: argparse.Namespace, videos: Iterable[Video]) -> Scoring:
     return asked
 
 
-def add_link_options(parser: argparse.ArgumentParser, media_share: float = 0.0) -> None:
-    """The options of `link_settings`.
+def add_link_options(parser: argparse.ArgumentParser, media_share: float = 0.0) -> Group:
+    """The options of `link_settings`, of which `add_aqm_option` is left out.
 
     Args:
         media_share: of the RTT, spent on the way to the player where nobody says else.
@@ -168,6 +168,18 @@ def add_link_options(parser: argparse.ArgumentParser, media_share: float = 0.0) 
     )
     link.add_argument(
         "--cap-mbps", type=float, metavar="MBPS", help="cut the trace's rates at this, and record that it was"
+    )
+    return link
+
+
+def add_aqm_option(link: Group) -> None:
+    """`--aqm`, of emulated links."""
+    link.add_argument(
+        "--aqm",
+        choices=AQMS,
+        default=FIFO,
+        help="what manages the bottleneck's queue, where the kernel has it (default: fifo, which drops what"
+        " finds it full)",
     )
 
 
@@ -256,6 +268,7 @@ def link_settings(args: argparse.Namespace) -> LinkSettings:
         congestion_control=args.cc,
         slow_start_after_idle=not args.no_slow_start_after_idle,
         delay_backend=args.delay_backend,
+        aqm=getattr(args, "aqm", FIFO),
         media_delay_ms=media_delay_ms(args),
         media_jitter_ms=args.media_jitter_ms,
         grant_ms=args.grant_ms,

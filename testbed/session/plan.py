@@ -14,6 +14,7 @@ from player.fallback import fallback_spec
 from player.policy import Served
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
+from player.transport.names import H1
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.browser.able import BROWSER_LOAD, media_for, refuse_unable
@@ -22,6 +23,7 @@ from testbed.browser.settings import is_own, loaded_rule, own_rule
 from testbed.lanes.able import able_backend
 from testbed.lanes.folder import check_no_records, claim_for, record_names
 from testbed.lanes.plan import LanesPlan, how_asked
+from testbed.link.settings import FIFO
 from testbed.machine.readings import read_machine
 from testbed.process.errors import TestbedError
 from testbed.session.command_line import DEFAULT_POLICIES
@@ -34,6 +36,7 @@ from testbed.session.options import (
 )
 from testbed.session.session_plan import SessionPlan
 from testbed.session.trace_notes import run_notes, trace_notes, video_notes
+from testbed.session.transports import able_transport
 from testbed.session.video_to_play import VideoToPlay
 from traces.families.catalogue import default_video
 
@@ -67,6 +70,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     if args.player == DASHJS:
         media_for(whole)
     settings = link_settings(args)
+    able_transport(args.transport, trace, settings, args.part_s)
     same_for_all = _same(args, arguments, video)
     backend = able_backend(trace, settings)
     if args.out is not None:
@@ -96,7 +100,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
 
 def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> dict[str, Any]:
     """What the command line says of all sessions alike."""
-    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap", "strict")
+    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap", "strict", "transport")
     return {
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
@@ -175,7 +179,9 @@ def describe(plan: RunPlan) -> str:
             *behind,
             f"RTT {settings.rtt_ms:g} ms by {first.backend}",
             f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",
+            *(() if settings.aqm == FIFO else (settings.aqm,)),
             settings.congestion_control,
+            *(() if first.transport == H1 else (first.transport,)),
             f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}{at_once}",
         )
     )

@@ -93,6 +93,7 @@ def session_plans(
                 record=(out / record).absolute(),
                 command_line=tuple(command_line),
                 thresholds=setting.thresholds,
+                transport=setting.transport,
                 cap_mbps=setting.cap_mbps,
                 server=server_of(unit.policy.spec),
                 facts=facts,

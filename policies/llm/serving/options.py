@@ -22,7 +22,7 @@ def add_serve(commands: Any) -> None:
     command = commands.add_parser("serve", help="hold the model and decide for whoever asks")
     _add_model(command.add_argument_group("model"))
     _add_place(command.add_argument_group("where it listens"))
-    _add_limits(command.add_argument_group("limits, of each task"))
+    _add_limits(command.add_argument_group("limits, of each task; of all that one adapter holds together"))
     output = command.add_argument_group("output")
     add_json_option(output, "say that it is ready by one line of JSON, with what is served")
 
@@ -39,7 +39,8 @@ def _add_model(group: Any) -> None:
         "--adapter",
         type=Path,
         metavar="DIR",
-        help="what `adapt` made for the one task (default: shipped)",
+        help="what `adapt` made for the one task, or what holds several: all of them unless --task names some"
+        " (default: shipped)",
     )
     group.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"

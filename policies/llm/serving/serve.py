@@ -17,13 +17,15 @@ from pathlib import Path
 
 from aiohttp import web
 
-from policies.llm.engine.apart import AskedEngine, EnginesApart
+from policies.llm.engine.apart import EnginesApart
+from policies.llm.engine.asked import Asked, engines_for, held_together
 from policies.llm.engine.contract import EngineFull, EngineGone, ServingEngine
 from policies.llm.serving.arrivals import LOOK_EVERY_S, Doorkeeper, noting_loop
 from policies.llm.serving.client import default_socket, runtime_folder
+from policies.llm.serving.desks import Limits, TaskEngine
 from policies.llm.serving.options import SHORTEST_TOKEN
 from policies.llm.serving.plain_http import PlainConnections
-from policies.llm.serving.server import Limits, Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.serving.sessions import IDLE_S
 from policies.llm.task import DEFAULT, Task, task_named
 from traces.listening.addresses import LOOPBACK, is_loopback
@@ -72,8 +74,8 @@ def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: s
     """As `run`, where and for whom being settled."""
     began_s = time.monotonic()
     asked = asked_engines(args)
-    for each in asked:
-        each.task.ready()  # first: what this loads, the engine's process need not load again
+    for task in (task for each in asked for task in each.tasks):
+        task.ready()  # first: what this loads, the engine's process need not load again
     with EnginesApart(asked, forks=True) as apart:
         engines = apart.loaded()
         took = [warm_up(engine) for engine in engines]
@@ -99,8 +101,8 @@ def _limits(args: argparse.Namespace) -> Limits:
     )
 
 
-def asked_engines(args: argparse.Namespace) -> list[AskedEngine]:
-    """An engine for each task that is asked for.
+def asked_engines(args: argparse.Namespace) -> list[Asked]:
+    """An engine for each task that is asked for; one for all that one adapter holds.
 
     Raises:
         ServeError, TaskError: no such task, or an adapter that could be of several.
@@ -114,7 +116,7 @@ def asked_engines(args: argparse.Namespace) -> list[AskedEngine]:
         "threads": args.threads,
         "dtype": args.dtype,
     }
-    return [AskedEngine(task, adapter, options) for task, adapter in adapters.items()]
+    return engines_for(adapters, options)
 
 
 def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task, Path | None]:
@@ -124,15 +126,16 @@ def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task,
         ServeError: a task twice, or an adapter that could be of several.
         TaskError: no such task.
     """
+    several = held_together(adapter) if adapter is not None else ()
     asked: dict[Task, Path | None] = {}
-    for word in words or [DEFAULT]:
+    for word in words or several or [DEFAULT]:
         name, given, folder = word.partition("=")
         task = task_named(name)
         if task in asked:
             raise ServeError(f"--task {word}: {name} stands twice; a server has one adapter for a task")
         asked[task] = Path(folder) if given else None
     if adapter is not None:
-        if len(asked) > 1 or any(asked.values()):
+        if any(asked.values()) or (len(asked) > 1 and not several):
             raise ServeError(f"--adapter {adapter}: of which task? say --task NAME={adapter}")
         asked = dict.fromkeys(asked, adapter)
     return asked

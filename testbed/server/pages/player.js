@@ -152,6 +152,17 @@ const streambed = (() => {
     }
   }
 
+  // By which protocol segments came: name in ALPN, and how many.
+  function protocols() {
+    const found = {};
+    for (const entry of performance.getEntriesByType("resource")) {
+      if (/\.(m4s|mp4)$/.test(new URL(entry.name).pathname)) {
+        found[entry.nextHopProtocol] = (found[entry.nextHopProtocol] || 0) + 1;
+      }
+    }
+    return found;
+  }
+
   function onEnded() {
     if (over) {
       return;
@@ -160,7 +171,7 @@ const streambed = (() => {
     const requests = player.getDashMetrics().getHttpRequests("video")
       .filter((one) => one.type === "MediaSegment" || one.type === "InitializationSegment")
       .map((one) => ({ url: one.url, status: one.responsecode, type: one.type }));
-    tell("ended", { ...totals(), requests, frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    tell("ended", { ...totals(), requests, protocols: protocols(), frames: video.getVideoPlaybackQuality().totalVideoFrames,
       dropped: video.getVideoPlaybackQuality().droppedVideoFrames });
   }
 
@@ -228,7 +239,8 @@ const streambed = (() => {
           reject(new Error(`this browser plays no ${kind}`));
           return;
         }
-        resolve({ version: player.getVersion(), agent: navigator.userAgent, kind, levels });
+        const protocol = performance.getEntriesByType("navigation")[0].nextHopProtocol;
+        resolve({ version: player.getVersion(), agent: navigator.userAgent, kind, levels, protocol });
       });
     });
   }

@@ -18,6 +18,7 @@ from player.call.settings import CallSettings
 from player.defaults import PUBLISHED
 from player.simulated.link_published import refuse_loss
 from player.simulated.session import Link
+from player.transport.names import H1
 from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
@@ -98,6 +99,7 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             queue_ms=chosen["queue_ms"],
             queue_bytes=chosen["queue_bytes"],
             congestion_control=chosen["cc"],
+            aqm=chosen["aqm"],
             slow_start_after_idle=chosen["slow_start_after_idle"],
             media_delay_ms=media_delay_ms(chosen),
             media_jitter_ms=chosen["media_jitter_ms"],
@@ -118,6 +120,7 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             beside=chosen["beside"],
             cross=chosen["cross"],
             thresholds=BufferThresholds(*(chosen[name] for name in OF_THE_PLAYER)),
+            transport=chosen["transport"],
             call=call_of(chosen) if calls else None,
             axis={key: chosen[key] for key in entry.axes},
         )
@@ -136,6 +139,8 @@ def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bo
         return f"link model {model} has chunks whole, so that no request can be given up"
     if calls:
         return None
+    if chosen["transport"] != H1:
+        return f"link model {model} knows no transport"
     beyond = MODELS[model].beyond(link)
     return None if beyond is None else f"link model {model}: {beyond}"
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from testbed.aqm.managed import refuse_aqm
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import check_carried
 from testbed.process.errors import TestbedError
+from testbed.session.transports import able_transport
 from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.schema import SettingEntry
 
 
 def check_machine(plan: SweepPlan, asked_backend: str) -> str:
@@ -23,11 +28,16 @@ def check_machine(plan: SweepPlan, asked_backend: str) -> str:
             check_congestion_control(setting.link.congestion_control)
         except TestbedError as error:
             raise plan.file.fault(entries[setting.group].where["cc"], str(error)) from None
+        try:
+            refuse_aqm(setting.link.aqm)
+        except TestbedError as error:
+            raise plan.file.fault(entries[setting.group].where["aqm"], str(error)[2:]) from None
         for flow in setting.others.flows:
             try:
                 check_congestion_control(flow.congestion_control)
             except TestbedError as error:
                 raise plan.file.fault(entries[setting.group].where["cross"], str(error)) from None
+    _check_transports(plan, entries)
     pairs = {(unit.setting.label, unit.swept.trace.name): unit for unit in plan.units}
     for unit in pairs.values():
         try:
@@ -37,3 +47,14 @@ def check_machine(plan: SweepPlan, asked_backend: str) -> str:
             way_out = str(error).replace("--cap-mbps ", "cap_mbps = ")
             raise plan.file.fault(place, way_out, unit.swept.spec) from None
     return backend
+
+
+def _check_transports(plan: SweepPlan, entries: Mapping[str, SettingEntry]) -> None:
+    """Raises TestbedError for a protocol that can't be had, or not over a trace."""
+    pairs = {(unit.setting.label, unit.swept.trace.name): unit for unit in plan.units}
+    for unit in pairs.values():
+        try:
+            able_transport(unit.setting.transport, unit.swept.trace, unit.setting.link)
+        except TestbedError as error:
+            said = str(error).removeprefix("--").replace("--cap-mbps ", "cap_mbps = ").replace("--cc", "cc")
+            raise plan.file.fault(entries[unit.setting.group].where["transport"], said) from None

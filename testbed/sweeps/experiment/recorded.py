@@ -8,6 +8,8 @@ from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS
 from player.manifest import Manifest
+from player.transport.names import ASKED, H1
+from testbed.link.settings import FIFO
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
 from traces.words import short_hash
@@ -48,6 +50,7 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
         for key, wanted in dataclasses.asdict(unit.setting.thresholds).items():
             there = getattr(told.player, key)  # not said: the usual one
             yield key, getattr(USUAL_THRESHOLDS, key) if there is None else there, wanted
+        yield "transport", (told.player.transport or {}).get(ASKED, H1), unit.setting.transport
         yield "fallback", told.player.fallback, unit.policy.fallback
         if not plan.simulated:
             yield "decision_deadline_s", told.player.decision_deadline_s, plan.file.decision_deadline_s
@@ -59,6 +62,7 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
         for name in ("media_delay_ms", "media_jitter_ms", "grant_ms"):
             yield name, getattr(told.link, name) or 0.0, getattr(link, name)  # not said: none
         yield "queue_ms", told.link.queue_ms, link.queue_ms
+        yield "aqm", told.link.aqm or FIFO, link.aqm  # not said: a fifo
         yield "cc", told.link.congestion_control, link.congestion_control
 
 

@@ -34,8 +34,9 @@ from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
 from player.qoe import Scoring
+from player.transport.names import H1, TRANSPORTS
 from testbed.cross.asked import companions_of, flows_of
-from testbed.link.settings import LinkSettings, Loss
+from testbed.link.settings import FIFO, LinkSettings, Loss
 from testbed.process.errors import TestbedError
 from testbed.simulating.tasks import CALL, TASKS, VIDEO
 from testbed.sweeps.experiment.lines import Lines, Place
@@ -117,6 +118,10 @@ def _cross(value: Any) -> str | None:
     return None
 
 
+def _transport(value: Any) -> str | None:
+    return None if value in TRANSPORTS else f"expected {', '.join(TRANSPORTS)}{meant(value, TRANSPORTS)}"
+
+
 CALL_FIGURES = (
     *("duration_s", "fps", "min_kbps", "start_kbps", "max_kbps"),
     *("feedback_ms", "decide_every_ms", "warm_up_s"),
@@ -176,6 +181,7 @@ KEYS: dict[str, Key] = {
     "loss_pct": Key(float, True, 0.0, _loss),
     "queue_ms": Key(float, True, 200.0, _link("queue_ms")),
     "queue_bytes": Key(int, True, None, _link("queue_bytes")),
+    "aqm": Key(str, True, FIFO, _link("aqm")),
     "cc": Key(str, True, "cubic", _anything, task=VIDEO),
     "slow_start_after_idle": Key(bool, False, True, _anything, task=VIDEO),
     "players": Key(int, True, 1, _at_least(1, 16)),
@@ -186,6 +192,7 @@ KEYS: dict[str, Key] = {
     "startup_s": Key(float, True, BufferThresholds.startup_s, _at_least(0, 86_400), task=VIDEO),
     "resume_s": Key(float, True, BufferThresholds.resume_s, _at_least(0, 86_400), task=VIDEO),
     "abandon": Key(bool, True, False, _anything, task=VIDEO),
+    "transport": Key(str, True, H1, _transport, task=VIDEO),
     "seeds": Key(int, True, 0, _at_least(0, 2**31), labelled=False),
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
@@ -193,8 +200,8 @@ KEYS: dict[str, Key] = {
 the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `beside` and
 `cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold requests above
 `buffer_cap_s`, begin to play at `startup_s`, go on after a stall at `resume_s`, with `abandon` give requests
-up for a lower level, `seeds` are of policies and of the relay's loss, `repetitions` run the same
-again (emulated)."""
+up for a lower level, `transport` is the protocol by which they fetch, `seeds` are of policies and of the
+relay's loss, `repetitions` run the same again (emulated)."""
 
 OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
 """Those that `BufferThresholds` has, in its order."""

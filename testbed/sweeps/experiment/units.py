@@ -11,6 +11,7 @@ from typing import Any
 from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.call.settings import CallSettings
 from player.fallback import FALLBACK_ONCE
+from player.transport.names import H1
 from player.video.video import Video
 from testbed.cross.asked import Beside, companions_of, flows_of
 from testbed.link.settings import LinkSettings
@@ -69,6 +70,8 @@ class SweepSetting:
     left_out: str | None
     """Why this engine cannot do it; None if it can."""
     thresholds: BufferThresholds = USUAL_THRESHOLDS
+    transport: str = H1
+    """By which videos are fetched."""
     call: CallSettings | None = None
     """Of a sweep of calls."""
     beside: str | None = None
@@ -89,8 +92,8 @@ class SweepSetting:
         """What makes a session of this setting this and no other, in plain values.
 
         `stress`, `beside` and `cross` are there only where they say something, `call` of a call alone,
-        thresholds of the buffer only where they are not the usual ones: sessions from before these keys were
-        known are still the same.
+        thresholds of the buffer, a transport and an AQM only where they are not the usual ones: sessions from
+        before these keys were known are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -99,9 +102,11 @@ class SweepSetting:
             if not mine[name]:
                 del mine[name]
         del mine["thresholds"], mine["call"]
+        if self.transport == H1:
+            del mine["transport"]
         if self.call is not None:
             mine["call"] = dataclasses.asdict(self.call)
-        return {**mine, "link": dataclasses.asdict(self.link), **self.thresholds.unusual}
+        return {**mine, "link": self.link.recorded, **self.thresholds.unusual}
 
     @property
     def told(self) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def planned(*words: str) -> RunPlan:
         (("--trace", "4g", "--rtt-ms", "-5"), "RTT -5.0 ms: expected 0 to 10000"),
         (("--trace", "4g", "--queue-ms", "100", "--queue-bytes", "9000"), "not allowed with"),
         (("--trace", "4g", "--cc", "vega"), "congestion control 'vega': this kernel has"),
+        (("--trace", "4g", "--transport", "h4"), "argument --transport: invalid choice: 'h4'"),
+        (("--trace", "4g", "--aqm", "blue"), "argument --aqm: invalid choice: 'blue'"),
         (("--trace", "4g", "--cap-mbps", "0"), "--cap-mbps 0.0: must be positive"),
         (("--trace", "4g", "--mu", "nan"), "nan"),
         (("--trace", "4g", "--mu", "-1"), "-1"),
