@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "player.section",
         "player.record",
         "player.qoe",
+        "player.perceived",
         "player.video.quality",
         "player.call.checks",
         "player.call.media.freezes",

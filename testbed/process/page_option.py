@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.watch.kept import PAGE
 from traces.listening.addresses import LOOPBACK, port
 
 
@@ -32,6 +33,6 @@ def add_page_option(output: Any) -> None:
         "--serve-page",
         type=place_of,
         metavar="PORT",
-        help="a page to watch it by on this machine's own address, kept as page.html in the end; 0 takes a"
+        help=f"a page to watch it by on this machine's own address, kept as {PAGE} in the end; 0 takes a"
         " free port, ADDRESS:PORT lets others look, with a token (docs/watching.md)",
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from player.live.parts import check_part_s
 from player.transport.option import add_transport_option
 from traces.commands import Parser, add_json_option
 from traces.listening.addresses import port
@@ -15,8 +16,10 @@ SEGMENTS = ("auto", "kept", "noise")
 
 def _part_s(text: str) -> float:
     value = float(text)
-    if not 0.02 <= value <= 60:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0.02 to 60")
+    try:
+        check_part_s(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {str(error).partition(': ')[2]}") from None
     return value
 
 

@@ -18,6 +18,7 @@ from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow
 from analysis.report.parts.study import Study
 from analysis.report.parts.typed import TypedCommand, once, typed, with_counts
+from player.perceived.p1203 import P1203Scoring
 from traces.versions import typed_in
 
 MADE, REPORTED, COMPARED = (
@@ -97,7 +98,10 @@ def _compare_words(study: Study, command: Sequence[str]) -> list[str]:
         words += ["--interrupted"] if name == "--interrupted" else []
     asked = study.scoring
     words += ["--qoe", asked.kind, *([] if asked.mu is None else ["--mu", _exact(asked.mu)])]
-    words += ["--smooth", _exact(asked.smooth)]
+    if isinstance(asked, P1203Scoring):
+        words += ["--viewing", asked.viewing.written]
+    else:
+        words += ["--smooth", _exact(asked.smooth)]
     return words + (["--cluster", study.rule.pattern] if study.rule.pattern else [])
 
 
