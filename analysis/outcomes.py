@@ -279,7 +279,8 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
     if session.end.outcome == INTERRUPTED and not interrupted:
         return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
-        scored = scored_as(scoring.on(record.ladder_kbps), session.chunks, record.ladder_kbps)
+        scored = scoring.on_video(session.told.video, record.ladder_kbps)
+        scored = scored_as(scored, session.chunks, record.ladder_kbps)
         one = summarise(session.chunks, session.end, record.ladder_kbps, scored)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None
@@ -366,15 +367,15 @@ def _case(session: SessionRecord) -> Case | None:
     asked = {key: value for key, value in link.items() if key not in MEASURED_OF_LINK}
     rtt_ms = link.get("rtt_ms")
     family = str(trace.get("family") or typed_family(trace) or trace["name"])
-    link_label = link_label_of(link, simulated)
+    player = session.section("player")
+    link_label = unshared = ", ".join(filter(None, [link_label_of(link, simulated), spoken_of(player)]))
     start_s = session.trace.start_s
     shared = session.shared
     if shared is not None:  # that a later player began later makes no other case of it
         start_s = round(start_s - shared.offset_s, 6)
         asked |= shared.asked
         link_label += f", {shared.words}"
-    player = session.section("player")
-    asked |= {name: player[name] for name in OF_THE_PLAYER if player.get(name) is not None}
+    asked |= _asked_of_player(player)
     sweep = session.section("sweep")
     seen = sweep.get("seen")
     return Case(
@@ -387,7 +388,7 @@ def _case(session: SessionRecord) -> Case | None:
         family=family,
         link_label=link_label,
         rtt_ms=float(rtt_ms) if isinstance(rtt_ms, int | float) else None,
-        condition=condition_of(sweep, family, video["name"], link_label_of(link, simulated), simulated),
+        condition=condition_of(sweep, family, video["name"], unshared, simulated),
         seen=seen if isinstance(seen, bool) else None,
         stress=sweep.get("stress") is True,
         chunks=_whole(video.get("chunks")),
@@ -395,6 +396,21 @@ def _case(session: SessionRecord) -> Case | None:
         group=str(sweep["group"]) if "group" in sweep else None,
         axis=axis_of(sweep.get("axis")),
     )
+
+
+def _asked_of_player(player: dict[str, Any]) -> dict[str, Any]:
+    """Of the player's section what sessions are paired by; what is not said is left out."""
+    told = {name: player.get(name) for name in OF_THE_PLAYER}
+    return {
+        name: value for name, value in {**told, "transport": spoken_of(player)}.items() if value is not None
+    }
+
+
+def spoken_of(player: dict[str, Any]) -> str | None:
+    """By which protocol a session's chunks came, as it was negotiated; None of HTTP/1.1 as ever."""
+    told = player.get("transport")
+    spoken = told.get("negotiated") if isinstance(told, dict) else None
+    return None if spoken is None else str(spoken)
 
 
 def axis_of(told: object) -> tuple[tuple[str, float], ...]:
@@ -453,6 +469,8 @@ def link_label_of(link: dict[str, Any], simulated: bool) -> str:
     loss = link.get("loss")
     if isinstance(loss, dict) and loss.get("kind", "none") != "none":
         words.append(f"loss {loss.get('p', 0):g} %" if loss["kind"] == "uniform" else f"loss {loss['kind']}")
+    if link.get("aqm") is not None:
+        words.append(str(link["aqm"]))
     if link.get("congestion_control") is not None:
         words.append(str(link["congestion_control"]))
     return ", ".join(words)

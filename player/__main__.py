@@ -52,6 +52,8 @@ from player.real.stream import LineSink, StartError, stream, told_to_go
 from player.record import FINISHED, ChunkRow, EndRow, RecordWriter, make_folder
 from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
+from player.transport.names import H1, NEGOTIATED, TransportError, refuse_missing
+from player.transport.trust import trusted_certificate
 from player.video.mpd import Presentation
 from player.video.mpd_live import LiveRead
 from player.video.mpd_xml import MpdError
@@ -119,11 +121,12 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
     with _signals() as signals:
         if args.hold and not await _told(signals, out):
             return signals.status or CUT_SHORT
-        async with Fetcher(settings.timeouts) as fetcher:
+        async with _fetcher(settings, args) as fetcher:
             try:
                 presentation = await unless(signals.stop, _presentation(fetcher, args))
             except Stopped:
                 return signals.status
+            _tell_lesser(fetcher, args)
             settings = _on(presentation, settings, args)
             if not args.stream:  # the parent has asked
                 _refuse_unplayable(policy, fallback.spec, presentation.video, settings, args.url)
@@ -136,6 +139,7 @@ async def _run(args: argparse.Namespace, arguments: list[str], out: IO[str]) -> 
                 url=args.url,
                 argv=["python", "-m", "player", *arguments],
                 congestion_control=fetcher.congestion_control,
+                transport=fetcher.negotiated,
                 code=None if args.stream else code_version(),
             )
             seed_generators(settings.seed)
@@ -159,6 +163,32 @@ def _is_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # brackets that do not close, a port that is no number
         return False
+
+
+def _fetcher(settings: PlayerSettings, args: argparse.Namespace) -> Fetcher:
+    """A client of the protocol that was asked for.
+
+    Raises:
+        Mistake: it can't be had, or not for this address.
+    """
+    if args.transport != H1 and not args.url.lower().startswith("https:"):
+        raise Mistake(
+            f"--transport {args.transport}: is spoken over TLS; write https:// (the origin serves so with"
+            f" --transport {args.transport}, too)"
+        )
+    try:
+        refuse_missing(args.transport)
+        return Fetcher(settings.timeouts, args.transport, trusted_certificate(args.ca))
+    except TransportError as error:
+        raise Mistake(str(error) if args.ca is not None else f"--transport {error}") from None
+
+
+def _tell_lesser(fetcher: Fetcher, args: argparse.Namespace) -> None:
+    """Say that a server chose another protocol than was asked for; the record says which."""
+    told = fetcher.negotiated
+    if told is not None and told[NEGOTIATED] != args.transport:
+        said = f"note: {args.transport} was asked for; the server chose {told[NEGOTIATED]}"
+        print(visible_lines(said), file=sys.stderr)
 
 
 def _settings(args: argparse.Namespace) -> PlayerSettings:
@@ -187,6 +217,11 @@ async def _presentation(fetcher: Fetcher, args: argparse.Namespace) -> Presentat
         raise Mistake(f"cannot get the MPD: {error}") from None
     except MpdError as error:
         raise Mistake(f"{url}: {error}") from None
+    if args.transport != H1 and found.live is not None and found.live.ahead_s:
+        raise Mistake(
+            f"{url}: its chunks come in parts, whose ends only HTTP/1.1 tells; leave --transport"
+            f" {args.transport} away"
+        )
     if args.live and found.live is None:
         raise Mistake(f"{url} is no live stream; leave --live away (the origin's are NAME/live/manifest.mpd)")
     return found
@@ -271,7 +306,7 @@ class _Job:
         Raises:
             PolicyFault: what ended a strict session.
         """
-        lines = LineSink(self.out)
+        lines = LineSink(self.out, lambda: self.fetcher.datagrams)
         with self._session(lines) as session:
             end = await stream(session, lines, lambda: self.manifest().to_json(), stop)
             if session.fault is not None:

@@ -34,8 +34,12 @@ class VideoSection(JsonSection):
     told_chunks: int | None = None
     sizes_bytes: tuple[tuple[int, ...], ...] | None = None
     """[chunk][level]."""
+    pictures: tuple[str, ...] | None = None
+    """[level], as `player/video/pictures.py` writes them; None: nobody says."""
     sizes_exact: bool | None = None
     sha256: str | None = None
+    served_sha256: str | None = None
+    """Of a live stream, of whose sizes its player knew nothing: that of what was served."""
     notes: tuple[str, ...] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -92,6 +96,9 @@ class PlayerSection(JsonSection):
     made."""
     client: str | None = None
     """Who played: `dashjs`; None: our own player."""
+    transport: Mapping[str, Any] | None = None
+    """By which protocol it fetched: what was `asked`, what was `negotiated` (its name in ALPN), over which
+    TLS or QUIC; None: HTTP/1.1 without a word about it."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -132,6 +139,8 @@ class LinkSection(JsonSection):
     """What of the round trip is spent on the way to the player."""
     media_jitter_ms: float | None = None
     grant_ms: float | None = None
+    aqm: str | None = None
+    """At the bottleneck; None: its queue drops its tail."""
     queue_limit_bytes: float | None = None
     """In force."""
     more: Mapping[str, Any] = field(default_factory=dict)

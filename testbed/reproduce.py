@@ -43,6 +43,7 @@ from testbed.again.recorded import (
 from testbed.again.told import Told, plain
 from testbed.again.trust import trusted_files
 from testbed.again.video import check_servable, had_video, laid_out
+from testbed.aqm.managed import refuse_aqm
 from testbed.browser.clients import PYTHON
 from testbed.lanes.folder import RESULTS, claim, folder_of
 from testbed.lanes.side_by_side import Interrupt, Interrupted, side_by_side
@@ -52,6 +53,7 @@ from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.session.command_line import parser as run_parser
 from testbed.session.plan import RunPlan
+from testbed.session.transports import able_transport
 from testbed.session.videos import VIDEOS
 from testbed.simulated.jobs import SimulationJob, run_jobs
 from testbed.simulated.simulation import RunFacts
@@ -212,6 +214,7 @@ def _emulated(wanted: RecordToRepeat, folder: Path, aloud: Aloud) -> tuple[Recor
     aloud.before(wanted)  # whether a policy asks a server, its code tells
     sessions = emulated_sessions(wanted.told, wanted.video, wanted.trace, folder, wanted.command_line)
     settings, recorded = sessions.mine.settings, sessions.mine.backend
+    able_transport(sessions.mine.transport, wanted.trace, settings)
     backend = _backend(wanted.trace, settings, recorded)
     with _had(wanted, folder) as (video, spec):
         plans = tuple(
@@ -259,6 +262,7 @@ def _backend(trace: Trace, settings: LinkSettings, recorded: str) -> str:
     except TestbedError:
         backend = delay_backend("auto")
     check_carried(trace, settings, backend)
+    refuse_aqm(settings.aqm)
     return backend
 
 

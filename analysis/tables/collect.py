@@ -107,6 +107,8 @@ COLUMNS: dict[str, str] = {
     "queue_ms": NUMBER,
     "queue_bytes": NUMBER,  # the limit in force
     "cc": TEXT,
+    "aqm": TEXT,  # at the bottleneck; null: its queue drops its tail
+    "transport": TEXT,  # as negotiated; null of HTTP/1.1 as ever
     "group": TEXT,  # players that shared a bottleneck; null for one alone
     "players": WHOLE,
     "player_index": WHOLE,
@@ -244,6 +246,8 @@ def _of_the_network(session: SessionRecord) -> dict[str, Any]:
         "queue_ms": _number(link.queue_ms),
         "queue_bytes": _number(link.queue_limit_bytes),
         "cc": link.congestion_control,
+        "aqm": link.aqm,
+        "transport": (told.player.transport or {}).get("negotiated") if told.player else None,
         "group": shared.group,
         "players": shared.players,
         "player_index": shared.index,

@@ -15,7 +15,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from player.real.tcp_info import TcpInfo
+from player.transport.tcp_info import TcpInfo
 
 HEADER = "CMSD-Dynamic"
 SERVER = "streambed"

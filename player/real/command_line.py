@@ -16,6 +16,7 @@ from player.commands.options import (
 from player.defaults import DEADLINE_S
 from player.real.settings import Timeouts
 from player.registry import policy_names
+from player.transport.option import add_transport_option, add_trust_option
 from traces.commands import Parser, add_json_option
 
 DESCRIPTION = "Stream a DASH video over a real network and record the session."
@@ -62,6 +63,8 @@ def _add_session(session: Any) -> None:
     session.add_argument("--seed", type=int, default=0, metavar="N", help="for the policy (default 0)")
     add_threshold_options(session)
     add_abandon_option(session)
+    add_transport_option(session, "fetch by HTTP/1.1, by HTTP/2 over TLS, or by HTTP/3")
+    add_trust_option(session)
     add_live_options(session)
 
 

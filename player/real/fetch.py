@@ -1,4 +1,4 @@
-"""Fetches chunks over one keep-alive HTTP connection and gets over broken ones.
+"""Fetches chunks over one lasting HTTP connection, whatever its protocol, and gets over broken ones.
 
 What is a broken connection, and what a slow one? A connection that the kernel reports as reset or
 closed is broken at once. A silent one may only be slow: TCP itself repairs a dark link, and every
@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
-import aiohttp
-
-from player.faults import one_line
 from player.real.cmsd import HEADER, SenderInfo, decode
 from player.real.settings import Timeouts
-from player.real.tcp_info import read_tcp_info
+from player.transport.answer import Answer, Broken, Carrier, SaidNo, Unusable
+from player.transport.carriers import carrier_of
+from player.transport.names import H1
 from player.video.byte_range import ByteRange
 
 BACKOFF_FIRST_S = 0.25
@@ -40,13 +39,11 @@ MOST_KEPT_BYTES = 64 * 1024 * 1024
 """Of a body that is kept. The MPD of a day in 2-s chunks, six levels, each with its URL, is some 15 MB."""
 
 AWAITED_S = 5.0
-"""So long after it was first asked for a chunk of a live stream may not be there yet."""
+"""So long after it was first asked for, or since something of it came, a chunk of a live stream may not be
+there yet."""
 
 LEAST_BUSY_S = 0.005
 """Of parts on their way, to tell by them how fast the link is."""
-
-IDLE_CONNECTION_S = 3600.0
-"""We never close an idle connection: a player with a full buffer waits, a lane waits for its start."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20}|\*)")
 _TRY_AGAIN = {408, 425, 429}
@@ -134,6 +131,8 @@ class _Download:
     last_new_s: float
     """When a byte came that had not come before."""
     keep: bytearray | None = None
+    most_bytes: int | None = None
+    """Of a body that is kept; None: `MOST_KEPT_BYTES`."""
     part: ByteRange | None = None
     """Of the file; None: all of it."""
     awaited: bool = False
@@ -154,28 +153,43 @@ class _Download:
 
 
 class Fetcher:
-    """An HTTP client with one connection. Use it as an async context manager, one fetch at a time."""
+    """An HTTP client with one connection. Use it as an async context manager, one fetch at a time.
 
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
+    Args:
+        transport: one of `player.transport.names.TRANSPORTS`.
+        trusted: of https, the certificate to believe, as PEM; None: the system's authorities.
+
+    Raises:
+        TransportError: as a context manager: the protocol, or the certificate, can't be had.
+    """
+
+    def __init__(
+        self, timeouts: Timeouts | None = None, transport: str = H1, trusted: str | None = None
+    ) -> None:
         self._timeouts = timeouts or Timeouts()
-        self._http: aiohttp.ClientSession | None = None
+        self._transport, self._trusted = transport, trusted
+        self._carrier: Carrier | None = None
         self._now: _Download | None = None
-        self._sockets: list[socket.socket] = []
 
     async def __aenter__(self) -> Fetcher:
-        connector = aiohttp.TCPConnector(
-            limit=1, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=None, socket_factory=self._make_socket
-        )
-        self._http = aiohttp.ClientSession(
-            connector=connector, headers={"Accept-Encoding": "identity"}, auto_decompress=False
-        )
+        self._carrier = carrier_of(self._transport, self._trusted)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self._http is not None:
-            await self._http.close()
+        if self._carrier is not None:
+            await self._carrier.close()
+
+    @property
+    def negotiated(self) -> Mapping[str, Any] | None:
+        """See `Carrier`."""
+        return None if self._carrier is None else self._carrier.negotiated
+
+    @property
+    def datagrams(self) -> tuple[int, int] | None:
+        """See `Carrier`."""
+        return None if self._carrier is None else self._carrier.datagrams
 
     @property
     def progress_bytes(self) -> int:
@@ -212,7 +226,7 @@ class Fetcher:
         job = _Download(url, expected_bytes, now_s, now_s, part=part, awaited=awaited, heard=heard)
         await self._run(job, self._timeouts.give_up_s)
         done_s = time.monotonic()
-        ours = read_tcp_info(self._socket())
+        ours = None if self._carrier is None else self._carrier.connection
         first_s = job.first_byte_s if job.first_byte_s is not None else done_s
         return FetchResult(
             requested_s=job.requested_s,
@@ -228,7 +242,9 @@ class Fetcher:
             link_mbps=job.arrival.mbps,
         )
 
-    async def read(self, url: str, give_up_s: float, part: ByteRange | None = None) -> tuple[bytes, str]:
+    async def read(
+        self, url: str, give_up_s: float, part: ByteRange | None = None, most_bytes: int | None = None
+    ) -> tuple[bytes, str]:
         """Fetch a small file (an MPD), or a small part of one, and keep it; a part is shorter where the file
         ends.
 
@@ -239,11 +255,11 @@ class Fetcher:
 
         Raises:
             OriginLost: no new byte for `give_up_s`.
-            OriginError: a 4xx, a bad URL, a body over `MOST_KEPT_BYTES`, …
+            OriginError: a 4xx, a bad URL, a body over `most_bytes` or `MOST_KEPT_BYTES`, …
         """
         body = bytearray()
         now_s = time.monotonic()
-        job = _Download(url, None, now_s, now_s, keep=body, part=part)
+        job = _Download(url, None, now_s, now_s, keep=body, most_bytes=most_bytes, part=part)
         await self._run(job, give_up_s)
         return bytes(body), job.final_url
 
@@ -257,22 +273,14 @@ class Fetcher:
                 try:
                     await self._attempt(job, give_up_s)
                     return
-                except (
-                    aiohttp.ClientConnectionError,
-                    aiohttp.ClientPayloadError,
-                    _TryAgain,
-                    OSError,
-                ) as error:
-                    fault = error  # TimeoutError is an OSError
+                except (Broken, _TryAgain) as error:
+                    fault = error
                 if job.furthest > before:
                     backoff_s = BACKOFF_FIRST_S
-                answer = _answer_no(fault)
-                soon = answer is not None and job.keep is not None
+                soon = isinstance(fault, SaidNo) and job.keep is not None
                 bears_s = min(give_up_s, REFUSED_GIVE_UP_S) if soon else give_up_s
                 if job.last_new_s + bears_s - time.monotonic() <= backoff_s:
-                    raise OriginLost(
-                        f"{job.url}: no byte for {bears_s:g} s; last: {answer or one_line(fault)}"
-                    )
+                    raise OriginLost(f"{job.url}: no byte for {bears_s:g} s; last: {fault}")
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, BACKOFF_LONGEST_S)
                 job.retries += 1
@@ -284,121 +292,105 @@ class Fetcher:
 
         Raises:
             OriginError: see `fetch`.
-            aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError, _TryAgain: it broke.
+            Broken, _TryAgain: it broke.
         """
-        assert self._http is not None, "use the fetcher as a context manager"
+        assert self._carrier is not None, "use the fetcher as a context manager"
         left_s = max(job.last_new_s + give_up_s - time.monotonic(), 0.001)
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=min(self._timeouts.connect_s, left_s),
-            sock_read=min(self._timeouts.read_s, left_s),
-        )
+        connect_s, read_s = min(self._timeouts.connect_s, left_s), min(self._timeouts.read_s, left_s)
         try:
-            async with self._http.get(job.url, headers=_range_headers(job), timeout=timeout) as response:
-                _begin_body(job, response)
-                job.final_url = str(response.url)
+            async with self._carrier.get(job.url, _headers(job), connect_s, read_s) as answer:
+                _begin_body(job, answer)
+                job.final_url = answer.url
                 if job.heard is None:
-                    async for data in response.content.iter_any():
+                    async for data in answer.pieces():
                         _take(job, data)
                 else:
-                    async for data, ends in response.content.iter_chunks():
+                    async for data, ends in answer.parts():
                         _take(job, data)
                         _hear(job, job.heard, len(data), ends)
-        except aiohttp.InvalidURL:
-            raise OriginError(f"{job.url}: not a URL") from None
-        except aiohttp.ClientResponseError as error:
-            raise OriginError(f"{job.url}: not a usable HTTP answer: {error.message}") from None
+        except Unusable as error:
+            raise OriginError(f"{job.url}: {error}") from None
         _check_whole(job)
-
-    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        """A socket as aiohttp would make it, kept so that TCP_INFO can be read from it."""
-        family, kind, protocol, _, _ = address
-        sock = socket.socket(family, kind, protocol)
-        self._sockets = [*(each for each in self._sockets if each.fileno() >= 0), sock]
-        return sock
-
-    def _socket(self) -> socket.socket | None:
-        """The connection's own: of those that were tried (IPv6, IPv4, before a break) the one still open."""
-        return next((sock for sock in reversed(self._sockets) if sock.fileno() >= 0), None)
 
     @property
     def congestion_control(self) -> str | None:
-        """Of our end of the connection; None without one, or where the kernel doesn't say."""
-        return _congestion_control(self._socket())
+        """Of our end of the connection; None without one, or where nobody says."""
+        return None if self._carrier is None else self._carrier.congestion_control
 
 
 class _TryAgain(Exception):
     """The origin is there but cannot answer now, or stopped short."""
 
 
-def _range_headers(job: _Download) -> dict[str, str]:
+def _headers(job: _Download) -> dict[str, str]:
     """Ask for the rest, on condition that the file is still the same (RFC 9110 section 13.1.5)."""
+    headers = {"Accept-Encoding": "identity"}
     if not job.received and job.part is None:
-        return {}
+        return headers
     first, last = (job.received, "") if job.part is None else (job.part.first + job.received, job.part.last)
-    headers = {"Range": f"bytes={first}-{last}"}
+    headers["Range"] = f"bytes={first}-{last}"
     if job.received and job.etag and not job.etag.startswith("W/"):  # a weak tag cannot promise equal bytes
         headers["If-Range"] = job.etag
     return headers
 
 
-def _begin_body(job: _Download, response: aiohttp.ClientResponse) -> None:
+def _begin_body(job: _Download, answer: Answer) -> None:
     """Check an answer's head and set the download to where its body begins."""
-    status = f"{response.status} {response.reason}"
-    if response.status in _TRY_AGAIN or response.status >= 500 or _awaited_yet(job, response.status):
+    status = f"{answer.status} {answer.reason}"
+    if answer.status in _TRY_AGAIN or answer.status >= 500 or _awaited_yet(job, answer.status):
         raise _TryAgain(f"{job.url}: {status}")
     if job.part is not None:
-        _begin_part(job, job.part, response, status)
-    elif response.status == 206 and job.received:
-        start, _, total = _content_range(job, response)
+        _begin_part(job, job.part, answer, status)
+    elif answer.status == 206 and job.received:
+        start, _, total = _content_range(job, answer)
         if start != job.received or (job.total is not None and total not in (None, job.total)):
             raise OriginError(
                 f"{job.url}: asked for bytes {job.received}- of {job.total}, "
-                f"got {response.headers.get('Content-Range')}"
+                f"got {answer.header('Content-Range')}"
             )
         job.total = total if job.total is None else job.total
-    elif response.status == 200:  # the first answer, or one that ignores Range: the body from its start
+    elif answer.status == 200:  # the first answer, or one that ignores Range: the body from its start
         job.received = 0
         job.arrival = PartsArrival()
         if job.keep is not None:
             job.keep.clear()
-        job.total = response.content_length
+        job.total = answer.length
     else:
         raise OriginError(f"{job.url}: {status}")
     if job.expected_bytes is not None and job.total not in (None, job.expected_bytes):
         raise OriginError(f"{job.url}: has {job.total} bytes where the MPD says {job.expected_bytes}")
-    job.etag = response.headers.get("ETag")
+    job.etag = answer.header("ETag")
     if job.first_byte_s is None:
         job.first_byte_s = time.monotonic()
-        job.sender = decode(response.headers.get(HEADER))
+        job.sender = decode(answer.header(HEADER))
 
 
 def _awaited_yet(job: _Download, status: int) -> bool:
     """Whether somebody else's clock may be behind ours, who makes what is asked for."""
-    return job.awaited and status == 404 and time.monotonic() - job.requested_s < AWAITED_S
+    return job.awaited and status == 404 and time.monotonic() - job.last_new_s < AWAITED_S
 
 
-def _begin_part(job: _Download, part: ByteRange, response: aiohttp.ClientResponse, status: str) -> None:
+def _begin_part(job: _Download, part: ByteRange, answer: Answer, status: str) -> None:
     """The same of a part of a file. The whole file instead of it is not taken: it may be a film."""
-    if response.status == 200:
+    if answer.status == 200:
         why = "the file has changed" if job.received else "its server serves no byte ranges"
         raise OriginError(f"{job.url}: asked for bytes {part}, got the whole file; {why}")
-    if response.status != 206:
+    if answer.status != 206:
         raise OriginError(f"{job.url}: bytes {part}: {status}")
-    start, last, _ = _content_range(job, response)
+    start, last, _ = _content_range(job, answer)
     if start != part.first + job.received or last > part.last:
         raise OriginError(
             f"{job.url}: asked for bytes {part.first + job.received}-{part.last},"
-            f" got {response.headers.get('Content-Range')}"
+            f" got {answer.header('Content-Range')}"
         )
     if last < part.last and job.keep is None:
         raise OriginError(f"{job.url}: ends at byte {last}, before its bytes {part} do")
     job.total = last - part.first + 1
 
 
-def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[int, int, int | None]:
+def _content_range(job: _Download, answer: Answer) -> tuple[int, int, int | None]:
     """First byte, last byte and whole length that a 206 names."""
-    text = response.headers.get("Content-Range", "")
+    text = answer.header("Content-Range") or ""
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if not match:
         raise OriginError(f"{job.url}: 206 with Content-Range {text[:80]!r}")
@@ -408,6 +400,8 @@ def _content_range(job: _Download, response: aiohttp.ClientResponse) -> tuple[in
 def _take(job: _Download, data: bytes) -> None:
     job.received += len(data)
     if job.keep is not None:
+        if job.most_bytes is not None and job.received > job.most_bytes:
+            raise OriginError(f"{job.url}: over {job.most_bytes} bytes where a few were due")
         if job.received > MOST_KEPT_BYTES:
             raise OriginError(f"{job.url}: over {MOST_KEPT_BYTES // 2**20} MiB; that is no MPD")
         job.keep += data
@@ -432,24 +426,3 @@ def _check_whole(job: _Download) -> None:
         raise _TryAgain(f"{job.url}: the body stopped at {job.received} of {whole} bytes")
     if whole is not None and job.received > whole:
         raise OriginError(f"{job.url}: {job.received} bytes came where {whole} were due")
-
-
-def _answer_no(fault: Exception) -> str | None:
-    """What was answered where a connection failed by an answer; None where it failed by silence."""
-    if not isinstance(fault, aiohttp.ClientConnectorError):
-        return None
-    if isinstance(fault.os_error, ConnectionRefusedError):
-        return f"connection refused; does a server listen on port {fault.port}?"
-    if isinstance(fault.os_error, socket.gaierror) and fault.os_error.errno == socket.EAI_NONAME:
-        return f"no host is named {fault.host}"
-    return None
-
-
-def _congestion_control(sock: socket.socket | None) -> str | None:
-    option = getattr(socket, "TCP_CONGESTION", None)
-    if sock is None or option is None:
-        return None
-    try:
-        return sock.getsockopt(socket.IPPROTO_TCP, option, 16).partition(b"\0")[0].decode()
-    except OSError:
-        return None

@@ -6,7 +6,8 @@
     parent  {"start_s": 12345.678}                 CLOCK_MONOTONIC, when the session is to begin
     player  {"line": "state", …}                   about four times a second
     player  {"line": "chunk", …}                   as in a record
-    player  {"line": "requests", "requests": […]}  before the end, of a client that isn't ours
+    player  {"line": "datagrams", …}               as it begins and as it ends, of QUIC: `sent` and `received`
+    player  {"line": "requests", …}                before the end, of a client that isn't ours
     player  {"line": "end", …}                     as in a record, always the last
     parent  closes its end                         with --hold, a player that has finished waits for it
 
@@ -41,12 +42,16 @@ class StartError(ValueError):
 class LineSink:
     """Writes a session's facts as JSON lines, each at once.
 
+    Args:
+        datagrams: tells how many were sent and received so far; None of TCP.
+
     Raises:
         BrokenPipeError: nobody reads them any more.
     """
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: IO[str], datagrams: Callable[[], tuple[int, int] | None] | None = None) -> None:
         self._out = out
+        self._datagrams = datagrams
 
     def loaded(self) -> None:
         self._write({"line": "loaded"})
@@ -60,11 +65,19 @@ class LineSink:
     def state(self, state: PlayerState) -> None:
         self._write({"line": "state", **dataclasses.asdict(state)})
 
-    def requests(self, told: Sequence[Mapping[str, Any]]) -> None:
-        """What a client that isn't ours says that it requested: path and status of each."""
-        self._write({"line": "requests", "requests": list(told)})
+    def requests(self, told: Sequence[Mapping[str, Any]], protocols: Mapping[str, int]) -> None:
+        """What a client that isn't ours says that it requested: path and status of each; and how many answers
+        came by which protocol."""
+        self._write({"line": "requests", "requests": list(told), "protocols": dict(protocols)})
+
+    def datagrams(self) -> None:
+        """How many have been sent and received so far; nothing of a connection without any."""
+        told = None if self._datagrams is None else self._datagrams()
+        if told is not None:
+            self._write({"line": "datagrams", "sent": told[0], "received": told[1]})
 
     def end(self, row: EndRow) -> None:
+        self.datagrams()
         self._write(end_line(row))
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -164,4 +177,5 @@ async def stream(
     begin_s = None
     with suppress(Stopped):  # then the session ends as it begins
         begin_s = await unless(stop, parent.start_s())
+        lines.datagrams()
     return await session.run(begin_s=begin_s, stop=stop)

@@ -13,13 +13,15 @@ from typing import Any
 from player.buffer import BufferThresholds
 from player.fallback import FALLBACK_ONCE
 from player.manifest import VideoSection
-from player.qoe import QoE
+from player.qoe import LiveQoE, QoE
 from player.sections import recorded_video
+from player.transport.names import ASKED, H1, TRANSPORTS
 from player.video.video import Video, VideoError
 from testbed.again.told import Told
 from testbed.again.video import HadVideo
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.session.live_plan import LiveAsked, LivePlan
 from testbed.session.session_plan import SessionPlan
 from testbed.simulated.models import MODELS
 from testbed.simulated.simulation import SessionToSimulate
@@ -63,7 +65,7 @@ def video_of(told: Told) -> Video:
     """
     names = ("name", "chunk_s", "ladder_kbps", "chunks", "sizes_bytes")
     values = {name: told.needed(f"video.{name}") for name in names}
-    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes")}
+    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes", "pictures")}
     try:
         return recorded_video(VideoSection(**values))
     except VideoError as error:
@@ -76,14 +78,32 @@ def qoe_of(told: Told, video: Video) -> QoE:
     Raises:
         TestbedError: it is none, or has no value for a bitrate of the video.
     """
-    if told.optional("player.live"):
-        raise told.fault("a live session, which is not streamed again; run its run.py command")
-    qoe = told.built(QoE, "told_qoe", _whole(told, "told_qoe", QoE))
+    kind = LiveQoE if told.has("player.live") else QoE
+    qoe: QoE = told.built(kind, "told_qoe", _whole(told, "told_qoe", kind))
     try:
         qoe.quality(video.ladder_kbps)
     except ValueError as error:
         raise told.fault(f"told_qoe: {error}") from None
     return qoe
+
+
+def live_of(told: Told, video: Video) -> LivePlan | None:
+    """How it was live; None where it was not.
+
+    Raises:
+        TestbedError: figures that no live stream has.
+    """
+    if not told.has("player.live"):
+        return None
+    held = told.object("player.live")
+    latency_s, ahead_s = held.get("latency_s"), held.get("ahead_s")
+    for name, value in (("latency_s", latency_s), ("ahead_s", ahead_s)):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise told.fault(f"player.live.{name} is {shown(value)}; expected a number")
+    try:
+        return LiveAsked(latency_s, video.chunk_s - ahead_s if ahead_s else None).of(video.chunk_s)
+    except ValueError as error:
+        raise told.fault(f"player.live: {error}") from None
 
 
 def _whole(told: Told, place: str, kind: Any) -> dict[str, Any]:
@@ -167,6 +187,18 @@ def thresholds_in(told: Told) -> BufferThresholds:
     return told.built(BufferThresholds, "player", held)
 
 
+def transport_in(told: Told) -> str:
+    """By which protocol its chunks were to be fetched; a record that says nothing is of HTTP/1.1.
+
+    Raises:
+        TestbedError: it is none.
+    """
+    asked = (told.optional("player.transport") or {}).get(ASKED, H1)
+    if asked not in TRANSPORTS:
+        raise told.fault(f"player.transport.{ASKED} is {shown(asked)}; expected {', '.join(TRANSPORTS)}")
+    return str(asked)
+
+
 def link_of(told: Told) -> tuple[LinkSettings, str]:
     """The link that an emulated record asked for, and who delayed and lost.
 
@@ -175,12 +207,13 @@ def link_of(told: Told) -> tuple[LinkSettings, str]:
     """
     held = told.object("link")
     names = (each.name for each in dataclasses.fields(LinkSettings))
-    plain = [name for name in names if name not in ("loss", "delay_backend")]
+    plain = [name for name in names if name not in ("loss", "delay_backend", "aqm")]
     if missing := [name for name in plain if name not in held]:
         raise told.fault(f"link.{missing[0]} is missing")
     loss = told.built(Loss, "link.loss", _whole(told, "link.loss", Loss))
     figures = {name: held[name] for name in plain}
-    settings = told.built(LinkSettings, "link", {**figures, "loss": loss})
+    managed = {"aqm": held["aqm"]} if held.get("aqm") is not None else {}  # not said: a fifo
+    settings = told.built(LinkSettings, "link", {**figures, **managed, "loss": loss})
     if not _CONGESTION_CONTROL.fullmatch(settings.congestion_control):
         raise told.fault(f"link.congestion_control is {shown(settings.congestion_control)}; that is none")
     backend = told.needed("link.delay_backend")
@@ -268,9 +301,11 @@ def emulated_sessions(
         decision_deadline_s=told.positive("player.decision_deadline_s"),
         command_line=tuple(command_line),
         thresholds=thresholds_in(told),
+        transport=transport_in(told),
         cap_mbps=told.optional("trace.cap_mbps"),
         server=server_of(spec),
         fallback=fallback_in(told),
+        live=live_of(told, video),
     )
 
     def plan(player: int) -> SessionPlan:

@@ -58,13 +58,15 @@ FLAGS = (
     "--disable-default-apps",
     "--disable-domain-reliability",
     "--disable-extensions",
-    "--disable-quic",
     "--disable-sync",
     "--metrics-recording-only",
     "--no-default-browser-check",
     "--no-pings",
     f"--disable-features={','.join(_FEATURES_OFF)}",
 )
+
+
+NO_QUIC = ("--disable-quic",)
 
 
 class BrowserError(Exception):
@@ -115,18 +117,24 @@ class Browser:
     commands: IO[bytes]
 
     @classmethod
-    async def start(cls, hosts: tuple[str, ...]) -> Browser:
+    async def start(cls, hosts: tuple[str, ...], speaking: tuple[str, ...] = NO_QUIC) -> Browser:
         """Start one with an empty tab. `close` ends it.
 
         Args:
             hosts: the only ones that it may talk to, by address.
+            speaking: flags that say by which protocol, and whom it believes.
 
         Raises:
             BrowserError: there is none, or it doesn't start.
         """
         profile = Path(tempfile.mkdtemp(prefix="streambed-browser-"))
         allowed = ", ".join(f"EXCLUDE {host}" for host in hosts)
-        words = [*FLAGS, f"--host-resolver-rules=MAP * ~NOTFOUND, {allowed}", f"--user-data-dir={profile}"]
+        words = [
+            *FLAGS,
+            *speaking,
+            f"--host-resolver-rules=MAP * ~NOTFOUND, {allowed}",
+            f"--user-data-dir={profile}",
+        ]
         if os.geteuid() == 0:
             words.append("--no-sandbox")  # its sandbox refuses root
         try:

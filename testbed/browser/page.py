@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from testbed.browser.chromium import Browser, BrowserError
+from testbed.browser.chromium import NO_QUIC, Browser, BrowserError
 from testbed.browser.devtools import Answer, Tab
 from testbed.server.pages import PREFIX
 from traces.safe_reading import json_object
@@ -32,6 +32,8 @@ class Prepared:
     agent: str
     kind: str
     """The media's type and codec."""
+    protocol: str
+    """By which the page came, by its name in ALPN."""
 
 
 class Page:
@@ -80,7 +82,8 @@ class Page:
             BrowserError: dash.js, the MPD or the codec is not there.
         """
         found = await self._tab.value(f"streambed.prepare({json.dumps(options)})")
-        return Prepared(str(found["version"]), str(found["agent"]), str(found["kind"]))
+        told = (str(found[name]) for name in ("version", "agent", "kind", "protocol"))
+        return Prepared(*told)
 
     async def offset_s(self) -> float:
         """What to add to a time of the page, in s, to have it on the scale of time.monotonic()."""
@@ -92,19 +95,28 @@ class Page:
             found.append((after - before, (before + after) / 2 - at_ms / 1000.0))
         return min(found)[1]
 
-    async def begin(self) -> float:
-        """Play; the page's time at which it began, ms."""
-        return float(await self._tab.value("streambed.begin()"))
+    async def begin(self, live_begins_ms: int | None = None) -> float:
+        """Play; the page's time at which it began, ms.
+
+        Args:
+            live_begins_ms: when a live stream began, Unix time in ms.
+        """
+        return float(await self._tab.value(f"streambed.begin({json.dumps(live_begins_ms)})"))
 
 
 @contextlib.asynccontextmanager
-async def opened(hosts: tuple[str, ...]) -> AsyncIterator[tuple[Page, asyncio.Task[str]]]:
+async def opened(
+    hosts: tuple[str, ...], speaking: tuple[str, ...] = NO_QUIC
+) -> AsyncIterator[tuple[Page, asyncio.Task[str]]]:
     """A browser with one empty page, and a task that ends when the browser does.
+
+    Args:
+        hosts, speaking: see `Browser.start`.
 
     Raises:
         BrowserError: there is none, or it does not start.
     """
-    browser = await Browser.start(hosts)
+    browser = await Browser.start(hosts, speaking)
     try:
         tab = Tab(browser)
         listening = asyncio.create_task(tab.listen())

@@ -10,7 +10,7 @@ from player.commands.options import add_strict_option
 from player.defaults import CALL_MEDIA_SHARE, DEVICES
 from testbed.cross.options import add_together_options
 from testbed.process.page_option import add_page_option
-from testbed.session.options import add_link_options
+from testbed.session.options import add_aqm_option, add_link_options
 from traces.commands import Parser, add_json_option
 
 EXAMPLES = (
@@ -43,7 +43,7 @@ def parser() -> Parser:
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     _add_who_options(command)
     add_call_options(command)
-    add_link_options(command, CALL_MEDIA_SHARE)
+    add_aqm_option(add_link_options(command, CALL_MEDIA_SHARE))
     add_together_options(command, "call")
     _add_how_options(command)
     return command

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from player.real.stdout import kept_for_us
-from player.real.tcp_info import read_tcp_info
+from player.transport.tcp_info import read_tcp_info
 from testbed.link.lane import PLAYER_IP, SERVER_IP
 from testbed.link.namespace import network_namespace
 from testbed.process.errors import TestbedError

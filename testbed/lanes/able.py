@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from testbed.aqm.managed import refuse_aqm
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import LinkSettings, check_carried
 from traces.trace import Trace
@@ -17,4 +18,5 @@ def able_backend(trace: Trace, settings: LinkSettings) -> str:
     check_congestion_control(settings.congestion_control)
     backend = delay_backend(settings.asked_backend)
     check_carried(trace, settings, backend)
+    refuse_aqm(settings.aqm)
     return backend

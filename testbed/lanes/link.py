@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.aqm.managed import manage
 from testbed.lanes.members import sharing
 from testbed.lanes.plan import LanePlan
 from testbed.lanes.played import Played, payload_bytes
@@ -99,6 +100,7 @@ class ShapedLink:
         bucket = lane.bucket()
         opened.callback(bucket.close)
         bucket.create(mean, bucket_bytes(mean), plan.settings.queue_limit_bytes(plan.trace))
+        await asyncio.to_thread(manage, lane.pid("router"), BOTTLENECK, plan.settings, plan.trace)
         return cls(plan, lane, shaper, bucket, await source(), opened)
 
     async def probe(self, quiet: Callable[[], Awaitable[object]]) -> ProbedLink:
@@ -276,6 +278,7 @@ class WatchedLink:
             chunks=chunks,
             payload_bytes=payload_bytes(played),
             calls=[one.call for one in played if one.call is not None],
+            quic=[one.quic for one in played if one.quic is not None],
             changes=found.words(),
             probe_faults=faults,
             wanted_share=max(one.wanted_share for one in played),
@@ -329,7 +332,7 @@ def _chunk_times(plan: LanePlan, played: Sequence[Played], rows: Sequence[LinkRo
     """What the lane's chunks took, and by the model should have taken."""
     varies = any(row.delay_ms or row.loss_pct for row in rows)
     alone = len(played) == 1 and bool(played[0].chunks)
-    if not models(plan.settings, alone, varies) or played[0].own_pace:
+    if not models(plan.settings, alone, varies) or played[0].own_pace or played[0].quic is not None:
         return [time_ for one in played for time_ in chunk_times(one.chunks, one.offset_s)]
     return modelled_times(played[0].chunks, plan.trace, plan.start_s, plan.settings)
 

@@ -39,7 +39,7 @@ def lane_sections(plan: LanePlan, link: WatchedLink, server: AskedServer | None)
 
 def _link_section(plan: LanePlan, link: WatchedLink) -> LinkSection:
     """What the link was asked to be, and what is in force."""
-    asked = link_section({**dataclasses.asdict(plan.settings), "delay_backend": plan.backend})
+    asked = link_section({**plan.settings.recorded, "delay_backend": plan.backend})
     return dataclasses.replace(
         asked,
         queue_limit_bytes=plan.settings.queue_limit_bytes(plan.trace),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from player.record import ChunkRow
 from testbed.lanes.members import Member
-from testbed.verdict.evidence import CallUse
+from testbed.verdict.evidence import CallUse, QuicUse
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Played:
     """What it got of the link: a video or a call, or each of several flows."""
     own_pace: bool = False
     """Its chunks came as they were made, whatever the link could carry."""
+    quic: QuicUse | None = None
+    """Of a video over QUIC."""
     flows: bool = False
     """They are bulk flows, of whose bytes only they themselves know."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 from player.defaults import CONGESTION_CONTROL, QUEUE_MS, RTT_MS
 from testbed.link.tbf import FRAME_BYTES
@@ -24,6 +25,8 @@ KERNEL_MAX_MBPS = 1000.0
 self-check. `testbed/fidelity.py --flow tcp` measures yours."""
 
 BACKENDS = ("auto", "netem", "relay")
+AQMS = (FIFO := "fifo", "codel", "fq_codel", "pie", "fq_pie", "cake", "red")
+"""What may manage the bottleneck's queue (`testbed/aqm/managed.py`); a fifo drops what finds it full."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class LinkSettings:
     congestion_control: str = CONGESTION_CONTROL
     slow_start_after_idle: bool = True
     delay_backend: str = "auto"
+    aqm: str = FIFO
+    """What manages the bottleneck's queue."""
     media_delay_ms: float = 0.0
     """What of the round trip is spent on the way to the player, ahead of the bottleneck."""
     media_jitter_ms: float = 0.0
@@ -112,6 +117,8 @@ class LinkSettings:
             raise TestbedError(f"queue {self.queue_bytes} bytes: the kernel counts to {LARGEST_QUEUE_BYTES}")
         if self.delay_backend not in BACKENDS:
             raise TestbedError(f"delay backend {self.delay_backend!r}: expected {', '.join(BACKENDS)}")
+        if self.aqm not in AQMS:
+            raise TestbedError(f"AQM {self.aqm!r}: expected {', '.join(AQMS)}")
 
     def _check_media(self) -> None:
         if not (math.isfinite(self.media_delay_ms) and 0 <= self.media_delay_ms <= self.rtt_ms):
@@ -136,6 +143,14 @@ class LinkSettings:
                 "netem has no clock of grants (its slots begin when a frame comes): take --delay-backend"
                 " relay, or no --grant-ms"
             )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """Its fields; `aqm` only where there is one: links from before there were any are still the same."""
+        held = asdict(self)
+        if self.aqm == FIFO:
+            del held["aqm"]
+        return held
 
     @property
     def asked_backend(self) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.machine import kernel
+from testbed.machine.aqm_features import AQM_FEATURES, VETH
 from testbed.machine.finding import MISSING, NOTE, OK, Finding, Report
 from testbed.machine.permissions import permissions
 from traces.handover import ENVIRONMENT, ROOT, can_stay
@@ -53,6 +54,7 @@ def probe() -> Report:
             kernel.namespaces(),
             *found,
             kernel.delay_stage(found),
+            *_kernel_features(allowed, (VETH, *AQM_FEATURES))[1:],
             *(kernel.congestion_control(name, needed) for name, needed in kernel.CONGESTION_CONTROLS.items()),
             _cores(),
             _load(),

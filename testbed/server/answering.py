@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from player.real import cmsd
-from player.real.tcp_info import TcpInfo, read_tcp_info
+from player.transport.tcp_info import TcpInfo, read_tcp_info
 from testbed.server.http_semantics import RangeNotSatisfiable, asked_range, precondition_failed, unchanged
 from testbed.server.resources import Resource
+from testbed.server.streams import CONNECTION, PROTOCOL
 
 FIXED_HEADERS = {
     "Accept-Ranges": "bytes",
@@ -33,8 +34,19 @@ PROGRESS: ContextVar[Progress] = ContextVar("progress")
 
 
 def connection_of(request: web.Request) -> TcpInfo | None:
+    """What our end of the connection knows of it: TCP's kernel, or QUIC."""
     transport = request.transport
-    return read_tcp_info(None if transport is None else transport.get_extra_info("socket"))
+    if transport is None:
+        return None
+    of_quic = transport.get_extra_info(CONNECTION)
+    return read_tcp_info(transport.get_extra_info("socket")) if of_quic is None else of_quic()
+
+
+def protocol_of(request: web.Request) -> str:
+    """By its name in ALPN (RFC 7301)."""
+    transport = request.transport
+    streamed = None if transport is None else transport.get_extra_info(PROTOCOL)
+    return str(streamed) if streamed is not None else "http/{}.{}".format(*request.version)
 
 
 def headers_of(request: web.Request) -> dict[str, str]:

@@ -7,6 +7,7 @@ line with the connection's TCP_INFO at its end.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import time
@@ -17,14 +18,26 @@ from typing import Any
 
 from aiohttp import web
 
+from player.transport.names import H1
+from player.transport.quic_names import CONGESTION_CONTROL
 from player.video.media.prepared import PreparedMedia
 from player.video.mpd_write import CLOCK_PATH
 from player.video.video import Video
-from testbed.server.answering import FIXED_HEADERS, PROGRESS, Progress, answer, connection_of, headers_of
+from testbed.server.answering import (
+    FIXED_HEADERS,
+    PROGRESS,
+    Progress,
+    answer,
+    connection_of,
+    headers_of,
+    protocol_of,
+)
+from testbed.server.certificate import Certificate
 from testbed.server.live import LiveStreams
 from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
-from traces.client_faults import quiet_about_clients
+from testbed.server.serving import serve_streams
+from traces.listening.client_faults import quiet_about_clients
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""
@@ -69,7 +82,7 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         began_s, monotonic_s = time.time(), time.monotonic()
-        progress = Progress()
+        progress, protocol = Progress(), protocol_of(request)
         PROGRESS.set(progress)
         status, error = 500, ""
         try:
@@ -88,7 +101,8 @@ def _logged(log: Log) -> Callable[..., Awaitable[web.StreamResponse]]:
             raise
         finally:
             when = {"time": round(began_s, 6), "monotonic_s": round(monotonic_s, 6)}
-            log({**when, **_line(request, status, progress.sent_bytes, monotonic_s), "error": error})
+            line = _line(request, status, progress.sent_bytes, monotonic_s)
+            log({**when, "protocol": protocol, **line, "error": error})
         return response
 
     return middleware
@@ -118,6 +132,7 @@ def make_app(
     log: Log | None = None,
     prepared: Sequence[PreparedMedia] = (),
     part_s: float | None = None,
+    in_parts: Sequence[PreparedMedia] = (),
 ) -> web.Application:
     """The origin as an aiohttp application.
 
@@ -128,10 +143,12 @@ def make_app(
         media: a directory of encoded media, served from the root, after the videos.
         prepared: real media of some of the described videos; the segments of others are noise.
         part_s: of live streams: chunks come in parts so long, as they are made; None: whole.
-        log: takes a dictionary for each finished request: time (Unix s), monotonic_s, client,
-            method, path, status (499: the connection broke), range, bytes (of a resource's content,
-            handed to asyncio's transport; 0 for HEAD and refusals), duration_ms (until then), error,
-            and of the connection's TCP_INFO at the end rtt_ms, retransmits, delivery_mbps, cwnd. Of
+        in_parts: real media of some of the described videos in such parts.
+        log: takes a dictionary for each finished request: time (Unix s), monotonic_s, protocol (its name
+            in ALPN), client, method, path, status (499: the connection broke), range, bytes (of a
+            resource's content, handed to the transport; 0 for HEAD and refusals), duration_ms (until
+            then), error, and of the connection at the end (TCP_INFO, or what QUIC knows of it) rtt_ms,
+            retransmits, delivery_mbps, cwnd (packets). Of
             `bytes` up to some 128 KiB (PIECE_BYTES that wait and a piece that came on top) may not
             have reached the kernel, and more not the client, when the line is written: only what the
             player received tells what crossed the link.
@@ -144,7 +161,7 @@ def make_app(
     app.router.add_get("/healthz", _health)
     app.router.add_get("/", _list)
     app.router.add_get(CLOCK_PATH, _clock)
-    LiveStreams(app[CATALOGUE], part_s).route(app.router)
+    LiveStreams(app[CATALOGUE], part_s, in_parts).route(app.router)
     app.router.add_get("/{path:.*}", _answer)
     return app
 
@@ -156,6 +173,8 @@ async def serve(
     on_listening: Callable[[str, int], None] | None = None,
     stop: asyncio.Event | None = None,
     congestion_control: str | None = None,
+    transport: str = H1,
+    certificate: Certificate | None = None,
 ) -> None:
     """Serve until `stop` is set (or for ever), then end cleanly.
 
@@ -163,6 +182,9 @@ async def serve(
 
     Args:
         port: 0 takes a free one.
+        transport: `h2`: HTTP/2 over TLS, and HTTP/1.1 to whom chooses that; `h3`: HTTP/3 on the UDP port of
+            the same number besides.
+        certificate: of these two.
         on_listening: is told the address and the real port.
         congestion_control: pinned on the listening socket, which every connection inherits (a network
             namespace may not set it by sysctl when the machine restricts it); None keeps the kernel's.
@@ -180,10 +202,19 @@ async def serve(
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, listen(host, port, congestion_control)).start()
-        if on_listening is not None:
-            on_listening(*runner.addresses[0][:2])
-        await (stop or asyncio.Event()).wait()
+        async with contextlib.AsyncExitStack() as stack:
+            listening = listen(host, port, congestion_control)
+            address = listening.getsockname()[:2]
+            if transport == H1:
+                await web.SockSite(runner, listening).start()
+            else:
+                assert certificate is not None and runner.server is not None
+                control = congestion_control or CONGESTION_CONTROL
+                opened = serve_streams(transport, listening, certificate, control, runner.server)
+                await stack.enter_async_context(opened)
+            if on_listening is not None:
+                on_listening(*address)
+            await (stop or asyncio.Event()).wait()
     finally:
         await runner.cleanup()
 

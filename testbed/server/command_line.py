@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
+from typing import Any
 
+from player.live.parts import check_part_s
+from player.transport.option import add_transport_option
 from traces.commands import Parser, add_json_option
+from traces.listening.addresses import port
 
 SEGMENTS = ("auto", "kept", "noise")
 
 
-def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected 0 to 65535 (0: a free one)")
-    return int(text)
-
-
 def _part_s(text: str) -> float:
     value = float(text)
-    if not 0.02 <= value <= 60:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0.02 to 60")
+    try:
+        check_part_s(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {str(error).partition(': ')[2]}") from None
     return value
 
 
@@ -30,13 +29,35 @@ def parser() -> Parser:
         prog="origin.py",
         description="Serve videos over HTTP to our player and to any other.",
     )
-    address = command.add_argument_group("address")
-    address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    address.add_argument("--port", type=_port, default=8080, help="0 takes a free one (default: %(default)s)")
-    address.add_argument(
-        "--cc", metavar="NAME", help="TCP congestion control of every connection (default: the kernel's)"
+    _add_address(command.add_argument_group("address"))
+    _add_content(command.add_argument_group("content"))
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--log", type=Path, metavar="FILE", help="append the request lines (JSON) here (default: stderr)"
     )
-    content = command.add_argument_group("content")
+    add_json_option(output, "print one JSON object once it listens")
+    return command
+
+
+def _add_address(address: Any) -> None:
+    address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
+    address.add_argument("--port", type=port, default=8080, help="0 takes a free one (default: %(default)s)")
+    address.add_argument(
+        "--cc",
+        metavar="NAME",
+        help="congestion control of every connection (default: the kernel's; of QUIC cubic)",
+    )
+    add_transport_option(address, "serve by HTTP/1.1, by HTTP/2 over TLS, or by HTTP/3 as well")
+    address.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="of h2 and h3: a certificate and its key in PEM, made there where there is no such file"
+        " (default: one for this run)",
+    )
+
+
+def _add_content(content: Any) -> None:
     content.add_argument(
         "--video",
         action="append",
@@ -59,9 +80,3 @@ def parser() -> Parser:
         help="of live streams (/NAME/live/manifest.mpd): chunks come in parts so long, as they are made"
         " (default: whole)",
     )
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--log", type=Path, metavar="FILE", help="append the request lines (JSON) here (default: stderr)"
-    )
-    add_json_option(output, "print one JSON object once it listens")
-    return command

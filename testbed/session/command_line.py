@@ -13,10 +13,11 @@ from player.commands.options import (
     add_scoring_options,
 )
 from player.defaults import DEADLINE_S, DEVICES
+from player.transport.option import add_transport_option
 from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.cross.options import add_together_options
 from testbed.process.page_option import add_page_option
-from testbed.session.options import add_link_options, add_policy_option, add_video_options
+from testbed.session.options import add_aqm_option, add_link_options, add_policy_option, add_video_options
 from traces.commands import Parser, add_json_option
 
 EXAMPLES = (
@@ -65,6 +66,7 @@ def parser() -> Parser:
     what.add_argument("--start-s", type=float, default=0.0, metavar="S", help="begin here in the trace")
     add_video_options(what)
     add_abandon_option(what)
+    add_transport_option(what, "fetch by HTTP/1.1, by HTTP/2 over TLS, or by HTTP/3")
     add_live_options(what)
     what.add_argument(
         "--part-s",
@@ -73,10 +75,10 @@ def parser() -> Parser:
         help="with --live: chunks come in parts so long, as they are made (default: whole)",
     )
     _add_who_options(command)
-    add_link_options(command)
+    add_aqm_option(add_link_options(command))
     add_together_options(command, "session")
     _add_how_options(command)
-    add_scoring_options(command)
+    add_scoring_options(command, perceived=True)
     _add_output_options(command)
     return command
 

@@ -15,19 +15,21 @@ from typing import Any
 from player.decide import RESET_DEADLINE_S
 from player.qoe import LiveQoE
 from player.record import FINISHED, POLICY_FAULT, ChunkRow, EndRow, RecordWriter
+from player.transport.names import H1, H3, NEGOTIATED
 from testbed.browser.clients import DASHJS
 from testbed.lanes.link import WatchedLink
 from testbed.lanes.members import VIDEO, Arrivals, Member
 from testbed.lanes.plan import LOG_ENDINGS, AskedServer
 from testbed.lanes.played import Played
 from testbed.lanes.processes import LaneProcesses
-from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.child import START_TIMEOUT_S, Child
 from testbed.process.errors import STOPPED, StrictStop, TestbedError
 from testbed.server.names import url_name
 from testbed.session.agreement import agreement
 from testbed.session.session_manifest import session_manifest
 from testbed.session.session_plan import SessionPlan, SessionResult, Watcher
+from testbed.session.transports import origin_url, player_variables
+from testbed.verdict.evidence import QuicUse
 from testbed.verdict.judge import Verdict
 from traces.commands import BAD_INPUT
 from traces.files import fresh, settle
@@ -76,7 +78,8 @@ class LoadingPlayer:
             module, player = "player", f"player ({plan.policy})"
         live = plan.live
         folder = f"{url_name(plan.video)}{'' if live is None else '/live'}"
-        url = f"http://{SERVER_IP}:{ORIGIN_PORT}/{folder}/manifest.mpd"
+        url = origin_url(plan.transport, f"{folder}/manifest.mpd")
+        asked = {} if server is None else server.environment
         child = await processes.start(
             player,
             "player",
@@ -87,10 +90,11 @@ class LoadingPlayer:
             *("--buffer-cap-s", repr(plan.thresholds.buffer_cap_s)),
             *("--startup-s", repr(plan.thresholds.startup_s), "--resume-s", repr(plan.thresholds.resume_s)),
             *(("--abandon",) if plan.thresholds.abandon else ()),
+            *("--transport", plan.transport),
             *(() if live is None else ("--live", "--latency-s", repr(live.latency_s))),
             *(("--latency-weight", repr(plan.qoe.latency)) if isinstance(plan.qoe, LiveQoE) else ()),
             *("--fallback", plan.fallback, *(("--strict",) if plan.strict else ())),
-            variables=None if server is None else server.environment,
+            variables={**asked, **player_variables(plan.transport)},
         )
         return cls(plan, processes, child, index)
 
@@ -145,6 +149,10 @@ class LanePlayer:
         self.chunks: list[ChunkRow] = []
         self.requests: list[dict[str, Any]] = []
         """Of segments, as a client that isn't ours tells them."""
+        self._protocols: dict[str, int] = {}
+        """By which segments came, as such a client tells it."""
+        self._datagrams: list[tuple[int, int]] = []
+        """Sent and received of QUIC, as it began and as it ended."""
         self._child = child
         self._capture = capture
         self._t0 = 0.0
@@ -162,8 +170,24 @@ class LanePlayer:
         finished, mine = end.outcome == FINISHED, (self._member(end, offset_s),)
         in_parts = self.plan.live is not None and self.plan.live.part_s is not None
         return Played(
-            self.chunks, offset_s, end.elapsed_s, finished, wanted_share, members=mine, own_pace=in_parts
+            self.chunks,
+            offset_s,
+            end.elapsed_s,
+            finished,
+            wanted_share,
+            members=mine,
+            own_pace=in_parts,
+            quic=self._quic(finished),
         )
+
+    def _quic(self, finished: bool) -> QuicUse | None:
+        """What it says of its datagrams, where it has come to rest; None of TCP."""
+        if self.plan.transport != H3:
+            return None
+        if not finished or len(self._datagrams) != 2:
+            return QuicUse(None, None)
+        (sent, received), (sent_then, received_then) = self._datagrams
+        return QuicUse(sent_then - sent, received_then - received)
 
     def _member(self, end: EndRow, offset_s: float) -> Member:
         """What it got of its link: a chunk's bytes come evenly from its first one to its last."""
@@ -190,6 +214,10 @@ class LanePlayer:
 
     def result(self, end: EndRow, verdict: Verdict, notes: tuple[str, ...]) -> SessionResult:
         """What came of it."""
+        told = (self.told.get("player") or {}).get("transport") or {}
+        lesser = told.get(NEGOTIATED, self.plan.transport)
+        if lesser != self.plan.transport:
+            notes = (*notes, f"{self.plan.transport} was asked for; {lesser} was negotiated")
         return SessionResult(self.plan, tuple(self.chunks), end, verdict, notes)
 
     async def play(self, t0: float) -> None:
@@ -215,7 +243,9 @@ class LanePlayer:
                 writer.chunk(row)
                 watcher.chunk(self.index, row)
             elif kind == "requests":
-                self.requests = line["requests"]
+                self.requests, self._protocols = line["requests"], line["protocols"]
+            elif kind == "datagrams":
+                self._datagrams.append((line["sent"], line["received"]))
             elif kind == "end":
                 end = self._held_against_origin(EndRow(**line))
                 if end.outcome == POLICY_FAULT:
@@ -228,7 +258,8 @@ class LanePlayer:
         if self.plan.client != DASHJS or end.outcome != FINISHED:  # it tells of them when it has played
             return end
         agreed = agreement(self.requests, self.chunks, self.plan.aside("origin.jsonl"))
-        return dataclasses.replace(end, client=dataclasses.asdict(agreed))
+        spoken = {} if self.plan.transport == H1 else {"protocols": self._protocols}
+        return dataclasses.replace(end, client={**dataclasses.asdict(agreed), **spoken})
 
     async def _line(self) -> dict[str, Any] | None:
         try:

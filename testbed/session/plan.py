@@ -14,6 +14,7 @@ from player.fallback import fallback_spec
 from player.policy import Served
 from player.qoe import QoE
 from player.registry import LoadedPolicy, PolicyError, load_policy, split_policies
+from player.transport.names import H1
 from player.video.built_in import load_video
 from player.video.video import Video
 from testbed.browser.able import BROWSER_LOAD, media_for, refuse_unable
@@ -22,6 +23,7 @@ from testbed.browser.settings import is_own, loaded_rule, own_rule
 from testbed.lanes.able import able_backend
 from testbed.lanes.folder import check_no_records, claim_for, record_names
 from testbed.lanes.plan import LanesPlan, how_asked
+from testbed.link.settings import FIFO
 from testbed.machine.readings import read_machine
 from testbed.process.errors import TestbedError
 from testbed.session.command_line import DEFAULT_POLICIES
@@ -30,10 +32,12 @@ from testbed.session.options import (
     live_plan,
     live_weighed,
     load_trace,
+    perceived_by,
     playing_thresholds,
 )
 from testbed.session.session_plan import SessionPlan
 from testbed.session.trace_notes import run_notes, trace_notes, video_notes
+from testbed.session.transports import able_transport
 from testbed.session.video_to_play import VideoToPlay
 from traces.families.catalogue import default_video
 
@@ -46,6 +50,12 @@ class RunPlan(LanesPlan):
 
     sessions: tuple[SessionPlan, ...]
     qoe: QoE
+    """What policies are told."""
+
+    @property
+    def scored(self) -> QoE:
+        """What the sessions are scored by."""
+        return self.sessions[0].scored_by
 
 
 def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
@@ -65,8 +75,9 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = live_weighed(args, video)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     if args.player == DASHJS:
-        media_for(whole)
+        media_for(whole, args.part_s)
     settings = link_settings(args)
+    able_transport(args.transport, trace, settings, args.part_s)
     same_for_all = _same(args, arguments, video)
     backend = able_backend(trace, settings)
     if args.out is not None:
@@ -96,12 +107,13 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
 
 def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> dict[str, Any]:
     """What the command line says of all sessions alike."""
-    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap", "strict")
+    names = ("start_s", "seed", "decision_deadline_s", "cap_mbps", "pcap", "strict", "transport")
     return {
         **{name: getattr(args, name) for name in names},
         "trace_spec": args.trace,
         "thresholds": playing_thresholds(args, [video]),
         "live": live_plan(args, video),
+        "scored": perceived_by(args, video),
         "client": args.player,
         "command_line": ("testbed/run.py", *arguments),
     }
@@ -175,7 +187,9 @@ def describe(plan: RunPlan) -> str:
             *behind,
             f"RTT {settings.rtt_ms:g} ms by {first.backend}",
             f"queue {settings.queue_limit_bytes(trace) / 1000:.0f} kB",
+            *(() if settings.aqm == FIFO else (settings.aqm,)),
             settings.congestion_control,
+            *(() if first.transport == H1 else (first.transport,)),
             f"{len(plan.sessions)} lane{'s' if len(plan.sessions) > 1 else ''}{at_once}",
         )
     )

@@ -9,6 +9,7 @@ from player.buffer import USUAL_THRESHOLDS, BufferThresholds
 from player.defaults import FALLBACK
 from player.qoe import QoE
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
+from player.transport.names import H1
 from player.video.video import Video
 from testbed.browser.clients import PYTHON
 from testbed.lanes.members import VIDEO
@@ -34,8 +35,17 @@ class SessionPlan(LanePlan):
     """Who plays it: our player, or dash.js in a browser."""
     live: LivePlan | None = None
     """None: all of the video is there."""
+    scored: QoE | None = None
+    """What it is scored by; None: what its policy is told."""
+    transport: str = H1
+    """By which its chunks are fetched: one of `player.transport.names.TRANSPORTS`."""
     fallback: str = FALLBACK
     """The spec of who decides where the policy can't."""
+
+    @property
+    def scored_by(self) -> QoE:
+        """What its figures are made by."""
+        return self.qoe if self.scored is None else self.scored
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.process.launching import FORKED
 from testbed.session.lane_player import LoadingPlayer
 from testbed.session.session_plan import SessionPlan
+from testbed.session.transports import origin_variables
 from testbed.session.watch import SessionsDisplay
 
 
@@ -44,6 +45,8 @@ class Videos:
             *("--cc", plan.settings.congestion_control, "--video", plan.video_spec),
             *("--segments", "kept", "--log", str(plan.aside("origin.jsonl"))),
             *(("--part-s", repr(part_s)) if part_s is not None else ()),
+            *("--transport", plan.transport),
+            variables=origin_variables(plan.transport),
             ends_by=signal.SIGTERM,  # it serves until it is told to stop, whatever its input does
         )
         await origin.first_line()

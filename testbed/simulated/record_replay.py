@@ -139,6 +139,10 @@ def _check_known(session: SessionRecord) -> None:
     control = link.get("congestion_control")
     if control != CONGESTION_CONTROL:
         raise TestbedError(f"{path}: congestion control {control}; the models know {CONGESTION_CONTROL} only")
+    if (managed := link.get("aqm")) is not None:
+        raise TestbedError(f"{path}: --aqm {managed}; the models know a queue that drops its tail only")
+    if (spoken := session.section("player").get("transport")) is not None:
+        raise TestbedError(f"{path}: --transport {spoken.get('asked')}; the models know HTTP/1.1 only")
     loss = link.get("loss")
     varies = any(link.get(name) for name in ("jitter_ms", "media_jitter_ms", "grant_ms"))
     if varies or not isinstance(loss, dict) or loss.get("kind") != "none":

@@ -105,14 +105,22 @@ class _OfRun(argparse.Action):
     """An option that another script has."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        parser.error("--reproduce is run.py's, of simulated records too: testbed/run.py --reproduce RECORD")
+        parser.error(_ELSEWHERE[self.option_strings[0]])
+
+
+_ELSEWHERE = {
+    "--reproduce": "--reproduce is run.py's, of simulated records too: testbed/run.py --reproduce RECORD",
+    "--transport": "--transport: computed links carry no protocol of their own; testbed/run.py emulates one",
+    "--aqm": "--aqm: the computed links' queues drop their tails; testbed/run.py has the kernel's others",
+}
 
 
 def _add_what(what: Any) -> None:
     what.add_argument(
         "--task", choices=TASKS, default=VIDEO, help=f"{CALL}: see --task {CALL} --help (default: {VIDEO})"
     )
-    what.add_argument("--reproduce", nargs="?", action=_OfRun, help=argparse.SUPPRESS)
+    for option in _ELSEWHERE:
+        what.add_argument(option, nargs="?", action=_OfRun, help=argparse.SUPPRESS)
     what.add_argument(
         *("--traces", "--trace"),
         required=True,

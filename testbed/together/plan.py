@@ -21,6 +21,7 @@ from player.qoe import Scoring
 from player.registry import CALL as CALL_KIND
 from player.registry import VIDEO as VIDEO_KIND
 from player.registry import load_policy
+from player.transport.names import H1
 from player.video.built_in import load_video
 from testbed.calling.load import CALL_LOAD
 from testbed.calling.plan import CallPlan, server_of
@@ -199,7 +200,9 @@ def _video(spec: str, own: Sequence[Any], told: dict[str, Any]) -> SessionPlan:
         video=video,
         video_spec=video_spec,
         qoe=qoe,
+        live=mine.live if mine else None,
         decision_deadline_s=DEADLINE_S,
+        transport=mine.transport if mine else H1,
         fallback=fallback_spec(policy.policy, None),
     )
 

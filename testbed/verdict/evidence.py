@@ -57,6 +57,14 @@ class CallUse:
 
 
 @dataclass(frozen=True)
+class QuicUse:
+    """What a player over QUIC says of its datagrams since its session began; None: it doesn't count them."""
+
+    sent: int | None
+    received: int | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Of one lane, from the start of streaming to its end. What could not be gathered is None."""
 
@@ -72,6 +80,8 @@ class Evidence:
     payload_bytes: int | None = None
     """Of these chunks; None where a chunk was cut short or asked for twice, so that nobody knows."""
     calls: Sequence[CallUse] = ()
+    quic: Sequence[QuicUse] = ()
+    """Of players over QUIC."""
     changes: Sequence[str] = ()
     """What others changed in the lane, in words."""
     probe_faults: Sequence[str] = ()

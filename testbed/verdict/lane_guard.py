@@ -20,7 +20,7 @@ from typing import Any
 
 from player.record import ChunkRow
 from testbed.link.lane import Lane
-from testbed.link.settings import LinkSettings
+from testbed.link.settings import FIFO, LinkSettings
 from testbed.link.tbf import TokenBucket
 from testbed.process.children import taking_turns
 from testbed.process.errors import TestbedError
@@ -202,6 +202,7 @@ def models(settings: LinkSettings, alone: bool, varies: bool) -> bool:
         and settings.congestion_control == MODELLED
         and settings.loss.kind == "none"
         and not settings.varies_ms
+        and settings.aqm == FIFO
     )
 
 

@@ -29,6 +29,9 @@ LOSS_PACKETS = 3
 """… and this many packets besides, for sessions in which hardly any loss is due."""
 HEADER_BYTES = 52
 """IP and TCP with its time stamps."""
+QUIC_HEADER_BYTES = (46, 66)
+"""IP and UDP 28, QUIC's tag 16, its header 2 (no connection ID, a packet number of a byte) to 13 (RFC 9000
+section 17.3), the head of a STREAM frame up to 9 (section 19.8)."""
 HEAD_MOST_BYTES = 1000
 """Of the head of an answer; the origin's have about 400."""
 KICKS_BESIDES = 10
@@ -99,7 +102,7 @@ def hops(use: PathUse, kicks: int, datagrams: int = 0) -> list[Hop]:
 
     Args:
         kicks: at most so many frames the shaper itself has sent into the queue.
-        datagrams: that calls have sent from the server.
+        datagrams: that calls and QUIC have sent from the server.
     """
     slack = 0 if use.settled else UNSETTLED_PACKETS
     waited = use.waiting_packets
@@ -145,6 +148,7 @@ def conserved_packets(evidence: Evidence) -> list[str]:
     if min(use.queued, use.sent, use.sent_bytes) < 0:
         return ["the bottleneck's counters ran backwards: its queue was replaced"]
     sent = sum(call.media_sent or 0 for call in evidence.calls)
+    sent = use.server_datagrams if evidence.quic else sent  # whose origin keeps no count for us
     faults = (hop.fault() for hop in hops(use, kicks_at_most(evidence), sent))
     return [fault for fault in faults if fault is not None]
 
@@ -221,6 +225,7 @@ def strangers(evidence: Evidence) -> list[str]:
         return []
     found = []
     others = use.strangers - sum(call.datagrams or use.strangers for call in evidence.calls)
+    others -= _of_quic(evidence, use)
     if others > 0:
         found.append(
             f"{others} UDP and ICMP packets passed the server or the player: somebody else's traffic"
@@ -230,20 +235,55 @@ def strangers(evidence: Evidence) -> list[str]:
     return found
 
 
+def _of_quic(evidence: Evidence, use: PathUse) -> int:
+    """UDP packets at both ends that are QUIC's own, by what players say: the other end received and sent as
+    many, and sent what was lost on its way, too."""
+    if not evidence.quic:
+        return 0
+    counts = [(one.sent, one.received) for one in evidence.quic]
+    if any(sent is None or received is None for sent, received in counts):
+        return use.strangers
+    told = sum((sent or 0) + (received or 0) for sent, received in counts)
+    return 2 * told + use.dropped + use.lost_as_asked
+
+
+def overruns(evidence: Evidence) -> list[str]:
+    """What a socket had no room for QUIC takes for a loss of the link's, and slows down."""
+    use = evidence.path
+    if use is None or not evidence.quic or not use.overruns:
+        return []
+    return [
+        f"{use.overruns} datagrams found no room in a socket of the origin's or the player's, which were too"
+        " slow for this link"
+    ]
+
+
+def _header_bytes(evidence: Evidence) -> tuple[int, int]:
+    """What is no payload of a full packet: at least, and at most."""
+    return QUIC_HEADER_BYTES if evidence.quic else (HEADER_BYTES, HEADER_BYTES)
+
+
+def _sent_again(evidence: Evidence, use: PathUse) -> int:
+    """Packets whose payload came once too often at most. QUIC doesn't say: it sends again what was lost."""
+    return use.retransmits + (use.dropped + use.lost_as_asked if evidence.quic else 0)
+
+
 def foreign_payload(evidence: Evidence) -> list[str]:
     """Bytes that are no chunk's took a chunk's time; bytes of a chunk that did not pass took another way."""
     use, payload = evidence.path, evidence.payload_bytes
     if use is None or payload is None or not use.settled:
         return []
-    came = use.player_ip_bytes - HEADER_BYTES * use.player_ip_in
+    least_header, most_header = _header_bytes(evidence)
+    came = use.player_ip_bytes - most_header * use.player_ip_in
     most = (
         payload * (1 + FOREIGN_SHARE)
         + HEAD_MOST_BYTES * (len(evidence.chunks) + 1)
-        + use.retransmits * FULL_SEGMENT_BYTES
+        + _sent_again(evidence, use) * FULL_SEGMENT_BYTES
     )
-    if came < payload:
+    if (came_at_most := use.player_ip_bytes - least_header * use.player_ip_in) < payload:
         return [
-            f"{came} bytes came to the player by the bottleneck and its chunks hold {payload}: another way"
+            f"{came_at_most} bytes came to the player by the bottleneck and its chunks hold {payload}:"
+            " another way"
         ]
     if came > most:
         return [f"{came} bytes came to the player and its chunks hold {payload}: somebody else's traffic"]
@@ -389,6 +429,7 @@ PATH_BOUNDS = (
     asked_loss,
     retransmissions,
     strangers,
+    overruns,
     foreign_payload,
     a_way_around_the_delay,
     a_longer_round_trip,

@@ -189,6 +189,10 @@ class PathUse:
     """That the player opened."""
     checksum_errors: int
     """Segments that came broken, at either end."""
+    server_datagrams: int = 0
+    """UDP's, that the server sent."""
+    overruns: int = 0
+    """Datagrams of which a socket's buffer had no room, at either end."""
     settled: bool = True
     """Nothing was on its way at either reading."""
 
@@ -237,6 +241,8 @@ _PROTOCOLS = {
     ),
     "connections": (("player",), ("Tcp.ActiveOpens",)),
     "checksum_errors": (("server", "player"), ("Tcp.InErrs",)),
+    "server_datagrams": (("server",), ("Udp.OutDatagrams",)),
+    "overruns": (("server", "player"), ("Udp.RcvbufErrors", "Udp.SndbufErrors")),
 }
 """What a kernel's protocols count: hosts, and counters that are added up."""
 

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from player.real import cmsd
-from player.real.tcp_info import TcpInfo, parse_tcp_info, read_tcp_info
+from player.transport.tcp_info import TcpInfo, parse_tcp_info, read_tcp_info
 from player.video.built_in import load_video
 from player.video.media.boxes import box, boxes
 from player.video.media.clip import Clip
@@ -319,11 +319,12 @@ def test_the_log_line_says_what_happened() -> None:
         await (await client.get("/small/1/1.m4s?x=%20y")).read()
         line = await logged(lines)
         assert set(line) == {
-            "time", "monotonic_s", "client", "method", "path", "status", "range", "bytes", "duration_ms",
-            "rtt_ms", "retransmits", "delivery_mbps", "cwnd", "error",
+            "time", "monotonic_s", "protocol", "client", "method", "path", "status", "range", "bytes",
+            "duration_ms", "rtt_ms", "retransmits", "delivery_mbps", "cwnd", "error",
         }  # fmt: skip
         assert (line["method"], line["path"], line["status"]) == ("GET", "/small/1/1.m4s?x=%20y", 200)
         assert line["bytes"] == 3_000_000 and line["range"] is None and line["error"] == ""
+        assert line["protocol"] == "http/1.1"
         assert before - 1 <= line["time"] <= time.time()
         assert line["client"] == "127.0.0.1"
         assert line["rtt_ms"] > 0 and line["cwnd"] > 0 and line["duration_ms"] > 0

@@ -104,6 +104,8 @@ def planned(*words: str) -> RunPlan:
         (("--trace", "4g", "--rtt-ms", "-5"), "RTT -5.0 ms: expected 0 to 10000"),
         (("--trace", "4g", "--queue-ms", "100", "--queue-bytes", "9000"), "not allowed with"),
         (("--trace", "4g", "--cc", "vega"), "congestion control 'vega': this kernel has"),
+        (("--trace", "4g", "--transport", "h4"), "argument --transport: invalid choice: 'h4'"),
+        (("--trace", "4g", "--aqm", "blue"), "argument --aqm: invalid choice: 'blue'"),
         (("--trace", "4g", "--cap-mbps", "0"), "--cap-mbps 0.0: must be positive"),
         (("--trace", "4g", "--mu", "nan"), "nan"),
         (("--trace", "4g", "--mu", "-1"), "-1"),
@@ -420,7 +422,7 @@ def test_help_groups_the_options() -> None:
         (("--latency-s", "3"), "--latency-s: goes with --live"),
         (("--part-s", "1"), "--part-s: goes with --live"),
         (("--live", "--latency-s", "3"), "--latency-s 3: what is made can be asked for after 4 s"),
-        (("--live", "--part-s", "5"), "--part-s 5: expected 0.02 s to a chunk's 4 s"),
+        (("--live", "--part-s", "5"), "--part-s 5: expected 0.02 to 4"),
         (("--live", "--latency-weight", "-1"), "QoE latency -1.0: must be 0 or more"),
     ],
 )

@@ -285,6 +285,22 @@ def test_giving_requests_up_is_an_axis_of_emulated_sessions_and_changes_no_other
         assert said is None if why is None else said is not None and said.startswith(why)
 
 
+def test_a_transport_and_a_manager_are_settings_of_emulated_sessions_alone(tmp_path: Path) -> None:
+    text = GOOD.replace("rtt_ms = [40, 80]", 'transport = ["h1", "h2"]\naqm = ["fifo", "codel"]')
+    usual = {unit.setting.label: unit.setting for unit in planned(tmp_path, text).units}
+    plain = usual["usual, aqm fifo, transport h1"]
+    assert "transport" not in plain.facts and "aqm" not in plain.facts["link"]
+    other = usual["usual, aqm codel, transport h2"]
+    assert (other.facts["transport"], other.facts["link"]["aqm"]) == ("h2", "codel")
+    left_out = {one.label: one.left_out for one in planned(tmp_path, text, True, "tcp").settings}
+    assert left_out["usual, aqm fifo, transport h1"] is None
+    assert left_out["usual, aqm codel, transport h1"] == "link model tcp: it knows no aqm"
+    assert left_out["usual, aqm fifo, transport h2"] == "link model tcp knows no transport"
+    for key, said in (('transport = "h4"', "expected h1, h2, h3"), ('aqm = "blue"', "expected fifo, codel")):
+        with pytest.raises(TestbedError, match=said):
+            planned(tmp_path, GOOD.replace("rtt_ms = [40, 80]", key))
+
+
 def test_the_keys_of_a_setting_are_those_of_the_docs() -> None:
     """A key that is checked and never used would be a promise."""
     folder = ROOT / "testbed" / "sweeps" / "experiment"

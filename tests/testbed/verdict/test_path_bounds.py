@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.link.settings import LinkSettings, Loss
-from testbed.verdict.evidence import ChunkTime, Evidence
+from testbed.verdict.evidence import ChunkTime, Evidence, QuicUse
 from testbed.verdict.judge import judge
 from testbed.verdict.path_bounds import (
     FEWEST_CHUNKS,
@@ -323,3 +323,45 @@ def test_first_bytes_may_come_later_where_processes_wait_for_a_processor() -> No
     assert not a_longer_round_trip(dataclasses.replace(evidence, wanted_share=0.6))
     later = [chunk_time(chunk, ttfb_ms=83 + 80) for chunk in range(20)]
     assert a_longer_round_trip(Evidence(rows=(), chunks=later, wanted_share=1.0))
+
+
+RECEIVED, ASKED = SENT - DROPS, 520
+QUIC_PACKET_BYTES = 1480
+
+
+def quic_use(**changes: Any) -> PathUse:
+    """A session over QUIC: TCP counts nothing, UDP what both ends say and what was lost."""
+    of_udp = {"strangers": ASKED + ASKED + RECEIVED + SENT, "server_datagrams": SENT}
+    bytes_of = {"player_ip_bytes": RECEIVED * QUIC_PACKET_BYTES}
+    bytes_of["sent_bytes"] = RECEIVED * (QUIC_PACKET_BYTES + 14) + KICKS * 60
+    return path_use(**{"retransmits": 0, "tcp_segments_out": 0, **of_udp, **bytes_of, **changes})
+
+
+def said_of_quic(quic: QuicUse | None = None, **changes: Any) -> str:
+    payload = RECEIVED * (QUIC_PACKET_BYTES - 60)
+    chunks = [dataclasses.replace(chunk_time(0), expected_ttfb_s=None, expected_download_s=None)]
+    return said(
+        path=quic_use(**changes),
+        quic=[quic or QuicUse(ASKED, RECEIVED)],
+        payload_bytes=payload,
+        chunks=chunks,
+    )
+
+
+def test_a_session_over_quic_keeps_every_bound() -> None:
+    assert said_of_quic() == ""
+    assert said_of_quic(QuicUse(None, None)) == ""  # of a browser, which counts nothing
+
+
+def test_what_is_not_of_a_session_over_quic_is_named() -> None:
+    strangers = quic_use().strangers
+    assert "somebody else's traffic" in said_of_quic(strangers=strangers + 40, server_datagrams=SENT)
+    assert "packets were lost in the server" in said_of_quic(server_datagrams=SENT + 3)
+    assert "found no room in a socket" in said_of_quic(overruns=2)
+    assert "somebody else's traffic" in said(path=quic_use(), calls=[], payload_bytes=None)
+    much = RECEIVED * QUIC_PACKET_BYTES
+    assert "another way" in said(path=quic_use(), quic=[QuicUse(ASKED, RECEIVED)], payload_bytes=much)
+
+
+def test_a_full_socket_of_tcp_alone_is_no_fault() -> None:
+    assert said(path=path_use(overruns=2)) == ""

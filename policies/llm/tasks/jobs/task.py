@@ -40,6 +40,7 @@ class SchedulesJobs(Task):
     modalities = MODALITIES
     head = StageAndShare("stages", ROWS, "shares", len(SHARES))
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
+    sampled = "policies.llm.tasks.jobs.sampled:sampled"
     teaches = "policies.llm.tasks.jobs.course:JobsCourse"
     prompt = (
         "Schedule jobs on a cluster. Goal: the least mean time from a job's arrival to its end. Each step"
