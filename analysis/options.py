@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from analysis.sessions import AnalysisError
 from player.call.scored.kinds import DELAY_MBPS_PER_S, STALL_MBPS
 from player.call.scored.kinds import KINDS as CALL_KINDS
 from player.defaults import MU, MU_NOTE
+from player.perceived.viewing import KIND as P1203
+from player.perceived.viewing import Viewing, viewing_of
 from player.qoe import FILE, Scoring
 from player.video.quality import read_quality
 from traces.commands import add_json_option, said_of
@@ -62,6 +64,23 @@ def add_policies(what: Any) -> None:
     )
 
 
+def _viewing(text: str) -> Viewing:
+    try:
+        return viewing_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _perceived(args: argparse.Namespace) -> Scoring:
+    """By P.1203, which weighs by itself; raises ValueError for weights besides, or without its module."""
+    for name in ("mu", "smooth", "quality"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name}: not with --qoe {P1203}, which weighs by itself")
+    from player.perceived.p1203 import P1203Scoring  # it knows videos, which help has no time for
+
+    return P1203Scoring(viewing=args.viewing or Viewing())
+
+
 def _names(text: str) -> list[str]:
     try:
         return split_names(text)
@@ -98,7 +117,37 @@ def add_cluster(what: Any) -> None:
         "--cluster",
         metavar="REGEX",
         help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
-        " (default: FCC home lines, Puffer sessions, WiFi places by day, cuts of one log; other traces each)",
+        " (default: FCC home lines, Puffer sessions, WiFi places by day, cuts of one log; other traces each);"
+        " of viewports viewer or video: what alone is drawn anew (default: both, the wider decides)",
+    )
+
+
+OF_TASKS = ("viewer", "horizon")
+"""What `--by` can group viewports by, besides settings, families and videos."""
+
+
+def add_by(what: Any, groupings: Sequence[str], text: str) -> None:
+    """`--by`: what parts the records.
+
+    Args:
+        text: what is made of each part.
+    """
+    what.add_argument(
+        "--by",
+        choices=[*groupings, *OF_TASKS],
+        help=f"{text} (setting: at each point of its axes; viewer, horizon: of viewports alone)",
+    )
+
+
+def add_seen(what: Any) -> None:
+    """`--seen`: where policies of jobs or viewports have learned."""
+    what.add_argument(
+        "--seen",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="of jobs and viewports: words of a setting, such as '50 executors', in which the policies have"
+        " learned; may be given again (of videos the sweep's file says it)",
     )
 
 
@@ -115,9 +164,16 @@ def add_scoring(
     scoring = command.add_argument_group(f"scoring{note}")
     scoring.add_argument(
         "--qoe",
-        choices=[*sorted(MU), *(one for one in CALL_KINDS if one not in MU)],
+        choices=[*sorted(MU), P1203, *(one for one in CALL_KINDS if one not in MU)],
         default=kind,
-        help=f"kind of QoE (default: {kind_note}); of calls: {', '.join(CALL_KINDS)}",
+        help=f"kind of QoE (default: {kind_note}); {P1203}: a session's MOS by ITU-T P.1203, by your own"
+        f" itu_p1203; of calls: {', '.join(CALL_KINDS)}",
+    )
+    scoring.add_argument(
+        "--viewing",
+        type=_viewing,
+        metavar="DEVICE[,WxH[,CM]]",
+        help=f"with --qoe {P1203}: on what somebody watches, and from how far (default: {Viewing().written})",
     )
     scoring.add_argument(
         "--quality",
@@ -167,7 +223,11 @@ def scoring_of(args: argparse.Namespace, kind: str) -> Scoring:
     Raises:
         AnalysisError: weights that are none, or a file that can't be read.
     """
+    if args.viewing is not None and kind != P1203:
+        raise AnalysisError(f"--viewing: goes with --qoe {P1203}")
     try:
+        if kind == P1203:
+            return _perceived(args)
         table = None if args.quality is None else read_quality(args.quality)
         smooth = 1.0 if args.smooth is None else args.smooth
         return Scoring(kind if table is None else FILE, args.mu, smooth, table)

@@ -279,7 +279,8 @@ def outcome_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = 
     if session.end.outcome == INTERRUPTED and not interrupted:
         return LeftOut(session.path, session.policy, case, CUT_SHORT)
     try:
-        scored = scored_as(scoring.on(record.ladder_kbps), session.chunks, record.ladder_kbps)
+        scored = scoring.on_video(session.told.video, record.ladder_kbps)
+        scored = scored_as(scored, session.chunks, record.ladder_kbps)
         one = summarise(session.chunks, session.end, record.ladder_kbps, scored)
     except ValueError as error:
         raise AnalysisError(f"{session.path}: {error}") from None

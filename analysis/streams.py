@@ -141,7 +141,7 @@ def stream_of(session: SessionRecord, scoring: Scoring, *, interrupted: bool = F
     if began_s is None:
         return left_out(NO_TIME)
     try:
-        scored = scoring.on(session.record.ladder_kbps)
+        scored = scoring.on_video(session.told.video, session.record.ladder_kbps)
         found = summarise(session.chunks, end, session.record.ladder_kbps, scored)
     except ValueError as error:
         raise RecordError(f"{session.path}: {error}") from None

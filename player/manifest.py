@@ -34,8 +34,12 @@ class VideoSection(JsonSection):
     told_chunks: int | None = None
     sizes_bytes: tuple[tuple[int, ...], ...] | None = None
     """[chunk][level]."""
+    pictures: tuple[str, ...] | None = None
+    """[level], as `player/video/pictures.py` writes them; None: nobody says."""
     sizes_exact: bool | None = None
     sha256: str | None = None
+    served_sha256: str | None = None
+    """Of a live stream, of whose sizes its player knew nothing: that of what was served."""
     notes: tuple[str, ...] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 

@@ -4,8 +4,8 @@ QoE of chunk k: ``q(R_k) - mu * stall_k - smooth * |q(R_k) - q(R_{k-1})|`` (Yin 
 Of a live stream a second of latency costs besides: ``- latency * latency_k`` (`LiveQoE`).
 `linear`: q = Mbit/s; `log`: q = ln(R / R_min); `hd`: a table, 1 to 20 over the six levels of the
 usual ladder (Mao et al., SIGCOMM 2017); `file`: a value of
-each chunk and level (`player/video/quality.py`). The first chunk, whose whole download is startup, is
-skipped in means, as in the published figures.
+each chunk and level (`player/video/quality.py`). P.1203 (`player/perceived/p1203.py`) is of whole sessions.
+The first chunk, whose whole download is startup, is skipped in means, as in the published figures.
 
 A second of stall costs as published what the ladder's top level brings: `published_mu`. So `QoE`, which is
 numbers, is made of what was asked for (`Scoring`) once a ladder is known.
@@ -18,9 +18,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from player.defaults import MU
+from player.manifest import VideoSection
 from player.record import FINISHED, ChunkRow, EndRow, by_fallback_alone
 from player.video.quality import QualityTable
 from traces.totals import running_total
@@ -90,6 +91,9 @@ class QoE:
     Raises:
         ValueError: an unknown kind or a negative weight.
     """
+
+    BY_CHUNK: ClassVar[bool] = True
+    """Whether chunks have one, of which a session's is the mean."""
 
     kind: str = "linear"
     mu: float = MU["linear"]
@@ -162,6 +166,19 @@ class QoE:
             now - self.mu * stall_s - self.smooth * abs(now - before)
             for before, now, stall_s in zip(q, q[1:], stalls_s[1:], strict=False)
         ]
+
+    def of_session(self, chunks: Sequence[ChunkRow], end: EndRow, ladder_kbps: Sequence[int]) -> float | None:
+        """A session's: the mean over all chunks but the first, and the stall of a chunk that never came; None
+        for fewer than two chunks.
+
+        Raises:
+            ValueError: as `per_chunk`.
+        """
+        values = qoe_of_chunks(self, chunks, ladder_kbps)
+        unfinished_s = 0.0
+        if end.outcome != FINISHED:
+            unfinished_s = max(end.stall_s - running_total([row.stall_s for row in chunks]), 0.0)
+        return (running_total(values) - self.mu * unfinished_s) / len(values) if values else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +287,8 @@ def scored_as(qoe: QoE, chunks: Sequence[ChunkRow], ladder_kbps: Sequence[int]) 
     Raises:
         ValueError: as `live_qoe`.
     """
-    return live_qoe(qoe, ladder_kbps) if any(row.latency_s is not None for row in chunks) else qoe
+    live = qoe.BY_CHUNK and any(row.latency_s is not None for row in chunks)
+    return live_qoe(qoe, ladder_kbps) if live else qoe
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +327,17 @@ class Scoring:
         qoe = QoE(self.kind, top, self.smooth)
         qoe.quality(ladder_kbps)
         return qoe
+
+    def on_video(self, section: VideoSection | None, ladder_kbps: Sequence[int]) -> QoE:
+        """What sessions of a video are scored by, of which more is known than its ladder.
+
+        Args:
+            section: as their records say it.
+
+        Raises:
+            ValueError: as `on`.
+        """
+        return self.on(ladder_kbps)
 
 
 Scored = tuple[str, tuple[int, ...], QoE]
@@ -426,11 +455,8 @@ def summarise(
         ValueError: `hd` for a ladder that its table does not know.
     """
     levels = [row.level for row in chunks]
-    stalls_s = [row.stall_s for row in chunks]
     weights = scored_as(weights, chunks, ladder_kbps)
-    values = qoe_of_chunks(weights, chunks, ladder_kbps)
-    counted = len(values)
-    unfinished_s = 0.0 if end.outcome == FINISHED else max(end.stall_s - running_total(stalls_s), 0.0)
+    counted = max(len(chunks) - 1, 0)
     steps_kbps = [abs(ladder_kbps[now] - ladder_kbps[before]) for before, now in pairwise(levels)]
     rates_kbps = [ladder_kbps[level] for level in levels[1:]]
     decisions_ms = sorted(1000.0 * row.decision_s for row in chunks)
@@ -440,7 +466,7 @@ def summarise(
         weights_words=weights.in_words(ladder_kbps),
         outcome=end.outcome,
         chunks=len(chunks),
-        qoe=(running_total(values) - weights.mu * unfinished_s) / counted if counted else None,
+        qoe=weights.of_session(chunks, end, ladder_kbps),
         bitrate_mbps=sum(rates_kbps) / counted / 1000.0 if counted else None,
         smoothness_mbps=sum(steps_kbps) / counted / 1000.0 if counted else None,
         stall_s=end.stall_s,

@@ -10,6 +10,7 @@ from player.manifest import LinkSection, PolicySection, TraceSection, VideoSecti
 from player.provenance import Provenance
 from player.registry import LoadedPolicy
 from player.video.mpd_segments import MAX_CHUNKS
+from player.video.pictures import pictures_of
 from player.video.video import Video, VideoError, check_name
 from traces.trace import Trace
 
@@ -22,6 +23,7 @@ def video_section(video: Video) -> VideoSection:
         ladder_kbps=tuple(video.ladder_kbps),
         chunks=video.chunks,
         sizes_bytes=tuple(video.sizes_bytes),
+        pictures=tuple(map(str, video.pictures)) or None,
         sizes_exact=video.sizes_exact,
         sha256=video.sha256,
         notes=tuple(video.notes),
@@ -45,6 +47,10 @@ def recorded_video(section: VideoSection) -> Video:
         raise VideoError(f"{section.name}: {len(section.sizes_bytes)} chunks; {MAX_CHUNKS} are the limit")
     if section.chunks != len(section.sizes_bytes):
         raise VideoError(f"{section.name}: chunks is {section.chunks}; it has {len(section.sizes_bytes)}")
+    try:
+        pictures = tuple(map(pictures_of, section.pictures or ()))
+    except ValueError as error:
+        raise VideoError(f"{section.name}: {error}") from None
     return Video(
         section.name,
         float(section.chunk_s),
@@ -52,6 +58,7 @@ def recorded_video(section: VideoSection) -> Video:
         section.sizes_bytes,
         sizes_exact=section.sizes_exact is not False,
         notes=section.notes or (),
+        pictures=pictures,
     )
 
 

@@ -44,6 +44,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from player.live.parts import parts_of
 from player.transport.names import H1, TransportError, refuse_transport
 from player.video.built_in import builtin_names, load_video
 from player.video.media.encode import MediaError, has_encoder
@@ -90,8 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream = sys.stderr
             if options.log is not None:
                 stream = files.enter_context(growing(options.log))
-            log, prepared = RequestLog(stream), _prepared(videos, options)
-            app = make_app(videos, options.media, log, prepared, options.part_s)
+            whole = _prepared(videos, options)
+            in_parts = [] if options.part_s is None else _prepared(videos, options, options.part_s)
+            app = make_app(videos, options.media, RequestLog(stream), whole, options.part_s, in_parts)
             return asyncio.run(_until_signalled(app, options))
     except (VideoError, MpdError) as error:
         return _refuse(str(error))
@@ -101,18 +103,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(said_of(error))
 
 
-def _prepared(videos: Sequence[Video], options: argparse.Namespace) -> list[PreparedMedia]:
-    """Real media of the videos, as far as they were asked for and can be had; why not is said to people."""
+def _prepared(
+    videos: Sequence[Video], options: argparse.Namespace, part_s: float | None = None
+) -> list[PreparedMedia]:
+    """Real media of the videos, as far as they were asked for and can be had; why not is said to people.
+
+    Args:
+        part_s: of segments in such parts; None: of whole ones.
+    """
+    wanted = [(video, parts_of(video.chunk_s, part_s)) for video in videos]
     if options.segments == "noise":
         return []
     if options.segments == "kept":
-        return [media for video in videos if (media := kept_media(video)) is not None]
+        return [media for video, parts in wanted if (media := kept_media(video, parts)) is not None]
     found = []
-    for video in videos:
-        if has_encoder() and kept_media(video) is None:
+    for video, parts in wanted:
+        if has_encoder() and kept_media(video, parts) is None:
             tell_line(f"making a small clip for each level of {video.name}, once", sys.stderr)
         try:
-            found.append(prepare_media(video))
+            found.append(prepare_media(video, parts))
         except (MediaError, OSError) as error:
             why = said_of(error) if isinstance(error, OSError) else str(error)
             tell_line(

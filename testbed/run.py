@@ -80,7 +80,7 @@ async def _run(plan: RunPlan, as_object: bool, out: TextIO) -> int:
     except Interrupted:
         console.print("interrupted before any session had begun; nothing was recorded")
         return interrupt.status
-    report = as_json(videos_of(results), plan.qoe, str(plan.out)) | objects(results)
+    report = as_json(videos_of(results), plan.scored, str(plan.out)) | objects(results)
     report["retried"] = [
         {"record": str(one.record), "reasons": list(one.result.verdict.reasons)} for one in retried
     ]

@@ -45,6 +45,7 @@ from player.qoe import Scoring
 from player.real.stdout import kept_for_us
 from player.registry import PolicyError
 from player.video.video import VideoError
+from testbed.browser.clients import DASHJS
 from testbed.process.console import person_console
 from testbed.process.errors import TestbedError
 from testbed.process.served_page import page_of
@@ -139,6 +140,11 @@ def _setting_words(setting: Any, units: Sequence[Unit]) -> str:
     ]
     if setting.link.loss.kind != "none":
         words.append(f"loss {setting.link.loss.p:g} %")
+    if (live := units[0].live) is not None:
+        words.append(f"live, {live.latency_s:g} s behind")
+        words += [f"in parts of {live.part_s:g} s"] if live.part_s is not None else []
+    if setting.client == DASHJS:
+        words.append("dash.js plays")
     if setting.players > 1:
         words.append(f"{setting.players} players on a bottleneck, {setting.stagger_s:g} s apart")
     if setting.others:

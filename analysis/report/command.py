@@ -163,7 +163,7 @@ def _write(
 def _scoring(args: argparse.Namespace, sweep: Sweep | None) -> Scoring:
     """What is asked for, else what the sweep asked for."""
     theirs = sweep.scoring if sweep else None
-    asked = (args.qoe, args.mu, args.smooth, args.quality)
+    asked = (args.qoe, args.mu, args.smooth, args.quality, args.viewing)
     if theirs is not None and all(one is None for one in asked):
         return theirs
     return scoring_of(args, args.qoe or (theirs.kind if theirs else "linear"))

@@ -15,13 +15,12 @@ from aiohttp import web
 from analysis.sessions import AnalysisError
 from analysis.watch.access import Access
 from analysis.watch.board import Board
+from analysis.watch.kept import PAGE
 from analysis.watch.page import page_of
 from analysis.watch.server import WatchServer
 from traces.commands import tell_line
 from traces.files import write_aside
 
-PAGE = "page.html"
-"""In the folder of a run that served its page: what it showed at last."""
 NICE = 10
 """Links are measured on this machine: whoever looks on comes last."""
 STDIN = 0
@@ -48,8 +47,6 @@ def watch(args: argparse.Namespace) -> int:
     with contextlib.suppress(OSError):
         os.nice(NICE)
     asyncio.run(_serve(board, args))
-    if args.with_parent:
-        keep(board, folder / PAGE)
     return 0
 
 
@@ -69,7 +66,12 @@ def keep(board: Board, file: Path) -> bool:
 
 
 async def _serve(board: Board, args: argparse.Namespace) -> None:
-    """Serve the page, until Ctrl-C, or until whoever started us is done."""
+    """Serve the page, until Ctrl-C, or until whoever started us is done: then it is kept.
+
+    Raises:
+        AnalysisError: the address can't be listened on.
+        OSError: it can't be kept.
+    """
     access = Access.to(args.listen)
     server = WatchServer(board, access)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=1.0)
@@ -84,7 +86,7 @@ async def _serve(board: Board, args: argparse.Namespace) -> None:
         sys.stdout.flush()
         if args.with_parent:
             await _parent_left()
-            await server.over()
+            await server.over(lambda: PAGE if keep(board, args.folder / PAGE) else "")
         else:
             await asyncio.Event().wait()
     finally:

@@ -4,7 +4,8 @@ const CHUNK = 0, LEVEL = 1, REQUEST = 2, IN = 3, MBPS = 4, BEFORE = 5, AFTER = 6
 const MOST_ROWS = 4000, REDRAW_MS = 250;
 const LIVE = document.querySelector("meta[name=live]").content === "yes";
 const lanes = new Map();
-let run = {}, paint = colours(), over = false;
+const PAGE = document.querySelector("meta[name=page]").content;
+let run = {}, paint = colours(), over = false, kept = "";
 
 const by_policy = row => row[BY] !== "fallback";
 const byId = id => document.getElementById(id);
@@ -40,7 +41,7 @@ function take(message) {
   if (message.begin) { for (const key of [...lanes.keys()]) drop(key); }
   if (message.run) { run = message.run; show_run(); }
   if (message.gone !== undefined) drop(message.gone);
-  if (message.over) over = true;
+  if (message.over !== undefined) [over, kept] = [true, message.over];
   if (message.lane === undefined) return;
   if (message.head && !lanes.has(message.lane)) lanes.set(message.lane, new_lane(message.head));
   const lane = lanes.get(message.lane);
@@ -158,12 +159,12 @@ function connect() {
   const report = (words, lost = false) => { say(status, words); status.classList.toggle("lost", lost); };
   source.onmessage = event => {
     for (const message of JSON.parse(event.data)) take(message);
-    if (over) { source.close(); report("over; kept as page.html beside the records"); redraw(true); } else report("live");
+    if (over) { source.close(); report(kept ? `over; kept as ${kept} beside the records` : "over; this page was not kept"); redraw(true); } else report("live");
   };
   source.onerror = () => { if (!over) report("the connection is lost; trying again", true); };
   addEventListener("pagehide", () => source.close());
   const keep = element("a", "keep this page");
-  keep.href = "page.html" + location.search;
+  keep.href = PAGE + location.search;
   status.after(keep);
 }
 

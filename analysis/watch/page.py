@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analysis.watch.kept import PAGE
+
 HERE = Path(__file__).parent
 SCRIPTS = ("draw.js", "words.js", "page.js")
 
@@ -53,6 +55,7 @@ def page_of(messages: Sequence[dict[str, Any]], live: bool) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="live" content="{"yes" if live else "no"}">
+<meta name="page" content="{PAGE}">
 <title>Streambed</title>
 <link rel="icon" href="data:,">
 <style>{_style()}</style>

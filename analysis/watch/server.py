@@ -16,6 +16,7 @@ from aiohttp import web
 
 from analysis.watch.access import Access
 from analysis.watch.board import Board
+from analysis.watch.kept import PAGE
 from analysis.watch.page import content_policy, page_of
 
 TURN_S = 0.25
@@ -32,7 +33,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-SAVED = "/page.html"
+SAVED = f"/{PAGE}"
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -67,7 +68,7 @@ class WatchServer:
     async def _saved(self, request: web.Request) -> web.StreamResponse:
         """All as one file, to be kept or sent to somebody."""
         self._tell(_event(self._board.turn()))
-        name = {"Content-Disposition": 'attachment; filename="page.html"'}
+        name = {"Content-Disposition": f'attachment; filename="{PAGE}"'}
         return self._html(self._board.whole(), live=False, **name)
 
     def _html(self, messages: list[dict[str, Any]], live: bool, **headers: str) -> web.Response:
@@ -125,9 +126,25 @@ class WatchServer:
             except asyncio.QueueFull:
                 self._watchers.discard(one)
 
-    async def over(self) -> None:
-        """Nothing more will come: tell those who look, and let them go."""
-        self._tell(_event([*self._board.turn(whole=True), {"over": True}]))
+    async def over(self, keep: Callable[[], str]) -> None:
+        """Nothing more will come: keep the page, tell those who look, and let them go.
+
+        Args:
+            keep: gives the name under which it was kept; empty where there was nothing to keep.
+
+        Raises:
+            OSError: it can't be kept; they are told so, too.
+        """
+        news, kept = self._board.turn(whole=True), ""
+        while self._board.behind:
+            news += self._board.turn()
+        try:
+            kept = keep()
+        finally:
+            self._tell(_event([*news, {"over": kept}]))
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         for one in list(self._watchers):
             self._tell_last(one)
         await asyncio.sleep(TURN_S)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from player.buffer import BufferThresholds
 from player.defaults import FALLBACK, MU, MU_NOTE
 from player.live.stream import LiveSettings
+from player.perceived.viewing import KIND as P1203
+from player.perceived.viewing import Viewing, viewing_of
 
 if TYPE_CHECKING:
     from player.qoe import QoE, Scoring
@@ -20,12 +22,39 @@ Group = Any
 """An `argparse` parser or one of its groups; argparse has no public name for what they share."""
 
 
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `scoring`."""
+def add_scoring_options(parser: argparse.ArgumentParser, perceived: bool = False) -> None:
+    """The options of `scoring`.
+
+    Args:
+        perceived: whether sessions may be scored by P.1203, too.
+    """
     group = parser.add_argument_group("scoring")
-    group.add_argument("--qoe", choices=sorted(MU), default="linear", help="kind of QoE (default: linear)")
+    kinds, note = [*sorted(MU), *([P1203] if perceived else [])], ""
+    if perceived:
+        note = (
+            f"; {P1203}: a session's MOS by ITU-T P.1203, by your own itu_p1203, and policies are told linear"
+        )
+        add_viewing_option(group)
+    group.add_argument("--qoe", choices=kinds, default="linear", help=f"kind of QoE (default: linear{note})")
     group.add_argument("--mu", type=float, metavar="X", help=f"stall weight (default: {MU_NOTE})")
     group.add_argument("--smooth", type=float, default=1.0, metavar="X", help="switch weight (default: 1)")
+
+
+def add_viewing_option(group: Group) -> None:
+    """`--viewing`, of P.1203."""
+    group.add_argument(
+        "--viewing",
+        type=_viewing,
+        metavar="DEVICE[,WxH[,CM]]",
+        help=f"with --qoe {P1203}: on what somebody watches, and from how far (default: {Viewing().written})",
+    )
+
+
+def _viewing(text: str) -> Viewing:
+    try:
+        return viewing_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_live_options(group: Group) -> None:
@@ -77,14 +106,14 @@ def weighed_live(qoe: QoE, args: argparse.Namespace, ladder_kbps: Sequence[int])
 
 
 def scoring(args: argparse.Namespace) -> Scoring:
-    """The QoE that `add_scoring_options` asked for, on whatever ladder.
+    """The QoE that policies are told, by `add_scoring_options`, on whatever ladder.
 
     Raises:
         ValueError: a weight that is none.
     """
     from player.qoe import Scoring  # it knows records, which help has no time for
 
-    return Scoring(args.qoe, args.mu, args.smooth)
+    return Scoring("linear" if args.qoe == P1203 else args.qoe, args.mu, args.smooth)
 
 
 def add_fallback_options(group: Group) -> None:

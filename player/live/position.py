@@ -29,6 +29,10 @@ class LivePosition:
         part_s = self._chunk_s - self._stream.ahead_s
         return part_s if self._stream.ahead_s > 0 and part_s > 0 else None
 
+    def follow(self, stream: LiveStream) -> None:
+        """Its MPD was read again, and tells its times anew."""
+        self._stream = stream
+
     def latency_s(self, now_s: float, position_s: float) -> float:
         """How far behind one is."""
         return self._stream.latency_s(now_s + self._to_unix_s, position_s)

@@ -39,7 +39,8 @@ MOST_KEPT_BYTES = 64 * 1024 * 1024
 """Of a body that is kept. The MPD of a day in 2-s chunks, six levels, each with its URL, is some 15 MB."""
 
 AWAITED_S = 5.0
-"""So long after it was first asked for a chunk of a live stream may not be there yet."""
+"""So long after it was first asked for, or since something of it came, a chunk of a live stream may not be
+there yet."""
 
 LEAST_BUSY_S = 0.005
 """Of parts on their way, to tell by them how fast the link is."""
@@ -130,6 +131,8 @@ class _Download:
     last_new_s: float
     """When a byte came that had not come before."""
     keep: bytearray | None = None
+    most_bytes: int | None = None
+    """Of a body that is kept; None: `MOST_KEPT_BYTES`."""
     part: ByteRange | None = None
     """Of the file; None: all of it."""
     awaited: bool = False
@@ -239,7 +242,9 @@ class Fetcher:
             link_mbps=job.arrival.mbps,
         )
 
-    async def read(self, url: str, give_up_s: float, part: ByteRange | None = None) -> tuple[bytes, str]:
+    async def read(
+        self, url: str, give_up_s: float, part: ByteRange | None = None, most_bytes: int | None = None
+    ) -> tuple[bytes, str]:
         """Fetch a small file (an MPD), or a small part of one, and keep it; a part is shorter where the file
         ends.
 
@@ -250,11 +255,11 @@ class Fetcher:
 
         Raises:
             OriginLost: no new byte for `give_up_s`.
-            OriginError: a 4xx, a bad URL, a body over `MOST_KEPT_BYTES`, …
+            OriginError: a 4xx, a bad URL, a body over `most_bytes` or `MOST_KEPT_BYTES`, …
         """
         body = bytearray()
         now_s = time.monotonic()
-        job = _Download(url, None, now_s, now_s, keep=body, part=part)
+        job = _Download(url, None, now_s, now_s, keep=body, most_bytes=most_bytes, part=part)
         await self._run(job, give_up_s)
         return bytes(body), job.final_url
 
@@ -362,7 +367,7 @@ def _begin_body(job: _Download, answer: Answer) -> None:
 
 def _awaited_yet(job: _Download, status: int) -> bool:
     """Whether somebody else's clock may be behind ours, who makes what is asked for."""
-    return job.awaited and status == 404 and time.monotonic() - job.requested_s < AWAITED_S
+    return job.awaited and status == 404 and time.monotonic() - job.last_new_s < AWAITED_S
 
 
 def _begin_part(job: _Download, part: ByteRange, answer: Answer, status: str) -> None:
@@ -395,6 +400,8 @@ def _content_range(job: _Download, answer: Answer) -> tuple[int, int, int | None
 def _take(job: _Download, data: bytes) -> None:
     job.received += len(data)
     if job.keep is not None:
+        if job.most_bytes is not None and job.received > job.most_bytes:
+            raise OriginError(f"{job.url}: over {job.most_bytes} bytes where a few were due")
         if job.received > MOST_KEPT_BYTES:
             raise OriginError(f"{job.url}: over {MOST_KEPT_BYTES // 2**20} MiB; that is no MPD")
         job.keep += data

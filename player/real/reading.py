@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import time
 
-from player.real.fetch import Fetcher
+from player.real.fetch import Fetcher, OriginLost
 from player.video.byte_range import ByteRange
 from player.video.mpd import Presentation, read_mpd
 from player.video.mpd_live import LiveRead, time_s
@@ -34,13 +34,20 @@ async def read_presentation(
         reading = asyncio.run_coroutine_threadsafe(fetcher.read(address, give_up_s, part), loop)
         return reading.result()[0]
 
+    async def time_at(address: str) -> bytes:
+        try:
+            async with asyncio.timeout(CLOCK_S):
+                return (await fetcher.read(address, give_up_s, most_bytes=LONGEST_TIME))[0]
+        except TimeoutError:
+            raise OriginLost(f"{address}: its clock has not answered in {CLOCK_S:g} s") from None
+
     def ahead_s(address: str) -> float:
         """What the clock there shows more than ours: its answer is of the middle of the round trip."""
         asked_s = time.time()
-        said = part_of(address)
+        said = asyncio.run_coroutine_threadsafe(time_at(address), loop).result()
         ours_s = (asked_s + time.time()) / 2
         try:
-            return time_s(said[:LONGEST_TIME].decode()) - ours_s
+            return time_s(said.decode()) - ours_s
         except UnicodeDecodeError:
             raise MpdError(f"{address}: its clock does not tell the time") from None
 
@@ -49,5 +56,7 @@ async def read_presentation(
     return await asyncio.to_thread(read_mpd, text, final_url, part_of, live)
 
 
+CLOCK_S = 5.0
+"""For a clock's answer, all of it: the middle of a longer round trip tells no time to play by."""
 LONGEST_TIME = 100
-"""Bytes of a clock's answer."""
+"""Bytes of it."""

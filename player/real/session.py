@@ -24,6 +24,7 @@ from player.live.position import LivePosition
 from player.observation import HORIZON, Observation, PastChunk
 from player.policy import Policy
 from player.real.fetch import Fetcher, FetchResult, OriginError, OriginLost
+from player.real.renewal import Renewal
 from player.real.settings import PlayerSettings
 from player.record import (
     FINISHED,
@@ -157,6 +158,7 @@ class Session:
         self.fault: PolicyFault | None = None
         """What ended a strict session."""
         self._live: LivePosition | None = None
+        self._renewal = Renewal(fetcher)
         self._rate, self._part_ms = 1.0, 0.0
         """How fast the video is shown; of the chunk on its way, what the buffer has already."""
         self._charged_ms = 0.0
@@ -289,6 +291,7 @@ class Session:
 
     async def _next(self, chunk: int) -> ChunkRow:
         """One chunk: wait, decide, fetch, add."""
+        await self._renew(chunk)
         wait_s = await self._wait(chunk)
         before_s = self._buffer.level_ms / 1000.0
         timed = await self._decider.select(self._observe(chunk))
@@ -300,6 +303,14 @@ class Session:
         self._charged_ms = self._buffer.stall_ms
         past = self._remember(fetched, stall_s, given_up)
         return self._row(past, fetched, _with_reason(timed, given_up), wait_s=wait_s, before_s=before_s)
+
+    async def _renew(self, chunk: int) -> None:
+        """Read a live MPD again that may list more by now."""
+        if self._live is None or self._renewal.due_s(self._presentation) > 0:
+            return
+        self._presentation = await self._renewal.renewed(self._presentation, chunk)
+        assert self._presentation.live is not None
+        self._live.follow(self._presentation.live)
 
     async def _fetch_or_less(self, chunk: int, level: int) -> tuple[FetchResult, GivenUp | None]:
         """The chunk, at a lower level where the request is given up; `self._level` is what came. One that
@@ -384,7 +395,8 @@ class Session:
             self._catch_up()
         while self._live is not None and (held_s := self._live.held_s(chunk, self._present_s)) > 0:
             self._waiting = True
-            await asyncio.sleep(held_s)
+            await asyncio.sleep(min(held_s, self._renewal.due_s(self._presentation)))
+            await self._renew(chunk)
             self._catch_up()
         self._waiting = False
         return self._present_s - began_s

@@ -25,6 +25,7 @@ from player.video.built_in import (
     load_video,
 )
 from player.video.fit import fit
+from player.video.media.check import check_media
 from player.video.media.encode import MediaError
 from player.video.media.measure import METRICS, write_qualities
 from player.video.media.package import package
@@ -127,6 +128,8 @@ def _show(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     recipe = dataclasses.asdict(fit(_given(options, options.video), options.name, options.about))
     del recipe["name"]  # the file's name says it
+    if not recipe["pictures"]:  # which sizes don't tell
+        del recipe["pictures"]
     fields = (f" {json.dumps(key)}: {json.dumps(value)}" for key, value in recipe.items())
     return recipe, "{\n" + ",\n".join(fields) + "\n}"
 
@@ -174,6 +177,29 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return {"media": made}, "\n".join(lines)
 
 
+def _check(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Whether other people's players read each level without a word, of all built-in videos or the named one.
+
+    Raises:
+        MediaError: one says something.
+    """
+    specs = builtin_names() if options.video is None else (options.video,)
+    answer: dict[str, Any] = {}
+    lines: list[str] = []
+    for spec in specs:
+        video = _given(options, spec)
+        answer[spec] = [dataclasses.asdict(one) for one in check_media(prepare_media(video))]
+        faults = [f"{spec}, level {one['level']}: {line}" for one in answer[spec] for line in one["said"]]
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            raise MediaError(f"{faults[0]}{more}")
+        counts = sorted({one["pictures"] for one in answer[spec]})
+        by = "ffprobe, ffplay" if all(one["played"] for one in answer[spec]) else "ffprobe (no ffplay here)"
+        read = f"{video.levels} levels of {'/'.join(map(str, counts))} pictures"
+        lines.append(f"{spec:<11} {read} read without a word: {by}")
+    return {"checked": answer}, "\n".join(lines)
+
+
 def _make(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Package a file, or encodes of it, into a new folder."""
     if options.video is None or not options.file:
@@ -211,6 +237,7 @@ _COMMANDS = {
     "fit": _fit,
     "compare": _compare,
     "prepare": _prepare,
+    "check": _check,
     "make": _make,
 }
 

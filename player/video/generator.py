@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from player.video.pictures import pictures_of
 from player.video.video import Video, VideoError
 from traces.prng import SplitMix64
 
@@ -39,6 +40,8 @@ class Recipe:
     lag1: float
     """Coefficient of the AR(1) process; the seed decides what a sample of 48 makes of it."""
     seed: int
+    pictures: tuple[str, ...] = ()
+    """[level], as `player/video/pictures.py` writes them."""
 
 
 def generate(recipe: Recipe) -> Video:
@@ -65,7 +68,8 @@ def generate(recipe: Recipe) -> Video:
                 for mean, spread, z in zip(recipe.mean_bytes, recipe.spread, deviation, strict=True)
             )
         )
-    return Video(recipe.name, recipe.chunk_s, recipe.ladder_kbps, tuple(sizes))
+    pictures = tuple(map(pictures_of, recipe.pictures))
+    return Video(recipe.name, recipe.chunk_s, recipe.ladder_kbps, tuple(sizes), pictures=pictures)
 
 
 def _autoregressive(random: SplitMix64, chunks: int, levels: int, lag1: float) -> Matrix:

@@ -21,7 +21,8 @@ from player.video.mpd_indexed import NeedsIndexError
 from player.video.mpd_ladder import Level, Place, ladder
 from player.video.mpd_live import LiveRead, Window, timing
 from player.video.mpd_periods import Period, in_sequence, named, period_now, periods
-from player.video.mpd_xml import MpdError, children, parse, tag
+from player.video.mpd_xml import MpdError, children, duration_s, parse, tag
+from player.video.pictures import Pictures
 from player.video.video import Video, VideoError, plain_name
 
 ESTIMATED = "chunk sizes are estimated as @bandwidth x duration"
@@ -43,6 +44,10 @@ class Presentation:
     """[chunk][level] which part of the file at the URL a chunk is; None: all of it, of every one."""
     live: LiveStream | None = None
     """When its chunks are made; None: they are there."""
+    mpd_url: str = ""
+    """Of a live one, where its MPD was read …"""
+    update_s: float | None = None
+    """… and after how long it may say something new; None: never."""
 
     @property
     def sizes_exact(self) -> bool:
@@ -64,6 +69,26 @@ class Presentation:
         old, new = f"/{self.live.moves_to}/", f"/{live.moves_to}/"
         urls = tuple(tuple(url.replace(old, new) for url in row) for row in self.urls)
         return replace(self, urls=urls, live=live)
+
+    def renewed(self, chunk: int, new: Presentation) -> Presentation:
+        """A live one as an MPD that was read again has it.
+
+        Args:
+            chunk: where `new` begins; a level is its highest bitrate not above ours, or its lowest.
+
+        Raises:
+            MpdError: it is no live stream any more.
+        """
+        if self.live is None or new.live is None:
+            raise MpdError("the MPD, read again, is of no live stream")
+        taken = [
+            max((at for at, other in enumerate(new.video.ladder_kbps) if other <= kbps), default=0)
+            for kbps in self.video.ladder_kbps
+        ]
+        later = tuple(tuple(row[level] for level in taken) for row in new.urls)
+        urls = (*self.urls[:chunk], *later[: len(self.urls) - chunk])
+        live = replace(self.live, begins_s=new.live.begins_s - chunk * self.video.chunk_s)
+        return replace(self, urls=(*urls, *self.urls[len(urls) :]), live=live, update_s=new.update_s)
 
     def part(self, level: int, chunk: int) -> ByteRange | None:
         """Which part of the file there; None: all of it."""
@@ -112,9 +137,14 @@ def _joined(mpd: ElementTree.Element, url: str, read: ReadPart | None, live: Liv
         raise MpdError(f"MPD@type is {mpd.get('type')}: a live stream, which is played with --live")
     notes: list[str] = []
     made = timing(mpd, url, live)
-    period, start_s = period_now(mpd, made.edge_s, notes)
+    at_s = made.edge_s
+    if live.within_s is not None:
+        at_s = Fraction(live.within_s - made.begins_s).limit_denominator(1_000_000)
+    period, start_s = period_now(mpd, at_s, notes)
     behind_s = made.suggested_s if live.latency_s is None else Fraction(live.latency_s)
-    window = Window(made.edge_s - start_s, behind_s, live.chunks) if made.moves_to is None else None
+    update_s = duration_s(mpd, "minimumUpdatePeriod")
+    within_s = None if live.within_s is None else at_s - start_s
+    window = Window(made.edge_s - start_s, behind_s, live.chunks, within_s) if made.moves_to is None else None
     levels = ladder(Place(mpd, period.element, period.length_s, url, read, window), notes)
     video = _video(_name(mpd, url), levels, notes)
     first_s = float(start_s + levels[0].segments[0].start_s)
@@ -130,6 +160,8 @@ def _joined(mpd: ElementTree.Element, url: str, read: ReadPart | None, live: Liv
         tuple(zip(*(level.urls for level in levels), strict=True)),
         tuple(level.init_url for level in levels),
         live=stream,
+        mpd_url=url,
+        update_s=None if update_s is None else float(update_s),
     )
 
 
@@ -159,9 +191,16 @@ def _video(name: str, levels: Sequence[Level], notes: list[str]) -> Video:
             tuple(zip(*(size for size in sizes if size is not None), strict=True)),
             sizes_exact=sizes_exact,
             notes=tuple(dict.fromkeys(notes)),  # levels say the same
+            pictures=_pictures(levels),
         )
     except VideoError as error:
         raise MpdError(str(error)) from None
+
+
+def _pictures(levels: Sequence[Level]) -> tuple[Pictures, ...]:
+    """What is shown, where the MPD says it of all levels."""
+    known = tuple(level.pictures for level in levels if level.pictures is not None)
+    return known if len(known) == len(levels) else ()
 
 
 def _name(mpd: ElementTree.Element, url: str) -> str:

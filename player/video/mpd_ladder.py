@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
@@ -21,6 +21,7 @@ from player.video.mpd_live import Window, offset_s
 from player.video.mpd_segments import Addressing, Segment, expand, within
 from player.video.mpd_sets import difference, kbps_of, representations, unread_index, video_sets
 from player.video.mpd_xml import MpdError, children, integer, where
+from player.video.pictures import Pictures, codec_named, pictures_of
 from traces.words import counted
 
 SIZES_SCHEME = "urn:x-streambed:chunk-sizes-bytes:1"
@@ -48,6 +49,8 @@ class Level:
     """What the nominal bandwidth comes to."""
     ahead_s: float = 0.0
     """How long before it is whole a segment of a live stream can be asked for."""
+    pictures: Pictures | None = None
+    """What is shown; None: the MPD doesn't say."""
 
     @property
     def boundaries(self) -> tuple[Fraction, ...]:
@@ -102,6 +105,7 @@ class Place:
             _exact_sizes(representation, len(listed.segments)) or listed.sizes_bytes,
             tuple(max(round(bandwidth * one.duration_s / 8), 1) for one in listed.segments),
             listed.ahead_s,
+            _pictures(chain),
         )
 
     def _bases(self, chain: tuple[ElementTree.Element, ...]) -> list[ElementTree.Element]:
@@ -219,6 +223,19 @@ def _resolve(base: str, reference: str, holder: ElementTree.Element) -> str:
     if scheme not in _NETWORK and urlsplit(base).scheme in _NETWORK:
         raise MpdError(f"{where(holder)}: {reference[:80]!r} leads away from http to {scheme}")
     return url
+
+
+def _pictures(chain: tuple[ElementTree.Element, ...]) -> Pictures | None:
+    """What is shown, by the attributes of a Representation or of what it stands in; None: they don't say."""
+    names = ("width", "height", "frameRate", "codecs")
+    told = {name: next(filter(None, (one.get(name) for one in reversed(chain))), None) for name in names}
+    if None in told.values():
+        return None
+    try:
+        found = pictures_of(f"{told['width']}x{told['height']}@{told['frameRate']}")
+    except ValueError:  # nonsense there stops nobody who only streams
+        return None
+    return replace(found, codec=codec_named(str(told["codecs"])))
 
 
 def _exact_sizes(representation: ElementTree.Element, segments: int) -> tuple[int, ...] | None:

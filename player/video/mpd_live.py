@@ -1,7 +1,8 @@
 """Live MPDs: when their segments are made (ISO/IEC 23009-1 annex A.3), by which clock, and which are played.
 
 A person joins at the live edge: the segments that are played begin so far behind it as the latency says. What
-the MPD does not list yet is taken to go on as the last that it lists: MPDs are not fetched again and again.
+the MPD does not list yet is taken to go on as the last that it lists, until it is read again
+(`player/real/renewal.py`).
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class LiveRead:
     """Behind the live edge; None: what the MPD suggests, else three segments."""
     clock: Callable[[str], float] | None = None
     """Asks a URL for the time there; how far that is ahead of ours, s."""
+    within_s: float | None = None
+    """Of an MPD that is read again: Unix time, by the origin's clock, within the first segment wanted."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Window:
     """What has been made."""
     behind_s: Fraction | None
     chunks: int
+    within_s: Fraction | None = None
+    """A time within the first segment that is wanted, wherever the edge is."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,8 @@ def in_window(
     behind_s = window.behind_s
     if behind_s is None:
         behind_s = SEGMENTS_BEHIND * Fraction(last.duration, timescale)
-    from_s, left = made_s - behind_s, window.chunks
+    from_s = made_s - behind_s if window.within_s is None else window.within_s
+    left = window.chunks
     for index, run in enumerate(runs):
         length_s = Fraction(run.duration, timescale)
         skipped = max(int((from_s - Fraction(run.start, timescale)) / length_s), 0)

@@ -20,6 +20,7 @@ from player.video.mpd_ladder import SIZES_SCHEME
 from player.video.mpd_live import ISO_CLOCKS, MOVING, SEGMENTS_BEHIND
 from player.video.mpd_segments import MAX_CHUNKS
 from player.video.mpd_xml import MpdError
+from player.video.pictures import Pictures
 from player.video.video import Video
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
@@ -48,12 +49,13 @@ VIDEO_SET = {
 }
 
 
-def write_mpd(video: Video, codecs: Sequence[str] | None = None) -> str:
+def write_mpd(video: Video, codecs: Sequence[str] | None = None, pictures: Sequence[Pictures] = ()) -> str:
     """The MPD of a video, as XML text. :func:`player.video.mpd.read_mpd` gives back the identical video.
 
     Args:
         codecs: [level] of real media, which have initialization segments; None: the segments are bytes of the
             described sizes, and codecs are those that such a ladder would have.
+        pictures: [level] of real media; empty: not said.
 
     `@bandwidth` is the nominal ladder; `@minBufferTime` is the least for which that is true of the
     real sizes, as 5.3.5.2 defines the pair.
@@ -62,7 +64,12 @@ def write_mpd(video: Video, codecs: Sequence[str] | None = None) -> str:
         MpdError: a name that is empty, padded or has control characters, too many chunks, or a
             chunk length that no 32-bit timescale expresses.
     """
-    return _text(_described(video, codecs, INIT_TEMPLATE, MEDIA_TEMPLATE))
+    mpd = _described(video, codecs, INIT_TEMPLATE, MEDIA_TEMPLATE)
+    for representation, shown in zip(mpd.iter("Representation"), pictures, strict=False):
+        representation.set("width", str(shown.width))
+        representation.set("height", str(shown.height))
+        representation.set("frameRate", str(shown.rate))
+    return _text(mpd)
 
 
 def write_live_mpd(

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from player.video.pictures import Pictures
 from traces.safe_reading import shown
 
 LONGEST_CHUNK_S = 86_400.0
@@ -27,7 +28,7 @@ class Video:
 
     Raises:
         VideoError: an empty or unsorted ladder, no chunks, a chunk's length or a size that is not positive
-            or beyond any chunk's, a row of the wrong length.
+            or beyond any chunk's, a row of the wrong length, pictures of another number of levels.
     """
 
     name: str
@@ -40,6 +41,8 @@ class Video:
     """False: nobody knows them; they are what the nominal bitrates come to."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What was assumed or left out in reading it, a sentence each."""
+    pictures: tuple[Pictures, ...] = field(default=(), compare=False)
+    """[level] what is shown; empty: nobody says."""
 
     def __post_init__(self) -> None:
         if not self.chunk_s > 0:
@@ -53,6 +56,10 @@ class Video:
         ):
             raise VideoError(
                 f"{self.name}: ladder {shown(list(self.ladder_kbps))} must be positive and increase"
+            )
+        if self.pictures and len(self.pictures) != len(self.ladder_kbps):
+            raise VideoError(
+                f"{self.name}: pictures of {len(self.pictures)} levels; it has {len(self.ladder_kbps)}"
             )
         if not self.sizes_bytes:
             raise VideoError(f"{self.name}: no chunks")

@@ -9,6 +9,7 @@
     controls    what the language model itself is worth: the same data and steps without it
     efficiency  how much data the language model saves
     layers      how many of its layers a decision needs
+    generalist  one LoRA for several tasks: as good as one a task, of any help to another?
     prompt      a control: the language model asked in words
     cost        LoRA against full fine-tuning: memory and time of a step
     serve       decide for players, over a socket
@@ -49,6 +50,7 @@ GENERAL = {
     "explain": "policies.explain.command",
     "efficiency": "policies.llm.studies.efficiency",
     "layers": "policies.llm.studies.layers",
+    "generalist": "policies.generalist.command",
 }
 """Commands that are the same for every task; `Task.commands` are its own. A command's module has
 `run(args)`, which returns what `--json` prints, or an exit status, and `add_parser(commands)` unless its
@@ -59,10 +61,11 @@ OPTIONS = {
     "explain": "policies.explain.options:add_explain",
     "efficiency": "policies.llm.studies.options:add_efficiency",
     "layers": "policies.llm.studies.options:add_layers",
+    "generalist": "policies.generalist.options:add_generalist",
 }
 """As `Task.options` has them."""
-WITHOUT_TASK = ("prepare", "serve", "explain")
-"""They need none, ask for several themselves, or find theirs in a record."""
+WITHOUT_TASK = ("prepare", "serve", "explain", "generalist")
+"""They need none, ask for several themselves, or find theirs in a record or in pools."""
 PROG = "python -m policies.llm"
 
 

@@ -80,6 +80,8 @@ class NextSteps:
     """Of the first of them."""
     context: Any
     target: float | None = None
+    task: Task | None = None
+    """Whose they are, where steps of several tasks wait together."""
 
 
 class Task(ABC):
@@ -103,6 +105,9 @@ class Task(ABC):
     others it is their module's `add_parser`."""
     teaches: str = ""
     """`module:name` of what makes a `learning.course.Course` of a pool's facts; empty: none."""
+    sampled: str = ""
+    """`module:name` of what makes context and steps of some session, given a number: for timing, and for
+    trying a server out; empty: none."""
     empty: Any = ()
     """`past` before the first step."""
     prompt: str = ""
@@ -223,6 +228,17 @@ class Task(ABC):
     def dump_value(self, value: Any) -> Any:
         """An answer's value as JSON holds it."""
         return value
+
+    def sample(self, number: int) -> tuple[Any, list[Any]]:
+        """Context and steps of some session, the same for the same number.
+
+        Raises:
+            TaskError: the task has none to show.
+        """
+        if not self.sampled:
+            raise TaskError(f"the task {self.name} has no sessions to try a server with")
+        context, steps = named(self.sampled)(number)
+        return context, list(steps)
 
     # ---- learning ----------------------------------------------------------------------------------
 

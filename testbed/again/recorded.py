@@ -13,7 +13,7 @@ from typing import Any
 from player.buffer import BufferThresholds
 from player.fallback import FALLBACK_ONCE
 from player.manifest import VideoSection
-from player.qoe import QoE
+from player.qoe import LiveQoE, QoE
 from player.sections import recorded_video
 from player.transport.names import ASKED, H1, TRANSPORTS
 from player.video.video import Video, VideoError
@@ -21,6 +21,7 @@ from testbed.again.told import Told
 from testbed.again.video import HadVideo
 from testbed.link.settings import BACKENDS, LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.session.live_plan import LiveAsked, LivePlan
 from testbed.session.session_plan import SessionPlan
 from testbed.simulated.models import MODELS
 from testbed.simulated.simulation import SessionToSimulate
@@ -64,7 +65,7 @@ def video_of(told: Told) -> Video:
     """
     names = ("name", "chunk_s", "ladder_kbps", "chunks", "sizes_bytes")
     values = {name: told.needed(f"video.{name}") for name in names}
-    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes")}
+    values |= {name: told.optional(f"video.{name}") for name in ("sizes_exact", "notes", "pictures")}
     try:
         return recorded_video(VideoSection(**values))
     except VideoError as error:
@@ -77,14 +78,32 @@ def qoe_of(told: Told, video: Video) -> QoE:
     Raises:
         TestbedError: it is none, or has no value for a bitrate of the video.
     """
-    if told.optional("player.live"):
-        raise told.fault("a live session, which is not streamed again; run its run.py command")
-    qoe = told.built(QoE, "told_qoe", _whole(told, "told_qoe", QoE))
+    kind = LiveQoE if told.has("player.live") else QoE
+    qoe: QoE = told.built(kind, "told_qoe", _whole(told, "told_qoe", kind))
     try:
         qoe.quality(video.ladder_kbps)
     except ValueError as error:
         raise told.fault(f"told_qoe: {error}") from None
     return qoe
+
+
+def live_of(told: Told, video: Video) -> LivePlan | None:
+    """How it was live; None where it was not.
+
+    Raises:
+        TestbedError: figures that no live stream has.
+    """
+    if not told.has("player.live"):
+        return None
+    held = told.object("player.live")
+    latency_s, ahead_s = held.get("latency_s"), held.get("ahead_s")
+    for name, value in (("latency_s", latency_s), ("ahead_s", ahead_s)):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise told.fault(f"player.live.{name} is {shown(value)}; expected a number")
+    try:
+        return LiveAsked(latency_s, video.chunk_s - ahead_s if ahead_s else None).of(video.chunk_s)
+    except ValueError as error:
+        raise told.fault(f"player.live: {error}") from None
 
 
 def _whole(told: Told, place: str, kind: Any) -> dict[str, Any]:
@@ -286,6 +305,7 @@ def emulated_sessions(
         cap_mbps=told.optional("trace.cap_mbps"),
         server=server_of(spec),
         fallback=fallback_in(told),
+        live=live_of(told, video),
     )
 
     def plan(player: int) -> SessionPlan:

@@ -33,13 +33,22 @@ class HadVideo:
 
 
 def had_video(told: Told, streamed: Video) -> HadVideo:
-    """The whole video, if it is where the record says, and still the same; else what of it was streamed."""
+    """The whole video, if it is where the record says, and still the same; else what of it was streamed.
+
+    Raises:
+        TestbedError: it was a live stream, of which a record holds no sizes, and it is not there.
+    """
+    served, live = told.optional("video.served_sha256"), told.has("player.live")
     specs = [spec for spec in (told.optional("video.spec"), streamed.name) if spec is not None]
     for spec in dict.fromkeys(specs):
         with contextlib.suppress(VideoError, OSError, ValueError):
             whole = load_video(spec)
-            if whole.first(streamed.chunks).sha256 == streamed.sha256:
+            if whole.first(streamed.chunks).sha256 == (served if live else streamed.sha256):
                 return HadVideo(whole, streamed, spec)
+    if live:
+        raise told.fault(
+            f"a live stream of video {streamed.name}, whose sizes no record holds, and the video is not there"
+        )
     return HadVideo(streamed, streamed, None)
 
 
@@ -79,6 +88,8 @@ def laid_out(video: Video, folder: Path) -> Path:
             _write(place / f"video_size_{level}", [row[level] for row in video.sizes_bytes])
         _write(place / "ladder_kbps", video.ladder_kbps)
         _write(place / "chunk_s", [video.chunk_s])
+        if video.pictures:
+            write_aside(place / "pictures", "".join(f"{each}\n" for each in video.pictures))
     except BaseException:
         shutil.rmtree(parent, ignore_errors=True)
         raise

@@ -26,16 +26,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from player.commands.options import scoring, thresholds_of
+from player.commands.options import live_of, scoring, thresholds_of, weighed_live
 from player.decide import Decider
+from player.defaults import CHUNKS
 from player.fallback import StandIn, fallback_spec
 from player.faults import PolicyFault
+from player.live.stream import LiveSettings, LiveStream
 from player.manifest import Manifest
 from player.real.command_line import parser
 from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.manifest import player_manifest
+from player.real.reading import read_presentation
 from player.real.session import Stopped, unless
 from player.real.settings import PlayerSettings
 from player.real.stdout import kept_for_us
@@ -45,14 +48,24 @@ from player.registry import LoadedPolicy, PolicyError, load_policy
 from player.seeding import seed_generators
 from player.transport.names import ASKED, H1, NEGOTIATED
 from player.transport.trust import trusted_certificate
-from player.video.mpd import Presentation, read_mpd
+from player.video.mpd import Presentation
+from player.video.mpd_live import LiveRead
+from player.video.mpd_write import CLOCK_PATH
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
 from testbed.browser.bridge import Bridge
 from testbed.browser.chromium import BrowserError, browser_version, find_browser
 from testbed.browser.page import DECIDE, Page, Prepared, opened
 from testbed.browser.session import BY_POLICY, Decided, PageSession
-from testbed.browser.settings import PREFIX, asking_settings, is_own, loaded_rule, own_rule, own_settings
+from testbed.browser.settings import (
+    PREFIX,
+    asking_settings,
+    is_own,
+    live_settings,
+    loaded_rule,
+    own_rule,
+    own_settings,
+)
 from testbed.browser.speaking import speaking
 from traces.commands import exit_with, refuse
 from traces.escaping import visible_lines
@@ -93,6 +106,7 @@ async def _run(args: argparse.Namespace, lines: LineSink) -> int:
         seed=args.seed,
         decision_deadline_s=args.decision_deadline_s,
         thresholds=thresholds_of(args),
+        live=live_of(args) or LiveSettings(),
         strict=args.strict,
     )
     policy = _loaded(args.policy, args.seed)
@@ -106,12 +120,14 @@ async def _run(args: argparse.Namespace, lines: LineSink) -> int:
         try:
             if args.hold and not await unless(stop, told_to_go()):
                 return CUT_SHORT
+            live = LiveRead(0.0, args.chunks or CHUNKS, args.latency_s) if args.live else None
             async with Fetcher(settings.timeouts, args.transport, trusted) as fetcher:
-                text, final_url = await unless(stop, fetcher.read(args.url, MPD_GIVE_UP_S))
+                reading = read_presentation(fetcher, args.url, MPD_GIVE_UP_S, live)
+                presentation = await unless(stop, reading)
         except Stopped:
             return CUT_SHORT
-        presentation = read_mpd(text, final_url)
-        settings = replace(settings, qoe=scoring(args).on(presentation.video.ladder_kbps))
+        ladder_kbps = presentation.video.ladder_kbps
+        settings = replace(settings, qoe=weighed_live(scoring(args).on(ladder_kbps), args, ladder_kbps))
         seed_generators(settings.seed)
         client = _Client(args, policy, presentation, settings, lines, stack)
         return await client.play(opening, stop)
@@ -223,13 +239,40 @@ class _Client:
             await decider.reset(self._presentation.video, self._settings.seed, self._settings.qoe)
             self._bridge = Bridge(self._video, decider, self._session.history, cap_s)
             self._dashjs_settings = asking_settings(cap_s)
+        if self._stream is not None:
+            self._dashjs_settings = live_settings(
+                self._dashjs_settings,
+                self._latency_s,
+                self._settings.live.most_faster,
+                urljoin(self._args.url, CLOCK_PATH),
+                own_rule(self._policy.spec) if is_own(self._policy.spec) else None,
+            )
         return {
             "mpd": self._args.url,
             "chunks": self._video.chunks,
             "ladder_kbps": self._video.ladder_kbps,
             "decide": None if self._bridge is None else f"/{DECIDE}",
             "settings": self._dashjs_settings,
+            "live": None
+            if self._stream is None
+            else {"chunk_s": self._video.chunk_s, "ahead_s": self._stream.ahead_s},
         }
+
+    @property
+    def _stream(self) -> LiveStream | None:
+        return self._presentation.live
+
+    @property
+    def _latency_s(self) -> float:
+        """Behind the making, wanted."""
+        suggested_s = None if self._stream is None else self._stream.suggested_s
+        return self._settings.live.wanted_s(self._video.chunk_s, suggested_s)
+
+    def _live_begins_ms(self, begin_s: float) -> int | None:
+        """When the live stream begins of a session that begins at monotonic time `begin_s`, in Unix ms."""
+        if self._stream is None:
+            return None
+        return round(1000 * (begin_s + time.time() - time.monotonic() - self._latency_s))
 
     async def _played(self, opening: _Opening, begin_s: float, stop: asyncio.Future[str]) -> EndRow:
         """Play from monotonic time `begin_s` to the end, whatever it is."""
@@ -243,7 +286,7 @@ class _Client:
             if self._bridge is not None:
                 self._bridge.begun_ms = 1000.0 * (begin_s - offset_s)
             await unless(stop, asyncio.sleep(max(begin_s - time.monotonic(), _BEFORE_S)))
-            await unless(stop, opening.page.begin())
+            await unless(stop, opening.page.begin(self._live_begins_ms(begin_s)))
             return await self._until_end(opening.listening, stop)
         except BrowserError as error:
             return self._session.end_row(error.outcome, str(error))

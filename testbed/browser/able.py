@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from player.buffer import USUAL_THRESHOLDS
+from player.live.parts import parts_of
 from player.video.media.encode import MediaError
 from player.video.media.prepared import prepare_media
 from player.video.video import Video
@@ -17,27 +20,45 @@ BROWSER_LOAD = 0.25
 """Processors that a lane with a browser keeps busy in the mean."""
 
 
+OF_ITS_OWN = "a browser has a lane of its own"
+
+
+def beyond_dashjs(thresholds: Mapping[str, Any]) -> str | None:
+    """What of a player's thresholds dash.js can't be told, and why; None if it can be told all.
+
+    Args:
+        thresholds: `BufferThresholds` or a part of them, by name.
+    """
+    for name in ("startup_s", "resume_s"):
+        if thresholds[name] not in (None, getattr(USUAL_THRESHOLDS, name)):
+            return f"{name}: dash.js begins and goes on as a browser does"
+    if thresholds["abandon"]:
+        return (
+            "abandon: dash.js gives requests up by itself where its own rules decide, and not where ours do"
+        )
+    return None
+
+
 def refuse_unable(args: argparse.Namespace) -> None:
     """Refuse what a browser can't do, or a machine without one.
 
     Raises:
         TestbedError: what is missing or asked in vain, and the way out.
     """
-    for name in ("startup_s", "resume_s"):
-        if getattr(args, name) not in (None, getattr(USUAL_THRESHOLDS, name)):
-            option = f"--{name.replace('_', '-')}"
-            raise TestbedError(f"{option}: dash.js begins and goes on as a browser does; leave it away")
-    if args.abandon:
-        raise TestbedError(
-            "--abandon: dash.js gives requests up by itself where its own rules decide, and not where ours"
-            " do; leave it away"
-        )
-    if args.live:
-        raise TestbedError("--live: of our own player; leave --player dashjs away")
+    if beyond := beyond_dashjs(vars(args)):
+        name, _, why = beyond.partition(": ")
+        raise TestbedError(f"--{name.replace('_', '-')}: {why}; leave it away")
     if args.together or args.beside or args.cross:
-        raise TestbedError(
-            "--player dashjs: a browser has a lane of its own; leave --together, --beside and --cross away"
-        )
+        raise TestbedError(f"--player dashjs: {OF_ITS_OWN}; leave --together, --beside and --cross away")
+    refuse_machine()
+
+
+def refuse_machine() -> None:
+    """Refuse a machine without a browser, or without dash.js.
+
+    Raises:
+        TestbedError: what is missing, and the way out.
+    """
     try:
         find_browser()
     except BrowserError as error:
@@ -48,14 +69,17 @@ def refuse_unable(args: argparse.Namespace) -> None:
         raise TestbedError(f"dash.js {version} is installed, {dashjs.VERSION} is wanted; {dashjs.INSTALL}")
 
 
-def media_for(video: Video) -> None:
+def media_for(video: Video, part_s: float | None = None) -> None:
     """Make the real media that a browser plays, where they are not there yet.
+
+    Args:
+        part_s: of a live stream whose chunks come in parts so long.
 
     Raises:
         TestbedError: they can't be made.
     """
     try:
-        prepare_media(video)
+        prepare_media(video, parts_of(video.chunk_s, part_s))
     except MediaError as error:
         raise TestbedError(f"dash.js plays real media only: {error}") from None
     except OSError as error:

@@ -78,4 +78,5 @@ class Bridge:
             chunks_left=self._video.chunks - chunk,
             elapsed_s=max(float(asked["at"]) - self.begun_ms, 0.0) / 1000.0 if self.begun_ms else 0.0,
             buffer_cap_s=self._cap_s,
+            latency_s=float(asked["latency_s"]) if "latency_s" in asked else None,
         )

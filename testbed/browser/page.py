@@ -95,9 +95,13 @@ class Page:
             found.append((after - before, (before + after) / 2 - at_ms / 1000.0))
         return min(found)[1]
 
-    async def begin(self) -> float:
-        """Play; the page's time at which it began, ms."""
-        return float(await self._tab.value("streambed.begin()"))
+    async def begin(self, live_begins_ms: int | None = None) -> float:
+        """Play; the page's time at which it began, ms.
+
+        Args:
+            live_begins_ms: when a live stream began, Unix time in ms.
+        """
+        return float(await self._tab.value(f"streambed.begin({json.dumps(live_begins_ms)})"))
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from player.observation import PastChunk
 from player.real.cmsd import HEADER, SenderInfo, decode
+from player.real.fetch import LEAST_BUSY_S
 from player.real.session import ENDED, PlayerState
 from player.record import FINISHED, PLAYER_ERROR, ChunkRow, EndRow
 from player.video.video import Video
@@ -122,21 +123,23 @@ class PageSession:
             self._fail(PLAYER_ERROR, said, facts["at"])
             return
         sender = _sender(facts.get("headers") or "")
-        past = self._past(level, facts, sender)
+        past = self._past(level, facts)
         self._tell_chunk(self._row(chunk, past, facts, sender))
         self.history.append(past)
         self._charged_ms = float(facts["stall_ms"])
         self._last_in_s = self._since_begin_s(facts["appended"])
 
-    def _past(self, level: int, facts: Mapping[str, Any], sender: SenderInfo) -> PastChunk:
-        """As a policy sees it. The round trip is the origin's, as a page can't ask its own end for it."""
-        download_s = max((facts["last"] - facts["sent"]) / 1000.0, _SHORTEST_S)
+    def _past(self, level: int, facts: Mapping[str, Any]) -> PastChunk:
+        """As a policy sees it. A page can't ask its own end for a round trip: the time to the first byte is
+        what is nearest to it. The origin's end would say several times as much, for what waits in the
+        bottleneck's queue, which ours does not see (our player's kernel times requests)."""
+        download_s = _link_s(facts) or max((facts["last"] - facts["sent"]) / 1000.0, _SHORTEST_S)
         return PastChunk(
             level=level,
             size_bytes=int(facts["size_bytes"]),
             download_s=download_s,
             throughput_mbps=8 * int(facts["size_bytes"]) / download_s / 1e6,
-            rtt_ms=_ttfb_ms(facts) if sender.rtt_ms is None else sender.rtt_ms,
+            rtt_ms=_ttfb_ms(facts),
             stall_s=(facts["stall_ms"] - self._charged_ms) / 1000.0,
             buffer_s=facts["buffer_after_ms"] / 1000.0,
         )
@@ -152,7 +155,7 @@ class PageSession:
             size_bytes=past.size_bytes,
             request_s=request_s,
             ttfb_s=_ttfb_ms(facts) / 1000.0,
-            download_s=past.download_s,
+            download_s=max((facts["last"] - facts["sent"]) / 1000.0, _SHORTEST_S),
             throughput_mbps=past.throughput_mbps,
             buffer_before_s=facts["buffer_before_ms"] / 1000.0,
             buffer_after_s=past.buffer_s,
@@ -165,6 +168,7 @@ class PageSession:
             server_rtt_ms=sender.rtt_ms,
             server_retransmits=sender.retransmits,
             server_delivery_mbps=sender.delivery_mbps,
+            latency_s=None if facts.get("latency_s") is None else float(facts["latency_s"]),
         )
 
     def _state(self, facts: Mapping[str, Any]) -> None:
@@ -194,13 +198,22 @@ class PageSession:
     def _end(self, facts: Mapping[str, Any]) -> None:
         self._end_s = self._since_begin_s(facts["at"])
         self._stall_s = facts["stall_ms"] / 1000.0
-        self._played_s = facts["played_ms"] / 1000.0
+        self._played_s = None if facts["played_ms"] is None else facts["played_ms"] / 1000.0
         self.requests = _requests(facts.get("requests", ()))
         self.protocols = {str(name): int(count) for name, count in dict(facts.get("protocols") or {}).items()}
         if facts["what"] == "failed":
             self.ended.set_result((str(facts["outcome"]), " ".join(str(facts["reason"]).split())))
         else:
             self.ended.set_result((FINISHED, ""))
+
+
+def _link_s(facts: Mapping[str, Any]) -> float | None:
+    """How long a chunk that came as it was made would have taken over the link alone, by how fast its parts
+    came; None of any other, or where too little came so to tell."""
+    busy_s = facts.get("busy_ms", 0.0) / 1000.0
+    if busy_s < LEAST_BUSY_S or not facts["busy_bytes"]:
+        return None
+    return float(facts["size_bytes"] * busy_s / facts["busy_bytes"])
 
 
 def _ttfb_ms(facts: Mapping[str, Any]) -> float:

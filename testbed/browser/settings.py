@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from player.registry import LoadedPolicy, PolicyError
+from player.video.mpd_live import ISO_CLOCKS
 from testbed.server.dashjs import VERSION
 from traces.words import meant
 
@@ -72,6 +73,45 @@ def asking_settings(buffer_cap_s: float) -> dict[str, Any]:
 def own_settings(rule: OwnRule) -> dict[str, Any]:
     """Where it decides by itself: the rule, and its own buffer targets."""
     return _settings(RULES[rule.name], {})
+
+
+_OF_LOLP = "liveCatchupModeLoLP"
+_NEVER_SEEKS_S = 86_400.0
+
+
+def live_settings(
+    settings: dict[str, Any], latency_s: float, most_faster: float, clock: str, own: OwnRule | None
+) -> dict[str, Any]:
+    """The same for a live stream.
+
+    Args:
+        settings: of the above.
+        latency_s: behind the making, wanted.
+        most_faster: played faster or slower by no more than this share.
+        clock: the URL of the origin's, beside which no other is asked.
+        own: its own rule, if one decides: LoL+ catches up in its own way.
+    """
+    mode = {"mode": _OF_LOLP} if own is not None and own.name == "lolp" else {}
+    catchup = {
+        "enabled": True,
+        "maxDrift": _NEVER_SEEKS_S,  # or it would leave out what it is late with
+        "playbackRate": {"min": -most_faster, "max": most_faster},
+        **mode,
+    }
+    synchronization = {
+        "enabled": True,
+        "useManifestDateHeaderTimeSource": False,
+        "backgroundAttempts": 0,
+        "enableBackgroundSyncAfterSegmentDownloadError": False,
+        "defaultTimingSource": {"scheme": ISO_CLOCKS[0], "value": clock},
+    }
+    streaming = {
+        **settings["streaming"],
+        "delay": {"liveDelay": latency_s, "applyServiceDescription": False},
+        "liveCatchup": catchup,
+        "utcSynchronization": synchronization,
+    }
+    return {**settings, "streaming": streaming}
 
 
 _BUFFER_TARGETS = ("bufferTimeDefault", "bufferTimeAtTopQuality", "bufferTimeAtTopQualityLongForm")

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-LOOPBACK = "127.0.0.1"
-MOST_PORT = 65535
+from analysis.watch.kept import PAGE
+from traces.listening.addresses import LOOPBACK, port
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,11 @@ class Place:
 
 def place_of(text: str) -> Place:
     """What `--serve-page` was given: PORT, or ADDRESS:PORT for others than this machine."""
-    listen, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or int(port) > MOST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port; give PORT, or ADDRESS:PORT")
-    return Place(int(port), listen.strip("[]") or LOOPBACK)
+    listen, _, number = text.rpartition(":")
+    try:
+        return Place(port(number), listen.strip("[]") or LOOPBACK)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; give PORT, or ADDRESS:PORT") from None
 
 
 def add_page_option(output: Any) -> None:
@@ -32,6 +33,6 @@ def add_page_option(output: Any) -> None:
         "--serve-page",
         type=place_of,
         metavar="PORT",
-        help="a page to watch it by on this machine's own address, kept as page.html in the end; 0 takes a"
+        help=f"a page to watch it by on this machine's own address, kept as {PAGE} in the end; 0 takes a"
         " free port, ADDRESS:PORT lets others look, with a token (docs/watching.md)",
     )

@@ -37,7 +37,7 @@ from testbed.server.live import LiveStreams
 from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
 from testbed.server.serving import serve_streams
-from traces.client_faults import quiet_about_clients
+from traces.listening.client_faults import quiet_about_clients
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""
@@ -132,6 +132,7 @@ def make_app(
     log: Log | None = None,
     prepared: Sequence[PreparedMedia] = (),
     part_s: float | None = None,
+    in_parts: Sequence[PreparedMedia] = (),
 ) -> web.Application:
     """The origin as an aiohttp application.
 
@@ -142,6 +143,7 @@ def make_app(
         media: a directory of encoded media, served from the root, after the videos.
         prepared: real media of some of the described videos; the segments of others are noise.
         part_s: of live streams: chunks come in parts so long, as they are made; None: whole.
+        in_parts: real media of some of the described videos in such parts.
         log: takes a dictionary for each finished request: time (Unix s), monotonic_s, protocol (its name
             in ALPN), client, method, path, status (499: the connection broke), range, bytes (of a
             resource's content, handed to the transport; 0 for HEAD and refusals), duration_ms (until
@@ -159,7 +161,7 @@ def make_app(
     app.router.add_get("/healthz", _health)
     app.router.add_get("/", _list)
     app.router.add_get(CLOCK_PATH, _clock)
-    LiveStreams(app[CATALOGUE], part_s).route(app.router)
+    LiveStreams(app[CATALOGUE], part_s, in_parts).route(app.router)
     app.router.add_get("/{path:.*}", _answer)
     return app
 

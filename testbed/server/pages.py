@@ -16,8 +16,8 @@ def page(path: str) -> tuple[bytes, str] | None:
     """What lies at a path of the origin, with its type; None where it is none of the page's."""
     if path in (f"{PREFIX}/", f"{PREFIX}/index.html"):
         return (FOLDER / "player.html").read_bytes(), HTML
-    if path == f"{PREFIX}/player.js":
-        return (FOLDER / "player.js").read_bytes(), JAVASCRIPT
+    if path in (f"{PREFIX}/player.js", f"{PREFIX}/live.js"):
+        return (FOLDER / path.rpartition("/")[2]).read_bytes(), JAVASCRIPT
     if path == f"{PREFIX}/dash.js":
         found = script()
         missing = b"// dash.js is not installed: testbed/setup.sh players\n"

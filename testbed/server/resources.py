@@ -67,22 +67,24 @@ def _noise() -> memoryview:
 
 
 def segment(video: Video, level: int, chunk: int, prepared: PreparedMedia | None = None) -> Resource:
-    """A described segment. Byte i is `noise[(start + i) % NOISE_BYTES]`, but for the real media that stand at
-    its beginning, if any; start depends on the segment."""
-    head = b"" if prepared is None else prepared.segment(level, chunk).head
-    digest = hashlib.sha256(f"{video.sha256}/{level}/{chunk}".encode() + head).digest()
+    """A described segment. Byte i is `noise[(start + i) % NOISE_BYTES]`, but for the real media that stand in
+    it, if any; start depends on the segment."""
+    pieces = () if prepared is None else prepared.segment(level, chunk).pieces
+    media = b"".join(piece for _, piece in pieces)
+    digest = hashlib.sha256(f"{video.sha256}/{level}/{chunk}".encode() + media).digest()
     start = int.from_bytes(digest[:8], "big") % NOISE_BYTES
 
     async def read(first: int, count: int) -> Pieces:
         position, end = first, first + count
-        if position < len(head):
-            yield memoryview(head)[position:end]
-            position = min(len(head), end)
-        while position < end:
-            offset = (start + position) % NOISE_BYTES
-            piece = _noise()[offset : offset + min(PIECE_BYTES, end - position)]
-            yield piece
-            position += len(piece)
+        for place, media in (*pieces, (end, b"")):
+            while position < min(place, end):
+                offset = (start + position) % NOISE_BYTES
+                noise = _noise()[offset : offset + min(PIECE_BYTES, place - position, end - position)]
+                yield noise
+                position += len(noise)
+            if place <= position < min(place + len(media), end):
+                yield memoryview(media)[position - place : end - place]
+                position = min(place + len(media), end)
 
     size_bytes = video.sizes_bytes[chunk][level]
     return Resource(size_bytes, SEGMENT_TYPE, Validators(f'"{digest.hex()[:32]}"'), read)

@@ -78,7 +78,7 @@ def parser() -> Parser:
     add_aqm_option(add_link_options(command))
     add_together_options(command, "session")
     _add_how_options(command)
-    add_scoring_options(command)
+    add_scoring_options(command, perceived=True)
     _add_output_options(command)
     return command
 

@@ -22,9 +22,11 @@ from player.commands.options import (
     weighed_live,
 )
 from player.defaults import CHUNKS
+from player.perceived.viewing import KIND as P1203
+from player.perceived.viewing import Viewing
 from testbed.link.settings import AQMS, BACKENDS, FIFO, LinkSettings, Loss
 from testbed.process.errors import TestbedError
-from testbed.session.live_plan import LivePlan
+from testbed.session.live_plan import LiveAsked, LivePlan
 from traces.trace import ALL_LOST_PCT, Trace, TraceError
 
 if TYPE_CHECKING:
@@ -58,9 +60,6 @@ def playing_thresholds(args: argparse.Namespace, videos: Iterable[Video] = ()) -
         raise _as_option(error) from None
 
 
-MOST_PART_S, LEAST_PART_S = 60.0, 0.02
-
-
 def live_plan(args: argparse.Namespace, video: Video) -> LivePlan | None:
     """What `--live` and what goes with it ask for; None without it.
 
@@ -73,13 +72,7 @@ def live_plan(args: argparse.Namespace, video: Video) -> LivePlan | None:
             if args.part_s is not None:
                 raise ValueError("part_s: goes with --live")
             return None
-        if args.part_s is not None and not LEAST_PART_S <= args.part_s <= min(MOST_PART_S, video.chunk_s):
-            raise ValueError(
-                f"part_s {args.part_s:g}: expected {LEAST_PART_S:g} s to a chunk's {video.chunk_s:g} s"
-            )
-        plan = LivePlan(live.wanted_s(video.chunk_s), args.part_s)
-        live.check_can_be(video.chunk_s, plan.ahead_s(video.chunk_s))
-        return plan
+        return LiveAsked(live.latency_s, args.part_s).of(video.chunk_s)
     except ValueError as error:
         raise _as_option(error) from None
 
@@ -93,6 +86,27 @@ def live_weighed(args: argparse.Namespace, video: Video) -> QoE:
     try:
         qoe = scoring_of(args, [video]).on(video.ladder_kbps)
         return weighed_live(qoe, args, video.ladder_kbps)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+
+
+def perceived_by(args: argparse.Namespace, video: Video) -> QoE | None:
+    """What sessions are scored by where that is P.1203; else None.
+
+    Raises:
+        TestbedError: its module isn't here, it can say nothing of this video, or an option that goes with it
+            alone.
+    """
+    if args.qoe != P1203:
+        if args.viewing is not None:
+            raise TestbedError(f"--viewing: goes with --qoe {P1203}")
+        return None
+    from player.perceived.p1203 import P1203Scoring  # it knows videos, which help has no time for
+    from player.sections import video_section
+
+    try:
+        asked = P1203Scoring(viewing=args.viewing or Viewing())
+        return asked.on_video(video_section(video), video.ladder_kbps)
     except ValueError as error:
         raise TestbedError(str(error)) from None
 

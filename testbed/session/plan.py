@@ -32,6 +32,7 @@ from testbed.session.options import (
     live_plan,
     live_weighed,
     load_trace,
+    perceived_by,
     playing_thresholds,
 )
 from testbed.session.session_plan import SessionPlan
@@ -49,6 +50,12 @@ class RunPlan(LanesPlan):
 
     sessions: tuple[SessionPlan, ...]
     qoe: QoE
+    """What policies are told."""
+
+    @property
+    def scored(self) -> QoE:
+        """What the sessions are scored by."""
+        return self.sessions[0].scored_by
 
 
 def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
@@ -68,7 +75,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     qoe = live_weighed(args, video)
     policies, left_out = _policies(args, VideoToPlay(whole, video_spec, args.seed, qoe))
     if args.player == DASHJS:
-        media_for(whole)
+        media_for(whole, args.part_s)
     settings = link_settings(args)
     able_transport(args.transport, trace, settings, args.part_s)
     same_for_all = _same(args, arguments, video)
@@ -105,6 +112,7 @@ def _same(args: argparse.Namespace, arguments: Sequence[str], video: Video) -> d
         "trace_spec": args.trace,
         "thresholds": playing_thresholds(args, [video]),
         "live": live_plan(args, video),
+        "scored": perceived_by(args, video),
         "client": args.player,
         "command_line": ("testbed/run.py", *arguments),
     }

@@ -14,10 +14,13 @@ from testbed.session.session_plan import SessionPlan
 
 def _video(plan: SessionPlan, told: VideoSection) -> VideoSection:
     """What was streamed. Of a live stream its player knew no sizes."""
+    shown = tuple(map(str, plan.video.pictures)) or None
     if plan.live is not None:
-        return dataclasses.replace(told, spec=plan.video_spec)
+        served = plan.video.sha256
+        return dataclasses.replace(told, spec=plan.video_spec, pictures=shown, served_sha256=served)
     return dataclasses.replace(
         told,
+        pictures=shown,
         spec=plan.video_spec,
         sizes_exact=plan.video.sizes_exact,  # (what the origin served had exactly these, either way)
         notes=tuple(plan.video.notes),

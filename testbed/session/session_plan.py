@@ -35,10 +35,17 @@ class SessionPlan(LanePlan):
     """Who plays it: our player, or dash.js in a browser."""
     live: LivePlan | None = None
     """None: all of the video is there."""
+    scored: QoE | None = None
+    """What it is scored by; None: what its policy is told."""
     transport: str = H1
     """By which its chunks are fetched: one of `player.transport.names.TRANSPORTS`."""
     fallback: str = FALLBACK
     """The spec of who decides where the policy can't."""
+
+    @property
+    def scored_by(self) -> QoE:
+        """What its figures are made by."""
+        return self.qoe if self.scored is None else self.scored
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import statistics
 from collections import Counter
@@ -28,7 +27,7 @@ _FIGURES = re.compile(r"[;+-]?\s*[-+]?\d|;")
 
 def summary(result: SessionResult) -> SessionSummary:
     """One session's figures."""
-    return summarise(result.chunks, result.end, result.plan.video.ladder_kbps, result.plan.qoe)
+    return summarise(result.chunks, result.end, result.plan.video.ladder_kbps, result.plan.scored_by)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -75,7 +74,7 @@ def as_json(results: Sequence[SessionResult], qoe: QoE, out: str) -> dict[str, A
                 "records": [str(result.plan.record) for result in mine],
             }
         )
-    return {"qoe": dataclasses.asdict(qoe), "policies": policies, "out": out}
+    return {"qoe": qoe.to_json(), "policies": policies, "out": out}
 
 
 def deciders_words(decided_by: Mapping[str, int]) -> str:
@@ -103,7 +102,7 @@ COLUMNS = (
 def table(results: Sequence[SessionResult], qoe: QoE) -> Table:
     """A line a session, the QoE with its weights. All sessions are of one video."""
     weights = qoe.in_words(results[0].plan.video.ladder_kbps)
-    title = f"QoE: {weights}; first chunk not counted"
+    title = f"QoE: {weights}{'; first chunk not counted' if qoe.BY_CHUNK else ''}"
     live = isinstance(qoe, LiveQoE)
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in COLUMNS:

@@ -20,11 +20,11 @@ from rich.text import Text
 from testbed.checks.fidelity.measure import FidelityBench
 from testbed.lanes.policy_server import threads
 from testbed.link.settings import RELAY_MAX_MBPS, LinkSettings
-from testbed.machine.load import SESSION_LOAD
 from testbed.process.children import environment
 from testbed.process.errors import TestbedError
 from testbed.sweeps.experiment.deciders import KINDS
 from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.players import lane_load
 from testbed.sweeps.lanes import server_of
 from traces.bound_processes import die_with_parent
 from traces.console import VisibleConsole
@@ -58,11 +58,12 @@ async def lanes_that_hold(plan: SweepPlan, backend: str, most: int, console: Con
         quiet = VisibleConsole(file=sys.stderr, quiet=True)
         bench = FidelityBench(settings, backend, flow, folder, quiet)
         lanes = good = 0
+        load = lane_load(plan.units)
         while True:
             lanes = _next(lanes, good, most)
             if lanes == good:
                 break
-            row = await _measured(bench, lanes, traces, settings, servers)
+            row = await _measured(bench, lanes, traces, settings, servers, load)
             measured.append(row)
             console.print(Text(_words(row)), soft_wrap=True)
             if row["within_bounds"]:
@@ -91,18 +92,18 @@ def _hardest(plan: SweepPlan) -> LinkSettings:
 
 
 async def _measured(
-    bench: FidelityBench, lanes: int, traces: list[Trace], settings: LinkSettings, servers: int
+    bench: FidelityBench, lanes: int, traces: list[Trace], settings: LinkSettings, servers: int, load: float
 ) -> dict[str, Any]:
-    async with _load(lanes, servers):
+    async with _load(lanes * load, servers):
         found = await bench.measure(lanes, traces[:lanes], MEASURE_S)
-    return {**found.row(settings), "load_cores": round(lanes * SESSION_LOAD, 2), "servers": servers}
+    return {**found.row(settings), "load_cores": round(lanes * load, 2), "servers": servers}
 
 
 @contextlib.asynccontextmanager
-async def _load(lanes: int, servers: int) -> AsyncIterator[None]:
-    """Processors as busy as so many sessions keep them, and servers that never rest."""
+async def _load(cores: float, servers: int) -> AsyncIterator[None]:
+    """Processors as busy as sessions keep them, so many in the mean, and servers that never rest."""
     cpus = len(os.sched_getaffinity(0))
-    share = min(lanes * SESSION_LOAD / cpus, 1.0)
+    share = min(cores / cpus, 1.0)
     burning = [await _burning(share) for _ in range(cpus)]
     burning += [await _burning(1.0) for _ in range(servers * threads())]
     try:

@@ -23,6 +23,7 @@ from testbed.sweeps.computed import run_computed
 from testbed.sweeps.experiment import estimate
 from testbed.sweeps.experiment.machine import check_machine
 from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.players import has_browsers, lanes_with_browsers, make_media
 from testbed.sweeps.experiment.units import Unit
 from testbed.sweeps.folder import SweepFolder
 from testbed.sweeps.lanes import Lanes
@@ -129,6 +130,7 @@ class Emulated:
         self._backend = ""
         self._device: str = args.device
         self._command_line = ("testbed/sweep.py", *words)
+        self._most = lanes_with_browsers() if has_browsers(plan.units) else MOST_LANES
         self._lanes = self._asked or 1
 
     @property
@@ -150,22 +152,27 @@ class Emulated:
         self._backend = check_machine(self._plan, self._asked_backend)
 
     def prepare(self, folder: SweepFolder, facts: SweepFacts, console: Console) -> None:
-        """Find out how many lanes this machine holds, if nobody has said.
+        """Make the media that browsers play, and find out how many lanes this machine holds, if nobody has
+        said.
 
         Raises:
-            TestbedError: not even one lane is true.
+            TestbedError: not even one lane is true, or media can't be made.
         """
+        make_media(self._plan.units)
         known = facts.lanes
         changes = (known or {}).get("changes", [])  # of earlier commands; a busy night is forgotten
         if self._asked is not None:
-            used = {"asked": self._asked, "used": self._asked, "measured": []}
-            facts.lanes = {**used, "now": self._asked, "changes": changes}
+            if self._asked > self._most:
+                held = f"with a browser on each this machine holds {self._most}"
+                console.print(f"--lanes {self._asked}: {held}; beyond, links may be untrue and run again")
+            used = {"asked": self._asked, "used": self._lanes, "measured": []}
+            facts.lanes = {**used, "now": self._lanes, "changes": changes}
             return
         if known is None or known["asked"] != AUTO or known["host"] != os.uname().nodename:
-            most = min(AUTO_MOST, len(self._plan.units))
+            most = min(AUTO_MOST, len(self._plan.units), self._most)
             known = asyncio.run(lanes_that_hold(self._plan, self._backend, most, console))
             known = {"asked": AUTO, "host": os.uname().nodename, **known}
-        self._lanes = int(known["used"])
+        self._lanes = min(int(known["used"]), self._most)
         facts.lanes = {**known, "now": self._lanes, "changes": changes}
         left = folder.pending()
         lanes = f"{self._lanes} lane{'s' * (self._lanes > 1)}"
@@ -214,12 +221,14 @@ class Cluster:
         """Each node is asked when it is to be used.
 
         Raises:
-            TestbedError: calls, which nodes don't make, or others on the bottleneck.
+            TestbedError: calls, which nodes don't make, browsers, or others on the bottleneck.
         """
         if any(setting.others for setting in self._plan.settings):
             raise TestbedError(
                 f"--engine {self.name}: beside and cross are of this machine's lanes; leave it out"
             )
+        if has_browsers(self._plan.units):
+            raise TestbedError(f"--engine {self.name}: browsers play on this machine alone; leave it out")
         if self._plan.file.task == CALL:
             raise TestbedError(f"--engine {self.name}: no calls are made on a cluster; leave it out")
 

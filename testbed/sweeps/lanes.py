@@ -93,6 +93,8 @@ def session_plans(
                 record=(out / record).absolute(),
                 command_line=tuple(command_line),
                 thresholds=setting.thresholds,
+                client=setting.client,
+                live=unit.live,
                 transport=setting.transport,
                 cap_mbps=setting.cap_mbps,
                 server=server_of(unit.policy.spec),

@@ -200,6 +200,7 @@ def _video(spec: str, own: Sequence[Any], told: dict[str, Any]) -> SessionPlan:
         video=video,
         video_spec=video_spec,
         qoe=qoe,
+        live=mine.live if mine else None,
         decision_deadline_s=DEADLINE_S,
         transport=mine.transport if mine else H1,
         fallback=fallback_spec(policy.policy, None),

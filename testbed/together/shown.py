@@ -21,7 +21,7 @@ def tables(results: Sequence[Any]) -> Iterator[Table]:
     """Videos, calls, and who shared a bottleneck; what there is none of has no table."""
     videos, calls, shared = videos_of(results), calls_of(results), shared_table(results)
     if videos:
-        yield of_videos.table(videos, videos[0].plan.qoe)
+        yield of_videos.table(videos, videos[0].plan.scored_by)
     if calls:
         from testbed.calling import summary as of_calls
 
@@ -48,7 +48,7 @@ def objects(results: Sequence[Any]) -> dict[str, Any]:
     videos, calls = videos_of(results), calls_of(results)
     more: dict[str, Any] = {"together": as_json(results)}
     if videos and results[0].plan.kind != VIDEO:
-        more["videos"] = of_videos.as_json(videos, videos[0].plan.qoe, "")["policies"]
+        more["videos"] = of_videos.as_json(videos, videos[0].plan.scored_by, "")["policies"]
     if calls and results[0].plan.kind == VIDEO:
         from testbed.calling import summary as of_calls
 

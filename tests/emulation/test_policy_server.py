@@ -26,8 +26,9 @@ from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.client import SERVER_VARIABLE, Address, ask_health
 from policies.llm.serving.conversation import ServerError
+from policies.llm.serving.desks import TaskEngine
 from policies.llm.serving.serve import listening
-from policies.llm.serving.server import Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.tasks.ladder.policy import NetLLM
 from policies.llm.tasks.ladder.task import TASK
 from policies.llm.tasks.ladder.wire import VideoStep

@@ -30,7 +30,8 @@ import asyncio, signal, sys
 from pathlib import Path
 from policies.llm.serving.arrivals import noting_loop
 from policies.llm.serving.serve import listening
-from policies.llm.serving.server import Server, TaskEngine
+from policies.llm.serving.desks import TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.tasks.ladder.task import TASK
 from tests.support.llm_server_fakes import FakeEngine
 

@@ -20,8 +20,9 @@ from player.simulated.session import simulate
 from player.video.video import Video
 from policies.llm.engine.contract import EngineFull
 from policies.llm.serving.client import Address, Client, RemoteSession
+from policies.llm.serving.desks import Limits, TaskEngine
 from policies.llm.serving.serve import listening
-from policies.llm.serving.server import Limits, Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.task import Vectors
 from policies.llm.tasks.ladder.task import TASK
 from policies.view.layout import MAX_LEVELS, WIDTH

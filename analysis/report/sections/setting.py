@@ -11,6 +11,7 @@ from analysis.report.parts.study import Study
 from analysis.report.parts.table_rendering import LEFT, Column, RowGroup, Table, number, word
 from analysis.report.sections import missing
 from analysis.style import BOUND, is_bound
+from player.perceived.p1203 import P1203Scoring
 from player.qoe import FILE
 
 
@@ -40,14 +41,7 @@ def setting(study: Study) -> Section:
     sweep, blocks = study.sweep, list[Block]()
     blocks.append(Paragraph(_how(study)))
     blocks.append(_settings_table(study))
-    blocks.append(
-        Paragraph(
-            f"QoE of a chunk is q(R) − {_mu(study)} × stall in seconds − {study.scoring.smooth:g} ×"
-            f" |change of q|, with {QUALITY[study.scoring.kind]}{_of_mu(study)}. A session's QoE is the mean"
-            " over its chunks but the first, whose whole download is startup. Stall ratio is stall / (stall +"
-            " played), startup left out."
-        )
-    )
+    blocks.append(Paragraph(_scored(study)))
     blocks.append(
         Paragraph(
             "Sessions with the same trace, start, video and link are pairs. Seeds and repetitions are"
@@ -66,6 +60,22 @@ def setting(study: Study) -> Section:
     if sweep is not None and sweep.lanes:
         blocks.append(Paragraph(f"Lanes: {sweep.lanes}."))
     return Section("setting", "The question and the setting", tuple(blocks))
+
+
+def _scored(study: Study) -> str:
+    """What QoE is here."""
+    ratio = "Stall ratio is stall / (stall + played), startup left out."
+    if isinstance(study.scoring, P1203Scoring):
+        return (
+            f"QoE is a session's mean opinion score (1 to 5) by ITU-T P.1203, mode 0, watched on"
+            f" {study.scoring.viewing}: of the bitrate, size and rate of each chunk's pictures, of startup"
+            f" and of stalls; sound is taken to be the best. {ratio}"
+        )
+    return (
+        f"QoE of a chunk is q(R) − {_mu(study)} × stall in seconds − {study.scoring.smooth:g} ×"
+        f" |change of q|, with {QUALITY[study.scoring.kind]}{_of_mu(study)}. A session's QoE is the mean"
+        f" over its chunks but the first, whose whole download is startup. {ratio}"
+    )
 
 
 def _mu(study: Study) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from player.video.generator import Recipe, generate
 from player.video.local_mpd import local_video
+from player.video.pictures import Pictures, pictures_of
 from player.video.video import Video, VideoError
 from traces.safe_reading import BadFileError, read_text
 from traces.words import nearest
@@ -60,7 +61,8 @@ def load_video(
 
     Args:
         spec: the name of a built-in video; a directory of files `video_size_0`, `video_size_1`, …
-            (one size in bytes per line, a file for each level, lowest first); an MPD file, or a
+            (one size in bytes per line, a file for each level, lowest first; a file `pictures` may say
+            what is shown, a line a level); an MPD file, or a
             directory with one MPD in it. Sizes that an MPD doesn't say are those of the media beside it, or
             else estimated (`Video.sizes_exact`).
         ladder_kbps: nominal bitrates of a directory of sizes. Without it a file `ladder_kbps` in
@@ -109,7 +111,21 @@ def _from_directory(path: Path, ladder_kbps: Sequence[int] | None, chunk_s: floa
         _chunk_length_s(path / "chunk_s") if chunk_s is None else chunk_s,
         tuple(ladder_kbps) if ladder_kbps is not None else _ladder_kbps(path, len(found)),
         tuple(zip(*columns, strict=True)),
+        pictures=_pictures(path / "pictures"),
     )
+
+
+def _pictures(path: Path) -> tuple[Pictures, ...]:
+    """What is shown, a line a level; none where there is no such file."""
+    if not path.exists():
+        return ()
+    found = []
+    for number, line in enumerate(read_text(path).rstrip().splitlines(), start=1):
+        try:
+            found.append(pictures_of(line))
+        except ValueError as error:
+            raise VideoError(f"{path}:{number}: {error}") from None
+    return tuple(found)
 
 
 def _integers(path: Path) -> list[int]:

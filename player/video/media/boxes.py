@@ -122,3 +122,8 @@ def time_of(fragment: bytes) -> int:
     place = find(fragment, "moof/traf/tfdt")
     form = ">Q" if fragment[place.content] == 1 else ">I"
     return int(struct.unpack_from(form, fragment, place.content + 4)[0])
+
+
+def samples_of(fragment: bytes) -> int:
+    """How many samples (pictures) a fragment's run holds, by its `trun`."""
+    return int(struct.unpack_from(">I", fragment, find(fragment, "moof/traf/trun").content + 4)[0])

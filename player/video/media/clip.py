@@ -41,6 +41,8 @@ class ClipPlan:
     chunk_s: float
     width: int
     height: int
+    parts: int = 1
+    """Fragments a chunk."""
 
     @property
     def length_s(self) -> Fraction:
@@ -63,7 +65,7 @@ class ClipPlan:
         """
         if self.chunks > MOST_CHUNKS:
             raise MediaError(f"{self.chunks} chunks; clips are made for {MOST_CHUNKS} at most")
-        counts = [max(round(self.chunk_s * rate), 1) for rate in FRAME_RATES]
+        counts = [max(round(self.chunk_s * rate / self.parts), 1) * self.parts for rate in FRAME_RATES]
         fits = next((count for count in counts if count * self.chunks <= MOST_FRAMES), None)
         if fits is None:
             raise MediaError(
@@ -83,7 +85,8 @@ class ClipPlan:
     def file(self) -> Path:
         """Where it is kept."""
         length = f"{self.length_s.numerator}-{self.length_s.denominator}"
-        name = f"{self.level}_{self.chunks}x{length}_{self.width}x{self.height}_v{VERSION}.mp4"
+        in_parts = f"_in{self.parts}" if self.parts > 1 else ""
+        name = f"{self.level}_{self.chunks}x{length}_{self.width}x{self.height}{in_parts}_v{VERSION}.mp4"
         return caller_cache_dir() / "clips" / name
 
 
@@ -94,7 +97,7 @@ class Clip:
     init: bytes
     """The initialization segment."""
     fragments: tuple[bytes, ...]
-    """(chunks,) `moof` and `mdat` of each."""
+    """(chunks x parts,) `moof` and `mdat` of each."""
 
     @property
     def codec(self) -> str:
@@ -115,12 +118,12 @@ class Clip:
                 init += data[place.start : place.end]
             elif place.kind == b"moof" and after is not None and after.kind == b"mdat":
                 fragments.append(data[place.start : after.end])
-        length = plan.length_s * timescale_of(init)
+        length = plan.length_s / plan.parts * timescale_of(init)
         for number, fragment in enumerate(fragments):
             if (sequence_of(fragment), time_of(fragment)) != (number + 1, number * length):
                 raise BoxError(f"fragment {number} begins at {time_of(fragment)}, not at {number * length}")
-        if len(fragments) != plan.chunks:
-            raise BoxError(f"{len(fragments)} fragments for {plan.chunks} chunks")
+        if len(fragments) != plan.chunks * plan.parts:
+            raise BoxError(f"{len(fragments)} fragments for {plan.chunks} chunks of {plan.parts}")
         return cls(init, tuple(fragments))
 
 
@@ -166,11 +169,15 @@ def _raw(plan: ClipPlan) -> list[str]:
 
 
 def _h264(plan: ClipPlan) -> list[str]:
-    """A closed group of pictures a chunk, no B-frames (so that no picture is shown before it is decoded)."""
+    """A closed group of pictures a chunk, no B-frames (so that no picture is shown before it is decoded). A
+    fragment ends where it has lasted as long as a part, or half a picture less, at the next picture."""
     group = str(plan.frames)
+    pictures = plan.frames // plan.parts
+    part_us = round(1e6 * plan.chunk_s / plan.parts * (1 - 0.5 / pictures))
+    in_parts = ("-frag_duration", str(part_us)) if plan.parts > 1 else ()
     return [
         *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-threads", "1"),
         *("-g", group, "-keyint_min", group, "-sc_threshold", "0", "-bf", "0", "-flags:v", "+cgop"),
         *("-fflags", "+bitexact", "-map_metadata", "-1", "-video_track_timescale", str(plan.timescale)),
-        *("-movflags", "empty_moov+default_base_moof+frag_keyframe", "-f", "mp4"),
+        *("-movflags", "empty_moov+default_base_moof+frag_keyframe", *in_parts, "-f", "mp4"),
     ]

@@ -23,7 +23,7 @@ def has_encoder() -> bool:
 
 
 def tool(name: str) -> str:
-    """The path of ffmpeg or ffprobe.
+    """The path of ffmpeg, ffprobe or ffplay.
 
     Raises:
         MediaError: it isn't there.

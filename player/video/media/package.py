@@ -16,6 +16,7 @@ from player.video.media.boxes import BoxError, boxes, codec_of, time_of, timesca
 from player.video.media.encode import FFMPEG, FFPROBE, MediaError, run
 from player.video.media.filled import SEGMENT_TYPE
 from player.video.mpd_write import write_mpd
+from player.video.pictures import Pictures, pictures_of
 from player.video.video import Video, plain_name
 from traces.files import write_aside
 from traces.ownership import make_directory
@@ -81,6 +82,7 @@ class Packaged:
 
     init: bytes
     segments: tuple[bytes, ...]
+    pictures: Pictures
 
     @property
     def size_bytes(self) -> int:
@@ -122,15 +124,31 @@ def _cut(file: Path, how: Sequence[str], chunk_s: float, chunks: int) -> Package
     with tempfile.TemporaryDirectory(prefix="streambed-make-") as folder:
         made = Path(folder) / "level.mp4"
         run(FFMPEG, ["-i", str(file), "-map", "0:v:0", "-an", *how, *_FRAGMENTED, str(made)])
-        data = made.read_bytes()
+        data, shown = made.read_bytes(), _shown(made)
     try:
-        return _segments(data, chunk_s, chunks)
+        init, segments = _segments(data, chunk_s, chunks)
+        return Packaged(init, segments, shown)
     except BoxError as error:
         raise MediaError(f"{file}: {error}; let it be encoded, or encode it with key frames there") from None
 
 
-def _segments(data: bytes, chunk_s: float, chunks: int) -> Packaged:
-    """Fragments gathered into segments: all that begin within a chunk are its segment.
+def _shown(file: Path) -> Pictures:
+    """What ffprobe says of a file's pictures.
+
+    Raises:
+        MediaError: it says nothing.
+    """
+    names = "stream=width,height,avg_frame_rate"
+    told = run(FFPROBE, ["-select_streams", "v:0", "-show_entries", names, "-of", "csv=p=0", str(file)])
+    width, height, rate = [*told.strip().split(","), "", "", ""][:3]
+    try:
+        return pictures_of(f"{width}x{height}@{rate}")
+    except ValueError as error:
+        raise MediaError(f"{file}: ffprobe: {error}") from None
+
+
+def _segments(data: bytes, chunk_s: float, chunks: int) -> tuple[bytes, tuple[bytes, ...]]:
+    """Initialization segment, and fragments gathered into segments: all that begin in a chunk are its own.
 
     Raises:
         BoxError: a chunk without a fragment at its beginning.
@@ -150,7 +168,7 @@ def _segments(data: bytes, chunk_s: float, chunks: int) -> Packaged:
     if (missing := next((k for k, one in enumerate(gathered) if not one), None)) is not None:
         raise BoxError(f"no key frame at {missing * chunk_s:g} s, where chunk {missing} begins")
     codec_of(init)  # refuses what is no H.264
-    return Packaged(init, tuple(SEGMENT_TYPE + one for one in gathered))
+    return init, tuple(SEGMENT_TYPE + one for one in gathered)
 
 
 def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -200,7 +218,8 @@ def package(
     if rest_s > LATE_SHARE * chunk_s:
         tell(f"the last {rest_s:.2f} s, which are no whole chunk, are left out")
     sizes = tuple(zip(*(tuple(map(len, one.segments)) for one in levels), strict=True))
-    video = Video(plain_name(folder.resolve().name), chunk_s, ladder, sizes)
+    shown = tuple(one.pictures for one in levels)
+    video = Video(plain_name(folder.resolve().name), chunk_s, ladder, sizes, pictures=shown)
     _write(folder, video, levels)
     return video
 
@@ -212,4 +231,4 @@ def _write(folder: Path, video: Video, levels: Sequence[Packaged]) -> None:
         for chunk, segment in enumerate(level.segments):
             write_aside(place / f"{chunk}.m4s", segment)
     codecs = [codec_of(level.init) for level in levels]
-    write_aside(folder / "manifest.mpd", write_mpd(video, codecs))
+    write_aside(folder / "manifest.mpd", write_mpd(video, codecs, video.pictures))

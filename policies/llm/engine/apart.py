@@ -1,9 +1,8 @@
 """Engines in a process of their own: a forward shares no interpreter lock with whoever reads requests.
 
-`EnginesApart` starts it, and gives for each task what serving takes for an engine. What is said between the
-two are Python objects over sockets that nobody else has: what to load and what was loaded, then forwards,
-each with the slots that were opened and closed since the last. Whose slot is which, both sides know by the
-same rules (`slots.py`), so that neither has to ask. The process is killed at the end, and dies with its
+`EnginesApart` starts it, and gives for each task what serving takes for an engine (`far_end.py`). What is
+said between the two are Python objects over sockets that nobody else has: what to load and what was loaded
+(`asked.py`), then forwards. The process is killed at the end, and dies with its
 parent. It has an interpreter of its own, or is forked from a parent that has loaded numba already, which
 saves a second of a processor (`forked.py`).
 """
@@ -17,118 +16,19 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from policies.llm.engine.contract import EngineGone, EngineInfo
+from policies.llm.engine.asked import Asked, AskedSeveral, Loaded
+from policies.llm.engine.contract import EngineGone, ServingEngine
+from policies.llm.engine.far_end import CLOSED, EngineApart, SeveralApart, gone, parted
 from policies.llm.engine.forked import ForkedProcess
-from policies.llm.engine.slots import SlotBook
 from policies.llm.task import Task
 from traces.bound_processes import die_with_parent
 from traces.versions import loaded_versions
 
-END_WITHIN_S = 5.0
-"""A process whose socket has closed has so long to be gone."""
 _PROGRAM = "import sys; from policies.llm.engine.apart import main; sys.exit(main(sys.argv[1:]))"
-
-
-_Process = subprocess.Popen[bytes] | ForkedProcess
-
-
-@dataclass(frozen=True)
-class AskedEngine:
-    """An engine that is to be loaded."""
-
-    task: Task
-    adapter: Path | None
-    options: Mapping[str, Any]
-    """As `Engine` has them."""
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    info: EngineInfo
-    slots: int
-    max_steps: int
-    keep_steps: int
-    caches: bool
-    versions: Mapping[str, str]
-
-
-class EngineApart:
-    """One engine of the other process; a `contract.ServingEngine`.
-
-    Args:
-        process: the other.
-        said: by its engine, once it is loaded.
-    """
-
-    def __init__(self, process: _Process, connection: Connection, said: _Loaded) -> None:
-        self.info, self.versions = said.info, said.versions
-        self._process, self._connection = process, connection
-        self._book = SlotBook(said.slots, said.max_steps, said.keep_steps, said.caches)
-        self._changes: list[tuple[bool, int]] = []
-        """(opened, slot) since the last forward."""
-
-    def open(self) -> int:
-        """As `Engine.open`."""
-        slot = self._book.open()
-        self._changes.append((True, slot))
-        return slot
-
-    def close(self, slot: int) -> None:
-        """As `Engine.close`."""
-        self._book.close(slot)
-        self._changes.append((False, slot))
-
-    def rows(self, slot: int, new: int) -> int:
-        """As `Engine.rows`."""
-        return self._book.rows(slot, new)
-
-    def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
-        """As `Engine.forward`.
-
-        Raises:
-            EngineGone: the process has ended.
-            Exception: what the engine raised.
-        """
-        self.send(work)
-        return self.receive()
-
-    def send(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
-        """See `contract.EngineAhead`.
-
-        Raises:
-            EngineGone: the process has ended.
-        """
-        changes, self._changes = self._changes, []
-        for slot, steps in work:
-            self._book.take(slot, len(steps))
-        try:
-            self._connection.send((changes, _joined(work)))
-        except OSError:
-            raise gone(self._process) from None
-
-    def receive(self) -> NDArray[np.float32]:
-        """See `contract.EngineAhead`.
-
-        Raises:
-            EngineGone: the process has ended.
-            Exception: what the engine raised.
-        """
-        try:
-            answer = self._connection.recv()
-        except (OSError, EOFError):
-            raise gone(self._process) from None
-        if isinstance(answer, Exception):
-            raise answer
-        return np.asarray(answer, np.float32)
 
 
 class EnginesApart:
@@ -136,16 +36,16 @@ class EnginesApart:
     ends with the thread that started it.
 
     Args:
-        asked: the engines, one for each task; they share what they have in common.
+        asked: the engines, each task in one of them; they share what they have in common.
         forks: the process begins with what is loaded here. Only where no other thread runs and torch is not
             loaded: neither would outlive it.
     """
 
-    def __init__(self, asked: Sequence[AskedEngine], forks: bool = False) -> None:
+    def __init__(self, asked: Sequence[Asked], forks: bool = False) -> None:
         self._asked = asked
         self._forks = forks
         self._connections: list[Connection] = []
-        self._engines: list[EngineApart] = []
+        self._engines: list[EngineApart | SeveralApart] = []
 
     def __enter__(self) -> EnginesApart:
         pairs = [socket.socketpair() for _ in self._asked]
@@ -168,30 +68,40 @@ class EnginesApart:
 
         return ForkedProcess(work, begin=_bound)
 
-    def loaded(self) -> list[EngineApart]:
-        """The engines, once they are loaded.
+    def loaded(self) -> list[ServingEngine]:
+        """For each task its engine, in the order of `tasks`, once they are loaded.
 
         Raises:
             EngineGone: the process ended before.
             Exception: what loading raised.
         """
-        self._engines = [EngineApart(self._process, each, self._said(each)) for each in self._connections]
-        return self._engines
+        found: list[ServingEngine] = []
+        for connection in self._connections:
+            said = self._said(connection)
+            if isinstance(said, Loaded):
+                one = EngineApart(self._process, connection, said)
+                self._engines.append(one)
+                found.append(one)
+            else:
+                several = SeveralApart(self._process, connection, said)
+                self._engines.append(several)
+                found += several.of_tasks.values()
+        return found
 
-    def _said(self, connection: Connection) -> _Loaded:
+    def _said(self, connection: Connection) -> Any:
+        """What it says of the engine that it has loaded."""
         try:
             said = connection.recv()
         except (OSError, EOFError):
             raise gone(self._process) from None
         if isinstance(said, Exception):
             raise said
-        assert isinstance(said, _Loaded)
         return said
 
     @property
     def tasks(self) -> list[Task]:
         """Of the engines."""
-        return [each.task for each in self._asked]
+        return [task for each in self._asked for task in each.tasks]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -230,16 +140,6 @@ def _started(ends: Sequence[int]) -> subprocess.Popen[bytes]:
     )
 
 
-def gone(process: _Process) -> EngineGone:
-    """What is to be said of a process that has ended, or is about to."""
-    try:
-        status = process.wait(END_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        return EngineGone("the engine's process does not answer any more; start the server again")
-    how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-    return EngineGone(f"the engine's process has ended {how}; is there memory for it? start the server again")
-
-
 def _bound() -> None:
     """Before the process runs: it dies with us, and Ctrl-C is ours to hear."""
     die_with_parent()
@@ -268,12 +168,16 @@ def _load(connection: Connection) -> Any:
     """The engine that is asked for; None where it can't be had, which is said."""
     try:
         asked = connection.recv()
+        if isinstance(asked, AskedSeveral):
+            from policies.llm.engine.several import SeveralEngine
+
+            several = SeveralEngine(asked.tasks, asked.adapter, **asked.options)
+            connection.send({name: _facts(engine) for name, engine in several.engines.items()})
+            return several
         from policies.llm.engine.engine import Engine
 
         engine = Engine(asked.task, asked.adapter, **asked.options)
-        book = engine.book
-        limits = book.slots, book.max_steps, book.keep_steps, book.caches
-        connection.send(_Loaded(engine.info, *limits, loaded_versions()))
+        connection.send(_facts(engine))
         return engine
     except EOFError:
         return None
@@ -282,38 +186,31 @@ def _load(connection: Connection) -> Any:
         return None
 
 
+def _facts(engine: Any) -> Loaded:
+    """What there is to say of an engine of one task."""
+    book = engine.book
+    limits = book.slots, book.max_steps, book.keep_steps, book.caches
+    return Loaded(engine.info, *limits, loaded_versions())
+
+
 def _serve(connection: Connection, engine: Any) -> None:
     """Answer until nobody asks any more."""
+    several = hasattr(engine, "engines")
     while True:
         try:
-            changes, joined = connection.recv()
+            changes, whole = connection.recv()
         except (OSError, EOFError):
             return
         try:
-            for opened, slot in changes:
-                if opened:
-                    assert engine.open() == slot
-                else:
+            for task, slot in changes:
+                if task == CLOSED:
                     engine.close(slot)
-            _answer(connection, engine.forward(_parted(joined)))
+                else:
+                    assert (engine.open(task) if several else engine.open()) == slot
+            _answer(connection, engine.forward(parted(whole)))
         except Exception as error:
             error.add_note("".join(traceback.format_exception(error)))
             _answer(connection, error)
-
-
-def _joined(work: Sequence[tuple[int, NDArray[np.float32]]]) -> tuple[list[int], list[int], int, bytes]:
-    """Slots, their numbers of steps, a step's width, and all steps: one text passes more quickly than many
-    arrays."""
-    rows = np.concatenate([steps for _, steps in work], dtype=np.float32)
-    return [slot for slot, _ in work], [len(steps) for _, steps in work], rows.shape[1], rows.tobytes()
-
-
-def _parted(joined: tuple[list[int], list[int], int, bytes]) -> list[tuple[int, NDArray[np.float32]]]:
-    """What was joined."""
-    slots, counts, width, rows = joined
-    steps = np.frombuffer(rows, np.float32).reshape(-1, width)
-    ends = np.cumsum(counts).tolist()
-    return [(slot, steps[end - count : end]) for slot, count, end in zip(slots, counts, ends, strict=True)]
 
 
 def _answer(connection: Connection, answer: Any) -> None:

@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+Outputs = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+"""Of each session, in order."""
+
 
 @dataclass(frozen=True)
 class EngineInfo:
@@ -65,8 +68,31 @@ class EngineAhead(Protocol):
     def send(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
         """Begin a `forward`, or the one after that which runs. One caller at a time."""
 
-    def receive(self) -> NDArray[np.float32]:
+    def receive(self) -> Outputs:
         """What the forward comes to that was sent first of those that are out. One caller at a time."""
+
+
+class SharedForwards(Protocol):
+    """An engine of several tasks: its forwards take sessions of any of them. One caller at a time, as
+    `ServingEngine` has it."""
+
+    def close(self, slot: int) -> None:
+        """Forget a slot's steps."""
+
+    def rows(self, slot: int, new: int) -> int:
+        """As of a `ServingEngine`."""
+
+    def forward(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> Outputs:
+        """(slot, new steps' features (steps, width of its task)) each; each one's outputs after the last."""
+
+
+@runtime_checkable
+class SharingEngine(Protocol):
+    """One task's engine whose forwards are those of an engine of several."""
+
+    @property
+    def forwards(self) -> SharedForwards:
+        """That engine: the same object for all its tasks."""
 
 
 class LocalEngine(ServingEngine, Protocol):

@@ -12,6 +12,7 @@ same whether they came one by one or all at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +60,18 @@ class Runner(Protocol):
         """Begin every slot's context with the same (tokens, width); what `held` counts comes after it."""
 
 
+@dataclass(frozen=True)
+class EngineRoom:
+    """What engines of several tasks have in common."""
+
+    runner: Runner
+    """With as many slots as each of them."""
+    free: list[int]
+    """A heap of the slots that no task has taken."""
+    dtype: str
+    """What the runner computes in."""
+
+
 class Engine:
     """Many sessions' contexts and one batched forward. One caller at a time, as `contract.py` has it.
 
@@ -72,6 +85,7 @@ class Engine:
         dtype: `float32`, `bfloat16`, `int8`, or `auto`: see `pick_arithmetic`.
         alike: a session's answers don't depend on who else is in the batch, as far as the machine can
             (`same_together` says). Costs a lone session a little, and mixed batches more.
+        room: what it has in common with engines of other tasks (`several.py`); None: nothing.
 
     Raises:
         AdapterError, BaseError: something is not there or does not fit.
@@ -89,6 +103,7 @@ class Engine:
         threads: int | None = None,
         dtype: str = "auto",
         alike: bool = False,
+        room: EngineRoom | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -98,15 +113,19 @@ class Engine:
         self._keep_steps = min(self.adapter.keep_steps, max(self._max_steps - 1, 1))
         self._device = pick_device(device)
         base, tensors = self.adapter.base(), self.adapter.tensors()
-        kind = pick_arithmetic(dtype, self._device, base)
         check_layers(self.adapter, tensors, base.layers)
         check_sizes(self.adapter, tensors, base.width)
-        self._alike = alike
-        self._runner = _runner(self.adapter, base, tensors, self._device, kind, slots, self._max_steps, alike)
+        self._alike, free = alike, None
+        if room is None:
+            kind = pick_arithmetic(dtype, self._device, base)
+            parts = self.adapter, base, tensors, self._device
+            self._runner = runner_of(*parts, kind, slots, self._max_steps, alike)
+        else:
+            self._runner, free, kind = room.runner, room.free, room.dtype
         self._encoder, self._head = _ends(self.adapter, base, tensors, self._device)
         self._width = task.width
         self._steps = np.zeros((slots, self._max_steps, self._width), np.float32)
-        self.book = SlotBook(slots, self._max_steps, self._keep_steps, self._runner.caches)
+        self.book = SlotBook(slots, self._max_steps, self._keep_steps, self._runner.caches, free)
         self.info = self._told(base, kind)
 
     def _told(self, base: Base, kind: str) -> EngineInfo:
@@ -193,14 +212,21 @@ class Engine:
             KeyError: a slot is not open.
             ValueError: no new step, or steps of another width; no slot has changed then.
         """
-        self._check(work)
+        self.check(work)
+        return self._outputs(*self.taken(work))
+
+    def taken(
+        self, work: Sequence[tuple[int, NDArray[np.float32]]]
+    ) -> tuple[list[int], list[int], list[NDArray[np.float32]]]:
+        """Keep the new steps of checked work: of each its slot, the tokens that its caches hold, and the
+        (steps, width) to compute."""
         slots, held, rows = [], [], []
         for slot, steps in work:
             kept, new = self._take(slot, steps)
             slots.append(slot)
             held.append(kept * self.info.tokens_per_step)
             rows.append(new)
-        return self._outputs(self._runner, slots, held, rows)
+        return slots, held, rows
 
     def instead(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """As `forward`, but each slot's steps stand in place of its last ones, as many: what would be
@@ -209,7 +235,7 @@ class Engine:
         Raises:
             KeyError, ValueError: as `forward`; or a context that doesn't hold so many steps.
         """
-        self._check(work)
+        self.check(work)
         for slot, steps in work:
             self.book.put_back(slot, len(steps))
         return self.forward(work)
@@ -217,15 +243,16 @@ class Engine:
     @torch.inference_mode()
     def recompute(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
         """As `forward`, but every context from its first step on, as a model without a cache must."""
-        self._check(work)
+        self.check(work)
         slots, rows = [], []
         for slot, steps in work:
             kept, new = self._take(slot, steps)
             slots.append(slot)
             rows.append(self._steps[slot, : kept + len(new)])
-        return self._outputs(self._runner, slots, [0] * len(slots), rows)
+        return self._outputs(slots, [0] * len(slots), rows)
 
-    def _check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
+    def check(self, work: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
+        """Raises KeyError, ValueError: as `forward`."""
         seen = set()
         for slot, steps in work:
             if slot not in self.book:
@@ -247,17 +274,21 @@ class Engine:
         return taken.kept, context[taken.kept :]
 
     def _outputs(
-        self,
-        runner: Runner,
-        slots: Sequence[int],
-        held: Sequence[int],
-        rows: Sequence[NDArray[np.float32]],
+        self, slots: Sequence[int], held: Sequence[int], rows: Sequence[NDArray[np.float32]]
     ) -> NDArray[np.float32]:
+        tokens, last = self.tokens_of(rows)
+        return self.outputs_of(self._runner.forward(slots, held, tokens).float(), last)
+
+    def tokens_of(self, rows: Sequence[NDArray[np.float32]]) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """(tokens, model width) of each session's (steps, width), and (sessions, width) of all last steps."""
         tokens, counts = self.info.tokens_per_step, [len(each) for each in rows]
         steps = torch.from_numpy(np.concatenate(rows, dtype=np.float32)).to(self._device)
         last = steps[torch.tensor(counts).cumsum(0) - 1] if len(steps) > len(rows) else steps
         seen = self._encoder(self._filled(steps))[: len(steps)]
-        states = runner.forward(slots, held, seen.flatten(0, 1).split([n * tokens for n in counts])).float()
+        return seen.flatten(0, 1).split([n * tokens for n in counts]), last
+
+    def outputs_of(self, states: torch.Tensor, last: torch.Tensor) -> NDArray[np.float32]:
+        """(sessions, outputs) of the language model's states after these last steps."""
         outputs = self._head(self._filled(states), self._filled(last))[: len(states)]
         return np.asarray(outputs.cpu().numpy(), np.float32)
 
@@ -265,7 +296,7 @@ class Engine:
         return filled(rows) if self._alike else rows
 
 
-def _runner(
+def runner_of(
     adapter: Adapter,
     base: Base,
     tensors: dict[str, torch.Tensor],

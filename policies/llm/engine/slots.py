@@ -37,12 +37,20 @@ class SlotBook:
         slots: sessions at a time.
         max_steps: of a context; a session that has more begins it anew with its last `keep_steps`.
         caches: whether what a slot holds need not be computed again.
+        free: a heap of free slots, where several books have one in common: what one opens is taken for all.
     """
 
-    def __init__(self, slots: int, max_steps: int, keep_steps: int, caches: bool = True) -> None:
+    def __init__(
+        self,
+        slots: int,
+        max_steps: int,
+        keep_steps: int,
+        caches: bool = True,
+        free: list[int] | None = None,
+    ) -> None:
         self.slots, self.max_steps, self.keep_steps, self.caches = slots, max_steps, keep_steps, caches
         self._open: dict[int, _Slot] = {}
-        self._free = list(range(slots))
+        self._free = list(range(slots)) if free is None else free
         """A heap: sessions that begin together get neighbouring slots, which a batch can read in place."""
 
     def __contains__(self, slot: int) -> bool:
@@ -60,7 +68,7 @@ class SlotBook:
             EngineFull: there is none.
         """
         if not self._free:
-            raise EngineFull(f"all {len(self._open)} slots are taken; close one, or make more slots")
+            raise EngineFull(f"all {self.slots} slots are taken; close one, or make more slots")
         slot = heappop(self._free)
         self._open[slot] = _Slot()
         return slot

@@ -19,11 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from policies.llm.engine.engine import Engine, pick_device, pick_dtype
-from policies.llm.head import Choice, Pointer
-from policies.llm.learning import checkpoint, pool
+from policies.llm.learning import batches, checkpoint, pool
 from policies.llm.learning.checkpoint import CHECKPOINT, RunState
 from policies.llm.learning.course import Batch, Course, Floats, Imitation
 from policies.llm.learning.pool import Experience
@@ -43,8 +41,6 @@ TARGET_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the best return in the pool, tried as what to ask for."""
 BEST_RETURN = 0.99
 """Quantile of the pool's returns that counts as its best."""
-CROP_SHARE = 0.2
-"""Of the batches that begin within a session, as a context that was begun again does."""
 CLIP = 1.0
 
 
@@ -176,29 +172,16 @@ class Adaptation:
         return loss.item()
 
     def _cosine(self) -> float:
-        return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.state.step / self.settings.steps))
+        return falling(self.state.step / self.settings.steps)
 
     def _batch(self) -> Batch:
         """The sessions of this step."""
         held, settings = self.experience, self.settings
-        random = np.random.default_rng([settings.seed, self.state.step])
-        rows = random.choice(len(held), settings.batch, replace=False)
-        begin = 0
-        if random.random() < CROP_SHARE:
-            begin = int(random.integers(1, max(held.answers.shape[1] // 2, 2)))
+        rows, begin = batches.drawn(held, settings.batch, settings.seed, self.state.step)
         vectors = held.vectors[rows]
         if settings.objective == RETURN:
             vectors[:, :, self.course.return_at] = self.returns[rows]
-
-        def part(values: NDArray[Any]) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values[:, begin:])).to(self.device)
-
-        return Batch(
-            vectors=part(vectors),
-            scores=part(held.scores[rows]),
-            answers=part(_taken(self.task, held.answers[rows])),
-            kinds=torch.from_numpy(held.kinds[rows]).to(self.device),
-        )
+        return batches.batch_of(self.task, held, rows, begin, vectors, self.device)
 
     # ---- the student's own sessions -----------------------------------------------------------------
 
@@ -298,9 +281,9 @@ class Adaptation:
         )
 
 
-def _taken(task: Task, answers: NDArray[Any]) -> NDArray[Any]:
-    """Answers as the loss counts them: of a choice whole numbers."""
-    return answers.astype(np.int64 if isinstance(task.head, Choice | Pointer) else np.float32)
+def falling(share: float) -> float:
+    """What is left of the highest learning rate after such a share of the steps: a cosine."""
+    return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 def _course(task: Task, facts: Mapping[str, Any], settings: LearningSettings) -> Course:

@@ -6,7 +6,7 @@ A task brings its own (`Task.course`); `Imitation` is what one has that brings n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -50,6 +50,11 @@ class Course(ABC):
     """Whether the student can play sessions of its own."""
     return_at: int | None = None
     """Where a step's vector holds the return that is asked for; None where none is."""
+    gained: str = "score"
+    """What `gains` are, in words."""
+    cluster: str = "session"
+    """What sessions that choose have in common where they are not independent, in a word: intervals draw
+    whole ones."""
 
     @abstractmethod
     def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
@@ -79,6 +84,14 @@ class Course(ABC):
     @abstractmethod
     def sessions(self) -> int:
         """The most that `gains` plays at once."""
+
+    def clusters(self) -> dict[str, Sequence[str]]:
+        """By set of `gains`, where several sessions are of one `cluster`: which one each is of."""
+        return {}
+
+    def specialists(self) -> dict[str, dict[str, Floats]]:
+        """By name: what the small nets that are shipped for the task gain in the sessions that choose."""
+        return {}
 
     def teacher_score(self) -> float | None:
         """What `score` is for the teacher, where it has one."""

@@ -4,6 +4,9 @@ A folder with `adapter.json` and `adapter.safetensors` (half precision); what `a
 `best`, and is one, too. peft would load matrices made
 for eight layers into four without a word; here the base's name, the hash of its weights, the number of layers
 and the task's modalities are kept, checked, and refused by name.
+
+One of several tasks has the matrices once, and an encoder and a head for each: `TASK.encoder.…`,
+`TASK.head.…`. Whoever reads it names the task, and gets what one of that task alone would hold.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ PEFT_CONFIG = "adapter_config.json"
 """Of a folder that peft made."""
 BEST = "best"
 """Of a folder that `adapt` made: the adapter."""
-FORMAT = 1
+FORMAT, SEVERAL = 1, 2
+"""Of an adapter of one task, and of one that holds several."""
+SHARED = ("lora.", "llm.")
+"""How the names of tensors begin that an adapter of several tasks has once."""
 MAKES_ONE = "make one with: python -m policies.llm adapt"
 
 MAX_STEPS = 64
@@ -65,6 +71,8 @@ class Adapter:
     """How it was made."""
     sha256: str = ""
     """Over both files."""
+    among: tuple[str, ...] = ()
+    """The tasks that the files hold, where there are several."""
 
     def tensors(self) -> dict[str, Any]:
         """Names to torch tensors, in half precision.
@@ -77,7 +85,7 @@ class Adapter:
 
         path = self.folder / TENSORS
         try:
-            return dict(load(read_bytes(path, MOST_TENSOR_BYTES)))
+            return _of_task(load(read_bytes(path, MOST_TENSOR_BYTES)), self.task if self.among else "")
         except (OSError, BadFileError, SafetensorError) as error:
             raise AdapterError(f"{path}: no safetensors file ({error}); {MAKES_ONE}") from None
 
@@ -109,11 +117,8 @@ def read(folder: Path | None, task: Task) -> Adapter:
     folder = folder if folder is not None else task.shipped
     if folder is None:
         raise AdapterError(f"none is shipped for the task {task.name}; {MAKES_ONE} --task {task.name}")
-    if not (folder / CONFIG).exists() and (folder / BEST / CONFIG).exists():
-        folder = folder / BEST
-    if not (folder / CONFIG).exists():
-        _refuse_something_else(folder)
-    adapter = _adapter(folder)
+    folder = _found(folder)
+    adapter = _adapter(folder, task)
     if adapter.task != task.name:
         raise AdapterError(
             f"{folder / CONFIG}: made for the task {visible(adapter.task)}, not for {task.name}"
@@ -132,6 +137,19 @@ def read(folder: Path | None, task: Task) -> Adapter:
     return adapter
 
 
+def _found(folder: Path) -> Path:
+    """Where the files lie.
+
+    Raises:
+        AdapterError: the folder is something else.
+    """
+    if not (folder / CONFIG).exists() and (folder / BEST / CONFIG).exists():
+        return folder / BEST
+    if not (folder / CONFIG).exists():
+        _refuse_something_else(folder)
+    return folder
+
+
 def made_for(folder: Path) -> str | None:
     """The task that a folder's adapter says it is for; None where it says none: `read` says what is wrong."""
     for path in (folder / CONFIG, folder / BEST / CONFIG):
@@ -141,6 +159,20 @@ def made_for(folder: Path) -> str | None:
             except (BadFileError, OSError):
                 return None
     return None
+
+
+def tasks_of(folder: Path) -> tuple[str, ...]:
+    """The tasks that a folder's adapter holds, where it holds several; none for any other: `read` says what
+    is wrong."""
+    for path in (folder / CONFIG, folder / BEST / CONFIG):
+        if path.exists():
+            try:
+                held = read_json_object(path)
+            except (BadFileError, OSError):
+                return ()
+            tasks = held.get("tasks")
+            return tuple(tasks) if held.get("format") == SEVERAL and isinstance(tasks, dict) else ()
+    return ()
 
 
 def _refuse_something_else(folder: Path) -> None:
@@ -175,8 +207,8 @@ def _peft_base(path: Path) -> str:
     return str(told) if told else "a base that they don't name"
 
 
-def _adapter(folder: Path) -> Adapter:
-    """What a folder holds.
+def _adapter(folder: Path, task: Task) -> Adapter:
+    """What a folder holds, of several tasks that of one.
 
     Raises:
         AdapterError: no adapter.
@@ -190,15 +222,47 @@ def _adapter(folder: Path) -> Adapter:
         raise AdapterError(f"{error.filename}: {error.strerror}; {MAKES_ONE}") from None
     except BadFileError as error:
         raise AdapterError(f"{error}; {MAKES_ONE}") from None
-    if not isinstance(held, dict) or held.get("format") != FORMAT:
-        raise AdapterError(f"{path}: no adapter of format {FORMAT}; {MAKES_ONE}")
+    if not isinstance(held, dict) or held.get("format") not in (FORMAT, SEVERAL):
+        raise AdapterError(f"{path}: no adapter of format {FORMAT} or {SEVERAL}; {MAKES_ONE}")
+    sha256 = hashlib.sha256(text + tensors).hexdigest()
     try:
-        return _checked(folder, held, hashlib.sha256(text + tensors).hexdigest())
+        if held["format"] == SEVERAL:
+            return _checked(folder, _one_of(held, task, path), sha256, tuple(held["tasks"]))
+        return _checked(folder, held, sha256)
+    except AdapterError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AdapterError(f"{path}: {of_a_fault(error)}; {MAKES_ONE}") from None
 
 
-def _checked(folder: Path, held: dict[str, Any], sha256: str) -> Adapter:
+def _one_of(held: dict[str, Any], task: Task, path: Path) -> dict[str, Any]:
+    """What an adapter of several tasks says of one, as one of that task alone would say it.
+
+    Raises:
+        AdapterError: it isn't among them, or all begin with words, which are one task's.
+        AttributeError, KeyError, TypeError: what is not as it must be.
+    """
+    tasks = held["tasks"]
+    if task.name not in tasks:
+        raise AdapterError(
+            f"{path}: made for the tasks {visible(', '.join(tasks))}, not for {task.name}"
+            f"; name one for it, or {MAKES_ONE} --task {task.name}"
+        )
+    if held["shape"].get("prompt"):
+        raise AdapterError(f"{path}: of several tasks, and with a prompt, which is one's; {MAKES_ONE}")
+    return {**held, **tasks[task.name], "task": task.name}
+
+
+def _of_task(tensors: dict[str, Any], task: str) -> dict[str, Any]:
+    """Those of one task; all where none is named."""
+    if not task:
+        return dict(tensors)
+    begin = f"{task}."
+    own = {name.removeprefix(begin): each for name, each in tensors.items() if name.startswith(begin)}
+    return own | {name: each for name, each in tensors.items() if name.startswith(SHARED)}
+
+
+def _checked(folder: Path, held: dict[str, Any], sha256: str, among: tuple[str, ...] = ()) -> Adapter:
     """Before there were heads, `levels` stood in the shape; before there were prompts, none was said.
 
     Raises:
@@ -219,6 +283,7 @@ def _checked(folder: Path, held: dict[str, Any], sha256: str) -> Adapter:
         keep_steps=int(held["keep_steps"]),
         notes=dict(held["notes"]),
         sha256=sha256,
+        among=among,
     )
 
 
@@ -297,24 +362,63 @@ def write(
     Raises:
         OSError: it cannot be written.
     """
-    import torch
-    from safetensors.torch import save
-
-    make_directory(folder)
-    halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
     config = {
         "format": FORMAT,
         "task": task.name,
         "shape": asdict(shape),
-        "head": head.to_json(task.head),
+        **_of_one(task),
         "base_sha256": base.sha256,
-        "modalities": [each.to_json() for each in task.modalities],
         "objective": objective,
         "target": target,
         "max_steps": max_steps,
         "keep_steps": keep_steps,
         "notes": notes,
     }
+    _write(folder, tensors, config, base)
+
+
+def write_several(
+    folder: Path,
+    tensors: dict[str, Any],
+    *,
+    tasks: Sequence[Task],
+    shape: Shape,
+    base: Base,
+    objective: str,
+    notes: dict[str, Any],
+) -> None:
+    """Write an adapter of several tasks; each file appears when it is complete.
+
+    Args:
+        tensors: what they share by its name, what is a task's own behind `TASK.`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    each_its_own = {"objective": objective, "target": None, "max_steps": MAX_STEPS, "keep_steps": KEEP_STEPS}
+    config = {
+        "format": SEVERAL,
+        "shape": asdict(shape),
+        "base_sha256": base.sha256,
+        "tasks": {task.name: {**_of_one(task), **each_its_own} for task in tasks},
+        "notes": notes,
+    }
+    _write(folder, tensors, config, base)
+
+
+def _of_one(task: Task) -> dict[str, Any]:
+    return {
+        "head": head.to_json(task.head),
+        "modalities": [each.to_json() for each in task.modalities],
+    }
+
+
+def _write(folder: Path, tensors: dict[str, Any], config: dict[str, Any], base: Base) -> None:
+    import torch
+    from safetensors.torch import save
+
+    make_directory(folder)
+    halves = {name: each.detach().to(torch.float16).cpu().contiguous() for name, each in tensors.items()}
     write_aside(folder / TENSORS, save(halves, {"base": base.name}))
     write_aside(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 

@@ -8,6 +8,7 @@ steps are all learned from at once, and step k's answer is what `engine.py` give
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +28,7 @@ class Model(nn.Module):
         base: of the name in `shape`.
         modalities: what a step's vector holds.
         head: what is answered.
+        llm: the language model, where another task's model has it already; None loads it.
 
     Raises:
         BaseError: no such layers, nothing for LoRA to go to.
@@ -35,17 +37,17 @@ class Model(nn.Module):
     prompt: torch.Tensor
     """(tokens, width) of the task prompt; none without one."""
 
-    def __init__(self, base: Base, shape: Shape, modalities: Sequence[Modality], head: Head) -> None:
+    def __init__(
+        self,
+        base: Base,
+        shape: Shape,
+        modalities: Sequence[Modality],
+        head: Head,
+        llm: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.base, self.shape, self.modalities, self.answers = base, shape, tuple(modalities), head
-        self.llm = backbone.load(base, shape.layers)
-        if shape.train == LORA:
-            backbone.add_lora(
-                self.llm, shape.rank, shape.alpha, backbone.lora_targets(self.llm, shape.targets)
-            )
-        elif shape.train == FULL:
-            self.llm.requires_grad_(True)
-            self.llm.get_input_embeddings().requires_grad_(False)
+        self.llm: Any = language_model(base, shape) if llm is None else llm
         model_width = self.llm.config.hidden_size
         gain = backbone.embedding_rms(base)
         self.encoder = Encoder(modalities, model_width, shape.tokens, shape.hidden, gain)
@@ -93,6 +95,21 @@ class Model(nn.Module):
                 backbone.load_lora(self.llm, within(held, "lora."))
             elif self.shape.train == FULL:
                 self.llm.load_state_dict(within(held, "llm."), strict=False)
+
+
+def language_model(base: Base, shape: Shape) -> nn.Module:
+    """The first layers of a base; what of them learns has gradients.
+
+    Raises:
+        BaseError: no such layers, nothing for LoRA to go to.
+    """
+    llm: Any = backbone.load(base, shape.layers)
+    if shape.train == LORA:
+        backbone.add_lora(llm, shape.rank, shape.alpha, backbone.lora_targets(llm, shape.targets))
+    elif shape.train == FULL:
+        llm.requires_grad_(True)
+        llm.get_input_embeddings().requires_grad_(False)
+    return llm
 
 
 def within(held: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from policies.llm.model import adapter
 from policies.llm.model.backbone import transformers
 from policies.llm.model.base import resolve
 from policies.llm.model.model import Model
+from policies.llm.model.several import SeveralModels
 from policies.llm.model.shape import Shape
 from policies.llm.task import Task
 
@@ -76,6 +78,32 @@ def tiny_adapter(task: Task, folder: Path, kind: str = "llama", seed: int = 0, *
     model = tiny_model(task, tiny_base(folder / "base", kind, seed), seed, **shape)
     save(task, model, folder / "adapter")
     return folder / "adapter"
+
+
+def tiny_several(tasks: Sequence[Task], folder: Path, seed: int = 0, **shape: Any) -> Path:
+    """As `tiny_adapter`, of several tasks."""
+    base = resolve(str(tiny_base(folder / "base", seed=seed)))
+    with torch.random.fork_rng(devices=[]):
+        made = Shape(base.name, **{"layers": 2, "rank": 4, "hidden": 16} | shape)
+        model = SeveralModels(base, made, tasks, seed)
+        for name, weight in model.named_parameters():
+            if "lora_B" in name or ".head." in name:
+                torch.nn.init.normal_(weight, std=0.3)
+    save_several(model, folder / "adapter")
+    return folder / "adapter"
+
+
+def save_several(model: SeveralModels, folder: Path) -> None:
+    """Write the adapter of models of several tasks."""
+    adapter.write_several(
+        folder,
+        model.learned_state(),
+        tasks=model.tasks,
+        shape=model.shape,
+        base=model.base,
+        objective="distill",
+        notes={},
+    )
 
 
 def save(task: Task, model: Model, folder: Path) -> None:

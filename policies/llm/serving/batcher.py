@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.llm.engine.contract import EngineAhead, ServingEngine
+from policies.llm.engine.contract import EngineAhead, SharedForwards
 from policies.llm.serving.arrivals import PORTION
 from policies.llm.task import Decided, NextSteps, Vectors
 
@@ -141,17 +141,17 @@ class Batcher:
     """Runs forwards on a thread of its own, one after the other. Use it from one event loop.
 
     Args:
-        engine: nobody else may use it.
+        engine: of one task or of several; nobody else may use it.
         queue: which requests go next.
         fill: makes what the model is fed of a batch's steps.
-        answers: says what a batch's outputs come to, as `Task.answers`.
+        answers: says what a batch's outputs come to, as `Task.answers`; None leaves that to the sessions.
         delay_s: wait so long before every forward: a slow model, for tests.
         observe: called with every batch and its forward's seconds.
     """
 
     def __init__(
         self,
-        engine: ServingEngine,
+        engine: SharedForwards,
         queue: BatchQueue,
         fill: Fill,
         *,
@@ -197,14 +197,6 @@ class Batcher:
     def alive(self) -> bool:
         """Whether requests are still being taken."""
         return self._running is not None and not self._running.done()
-
-    def open(self) -> int:
-        """A free slot of the engine.
-
-        Raises:
-            Exception: what the engine raises when it is full.
-        """
-        return self._engine.open()
 
     def close(self, slot: int) -> None:
         """Give a slot back that no forward has in hand."""

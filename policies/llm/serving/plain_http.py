@@ -18,8 +18,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Protocol
 
-from policies.llm.serving.outcome import Outcome
-from policies.llm.serving.protocol import DECIDE, SESSIONS
+from policies.llm.serving.protocol import DECIDE, SESSIONS, Outcome
 
 PLAIN_BODY_BYTES = 64 * 1024
 """Read within a few milliseconds: a step takes some 400 bytes."""

@@ -25,7 +25,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from policies.llm.serving.fields import MOST, FieldError, Fields, length, load_json, number, shown
@@ -161,3 +162,22 @@ def load_answer(body: bytes, task: Task) -> Answer:
         server_ms=top.number("server_ms", 0.0),
         steps=top.whole("steps", 1),
     )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a request comes to, before anybody has made HTTP of it: a status, an object, and fields."""
+
+    status: int
+    said: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def body(self) -> bytes:
+        """As JSON."""
+        return json.dumps(self.said).encode()
+
+
+def refused(status: int, error: str, headers: Mapping[str, str] | None = None, **more: Any) -> Outcome:
+    """Every refusal is an object with `error`, whoever refuses."""
+    return Outcome(status, {"error": error, **more}, headers or {})

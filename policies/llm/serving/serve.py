@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import json
 import os
 import signal
@@ -18,16 +17,19 @@ from pathlib import Path
 
 from aiohttp import web
 
-from policies.llm.engine.apart import AskedEngine, EnginesApart
+from policies.llm.engine.apart import EnginesApart
+from policies.llm.engine.asked import Asked, engines_for, held_together
 from policies.llm.engine.contract import EngineFull, EngineGone, ServingEngine
 from policies.llm.serving.arrivals import LOOK_EVERY_S, Doorkeeper, noting_loop
 from policies.llm.serving.client import default_socket, runtime_folder
+from policies.llm.serving.desks import Limits, TaskEngine
 from policies.llm.serving.options import SHORTEST_TOKEN
 from policies.llm.serving.plain_http import PlainConnections
-from policies.llm.serving.server import Limits, Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.serving.sessions import IDLE_S
 from policies.llm.task import DEFAULT, Task, task_named
-from traces.client_faults import quiet_about_clients
+from traces.listening.addresses import LOOPBACK, is_loopback
+from traces.listening.client_faults import quiet_about_clients
 from traces.safe_reading import BadFileError, decoded, read_given
 
 LONGEST_SOCKET_PATH = 107
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     token = read_token(args.token_file)
     if args.host is not None and args.port is None:
         raise ServeError("--host needs --port")
-    host = args.host or "127.0.0.1"
+    host = args.host or LOOPBACK
     if args.port is not None and token is None and not is_loopback(host):
         raise ServeError(f"--host {host} can be reached from elsewhere: name a --token-file")
     path = None if args.port is not None else free_place(args.socket)
@@ -72,8 +74,8 @@ def _run(args: argparse.Namespace, token: str | None, path: Path | None, host: s
     """As `run`, where and for whom being settled."""
     began_s = time.monotonic()
     asked = asked_engines(args)
-    for each in asked:
-        each.task.ready()  # first: what this loads, the engine's process need not load again
+    for task in (task for each in asked for task in each.tasks):
+        task.ready()  # first: what this loads, the engine's process need not load again
     with EnginesApart(asked, forks=True) as apart:
         engines = apart.loaded()
         took = [warm_up(engine) for engine in engines]
@@ -99,8 +101,8 @@ def _limits(args: argparse.Namespace) -> Limits:
     )
 
 
-def asked_engines(args: argparse.Namespace) -> list[AskedEngine]:
-    """An engine for each task that is asked for.
+def asked_engines(args: argparse.Namespace) -> list[Asked]:
+    """An engine for each task that is asked for; one for all that one adapter holds.
 
     Raises:
         ServeError, TaskError: no such task, or an adapter that could be of several.
@@ -114,7 +116,7 @@ def asked_engines(args: argparse.Namespace) -> list[AskedEngine]:
         "threads": args.threads,
         "dtype": args.dtype,
     }
-    return [AskedEngine(task, adapter, options) for task, adapter in adapters.items()]
+    return engines_for(adapters, options)
 
 
 def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task, Path | None]:
@@ -124,15 +126,16 @@ def asked_tasks(words: Sequence[str] | None, adapter: Path | None) -> dict[Task,
         ServeError: a task twice, or an adapter that could be of several.
         TaskError: no such task.
     """
+    several = held_together(adapter) if adapter is not None else ()
     asked: dict[Task, Path | None] = {}
-    for word in words or [DEFAULT]:
+    for word in words or several or [DEFAULT]:
         name, given, folder = word.partition("=")
         task = task_named(name)
         if task in asked:
             raise ServeError(f"--task {word}: {name} stands twice; a server has one adapter for a task")
         asked[task] = Path(folder) if given else None
     if adapter is not None:
-        if len(asked) > 1 or any(asked.values()):
+        if any(asked.values()) or (len(asked) > 1 and not several):
             raise ServeError(f"--adapter {adapter}: of which task? say --task NAME={adapter}")
         asked = dict.fromkeys(asked, adapter)
     return asked
@@ -188,16 +191,6 @@ def read_token(path: Path | None) -> str | None:
             f"--token-file {path}: its first line must be {SHORTEST_TOKEN} or more letters, digits or signs"
         )
     return token
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host's address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def free_place(asked: Path | None) -> Path:
@@ -279,7 +272,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def listening(
-    server: Server, path: Path | None, host: str = "127.0.0.1", port: int | None = 0
+    server: Server, path: Path | None, host: str = LOOPBACK, port: int | None = 0
 ) -> AsyncIterator[str]:
     """The server answers at a socket's path, or on TCP, while the context lasts; gives the address.
 

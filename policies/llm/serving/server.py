@@ -13,44 +13,31 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from policies.llm.engine.contract import ServingEngine
 from policies.llm.serving.arrivals import BODY_WITHIN_S, Doorkeeper, arrived_s
-from policies.llm.serving.batch_by_arrival import ArrivalQueue
-from policies.llm.serving.batch_by_deadline import BUDGET_S, DeadlineQueue
-from policies.llm.serving.batcher import (
-    GATHER_S,
-    LARGEST_BATCH,
-    LONGEST_QUEUE,
-    Batcher,
-    BatchQueue,
-    Hopeless,
-    Late,
-    QueueFull,
-    WaitingSteps,
-)
+from policies.llm.serving.batcher import Hopeless, Late, QueueFull
+from policies.llm.serving.desks import Limits, MakesQueue, TaskEngine, desks_of
 from policies.llm.serving.fields import FieldError
 from policies.llm.serving.metrics import EARLY, LATE, Metrics
-from policies.llm.serving.outcome import Outcome, refused
 from policies.llm.serving.plain_http import PLAIN_BODY_BYTES, PlainRequest
 from policies.llm.serving.protocol import (
     DECIDE,
     HEALTH,
     METRICS,
-    MOST_BODY_BYTES,
     READY,
     SESSIONS,
     Answer,
+    Outcome,
     Request,
     dump_answer,
     load_request,
+    refused,
 )
-from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS, Behind, ServedSessions, SessionsFull
-from policies.llm.task import Task
+from policies.llm.serving.sessions import Behind, ServedSessions, SessionsFull
 from traces.versions import loaded_versions
 
 EXPIRE_EVERY_S = 5.0
@@ -66,79 +53,14 @@ _UNKNOWN = refused(401, "wrong or no token", {"WWW-Authenticate": "Bearer"})
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much a server takes on."""
-
-    sessions: int = MOST_SESSIONS
-    idle_s: float = IDLE_S
-    waiting: int = LONGEST_QUEUE
-    batch: int = LARGEST_BATCH
-    gather_s: float = GATHER_S
-    budget_s: float | None = BUDGET_S
-    """Earliest deadline first, no forward longer than half of this; None: first come, first served."""
-    body_bytes: int = MOST_BODY_BYTES
-
-    def queue(self, sessions: Callable[[], int]) -> BatchQueue:
-        """A queue within these limits, given how many sessions are open."""
-        if self.budget_s is None:
-            return ArrivalQueue(self.gather_s, self.batch, self.waiting, sessions)
-        return DeadlineQueue(self.budget_s, self.gather_s, self.batch, self.waiting, sessions)
-
-
-@dataclass(frozen=True)
-class TaskEngine:
-    """A task and the engine that decides it. Nobody else may use the engine."""
-
-    task: Task
-    engine: ServingEngine
-
-
-class _Desk:
-    """One task's engine, the queue before it, and its sessions."""
-
-    def __init__(
-        self,
-        served: TaskEngine,
-        queue: Callable[[Callable[[], int]], BatchQueue],
-        limits: Limits,
-        delay_s: float,
-        metrics: Metrics,
-    ) -> None:
-        self.task, self.engine, self._metrics = served.task, served.engine, metrics
-        self.asking: set[asyncio.Task[Answer]] = set()
-        """Requests that wait for their answer."""
-        self.queue = queue(lambda: len(self.sessions))
-        self.batcher = Batcher(
-            served.engine,
-            self.queue,
-            served.task.fill,
-            answers=served.task.answers,
-            delay_s=delay_s,
-            observe=self._observe,
-        )
-        self.sessions = ServedSessions(
-            self.batcher,
-            served.task,
-            target=served.engine.info.target,
-            most=limits.sessions,
-            idle_s=limits.idle_s,
-            rebuilt=metrics.rebuilt.inc,
-        )
-
-    def _observe(self, batch: Sequence[WaitingSteps], seconds: float) -> None:
-        self._metrics.forward_s.labels(self.task.name).observe(seconds)
-        self._metrics.batch.labels(self.task.name).observe(len(batch))
-        self._metrics.steps.inc(sum(len(work.asked.steps) for work in batch))
-        self._metrics.rows.inc(sum(work.rows for work in batch))
-
-
 class Server:
-    """Engines behind an application, one for each task; sessions of one task share its forwards.
+    """Engines behind an application; sessions of one task share its forwards, and those of several tasks do
+    where one engine decides them all.
 
     Args:
         served: each task once.
-        limits: how much it takes on, of each task; `Limits()` if None.
+        limits: how much it takes on, of each task; `Limits()` if None. What decides several tasks has as many
+            sessions of all of them together.
         token: without it in `Authorization: Bearer`, only health is told.
         delay_s: wait so long before every forward: a slow model, for tests.
         queue: decides which requests go next, given the number of open sessions; by the limits if None.
@@ -152,17 +74,15 @@ class Server:
         *,
         token: str | None = None,
         delay_s: float = 0.0,
-        queue: Callable[[Callable[[], int]], BatchQueue] | None = None,
+        queue: MakesQueue | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
         self._versions = versions or {}
         self._limits, self._token, self._delay_s = limits or Limits(), token, delay_s
         labels = [{name: str(value) for name, value in asdict(each.engine.info).items()} for each in served]
         self.metrics = Metrics(labels, self._open, self._waiting)
-        self._desks = {
-            each.task.name: _Desk(each, queue or self._limits.queue, self._limits, delay_s, self.metrics)
-            for each in served
-        }
+        self._desks = desks_of(served, queue or self._limits.queue, self._limits, delay_s, self.metrics)
+        self._counters = list({id(desk.counter): desk.counter for desk in self._desks.values()}.values())
         self._tasks = {name: desk.task for name, desk in self._desks.items()}
         self._began_s = time.monotonic()
         self._large = asyncio.Semaphore(1)
@@ -175,7 +95,7 @@ class Server:
         return sum(len(desk.sessions) for desk in self._desks.values())
 
     def _waiting(self) -> int:
-        return sum(len(desk.queue) for desk in self._desks.values())
+        return sum(len(counter.queue) for counter in self._counters)
 
     def sessions(self, task: str) -> ServedSessions:
         """The sessions of a task that is served."""
@@ -184,7 +104,7 @@ class Server:
     def learn(self, task: str, times: Sequence[tuple[int, float]]) -> None:
         """What forwards of so many new steps took, s, before anybody asked."""
         for steps, seconds in times:
-            self._desks[task].queue.learn(steps, seconds)
+            self._desks[task].counter.queue.learn(steps, seconds)
 
     def facts(self) -> dict[str, Any]:
         """What is served, and how much may be asked of it."""
@@ -210,8 +130,8 @@ class Server:
 
     async def _working(self, app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as batchers:
-            for desk in self._desks.values():
-                await batchers.enter_async_context(desk.batcher)
+            for counter in self._counters:
+                await batchers.enter_async_context(counter.batcher)
             expiring = asyncio.create_task(self._expire())
             yield
             expiring.cancel()
@@ -422,12 +342,12 @@ class Server:
         self._expire_all()
         if not self._alive():
             return _refusal(503, "the engine's thread has ended")
-        if any(len(desk.sessions) >= self._limits.sessions for desk in self._desks.values()):
+        if any(counter.open_sessions() >= self._limits.sessions for counter in self._counters):
             return _refusal(503, f"all {self._limits.sessions} sessions are taken")
         return web.json_response({"status": "ready"})
 
     def _alive(self) -> bool:
-        return all(desk.batcher.alive for desk in self._desks.values())
+        return all(counter.batcher.alive for counter in self._counters)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(

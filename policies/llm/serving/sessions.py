@@ -77,6 +77,7 @@ class ServedSessions:
 
     Args:
         batcher: runs the model.
+        open_slot: a free slot of its engine, for this task.
         task: what is decided.
         target: the return that the engine's adapter wants to be asked for.
         most: sessions at once.
@@ -87,6 +88,7 @@ class ServedSessions:
     def __init__(
         self,
         batcher: Batcher,
+        open_slot: Callable[[], int],
         task: Task,
         *,
         target: float | None = None,
@@ -94,7 +96,7 @@ class ServedSessions:
         idle_s: float = IDLE_S,
         rebuilt: Callable[[int], None] = lambda steps: None,
     ) -> None:
-        self._batcher, self._task, self._target = batcher, task, target
+        self._batcher, self._open_slot, self._task, self._target = batcher, open_slot, task, target
         self._most, self._idle_s = most, idle_s
         self._open: dict[str, _Session] = {}
         self._working: set[asyncio.Task[None]] = set()
@@ -263,7 +265,7 @@ class ServedSessions:
         if len(self) >= self._most:
             raise SessionsFull(self._most, self._next_expiry_s())
         try:
-            slot = self._batcher.open()
+            slot = self._open_slot()
         except EngineFull:  # slots of sessions that are over, but still in a forward
             raise SessionsFull(self._most, RETRY_SLOT_S) from None
         transcript = Transcript(self._task, request.context, self._target)

@@ -30,7 +30,7 @@ class Transcript:
 
     def next(self, steps: Sequence[Any]) -> NextSteps:
         """What the model's input is made of for these steps; the session may not grow until it is."""
-        return NextSteps(steps, self._past, self.context, self._target)
+        return NextSteps(steps, self._past, self.context, self._target, self.task)
 
     def append(self, steps: Sequence[Any]) -> None:
         """The model has taken these steps in."""

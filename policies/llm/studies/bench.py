@@ -106,8 +106,20 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="a video of each session in the engine, then one through the server (default: %(default)s)",
     )
+    _add_tasks(command)
     add_json_option(command)
     command.set_defaults(run=run)
+
+
+def _add_tasks(command: Any) -> None:
+    command.add_argument(
+        "--tasks",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,…",
+        help="one server for several tasks instead, beside one for each: memory, times, the same answers;"
+        " --adapter holds them all (default: a random one)",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -118,6 +130,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         BenchError: the server does not start.
     """
     with temporary_folder("streambed-bench-") as folder:
+        if args.tasks:
+            from policies.llm.studies.bench_tasks import measured_tasks
+
+            return measured_tasks(args, folder)
         return measured(args, folder)
 
 
@@ -233,6 +249,12 @@ def session_steps(video: Video, seed: int) -> list[VideoStep]:
         first_level=None,
     )
     return [VideoStep.of(seen) for seen in watching.seen]
+
+
+def sampled(number: int) -> tuple[Any, list[VideoStep]]:
+    """Context and steps of the session over the made-up trace of that number."""
+    video = load_video("envivio")
+    return TASK.usual_context(video), session_steps(video, number)
 
 
 def timed_features(

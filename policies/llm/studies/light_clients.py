@@ -120,9 +120,21 @@ def ask_all(address: Address, task: Task, sessions: Sequence[tuple[Any, Sequence
         AskingError: a request was not answered.
         OSError: nobody listens.
     """
+    return ask_each(address, [(task, context, steps) for context, steps in sessions])
+
+
+def ask_each(address: Address, sessions: Sequence[tuple[Task, Any, Sequence[Any]]]) -> Heard:
+    """As `ask_all`, of sessions of several tasks.
+
+    Args:
+        sessions: task, context and steps of each.
+
+    Raises:
+        AskingError, OSError: as `ask_all`.
+    """
     askers: list[_Asker] = []
     try:
-        for context, steps in sessions:
+        for task, context, steps in sessions:
             askers.append(_Asker(address.connect(_SILENT_S), requests(task, context, steps)))
         begun_s, begun_cpu_s = time.perf_counter(), time.thread_time()
         times_ms = _asked([(asker, len(asker.says) - 1) for asker in askers])
@@ -131,7 +143,10 @@ def ask_all(address: Address, task: Task, sessions: Sequence[tuple[Any, Sequence
     finally:
         for asker in askers:
             asker.connected.close()
-    answers = [[load_answer(body, task) for body in asker.bodies[:-1]] for asker in askers]
+    answers = [
+        [load_answer(body, task) for body in asker.bodies[:-1]]
+        for asker, (task, _, _) in zip(askers, sessions, strict=True)
+    ]
     return Heard(times_ms, answers, took_s, client_s)
 
 

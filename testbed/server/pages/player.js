@@ -1,14 +1,17 @@
 // dash.js on the origin's page: for a person who watches, and for a session that is measured.
 //
 // A person opens /player/?video=PATH_OF_MPD. A measured session calls streambed.prepare(options), then
-// streambed.begin(); what happens is told to `streambedTell`, a function that the browser's driver added,
+// streambed.begin(begins); what happens is told to `streambedTell`, a function that the browser's driver added,
 // as JSON with `what` and `at` (performance.now(), ms). Nothing is computed here that can be computed there.
 "use strict";
 
 const streambed = (() => {
   const video = document.getElementById("video");
   const STATE_PERIOD_MS = 250;
+  // Of a live stream, how long before a chunk can be asked for our policy is asked: dash.js may look a moment later.
+  const ASKED_AHEAD_MS = 50;
   let player, options, manifest, levels = 0;
+  let beginsMs = null; // of a live stream
   let begun = false, over = false;
   let startedAt = null, stalledAt = null, stallMs = 0;
   let chunk = 0, level = null, lastBytes = 0;
@@ -37,8 +40,12 @@ const streambed = (() => {
   }
 
   const totals = () => ({
-    startup_ms: startedAt, stall_ms: stalledMs(), played_ms: 1000 * video.currentTime,
+    startup_ms: startedAt, stall_ms: stalledMs(),
+    played_ms: options.live ? null : 1000 * video.currentTime, // (live is not played at its own pace)
   });
+
+  // How far behind a live stream's making what is shown is.
+  const latency = () => options.live ? { latency_s: (Date.now() - beginsMs) / 1000 - video.currentTime } : {};
 
   // What the bridge decides, at the moment at which dash.js asks its rules: once a chunk. The call waits for the
   // answer, as nothing may be requested before; playback goes on meanwhile.
@@ -46,7 +53,8 @@ const streambed = (() => {
     if (!asked.has(chunk)) {
       const request = new XMLHttpRequest();
       request.open("POST", options.decide, false);
-      request.send(JSON.stringify({ chunk, at: now(), buffer_ms: bufferedMs(), stall_ms: stalledMs() }));
+      request.send(JSON.stringify({ chunk, at: now(), buffer_ms: bufferedMs(), stall_ms: stalledMs(),
+        ...latency() }));
       if (request.status !== 200) {
         fail("player-error", `the bridge answered ${request.status}`);
       }
@@ -55,13 +63,17 @@ const streambed = (() => {
     return asked.get(chunk);
   }
 
+  // Whether the next chunk can be asked for, or will be in a moment.
+  const nearlyThere = () => !options.live
+    || Date.now() + ASKED_AHEAD_MS >= streambedLive.availableMs(options.live, beginsMs, chunk);
+
   function AskingRule() {
     const SwitchRequest = dashjs.FactoryMaker.getClassFactoryByName("SwitchRequest");
     const context = this.context;
     return {
       getSwitchRequest(rulesContext) {
         const answer = SwitchRequest(context).create();
-        if (rulesContext.getMediaType() !== "video" || chunk >= options.chunks) {
+        if (rulesContext.getMediaType() !== "video" || chunk >= options.chunks || !nearlyThere()) {
           return answer;
         }
         const wanted = askedLevel();
@@ -106,11 +118,13 @@ const streambed = (() => {
       return; // dash.js tries again, and says so when it gives up
     }
     chunk = request.index + 1;
-    lastBytes = request.bytesLoaded;
+    const came = streambedLive.arrival(request.url);
+    lastBytes = came ? came.bytes : request.bytesLoaded;
     const before = requested.get(request.index);
     before.facts = {
       chunk: request.index, level: request.representation.absoluteIndex, url: request.url,
-      size_bytes: event.response ? event.response.byteLength : request.bytesTotal, headers: headersOf(request.url),
+      size_bytes: came ? came.bytes : event.response ? event.response.byteLength : request.bytesTotal,
+      ...(came ? { busy_ms: came.busy_ms, busy_bytes: came.busy_bytes } : {}), headers: headersOf(request.url),
       buffer_before_ms: before.buffer_before_ms, ...times(request),
     };
   }
@@ -123,7 +137,8 @@ const streambed = (() => {
   function onAppended(event) {
     const done = requested.get(event.index);
     if (event.mediaType === "video" && done && done.facts) {
-      tell("chunk", { ...done.facts, buffer_after_ms: bufferedMs(), stall_ms: stalledMs(), appended: now() });
+      tell("chunk", { ...done.facts, buffer_after_ms: bufferedMs(), stall_ms: stalledMs(), appended: now(),
+        ...latency() });
       delete done.facts;
     }
   }
@@ -220,6 +235,9 @@ const streambed = (() => {
       return Promise.reject(new Error("dash.js is not on the origin's page"));
     }
     performance.setResourceTimingBufferSize(100000);
+    if (options.live && options.live.ahead_s > 0) {
+      streambedLive.watch();
+    }
     player = dashjs.MediaPlayer().create();
     player.initialize(video, null, true);
     player.updateSettings(options.settings);
@@ -246,9 +264,13 @@ const streambed = (() => {
   }
 
   // Play. Gives the time, by performance.now(), at which it began.
-  function begin() {
+  function begin(begins) {
     const at = now();
     begun = true;
+    if (options.live) {
+      beginsMs = begins;
+      streambedLive.move(manifest, begins);
+    }
     if (options.decide) {
       // dash.js takes its first segment without asking its rules, of the level nearest to a bitrate.
       const first = options.ladder_kbps[askedLevel()];

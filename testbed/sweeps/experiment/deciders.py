@@ -14,12 +14,15 @@ from player.policy import Policy, ToldFuture
 from player.provenance import decided_by
 from player.registry import CALL, VIDEO, Kind, LoadedPolicy, PolicyError, load_policy
 from player.simulated.session import Future
+from testbed.browser.clients import DASHJS
+from testbed.browser.settings import OwnRule, is_own, loaded_rule, own_rule
 from testbed.cross.asked import companions_of
 from testbed.link.settings import LinkSettings
 from testbed.session.video_to_play import VideoToPlay
 from testbed.simulated.models import MODELS
 from testbed.simulating.tasks import CALL as TASK_CALL
 from testbed.simulating.tasks import VIDEO as TASK_VIDEO
+from testbed.sweeps.experiment.players import ELSEWHERE, NOT_COMPUTED, each_elsewhere
 from testbed.sweeps.experiment.schema import PolicyEntry, SettingEntry, SweepFile
 from testbed.sweeps.experiment.units import SweepPolicy, SweepSetting, Unit
 from traces.trace import Trace
@@ -41,6 +44,8 @@ def policy_of(file: SweepFile, entry: PolicyEntry, link_model: str | None) -> Sw
         found = loaded(entry.spec, KINDS[file.task])
     except PolicyError as error:
         raise file.fault(entry.place, str(error), entry.spec.partition(":")[0]) from None
+    if is_own(found.spec):
+        _refuse_without_browser(file, entry)
     decided = decided_by(found.spec, found.policy)
     return SweepPolicy(
         label=entry.label,
@@ -62,8 +67,21 @@ def _unplayable(policy: object, link_model: str | None) -> str | None:
     return TOLD_FUTURE if link_model is None and isinstance(policy, KnowsLink) else None
 
 
+def _refuse_without_browser(file: SweepFile, entry: PolicyEntry) -> None:
+    """Refuse a rule of dash.js's own where dash.js plays in no setting.
+
+    Raises:
+        TestbedError: with the line.
+    """
+    if not any(DASHJS in setting.values["player"] for setting in file.settings):
+        way_out = f'give a setting player = "{DASHJS}"'
+        raise file.fault(entry.place, f"policy {entry.spec}: {ELSEWHERE}; {way_out}", entry.spec)
+
+
 def _untellable_anywhere(file: SweepFile, policy: Policy, link_model: str | None) -> str | None:
-    """Why a policy can be told the future in none of the settings; None where it can in one, or needn't."""
+    """Why a policy can be asked in none of the settings; None where it can in one."""
+    if isinstance(policy, OwnRule):
+        return NOT_COMPUTED if link_model is not None else None
     if not isinstance(policy, ToldFuture):
         return None
     keys = ("buffer_cap_s", "startup_s", "resume_s")
@@ -79,7 +97,8 @@ def _untellable_anywhere(file: SweepFile, policy: Policy, link_model: str | None
 def each_untold(
     policies: Sequence[SweepPolicy], settings: Sequence[SweepSetting], link_model: str | None
 ) -> Iterator[tuple[tuple[str, str], str]]:
-    """(policy's label, setting's) and why it cannot be told the future there, of those that can elsewhere."""
+    """(policy's label, setting's) and why it cannot be asked there, of those that can elsewhere."""
+    yield from each_elsewhere(policies, settings)
     for policy in policies:
         if any(setting.call for setting in settings):
             return
@@ -109,7 +128,9 @@ def _untellable(policy: ToldFuture, link_model: str | None, thresholds: BufferTh
 
 @cache
 def loaded(spec: str, kind: Kind = VIDEO) -> LoadedPolicy:
-    """A policy to ask about itself; sessions have one of their own."""
+    """A policy to ask about itself; sessions have one of their own. A rule of dash.js's is one, too."""
+    if kind is VIDEO and is_own(spec):
+        return loaded_rule(own_rule(spec))
     return load_policy(spec, kind=kind)
 
 
@@ -151,6 +172,8 @@ def refusals(file: SweepFile, units: Sequence[Unit]) -> dict[tuple[str, str], st
         return refused
     pairs = {(unit.policy.label, unit.video_spec): unit for unit in units}
     for pair, unit in pairs.items():
+        if is_own(unit.policy.spec):  # it plays whatever a browser does
+            continue
         try:
             _to_play(file, unit).refuse(loaded(unit.policy.spec))
         except PolicyError as error:

@@ -23,10 +23,12 @@ from player.video.built_in import load_video
 from player.video.video import Video, VideoError
 from testbed.link.settings import LinkSettings, Loss
 from testbed.process.errors import TestbedError
+from testbed.session.live_plan import LiveAsked
 from testbed.session.options import capped
 from testbed.simulated.models import MODELS
 from testbed.simulated.starts import Start
 from testbed.simulating.tasks import CALL as TASK_CALL
+from testbed.sweeps.experiment.players import beyond_player
 from testbed.sweeps.experiment.schema import (
     KEYS,
     OF_THE_PLAYER,
@@ -92,19 +94,7 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             zip(several, values, strict=True)
         )
         words = ", ".join(f"{key} {shown_value(chosen[key])}" for key in several)
-        link = LinkSettings(
-            rtt_ms=chosen["rtt_ms"],
-            jitter_ms=chosen["jitter_ms"],
-            loss=Loss("uniform", chosen["loss_pct"]) if chosen["loss_pct"] else Loss(),
-            queue_ms=chosen["queue_ms"],
-            queue_bytes=chosen["queue_bytes"],
-            congestion_control=chosen["cc"],
-            aqm=chosen["aqm"],
-            slow_start_after_idle=chosen["slow_start_after_idle"],
-            media_delay_ms=media_delay_ms(chosen),
-            media_jitter_ms=chosen["media_jitter_ms"],
-            grant_ms=chosen["grant_ms"],
-        )
+        link = _link(chosen)
         yield SweepSetting(
             label=f"{entry.label}, {words}" if words else entry.label,
             group=entry.label,
@@ -116,14 +106,34 @@ def grid(entry: SettingEntry, link_model: str | None, calls: bool = False) -> It
             cap_mbps=chosen["cap_mbps"],
             players=chosen["players"],
             stagger_s=chosen["stagger_s"],
-            left_out=None if link_model is None else _beyond(link_model, link, chosen, calls),
+            left_out=beyond_player(chosen, link_model is not None)
+            or _beyond(link_model, link, chosen, calls),
             beside=chosen["beside"],
             cross=chosen["cross"],
             thresholds=BufferThresholds(*(chosen[name] for name in OF_THE_PLAYER)),
             transport=chosen["transport"],
             call=call_of(chosen) if calls else None,
+            client=chosen["player"],
+            live=LiveAsked(chosen["latency_s"], chosen["part_s"]) if chosen["live"] else None,
             axis={key: chosen[key] for key in entry.axes},
         )
+
+
+def _link(chosen: Mapping[str, Any]) -> LinkSettings:
+    """The link at a point of a setting."""
+    return LinkSettings(
+        rtt_ms=chosen["rtt_ms"],
+        jitter_ms=chosen["jitter_ms"],
+        loss=Loss("uniform", chosen["loss_pct"]) if chosen["loss_pct"] else Loss(),
+        queue_ms=chosen["queue_ms"],
+        queue_bytes=chosen["queue_bytes"],
+        congestion_control=chosen["cc"],
+        aqm=chosen["aqm"],
+        slow_start_after_idle=chosen["slow_start_after_idle"],
+        media_delay_ms=media_delay_ms(chosen),
+        media_jitter_ms=chosen["media_jitter_ms"],
+        grant_ms=chosen["grant_ms"],
+    )
 
 
 def simulated_link(model: str, setting: SweepSetting) -> Link:
@@ -131,14 +141,18 @@ def simulated_link(model: str, setting: SweepSetting) -> Link:
     return MODELS[model].link(setting.link)
 
 
-def _beyond(model: str, link: LinkSettings, chosen: Mapping[str, Any], calls: bool) -> str | None:
-    """What of a setting a link model does not know; None if it can do all of it."""
+def _beyond(model: str | None, link: LinkSettings, chosen: Mapping[str, Any], calls: bool) -> str | None:
+    """What of a setting a link model does not know; None if it can do all of it, or there is none."""
+    if model is None:
+        return None
     if chosen["players"] > 1 or chosen["beside"] or chosen["cross"]:
         return "simulated players do not share a bottleneck"
     if chosen["abandon"] and model != PUBLISHED:
         return f"link model {model} has chunks whole, so that no request can be given up"
     if calls:
         return None
+    if chosen["live"]:
+        return "live streams are emulated only"
     if chosen["transport"] != H1:
         return f"link model {model} knows no transport"
     beyond = MODELS[model].beyond(link)
@@ -202,6 +216,7 @@ def _played(
     spec = setting.video or default_video(swept.trace.family)
     whole, chunks = _video(file, entry, spec, setting.chunks)
     _check_cap(file, entry, setting, whole)
+    _check_live(file, entry, setting, whole)
     return spec, whole, chunks
 
 
@@ -241,6 +256,17 @@ def _check_cap(file: SweepFile, entry: SettingEntry, setting: SweepSetting, vide
         setting.thresholds.check_holds(video.chunk_s)
     except ValueError as error:
         raise file.fault(entry.where["buffer_cap_s"], str(error)) from None
+
+
+def _check_live(file: SweepFile, entry: SettingEntry, setting: SweepSetting, video: Video) -> None:
+    """Raises TestbedError for a latency or parts that a live stream of this video can't have."""
+    if setting.live is None:
+        return
+    try:
+        setting.live.of(video.chunk_s)
+    except ValueError as error:
+        name = "part_s" if str(error).startswith("part_s") else "latency_s"
+        raise file.fault(entry.where[name], str(error), name) from None
 
 
 @cache

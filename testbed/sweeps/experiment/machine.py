@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from testbed.aqm.managed import refuse_aqm
+from testbed.browser.able import refuse_machine
 from testbed.link.lane import check_congestion_control, delay_backend, require_tools
 from testbed.link.settings import check_carried
 from testbed.process.errors import TestbedError
 from testbed.session.transports import able_transport
 from testbed.sweeps.experiment.plan import SweepPlan
+from testbed.sweeps.experiment.players import has_browsers
 from testbed.sweeps.experiment.schema import SettingEntry
 
 
@@ -20,6 +22,8 @@ def check_machine(plan: SweepPlan, asked_backend: str) -> str:
         TestbedError: what is missing, or the line of the file that asks for too much.
     """
     require_tools()
+    if has_browsers(plan.units):
+        refuse_machine()
     grants = any(setting.link.grant_ms for setting in plan.settings)
     backend = delay_backend("relay" if grants and asked_backend == "auto" else asked_backend)
     entries = {entry.label: entry for entry in plan.file.settings}
@@ -54,7 +58,8 @@ def _check_transports(plan: SweepPlan, entries: Mapping[str, SettingEntry]) -> N
     pairs = {(unit.setting.label, unit.swept.trace.name): unit for unit in plan.units}
     for unit in pairs.values():
         try:
-            able_transport(unit.setting.transport, unit.swept.trace, unit.setting.link)
+            part_s = None if unit.live is None else unit.live.part_s
+            able_transport(unit.setting.transport, unit.swept.trace, unit.setting.link, part_s)
         except TestbedError as error:
             said = str(error).removeprefix("--").replace("--cap-mbps ", "cap_mbps = ").replace("--cc", "cc")
             raise plan.file.fault(entries[unit.setting.group].where["transport"], said) from None

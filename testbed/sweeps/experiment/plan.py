@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from player.defaults import PUBLISHED
-from player.qoe import QoE, Scored
+from player.qoe import QoE, Scored, live_qoe
 from player.video.video import Video
 from testbed.session.trace_notes import trace_notes, video_notes
 from testbed.simulating.tasks import CALL
@@ -50,7 +50,9 @@ class SweepPlan:
 
     def qoe_of(self, unit: Unit) -> QoE:
         """What a unit's policies are told."""
-        return self.file.scoring.on(unit.whole.ladder_kbps)
+        ladder_kbps = unit.whole.ladder_kbps
+        qoe = self.file.scoring.on(ladder_kbps)
+        return qoe if unit.setting.live is None else live_qoe(qoe, ladder_kbps, self.file.latency_weight)
 
     @property
     def scored(self) -> list[Scored]:

@@ -9,6 +9,7 @@ from typing import Any
 from player.buffer import USUAL_THRESHOLDS
 from player.manifest import Manifest
 from player.transport.names import ASKED, H1
+from testbed.browser.clients import PYTHON
 from testbed.link.settings import FIFO
 from testbed.sweeps.experiment.plan import SweepPlan
 from testbed.sweeps.experiment.units import Unit
@@ -42,14 +43,18 @@ def _facts(told: Manifest, plan: SweepPlan, unit: Unit) -> Iterator[tuple[str, A
         yield "trace", _short(told.trace.sha256), _short(unit.swept.trace.sha256)
     if told.video:
         yield "chunks", told.video.chunks, unit.chunks
-        yield "video", _short(told.video.sha256), _short(unit.video.sha256)
+        if unit.setting.live is None:  # of a live stream nobody knows the sizes beforehand
+            yield "video", _short(told.video.sha256), _short(unit.video.sha256)
     qoe = dataclasses.asdict(plan.qoe_of(unit))
     for key, there in (told.told_qoe or {}).items():
         yield key, there, qoe.get(key)
     if told.player:
+        yield "player", told.player.client or PYTHON, unit.setting.client
         for key, wanted in dataclasses.asdict(unit.setting.thresholds).items():
             there = getattr(told.player, key)  # not said: the usual one
             yield key, getattr(USUAL_THRESHOLDS, key) if there is None else there, wanted
+        live, wanted = told.player.live or {}, unit.live
+        yield "latency_s", live.get("latency_s"), None if wanted is None else wanted.latency_s
         yield "transport", (told.player.transport or {}).get(ASKED, H1), unit.setting.transport
         yield "fallback", told.player.fallback, unit.policy.fallback
         if not plan.simulated:

@@ -33,8 +33,11 @@ from player.buffer import BufferThresholds
 from player.call.checks import CallError
 from player.call.settings import CallSettings
 from player.defaults import CALL_MEDIA_SHARE, DEADLINE_S, MU
+from player.live.parts import LEAST_PART_S, MOST_PART_S
+from player.live.stream import LEAST_LATENCY_S, MOST_LATENCY_S
 from player.qoe import Scoring
 from player.transport.names import H1, TRANSPORTS
+from testbed.browser.clients import CLIENTS, PYTHON
 from testbed.cross.asked import companions_of, flows_of
 from testbed.link.settings import FIFO, LinkSettings, Loss
 from testbed.process.errors import TestbedError
@@ -118,6 +121,10 @@ def _cross(value: Any) -> str | None:
     return None
 
 
+def _client(value: Any) -> str | None:
+    return None if value in CLIENTS else f"expected {' or '.join(CLIENTS)}{meant(value, CLIENTS)}"
+
+
 def _transport(value: Any) -> str | None:
     return None if value in TRANSPORTS else f"expected {', '.join(TRANSPORTS)}{meant(value, TRANSPORTS)}"
 
@@ -184,6 +191,10 @@ KEYS: dict[str, Key] = {
     "aqm": Key(str, True, FIFO, _link("aqm")),
     "cc": Key(str, True, "cubic", _anything, task=VIDEO),
     "slow_start_after_idle": Key(bool, False, True, _anything, task=VIDEO),
+    "live": Key(bool, False, False, _anything, task=VIDEO),
+    "latency_s": Key(float, True, None, _at_least(LEAST_LATENCY_S, MOST_LATENCY_S), task=VIDEO),
+    "part_s": Key(float, True, None, _at_least(LEAST_PART_S, MOST_PART_S), task=VIDEO),
+    "player": Key(str, True, PYTHON, _client, task=VIDEO),
     "players": Key(int, True, 1, _at_least(1, 16)),
     "stagger_s": Key(float, True, 5.0, _at_least(0, 3600)),
     "beside": Key(str, True, None, _beside),
@@ -197,12 +208,15 @@ KEYS: dict[str, Key] = {
     "repetitions": Key(int, False, 1, _at_least(1, 10_000)),
 }
 """What a setting may say beside `label`, `seen`, `stress` and `traces`: units are in the names, `video` is
-the family's own if not given, `players` share the lane's bottleneck and begin `stagger_s` apart, `beside` and
-`cross` say who else is on it (`call:gcc,video:bba`, `cubic:2,bbr:1@10-40`), players hold requests above
-`buffer_cap_s`, begin to play at `startup_s`, go on after a stall at `resume_s`, with `abandon` give requests
-up for a lower level, `transport` is the protocol by which they fetch, `seeds` are of policies and of the
+the family's own if not given, with `live` it is a live stream, watched `latency_s` behind its making and sent
+in parts of `part_s`, `player` is ours or dash.js in a browser, `players` share the lane's bottleneck
+and begin `stagger_s` apart, `beside` and `cross` say who else is on it (`call:gcc,video:bba`,
+`cubic:2,bbr:1@10-40`), players hold requests above `buffer_cap_s`, begin to play at `startup_s`, go on after
+a stall at `resume_s`, with `abandon` give requests up for a lower level, `transport` is the protocol by which
+they fetch, `seeds` are of policies and of the
 relay's loss, `repetitions` run the same again (emulated)."""
 
+OF_LIVE = ("latency_s", "part_s")
 OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon")
 """Those that `BufferThresholds` has, in its order."""
 
@@ -211,7 +225,7 @@ TOP = (
     *("decision_deadline_s", "fallback", "qoe"),
 )
 TOP_TABLES = ("defaults", "setting")
-QOE = ("kind", "mu", "smooth")
+QOE = ("kind", "mu", "smooth", "latency")
 MOST_VARIANTS = 10_000
 """Policies of one entry, by the lists among its parameters."""
 POLICY = ("spec", "label", "delay_ms", "parameters")
@@ -269,6 +283,8 @@ class SweepFile:
     retries: int
     scoring: Scoring
     """What `[qoe]` asks for; without a mu, each video's ladder has its own."""
+    latency_weight: float | None
+    """Of live streams; None: a share of each ladder's top."""
     decision_deadline_s: float
     task: str = VIDEO
     """What its sessions are."""
@@ -334,6 +350,7 @@ class _Reader:
             order_seed=self._one((), "order_seed", int, 0, _at_least(0)),
             retries=self._one((), "retries", int, RETRIES, _at_least(0, 100)),
             scoring=self._scoring(),
+            latency_weight=self._latency_weight(),
             decision_deadline_s=self._one((), "decision_deadline_s", float, DEADLINE_S, _at_least(1e-3, 1e9)),
             fallback=self._one((), "fallback", str, None),
             task=self._task,
@@ -394,6 +411,12 @@ class _Reader:
             self._one(("qoe",), "mu", float, None, _at_least(0, 1e9)),
             self._one(("qoe",), "smooth", float, 1.0, _at_least(0, 1e9)),
         )
+
+    def _latency_weight(self) -> float | None:
+        if "qoe" not in self._values:
+            return None
+        found: float | None = self._one(("qoe",), "latency", float, None, _at_least(0, 1e9))
+        return found
 
     def _policies(self) -> tuple[PolicyEntry, ...]:
         asked = self._values.get("policies")
@@ -497,6 +520,12 @@ class _Reader:
                 key = "media_jitter_ms" if str(error).startswith("media jitter") else "media_delay_ms"
                 raise self._fault((*where[key], key), str(error)) from None
 
+    def _check_live(self, values: Mapping[str, tuple[Any, ...]], where: Mapping[str, Place]) -> None:
+        """Refuse what is of live streams where there is none."""
+        for name in OF_LIVE:
+            if not values["live"][0] and values[name] != (None,):
+                raise self._fault((*where[name], name), f"{name} is of live streams; write live = true, too")
+
     def _setting(self, place: Place, defaults: Mapping[str, Any]) -> SettingEntry:
         table = self._table(place)
         self._known(place, table, (*SETTING, *self._keys), " in a [[setting]]")
@@ -517,6 +546,7 @@ class _Reader:
                 raise self._fault(place_of, "queue_bytes and queue_ms exclude each other; give one")
             values["queue_ms"] = (None,)
         self._check_delays(values, where)
+        self._check_live(values, where)
         if self._task == CALL:
             self._check_call(values, place)
         for name in ("startup_s", "resume_s"):

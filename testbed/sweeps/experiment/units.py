@@ -13,8 +13,11 @@ from player.call.settings import CallSettings
 from player.fallback import FALLBACK_ONCE
 from player.transport.names import H1
 from player.video.video import Video
+from testbed.browser.clients import PYTHON
 from testbed.cross.asked import Beside, companions_of, flows_of
 from testbed.link.settings import LinkSettings
+from testbed.server.dashjs import VERSION
+from testbed.session.live_plan import LiveAsked, LivePlan
 from testbed.simulated.starts import Start
 from traces.trace import Trace
 
@@ -74,6 +77,10 @@ class SweepSetting:
     """By which videos are fetched."""
     call: CallSettings | None = None
     """Of a sweep of calls."""
+    client: str = PYTHON
+    """Who plays: our player, or dash.js in a browser."""
+    live: LiveAsked | None = None
+    """Of a live stream."""
     beside: str | None = None
     """Calls and videos that are made besides on each lane, and …"""
     cross: str | None = None
@@ -92,8 +99,9 @@ class SweepSetting:
         """What makes a session of this setting this and no other, in plain values.
 
         `stress`, `beside` and `cross` are there only where they say something, `call` of a call alone,
-        thresholds of the buffer, a transport and an AQM only where they are not the usual ones: sessions from
-        before these keys were known are still the same.
+        thresholds of the buffer, a transport and an AQM only where they are not the usual ones, `player` with
+        its version where it is not ours, `live` of a live stream: sessions from before these keys were known
+        are still the same.
         `axis` is not: which other points there are makes no other session of one.
         """
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -101,7 +109,11 @@ class SweepSetting:
         for name in ("stress", "beside", "cross"):
             if not mine[name]:
                 del mine[name]
-        del mine["thresholds"], mine["call"]
+        del mine["thresholds"], mine["call"], mine["client"], mine["live"]
+        if self.live is not None:
+            mine["live"] = dataclasses.asdict(self.live)
+        if self.client != PYTHON:
+            mine["player"], mine["player_version"] = self.client, VERSION
         if self.transport == H1:
             del mine["transport"]
         if self.call is not None:
@@ -143,6 +155,11 @@ class Unit:
     @property
     def players(self) -> int:
         return self.setting.players
+
+    @property
+    def live(self) -> LivePlan | None:
+        """Of a live stream."""
+        return None if self.setting.live is None else self.setting.live.of(self.whole.chunk_s)
 
     @property
     def sessions(self) -> tuple[str, ...]:

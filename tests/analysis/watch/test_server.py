@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from analysis.watch.access import Access
 from analysis.watch.board import Board
+from analysis.watch.kept import PAGE
 from analysis.watch.page import page_of
 from analysis.watch.server import WatchServer
 from tests.support.session_records import write_session
@@ -103,6 +105,32 @@ def test_a_watcher_hears_all_and_then_what_is_new(tmp_path: Path) -> None:
             assert names == ["b"]
 
     asked(tmp_path, Access.to("127.0.0.1"), work)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_watcher_hears_that_the_page_is_kept_once_it_is(tmp_path: Path, fails: bool) -> None:
+    write_session(tmp_path / "a.jsonl")
+    board = Board(tmp_path)
+    server = WatchServer(board, Access.to("127.0.0.1"))
+
+    def keep() -> str:
+        if fails:
+            raise OSError(28, "no space left")
+        (tmp_path / PAGE).write_text("kept")
+        return PAGE
+
+    async def main() -> None:
+        async with TestClient(TestServer(server.application())) as client, client.get("/events") as answer:
+            await heard(answer)
+            with pytest.raises(OSError) if fails else contextlib.nullcontext():
+                await server.over(keep)
+            told: list[dict[str, Any]] = []
+            while not any("over" in one for one in told):
+                told = await heard(answer)
+            assert told[-1] == {"over": "" if fails else PAGE}
+            assert (tmp_path / PAGE).exists() is not fails
+
+    asyncio.run(main())
 
 
 def test_what_records_say_is_no_markup() -> None:

@@ -30,8 +30,8 @@ from policies.hindsight.policy import Hindsight
 from policies.llm.engine.engine import Engine
 from policies.llm.model.tiny import tiny_adapter
 from policies.llm.serving.batch_by_deadline import DeadlineQueue
+from policies.llm.serving.desks import Limits
 from policies.llm.serving.protocol import BY_LLM
-from policies.llm.serving.server import Limits
 from policies.llm.tasks.ladder.policy import NetLLM
 from policies.llm.tasks.ladder.task import TASK
 from tests.support.llm_server_fakes import (

@@ -30,10 +30,11 @@ from policies.llm.model.shape import Shape
 from policies.llm.model.tiny import save, tiny_adapter, tiny_base, tiny_model
 from policies.llm.serving.client import Address, Client, RemoteSession
 from policies.llm.serving.conversation import ServerError
+from policies.llm.serving.desks import TaskEngine
 from policies.llm.serving.fields import number
 from policies.llm.serving.local import LocalSession
 from policies.llm.serving.serve import ServeError, asked_tasks, listening
-from policies.llm.serving.server import Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.task import Task, TaskError, Vectors, names, task_named
 from policies.llm.tasks.ladder.task import TASK as LADDER
 from policies.llm.tasks.ladder.wire import VideoStep
@@ -257,7 +258,7 @@ def test_an_unknown_task_and_a_command_that_it_has_not_cost_one_line(
         (
             ["controls", "--task=larger"],
             "the task larger has no command controls; it has prepare, adapt, serve, explain, efficiency,"
-            " layers",
+            " layers, generalist",
         ),
     ):
         assert main(words) == 2

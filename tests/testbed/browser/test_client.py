@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from player.live.parts import parts_of
 from player.video.media.prepared import prepare_media
 from player.video.mpd_write import write_mpd
 from player.video.video import Video
@@ -21,6 +23,7 @@ from testbed.server.dashjs import VERSION
 from tests.support.browser import Client, client, needs_dashjs
 
 VIDEO = Video("short", 1.0, (100, 400), ((20_000, 50_000), (21_000, 52_001), (22_003, 51_000)))
+LIVE = Video("short", 1.0, (100, 400), tuple((20_000 + k, 50_000 + k) for k in range(6)))
 
 
 def served(app: Callable[[], web.Application], check: Callable[[str], Awaitable[None]]) -> None:
@@ -62,6 +65,45 @@ def test_dashjs_plays_and_each_of_its_requests_is_the_origin_s(policy: str) -> N
         assert sorted(one["path"] for one in requests["requests"]) == asked
 
     served(lambda: make_app([VIDEO], None, log.append, [prepare_media(VIDEO)]), check)
+
+
+@pytest.mark.parametrize(
+    ("policy", "part_s"), [("dashjs:dynamic", None), ("fixed:1", 0.25), ("dashjs:lolp", 0.25)]
+)
+def test_dashjs_plays_a_live_stream_behind_its_making(policy: str, part_s: float | None) -> None:
+    """Asked for once it is made, or its first part; nothing twice, nothing left out."""
+    needs_dashjs()
+    log: list[dict[str, Any]] = []
+    latency_s = 3.0 if part_s is None else 1.5
+
+    async def check(url: str) -> None:
+        asked = ("--live", "--latency-s", str(latency_s), "--policy", policy)
+        async with client(f"{url}short/live/manifest.mpd", *asked) as player:
+            manifest = await player.ready()
+            assert manifest["player"]["live"]["latency_s"] == latency_s
+            assert "latency" in manifest["told_qoe"]
+            began_s = time.time() + 0.1
+            *chunks, requests, end = await player.played()
+        assert (end["outcome"], end["chunks"]) == ("finished", LIVE.chunks), end
+        assert [row["chunk"] for row in chunks] == list(range(LIVE.chunks))
+        assert [row["size_bytes"] for row in chunks] == [
+            LIVE.sizes_bytes[k][row["level"]] for k, row in enumerate(chunks)
+        ]
+        first_s = LIVE.chunk_s if part_s is None else part_s
+        for row in chunks:  # the stream began so long before the session
+            assert row["request_s"] >= row["chunk"] * LIVE.chunk_s + first_s - latency_s - 0.6
+            assert row["latency_s"] > first_s - 0.6
+        assert abs(chunks[-1]["latency_s"] - latency_s) < 1.0
+        asked_for = [line for line in log if line["path"].endswith((".m4s", "init.mp4"))]
+        assert sorted(one["path"] for one in requests["requests"]) == sorted(one["path"] for one in asked_for)
+        assert {one["status"] for one in asked_for} == {200}
+        begins_ms = {int(one["path"].split("/")[3]) for one in asked_for}
+        assert len(begins_ms) == 1 and abs(begins_ms.pop() / 1000 - (began_s - latency_s)) < 1.0
+        assert any(line["path"] == "/clock" for line in log)
+
+    parts = parts_of(LIVE.chunk_s, part_s)
+    media, in_parts = [prepare_media(LIVE)], [prepare_media(LIVE, parts)]
+    served(lambda: make_app([LIVE], None, log.append, media, part_s, in_parts), check)
 
 
 async def failed(player: Client) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,12 +14,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from player.buffer import BufferThresholds
 from player.live.stream import LiveSettings
-from player.real.fetch import Fetcher
+from player.real.fetch import Fetcher, OriginError, OriginLost
 from player.real.reading import read_presentation
 from player.real.session import play
 from player.real.settings import PlayerSettings, Timeouts
 from player.video.mpd import read_mpd
 from player.video.mpd_live import LiveRead, time_s
+from player.video.mpd_write import write_live_mpd
 from player.video.mpd_xml import MpdError
 from testbed.server.application import make_app
 from tests.support.player_fakes import Chooses, Facts, a_video, loaded
@@ -88,6 +90,87 @@ def test_parts_come_as_they_are_made() -> None:
     asked(check, part_s=0.1)
 
 
+def test_a_download_that_broke_off_goes_on_in_parts_while_the_chunk_is_made() -> None:
+    """However long the chunk still takes: the rest is no chunk that is not there yet."""
+
+    async def check(client: Client) -> None:
+        begins_ms, etag = begun(0.1), (await client.get(f"/short/live/{begun(9.0)}/1/0.m4s")).headers["ETag"]
+        asked_for = {"Range": "bytes=10100-", "If-Range": etag}
+        answer = await client.get(f"/short/live/{begins_ms}/1/0.m4s", headers=asked_for)
+        assert (answer.status, answer.headers["Content-Range"]) == (206, "bytes 10100-39999/40000")
+        parts, part = [], b""
+        async for data, ends in answer.content.iter_chunks():
+            part += data
+            parts, part = ([*parts, part], b"") if ends else (parts, part)
+        assert [len(one) for one in parts] == [9_900, 10_000, 10_000]
+        assert time.time() - begins_ms / 1000 >= CHUNK_S - 0.002
+        assert b"".join(parts) == (await (await client.get("/short/1/0.m4s")).read())[10100:]
+        other = {**asked_for, "If-Range": '"another"'}
+        whole = await client.get(f"/short/live/{begun(0.2)}/1/0.m4s", headers=other)
+        assert whole.status == 200 and len(await whole.read()) == 40_000
+
+    asked(check, part_s=0.1)
+
+
+def test_a_session_outlives_a_break_in_a_chunk_that_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the chunk takes longer than one that is not there is waited for."""
+    monkeypatch.setattr("player.real.fetch.AWAITED_S", 0.05)
+    monkeypatch.setattr("testbed.server.live.EARLY_S", 0.02)
+    broken: list[str] = []
+
+    @web.middleware
+    async def breaking(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.path.endswith("/2.m4s") and not broken:
+            broken.append(request.path)
+            transport = request.transport
+            assert transport is not None
+            asyncio.get_running_loop().call_later(0.15, transport.abort)
+        return await handler(request)
+
+    facts = session(0.1, 0.25, breaking=breaking)
+    assert broken and facts.rows[2].retries == 1
+
+
+def clocked(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> str:
+    """What is said of a stream whose clock answers so."""
+    app = web.Application()
+
+    async def manifest(request: web.Request) -> web.Response:
+        return web.Response(text=write_live_mpd(VIDEO, begun(1.0)))
+
+    app.router.add_get("/live.mpd", manifest)
+    app.router.add_get("/clock", answer)
+
+    async def work() -> str:
+        async with TestServer(app) as server, Fetcher() as fetcher:
+            url = str(server.make_url("/live.mpd"))
+            with pytest.raises((OriginLost, OriginError)) as caught:
+                await read_presentation(fetcher, url, 60.0, LiveRead(0.0, 4))
+            return str(caught.value)
+
+    return asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_a_clock_that_tells_for_ever_is_not_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("player.real.reading.CLOCK_S", 0.2)
+
+    async def trickling(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(50):
+            await response.write(b"2")
+            await asyncio.sleep(0.05)
+        return response
+
+    async def long(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"2" * 100_000)
+
+    assert "its clock has not answered in 0.2 s" in clocked(trickling)
+    assert "over 100 bytes where a few were due" in clocked(long)
+
+
 @pytest.mark.parametrize(("part_s", "ahead_s"), [(None, 0.0), (0.1, 0.3), (0.15, CHUNK_S - CHUNK_S / 3)])
 def test_the_mpd_says_when_it_begins_and_what_can_be_had_early(part_s: float | None, ahead_s: float) -> None:
     async def check(client: Client) -> None:
@@ -114,8 +197,12 @@ def test_the_clock_tells_the_time() -> None:
     asked(check)
 
 
-def session(part_s: float | None, latency_s: float, level: int = 1) -> Facts:
-    """A whole session, live."""
+def session(part_s: float | None, latency_s: float, level: int = 1, breaking: Any = None) -> Facts:
+    """A whole session, live.
+
+    Args:
+        breaking: a middleware of the origin's.
+    """
     facts = Facts()
     settings = PlayerSettings(
         timeouts=Timeouts(connect_s=5.0, read_s=10.0, give_up_s=20.0),
@@ -125,7 +212,10 @@ def session(part_s: float | None, latency_s: float, level: int = 1) -> Facts:
     policy = Chooses(lambda seen: level)
 
     async def work() -> None:
-        runner = web.AppRunner(make_app([VIDEO], part_s=part_s), shutdown_timeout=0.1)
+        app = make_app([VIDEO], part_s=part_s)
+        if breaking is not None:
+            app.middlewares.append(breaking)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = "http://{}:{}/short/live/manifest.mpd".format(*runner.addresses[0][:2])

@@ -422,7 +422,7 @@ def test_help_groups_the_options() -> None:
         (("--latency-s", "3"), "--latency-s: goes with --live"),
         (("--part-s", "1"), "--part-s: goes with --live"),
         (("--live", "--latency-s", "3"), "--latency-s 3: what is made can be asked for after 4 s"),
-        (("--live", "--part-s", "5"), "--part-s 5: expected 0.02 s to a chunk's 4 s"),
+        (("--live", "--part-s", "5"), "--part-s 5: expected 0.02 to 4"),
         (("--live", "--latency-weight", "-1"), "QoE latency -1.0: must be 0 or more"),
     ],
 )

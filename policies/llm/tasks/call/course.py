@@ -47,6 +47,8 @@ class CallCourse(Course):
 
     told = ("traces", "duration_s", "policies", "seed", "teacher")
     plays = True
+    gained = "linear QoE more than GCC"
+    cluster = "trace"
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._learned, self._kept = traces_of(facts["traces"])
@@ -76,6 +78,10 @@ class CallCourse(Course):
 
     def score(self, gains: Mapping[str, Floats]) -> float:
         return float(np.mean([values.mean() for values in gains.values()]))
+
+    def specialists(self) -> dict[str, dict[str, Floats]]:
+        small = self._qoe(plays_rule(Small().compiled_rule(), False))
+        return {"small": {"held out": small - self._gcc}}
 
     def teacher_score(self) -> float:
         plays = plays_rule(Small().compiled_rule(), False) if self._teacher == SMALL else plays_teacher

@@ -28,6 +28,7 @@ class SetsRate(Task):
     head = Regression(1)
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.call.course:CallCourse"
+    sampled = "policies.llm.tasks.call.sampled:sampled"
     prompt = (
         "Set the sending rate of a live video call, every 200 ms. Goal: the highest rate that the link will"
         " carry for the next second without a queue. Each step tells receive rate, target, queueing delay,"

@@ -22,6 +22,7 @@ from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.model import heads
 from policies.llm.tasks.jobs.collect import A_JOB, episodes_of, sequences_of
+from policies.llm.tasks.jobs.names import DECIMA, RELEASE
 from policies.llm.tasks.jobs.play import EngineDrives, play, play_engine
 from policies.llm.tasks.jobs.task import TASK
 from policies.llm.tasks.jobs.teacher import TaughtBy
@@ -45,6 +46,8 @@ class JobsCourse(Course):
 
     told = ("traces", "held_out", "length", "decisions", "policies", "seed", "teacher")
     plays = True
+    gained = "seconds of a job's time less than fair"
+    cluster = "sequence"
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._length, self._decisions = int(facts["length"]), int(facts["decisions"])
@@ -70,14 +73,22 @@ class JobsCourse(Course):
     def score(self, gains: Mapping[str, Floats]) -> float:
         return float(np.mean([values.mean() for values in gains.values()]))
 
+    def specialists(self) -> dict[str, dict[str, Floats]]:
+        return {name: {"held out": self._gains_of(name)} for name in (RELEASE, DECIMA)}
+
     def teacher_score(self) -> float:
+        return float(self._gains_of(self._teacher).mean())
+
+    def _gains_of(self, teacher: str) -> Floats:
+        """(sequences,) what one of `TEACHERS` gains."""
+
         def plays(episodes: Sequence[Episode]) -> None:
-            teaches = TaughtBy(self._teacher, episodes)
+            teaches = TaughtBy(teacher, episodes)
             play(
                 episodes, lambda moments: [teaches(moment) for moment in moments], lambda moment, answer: None
             )
 
-        return float((self._fair - self._times(plays)).mean())
+        return self._fair - self._times(plays)
 
     def own(self, make: MakeEngine, number: int, seed: tuple[int, ...], threads: int) -> Experience:
         random = np.random.default_rng(seed)

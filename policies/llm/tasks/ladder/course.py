@@ -5,7 +5,7 @@ The score is what is gained over RobustMPC in mean relative QoE a chunk, on held
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import AdaptError, LearningSettings
 from policies.llm.tasks.ladder.collect import drawn, mix_of
 from policies.llm.tasks.ladder.play import BATCH, LadderEngine, watch
+from policies.llm.tasks.ladder.small import WEIGHTS
+from policies.llm.tasks.ladder.task import TASK
 from policies.llm.tasks.ladder.teacher import LadderTeacher, plays, read_teacher
 from policies.llm.tasks.ladder.validation import LadderValidation
 from policies.view import layout
@@ -64,6 +66,8 @@ class LadderCourse(Course):
 
     told = ("traces", "rescaled", "video", "policies", "seed", "teacher_sha256")
     plays = True
+    gained = "relative QoE a chunk more than RobustMPC"
+    cluster = "trace"
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._words = MixWords(*(tuple(facts[name]) for name in MixWords._fields))
@@ -101,6 +105,17 @@ class LadderCourse(Course):
 
     def score(self, gains: Mapping[str, Floats]) -> float:
         return self._validation.score(dict(gains))
+
+    def clusters(self) -> dict[str, Sequence[str]]:
+        return {group.name: [str(trace) for trace in group.setup.trace] for group in self._validation.groups}
+
+    def specialists(self) -> dict[str, dict[str, Floats]]:
+        small = Engine(TASK, WEIGHTS, slots=self.sessions, threads=self._threads)
+        net = read_teacher(None)
+        return {
+            "hindsight": self._validation.of_policy(lambda each: plays(each, net)),
+            "small": self._validation.of_engine(small),
+        }
 
     def teacher_score(self) -> float:
         return score_of_teacher(self._words, self._sessions, self._threads, self._teacher, self._net.sha256)

@@ -60,6 +60,7 @@ class AnyLadder(Task):
     head = Pointer("levels", MAX_LEVELS)
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.ladder.course:LadderCourse"
+    sampled = "policies.llm.studies.bench:sampled"
     empty = SeenChunks()
     prompt = (
         "Choose the bitrate level of the next video chunk. Goal: high quality, no stall (a second costs what"

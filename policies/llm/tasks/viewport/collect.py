@@ -12,7 +12,9 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from player.viewport.windows import moments_of
 from policies.llm.learning import pool
 from policies.llm.learning.pool import BY_PLAN, Experience
 from policies.llm.tasks.viewport.task import TASK
@@ -43,16 +45,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         kept += videos[-args.hold_out :]
     make_directory(args.out)
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
-    random = np.random.default_rng(args.seed)
-    parts = {
-        LEARNED: drawn(windows(learned, args.every), args.sessions, random),
-        KEPT: drawn(windows(kept, None), max(args.sessions // 4, 1), random),
-    }
+    random, learns, chooses = (
+        np.random.default_rng(args.seed),
+        windows(learned, args.every),
+        windows(kept, None),
+    )
+    rows = drawn(len(learns), args.sessions, random)
+    few = drawn(len(chooses), max(args.sessions // 4, 1), random)
+    parts = {LEARNED: rows_of(learns, rows), KEPT: rows_of(chooses, few)}
     for name, part in parts.items():
         pool.write_part(args.out / name, part)
         say(f"{name}: {len(part)} windows")
     counts = {"learned": len(parts[LEARNED]), "kept": len(parts[KEPT])}
     facts = {"traces": args.traces, "hold_out": args.hold_out, "seed": args.seed, **counts}
+    places = moments(kept)
+    facts["kept_moments"] = [list(places[row]) for row in few]
     pool.write_manifest(args.out, facts | {"parts": list(parts)}, TASK)
     return {"out": str(args.out), **counts}
 
@@ -74,11 +81,23 @@ def windows(videos: Sequence[WatchedVideo], every: int | None) -> Experience:
     return Experience.joined(parts)
 
 
-def drawn(whole: Experience, most: int, random: np.random.Generator) -> Experience:
-    """At most so many sessions."""
-    if len(whole) <= most:
-        return whole
-    rows = np.sort(random.choice(len(whole), most, replace=False))
+def moments(videos: Sequence[WatchedVideo]) -> list[tuple[str, str, int]]:
+    """Video, viewer, and the sample that is the first of its future, of each window that is judged."""
+    return [
+        (video.name, trace.viewer, at)
+        for video in videos
+        for trace in video.viewers
+        for at in moments_of(len(trace))
+    ]
+
+
+def drawn(count: int, most: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Which of so many windows are taken, at most so many, in order."""
+    return np.arange(count) if count <= most else np.sort(random.choice(count, most, replace=False))
+
+
+def rows_of(whole: Experience, rows: NDArray[np.int64]) -> Experience:
+    """Some sessions."""
     return Experience(**{each.name: getattr(whole, each.name)[rows] for each in fields(Experience)})
 
 

@@ -5,8 +5,8 @@ The score is how many degrees nearer the student is than the head that stays, in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,19 @@ from policies.llm.engine.engine import Engine
 from policies.llm.learning.course import Batch, Course, Floats
 from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import LearningSettings
-from policies.llm.tasks.viewport.vectors import mirrored, signs_of
+from policies.llm.tasks.viewport.collect import rows_of
+from policies.llm.tasks.viewport.small_nets import Moment, small_errors
+from policies.llm.tasks.viewport.vectors import mirrored
+from policies.viewport.mirroring import TURNS, signs_of
 from policies.viewport.units import UNIT
 from traces.heads.head import AXES, YAW
 
 TURN = 360.0 / UNIT
-MIRRORED = ((0,), (YAW,), (0, YAW))
-"""Axes that are turned: left and right are alike, up and down are not."""
+IMAGES = TURNS[1:]
+"""Axes that are turned of a session's mirror images."""
 TOGETHER = 128
 """Sessions of one forward."""
+HELD_OUT = "held out"
 
 
 class ViewCourse(Course):
@@ -36,17 +40,25 @@ class ViewCourse(Course):
     """
 
     told = ("traces", "hold_out", "seed")
+    gained = "degrees nearer than the head that stays"
+    cluster = "viewer"
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._learned = int(facts["learned"])
+        self._facts = facts
+        self._moments: list[Moment] = [
+            (str(v), str(who), int(at)) for v, who, at in facts.get("kept_moments", ())
+        ]
+        """Of all windows held out, later of those that choose; none of a pool that doesn't tell."""
         self._kept: Experience | None = None
 
     def begin(self, experience: Experience, settings: LearningSettings) -> Experience:
         whole = np.arange(len(experience))
         held_out = whole[self._learned :]
         few = np.linspace(0, len(held_out) - 1, min(len(held_out), settings.validation_sessions)).astype(int)
-        self._kept = _rows(experience, held_out[few])
-        learned = _rows(experience, whole[: self._learned])
+        self._kept = rows_of(experience, held_out[few])
+        self._chosen = [self._moments[place] for place in few] if self._moments else []
+        learned = rows_of(experience, whole[: self._learned])
         return Experience.joined([learned, images(learned, np.random.default_rng(settings.seed))])
 
     def loss(self, objective: str, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -63,10 +75,20 @@ class ViewCourse(Course):
         assert self._kept is not None
         taught = self._kept.scores[:, HISTORY - 1]
         error = absolute(answers_of(engine, self._kept.vectors, self.sessions), taught)
-        return {"held out": absolute(np.zeros_like(taught), taught) - error}
+        return {HELD_OUT: absolute(np.zeros_like(taught), taught) - error}
 
     def score(self, gains: Mapping[str, Floats]) -> float:
         return float(np.mean([values.mean() for values in gains.values()]))
+
+    def clusters(self) -> dict[str, Sequence[str]]:
+        return {HELD_OUT: [f"{video}/{viewer}" for video, viewer, _ in self._chosen]} if self._chosen else {}
+
+    def specialists(self) -> dict[str, dict[str, Floats]]:
+        if not self._chosen:
+            return {}
+        errors = small_errors(self._facts["traces"], int(self._facts["hold_out"]), self._chosen)
+        static = errors.pop("static")
+        return {name: {HELD_OUT: static - each} for name, each in errors.items()}
 
     def conclusion(self, score: float, teacher: float | None) -> str:
         return f"{score:+.3f} degrees nearer than the head that stays, on held-out videos"
@@ -101,17 +123,13 @@ def answers_of(engine: Engine, vectors: Any, together: int) -> Floats:
 
 
 def images(experience: Experience, random: np.random.Generator) -> Experience:
-    """The mirror image of each session, in one of `MIRRORED`."""
-    which, parts = random.integers(len(MIRRORED), size=len(experience)), []
-    for number, axes in enumerate(MIRRORED):
-        part = _rows(experience, np.flatnonzero(which == number))
-        vectors, signs = part.vectors, np.ones(AXES, np.float32)
+    """The mirror image of each session, in one of `IMAGES`."""
+    which, parts = random.integers(len(IMAGES), size=len(experience)), []
+    for number, axes in enumerate(IMAGES):
+        part = rows_of(experience, np.flatnonzero(which == number))
+        vectors = part.vectors
         for axis in axes:
-            vectors, signs = mirrored(vectors, axis), signs * signs_of(axis)
-        scores = part.scores * np.tile(signs, FUTURE)
+            vectors = mirrored(vectors, axis)
+        scores = part.scores * np.tile(signs_of(axes), FUTURE).astype(np.float32)
         parts.append(replace(part, vectors=vectors, scores=scores))
     return Experience.joined(parts)
-
-
-def _rows(experience: Experience, rows: Any) -> Experience:
-    return Experience(**{each.name: getattr(experience, each.name)[rows] for each in fields(Experience)})

@@ -28,6 +28,7 @@ class PredictsViews(Task):
     head = Trajectory(FUTURE, AXES)
     shipped: Path | None = Path(__file__).resolve().parent / "weights"
     teaches = "policies.llm.tasks.viewport.course:ViewCourse"
+    sampled = "policies.llm.tasks.viewport.sampled:sampled"
     prompt = (
         "Predict where the viewer of a 360-degree video will look in the next four seconds. Each step tells"
         " how the head moved, and where earlier viewers of the video looked from then on."

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 import pytest
 
+from player.live.parts import part_end
+from player.video import __main__ as command
 from player.video.built_in import builtin_names, load_video
 from player.video.media import clip as clips
-from player.video.media.boxes import sequence_of, time_of, timescale_of
+from player.video.media.boxes import boxes, sequence_of, time_of, timescale_of
 from player.video.media.clip import ClipPlan, clip_of, kept_clip
 from player.video.media.encode import MediaError
 from player.video.media.pictures import Picture, frames
@@ -31,8 +32,11 @@ def written(media: PreparedMedia, level: int, file: Path) -> Path:
         for chunk in range(media.video.chunks):
             segment = media.segment(level, chunk)
             assert segment.size_bytes == media.video.sizes_bytes[chunk][level]
-            out.write(segment.head)
-            out.seek(segment.size_bytes - len(segment.head), os.SEEK_CUR)  # what fills it doesn't matter
+            begin = out.tell()
+            for at, piece in segment.pieces:
+                out.seek(begin + at)
+                out.write(piece)
+            out.seek(begin + segment.size_bytes)  # what fills it doesn't matter
         out.truncate()
     return file
 
@@ -53,6 +57,43 @@ def test_every_level_of_a_built_in_video_is_read_without_a_warning(name: str, tm
     for level in range(media.video.levels):
         shown, said = demuxed(written(media, level, tmp_path / "level.mp4"))
         assert (shown, said) == (48 * 96, "")
+
+
+@pytest.mark.parametrize("parts", [2, 7])
+def test_a_segment_in_parts_has_a_fragment_in_each_and_nothing_between(parts: int, tmp_path: Path) -> None:
+    """A player has a part with its last byte, and not before."""
+    needs_ffmpeg()
+    video = Video("short", 2.0, (100, 200), ((70_003, 90_000), (60_001, 70_003)))
+    media = prepare_media(video, parts)
+    for level in range(2):
+        for chunk in range(2):
+            size = video.sizes_bytes[chunk][level]
+            whole = bytearray(size)
+            for at, piece in media.segment(level, chunk).pieces:
+                whole[at : at + len(piece)] = piece
+            places = list(boxes(bytes(whole)))
+            assert [place.kind for place in places] == [b"styp", *[b"moof", b"mdat"] * parts]
+            ends = [place.end for place in places if place.kind == b"mdat"]
+            assert ends == [part_end(size, number, parts) for number in range(1, parts + 1)]
+        file = written(media, level, tmp_path / "level.mp4")
+        pictures, said = demuxed(file)
+        assert said == "" and pictures % (2 * parts) == 0
+        assert decoded(file) == ""
+    assert kept_media(video, parts) is not None
+    with pytest.raises(MediaError, match="describe larger chunks"):
+        prepare_media(Video("none", 2.0, (100,), ((600,), (600,))), parts)
+
+
+def test_media_that_others_read_with_a_word_are_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The command that reads every level of every built-in video as others do; here of a short one."""
+    needs_ffmpeg()
+    for level, size in enumerate((9_000, 30_000)):
+        (tmp_path / f"video_size_{level}").write_text(f"{size}\n{size + 1}\n")
+    (tmp_path / "ladder_kbps").write_text("100\n200\n")
+    assert command.main(["check", str(tmp_path)]) == 0
+    assert "2 levels of 192 pictures read without a word" in capsys.readouterr().out
 
 
 def test_a_level_is_decoded_without_a_warning(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policies.llm.engine.apart import AskedEngine, EnginesApart
+from policies.llm.engine.apart import EnginesApart
+from policies.llm.engine.asked import AskedEngine
 from policies.llm.engine.contract import EngineFull, EngineGone
 from policies.llm.engine.engine import Engine
 from policies.llm.model.adapter import AdapterError
@@ -78,7 +79,8 @@ _FORKS = """
 import hashlib, json, os, signal, sys
 from pathlib import Path
 import numpy as np
-from policies.llm.engine.apart import AskedEngine, EnginesApart
+from policies.llm.engine.apart import EnginesApart
+from policies.llm.engine.asked import AskedEngine
 from policies.llm.engine.contract import EngineGone
 from policies.llm.task import DEFAULT, task_named
 

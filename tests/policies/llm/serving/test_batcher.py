@@ -43,14 +43,21 @@ class Reading(DeadlineQueue):
         return np.inf
 
 
+def opened(batcher: Batcher) -> int:
+    """A slot of its engine, of one task."""
+    engine = batcher._engine
+    assert isinstance(engine, FakeEngine)
+    return engine.open()
+
+
 async def together(
     batcher: Batcher, engine: FakeEngine, sessions: Sequence[NextSteps]
 ) -> list[Forwarded | BaseException]:
     """What each gets, all in one batch."""
-    slots = [batcher.open() for _ in sessions]
+    slots = [opened(batcher) for _ in sessions]
     with released(engine):
         engine.go.clear()
-        busy = asyncio.create_task(batcher.forward(batcher.open(), asked(0.0), time.monotonic() + 60))
+        busy = asyncio.create_task(batcher.forward(opened(batcher), asked(0.0), time.monotonic() + 60))
         await asyncio.sleep(0.05)
         waiting = [
             asyncio.create_task(batcher.forward(slot, each, time.monotonic() + 60))
@@ -95,7 +102,7 @@ def test_a_batch_of_which_nothing_can_be_fed_asks_nothing_of_the_engine() -> Non
         engine = FakeEngine()
         async with Batcher(engine, DeadlineQueue(), Filling()) as batcher:
             with pytest.raises(NotFinite):
-                await batcher.forward(batcher.open(), asked(np.inf), time.monotonic() + 60)
+                await batcher.forward(opened(batcher), asked(np.inf), time.monotonic() + 60)
         assert engine.batches == []
 
     run(whole())
@@ -110,7 +117,7 @@ def test_what_lies_in_the_sockets_is_read_before_a_batch_is_taken() -> None:
             async def later(turns: int) -> Forwarded:
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                return await batcher.forward(batcher.open(), asked(1.0), time.monotonic() + 60)
+                return await batcher.forward(opened(batcher), asked(1.0), time.monotonic() + 60)
 
             got = await asyncio.gather(*(later(turns) for turns in (0, 2, 4, 6)))
         assert [each.batch for each in got] == [4] * 4
@@ -140,7 +147,7 @@ def test_a_batch_that_gains_nothing_by_waiting_goes_ahead() -> None:
     async def whole() -> None:
         engine = FakeAhead()
         async with Batcher(engine, Reading(budget_s=60.0, largest=2), Filling()) as batcher:
-            slots = [batcher.open() for _ in range(5)]
+            slots = [opened(batcher) for _ in range(5)]
             with released(engine):
                 waiting = []
                 for slot in slots:
@@ -159,7 +166,7 @@ def test_an_engine_that_fails_ahead_fails_its_own_batch_alone() -> None:
     async def whole() -> None:
         engine = FakeAhead()
         async with Batcher(engine, Reading(budget_s=60.0, largest=1), Filling()) as batcher:
-            slots, until_s = [batcher.open() for _ in range(3)], time.monotonic() + 60.0
+            slots, until_s = [opened(batcher) for _ in range(3)], time.monotonic() + 60.0
             with released(engine):
                 engine.fail_once = True
                 waiting = []
@@ -179,7 +186,9 @@ def test_a_fault_of_ours_after_a_forward_is_seen(caplog: pytest.LogCaptureFixtur
 
     async def whole() -> None:
         async with Batcher(FakeEngine(), Broken(budget_s=60.0), Filling()) as batcher:
-            asking = asyncio.create_task(batcher.forward(batcher.open(), asked(1.0), time.monotonic() + 60.0))
+            asking = asyncio.create_task(
+                batcher.forward(opened(batcher), asked(1.0), time.monotonic() + 60.0)
+            )
             await until(lambda: not batcher.alive)
             asking.cancel()
 

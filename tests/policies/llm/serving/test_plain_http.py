@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.llm.serving.outcome import Outcome
 from policies.llm.serving.plain_http import (
     MOST_AHEAD_BYTES,
     PLAIN_BODY_BYTES,
@@ -23,7 +22,7 @@ from policies.llm.serving.plain_http import (
     PlainRequest,
     plain_request,
 )
-from policies.llm.serving.protocol import DECIDE, HEALTH, SESSIONS, Request, dump_request
+from policies.llm.serving.protocol import DECIDE, HEALTH, SESSIONS, Outcome, Request, dump_request
 from policies.llm.tasks.ladder.task import TASK
 from policies.llm.tasks.ladder.wire import VideoStep
 from tests.support.llm_server_fakes import FACTS, FakeEngine, observations, released, run, serving, until

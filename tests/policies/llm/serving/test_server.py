@@ -20,10 +20,11 @@ from policies.llm.serving.batch_by_arrival import ArrivalQueue
 from policies.llm.serving.batcher import Hopeless, WaitingSteps
 from policies.llm.serving.client import Address, Client, RemoteSession, ask_health
 from policies.llm.serving.conversation import Conversation, ServerError, StepsLost
+from policies.llm.serving.desks import Limits, TaskEngine
 from policies.llm.serving.local import LocalSession
 from policies.llm.serving.protocol import Answer, Request, dump_answer, dump_request
 from policies.llm.serving.serve import ServeError, listening
-from policies.llm.serving.server import Limits, Server, TaskEngine
+from policies.llm.serving.server import Server
 from policies.llm.serving.step_time import StepTime
 from policies.llm.tasks.ladder.task import TASK
 from policies.llm.tasks.ladder.wire import VideoStep
@@ -109,7 +110,7 @@ def test_a_request_that_comes_during_a_forward_joins_the_next(place: Path) -> No
                     asyncio.create_task(blocking(lambda n=n: sessions[n].decide(STEPS[n][:2])))
                     for n in (1, 2)
                 ]
-                await until(lambda: len(server._desks["ladder"].queue) == 2)
+                await until(lambda: len(server._desks["ladder"].counter.queue) == 2)
             answers = [await first, *await asyncio.gather(*rest)]
         assert [len(batch) for batch in engine.batches] == [1, 2]
         assert [answer.batch for answer in answers] == [1, 2, 2]
@@ -311,7 +312,7 @@ def test_a_slot_is_given_back_once_whoever_lets_go_of_it_last(place: Path) -> No
             assert facts(one) == facts(other) == alone(STEPS[0])[0]
             server.sessions("ladder").end("twin")
             assert len(engine.closed) == 1
-            server._desks["ladder"].batcher.queue = Refusing()
+            server._desks["ladder"].counter.batcher.queue = Refusing()
             with pytest.raises(Hopeless):
                 await server.sessions("ladder").decide(replace(first, session="kept"), time.monotonic())
             server.sessions("ladder").end("kept")  # what keeps its steps has not begun yet
@@ -432,9 +433,9 @@ def test_health_tells_what_is_served_and_metrics_count_it(place: Path) -> None:
                 status, *_ = await post(session, replace(at_once, session="late", deadline_ms=1e3))
                 assert status == 504
             await until(lambda: not server._desks["ladder"].asking)
-            server._desks["ladder"].queue.step_time = StepTime()
+            server._desks["ladder"].counter.queue.step_time = StepTime()
             for _ in range(60):
-                server._desks["ladder"].queue.step_time.took(1, 100.0)
+                server._desks["ladder"].counter.queue.step_time.took(1, 100.0)
             status, body, _ = await post(session, replace(at_once, session="early"))
             assert status == 504 and body["error"].startswith("light: ")
             async with session.get("/metrics") as response:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from policies.llm.serving.client import Address
+from policies.llm.serving.desks import Limits
 from policies.llm.serving.local import LocalSession
-from policies.llm.serving.server import Limits
 from policies.llm.studies.light_clients import AskingError, Heard, ask_all
 from policies.llm.studies.through_server import server_row
 from policies.llm.tasks.ladder.task import TASK
