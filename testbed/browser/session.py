@@ -123,21 +123,23 @@ class PageSession:
             self._fail(PLAYER_ERROR, said, facts["at"])
             return
         sender = _sender(facts.get("headers") or "")
-        past = self._past(level, facts, sender)
+        past = self._past(level, facts)
         self._tell_chunk(self._row(chunk, past, facts, sender))
         self.history.append(past)
         self._charged_ms = float(facts["stall_ms"])
         self._last_in_s = self._since_begin_s(facts["appended"])
 
-    def _past(self, level: int, facts: Mapping[str, Any], sender: SenderInfo) -> PastChunk:
-        """As a policy sees it. The round trip is the origin's, as a page can't ask its own end for it."""
+    def _past(self, level: int, facts: Mapping[str, Any]) -> PastChunk:
+        """As a policy sees it. A page can't ask its own end for a round trip: the time to the first byte is
+        what is nearest to it. The origin's end would say several times as much, for what waits in the
+        bottleneck's queue, which ours does not see (our player's kernel times requests)."""
         download_s = _link_s(facts) or max((facts["last"] - facts["sent"]) / 1000.0, _SHORTEST_S)
         return PastChunk(
             level=level,
             size_bytes=int(facts["size_bytes"]),
             download_s=download_s,
             throughput_mbps=8 * int(facts["size_bytes"]) / download_s / 1e6,
-            rtt_ms=_ttfb_ms(facts) if sender.rtt_ms is None else sender.rtt_ms,
+            rtt_ms=_ttfb_ms(facts),
             stall_s=(facts["stall_ms"] - self._charged_ms) / 1000.0,
             buffer_s=facts["buffer_after_ms"] / 1000.0,
         )

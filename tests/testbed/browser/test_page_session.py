@@ -61,7 +61,15 @@ def test_a_chunk_becomes_a_row_on_the_session_s_clock() -> None:
         assert (first.server_rtt_ms, first.server_retransmits, first.retries) == (80, 3, 0)
         assert second.stall_s == pytest.approx(0.25)  # what came since the first
         assert second.wait_s == pytest.approx(2.1 - 1.11 - 0.02)
-        assert [past.rtt_ms for past in session.history] == [80, 80]
+
+    heard(check)
+
+
+def test_a_policy_is_told_the_time_to_the_first_byte_as_round_trip_and_not_the_origin_s_queue() -> None:
+    def check(session: PageSession, rows: list[ChunkRow], states: list[PlayerState]) -> None:
+        session.hear(facts(0, headers=facts(0)["headers"].replace("80", "444")))
+        assert rows[0].server_rtt_ms == 444
+        assert [past.rtt_ms for past in session.history] == pytest.approx([80.0])
 
     heard(check)
 
