@@ -132,9 +132,23 @@ def write(out: Path, key: str, rows: Sequence[TaskRow | RunRow]) -> None:
     Raises:
         OSError: it can't be written.
     """
-    lines = [{"row": TASK if isinstance(row, TaskRow) else RUN, **asdict(row)} for row in rows]
     make_within(out, FOLDER)
-    write_aside(out / FOLDER / f"{key}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    write_aside(out / FOLDER / f"{key}.jsonl", _text(rows))
+
+
+def write_all(path: Path, rows: Rows) -> None:
+    """All rows of a study as one file.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    runs = sorted(rows.runs, key=lambda row: (row.run.key, row.task))
+    write_aside(path, _text([*rows.tasks.values(), *runs]))
+
+
+def _text(rows: Sequence[TaskRow | RunRow]) -> str:
+    lines = ({"row": TASK if isinstance(row, TaskRow) else RUN, **asdict(row)} for row in rows)
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def has(out: Path, key: str) -> bool:

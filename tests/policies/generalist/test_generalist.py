@@ -200,7 +200,7 @@ def test_the_command_runs_what_is_missing_and_prints_it(
     assert main(["generalist", "figure", "--out", str(out), "--plot", str(tmp_path / "f.png")]) == 0
     assert (tmp_path / "f.png").stat().st_size > 0
     whole = tmp_path / "rows.jsonl"
-    whole.write_text("".join((out / rows.FOLDER / name).read_text() for name in files))
+    assert main(["generalist", "table", "--out", str(out), "--into", str(whole)]) == 0
     capsys.readouterr()
     assert main(["generalist", "table", "--rows", str(whole)]) == 0
     assert capsys.readouterr().out == said
