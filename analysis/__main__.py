@@ -18,18 +18,21 @@ from typing import TYPE_CHECKING, Any
 from analysis.calls.found import calls_are_in
 from analysis.cases.grouping import GROUPINGS
 from analysis.options import (
+    OF_TASKS,
     add_bound,
+    add_by,
     add_cluster,
     add_command,
     add_interrupted,
     add_json,
     add_scoring,
+    add_seen,
     add_sessions,
     scored_by,
 )
 from analysis.outcomes import read_outcomes
 from analysis.power.options import add_power
-from analysis.report.options import add_report
+from analysis.report.options import REPORT_COMMAND, add_report
 from analysis.sessions import AnalysisError, FoundSessions, load_sessions, tell_next, tell_unreadable
 from analysis.style import FORMATS, RC, save
 from analysis.tables.collect import add_collect, table_path
@@ -82,12 +85,12 @@ def _run_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
     run: Callable[[argparse.Namespace], int] = args.run
     if args.command in (TOGETHER_COMMAND, WATCH_COMMAND):  # of records of either kind
         return run
-    places = args.results if isinstance(args.results, list) else [args.results]
-    if (task := task_of_records(places)) is not None:
-        from analysis.tasks.compare import command_of as command_of_task
+    if (task := task_of_records(args.results)) is not None:
+        from analysis.tasks.command import command_of as command_of_task
 
         return command_of_task(task, args.command)
-    if calls_are_in(places):
+    _refuse_of_tasks(args)
+    if calls_are_in(args.results):
         from analysis.calls.command import command_of
 
         return command_of(args.command)
@@ -97,6 +100,16 @@ def _run_of(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
     if getattr(args, "what", None) == PLANE:
         raise AnalysisError("--what plane: these records are of videos; --what scatter is the same of them")
     return run
+
+
+def _refuse_of_tasks(args: argparse.Namespace) -> None:
+    """Raises AnalysisError for what is of jobs and viewports alone."""
+    if args.command == REPORT_COMMAND and len(args.results) > 1:
+        raise AnalysisError("report: of videos and calls one folder makes one; name one")
+    if getattr(args, "seen", None):
+        raise AnalysisError("--seen is of jobs and viewports; of videos and calls a sweep's file says it")
+    if getattr(args, "by", None) in OF_TASKS:
+        raise AnalysisError(f"--by {args.by} is of viewports, and these records are of others")
 
 
 def _parser() -> Parser:
@@ -127,7 +140,8 @@ def _add_plot(commands: Any) -> None:
         " bitrate against stall ratio; timeline: sessions, or calls, over time, side by side; plane: bitrate"
         " against stall ratio of calls",
     )
-    what.add_argument("--by", choices=list(GROUPINGS), help="a part of the figure for each of these")
+    add_by(what, tuple(GROUPINGS), "a part of the figure for each of these")
+    add_seen(what)
     add_bound(what, "(bars and box)")
     add_cluster(what)
     add_interrupted(what)
@@ -157,11 +171,7 @@ def _add_compare(commands: Any) -> None:
     what.add_argument(
         "--baseline", metavar="NAME", help="compare all with this policy (default: each with each)"
     )
-    what.add_argument(
-        "--by",
-        choices=list(GROUPINGS),
-        help="a comparison for each of these (setting: at each point of its axes)",
-    )
+    add_by(what, tuple(GROUPINGS), "a comparison for each of these")
     add_cluster(what)
     add_interrupted(what)
     add_scoring(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,37 @@ def add_cluster(what: Any) -> None:
         "--cluster",
         metavar="REGEX",
         help="traces whose names match in the same text (its first group) are one draw of the bootstrap"
-        " (default: FCC home lines, Puffer sessions, WiFi places by day, cuts of one log; other traces each)",
+        " (default: FCC home lines, Puffer sessions, WiFi places by day, cuts of one log; other traces each);"
+        " of viewports viewer or video: what alone is drawn anew (default: both, the wider decides)",
+    )
+
+
+OF_TASKS = ("viewer", "horizon")
+"""What `--by` can group viewports by, besides settings, families and videos."""
+
+
+def add_by(what: Any, groupings: Sequence[str], text: str) -> None:
+    """`--by`: what parts the records.
+
+    Args:
+        text: what is made of each part.
+    """
+    what.add_argument(
+        "--by",
+        choices=[*groupings, *OF_TASKS],
+        help=f"{text} (setting: at each point of its axes; viewer, horizon: of viewports alone)",
+    )
+
+
+def add_seen(what: Any) -> None:
+    """`--seen`: where policies of jobs or viewports have learned."""
+    what.add_argument(
+        "--seen",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="of jobs and viewports: words of a setting, such as '50 executors', in which the policies have"
+        " learned; may be given again (of videos the sweep's file says it)",
     )
 
 

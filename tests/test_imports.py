@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "traces.escaping",
         "traces.files",
         "traces.handover",
+        "traces.listening.addresses",
         "traces.ownership",
         "traces.progress",
         "traces.safe_reading",

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import aiohttp
 
-from analysis.watch.options import LOOPBACK
 from player.record import ChunkRow, RecordWriter
 from tests.support.chromium import find_browser, opened
 from tests.support.session_records import write_session
+from traces.listening.addresses import LOOPBACK
 from traces.safe_reading import read_json_lines
 
 ROOT = Path(__file__).resolve().parents[1]

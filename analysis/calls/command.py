@@ -147,7 +147,6 @@ def _collect(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from analysis.calls.report import report_calls
 
-    args.results = [args.results]
     found = _found(args)
     status = tell_unreadable(found.unreadable)
     facts = report_calls(found, args, call_rule(args), can_be_compared(found))

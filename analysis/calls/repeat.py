@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from analysis.calls.outcomes import CallSession, FoundCalls
@@ -13,7 +11,7 @@ from analysis.report.parts.blocks import Block, Bullets, Code, Paragraph, Sectio
 from analysis.report.parts.made_tables import links_table, machines_table, policies_table, traces_table
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import Made, made_of
-from analysis.report.parts.typed import TypedCommand, once, typed
+from analysis.report.parts.typed import TypedCommand, once, typed, with_counts
 from analysis.report.sections.missing import not_good_table, planned_table, state_words
 from analysis.report.sections.repeat import COMMANDS, MADE, REPORTED, sweep_blocks
 from player.call.record import read_call
@@ -54,6 +52,4 @@ def _commands(made: Sequence[Made], sweep: Sweep | None) -> list[TypedCommand]:
     """Those that made the calls, with how many each made; a sweep's own where there is one."""
     if sweep is not None:
         return once(command for command in sweep.commands if command.words)
-    count = Counter(one.command.work for one in made if one.command.words)
-    found = once(dict.fromkeys(one.command for one in made if one.command.words))
-    return [replace(one, note=counted(count[one.work], "call")) for one in found][:COMMANDS]
+    return with_counts((one.command for one in made), "call")[:COMMANDS]

@@ -15,18 +15,25 @@ from analysis.options import (
     add_json,
     add_policies,
     add_scoring,
+    add_seen,
 )
 from analysis.style import FORMATS, USUAL_FORMATS
+
+REPORT_COMMAND = "report"
 
 
 def add_report(commands: Any) -> None:
     """The command's options."""
     command = add_command(
-        commands, "report", "a page, figures and tables of a sweep or of any folder of records", _report
+        commands, REPORT_COMMAND, "a page, figures and tables of a sweep or of any folder of records", _report
     )
     what = command.add_argument_group("what to report")
     what.add_argument(
-        "results", type=Path, metavar="RESULTS", help="a folder of records (the *.jsonl directly in it)"
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="a folder of records (the *.jsonl directly in it); several of jobs and viewports",
     )
     add_policies(what)
     what.add_argument(
@@ -36,6 +43,7 @@ def add_report(commands: Any) -> None:
     )
     add_bound(what, "in the QoE figure, and how much of the way there each policy goes")
     add_cluster(what)
+    add_seen(what)
     add_interrupted(what)
     add_scoring(command, kind=None, kind_note="the sweep's, else linear")
     output = command.add_argument_group("output")
@@ -68,4 +76,5 @@ def _formats(text: str) -> tuple[str, ...]:
 def _report(args: argparse.Namespace) -> int:
     from analysis.report.command import report
 
+    (args.results,) = args.results
     return report(args)

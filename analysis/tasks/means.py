@@ -23,6 +23,7 @@ class TaskMeans:
     cases: int
     points: int
     unfinished: int
+    by: str
     intervals: Mapping[str, Interval]
     """Empty where there is no point."""
     decisions: int
@@ -30,15 +31,20 @@ class TaskMeans:
     because: str
 
 
-def means_of(figures: TaskFigures, cases: Sequence[TaskCase]) -> list[TaskMeans]:
-    """In the order in which policies come."""
+def means_of(figures: TaskFigures, cases: Sequence[TaskCase], by: str | None = None) -> list[TaskMeans]:
+    """In the order in which policies come.
+
+    Args:
+        by: what is drawn anew; one of the task's own, the first where None is named.
+    """
     return [
-        _means(figures, policy, [case for case in cases if case.policy == policy])
+        _means(figures, policy, [case for case in cases if case.policy == policy], by or figures.by[0])
         for policy in dict.fromkeys(case.policy for case in cases)
     ]
 
 
-def _means(figures: TaskFigures, policy: str, mine: Sequence[TaskCase]) -> TaskMeans:
+def _means(figures: TaskFigures, policy: str, mine: Sequence[TaskCase], by: str) -> TaskMeans:
+    place = figures.by.index(by)
     points = [point for case in mine for point in case.points]
     decided = sum((Counter(case.decided_by) for case in mine), Counter[str]())
     return TaskMeans(
@@ -46,7 +52,8 @@ def _means(figures: TaskFigures, policy: str, mine: Sequence[TaskCase]) -> TaskM
         len(mine),
         len(points),
         sum(not case.finished for case in mine),
-        intervals_of(figures, points, [point.clusters[0] for point in points]) if points else {},
+        by,
+        intervals_of(figures, points, [point.clusters[place] for point in points]) if points else {},
         sum(decided.values()),
         dict(decided),
         next((case.because for case in mine if case.because), ""),
@@ -67,27 +74,29 @@ def as_json(figures: TaskFigures, means: Sequence[TaskMeans]) -> dict[str, Any]:
     return {
         "task": figures.records.task,
         "simulated": True,
-        "intervals_by": figures.by[0],
-        "policies": [
-            {
-                "policy": one.policy,
-                "records": one.cases,
-                figures.points: one.points,
-                "unfinished": one.unfinished,
-                **{name: interval.mean for name, interval in one.intervals.items()},
-                **{f"{name}_ci95": interval.bounds for name, interval in one.intervals.items()},
-                "decisions": one.decisions,
-                "decided_by": dict(one.decided_by),
-            }
-            for one in means
-        ],
+        "intervals_by": means[0].by,
+        "policies": [mean_json(figures, one) for one in means],
+    }
+
+
+def mean_json(figures: TaskFigures, one: TaskMeans) -> dict[str, Any]:
+    """A policy's, as `--json` has them."""
+    return {
+        "policy": one.policy,
+        "records": one.cases,
+        figures.points: one.points,
+        "unfinished": one.unfinished,
+        **{name: interval.mean for name, interval in one.intervals.items()},
+        **{f"{name}_ci95": interval.bounds for name, interval in one.intervals.items()},
+        "decisions": one.decisions,
+        "decided_by": dict(one.decided_by),
     }
 
 
 def table(figures: TaskFigures, means: Sequence[TaskMeans]) -> Table:
     """What a person sees."""
     shown = Table(
-        title=f"{figures.first.heading}: mean over {figures.points}, 95 % interval by {figures.by[0]}",
+        title=f"{figures.first.heading}: mean over {figures.points}, 95 % interval by {means[0].by}",
         title_justify="left",
         box=None,
         pad_edge=False,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis.options import add_command
+from traces.listening.addresses import LOOPBACK, port
 
 WATCH_COMMAND = "watch"
 PORT = 8090
-LOOPBACK = "127.0.0.1"
 
 
 def add_watch(commands: Any) -> None:
@@ -42,13 +42,6 @@ def add_watch(commands: Any) -> None:
         help="write the page as it is now into one file (.html) that needs nothing else, and serve none",
     )
     how.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
-
-
-def port(text: str) -> int:
-    """A port's number."""
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port; 0 to 65535")
-    return int(text)
 
 
 def _html(text: str) -> Path:

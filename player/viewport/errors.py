@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from traces.heads.head import RATE_HZ, YAW
+from traces.heads.angles import off
+from traces.heads.head import PITCH, RATE_HZ, YAW
 
 Floats = NDArray[np.float64]
-PITCH = 1
 WIDE, HIGH = 100.0, 90.0
 """Degrees of a viewport."""
 HORIZONS_S = (1, 2, 4)
@@ -41,12 +41,6 @@ class Errors:
 
 
 NAMES = tuple(each.name for each in fields(Errors))
-
-
-def off(predicted: Floats, true: Floats) -> Floats:
-    """|difference|, a turn more or less allowed: the published measure, which knows one turn only."""
-    apart = true - predicted
-    return np.minimum(np.abs(apart), np.minimum(np.abs(apart + 360.0), np.abs(apart - 360.0)))
 
 
 def errors_of(predicted: Floats, true: Floats) -> Errors:

@@ -1,8 +1,5 @@
-"""Windows of a recording: what was seen of the head, and what is to be predicted.
-
-Two seconds before, four seconds after, every three seconds, as published with NetLLM; the first 6 and the
-last 12 seconds are left out.
-"""
+"""Windows of a recording, as `traces/heads/windows.py` has them: what was seen of the head, and what is to be
+predicted."""
 
 from __future__ import annotations
 
@@ -12,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.heads.head import AXES, HeadTrace, WatchedVideo
+from traces.heads.windows import FUTURE, HEAD, HISTORY, STEP, TAIL, moments_of
 
 Floats = NDArray[np.float64]
-HISTORY, FUTURE = 10, 20
-"""Samples, five a second."""
-STEP, HEAD, TAIL = 15, 30, 60
-"""Samples from window to window, and without windows at the beginning and the end."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +34,6 @@ class Windows:
     """(n, FUTURE, 3) degrees."""
     at: tuple[int, ...]
     """(n,) the sample that is the first of each future."""
-
-
-def moments_of(samples: int, step: int = STEP, head: int = HEAD, tail: int = TAIL) -> tuple[int, ...]:
-    """Where the windows' futures begin in a recording of so many samples."""
-    return tuple(range(head, samples - tail, step))
 
 
 def windows_of(

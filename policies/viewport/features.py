@@ -5,24 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from player.viewport.windows import FUTURE, HISTORY, Floats, ViewportObservation
-from policies.viewport.angles import unwrapped, wrapped
-from policies.viewport.others import apart
+from policies.viewport.mirroring import signs_of
+from policies.viewport.others import AHEAD, DOUBT, NEAR_DEGREES, apart
 from policies.viewport.units import UNIT
+from traces.heads.angles import unwrapped, wrapped
 from traces.heads.head import AXES, YAW
 
 STEPS = HISTORY - 1
 MOVES = STEPS * AXES
 POSTURE = 2
 HEAD = 2 * MOVES + POSTURE
-AHEAD = (1, 2, 4, 7, 10, 15, 20)
-"""Samples ahead at which others are looked at."""
 BEFORE = 5
 """Samples back from which others' ways are compared with the viewer's."""
-NEAR_DEGREES = np.array([25.0, 15.0, 25.0])
 ALIKE_DEGREES = np.array([20.0, 12.0, 20.0])
-"""By axis: others further away, or whose last second went otherwise by more, count for little."""
-DOUBT = 0.5
-"""A mean over few others is drawn to zero, as if half a viewer stood where they should not be."""
+"""By axis: others whose last second went otherwise by more count for little."""
 COMPANIES = 4
 """All others, those roughly near, those near, and those near who came the same way."""
 CROWD = (COMPANIES * 2 + 1) * len(AHEAD) * AXES + COMPANIES + len(AHEAD)
@@ -109,8 +105,7 @@ def from_residual(seen: ViewportObservation, answer: Floats) -> Floats:
 
 def mirror(axis: int, crowded: bool) -> Floats:
     """(inputs,) 1 or -1: what the inputs of a viewer are whose axis goes the other way, as do all others'."""
-    signs = np.ones(AXES)
-    signs[axis] = -1.0
+    signs = signs_of([axis])
     own = [np.tile(signs, 2 * STEPS), signs[:POSTURE]]
     if not crowded:
         return np.concatenate(own)

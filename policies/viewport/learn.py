@@ -16,12 +16,11 @@ import torch
 from player.viewport.windows import Floats
 from policies.viewport.examples import Examples
 from policies.viewport.features import mirror
+from policies.viewport.mirroring import MIRRORED, signs_of
 from policies.viewport.net import HIDDEN, LAYERS, MOST, SIZE
 from policies.viewport.units import UNIT
-from traces.heads.head import AXES, YAW
+from traces.heads.head import AXES
 
-MIRRORED = (0, YAW)
-"""Axes: left and right are alike, up and down are not."""
 LEAST_SIZE = 1e-6
 
 
@@ -54,7 +53,10 @@ def learn(
     x = torch.tensor(np.clip(train.inputs / size, -MOST, MOST), dtype=torch.float32)
     y = torch.tensor(train.targets, dtype=torch.float32)
     net = _net([x.shape[1], *([asked.hidden] * (LAYERS - 1)), y.shape[1]])
-    signs = [(_signs(mirror(axis, crowded)), _signs(_turned(axis, y.shape[1]))) for axis in MIRRORED]
+    signs = [
+        (_signs(mirror(axis, crowded)), _signs(np.tile(signs_of([axis]), y.shape[1] // AXES)))
+        for axis in MIRRORED
+    ]
     optimizer = torch.optim.AdamW(net.parameters(), asked.rate, weight_decay=asked.decay)
     steps = asked.epochs * -(-len(x) // asked.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -84,12 +86,6 @@ def _net(sizes: Sequence[int]) -> torch.nn.Sequential:
         parts[-2].weight.mul_(0.01)
         parts[-2].bias.zero_()
     return torch.nn.Sequential(*parts[:-1])
-
-
-def _turned(axis: int, outputs: int) -> Floats:
-    signs = np.ones(AXES)
-    signs[axis] = -1.0
-    return np.tile(signs, outputs // AXES)
 
 
 def _signs(values: Floats) -> torch.Tensor:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from player.viewport.windows import Floats
-from policies.viewport.angles import wrapped
 from policies.viewport.units import UNIT
-from traces.heads.head import AXES, YAW
+from traces.heads.angles import wrapped
+from traces.heads.head import AXES, PITCH, YAW
 
 AHEAD = (1, 2, 4, 7, 10, 15, 20)
 """Samples ahead at which others are looked at."""
@@ -24,7 +24,6 @@ MAP_YAW = (-180.0, -120.0, -80.0, -50.0, -25.0, -8.0, 8.0, 25.0, 50.0, 80.0, 120
 MAP_PITCH = (-180.0, -30.0, -12.0, -4.0, 4.0, 12.0, 30.0, 180.0)
 """Edges of the map's fields, from where the viewer looks now: fine where most is."""
 FIELDS = len(MAP_PITCH) - 1, len(MAP_YAW) - 1
-PITCH = 1
 
 
 def apart(there: Floats, here: Floats) -> Floats:

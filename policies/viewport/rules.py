@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from player.viewport.windows import FUTURE, HISTORY, Floats, ViewportObservation
-from policies.viewport.angles import unwrapped
+from player.viewport.windows import FUTURE, Floats, ViewportObservation
+from traces.heads.angles import unwrapped
+from traces.heads.windows import along_line, steadily
 
 _AHEAD = np.arange(1, FUTURE + 1, dtype=np.float64)
 
@@ -38,8 +39,7 @@ class Velocity:
     def predict(self, seen: ViewportObservation) -> Floats:
         """(n, FUTURE, 3) degrees."""
         history = unwrapped(seen.history) if self._unwrap else seen.history
-        step = (history[:, -1] - history[:, 0]) / (HISTORY - 1)
-        return np.asarray(history[:, -1:] + _AHEAD[:, None] * step[:, None])
+        return steadily(history)
 
 
 class Linear:
@@ -58,10 +58,7 @@ class Linear:
     def predict(self, seen: ViewportObservation) -> Floats:
         """(n, FUTURE, 3) degrees."""
         history = unwrapped(seen.history) if self._unwrap else seen.history
-        times = np.arange(HISTORY) - (HISTORY - 1) / 2.0
-        slope = np.einsum("t,nta->na", times, history) / (times * times).sum()
-        ahead = _AHEAD + (HISTORY - 1) / 2.0
-        return np.asarray(history.mean(axis=1)[:, None] + ahead[:, None] * slope[:, None])
+        return along_line(history)
 
 
 class Damped:

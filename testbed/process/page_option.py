@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.watch.kept import PAGE
-
-LOOPBACK = "127.0.0.1"
-MOST_PORT = 65535
+from traces.listening.addresses import LOOPBACK, port
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,11 @@ class Place:
 
 def place_of(text: str) -> Place:
     """What `--serve-page` was given: PORT, or ADDRESS:PORT for others than this machine."""
-    listen, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or int(port) > MOST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port; give PORT, or ADDRESS:PORT")
-    return Place(int(port), listen.strip("[]") or LOOPBACK)
+    listen, _, number = text.rpartition(":")
+    try:
+        return Place(port(number), listen.strip("[]") or LOOPBACK)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; give PORT, or ADDRESS:PORT") from None
 
 
 def add_page_option(output: Any) -> None:

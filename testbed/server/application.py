@@ -37,7 +37,7 @@ from testbed.server.live import LiveStreams
 from testbed.server.pages import PREFIX
 from testbed.server.resources import Catalogue
 from testbed.server.serving import serve_streams
-from traces.client_faults import quiet_about_clients
+from traces.listening.client_faults import quiet_about_clients
 
 Log = Callable[[dict[str, Any]], None]
 """Takes one finished request."""

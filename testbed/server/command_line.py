@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from player.live.parts import check_part_s
 from player.transport.option import add_transport_option
 from traces.commands import Parser, add_json_option
+from traces.listening.addresses import port
 
 SEGMENTS = ("auto", "kept", "noise")
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected 0 to 65535 (0: a free one)")
-    return int(text)
 
 
 def _part_s(text: str) -> float:
@@ -47,7 +41,7 @@ def parser() -> Parser:
 
 def _add_address(address: Any) -> None:
     address.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    address.add_argument("--port", type=_port, default=8080, help="0 takes a free one (default: %(default)s)")
+    address.add_argument("--port", type=port, default=8080, help="0 takes a free one (default: %(default)s)")
     address.add_argument(
         "--cc",
         metavar="NAME",

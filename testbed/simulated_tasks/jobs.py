@@ -40,13 +40,14 @@ class JobsTask:
         ]
 
     def facts(self, args: argparse.Namespace) -> Mapping[str, Any]:
-        """The cluster.
+        """The cluster, and how sequences are cut.
 
         Raises:
             JobsError: figures that make none.
         """
         cluster = ClusterSettings(args.executors, args.moving_ms, args.warm_up_ms, args.mode)
-        return {"cluster": dataclasses.asdict(cluster)}
+        sequence = {"jobs": args.length, "gap_s": args.gap_s}
+        return {"cluster": dataclasses.asdict(cluster), "sequence": sequence}
 
     def play(
         self, playables: Sequence[Playable], facts: Mapping[str, Any], policy: Any, seed: int

@@ -40,8 +40,10 @@ class ViewportTask:
         ]
 
     def facts(self, args: argparse.Namespace) -> Mapping[str, Any]:
-        """The windows."""
-        return {"windows": {"history": HISTORY, "future": FUTURE, "step": STEP, "head": HEAD, "tail": TAIL}}
+        """The windows, and whose recordings are known besides."""
+        windows = {"history": HISTORY, "future": FUTURE, "step": STEP, "head": HEAD, "tail": TAIL}
+        earlier = None if args.earlier is None else args.earlier.resolve().name
+        return {"windows": windows, "others": {"earlier": earlier}}
 
     def play(
         self, playables: Sequence[Playable], facts: Mapping[str, Any], policy: Any, seed: int

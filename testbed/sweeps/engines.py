@@ -131,7 +131,7 @@ class Emulated:
         self._device: str = args.device
         self._command_line = ("testbed/sweep.py", *words)
         self._most = lanes_with_browsers() if has_browsers(plan.units) else MOST_LANES
-        self._lanes = min(self._asked or 1, self._most)
+        self._lanes = self._asked or 1
 
     @property
     def at_once(self) -> int:
@@ -162,9 +162,9 @@ class Emulated:
         known = facts.lanes
         changes = (known or {}).get("changes", [])  # of earlier commands; a busy night is forgotten
         if self._asked is not None:
-            if self._asked > self._lanes:
-                held = f"with a browser on each this machine holds {self._lanes}"
-                console.print(f"--lanes {self._asked}: {held}, so there are no more at once")
+            if self._asked > self._most:
+                held = f"with a browser on each this machine holds {self._most}"
+                console.print(f"--lanes {self._asked}: {held}; beyond, links may be untrue and run again")
             used = {"asked": self._asked, "used": self._lanes, "measured": []}
             facts.lanes = {**used, "now": self._lanes, "changes": changes}
             return

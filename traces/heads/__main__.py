@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,8 +17,9 @@ from pathlib import Path
 
 from traces.commands import Parser, add_json_option, add_options, carried_out, exit_with, tell_line
 from traces.files import write_aside
+from traces.heads.acceptance import Asked, acceptance
 from traces.heads.catalogue import watched_videos
-from traces.heads.figures import Asked, acceptance, figures_of
+from traces.heads.figures import LEAST_S, figures_of, too_short
 from traces.heads.files import read_heads, recordings_in
 from traces.heads.fit import FitSettings, fit
 from traces.heads.head import HeadError, warnings_of
@@ -26,6 +28,8 @@ from traces.safe_reading import BadFileError, read_json_object
 from traces.words import counted
 
 PROG = "python -m traces.heads"
+NAMED = 3
+"""Of recordings that are too short, so many are named."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,26 +78,34 @@ def _lint(args: argparse.Namespace) -> int:
 
 
 def _figures(args: argparse.Namespace) -> int:
-    asked = acceptance(figures_of(watched_videos(args.spec)))
-    beside = acceptance(figures_of(watched_videos(args.beside))) if args.beside else None
+    videos = watched_videos(args.spec)
+    others = watched_videos(args.beside) if args.beside else []
+    asked, beside = acceptance(figures_of(videos)), acceptance(figures_of(others)) if others else []
+    short = too_short([*videos, *others])
     if args.json:
-        print(json.dumps({"figures": [_line(one) for one in asked], "beside": _values(beside)}))
+        values = {each["name"]: each["value"] for each in (one.to_json() for one in beside)}
+        found = {"figures": [one.to_json() for one in asked], "beside": values or None}
+        print(json.dumps(found | {"too_short": short}))
     else:
-        name = f"{args.beside[-24:]:>26}" if args.beside else ""
-        print(f"{'':<34}{'asked':>18}{args.spec[-24:]:>26}{name}")
-        for place, one in enumerate(asked):
-            other = f"{beside[place].value:>26.3f}" if beside else ""
-            missed = "" if one.met else "  missed"
-            print(f"{one.name:<34}{one.low:>8.3f} to {one.high:>6.3f}{one.value:>26.3f}{other}{missed}")
+        _show(args, asked, beside)
+        if short:
+            named = ", ".join(short[:NAMED]) + (", …" if len(short) > NAMED else "")
+            said = f"{counted(len(short), 'recording')} under {LEAST_S:g} s, without a window: {named}"
+            tell_line(f"warning: {said}", sys.stderr)
     return int(not all(one.met for one in asked))
 
 
-def _line(one: Asked) -> dict[str, object]:
-    return {"name": one.name, "low": one.low, "high": one.high, "value": one.value, "met": one.met}
+def _show(args: argparse.Namespace, asked: Sequence[Asked], beside: Sequence[Asked]) -> None:
+    name = f"{args.beside[-24:]:>26}" if beside else ""
+    print(f"{'':<34}{'asked':>18}{args.spec[-24:]:>26}{name}")
+    for place, one in enumerate(asked):
+        other = f"{_shown(beside[place]):>26}" if beside else ""
+        missed = "" if one.met else "  missed"
+        print(f"{one.name:<34}{one.low:>8.3f} to {one.high:>6.3f}{_shown(one):>26}{other}{missed}")
 
 
-def _values(asked: Sequence[Asked] | None) -> dict[str, float] | None:
-    return None if asked is None else {one.name: one.value for one in asked}
+def _shown(one: Asked) -> str:
+    return "-" if math.isnan(one.value) else f"{one.value:.3f}"
 
 
 def _fit(args: argparse.Namespace) -> int:

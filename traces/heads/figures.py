@@ -1,15 +1,16 @@
-"""How heads move, in figures: what generated recordings are held to, beside the measured ones."""
+"""How heads move, in figures: of generated recordings, and of measured ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from traces.heads.gaze import wrapped
-from traces.heads.head import RATE_HZ, YAW, HeadTrace, WatchedVideo
+from traces.heads.angles import off, wrapped
+from traces.heads.head import AXES, RATE_HZ, YAW, HeadTrace, WatchedVideo
+from traces.heads.windows import FUTURE, HEAD, HISTORY, TAIL, along_line, moments_of, steadily
 
 Floats = NDArray[np.float64]
 CHANGES_S = (0.2, 0.4, 1.0, 2.0, 4.0, 6.0)
@@ -20,13 +21,14 @@ AGREE_PERCENT = (25, 50, 75)
 _LEAST = 1e-9
 QUIET_A_S = 2.0
 """Degrees."""
-HISTORY, FUTURE, STEP, HEAD, TAIL = 10, 20, 15, 30, 60
-"""Windows as published (`player/viewport/windows.py`)."""
+LEAST_S = (HEAD + TAIL + 1) / RATE_HZ
+"""A recording that is shorter has no window."""
 
 
 @dataclass(frozen=True)
 class MotionFigures:
-    """Of all recordings of some videos."""
+    """Of all recordings of some videos; nan where there is nothing to measure: all are too short, or nobody
+    moves."""
 
     change: Floats
     """(3 axes, CHANGES_S) mean size of the change over such a time, degrees."""
@@ -48,6 +50,11 @@ class MotionFigures:
     linear: float
     """The same of those that go on, over that of the one that stays."""
 
+    @property
+    def unknown(self) -> list[str]:
+        """Which of them are nan, or have one."""
+        return [each.name for each in fields(self) if np.isnan(getattr(self, each.name)).any()]
+
 
 def figures_of(videos: Sequence[WatchedVideo]) -> MotionFigures:
     """The figures of all viewers, judged and earlier."""
@@ -64,7 +71,7 @@ def figures_of(videos: Sequence[WatchedVideo]) -> MotionFigures:
         speed=np.percentile(speeds, SPEED_PERCENT),
         quiet=float((speeds < QUIET_A_S).mean()),
         agreement=np.percentile(agreed, AGREE_PERCENT),
-        towards=sums[0] / np.maximum(sums[1], _LEAST),
+        towards=np.where(sums[1] > 0.0, sums[0] / np.maximum(sums[1], _LEAST), np.nan),
         static=errors[0],
         velocity=errors[1] / max(errors[0], _LEAST),
         linear=errors[2] / max(errors[0], _LEAST),
@@ -84,14 +91,17 @@ def _moves(trace: HeadTrace, lag: int) -> Floats:
 
 def _pooled(parts: Sequence[Floats]) -> Floats:
     """(3,) mean over all rows of all parts."""
-    return np.asarray(np.concatenate(parts).mean(axis=0))
+    rows = np.concatenate(parts)
+    return np.asarray(rows.mean(axis=0)) if len(rows) else np.full(AXES, np.nan)
 
 
 def _correlation(series: Sequence[Floats], lag: int) -> Floats:
     """(3,) of each axis with itself so many samples later, about zero."""
-    both = np.sum([(one[lag:] * one[:-lag]).sum(axis=0) for one in series if len(one) > lag], axis=0)
-    size = np.sum([(one[lag:] ** 2 + one[:-lag] ** 2).sum(axis=0) for one in series], axis=0) / 2.0
-    return np.asarray(both / size)
+    both, size = np.zeros(AXES), np.zeros(AXES)
+    for one in series:
+        both += (one[lag:] * one[:-lag]).sum(axis=0)
+        size += (one[lag:] ** 2 + one[:-lag] ** 2).sum(axis=0) / 2.0
+    return np.where(size > 0.0, both / np.maximum(size, _LEAST), np.nan)
 
 
 def _together(viewers: Sequence[HeadTrace]) -> tuple[float, Floats]:
@@ -118,80 +128,21 @@ def _together(viewers: Sequence[HeadTrace]) -> tuple[float, Floats]:
 
 def _errors(traces: Sequence[HeadTrace]) -> tuple[float, float, float]:
     """Mean error of the head that stays, goes on at its mean speed, or along a line, as published."""
-    windows = [one for trace in traces for one in _windows(trace.degrees)]
+    windows = [one.degrees[at - HISTORY : at + FUTURE] for one in traces for at in moments_of(len(one))]
     if not windows:
         return float("nan"), float("nan"), float("nan")
     both = np.stack(windows)
     history, future = both[:, :HISTORY], both[:, HISTORY:]
-    newest, ahead = history[:, -1:], np.arange(1.0, FUTURE + 1.0)[:, None]
-    step = (history[:, -1:] - history[:, :1]) / (HISTORY - 1)
-    times = np.arange(HISTORY) - (HISTORY - 1) / 2.0
-    slope = np.einsum("t,nta->na", times, history)[:, None] / (times * times).sum()
-    line = history.mean(axis=1)[:, None] + (ahead + (HISTORY - 1) / 2.0) * slope
-    return _off(newest, future), _off(newest + ahead * step, future), _off(line, future)
+    predicted = history[:, -1:], steadily(history), along_line(history)
+    stays, steady, line = (float(off(each, future).mean()) for each in predicted)
+    return stays, steady, line
 
 
-def _windows(degrees: Floats) -> Iterator[Floats]:
-    for at in range(HEAD, len(degrees) - TAIL, STEP):
-        yield degrees[at - HISTORY : at + FUTURE]
-
-
-def _off(predicted: Floats, true: Floats) -> float:
-    apart = true - predicted
-    turned = np.minimum(np.abs(apart + 360.0), np.abs(apart - 360.0))
-    return float(np.minimum(np.abs(apart), turned).mean())
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One line of what a family is held to."""
-
-    name: str
-    low: float
-    high: float
-    value: float
-
-    @property
-    def met(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-MEASURED_CHANGE = {1.0: 12.9, 2.0: 21.1, 4.0: 29.8}
-MEASURED_KEEPS = {0.2: 0.77, 0.4: 0.46, 1.0: 0.06, 2.0: -0.11}
-MEASURED_AGREEMENT = 0.84
-KEPT = 0.05
-STATIC, VELOCITY, LINEAR = 9.6, 1.79, 1.99
-"""Of all 27 videos and 84 viewers of Jin2022; the last three of its test split, less 2 %."""
-
-
-def acceptance(figures: MotionFigures) -> list[Asked]:
-    """What a family of heads is held to: Jin2022's figures, within bounds that were set beforehand."""
-    found = [
-        Asked(f"axis 2 changes in {at:g} s", 0.9 * told, 1.1 * told, _at(figures.change[YAW], CHANGES_S, at))
-        for at, told in MEASURED_CHANGE.items()
-    ]
-    found += [
-        Asked(
-            f"its velocity keeps over {at:g} s",
-            told - KEPT,
-            told + KEPT,
-            _at(figures.keeps[YAW], KEEPS_S, at),
-        )
-        for at, told in MEASURED_KEEPS.items()
-    ]
+def too_short(videos: Sequence[WatchedVideo]) -> list[str]:
+    """Names of recordings without a window."""
     return [
-        *found,
-        Asked(
-            "viewers agree, median video",
-            MEASURED_AGREEMENT - KEPT,
-            MEASURED_AGREEMENT + KEPT,
-            float(figures.agreement[1]),
-        ),
-        Asked("error of static", 9.0, 10.0, figures.static),
-        Asked("velocity / static", 1.7, 1.9, figures.velocity),
-        Asked("linear / static", 1.9, 2.1, figures.linear),
+        trace.name
+        for video in videos
+        for trace in (*video.viewers, *video.earlier)
+        if not moments_of(len(trace))
     ]
-
-
-def _at(values: Floats, places: Sequence[float], wanted: float) -> float:
-    return float(values[places.index(wanted)])

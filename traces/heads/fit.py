@@ -14,26 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.commands import option
-from traces.heads.figures import (
-    CHANGES_S,
-    KEEPS_S,
-    LINEAR,
+from traces.heads.acceptance import (
     MEASURED_AGREEMENT,
     MEASURED_CHANGE,
     MEASURED_KEEPS,
-    STATIC,
-    VELOCITY,
-    MotionFigures,
-    figures_of,
+    MEASURED_LINEAR,
+    MEASURED_VELOCITY,
 )
+from traces.heads.figures import CHANGES_S, KEEPS_S, LEAST_S, MotionFigures, figures_of
 from traces.heads.generator import member
-from traces.heads.head import YAW
+from traces.heads.head import YAW, HeadError
 from traces.heads.model import HeadsModel, model_of
 from traces.numbers import count, whole
 
 Floats = NDArray[np.float64]
 FIRST_MEMBER = 100_000
 """Members that the fit looks at begin here."""
+STATIC = 9.6
+"""Degrees that the head that stays is to be off: 2 % under what was measured, well within what is asked."""
 FAITH = 0.05
 """A share of a figure that counts as one."""
 MOVED, LEAST_SIZE = 0.15, 0.05
@@ -75,8 +73,8 @@ def aimed(measured: MotionFigures) -> MotionFigures:
         keeps=keeps,
         agreement=agreement,
         static=STATIC,
-        velocity=VELOCITY,
-        linear=LINEAR,
+        velocity=MEASURED_VELOCITY,
+        linear=MEASURED_LINEAR,
     )
 
 
@@ -115,7 +113,15 @@ def fit(
 
     Args:
         better_found: is told of each that is better than all before: its step, what it is off by, and itself.
+
+    Raises:
+        HeadError: the measured figures lack some.
     """
+    if measured.unknown:
+        raise HeadError(
+            f"nothing to fit to: no {', '.join(measured.unknown)} in these recordings; at least one must last"
+            f" {LEAST_S:g} s, and its viewer look about"
+        )
     random, wanted = np.random.default_rng(settings.seed), targets(aimed(measured))
     best, size = begin, 0.15
     least = cost(_figures(best, settings), wanted)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from traces.families.fast_noise import autoregression, normals, uniforms
 from traces.families.portable import Floats, exp, log
+from traces.heads.angles import wrapped
 from traces.heads.head import AXES, RATE_HZ, YAW
 from traces.heads.model import HeadsModel, ViewerModel
 from traces.heads.points import Points
@@ -23,12 +24,6 @@ _LONGEST = 26
 _LEAST_DEGREES = 0.01
 _SCAN_LOG_SD = 0.5
 """Of a shift's size over that of the one before, which it goes on."""
-_FULL = 360.0
-
-
-def wrapped(degrees: Floats) -> Floats:
-    """Angles as ones of -180 up to 180."""
-    return degrees - _FULL * np.floor((degrees + _FULL / 2) / _FULL)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from traces.heads.gaze import gaze_of, wrapped
+from traces.heads.angles import wrapped
+from traces.heads.gaze import gaze_of
 from traces.heads.head import RATE_HZ, YAW, HeadError, HeadTrace, WatchedVideo
 from traces.heads.model import HeadsModel, heads_model
 from traces.heads.points import points_of

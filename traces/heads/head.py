@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from traces.trace import TraceError
 
 AXES = 3
+PITCH = 1
+"""The axis that directions are told by above and below the horizon."""
 YAW = 2
 """The axis that turns all the way round."""
 RATE_HZ = 5.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from traces.families.figures_file import model_in, shipped_figures
 from traces.heads.head import HeadError
-from traces.safe_reading import json_object
 
 SCHEMA = 2
 
@@ -101,28 +101,27 @@ class HeadsModel:
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def model_of(told: dict[str, Any], source: str) -> HeadsModel:
+def model_of(told: Mapping[str, Any], source: str) -> HeadsModel:
     """The model that a file says.
 
     Raises:
         HeadError: it says none.
     """
-    if told.get("schema") != SCHEMA:
-        raise HeadError(f"{source}: schema {told.get('schema')}; this version reads {SCHEMA}")
-    try:
-        first, second, third = (AxisModel(**_numbers(axis)) for axis in told["axes"])
-        return HeadsModel(
-            str(told["family"]),
-            str(told["about"]),
-            float(told["length_s"]),
-            int(told["viewers"]),
-            int(told["earlier"]),
-            VideoModel(**_numbers(told["video"])),
-            ViewerModel(**_numbers(told["viewer"])),
-            (first, second, third),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise HeadError(f"{source}: no model of heads: {error}") from None
+    return model_in(told, source, SCHEMA, _made, HeadError)
+
+
+def _made(told: Mapping[str, Any]) -> HeadsModel:
+    first, second, third = (AxisModel(**_numbers(axis)) for axis in told["axes"])
+    return HeadsModel(
+        str(told["family"]),
+        str(told["about"]),
+        float(told["length_s"]),
+        int(told["viewers"]),
+        int(told["earlier"]),
+        VideoModel(**_numbers(told["video"])),
+        ViewerModel(**_numbers(told["viewer"])),
+        (first, second, third),
+    )
 
 
 def _numbers(told: Any) -> dict[str, float]:
@@ -134,7 +133,6 @@ def heads_model() -> HeadsModel:
     """The model that is shipped.
 
     Raises:
-        HeadError: the file has been damaged.
+        HeadError, BadFileError: the file has been damaged.
     """
-    text = (resources.files("traces.heads") / "heads.json").read_text(encoding="utf-8")
-    return model_of(json_object(text, "traces/heads/heads.json"), "traces/heads/heads.json")
+    return model_of(*shipped_figures("traces.heads", "heads.json"))

@@ -7,13 +7,13 @@ and wave. Durations within a stage are lognormal around that mean.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from traces.families.figures_file import model_in, shipped_figures
 from traces.jobs.job import LEVELS, WAVES, JobError
-from traces.safe_reading import json_object
 
 ROLES = ("scan", "root", "inner", "sink")
 """A stage without parents of many tasks, one of few, one between, and one without children."""
@@ -66,24 +66,23 @@ class JobsModel:
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def model_of(told: dict[str, Any], source: str) -> JobsModel:
+def model_of(told: Mapping[str, Any], source: str) -> JobsModel:
     """The model that a file says.
 
     Raises:
         JobError: it says none.
     """
-    if told.get("schema") != SCHEMA:
-        raise JobError(f"{source}: schema {told.get('schema')}; this version reads {SCHEMA}")
-    try:
-        return JobsModel(
-            str(told["family"]),
-            str(told["about"]),
-            tuple(map(float, told["sizes_gb"])),
-            tuple(tuple(_stage(stage) for stage in query) for query in told["queries"]),
-            {role: _role(told["roles"][role]) for role in ROLES},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise JobError(f"{source}: no model of jobs: {error}") from None
+    return model_in(told, source, SCHEMA, _made, JobError)
+
+
+def _made(told: Mapping[str, Any]) -> JobsModel:
+    return JobsModel(
+        str(told["family"]),
+        str(told["about"]),
+        tuple(map(float, told["sizes_gb"])),
+        tuple(tuple(_stage(stage) for stage in query) for query in told["queries"]),
+        {role: _role(told["roles"][role]) for role in ROLES},
+    )
 
 
 def _stage(told: dict[str, Any]) -> StageModel:
@@ -119,7 +118,6 @@ def tpch_model() -> JobsModel:
     """The model that is shipped.
 
     Raises:
-        JobError: the file has been damaged.
+        JobError, BadFileError: the file has been damaged.
     """
-    text = (resources.files("traces.jobs") / "tpch.json").read_text(encoding="utf-8")
-    return model_of(json_object(text, "traces/jobs/tpch.json"), "traces/jobs/tpch.json")
+    return model_of(*shipped_figures("traces.jobs", "tpch.json"))

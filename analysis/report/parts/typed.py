@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from traces.versions import HERE, ROOT
+from traces.words import counted
 
 EMULATING = ("testbed/run.py", "testbed/sweep.py")
 """Scripts that need root, unless they simulate."""
@@ -75,6 +77,17 @@ def once(commands: Iterable[TypedCommand]) -> list[TypedCommand]:
     for command in commands:
         first.setdefault(command.work, command)
     return list(first.values())
+
+
+def with_counts(commands: Iterable[TypedCommand], noun: str) -> list[TypedCommand]:
+    """Each once, with how many of these it made; a record that names no command is passed over.
+
+    Args:
+        noun: what it made.
+    """
+    given = [command for command in commands if command.words]
+    count = Counter(command.work for command in given)
+    return [replace(one, note=counted(count[one.work], noun)) for one in once(dict.fromkeys(given))]
 
 
 def typed(commands: Sequence[TypedCommand]) -> str:

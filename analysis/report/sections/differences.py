@@ -22,7 +22,9 @@ def draw_differences(study: Study) -> Figure:
     To be called within `matplotlib.rc_context(style.RC)`, and with a baseline.
     """
     policies = [policy for policy in study.policies if policy != study.baseline]
-    figure, axes = policy_rows(study.conditions, policies, f"QoE minus {short_name(study.baseline or '')}'s")
+    figure, axes = policy_rows(
+        [one.title for one in study.conditions], policies, f"QoE minus {short_name(study.baseline or '')}'s"
+    )
     for axis, condition in zip(axes, study.conditions, strict=True):
         axis.axvline(0, color=BLACK, linewidth=0.7, zorder=1)
         for row, policy in enumerate(policies):

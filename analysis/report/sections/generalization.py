@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.compare import cells, common_cases
-from analysis.figures import MEAN_MARK, colour, knowable_handle
+from analysis.figures import knowable_handle
 from analysis.report.parts.blocks import Block, Paragraph, Section, drawn
-from analysis.report.parts.grids import absent, policy_rows
+from analysis.report.parts.grids import (
+    SEEN_GROUND,
+    absent,
+    box_in_row,
+    mark_mean,
+    mean_handles,
+    policy_rows,
+    seen_handles,
+)
 from analysis.report.parts.study import NetworkCondition, Study, per_setting
 from analysis.report.sections import headline, knowable
-from analysis.style import BLACK, GREY, is_bound, paler, share_scale
-
-BOX_WIDTH = 0.62
-SEEN_GROUND, UNSEEN_GROUND = "#EEF3F8", "#FFFFFF"
+from analysis.style import is_bound, share_scale
 
 
 def common_values(condition: NetworkCondition) -> dict[str, list[float]]:
@@ -35,60 +36,28 @@ def draw_generalization(study: Study) -> Figure:
     To be called within `matplotlib.rc_context(style.RC)`.
     """
     policies = study.policies
-    figure, axes = policy_rows(study.conditions, policies, "mean QoE of a session")
+    figure, axes = policy_rows([one.title for one in study.conditions], policies, "mean QoE of a session")
     for axis, condition in zip(axes, study.conditions, strict=True):
         values = common_values(condition)
         if condition.seen:
             axis.set_facecolor(SEEN_GROUND)
         if of_baseline := values.get(study.baseline or ""):
-            mean = sum(of_baseline) / len(of_baseline)
-            axis.axvline(mean, color=GREY, linewidth=0.8, linestyle=(0.0, (3.0, 2.0)), zorder=1)
+            mark_mean(axis, of_baseline)
         knowable.draw_line(axis, study, condition)
         for row, policy in enumerate(policies):
             if values.get(policy):
-                _box(axis, row, values[policy], policy)
+                box_in_row(axis, row, values[policy], policy)
             else:
                 absent(axis, row)
         axis.margins(x=0.05)
     share_scale(axes, "x", of=[one.videos for one in study.conditions])
-    handles: list[Line2D | Patch] = [Line2D([], [], **MEAN_MARK, label="mean")]
-    if study.baseline:
-        dashes: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0.0, (3.0, 2.0))}
-        handles.append(Line2D([], [], **dashes, label=f"mean of {study.baseline}"))
+    handles: list[Line2D | Patch] = [*mean_handles(study.baseline)]
     if study.bounds:
         handles.append(knowable_handle(" in the mean"))
     if any(one.seen for one in study.conditions):
-        handles.append(Patch(facecolor=SEEN_GROUND, edgecolor=GREY, linewidth=0.4, label="seen"))
-        handles.append(Patch(facecolor=UNSEEN_GROUND, edgecolor=GREY, linewidth=0.4, label="unseen"))
+        handles += seen_handles()
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     return figure
-
-
-def _box(axis: Axes, row: float, values: Sequence[float], policy: str) -> None:
-    bound = is_bound(policy)
-    thin = {"color": BLACK, "linewidth": 0.7}
-    axis.boxplot(
-        [list(values)],
-        positions=[row],
-        widths=BOX_WIDTH,
-        orientation="horizontal",
-        whis=(5, 95),
-        showfliers=False,
-        showmeans=True,
-        meanprops=MEAN_MARK,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={
-            "facecolor": "white" if bound else paler(colour(policy), 0.8),
-            "edgecolor": BLACK,
-            "linewidth": 0.7,
-            "linestyle": "dotted" if bound else "solid",
-        },
-        medianprops={"color": BLACK, "linewidth": 1.1},
-        whiskerprops=thin,
-        capprops=thin,
-        zorder=3,
-    )
 
 
 def generalization(study: Study) -> Section | None:

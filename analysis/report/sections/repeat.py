@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from analysis.report.parts.blocks import Block, Code, Paragraph, Section
@@ -19,7 +17,7 @@ from analysis.report.parts.made_tables import (
 from analysis.report.parts.planned import Sweep
 from analysis.report.parts.session_rows import SessionRow
 from analysis.report.parts.study import Study
-from analysis.report.parts.typed import TypedCommand, once, typed
+from analysis.report.parts.typed import TypedCommand, once, typed, with_counts
 from player.perceived.p1203 import P1203Scoring
 from traces.versions import typed_in
 
@@ -37,15 +35,7 @@ def commands(study: Study) -> list[TypedCommand]:
     """Commands that made the sessions, with how many each made; a sweep's own where there is one."""
     if study.sweep is not None:
         return once(command for command in study.sweep.commands if command.words)
-    found = Counter(row.made.command for row in study.rows if row.made.command.words)
-    made = Counter[tuple[object, ...]]()
-    for command, count in found.items():
-        made[command.work] += count
-    return [replace(one, note=_sessions(made[one.work])) for one in once(found)][:COMMANDS]
-
-
-def _sessions(count: int) -> str:
-    return f"{count} session{'s' * (count != 1)}"
+    return with_counts((row.made.command for row in study.rows), "session")[:COMMANDS]
 
 
 def checksums(rows: Sequence[SessionRow], folder: Path) -> str:

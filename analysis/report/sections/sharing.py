@@ -186,7 +186,9 @@ def draw_sharing(study: Study, shared: SharedLinks) -> Figure:
     found = _grouped(study, shared.links)
     conditions = [one for one in study.conditions if any(name == one.name for name, _ in found)]
     policies = [policy for policy in study.policies if any(who == policy for _, who in found)]
-    figure, axes = policy_rows(conditions, policies, "Jain's index of the players' bitrates")
+    figure, axes = policy_rows(
+        [one.title for one in conditions], policies, "Jain's index of the players' bitrates"
+    )
     for axis, condition in zip(axes, conditions, strict=True):
         for row, policy in enumerate(policies):
             ones = found.get((condition.name, policy))

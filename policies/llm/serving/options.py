@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from policies.llm.serving.batcher import GATHER_S, LARGEST_BATCH, LONGEST_QUEUE
 from policies.llm.serving.sessions import IDLE_S, MOST_SESSIONS
 from policies.llm.task import DEFAULT
 from traces.commands import add_json_option
+from traces.listening.addresses import LOOPBACK, port
 from traces.numbers import count, not_negative, positive
 
 SHORTEST_TOKEN = 16
@@ -59,8 +59,8 @@ def _add_place(group: Any) -> None:
         metavar="PATH",
         help="a Unix socket (default: streambed/llm.sock for this user)",
     )
-    place.add_argument("--port", type=_port, metavar="N", help="TCP instead; 0 takes a free one")
-    group.add_argument("--host", metavar="HOST", help="with --port (default: 127.0.0.1)")
+    place.add_argument("--port", type=port, metavar="N", help="TCP instead; 0 takes a free one")
+    group.add_argument("--host", metavar="HOST", help=f"with --port (default: {LOOPBACK})")
     group.add_argument(
         "--token-file",
         type=Path,
@@ -102,10 +102,3 @@ def _add_limits(group: Any) -> None:
     group.add_argument(
         "--first-come", action="store_true", help="first come, first served, in the largest batches"
     )
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"{text}: must be 0 to 65535")
-    return value

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import json
 import os
 import signal
@@ -29,7 +28,8 @@ from policies.llm.serving.plain_http import PlainConnections
 from policies.llm.serving.server import Server
 from policies.llm.serving.sessions import IDLE_S
 from policies.llm.task import DEFAULT, Task, task_named
-from traces.client_faults import quiet_about_clients
+from traces.listening.addresses import LOOPBACK, is_loopback
+from traces.listening.client_faults import quiet_about_clients
 from traces.safe_reading import BadFileError, decoded, read_given
 
 LONGEST_SOCKET_PATH = 107
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     token = read_token(args.token_file)
     if args.host is not None and args.port is None:
         raise ServeError("--host needs --port")
-    host = args.host or "127.0.0.1"
+    host = args.host or LOOPBACK
     if args.port is not None and token is None and not is_loopback(host):
         raise ServeError(f"--host {host} can be reached from elsewhere: name a --token-file")
     path = None if args.port is not None else free_place(args.socket)
@@ -193,16 +193,6 @@ def read_token(path: Path | None) -> str | None:
     return token
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host's address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def free_place(asked: Path | None) -> Path:
     """Where a socket can be made: a dead server's is removed, a living one's stays.
 
@@ -282,7 +272,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def listening(
-    server: Server, path: Path | None, host: str = "127.0.0.1", port: int | None = 0
+    server: Server, path: Path | None, host: str = LOOPBACK, port: int | None = 0
 ) -> AsyncIterator[str]:
     """The server answers at a socket's path, or on TCP, while the context lasts; gives the address.
 

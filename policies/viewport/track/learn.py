@@ -10,21 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from player.viewport.errors import errors_of, off
+from player.viewport.errors import errors_of
 from player.viewport.windows import FUTURE, Floats
 from policies.viewport.examples import all_windows
 from policies.viewport.features import residual
+from policies.viewport.mirroring import TURNS, signs_of
 from policies.viewport.others import FIELDS
 from policies.viewport.track.model import SCALE, TrackModel, wrapped_l1
 from policies.viewport.track.net import SIZES, seen_samples
 from policies.viewport.units import UNIT
+from traces.heads.angles import off
 from traces.heads.head import AXES, YAW, HeadError, WatchedVideo
 
 EVERY = 10
 """Samples from window to window, of training."""
 CLIP = 1.0
-MIRRORED = ((), (0,), (YAW,), (0, YAW))
-"""Axes that a batch may have turned round: left and right are alike, up and down are not."""
 Rows = NDArray[np.integer[Any]]
 
 
@@ -88,7 +88,7 @@ def learn(
     best, kept = float("inf"), {name: value.clone() for name, value in model.state_dict().items()}
     for epoch in range(settings.epochs):
         for rows in torch.randperm(len(train.targets)).split(settings.batch):
-            loss = _loss(model, train, rows.numpy(), MIRRORED[int(torch.randint(len(MIRRORED), (1,)))])
+            loss = _loss(model, train, rows.numpy(), TURNS[int(torch.randint(len(TURNS), (1,)))])
             optimizer.zero_grad()
             loss.backward()
             if not settings.published:  # squares of degrees are far over it
@@ -149,8 +149,7 @@ def mirrored(
     samples: Floats, maps: Floats, targets: Floats, axes: Sequence[int]
 ) -> tuple[Floats, Floats, Floats]:
     """Samples, maps and targets of viewers whose axes go the other way, as do all others'."""
-    signs = np.ones(AXES)
-    signs[list(axes)] = -1.0
+    signs = signs_of(axes)
     if YAW in axes:
         maps = maps.reshape(*maps.shape[:2], *FIELDS)[..., ::-1].reshape(maps.shape)
     return samples * np.tile(signs, 2), maps, targets * signs

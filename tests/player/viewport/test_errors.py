@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from player.viewport.errors import errors_of, great_circle, off
+from player.viewport.errors import errors_of, great_circle
+from traces.heads.angles import off
 
 ANGLE = st.floats(-180.0, 180.0)
 

@@ -10,7 +10,6 @@ import pytest
 
 from player.viewport.windows import FUTURE, HISTORY, ViewportObservation
 from policies.viewport.__main__ import main
-from policies.viewport.angles import unwrapped, wrapped
 from policies.viewport.examples import Examples, examples_of
 from policies.viewport.features import (
     AHEAD,
@@ -27,6 +26,8 @@ from policies.viewport.features import (
 from policies.viewport.learn import LearningSettings, learn
 from policies.viewport.net import answer_of, inputs_of, weights_file, weights_sha256
 from policies.viewport.rules import Damped, Linear, Static, Velocity
+from tests.support.viewers import and_mirrored
+from traces.heads.angles import unwrapped, wrapped
 from traces.heads.head import HeadError
 
 
@@ -121,14 +122,8 @@ def test_others_who_came_another_way_or_stopped_count_for_little() -> None:
 
 @pytest.mark.parametrize("axis", [0, 2])
 def test_a_mirrored_viewer_among_mirrored_others_has_mirrored_inputs(axis: int) -> None:
-    random = np.random.default_rng(3)
-    history = random.normal(0.0, 8.0, (4, HISTORY, 3))
-    others = random.normal(0.0, 30.0, (4, 7, HISTORY + FUTURE, 3))
-    signs = np.ones(3)
-    signs[axis] = -1.0
     for name, crowded in (("small", False), ("crowd", True)):
-        plain = inputs_of(name, ViewportObservation(history, others))
-        turned = inputs_of(name, ViewportObservation(signs * history, signs * others))
+        plain, turned = (inputs_of(name, seen) for seen in and_mirrored([axis]))
         assert turned == pytest.approx(mirror(axis, crowded) * plain)
 
 

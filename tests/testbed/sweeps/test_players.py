@@ -92,7 +92,7 @@ def test_lanes_with_browsers_are_as_many_as_the_processors_hold(
     assert lanes_with_browsers() == 4
     plan = planned(tmp_path)
     args = parser().parse_args([str(tmp_path / "players.toml"), "--lanes", "16"])
-    assert Emulated(plan, args, ()).at_once == 4
+    assert Emulated(plan, args, ()).at_once == 16, "who says how many is heard"
     assert lane_load(plan.units) == BROWSER_LOAD
     ours = planned(
         tmp_path, BOTH.replace('"dashjs:dynamic", ', "").replace('["python", "dashjs"]', '"python"')

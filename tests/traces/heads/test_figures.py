@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.viewers import write_viewers
 from traces.heads.__main__ import main
+from traces.heads.acceptance import acceptance
 from traces.heads.catalogue import watched_videos
-from traces.heads.figures import CHANGES_S, TOWARDS_S, acceptance, figures_of
-from traces.heads.files import write_lines
+from traces.heads.figures import CHANGES_S, TOWARDS_S, figures_of
 from traces.heads.fit import FitSettings, cost, fit, targets
+from traces.heads.generator import member
 from traces.heads.head import HeadTrace, WatchedVideo
 from traces.heads.model import heads_model, model_of
 
@@ -48,6 +50,28 @@ def test_viewers_who_look_opposite_ways_do_not_agree() -> None:
     assert figures.agreement == pytest.approx([0.0] * 3, abs=1e-9) and figures.quiet == 1.0
 
 
+def test_of_short_recordings_no_figure_is_made_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON has no NaN: what can't be measured is null, and what is too short is said; nothing is fitted."""
+    write_viewers(tmp_path, watched(turning(1.0, samples=15), turning(2.0, samples=12)).viewers)
+    assert main(["figures", str(tmp_path), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    values = {one["name"]: one["value"] for one in report["figures"]}
+    assert values["axis 2 changes in 1 s"] == pytest.approx((10 * 5.0 + 7 * 10.0) / 17)
+    assert values["axis 2 changes in 4 s"] is None and values["error of static"] is None
+    assert report["too_short"] == ["1/0", "1/1"]
+    assert main(["figures", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "2 recordings under 18.2 s, without a window: 1/0, 1/1" in said.err and "nan" not in said.out
+    assert main(["fit", str(tmp_path), "--out", str(tmp_path / "m.json")]) == 2
+    assert "nothing to fit to: no change" in capsys.readouterr().err
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_what_does_not_move_keeps_nothing() -> None:
+    figures = figures_of([watched(turning(0.0), turning(0.0))])
+    assert figures.unknown == ["keeps", "towards"] and figures.static == 0.0
+
+
 def test_the_family_is_held_to_what_was_measured() -> None:
     """On 40 videos, which the fit has not seen; predictors that learn are judged by `simulate.py`."""
     missed = [one for one in acceptance(figures_of(watched_videos("heads[0:40]"))) if not one.met]
@@ -69,9 +93,7 @@ def test_a_fit_brings_a_model_nearer() -> None:
 def test_the_command_judges_a_family_and_recordings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for viewer, trace in enumerate(watched(turning(1.0), turning(2.0)).viewers):
-        (tmp_path / "video1").mkdir(exist_ok=True)
-        (tmp_path / "video1" / f"user{viewer}.csv").write_text(write_lines(trace))
+    write_viewers(tmp_path, member(7).viewers[:2])
     assert main(["lint", str(tmp_path)]) == 0
     assert "2 recordings, 0 faults" in capsys.readouterr().out
     assert main(["figures", "heads[0:2]", "--beside", str(tmp_path), "--json"]) in (0, 1)

@@ -122,7 +122,7 @@ def test_the_model_is_read_as_it_is_written() -> None:
     assert model_of(model.to_json(), "x") == model
     with pytest.raises(HeadError, match="schema 7"):
         model_of({"schema": 7}, "x")
-    with pytest.raises(HeadError, match="no model of heads"):
+    with pytest.raises(HeadError, match="not the figures of a family"):
         model_of({**model.to_json(), "axes": []}, "x")
 
 

@@ -120,7 +120,7 @@ def test_the_model_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert model_of(json.loads(json.dumps(model.to_json())), "x") == model
     with pytest.raises(JobError, match="schema 9"):
         model_of({**model.to_json(), "schema": 9}, "x")
-    with pytest.raises(JobError, match="no model of jobs"):
+    with pytest.raises(JobError, match="not the figures of a family"):
         model_of({**model.to_json(), "queries": [[{}]]}, "x")
 
 

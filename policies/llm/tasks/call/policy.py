@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from player.call.observation import CallObservation
 from player.call.policy import CallPolicy, Rate
 from player.call.settings import CallSettings
-from player.policy import ServerCommand
 from policies.llm.serving.protocol import Answer
+from policies.llm.tasks.asking import Asking
 from policies.llm.tasks.call.names import SCALE
 from policies.llm.tasks.call.task import TASK
 from policies.llm.tasks.call.wire import CallStep
@@ -23,7 +22,7 @@ LONGEST, OVERLAP = 2048, 64
 """Steps of one session with the model: a longer call goes on with its last steps as a new one."""
 
 
-class NetLLM:
+class NetLLM(Asking):
     """Asks the adapted language model for the rate, every 200 ms.
 
     Args:
@@ -52,33 +51,7 @@ class NetLLM:
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"scale {scale:g}; must be over 0")
         self._scale = scale
-        self._decider = Decider(TASK, server, deadline_ms, adapter, device, dtype)
-        self.weights_sha256 = self._decider.weights_sha256
-        self._session: DecidedSession | None = None
-
-    @property
-    def arithmetic(self) -> str | None:
-        """What the model is computed in, as far as it is known: once a call has begun."""
-        return None if self._session is None else self._session.arithmetic
-
-    @property
-    def remote(self) -> bool:
-        """Whether this call is a server's, which may be late, and not this process's."""
-        return self._session is not None and self._session.remote
-
-    def server(self) -> ServerCommand | None:
-        """What a run has to start; None where the user said who decides."""
-        return self._decider.command()
-
-    def reach(self) -> None:
-        """Raises ValueError where a server was named and doesn't answer, or has another adapter."""
-        self._decider.reach()
-
-    def another(self) -> NetLLM:
-        """One more, without reading the adapter again."""
-        made = copy.copy(self)
-        made._session = None
-        return made
+        super().__init__(Decider(TASK, server, deadline_ms, adapter, device, dtype))
 
     def reset(self, call: CallSettings, seed: int, qoe: Any) -> None:
         """A new call; where the model is in this process, it is loaded now.
@@ -86,11 +59,9 @@ class NetLLM:
         Raises:
             ValueError: it can't be loaded, or a server has another adapter.
         """
-        if self._session is not None:
-            self._session.end()
         self._context = TASK.context_of(call)
         self._steps: list[CallStep] = []
-        self._session = self._decider.begin(self._context)
+        self._begin(self._context)
 
     def decide(self, observation: CallObservation) -> Rate:
         """Ask for the rate from now on.
@@ -104,18 +75,6 @@ class NetLLM:
     def note(self, observation: CallObservation) -> None:
         """Somebody else decides now; the model is told of it with the next question."""
         self._told(observation)
-
-    def together(self) -> int:
-        """Many where the model is in this process; a server batches by itself."""
-        return self._decider.together()
-
-    def ready_together(self) -> int:
-        """1 where this machine's arithmetic differs in company.
-
-        Raises:
-            ValueError: the model can't be loaded.
-        """
-        return self._decider.ready_together()
 
     def decide_together(self, asked: Sequence[tuple[CallPolicy, CallObservation]]) -> Sequence[object]:
         """See `player.call.policy.DecidesRatesTogether`."""
@@ -132,11 +91,10 @@ class NetLLM:
 
     def _told(self, observation: CallObservation) -> DecidedSession:
         """The session to ask, once the observation is the last of its steps."""
-        assert self._session is not None, "reset first"
         if len(self._steps) >= LONGEST:
-            self._session.end()
             del self._steps[:-OVERLAP]
-            self._session = self._decider.begin(self._context)
+            self._begin(self._context)
+        assert self._session is not None, "reset first"
         self._steps.append(CallStep.of(observation))
         return self._session
 

@@ -18,7 +18,7 @@ class JobsControls(ScoredControls):
     """Scored by the mean job time over all sequences, beside `fair`."""
 
     task = TASK
-    validation_sessions = 12
+    validation_sessions = 4
     columns = ("job time, s", "less fair, s")
 
     def over(self, args: argparse.Namespace) -> dict[str, Any]:

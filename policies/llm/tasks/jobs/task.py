@@ -28,8 +28,6 @@ from policies.llm.tasks.jobs.vectors import (
 )
 from policies.llm.tasks.jobs.wire import Given, JobsContext, JobStep
 
-WEIGHTS = Path(__file__).resolve().parent / "weights"
-
 
 class SchedulesJobs(Task):
     """A context is `JobsContext`, a step `JobStep`, a value `Given`; nothing is past: a step says what was
@@ -41,7 +39,7 @@ class SchedulesJobs(Task):
     name = "jobs"
     modalities = MODALITIES
     head = StageAndShare("stages", ROWS, "shares", len(SHARES))
-    shipped: Path | None = WEIGHTS if WEIGHTS.exists() else None
+    shipped: Path | None = Path(__file__).resolve().parent / "weights"
     sampled = "policies.llm.tasks.jobs.sampled:sampled"
     teaches = "policies.llm.tasks.jobs.course:JobsCourse"
     prompt = (

@@ -5,15 +5,15 @@ Importing this module, and making the policy, loads no model.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 
 from player.observation import HORIZON, Observation
-from player.policy import Decision, Policy, ServerCommand
+from player.policy import Decision, Policy
 from player.qoe import QoE
 from player.video.video import Video
 from policies.llm.serving.protocol import Answer
+from policies.llm.tasks.asking import Asking
 from policies.llm.tasks.decider import AUTO, DecidedSession, Decider
 from policies.llm.tasks.ladder.task import TASK
 from policies.llm.tasks.ladder.wire import VideoStep
@@ -24,7 +24,7 @@ DEADLINE_MS = 3000.0
 session was seen to cost 20 s of stall, as BBA takes a buffer of 15 s for leave to ask for the top level."""
 
 
-class NetLLM:
+class NetLLM(Asking):
     """Asks the adapted language model for every chunk.
 
     Args:
@@ -51,23 +51,12 @@ class NetLLM:
         device: str = AUTO,
         dtype: str = AUTO,
     ) -> None:
-        self._decider = Decider(TASK, server, deadline_ms, adapter, device, dtype)
-        self.weights_sha256 = self._decider.weights_sha256
-        self._session: DecidedSession | None = None
+        super().__init__(Decider(TASK, server, deadline_ms, adapter, device, dtype))
 
     @property
     def adapter(self) -> Path | None:
         """The adapter's folder; None for the shipped one."""
         return self._decider.adapter
-
-    @property
-    def arithmetic(self) -> str | None:
-        """What the model is computed in, as far as it is known: once a session has begun."""
-        return None if self._session is None else self._session.arithmetic
-
-    def server(self) -> ServerCommand | None:
-        """What a run has to start; None where the user said who decides."""
-        return self._decider.command()
 
     def check(self, video: Video, qoe: QoE) -> None:
         """Raises ValueError for weights of QoE that nobody knows on its ladder."""
@@ -76,11 +65,6 @@ class NetLLM:
         except ValueError as error:
             raise ValueError(f"{video.name}: {error}") from None
 
-    def reach(self) -> None:
-        """Raises ValueError where a server was named and doesn't answer, or has another adapter. One that
-        goes away later is the fallback's business."""
-        self._decider.reach()
-
     def reset(self, video: Video, seed: int, qoe: QoE) -> None:
         """A new session; where the model is in this process, it is loaded now.
 
@@ -88,16 +72,9 @@ class NetLLM:
             ValueError: see `check`, or a server with another adapter.
         """
         self.check(video, qoe)
-        if self._session is not None:
-            self._session.end()
         self._video = video
         self._steps: list[VideoStep] = []
-        self._session = self._decider.begin(TASK.context_of(video, qoe))
-
-    @property
-    def remote(self) -> bool:
-        """Whether this session is a server's, which may be late, and not this process's."""
-        return self._session is not None and self._session.remote
+        self._begin(TASK.context_of(video, qoe))
 
     def note(self, observation: Observation) -> None:
         """Somebody else decides this chunk; the model is told of it with the next one that it is asked."""
@@ -115,22 +92,6 @@ class NetLLM:
         assert self._session is not None, "reset first"
         self.note(observation)
         return self.decision(self._session.decide(self._steps))
-
-    def another(self) -> NetLLM:
-        """One more, without reading the adapter again."""
-        return copy.copy(self)
-
-    def together(self) -> int:
-        """Many where the model is in this process; a server batches by itself."""
-        return self._decider.together()
-
-    def ready_together(self) -> int:
-        """1 where this machine's arithmetic differs in company.
-
-        Raises:
-            ValueError: the model can't be loaded.
-        """
-        return self._decider.ready_together()
 
     def select_together(self, asked: Sequence[tuple[Policy, Observation]]) -> Sequence[object]:
         """See `DecidesTogether`."""

@@ -19,13 +19,14 @@ from policies.llm.learning.pool import Experience
 from policies.llm.learning.settings import LearningSettings
 from policies.llm.tasks.viewport.collect import rows_of
 from policies.llm.tasks.viewport.small_nets import Moment, small_errors
-from policies.llm.tasks.viewport.vectors import mirrored, signs_of
+from policies.llm.tasks.viewport.vectors import mirrored
+from policies.viewport.mirroring import TURNS, signs_of
 from policies.viewport.units import UNIT
 from traces.heads.head import AXES, YAW
 
 TURN = 360.0 / UNIT
-MIRRORED = ((0,), (YAW,), (0, YAW))
-"""Axes that are turned: left and right are alike, up and down are not."""
+IMAGES = TURNS[1:]
+"""Axes that are turned of a session's mirror images."""
 TOGETHER = 128
 """Sessions of one forward."""
 HELD_OUT = "held out"
@@ -122,13 +123,13 @@ def answers_of(engine: Engine, vectors: Any, together: int) -> Floats:
 
 
 def images(experience: Experience, random: np.random.Generator) -> Experience:
-    """The mirror image of each session, in one of `MIRRORED`."""
-    which, parts = random.integers(len(MIRRORED), size=len(experience)), []
-    for number, axes in enumerate(MIRRORED):
+    """The mirror image of each session, in one of `IMAGES`."""
+    which, parts = random.integers(len(IMAGES), size=len(experience)), []
+    for number, axes in enumerate(IMAGES):
         part = rows_of(experience, np.flatnonzero(which == number))
-        vectors, signs = part.vectors, np.ones(AXES, np.float32)
+        vectors = part.vectors
         for axis in axes:
-            vectors, signs = mirrored(vectors, axis), signs * signs_of(axis)
-        scores = part.scores * np.tile(signs, FUTURE)
+            vectors = mirrored(vectors, axis)
+        scores = part.scores * np.tile(signs_of(axes), FUTURE).astype(np.float32)
         parts.append(replace(part, vectors=vectors, scores=scores))
     return Experience.joined(parts)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from player.policy import ServerCommand
 from player.viewport.windows import Floats, ViewportObservation
 from policies.llm.serving.protocol import Answer
+from policies.llm.tasks.asking import Asking
 from policies.llm.tasks.decider import AUTO, DecidedSession, Decider
 from policies.llm.tasks.viewport.task import TASK
 from policies.llm.tasks.viewport.vectors import vectors_of
@@ -19,7 +19,7 @@ DEADLINE_MS = 150.0
 """Of a server's answer: samples come every 200 ms."""
 
 
-class NetLLM:
+class NetLLM(Asking):
     """Asks the adapted language model where a viewer will look.
 
     Args:
@@ -43,18 +43,7 @@ class NetLLM:
         device: str = AUTO,
         dtype: str = AUTO,
     ) -> None:
-        self._decider = Decider(TASK, server, deadline_ms, adapter, device, dtype)
-        self.weights_sha256 = self._decider.weights_sha256
-        self.arithmetic: str | None = None
-        """What the model is computed in, once it has answered."""
-
-    def server(self) -> ServerCommand | None:
-        """What a run has to start; None where the user said who decides."""
-        return self._decider.command()
-
-    def reach(self) -> None:
-        """Raises ValueError where a server was named and doesn't answer, or has another adapter."""
-        self._decider.reach()
+        super().__init__(Decider(TASK, server, deadline_ms, adapter, device, dtype))
 
     def reset(self, seed: int) -> None:
         """Nothing is kept from viewer to viewer."""
@@ -67,7 +56,7 @@ class NetLLM:
             ValueError: the model can't be loaded, or a server has another adapter.
         """
         steps = [[ViewStep.of(sample) for sample in moment] for moment in vectors_of(seen)]
-        most = self._decider.ready_together() if self._decider.together() > 1 else 1
+        most = self.ready_together() if self.together() > 1 else 1
         answers = [
             answer
             for begin in range(0, len(steps), most)
@@ -88,6 +77,6 @@ class NetLLM:
                 found.append(answer)
             return found
         finally:
-            self.arithmetic = sessions[-1].arithmetic if sessions else self.arithmetic
+            self._session = sessions[-1] if sessions else self._session
             for session in sessions:
                 session.end()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from player.viewport.windows import FUTURE, HISTORY, Floats, ViewportObservation
 from policies.llm.modality import IMAGE, SCALAR, SERIES, Modality
+from policies.viewport.mirroring import signs_of
 from policies.viewport.others import AHEAD, CHANNELS, FIELDS, apart, gaze_map, series
 from policies.viewport.units import UNIT
 from traces.heads.head import AXES, YAW
@@ -54,7 +55,7 @@ def targets_of(history: Floats, future: Floats) -> Vectors:
 
 def mirrored(vectors: Vectors, axis: int) -> Vectors:
     """(…, WIDTH) of viewers whose axis goes the other way, as do all others'."""
-    signs = signs_of(axis)
+    signs = signs_of([axis])
     head, others, chart = np.split(vectors, np.cumsum([each.size for each in MODALITIES])[:-1], axis=-1)
     of_channels = np.concatenate([np.tile(signs, CHANNELS // AXES), np.ones(CHANNELS % AXES)])
     channels = others.reshape(*others.shape[:-1], CHANNELS, -1) * of_channels[:, None]
@@ -64,10 +65,3 @@ def mirrored(vectors: Vectors, axis: int) -> Vectors:
     parts = (head * np.concatenate([signs, signs[:POSTURE]]), channels, fields)
     flat = [part.reshape(*vectors.shape[:-1], -1) for part in parts]
     return np.concatenate(flat, axis=-1).astype(np.float32)
-
-
-def signs_of(axis: int) -> NDArray[np.float32]:
-    """(3,) 1, and -1 of that axis."""
-    signs = np.ones(AXES, np.float32)
-    signs[axis] = -1.0
-    return signs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -481,6 +482,14 @@ def test_collect_adapt_test_and_controls_by_their_commands(
         assert main([*words, "--out", str(tmp_path / "controls"), "--json"]) == 0
         (run,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
         assert run["control"] == "scratch" and run["job_s"] > 0.0 and run["length"] == 3
+
+
+def test_the_shipped_adapter_is_the_card_s() -> None:
+    assert TASK.shipped is not None
+    sha256 = hashlib.sha256((TASK.shipped / "adapter.safetensors").read_bytes()).hexdigest()
+    assert f"SHA-256 `{sha256[:12]}…`" in (TASK.shipped / "card.md").read_text(encoding="utf-8")
+    assert sum(each.stat().st_size for each in TASK.shipped.iterdir()) < 5e6
+    assert len(NetLLM(server="none").weights_sha256) == 64
 
 
 def test_the_task_is_found_by_its_name() -> None:

@@ -24,9 +24,10 @@ from policies.llm.task import task_named
 from policies.llm.tasks.viewport.course import ViewCourse, absolute, answers_of, error_of, images
 from policies.llm.tasks.viewport.policy import NetLLM
 from policies.llm.tasks.viewport.task import TASK
-from policies.llm.tasks.viewport.vectors import WIDTH, mirrored, signs_of, targets_of, vectors_of
+from policies.llm.tasks.viewport.vectors import WIDTH, mirrored, targets_of, vectors_of
 from policies.llm.tasks.viewport.wire import ANSWERED, ViewStep
 from policies.viewport.features import from_residual
+from tests.support.viewers import and_mirrored
 from traces.heads.generator import member
 
 
@@ -62,12 +63,7 @@ def test_an_earlier_sample_is_not_told_what_others_do_too_late(found: Any) -> No
 
 @pytest.mark.parametrize("axis", [0, 2])
 def test_a_mirrored_viewer_among_mirrored_others_has_mirrored_vectors(axis: int) -> None:
-    random = np.random.default_rng(3)
-    history = random.normal(0.0, 8.0, (4, HISTORY, 3))
-    others = random.normal(0.0, 30.0, (4, 7, HISTORY + FUTURE, 3))
-    signs = signs_of(axis)
-    plain = vectors_of(ViewportObservation(history, others))
-    turned = vectors_of(ViewportObservation(signs * history, signs * others))
+    plain, turned = map(vectors_of, and_mirrored([axis]))
     assert turned == pytest.approx(mirrored(plain, axis), abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Turning angles into numbers that a line can be drawn through."""
+"""Angles in degrees that turn all the way round: the shorter way, apart, and on past half a turn."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from traces.heads.head import YAW
 
 Floats = NDArray[np.float64]
+TURN = 360.0
+"""Degrees all the way round."""
 
 
 def wrapped(degrees: Floats) -> Floats:
     """Angles as ones of -180 up to 180."""
-    return degrees - 360.0 * np.floor((degrees + 180.0) / 360.0)
+    return degrees - TURN * np.floor((degrees + TURN / 2.0) / TURN)
 
 
 def unwrapped(history: Floats) -> Floats:
@@ -25,3 +27,9 @@ def unwrapped(history: Floats) -> Floats:
     newest = history[:, -1:, YAW]
     found[:, :-1, YAW] = newest - np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
     return found
+
+
+def off(predicted: Floats, true: Floats) -> Floats:
+    """|difference|, a turn more or less allowed: NetLLM's published measure, which knows one turn only."""
+    apart = true - predicted
+    return np.minimum(np.abs(apart), np.minimum(np.abs(apart + TURN), np.abs(apart - TURN)))

@@ -1,0 +1,1 @@
+"""What servers share: where they listen, and what their clients do wrong."""
