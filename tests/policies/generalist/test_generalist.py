@@ -188,7 +188,12 @@ def test_the_command_runs_what_is_missing_and_prints_it(
     words += ["--seeds", "1", "--percent", "10,100"]
     assert main([*words, "--only", "pretrained"]) == 0
     said = capsys.readouterr().out
-    assert "| shared, pretrained |" in said and "generalist: open" in said and "transfer: open" in said
+    assert (
+        "On these: no small net." in said
+        and "| shared, pretrained |" in said
+        and "generalist: open" in said
+        and "transfer: open" in said
+    )
     files = sorted(path.name for path in (out / rows.FOLDER).iterdir())
     assert "shared-pretrained-larger+sums-100-1.jsonl" in files
     assert "transfer-pretrained-sums-from-larger-10-1.jsonl" in files
