@@ -218,7 +218,13 @@ def _row(line: Mapping[str, Any]) -> TaskRow | RunRow:
     tasks, sources = (tuple(map(str, held[name])) for name in ("tasks", "sources"))
     gains = {str(name): _numbers(each) for name, each in held["gains"].items()}
     seed, percent, score = int(held["seed"]), float(held["percent"]), float(held["score"])
-    changed = {"tasks": tasks, "sources": sources, "gains": gains, "seed": seed, "percent": percent}
+    changed: dict[str, Any] = {
+        "tasks": tasks,
+        "sources": sources,
+        "gains": gains,
+        "seed": seed,
+        "percent": percent,
+    }
     run = RunRow(**{**held, **changed, "score": score, "conditions": dict(held["conditions"])})
     _check_texts(run.setup, run.backbone, run.task)
     return run
