@@ -1,7 +1,6 @@
 """HTTP/2 (RFC 9113) over TLS, by the `h2` package on asyncio: one connection, one stream at a time.
 
-A request that is given up resets its stream and leaves the connection as it is; one that nothing comes for
-is asked again on a new one, as ever over HTTP/1.1. A server that chooses
+A request that is given up resets its stream and leaves the connection as it is. A server that chooses
 HTTP/1.1 when TLS is agreed upon gets HTTP/1.1.
 """
 
@@ -74,7 +73,7 @@ class H2Connection(asyncio.Protocol):
             for event in self._h2.receive_data(data):
                 self._happened(event)
         except h2.exceptions.ProtocolError as error:
-            self.lose(Unusable(f"not usable HTTP/2: {one_line(error)}"))
+            self._lose(Unusable(f"not usable HTTP/2: {one_line(error)}"))
             self.transport.abort()
             return
         self._send()
@@ -82,7 +81,7 @@ class H2Connection(asyncio.Protocol):
     def _happened(self, event: Any) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):
             code = _named(event.error_code)
-            self.lose(Broken(f"the server ended the connection (GOAWAY, {code})"))
+            self._lose(Broken(f"the server ended the connection (GOAWAY, {code})"))
         answer = self._answers.get(getattr(event, "stream_id", None) or 0)
         if isinstance(event, h2.events.DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -125,10 +124,9 @@ class H2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self.lose(Broken("the server closed the connection" if exc is None else one_line(exc)))
+        self._lose(Broken("the server closed the connection" if exc is None else one_line(exc)))
 
-    def lose(self, fault: Exception) -> None:
-        """Nothing more can be asked."""
+    def _lose(self, fault: Exception) -> None:
         self.fault = self.fault or fault
         for answer in self._answers.values():
             answer.fail(fault)
@@ -190,8 +188,6 @@ class H2Carrier:
             yield answer
         finally:
             connection.forget(stream)
-            if answer.silent:
-                connection.lose(Broken("the connection fell silent"))
 
     async def _connected(self, place: Place, connect_s: float) -> H2Connection | None:
         """The connection, a new one where there is none that can be used; None of a server that chose
