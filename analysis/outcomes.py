@@ -28,8 +28,9 @@ from player.record import FINISHED, INTERRUPTED, RecordError, by_fallback_alone,
 MEASURED_OF_LINK = ("probe", "qdiscs", "shaper_real_time", "tcp", "offloads")
 """What a manifest's link section has seen, beside what was asked for."""
 
-OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon", "live")
-"""What a manifest's player section says of when it plays and waits, whoever decides."""
+OF_THE_PLAYER = ("buffer_cap_s", "startup_s", "resume_s", "abandon", "live", "client")
+"""What a manifest's player section says of when it plays and waits, and of who plays where it is not our own
+player; whoever decides."""
 
 INVALID = "its link was not what the manifest says"
 NO_TRACE = "its manifest has no trace (a real network), so it has no pair: see `python -m analysis unpaired`"

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         found = rows.read(*places)
     if not found.runs:
         raise RowsError(f"{args.out or rows.SHIPPED}: no rows; make some with: generalist run --pool DIR …")
+    if args.into is not None:
+        rows.write_all(args.into, found)
     drawn = _drawn(found, args) if args.action == "figure" else None
     if not args.json:
         print("\n".join(table.lines(found)) if drawn is None else f"figure: {drawn}")

@@ -15,11 +15,12 @@ from policies.generalist.verdict import Makes, own_of, shared_by, transferred
 from traces.files import aside
 
 BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+NOT_YET = "not run yet"
 COLUMN_INCHES, HEIGHT_INCHES = 2.9, 5.4
 
 
 def draw(rows: Rows, path: Path) -> None:
-    """The figure; what has no row is left out.
+    """The figure; hollow marks are of one seed, and what has no row is said.
 
     Raises:
         OSError: it can't be written.
@@ -36,7 +37,8 @@ def draw(rows: Rows, path: Path) -> None:
         _kinds(axes[0, place], rows, task, named=place == 0)
         _shares(axes[1, place], rows, task)
     axes[1, 0].set_ylabel("score")
-    axes[1, -1].legend(fontsize="small", frameon=False)
+    if named := next((axis for axis in axes[1] if axis.get_legend_handles_labels()[1]), None):
+        named.legend(fontsize="small", frameon=False)
     with aside(path, keep_suffix=True) as partial:
         figure.savefig(partial, dpi=150)
 
@@ -58,12 +60,17 @@ def _kinds(axis: Any, rows: Rows, task: str, named: bool) -> None:
         found = scored(rows, makes, task)
         if found is not None:
             _bar(axis, found, height, colour)
-    for row in rows.specialists(task):
+        else:
+            axis.text(
+                0.02, height, NOT_YET, transform=axis.get_yaxis_transform(), va="center", fontsize="x-small",
+                color=GREY,
+            )  # fmt: skip
+    for place, row in enumerate(rows.specialists(task)):
         score = interval([row.gains], rows.tasks[task]).mean
         axis.axvline(score, color=GREEN, linestyle=":", linewidth=1)
         axis.annotate(
-            row.backbone, (score, 1.0), (1, 1), xycoords=("data", "axes fraction"),
-            textcoords="offset points", fontsize="x-small", color=GREEN, rotation=30,
+            row.backbone, (score, 1.0), (1, 2 + 9 * place), xycoords=("data", "axes fraction"),
+            textcoords="offset points", fontsize="x-small", color=GREEN,
         )  # fmt: skip
     axis.set_yticks(range(len(kinds)), [name if named else "" for name, _, _ in kinds], fontsize="small")
     axis.set_ylim(len(kinds) - 0.5, -0.5)
@@ -100,8 +107,15 @@ def _shares(axis: Any, rows: Rows, task: str) -> None:
             axis.errorbar(
                 [percent for percent, _ in points], means, reach, color=colour, marker=marker, markersize=4,
                 capsize=2, linewidth=1, label=name,
+                markerfacecolor=colour if points[0][1].seeds > 1 else "white",
             )  # fmt: skip
+    if not axis.get_legend_handles_labels()[1]:
+        axis.text(
+            0.5, 0.5, "not run yet", transform=axis.transAxes, ha="center", fontsize="small", color=GREY
+        )
+        axis.set_yticks([])
     axis.set_xscale("log")
+    axis.set_xlim(0.7 * PERCENTS[0], 1.4 * PERCENTS[-1])
     axis.set_xticks(PERCENTS, [f"{each:g}" for each in PERCENTS])
     axis.minorticks_off()
     axis.set_xlabel("% of the pool", fontsize="small")

@@ -42,6 +42,7 @@ def add_generalist(commands: Any) -> None:
     where.add_argument(
         "--out", type=Path, metavar="DIR", help="rows and each run (default: the shipped rows)"
     )
+    where.add_argument("--into", type=Path, metavar="FILE", help="all rows as one file, too")
     where.add_argument("--plot", type=Path, metavar="FILE", help=f"the figure (default: {FIGURE} in --out)")
     add_json_option(where)
 

@@ -27,6 +27,7 @@ TASK, RUN = "task", "run"
 """Kinds of lines."""
 DIGITS = 4
 """Of gains."""
+WAY_OUT = "name rows that `generalist run` wrote"
 MOST = 1e4
 """A gain or a loss counts as no more: a job that is never done takes for ever."""
 
@@ -131,9 +132,23 @@ def write(out: Path, key: str, rows: Sequence[TaskRow | RunRow]) -> None:
     Raises:
         OSError: it can't be written.
     """
-    lines = [{"row": TASK if isinstance(row, TaskRow) else RUN, **asdict(row)} for row in rows]
     make_within(out, FOLDER)
-    write_aside(out / FOLDER / f"{key}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    write_aside(out / FOLDER / f"{key}.jsonl", _text(rows))
+
+
+def write_all(path: Path, rows: Rows) -> None:
+    """All rows of a study as one file.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    runs = sorted(rows.runs, key=lambda row: (row.run.key, row.task))
+    write_aside(path, _text([*rows.tasks.values(), *runs]))
+
+
+def _text(rows: Sequence[TaskRow | RunRow]) -> str:
+    lines = ({"row": TASK if isinstance(row, TaskRow) else RUN, **asdict(row)} for row in rows)
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def has(out: Path, key: str) -> bool:
@@ -158,7 +173,20 @@ def read(*places: Path) -> Rows:
             held = tasks.setdefault(row.task, row)
             if held.pool != row.pool or held.clusters != row.clusters:
                 raise RowsError(f"{path}: {row.task} on pool {row.pool}, not {held.pool}; name another --out")
+    for row in runs.values():
+        _check_sessions(row, tasks)
     return Rows(dict(sorted(tasks.items())), tuple(runs.values()))
+
+
+def _check_sessions(row: RunRow, tasks: Mapping[str, TaskRow]) -> None:
+    """Raises RowsError where a run's gains are not those of its task's sessions."""
+    sizes = {name: len(values) for name, values in row.gains.items()}
+    held = tasks.get(row.task)
+    expected = {} if held is None else {name: len(numbers) for name, numbers in held.clusters.items()}
+    if sizes != expected:
+        raise RowsError(
+            f"{row.run.key}: gains of {sizes} sessions in {row.task}, which has {expected}; {WAY_OUT}"
+        )
 
 
 def _files(place: Path) -> list[Path]:
@@ -169,20 +197,56 @@ def _lines(path: Path) -> list[TaskRow | RunRow]:
     try:
         return [_row(line) for line in read_json_lines(path)]
     except OSError as error:
-        raise RowsError(f"{path}: {error.strerror}; name rows that `generalist run` wrote") from None
+        raise RowsError(f"{path}: {error.strerror}; {WAY_OUT}") from None
     except BadFileError as error:
-        raise RowsError(f"{error}; name rows that `generalist run` wrote") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise RowsError(f"{path}: {of_a_fault(error)}; name rows that `generalist run` wrote") from None
+        raise RowsError(f"{error}; {WAY_OUT}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RowsError(f"{path}: {of_a_fault(error)}; {WAY_OUT}") from None
 
 
 def _row(line: Mapping[str, Any]) -> TaskRow | RunRow:
-    """Raises KeyError, TypeError, ValueError for what is none."""
+    """Raises AttributeError, KeyError, TypeError, ValueError for what is none."""
     held = {name: value for name, value in line.items() if name != "row"}
     if line["row"] == TASK:
-        return TaskRow(**held)
-    made = RunRow(**{**held, "tasks": tuple(held["tasks"]), "sources": tuple(held["sources"])})
-    for name, values in made.gains.items():
-        if not np.isfinite(np.asarray(values, np.float64)).all():
-            raise ValueError(f"gains of {name}: not all are finite numbers")
-    return made
+        held["clusters"] = {str(name): _places(each) for name, each in held["clusters"].items()}
+        held["weights"] = {str(name): float(each) for name, each in held["weights"].items()}
+        made = TaskRow(**held)
+        if made.clusters.keys() != made.weights.keys() or not made.clusters:
+            raise ValueError(f"sets {sorted(made.clusters)} with weights of {sorted(made.weights)}")
+        _check_texts(made.task, made.gained, made.cluster, made.pool)
+        return made
+    tasks, sources = (tuple(map(str, held[name])) for name in ("tasks", "sources"))
+    gains = {str(name): _numbers(each) for name, each in held["gains"].items()}
+    seed, percent, score = int(held["seed"]), float(held["percent"]), float(held["score"])
+    changed: dict[str, Any] = {
+        "tasks": tasks,
+        "sources": sources,
+        "gains": gains,
+        "seed": seed,
+        "percent": percent,
+    }
+    run = RunRow(**{**held, **changed, "score": score, "conditions": dict(held["conditions"])})
+    _check_texts(run.setup, run.backbone, run.task)
+    return run
+
+
+def _check_texts(*texts: object) -> None:
+    """Raises TypeError for what is no text."""
+    for each in texts:
+        if not isinstance(each, str):
+            raise TypeError(f"{each!r:.40} where a text belongs")
+
+
+def _places(values: Any) -> list[int]:
+    """Numbers of clusters: whole, from 0 to less than there are sessions."""
+    found = [int(each) for each in values]
+    if not found or min(found) < 0 or max(found) >= len(found):
+        raise ValueError("clusters are not numbered from 0 on")
+    return found
+
+
+def _numbers(values: Any) -> list[float]:
+    found = np.asarray(values, np.float64)
+    if found.ndim != 1 or not np.isfinite(found).all():
+        raise ValueError("gains that are no list of finite numbers")
+    return [float(each) for each in found]

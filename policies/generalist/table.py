@@ -38,7 +38,7 @@ def lines(rows: Rows) -> Iterator[str]:
         count = sum(len(set(each)) for each in task.clusters.values())
         yield (
             f"{task.task}: {task.gained}, over {sessions} sessions of {count} {task.cluster}s that nothing"
-            " was learned from"
+            f" was learned from. {_beside(rows, task.task)}"
         )
     yield ""
     yield from _scores(rows)
@@ -54,9 +54,6 @@ def _scores(rows: Rows) -> Iterator[str]:
     tasks = tuple(rows.tasks)
     yield "| |" + "".join(f" {task} |" for task in tasks)
     yield "| --- " * (1 + len(tasks)) + "|"
-    yield "| shipped small nets |" + "".join(f" {_specialists(rows, task)} |" for task in tasks)
-    teachers = (rows.tasks[task].teacher for task in tasks)
-    yield "| teacher |" + "".join(f" {NONE if each is None else f'{each:+.3f}'} |" for each in teachers)
     for backbone in BACKBONES:
         cells = (_cell(scored(rows, own_of(task, backbone), task)) for task in tasks)
         yield f"| own, {backbone} |" + "".join(f" {cell} |" for cell in cells)
@@ -100,10 +97,13 @@ def scored(rows: Rows, makes: Makes, task: str) -> Interval | None:
     return interval(list(gains.values()), rows.tasks[task]) if gains else None
 
 
-def _specialists(rows: Rows, task: str) -> str:
-    found = rows.specialists(task)
-    told = (f"{row.backbone} {interval([row.gains], rows.tasks[task])}" for row in found)
-    return ", ".join(told) or NONE
+def _beside(rows: Rows, task: str) -> str:
+    """The small nets that ship, and the teacher, on the same sessions."""
+    held = rows.tasks[task]
+    told = [f"{row.backbone} {interval([row.gains], held)}" for row in rows.specialists(task)]
+    if held.teacher is not None:
+        told.append(f"the teacher {held.teacher:+.3f}")
+    return f"On these: {', '.join(told) or 'no small net'}."
 
 
 def _cell(found: Interval | None) -> str:

@@ -6,7 +6,11 @@ from testbed.machine.kernel import KERNEL_FEATURES, KernelFeature
 
 VETH = next(one for one in KERNEL_FEATURES if one.name == "veth")
 """The cable that they are tried on."""
-_BUCKET = "tc qdisc replace dev sb0 root handle 1: tbf rate 1mbit burst 3200 limit 60000"
+_BUCKET = (
+    "{ tc qdisc del dev sb0 root 2>/dev/null || true; } && "
+    "tc qdisc add dev sb0 root handle 1: tbf rate 1mbit burst 3200 limit 60000"
+)
+"""A new one each time: a manager in the place of another kind's is refused."""
 _KINDS = {
     "codel": ("sch_codel", "", "CoDel (RFC 8289)"),
     "fq_codel": ("sch_fq_codel", "", "a queue a flow, each with CoDel (RFC 8290)"),
@@ -25,7 +29,7 @@ _KINDS = {
 def _feature(name: str) -> KernelFeature:
     module, words, what = _KINDS[name]
     commands = (
-        f"{_BUCKET} && tc qdisc replace dev sb0 parent 1:1 handle 10: {name} {words} && "
+        f"{_BUCKET} && tc qdisc add dev sb0 parent 1:1 handle 10: {name} {words} && "
         f"tc qdisc show dev sb0 | grep -q '{name} 10:'"
     )
     return KernelFeature(name, module, f"--aqm {name}: {what}", commands)

@@ -37,7 +37,7 @@ from testbed.session.options import (
 )
 from testbed.session.session_plan import SessionPlan
 from testbed.session.trace_notes import run_notes, trace_notes, video_notes
-from testbed.session.transports import able_transport
+from testbed.session.transports import able_transport, lane_load
 from testbed.session.video_to_play import VideoToPlay
 from traces.families.catalogue import default_video
 
@@ -100,8 +100,7 @@ def plan_run(args: argparse.Namespace, arguments: Sequence[str]) -> RunPlan:
     notes = [*trace_notes([trace], [settings.rtt_ms], "--rtt-ms"), *video_notes([whole])]
     notes += run_notes(trace, args.start_s, video.chunks)
     told: dict[str, Any] = {"left_out": tuple(left_out), "notes": tuple(notes), "begun": begun}
-    if args.player == DASHJS:
-        told["lane_load"] = BROWSER_LOAD
+    told["lane_load"] = BROWSER_LOAD if args.player == DASHJS else lane_load(args.transport, trace)
     return RunPlan(sessions=sessions, out=out, qoe=qoe, **told, **how_asked(args))
 
 

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from player.transport.names import H1, H3, TransportError, refuse_transport
 from testbed.link.lane import ORIGIN_PORT, SERVER_IP
 from testbed.link.settings import LinkSettings
+from testbed.machine.load import SESSION_LOAD
 from testbed.process.errors import TestbedError
 from testbed.server.certificate import told_origin, told_player
 from traces.trace import Trace
 
-QUIC_MAX_MBPS = 50.0
-"""What aioquic carries between two processes on two small cores."""
+QUIC_MBPS_A_PROCESSOR = 40.0
+"""Of both ends together: 42 Mbit of a chunk for each second of a processor's time (aioquic 1.3.0, 20 MB over
+loopback on an AMD EPYC; HTTP/2 carries 760 so, HTTP/1.1 5400)."""
+QUIC_MAX_MBPS = 40.0
+"""Where both ends keep one processor busy: half of a machine of two."""
 
 
 def able_transport(transport: str, trace: Trace, settings: LinkSettings, part_s: float | None = None) -> None:
@@ -38,6 +42,11 @@ def able_transport(transport: str, trace: Trace, settings: LinkSettings, part_s:
             f"trace {trace.name} reaches {highest:g} Mbit/s; a QUIC in Python carries {QUIC_MAX_MBPS:g} here."
             f" Cap it in the open with --cap-mbps {QUIC_MAX_MBPS:g} (recorded), or take a slower trace"
         )
+
+
+def lane_load(transport: str, trace: Trace) -> float:
+    """Processors that a lane keeps busy in the mean."""
+    return SESSION_LOAD + (trace.mean_mbps / QUIC_MBPS_A_PROCESSOR if transport == H3 else 0.0)
 
 
 def origin_url(transport: str, path: str) -> str:

@@ -133,6 +133,15 @@ def test_only_equal_settings_are_pairs(
     assert "nothing can be paired" in refused(capsys, tmp_path)
 
 
+def test_a_session_of_dashjs_and_one_of_our_player_are_two_cases(tmp_path: Path) -> None:
+    """Not one that was recorded twice, to be averaged."""
+    write_session(tmp_path / "ours.jsonl", "bba", simulated=False)
+    write_session(tmp_path / "theirs.jsonl", "bba", simulated=False, player={"client": "dashjs"})
+    ours, theirs = read_outcomes([tmp_path], Scoring()).counted
+    assert ours.case != theirs.case
+    assert "no client" in str(ours.case) and "client dashjs" in str(theirs.case)
+
+
 def test_what_a_link_was_seen_to_do_parts_no_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for policy, seen in (("a", 80.1), ("b", 80.3)):
         link = {"rtt_ms": 80.0, "congestion_control": "cubic", "probe": {"rtt_ms": seen}, "qdiscs": [policy]}

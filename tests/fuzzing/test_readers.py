@@ -32,6 +32,8 @@ from player.video.mpd_write import write_mpd
 from player.video.mpd_xml import MpdError
 from player.video.video import VideoError
 from policies.apc import learned, rule
+from policies.generalist import rows
+from policies.generalist.rows import RunRow
 from policies.llm.model import adapter
 from policies.llm.serving.fields import FieldError, load_json
 from policies.llm.tasks.jobs.seen import step_of
@@ -179,6 +181,22 @@ def a_family(folder: Path) -> list[Path]:
     return [copied(ROOT / "traces" / "families" / "4g.json", folder)]
 
 
+def several_tasks_adapter(folder: Path) -> list[Path]:
+    config, *_ = an_adapter(folder)
+    held = json.loads(config.read_text())
+    own = ("head", "modalities", "objective", "target", "max_steps", "keep_steps")
+    tasks = {held["task"]: {name: held.pop(name) for name in own}}
+    config.write_text(json.dumps({**held, "format": adapter.SEVERAL, "tasks": tasks}))
+    return [config]
+
+
+def rows_of_runs(folder: Path) -> list[Path]:
+    run = RunRow("own", "random", ("a",), "a", 1, 10.0, (), {"x": [1.0, 2.0]}, 1.5, 9, 0.1, 10, 1.0)
+    row = rows.TaskRow("a", "points", "line", {"x": [0, 1]}, {"x": 1.0}, "p", None)
+    rows.write(folder, "a", [row, run])
+    return [folder / rows.FOLDER / "a.jsonl"]
+
+
 def an_adapter(folder: Path) -> list[Path]:
     shipped = ROOT / "policies" / "llm" / "tasks" / "ladder" / "weights" / "adapter.json"
     copied(shipped.with_name("adapter.safetensors"), folder)
@@ -319,6 +337,13 @@ READERS = (
         lambda path: learned.read_net("genet", path),
         (rule.SchedulerError,),
     ),
+    Reader(
+        "adapter of several tasks",
+        several_tasks_adapter,
+        lambda path: adapter.read(path.parent, TASK),
+        (adapter.AdapterError,),
+    ),
+    Reader("rows of the generalist", rows_of_runs, rows.read, (rows.RowsError,)),
     Reader("adapter", an_adapter, lambda path: adapter.read(path.parent, TASK), (adapter.AdapterError,)),
     Reader("body", a_body, lambda path: load_json(path.read_bytes()), (FieldError,)),
     Reader("jobs step", a_step_of_jobs, fed_to_the_model, (FieldError,)),

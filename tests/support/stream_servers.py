@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from player.transport.names import H3, NEEDED
+from player.video.media.prepared import PreparedMedia
 from player.video.video import Video
 from testbed.server import application
 
@@ -34,7 +35,10 @@ def need_transport() -> None:
 
 @contextlib.asynccontextmanager
 async def origin(
-    transport: str, lines: list[dict[str, Any]] | None = None, videos: Sequence[Video] = (SMALL,)
+    transport: str,
+    lines: list[dict[str, Any]] | None = None,
+    videos: Sequence[Video] = (SMALL,),
+    prepared: Sequence[PreparedMedia] = (),
 ) -> AsyncIterator[tuple[str, str]]:
     """The origin: its address, and the certificate to believe."""
     from testbed.server.certificate import made_certificate
@@ -42,7 +46,7 @@ async def origin(
     certificate = made_certificate((LOCAL, "localhost"))
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    app = application.make_app(videos, None, (lines if lines is not None else []).append)
+    app = application.make_app(videos, None, (lines if lines is not None else []).append, prepared)
     serving = asyncio.create_task(
         application.serve(
             app, LOCAL, 0, lambda host, port: listening.set_result(port), stop, None, transport, certificate

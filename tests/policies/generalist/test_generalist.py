@@ -188,7 +188,12 @@ def test_the_command_runs_what_is_missing_and_prints_it(
     words += ["--seeds", "1", "--percent", "10,100"]
     assert main([*words, "--only", "pretrained"]) == 0
     said = capsys.readouterr().out
-    assert "| shared, pretrained |" in said and "generalist: open" in said and "transfer: open" in said
+    assert (
+        "On these: no small net." in said
+        and "| shared, pretrained |" in said
+        and "generalist: open" in said
+        and "transfer: open" in said
+    )
     files = sorted(path.name for path in (out / rows.FOLDER).iterdir())
     assert "shared-pretrained-larger+sums-100-1.jsonl" in files
     assert "transfer-pretrained-sums-from-larger-10-1.jsonl" in files
@@ -200,7 +205,7 @@ def test_the_command_runs_what_is_missing_and_prints_it(
     assert main(["generalist", "figure", "--out", str(out), "--plot", str(tmp_path / "f.png")]) == 0
     assert (tmp_path / "f.png").stat().st_size > 0
     whole = tmp_path / "rows.jsonl"
-    whole.write_text("".join((out / rows.FOLDER / name).read_text() for name in files))
+    assert main(["generalist", "table", "--out", str(out), "--into", str(whole)]) == 0
     capsys.readouterr()
     assert main(["generalist", "table", "--rows", str(whole)]) == 0
     assert capsys.readouterr().out == said

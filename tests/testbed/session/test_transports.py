@@ -7,11 +7,13 @@ import pytest
 from player.transport import names
 from player.transport.trust import CERTIFICATE_VARIABLE
 from testbed.link.settings import LinkSettings
+from testbed.machine.load import SESSION_LOAD
 from testbed.process.errors import TestbedError
 from testbed.server.certificate import KEY_VARIABLE
 from testbed.session.transports import (
     QUIC_MAX_MBPS,
     able_transport,
+    lane_load,
     origin_url,
     origin_variables,
     player_variables,
@@ -49,6 +51,11 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(TestbedError, match=said):
         able_transport(transport, trace, LinkSettings(congestion_control=control), part_s)
+
+
+def test_a_quic_in_python_is_most_of_its_lanes_load() -> None:
+    assert lane_load("h1", SLOW) == lane_load("h2", SLOW) == SESSION_LOAD
+    assert lane_load("h3", SLOW) == pytest.approx(SESSION_LOAD + 2.0 / 40.0)
 
 
 def test_the_key_goes_to_the_origin_alone() -> None:
