@@ -128,6 +128,15 @@ def test_a_silent_server_is_given_up() -> None:
         fetched("h2", over_tls(Silent, "h2"), HASTY)
 
 
+IMPATIENT = Timeouts(connect_s=10.0, read_s=0.2, give_up_s=20.0)
+
+
+def test_a_connection_that_falls_silent_is_left_for_a_new_one() -> None:
+    serving, numbers = h2_enemy(lambda connection, stream, number: number > 1 and whole(connection, stream))
+    result, _ = fetched("h2", serving, IMPATIENT)
+    assert (result.size_bytes, result.retries, numbers) == (1000, 1, [1, 1])
+
+
 class Plain(asyncio.Protocol):
     """HTTP/1.1 over TLS, and nothing better."""
 
@@ -201,6 +210,16 @@ def test_an_h3_connection_that_is_closed_is_opened_again() -> None:
 
     result, _ = fetched("h3", h3_enemy(answer)[0])
     assert (result.size_bytes, result.retries) == (1000, 1)
+
+
+def test_an_h3_connection_that_falls_silent_is_left_for_a_new_one() -> None:
+    def answer(quic: Any, http: Any, stream: int, number: int) -> None:
+        if number > 1:
+            whole_h3(http, stream)
+
+    serving, numbers = h3_enemy(answer)
+    result, _ = fetched("h3", serving, IMPATIENT)
+    assert (result.size_bytes, result.retries, numbers) == (1000, 1, [0, 0])
 
 
 def test_what_is_no_http_3_is_said_so() -> None:
