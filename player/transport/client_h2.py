@@ -1,6 +1,7 @@
 """HTTP/2 (RFC 9113) over TLS, by the `h2` package on asyncio: one connection, one stream at a time.
 
-A request that is given up resets its stream and leaves the connection as it is. A server that chooses
+A request that is given up resets its stream and leaves the connection as it is; one that nothing comes for
+is asked again on a new one, as ever over HTTP/1.1. A server that chooses
 HTTP/1.1 when TLS is agreed upon gets HTTP/1.1.
 """
 
@@ -73,7 +74,7 @@ class H2Connection(asyncio.Protocol):
             for event in self._h2.receive_data(data):
                 self._happened(event)
         except h2.exceptions.ProtocolError as error:
-            self._lose(Unusable(f"not usable HTTP/2: {one_line(error)}"))
+            self.lose(Unusable(f"not usable HTTP/2: {one_line(error)}"))
             self.transport.abort()
             return
         self._send()
@@ -81,7 +82,7 @@ class H2Connection(asyncio.Protocol):
     def _happened(self, event: Any) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):
             code = _named(event.error_code)
-            self._lose(Broken(f"the server ended the connection (GOAWAY, {code})"))
+            self.lose(Broken(f"the server ended the connection (GOAWAY, {code})"))
         answer = self._answers.get(getattr(event, "stream_id", None) or 0)
         if isinstance(event, h2.events.DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -124,9 +125,10 @@ class H2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._lose(Broken("the server closed the connection" if exc is None else one_line(exc)))
+        self.lose(Broken("the server closed the connection" if exc is None else one_line(exc)))
 
-    def _lose(self, fault: Exception) -> None:
+    def lose(self, fault: Exception) -> None:
+        """Nothing more can be asked."""
         self.fault = self.fault or fault
         for answer in self._answers.values():
             answer.fail(fault)
@@ -188,6 +190,8 @@ class H2Carrier:
             yield answer
         finally:
             connection.forget(stream)
+            if answer.silent:
+                connection.lose(Broken("the connection fell silent"))
 
     async def _connected(self, place: Place, connect_s: float) -> H2Connection | None:
         """The connection, a new one where there is none that can be used; None of a server that chose

@@ -1,7 +1,8 @@
 """HTTP/3 (RFC 9114) over QUIC, by aioquic on asyncio: one connection, one stream at a time.
 
-A request that is given up resets its stream and leaves the connection as it is. Who doesn't answer QUIC is
-asked nothing else: what was to be measured would be something else then.
+A request that is given up resets its stream and leaves the connection as it is; one that nothing comes for
+is asked again on a new one, for QUIC itself never says that its peer has begun anew. Who doesn't answer QUIC
+is asked nothing else: what was to be measured would be something else then.
 """
 
 from __future__ import annotations
@@ -208,6 +209,8 @@ class H3Carrier:
             yield answer
         finally:
             connection.forget(stream)
+            if answer.silent:
+                connection.lose(Broken("the connection fell silent"))
 
     async def _connected(self, place: Place, connect_s: float) -> H3ClientConnection:
         """The connection, a new one where there is none that can be used.

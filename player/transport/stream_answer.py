@@ -24,6 +24,8 @@ class StreamAnswer:
         self.status = 0
         self.over = False
         """Nothing more can come."""
+        self.silent = False
+        """Nothing came for so long that its connection counts as broken, too."""
         self._read_s = read_s
         self._fields: dict[str, str] = {}
         self._coming: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -87,6 +89,7 @@ class StreamAnswer:
             async with asyncio.timeout(self._read_s):
                 await self._headed.wait()
         except TimeoutError:
+            self.silent = True
             raise Broken(f"no answer for {self._read_s:.3g} s") from None
         if self.status == 0 and self._fault is not None:
             raise self._fault
@@ -98,6 +101,7 @@ class StreamAnswer:
                 async with asyncio.timeout(self._read_s):
                     piece = await self._coming.get()
             except TimeoutError:
+                self.silent = True
                 raise Broken(f"no byte for {self._read_s:.3g} s") from None
             if piece is None:
                 if self._fault is not None:

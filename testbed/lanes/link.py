@@ -23,6 +23,7 @@ from testbed.link.delay_stage import DelayStage, StageReport, unasked_media
 from testbed.link.lane import BOTTLENECK, Lane
 from testbed.link.log import LinkRow, read_link_log
 from testbed.link.probe import PathProbe, PathProbing, load_scapy
+from testbed.link.settings import FIFO
 from testbed.link.shaper_client import ShaperClient
 from testbed.link.tbf import TokenBucket
 from testbed.machine.readings import MachineReading, read_machine
@@ -134,7 +135,7 @@ class ShapedLink:
         settings = self.plan.settings
         for tries in range(1, _PROBE_TRIES + 1):
             probe = await self._probe_once()
-            lossy = settings.loss.kind != "none"
+            lossy = settings.loss.kind != "none" or settings.aqm != FIFO  # who may drop of a train
             faults = probe.faults(settings.idle_rtt_ms, settings.varies_ms, lossy)
             if not faults:
                 break

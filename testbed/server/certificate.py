@@ -11,6 +11,7 @@ import datetime
 import functools
 import ipaddress
 import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from pathlib import Path
 
 from player.transport.names import TransportError
 from player.transport.trust import CERTIFICATE_VARIABLE, certificates_in
-from traces.files import write_aside
+from traces.files import aside
 from traces.safe_reading import BadFileError, read_text
 
 KEY_VARIABLE = "STREAMBED_ORIGIN_KEY"
 """PEM: a certificate and its key."""
 LASTS = datetime.timedelta(days=30)
 _NAME = "Streambed origin"
+_KEY = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----\n.*?\n-----END (?P=kind)-----\n?", re.DOTALL)
+"""Before its certificate, or after it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Certificate:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         public = certificates_in(text, what)
-        key = text[text.find("-----BEGIN", text.find("PRIVATE KEY") - 30) :] if "PRIVATE KEY" in text else ""
-        key = key.partition("KEY-----\n-----BEGIN CERTIFICATE")[0]
+        found = _KEY.search(text.replace("\r\n", "\n"))
+        key = "" if found is None else found[0]
         try:
             load_pem_private_key(key.encode(), None)
         except (ValueError, TypeError):
@@ -128,8 +131,9 @@ def origin_certificate(file: Path | None, hosts: Sequence[str]) -> Certificate:
         return made_certificate(hosts) if told is None else Certificate.of(told, KEY_VARIABLE)
     if not file.exists():
         made = made_certificate(hosts)
-        write_aside(file, made.text)
-        file.chmod(0o600)
+        with aside(file) as partial:
+            partial.chmod(0o600)  # before there is a key in it
+            partial.write_text(made.text)
         return made
     try:
         return Certificate.of(read_text(file), f"--certificate {file}")

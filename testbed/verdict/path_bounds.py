@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from testbed.link.delay_stage import LATE_MAX_MS
 from testbed.link.log import LinkRow
-from testbed.link.settings import Loss
+from testbed.link.settings import FIFO, Loss
 from testbed.verdict.evidence import ChunkTime, Evidence
 from testbed.verdict.path_counters import ETHERNET_BYTES, FULL_SEGMENT_BYTES, KICK_BYTES, PathUse
 
@@ -34,6 +34,9 @@ QUIC_HEADER_BYTES = (46, 66)
 section 17.3), the head of a STREAM frame up to 9 (section 19.8)."""
 HEAD_MOST_BYTES = 1000
 """Of the head of an answer; the origin's have about 400."""
+UNTOLD_DROPS = 8
+"""CoDel tells those above it of what it has dropped once others wait behind (sch_codel.c in Linux 6.1): so
+many of the last ones may be missing from the bucket's counter."""
 KICKS_BESIDES = 10
 """So many kicks may have come after the last row that counts: a replay ends moments after its session."""
 CHANGES_SAID = 5
@@ -97,12 +100,13 @@ class Hop:
         return None
 
 
-def hops(use: PathUse, kicks: int, datagrams: int = 0) -> list[Hop]:
+def hops(use: PathUse, kicks: int, datagrams: int = 0, untold: int = 0) -> list[Hop]:
     """All neighbours, downwards and upwards.
 
     Args:
         kicks: at most so many frames the shaper itself has sent into the queue.
         datagrams: that calls and QUIC have sent from the server.
+        untold: drops of which the bottleneck may not have been told yet.
     """
     slack = 0 if use.settled else UNSETTLED_PACKETS
     waited = use.waiting_packets
@@ -117,7 +121,7 @@ def hops(use: PathUse, kicks: int, datagrams: int = 0) -> list[Hop]:
         Hop("between the server and the delay stage", use.server_tx, use.wan_up_rx),
         Hop("in the delay stage, downwards", use.wan_up_rx - use.lost_as_asked, use.wan_down_tx),
         Hop("between the delay stage and the router", use.wan_down_tx, use.router_up_rx),
-        Hop("in the router before the bottleneck", use.router_up_rx, use.queued, -waited, kicks),
+        Hop("in the router before the bottleneck", use.router_up_rx, use.queued, -waited - untold, kicks),
         Hop("at the bottleneck's interface", use.sent, use.router_down_tx),
         Hop("between the bottleneck and the player", use.router_down_tx, use.player_rx),
         Hop("at the player's interface", use.player_rx, use.player_ip_in, -kicks, 0),
@@ -140,6 +144,12 @@ def kicks_at_most(evidence: Evidence) -> int:
     return sum(row.kicks for row in evidence.rows) + KICKS_BESIDES
 
 
+def untold_drops(evidence: Evidence) -> int:
+    """Those at most that a manager of the queue tells of with a later frame alone."""
+    settings = evidence.settings
+    return 0 if settings is None or settings.aqm == FIFO else UNTOLD_DROPS
+
+
 def conserved_packets(evidence: Evidence) -> list[str]:
     """Each packet lost or added costs a retransmission, a smaller window, or its share of the rate."""
     use = evidence.path
@@ -149,7 +159,7 @@ def conserved_packets(evidence: Evidence) -> list[str]:
         return ["the bottleneck's counters ran backwards: its queue was replaced"]
     sent = sum(call.media_sent or 0 for call in evidence.calls)
     sent = use.server_datagrams if evidence.quic else sent  # whose origin keeps no count for us
-    faults = (hop.fault() for hop in hops(use, kicks_at_most(evidence), sent))
+    faults = (hop.fault() for hop in hops(use, kicks_at_most(evidence), sent, untold_drops(evidence)))
     return [fault for fault in faults if fault is not None]
 
 
@@ -209,7 +219,13 @@ def retransmissions(evidence: Evidence) -> list[str]:
     use = evidence.path
     if use is None:
         return []
-    explained = use.dropped + use.lost_as_asked + use.loss_probes + RESENT_PER_TIMEOUT * use.timeouts
+    explained = (
+        use.dropped
+        + untold_drops(evidence)
+        + use.lost_as_asked
+        + use.loss_probes
+        + RESENT_PER_TIMEOUT * use.timeouts
+    )
     if use.retransmits <= explained:
         return []
     return [

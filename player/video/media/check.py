@@ -49,7 +49,7 @@ def check_media(media: PreparedMedia) -> Iterator[CheckedLevel]:
     """Each level of a video, lowest first.
 
     Raises:
-        MediaError: there is no ffprobe, or it has no DASH demuxer.
+        MediaError: there is no ffprobe, it has no DASH demuxer, or one of them doesn't end.
         OSError: the disk has no room for a level's first bytes.
     """
     _refuse_without_demuxer()
@@ -65,7 +65,7 @@ def check_media(media: PreparedMedia) -> Iterator[CheckedLevel]:
 
 
 def _refuse_without_demuxer() -> None:
-    told = subprocess.run([tool(FFPROBE), "-hide_banner", "-demuxers"], capture_output=True, text=True)
+    told = _run([tool(FFPROBE), "-hide_banner", "-demuxers"])
     if not any(line.split()[1:2] == ["dash"] for line in told.stdout.splitlines()):
         raise MediaError(f"{tool(FFPROBE)} has no DASH demuxer; take another ffmpeg")
 
@@ -108,11 +108,19 @@ def _played(manifest: Path, level: int) -> list[str]:
 _LOUD = ("-hide_banner", "-loglevel", "warning")
 
 
-def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
+def _run(words: list[str], within_s: float = READ_WITHIN_S) -> subprocess.CompletedProcess[str]:
+    """What a program says.
+
+    Raises:
+        MediaError: it has not ended by then; it is ended.
+    """
     variables = {**os.environ, **_NO_SCREEN}
-    return subprocess.run(
-        words, capture_output=True, text=True, errors="replace", timeout=READ_WITHIN_S, env=variables
-    )
+    try:
+        return subprocess.run(
+            words, capture_output=True, text=True, errors="replace", timeout=within_s, env=variables
+        )
+    except subprocess.TimeoutExpired:
+        raise MediaError(f"{words[0]} has not ended in {within_s:g} s") from None
 
 
 def _said(who: str, done: subprocess.CompletedProcess[str]) -> list[str]:

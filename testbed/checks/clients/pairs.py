@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from analysis.outcomes import spoken_of
 from analysis.sessions import SessionRecord, load_sessions
 from player.record import FINISHED
 from policies.explain.replayed import PlayedSession, played_session
@@ -18,7 +19,7 @@ OURS = "python"
 """The client of records that name none."""
 LINK = (
     *("rtt_ms", "jitter_ms", "media_delay_ms", "media_jitter_ms", "grant_ms", "loss", "queue_limit_bytes"),
-    *("congestion_control", "slow_start_after_idle"),
+    *("congestion_control", "slow_start_after_idle", "aqm"),
 )
 """What of a link both had to have alike."""
 
@@ -53,6 +54,7 @@ class ClientSession:
             float(trace.get("start_s") or 0.0),
             (str(video.get("name")), int(video.get("chunks") or 0), float(video.get("chunk_s") or 0.0)),
             tuple(str(link.get(name)) for name in LINK),
+            spoken_of(self.read.section("player")),
         )
 
 

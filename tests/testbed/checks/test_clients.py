@@ -88,6 +88,8 @@ def played(
     spec: str = "bba",
     valid: bool = True,
     outcome: str = FINISHED,
+    transport: str | None = None,
+    aqm: str | None = None,
 ) -> Path:
     """The record of a session in which a policy met these."""
     rows: list[ChunkRow] = []
@@ -104,7 +106,12 @@ def played(
                 stall_s=0.0, decision_s=0.0, by=by, rtt_ms=round_trips_ms[chunk],
             )
         )  # fmt: skip
-    player = {"buffer_cap_s": 60.0, **({"client": client, "client_version": "5.2.1"} if client else {})}
+    player: dict[str, object] = {
+        "buffer_cap_s": 60.0,
+        **({"client": client, "client_version": "5.2.1"} if client else {}),
+    }
+    if transport is not None:
+        player["transport"] = {"asked": transport, "negotiated": transport}
     manifest = {
         "simulated": False,
         "seed": 0,
@@ -120,7 +127,7 @@ def played(
         "told_qoe": {"kind": "linear", "mu": 4.3, "smooth": 1.0},
         "player": player,
         "trace": {"name": "4g/1", "family": "4g", "sha256": "a" * 64, "start_s": 0.0, **RATES},
-        "link": {"rtt_ms": 80.0},
+        "link": {"rtt_ms": 80.0, "aqm": aqm},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with RecordWriter(path, manifest) as writer:
@@ -228,3 +235,11 @@ def test_sessions_over_untrue_links_and_broken_off_ones_are_counted_and_left_out
     played(tmp_path / "y.jsonl", ByBuffer(), spec="bola", outcome="interrupted")
     found = find_pairs([tmp_path])
     assert (len(found.pairs), found.invalid, found.unfinished, found.alone) == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize("other", [{"transport": "h3"}, {"aqm": "codel"}])
+def test_another_protocol_or_queue_makes_no_pair(tmp_path: Path, other: dict[str, str]) -> None:
+    played(tmp_path / "ours.jsonl", ByBuffer())
+    played(tmp_path / "theirs.jsonl", ByBuffer(), client="dashjs", **other)  # type: ignore[arg-type]
+    with pytest.raises(TestbedError, match="no session of our player has its like"):
+        find_pairs([tmp_path])

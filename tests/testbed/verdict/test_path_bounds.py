@@ -365,3 +365,11 @@ def test_what_is_not_of_a_session_over_quic_is_named() -> None:
 
 def test_a_full_socket_of_tcp_alone_is_no_fault() -> None:
     assert said(path=path_use(overruns=2)) == ""
+
+
+def test_what_codel_tells_late_is_no_fault_and_more_is() -> None:
+    managed = LinkSettings(rtt_ms=80.0, aqm="codel")
+    few, many = path_use(router_up_rx=SENT + 5, wan_down_tx=SENT + 5), path_use(queued=SENT + KICKS - 40)
+    where = "in the router before the bottleneck"
+    assert where in said(path=few) and where not in said(path=few, settings=managed)
+    assert where in said(path=many, settings=managed)

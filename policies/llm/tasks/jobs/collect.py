@@ -16,6 +16,7 @@ from player.jobs.settings import ClusterSettings
 from player.jobs.simulated.episode import Episode
 from policies.llm.learning import pool
 from policies.llm.learning.pool import Experience
+from policies.llm.tasks.jobs.names import TESTED
 from policies.llm.tasks.jobs.play import EngineDrives, Watched, play
 from policies.llm.tasks.jobs.task import TASK
 from policies.llm.tasks.jobs.teacher import PLAYERS, TaughtBy, drives_of
@@ -39,6 +40,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     both = {each.name for each in learned} & {each.name for each in sequences_of(args.held_out, args.length)}
     if both:
         raise ValueError(f"--held-out: {min(both)} is one of --traces, too; name others")
+    tested = {each.name for each in learned} & {each.name for each in sequences_of(TESTED, args.length)}
+    if tested:
+        say(f"note: {min(tested)} is of {' '.join(TESTED)}, by which schedulers are judged on our pages")
     make_directory(args.out)
     (args.out / pool.MANIFEST).unlink(missing_ok=True)
     parts, counts = [], {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 from player.jobs.observation import JobsObservation
 from player.jobs.policy import Assignment, JobsPolicy
 from player.jobs.settings import ClusterSettings
-from player.policy import ServerCommand
 from policies.llm.serving.protocol import Answer
+from policies.llm.tasks.asking import Asking
 from policies.llm.tasks.decider import AUTO, DecidedSession, Decider
 from policies.llm.tasks.jobs.seen import JobsMemory, SeenStep
 from policies.llm.tasks.jobs.task import TASK
@@ -21,7 +20,7 @@ LONGEST, OVERLAP = 512, 32
 """Steps of one session with the model: a longer episode goes on with its last steps as a new one."""
 
 
-class NetLLM:
+class NetLLM(Asking):
     """Asks the adapted language model whom to give free executors. It takes the best stage, and the median of
     its shares.
 
@@ -46,28 +45,7 @@ class NetLLM:
         device: str = AUTO,
         dtype: str = AUTO,
     ) -> None:
-        self._decider = Decider(TASK, server, deadline_ms, adapter, device, dtype)
-        self.weights_sha256 = self._decider.weights_sha256
-        self._session: DecidedSession | None = None
-
-    @property
-    def arithmetic(self) -> str | None:
-        """What the model is computed in, as far as it is known: once an episode has begun."""
-        return None if self._session is None else self._session.arithmetic
-
-    def server(self) -> ServerCommand | None:
-        """What a run has to start; None where the user said who decides."""
-        return self._decider.command()
-
-    def reach(self) -> None:
-        """Raises ValueError where a server was named and doesn't answer, or has another adapter."""
-        self._decider.reach()
-
-    def another(self) -> NetLLM:
-        """One more, without reading the adapter again."""
-        made = copy.copy(self)
-        made._session = None
-        return made
+        super().__init__(Decider(TASK, server, deadline_ms, adapter, device, dtype))
 
     def reset(self, cluster: ClusterSettings, seed: int) -> None:
         """A new episode; where the model is in this process, it is loaded now.
@@ -75,11 +53,9 @@ class NetLLM:
         Raises:
             ValueError: it can't be loaded, or a server has another adapter.
         """
-        if self._session is not None:
-            self._session.end()
         self._context, self._memory = TASK.context_of(cluster), JobsMemory()
         self._steps: list[JobStep] = []
-        self._session = self._decider.begin(self._context)
+        self._begin(self._context)
 
     def schedule(self, observation: JobsObservation) -> Assignment:
         """Ask whom to give executors.
@@ -90,18 +66,6 @@ class NetLLM:
         """
         session, step = self._told(observation)
         return self._heard(observation, step, session.decide(self._steps))
-
-    def together(self) -> int:
-        """Many where the model is in this process; a server batches by itself."""
-        return self._decider.together()
-
-    def ready_together(self) -> int:
-        """1 where this machine's arithmetic differs in company.
-
-        Raises:
-            ValueError: the model can't be loaded.
-        """
-        return self._decider.ready_together()
 
     def schedule_together(self, asked: Sequence[tuple[JobsPolicy, JobsObservation]]) -> Sequence[object]:
         """See `player.jobs.policy.SchedulesTogether`."""
@@ -122,9 +86,8 @@ class NetLLM:
         """The session to ask, once the observation is the last of its steps."""
         assert self._session is not None, "reset first"
         if len(self._steps) >= LONGEST:
-            self._session.end()
             del self._steps[:-OVERLAP]
-            self._session = self._decider.begin(self._context)
+            self._begin(self._context)
         step = self._memory.step(observation)
         self._memory.gave(observation, None)
         self._steps.append(step.step)
