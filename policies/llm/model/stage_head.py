@@ -56,7 +56,9 @@ class StageAndShares(nn.Module):
         stage = (keys * self.query(flat)[graph]).sum(-1) / KEY_WIDTH**0.5  # (r,)
         hidden = padded_rows(self.share_of_node, nodes) + self.share_of_state(flat)[graph]
         mixed = hidden.unsqueeze(1) + self.share_itself(options)[graph]  # (r, shares, SHARE_WIDTH)
-        share = padded_rows(self.share, mixed.flatten(0, 1)).view(len(rows), self.head.options)
+        hidden, last = padded_rows(self.share[:-1], mixed.flatten(0, 1)), self.share[-1]
+        share = (hidden * last.weight).sum(-1) + last.bias  # a product with one column depends on its rows
+        share = share.view(len(rows), self.head.options)
         share = share.masked_fill(options[graph][..., 0] <= 0.0, ABSENT)
         every = share.new_full((len(flat) * self.head.rows, 1 + self.head.options), ABSENT)
         every = every.index_copy(0, rows, torch.cat((stage.unsqueeze(1), share), 1))
