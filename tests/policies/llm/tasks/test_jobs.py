@@ -368,6 +368,15 @@ def test_the_engine_decides_as_the_model_learns(tmp_path: Path, steps: list[Mome
         assert TASK.answer(found, vector).value.stage == TASK.answer(expected, vector).value.stage
 
 
+def test_jobs_are_decided_in_company_where_other_tasks_are(tmp_path: Path, tiny: Path) -> None:
+    """What a machine's arithmetic allows depends on the machine; that a task's head spoils it is a fault."""
+    base = tiny_base(tmp_path / "base")
+    save(VIEWPORT, tiny_model(VIEWPORT, base), tmp_path / "views")
+    alike: dict[str, Any] = {"device": "cpu", "slots": 16, "threads": 1, "dtype": "float32", "alike": True}
+    views = Engine(VIEWPORT, tmp_path / "views", **alike)
+    assert Engine(TASK, tiny, **alike).same_together == views.same_together
+
+
 def test_the_policy_answers_as_the_engine_and_together_as_alone(tiny: Path) -> None:
     sequences = [member(40_030 + number, 4) for number in range(3)]
     policy = NetLLM(server="none", adapter=str(tiny), device="cpu", dtype="float32")
