@@ -31,7 +31,7 @@ MODULES = {
     "policies.bench": "",
     "policies.bench_batch": "",
     "policies.llm": "prepare collect adapt test controls prompt cost serve bench load scale arithmetic"
-    " explain efficiency layers beside settings gpu",
+    " explain efficiency layers beside settings gpu generalist",
     "policies.apc": "train sweep test bench refit",
     "policies.genet": "train score",
     "policies.hindsight": "train join score",

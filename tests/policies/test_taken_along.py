@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from policies.llm.engine.apart import _Loaded
+from policies.llm.engine.asked import Loaded
 from policies.llm.engine.contract import EngineInfo
 
 HEAVY = ("aiohttp", "numba", "scipy", "torch", "transformers")
@@ -51,7 +51,7 @@ def test_a_policy_of_the_defaults_brings_nothing_heavy(policy: str) -> None:
 def test_an_engine_elsewhere_brings_no_torch_to_the_server() -> None:
     """What the engine's process says is unpickled, which imports wherever its types lie."""
     info = EngineInfo("ladder", "a base", "", "", 2, "cpu", "int8", 3, 4, 5, 6, 7)
-    said = pickle.dumps(_Loaded(info, 64, 5, 3, True, {"torch": "2"}))
+    said = pickle.dumps(Loaded(info, 64, 5, 3, True, {"torch": "2"}))
     base, loaded = _run(_ANSWER, given=said)  # type: ignore[misc]
     assert base == "a base"
     assert loaded == ["aiohttp"]

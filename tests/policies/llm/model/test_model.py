@@ -14,7 +14,7 @@ import torch
 
 from policies.llm.engine.contract import EngineFull
 from policies.llm.engine.engine import Engine
-from policies.llm.modality import OPTIONS, SCALAR, SERIES, Modality, width
+from policies.llm.modality import GRAPH, OPTIONS, SCALAR, SERIES, Modality, width
 from policies.llm.model import adapter, backbone
 from policies.llm.model.base import Base, BaseError, resolve
 from policies.llm.model.encoder import Encoder
@@ -69,7 +69,12 @@ def test_another_tasks_modalities_need_no_other_encoder(tokens: int) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "shape", "fault"),
-    [("graph", (2, 2), "graph"), (SERIES, (3,), "dimensions"), (SCALAR, (0,), "1 or more")],
+    [
+        ("sound", (2, 2), "sound"),
+        (GRAPH, (2, 2), "a node has"),
+        (SERIES, (3,), "dimensions"),
+        (SCALAR, (0,), "1 or more"),
+    ],
 )
 def test_what_is_no_modality_is_refused(kind: str, shape: tuple[int, ...], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
